@@ -1,0 +1,47 @@
+/**
+ * Errors as they leave a process over HTTP, in OCI's form: { errors: [{ code, message, detail }] }.
+ * One catalogue; docs/errors.md lists the same codes, and a test keeps them equal.
+ */
+
+export const ERRORS = {
+  BLOB_UNKNOWN: { status: 404, means: 'the blob is not known here' },
+  BLOB_UPLOAD_INVALID: { status: 400, means: 'the upload request is malformed' },
+  BLOB_UPLOAD_UNKNOWN: { status: 404, means: 'there is no such upload: begin a new one' },
+  BLOB_UPLOAD_RANGE: { status: 416, means: 'the chunk does not start where the upload stands' },
+  DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
+  MANIFEST_BLOB_UNKNOWN: { status: 404, means: 'the manifest refers to a blob that the repository does not hold' },
+  MANIFEST_INVALID: { status: 400, means: 'the manifest is malformed' },
+  MANIFEST_UNKNOWN: { status: 404, means: 'the manifest is not known to the repository' },
+  NAME_INVALID: { status: 400, means: 'the repository name is malformed' },
+  NAME_UNKNOWN: { status: 404, means: 'the repository is not known' },
+  SIZE_INVALID: { status: 413, means: 'the content is larger than the limit' },
+  RANGE_INVALID: { status: 416, means: 'the range lies outside of the blob' },
+  REQUEST_INVALID: { status: 400, means: 'the request is malformed' },
+  NOT_FOUND: { status: 404, means: 'there is no such path here' },
+  TAG_INVALID: { status: 400, means: 'the tag is malformed' },
+  UNSUPPORTED: { status: 405, means: 'this component does not do that' },
+  UNAVAILABLE: { status: 503, means: 'a component that is needed does not answer: try again' },
+  SWARM_STALLED: { status: 504, means: 'no peer sent a piece in time' },
+  STORAGE_FULL: { status: 507, means: 'the disk or the byte budget is full' },
+  TOOMANYREQUESTS: { status: 429, means: 'a limit of this process is reached: try again' },
+  UNKNOWN: { status: 500, means: 'an error of ours; the log has it under the request id' },
+} as const satisfies Record<string, { status: number; means: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An answer to a client. `message` names what was wrong and what to do. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: ErrorCode;
+  readonly detail: unknown;
+  constructor(code: ErrorCode, message: string, detail?: unknown) {
+    super(message);
+    this.code = code;
+    this.detail = detail;
+  }
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+}
+
+export type ErrorBody = { readonly errors: readonly { readonly code: string; readonly message: string; readonly detail?: unknown }[] };

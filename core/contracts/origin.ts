@@ -1,0 +1,35 @@
+/** The origin's HTTP interface, called by proxies (uploads, reads), trackers (metainfo) and origins. */
+
+import type { Digest, DigestAlgorithm } from '../digest.ts';
+import type { Metainfo } from '../piece.ts';
+import type { PeerAddress } from '../wire/messages.ts';
+
+export const ORIGIN_PATHS = {
+  /** GET, HEAD (Range honoured): the bytes. DELETE removes it. */
+  blob: (digest: Digest): string => `/v1/blobs/${digest}`,
+  /** GET: BlobInfo, or 404. */
+  info: (digest: Digest): string => `/v1/blobs/${digest}/info`,
+  /** POST FetchRequest: pull it from a peer that holds it (hand-over to the digest's owners). 202, or 200 if held. */
+  fetch: (digest: Digest): string => `/v1/blobs/${digest}/fetch`,
+  /** POST begins the upload of that id (201; again: 200, where it stands). GET tells UploadStatus. DELETE cancels it. */
+  upload: (id: string): string => `/v1/uploads/${id}`,
+  /** PATCH ?offset=N: appends the body at exactly that offset (409 with UploadStatus otherwise); answers UploadStatus. */
+  append: (id: string, offset: number): string => `/v1/uploads/${id}?offset=${offset}`,
+  /** PUT: verifies and commits; answers BlobInfo once it is durable. 400 DIGEST_INVALID keeps nothing. */
+  commit: (id: string, digest: Digest): string => `/v1/uploads/${id}?digest=${digest}`,
+} as const;
+
+/** Lower-case letters, digits and dashes; the proxy draws it. */
+export const uploadIdPattern = /^[a-z0-9-]{16,64}$/;
+
+/** `algorithm` of the running digest; sha256 unless the client said otherwise when it began. */
+export type BeginUpload = { readonly algorithm: DigestAlgorithm };
+export type UploadStatus = { readonly id: string; readonly offset: number };
+export type BlobInfo = {
+  readonly digest: Digest;
+  readonly meta: Metainfo;
+  /** Base64 of the blob, where at most inlineBytesMax. */
+  readonly inline?: string | undefined;
+  readonly peer: PeerAddress;
+};
+export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };

@@ -1,0 +1,93 @@
+/**
+ * The swarm's face: what goes in, what comes out. One `Swarm` serves all blobs of one node.
+ *
+ * Contract: `handle(input, nowMs)`, then `drain()` until the next input; `deadlineMs` is when a
+ * `tick` is due (Infinity: never). The host performs outputs in order and never calls `handle`
+ * from within; results come back as later inputs. The swarm never sees a piece's bytes.
+ */
+
+import type { Digest } from '../digest.ts';
+import type { Metainfo } from '../piece.ts';
+import type { Prng } from '../prng.ts';
+import type { Message, PeerAddress } from '../wire/messages.ts';
+
+/** A connection, numbered by whoever makes it: even for those the swarm dials, odd for accepted ones. */
+export type LinkNo = number;
+/** A blob, numbered by the host; reused only after `drop`. Small, for it indexes arrays. */
+export type BlobNo = number;
+/** Where an arrived piece lies; the host's to choose. */
+export type SlotNo = number;
+
+export type Input =
+  /** Take part in a blob. `have` is a bit set as in Opened; `all` where we hold it whole. `meta` and `hashes` where known. */
+  | { readonly kind: 'blob'; readonly blob: BlobNo; readonly digest: Digest; readonly meta: Metainfo | undefined;
+      readonly hashes: Uint8Array | undefined; readonly have: Uint8Array | 'all' | undefined; readonly pull: boolean }
+  /** Take no further part; every link's swarm of it is closed. */
+  | { readonly kind: 'drop'; readonly blob: BlobNo }
+  /** The blob was revoked by an origin or the operator. */
+  | { readonly kind: 'revoke'; readonly blob: BlobNo }
+  /** Peers to dial, from the tracker. */
+  | { readonly kind: 'candidates'; readonly blob: BlobNo; readonly peers: readonly PeerAddress[]; readonly meta: Metainfo | undefined }
+  /** A local reader stands at piece `at` and reads up to piece `end` (exclusive). Again to move it. */
+  | { readonly kind: 'reader'; readonly blob: BlobNo; readonly reader: number; readonly at: number; readonly end: number }
+  | { readonly kind: 'readerGone'; readonly blob: BlobNo; readonly reader: number }
+  /** A link is up. `dialled`: by us (we pull). */
+  | { readonly kind: 'connected'; readonly link: LinkNo; readonly dialled: boolean }
+  /** A link ended or could not be made. */
+  | { readonly kind: 'closed'; readonly link: LinkNo; readonly why: string }
+  | { readonly kind: 'message'; readonly link: LinkNo; readonly message: Exclude<Message, { kind: 'piece' }> }
+  /** A piece's last byte is in `slot`. Only after `expects` said yes to its header. */
+  | { readonly kind: 'arrived'; readonly link: LinkNo; readonly swarm: number; readonly piece: number; readonly slot: SlotNo }
+  /** Verdict on an arrived piece: 'held' also says that it is stored. 'failed': the disk would not take it. */
+  | { readonly kind: 'verified'; readonly blob: BlobNo; readonly piece: number; readonly link: LinkNo; readonly verdict: 'held' | 'corrupt' | 'failed' }
+  /** A piece that we believed to hold cannot be read or does not match: no longer held. */
+  | { readonly kind: 'lost'; readonly blob: BlobNo; readonly piece: number }
+  | { readonly kind: 'tick' };
+
+export type Output =
+  | { readonly kind: 'dial'; readonly link: LinkNo; readonly peer: PeerAddress }
+  /** After what was sent before on it. `fault`: the peer's misbehaviour, for logs and counters. */
+  | { readonly kind: 'close'; readonly link: LinkNo; readonly why: string; readonly fault: boolean }
+  | { readonly kind: 'send'; readonly link: LinkNo; readonly message: Message }
+  /** Read the piece, send its header and its bytes. Unreadable: send Missing, and `lost` as input. */
+  | { readonly kind: 'feed'; readonly link: LinkNo; readonly grant: number; readonly swarm: number; readonly blob: BlobNo; readonly piece: number; readonly length: number }
+  /** Do not feed it, if its header is not out yet. */
+  | { readonly kind: 'unfeed'; readonly link: LinkNo; readonly swarm: number; readonly piece: number }
+  /** Hash it and store it; answer `verified`. */
+  | { readonly kind: 'verify'; readonly link: LinkNo; readonly blob: BlobNo; readonly piece: number; readonly slot: SlotNo; readonly length: number }
+  /** An arrived piece that we have from elsewhere: free its slot. */
+  | { readonly kind: 'release'; readonly slot: SlotNo }
+  /** The metainfo and the piece-hash list are known and agree; the host may make room for the blob. Before any `verify`. */
+  | { readonly kind: 'learned'; readonly blob: BlobNo; readonly meta: Metainfo; readonly hashes: Uint8Array }
+  /** Every piece is held. */
+  | { readonly kind: 'complete'; readonly blob: BlobNo }
+  /** More neighbours are wanted for the blob: ask the tracker. */
+  | { readonly kind: 'seek'; readonly blob: BlobNo }
+  /** An origin revoked it: drop the pieces, cut the readers. */
+  | { readonly kind: 'revoked'; readonly blob: BlobNo };
+
+export type SwarmConfig = {
+  readonly self: PeerAddress;
+  readonly cluster: string;
+  readonly prng: Prng;
+  /** BLAKE3 of a piece-hash list, hex: checks it against the root. */
+  readonly rootOf: (hashes: Uint8Array) => string;
+  /** Uplink, bytes a second, as far as known: sizes the cap on outstanding bytes. */
+  readonly uplinkBytesPerS: number;
+  /** Downlink window: above this many inbound and unverified bytes grants are passed. At most the receive share. */
+  readonly windowBytes: number;
+  readonly policy: PolicyConfig;
+};
+
+/** Numbers that the simulator tunes; defaults in policy.ts. */
+export type PolicyConfig = {
+  readonly neighboursPerBlobMax: number;
+  readonly neighboursMax: number;
+  /** Sum over outstanding pieces of 1 / (1 + pieces that others are sending that neighbour). */
+  readonly uplinkTarget: number;
+  readonly uplinkTargetEnd: number;
+  readonly endBytes: number;
+  readonly havesEveryMs: number;
+  readonly readWindowBytesMin: number;
+  readonly readWindowBytesMax: number;
+};
