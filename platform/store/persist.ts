@@ -1,0 +1,115 @@
+/**
+ * Writes down, now and then, what is nice to know after a restart: which pieces partial blobs hold,
+ * and in which order blobs were used.
+ *
+ * Rule: hints. They are not synced, and a failure to write one is logged and changes nothing.
+ */
+
+import { type Disk, diskCode, writeWhole } from './disk.ts';
+import type { BlobEntry } from './entry.ts';
+import type { Layout } from './layout.ts';
+import type { StoreLog } from './recover.ts';
+
+/** The order of use changes with every read and is written whole: not often. */
+const accessEveryMs = 60_000;
+
+export type PersistOptions = {
+  readonly disk: Disk;
+  readonly layout: Layout;
+  readonly log: StoreLog;
+  /** 0: no timers. */
+  readonly everyMs: number;
+  /** The blobs, least recently used first. */
+  readonly inOrder: () => readonly BlobEntry[];
+};
+
+export class Persist {
+  readonly #o: PersistOptions;
+  readonly #changed = new Set<BlobEntry>();
+  #used = false;
+  #bitsTimer: NodeJS.Timeout | undefined;
+  #accessTimer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(o: PersistOptions) {
+    this.#o = o;
+  }
+
+  /** The entry holds other pieces than before. */
+  changed(entry: BlobEntry): void {
+    this.#changed.add(entry);
+    if (this.#o.everyMs === 0 || this.#closed) return;
+    this.#bitsTimer ??= setTimeout(() => {
+      this.#bitsTimer = undefined;
+      void this.#queue(() => this.#writeBits());
+    }, this.#o.everyMs).unref();
+  }
+
+  /** A blob was used. */
+  used(): void {
+    this.#used = true;
+    if (this.#o.everyMs === 0 || this.#closed) return;
+    this.#accessTimer ??= setTimeout(() => {
+      this.#accessTimer = undefined;
+      void this.#queue(() => this.#writeAccess());
+    }, accessEveryMs).unref();
+  }
+
+  async flush(): Promise<void> {
+    await this.#queue(async () => {
+      await this.#writeBits();
+      await this.#writeAccess();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#bitsTimer);
+    clearTimeout(this.#accessTimer);
+    this.#used = true;
+    await this.flush();
+  }
+
+  /** One writer at a time. */
+  #queue(work: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.then(work).catch((error: unknown) => {
+      if (diskCode(error) === undefined) throw error;
+      this.#o.log.warn({ error: String(error) }, 'a hint for the next start could not be written');
+    });
+    return this.#writing;
+  }
+
+  async #writeBits(): Promise<void> {
+    const entries = [...this.#changed];
+    this.#changed.clear();
+    for (const entry of entries) {
+      if (!entry.gone && !entry.complete && entry.file.partial) await this.#writeHave(entry);
+    }
+  }
+
+  /** In place: its length never changes, and a crash amid a truncation would lose all of it. */
+  async #writeHave(entry: BlobEntry): Promise<void> {
+    const { disk } = this.#o;
+    const path = entry.file.have;
+    const fd = await disk.open(path, 'update').catch((error: unknown) => {
+      if (diskCode(error) !== 'ENOENT') throw error;
+      return disk.open(path, 'create');
+    });
+    try {
+      await disk.write(fd, entry.haveBits(), 0);
+    } finally {
+      await disk.close(fd);
+    }
+  }
+
+  async #writeAccess(): Promise<void> {
+    if (!this.#used) return;
+    this.#used = false;
+    const { disk, layout } = this.#o;
+    const digests = this.#o.inOrder().map((entry) => entry.digest);
+    const bytes = Buffer.from(digests.join('\n'), 'latin1');
+    await writeWhole(disk, `${layout.access}.new`, { bytes, durable: false });
+    await disk.rename(`${layout.access}.new`, layout.access);
+  }
+}

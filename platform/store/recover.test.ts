@@ -1,0 +1,57 @@
+/** Whose a data directory is. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { TestStores } from './store.fixtures.ts';
+
+const stores = new TestStores();
+beforeAll(() => stores.start());
+afterEach(() => stores.after());
+afterAll(() => stores.stop());
+
+test('a directory of another format, role or owner is refused in one line and not touched', async () => {
+  const dir = stores.directory();
+  await stores.close(await stores.open(dir));
+  expect(readFileSync(join(dir, 'version'), 'utf8')).toBe('agent 1\n');
+  writeFileSync(join(dir, 'version'), 'agent 99\n');
+  const before = readdirSync(dir);
+  await expect(stores.open(dir)).rejects.toMatchObject({
+    name: 'StartError',
+    message: expect.stringMatching(/agent 99.*agent 1.*choose another/),
+  });
+  expect(readdirSync(dir)).toEqual(before);
+  writeFileSync(join(dir, 'version'), 'agent 1\n');
+  await expect(stores.open(dir, { role: 'origin' })).rejects.toThrow(
+    'of format "agent 1", this process needs "origin 1"',
+  );
+  const foreign = stores.directory();
+  const parent = join(foreign, '..');
+  writeFileSync(join(parent, 'thesis.tex'), 'x');
+  await expect(stores.open(parent)).rejects.toThrow(/thesis.tex.*choose an empty one/);
+  expect(readdirSync(parent)).toEqual(['thesis.tex']);
+});
+
+test('one process at a time uses a directory, and kill -9 leaves no lock behind', async () => {
+  const dir = stores.directory();
+  const store = await stores.open(dir);
+  await expect(stores.open(dir)).rejects.toThrow(new RegExp(`in use by process ${process.pid}: stop that one`));
+  await stores.close(store);
+  const disk = new URL('./real-disk.ts', import.meta.url).href;
+  const code = `
+    const { RealDisk } = await import(${JSON.stringify(disk)});
+    await new RealDisk().lock(${JSON.stringify(join(dir, 'lock'))});
+    console.log('locked');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await once(child.stdout, 'data');
+    await expect(stores.open(dir)).rejects.toThrow('in use by process');
+  } finally {
+    child.kill('SIGKILL');
+  }
+  await once(child, 'exit');
+  await stores.close(await stores.open(dir));
+});

@@ -1,0 +1,178 @@
+/**
+ * What a store does before it serves: whose directory it is, what a crash left, which blobs there are.
+ *
+ * Rule 1: a directory of another role or format, or in use, is not touched.
+ * Rule 2: uploads are removed: nobody was told that they are held. A complete blob never is.
+ * Rule 3: what cannot be understood is moved to quarantine/ and named in the log.
+ * Rule 4: no blob's file is opened: the names tell all (layout.ts). Only partial ones have a second file to read.
+ */
+
+import type { Digest } from '../../core/digest.ts';
+import { type Metainfo, pieceCount } from '../../core/piece.ts';
+import { StartError } from '../lifecycle/errors.ts';
+import { Bits } from './bits.ts';
+import { type Disk, diskCode, makeDirectories, readWhole, unlinkIfThere, writeWhole } from './disk.ts';
+import { ALGORITHM_DIRECTORIES, formatVersion, haveSuffix, type Layout, parseBlobName, partSuffix } from './layout.ts';
+
+/** The part of pino's logger that the store uses. */
+export type StoreLog = {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+};
+
+/** `bits` undefined: complete. */
+export type Found = { readonly digest: Digest; readonly meta: Metainfo; readonly bits: Bits | undefined };
+export type RecoverOptions = {
+  readonly disk: Disk;
+  readonly layout: Layout;
+  readonly log: StoreLog;
+  readonly durable: boolean;
+};
+
+/** Directories or files looked at at a time. */
+const scanConcurrency = 32;
+
+/** Makes sure that the directory is ours and of our format, takes its lock, makes what is missing. Returns the unlock. */
+export async function claim(o: RecoverOptions, role: string): Promise<() => Promise<void>> {
+  const { disk, layout } = o;
+  const named = `data directory ${layout.dir}`;
+  try {
+    await makeDirectories(disk, layout.dir);
+    const fresh = await checkVersion(o, role);
+    const unlock = await takeLock(o);
+    for (const dir of [layout.blobs, layout.uploads, layout.quarantine]) await disk.mkdir(dir);
+    for (const algorithm of ALGORITHM_DIRECTORIES) await disk.mkdir(`${layout.blobs}/${algorithm}`);
+    if (fresh) {
+      await writeWhole(disk, `${layout.version}.new`, {
+        bytes: Buffer.from(`${role} ${formatVersion}\n`),
+        durable: true,
+      });
+      await disk.rename(`${layout.version}.new`, layout.version);
+    }
+    await disk.syncDirectory(layout.blobs);
+    await disk.syncDirectory(layout.dir);
+    return unlock;
+  } catch (error) {
+    const code = diskCode(error);
+    if (code === undefined) throw error;
+    throw new StartError(
+      `${named} cannot be used (${code}): see to its disk and its owner, or choose another with \`data:\``,
+    );
+  }
+}
+
+/** True where the directory is empty. */
+async function checkVersion(o: RecoverOptions, role: string): Promise<boolean> {
+  const { disk, layout } = o;
+  const expected = `${role} ${formatVersion}`;
+  const found = await readWhole(disk, layout.version);
+  if (found !== undefined) {
+    const text = Buffer.from(found).toString('utf8').trim().slice(0, 40);
+    if (text === expected) return false;
+    throw new StartError(
+      `data directory ${layout.dir} is of format "${text}", this process needs "${expected}": choose another with \`data:\``,
+    );
+  }
+  // A crash while the directory was being made leaves some of these.
+  const ours = [layout.blobs, layout.uploads, layout.quarantine, layout.lock, layout.pid, `${layout.version}.new`];
+  const foreign = (await disk.list(layout.dir)).find(
+    (name) => !ours.some((path) => path.endsWith(`/${name}`) || name.startsWith('lock-')),
+  );
+  if (foreign === undefined) return true;
+  throw new StartError(
+    `data directory ${layout.dir} holds files that are not Shoal's (${foreign}): choose an empty one with \`data:\``,
+  );
+}
+
+async function takeLock(o: RecoverOptions): Promise<() => Promise<void>> {
+  const { disk, layout } = o;
+  try {
+    const unlock = await disk.lock(layout.lock);
+    await writeWhole(disk, layout.pid, { bytes: Buffer.from(`${process.pid}\n`), durable: false });
+    return unlock;
+  } catch (error) {
+    if (diskCode(error) !== 'EBUSY') throw error;
+    const pid = Buffer.from((await readWhole(disk, layout.pid)) ?? [])
+      .toString('utf8')
+      .trim();
+    throw new StartError(
+      `data directory ${layout.dir} is in use by process ${pid || '(unknown)'}: stop that one, or choose another with \`data:\``,
+    );
+  }
+}
+
+/** Removes half uploads, then finds the blobs: least recently used first. */
+export async function scan(o: RecoverOptions): Promise<Found[]> {
+  const { disk, layout } = o;
+  for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
+  const found = new Map<Digest, Found>();
+  for (const algorithm of ALGORITHM_DIRECTORIES) {
+    const shards = await disk.list(`${layout.blobs}/${algorithm}`);
+    await inParallel(shards, async (shard) => {
+      for (const blob of await scanShard(o, algorithm, shard)) found.set(blob.digest, blob);
+    });
+  }
+  return await inOrderOfUse(o, found);
+}
+
+async function scanShard(
+  o: RecoverOptions,
+  algorithm: (typeof ALGORITHM_DIRECTORIES)[number],
+  shard: string,
+): Promise<Found[]> {
+  const { disk, layout, log } = o;
+  const dir = `${layout.blobs}/${algorithm}/${shard}`;
+  const names = new Set(await disk.list(dir));
+  const found = new Map<Digest, Found>();
+  for (const name of names) {
+    const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
+    const parsed = parseBlobName(algorithm, whole);
+    if (parsed === undefined || !parsed.digest.startsWith(`${algorithm}:${shard}`)) {
+      log.warn({ file: `${dir}/${name}` }, 'a file that is no blob: moved to quarantine');
+      await disk.rename(`${dir}/${name}`, `${layout.quarantine}/${algorithm}.${name}`);
+      continue;
+    }
+    const isPart = name.endsWith(partSuffix);
+    const isHave = name.endsWith(haveSuffix);
+    const leftOver = isHave ? names.has(whole) || !names.has(whole + partSuffix) : isPart && names.has(whole);
+    if (leftOver) await unlinkIfThere(disk, `${dir}/${name}`);
+    if (leftOver || isHave) continue;
+    const bits = isPart ? await readBits(disk, `${dir}/${whole}${haveSuffix}`, pieceCount(parsed.meta)) : undefined;
+    const other = found.get(parsed.digest);
+    if (other?.bits === undefined && other !== undefined) continue;
+    found.set(parsed.digest, { ...parsed, bits });
+  }
+  return [...found.values()];
+}
+
+async function readBits(disk: Disk, path: string, pieces: number): Promise<Bits> {
+  return new Bits(pieces, await readWhole(disk, path));
+}
+
+/** By the `access` file; what it does not name came after it was written. */
+async function inOrderOfUse(o: RecoverOptions, found: Map<Digest, Found>): Promise<Found[]> {
+  const access = await readWhole(o.disk, o.layout.access);
+  const ordered: Found[] = [];
+  if (access !== undefined) {
+    for (const digest of Buffer.from(access).toString('latin1').split('\n')) {
+      const blob = found.get(digest as Digest);
+      if (blob === undefined) continue;
+      ordered.push(blob);
+      found.delete(blob.digest);
+    }
+  }
+  return [...ordered, ...found.values()];
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < items.length) {
+      const item = items[next] as T;
+      next += 1;
+      await work(item);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(scanConcurrency, items.length) }, lane));
+}

@@ -1,0 +1,178 @@
+/**
+ * The byte budget: what is used, what may go when more is wanted.
+ *
+ * Rule 1: room is reserved whole when a blob is created, so that it cannot run out half way.
+ * Rule 2: complete blobs nobody uses go first, least recently used first; then partial ones nobody
+ *   uses. What is pinned never goes. Where the store is durable, nothing complete ever goes.
+ * Rule 3: the choice and the accounting are one synchronous step; only the unlinking takes time.
+ */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { BlobEntry } from './entry.ts';
+import { bytesOnDisk } from './layout.ts';
+
+/** Left free on the disk for what is small: have bits, logs, other programs. */
+export const spareBytes = 16 * 1024 * 1024;
+
+export type RoomOptions = {
+  readonly dir: string;
+  readonly budgetBytes: number;
+  readonly durable: boolean;
+  /** Bytes that can still be written to the disk. */
+  readonly freeBytes: () => Promise<number>;
+  /** Removes the blob; called for what `Room` has already given up. */
+  readonly evict: (entry: BlobEntry) => Promise<void>;
+};
+
+export class Room {
+  /** In order of use: the first was used longest ago. */
+  readonly #entries = new Map<Digest, BlobEntry>();
+  readonly #partial = new Set<BlobEntry>();
+  readonly #o: RoomOptions;
+  #used = 0;
+  /** Of that, for blobs that are just being created. */
+  #reserved = 0;
+
+  constructor(o: RoomOptions) {
+    this.#o = o;
+  }
+
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  get(digest: Digest): BlobEntry | undefined {
+    return this.#entries.get(digest);
+  }
+
+  /** Least recently used first; a copy. */
+  all(): BlobEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Reserves `bytes`, evicting what it takes. Settle it with `add` or `release`. ApiError STORAGE_FULL. */
+  async reserve(bytes: number): Promise<void> {
+    const { budgetBytes, dir } = this.#o;
+    const gone: Promise<void>[] = [];
+    while (this.#used + bytes > budgetBytes) {
+      const victim = bytes > budgetBytes ? undefined : this.#victim();
+      if (victim === undefined) {
+        await Promise.all(gone);
+        throw new ApiError(
+          'STORAGE_FULL',
+          `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs`,
+        );
+      }
+      gone.push(this.#evict(victim));
+    }
+    this.#used += bytes;
+    this.#reserved += bytes;
+    try {
+      await Promise.all(gone);
+      await this.#freeDisk(bytes);
+    } catch (error) {
+      this.release(bytes);
+      throw error;
+    }
+  }
+
+  /** Gives a reservation back. */
+  release(bytes: number): void {
+    this.#used -= bytes;
+    this.#reserved -= bytes;
+  }
+
+  /** Turns a reservation into a blob, used now. */
+  add(entry: BlobEntry): void {
+    this.#reserved -= bytesOnDisk(entry.meta);
+    this.#entries.set(entry.digest, entry);
+    this.changed(entry);
+  }
+
+  /** A reservation for a blob that was counted already, and is complete now. */
+  keep(entry: BlobEntry): void {
+    this.release(bytesOnDisk(entry.meta));
+    this.changed(entry);
+  }
+
+  /** A blob found at start: counted without a reservation. */
+  found(entry: BlobEntry): void {
+    this.#used += bytesOnDisk(entry.meta);
+    this.#entries.set(entry.digest, entry);
+    this.changed(entry);
+  }
+
+  /** It became complete, or partial again. */
+  changed(entry: BlobEntry): void {
+    if (this.#entries.get(entry.digest) !== entry || entry.complete) this.#partial.delete(entry);
+    else this.#partial.add(entry);
+  }
+
+  /** No longer counted. False: it was not. */
+  remove(entry: BlobEntry): boolean {
+    if (this.#entries.get(entry.digest) !== entry) return false;
+    this.#entries.delete(entry.digest);
+    this.#partial.delete(entry);
+    this.#used -= bytesOnDisk(entry.meta);
+    return true;
+  }
+
+  touch(entry: BlobEntry): void {
+    if (this.#entries.get(entry.digest) !== entry) return;
+    this.#entries.delete(entry.digest);
+    this.#entries.set(entry.digest, entry);
+  }
+
+  /** The disk said that it is full: evicts at least `bytes`, if it can. False: nothing could go. */
+  async evictBytes(bytes: number): Promise<boolean> {
+    let freed = 0;
+    while (freed < bytes) {
+      const victim = this.#victim();
+      if (victim === undefined) break;
+      freed += bytesOnDisk(victim.meta);
+      await this.#evict(victim);
+    }
+    return freed > 0;
+  }
+
+  /** The disk may be smaller than the budget: what is promised to partial blobs is as good as written. */
+  async #freeDisk(bytes: number): Promise<void> {
+    for (;;) {
+      const free = await this.#o.freeBytes();
+      if (free - this.#promised() >= spareBytes) return;
+      const victim = this.#victim();
+      if (victim === undefined) {
+        throw new ApiError(
+          'STORAGE_FULL',
+          `the disk of ${this.#o.dir} has ${free} bytes free, too few for ${bytes} more: free space on it, or lower the budget`,
+        );
+      }
+      await this.#evict(victim);
+    }
+  }
+
+  #promised(): number {
+    let bytes = this.#reserved;
+    for (const entry of this.#partial)
+      bytes += Math.max(0, entry.meta.length - entry.heldCount * entry.meta.pieceLength);
+    return bytes;
+  }
+
+  #victim(): BlobEntry | undefined {
+    if (!this.#o.durable) {
+      for (const entry of this.#entries.values()) if (entry.complete && !entry.pinned) return entry;
+    }
+    for (const entry of this.#partial) if (!entry.pinned && (entry.file.partial || !this.#o.durable)) return entry;
+    return undefined;
+  }
+
+  async #evict(entry: BlobEntry): Promise<void> {
+    this.remove(entry);
+    await this.#o.evict(entry);
+  }
+}

@@ -1,0 +1,478 @@
+/**
+ * The blobs of one data directory: what is there, room for more, what must be durable when.
+ *
+ * Rule 1: a name in blobs/ without a suffix is a whole blob. It appears by one rename, after its
+ *   bytes; where the store is durable both are synced before anybody is told.
+ * Rule 2: what is done to the names of one digest is done one after the other (`#serial`).
+ * Rule 3: a hint (which pieces, which order of use) may be lost or wrong: nothing depends on it.
+ */
+
+import { resolve } from 'node:path';
+import { assert } from '../../core/assert.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
+import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/piece.ts';
+import { blake3Hex } from '../workers/hash.ts';
+import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
+import { Bits } from './bits.ts';
+import { type Disk, diskCode, unlinkIfThere } from './disk.ts';
+import { BlobEntry, type EntryHost } from './entry.ts';
+import { asApiError, refusal } from './errors.ts';
+import { HashCache } from './hash-cache.ts';
+import { type BlobFile, bytesOnDisk, Layout } from './layout.ts';
+import { OpenFiles } from './open-files.ts';
+import { Persist } from './persist.ts';
+import { RealDisk } from './real-disk.ts';
+import { claim, type Found, type StoreLog, scan } from './recover.ts';
+import { Room } from './room.ts';
+import { Serial } from './serial.ts';
+import { storedDigest, verifyHeld } from './stored.ts';
+import { type ReceivedBlob, Upload, type UploadHost } from './upload.ts';
+
+export type { BlobEntry } from './entry.ts';
+export type { Upload } from './upload.ts';
+
+/** Descriptors kept open, of the 20,000 that a process may have. */
+const openFilesMax = 512;
+/** How often which pieces are held is written down; a crash costs at most these. */
+const flushEveryMsDefault = 500;
+
+export type BlobStoreOptions = {
+  /** Made where it is not there. */
+  readonly dir: string;
+  readonly role: 'agent' | 'origin';
+  readonly workers: PieceIo;
+  /** Infinity: the disk is the limit. */
+  readonly budgetBytes: number;
+  /** What was acknowledged survives a crash, and nothing complete is ever evicted. */
+  readonly durable: boolean;
+  readonly log?: StoreLog | undefined;
+  readonly disk?: Disk;
+  /** 0: only `flush` and the close write hints. */
+  readonly flushEveryMs?: number;
+};
+
+const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+export class BlobStore {
+  /** Called after a blob was evicted or given up, but not by `remove`: the swarm must drop it. */
+  onEvict: ((digest: Digest) => void) | undefined;
+  readonly durable: boolean;
+  readonly #io: PieceIo;
+  readonly #disk: Disk;
+  readonly #layout: Layout;
+  readonly #log: StoreLog;
+  readonly #files: OpenFiles;
+  readonly #room: Room;
+  readonly #hashes: HashCache;
+  readonly #persist: Persist;
+  readonly #uploads = new Map<string, Upload>();
+  readonly #serial = new Serial<Digest>();
+  readonly #shards = new Set<string>();
+  readonly #host: EntryHost;
+  #unlock: () => Promise<void>;
+
+  private constructor(o: BlobStoreOptions, at: { disk: Disk; layout: Layout; unlock: () => Promise<void> }) {
+    this.durable = o.durable;
+    this.#io = o.workers;
+    this.#disk = at.disk;
+    this.#layout = at.layout;
+    this.#unlock = at.unlock;
+    this.#log = o.log ?? silent;
+    this.#files = new OpenFiles(at.disk, openFilesMax);
+    this.#hashes = new HashCache(at.disk);
+    this.#room = new Room({
+      dir: o.dir,
+      budgetBytes: o.budgetBytes,
+      durable: o.durable,
+      freeBytes: () => at.disk.freeBytes(o.dir),
+      evict: (entry) => this.#giveUp(entry),
+    });
+    this.#persist = new Persist({
+      disk: at.disk,
+      layout: at.layout,
+      log: this.#log,
+      everyMs: o.flushEveryMs ?? flushEveryMsDefault,
+      inOrder: () => this.#room.all(),
+    });
+    this.#host = {
+      io: o.workers,
+      files: this.#files,
+      loadHashes: (entry) => this.#loadHashes(entry),
+      complete: (entry) => this.#complete(entry),
+      degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
+      makeRoom: (bytes) => this.#room.evictBytes(bytes),
+      lost: (entry) => this.#lost(entry),
+      changed: (entry) => this.#persist.changed(entry),
+      touched: (entry) => this.#touched(entry),
+    };
+  }
+
+  /** Throws StartError where the directory is another's, of another format, in use, or not usable. */
+  static async open(o: BlobStoreOptions): Promise<BlobStore> {
+    const disk = o.disk ?? new RealDisk();
+    const layout = new Layout(resolve(o.dir));
+    const recover = { disk, layout, log: o.log ?? silent, durable: o.durable };
+    const unlock = await claim(recover, o.role);
+    try {
+      const store = new BlobStore(o, { disk, layout, unlock });
+      for (const found of await scan(recover)) await store.#found(found);
+      return store;
+    } catch (error) {
+      await unlock();
+      throw error;
+    }
+  }
+
+  get usedBytes(): number {
+    return this.#room.usedBytes;
+  }
+
+  get count(): number {
+    return this.#room.count;
+  }
+
+  get(digest: Digest): BlobEntry | undefined {
+    return this.#room.get(digest);
+  }
+
+  /** Least recently used first; a copy. */
+  entries(): Iterable<BlobEntry> {
+    return this.#room.all();
+  }
+
+  /**
+   * The blob's entry, made with no piece where there was none. A complete one is answered as it is;
+   * a partial one of another piece length is replaced. ApiError STORAGE_FULL, UNAVAILABLE.
+   */
+  async create(digest: Digest, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry> {
+    assert(metainfoValid(meta), `store: metainfo of ${digest}`);
+    assert(
+      hashes.length === pieceCount(meta) * hashBytes && blake3Hex(hashes) === meta.root,
+      `store: hashes of ${digest}`,
+    );
+    if (Math.min(meta.length, meta.pieceLength) > this.#io.arena.shareBytes('receive')) {
+      throw new ApiError(
+        'UNAVAILABLE',
+        `pieces of ${meta.pieceLength} bytes (${digest}) do not fit in memory: raise memory.arena`,
+      );
+    }
+    const before = this.#room.get(digest);
+    // One without pieces is whole as soon as it is made; until then the second caller waits with the first.
+    if (before !== undefined && fits(before, meta) && (before.complete || before.pieces > 0)) return before;
+    try {
+      await this.#room.reserve(bytesOnDisk(meta));
+      const entry = await this.#serial.run(digest, () => this.#makeEntry(digest, meta, hashes));
+      if (entry.pieces === 0 && !entry.complete && !(await this.#complete(entry)))
+        throw entry.failure ?? refusal(digest, 'EIO');
+      return entry;
+    } catch (error) {
+      throw asApiError(error, digest);
+    }
+  }
+
+  /** Uses the caller's reservation, or gives it back. */
+  async #makeEntry(digest: Digest, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry> {
+    let used = false;
+    try {
+      const existing = this.#room.get(digest);
+      if (existing !== undefined && fits(existing, meta)) return existing;
+      if (existing !== undefined) await this.#detach(existing);
+      const file = this.#layout.file(digest, meta, true);
+      await this.#makePart(file, meta, hashes);
+      const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits: new Bits(pieceCount(meta)), hashes });
+      this.#room.add(entry);
+      used = true;
+      this.#hashes.add(entry);
+      return entry;
+    } finally {
+      if (!used) this.#room.release(bytesOnDisk(meta));
+    }
+  }
+
+  /** Unlinks it now; whoever has it pinned can read on. One that is not there is fine. ApiError UNAVAILABLE: ask again. */
+  async remove(digest: Digest): Promise<void> {
+    const remove = async (): Promise<void> => {
+      const entry = this.#room.get(digest);
+      if (entry !== undefined) await this.#detach(entry);
+      await this.#sweep(digest);
+    };
+    try {
+      await this.#serial.run(digest, remove);
+    } catch (error) {
+      throw asApiError(error, digest);
+    }
+  }
+
+  upload(id: string): Upload | undefined {
+    return this.#uploads.get(id);
+  }
+
+  /** ApiError BLOB_UPLOAD_INVALID where the id is taken, STORAGE_FULL, UNAVAILABLE. */
+  async beginUpload(id: string, algorithm: DigestAlgorithm): Promise<Upload> {
+    assert(/^[a-z0-9-]+$/.test(id), `store: upload id ${id}`);
+    if (this.#uploads.has(id)) throw new ApiError('BLOB_UPLOAD_INVALID', `upload ${id} has been begun already`);
+    const upload = new Upload({ id, algorithm, path: this.#layout.upload(id), host: this.#uploadHost() });
+    this.#uploads.set(id, upload);
+    try {
+      await upload.begin();
+    } catch (error) {
+      this.#uploads.delete(id);
+      throw asApiError(error, `upload ${id}`);
+    }
+    return upload;
+  }
+
+  /** Writes the hints (which pieces are held, order of use) now. */
+  async flush(): Promise<void> {
+    await this.#persist.flush();
+  }
+
+  /** Cancels uploads, writes the hints, closes the files, unlocks the directory. No call may be open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#uploads.values()].map((upload) => upload.cancel()));
+    await this.#serial.idle();
+    await this.#persist.close();
+    await this.#files.closeAll();
+    await this.#unlock();
+  }
+
+  // ---- at start --------------------------------------------------------------------------------
+
+  async #found(found: Found): Promise<void> {
+    const file = this.#layout.file(found.digest, found.meta, found.bits !== undefined);
+    const entry = new BlobEntry({ host: this.#host, digest: found.digest, meta: found.meta, file, bits: found.bits });
+    this.#room.found(entry);
+    if (found.bits === undefined) return;
+    // What a durable store completes must be right: so it does not take the hint's word for the pieces.
+    if (this.durable) await verifyHeld(entry, this.#io.arena);
+    if (!entry.gone && entry.heldCount === entry.pieces) await this.#complete(entry);
+  }
+
+  // ---- what entries ask ------------------------------------------------------------------------
+
+  #loadHashes(entry: BlobEntry): Uint8Array {
+    const hashes = this.#hashes.load(entry);
+    if (hashes instanceof ApiError) {
+      this.#log.error({ digest: entry.digest, file: entry.file.path }, hashes.message);
+      this.#lost(entry);
+      throw hashes;
+    }
+    return hashes;
+  }
+
+  async #complete(entry: BlobEntry): Promise<boolean> {
+    const unpin = entry.pin();
+    try {
+      return await this.#serial.run(entry.digest, () => this.#files.use(entry.file, (fd) => this.#finish(entry, fd)));
+    } catch (error) {
+      const code = diskCode(error);
+      if (code === undefined) throw error;
+      entry.failure = refusal(entry.digest, code);
+      return false;
+    } finally {
+      unpin();
+    }
+  }
+
+  /** The last steps of a blob that came in pieces. */
+  async #finish(entry: BlobEntry, fd: number): Promise<boolean> {
+    if (entry.complete) return true;
+    if (entry.gone) return false;
+    if (this.durable) {
+      if (!(await this.#matches(entry, fd))) return false;
+      await this.#disk.sync(fd);
+    }
+    const { file } = entry;
+    if (file.partial) {
+      const { part, whole, have } = file;
+      await this.#disk.rename(part, whole);
+      file.partial = false;
+      await unlinkIfThere(this.#disk, have);
+    }
+    // Also where an earlier try renamed it and then failed.
+    if (this.durable) await this.#disk.syncDirectory(this.#layout.shard(entry.digest));
+    // A reader may have found a wrong piece meanwhile: then it comes again.
+    if (entry.heldCount === entry.pieces) entry.becomeComplete();
+    this.#room.changed(entry);
+    return true;
+  }
+
+  /** Whether the stored bytes are the digest's. Who keeps a blob for others does not take a peer's word for it. */
+  async #matches(entry: BlobEntry, fd: number): Promise<boolean> {
+    const hex = await storedDigest(this.#io, {
+      fd,
+      length: entry.meta.length,
+      algorithm: digestAlgorithm(entry.digest),
+    });
+    if (hex instanceof IoFailure) {
+      entry.failure = refusal(entry.digest, hex.errno);
+      return false;
+    }
+    if (hex === digestHex(entry.digest)) return true;
+    const message = `${entry.digest}: the pieces match the list that came with them, but the bytes are ${hex}: dropped`;
+    this.#log.error({ digest: entry.digest }, message);
+    entry.failure = new ApiError('DIGEST_INVALID', message);
+    this.#lost(entry);
+    return false;
+  }
+
+  #degraded(entry: BlobEntry, piece: number, why: string): void {
+    this.#log.warn({ digest: entry.digest, piece, why }, 'a stored piece is damaged: it is fetched again');
+    this.#room.changed(entry);
+    this.#persist.changed(entry);
+  }
+
+  /** The entry cannot be used any more: forgets it. */
+  #lost(entry: BlobEntry): void {
+    if (this.#room.remove(entry)) void this.#giveUp(entry);
+  }
+
+  #touched(entry: BlobEntry): void {
+    this.#room.touch(entry);
+    this.#persist.used();
+  }
+
+  /** Removes what `Room` no longer counts. Its file waits its turn: a new one of that name may be next. */
+  async #giveUp(entry: BlobEntry): Promise<void> {
+    entry.becomeGone(undefined);
+    this.onEvict?.(entry.digest);
+    try {
+      await this.#serial.run(entry.digest, () => this.#unlink(entry));
+    } catch (error) {
+      if (diskCode(error) === undefined) throw error;
+      this.#log.error({ digest: entry.digest, error: String(error) }, 'a blob that was given up could not be removed');
+    }
+  }
+
+  // ---- names -----------------------------------------------------------------------------------
+
+  /** Makes the file of a partial blob: no piece, but its hash list. */
+  async #makePart(file: BlobFile, meta: Metainfo, hashes: Uint8Array): Promise<void> {
+    await this.#ensureShard(file);
+    const fd = await this.#disk.open(file.part, 'create');
+    try {
+      await this.#disk.write(fd, hashes, meta.length);
+    } catch (error) {
+      await this.#disk.close(fd);
+      await unlinkIfThere(this.#disk, file.part);
+      throw error;
+    }
+    this.#files.adopt(file, fd);
+  }
+
+  async #ensureShard(file: BlobFile): Promise<void> {
+    const shard = parentOf(file.whole);
+    if (this.#shards.has(shard)) return;
+    await this.#disk.mkdir(shard);
+    if (this.durable) await this.#disk.syncDirectory(parentOf(shard));
+    this.#shards.add(shard);
+  }
+
+  /** Within the digest's turn: uncounted and unlinked. */
+  async #detach(entry: BlobEntry): Promise<void> {
+    this.#room.remove(entry);
+    entry.becomeGone(undefined);
+    await this.#unlink(entry);
+  }
+
+  /** Removes every name of the digest, also those that a failed commit or removal left, and makes that durable. */
+  async #sweep(digest: Digest): Promise<void> {
+    const shard = this.#layout.shard(digest);
+    let names: string[];
+    try {
+      names = await this.#disk.list(shard);
+    } catch (error) {
+      if (diskCode(error) === 'ENOENT') return;
+      throw error;
+    }
+    for (const name of names) {
+      if (name.startsWith(`${digestHex(digest)}.`)) await unlinkIfThere(this.#disk, `${shard}/${name}`);
+    }
+    if (this.durable) await this.#disk.syncDirectory(shard);
+  }
+
+  async #unlink(entry: BlobEntry): Promise<void> {
+    const { file } = entry;
+    this.#hashes.forget(entry);
+    if (entry.pinned) await this.#holdForReaders(entry);
+    const { path, have } = file;
+    await unlinkIfThere(this.#disk, path);
+    file.unlinked = true;
+    if (file.partial) await unlinkIfThere(this.#disk, have);
+    await this.#files.close(file);
+  }
+
+  async #holdForReaders(entry: BlobEntry): Promise<void> {
+    try {
+      entry.becomeGone(await this.#files.hold(entry.file));
+    } catch (error) {
+      // Gone already: there is nothing to keep for them.
+      if (diskCode(error) === undefined) throw error;
+    }
+  }
+
+  // ---- uploads ---------------------------------------------------------------------------------
+
+  #uploadHost(): UploadHost {
+    return {
+      io: this.#io,
+      disk: this.#disk,
+      log: this.#log,
+      durable: this.durable,
+      reserve: (bytes) => this.#room.reserve(bytes),
+      release: (bytes) => this.#room.release(bytes),
+      ended: (upload) => {
+        this.#uploads.delete(upload.id);
+      },
+      publish: (blob) => this.#serial.run(blob.digest, () => this.#publish(blob)),
+    };
+  }
+
+  /** Gives a received, verified blob its name. The caller's reservation becomes the entry's, or is the caller's still. */
+  async #publish(blob: ReceivedBlob): Promise<{ entry: BlobEntry; taken: boolean }> {
+    const { digest, meta, hashes, fd, path } = blob;
+    const existing = this.#room.get(digest);
+    if (existing?.complete === true) return { entry: existing, taken: false };
+    await this.#disk.write(fd, hashes, meta.length);
+    if (this.durable) await this.#disk.sync(fd);
+    const file = this.#layout.file(digest, meta, false);
+    await this.#ensureShard(file);
+    await this.#disk.rename(path, file.whole);
+    if (this.durable) {
+      await this.#disk.syncDirectory(this.#layout.shard(digest));
+      await this.#disk.syncDirectory(this.#layout.uploads);
+    }
+    const same = existing?.meta.root === meta.root ? existing : undefined;
+    if (same !== undefined) await this.#supersede(same);
+    else if (existing !== undefined) await this.#detach(existing);
+    this.#files.adopt(file, fd);
+    // A pull of the same blob may be running: its entry is complete now.
+    const entry = same ?? new BlobEntry({ host: this.#host, digest, meta, file, bits: undefined, hashes });
+    same?.becomeComplete(file);
+    if (same === undefined) this.#room.add(entry);
+    else this.#room.keep(same);
+    this.#hashes.add(entry);
+    return { entry, taken: true };
+  }
+
+  /** Removes the pieces of a blob that has just arrived whole by another way. */
+  async #supersede(entry: BlobEntry): Promise<void> {
+    const { file } = entry;
+    if (file.partial) {
+      await unlinkIfThere(this.#disk, file.part);
+      await unlinkIfThere(this.#disk, file.have);
+    }
+    file.unlinked = true;
+    await this.#files.close(file);
+  }
+}
+
+/** Whether an entry that is there serves for a blob of this metainfo. */
+function fits(entry: BlobEntry, meta: Metainfo): boolean {
+  return entry.complete || entry.meta.root === meta.root;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}

@@ -1,0 +1,50 @@
+/** Reads back what is stored, whole: to make sure of it. */
+
+import type { DigestAlgorithm } from '../../core/digest.ts';
+import { pieceBytes, unitBytes } from '../../core/piece.ts';
+import type { Arena } from '../workers/arena.ts';
+import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
+import type { BlobEntry } from './entry.ts';
+
+/** Read at a time; the next is read while this one is waited for. */
+const readBytes = 4 * unitBytes;
+const readsAtOnce = 2;
+
+/** The digest of the file's first `length` bytes, lower-case hex. */
+export async function storedDigest(
+  io: PieceIo,
+  of: { fd: number; length: number; algorithm: DigestAlgorithm },
+): Promise<string | IoFailure> {
+  const stream = io.hashStream(of.algorithm);
+  const size = Math.min(readBytes, io.arena.shareBytes('reader'));
+  const running: Promise<'ok' | IoFailure>[] = [];
+  let failure: IoFailure | undefined;
+  const settle = async (most: number): Promise<void> => {
+    while (running.length > most) {
+      const verdict = await running.shift();
+      if (verdict instanceof IoFailure) failure = verdict;
+    }
+  };
+  for (let position = 0; position < of.length && failure === undefined; position += size) {
+    await settle(readsAtOnce - 1);
+    const slot = await io.arena.acquire('reader', Math.min(size, of.length - position));
+    running.push(stream.appendStored({ fd: of.fd, position, slot }).finally(() => slot.release()));
+  }
+  await settle(0);
+  if (failure === undefined) return await stream.finish();
+  stream.abort();
+  return failure;
+}
+
+/** Reads every piece that the entry believes to hold; those that do not verify are held no longer. */
+export async function verifyHeld(entry: BlobEntry, arena: Arena): Promise<void> {
+  for (let piece = 0; piece < entry.pieces && !entry.gone; piece += 1) {
+    if (!entry.has(piece)) continue;
+    const slot = await arena.acquire('reader', pieceBytes(entry.meta, piece));
+    try {
+      await entry.read(piece, slot);
+    } finally {
+      slot.release();
+    }
+  }
+}

@@ -1,0 +1,126 @@
+/** Shares, chains of units, waiters in order, and misuse. */
+
+import { expect, test } from 'vitest';
+import { unitBytes } from '../../core/piece.ts';
+import { prng } from '../../core/prng.ts';
+import { Arena, type Slot, waitersMax } from './arena.ts';
+
+const shares = { receive: 0.5, send: 0.25, reader: 0.25 };
+const arenaOf = (units: number): Arena => new Arena(units * unitBytes, shares);
+
+test('a share never takes what is another’s', () => {
+  const arena = arenaOf(8);
+  const slots = [arena.tryAcquire('receive', 3 * unitBytes), arena.tryAcquire('receive', 1)];
+  expect(slots.every((slot) => slot !== undefined)).toBe(true);
+  expect(arena.tryAcquire('receive', 1)).toBeUndefined();
+  expect(arena.freeBytes('receive')).toBe(0);
+  expect(arena.freeBytes('send')).toBe(2 * unitBytes);
+  expect(arena.tryAcquire('send', 2 * unitBytes)).toBeDefined();
+  expect(arena.tryAcquire('reader', 2 * unitBytes)).toBeDefined();
+  slots[1]!.release();
+  expect(arena.tryAcquire('receive', 1)).toBeDefined();
+});
+
+test('slots of many units are made of whatever is free, and never overlap', () => {
+  const random = prng(1);
+  const arena = new Arena(64 * unitBytes, { receive: 0.9, send: 0.05, reader: 0.05 });
+  const live = new Map<Slot, number>();
+  let stamp = 0;
+  for (let step = 0; step < 3000; step += 1) {
+    const slot = random.below(2) === 0 ? arena.tryAcquire('receive', 1 + random.below(9 * unitBytes)) : undefined;
+    if (slot !== undefined) {
+      stamp = (stamp + 1) & 0xff;
+      expect(slot.parts().reduce((sum, part) => sum + part.length, 0)).toBe(slot.length);
+      for (const part of slot.parts()) part[0] = part[part.length - 1] = stamp;
+      live.set(slot, stamp);
+      expect(arena.slot(slot.no)).toBe(slot);
+    } else if (live.size > 0) {
+      const [old, value] = [...live][random.below(live.size)]!;
+      for (const part of old.parts()) expect([part[0], part[part.length - 1]]).toEqual([value, value]);
+      old.release();
+      live.delete(old);
+    }
+  }
+  for (const slot of live.keys()) slot.release();
+  expect(arena.freeBytes('receive')).toBe(arena.shareBytes('receive'));
+});
+
+test('window runs from an offset to the end of its unit, or of the slot', () => {
+  const slot = arenaOf(8).tryAcquire('receive', 2 * unitBytes + 10)!;
+  const parts = slot.parts();
+  expect(slot.window(0).byteOffset).toBe(parts[0]!.byteOffset);
+  expect(slot.window(0).length).toBe(unitBytes);
+  expect(slot.window(unitBytes - 1).length).toBe(1);
+  expect(slot.window(unitBytes).byteOffset).toBe(parts[1]!.byteOffset);
+  expect(slot.window(2 * unitBytes + 3).byteOffset).toBe(parts[2]!.byteOffset + 3);
+  expect(slot.window(2 * unitBytes + 3).length).toBe(7);
+  expect(() => slot.window(2 * unitBytes + 10)).toThrow('outside');
+});
+
+test('waiters are served in order, and nobody overtakes a large one', async () => {
+  const arena = arenaOf(8);
+  const held = [1, 2, 3, 4].map(() => arena.tryAcquire('receive', unitBytes)!);
+  const order: string[] = [];
+  const large = arena.acquire('receive', 3 * unitBytes).then((slot) => {
+    order.push('large');
+    return slot;
+  });
+  const small = arena.acquire('receive', 1).then((slot) => {
+    order.push('small');
+    return slot;
+  });
+  held[0]!.release();
+  expect(arena.tryAcquire('receive', 1)).toBeUndefined();
+  held[1]!.release();
+  await new Promise(setImmediate);
+  expect(order).toEqual([]);
+  held[2]!.release();
+  (await large).release();
+  (await small).release();
+  expect(order).toEqual(['large', 'small']);
+});
+
+test('a waiter that gives up lets the next one pass', async () => {
+  const arena = arenaOf(8);
+  const held = arena.tryAcquire('receive', 3 * unitBytes)!;
+  const abort = new AbortController();
+  const large = arena.acquire('receive', 4 * unitBytes, abort.signal);
+  const small = arena.acquire('receive', 1);
+  abort.abort(new Error('gone'));
+  await expect(large).rejects.toThrow('gone');
+  (await small).release();
+  held.release();
+  await expect(arena.acquire('receive', 1, abort.signal)).rejects.toThrow('gone');
+  expect(arena.freeBytes('receive')).toBe(4 * unitBytes);
+});
+
+test('what can never fit, or would wait behind too many, is refused with the remedy', async () => {
+  const arena = arenaOf(8);
+  await expect(arena.acquire('send', 3 * unitBytes)).rejects.toThrow('raise memory.arena');
+  expect(arena.tryAcquire('send', 3 * unitBytes)).toBeUndefined();
+  const held = arena.tryAcquire('send', 2 * unitBytes)!;
+  const abort = new AbortController();
+  const waiting = Array.from({ length: waitersMax }, () => arena.acquire('send', 1, abort.signal));
+  await expect(arena.acquire('send', 1)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' });
+  abort.abort(new Error('enough'));
+  expect((await Promise.allSettled(waiting)).every(({ status }) => status === 'rejected')).toBe(true);
+  held.release();
+});
+
+test('a second release and a use after release are Bugs', () => {
+  const arena = arenaOf(8);
+  const slot = arena.tryAcquire('receive', unitBytes)!;
+  slot.release();
+  expect(() => slot.release()).toThrow('released twice');
+  expect(() => arena.slot(slot.no)).toThrow('no slot');
+  const next = arena.tryAcquire('receive', unitBytes)!;
+  expect(next.no).toBe(slot.no);
+  expect(() => slot.release()).toThrow('released twice');
+  expect(() => arena.hold(slot)).toThrow('after its release');
+  next.release();
+});
+
+test('an arena too small for its shares is refused', () => {
+  expect(() => new Arena(2 * unitBytes)).toThrow('at least 3 units');
+  expect(() => new Arena(8 * unitBytes, { receive: 0.9, send: 0.9, reader: 0.1 })).toThrow('of 8 units');
+});

@@ -1,0 +1,241 @@
+/**
+ * The memory that pieces live in: one SharedArrayBuffer cut in units of 256 KiB.
+ *
+ * Rule 1: bounded by configuration, whatever the number of peers and readers. Each share (receiving,
+ *   sending, readers) has a limit of its own, so that none can starve another.
+ * Rule 2: any free unit serves any share: a slot's units need not be adjacent, so nothing fragments.
+ * Rule 3: whoever acquires a slot releases it exactly once, and never while a worker has it.
+ * Rule 4: waiters of a share are served in order; no newcomer overtakes them.
+ */
+
+import { assert, Bug } from '../../core/assert.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { unitBytes } from '../../core/piece.ts';
+import { ArenaMemory, type SharedBytes } from './memory.ts';
+
+export type { SharedBytes } from './memory.ts';
+
+export type Share = 'receive' | 'send' | 'reader';
+export const SHARES: readonly Share[] = ['receive', 'send', 'reader'];
+/** What each share gets of the arena where the configuration does not say. */
+export const defaultShares: Record<Share, number> = { receive: 0.5, send: 0.25, reader: 0.25 };
+/** Waiters a share; more are refused, since each is a request that somebody waits for. */
+export const waitersMax = 4096;
+
+export interface Slot {
+  readonly no: number;
+  /** Bytes that were asked for. */
+  readonly length: number;
+  /** Views over the slot's bytes, in order, each at most one unit. */
+  parts(): SharedBytes[];
+  /** From `offset` to the end of its unit, or of the slot: where a socket may read into next. */
+  window(offset: number): SharedBytes;
+  /** Exactly once; a second release is a Bug. */
+  release(): void;
+}
+
+type Waiter = { readonly bytes: number; readonly give: (slot: Slot) => void };
+type ShareState = { readonly limit: number; used: number; readonly waiters: Set<Waiter> };
+
+export class Arena {
+  readonly memory: ArenaMemory;
+  /** Whole-unit views, made once. */
+  readonly #views: readonly SharedBytes[];
+  /** Free units; the last is given first, since its memory is the likeliest to be in a cache. */
+  readonly #free: Int32Array;
+  #freeCount: number;
+  readonly #slots: (ArenaSlot | undefined)[];
+  readonly #shares: Record<Share, ShareState>;
+
+  /** `shares` are fractions of the arena, together at most 1. Each share has at least one unit. */
+  constructor(bytes: number, shares: Record<Share, number> = defaultShares) {
+    const units = Math.floor(bytes / unitBytes);
+    assert(
+      units >= SHARES.length,
+      `arena of ${bytes} bytes: at least ${SHARES.length} units of ${unitBytes} are needed`,
+    );
+    this.memory = ArenaMemory.create(units);
+    this.#views = Array.from(
+      { length: units },
+      (_, unit) => new Uint8Array(this.memory.memory, unit * unitBytes, unitBytes),
+    );
+    this.#free = Int32Array.from({ length: units }, (_, i) => units - 1 - i);
+    this.#freeCount = units;
+    this.#slots = new Array<ArenaSlot | undefined>(units).fill(undefined);
+    const state = (share: Share): ShareState => ({
+      limit: Math.max(1, Math.floor(units * shares[share])),
+      used: 0,
+      waiters: new Set(),
+    });
+    this.#shares = { receive: state('receive'), send: state('send'), reader: state('reader') };
+    const total = SHARES.reduce((sum, share) => sum + this.#shares[share].limit, 0);
+    assert(total <= units, `arena: shares take ${total} of ${units} units`);
+  }
+
+  /** A slot now, or undefined: the share is full, or others wait for it. */
+  tryAcquire(share: Share, bytes: number): Slot | undefined {
+    const state = this.#shares[share];
+    if (state.waiters.size > 0) return undefined;
+    return this.#take(state, bytes);
+  }
+
+  /** A slot, in turn. Rejects with the signal's reason, or ApiError where it can never or not soon be had. */
+  async acquire(share: Share, bytes: number, signal?: AbortSignal): Promise<Slot> {
+    signal?.throwIfAborted();
+    const state = this.#shares[share];
+    if (unitsFor(bytes) > state.limit) {
+      const room = state.limit * unitBytes;
+      throw new ApiError(
+        'UNAVAILABLE',
+        `${bytes} bytes do not fit in the ${share} share of ${room} bytes: raise memory.arena`,
+      );
+    }
+    const slot = this.tryAcquire(share, bytes);
+    if (slot !== undefined) return slot;
+    if (state.waiters.size >= waitersMax) {
+      throw new ApiError(
+        'TOOMANYREQUESTS',
+        `${waitersMax} requests already wait for memory (${share}): try again later`,
+      );
+    }
+    return await this.#wait(state, bytes, signal);
+  }
+
+  slot(no: number): Slot {
+    const slot = this.#slots[no];
+    if (slot === undefined) throw new Bug(`arena: no slot ${no} is in use`);
+    return slot;
+  }
+
+  /** Bytes of the share that nobody uses now. */
+  freeBytes(share: Share): number {
+    const state = this.#shares[share];
+    return (state.limit - state.used) * unitBytes;
+  }
+
+  shareBytes(share: Share): number {
+    return this.#shares[share].limit * unitBytes;
+  }
+
+  /** A worker begins to use the slot: it must not be released before `unhold`. */
+  hold(slot: Slot): void {
+    this.#live(slot).holds += 1;
+  }
+
+  unhold(slot: Slot): void {
+    this.#live(slot).holds -= 1;
+  }
+
+  view(unit: number): SharedBytes {
+    return this.#views[unit] as SharedBytes;
+  }
+
+  /** For ArenaSlot only. */
+  giveBack(slot: ArenaSlot): void {
+    if (this.#slots[slot.no] !== slot) throw new Bug(`arena: slot ${slot.no} was released twice`);
+    if (slot.holds > 0) throw new Bug(`arena: slot ${slot.no} was released while a worker has it`);
+    this.#slots[slot.no] = undefined;
+    let unit = slot.no;
+    for (let left = unitsFor(slot.length); left > 0; left -= 1) {
+      const next = this.memory.next[unit] as number;
+      this.#free[this.#freeCount++] = unit;
+      unit = next;
+    }
+    slot.state.used -= unitsFor(slot.length);
+    this.#serve(slot.state);
+  }
+
+  #live(slot: Slot): ArenaSlot {
+    const live = this.#slots[slot.no];
+    if (live === undefined || live !== slot) throw new Bug(`arena: slot ${slot.no} is used after its release`);
+    return live;
+  }
+
+  #take(state: ShareState, bytes: number): ArenaSlot | undefined {
+    const units = unitsFor(bytes);
+    if (state.used + units > state.limit) return undefined;
+    state.used += units;
+    assert(this.#freeCount >= units, 'arena: a share has room but no unit is free');
+    let first = -1;
+    for (let left = units; left > 0; left -= 1) {
+      this.#freeCount -= 1;
+      const unit = this.#free[this.#freeCount] as number;
+      this.memory.next[unit] = first;
+      first = unit;
+    }
+    const slot = new ArenaSlot({ arena: this, state, no: first, length: bytes });
+    this.#slots[first] = slot;
+    return slot;
+  }
+
+  #wait(state: ShareState, bytes: number, signal: AbortSignal | undefined): Promise<Slot> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        bytes,
+        give: (slot) => {
+          signal?.removeEventListener('abort', abort);
+          resolve(slot);
+        },
+      };
+      const abort = (): void => {
+        state.waiters.delete(waiter);
+        reject(signal?.reason);
+        this.#serve(state);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      state.waiters.add(waiter);
+    });
+  }
+
+  #serve(state: ShareState): void {
+    for (const waiter of state.waiters) {
+      const slot = this.#take(state, waiter.bytes);
+      if (slot === undefined) return;
+      state.waiters.delete(waiter);
+      waiter.give(slot);
+    }
+  }
+}
+
+class ArenaSlot implements Slot {
+  readonly no: number;
+  readonly length: number;
+  readonly state: ShareState;
+  /** Jobs of workers that use it now. */
+  holds = 0;
+  readonly #arena: Arena;
+
+  constructor(o: { arena: Arena; state: ShareState; no: number; length: number }) {
+    this.#arena = o.arena;
+    this.state = o.state;
+    this.no = o.no;
+    this.length = o.length;
+  }
+
+  parts(): SharedBytes[] {
+    const parts: SharedBytes[] = [];
+    let unit = this.no;
+    for (let left = this.length; left > 0; left -= unitBytes) {
+      parts.push(left >= unitBytes ? this.#arena.view(unit) : this.#arena.view(unit).subarray(0, left));
+      unit = this.#arena.memory.next[unit] as number;
+    }
+    return parts;
+  }
+
+  window(offset: number): SharedBytes {
+    assert(offset >= 0 && offset < this.length, `arena: offset ${offset} outside of a slot of ${this.length} bytes`);
+    let unit = this.no;
+    let start = offset;
+    for (; start >= unitBytes; start -= unitBytes) unit = this.#arena.memory.next[unit] as number;
+    return this.#arena.view(unit).subarray(start, Math.min(unitBytes, this.length - offset + start));
+  }
+
+  release(): void {
+    this.#arena.giveBack(this);
+  }
+}
+
+function unitsFor(bytes: number): number {
+  assert(bytes > 0, `arena: a slot of ${bytes} bytes`);
+  return Math.ceil(bytes / unitBytes);
+}

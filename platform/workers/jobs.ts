@@ -1,0 +1,128 @@
+/**
+ * Jobs and verdicts as records of a ring: both sides of the ring read and write them here.
+ *
+ * job:      kind, id, fd, slot, length, stream, flags (Int32 each), pad, position (float64), expected (32 bytes)
+ * verdict:  id, outcome, errno, digest length (Int32 each), digest (64 bytes)
+ */
+
+import type { DigestAlgorithm } from '../../core/digest.ts';
+import { hashBytes } from '../../core/piece.ts';
+
+export const JOB_KINDS = [
+  'verifyWrite',
+  'readVerify',
+  'streamOpen',
+  'streamAppend',
+  'streamStored',
+  'streamFinish',
+  'streamAbort',
+] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+export const OUTCOMES = ['ok', 'corrupt', 'failed'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+const ALGORITHMS: readonly DigestAlgorithm[] = ['sha256', 'sha512'];
+
+/** `slot`, `length`, `fd`, `position`: where the bytes are and go. `stream`: which running digest. */
+export type Job = {
+  readonly kind: JobKind;
+  readonly id: number;
+  readonly fd: number;
+  readonly slot: number;
+  readonly length: number;
+  readonly stream: number;
+  readonly position: number;
+  readonly folded: boolean;
+  readonly algorithm: DigestAlgorithm;
+  readonly expected: Uint8Array;
+};
+
+/** `errno` is the system's positive number, or `shortErrno`. */
+export type Verdict = {
+  readonly id: number;
+  readonly outcome: Outcome;
+  readonly errno: number;
+  readonly digest: Uint8Array;
+};
+
+/** Not the system's: the file ended before the bytes did. */
+export const shortErrno = -1;
+
+const at = {
+  kind: 0,
+  id: 4,
+  fd: 8,
+  slot: 12,
+  length: 16,
+  stream: 20,
+  folded: 24,
+  algorithm: 28,
+  position: 32,
+  expected: 40,
+} as const;
+export const jobRecordBytes = at.expected + hashBytes;
+const answer = { id: 0, outcome: 4, errno: 8, length: 12, digest: 16 } as const;
+const digestBytesMax = 64;
+export const verdictRecordBytes = answer.digest + digestBytesMax;
+
+/** One reusable record and its view. */
+export class JobRecord {
+  readonly bytes = new Uint8Array(jobRecordBytes);
+  readonly #view = new DataView(this.bytes.buffer);
+
+  write(job: Job): Uint8Array {
+    const view = this.#view;
+    view.setInt32(at.kind, JOB_KINDS.indexOf(job.kind), true);
+    view.setInt32(at.id, job.id, true);
+    view.setInt32(at.fd, job.fd, true);
+    view.setInt32(at.slot, job.slot, true);
+    view.setInt32(at.length, job.length, true);
+    view.setInt32(at.stream, job.stream, true);
+    view.setInt32(at.folded, job.folded ? 1 : 0, true);
+    view.setInt32(at.algorithm, ALGORITHMS.indexOf(job.algorithm), true);
+    view.setFloat64(at.position, job.position, true);
+    this.bytes.set(job.expected, at.expected);
+    return this.bytes;
+  }
+
+  /** What is in `bytes`. `expected` is a view, valid until the next record is read. */
+  read(): Job {
+    const view = this.#view;
+    return {
+      kind: JOB_KINDS[view.getInt32(at.kind, true)] as JobKind,
+      id: view.getInt32(at.id, true),
+      fd: view.getInt32(at.fd, true),
+      slot: view.getInt32(at.slot, true),
+      length: view.getInt32(at.length, true),
+      stream: view.getInt32(at.stream, true),
+      folded: view.getInt32(at.folded, true) === 1,
+      algorithm: ALGORITHMS[view.getInt32(at.algorithm, true)] as DigestAlgorithm,
+      position: view.getFloat64(at.position, true),
+      expected: this.bytes.subarray(at.expected, at.expected + hashBytes),
+    };
+  }
+}
+
+export class VerdictRecord {
+  readonly bytes = new Uint8Array(verdictRecordBytes);
+  readonly #view = new DataView(this.bytes.buffer);
+
+  write(verdict: Verdict): Uint8Array {
+    this.#view.setInt32(answer.id, verdict.id, true);
+    this.#view.setInt32(answer.outcome, OUTCOMES.indexOf(verdict.outcome), true);
+    this.#view.setInt32(answer.errno, verdict.errno, true);
+    this.#view.setInt32(answer.length, verdict.digest.length, true);
+    this.bytes.set(verdict.digest, answer.digest);
+    return this.bytes;
+  }
+
+  /** What is in `bytes`, copied. */
+  read(): Verdict {
+    const length = this.#view.getInt32(answer.length, true);
+    return {
+      id: this.#view.getInt32(answer.id, true),
+      outcome: OUTCOMES[this.#view.getInt32(answer.outcome, true)] as Outcome,
+      errno: this.#view.getInt32(answer.errno, true),
+      digest: this.bytes.slice(answer.digest, answer.digest + length),
+    };
+  }
+}
