@@ -15,7 +15,10 @@ export const ORIGIN_PATHS = {
   upload: (id: string): string => `/v1/uploads/${id}`,
   /** PATCH ?offset=N: appends the body at exactly that offset (409 with UploadStatus otherwise); answers UploadStatus. */
   append: (id: string, offset: number): string => `/v1/uploads/${id}?offset=${offset}`,
-  /** PUT: verifies and commits; answers BlobInfo once it is durable. 400 DIGEST_INVALID keeps nothing. */
+  /**
+   * PUT: verifies and commits; answers BlobInfo once it is durable. 400 DIGEST_INVALID keeps nothing. May be asked
+   * again. A digest of another algorithm than the upload was begun for may cost a second read, or be refused so.
+   */
   commit: (id: string, digest: Digest): string => `/v1/uploads/${id}?digest=${digest}`,
 } as const;
 

@@ -1,0 +1,33 @@
+/** What an agent's configuration may say, and its defaults. */
+
+import * as z from 'zod';
+import { commonShape } from '../platform/config/common.ts';
+import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
+import { peerShape } from '../platform/peer/config.ts';
+
+export const agentSchema = z.strictObject({
+  ...commonShape('agent'),
+  data: z.string().min(1).prefault('/var/lib/shoal/agent'),
+  /** The registry that the container runtime talks to. */
+  listen: listenAt(16_000),
+  /** Health, metrics, status, Kraken's agent paths. */
+  admin: listenAt(16_002),
+  peer: peerShape(16_001),
+  cache: z.strictObject({ budget: size('100GiB') }).prefault({}),
+  memory: z.strictObject({ arena: size('64MiB') }).prefault({}),
+  workers: z.int().min(1).max(64).prefault(1),
+  trackers: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15003']),
+  index: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15004']),
+  /** Named in the answer to whoever tries to push to the agent. */
+  proxy: baseUrl('http://127.0.0.1:15000'),
+  pull: z
+    .strictObject({
+      /** A pull that no client wants any more goes on for so long, for clients that ask range by range. */
+      linger: duration('10s'),
+      /** How long an unknown blob may take to be found before the answer is 503. */
+      find: duration('5s'),
+    })
+    .prefault({}),
+});
+
+export type AgentConfig = z.infer<typeof agentSchema>;

@@ -1,0 +1,96 @@
+/** The agent, from its cache to its registry. Built top to bottom, closed bottom to top. */
+
+import { inlineBytesMax } from '../core/contracts/tracker.ts';
+import { IndexClient } from '../platform/clients/index.ts';
+import { TrackerSession } from '../platform/clients/tracker.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { entryUrl } from '../platform/lifecycle/entry.ts';
+import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
+import { peerOptions } from '../platform/peer/config.ts';
+import { PeerNode } from '../platform/peer/node.ts';
+import { registerRegistry } from '../platform/registry/routes.ts';
+import { BlobStore } from '../platform/store/store.ts';
+import { Workers } from '../platform/workers/workers.ts';
+import { addAdminRoutes } from './admin.ts';
+import { type AgentConfig, agentSchema } from './config.ts';
+import { Pulls } from './pull.ts';
+import { PullLog } from './pull-log.ts';
+import { Registry } from './registry.ts';
+import { statusOf } from './status.ts';
+
+await runRole({ role: 'agent', schema: agentSchema, env: process.env, run });
+
+async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: AsyncDisposableStack): Promise<Running> {
+  const workers = stack.use(
+    await Workers.start({
+      entry: entryUrl('./workers/piece.ts', import.meta.url),
+      count: config.workers,
+      arenaBytes: config.memory.arena,
+    }),
+  );
+  const store = stack.use(
+    await BlobStore.open({
+      dir: config.data,
+      role: 'agent',
+      workers,
+      budgetBytes: config.cache.budget,
+      durable: false,
+      log,
+    }),
+  );
+  const tracking = new TrackerSession({ trackers: config.trackers, log });
+  stack.defer(() => tracking.leave());
+  const node = stack.use(
+    await PeerNode.listen({
+      ...(await peerOptions(config.peer, config.trackers)),
+      role: 'agent',
+      cluster: config.cluster,
+      zone: config.zone,
+      store,
+      workers,
+      tracking,
+      log,
+      metrics,
+    }),
+  );
+  // What the cache holds is offered again, but what every tracker has inline; what it holds in part waits
+  // until somebody asks for it.
+  for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
+
+  metrics.observed('cache_bytes', 'Bytes on disk of cached blobs, partial ones included', () => store.usedBytes);
+  metrics.observed('cache_blobs', 'Cached blobs, partial ones included', () => store.count);
+
+  const index = stack.use(new IndexClient({ urls: config.index }));
+  const history = new PullLog(metrics);
+  const pulls = stack.use(
+    new Pulls({
+      store,
+      arena: workers.arena,
+      node,
+      tracking,
+      log,
+      history,
+      lingerMs: config.pull.linger,
+      findMs: config.pull.find,
+      nowMs: () => performance.now(),
+    }),
+  );
+  const readiness = async (): Promise<readonly string[]> =>
+    tracking.stats.down < config.trackers.length ? [] : [`no tracker answers: ${config.trackers.join(', ')}`];
+
+  const adminApp = createHttp({ role: 'agent', log, metrics, readiness });
+  addAdminRoutes(adminApp, {
+    pulls,
+    index,
+    entries: () => store.entries(),
+    status: () => statusOf({ config, store, node, pulls, history }),
+  });
+  const admin = stack.use(await listen(adminApp, config.admin));
+
+  const registryApp = createHttp({ role: 'agent', log, metrics, readiness });
+  registerRegistry(registryApp, new Registry({ pulls, index, proxy: config.proxy }));
+  const registry = stack.use(await listen(registryApp, config.listen));
+  // First of all: no peer is sent here any more while what runs is finished.
+  stack.defer(() => tracking.leave());
+  return { ports: { registry: registry.port, peer: node.port, admin: admin.port } };
+}

@@ -1,0 +1,226 @@
+/** The agent's registry and admin interface over real HTTP; cache, swarm and index in memory. */
+
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { MEDIA } from '../core/oci/media.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { registerRegistry } from '../platform/registry/routes.ts';
+import { silentLog } from '../platform/telemetry/log.ts';
+import { Metrics } from '../platform/telemetry/metrics.ts';
+import { addAdminRoutes } from './admin.ts';
+import { Pulls } from './pull.ts';
+import { PullLog } from './pull-log.ts';
+import { Registry } from './registry.ts';
+import { MemoryIndex, MemorySwarm } from './testing/memory.ts';
+
+const repo = 'library/app';
+const unknown = `sha256:${'e'.repeat(64)}`;
+const manifest = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: unknown, size: 2 },
+    layers: [],
+  }),
+);
+const pieceBytes = 256 * 1024;
+
+let swarm: MemorySwarm;
+let index: MemoryIndex;
+let history: PullLog;
+let stack: AsyncDisposableStack;
+let base: string;
+const lingerMs = 50;
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack();
+  swarm = new MemorySwarm();
+  index = new MemoryIndex();
+  const log = silentLog();
+  const metrics = new Metrics();
+  history = new PullLog(metrics);
+  const { store, node, tracking, arena } = swarm;
+  const pulls = stack.use(
+    new Pulls({ store, arena, node, tracking, log, history, lingerMs, findMs: 200, nowMs: () => performance.now() }),
+  );
+  const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
+  registerRegistry(app, new Registry({ pulls, index, proxy: 'http://proxy:15000' }));
+  addAdminRoutes(app, { pulls, index, entries: () => store.entries(), status: () => ({}) });
+  const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
+  base = `http://127.0.0.1:${port}`;
+});
+afterEach(() => stack.disposeAsync());
+
+function tagged(tag: string): string {
+  const digest = swarm.add(manifest);
+  const record = { digest, mediaType: MEDIA.ociManifest, size: manifest.length };
+  index.tagged.set(`${repo}:${tag}`, record);
+  index.held.set(`${repo}@${digest}`, record);
+  return digest;
+}
+const codeOf = async (response: Response): Promise<string> =>
+  ((await response.json()) as { errors: { code: string }[] }).errors[0]?.code ?? '';
+const bytesOf = async (response: Response): Promise<Buffer> => Buffer.from(await response.arrayBuffer());
+
+test('a manifest by tag and by digest, GET and HEAD', async () => {
+  const digest = tagged('1');
+  for (const reference of ['1', digest]) {
+    for (const method of ['GET', 'HEAD']) {
+      const response = await fetch(`${base}/v2/${repo}/manifests/${reference}`, { method });
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe(MEDIA.ociManifest);
+      expect(response.headers.get('docker-content-digest')).toBe(digest);
+      expect(response.headers.get('content-length')).toBe(String(manifest.length));
+      expect(await bytesOf(response)).toEqual(method === 'GET' ? manifest : Buffer.alloc(0));
+    }
+  }
+});
+
+test('HEAD downloads nothing', async () => {
+  const digest = tagged('1');
+  const blob = swarm.add(randomBytes(1000));
+  await fetch(`${base}/v2/${repo}/manifests/1`, { method: 'HEAD' });
+  await fetch(`${base}/v2/${repo}/manifests/${digest}`, { method: 'HEAD' });
+  const head = await fetch(`${base}/v2/${repo}/blobs/${blob}`, { method: 'HEAD' });
+  expect([head.status, head.headers.get('content-length')]).toEqual([200, '1000']);
+  expect(swarm.pulled).toEqual([]);
+});
+
+test('without an index a tag is 503 with Retry-After, a digest still answers', async () => {
+  const digest = tagged('1');
+  index.down = true;
+  const byTag = await fetch(`${base}/v2/${repo}/manifests/1`);
+  expect([byTag.status, await codeOf(byTag)]).toEqual([503, 'UNAVAILABLE']);
+  expect(byTag.headers.get('retry-after')).not.toBeNull();
+  const byDigest = await fetch(`${base}/v2/${repo}/manifests/${digest}`);
+  expect(byDigest.headers.get('content-type')).toBe(MEDIA.ociManifest);
+  expect(await bytesOf(byDigest)).toEqual(manifest);
+});
+
+test('unknown tags, manifests and blobs are 404 with their code', async () => {
+  tagged('1');
+  for (const [path, code] of [
+    [`${repo}/manifests/2`, 'MANIFEST_UNKNOWN'],
+    [`${repo}/manifests/${unknown}`, 'MANIFEST_UNKNOWN'],
+    [`${repo}/blobs/${unknown}`, 'BLOB_UNKNOWN'],
+    [`${repo}/blobs/sha256:abc`, 'DIGEST_INVALID'],
+    [`other/tags/list`, 'NAME_UNKNOWN'],
+  ] as const) {
+    const response = await fetch(`${base}/v2/${path}`);
+    expect([path, await codeOf(response)]).toEqual([path, code]);
+  }
+  expect((await fetch(`${base}/v2/${repo}/blobs/${unknown}`, { method: 'HEAD' })).status).toBe(404);
+});
+
+test('a manifest of another repository is not served, though its blob is known', async () => {
+  const digest = tagged('1');
+  const response = await fetch(`${base}/v2/other/manifests/${digest}`);
+  expect([response.status, await codeOf(response)]).toEqual([404, 'MANIFEST_UNKNOWN']);
+});
+
+test('with no tracker a blob is 503, unless the cache has it', async () => {
+  const bytes = randomBytes(5000);
+  const digest = swarm.add(bytes);
+  swarm.down = true;
+  const cold = await fetch(`${base}/v2/${repo}/blobs/${digest}`);
+  expect([cold.status, await codeOf(cold)]).toEqual([503, 'UNAVAILABLE']);
+  swarm.cached(digest, bytes, 'all');
+  expect(await bytesOf(await fetch(`${base}/v2/${repo}/blobs/${digest}`))).toEqual(bytes);
+});
+
+test('HEAD of a blob asks the index where no tracker answers', async () => {
+  const digest = swarm.add(randomBytes(10));
+  swarm.down = true;
+  index.blobs.set(`${repo}@${digest}`, 10);
+  const head = await fetch(`${base}/v2/${repo}/blobs/${digest}`, { method: 'HEAD' });
+  expect(head.headers.get('content-length')).toBe('10');
+});
+
+test('a blob streams while it still arrives, and a range waits for its pieces only', async () => {
+  const bytes = randomBytes(5 * pieceBytes + 99);
+  const digest = swarm.add(bytes);
+  swarm.stopAt = 2;
+  const response = await fetch(`${base}/v2/${repo}/blobs/${digest}`);
+  const reader = response.body?.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  const got: Uint8Array[] = [];
+  let at = 0;
+  while (at < 2 * pieceBytes) {
+    const { value } = await reader.read();
+    got.push(value as Uint8Array);
+    at += value?.length ?? 0;
+  }
+  const range = await fetch(`${base}/v2/${repo}/blobs/${digest}`, { headers: { range: `bytes=5-${pieceBytes + 4}` } });
+  expect([range.status, range.headers.get('content-range')]).toEqual([
+    206,
+    `bytes 5-${pieceBytes + 4}/${bytes.length}`,
+  ]);
+  expect((await bytesOf(range)).equals(bytes.subarray(5, pieceBytes + 5))).toBe(true);
+  swarm.arrive(Number.POSITIVE_INFINITY);
+  for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) got.push(next.value);
+  expect(Buffer.concat(got).equals(bytes)).toBe(true);
+  await vi.waitFor(() => expect(history.list()).toHaveLength(1));
+  expect(history.list()[0]).toMatchObject({ digest, bytes: bytes.length, bytesFromPeers: bytes.length });
+});
+
+test('a client that leaves ends the pull that only it wanted, after the linger', async () => {
+  const digest = swarm.add(randomBytes(3 * pieceBytes));
+  swarm.stopAt = 1;
+  const abort = new AbortController();
+  const response = await fetch(`${base}/v2/${repo}/blobs/${digest}`, { signal: abort.signal });
+  expect(response.status).toBe(200);
+  expect(swarm.stopped).toEqual([]);
+  abort.abort();
+  await vi.waitFor(() => expect(swarm.stopped).toEqual([digest]));
+  expect(swarm.arena.freeBytes('reader')).toBe(swarm.arena.shareBytes('reader'));
+});
+
+test('writes are refused, and the answer names the proxy', async () => {
+  for (const [method, path] of [
+    ['POST', `${repo}/blobs/uploads/`],
+    ['PUT', `${repo}/manifests/1`],
+    ['DELETE', `${repo}/manifests/1`],
+    ['DELETE', `${repo}/blobs/${unknown}`],
+  ] as const) {
+    const response = await fetch(`${base}/v2/${path}`, { method });
+    const { errors } = (await response.json()) as { errors: { code: string; message: string }[] };
+    expect([method, response.status, errors[0]?.code]).toEqual([method, 405, 'UNSUPPORTED']);
+    expect(errors[0]?.message).toContain('http://proxy:15000');
+    expect(response.headers.get('allow')).toBe('GET, HEAD');
+  }
+});
+
+test('tags in pages, the catalogue, referrers', async () => {
+  const digest = tagged('a');
+  tagged('b');
+  tagged('c');
+  const first = await fetch(`${base}/v2/${repo}/tags/list?n=2`);
+  expect(await first.json()).toEqual({ name: repo, tags: ['a', 'b'] });
+  const link = /<([^>]+)>; rel="next"/.exec(first.headers.get('link') ?? '')?.[1] as string;
+  const second = await fetch(base + link);
+  expect([await second.json(), second.headers.get('link')]).toEqual([{ name: repo, tags: ['c'] }, null]);
+  expect(await (await fetch(`${base}/v2/_catalog`)).json()).toEqual({ repositories: [repo] });
+  const referrers = await fetch(`${base}/v2/${repo}/referrers/${digest}?artifactType=a/b`);
+  expect(referrers.headers.get('content-type')).toBe(MEDIA.ociIndex);
+  expect(referrers.headers.get('oci-filters-applied')).toBe('artifactType');
+  expect(await referrers.json()).toMatchObject({ schemaVersion: 2, manifests: [{ digest, artifactType: 'a/b' }] });
+  expect((await fetch(`${base}/v2/`)).status).toBe(200);
+});
+
+test("the admin interface: cache, plain digests, Kraken's paths", async () => {
+  const bytes = randomBytes(4 * pieceBytes);
+  const digest = swarm.add(bytes);
+  swarm.cached(digest, bytes, [0]);
+  expect(await (await fetch(`${base}/v1/blobs`)).json()).toEqual({
+    blobs: [{ digest, size: bytes.length, complete: false, share: 0.25 }],
+  });
+  expect((await bytesOf(await fetch(`${base}/v1/blobs/${digest}/data`))).equals(bytes)).toBe(true);
+  const hex = digest.slice('sha256:'.length);
+  const part = await fetch(`${base}/namespace/any%2Fns/blobs/${hex}`, { headers: { range: 'bytes=10-19' } });
+  expect((await bytesOf(part)).equals(bytes.subarray(10, 20))).toBe(true);
+  const manifestDigest = tagged('1');
+  expect(await (await fetch(`${base}/tags/${encodeURIComponent(`${repo}:1`)}`)).text()).toBe(manifestDigest);
+  expect((await fetch(`${base}/tags/nothing`)).status).toBe(400);
+  expect((await fetch(`${base}/v1/blobs/${digest}`, { method: 'DELETE' })).status).toBe(204);
+  expect(swarm.dropped).toEqual([digest]);
+  expect((await fetch(`${base}/v1/blobs/${digest}`, { method: 'DELETE' })).status).toBe(404);
+  expect((await fetch(`${base}/blobs/${hex}`, { method: 'DELETE' })).status).toBe(200);
+});

@@ -1,0 +1,218 @@
+/**
+ * The registry that the container runtime pulls from.
+ *
+ * Rule 1: a tag is always asked of the index, never remembered: truth over availability. Without an
+ *         index a tag answers 503; digests keep working.
+ * Rule 2: HEAD downloads nothing.
+ * Rule 3: read only. Whoever pushes is told where the proxy is.
+ */
+
+import { ApiError } from '../core/contracts/errors.ts';
+import type { ManifestRecord } from '../core/contracts/index.ts';
+import type { Digest } from '../core/digest.ts';
+import { manifestBytesMax } from '../core/oci/limits.ts';
+import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
+import { MEDIA } from '../core/oci/media.ts';
+import { type Reference, referenceText } from '../core/oci/name.ts';
+import type { OciRequest, PageRequest } from '../core/oci/request.ts';
+import {
+  type Content,
+  contentOf,
+  type OciContext,
+  type OciReply,
+  type RegistryHandler,
+} from '../platform/registry/reply.ts';
+import type { IndexReads } from './index-reads.ts';
+import type { Asking, Pulls } from './pull.ts';
+
+/** How long the index may hold up a manifest that is asked for by digest: it only says whether the repository has it. */
+export const indexPatienceMs = 1_000;
+
+export type RegistryOptions = {
+  readonly pulls: Pulls;
+  readonly index: IndexReads;
+  /** Named in refusals of writes. */
+  readonly proxy: string;
+};
+
+type ManifestRead = Extract<OciRequest, { kind: 'manifestRead' }>;
+type BlobRead = Extract<OciRequest, { kind: 'blobRead' }>;
+
+export class Registry implements RegistryHandler {
+  readonly #pulls: Pulls;
+  readonly #index: IndexReads;
+  readonly #proxy: string;
+
+  constructor(options: RegistryOptions) {
+    this.#pulls = options.pulls;
+    this.#index = options.index;
+    this.#proxy = options.proxy;
+  }
+
+  handle(request: OciRequest, context: OciContext): Promise<OciReply> {
+    switch (request.kind) {
+      case 'ping':
+        return Promise.resolve({ kind: 'json', value: {} });
+      case 'manifestRead':
+        return this.#manifest(request, context);
+      case 'blobRead':
+        return this.#blob(request, context);
+      case 'tags':
+        return this.#tags(request.repo, request.page, context);
+      case 'catalog':
+        return this.#catalog(request.page, context);
+      case 'referrers':
+        return this.#referrers(request, context);
+      default:
+        throw new ApiError(
+          'UNSUPPORTED',
+          `an agent's registry is read only: push to and delete at the proxy, ${this.#proxy}`,
+          {
+            allow: ['GET', 'HEAD'],
+          },
+        );
+    }
+  }
+
+  async #manifest(request: ManifestRead, context: OciContext): Promise<OciReply> {
+    const { repo, reference, head } = request;
+    if (reference.kind === 'digest' && !head) return this.#manifestByDigest(repo, reference.digest, context);
+    const record = await this.#record(repo, reference, context);
+    if (record !== undefined) return { kind: 'content', content: await this.#recorded(record, context, head) };
+    throw manifestUnknown(repo, reference);
+  }
+
+  #record(repo: string, reference: Reference, context: OciContext): Promise<ManifestRecord | undefined> {
+    return reference.kind === 'tag'
+      ? this.#index.tag(repo, reference.tag, context)
+      : this.#index.manifest(repo, reference.digest, context);
+  }
+
+  async #recorded(record: ManifestRecord, asking: Asking, head: boolean): Promise<Content> {
+    const { digest, mediaType, size } = record;
+    if (head) return { digest, mediaType, size, ranges: false, open: () => noBytes() };
+    return { ...(await this.#open(digest, asking, mediaType)), ranges: false };
+  }
+
+  /** A manifest that the index has and no origin: for the client it is the manifest that is unknown. */
+  async #open(digest: Digest, asking: Asking, mediaType?: string): Promise<Content> {
+    try {
+      return await this.#pulls.open(digest, asking, mediaType);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'BLOB_UNKNOWN') throw error;
+      throw new ApiError('MANIFEST_UNKNOWN', `no origin holds manifest ${digest}`);
+    }
+  }
+
+  /** The index says whether the repository has it; where there is no index in time, the digest is enough. */
+  async #manifestByDigest(repo: string, digest: Digest, context: OciContext): Promise<OciReply> {
+    const asked = this.#recordSoon(repo, digest, context);
+    // Both are asked at once; the index's no counts more than a failure of the pull.
+    const pulled = this.#manifestBytes(digest, context).catch((error: unknown) => ({ error }));
+    const record = await asked;
+    if (record === undefined) throw manifestUnknown(repo, { kind: 'digest', digest });
+    const bytes = await pulled;
+    if (!(bytes instanceof Uint8Array)) throw bytes.error;
+    const mediaType = record === 'unavailable' ? parseManifest(bytes, undefined).mediaType : record.mediaType;
+    return { kind: 'content', content: contentOf(bytes, { digest, mediaType, ranges: false }) };
+  }
+
+  async #recordSoon(
+    repo: string,
+    digest: Digest,
+    context: OciContext,
+  ): Promise<ManifestRecord | undefined | 'unavailable'> {
+    const late = AbortSignal.timeout(indexPatienceMs);
+    const signal = AbortSignal.any([context.signal, late]);
+    try {
+      return await this.#index.manifest(repo, digest, { requestId: context.requestId, signal });
+    } catch (error) {
+      const unavailable = late.aborted || (error instanceof ApiError && error.code === 'UNAVAILABLE');
+      if (unavailable && !context.signal.aborted) return 'unavailable';
+      throw error;
+    }
+  }
+
+  async #manifestBytes(digest: Digest, asking: Asking): Promise<Uint8Array> {
+    const content = await this.#open(digest, asking);
+    if (content.size > manifestBytesMax) throw tooLarge();
+    const bytes = new Uint8Array(content.size);
+    let at = 0;
+    for await (const chunk of content.open(0, content.size)) {
+      for (const part of chunk.bytes) {
+        bytes.set(part, at);
+        at += part.length;
+      }
+      chunk.release();
+    }
+    return bytes;
+  }
+
+  async #blob({ repo, digest, head }: BlobRead, context: OciContext): Promise<OciReply> {
+    if (!head) return { kind: 'content', content: await this.#pulls.open(digest, context) };
+    const size = await this.#sizeOf(repo, digest, context);
+    if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
+    return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size, ranges: true, open: () => noBytes() } };
+  }
+
+  /** What any of cache, trackers and index knows; the first that knows is enough. */
+  async #sizeOf(repo: string, digest: Digest, context: OciContext): Promise<number | undefined> {
+    try {
+      return await this.#pulls.sizeOf(digest, context);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE') throw error;
+      const link = await this.#index.blob(repo, digest, context);
+      // A repository may hold a blob through another: only an origin's no is a no.
+      if (link === undefined) throw error;
+      return link.size;
+    }
+  }
+
+  async #tags(repo: string, page: PageRequest, context: OciContext): Promise<OciReply> {
+    const found = await this.#index.tags(repo, pageOf(page), context);
+    return pageReply(
+      { name: repo, tags: found.tags },
+      { path: `/v2/${repo}/tags/list`, more: found.more, last: found.tags.at(-1), page },
+    );
+  }
+
+  async #catalog(page: PageRequest, context: OciContext): Promise<OciReply> {
+    const { repositories, more } = await this.#index.catalog(pageOf(page), context);
+    return pageReply({ repositories }, { path: '/v2/_catalog', more, last: repositories.at(-1), page });
+  }
+
+  async #referrers(request: Extract<OciRequest, { kind: 'referrers' }>, context: OciContext): Promise<OciReply> {
+    const { repo, digest, artifactType } = request;
+    const { manifests } = await this.#index.referrers(repo, digest, artifactType, context);
+    const headers = {
+      'content-type': MEDIA.ociIndex,
+      ...(artifactType === undefined ? {} : { 'oci-filters-applied': 'artifactType' }),
+    };
+    return { kind: 'json', value: { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }, headers };
+  }
+}
+
+function pageOf({ limit, last }: PageRequest): { n: number; last?: string | undefined } {
+  return { n: limit, last };
+}
+
+type Listed = {
+  readonly path: string;
+  readonly more: boolean;
+  readonly last: string | undefined;
+  readonly page: PageRequest;
+};
+
+function pageReply(value: unknown, { path, more, last, page }: Listed): OciReply {
+  if (!more || last === undefined) return { kind: 'json', value };
+  const next = `${path}?n=${page.limit}&last=${encodeURIComponent(last)}`;
+  return { kind: 'json', value, headers: { link: `<${next}>; rel="next"` } };
+}
+
+function manifestUnknown(repo: string, reference: Reference): ApiError {
+  return new ApiError('MANIFEST_UNKNOWN', `repository ${repo} has no manifest ${referenceText(reference)}`);
+}
+
+function noBytes(): never {
+  throw new ApiError('UNSUPPORTED', 'a HEAD has no body');
+}

@@ -1,0 +1,195 @@
+/**
+ * In-memory parts for the agent's tests: a swarm that brings blobs piece by piece when it is told to,
+ * a cache, an index. They keep the contracts of platform/peer, platform/store and IndexReads.
+ */
+
+import { createHash } from 'node:crypto';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { ManifestRecord } from '../../core/contracts/index.ts';
+import { type Digest, digestOf } from '../../core/digest.ts';
+import { pieceCount, pieceLengthFor } from '../../core/piece.ts';
+import type { PeerNode, Pull } from '../../platform/peer/node.ts';
+import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import { Arena, type Slot } from '../../platform/workers/arena.ts';
+import type { IndexReads } from '../index-reads.ts';
+
+export function digestOfBytes(bytes: Uint8Array): Digest {
+  return digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
+}
+
+type Page = Parameters<IndexReads['tags']>[1];
+type Cached = { readonly bytes: Uint8Array; readonly held: Set<number>; readonly entry: BlobEntry };
+
+/** Origins, trackers and peers in one: what it `has` can be pulled; `hold` keeps pieces back. */
+export class MemorySwarm {
+  readonly has = new Map<Digest, Uint8Array>();
+  readonly cache = new Map<Digest, Cached>();
+  /** Pieces from this one on do not arrive. */
+  stopAt = Number.POSITIVE_INFINITY;
+  /** No tracker answers. */
+  down = false;
+  pulled: Digest[] = [];
+  stopped: Digest[] = [];
+  dropped: Digest[] = [];
+  readonly arena = new Arena(16 * 1024 * 1024);
+  readonly #wakers = new Set<() => void>();
+
+  add(bytes: Uint8Array): Digest {
+    const digest = digestOfBytes(bytes);
+    this.has.set(digest, bytes);
+    return digest;
+  }
+
+  /** Lets pieces up to `piece` (exclusive) arrive. */
+  arrive(piece: number): void {
+    this.stopAt = piece;
+    for (const wake of this.#wakers) wake();
+  }
+
+  get store(): BlobStore {
+    const store = {
+      get: (digest: Digest) => this.cache.get(digest)?.entry,
+      entries: () => Array.from(this.cache.values(), ({ entry }) => entry),
+      remove: async (digest: Digest) => void this.cache.delete(digest),
+    };
+    return store as unknown as BlobStore;
+  }
+
+  get tracking() {
+    return {
+      locate: async (digest: Digest) => {
+        if (this.down) throw new ApiError('UNAVAILABLE', 'no tracker answers');
+        const bytes = this.has.get(digest);
+        return bytes && { digest, meta: metaOf(bytes) };
+      },
+    };
+  }
+
+  get node(): PeerNode {
+    const node = {
+      pull: (digest: Digest) => this.#pull(digest),
+      stop: (digest: Digest) => void this.stopped.push(digest),
+      drop: (digest: Digest) => void this.dropped.push(digest),
+      lost: () => undefined,
+    };
+    return node as unknown as PeerNode;
+  }
+
+  #pull(digest: Digest): Pull {
+    this.pulled.push(digest);
+    const bytes = this.has.get(digest);
+    const done = Promise.withResolvers<void>();
+    done.promise.catch(() => undefined);
+    const until = async (ready: () => boolean, signal?: AbortSignal): Promise<void> => {
+      while (!ready()) {
+        await new Promise<void>((resolve, reject) => {
+          const wake = (): void => resolve(void this.#wakers.delete(wake));
+          this.#wakers.add(wake);
+          signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+        });
+      }
+    };
+    return {
+      digest,
+      complete: done.promise,
+      stats: { bytesFromPeers: bytes?.length ?? 0, bytesFromOrigins: 0, startedMs: 0 },
+      reader: () => ({ move: () => undefined, close: () => undefined }),
+      learned: async (signal) => {
+        await until(() => !this.down, signal);
+        if (bytes === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
+        const cached = this.cached(digest, bytes, []);
+        if (cached.entry.complete) done.resolve();
+        return cached.entry;
+      },
+      waitFor: async (piece, signal) => {
+        const cached = this.cache.get(digest) as Cached;
+        await until(() => piece < this.stopAt, signal);
+        cached.held.add(piece);
+        if (cached.entry.complete) done.resolve();
+      },
+    };
+  }
+
+  /** Puts a blob in the cache with the pieces given. */
+  cached(digest: Digest, bytes: Uint8Array, pieces: 'all' | readonly number[]): Cached {
+    const known = this.cache.get(digest);
+    if (known !== undefined) return known;
+    const meta = metaOf(bytes);
+    const count = pieceCount(meta);
+    const held = new Set(pieces === 'all' ? Array.from({ length: count }, (_, i) => i) : pieces);
+    const entry = {
+      digest,
+      meta,
+      failure: undefined,
+      get complete() {
+        return held.size === count;
+      },
+      has: (piece: number) => held.has(piece),
+      haveBits: () => {
+        const bits = new Uint8Array(Math.ceil(count / 8));
+        for (const piece of held) bits[piece >> 3] = (bits[piece >> 3] ?? 0) | (1 << (piece & 7));
+        return bits;
+      },
+      read: async (piece: number, slot: Slot) => {
+        let at = piece * meta.pieceLength;
+        for (const part of slot.parts()) {
+          part.set(bytes.subarray(at, at + part.length));
+          at += part.length;
+        }
+        return 'ok' as const;
+      },
+      pin: () => () => undefined,
+      touch: () => undefined,
+    };
+    const cached = { bytes, held, entry: entry as unknown as BlobEntry };
+    this.cache.set(digest, cached);
+    return cached;
+  }
+}
+
+function metaOf(bytes: Uint8Array) {
+  return { length: bytes.length, pieceLength: pieceLengthFor(bytes.length), root: '0'.repeat(64) };
+}
+
+export class MemoryIndex implements IndexReads {
+  readonly tagged = new Map<string, ManifestRecord>();
+  readonly held = new Map<string, ManifestRecord>();
+  readonly blobs = new Map<string, number>();
+  down = false;
+
+  async tag(repo: string, tag: string) {
+    this.#up();
+    return this.tagged.get(`${repo}:${tag}`);
+  }
+  async manifest(repo: string, digest: Digest) {
+    this.#up();
+    return this.held.get(`${repo}@${digest}`);
+  }
+  async tags(repo: string, page: Page) {
+    this.#up();
+    const all = [...this.tagged.keys()]
+      .filter((key) => key.startsWith(`${repo}:`))
+      .map((key) => key.slice(repo.length + 1));
+    if (all.length === 0) throw new ApiError('NAME_UNKNOWN', `there is no repository ${repo}`);
+    const rest = all.sort().filter((tag) => tag > (page.last ?? ''));
+    return { tags: rest.slice(0, page.n), more: rest.length > page.n };
+  }
+  async referrers(repo: string, digest: Digest, artifactType: string | undefined) {
+    this.#up();
+    const record = this.held.get(`${repo}@${digest}`);
+    return { manifests: record === undefined ? [] : [{ ...record, artifactType }] };
+  }
+  async blob(repo: string, digest: Digest) {
+    this.#up();
+    const size = this.blobs.get(`${repo}@${digest}`);
+    return size === undefined ? undefined : { digest, size };
+  }
+  async catalog(page: Page) {
+    this.#up();
+    const all = [...new Set([...this.tagged.keys()].map((key) => key.slice(0, key.lastIndexOf(':'))))].sort();
+    return { repositories: all.slice(0, page.n), more: all.length > page.n };
+  }
+  #up(): void {
+    if (this.down) throw new ApiError('UNAVAILABLE', 'the index does not answer');
+  }
+}

@@ -1,0 +1,217 @@
+/** The origin's API over real HTTP, a real store and real workers; the peer is one that nobody answers. */
+
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type BlobInfo, ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { type Digest, digestOf } from '../core/digest.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { entryUrl } from '../platform/lifecycle/entry.ts';
+import type { PeerNode } from '../platform/peer/node.ts';
+import { BlobStore } from '../platform/store/store.ts';
+import { silentLog } from '../platform/telemetry/log.ts';
+import { Metrics } from '../platform/telemetry/metrics.ts';
+import { Workers } from '../platform/workers/workers.ts';
+import { addRoutes } from './api.ts';
+import { Blobs, fetchesMax } from './blobs.ts';
+import { Uploads } from './uploads.ts';
+
+const peer = { node: '0'.repeat(32), host: '127.0.0.1', port: 1, role: 'origin', zone: '' } as const;
+const stack = new AsyncDisposableStack();
+const committed: string[] = [];
+const pulls = new Set<Digest>();
+const dropped: Digest[] = [];
+let base: string;
+let dir: string;
+let workers: Workers;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-origin-'));
+  stack.defer(() => rm(dir, { recursive: true, force: true }));
+  const entry = entryUrl('../agent/workers/piece.ts', import.meta.url);
+  workers = stack.use(await Workers.start({ entry, count: 1, arenaBytes: 16 * 1024 * 1024 }));
+  const store = stack.use(await BlobStore.open({ dir, role: 'origin', workers, budgetBytes: 1e9, durable: true }));
+  const never = { learned: () => new Promise<never>(() => undefined) };
+  const node = {
+    self: peer,
+    pull: (digest: Digest) => {
+      pulls.add(digest);
+      return never;
+    },
+    drop: (digest: Digest) => void dropped.push(digest),
+  };
+  const log = silentLog();
+  const app = createHttp({ role: 'origin', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
+  const blobs = new Blobs({ store, workers, node: node as unknown as PeerNode, log });
+  const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, nowMs: () => performance.now() });
+  addRoutes(app, {
+    blobs,
+    uploads,
+    onCommitted: ({ digest }) => void committed.push(digest),
+    onRemoved: () => undefined,
+  });
+  const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
+  base = `http://127.0.0.1:${port}`;
+});
+afterAll(() => stack.disposeAsync());
+
+const digestOfBytes = (bytes: Uint8Array): Digest =>
+  digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
+const bytesOf = async (response: Response): Promise<Buffer> => Buffer.from(await response.arrayBuffer());
+const codeOf = async (response: Response): Promise<unknown> =>
+  ((await response.json()) as { errors: { code: string }[] }).errors[0]?.code;
+const json = { 'content-type': 'application/json' };
+
+const begin = (id: string): Promise<Response> =>
+  fetch(base + ORIGIN_PATHS.upload(id), { method: 'POST', body: '{}', headers: json });
+const append = (id: string, offset: number, body: Uint8Array): Promise<Response> =>
+  fetch(base + ORIGIN_PATHS.append(id, offset), { method: 'PATCH', body: body.slice() });
+const commit = (id: string, digest: Digest): Promise<Response> =>
+  fetch(base + ORIGIN_PATHS.commit(id, digest), { method: 'PUT' });
+
+async function upload(bytes: Uint8Array): Promise<Digest> {
+  const id = randomUUID();
+  await begin(id);
+  if (bytes.length > 0) await append(id, 0, bytes);
+  const digest = digestOfBytes(bytes);
+  expect((await commit(id, digest)).status).toBe(200);
+  return digest;
+}
+
+test('an upload in parts becomes a blob that is read whole, in ranges, and described', async () => {
+  const bytes = randomBytes(3_000_000);
+  const id = randomUUID();
+  const digest = digestOfBytes(bytes);
+  expect((await begin(id)).status).toBe(201);
+  expect(await (await append(id, 0, bytes.subarray(0, 1_000_001))).json()).toEqual({ id, offset: 1_000_001 });
+  expect((await begin(id)).status).toBe(200);
+  expect(await (await fetch(base + ORIGIN_PATHS.upload(id))).json()).toEqual({ id, offset: 1_000_001 });
+  expect((await fetch(base + ORIGIN_PATHS.blob(digest))).status).toBe(404);
+  await append(id, 1_000_001, bytes.subarray(1_000_001));
+  const info = (await (await commit(id, digest)).json()) as BlobInfo;
+  expect(info).toMatchObject({ digest, meta: { length: bytes.length, pieceLength: 262_144 }, peer });
+  expect(info.inline).toBeUndefined();
+  expect(committed).toContain(digest);
+
+  const whole = await fetch(base + ORIGIN_PATHS.blob(digest));
+  expect(whole.headers.get('content-length')).toBe(String(bytes.length));
+  expect((await bytesOf(whole)).equals(bytes)).toBe(true);
+  const part = await fetch(base + ORIGIN_PATHS.blob(digest), { headers: { range: 'bytes=262143-262145' } });
+  expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 262143-262145/${bytes.length}`]);
+  expect((await bytesOf(part)).equals(bytes.subarray(262_143, 262_146))).toBe(true);
+  const head = await fetch(base + ORIGIN_PATHS.blob(digest), { method: 'HEAD' });
+  expect([head.status, head.headers.get('content-length')]).toEqual([200, String(bytes.length)]);
+  const outside = await fetch(base + ORIGIN_PATHS.blob(digest), { headers: { range: `bytes=${bytes.length}-` } });
+  expect([outside.status, outside.headers.get('content-range')]).toEqual([416, `bytes */${bytes.length}`]);
+  expect(workers.arena.freeBytes('reader')).toBe(workers.arena.shareBytes('reader'));
+});
+
+test.each([0, 1, 16_384])('a blob of %d bytes comes with its info', async (length) => {
+  const bytes = randomBytes(length);
+  const digest = await upload(bytes);
+  const info = (await (await fetch(base + ORIGIN_PATHS.info(digest))).json()) as BlobInfo;
+  expect(Buffer.from(info.inline as string, 'base64').equals(bytes)).toBe(true);
+  expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(digest)))).equals(bytes)).toBe(true);
+});
+
+test('bytes at another offset are refused with where the upload stands', async () => {
+  const id = randomUUID();
+  await begin(id);
+  await append(id, 0, randomBytes(10));
+  for (const offset of [0, 9, 11]) {
+    const refused = await append(id, offset, randomBytes(100_000));
+    expect([refused.status, await refused.json()]).toMatchObject([409, { id, offset: 10 }]);
+  }
+  expect((await append(id, -1, randomBytes(1))).status).toBe(400);
+  expect((await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' })).status).toBe(204);
+  expect((await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' })).status).toBe(404);
+});
+
+test('a commit with a wrong digest keeps nothing', async () => {
+  const id = randomUUID();
+  await begin(id);
+  await append(id, 0, randomBytes(1000));
+  const wrong = digestOfBytes(randomBytes(1000));
+  expect(await codeOf(await commit(id, wrong))).toBe('DIGEST_INVALID');
+  expect((await fetch(base + ORIGIN_PATHS.info(wrong))).status).toBe(404);
+  expect(await codeOf(await commit(id, wrong))).toBe('BLOB_UPLOAD_UNKNOWN');
+  expect(await readdir(join(dir, 'uploads'))).toEqual([]);
+});
+
+test('an upload that is cut stands where its bytes ended, and goes on from there', async () => {
+  const bytes = randomBytes(2_000_000);
+  const id = randomUUID();
+  await begin(id);
+  await new Promise<void>((resolve) => {
+    const headers = { 'content-length': bytes.length, 'content-type': 'application/octet-stream' };
+    const cut = httpRequest(base + ORIGIN_PATHS.append(id, 0), { method: 'PATCH', headers });
+    cut.on('error', () => undefined);
+    cut.on('close', resolve);
+    cut.write(bytes.subarray(0, 700_000), () => setTimeout(() => cut.destroy(), 50));
+  });
+  const { offset } = await vi.waitFor(async () => {
+    const status = (await (await fetch(base + ORIGIN_PATHS.upload(id))).json()) as { offset: number };
+    expect((await append(id, status.offset, bytes.subarray(status.offset))).status).toBe(200);
+    return status;
+  });
+  expect(offset).toBeGreaterThan(0);
+  expect(offset).toBeLessThanOrEqual(700_000);
+  const digest = digestOfBytes(bytes);
+  expect((await commit(id, digest)).status).toBe(200);
+  expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(digest)))).equals(bytes)).toBe(true);
+});
+
+test('uploads open at once are limited', async () => {
+  const ids = [randomUUID(), randomUUID(), randomUUID()];
+  for (const id of ids) expect((await begin(id)).status).toBe(201);
+  expect(await codeOf(await begin(randomUUID()))).toBe('TOOMANYREQUESTS');
+  for (const id of ids) await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
+});
+
+test('a removed blob is gone, from the swarm too', async () => {
+  const digest = await upload(randomBytes(100_000));
+  expect((await fetch(base + ORIGIN_PATHS.blob(digest), { method: 'DELETE' })).status).toBe(204);
+  expect(dropped).toContain(digest);
+  for (const method of ['GET', 'HEAD', 'DELETE']) {
+    expect((await fetch(base + ORIGIN_PATHS.blob(digest), { method })).status).toBe(404);
+  }
+});
+
+test('taking over: what is held is 200, what is not is pulled, up to a limit', async () => {
+  const held = await upload(randomBytes(50_000));
+  const { meta } = (await (await fetch(base + ORIGIN_PATHS.info(held))).json()) as BlobInfo;
+  const ask = (digest: string, body: unknown = { from: peer, meta }): Promise<Response> =>
+    fetch(`${base}/v1/blobs/${digest}/fetch`, { method: 'POST', body: JSON.stringify(body), headers: json });
+  expect((await ask(held)).status).toBe(200);
+  for (const bad of [
+    {},
+    { from: peer },
+    { from: { ...peer, port: 0 }, meta },
+    { from: peer, meta: { ...meta, pieceLength: 3 } },
+  ]) {
+    expect(await codeOf(await ask(held, bad))).toBe('REQUEST_INVALID');
+  }
+  expect(pulls.size).toBe(0);
+  const absent = Array.from({ length: fetchesMax }, () => digestOfBytes(randomBytes(8)));
+  for (const digest of absent) expect((await ask(digest)).status).toBe(202);
+  expect((await ask(absent[0] as string)).status).toBe(202);
+  expect([...pulls]).toEqual(absent);
+  expect(await codeOf(await ask(digestOfBytes(randomBytes(8))))).toBe('TOOMANYREQUESTS');
+});
+
+test.each([
+  ['GET', '/v1/blobs/sha256:00', 400, 'DIGEST_INVALID'],
+  ['GET', '/v1/blobs/..%2f..%2fetc%2fpasswd', 400, 'DIGEST_INVALID'],
+  ['GET', `/v1/blobs/sha256:${'0'.repeat(64)}`, 404, 'BLOB_UNKNOWN'],
+  ['GET', `/v1/blobs/sha256:${'0'.repeat(64)}/info`, 404, 'BLOB_UNKNOWN'],
+  ['GET', '/v1/uploads/no-such-upload-here', 404, 'BLOB_UPLOAD_UNKNOWN'],
+  ['POST', '/v1/uploads/..%2f..%2fescape-the-dir', 400, 'BLOB_UPLOAD_INVALID'],
+  ['PUT', '/v1/uploads/no-such-upload-here', 400, 'DIGEST_INVALID'],
+  ['GET', '/v1/nothing', 404, 'NOT_FOUND'],
+])('%s %s is %d %s', async (method, path, status, code) => {
+  const response = await fetch(base + path, { method });
+  expect([response.status, await codeOf(response)]).toEqual([status, code]);
+});

@@ -1,0 +1,136 @@
+/**
+ * The origin's HTTP interface (core/contracts/origin.ts): uploads, reads, metainfo, hand-over.
+ *
+ * Rule 1: a blob that is not here whole, durable and verified is answered as if it were not here.
+ * Rule 2: bodies are streamed in and out; the client waits where the disk does.
+ */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import { ApiError } from '../core/contracts/errors.ts';
+import { type BlobInfo, type FetchRequest, ORIGIN_PATHS, type UploadStatus } from '../core/contracts/origin.ts';
+import { type Digest, parseDigest } from '../core/digest.ts';
+import { metainfoValid } from '../core/piece.ts';
+import { streamBodies } from '../platform/http/stream.ts';
+import { clientSignal, sendContent } from '../platform/reader/send.ts';
+import { bodyOf } from '../platform/registry/body.ts';
+import { DEFAULT_LIMITS } from '../platform/registry/routes.ts';
+import type { BlobEntry } from '../platform/store/store.ts';
+import type { Blobs } from './blobs.ts';
+import type { Uploads } from './uploads.ts';
+
+export type ApiParts = {
+  readonly blobs: Blobs;
+  readonly uploads: Uploads;
+  readonly onCommitted: (entry: BlobEntry) => void;
+  readonly onRemoved: (digest: Digest) => void;
+};
+
+const beginSchema = z.strictObject({ algorithm: z.enum(['sha256', 'sha512']).default('sha256') });
+const peerSchema = z.object({
+  node: z.string().regex(/^[0-9a-f]{32}$/),
+  host: z.string().min(1).max(255),
+  port: z.int().min(1).max(65_535),
+  role: z.enum(['agent', 'origin']),
+  zone: z.string().max(64),
+});
+const metaSchema = z
+  .object({ length: z.number(), pieceLength: z.number(), root: z.string() })
+  .refine(metainfoValid, 'no metainfo that a blob can have');
+const fetchSchema: z.ZodType<FetchRequest> = z.object({ from: peerSchema, meta: metaSchema });
+
+type BlobRoute = { Params: { digest: string } };
+type UploadRoute = { Params: { id: string }; Querystring: { offset?: string; digest?: string } };
+
+const blobPath = ORIGIN_PATHS.blob(':digest' as Digest);
+const uploadPath = ORIGIN_PATHS.upload(':id');
+
+export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
+  addBlobRoutes(app, parts);
+  addUploadRoutes(app, parts);
+}
+
+function addBlobRoutes(app: FastifyInstance, { blobs, onRemoved }: ApiParts): void {
+  app.route<BlobRoute>({
+    method: ['GET', 'HEAD'],
+    url: blobPath,
+    handler: (request, reply) => {
+      const entry = blobs.held(digestIn(request.params.digest));
+      return sendContent(request, reply, blobs.content(entry, clientSignal(reply)));
+    },
+  });
+  app.delete<BlobRoute>(blobPath, async (request, reply) => {
+    const digest = digestIn(request.params.digest);
+    await blobs.remove(digest);
+    onRemoved(digest);
+    return reply.code(204).send();
+  });
+  app.get<BlobRoute>(
+    ORIGIN_PATHS.info(':digest' as Digest),
+    (request): Promise<BlobInfo> => blobs.info(blobs.held(digestIn(request.params.digest))),
+  );
+  app.post<BlobRoute>(ORIGIN_PATHS.fetch(':digest' as Digest), (request, reply) => {
+    const wanted = parse(fetchSchema, request.body);
+    const state = blobs.fetch(digestIn(request.params.digest), wanted);
+    return reply.code(state === 'held' ? 200 : 202).send({ state });
+  });
+}
+
+function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: ApiParts): void {
+  app.post<UploadRoute>(uploadPath, async (request, reply) => {
+    const { algorithm } = parse(beginSchema, request.body ?? {});
+    const { status, begun } = await uploads.begin(request.params.id, algorithm);
+    return reply.code(begun ? 201 : 200).send(status);
+  });
+  app.get<UploadRoute>(uploadPath, (request): UploadStatus => uploads.status(request.params.id));
+  app.delete<UploadRoute>(uploadPath, async (request, reply) => {
+    await uploads.cancel(request.params.id);
+    return reply.code(204).send();
+  });
+  app.put<UploadRoute>(uploadPath, async (request): Promise<BlobInfo> => {
+    const entry = await uploads.commit(request.params.id, digestIn(request.query.digest ?? ''));
+    onCommitted(entry);
+    return await blobs.info(entry);
+  });
+  app.register((scope, _options, done) => {
+    streamBodies(scope);
+    scope.patch<UploadRoute>(uploadPath, (request, reply) => append(request, reply, uploads));
+    done();
+  });
+}
+
+async function append(
+  request: FastifyRequest<UploadRoute>,
+  reply: FastifyReply,
+  uploads: Uploads,
+): Promise<FastifyReply> {
+  const { id } = request.params;
+  const offset = Number(request.query.offset ?? Number.NaN);
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new ApiError('BLOB_UPLOAD_INVALID', '?offset= must say where the body belongs, in bytes');
+  }
+  try {
+    return reply.send(await uploads.append(id, offset, bodyOf(request.raw, DEFAULT_LIMITS.stallMs).chunks()));
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) throw error;
+    const { code, message, detail } = error;
+    return reply.code(409).send({ ...(detail as UploadStatus), errors: [{ code, message, detail }] });
+  }
+}
+
+function digestIn(text: string): Digest {
+  const digest = parseDigest(text);
+  if (digest === undefined) {
+    throw new ApiError(
+      'DIGEST_INVALID',
+      `'${text.slice(0, 80)}' is no digest: sha256: or sha512: and lower-case hex digits`,
+    );
+  }
+  return digest;
+}
+
+function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new ApiError('REQUEST_INVALID', z.prettifyError(parsed.error).replaceAll('\n', ' '));
+}

@@ -1,0 +1,116 @@
+/** Hand-over with an in-memory cluster: owners are objects that hold blobs after a number of asks. */
+
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Digest } from '../core/digest.ts';
+import { Ring } from '../core/ring/ring.ts';
+import type { BlobEntry } from '../platform/store/store.ts';
+import { silentLog } from '../platform/telemetry/log.ts';
+import { asksMax, Handover } from './handover.ts';
+
+const urls = ['http://a', 'http://b', 'http://c', 'http://d'];
+const ring = Ring.of(urls);
+const peer = { node: '0'.repeat(32), host: 'a', port: 1, role: 'origin', zone: '' } as const;
+const meta = { length: 5, pieceLength: 262_144, root: '0'.repeat(64) };
+const digestNo = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
+const entryOf = (digest: Digest): BlobEntry => ({ digest, meta, complete: true }) as BlobEntry;
+
+afterEach(() => vi.useRealTimers());
+
+function cluster(asksNeeded: number, self = 'http://a') {
+  const asked: string[] = [];
+  const announced = new Set<Digest>();
+  const removed = new Set<Digest>();
+  const counts = new Map<string, number>();
+  let running = 0;
+  let runningMax = 0;
+  const handover = new Handover({
+    ring,
+    self,
+    replicas: 2,
+    peer,
+    find: (digest) => (removed.has(digest) ? undefined : entryOf(digest)),
+    tracking: { set: (digest) => void announced.add(digest), unset: (digest) => void announced.delete(digest) },
+    log: silentLog(),
+    ask: async (url, digest, request) => {
+      runningMax = Math.max(runningMax, ++running);
+      await Promise.resolve();
+      running--;
+      expect(request).toEqual({ from: peer, meta });
+      const key = `${url} ${digest}`;
+      asked.push(key);
+      const count = (counts.get(key) ?? 0) + 1;
+      counts.set(key, count);
+      if (count < asksNeeded && count % 2 === 1) throw new Error('connection refused');
+      return count >= asksNeeded;
+    },
+  });
+  return { handover, asked, announced, removed, runningMax: () => runningMax };
+}
+
+const ownedBy = (self: string, yes: boolean): Digest => {
+  for (let no = 1; ; no++) if (ring.owns(digestNo(no), self, 2) === yes) return digestNo(no);
+};
+
+test('a blob that this origin does not own is announced until every owner holds it', async () => {
+  vi.useFakeTimers();
+  const { handover, asked, announced } = cluster(4);
+  const digest = ownedBy('http://a', false);
+  handover.offer(entryOf(digest));
+  expect([...announced]).toEqual([digest]);
+  expect(handover.waiting).toBe(1);
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(handover.waiting).toBe(0);
+  expect(announced.size).toBe(0);
+  for (const owner of ring.pick(digest, 2)) expect(asked.filter((key) => key === `${owner} ${digest}`)).toHaveLength(4);
+});
+
+test('an owner offers it to the other owners, never to itself, and announces nothing', async () => {
+  const { handover, asked, announced } = cluster(1);
+  const digest = ownedBy('http://a', true);
+  handover.offer(entryOf(digest));
+  expect(announced.size).toBe(0);
+  await vi.waitFor(() => expect(handover.waiting).toBe(0));
+  expect(asked).toEqual(
+    ring
+      .pick(digest, 2)
+      .filter((url) => url !== 'http://a')
+      .map((url) => `${url} ${digest}`),
+  );
+});
+
+test('a removed blob is no longer offered', async () => {
+  vi.useFakeTimers();
+  const { handover, asked, announced, removed } = cluster(1000);
+  const digest = ownedBy('http://a', false);
+  handover.offer(entryOf(digest));
+  await vi.advanceTimersByTimeAsync(1000);
+  removed.add(digest);
+  handover.forget(digest);
+  expect(announced.size).toBe(0);
+  await vi.advanceTimersByTimeAsync(60_000);
+  const { length } = asked;
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(asked).toHaveLength(length);
+});
+
+test('however many blobs wait, calls are few at a time', async () => {
+  const { handover, runningMax } = cluster(1);
+  for (let no = 0; no < 500; no++) handover.offer(entryOf(digestNo(no)));
+  await vi.waitFor(() => expect(handover.waiting).toBe(0));
+  expect(runningMax()).toBe(asksMax);
+});
+
+test('a cluster of one hands nothing over', () => {
+  const handover = new Handover({
+    ring: Ring.of(['http://a']),
+    self: 'http://a',
+    replicas: 2,
+    peer,
+    find: entryOf,
+    tracking: { set: () => expect.unreachable(), unset: () => expect.unreachable() },
+    log: silentLog(),
+    ask: () => expect.unreachable(),
+  });
+  handover.offer(entryOf(digestNo(1)));
+  expect(handover.waiting).toBe(0);
+});

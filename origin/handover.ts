@@ -1,0 +1,134 @@
+/**
+ * Sees to it that the owners of a blob, by the hash ring, hold it.
+ *
+ * An upload lands on the origins of its upload id, since the client names the digest last. These
+ * offer the blob to the digest's owners until each of them says that it holds it. Meanwhile an
+ * origin that does not own the blob announces it to the trackers, so that it can be found.
+ *
+ * Rule 1: an owner is asked again, with back-off, until it holds the blob or the blob is removed;
+ *         a restart begins with everything that is here (asking for what is held costs one call).
+ * Rule 2: at most `asksMax` calls at a time, however many blobs are waiting.
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { Tracking } from '../core/announce/tracking.ts';
+import type { FetchRequest } from '../core/contracts/origin.ts';
+import type { Digest } from '../core/digest.ts';
+import { backoffMs } from '../core/retry/retry.ts';
+import type { Ring } from '../core/ring/ring.ts';
+import type { PeerAddress } from '../core/wire/messages.ts';
+import type { BlobEntry } from '../platform/store/store.ts';
+import type { Logger } from '../platform/telemetry/log.ts';
+
+export const asksMax = 8;
+/** An owner that pulls it needs a while; one that is down, longer. */
+export const askAgain = { delayMs: 250, delayMsMax: 30_000 };
+
+/** Asks the origin at `url` to take a blob over; true once it holds it. */
+export type Ask = (url: string, digest: Digest, request: FetchRequest, requestId: string) => Promise<boolean>;
+
+export type HandoverOptions = {
+  readonly ring: Ring;
+  /** This origin's id on the ring. */
+  readonly self: string;
+  readonly replicas: number;
+  readonly peer: PeerAddress;
+  readonly find: (digest: Digest) => BlobEntry | undefined;
+  readonly ask: Ask;
+  readonly tracking: Pick<Tracking, 'set' | 'unset'>;
+  readonly log: Logger;
+};
+
+type Offer = { readonly digest: Digest; readonly owner: string; attempts: number };
+
+export class Handover {
+  readonly #options: HandoverOptions;
+  readonly #due: Offer[] = [];
+  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Owners that have yet to hold a blob. */
+  readonly #waiting = new Map<Digest, Set<string>>();
+  #asking = 0;
+  #closed = false;
+
+  constructor(options: HandoverOptions) {
+    this.#options = options;
+  }
+
+  /** Blobs that some owner does not hold yet, as far as known. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** The blob is here, durable: offer it to its owners. */
+  offer(entry: BlobEntry): void {
+    const { ring, self, replicas, tracking } = this.#options;
+    const owners = ring.pick(entry.digest, replicas);
+    const others = owners.filter((owner) => owner !== self);
+    if (others.length === 0 || this.#waiting.has(entry.digest)) return;
+    this.#waiting.set(entry.digest, new Set(others));
+    if (!owners.includes(self)) tracking.set(entry.digest, 'have', entry.meta);
+    for (const owner of others) this.#due.push({ digest: entry.digest, owner, attempts: 0 });
+    this.#go();
+  }
+
+  /** The blob was removed: nobody needs to take it over. */
+  forget(digest: Digest): void {
+    if (this.#waiting.delete(digest)) this.#options.tracking.unset(digest);
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #go(): void {
+    while (!this.#closed && this.#asking < asksMax) {
+      const offer = this.#due.shift();
+      if (offer === undefined) return;
+      this.#asking++;
+      void this.#make(offer).finally(() => {
+        this.#asking--;
+        this.#go();
+      });
+    }
+  }
+
+  async #make(offer: Offer): Promise<void> {
+    const { find, ask, peer, log } = this.#options;
+    const { digest, owner } = offer;
+    const entry = find(digest);
+    if (entry === undefined) return this.forget(digest);
+    const requestId = randomUUID();
+    try {
+      if (await ask(owner, digest, { from: peer, meta: entry.meta }, requestId)) return this.#done(offer);
+    } catch (error) {
+      log.debug({ requestId, digest, owner, why: (error as Error).message }, 'hand-over: owner asked in vain');
+    }
+    offer.attempts++;
+    this.#later(offer);
+  }
+
+  #later(offer: Offer): void {
+    if (this.#closed) return;
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        this.#due.push(offer);
+        this.#go();
+      },
+      backoffMs(askAgain, offer.attempts),
+    );
+    this.#timers.add(timer);
+  }
+
+  #done({ digest, owner }: Offer): void {
+    const { ring, self, replicas, tracking, log } = this.#options;
+    const left = this.#waiting.get(digest);
+    left?.delete(owner);
+    if (left === undefined || left.size > 0) return;
+    this.#waiting.delete(digest);
+    if (!ring.owns(digest, self, replicas)) tracking.unset(digest);
+    log.info({ digest }, 'hand-over: every owner holds the blob');
+  }
+}

@@ -1,0 +1,112 @@
+/** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
+
+import { Ring } from '../core/ring/ring.ts';
+import { OriginClient } from '../platform/clients/origin.ts';
+import { TrackerSession } from '../platform/clients/tracker.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { entryUrl } from '../platform/lifecycle/entry.ts';
+import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
+import { peerOptions } from '../platform/peer/config.ts';
+import { PeerNode } from '../platform/peer/node.ts';
+import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
+import { Workers } from '../platform/workers/workers.ts';
+import { addRoutes } from './api.ts';
+import { Blobs } from './blobs.ts';
+import { type OriginConfig, originSchema, ownEntry } from './config.ts';
+import { Handover } from './handover.ts';
+import { Uploads } from './uploads.ts';
+
+/** How often idle uploads are looked for. */
+const sweepMs = 60_000;
+
+await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
+
+async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
+  const self = ownEntry(config);
+  const workers = stack.use(
+    await Workers.start({
+      entry: entryUrl('../agent/workers/piece.ts', import.meta.url),
+      count: config.workers,
+      arenaBytes: config.memory.arena,
+    }),
+  );
+  const store = stack.use(
+    await BlobStore.open({
+      dir: config.data,
+      role: 'origin',
+      workers,
+      budgetBytes: config.disk.budget,
+      durable: true,
+      log,
+    }),
+  );
+  const tracking = new TrackerSession({ trackers: config.trackers, log });
+  stack.defer(() => tracking.leave());
+  const node = stack.use(
+    await PeerNode.listen({
+      ...(await peerOptions(config.peer, config.trackers)),
+      role: 'origin',
+      cluster: config.cluster,
+      zone: config.zone,
+      store,
+      workers,
+      tracking,
+      log,
+      metrics,
+    }),
+  );
+
+  const blobs = new Blobs({ store, workers, node, log });
+  const others = new Map(
+    config.origins.filter((url) => url !== self).map((url) => [url, stack.use(new OriginClient(url))]),
+  );
+  const handover = stack.use(
+    new Handover({
+      ring: Ring.of(config.origins),
+      self,
+      replicas: config.replicas,
+      peer: node.self,
+      find: (digest) => blobs.find(digest),
+      ask: (url, digest, request, requestId) => clientOf(others, url).fetch(digest, request, { requestId }),
+      tracking,
+      log,
+    }),
+  );
+  for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
+
+  const uploads = new Uploads({
+    store,
+    openMax: config.uploads.limit,
+    idleMs: config.uploads.idle,
+    nowMs: () => performance.now(),
+  });
+  const sweep = setInterval(() => {
+    uploads.sweep().then(
+      (ids) => ids.length > 0 && log.info({ ids }, 'idle uploads removed'),
+      (error: unknown) => log.warn({ err: error }, 'idle uploads not removed'),
+    );
+  }, sweepMs);
+  stack.defer(() => clearInterval(sweep));
+  metrics.observed('stored_bytes', 'Bytes on disk of blobs', () => store.usedBytes);
+  metrics.observed('stored_blobs', 'Blobs on disk', () => store.count);
+  metrics.observed('uploads_open', 'Uploads that are open', () => uploads.count);
+  metrics.observed('handovers_waiting', 'Blobs that some owner does not hold yet', () => handover.waiting);
+
+  const app = createHttp({ role: 'origin', log, metrics, readiness: () => Promise.resolve([]) });
+  addRoutes(app, {
+    blobs,
+    uploads,
+    onCommitted: (entry: BlobEntry) => handover.offer(entry),
+    onRemoved: (digest) => handover.forget(digest),
+  });
+  const api = stack.use(await listen(app, config.listen));
+  // First of all: nobody is sent here any more while what runs is finished.
+  stack.defer(() => tracking.leave());
+  return { ports: { api: api.port, peer: node.port } };
+}
+
+function clientOf(clients: ReadonlyMap<string, OriginClient>, url: string): OriginClient {
+  const client = clients.get(url);
+  if (client === undefined) throw new Error(`${url} is on the ring but is no origin of the configuration`);
+  return client;
+}

@@ -1,0 +1,172 @@
+/** The rules of uploads.ts over an in-memory store that hashes for real. */
+
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { ApiError } from '../core/contracts/errors.ts';
+import { type Digest, type DigestAlgorithm, digestOf } from '../core/digest.ts';
+import type { BlobEntry } from '../platform/store/store.ts';
+import { Uploads } from './uploads.ts';
+
+class MemoryStore {
+  readonly blobs = new Map<Digest, BlobEntry>();
+  cancelled: string[] = [];
+  /** Appends fail from here on. */
+  full = false;
+  commitGate: Promise<void> = Promise.resolve();
+
+  get(digest: Digest): BlobEntry | undefined {
+    return this.blobs.get(digest);
+  }
+
+  async beginUpload(id: string, algorithm: DigestAlgorithm) {
+    const chunks: Uint8Array[] = [];
+    return {
+      id,
+      get offset() {
+        return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      },
+      append: async (chunk: Uint8Array) => {
+        if (this.full) throw new ApiError('STORAGE_FULL', 'full');
+        chunks.push(chunk.slice());
+      },
+      commit: async (digest: Digest): Promise<BlobEntry> => {
+        await this.commitGate;
+        const hash = createHash(algorithm);
+        for (const chunk of chunks) hash.update(chunk);
+        if (digestOf(algorithm, hash.digest('hex')) !== digest) throw new ApiError('DIGEST_INVALID', 'no match');
+        const entry = { digest, complete: true } as BlobEntry;
+        this.blobs.set(digest, entry);
+        return entry;
+      },
+      cancel: async () => void this.cancelled.push(id),
+    };
+  }
+}
+
+const id = 'upload-0123456789';
+const bytes = (text: string) =>
+  (async function* () {
+    for (const word of text.split(' ')) yield Buffer.from(word);
+  })();
+const digestOfText = (text: string): Digest => digestOf('sha256', createHash('sha256').update(text).digest('hex'));
+
+function setup(openMax = 4, idleMs = 1000) {
+  const store = new MemoryStore();
+  const clock = { nowMs: 0 };
+  const uploads = new Uploads({ store: store as never, openMax, idleMs, nowMs: () => clock.nowMs });
+  return { store, clock, uploads };
+}
+const code = (error: string) => expect.objectContaining({ code: error });
+
+test('begin, append in parts, commit', async () => {
+  const { uploads, store } = setup();
+  expect(await uploads.begin(id, 'sha256')).toEqual({ begun: true, status: { id, offset: 0 } });
+  expect(await uploads.append(id, 0, bytes('he llo'))).toEqual({ id, offset: 5 });
+  expect(await uploads.begin(id, 'sha256')).toEqual({ begun: false, status: { id, offset: 5 } });
+  expect(await uploads.append(id, 5, bytes('world'))).toEqual({ id, offset: 10 });
+  const digest = digestOfText('helloworld');
+  expect((await uploads.commit(id, digest)).digest).toBe(digest);
+  expect(uploads.count).toBe(0);
+  // The answer was lost, the client asks again.
+  expect((await uploads.commit(id, digest)).digest).toBe(digest);
+  // The id buys only what it committed.
+  store.blobs.set(digestOfText('other'), { complete: true } as BlobEntry);
+  await expect(uploads.commit(id, digestOfText('other'))).rejects.toEqual(code('BLOB_UPLOAD_UNKNOWN'));
+});
+
+test('a wrong offset changes nothing and says where the upload stands', async () => {
+  const { uploads } = setup();
+  await uploads.begin(id, 'sha256');
+  await uploads.append(id, 0, bytes('abc'));
+  for (const offset of [0, 2, 4]) {
+    const refused = uploads.append(id, offset, bytes('xyz'));
+    await expect(refused).rejects.toEqual(
+      expect.objectContaining({ code: 'BLOB_UPLOAD_RANGE', detail: { id, offset: 3 } }),
+    );
+  }
+  expect(uploads.status(id).offset).toBe(3);
+});
+
+test('one writer at a time; a cut writer leaves what it wrote', async () => {
+  const { uploads } = setup();
+  await uploads.begin(id, 'sha256');
+  const cut = Promise.withResolvers<never>();
+  const first = uploads.append(
+    id,
+    0,
+    (async function* () {
+      yield Buffer.from('abc');
+      await cut.promise;
+    })(),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  await expect(uploads.append(id, 3, bytes('x'))).rejects.toEqual(code('BLOB_UPLOAD_RANGE'));
+  await expect(uploads.commit(id, digestOfText('abc'))).rejects.toEqual(code('BLOB_UPLOAD_RANGE'));
+  cut.reject(new Error('cut'));
+  await expect(first).rejects.toThrow('cut');
+  expect(await uploads.append(id, 3, bytes('d'))).toEqual({ id, offset: 4 });
+});
+
+test('a commit that does not match keeps nothing', async () => {
+  const { uploads, store } = setup();
+  await uploads.begin(id, 'sha256');
+  await uploads.append(id, 0, bytes('abc'));
+  await expect(uploads.commit(id, digestOfText('abd'))).rejects.toEqual(code('DIGEST_INVALID'));
+  expect(store.blobs.size).toBe(0);
+  expect(() => uploads.status(id)).toThrow(code('BLOB_UPLOAD_UNKNOWN'));
+});
+
+test('a commit asked for twice while it runs is done once', async () => {
+  const { uploads, store } = setup();
+  await uploads.begin(id, 'sha256');
+  await uploads.append(id, 0, bytes('abc'));
+  const gate = Promise.withResolvers<void>();
+  store.commitGate = gate.promise;
+  const digest = digestOfText('abc');
+  const both = [uploads.commit(id, digest), uploads.commit(id, digest)];
+  await expect(uploads.cancel(id)).rejects.toEqual(code('BLOB_UPLOAD_INVALID'));
+  gate.resolve();
+  const [one, two] = await Promise.all(both);
+  expect(one).toBe(two);
+});
+
+test('a full disk ends the upload and frees it', async () => {
+  const { uploads, store } = setup();
+  await uploads.begin(id, 'sha256');
+  store.full = true;
+  await expect(uploads.append(id, 0, bytes('abc'))).rejects.toEqual(code('STORAGE_FULL'));
+  expect(store.cancelled).toEqual([id]);
+  expect(uploads.count).toBe(0);
+});
+
+test('open uploads are limited, idle ones are swept, busy ones are not', async () => {
+  const { uploads, store, clock } = setup(2, 1000);
+  const other = 'upload-9876543210';
+  await uploads.begin(id, 'sha256');
+  clock.nowMs = 900;
+  await uploads.begin(other, 'sha256');
+  await expect(uploads.begin('upload-5555555555', 'sha256')).rejects.toEqual(code('TOOMANYREQUESTS'));
+  clock.nowMs = 1000;
+  expect(await uploads.sweep()).toEqual([id]);
+  expect(store.cancelled).toEqual([id]);
+  const gate = Promise.withResolvers<void>();
+  const writing = uploads.append(
+    other,
+    0,
+    (async function* () {
+      await gate.promise;
+      yield Buffer.from('z');
+    })(),
+  );
+  clock.nowMs = 100_000;
+  expect(await uploads.sweep()).toEqual([]);
+  gate.resolve();
+  await writing;
+});
+
+test.each(['', 'short', 'UPPER-CASE-LETTERS', '../../etc/passwd-x', 'a'.repeat(65)])(
+  '%s is no upload id',
+  async (bad) => {
+    await expect(setup().uploads.begin(bad, 'sha256')).rejects.toEqual(code('BLOB_UPLOAD_INVALID'));
+  },
+);
