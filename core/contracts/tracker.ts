@@ -1,4 +1,10 @@
-/** The tracker's HTTP interface: paths, bodies, limits. Both sides of the call import this file. */
+/**
+ * The tracker's HTTP interface: paths, bodies, limits. Both sides of the call import this file.
+ *
+ * A lease is one (digest, node). All leases of a node live as long as the node announces anything,
+ * an empty batch included: a host with thousands of cached blobs renews them with one small request.
+ * `held` and `resync` keep the two sides equal when a tracker restarts or a lease ran out.
+ */
 
 import type { Digest } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
@@ -7,12 +13,14 @@ import type { PeerAddress } from '../wire/messages.ts';
 export const TRACKER_PATHS = {
   /** POST AnnounceRequest, answers AnnounceReply. */
   announce: '/v1/announce',
-  /** POST { node }: explicit leave; every lease of the node ends. */
+  /** POST LeaveRequest, 204: explicit leave; every lease of the node ends. */
   leave: '/v1/leave',
   /** GET: Located, or 404 with the error BLOB_UNKNOWN. Joins nothing; HEAD requests use it. */
   locate: (digest: Digest): string => `/v1/blobs/${digest}`,
 } as const;
 
+/** Bytes of an announce's body: announceEntriesMax entries with metainfo and sha512 digests, with room. */
+export const announceBytesMax = 1024 * 1024;
 /** Swarms a batch; a host with more sends several. */
 export const announceEntriesMax = 2048;
 /** Blobs up to this size come with the tracker's answer. */
@@ -28,7 +36,15 @@ export type AnnounceEntry = {
   /** What the announcer knows, so that a tracker that was restarted learns it again. Believed from origins only. */
   readonly meta?: Metainfo | undefined;
 };
-export type AnnounceRequest = { readonly self: PeerAddress; readonly entries: readonly AnnounceEntry[] };
+export type AnnounceRequest = {
+  readonly self: PeerAddress;
+  readonly entries: readonly AnnounceEntry[];
+  /** Leases that the announcer believes to have here once this request is applied. Absent: do not compare. */
+  readonly held?: number | undefined;
+  /** Forget this node's leases before the entries are applied: the first batch of a full announce. */
+  readonly reset?: boolean | undefined;
+};
+export type LeaveRequest = { readonly node: string };
 
 export type AnnounceAnswer = {
   readonly digest: Digest;
@@ -36,7 +52,7 @@ export type AnnounceAnswer = {
   readonly meta?: Metainfo | undefined;
   /** Base64 of the whole blob, at most inlineBytesMax. */
   readonly inline?: string | undefined;
-  /** Set where no origin knows the blob (final), or none could be asked (retry). */
+  /** Set where every origin says that it does not know the blob (final), or not all could be asked in time (retry). */
   readonly error?: 'unknown' | 'unavailable' | undefined;
 };
 export type AnnounceReply = {
@@ -46,6 +62,8 @@ export type AnnounceReply = {
   readonly intervalMs: number;
   /** Only for entries that asked for something. */
   readonly answers: readonly AnnounceAnswer[];
+  /** The tracker's leases of this node are not `held` in number: announce everything again, from a `reset` on. */
+  readonly resync?: boolean | undefined;
 };
 /** `inline` as above. */
 export type Located = { readonly digest: Digest; readonly meta: Metainfo; readonly inline?: string | undefined };

@@ -1,0 +1,274 @@
+/**
+ * The HTTP client for calls between components, and of the shell's commands. One per base URL, over undici.
+ *
+ * Rule 1: limits are on silence, never on wall-clock time: 2 s to connect, `stallMs` without any byte.
+ * Rule 2: an ErrorBody becomes its ApiError; a failure of the network becomes UNAVAILABLE, naming the URL.
+ * Rule 3: calls that may be repeated (GET, HEAD, PUT, DELETE with a body that can be sent again) are, with
+ *         back-off; a body that streams is sent once.
+ * Rule 4: whoever gets a Reply reads its body to the end, or calls `discard()`.
+ */
+
+import { randomInt } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, type Dispatcher } from 'undici';
+import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
+import { type Prng, prng } from '../../core/prng.ts';
+import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
+
+/** Who asks (for every log line on the way), and until when. */
+export type CallContext = { readonly requestId: string; readonly signal?: AbortSignal | undefined };
+export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
+export type StreamBody = AsyncIterable<Uint8Array>;
+
+export type CallOptions = {
+  readonly ctx?: CallContext | undefined;
+  /** Text and bytes are sent as they are; a stream is sent in chunks, or with `length`; any other value as JSON. */
+  readonly body?: unknown;
+  /** Bytes of a streamed body, where known. */
+  readonly length?: number | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Statuses of 300 and more that are answers, not errors. */
+  readonly expect?: readonly number[] | undefined;
+  /** Silence that ends the call, milliseconds; default `stallMsDefault`. */
+  readonly stallMs?: number | undefined;
+  /** At most so many attempts; default: as core/retry says for calls that may be repeated, else 1. */
+  readonly tries?: number | undefined;
+};
+
+export type Reply = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Breaks off with UNAVAILABLE where the connection does. */
+  readonly body: StreamBody;
+  /** The whole body; SIZE_INVALID beyond `bytesMax` (default 8 MiB). */
+  bytes(bytesMax?: number): Promise<Uint8Array>;
+  json<T>(): Promise<T>;
+  /** Gives the connection back without reading a large body. */
+  discard(): Promise<void>;
+};
+
+export const connectMs = 2_000;
+export const stallMsDefault = 10_000;
+export const wholeBytesMax = 8 * 1024 * 1024;
+const connectionsMax = 64;
+const keepAliveMs = 30_000;
+/** A longer wait than this is not ours to sit out: the caller is told. */
+const retryAfterMsMax = 5_000;
+const REPEATABLE: ReadonlySet<Method> = new Set(['GET', 'HEAD', 'PUT', 'DELETE']);
+
+type Outcome =
+  | { readonly reply: Reply }
+  | { readonly error: unknown; readonly cause: RetryCause; readonly afterMs?: number | undefined };
+const STATUS_CAUSES: Readonly<Record<number, RetryCause>> = {
+  429: 'busy',
+  502: 'unavailable',
+  503: 'unavailable',
+  504: 'stalled',
+};
+const STALL_CODES: ReadonlySet<string> = new Set([
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+export class HttpClient {
+  readonly base: string;
+  readonly #agent: Agent;
+  readonly #origin: string;
+  readonly #prng: Prng = prng(randomInt(2 ** 31));
+
+  /** `base`: `http://host:port`, perhaps with a path. Calls beyond `connections` (default 64) wait for a free one. */
+  constructor(options: { readonly base: string; readonly connections?: number }) {
+    this.base = options.base.replace(/\/+$/, '');
+    this.#origin = new URL(this.base).origin;
+    this.#agent = new Agent({
+      allowH2: false,
+      connections: options.connections ?? connectionsMax,
+      pipelining: 1,
+      keepAliveTimeout: keepAliveMs,
+      connect: { timeout: connectMs },
+    });
+  }
+
+  /** Sends a call whose answer is JSON, or empty (undefined). */
+  async json<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
+    const reply = await this.stream(method, path, options);
+    return reply.json<T>();
+  }
+
+  /** Sends a call; resolves with the answer's head, its body unread. Rejects with ApiError for unexpected statuses. */
+  async stream(method: Method, path: string, options: CallOptions = {}): Promise<Reply> {
+    const repeatable = REPEATABLE.has(method) && !isStream(options.body);
+    const tries = options.tries ?? (repeatable ? Number.POSITIVE_INFINITY : 1);
+    const signal = options.ctx?.signal;
+    const begun = performance.now();
+    for (let attempts = 1; ; attempts++) {
+      const outcome = await this.#once(method, path, options);
+      if ('reply' in outcome) return outcome.reply;
+      const { cause, afterMs, error } = outcome;
+      const elapsedMs = performance.now() - begun;
+      const delayMs = retryDelayMs(retryDefaults, { cause, attempts, elapsedMs, afterMs }, this.#prng);
+      if (attempts >= tries || delayMs === undefined || signal?.aborted === true) throw error;
+      await pause(delayMs, signal);
+    }
+  }
+
+  async #once(method: Method, path: string, options: CallOptions): Promise<Outcome> {
+    const url = this.base + path;
+    const stallMs = options.stallMs ?? stallMsDefault;
+    const signal = options.ctx?.signal;
+    try {
+      const answer = await this.#agent.request({
+        origin: this.#origin,
+        path: url.slice(this.#origin.length) || '/',
+        method,
+        headers: headersOf(options),
+        body: bodyOf(options.body),
+        headersTimeout: stallMs,
+        bodyTimeout: stallMs,
+        signal: signal ?? null,
+      });
+      const reply = replyOf(answer, url, signal);
+      if (answer.statusCode < 300 || options.expect?.includes(answer.statusCode) === true) return { reply };
+      const error = await refusal(reply, method, url);
+      return { error, cause: STATUS_CAUSES[answer.statusCode] ?? 'refused', afterMs: retryAfterMs(reply) };
+    } catch (thrown) {
+      const error = networkError(thrown, url, signal);
+      const ours = error instanceof ApiError && error !== thrown;
+      const code = (thrown as NodeJS.ErrnoException).code ?? '';
+      return { error, cause: ours ? (STALL_CODES.has(code) ? 'stalled' : 'network') : 'refused' };
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+function isStream(body: unknown): body is StreamBody {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
+}
+
+function isRaw(body: unknown): body is string | Uint8Array {
+  return typeof body === 'string' || body instanceof Uint8Array;
+}
+
+function bodyOf(body: unknown): string | Uint8Array | Readable | null {
+  if (body === undefined || body === null) return null;
+  if (isRaw(body)) return body;
+  if (body instanceof Readable) return body;
+  // undici reads an iterable as it is; its types only know Readable.
+  return isStream(body) ? (body as unknown as Readable) : JSON.stringify(body);
+}
+
+function headersOf(options: CallOptions): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (options.ctx !== undefined) headers['x-request-id'] = options.ctx.requestId;
+  if (isStream(options.body) || isRaw(options.body)) headers['content-type'] = 'application/octet-stream';
+  else if (options.body !== undefined && options.body !== null) headers['content-type'] = 'application/json';
+  if (options.length !== undefined) headers['content-length'] = String(options.length);
+  return { ...headers, ...options.headers };
+}
+
+function replyOf(answer: Dispatcher.ResponseData, url: string, signal: AbortSignal | undefined): Reply {
+  const headers: Record<string, string | undefined> = {};
+  for (const [name, value] of Object.entries(answer.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  const reply: Reply = {
+    status: answer.statusCode,
+    headers,
+    body: guarded(answer.body, url, signal),
+    async bytes(bytesMax = wholeBytesMax) {
+      const chunks: Uint8Array[] = [];
+      let length = 0;
+      for await (const chunk of reply.body) {
+        length += chunk.length;
+        if (length > bytesMax) throw new ApiError('SIZE_INVALID', `${url} answered more than ${bytesMax} bytes`);
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks, length);
+    },
+    async json<T>() {
+      const text = Buffer.from(await reply.bytes()).toString('utf8');
+      if (text === '') return undefined as T;
+      try {
+        return JSON.parse(text) as T;
+      } catch {
+        throw new ApiError('UNAVAILABLE', `${url} answered no JSON: ${text.slice(0, 80)}`);
+      }
+    },
+    async discard() {
+      await answer.body.dump({ limit: 64 * 1024 }).catch(() => undefined);
+    },
+  };
+  return reply;
+}
+
+async function* guarded(body: Readable, url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of body) yield chunk as Uint8Array;
+  } catch (error) {
+    throw networkError(error, url, signal);
+  }
+}
+
+/** The answer's own error, or one that tells its status. */
+async function refusal(reply: Reply, method: Method, url: string): Promise<ApiError> {
+  const text = Buffer.from(await reply.bytes(64 * 1024).catch(() => new Uint8Array())).toString('utf8');
+  const first = errorIn(text);
+  if (first !== undefined && Object.hasOwn(ERRORS, first.code)) {
+    return new ApiError(first.code as ErrorCode, first.message, first.detail);
+  }
+  const message = `${method} ${url} answered ${reply.status}${text === '' ? '' : `: ${text.slice(0, 200)}`}`;
+  return new ApiError(codeFor(reply.status), message);
+}
+
+function retryAfterMs(reply: Reply): number | undefined {
+  const seconds = Number(reply.headers['retry-after']);
+  return seconds > 0 ? Math.min(seconds * 1000, retryAfterMsMax) : undefined;
+}
+
+function errorIn(text: string): ErrorBody['errors'][number] | undefined {
+  try {
+    return (JSON.parse(text) as Partial<ErrorBody> | null)?.errors?.[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** For answers without an ErrorBody: a HEAD, or a server that is not ours. */
+function codeFor(status: number): ErrorCode {
+  if (status === 404) return 'NOT_FOUND';
+  if (status === 416) return 'RANGE_INVALID';
+  if (status === 429) return 'TOOMANYREQUESTS';
+  if (status === 502 || status === 503 || status === 504) return 'UNAVAILABLE';
+  return status >= 400 && status < 500 ? 'REQUEST_INVALID' : 'UNKNOWN';
+}
+
+/** A failure of the network as UNAVAILABLE; a caller's abort, an ApiError of a streamed body, a Bug: unchanged. */
+function networkError(error: unknown, url: string, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (error instanceof ApiError || code === undefined || code === 'ERR_INVALID_ARG_TYPE') return error;
+  const known = NETWORK_WORDS[code] ?? (error as Error).message;
+  return new ApiError('UNAVAILABLE', `${url}: ${known}`);
+}
+
+const NETWORK_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused: is it running?',
+  ECONNRESET: 'the connection was cut',
+  EPIPE: 'the connection was cut',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'the host name cannot be resolved now',
+  UND_ERR_SOCKET: 'the connection was cut',
+  UND_ERR_CONNECT_TIMEOUT: `no connection within ${connectMs} ms`,
+  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
+  UND_ERR_BODY_TIMEOUT: 'the answer stalled',
+};
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {
+    throw signal?.reason;
+  });
+}

@@ -1,0 +1,145 @@
+/**
+ * One origin over HTTP: core/contracts/origin.ts as methods. `origins.ts` chooses among several.
+ *
+ * Rule 1: a streamed upload is limited by the origin's silence, which the caller measures (it knows
+ *         whether bytes are waiting), never by its duration.
+ * Rule 2: what an origin answers is believed only as far as its shape is right.
+ */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import {
+  type BeginUpload,
+  type BlobInfo,
+  type FetchRequest,
+  ORIGIN_PATHS,
+  type UploadStatus,
+} from '../../core/contracts/origin.ts';
+import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
+import { metainfoValid } from '../../core/piece.ts';
+import { type CallContext, HttpClient } from './http.ts';
+
+/** Silence that ends a short call: an origin that is asked for metainfo answers from memory. */
+export const askStallMs = 5_000;
+/** A commit syncs the whole blob to disk: gigabytes on a slow one. */
+export const commitStallMs = 300_000;
+/** Streams in and out of one origin at a time, from one process. */
+const connectionsMax = 512;
+
+export type Appended = {
+  /** False: nothing was taken, since the upload stands elsewhere. */
+  readonly taken: boolean;
+  /** Where the upload stands now. */
+  readonly offset: number;
+};
+
+export type ReadPart = { readonly start: number; readonly end: number };
+
+export class OriginClient {
+  /** Its base URL, which is also its id on the hash ring. */
+  readonly url: string;
+  readonly #http: HttpClient;
+
+  constructor(url: string) {
+    this.url = url;
+    this.#http = new HttpClient({ base: url, connections: connectionsMax });
+  }
+
+  /** Begins upload `id`, or finds it begun. Throws UNAVAILABLE, TOOMANYREQUESTS. */
+  async begin(id: string, algorithm: DigestAlgorithm, ctx: CallContext): Promise<number> {
+    const body: BeginUpload = { algorithm };
+    const options = { ctx, body, stallMs: askStallMs, tries: 1 };
+    return offsetOf(await this.#http.json<UploadStatus>('POST', ORIGIN_PATHS.upload(id), options), this.url);
+  }
+
+  /** Where the upload stands, or undefined where the origin does not know it. */
+  async offset(id: string, ctx: CallContext): Promise<number | undefined> {
+    const options = { ctx, expect: [404], stallMs: askStallMs, tries: 1 };
+    const reply = await this.#http.stream('GET', ORIGIN_PATHS.upload(id), options);
+    const status = await reply.json<UploadStatus>();
+    return reply.status === 404 ? undefined : offsetOf(status, this.url);
+  }
+
+  /** Appends `body` at `offset`. A failure midway leaves the upload where its bytes ended. */
+  async append(
+    id: string,
+    offset: number,
+    upload: { body: AsyncIterable<Uint8Array>; ctx: CallContext },
+  ): Promise<Appended> {
+    const options = { ...upload, expect: [409], stallMs: 0 };
+    const reply = await this.#http.stream('PATCH', ORIGIN_PATHS.append(id, offset), options);
+    return { taken: reply.status !== 409, offset: offsetOf(await reply.json<UploadStatus>(), this.url) };
+  }
+
+  /** Verifies and makes durable. May be asked again. Throws DIGEST_INVALID (nothing is kept), BLOB_UPLOAD_UNKNOWN. */
+  async commit(id: string, digest: Digest, ctx: CallContext): Promise<BlobInfo> {
+    const options = { ctx, stallMs: commitStallMs };
+    return checked(await this.#http.json<BlobInfo>('PUT', ORIGIN_PATHS.commit(id, digest), options), digest, this.url);
+  }
+
+  /** Whether there was such an upload. */
+  async cancel(id: string, ctx: CallContext): Promise<boolean> {
+    return this.#remove(ORIGIN_PATHS.upload(id), ctx);
+  }
+
+  /** The blob's metainfo, or undefined where the origin does not hold it. */
+  async info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+    const options = { ctx, expect: [404], stallMs: askStallMs, tries: 1 };
+    const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest), options);
+    const info = await reply.json<BlobInfo>();
+    return reply.status === 404 ? undefined : checked(info, digest, this.url);
+  }
+
+  /** Bytes [start, end), start < end, or undefined where the origin does not hold the blob. */
+  async read(digest: Digest, part: ReadPart, ctx: CallContext): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const headers = { range: `bytes=${part.start}-${part.end - 1}` };
+    const options = { ctx, headers, expect: [404], tries: 1 };
+    const reply = await this.#http.stream('GET', ORIGIN_PATHS.blob(digest), options);
+    if (reply.status === 404) {
+      await reply.discard();
+      return undefined;
+    }
+    if (reply.status === 206 || (part.start === 0 && reply.headers['content-length'] === String(part.end)))
+      return reply.body;
+    await reply.discard();
+    throw new ApiError('UNAVAILABLE', `origin ${this.url} answered ${reply.status} to a range of ${digest}`);
+  }
+
+  /** Whether the origin held the blob. */
+  async remove(digest: Digest, ctx: CallContext): Promise<boolean> {
+    return this.#remove(ORIGIN_PATHS.blob(digest), ctx);
+  }
+
+  /** Asks the origin to pull the blob from `from`; true where it holds it already. */
+  async fetch(digest: Digest, from: FetchRequest, ctx: CallContext): Promise<boolean> {
+    const reply = await this.#http.stream('POST', ORIGIN_PATHS.fetch(digest), { ctx, body: from, stallMs: askStallMs });
+    await reply.discard();
+    return reply.status === 200;
+  }
+
+  /** Resolves where the origin answers at all. */
+  async ping(ctx: CallContext): Promise<void> {
+    const reply = await this.#http.stream('GET', '/health', { ctx, stallMs: askStallMs, tries: 1 });
+    await reply.discard();
+  }
+
+  async #remove(path: string, ctx: CallContext): Promise<boolean> {
+    const reply = await this.#http.stream('DELETE', path, { ctx, expect: [404], stallMs: askStallMs });
+    await reply.discard();
+    return reply.status !== 404;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+  }
+}
+
+function offsetOf(status: UploadStatus | undefined, url: string): number {
+  const offset = status?.offset;
+  if (typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= 0) return offset;
+  throw new ApiError('UNAVAILABLE', `origin ${url} did not say where the upload stands`);
+}
+
+function checked(info: BlobInfo | undefined, digest: Digest, url: string): BlobInfo {
+  if (info?.digest === digest && metainfoValid(info.meta)) return info;
+  throw new ApiError('UNAVAILABLE', `origin ${url} answered no metainfo of ${digest}`);
+}

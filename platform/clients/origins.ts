@@ -1,0 +1,217 @@
+/**
+ * All origins of the cluster as one: owners by the hash ring, the next one where one fails.
+ *
+ * Rule 1: "nobody holds it" is said only where every origin said so; else it is UNAVAILABLE.
+ * Rule 2: an origin that did not answer goes to the end of every order for a few seconds, so that a
+ *         dead one costs its timeout once and not at every request.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { BlobInfo } from '../../core/contracts/origin.ts';
+import { type Digest, digestAlgorithm } from '../../core/digest.ts';
+import { Ring } from '../../core/ring/ring.ts';
+import { firstAnswer, type Hedged } from './hedge.ts';
+import type { CallContext } from './http.ts';
+import { OriginClient, type ReadPart } from './origin.ts';
+
+export type OriginsOptions = {
+  readonly urls: readonly string[];
+  /** Origins that a push goes to; all where there are fewer. */
+  readonly copies: number;
+  /** Of these, how many must hold a blob durably before the push is acknowledged. */
+  readonly required: number;
+};
+
+/** Bytes on loan, as platform/registry takes them. */
+export type OriginChunk = { readonly bytes: readonly Uint8Array[]; release(): void };
+
+/** An origin that is silent for so long is not waited for alone: a dead one costs a reader little. */
+export const hedgeMs = 500;
+/** How long an origin that did not answer is asked last. */
+export const shunMs = 5_000;
+
+export class Origins {
+  readonly clients: readonly OriginClient[];
+  readonly copies: number;
+  readonly required: number;
+  readonly #ring: Ring;
+  readonly #byUrl: ReadonlyMap<string, OriginClient>;
+  readonly #shunnedUntilMs = new Map<OriginClient, number>();
+
+  constructor(options: OriginsOptions) {
+    this.clients = options.urls.map((url) => new OriginClient(url));
+    this.#byUrl = new Map(this.clients.map((client) => [client.url, client]));
+    this.#ring = Ring.of(options.urls);
+    this.copies = Math.min(options.copies, this.clients.length);
+    this.required = Math.min(options.required, this.copies);
+  }
+
+  /** Every origin, the owners of `key` first, those that did not answer lately last. */
+  order(key: string): OriginClient[] {
+    const ranked = this.#ring.pick(key).map((url) => this.#byUrl.get(url) as OriginClient);
+    return [...ranked.filter((client) => !this.#shunned(client)), ...ranked.filter((client) => this.#shunned(client))];
+  }
+
+  /** Asks one origin; notes whether it answers at all. */
+  async ask<T>(client: OriginClient, question: (client: OriginClient) => Promise<T>, ctx: CallContext): Promise<T> {
+    try {
+      const answer = await question(client);
+      this.#shunnedUntilMs.delete(client);
+      return answer;
+    } catch (error) {
+      if (silent(error) && ctx.signal?.aborted !== true) this.#shun(client);
+      throw error;
+    }
+  }
+
+  /** Metainfo from the first origin that holds the blob; undefined where none does. */
+  async info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+    const found = await this.#first(this.order(digest), (client, call) => client.info(digest, call), ctx);
+    if (found.kind === 'answer') return found.answer;
+    if (found.failures.length > 0) throw unavailable(digest, found.failures);
+    return undefined;
+  }
+
+  /**
+   * Bytes [start, end). An origin that breaks off is followed by the next one from the same byte.
+   * Throws BLOB_UNKNOWN where no origin holds it, UNAVAILABLE where one that may hold it does not answer.
+   */
+  async *read(digest: Digest, part: ReadPart, ctx: CallContext): AsyncGenerator<OriginChunk, void, undefined> {
+    let { start } = part;
+    let left = this.order(digest);
+    const failures: unknown[] = [];
+    while (start < part.end) {
+      const from = start;
+      const found = await this.#first(
+        left,
+        (client, call) => client.read(digest, { start: from, end: part.end }, call),
+        ctx,
+      );
+      if (found.kind === 'none') {
+        failures.push(...found.failures);
+        throw failures.length > 0
+          ? unavailable(digest, failures)
+          : new ApiError('BLOB_UNKNOWN', `no origin holds ${digest}`);
+      }
+      left = left.filter((client) => client !== found.from);
+      try {
+        for await (const bytes of found.answer) {
+          start += bytes.length;
+          yield { bytes: [bytes], release: nothing };
+        }
+      } catch (error) {
+        failures.push(passing(error, ctx));
+      }
+    }
+  }
+
+  /** The first answer of `clients` in order; none of them is waited for longer than `hedgeMs` alone. */
+  async #first<T>(
+    clients: readonly OriginClient[],
+    question: (client: OriginClient, ctx: CallContext) => Promise<T | undefined>,
+    ctx: CallContext,
+  ): Promise<Hedged<OriginClient, T>> {
+    const hedged = await firstAnswer(
+      clients,
+      (client, signal) => {
+        const call = { requestId: ctx.requestId, signal };
+        return this.ask(client, () => question(client, call), call);
+      },
+      { hedgeMs, signal: ctx.signal, onSilent: (client) => this.#shun(client) },
+    );
+    if (hedged.kind === 'none') for (const error of hedged.failures) passing(error, ctx);
+    return hedged;
+  }
+
+  /** Makes `bytes`, whose digest the caller has checked, durable on as many owners as a push needs. */
+  async store(digest: Digest, bytes: Uint8Array, ctx: CallContext): Promise<void> {
+    await this.onCopies(digest, (client) => storeAt(client, { digest, bytes }, ctx), ctx);
+  }
+
+  /**
+   * Acts on the `copies` first origins of `key` at once; each that fails is replaced by the next in order.
+   * Answers those that succeeded; throws where they are fewer than `required`.
+   */
+  async onCopies(
+    key: string,
+    act: (client: OriginClient) => Promise<unknown>,
+    ctx: CallContext,
+  ): Promise<OriginClient[]> {
+    const order = this.order(key);
+    const done: OriginClient[] = [];
+    const failures: unknown[] = [];
+    while (done.length < this.copies && order.length > 0) {
+      const batch = order.splice(0, this.copies - done.length);
+      const results = await Promise.allSettled(batch.map((client) => this.ask(client, act, ctx)));
+      results.forEach((result, i) => {
+        if (result.status === 'fulfilled') done.push(batch[i] as OriginClient);
+        else failures.push(passing(result.reason, ctx));
+      });
+    }
+    if (done.length < this.required) throw unavailable(key, failures);
+    return done;
+  }
+
+  /** Why a push could not be taken now, one line each; empty: it could. */
+  async problems(): Promise<string[]> {
+    const ctx = { requestId: 'readiness' };
+    const results = await Promise.allSettled(
+      this.clients.map((client) => this.ask(client, () => client.ping(ctx), ctx)),
+    );
+    const failed = results.flatMap((result) =>
+      result.status === 'rejected' ? [(result.reason as Error).message] : [],
+    );
+    return this.clients.length - failed.length >= this.required ? [] : failed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.clients.map((client) => client[Symbol.asyncDispose]()));
+  }
+
+  #shun(client: OriginClient): void {
+    this.#shunnedUntilMs.set(client, Date.now() + shunMs);
+  }
+
+  #shunned(client: OriginClient): boolean {
+    return (this.#shunnedUntilMs.get(client) ?? 0) > Date.now();
+  }
+}
+
+async function storeAt(
+  client: OriginClient,
+  blob: { digest: Digest; bytes: Uint8Array },
+  ctx: CallContext,
+): Promise<void> {
+  if ((await client.info(blob.digest, ctx)) !== undefined) return;
+  const id = randomUUID();
+  await client.begin(id, digestAlgorithm(blob.digest), ctx);
+  if (blob.bytes.length > 0) await client.append(id, 0, { body: once(blob.bytes), ctx });
+  await client.commit(id, blob.digest, ctx);
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+/** An error that another origin may not have; anything else is thrown. */
+function passing(error: unknown, ctx: CallContext): unknown {
+  if (ctx.signal?.aborted === true || !(error instanceof ApiError)) throw error;
+  return error;
+}
+
+/** Whether the origin did not answer, rather than answer no. */
+export function silent(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'UNAVAILABLE';
+}
+
+/** The failures of several origins as one error. */
+export function unavailable(what: string, failures: readonly unknown[]): ApiError {
+  const why = failures.map((failure) => (failure as Error).message).join('; ');
+  // One failure is told as it is (a full disk, too many uploads), several as one.
+  const [first] = failures;
+  if (failures.length === 1 && first instanceof ApiError && !silent(first)) return first;
+  return new ApiError('UNAVAILABLE', `the origins do not answer for ${what}: ${why}`);
+}
+
+const nothing = (): void => undefined;

@@ -1,0 +1,202 @@
+/**
+ * A node's session with its trackers: drives core/announce over HTTP.
+ *
+ * Rule 1: all that is decided is decided in the Announcer; this file has the clock, a timer and the calls.
+ * Rule 2: a tracker that fails, answers nonsense or is silent for `announceMs` is down, whatever the cause.
+ */
+
+import { randomBytes, randomInt } from 'node:crypto';
+import {
+  Announcer,
+  type AnnouncerInput,
+  type AnnouncerOutput,
+  type AnnounceTiming,
+  announceTiming,
+} from '../../core/announce/announcer.ts';
+import { type Parsed, parseLocated, parseReply } from '../../core/announce/parse.ts';
+import type { Tracking } from '../../core/announce/tracking.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import {
+  type AnnounceAnswer,
+  type AnnounceRequest,
+  type Located,
+  TRACKER_PATHS,
+} from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Metainfo } from '../../core/piece.ts';
+import { prng } from '../../core/prng.ts';
+import { Ring } from '../../core/ring/ring.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { HttpClient } from './http.ts';
+
+/** A tracker answers from memory, at most a short wait for origins later: no answer by then is a failure. */
+const announceMs = 1_500;
+/** A HEAD of a cold blob: the tracker asks the origins first. */
+const locateMs = 4_000;
+const leaveMs = 1_000;
+
+export type TrackerSessionOptions = {
+  /** Base URLs; the same list, in any order, on every host. */
+  readonly trackers: readonly string[];
+  readonly log: Logger;
+  readonly timing?: AnnounceTiming;
+};
+
+export class TrackerSession implements Tracking {
+  onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
+  readonly #options: TrackerSessionOptions;
+  readonly #http: ReadonlyMap<string, HttpClient>;
+  readonly #ring: Ring;
+  readonly #closing = new AbortController();
+  /** What was said before `join`, or from within `onAnswer`: taken in order. */
+  readonly #inbox: AnnouncerInput[] = [];
+  #announcer: Announcer | undefined = undefined;
+  #busy = false;
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #leaving: Promise<unknown>[] = [];
+
+  constructor(options: TrackerSessionOptions) {
+    this.#options = options;
+    this.#http = new Map(options.trackers.map((base) => [base, new HttpClient({ base })]));
+    this.#ring = Ring.of(options.trackers);
+  }
+
+  /** Blobs announced, leases that trackers acknowledged, trackers that are down. */
+  get stats(): { blobs: number; held: number; down: number } {
+    return this.#announcer?.stats ?? { blobs: 0, held: 0, down: 0 };
+  }
+
+  join(self: PeerAddress): void {
+    if (this.#announcer !== undefined) return;
+    const { trackers, timing = announceTiming } = this.#options;
+    this.#announcer = new Announcer({ self, trackers, prng: prng(randomInt(2 ** 32)), timing });
+    this.#run();
+  }
+
+  set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void {
+    this.#tell({ kind: 'set', digest, state, meta });
+  }
+
+  unset(digest: Digest): void {
+    this.#tell({ kind: 'unset', digest });
+  }
+
+  seek(digest: Digest, count: number): void {
+    this.#tell({ kind: 'seek', digest, count });
+  }
+
+  async locate(digest: Digest, requestId?: string): Promise<Located | undefined> {
+    const failures: string[] = [];
+    for (const tracker of this.#announcer?.order(digest) ?? this.#ring.pick(digest)) {
+      try {
+        const found = await this.#call(tracker, 'GET', TRACKER_PATHS.locate(digest), { limitMs: locateMs, requestId });
+        const located = checked(parseLocated(found), tracker);
+        if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${tracker} answered for another blob`);
+        return located;
+      } catch (error) {
+        if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
+        failures.push((error as Error).message);
+      }
+    }
+    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}: ${failures.join('; ')}`);
+  }
+
+  async leave(): Promise<void> {
+    if (this.#announcer !== undefined) this.#tell({ kind: 'leave' });
+    clearTimeout(this.#timer);
+    this.#closing.abort();
+    await Promise.all(this.#leaving);
+    await Promise.all([...this.#http.values()].map((http) => http[Symbol.asyncDispose]()));
+  }
+
+  #tell(input: AnnouncerInput): void {
+    if (this.#closing.signal.aborted) return;
+    this.#inbox.push(input);
+    this.#run();
+  }
+
+  #run(): void {
+    const announcer = this.#announcer;
+    if (announcer === undefined || this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let input = this.#inbox.shift(); input !== undefined; input = this.#inbox.shift()) {
+        announcer.handle(input, performance.now());
+        for (const output of announcer.drain()) this.#perform(output);
+      }
+    } finally {
+      this.#busy = false;
+    }
+    this.#wakeAt(announcer.deadlineMs);
+  }
+
+  #wakeAt(deadlineMs: number): void {
+    clearTimeout(this.#timer);
+    if (deadlineMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(
+      () => this.#tell({ kind: 'tick' }),
+      Math.max(0, Math.ceil(deadlineMs - performance.now())),
+    );
+  }
+
+  #perform(output: AnnouncerOutput): void {
+    switch (output.kind) {
+      case 'send':
+        void this.#announce(output.tracker, output.request, output.body);
+        return;
+      case 'answer':
+        this.onAnswer(output.answer);
+        return;
+      case 'leave':
+        this.#leaving.push(this.#sayLeave(output.tracker, output.node));
+        return;
+    }
+  }
+
+  /** Never rejects: every request ends in a `reply` or a `failed`. */
+  async #announce(tracker: string, request: number, body: AnnounceRequest): Promise<void> {
+    try {
+      const reply = await this.#call(tracker, 'POST', TRACKER_PATHS.announce, { limitMs: announceMs, body });
+      this.#tell({ kind: 'reply', request, reply: checked(parseReply(reply), tracker) });
+    } catch (error) {
+      if (!this.#closing.signal.aborted)
+        this.#options.log.warn({ tracker, why: (error as Error).message }, 'announce failed');
+      this.#tell({ kind: 'failed', request });
+    }
+  }
+
+  async #sayLeave(tracker: string, node: string): Promise<void> {
+    const signal = AbortSignal.timeout(leaveMs);
+    const http = this.#http.get(tracker) as HttpClient;
+    await http
+      .json('POST', TRACKER_PATHS.leave, { body: { node }, ctx: { requestId: newId(), signal }, tries: 1 })
+      .catch((error: unknown) => this.#options.log.debug({ tracker, why: (error as Error).message }, 'leave failed'));
+  }
+
+  async #call(
+    tracker: string,
+    method: 'GET' | 'POST',
+    path: string,
+    how: { limitMs: number; body?: unknown; requestId?: string | undefined },
+  ): Promise<unknown> {
+    const limit = AbortSignal.timeout(how.limitMs);
+    const ctx = { requestId: how.requestId ?? newId(), signal: AbortSignal.any([limit, this.#closing.signal]) };
+    const http = this.#http.get(tracker) as HttpClient;
+    try {
+      return await http.json<unknown>(method, path, { body: how.body, ctx, tries: 1 });
+    } catch (error) {
+      if (!limit.aborted) throw error;
+      throw new ApiError('UNAVAILABLE', `${tracker} did not answer within ${how.limitMs} ms`);
+    }
+  }
+}
+
+function checked<T>(parsed: Parsed<T>, tracker: string): T {
+  if (parsed.ok) return parsed.value;
+  throw new ApiError('UNAVAILABLE', `${tracker} answered what is no answer: ${parsed.problem}`);
+}
+
+function newId(): string {
+  return randomBytes(8).toString('hex');
+}

@@ -1,0 +1,99 @@
+/**
+ * The registry API under /v2/: parse to one value, ask the handler, write its reply.
+ *
+ * Rule 1: an ApiError becomes an OCI error body here; any other error is the HTTP server's to report.
+ * Rule 2: the handler's signal is aborted as soon as the client has gone.
+ */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
+import { Bug } from '../../core/assert.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { parseOciRequest } from '../../core/oci/request.ts';
+import { streamBodies } from '../http/stream.ts';
+import { bodyOf } from './body.ts';
+import type { Headers, OciContext, OciReply, RegistryHandler } from './reply.ts';
+import { type Exchange, writeReply } from './write.ts';
+
+export type RegistryLimits = {
+  /** A client that neither sends nor takes a byte for so long, while we wait for it, is cut off. */
+  readonly stallMs: number;
+  /** How long a client may go on sending after it was refused. */
+  readonly lingerMs: number;
+};
+
+/** nginx, which stands in front of most registries, waits 60 s and 5 s. */
+export const DEFAULT_LIMITS: RegistryLimits = { stallMs: 60_000, lingerMs: 5_000 };
+
+const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = DEFAULT_LIMITS): void {
+  app.register((scope, _options, done) => {
+    streamBodies(scope);
+    for (const url of ['/v2', '/v2/', '/v2/*']) {
+      scope.route({
+        method: METHODS,
+        url,
+        exposeHeadRoute: false,
+        handler: (request, reply) => serve(request, reply, { handler, limits }),
+      });
+    }
+    done();
+  });
+}
+
+type Serving = { readonly handler: RegistryHandler; readonly limits: RegistryLimits };
+
+async function serve(request: FastifyRequest, reply: FastifyReply, { handler, limits }: Serving): Promise<void> {
+  const gone = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort(new ApiError('REQUEST_INVALID', 'the client closed the connection'));
+  });
+  const context = contextOf(request, gone.signal, limits);
+  try {
+    const answer = await answerOf(() =>
+      handler.handle(parseOciRequest(request.method, request.raw.url ?? ''), context),
+    );
+    if (gone.signal.aborted) return void reply.hijack();
+    await write(answer, request, { reply, limits });
+  } catch (error) {
+    // Whoever is gone needs no answer; what went wrong because of that is no error either.
+    if (!gone.signal.aborted || error instanceof Bug) throw error;
+    reply.hijack();
+  }
+}
+
+async function write(
+  answer: OciReply,
+  request: FastifyRequest,
+  to: { reply: FastifyReply; limits: RegistryLimits },
+): Promise<void> {
+  const { reply, limits } = to;
+  const headers = reply.getHeaders() as Headers;
+  const exchange: Exchange = { request: request.raw, response: reply.raw, headers, ...limits };
+  const failed = await answerOf(async () => {
+    const result = await writeReply(answer, exchange);
+    if (result.kind === 'cut') request.log.warn({ err: result.why }, 'response cut short');
+    return undefined;
+  });
+  if (failed !== undefined) await writeReply(failed, exchange);
+  reply.hijack();
+}
+
+/** The value of `act`, or its ApiError as a reply. */
+async function answerOf<T>(act: () => Promise<T>): Promise<T | OciReply> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof ApiError) return { kind: 'error', error };
+    throw error;
+  }
+}
+
+function contextOf(request: FastifyRequest, signal: AbortSignal, limits: RegistryLimits): OciContext {
+  return {
+    requestId: request.id,
+    signal,
+    header: (name) => request.headers[name],
+    body: bodyOf(request.raw, limits.stallMs),
+  };
+}

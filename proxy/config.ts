@@ -1,0 +1,31 @@
+/** What a proxy's configuration may say, and its defaults. */
+
+import * as z from 'zod';
+import { commonShape } from '../platform/config/common.ts';
+import { baseUrl, duration, listenAt } from '../platform/config/units.ts';
+
+export const proxySchema = z.strictObject({
+  ...commonShape('proxy'),
+  /** The registry API, health and metrics. `localhost`: 127.0.0.1 and ::1. */
+  listen: listenAt(15_000),
+  index: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15004']),
+  /** The same list, in any order, at every proxy and origin: it places uploads and blobs. */
+  origins: z
+    .array(baseUrl())
+    .min(1)
+    .refine((urls) => new Set(urls).size === urls.length, 'an origin is listed twice')
+    .prefault(['http://127.0.0.1:15002']),
+  push: z
+    .strictObject({
+      /** Origins that every upload is streamed to; all where there are fewer. */
+      copies: z.int().min(1).max(8).prefault(2),
+      /** How many of these must hold a blob durably before its push is acknowledged; the others follow. */
+      required: z.int().min(1).max(8).prefault(1),
+      /** An origin that takes no byte for so long is left behind. */
+      originStall: duration('15s'),
+      /** A client that neither sends nor takes a byte for so long is cut off. */
+      clientStall: duration('60s'),
+    })
+    .refine((push) => push.required <= push.copies, 'required must be at most copies')
+    .prefault({}),
+});

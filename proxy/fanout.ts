@@ -1,0 +1,116 @@
+/**
+ * One request body to several origins at once, chunk by chunk, each chunk to all before the next one.
+ *
+ * Rule 1: nothing is gathered: at most two chunks per origin are in this process, beside the sockets' buffers.
+ * Rule 2: an origin that fails or stalls is left behind; the others go on. When none is left, so ends this.
+ * Rule 3: when the client fails, every origin's request is broken off, so that none takes the part for the whole.
+ */
+
+import { ApiError } from '../core/contracts/errors.ts';
+import { Feed } from './feed.ts';
+
+/** Where a part of the stream goes. */
+export type Lane = {
+  /** Leading bytes of the body that this one already holds. */
+  readonly skip: number;
+  /** Sends the body; resolves with the offset that it leads to. */
+  send(body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number>;
+};
+
+export type LaneResult =
+  | { readonly kind: 'sent'; readonly offset: number }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export type FanOut = {
+  /** Bytes of the body. */
+  readonly bytes: number;
+  /** In the order of the lanes. */
+  readonly results: readonly LaneResult[];
+};
+
+export type FanOutOptions = {
+  /** An origin that takes no byte for so long, while one waits for it, is left behind. */
+  readonly stallMs: number;
+  readonly signal: AbortSignal;
+};
+
+/** Throws what the body throws. A lane that fails is a result, not an error. */
+export async function fanOut(
+  body: AsyncIterable<Uint8Array>,
+  lanes: readonly Lane[],
+  options: FanOutOptions,
+): Promise<FanOut> {
+  const runs = lanes.map((lane) => new LaneRun(lane, options));
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      bytes += chunk.length;
+      const taken = await Promise.all(runs.map((run) => run.put(chunk)));
+      if (!taken.includes(true)) break;
+    }
+  } catch (error) {
+    for (const run of runs) run.fail(error);
+    await Promise.all(runs.map((run) => run.result));
+    throw error;
+  }
+  for (const run of runs) run.end();
+  return { bytes, results: await Promise.all(runs.map((run) => run.result)) };
+}
+
+class LaneRun {
+  readonly result: Promise<LaneResult>;
+  readonly #feed = new Feed();
+  readonly #abort = new AbortController();
+  readonly #stall: NodeJS.Timeout;
+  #skip: number;
+  /** While the origin, not the client, is waited for. */
+  #waiting = false;
+
+  constructor(lane: Lane, options: FanOutOptions) {
+    this.#skip = lane.skip;
+    this.#stall = setTimeout(() => {
+      if (this.#waiting) this.#abort.abort(stalled(options.stallMs));
+      else this.#stall.refresh();
+    }, options.stallMs);
+    this.#stall.unref();
+    this.result = this.#run(lane, AbortSignal.any([options.signal, this.#abort.signal]));
+  }
+
+  /** Whether the lane still takes bytes. */
+  async put(chunk: Uint8Array): Promise<boolean> {
+    const skipped = Math.min(this.#skip, chunk.length);
+    this.#skip -= skipped;
+    if (skipped === chunk.length) return true;
+    this.#waiting = true;
+    this.#stall.refresh();
+    const taken = await this.#feed.put(skipped === 0 ? chunk : chunk.subarray(skipped));
+    this.#waiting = false;
+    return taken;
+  }
+
+  end(): void {
+    this.#waiting = true;
+    this.#stall.refresh();
+    this.#feed.end();
+  }
+
+  fail(error: unknown): void {
+    this.#feed.fail(error);
+    this.#abort.abort(error);
+  }
+
+  async #run(lane: Lane, signal: AbortSignal): Promise<LaneResult> {
+    try {
+      return { kind: 'sent', offset: await lane.send(this.#feed, signal) };
+    } catch (error) {
+      return { kind: 'failed', error };
+    } finally {
+      clearTimeout(this.#stall);
+      this.#feed.leave();
+    }
+  }
+}
+
+function stalled(stallMs: number): ApiError {
+  return new ApiError('UNAVAILABLE', `the origin took nothing for ${stallMs / 1000} s`);
+}

@@ -1,0 +1,25 @@
+/** A proxy: the cluster's read-write registry. It keeps nothing that a crash could lose. */
+
+import { IndexClient } from '../platform/clients/index.ts';
+import { Origins } from '../platform/clients/origins.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { runRole } from '../platform/lifecycle/role.ts';
+import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
+import { proxySchema } from './config.ts';
+import { ProxyRegistry } from './registry.ts';
+
+await runRole({
+  role: 'proxy',
+  schema: proxySchema,
+  env: process.env,
+  async run({ config, log, metrics }, stack) {
+    const { push } = config;
+    const origins = stack.use(new Origins({ urls: config.origins, copies: push.copies, required: push.required }));
+    const index = stack.use(new IndexClient({ urls: config.index }));
+    const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
+    const app = createHttp({ role: 'proxy', log, metrics, readiness: () => origins.problems() });
+    registerRegistry(app, registry, { ...DEFAULT_LIMITS, stallMs: push.clientStall });
+    const { port } = stack.use(await listen(app, config.listen));
+    return { ports: { registry: port } };
+  },
+});

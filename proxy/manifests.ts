@@ -1,0 +1,115 @@
+/**
+ * Manifests: push, read, delete, and who refers to them.
+ *
+ * Rule 1: a manifest's bytes are durable on the origins before the index knows it, and the index sets
+ *         tags and links in one transaction: a tag never names what cannot be read.
+ */
+
+import { createHash } from 'node:crypto';
+import { ApiError } from '../core/contracts/errors.ts';
+import type { ManifestRecord } from '../core/contracts/index.ts';
+import { type Digest, digestAlgorithm, digestOf } from '../core/digest.ts';
+import { manifestBytesMax } from '../core/oci/limits.ts';
+import { parseManifest } from '../core/oci/manifest.ts';
+import { MEDIA } from '../core/oci/media.ts';
+import { type Reference, referenceText } from '../core/oci/name.ts';
+import type { OciRequest } from '../core/oci/request.ts';
+import type { CallContext } from '../platform/clients/http.ts';
+import type { Origins } from '../platform/clients/origins.ts';
+import type { OciContext, OciReply } from '../platform/registry/reply.ts';
+import { callOf } from './call.ts';
+import type { IndexApi } from './index-api.ts';
+
+type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
+
+export class Manifests {
+  readonly #index: IndexApi;
+  readonly #origins: Origins;
+
+  constructor(parts: { readonly index: IndexApi; readonly origins: Origins }) {
+    this.#index = parts.index;
+    this.#origins = parts.origins;
+  }
+
+  async read(request: Request<'manifestRead'>, context: OciContext): Promise<OciReply> {
+    const { repo, reference, head } = request;
+    const ctx = callOf(context);
+    const record = await this.#find(repo, reference, ctx);
+    if (record === undefined) throw unknown(repo, reference);
+    // Clients ask by digest whether a push can be skipped: the bytes must be there, not only the record.
+    if (head && reference.kind === 'digest' && (await this.#origins.info(record.digest, ctx)) === undefined) {
+      throw unknown(repo, reference);
+    }
+    const { digest, mediaType, size } = record;
+    const open = (start: number, end: number) => this.#origins.read(digest, { start, end }, ctx);
+    return { kind: 'content', content: { digest, mediaType, size, ranges: false, open } };
+  }
+
+  async put(request: Request<'manifestPut'>, context: OciContext): Promise<OciReply> {
+    const { repo, reference, tags } = request;
+    const ctx = callOf(context);
+    const bytes = await context.body.whole(manifestBytesMax);
+    const manifest = parseManifest(bytes, context.header('content-type'));
+    const digest = digestOfBytes(bytes, reference);
+    await this.#origins.store(digest, bytes, ctx);
+    const put = {
+      mediaType: manifest.mediaType,
+      size: bytes.length,
+      tags,
+      blobs: manifest.blobs.map((blob) => blob.digest),
+      manifests: manifest.manifests.map((entry) => entry.digest),
+      subject: manifest.subject?.digest,
+      artifactType: manifest.artifactType,
+      annotations: manifest.annotations,
+    };
+    await this.#index.putManifest(repo, digest, put, ctx);
+    const headers = {
+      location: `/v2/${repo}/manifests/${digest}`,
+      'docker-content-digest': digest,
+      ...(put.subject === undefined ? {} : { 'oci-subject': put.subject }),
+      ...(reference.kind === 'digest' && tags.length > 0 ? { 'oci-tag': tags.join(', ') } : {}),
+    };
+    return { kind: 'empty', status: 201, headers };
+  }
+
+  async remove(request: Request<'manifestDelete'>, context: OciContext): Promise<OciReply> {
+    const { repo, reference } = request;
+    const ctx = callOf(context);
+    const found =
+      reference.kind === 'tag'
+        ? await this.#index.deleteTag(repo, reference.tag, ctx)
+        : await this.#index.deleteManifest(repo, reference.digest, ctx);
+    if (!found) throw unknown(repo, reference);
+    return { kind: 'empty', status: 202 };
+  }
+
+  async referrers(request: Request<'referrers'>, context: OciContext): Promise<OciReply> {
+    const { repo, digest, artifactType } = request;
+    const list = await this.#index.referrers(repo, digest, artifactType, callOf(context));
+    const filtered = artifactType === undefined ? {} : { 'oci-filters-applied': 'artifactType' };
+    return {
+      kind: 'json',
+      value: { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: list.manifests },
+      headers: { 'content-type': MEDIA.ociIndex, ...filtered },
+    };
+  }
+
+  #find(repo: string, reference: Reference, ctx: CallContext): Promise<ManifestRecord | undefined> {
+    return reference.kind === 'tag'
+      ? this.#index.tag(repo, reference.tag, ctx)
+      : this.#index.manifest(repo, reference.digest, ctx);
+  }
+}
+
+/** The digest of the bytes, under the reference's algorithm; DIGEST_INVALID where the reference is another. */
+function digestOfBytes(bytes: Uint8Array, reference: Reference): Digest {
+  const algorithm = reference.kind === 'digest' ? digestAlgorithm(reference.digest) : 'sha256';
+  const digest = digestOf(algorithm, createHash(algorithm).update(bytes).digest('hex'));
+  if (reference.kind === 'tag' || reference.digest === digest) return digest;
+  throw new ApiError('DIGEST_INVALID', `the manifest's digest is ${digest}, not ${reference.digest}`);
+}
+
+function unknown(repo: string, reference: Reference): ApiError {
+  const text = referenceText(reference);
+  return new ApiError('MANIFEST_UNKNOWN', `repository ${repo} has no manifest ${text}`, { reference: text });
+}

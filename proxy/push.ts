@@ -1,0 +1,284 @@
+/**
+ * Blob uploads: the client's stream goes to the origins as it comes, and nothing stays here.
+ *
+ * Rule 1: where an upload stands is asked from its origins, at every request: any proxy can go on with it.
+ * Rule 2: 201 says that the origins hold the blob durably and the index has linked it, in that order.
+ * Rule 3: of several origins, those that hold every acknowledged byte count; fewer than required is an error.
+ */
+
+import { ApiError } from '../core/contracts/errors.ts';
+import { type Digest, digestAlgorithm } from '../core/digest.ts';
+import { type ByteRange, parseChunkRange, uploadRange } from '../core/oci/range.ts';
+import type { OciRequest } from '../core/oci/request.ts';
+import type { CallContext } from '../platform/clients/http.ts';
+import type { OriginClient } from '../platform/clients/origin.ts';
+import { type Origins, silent, unavailable } from '../platform/clients/origins.ts';
+import type { Headers, OciContext, OciReply } from '../platform/registry/reply.ts';
+import type { Logger } from '../platform/telemetry/log.ts';
+import { callOf } from './call.ts';
+import { fanOut, type Lane } from './fanout.ts';
+import type { IndexApi } from './index-api.ts';
+import { drawUploadId, formatSession, parseSession, type Session } from './session.ts';
+import { fullest, place, type Seen, standing } from './standing.ts';
+
+export type PushParts = {
+  readonly index: IndexApi;
+  readonly origins: Origins;
+  readonly log: Logger;
+  /** An origin that takes no byte for so long is left behind. */
+  readonly originStallMs: number;
+};
+
+type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
+
+/** A body that was taken: the session as it is now, and how many bytes the body had. */
+type Streamed = { readonly kind: 'streamed'; readonly session: Session; readonly bytes: number };
+/** A body that does not fit where the upload stands. */
+type Misfit = { readonly kind: 'misfit'; readonly at: number };
+
+export class Push {
+  readonly #parts: PushParts;
+
+  constructor(parts: PushParts) {
+    this.#parts = parts;
+  }
+
+  /** POST: a mount, a whole blob in one request, or a new session. */
+  async begin(request: Request<'uploadBegin'>, context: OciContext): Promise<OciReply> {
+    const { repo, mount, digest } = request;
+    if (mount?.from !== undefined && (await this.#mount(repo, { ...mount, from: mount.from }, context))) {
+      return created(repo, mount.digest);
+    }
+    if (digest === undefined) return accepted(repo, await this.#open(repo, request, context));
+    // The digest is known: its owners get it at once, and nothing has to be handed over later.
+    const session = await this.#open(repo, { algorithm: digestAlgorithm(digest), key: digest }, context);
+    const streamed = await this.#stream(session, undefined, context);
+    if (streamed.kind === 'misfit') return misfit(repo, session, streamed.at);
+    return this.#commit(repo, { session: streamed.session, digest }, context);
+  }
+
+  async status(request: Request<'uploadStatus'>, context: OciContext): Promise<OciReply> {
+    const session = this.#session(request);
+    const now = standing(await this.#seen(session, context), session.acked);
+    if (now.kind !== 'open') throw gone(session, now.kind);
+    return { kind: 'empty', status: 204, headers: progress(request.repo, session, now.at) };
+  }
+
+  async append(request: Request<'uploadAppend'>, context: OciContext): Promise<OciReply> {
+    const session = this.#session(request);
+    const streamed = await this.#stream(session, chunkRange(context), context);
+    if (streamed.kind === 'misfit') return misfit(request.repo, session, streamed.at);
+    return accepted(request.repo, streamed.session);
+  }
+
+  async commit(request: Request<'uploadCommit'>, context: OciContext): Promise<OciReply> {
+    const { repo, digest } = request;
+    const session = await this.#sessionFor(this.#session(request), request, context);
+    const seen = await this.#seen(session, context);
+    const now = standing(seen, session.acked);
+    if (now.kind === 'silent') throw gone(session, now.kind);
+    // Unknown: perhaps committed already, and the answer was lost. The origins remember.
+    if (now.kind === 'unknown') return this.#commit(repo, { session, digest }, context);
+    if (context.body.length === 0) {
+      const origins = fullest(seen, now.lanes).map((lane) => session.origins[lane] as OriginClient);
+      return this.#commit(repo, { session: { ...session, origins }, digest }, context);
+    }
+    const streamed = await this.#stream(session, chunkRange(context), context);
+    if (streamed.kind === 'misfit') return misfit(repo, session, streamed.at);
+    return this.#commit(repo, { session: streamed.session, digest }, context);
+  }
+
+  async cancel(request: Request<'uploadCancel'>, context: OciContext): Promise<OciReply> {
+    const session = this.#session(request);
+    const { origins } = this.#parts;
+    const ctx = callOf(context);
+    const found = await Promise.allSettled(
+      session.origins.map((origin) => origins.ask(origin, () => origin.cancel(session.id, ctx), ctx)),
+    );
+    if (found.some((result) => result.status === 'fulfilled' && result.value)) return { kind: 'empty', status: 204 };
+    const failures = found.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+    if (failures.length > 0) throw unavailable(`upload ${session.id}`, failures);
+    throw gone(session, 'unknown');
+  }
+
+  #session(request: { readonly repo: string; readonly session: string }): Session {
+    return parseSession(request.session, request.repo, this.#parts.origins.clients);
+  }
+
+  /**
+   * An origin hashes as bytes come, so the algorithm is named when the upload begins. Where the client names
+   * another one only at the end, an empty upload begins anew; else the origins may read theirs again, or refuse.
+   */
+  async #sessionFor(session: Session, request: Request<'uploadCommit'>, context: OciContext): Promise<Session> {
+    const algorithm = digestAlgorithm(request.digest);
+    if (session.algorithm === algorithm) return session;
+    const seen = await this.#seen(session, context);
+    if (seen.some((offset) => offset !== 0)) return session;
+    await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, callOf(context))));
+    return this.#open(request.repo, { algorithm, key: request.digest }, context);
+  }
+
+  /** Begins an upload on the origins of `key`, or of its own id. */
+  async #open(
+    repo: string,
+    about: { algorithm: Session['algorithm']; key?: string },
+    ctx: CallContext,
+  ): Promise<Session> {
+    const id = drawUploadId(repo);
+    const { algorithm } = about;
+    const begin = (origin: OriginClient): Promise<number> => origin.begin(id, algorithm, callOf(ctx));
+    const origins = await this.#parts.origins.onCopies(about.key ?? id, begin, callOf(ctx));
+    return { id, algorithm, acked: 0, origins };
+  }
+
+  /** Whether the blob is now linked. It must be at the origins too: else the client had better push it. */
+  async #mount(repo: string, mount: { digest: Digest; from: string }, context: OciContext): Promise<boolean> {
+    const { index, origins } = this.#parts;
+    const ctx = callOf(context);
+    if ((await origins.info(mount.digest, ctx)) === undefined) return false;
+    return (await index.mount(repo, mount.digest, mount.from, ctx)) !== undefined;
+  }
+
+  async #seen(session: Session, context: OciContext): Promise<Seen[]> {
+    const { origins } = this.#parts;
+    const ctx = callOf(context);
+    return Promise.all(
+      session.origins.map(async (origin): Promise<Seen> => {
+        try {
+          return (await origins.ask(origin, () => origin.offset(session.id, ctx), ctx)) ?? 'unknown';
+        } catch (error) {
+          if (!(error instanceof ApiError) || ctx.signal?.aborted === true) throw error;
+          return 'silent';
+        }
+      }),
+    );
+  }
+
+  /** Streams the request's body to every origin that holds all before it. */
+  async #stream(session: Session, range: ByteRange | undefined, context: OciContext): Promise<Streamed | Misfit> {
+    const seen = await this.#seen(session, context);
+    const placed = place(seen, session.acked, range?.start);
+    if (placed.kind === 'unknown' || placed.kind === 'silent') throw gone(session, placed.kind);
+    if (placed.kind !== 'fits') return { kind: 'misfit', at: placed.at };
+    const origins = placed.lanes.map((lane) => session.origins[lane] as OriginClient);
+    const lanes = placed.lanes.map((lane) =>
+      this.#lane(session, lane, { at: seen[lane] as number, start: placed.start, context }),
+    );
+    const options = { stallMs: this.#parts.originStallMs, signal: context.signal };
+    const { bytes, results } = await fanOut(context.body.chunks(), lanes, options);
+    if (range !== undefined && bytes > range.end - range.start) throw longer(range, bytes);
+    const good = origins.filter((_, i) => {
+      const result = results[i];
+      return result?.kind === 'sent' && result.offset >= placed.start + bytes;
+    });
+    const failures = results.flatMap((result) => (result.kind === 'failed' ? [result.error] : []));
+    if (good.length < this.#parts.origins.required) return this.#refused(session, failures, context);
+    this.#note(session, failures, context);
+    return { kind: 'streamed', bytes, session: { ...session, acked: placed.start + bytes, origins: good } };
+  }
+
+  #lane(session: Session, lane: number, to: { at: number; start: number; context: OciContext }): Lane {
+    const origin = session.origins[lane] as OriginClient;
+    return {
+      skip: to.at - to.start,
+      send: async (body, signal) => {
+        const ctx = { requestId: to.context.requestId, signal };
+        const { taken, offset } = await origin.append(session.id, to.at, { body, ctx });
+        if (!taken) throw new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${offset} on ${origin.url}`);
+        return offset;
+      },
+    };
+  }
+
+  /** Too few took the body: another request was writing (the client may ask where it stands), or they failed. */
+  async #refused(session: Session, failures: readonly unknown[], context: OciContext): Promise<Misfit> {
+    const now = standing(await this.#seen(session, context), session.acked);
+    if (now.kind !== 'open') throw gone(session, now.kind);
+    if (failures.some((error) => error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) {
+      return { kind: 'misfit', at: now.at };
+    }
+    throw unavailable(`upload ${session.id}`, failures);
+  }
+
+  async #commit(repo: string, upload: { session: Session; digest: Digest }, context: OciContext): Promise<OciReply> {
+    const { index, origins } = this.#parts;
+    const { session, digest } = upload;
+    const ctx = callOf(context);
+    const results = await Promise.allSettled(
+      session.origins.map((origin) => origins.ask(origin, () => origin.commit(session.id, digest, ctx), ctx)),
+    );
+    const infos = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+    const [info] = infos;
+    if (info === undefined || infos.length < origins.required) throw uncommitted(session, failures);
+    this.#note(session, failures, context);
+    await index.linkBlob(repo, digest, info.meta.length, ctx);
+    return created(repo, digest);
+  }
+
+  /** A push that goes on with fewer origins than it could have: the hand-over makes up for it later. */
+  #note(session: Session, failures: readonly unknown[], context: OciContext): void {
+    for (const error of failures) {
+      const why = (error as Error).message;
+      this.#parts.log.warn(
+        { requestId: context.requestId, upload: session.id, why },
+        'upload goes on without an origin',
+      );
+    }
+  }
+}
+
+/** The chunk's Content-Range, if any; it must agree with the body's length where that is known. */
+function chunkRange(context: OciContext): ByteRange | undefined {
+  const header = context.header('content-range');
+  if (header === undefined) return undefined;
+  const range = parseChunkRange(header);
+  const { length } = context.body;
+  if (length !== undefined && length !== range.end - range.start) throw longer(range, length);
+  return range;
+}
+
+function longer(range: ByteRange, bytes: number): ApiError {
+  const said = range.end - range.start;
+  return new ApiError('BLOB_UPLOAD_INVALID', `Content-Range covers ${said} bytes, but the body has ${bytes}`);
+}
+
+function gone(session: Session, kind: 'unknown' | 'silent'): ApiError {
+  if (kind === 'unknown')
+    return new ApiError('BLOB_UPLOAD_UNKNOWN', `upload ${session.id} is not known any more: begin a new one`);
+  return new ApiError('UNAVAILABLE', `the origins of upload ${session.id} do not answer: try again`);
+}
+
+/** Why no origin, or too few, committed: the client's fault is told before ours. */
+function uncommitted(session: Session, failures: readonly unknown[]): unknown {
+  const bug = failures.find((error) => !(error instanceof ApiError));
+  const told = failures.find((error) => error instanceof ApiError && error.code === 'DIGEST_INVALID');
+  return bug ?? told ?? (failures.some(silent) ? unavailable(`upload ${session.id}`, failures) : failures[0]);
+}
+
+function locate(repo: string, session: Session): string {
+  return `/v2/${repo}/blobs/uploads/${formatSession(session)}`;
+}
+
+/** Where the client goes on, and what it has been told of. */
+function progress(repo: string, session: Session, at: number): Headers {
+  return {
+    location: locate(repo, { ...session, acked: at }),
+    range: uploadRange(at),
+    'docker-upload-uuid': session.id,
+  };
+}
+
+function accepted(repo: string, session: Session): OciReply {
+  return { kind: 'empty', status: 202, headers: progress(repo, session, session.acked) };
+}
+
+function misfit(repo: string, session: Session, at: number): OciReply {
+  const error = new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${at}: continue there`, { offset: at });
+  return { kind: 'error', error, headers: progress(repo, session, at) };
+}
+
+function created(repo: string, digest: Digest): OciReply {
+  const headers = { location: `/v2/${repo}/blobs/${digest}`, 'docker-content-digest': digest };
+  return { kind: 'empty', status: 201, headers };
+}

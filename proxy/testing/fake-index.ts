@@ -1,0 +1,42 @@
+/** The index without HTTP: its own tables in memory, answering as its client does. */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { MissingReferences } from '../../core/contracts/index.ts';
+import { openMemoryTags } from '../../platform/tags/memory.ts';
+import type { IndexApi } from '../index-api.ts';
+
+/** Absent things of an index that fails are not absent: `down` makes every call UNAVAILABLE. */
+export type FakeIndex = IndexApi & { down: boolean };
+
+export function fakeIndex(): FakeIndex {
+  const store = openMemoryTags();
+  const index: FakeIndex = {
+    down: false,
+    tag: (repo, tag) => up(() => store.tag(repo, tag)),
+    deleteTag: (repo, tag) => up(() => store.deleteTag(repo, tag)),
+    manifest: (repo, digest) => up(() => store.manifest(repo, digest)),
+    deleteManifest: (repo, digest) => up(() => store.deleteManifest(repo, digest)),
+    referrers: (repo, digest, artifactType) => up(() => store.referrers(repo, digest, artifactType)),
+    blob: (repo, digest) => up(() => store.blob(repo, digest)),
+    linkBlob: (repo, digest, size) => up(() => store.linkBlob(repo, digest, size)),
+    unlinkBlob: (repo, digest) => up(() => store.unlinkBlob(repo, digest)),
+    mount: (repo, digest, from) => up(() => store.mount(repo, digest, from)),
+    catalog: (page) => up(() => store.catalog(page)),
+    tags: async (repo, page) => {
+      const tags = await up(() => store.tags(repo, page));
+      if (tags === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${repo}`);
+      return tags;
+    },
+    putManifest: async (repo, digest, put) => {
+      const missing = await up(() => store.putManifest(repo, digest, put));
+      const detail: MissingReferences = { missing };
+      if (missing.length > 0)
+        throw new ApiError('MANIFEST_BLOB_UNKNOWN', `${repo} does not hold ${missing[0]}`, detail);
+    },
+  };
+  async function up<T>(act: () => Promise<T>): Promise<T> {
+    if (index.down) throw new ApiError('UNAVAILABLE', 'no index answers');
+    return act();
+  }
+  return index;
+}

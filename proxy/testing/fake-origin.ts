@@ -1,0 +1,222 @@
+/**
+ * An origin in memory, over real HTTP, after core/contracts/origin.ts: for tests of whoever calls one.
+ * It can be told to fail: see `OriginFaults`.
+ */
+
+import { createHash, type Hash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
+import { type BlobInfo, uploadIdPattern } from '../../core/contracts/origin.ts';
+import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
+import { chooseRange, contentRange } from '../../core/oci/range.ts';
+import { pieceLengthFor } from '../../core/piece.ts';
+import { errorBody } from '../../platform/http/server.ts';
+
+export type OriginFaults = {
+  /** Nothing is answered. */
+  hang?: boolean;
+  /** The connection is cut once an upload has taken so many bytes. */
+  cutUploadAt?: number;
+  /** No more bytes of an upload are read after so many. */
+  stallUploadAt?: number;
+  /** A read is cut after so many bytes. */
+  cutReadAt?: number;
+  /** Commits fail with this. */
+  commitError?: ErrorCode;
+  /** The answer of a commit is lost: it is done, and the connection cut. */
+  loseCommitAnswer?: boolean;
+  /** Uploads begun answer with this. */
+  beginError?: ErrorCode;
+};
+
+type Upload = { algorithm: string; chunks: Buffer[]; offset: number; hash: Hash; busy: boolean };
+
+export class FakeOrigin {
+  readonly blobs = new Map<Digest, Buffer>();
+  readonly uploads = new Map<string, Upload>();
+  readonly committed = new Map<string, Digest>();
+  faults: OriginFaults = {};
+  /** Content of uploads is counted and hashed, not kept: for large streams. */
+  keep = true;
+  /** Bytes of uploads taken so far; called at every chunk. */
+  received = 0;
+  onReceived: ((total: number) => void | Promise<void>) | undefined;
+  url = '';
+  requests = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor() {
+    this.#server = createServer({ requestTimeout: 0 }, (request, response) => void this.#serve(request, response));
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  static async start(port = 0): Promise<FakeOrigin> {
+    const origin = new FakeOrigin();
+    await origin.listen(port);
+    return origin;
+  }
+
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', () => {
+        this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+        resolve();
+      });
+    });
+  }
+
+  /** Gone, as by kill -9: connections are cut, nothing listens; what was committed survives in `blobs`. */
+  async kill(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    this.uploads.clear();
+  }
+
+  /** Bytes of answers that wait for their reader. */
+  openBytes(): number {
+    return [...this.#sockets].reduce((sum, socket) => sum + socket.writableLength, 0);
+  }
+
+  /** Puts a blob there, as if it had been pushed. */
+  hold(bytes: Uint8Array): Digest {
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+    this.blobs.set(digest, Buffer.from(bytes));
+    return digest;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.requests += 1;
+    if (this.faults.hang) return;
+    try {
+      const url = new URL(request.url ?? '', 'http://origin');
+      const [, , kind, key = '', info] = url.pathname.split('/');
+      if (kind === 'uploads') return await this.#upload({ request, response, url, id: key });
+      const digest = parseDigest(decodeURIComponent(key));
+      if (kind !== 'blobs' || digest === undefined) throw new ApiError('NOT_FOUND', `no ${url.pathname}`);
+      if (info === 'info') return json(response, 200, this.#info(digest));
+      return this.#blob(digest, request, response);
+    } catch (error) {
+      const answer = error instanceof ApiError ? error : new ApiError('UNKNOWN', String(error));
+      if (!response.destroyed) json(response, answer.status, errorBody(answer));
+    }
+  }
+
+  async #upload(call: { request: IncomingMessage; response: ServerResponse; url: URL; id: string }): Promise<void> {
+    const { request, response, url, id } = call;
+    if (!uploadIdPattern.test(id)) throw new ApiError('BLOB_UPLOAD_INVALID', `bad id ${id}`);
+    if (request.method === 'POST') return json(response, 201, await this.#begin(id, request));
+    if (request.method === 'PUT') {
+      const info = this.#commit(id, url.searchParams.get('digest') ?? '');
+      return this.faults.loseCommitAnswer ? void request.socket.destroy() : json(response, 200, info);
+    }
+    const upload = this.uploads.get(id);
+    if (upload === undefined) throw new ApiError('BLOB_UPLOAD_UNKNOWN', `no upload ${id}`);
+    switch (request.method) {
+      case 'GET':
+        return json(response, 200, { id, offset: upload.offset });
+      case 'DELETE':
+        this.uploads.delete(id);
+        return void response.writeHead(204).end();
+      case 'PATCH': {
+        if (upload.busy || Number(url.searchParams.get('offset')) !== upload.offset) {
+          response.setHeader('connection', 'close');
+          return json(response, 409, { id, offset: upload.offset });
+        }
+        await this.#append(upload, request);
+        return json(response, 200, { id, offset: upload.offset });
+      }
+      default:
+        throw new ApiError('UNSUPPORTED', `no ${request.method}`);
+    }
+  }
+
+  async #begin(id: string, request: IncomingMessage): Promise<{ id: string; offset: number }> {
+    if (this.faults.beginError) throw new ApiError(this.faults.beginError, 'told to fail');
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const { algorithm = 'sha256' } = JSON.parse(text || '{}') as { algorithm?: string };
+    if (!this.uploads.has(id)) {
+      this.uploads.set(id, { algorithm, chunks: [], offset: 0, hash: createHash(algorithm), busy: false });
+    }
+    return { id, offset: this.uploads.get(id)?.offset ?? 0 };
+  }
+
+  async #append(upload: Upload, request: IncomingMessage): Promise<void> {
+    upload.busy = true;
+    try {
+      for await (const chunk of request as AsyncIterable<Buffer>) {
+        if (this.faults.cutUploadAt !== undefined && upload.offset + chunk.length > this.faults.cutUploadAt) {
+          request.socket.destroy();
+          throw new ApiError('UNKNOWN', 'told to cut');
+        }
+        if (this.faults.stallUploadAt !== undefined && upload.offset + chunk.length > this.faults.stallUploadAt) {
+          await new Promise((resolve) => request.socket.once('close', resolve));
+        }
+        upload.hash.update(chunk);
+        if (this.keep) upload.chunks.push(Buffer.from(chunk));
+        upload.offset += chunk.length;
+        this.received += chunk.length;
+        await this.onReceived?.(this.received);
+      }
+    } finally {
+      upload.busy = false;
+    }
+  }
+
+  #commit(id: string, text: string): BlobInfo {
+    if (this.faults.commitError) throw new ApiError(this.faults.commitError, 'told to fail');
+    const digest = parseDigest(text);
+    if (digest === undefined) throw new ApiError('DIGEST_INVALID', `bad digest ${text}`);
+    if (this.committed.get(id) === digest) return this.#info(digest);
+    const upload = this.uploads.get(id);
+    if (upload === undefined) throw new ApiError('BLOB_UPLOAD_UNKNOWN', `no upload ${id}`);
+    this.uploads.delete(id);
+    // Of another algorithm than it was begun for: a second read tells.
+    const known = upload.algorithm === digestAlgorithm(digest);
+    const hash = known ? upload.hash : createHash(digestAlgorithm(digest)).update(Buffer.concat(upload.chunks));
+    if (hash.digest('hex') !== digestHex(digest)) throw new ApiError('DIGEST_INVALID', `the content is not ${digest}`);
+    this.blobs.set(digest, this.keep ? Buffer.concat(upload.chunks) : Buffer.alloc(0));
+    this.committed.set(id, digest);
+    return this.#info(digest, upload.offset);
+  }
+
+  #info(digest: Digest, length?: number): BlobInfo {
+    const blob = this.#find(digest);
+    const bytes = length ?? blob.length;
+    const meta = { length: bytes, pieceLength: pieceLengthFor(bytes), root: '0'.repeat(64) };
+    return { digest, meta, peer: { node: '0'.repeat(32), host: '127.0.0.1', port: 1, role: 'origin', zone: '' } };
+  }
+
+  #blob(digest: Digest, request: IncomingMessage, response: ServerResponse): void {
+    const blob = this.#find(digest);
+    if (request.method === 'DELETE') {
+      this.blobs.delete(digest);
+      return void response.writeHead(204).end();
+    }
+    const range = chooseRange(request.headers.range, blob.length);
+    if (range.kind === 'unsatisfiable') throw new ApiError('RANGE_INVALID', 'outside');
+    const part = range.kind === 'part' ? range : { start: 0, end: blob.length };
+    const bytes = blob.subarray(part.start, part.end);
+    const headers = { 'content-length': bytes.length, 'content-range': contentRange(part, blob.length) };
+    response.writeHead(range.kind === 'part' ? 206 : 200, headers);
+    if (this.faults.cutReadAt === undefined) return void response.end(bytes);
+    response.write(bytes.subarray(0, this.faults.cutReadAt), () => response.destroy());
+  }
+
+  #find(digest: Digest): Buffer {
+    const blob = this.blobs.get(digest);
+    if (blob === undefined) throw new ApiError('BLOB_UNKNOWN', `no blob ${digest}`);
+    return blob;
+  }
+}
+
+function json(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
