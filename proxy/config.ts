@@ -19,8 +19,8 @@ export const proxySchema = z.strictObject({
     .strictObject({
       /** Origins that every upload is streamed to; all where there are fewer. */
       copies: z.int().min(1).max(8).prefault(2),
-      /** How many of these must hold a blob durably before its push is acknowledged; the others follow. */
-      required: z.int().min(1).max(8).prefault(1),
+      /** How many of these (of as many origins as there are) hold a blob durably before its push is acknowledged: one host may then be lost. */
+      required: z.int().min(1).max(8).prefault(2),
       /** An origin that takes no byte for so long is left behind. */
       originStall: duration('15s'),
       /** A client that neither sends nor takes a byte for so long is cut off. */

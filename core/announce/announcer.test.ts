@@ -1,0 +1,320 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type AnnounceAnswer,
+  type AnnounceEntry,
+  type AnnounceRequest,
+  announceEntriesMax,
+} from '../contracts/tracker.ts';
+import type { Digest } from '../digest.ts';
+import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
+import { Handout } from '../handout/handout.ts';
+import { handoutLimits } from '../handout/limits.ts';
+import { type Prng, prng } from '../prng.ts';
+import { Announcer, announceTiming } from './announcer.ts';
+
+const self = testPeer(1);
+const [one, two, three] = ['http://t1', 'http://t2', 'http://t3'] as const;
+
+/** Trackers in memory, on a clock of our own; any of them can be cut off, or lose its state. */
+class World {
+  nowMs = 0;
+  readonly trackers = new Map<string, Handout>();
+  readonly cut = new Set<string>();
+  /** Requests arrive, their answers do not. */
+  readonly deaf = new Set<string>();
+  readonly sent: { tracker: string; body: AnnounceRequest; atMs: number }[] = [];
+  readonly answers: AnnounceAnswer[] = [];
+  readonly announcer: Announcer;
+  readonly random: Prng;
+
+  constructor(options: { trackers?: readonly string[]; seed?: number; self?: typeof self } = {}) {
+    this.random = prng(options.seed ?? 1);
+    const trackers = options.trackers ?? [one];
+    for (const id of trackers) this.restart(id);
+    this.announcer = new Announcer({ self: options.self ?? self, trackers, prng: this.random, timing: announceTiming });
+  }
+
+  restart(id: string): void {
+    this.trackers.set(
+      id,
+      new Handout({ prng: this.random, leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
+    );
+  }
+
+  tell(input: Parameters<Announcer['handle']>[0]): void {
+    this.announcer.handle(input, this.nowMs);
+    this.#perform();
+  }
+
+  /** Lets time pass until `untilMs`, with every tick at its deadline. */
+  run(untilMs: number): void {
+    while (this.announcer.deadlineMs <= untilMs) {
+      const before = this.nowMs;
+      this.nowMs = Math.max(this.nowMs, this.announcer.deadlineMs);
+      this.tell({ kind: 'tick' });
+      expect(this.nowMs > before || this.announcer.deadlineMs > this.nowMs).toBe(true);
+    }
+    this.nowMs = untilMs;
+  }
+
+  #perform(): void {
+    for (let out = this.announcer.drain(); out.length > 0; out = this.announcer.drain()) {
+      for (const output of out) {
+        if (output.kind === 'answer') this.answers.push(output.answer);
+        else if (output.kind === 'leave')
+          this.trackers.get(output.tracker)!.handle({ kind: 'leave', node: output.node }, this.nowMs);
+        else this.#deliver(output.tracker, output.request, output.body);
+      }
+    }
+  }
+
+  #deliver(tracker: string, request: number, body: AnnounceRequest): void {
+    this.sent.push({ tracker, body, atMs: this.nowMs });
+    if (this.cut.has(tracker)) return this.announcer.handle({ kind: 'failed', request }, this.nowMs);
+    const handout = this.trackers.get(tracker)!;
+    handout.handle({ kind: 'announce', request: body }, this.nowMs);
+    const [out] = handout.drain();
+    if (out?.kind !== 'reply') throw new Error('no reply');
+    if (this.deaf.has(tracker)) return this.announcer.handle({ kind: 'failed', request }, this.nowMs);
+    const cold = out.cold.map(({ digest }) => ({ digest, peers: [], error: 'unavailable' as const }));
+    this.announcer.handle(
+      { kind: 'reply', request, reply: { ...out.reply, answers: [...out.reply.answers, ...cold] } },
+      this.nowMs,
+    );
+  }
+
+  /** What a tracker believes of us: the neighbours that a stranger is offered tell. */
+  knows(tracker: string, digest: Digest): boolean {
+    const handout = this.trackers.get(tracker)!;
+    handout.handle({ kind: 'ask', digest, node: 'somebody', seek: 32 }, this.nowMs);
+    const [out] = handout.drain();
+    return out?.kind === 'answer' && out.answer.peers.some((peer) => peer.node === self.node);
+  }
+}
+
+const digests = (count: number): Digest[] => Array.from({ length: count }, (_, i) => testDigest(i + 1));
+const entries = (world: World): AnnounceEntry[] => world.sent.flatMap(({ body }) => [...body.entries]);
+
+describe('announcer: batches', () => {
+  test('an image goes out as one batch within 10 ms', () => {
+    const world = new World();
+    for (const digest of digests(60)) {
+      world.tell({ kind: 'set', digest, state: 'want' });
+      world.tell({ kind: 'seek', digest, count: 8 });
+    }
+    world.run(10);
+    expect(world.sent).toHaveLength(1);
+    expect(world.sent[0]!.body.entries).toHaveLength(60);
+    expect(world.sent[0]!.body.entries.every(({ seek, state }) => seek === 8 && state === 'want')).toBe(true);
+    expect(world.answers).toHaveLength(60);
+  });
+
+  test('thousands of cached blobs are announced once, then renewed by empty requests', () => {
+    const world = new World();
+    const count = 2 * announceEntriesMax + 1000;
+    for (const digest of digests(count)) world.tell({ kind: 'set', digest, state: 'have' });
+    world.run(1000);
+    expect(world.sent.map(({ body }) => body.entries.length)).toEqual([announceEntriesMax, announceEntriesMax, 1000]);
+    world.run(61_000);
+    expect(world.sent.length).toBeLessThanOrEqual(3 + 8);
+    expect(entries(world)).toHaveLength(count);
+    expect(world.trackers.get(one)!.stats.leases).toBe(count);
+  });
+
+  test('seeks overtake other news', () => {
+    const world = new World();
+    for (const digest of digests(3 * announceEntriesMax)) world.tell({ kind: 'set', digest, state: 'have' });
+    const wanted = testDigest(99_999);
+    world.tell({ kind: 'set', digest: wanted, state: 'want' });
+    world.tell({ kind: 'seek', digest: wanted, count: 4 });
+    world.run(10);
+    expect(world.sent[0]!.body.entries[0]).toEqual({ digest: wanted, state: 'want', seek: 4 });
+  });
+
+  test('nothing to say: nothing is sent, and no tick is due', () => {
+    const world = new World();
+    expect(world.announcer.deadlineMs).toBe(Number.POSITIVE_INFINITY);
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'have' });
+    world.tell({ kind: 'unset', digest: testDigest(1) });
+    world.tell({ kind: 'seek', digest: testDigest(1), count: 3 });
+    world.run(60_000);
+    expect(world.sent).toEqual([]);
+    expect(world.announcer.deadlineMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('what is unset is told as gone, and then there is nothing to renew', () => {
+    const world = new World();
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'have' });
+    world.run(1000);
+    world.tell({ kind: 'unset', digest: testDigest(1) });
+    world.run(2000);
+    expect(entries(world).map(({ state }) => state)).toEqual(['have', 'gone']);
+    expect(world.trackers.get(one)!.stats.leases).toBe(0);
+    expect(world.announcer.deadlineMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('only an origin tells metainfo, and at once', () => {
+    const world = new World({ self: testPeer(1, 'origin') });
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'have', meta: testMeta(7) });
+    world.run(10);
+    expect(entries(world)[0]!.meta).toEqual(testMeta(7));
+    expect(world.trackers.get(one)!.metaOf(testDigest(1))).toEqual(testMeta(7));
+    const agent = new World();
+    agent.tell({ kind: 'set', digest: testDigest(1), state: 'have', meta: testMeta(7) });
+    agent.run(1000);
+    expect(entries(agent)[0]).not.toHaveProperty('meta');
+  });
+
+  test('leaving ends every lease, and is the last that is said', () => {
+    const world = new World({ trackers: [one, two, three] });
+    for (const digest of digests(50)) world.tell({ kind: 'set', digest, state: 'have' });
+    world.run(1000);
+    world.tell({ kind: 'leave' });
+    for (const handout of world.trackers.values()) expect(handout.stats).toMatchObject({ leases: 0, nodes: 0 });
+    const before = world.sent.length;
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'want' });
+    world.run(60_000);
+    expect(world.sent).toHaveLength(before);
+  });
+});
+
+describe('announcer: answers', () => {
+  test('unavailable is asked again with growing delays until there is an answer, then no more', () => {
+    const world = new World();
+    const digest = testDigest(1);
+    world.tell({ kind: 'set', digest, state: 'want' });
+    world.tell({ kind: 'seek', digest, count: 5 });
+    world.run(8000);
+    const times = world.sent.filter(({ body }) => body.entries.length > 0).map(({ atMs }) => atMs);
+    expect(times.length).toBeGreaterThan(5);
+    expect(times.length).toBeLessThan(15);
+    expect(times[1]! - times[0]!).toBeLessThanOrEqual(100);
+    expect(world.answers.every(({ error }) => error === 'unavailable')).toBe(true);
+    const origin = testPeer(1, 'origin');
+    world.trackers.get(one)!.handle({ kind: 'located', digest, meta: testMeta(1), origins: [origin] }, world.nowMs);
+    world.run(12_000);
+    expect(world.answers.at(-1)).toMatchObject({ digest, peers: [origin], meta: testMeta(1) });
+    const answered = world.answers.length;
+    world.run(100_000);
+    expect(world.answers).toHaveLength(answered);
+  });
+
+  test('a blob that is no longer wanted is neither asked for again nor answered', () => {
+    const world = new World();
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'want' });
+    world.tell({ kind: 'seek', digest: testDigest(1), count: 5 });
+    world.run(10);
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'have' });
+    const answered = world.answers.length;
+    world.run(20_000);
+    expect(world.answers).toHaveLength(answered);
+    expect(entries(world).filter(({ seek }) => seek > 0)).toHaveLength(1);
+  });
+});
+
+describe('announcer: trackers come and go', () => {
+  test('spreads digests over trackers, and every host agrees where', () => {
+    const world = new World({ trackers: [one, two, three] });
+    const other = new World({ trackers: [three, one, two], self: testPeer(2) });
+    for (const digest of digests(300)) {
+      expect(other.announcer.order(digest)).toEqual(world.announcer.order(digest));
+      world.tell({ kind: 'set', digest, state: 'have' });
+    }
+    world.run(1000);
+    const held = [one, two, three].map((id) => world.trackers.get(id)!.stats.leases);
+    expect(held.reduce((sum, n) => sum + n)).toBe(300);
+    for (const count of held) expect(count).toBeGreaterThan(70);
+  });
+
+  test('a seek goes to the next tracker at once when the first fails, and home when it recovers', () => {
+    const world = new World({ trackers: [one, two, three] });
+    const digest = testDigest(1);
+    const [first, second] = world.announcer.order(digest) as [string, string];
+    world.cut.add(first);
+    world.tell({ kind: 'set', digest, state: 'want' });
+    world.tell({ kind: 'seek', digest, count: 5 });
+    world.run(20);
+    expect(world.sent.map(({ tracker }) => tracker)).toEqual([first, second]);
+    expect(world.sent[1]!.body.entries).toEqual([{ digest, state: 'want', seek: 5 }]);
+    expect(world.announcer.order(digest)[0]).toBe(second);
+    world.cut.clear();
+    world.run(6000);
+    expect(world.announcer.stats).toMatchObject({ held: 1, down: 0 });
+    expect(world.trackers.get(first)!.stats.leases).toBe(1);
+    expect(world.trackers.get(second)!.stats.leases).toBe(0);
+  });
+
+  test('with every tracker down it says so once an attempt, backs off, and recovers', () => {
+    const world = new World({ trackers: [one, two] });
+    world.cut.add(one).add(two);
+    world.tell({ kind: 'set', digest: testDigest(1), state: 'want' });
+    world.tell({ kind: 'seek', digest: testDigest(1), count: 5 });
+    world.run(60_000);
+    expect(world.sent.length).toBeGreaterThan(20);
+    expect(world.sent.length).toBeLessThan(60);
+    expect(world.answers.length).toBeGreaterThan(0);
+    expect(world.answers.every(({ error }) => error === 'unavailable')).toBe(true);
+    world.cut.clear();
+    world.run(66_000);
+    expect(world.announcer.stats).toMatchObject({ held: 1, down: 0 });
+    expect(entries(world).at(-1)).toMatchObject({ seek: 5 });
+  });
+
+  test('a tracker that was restarted is told everything again within an interval', () => {
+    const world = new World();
+    for (const digest of digests(3000)) world.tell({ kind: 'set', digest, state: 'have' });
+    world.run(1000);
+    world.restart(one);
+    world.run(12_000);
+    expect(world.trackers.get(one)!.stats.leases).toBe(3000);
+    expect(world.announcer.stats.held).toBe(3000);
+  });
+
+  test('a tracker that asks for everything for ever is obeyed once an interval', () => {
+    const world = new World();
+    for (const digest of digests(10)) world.tell({ kind: 'set', digest, state: 'have' });
+    for (let second = 1; second <= 60; second++) {
+      world.restart(one);
+      world.run(second * 1000);
+    }
+    expect(entries(world).length).toBeLessThanOrEqual(10 * 9);
+  });
+
+  test('whatever is said and lost, in the end each blob is at its first tracker and nowhere else', () => {
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const trackers = [one, two, three];
+        const world = new World({ trackers, seed });
+        const { random } = world;
+        const model = new Map<Digest, 'want' | 'have'>();
+        for (let step = 0; step < 200; step++) {
+          const digest = testDigest(random.below(20));
+          const tracker = trackers[random.below(3)]!;
+          const toggled = [world.cut, world.deaf][random.below(2)]!;
+          const kind = random.below(8);
+          if (kind < 3) {
+            const state = random.below(2) === 0 ? 'want' : 'have';
+            model.set(digest, state);
+            world.tell({ kind: 'set', digest, state });
+          } else if (kind < 5) {
+            model.delete(digest);
+            world.tell({ kind: 'unset', digest });
+          } else if (kind === 5) world.tell({ kind: 'seek', digest, count: 1 + random.below(9) });
+          else if (kind === 6) world.restart(tracker);
+          else if (!toggled.delete(tracker)) toggled.add(tracker);
+          world.run(world.nowMs + random.below(2000));
+        }
+        world.cut.clear();
+        world.deaf.clear();
+        world.run(world.nowMs + 60_000);
+        for (const handout of world.trackers.values()) handout.handle({ kind: 'tick' }, world.nowMs);
+        expect(world.announcer.stats).toEqual({ blobs: model.size, held: model.size, down: 0 });
+        const leases = [...world.trackers.values()].reduce((sum, handout) => sum + handout.stats.leases, 0);
+        expect(leases).toBe(model.size);
+        for (const digest of model.keys()) expect(world.knows(world.announcer.order(digest)[0]!, digest)).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

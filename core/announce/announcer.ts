@@ -1,0 +1,365 @@
+/**
+ * What a node tells its trackers, and when: the client side of the handout.
+ *
+ * Contract: `handle(input, nowMs)`, then `drain()`; `deadlineMs` is when a `tick` is due. Each `send` is
+ * answered by exactly one `reply` or `failed` with its request number.
+ * Rule 1: each blob is announced to one tracker, the first by rendezvous hash of its digest that is up;
+ *   it moves on when that one fails, and back when it recovers. All hosts agree on the order.
+ * Rule 2: one request in flight per tracker; what comes up meanwhile goes into the next batch, seeks first.
+ * Rule 3: what is announced stays announced by an empty request each interval, whatever the number of blobs.
+ *   A tracker that lost leases says `resync`; then everything is announced again, from a `reset` on.
+ */
+
+import { assert } from '../assert.ts';
+import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } from '../contracts/tracker.ts';
+import type { Digest } from '../digest.ts';
+import type { Metainfo } from '../piece.ts';
+import type { Prng } from '../prng.ts';
+import { backoffMs } from '../retry/retry.ts';
+import { Ring } from '../ring/ring.ts';
+import type { PeerAddress } from '../wire/messages.ts';
+import { type Flight, Target } from './target.ts';
+
+export type AnnouncerInput =
+  | {
+      readonly kind: 'set';
+      readonly digest: Digest;
+      readonly state: 'want' | 'have';
+      readonly meta?: Metainfo | undefined;
+    }
+  | { readonly kind: 'unset'; readonly digest: Digest }
+  /** Only for a blob that is wanted; otherwise without effect. */
+  | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number }
+  | { readonly kind: 'reply'; readonly request: number; readonly reply: AnnounceReply }
+  | { readonly kind: 'failed'; readonly request: number }
+  /** The last input that has an effect. */
+  | { readonly kind: 'leave' }
+  | { readonly kind: 'tick' };
+
+export type AnnouncerOutput =
+  | { readonly kind: 'send'; readonly tracker: string; readonly request: number; readonly body: AnnounceRequest }
+  | { readonly kind: 'answer'; readonly answer: AnnounceAnswer }
+  | { readonly kind: 'leave'; readonly tracker: string; readonly node: string };
+
+export type AnnouncerConfig = {
+  readonly self: PeerAddress;
+  /** Base URLs, or any other names; the same on every host. */
+  readonly trackers: readonly string[];
+  readonly prng: Prng;
+  readonly timing: AnnounceTiming;
+};
+
+export type AnnounceTiming = {
+  /** A seek, and whatever an origin says, goes out after 0 to this. */
+  readonly batchMs: number;
+  /** An agent's other news goes out after 0 to this. */
+  readonly newsMs: number;
+  /** Until a tracker says otherwise. */
+  readonly intervalMs: number;
+  /** A tracker that failed is tried again after a jittered, doubling delay. */
+  readonly down: { readonly delayMs: number; readonly delayMsMax: number };
+  /** So is a seek that was answered 'unavailable'. */
+  readonly again: { readonly delayMs: number; readonly delayMsMax: number };
+};
+
+export const announceTiming: AnnounceTiming = {
+  batchMs: 10,
+  newsMs: 250,
+  intervalMs: 10_000,
+  down: { delayMs: 200, delayMsMax: 5000 },
+  again: { delayMs: 100, delayMsMax: 2000 },
+};
+
+/** `at`: the target that it is announced to. `seek`: neighbours to ask for in the next batch. */
+type Blob = {
+  readonly digest: Digest;
+  readonly order: readonly Target[];
+  state: 'want' | 'have';
+  meta: Metainfo | undefined;
+  at: Target;
+  seek: number;
+  unavailable: number;
+};
+
+export class Announcer {
+  readonly #config: AnnouncerConfig;
+  readonly #ring: Ring;
+  readonly #targets: readonly Target[];
+  readonly #byId: ReadonlyMap<string, Target>;
+  readonly #blobs = new Map<Digest, Blob>();
+  /** Seeks to repeat, and when. */
+  readonly #again = new Map<Digest, number>();
+  #out: AnnouncerOutput[] = [];
+  #requests = 0;
+  #nowMs = Number.NEGATIVE_INFINITY;
+  #left = false;
+
+  constructor(config: AnnouncerConfig) {
+    assert(config.trackers.length > 0, 'announcer: no tracker');
+    this.#config = config;
+    this.#ring = Ring.of(config.trackers);
+    this.#targets = config.trackers.map((id) => new Target(id, config.timing.intervalMs));
+    this.#byId = new Map(this.#targets.map((target) => [target.id, target]));
+  }
+
+  get deadlineMs(): number {
+    let deadlineMs = Number.POSITIVE_INFINITY;
+    if (this.#left) return deadlineMs;
+    for (const target of this.#targets) deadlineMs = Math.min(deadlineMs, target.deadlineMs(this.#blobs.size > 0));
+    for (const atMs of this.#again.values()) deadlineMs = Math.min(deadlineMs, atMs);
+    return deadlineMs;
+  }
+
+  /** `held`: leases that trackers acknowledged; `down`: trackers that did not answer last time. */
+  get stats(): { blobs: number; held: number; down: number } {
+    return {
+      blobs: this.#blobs.size,
+      held: this.#targets.reduce((sum, target) => sum + target.held.size, 0),
+      down: this.#targets.filter((target) => !target.up).length,
+    };
+  }
+
+  /** The trackers to ask about a digest, best first, those that are up before those that are not. */
+  order(digest: Digest): string[] {
+    const order = this.#orderOf(digest);
+    return [...order.filter((target) => target.up), ...order.filter((target) => !target.up)].map((target) => target.id);
+  }
+
+  handle(input: AnnouncerInput, nowMs: number): void {
+    assert(nowMs >= this.#nowMs, 'announcer: time ran backwards');
+    this.#nowMs = nowMs;
+    if (this.#left) return;
+    this.#apply(input);
+    if (!this.#left) this.#advance();
+  }
+
+  drain(): AnnouncerOutput[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  #apply(input: AnnouncerInput): void {
+    switch (input.kind) {
+      case 'set':
+        return this.#set(input.digest, input.state, input.meta);
+      case 'unset':
+        return this.#unset(input.digest);
+      case 'seek':
+        return this.#seek(input.digest, input.count);
+      case 'reply':
+        return this.#onReply(this.#landed(input.request), input.reply);
+      case 'failed':
+        return this.#onFailed(this.#landed(input.request));
+      case 'leave':
+        return this.#leave();
+      case 'tick':
+        return;
+    }
+  }
+
+  // ---- what the node says ----------------------------------------------------------------------
+
+  #set(digest: Digest, state: 'want' | 'have', meta: Metainfo | undefined): void {
+    const known = this.#blobs.get(digest);
+    if (known !== undefined) {
+      if (known.state === state && (meta === undefined || sameMeta(known.meta, meta))) return;
+      known.state = state;
+      known.meta = meta ?? known.meta;
+      if (state === 'have') this.#forgetSeek(known);
+      return this.#news(known);
+    }
+    const order = this.#orderOf(digest);
+    const at = order.find((target) => target.up) ?? (order[0] as Target);
+    const blob: Blob = { digest, order, state, meta, at, seek: 0, unavailable: 0 };
+    this.#blobs.set(digest, blob);
+    this.#news(blob);
+  }
+
+  #unset(digest: Digest): void {
+    const blob = this.#blobs.get(digest);
+    if (blob === undefined) return;
+    this.#forgetSeek(blob);
+    this.#blobs.delete(digest);
+    blob.at.mark(digest, this.#soon(this.#config.timing.newsMs));
+  }
+
+  #seek(digest: Digest, count: number): void {
+    const blob = this.#blobs.get(digest);
+    if (blob === undefined || blob.state !== 'want' || count <= 0) return;
+    this.#again.delete(digest);
+    blob.seek = Math.max(blob.seek, count);
+    blob.at.markFirst(digest, this.#soon(this.#config.timing.batchMs));
+  }
+
+  #news(blob: Blob): void {
+    const { batchMs, newsMs } = this.#config.timing;
+    blob.at.mark(blob.digest, this.#soon(this.#config.self.role === 'origin' ? batchMs : newsMs));
+  }
+
+  #leave(): void {
+    const { node } = this.#config.self;
+    for (const target of this.#targets) {
+      if (target.held.size > 0 || target.flight !== undefined)
+        this.#out.push({ kind: 'leave', tracker: target.id, node });
+    }
+    this.#blobs.clear();
+    this.#again.clear();
+    this.#left = true;
+  }
+
+  // ---- what goes out ---------------------------------------------------------------------------
+
+  #advance(): void {
+    for (const [digest, atMs] of this.#again) {
+      if (atMs > this.#nowMs) continue;
+      this.#again.delete(digest);
+      const blob = this.#blobs.get(digest);
+      if (blob !== undefined) blob.at.markFirst(digest, this.#nowMs);
+    }
+    for (const target of this.#targets) {
+      if (target.flight === undefined && target.deadlineMs(this.#blobs.size > 0) <= this.#nowMs) this.#send(target);
+    }
+  }
+
+  #send(target: Target): void {
+    const entries: AnnounceEntry[] = [];
+    const sent: Flight['sent'] = [];
+    for (const digest of target.take()) {
+      const blob = this.#blobs.get(digest);
+      if (blob !== undefined && blob.at === target) {
+        entries.push(entryOf(blob, this.#config.self.role));
+        sent.push({ digest, put: true, seek: blob.seek });
+        if (blob.seek > 0) this.#again.delete(digest);
+        blob.seek = 0;
+      } else if (target.held.has(digest)) {
+        entries.push({ digest, state: 'gone', seek: 0 });
+        sent.push({ digest, put: false, seek: 0 });
+      }
+    }
+    // An empty request renews, or tries a tracker that was down; neither is due without a reason for it.
+    if (entries.length === 0 && !target.worthAsking(this.#nowMs)) return target.rest();
+    const request = ++this.#requests;
+    const held = target.fly({ request, sent });
+    const self = this.#config.self;
+    const body: AnnounceRequest = target.reset ? { self, entries, held, reset: true } : { self, entries, held };
+    this.#out.push({ kind: 'send', tracker: target.id, request, body });
+  }
+
+  // ---- what comes back -------------------------------------------------------------------------
+
+  /** The target whose request has ended. */
+  #landed(request: number): Target {
+    const target = this.#targets.find((one) => one.flight?.request === request);
+    assert(target !== undefined, 'announcer: an answer to no request');
+    return target;
+  }
+
+  #onReply(target: Target, reply: AnnounceReply): void {
+    const { sent } = target.flight as Flight;
+    const wasDown = !target.up;
+    const seeks = new Map(sent.filter((one) => one.seek > 0).map((one) => [one.digest, one.seek]));
+    target.landed(reply, this.#nowMs, this.#config.prng.unit());
+    if (reply.resync === true && target.mayResync(this.#nowMs)) this.#resync(target);
+    if (wasDown) this.#comeHome(target);
+    for (const answer of reply.answers) {
+      const count = seeks.get(answer.digest);
+      seeks.delete(answer.digest);
+      if (count !== undefined) this.#onAnswer(answer, count);
+    }
+    for (const [digest, count] of seeks) this.#onAnswer({ digest, peers: [], error: 'unavailable' }, count);
+  }
+
+  #onAnswer(answer: AnnounceAnswer, count: number): void {
+    const blob = this.#blobs.get(answer.digest);
+    if (blob === undefined || blob.state !== 'want') return;
+    this.#out.push({ kind: 'answer', answer });
+    if (answer.error !== 'unavailable') {
+      blob.unavailable = 0;
+      return;
+    }
+    blob.unavailable++;
+    // A seek that was made meanwhile goes out anyway.
+    if (blob.seek > 0) return;
+    blob.seek = count;
+    this.#again.set(blob.digest, this.#nowMs + this.#jittered(backoffMs(this.#config.timing.again, blob.unavailable)));
+  }
+
+  #onFailed(target: Target): void {
+    const { sent } = target.flight as Flight;
+    target.failed(this.#nowMs + this.#jittered(backoffMs(this.#config.timing.down, target.failures + 1)));
+    for (const { digest, seek } of sent) {
+      const blob = this.#blobs.get(digest);
+      if (blob !== undefined && blob.at === target && blob.state === 'want') blob.seek = Math.max(blob.seek, seek);
+    }
+    for (const blob of this.#blobs.values()) {
+      if (blob.at !== target) continue;
+      const next = blob.order.find((other) => other.up);
+      if (next !== undefined) this.#move(blob, next);
+      else this.#stranded(blob);
+    }
+  }
+
+  /** No tracker is up: the blob stays where it is, to be announced when that one is tried again. */
+  #stranded(blob: Blob): void {
+    blob.at.mark(blob.digest, Number.POSITIVE_INFINITY);
+    if (blob.seek === 0) return;
+    blob.at.markFirst(blob.digest, Number.POSITIVE_INFINITY);
+    this.#out.push({ kind: 'answer', answer: { digest: blob.digest, peers: [], error: 'unavailable' } });
+  }
+
+  /** Blobs that prefer this tracker to the one they are at come back to it. */
+  #comeHome(target: Target): void {
+    for (const blob of this.#blobs.values()) {
+      if (blob.at === target) continue;
+      const first = blob.order.find((other) => other.up);
+      if (first === target) this.#move(blob, target);
+    }
+  }
+
+  #move(blob: Blob, to: Target): void {
+    const { batchMs, newsMs } = this.#config.timing;
+    blob.at.mark(blob.digest, blob.at.up ? this.#soon(newsMs) : Number.POSITIVE_INFINITY);
+    blob.at = to;
+    if (blob.seek > 0 && !this.#again.has(blob.digest)) to.markFirst(blob.digest, this.#soon(batchMs));
+    else to.mark(blob.digest, this.#soon(newsMs));
+  }
+
+  #resync(target: Target): void {
+    target.forget();
+    for (const blob of this.#blobs.values())
+      if (blob.at === target) target.mark(blob.digest, this.#soon(this.#config.timing.newsMs));
+  }
+
+  // ---- small things ----------------------------------------------------------------------------
+
+  #orderOf(digest: Digest): readonly Target[] {
+    if (this.#targets.length === 1) return this.#targets;
+    return this.#ring.pick(digest).map((id) => this.#byId.get(id) as Target);
+  }
+
+  #forgetSeek(blob: Blob): void {
+    blob.seek = 0;
+    blob.unavailable = 0;
+    this.#again.delete(blob.digest);
+  }
+
+  #soon(withinMs: number): number {
+    return this.#nowMs + this.#config.prng.unit() * withinMs;
+  }
+
+  /** Between a half and the whole of `ms`. */
+  #jittered(ms: number): number {
+    return ms * (0.5 + this.#config.prng.unit() / 2);
+  }
+}
+
+/** Only an origin's metainfo is believed, so only an origin sends it. */
+function entryOf(blob: Blob, role: PeerAddress['role']): AnnounceEntry {
+  const { digest, state, seek, meta } = blob;
+  return meta === undefined || role !== 'origin' ? { digest, state, seek } : { digest, state, seek, meta };
+}
+
+function sameMeta(one: Metainfo | undefined, two: Metainfo): boolean {
+  return one !== undefined && one.length === two.length && one.pieceLength === two.pieceLength && one.root === two.root;
+}

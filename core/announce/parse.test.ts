@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { AnnounceReply, AnnounceRequest, Located } from '../contracts/tracker.ts';
+import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
+import { parseAnnounce, parseLeave, parseLocated, parseReply } from './parse.ts';
+
+const request: AnnounceRequest = {
+  self: { ...testPeer(1), host: 'fe80::1%eth0' },
+  entries: [
+    { digest: testDigest(1), state: 'want', seek: 8 },
+    { digest: testDigest(2), state: 'have', seek: 0, meta: testMeta(5) },
+    { digest: testDigest(3), state: 'gone', seek: 0 },
+  ],
+  held: 2,
+  reset: true,
+};
+const reply: AnnounceReply = {
+  leaseMs: 30_000,
+  intervalMs: 10_000,
+  resync: true,
+  answers: [
+    {
+      digest: testDigest(1),
+      peers: [testPeer(2), testPeer(3, 'origin')],
+      meta: testMeta(5),
+      inline: 'aGVsbG8=',
+      error: undefined,
+    },
+    { digest: testDigest(2), peers: [], meta: undefined, inline: undefined, error: 'unknown' },
+  ],
+};
+const located: Located = { digest: testDigest(1), meta: testMeta(5), inline: 'aGVsbG8=' };
+const over = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+describe('parse', () => {
+  test('what the contract says goes through unchanged', () => {
+    expect(parseAnnounce(over(request))).toEqual({ ok: true, value: request });
+    expect(parseReply(over(reply))).toEqual({ ok: true, value: reply });
+    expect(parseLocated(over(located))).toEqual({ ok: true, value: located });
+    expect(parseLeave({ node: testPeer(1).node })).toEqual({ ok: true, value: { node: testPeer(1).node } });
+  });
+
+  test('unknown fields are dropped, so that newer peers can talk to older ones', () => {
+    const more = {
+      ...request,
+      new: 1,
+      self: { ...request.self, rack: 'r' },
+      entries: [{ ...request.entries[0], x: 1 }],
+    };
+    expect(parseAnnounce(over(more))).toEqual({ ok: true, value: { ...request, entries: [request.entries[0]] } });
+  });
+
+  test('an interval so short that the announcer would spin is raised', () => {
+    expect(parseReply({ ...reply, intervalMs: 0 })).toMatchObject({ value: { intervalMs: 100 } });
+  });
+
+  test('an inline blob above the limit, or no base64, is refused', () => {
+    expect(parseLocated({ ...located, inline: 'A'.repeat(30_000) })).toMatchObject({
+      problem: expect.stringContaining('inline'),
+    });
+    expect(parseLocated({ ...located, inline: '<script>' }).ok).toBe(false);
+  });
+
+  test('whatever comes, there is an answer; and one wrong field is enough for a no', () => {
+    const parsers = [parseAnnounce, parseReply, parseLocated, parseLeave];
+    fc.assert(
+      fc.property(fc.anything(), (value) => {
+        for (const parse of parsers) expect(typeof parse(value).ok).toBe('boolean');
+      }),
+    );
+    const paths: (string | number)[][] = [];
+    const walk = (value: unknown, path: (string | number)[]): void => {
+      if (path.length > 0) paths.push(path);
+      if (typeof value === 'object' && value !== null)
+        for (const [key, inner] of Object.entries(value)) walk(inner, [...path, key]);
+    };
+    walk(over(request), []);
+    const wrong = [null, Number.NaN, -1, 1.5, 'x y', [], [null], { a: 1 }, '__proto__', false];
+    for (const path of paths) {
+      for (const bad of wrong) {
+        const copy = over(request) as Record<string | number, unknown>;
+        const parent = path
+          .slice(0, -1)
+          .reduce<Record<string | number, unknown>>((at, key) => at[key] as Record<string | number, unknown>, copy);
+        parent[path.at(-1)!] = bad;
+        const empty = path.join() === 'entries' && Array.isArray(bad) && bad.length === 0;
+        // `reset` is a flag: what is not true is false. A zone may be any text.
+        const lenient =
+          path.at(-1) === 'reset' ||
+          (path.at(-1) === 'zone' && typeof bad === 'string') ||
+          (path.at(-1) === 'host' && bad === '__proto__');
+        expect(parseAnnounce(copy).ok, `${path.join('.')} = ${String(bad)}`).toBe(empty || lenient);
+      }
+    }
+  });
+});

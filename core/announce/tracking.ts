@@ -1,0 +1,25 @@
+/** What a peer needs of the trackers. platform/clients/tracker.ts is the real one; tests keep an in-memory one. */
+
+import type { AnnounceAnswer, Located } from '../contracts/tracker.ts';
+import type { Digest } from '../digest.ts';
+import type { Metainfo } from '../piece.ts';
+import type { PeerAddress } from '../wire/messages.ts';
+
+export interface Tracking {
+  /** Called once, as soon as the peer listens; nothing is announced before. Calls made earlier are kept. */
+  join(self: PeerAddress): void;
+  /** Take part in a blob's swarm. `meta` is what an origin knows; trackers believe it of origins only. */
+  set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void;
+  unset(digest: Digest): void;
+  /** Ask for up to `count` neighbours in the next batch, which goes out within about 10 ms. Only while 'want'. */
+  seek(digest: Digest, count: number): void;
+  /**
+   * Set by the peer. An answer with the error 'unavailable' is not final: the session keeps asking,
+   * with back-off, until the blob is no longer wanted. 'unknown' is final for this seek.
+   */
+  onAnswer: (answer: AnnounceAnswer) => void;
+  /** What is known of a blob; joins nothing. Undefined: no origin knows it. Throws ApiError UNAVAILABLE. */
+  locate(digest: Digest, requestId?: string): Promise<Located | undefined>;
+  /** Ends every lease, as far as trackers can be reached, within a second; announces nothing from then on. */
+  leave(): Promise<void>;
+}

@@ -1,0 +1,345 @@
+/**
+ * The tracker's state: which nodes want or hold which blobs, and whom to hand to whom.
+ *
+ * Contract: `handle(input, nowMs)`, then `drain()` once; `deadlineMs` is when a `tick` is due.
+ * Rule 1: an announce costs the same at a thousand and at a million leases: O(entries + peers handed out).
+ * Rule 2: nobody is handed to itself, nobody twice in one answer, never more than asked for.
+ * Rule 3: a node's leases live as long as it announces anything; a new identity is a new node.
+ * Rule 4: what an answer lacks (no origin was asked yet) is said in `cold`; the host asks the origins
+ *   and comes back with `located` and `ask`. Nothing here waits.
+ */
+
+import { assert } from '../assert.ts';
+import {
+  type AnnounceAnswer,
+  type AnnounceReply,
+  type AnnounceRequest,
+  handoutPeersMax,
+} from '../contracts/tracker.ts';
+import type { Digest } from '../digest.ts';
+import type { Metainfo } from '../piece.ts';
+import type { Prng } from '../prng.ts';
+import type { PeerAddress } from '../wire/messages.ts';
+import { LEASE_STATE, type LeaseState, LeaseTable } from './leases.ts';
+import { expiriesPerStepMax, type HandoutLimits, originsPerSwarmMax } from './limits.ts';
+import { Members } from './members.ts';
+import { NodeTable } from './nodes.ts';
+import { portions } from './portions.ts';
+
+export type HandoutInput =
+  /** Answered by one `reply`. */
+  | { readonly kind: 'announce'; readonly request: AnnounceRequest }
+  | { readonly kind: 'leave'; readonly node: string }
+  /** What the origins said of a blob, and which of them hold it. Forgotten with the swarm. */
+  | {
+      readonly kind: 'located';
+      readonly digest: Digest;
+      readonly meta: Metainfo;
+      readonly origins: readonly PeerAddress[];
+    }
+  /** Neighbours for a node that announced. Answered by one `answer`. */
+  | { readonly kind: 'ask'; readonly digest: Digest; readonly node: string; readonly seek: number }
+  | { readonly kind: 'tick' };
+
+/** A blob that a node seeks and of which no metainfo is known here. */
+export type Cold = { readonly digest: Digest; readonly seek: number };
+export type HandoutOutput =
+  | { readonly kind: 'reply'; readonly reply: AnnounceReply; readonly cold: readonly Cold[] }
+  | { readonly kind: 'answer'; readonly answer: AnnounceAnswer };
+
+export type HandoutConfig = {
+  readonly prng: Prng;
+  readonly leaseMs: number;
+  /** Below leaseMs. */
+  readonly intervalMs: number;
+  readonly limits: HandoutLimits;
+};
+
+type Swarm = {
+  readonly no: number;
+  readonly digest: Digest;
+  meta: Metainfo | undefined;
+  located: readonly PeerAddress[];
+  /** By LeaseState. */
+  readonly members: readonly [Members, Members, Members];
+};
+
+const none = -1;
+
+export class Handout {
+  readonly #config: HandoutConfig;
+  readonly #nodes = new NodeTable();
+  readonly #leases = new LeaseTable();
+  readonly #byDigest = new Map<Digest, Swarm>();
+  readonly #swarms: (Swarm | undefined)[] = [];
+  readonly #freeSwarms: number[] = [];
+  #out: HandoutOutput[] = [];
+  #nowMs = Number.NEGATIVE_INFINITY;
+  #refused = 0;
+  #handedOut = 0;
+
+  constructor(config: HandoutConfig) {
+    assert(config.intervalMs < config.leaseMs, 'handout: the interval must be below the lease');
+    this.#config = config;
+  }
+
+  get deadlineMs(): number {
+    return this.#nodes.expiresMs;
+  }
+
+  /** `refused`: leases that a limit kept out; `handedOut`: peers given; both since the start. */
+  get stats(): { nodes: number; leases: number; swarms: number; refused: number; handedOut: number } {
+    return {
+      nodes: this.#nodes.size,
+      leases: this.#leases.count,
+      swarms: this.#byDigest.size,
+      refused: this.#refused,
+      handedOut: this.#handedOut,
+    };
+  }
+
+  handle(input: HandoutInput, nowMs: number): void {
+    assert(nowMs >= this.#nowMs, 'handout: time ran backwards');
+    this.#nowMs = nowMs;
+    this.#expire();
+    switch (input.kind) {
+      case 'announce':
+        this.#announce(input.request);
+        break;
+      case 'leave':
+        this.#forget(this.#nodes.find(input.node), Number.POSITIVE_INFINITY);
+        break;
+      case 'located':
+        this.#located(input.digest, input.meta, input.origins);
+        break;
+      case 'ask':
+        this.#out.push({ kind: 'answer', answer: this.#ask(input.digest, this.#nodes.find(input.node), input.seek) });
+        break;
+      case 'tick':
+        break;
+    }
+    assert(this.#leases.count <= this.#config.limits.leases, 'handout: too many leases');
+    assert(this.#byDigest.size <= this.#leases.count, 'handout: a swarm without a lease');
+  }
+
+  drain(): HandoutOutput[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  /** Metainfo that is known of a blob that somebody takes part in. */
+  metaOf(digest: Digest): Metainfo | undefined {
+    return this.#byDigest.get(digest)?.meta;
+  }
+
+  #announce(request: AnnounceRequest): void {
+    const node = this.#admit(request.self);
+    if (request.reset === true) this.#dropLeases(node, Number.POSITIVE_INFINITY);
+    const answers: AnnounceAnswer[] = [];
+    const cold: Cold[] = [];
+    for (const entry of request.entries) {
+      this.#apply(node, entry, request.self.role);
+      if (entry.seek === 0 || entry.state === 'gone') continue;
+      if (this.#byDigest.get(entry.digest)?.meta === undefined) cold.push({ digest: entry.digest, seek: entry.seek });
+      else answers.push(this.#ask(entry.digest, node, entry.seek));
+    }
+    const { leaseMs, intervalMs } = this.#config;
+    const held = node === none ? 0 : this.#nodes.leases(node);
+    const resync = request.held !== undefined && request.held !== held && node !== none && this.#room();
+    const reply: AnnounceReply = resync ? { leaseMs, intervalMs, answers, resync } : { leaseMs, intervalMs, answers };
+    this.#out.push({ kind: 'reply', reply, cold });
+  }
+
+  /** Whether leases that are announced again would be taken: at a limit, asking for them would not help. */
+  #room(): boolean {
+    const { limits } = this.#config;
+    return this.#leases.count < limits.leases && this.#byDigest.size < limits.swarms;
+  }
+
+  /** The node's number, renewed; -1 where there are too many nodes. */
+  #admit(self: PeerAddress): number {
+    const expiresMs = this.#nowMs + this.#config.leaseMs;
+    const node = this.#nodes.find(self.node);
+    if (node !== none) this.#nodes.renew(node, self, expiresMs);
+    else if (this.#nodes.size < this.#config.limits.nodes) return this.#nodes.add(self, expiresMs);
+    return node;
+  }
+
+  #apply(node: number, entry: AnnounceRequest['entries'][number], role: PeerAddress['role']): void {
+    const swarm = this.#byDigest.get(entry.digest);
+    if (entry.state === 'gone') {
+      const lease = swarm === undefined || node === none ? none : this.#leases.find(swarm.no, node);
+      if (lease !== none) this.#end(lease);
+      return;
+    }
+    const state = entry.state === 'want' ? LEASE_STATE.want : role === 'origin' ? LEASE_STATE.origin : LEASE_STATE.have;
+    const joined = this.#join(swarm, entry.digest, node, state);
+    if (joined !== undefined && role === 'origin' && entry.meta !== undefined) joined.meta = entry.meta;
+  }
+
+  /** Makes or changes the lease. The swarm, or undefined where a limit keeps a new lease out. */
+  #join(known: Swarm | undefined, digest: Digest, node: number, state: LeaseState): Swarm | undefined {
+    const lease = known === undefined || node === none ? none : this.#leases.find(known.no, node);
+    if (known !== undefined && lease !== none) {
+      this.#change(known, lease, state);
+      return known;
+    }
+    const { limits } = this.#config;
+    const room =
+      node !== none &&
+      this.#leases.count < limits.leases &&
+      (known !== undefined || this.#byDigest.size < limits.swarms);
+    if (!room) {
+      this.#refused++;
+      return known;
+    }
+    const swarm = known ?? this.#open(digest);
+    const added = this.#leases.add(swarm.no, node, state);
+    swarm.members[state].add(added, this.#leases.place);
+    this.#nodes.addLeases(node, 1);
+    return swarm;
+  }
+
+  #change(swarm: Swarm, lease: number, state: LeaseState): void {
+    const was = this.#leases.state[lease] as LeaseState;
+    if (was === state) return;
+    swarm.members[was].remove(lease, this.#leases.place);
+    this.#leases.state[lease] = state;
+    this.#leases.seeks[lease] = 0;
+    swarm.members[state].add(lease, this.#leases.place);
+  }
+
+  #open(digest: Digest): Swarm {
+    const no = this.#freeSwarms.pop() ?? this.#swarms.length;
+    const swarm: Swarm = {
+      no,
+      digest,
+      meta: undefined,
+      located: [],
+      members: [new Members(), new Members(), new Members()],
+    };
+    this.#swarms[no] = swarm;
+    this.#byDigest.set(digest, swarm);
+    return swarm;
+  }
+
+  #end(lease: number): void {
+    const swarm = this.#swarms[this.#leases.swarm[lease] as number] as Swarm;
+    swarm.members[this.#leases.state[lease] as LeaseState].remove(lease, this.#leases.place);
+    this.#nodes.addLeases(this.#leases.node[lease] as number, -1);
+    this.#leases.remove(lease);
+    if (swarm.members.some((members) => members.size > 0)) return;
+    this.#byDigest.delete(swarm.digest);
+    this.#swarms[swarm.no] = undefined;
+    this.#freeSwarms.push(swarm.no);
+  }
+
+  #located(digest: Digest, meta: Metainfo, origins: readonly PeerAddress[]): void {
+    const swarm = this.#byDigest.get(digest);
+    if (swarm === undefined) return;
+    swarm.meta = meta;
+    swarm.located = origins.slice(0, originsPerSwarmMax);
+  }
+
+  // ---- handing out ---------------------------------------------------------------------------
+
+  #ask(digest: Digest, node: number, seek: number): AnnounceAnswer {
+    const swarm = this.#byDigest.get(digest);
+    if (swarm === undefined) return { digest, peers: [] };
+    const peers = this.#choose(swarm, node, Math.min(seek, handoutPeersMax));
+    this.#handedOut += peers.length;
+    return { digest, peers, meta: swarm.meta };
+  }
+
+  #choose(swarm: Swarm, node: number, count: number): PeerAddress[] {
+    const lease = node === none ? none : this.#leases.find(swarm.no, node);
+    const asked = lease === none ? 0 : (this.#leases.seeks[lease] as number);
+    if (lease !== none && asked < 255) this.#leases.seeks[lease] = asked + 1;
+    const own = lease === none ? none : (this.#leases.state[lease] as number);
+    const [wants, haves, origins] = swarm.members;
+    const located = this.#unannounced(swarm, node);
+    const share = portions(
+      {
+        wants: wants.size - (own === LEASE_STATE.want ? 1 : 0),
+        haves: haves.size - (own === LEASE_STATE.have ? 1 : 0),
+        origins: origins.size - (own === LEASE_STATE.origin ? 1 : 0) + located.length,
+      },
+      count,
+      { asked, prng: this.#config.prng },
+    );
+    const peers: PeerAddress[] = [];
+    this.#draw(wants, share.wants, lease, peers);
+    this.#draw(haves, share.haves, lease, peers);
+    const end = peers.length + share.origins;
+    this.#draw(origins, share.origins, lease, peers);
+    for (let start = this.#below(located.length), i = 0; peers.length < end; i++) {
+      peers.push(located[(start + i) % located.length] as PeerAddress);
+    }
+    this.#shuffle(peers);
+    return peers;
+  }
+
+  /** Draws up to `count` members other than `lease`, which may be among them. */
+  #draw(members: Members, count: number, lease: number, peers: PeerAddress[]): void {
+    if (count === 0) return;
+    const drawn: number[] = [];
+    // One more than needed, for the requester may come up; where it does not, the last one's turn is spent for nothing.
+    members.draw(count + 1, { prng: this.#config.prng, place: this.#leases.place, drawn });
+    let given = 0;
+    for (const member of drawn) {
+      if (member === lease || given === count) continue;
+      peers.push(this.#nodes.address(this.#leases.node[member] as number));
+      given++;
+    }
+  }
+
+  /** Origins that a lookup found and that did not announce the blob themselves. */
+  #unannounced(swarm: Swarm, node: number): PeerAddress[] {
+    return swarm.located.filter((peer) => {
+      const other = this.#nodes.find(peer.node);
+      return other === none || (other !== node && this.#leases.find(swarm.no, other) === none);
+    });
+  }
+
+  #shuffle(peers: PeerAddress[]): void {
+    for (let i = peers.length - 1; i > 0; i--) {
+      const j = this.#below(i + 1);
+      const peer = peers[i] as PeerAddress;
+      peers[i] = peers[j] as PeerAddress;
+      peers[j] = peer;
+    }
+  }
+
+  #below(bound: number): number {
+    return bound === 0 ? 0 : this.#config.prng.below(bound);
+  }
+
+  // ---- ends ----------------------------------------------------------------------------------
+
+  #expire(): void {
+    let budget = expiriesPerStepMax;
+    while (budget > 0 && this.#nodes.expiresMs <= this.#nowMs) {
+      const node = this.#nodes.oldest();
+      const leases = this.#nodes.leases(node);
+      this.#forget(node, budget);
+      budget -= leases + 1;
+    }
+  }
+
+  /** Ends up to `most` of the node's leases, and the node where none is left. */
+  #forget(node: number, most: number): void {
+    if (node === none) return;
+    this.#dropLeases(node, most);
+    if (this.#nodes.leases(node) === 0) this.#nodes.remove(node);
+  }
+
+  #dropLeases(node: number, most: number): void {
+    if (node === none) return;
+    for (let dropped = 0; dropped < most; dropped++) {
+      const lease = this.#leases.firstOf(node);
+      if (lease === none) return;
+      this.#end(lease);
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { INDEX_PATHS, type ManifestPut } from '../core/contracts/index.ts';
+import type { Digest } from '../core/digest.ts';
+import { IndexClient } from '../platform/clients/index.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { openMemoryTags } from '../platform/tags/memory.ts';
+import { openSqliteTags } from '../platform/tags/sqlite.ts';
+import type { TagStore } from '../platform/tags/store.ts';
+import { silentLog } from '../platform/telemetry/log.ts';
+import { Metrics } from '../platform/telemetry/metrics.ts';
+import { indexRoutes } from './api.ts';
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+const ctx = { requestId: 'test' };
+const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
+const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
+  mediaType: 'm/x',
+  size: 5,
+  tags: [],
+  blobs: [],
+  manifests: [],
+  ...more,
+});
+const long = `${'a'.repeat(100)}/${'b'.repeat(100)}/${'c'.repeat(53)}`;
+
+function serve(store: TagStore) {
+  const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
+  indexRoutes(app, store);
+  return app;
+}
+
+async function started(store: TagStore = stack.use(openMemoryTags())): Promise<string> {
+  const { port } = stack.use(await listen(serve(store), { host: '127.0.0.1', port: 0 }));
+  return `http://127.0.0.1:${port}`;
+}
+
+const client = (...urls: string[]): IndexClient => stack.use(new IndexClient({ urls }));
+
+async function sqlite(): Promise<TagStore> {
+  const dir = await mkdtemp(join(tmpdir(), 'shoal-index-'));
+  stack.defer(() => rm(dir, { recursive: true }));
+  return stack.use(
+    openSqliteTags({
+      file: join(dir, 'tags.db'),
+      onBroken: (error) => {
+        throw error;
+      },
+    }),
+  );
+}
+
+describe('index: client and server', () => {
+  test('every call, through real HTTP, for the longest names', async () => {
+    const index = client(await started());
+    const sha512 = `sha512:${'ab'.repeat(64)}` as Digest;
+    const tag = 'T'.repeat(128);
+    expect(await index.blob(long, sha512, ctx)).toBeUndefined();
+    await index.linkBlob(long, sha512, 9, ctx);
+    expect(await index.blob(long, sha512, ctx)).toEqual({ digest: sha512, size: 9 });
+    expect(await index.mount('b', sha512, 'nowhere', ctx)).toBeUndefined();
+    expect(await index.mount('b', sha512, long, ctx)).toEqual({ digest: sha512, size: 9 });
+    await index.putManifest(long, sha512, image({ tags: [tag], blobs: [sha512], annotations: { k: 'v' } }), ctx);
+    expect(await index.tag(long, tag, ctx)).toEqual({ digest: sha512, mediaType: 'm/x', size: 5 });
+    expect(await index.tag(long, 'other', ctx)).toBeUndefined();
+    expect(await index.manifest(long, sha512, ctx)).toMatchObject({ size: 5 });
+    expect(await index.manifest('b', sha512, ctx)).toBeUndefined();
+    expect(await index.putTag(long, 'other', digest(7), ctx)).toBe(false);
+    expect(await index.putTag(long, 'other', sha512, ctx)).toBe(true);
+    expect(await index.tags(long, { n: 1 }, ctx)).toEqual({ tags: ['other'], more: true });
+    expect(await index.tags(long, { n: 5, last: 'other' }, ctx)).toEqual({ tags: [tag], more: false });
+    await index.putManifest(long, digest(2), image({ subject: sha512, artifactType: 'sig/a+b' }), ctx);
+    expect((await index.referrers(long, sha512, 'sig/a+b', ctx)).manifests).toHaveLength(1);
+    expect((await index.referrers(long, sha512, 'sbom', ctx)).manifests).toHaveLength(0);
+    expect((await index.referrers(long, sha512, undefined, ctx)).manifests[0]).toMatchObject({
+      digest: digest(2),
+      artifactType: 'sig/a+b',
+    });
+    expect(await index.catalog({ n: 5 }, ctx)).toEqual({ repositories: [long], more: false });
+    expect(await index.deleteTag(long, 'other', ctx)).toBe(true);
+    expect(await index.deleteTag(long, 'other', ctx)).toBe(false);
+    expect(await index.deleteManifest(long, sha512, ctx)).toBe(true);
+    expect(await index.deleteManifest(long, sha512, ctx)).toBe(false);
+    expect(await index.tag(long, tag, ctx)).toBeUndefined();
+    expect(await index.unlinkBlob('b', sha512, ctx)).toBe(true);
+    expect(await index.unlinkBlob('b', sha512, ctx)).toBe(false);
+  });
+
+  test('a manifest with missing references names them; an unknown repository is named', async () => {
+    const index = client(await started());
+    const put = index.putManifest(
+      'a',
+      digest(1),
+      image({ tags: ['1'], blobs: [digest(8)], manifests: [digest(9)] }),
+      ctx,
+    );
+    await expect(put).rejects.toMatchObject({
+      code: 'MANIFEST_BLOB_UNKNOWN',
+      status: 404,
+      detail: { missing: [digest(8), digest(9)] },
+    });
+    expect(await index.tag('a', '1', ctx)).toBeUndefined();
+    await expect(index.tags('a', { n: 1 }, ctx)).rejects.toMatchObject({ code: 'NAME_UNKNOWN' });
+  });
+
+  test('100 tag writes at once: each is read as soon as it is acknowledged, by any client', async () => {
+    const url = await started(await sqlite());
+    const [writer, reader] = [client(url), client(url)];
+    for (let i = 0; i < 4; i++) await writer.putManifest('a', digest(i), image(), ctx);
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, i) => {
+        for (let version = 0; version < 4; version++) {
+          await writer.putTag('a', `t${i}`, digest(version), ctx);
+          expect((await reader.tag('a', `t${i}`, ctx))?.digest).toBe(digest(version));
+        }
+      }),
+    );
+    expect((await reader.tags('a', { n: 1000 }, ctx)).tags).toHaveLength(100);
+  });
+
+  test('an index that does not answer is passed over; none at all is UNAVAILABLE and names them', async () => {
+    const dead = 'http://127.0.0.1:1';
+    const index = client(dead, await started());
+    await index.linkBlob('a', digest(1), 1, ctx);
+    expect(await index.blob('a', digest(1), ctx)).toBeDefined();
+    const lost = client(dead, 'http://127.0.0.1:2');
+    await expect(lost.tag('a', '1', ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 });
+    await expect(lost.tag('a', '1', ctx)).rejects.toThrow(/127\.0\.0\.1:1.*127\.0\.0\.1:2/);
+    const reason = new Error('the client went away');
+    await expect(lost.tag('a', '1', { ...ctx, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+});
+
+describe('index: malformed requests', () => {
+  test('each is named, and changes nothing', async () => {
+    const store = stack.use(openMemoryTags());
+    const app = serve(store);
+    stack.defer(() => app.close());
+    await store.putManifest('a', digest(1), image({ tags: ['1'] }));
+    const wrong: ['GET' | 'PUT' | 'POST' | 'DELETE', string, object | undefined, string][] = [
+      ['GET', INDEX_PATHS.tag('A', '1'), undefined, 'NAME_INVALID'],
+      ['GET', INDEX_PATHS.tag('../etc', '1'), undefined, 'NAME_INVALID'],
+      ['GET', INDEX_PATHS.tag('a', '-x'), undefined, 'TAG_INVALID'],
+      ['GET', INDEX_PATHS.manifest('a', 'sha256:1' as Digest), undefined, 'DIGEST_INVALID'],
+      ['GET', `${INDEX_PATHS.tags('a')}?n=-1`, undefined, 'REQUEST_INVALID'],
+      ['GET', `${INDEX_PATHS.tags('a')}?last=1&last=2`, undefined, 'REQUEST_INVALID'],
+      ['PUT', INDEX_PATHS.tag('a', '1'), {}, 'REQUEST_INVALID'],
+      ['PUT', INDEX_PATHS.tag('a', '1'), { digest: digest(2) }, 'MANIFEST_UNKNOWN'],
+      ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), tags: ['bad tag'] }, 'MANIFEST_INVALID'],
+      ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), size: 5 * 1024 * 1024 }, 'MANIFEST_INVALID'],
+      ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), extra: 1 }, 'MANIFEST_INVALID'],
+      ['PUT', INDEX_PATHS.blob('a', digest(2)), { size: -1 }, 'REQUEST_INVALID'],
+      ['POST', INDEX_PATHS.mount('a', digest(2)), { from: 'B' }, 'REQUEST_INVALID'],
+      ['POST', INDEX_PATHS.mount('a', digest(2)), { from: 'b' }, 'BLOB_UNKNOWN'],
+      ['GET', INDEX_PATHS.tag('a', 'x'.repeat(2000)), undefined, 'REQUEST_INVALID'],
+    ];
+    for (const [method, url, payload, code] of wrong) {
+      const response = await app.inject(payload === undefined ? { method, url } : { method, url, payload });
+      expect(response.json(), `${method} ${url}`).toMatchObject({ errors: [{ code }] });
+    }
+    expect(await store.catalog({ n: 10 })).toEqual({ repositories: ['a'], more: false });
+    expect((await store.tag('a', '1'))?.digest).toBe(digest(1));
+  });
+});

@@ -1,0 +1,116 @@
+/**
+ * The index's HTTP interface (core/contracts/index.ts) over a TagStore.
+ *
+ * Rule: a write is answered once it is durable, and is seen by every read that begins after the answer.
+ */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ApiError } from '../core/contracts/errors.ts';
+import { INDEX_PATHS, type MissingReferences } from '../core/contracts/index.ts';
+import type { TagStore } from '../platform/tags/store.ts';
+import {
+  digestOf,
+  pageOf,
+  readBlobLinkPut,
+  readManifestPut,
+  readMount,
+  readTagPut,
+  repositoryOf,
+  tagOf,
+} from './requests.ts';
+
+type Request = FastifyRequest<{
+  Params: { name: string; tag: string; digest: string };
+  Querystring: { n?: unknown; last?: unknown; artifactType?: unknown };
+}>;
+
+export function indexRoutes(app: FastifyInstance, store: TagStore): void {
+  tagRoutes(app, store);
+  manifestRoutes(app, store);
+  blobRoutes(app, store);
+  app.get(INDEX_PATHS.catalog, async (request: Request) => store.catalog(pageOf(request.query)));
+}
+
+function tagRoutes(app: FastifyInstance, store: TagStore): void {
+  app.get('/v1/repos/:name/tags', async ({ params, query }: Request) => {
+    const page = await store.tags(repositoryOf(params.name), pageOf(query));
+    if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${params.name}`);
+    return page;
+  });
+  app.get('/v1/repos/:name/tags/:tag', async ({ params }: Request) => {
+    const record = await store.tag(repositoryOf(params.name), tagOf(params.tag));
+    return record ?? absentTag(params);
+  });
+  app.put('/v1/repos/:name/tags/:tag', async ({ params, body }: Request, reply) => {
+    const { digest } = readTagPut(body);
+    const set = await store.putTag(repositoryOf(params.name), tagOf(params.tag), digest);
+    return set ? done(reply) : absentManifest(params.name, digest);
+  });
+  app.delete('/v1/repos/:name/tags/:tag', async ({ params }: Request, reply) => {
+    const gone = await store.deleteTag(repositoryOf(params.name), tagOf(params.tag));
+    return gone ? done(reply) : absentTag(params);
+  });
+}
+
+function manifestRoutes(app: FastifyInstance, store: TagStore): void {
+  app.get('/v1/repos/:name/manifests/:digest', async ({ params }: Request) => {
+    const record = await store.manifest(repositoryOf(params.name), digestOf(params.digest));
+    return record ?? absentManifest(params.name, params.digest);
+  });
+  app.put('/v1/repos/:name/manifests/:digest', async ({ params, body }: Request, reply) => {
+    const missing = await store.putManifest(repositoryOf(params.name), digestOf(params.digest), readManifestPut(body));
+    if (missing.length === 0) return done(reply);
+    const detail: MissingReferences = { missing };
+    const more = missing.length > 1 ? ` and ${missing.length - 1} more` : '';
+    throw new ApiError(
+      'MANIFEST_BLOB_UNKNOWN',
+      `repository ${params.name} does not hold ${missing[0]}${more}: push it first`,
+      detail,
+    );
+  });
+  app.delete('/v1/repos/:name/manifests/:digest', async ({ params }: Request, reply) => {
+    const gone = await store.deleteManifest(repositoryOf(params.name), digestOf(params.digest));
+    return gone ? done(reply) : absentManifest(params.name, params.digest);
+  });
+  app.get('/v1/repos/:name/referrers/:digest', async ({ params, query }: Request) => {
+    const { artifactType } = query;
+    const type = typeof artifactType === 'string' ? artifactType : undefined;
+    return store.referrers(repositoryOf(params.name), digestOf(params.digest), type);
+  });
+}
+
+function blobRoutes(app: FastifyInstance, store: TagStore): void {
+  app.get('/v1/repos/:name/blobs/:digest', async ({ params }: Request) => {
+    const link = await store.blob(repositoryOf(params.name), digestOf(params.digest));
+    return link ?? absentBlob(params.name, params.digest);
+  });
+  app.put('/v1/repos/:name/blobs/:digest', async ({ params, body }: Request, reply) => {
+    await store.linkBlob(repositoryOf(params.name), digestOf(params.digest), readBlobLinkPut(body).size);
+    return done(reply);
+  });
+  app.delete('/v1/repos/:name/blobs/:digest', async ({ params }: Request, reply) => {
+    const gone = await store.unlinkBlob(repositoryOf(params.name), digestOf(params.digest));
+    return gone ? done(reply) : absentBlob(params.name, params.digest);
+  });
+  app.post('/v1/repos/:name/blobs/:digest/mount', async ({ params, body }: Request) => {
+    const { from } = readMount(body);
+    const link = await store.mount(repositoryOf(params.name), digestOf(params.digest), from);
+    return link ?? absentBlob(from, params.digest);
+  });
+}
+
+function done(reply: FastifyReply): FastifyReply {
+  return reply.code(204).send();
+}
+
+function absentTag(params: { name: string; tag: string }): never {
+  throw new ApiError('MANIFEST_UNKNOWN', `repository ${params.name} has no tag ${params.tag}`);
+}
+
+function absentManifest(name: string, digest: string): never {
+  throw new ApiError('MANIFEST_UNKNOWN', `repository ${name} does not hold the manifest ${digest}`);
+}
+
+function absentBlob(name: string, digest: string): never {
+  throw new ApiError('BLOB_UNKNOWN', `repository ${name} does not hold ${digest}`);
+}

@@ -1,0 +1,41 @@
+/** An index: tag to digest, and what each repository holds. State: one SQLite database. */
+
+import { join } from 'node:path';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { openDataDir } from '../platform/lifecycle/data-dir.ts';
+import { runRole } from '../platform/lifecycle/role.ts';
+import { openSqliteTags } from '../platform/tags/sqlite.ts';
+import { indexRoutes } from './api.ts';
+import { indexSchema } from './config.ts';
+
+/** Format of the data directory; the database has a schema version of its own. */
+const dataVersion = 1;
+
+await runRole({
+  role: 'index',
+  schema: indexSchema,
+  env: process.env,
+  async run({ config, log, metrics }, stack) {
+    await openDataDir(config.data, 'index', dataVersion);
+    const store = stack.use(
+      openSqliteTags({
+        file: join(config.data, 'tags.db'),
+        onBroken(error) {
+          log.fatal({ err: error }, 'the index database failed: the process ends, the next one recovers from its log');
+          setImmediate(() => {
+            throw error;
+          });
+        },
+      }),
+    );
+    const readiness = (): Promise<string[]> =>
+      store.catalog({ n: 1 }).then(
+        () => [],
+        (error: unknown) => [(error as Error).message],
+      );
+    const app = createHttp({ role: 'index', log, metrics, readiness });
+    indexRoutes(app, store);
+    const { port } = stack.use(await listen(app, config.listen));
+    return { ports: { api: port } };
+  },
+});

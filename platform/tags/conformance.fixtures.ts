@@ -1,0 +1,221 @@
+/** What every tag store must do, run against each implementation. */
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ManifestPut } from '../../core/contracts/index.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { TagStore } from './store.ts';
+
+const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
+const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
+  mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  size: 500,
+  tags: [],
+  blobs: [],
+  manifests: [],
+  ...more,
+});
+const [one, two, three, layer] = [digest(1), digest(2), digest(3), digest(100)] as const;
+
+export function tagStoreConformance(name: string, open: () => Promise<TagStore>): void {
+  describe(`tag store: ${name}`, () => {
+    let store: TagStore;
+    beforeEach(async () => {
+      store = await open();
+    });
+    afterEach(() => store[Symbol.asyncDispose]());
+
+    manifests(() => store);
+    tags(() => store);
+    blobs(() => store);
+    referrers(() => store);
+    concurrency(() => store);
+  });
+}
+
+function manifests(store: () => TagStore): void {
+  test('a manifest is there with its tags once it was put', async () => {
+    expect(await store().putManifest('a/b', one, image({ tags: ['1', 'latest'] }))).toEqual([]);
+    const record = { digest: one, mediaType: image().mediaType, size: 500 };
+    expect(await store().manifest('a/b', one)).toEqual(record);
+    expect(await store().tag('a/b', 'latest')).toEqual(record);
+    expect(await store().tag('a/b', 'other')).toBeUndefined();
+    expect(await store().tag('a', 'latest')).toBeUndefined();
+    expect(await store().manifest('a', one)).toBeUndefined();
+  });
+
+  test('a manifest that refers to what the repository lacks changes nothing and names all of it', async () => {
+    await store().linkBlob('other', layer, 9);
+    const missing = await store().putManifest(
+      'a',
+      one,
+      image({ tags: ['1'], blobs: [layer, digest(101), layer], manifests: [two] }),
+    );
+    expect(missing).toEqual([layer, digest(101), two]);
+    expect(await store().manifest('a', one)).toBeUndefined();
+    expect(await store().tag('a', '1')).toBeUndefined();
+    expect(await store().tags('a', { n: 10 })).toBeUndefined();
+    await store().linkBlob('a', layer, 9);
+    await store().linkBlob('a', digest(101), 9);
+    await store().putManifest('a', two, image());
+    expect(
+      await store().putManifest('a', one, image({ tags: ['1'], blobs: [layer, digest(101)], manifests: [two] })),
+    ).toEqual([]);
+    expect((await store().tag('a', '1'))?.digest).toBe(one);
+  });
+
+  test('put again: the record is replaced, old tags stay', async () => {
+    await store().putManifest('a', one, image({ tags: ['1'], artifactType: 'x/y', subject: two }));
+    await store().putManifest('a', one, image({ tags: ['2'], size: 501 }));
+    expect(await store().tag('a', '1')).toMatchObject({ digest: one, size: 501 });
+    expect((await store().tag('a', '2'))?.digest).toBe(one);
+    expect(await store().referrers('a', two)).toEqual({ manifests: [] });
+  });
+
+  test('a deleted manifest takes its tags along, and no others', async () => {
+    await store().putManifest('a', one, image({ tags: ['1', '2'] }));
+    await store().putManifest('a', two, image({ tags: ['3'] }));
+    await store().putManifest('b', one, image({ tags: ['1'] }));
+    expect(await store().deleteManifest('a', one)).toBe(true);
+    expect(await store().deleteManifest('a', one)).toBe(false);
+    expect(await store().tags('a', { n: 10 })).toEqual({ tags: ['3'], more: false });
+    expect((await store().tag('b', '1'))?.digest).toBe(one);
+    expect(await store().deleteManifest('nowhere', one)).toBe(false);
+  });
+}
+
+function tags(store: () => TagStore): void {
+  test('a tag moves to another manifest, and only to one of its repository', async () => {
+    await store().putManifest('a', one, image({ tags: ['1'] }));
+    expect(await store().putTag('a', '1', two)).toBe(false);
+    await store().putManifest('b', two, image());
+    expect(await store().putTag('a', '1', two)).toBe(false);
+    expect((await store().tag('a', '1'))?.digest).toBe(one);
+    await store().putManifest('a', two, image());
+    expect(await store().putTag('a', '1', two)).toBe(true);
+    expect((await store().tag('a', '1'))?.digest).toBe(two);
+  });
+
+  test('a deleted tag leaves its manifest', async () => {
+    await store().putManifest('a', one, image({ tags: ['1', '2'] }));
+    expect(await store().deleteTag('a', '1')).toBe(true);
+    expect(await store().deleteTag('a', '1')).toBe(false);
+    expect(await store().deleteTag('nowhere', '1')).toBe(false);
+    expect(await store().tag('a', '1')).toBeUndefined();
+    expect((await store().manifest('a', one))?.digest).toBe(one);
+  });
+
+  test('tags are listed in order, page by page, from any name on', async () => {
+    const names = ['v1', 'V1', 'v10', 'v2', 'Alpha', 'beta', '_x', '0', 'a.b', 'a-b', 'A', 'a', 'Z'];
+    await store().putManifest('a', one, image({ tags: names }));
+    await store().putManifest('b', one, image({ tags: ['b-only'] }));
+    const folded = (tag: string): string => tag.toLowerCase();
+    const sorted = [...names].sort((x, y) => (folded(x) < folded(y) ? -1 : folded(x) > folded(y) ? 1 : x < y ? -1 : 1));
+    expect(await store().tags('a', { n: 100 })).toEqual({ tags: sorted, more: false });
+    expect(await store().tags('a', { n: names.length })).toEqual({ tags: sorted, more: false });
+    for (let n = 1; n <= 4; n++) {
+      const listed: string[] = [];
+      for (let more = true; more; ) {
+        const page = await store().tags('a', { n, last: listed.at(-1) });
+        expect(page!.tags.length).toBeLessThanOrEqual(n);
+        listed.push(...page!.tags);
+        more = page!.more;
+      }
+      expect(listed).toEqual(sorted);
+    }
+    expect((await store().tags('a', { n: 2, last: 'b' }))?.tags).toEqual(
+      ['beta', 'v1'].map((tag) => (tag === 'v1' ? 'V1' : tag)),
+    );
+    expect(await store().tags('a', { n: 0 })).toEqual({ tags: [], more: true });
+    expect(await store().tags('a', { n: 5, last: 'zz' })).toEqual({ tags: [], more: false });
+    expect(await store().tags('unknown', { n: 5 })).toBeUndefined();
+  });
+
+  test('the catalog lists repositories that hold a manifest, page by page', async () => {
+    for (const repo of ['b', 'a/x', 'c', 'a']) await store().putManifest(repo, one, image());
+    await store().linkBlob('only-a-blob', layer, 9);
+    expect(await store().catalog({ n: 10 })).toEqual({ repositories: ['a', 'a/x', 'b', 'c'], more: false });
+    expect(await store().catalog({ n: 2, last: 'a' })).toEqual({ repositories: ['a/x', 'b'], more: true });
+    await store().deleteManifest('c', one);
+    expect(await store().catalog({ n: 2, last: 'b' })).toEqual({ repositories: [], more: false });
+  });
+}
+
+function blobs(store: () => TagStore): void {
+  test('blobs are linked, mounted and unlinked, repository by repository', async () => {
+    await store().linkBlob('a', layer, 9);
+    expect(await store().blob('a', layer)).toEqual({ digest: layer, size: 9 });
+    expect(await store().blob('b', layer)).toBeUndefined();
+    expect(await store().mount('b', layer, 'nowhere')).toBeUndefined();
+    expect(await store().mount('b', digest(101), 'a')).toBeUndefined();
+    expect(await store().tags('b', { n: 1 })).toBeUndefined();
+    expect(await store().mount('b', layer, 'a')).toEqual({ digest: layer, size: 9 });
+    expect(await store().unlinkBlob('a', layer)).toBe(true);
+    expect(await store().unlinkBlob('a', layer)).toBe(false);
+    expect(await store().blob('a', layer)).toBeUndefined();
+    expect(await store().blob('b', layer)).toEqual({ digest: layer, size: 9 });
+    expect(await store().tags('b', { n: 1 })).toEqual({ tags: [], more: false });
+  });
+}
+
+function referrers(store: () => TagStore): void {
+  test('referrers: by subject, in order, filtered by type; the subject may be absent', async () => {
+    const annotations = { 'org.example': 'ä "quoted"', __proto__x: '' };
+    await store().putManifest('a', three, image({ subject: one, artifactType: 'sbom/x' }));
+    await store().putManifest('a', two, image({ subject: one, artifactType: 'sig/x', annotations }));
+    await store().putManifest('a', digest(4), image({ subject: two }));
+    await store().putManifest('b', digest(5), image({ subject: one }));
+    const { mediaType, size } = image();
+    expect(await store().referrers('a', one)).toEqual({
+      manifests: [
+        { digest: two, mediaType, size, artifactType: 'sig/x', annotations },
+        { digest: three, mediaType, size, artifactType: 'sbom/x' },
+      ],
+    });
+    expect((await store().referrers('a', one, 'sbom/x')).manifests.map((record) => record.digest)).toEqual([three]);
+    expect(await store().referrers('nowhere', one)).toEqual({ manifests: [] });
+    await store().deleteManifest('a', three);
+    expect((await store().referrers('a', one)).manifests).toHaveLength(1);
+  });
+}
+
+function concurrency(store: () => TagStore): void {
+  test('what was acknowledged is read, however many write at once', async () => {
+    await Promise.all(
+      Array.from({ length: 300 }, async (_, i) => {
+        const [repo, tag] = [`r${i % 7}`, `t${i}`];
+        await store().putManifest(repo, digest(i), image({ tags: [tag] }));
+        expect((await store().tag(repo, tag))?.digest).toBe(digest(i));
+      }),
+    );
+    const pages = await Promise.all(Array.from({ length: 7 }, (_, i) => store().tags(`r${i}`, { n: 1000 })));
+    expect(pages.reduce((sum, page) => sum + page!.tags.length, 0)).toBe(300);
+  });
+
+  test('writes take effect in the order in which they were made', async () => {
+    await store().putManifest('a', one, image());
+    await store().putManifest('a', two, image());
+    const done: string[] = [];
+    const writes = [
+      store()
+        .putTag('a', 'x', one)
+        .then(() => done.push('one')),
+      store()
+        .deleteTag('a', 'x')
+        .then(() => done.push('gone')),
+      store()
+        .putTag('a', 'x', two)
+        .then(() => done.push('two')),
+    ];
+    await Promise.all(writes);
+    expect(done).toEqual(['one', 'gone', 'two']);
+    expect((await store().tag('a', 'x'))?.digest).toBe(two);
+  });
+
+  test('a closed store has written what was waiting, and takes no more', async () => {
+    const write = store().linkBlob('a', layer, 1);
+    await store()[Symbol.asyncDispose]();
+    await write;
+    await expect(store().linkBlob('a', layer, 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(store().tag('a', 'x')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+}

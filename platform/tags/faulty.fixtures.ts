@@ -1,0 +1,82 @@
+/**
+ * A tag store on a disk that loses what was not synced: real grouping, tables in memory, and a log that
+ * survives a crash only as far as it was synced. For the conformance suite and for fuzzers.
+ */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { Prng } from '../../core/prng.ts';
+import { GroupedTagStore } from './grouped.ts';
+import { MemoryTables } from './memory.ts';
+import type { TagStore, TagTables } from './store.ts';
+
+type Call = {
+  readonly method: 'putManifest' | 'putTag' | 'deleteTag' | 'deleteManifest' | 'linkBlob' | 'unlinkBlob' | 'mount';
+  readonly args: unknown[];
+};
+
+const WRITES: ReadonlySet<string> = new Set<Call['method']>([
+  'putManifest',
+  'putTag',
+  'deleteTag',
+  'deleteManifest',
+  'linkBlob',
+  'unlinkBlob',
+  'mount',
+]);
+
+/** The disk, which outlives the stores that are opened on it. */
+export class FaultyDisk {
+  /** Whole transactions, in order. */
+  readonly #synced: (readonly Call[])[] = [];
+  readonly #prng: Prng;
+  /** Transactions in a hundred that fail before, or right after, they reached the disk. */
+  readonly failPercent: number;
+
+  constructor(prng: Prng, failPercent = 0) {
+    this.#prng = prng;
+    this.failPercent = failPercent;
+  }
+
+  /** What a process finds that starts now. A store that was opened before must not be used any more: that was the crash. */
+  open(): TagStore {
+    const tables = new MemoryTables();
+    for (const calls of this.#synced) for (const call of calls) applyTo(tables, call);
+    let written: Call[] = [];
+    let dead = false;
+    const transaction = (apply: () => void): void => {
+      if (dead) throw new ApiError('UNAVAILABLE', 'the disk failed: start anew');
+      written = [];
+      apply();
+      const fate = this.#prng.below(100);
+      if (fate < this.failPercent) {
+        // Whether it is found after a restart is open: nobody was told.
+        if (this.#prng.below(2) === 0) this.#synced.push(written);
+        dead = true;
+        throw new ApiError('UNAVAILABLE', 'the disk failed: start anew');
+      }
+      this.#synced.push(written);
+    };
+    return new GroupedTagStore({
+      tables: recorded(tables, (call) => written.push(call)),
+      transaction,
+      close: () => undefined,
+    });
+  }
+}
+
+function applyTo(tables: TagTables, call: Call): unknown {
+  return (tables[call.method] as (...args: unknown[]) => unknown).apply(tables, call.args);
+}
+
+/** The tables, with every write noted. */
+function recorded(tables: TagTables, note: (call: Call) => void): TagTables {
+  return new Proxy(tables, {
+    get(target, name) {
+      const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+      return (...args: unknown[]) => {
+        if (WRITES.has(String(name))) note({ method: name as Call['method'], args });
+        return method.apply(target, args);
+      };
+    },
+  });
+}

@@ -1,0 +1,117 @@
+/**
+ * A TagStore over tables: writes that arrive in the same turn of the event loop share one transaction
+ * and one sync to disk, and are acknowledged together once it is durable.
+ *
+ * Rule 1: reads see acknowledged writes only: a transaction begins, ends and is synced within one turn.
+ * Rule 2: a transaction that fails fails all of its writes; none of them has happened.
+ * Rule 3: at most `pendingMax` writes wait; further ones are told to come back.
+ */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { TagStore, TagTables, TagWrites } from './store.ts';
+
+/** Where the writes of a group become durable: runs `apply`, then makes its effects durable, or undoes them and throws. */
+export type Transaction = (apply: () => void) => void;
+
+export type GroupedOptions = {
+  readonly tables: TagTables;
+  readonly transaction: Transaction;
+  readonly close: () => void;
+};
+
+/** Writes a transaction: bounds the time that the event loop stands still. */
+const groupMax = 500;
+const pendingMax = 10_000;
+
+type Write = {
+  readonly apply: () => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+export class GroupedTagStore implements TagStore {
+  readonly #options: GroupedOptions;
+  readonly #pending: Write[] = [];
+  #scheduled = false;
+  #closed = false;
+
+  constructor(options: GroupedOptions) {
+    this.#options = options;
+  }
+
+  // `async` also turns what the tables throw into a rejection.
+  tag: TagStore['tag'] = async (...args) => this.#read().tag(...args);
+  tags: TagStore['tags'] = async (...args) => this.#read().tags(...args);
+  manifest: TagStore['manifest'] = async (...args) => this.#read().manifest(...args);
+  referrers: TagStore['referrers'] = async (...args) => this.#read().referrers(...args);
+  blob: TagStore['blob'] = async (...args) => this.#read().blob(...args);
+  catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
+
+  putManifest: TagStore['putManifest'] = (...args) => this.#write((tables) => tables.putManifest(...args));
+  putTag: TagStore['putTag'] = (...args) => this.#write((tables) => tables.putTag(...args));
+  deleteTag: TagStore['deleteTag'] = (...args) => this.#write((tables) => tables.deleteTag(...args));
+  deleteManifest: TagStore['deleteManifest'] = (...args) => this.#write((tables) => tables.deleteManifest(...args));
+  linkBlob: TagStore['linkBlob'] = (...args) => this.#write((tables) => tables.linkBlob(...args));
+  unlinkBlob: TagStore['unlinkBlob'] = (...args) => this.#write((tables) => tables.unlinkBlob(...args));
+  mount: TagStore['mount'] = (...args) => this.#write((tables) => tables.mount(...args));
+
+  /** What waits is still written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    while (this.#pending.length > 0) this.#commit();
+    this.#options.close();
+  }
+
+  #read(): TagTables {
+    if (this.#closed) throw closedError();
+    return this.#options.tables;
+  }
+
+  #write<T>(apply: (tables: TagWrites) => T): Promise<T> {
+    if (this.#closed) return Promise.reject(closedError());
+    if (this.#pending.length >= pendingMax) {
+      return Promise.reject(
+        new ApiError('TOOMANYREQUESTS', `${pendingMax} writes are waiting at the index: try again`),
+      );
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.push({
+        apply: () => apply(this.#options.tables),
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // After this turn's input was read: whoever wrote in it is in the group.
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#commit();
+      if (this.#pending.length > 0) this.#schedule();
+    });
+  }
+
+  #commit(): void {
+    const group = this.#pending.splice(0, groupMax);
+    if (group.length === 0) return;
+    const results: unknown[] = [];
+    try {
+      this.#options.transaction(() => {
+        for (const write of group) results.push(write.apply());
+      });
+    } catch (error) {
+      for (const write of group) write.reject(error);
+      return;
+    }
+    for (const [i, write] of group.entries()) write.resolve(results[i]);
+  }
+}
+
+function closedError(): ApiError {
+  return new ApiError('UNAVAILABLE', 'the index is closing: try again');
+}

@@ -1,0 +1,37 @@
+/** The tables of the SQLite tag store. A change of anything here is a new version, with a migration. */
+
+export const schemaVersion = 1;
+
+export const schema = `
+CREATE TABLE schema (version INTEGER NOT NULL);
+INSERT INTO schema VALUES (${schemaVersion});
+
+CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+CREATE TABLE manifests (
+  repo INTEGER NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER NOT NULL,
+  subject TEXT, artifact_type TEXT, annotations TEXT,
+  PRIMARY KEY (repo, digest)
+) WITHOUT ROWID;
+CREATE INDEX manifests_by_subject ON manifests (repo, subject, digest) WHERE subject IS NOT NULL;
+
+-- What each manifest refers to: kind 'blob' or 'manifest'.
+CREATE TABLE refs (
+  repo INTEGER NOT NULL, manifest TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+  PRIMARY KEY (repo, manifest, target)
+) WITHOUT ROWID;
+CREATE INDEX refs_by_target ON refs (repo, target);
+
+CREATE TABLE tags (
+  repo INTEGER NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+  PRIMARY KEY (repo, tag)
+) WITHOUT ROWID;
+CREATE INDEX tags_in_order ON tags (repo, tag COLLATE NOCASE, tag);
+CREATE INDEX tags_by_digest ON tags (repo, digest);
+
+CREATE TABLE blobs (
+  repo INTEGER NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY (repo, digest)
+) WITHOUT ROWID;
+CREATE INDEX blobs_by_digest ON blobs (digest);
+`;

@@ -1,0 +1,194 @@
+/** The tables of the tag store in SQLite: every method a few prepared statements. sqlite.ts has the transactions. */
+
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type {
+  BlobLink,
+  CatalogPage,
+  ManifestPut,
+  ManifestRecord,
+  ReferrerList,
+  ReferrerRecord,
+  TagPage,
+} from '../../core/contracts/index.ts';
+import type { Digest } from '../../core/digest.ts';
+import { type PageOf, referrersMax, type TagTables } from './store.ts';
+
+const SQL = {
+  repo: 'SELECT id FROM repos WHERE name = ?',
+  addRepo: 'INSERT INTO repos (name) VALUES (?) ON CONFLICT DO NOTHING',
+  tag: `SELECT m.digest, m.media_type AS mediaType, m.size FROM repos r JOIN tags t ON t.repo = r.id
+    JOIN manifests m ON m.repo = r.id AND m.digest = t.digest WHERE r.name = ? AND t.tag = ?`,
+  manifest: `SELECT m.digest, m.media_type AS mediaType, m.size FROM repos r JOIN manifests m ON m.repo = r.id
+    WHERE r.name = ? AND m.digest = ?`,
+  tags: 'SELECT tag FROM tags WHERE repo = ? ORDER BY tag COLLATE NOCASE, tag LIMIT ?',
+  // The first bound is what the index is searched by; the second leaves out what sorts up to `last` itself.
+  tagsAfter: `SELECT tag FROM tags WHERE repo = ?1 AND tag COLLATE NOCASE >= ?2 AND (tag COLLATE NOCASE > ?2 OR tag > ?2)
+    ORDER BY tag COLLATE NOCASE, tag LIMIT ?3`,
+  referrers: `SELECT digest, media_type AS mediaType, size, artifact_type AS artifactType, annotations FROM manifests
+    WHERE repo = ?1 AND subject = ?2 AND (?3 IS NULL OR artifact_type = ?3) ORDER BY digest LIMIT ${referrersMax}`,
+  blob: 'SELECT b.digest, b.size FROM repos r JOIN blobs b ON b.repo = r.id WHERE r.name = ? AND b.digest = ?',
+  catalog: `SELECT name FROM repos r WHERE name > ? AND EXISTS (SELECT 1 FROM manifests m WHERE m.repo = r.id)
+    ORDER BY name LIMIT ?`,
+  hasBlob: 'SELECT 1 FROM blobs WHERE repo = ? AND digest = ?',
+  hasManifest: 'SELECT 1 FROM manifests WHERE repo = ? AND digest = ?',
+  putManifest: `INSERT OR REPLACE INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
+    VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
+  dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
+  putTag: 'INSERT OR REPLACE INTO tags (repo, tag, digest) VALUES (?, ?, ?)',
+  deleteTag: 'DELETE FROM tags WHERE repo = ? AND tag = ?',
+  deleteTagsOf: 'DELETE FROM tags WHERE repo = ? AND digest = ?',
+  deleteManifest: 'DELETE FROM manifests WHERE repo = ? AND digest = ?',
+  putBlob: 'INSERT OR REPLACE INTO blobs (repo, digest, size) VALUES (?, ?, ?)',
+  deleteBlob: 'DELETE FROM blobs WHERE repo = ? AND digest = ?',
+} as const;
+
+/** No row: an id that no repository has. */
+const noRepo = -1;
+
+export class SqliteTables implements TagTables {
+  readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+
+  constructor(db: DatabaseSync) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
+  }
+
+  tag(repo: string, tag: string): ManifestRecord | undefined {
+    return this.#one<ManifestRecord>('tag', repo, tag);
+  }
+
+  manifest(repo: string, digest: Digest): ManifestRecord | undefined {
+    return this.#one<ManifestRecord>('manifest', repo, digest);
+  }
+
+  blob(repo: string, digest: Digest): BlobLink | undefined {
+    return this.#one<BlobLink>('blob', repo, digest);
+  }
+
+  tags(repo: string, page: PageOf): TagPage | undefined {
+    const id = this.#repo(repo);
+    if (id === noRepo) return undefined;
+    const rows =
+      page.last === undefined
+        ? this.#all<{ tag: string }>('tags', id, page.n + 1)
+        : this.#all<{ tag: string }>('tagsAfter', id, page.last, page.n + 1);
+    return { tags: rows.slice(0, page.n).map(({ tag }) => tag), more: rows.length > page.n };
+  }
+
+  catalog(page: PageOf): CatalogPage {
+    const rows = this.#all<{ name: string }>('catalog', page.last ?? '', page.n + 1);
+    return { repositories: rows.slice(0, page.n).map(({ name }) => name), more: rows.length > page.n };
+  }
+
+  referrers(repo: string, digest: Digest, artifactType?: string): ReferrerList {
+    const rows = this.#all<ReferrerRow>('referrers', this.#repo(repo), digest, artifactType ?? null);
+    return { manifests: rows.map(referrerOf) };
+  }
+
+  putManifest(repo: string, digest: Digest, put: ManifestPut): readonly Digest[] {
+    const known = this.#repo(repo);
+    const missing = [
+      ...put.blobs.filter((blob) => !this.#has('hasBlob', known, blob)),
+      ...put.manifests.filter((manifest) => !this.#has('hasManifest', known, manifest)),
+    ];
+    if (missing.length > 0) return [...new Set(missing)];
+    const id = this.#open(repo);
+    const annotations = put.annotations === undefined ? null : JSON.stringify(put.annotations);
+    this.#run(
+      'putManifest',
+      id,
+      digest,
+      put.mediaType,
+      put.size,
+      put.subject ?? null,
+      put.artifactType ?? null,
+      annotations,
+    );
+    this.#run('dropRefs', id, digest);
+    for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
+    for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
+    for (const tag of put.tags) this.#run('putTag', id, tag, digest);
+    return [];
+  }
+
+  putTag(repo: string, tag: string, digest: Digest): boolean {
+    const id = this.#repo(repo);
+    if (!this.#has('hasManifest', id, digest)) return false;
+    this.#run('putTag', id, tag, digest);
+    return true;
+  }
+
+  deleteTag(repo: string, tag: string): boolean {
+    return this.#run('deleteTag', this.#repo(repo), tag) > 0;
+  }
+
+  deleteManifest(repo: string, digest: Digest): boolean {
+    const id = this.#repo(repo);
+    if (this.#run('deleteManifest', id, digest) === 0) return false;
+    this.#run('dropRefs', id, digest);
+    this.#run('deleteTagsOf', id, digest);
+    return true;
+  }
+
+  linkBlob(repo: string, digest: Digest, size: number): void {
+    this.#run('putBlob', this.#open(repo), digest, size);
+  }
+
+  unlinkBlob(repo: string, digest: Digest): boolean {
+    return this.#run('deleteBlob', this.#repo(repo), digest) > 0;
+  }
+
+  mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
+    const link = this.blob(from, digest);
+    if (link !== undefined) this.linkBlob(repo, digest, link.size);
+    return link;
+  }
+
+  #repo(name: string): number {
+    return this.#one<{ id: number }>('repo', name)?.id ?? noRepo;
+  }
+
+  #open(name: string): number {
+    this.#run('addRepo', name);
+    return this.#repo(name);
+  }
+
+  #has(statement: 'hasBlob' | 'hasManifest', repo: number, digest: Digest): boolean {
+    return this.#statements[statement].get(repo, digest) !== undefined;
+  }
+
+  #one<T extends object>(statement: keyof typeof SQL, ...values: SQLInputValue[]): T | undefined {
+    const row = this.#statements[statement].get(...values);
+    // node:sqlite gives objects without a prototype.
+    return row === undefined ? undefined : ({ ...row } as T);
+  }
+
+  #all<T>(statement: keyof typeof SQL, ...values: SQLInputValue[]): T[] {
+    return this.#statements[statement].all(...values) as T[];
+  }
+
+  /** Rows changed. */
+  #run(statement: keyof typeof SQL, ...values: SQLInputValue[]): number {
+    return Number(this.#statements[statement].run(...values).changes);
+  }
+}
+
+type ReferrerRow = {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly size: number;
+  readonly artifactType: string | null;
+  readonly annotations: string | null;
+};
+
+function referrerOf(row: ReferrerRow): ReferrerRecord {
+  const { digest, mediaType, size, artifactType, annotations } = row;
+  return {
+    digest,
+    mediaType,
+    size,
+    ...(artifactType === null ? {} : { artifactType }),
+    ...(annotations === null ? {} : { annotations: JSON.parse(annotations) as Record<string, string> }),
+  };
+}

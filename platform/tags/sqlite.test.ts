@@ -1,0 +1,158 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Digest } from '../../core/digest.ts';
+import { prng } from '../../core/prng.ts';
+import { tagStoreConformance } from './conformance.fixtures.ts';
+import { FaultyDisk } from './faulty.fixtures.ts';
+import { openMemoryTags } from './memory.ts';
+import { openSqliteTags } from './sqlite.ts';
+import type { TagStore } from './store.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-tags-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
+const file = (): string => join(dir, 'tags.db');
+const open = (): TagStore =>
+  openSqliteTags({
+    file: file(),
+    onBroken: (error) => {
+      throw error;
+    },
+  });
+const image = (tag: string) => ({ mediaType: 'm', size: 1, tags: [tag], blobs: [], manifests: [] });
+
+tagStoreConformance('memory', async () => openMemoryTags());
+tagStoreConformance('sqlite', async () => open());
+tagStoreConformance('a disk that loses what was not synced', async () => new FaultyDisk(prng(1)).open());
+
+describe('sqlite', () => {
+  test('everything is there after closing and opening', async () => {
+    const store = open();
+    await store.putManifest('a', digest(1), image('1'));
+    await store[Symbol.asyncDispose]();
+    const again = open();
+    expect((await again.tag('a', '1'))?.digest).toBe(digest(1));
+    await again[Symbol.asyncDispose]();
+  });
+
+  test('killed at any moment, it has every write that was acknowledged', async () => {
+    for (const after of [1, 40, 200]) {
+      const child = fork(new URL('./sqlite-writer.fixtures.ts', import.meta.url), [file()], {
+        execPath: join(import.meta.dirname, '../../node_modules/.bin/node'),
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      });
+      const acknowledged: number[] = [];
+      const enough = Promise.withResolvers<void>();
+      child.on('message', (no: number) => {
+        acknowledged.push(no);
+        if (acknowledged.length >= after) enough.resolve();
+      });
+      await enough.promise;
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      const store = open();
+      for (const no of acknowledged) expect((await store.tag(`r${no % 5}`, `t${no}`))?.digest).toBe(digest(no));
+      await store[Symbol.asyncDispose]();
+    }
+  });
+
+  test('a database of another schema version, of something else, or that is none, is left untouched', async () => {
+    await open()[Symbol.asyncDispose]();
+    const db = new DatabaseSync(file());
+    db.exec('UPDATE schema SET version = 7');
+    db.close();
+    expect(open).toThrow(/tags\.db has schema version 7, this process needs 1: /);
+
+    const other = join(dir, 'other.db');
+    const foreign = new DatabaseSync(other);
+    foreign.exec('CREATE TABLE mine (x)');
+    foreign.close();
+    expect(() => openSqliteTags({ file: other, onBroken: () => undefined })).toThrow('not of a Shoal index');
+
+    const text = join(dir, 'text.db');
+    await writeFile(
+      text,
+      'this is no database at all, but a text that is long enough to be read as a header'.repeat(20),
+    );
+    expect(() => openSqliteTags({ file: text, onBroken: () => undefined })).toThrow(
+      'cannot be opened: file is not a database',
+    );
+    expect(await readFile(text, 'utf8')).toContain('no database at all');
+    expect(() => openSqliteTags({ file: join(dir, 'no', 'where.db'), onBroken: () => undefined })).toThrow(
+      'cannot be opened',
+    );
+  });
+
+  test('writes of one turn share a transaction', async () => {
+    const store = open();
+    await store.putManifest('a', digest(0), image('0'));
+    const before = (await readFile(`${file()}-wal`)).length;
+    await Promise.all(Array.from({ length: 100 }, (_, i) => store.putTag('a', `t${i}`, digest(0))));
+    const grown = (await readFile(`${file()}-wal`)).length - before;
+    // One by one, each would write at least three pages of 4 KiB.
+    expect(grown).toBeLessThan(100 * 4096);
+    await store[Symbol.asyncDispose]();
+  });
+
+  test('a database that another process holds locked answers, writes nothing, and works afterwards', async () => {
+    const store = open();
+    const other = new DatabaseSync(file());
+    other.exec('BEGIN IMMEDIATE');
+    await expect(store.putManifest('a', digest(1), image('1'))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await store.tag('a', '1')).toBeUndefined();
+    other.exec('ROLLBACK');
+    other.close();
+    await store.putManifest('a', digest(1), image('1'));
+    expect((await store.tag('a', '1'))?.digest).toBe(digest(1));
+    await store[Symbol.asyncDispose]();
+  });
+
+  test('pages of tags are found by the index, not by sorting', async () => {
+    await open()[Symbol.asyncDispose]();
+    const db = new DatabaseSync(file());
+    const plan = db
+      .prepare(
+        `EXPLAIN QUERY PLAN SELECT tag FROM tags WHERE repo = 1 AND tag COLLATE NOCASE >= 'a' AND (tag COLLATE NOCASE > 'a' OR tag > 'a')
+         ORDER BY tag COLLATE NOCASE, tag LIMIT 5`,
+      )
+      .all() as { detail: string }[];
+    expect(plan.map(({ detail }) => detail).join()).toMatch(
+      /^SEARCH tags USING COVERING INDEX tags_in_order \(repo=\? AND tag>\?\)$/,
+    );
+    db.close();
+  });
+});
+
+describe('a disk that fails', () => {
+  test('after any crash, every acknowledged write is there', async () => {
+    for (let seed = 0; seed < 40; seed++) {
+      const random = prng(seed);
+      const disk = new FaultyDisk(random, 10);
+      const expected = new Map<string, Digest>();
+      const unsure = new Set<string>();
+      let store = disk.open();
+      for (let step = 0; step < 60; step++) {
+        const tag = `t${random.below(5)}`;
+        const writes = Array.from({ length: 1 + random.below(3) }, (_, i) => [tag, digest(step * 10 + i)] as const);
+        const results = await Promise.allSettled(writes.map(([name, to]) => store.putManifest('a', to, image(name))));
+        const failed = results.some(({ status }) => status === 'rejected');
+        if (failed) unsure.add(tag);
+        else {
+          unsure.delete(tag);
+          expected.set(tag, writes.at(-1)![1]);
+        }
+        if (failed || random.below(20) === 0) store = disk.open();
+        for (const [name, to] of expected) if (!unsure.has(name)) expect((await store.tag('a', name))?.digest).toBe(to);
+      }
+    }
+  });
+});

@@ -1,0 +1,387 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { BlobInfo } from '../core/contracts/origin.ts';
+import { type AnnounceEntry, type AnnounceReply, type Located, TRACKER_PATHS } from '../core/contracts/tracker.ts';
+import type { Digest } from '../core/digest.ts';
+import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
+import { handoutLimits } from '../core/handout/limits.ts';
+import { prng } from '../core/prng.ts';
+import { Origins } from '../platform/clients/origins.ts';
+import { TrackerSession } from '../platform/clients/tracker.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { silentLog } from '../platform/telemetry/log.ts';
+import { Metrics } from '../platform/telemetry/metrics.ts';
+import { trackerRoutes } from './api.ts';
+import { Lookups } from './lookups.ts';
+import { TrackerState } from './state.ts';
+
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+/** An origin that knows what it is told to know, or hangs. */
+class FakeOrigin {
+  readonly blobs = new Map<Digest, BlobInfo>();
+  readonly asked: string[] = [];
+  state: 'answers' | 'hangs' | 'fails' = 'answers';
+  readonly peer;
+  url = '';
+  readonly #held: (() => void)[] = [];
+
+  constructor(no: number) {
+    this.peer = testPeer(no, 'origin');
+  }
+
+  async start(): Promise<this> {
+    const server = createServer((request, response) => this.#serve(request, response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    stack.defer(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return this;
+  }
+
+  hold(digest: Digest, length: number, inline?: string): void {
+    this.blobs.set(digest, { digest, meta: testMeta(length), peer: this.peer, inline });
+  }
+
+  /** Answers what hung. */
+  wake(): void {
+    this.state = 'answers';
+    for (const answer of this.#held.splice(0)) answer();
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    const digest = /^\/v1\/blobs\/([^/]+)\/info$/.exec(request.url ?? '')?.[1];
+    this.asked.push(digest ?? 'other');
+    const answer = (): void => {
+      const info = this.blobs.get(digest as Digest);
+      response.writeHead(this.state === 'fails' ? 503 : info === undefined ? 404 : 200, {
+        'content-type': 'application/json',
+      });
+      response.end(JSON.stringify(info ?? { errors: [{ code: 'BLOB_UNKNOWN', message: 'not here' }] }));
+    };
+    if (this.state === 'hangs') this.#held.push(answer);
+    else answer();
+  }
+}
+
+async function tracker(origins: readonly { url: string }[], options: { waitMs?: number; memoryBytes?: number } = {}) {
+  const metrics = new Metrics();
+  const clients = stack.use(new Origins({ urls: origins.map(({ url }) => url), copies: 1, required: 1 }));
+  const state = stack.use(
+    new TrackerState({ prng: prng(1), leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
+  );
+  let nowMs = 0;
+  const lookups = new Lookups({
+    origins: clients,
+    memoryBytes: options.memoryBytes ?? 1e6,
+    nowMs: () => nowMs,
+    onLookup: (digest, found) => {
+      if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
+    },
+  });
+  const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
+  trackerRoutes(app, { state, lookups, waitMs: options.waitMs ?? 2000, metrics });
+  stack.defer(() => app.close());
+  return {
+    app,
+    state,
+    metrics,
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+    async announce(self: ReturnType<typeof testPeer>, entries: readonly AnnounceEntry[]): Promise<AnnounceReply> {
+      const response = await app.inject({ method: 'POST', url: TRACKER_PATHS.announce, payload: { self, entries } });
+      expect(response.statusCode).toBe(200);
+      return response.json<AnnounceReply>();
+    },
+    locate: (digest: string) => app.inject({ url: `/v1/blobs/${digest}` }),
+  };
+}
+
+const blob = testDigest(1);
+const small = Buffer.from('{"schemaVersion":2}');
+const want = (digest = blob, seek = 8): AnnounceEntry => ({ digest, state: 'want', seek });
+
+describe('tracker: a cold blob', () => {
+  test('a small one comes whole with the first answer', async () => {
+    const origin = await new FakeOrigin(1).start();
+    origin.hold(blob, small.length, small.toString('base64'));
+    const { announce } = await tracker([origin]);
+    const reply = await announce(testPeer(1), [want()]);
+    expect(reply).toMatchObject({ leaseMs: 30_000, intervalMs: 10_000 });
+    expect(reply.answers).toEqual([
+      { digest: blob, meta: testMeta(small.length), peers: [origin.peer], inline: small.toString('base64') },
+    ]);
+  });
+
+  test('a herd asks the origin once, and each gets neighbours', async () => {
+    const origin = await new FakeOrigin(1).start();
+    origin.hold(blob, 1e9);
+    const { announce } = await tracker([origin]);
+    const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => announce(testPeer(i), [want()])));
+    expect(origin.asked).toEqual([blob]);
+    for (const [i, { answers }] of replies.entries()) {
+      expect(answers[0]!.meta).toEqual(testMeta(1e9));
+      expect(answers[0]!.peers).toHaveLength(8);
+      expect(answers[0]!.peers.map((peer) => peer.node)).not.toContain(testPeer(i).node);
+    }
+  });
+
+  test('unknown to every origin: unknown, for a moment only', async () => {
+    const [one, two] = [await new FakeOrigin(1).start(), await new FakeOrigin(2).start()];
+    const { announce, pass } = await tracker([one, two]);
+    expect((await announce(testPeer(1), [want()])).answers).toEqual([{ digest: blob, peers: [], error: 'unknown' }]);
+    await announce(testPeer(1), [want()]);
+    expect(one.asked.length + two.asked.length).toBe(2);
+    two.hold(blob, 5);
+    pass(1000);
+    expect((await announce(testPeer(1), [want()])).answers[0]).toMatchObject({ meta: testMeta(5), peers: [two.peer] });
+  });
+
+  test('an origin that is not among its owners is found too', async () => {
+    const origins = await Promise.all([1, 2, 3, 4].map((no) => new FakeOrigin(no).start()));
+    const digests = Array.from({ length: 8 }, (_, i) => testDigest(i + 10));
+    for (const digest of digests) origins[0]!.hold(digest, 1e6);
+    const { announce } = await tracker(origins);
+    const { answers } = await announce(
+      testPeer(1),
+      digests.map((digest) => want(digest)),
+    );
+    expect(answers).toHaveLength(8);
+    for (const answer of answers) expect(answer.peers).toEqual([origins[0]!.peer]);
+  });
+
+  test('an origin that is dead, or fails, makes it unavailable, not unknown', async () => {
+    const [one, two] = [await new FakeOrigin(1).start(), await new FakeOrigin(2).start()];
+    two.state = 'fails';
+    const failing = await tracker([one, two]);
+    expect((await failing.announce(testPeer(1), [want()])).answers[0]!.error).toBe('unavailable');
+    const dead = await tracker([one, { url: 'http://127.0.0.1:1' }]);
+    expect((await dead.announce(testPeer(1), [want()])).answers[0]!.error).toBe('unavailable');
+    one.hold(blob, 5);
+    dead.pass(1000);
+    expect((await dead.announce(testPeer(1), [want()])).answers[0]!.peers).toEqual([one.peer]);
+  });
+
+  test('a slow origin: asked again it is there; what is known does not wait for it', async () => {
+    const origin = await new FakeOrigin(1).start();
+    const warm = testDigest(2);
+    origin.hold(warm, 1e9);
+    origin.hold(blob, 1e9);
+    // A wait that the test would not survive, were it waited for.
+    const { announce } = await tracker([origin], { waitMs: 3_600_000 });
+    await announce(testPeer(1), [want(warm)]);
+    origin.state = 'hangs';
+    const first = await announce(testPeer(2), [want(warm), want()]);
+    expect(first.answers.find(({ digest }) => digest === warm)!.peers).toHaveLength(2);
+    expect(first.answers.find(({ digest }) => digest === blob)).toEqual({
+      digest: blob,
+      peers: [],
+      error: 'unavailable',
+    });
+    const second = announce(testPeer(3), [want()]);
+    origin.wake();
+    expect((await second).answers[0]).toMatchObject({ meta: testMeta(1e9) });
+    expect(origin.asked).toEqual([warm, blob]);
+  });
+
+  test('small blobs that fell out of memory are fetched again', async () => {
+    const origin = await new FakeOrigin(1).start();
+    const inline = Buffer.alloc(16 * 1024, 7).toString('base64');
+    const digests = Array.from({ length: 20 }, (_, i) => testDigest(i));
+    for (const digest of digests) origin.hold(digest, 16 * 1024, inline);
+    const { announce } = await tracker([origin], { memoryBytes: 200_000 });
+    for (const digest of [...digests, ...digests]) {
+      expect((await announce(testPeer(1), [want(digest)])).answers[0]!.inline).toBe(inline);
+    }
+    expect(origin.asked.length).toBe(40);
+  });
+
+  test('an origin that restarted under another identity is handed out by its new one', async () => {
+    const origin = await new FakeOrigin(1).start();
+    origin.hold(blob, 1e9);
+    const { announce, pass } = await tracker([origin]);
+    await announce(testPeer(1), [want()]);
+    const renewed = testPeer(77, 'origin');
+    origin.blobs.set(blob, { digest: blob, meta: testMeta(1e9), peer: renewed });
+    pass(60_000);
+    await announce(testPeer(1), [want()]);
+    await expect.poll(async () => (await announce(testPeer(1), [want()])).answers[0]!.peers).toEqual([renewed]);
+  });
+});
+
+describe('tracker: other requests', () => {
+  test('what an origin announced is known without asking', async () => {
+    const origin = await new FakeOrigin(1).start();
+    origin.state = 'hangs';
+    const { announce, locate } = await tracker([origin]);
+    await announce(origin.peer, [{ digest: blob, state: 'have', seek: 0, meta: testMeta(1e9) }]);
+    expect((await announce(testPeer(1), [want()])).answers).toEqual([
+      { digest: blob, peers: [origin.peer], meta: testMeta(1e9) },
+    ]);
+    expect((await locate(blob)).json<Located>()).toEqual({ digest: blob, meta: testMeta(1e9) });
+  });
+
+  test('locate joins nothing', async () => {
+    const origin = await new FakeOrigin(1).start();
+    origin.hold(blob, small.length, small.toString('base64'));
+    const { locate, state } = await tracker([origin]);
+    expect((await locate(blob)).json<Located>()).toEqual({
+      digest: blob,
+      meta: testMeta(small.length),
+      inline: small.toString('base64'),
+    });
+    expect(state.handout.stats.leases).toBe(0);
+    const absent = await locate(testDigest(2));
+    expect(absent.statusCode).toBe(404);
+    expect(absent.json()).toMatchObject({ errors: [{ code: 'BLOB_UNKNOWN' }] });
+    expect((await locate('sha256:xyz')).json()).toMatchObject({ errors: [{ code: 'DIGEST_INVALID' }] });
+    origin.state = 'fails';
+    expect((await locate(testDigest(3))).statusCode).toBe(503);
+  });
+
+  test('leave ends the leases', async () => {
+    const origin = await new FakeOrigin(1).start();
+    const { announce, app, state } = await tracker([origin]);
+    await announce(testPeer(1), [{ digest: blob, state: 'have', seek: 0 }]);
+    const response = await app.inject({
+      method: 'POST',
+      url: TRACKER_PATHS.leave,
+      payload: { node: testPeer(1).node },
+    });
+    expect(response.statusCode).toBe(204);
+    expect(state.handout.stats).toMatchObject({ leases: 0, nodes: 0 });
+  });
+
+  test('malformed requests are named, and change nothing', async () => {
+    const origin = await new FakeOrigin(1).start();
+    const { app, state } = await tracker([origin]);
+    const self = testPeer(1);
+    const wrong: [unknown, string][] = [
+      [[], 'the body is not an object'],
+      [{ self }, 'entries is not a list'],
+      [{ self: { ...self, port: 70_000 }, entries: [] }, 'self.port'],
+      [{ self: { ...self, host: 'a b' }, entries: [] }, 'self.host'],
+      [{ self, entries: [want(), { ...want(), digest: 'sha256:1' }] }, 'entries[1].digest is no digest'],
+      [{ self, entries: [{ ...want(), seek: -1 }] }, 'entries[0].seek'],
+      [{ self, entries: [{ ...want(), state: '__proto__' }] }, 'entries[0].state'],
+      [{ self, entries: [{ ...want(), meta: { length: -1, pieceLength: 1, root: '' } }] }, 'entries[0].meta'],
+      [{ self, entries: Array.from({ length: 2049 }, () => want()) }, 'more than 2048'],
+      [{ self, entries: [], held: 1.5 }, 'held'],
+    ];
+    for (const [payload, problem] of wrong) {
+      const response = await app.inject({ method: 'POST', url: TRACKER_PATHS.announce, payload: payload as object });
+      expect(response.statusCode).toBe(400);
+      expect(response.json<{ errors: { message: string }[] }>().errors[0]!.message).toContain(problem);
+    }
+    const huge = await app.inject({
+      method: 'POST',
+      url: TRACKER_PATHS.announce,
+      payload: { self, entries: [], more: 'x'.repeat(2e6) },
+    });
+    expect(huge.statusCode).toBe(413);
+    const noJson = await app.inject({
+      method: 'POST',
+      url: TRACKER_PATHS.announce,
+      payload: '{',
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(noJson.statusCode).toBe(400);
+    expect(state.handout.stats).toMatchObject({ leases: 0, nodes: 0 });
+  });
+
+  test('its metrics count', async () => {
+    const origin = await new FakeOrigin(1).start();
+    const { announce, metrics } = await tracker([origin]);
+    await announce(testPeer(1), [{ digest: blob, state: 'have', seek: 0 }, want(testDigest(2), 0)]);
+    const text = await metrics.text();
+    expect(text).toContain('shoal_tracker_leases 2');
+    expect(text).toContain('shoal_tracker_announce_entries_total{state="have"} 1');
+    expect(text).toContain('shoal_tracker_announces_total 1');
+  });
+});
+
+describe('a session with trackers over real sockets', () => {
+  const session = (trackers: readonly string[]): TrackerSession => {
+    const made = new TrackerSession({ trackers, log: silentLog() });
+    stack.defer(() => made.leave());
+    return made;
+  };
+  const started = async (origins: readonly { url: string }[]) => {
+    const made = await tracker(origins);
+    const { port } = stack.use(await listen(made.app, { host: '127.0.0.1', port: 0 }));
+    return { ...made, url: `http://127.0.0.1:${port}` };
+  };
+
+  test('what was said before joining goes out, answers come back, leaving ends the leases', async () => {
+    const origin = await new FakeOrigin(1).start();
+    origin.hold(blob, small.length, small.toString('base64'));
+    const one = await started([origin]);
+    const peer = session([one.url]);
+    const answers: unknown[] = [];
+    peer.onAnswer = (answer) => answers.push(answer);
+    peer.set(blob, 'want');
+    peer.seek(blob, 4);
+    expect(await peer.locate(blob)).toMatchObject({ digest: blob, inline: small.toString('base64') });
+    expect(await peer.locate(testDigest(5))).toBeUndefined();
+    peer.join(testPeer(1));
+    await expect
+      .poll(() => answers)
+      .toMatchObject([{ digest: blob, peers: [origin.peer], inline: small.toString('base64') }]);
+    expect(one.state.handout.stats.leases).toBe(1);
+    await peer.leave();
+    expect(one.state.handout.stats.leases).toBe(0);
+    peer.set(testDigest(9), 'have');
+    await peer.leave();
+  });
+
+  test('a dead tracker is passed over; with none, it says unavailable', async () => {
+    const origin = await new FakeOrigin(1).start();
+    for (let i = 0; i < 10; i++) origin.hold(testDigest(i), 1e9);
+    const one = await started([origin]);
+    const peer = session([one.url, 'http://127.0.0.1:1']);
+    const answered = new Set<string>();
+    peer.onAnswer = (answer) => {
+      if (answer.error === undefined) answered.add(answer.digest);
+    };
+    peer.join(testPeer(1));
+    for (let i = 0; i < 10; i++) {
+      peer.set(testDigest(i), 'want');
+      peer.seek(testDigest(i), 4);
+      expect(await peer.locate(testDigest(i))).toMatchObject({ meta: testMeta(1e9) });
+    }
+    await expect.poll(() => answered.size).toBe(10);
+    const lost = session(['http://127.0.0.1:1']);
+    const errors: unknown[] = [];
+    lost.onAnswer = (answer) => errors.push(answer.error);
+    lost.join(testPeer(2));
+    lost.set(blob, 'want');
+    lost.seek(blob, 4);
+    await expect.poll(() => errors[0]).toBe('unavailable');
+    await expect(lost.locate(blob)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('a server that talks nonsense is a tracker that failed', async () => {
+    const nonsense = createServer((_request, response) => response.end('{"leaseMs":"soon"}'));
+    await new Promise<void>((resolve) => nonsense.listen(0, '127.0.0.1', resolve));
+    stack.defer(() => {
+      nonsense.closeAllConnections();
+      nonsense.close();
+    });
+    const peer = session([`http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`]);
+    const errors: unknown[] = [];
+    peer.onAnswer = (answer) => errors.push(answer.error);
+    peer.join(testPeer(1));
+    peer.set(blob, 'want');
+    peer.seek(blob, 4);
+    await expect.poll(() => errors[0]).toBe('unavailable');
+    await expect(peer.locate(blob)).rejects.toThrow('what is no answer');
+  });
+});

@@ -1,0 +1,167 @@
+/**
+ * The tracker's HTTP interface (core/contracts/tracker.ts).
+ *
+ * An announce answers from memory. Blobs of which nothing is known are asked of the origins, and the
+ * answer waits for that a moment: so a cold small blob arrives, whole, in one round trip. What is not
+ * there by then is answered 'unavailable' and asked for again, while the lookup goes on.
+ *
+ * Rule: a slow origin never holds up answers that are known for longer than `sharedWaitMs`.
+ */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Parsed, parseAnnounce, parseLeave } from '../core/announce/parse.ts';
+import { assert } from '../core/assert.ts';
+import { ApiError } from '../core/contracts/errors.ts';
+import {
+  type AnnounceAnswer,
+  type AnnounceReply,
+  type AnnounceRequest,
+  announceBytesMax,
+  inlineBytesMax,
+  type Located,
+  TRACKER_PATHS,
+} from '../core/contracts/tracker.ts';
+import { type Digest, parseDigest } from '../core/digest.ts';
+import type { Cold } from '../core/handout/handout.ts';
+import type { Metrics } from '../platform/telemetry/metrics.ts';
+import type { Found, Lookups } from './lookups.ts';
+import type { TrackerState } from './state.ts';
+
+/** A HEAD waits this long for the origins. */
+const locateWaitMs = 3_000;
+/** An announce that has something to answer does not wait longer than this for the rest. */
+const sharedWaitMs = 50;
+
+export type TrackerApi = {
+  readonly state: TrackerState;
+  readonly lookups: Lookups;
+  /** How long an announce that can answer nothing yet waits. */
+  readonly waitMs: number;
+  readonly metrics: Metrics;
+};
+
+export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
+  const count = counters(api);
+  // An announce a host and interval: at level info they would be all of the log.
+  const options = { bodyLimit: announceBytesMax, logLevel: 'warn' } as const;
+  app.post(TRACKER_PATHS.announce, options, async (request): Promise<AnnounceReply> => {
+    const body = valid(parseAnnounce(request.body));
+    count(body);
+    return announce(api, body, request.id);
+  });
+  app.post(TRACKER_PATHS.leave, options, async (request, reply) => {
+    const { node } = valid(parseLeave(request.body));
+    api.state.tell({ kind: 'leave', node });
+    return reply.code(204).send();
+  });
+  app.get('/v1/blobs/:digest', async (request: FastifyRequest<{ Params: { digest: string } }>): Promise<Located> => {
+    const digest = parseDigest(request.params.digest);
+    if (digest === undefined)
+      throw new ApiError(
+        'DIGEST_INVALID',
+        `'${request.params.digest}' is no digest: expected sha256: and 64 hex digits`,
+      );
+    return locate(api, digest, request.id);
+  });
+}
+
+async function announce(api: TrackerApi, request: AnnounceRequest, requestId: string): Promise<AnnounceReply> {
+  const out = api.state.tell({ kind: 'announce', request });
+  assert(out?.kind === 'reply', 'tracker: an announce without a reply');
+  const { reply, cold } = out;
+  const answers: AnnounceAnswer[] = [];
+  const waiting: Cold[] = [...cold];
+  for (const answer of reply.answers) {
+    const known = api.lookups.peek(answer.digest);
+    // A small blob comes whole; its neighbours are drawn anew, together with the bytes.
+    const small = answer.meta !== undefined && answer.meta.length <= inlineBytesMax;
+    if (small && known === undefined) {
+      waiting.push({ digest: answer.digest, seek: Math.max(1, answer.peers.length) });
+      continue;
+    }
+    // An origin announced it, or it was forgotten: which origins hold it now is good to know, but not worth a wait.
+    if (known === undefined) void api.lookups.find(answer.digest, requestId);
+    answers.push(known?.inline === undefined ? answer : { ...answer, inline: known.inline });
+  }
+  if (waiting.length === 0) return { ...reply, answers };
+  const limitMs = answers.length > 0 ? Math.min(api.waitMs, sharedWaitMs) : api.waitMs;
+  const found = await within(
+    limitMs,
+    waiting.map(({ digest }) => api.lookups.find(digest, requestId)),
+  );
+  for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
+  return { ...reply, answers };
+}
+
+/** `found` is undefined where the origins have not answered yet. */
+function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undefined): AnnounceAnswer {
+  const { digest, seek } = ask;
+  if (found?.kind === 'known') api.state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
+  const out = api.state.tell({ kind: 'ask', digest, node, seek });
+  assert(out?.kind === 'answer', 'tracker: a question without an answer');
+  const { answer } = out;
+  if (found?.kind === 'known') return { ...answer, meta: found.meta, inline: found.inline };
+  // An origin may have announced it meanwhile.
+  if (answer.meta !== undefined) return answer;
+  return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
+}
+
+async function locate(api: TrackerApi, digest: Digest, requestId: string): Promise<Located> {
+  const meta = api.state.handout.metaOf(digest);
+  const known = api.lookups.peek(digest);
+  if (known !== undefined) return { digest, meta: known.meta, inline: known.inline };
+  if (meta !== undefined && meta.length > inlineBytesMax) return { digest, meta };
+  const [found] = await within(locateWaitMs, [api.lookups.find(digest, requestId)]);
+  if (found?.kind === 'known') return { digest, meta: found.meta, inline: found.inline };
+  if (meta !== undefined) return { digest, meta };
+  if (found?.kind === 'unknown') throw new ApiError('BLOB_UNKNOWN', `no origin holds ${digest}`);
+  throw new ApiError(
+    'UNAVAILABLE',
+    `the origins do not answer for ${digest}: ${found?.why ?? `nothing within ${locateWaitMs} ms`}`,
+  );
+}
+
+/** The results that are there within `ms`; undefined in the place of the others. */
+async function within<T>(ms: number, promises: readonly Promise<T>[]): Promise<(T | undefined)[]> {
+  const results = new Array<T | undefined>(promises.length).fill(undefined);
+  const all = Promise.all(
+    promises.map(async (promise, i) => {
+      results[i] = await promise;
+    }),
+  );
+  const limit = Promise.withResolvers<void>();
+  const timer = setTimeout(limit.resolve, ms);
+  await Promise.race([all, limit.promise]);
+  clearTimeout(timer);
+  return [...results];
+}
+
+function valid<T>(parsed: Parsed<T>): T {
+  if (parsed.ok) return parsed.value;
+  throw new ApiError('REQUEST_INVALID', parsed.problem);
+}
+
+function counters({ state, lookups, metrics }: TrackerApi): (request: AnnounceRequest) => void {
+  metrics.observed('tracker_leases', 'Leases, one per blob and node', () => state.handout.stats.leases);
+  metrics.observed('tracker_nodes', 'Nodes that announced and have not gone', () => state.handout.stats.nodes);
+  metrics.observed('tracker_swarms', 'Blobs that at least one node wants or holds', () => state.handout.stats.swarms);
+  metrics.observed(
+    'tracker_leases_refused',
+    'Leases kept out by a limit, since the start',
+    () => state.handout.stats.refused,
+  );
+  metrics.observed(
+    'tracker_peers_handed_out',
+    'Neighbours handed out, since the start',
+    () => state.handout.stats.handedOut,
+  );
+  metrics.observed('tracker_lookup_bytes', 'Memory of what the origins said, bytes', () => lookups.bytes);
+  const announces = metrics.counter('tracker_announces_total', 'Announce requests');
+  const entries = metrics.counter('tracker_announce_entries_total', 'Blobs announced', ['state']);
+  return (request) => {
+    announces.inc();
+    const sums = { want: 0, have: 0, gone: 0 };
+    for (const { state: said } of request.entries) sums[said]++;
+    for (const said of ['want', 'have', 'gone'] as const) if (sums[said] > 0) entries.inc({ state: said }, sums[said]);
+  };
+}

@@ -1,0 +1,43 @@
+/** A tracker: knows which peers have or want which blob, and hands out neighbours. State: leases, in memory. */
+
+import { randomInt } from 'node:crypto';
+import { prng } from '../core/prng.ts';
+import { Origins } from '../platform/clients/origins.ts';
+import { createHttp, listen } from '../platform/http/server.ts';
+import { runRole } from '../platform/lifecycle/role.ts';
+import { trackerRoutes } from './api.ts';
+import { trackerSchema } from './config.ts';
+import { Lookups } from './lookups.ts';
+import { TrackerState } from './state.ts';
+
+await runRole({
+  role: 'tracker',
+  schema: trackerSchema,
+  env: process.env,
+  async run({ config, log, metrics }, stack) {
+    const origins = stack.use(new Origins({ urls: config.origins, copies: 1, required: 1 }));
+    const state = stack.use(
+      new TrackerState({
+        prng: prng(randomInt(2 ** 32)),
+        leaseMs: config.lease,
+        intervalMs: config.interval,
+        limits: config.limits,
+      }),
+    );
+    const counted = metrics.counter('tracker_lookups_total', 'Blobs asked of the origins', ['result']);
+    const lookups = new Lookups({
+      origins,
+      memoryBytes: config.lookup.memory,
+      nowMs: () => performance.now(),
+      onLookup(digest, found) {
+        counted.inc({ result: found.kind });
+        if (found.kind === 'unavailable') log.warn({ digest, why: found.why }, 'lookup failed');
+        if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
+      },
+    });
+    const app = createHttp({ role: 'tracker', log, metrics, readiness: async () => [] });
+    trackerRoutes(app, { state, lookups, waitMs: config.lookup.wait, metrics });
+    const { port } = stack.use(await listen(app, config.listen));
+    return { ports: { api: port } };
+  },
+});
