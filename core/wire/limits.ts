@@ -1,9 +1,9 @@
-/** Limits of the wire protocol; the codec refuses what exceeds them. */
+/** Limits of the wire protocol; the codec refuses what exceeds them. docs/protocol.md lists the same. */
 
 export const protocolVersion = 1;
-/** Type, flags, swarm, length: 8 bytes before every frame's body. */
+/** Length, type, flags, swarm: 8 bytes before every frame's body. */
 export const frameHeaderBytes = 8;
-/** A control frame's body: 4 MiB of pieces' haves as a bit set of piecesMax (128 KiB) fits with room. */
+/** A control frame's body: haves of piecesMax as a bit set (128 KiB) fit with room; see frames.ts for each type's own. */
 export const frameBodyBytesMax = 192 * 1024;
 /** Hashes a frame: 2,048 pieces, the most that a blob of the usual piece length has. */
 export const hashesPerFrameMax = 2048;
@@ -14,3 +14,11 @@ export const peersPerFrameMax = 32;
 export const clusterBytesMax = 64;
 export const zoneBytesMax = 64;
 export const hostBytesMax = 255;
+/** A swarm's number on a link is 16 bits of the frame's header. */
+export const swarmNoMax = 0xffff;
+/** Grants and edge tokens are 32 bits. */
+export const grantMax = 0xffff_ffff;
+export const tokenMax = 0xffff_ffff;
+/** What `Inbound` may say: 64 GiB on the way is 50 s of a 10 Gbit/s card, more than any window. */
+export const inPiecesMax = 1 << 18;
+export const inBytesMax = 2 ** 36;

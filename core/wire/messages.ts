@@ -47,11 +47,20 @@ export type Goodbye = { readonly kind: 'goodbye'; readonly reason: GoodbyeReason
 export type GoodbyeReason = 'idle' | 'shutdown' | 'fault' | 'full' | 'cluster' | 'version' | 'banned' | 'duplicate';
 
 /** p to q: newcomer `node` will open `swarm` with you, with this token, in place of our edge. */
-export type EdgeReserve = { readonly kind: 'edgeReserve'; readonly swarm: number; readonly token: number; readonly node: string };
-/** q to p: the newcomer with this token has greeted me. */
+export type EdgeReserve = {
+  readonly kind: 'edgeReserve';
+  readonly swarm: number;
+  readonly token: number;
+  readonly node: string;
+};
+/** q to p: the newcomer with this token has greeted me. Then p to q: me too, let us part. */
 export type EdgeTaken = { readonly kind: 'edgeTaken'; readonly swarm: number; readonly token: number };
 /** Some of my neighbours in this swarm, so that it survives its trackers. */
-export type Neighbours = { readonly kind: 'neighbours'; readonly swarm: number; readonly peers: readonly PeerAddress[] };
+export type Neighbours = {
+  readonly kind: 'neighbours';
+  readonly swarm: number;
+  readonly peers: readonly PeerAddress[];
+};
 
 // ---- puller to feeder ------------------------------------------------------------------------
 
@@ -71,12 +80,29 @@ export type Close = { readonly kind: 'close'; readonly swarm: number };
 export type Wants = Inbound & { readonly kind: 'wants'; readonly swarms: readonly { swarm: number; count: number }[] };
 /** I take this grant for this piece. `hedge`: it is also on its way from elsewhere, late. */
 export type Request = Inbound & {
-  readonly kind: 'request'; readonly grant: number; readonly swarm: number; readonly piece: number; readonly hedge: boolean; readonly count: number };
+  readonly kind: 'request';
+  readonly grant: number;
+  readonly swarm: number;
+  readonly piece: number;
+  readonly hedge: boolean;
+  readonly count: number;
+};
 /** I do not take this grant. `count` as in Wants. */
-export type Pass = Inbound & { readonly kind: 'pass'; readonly grant: number; readonly swarm: number; readonly reason: 'busy' | 'nothing' | 'held'; readonly count: number };
-/** The last byte of the piece is here: your credit is free. */
-export type Receipt = Inbound & { readonly kind: 'receipt'; readonly swarm: number; readonly piece: number; readonly count: number };
-/** I no longer want this piece: do not send it if you have not begun. */
+export type Pass = Inbound & {
+  readonly kind: 'pass';
+  readonly grant: number;
+  readonly swarm: number;
+  readonly reason: 'busy' | 'nothing' | 'held';
+  readonly count: number;
+};
+/** The last byte of the piece is here, or Missing came in its place: your credit is free. */
+export type Receipt = Inbound & {
+  readonly kind: 'receipt';
+  readonly swarm: number;
+  readonly piece: number;
+  readonly count: number;
+};
+/** I no longer want this piece: do not send it if you have not begun (then answer Missing). */
 export type Cancel = { readonly kind: 'cancel'; readonly swarm: number; readonly piece: number };
 export type WantHashes = { readonly kind: 'wantHashes'; readonly swarm: number; readonly from: number };
 
@@ -87,22 +113,63 @@ export type WantHashes = { readonly kind: 'wantHashes'; readonly swarm: number; 
  * with `all`. `growing`: length and root are not final yet (the origin still receives the blob).
  */
 export type Opened = {
-  readonly kind: 'opened'; readonly swarm: number; readonly meta: Metainfo; readonly all: boolean; readonly growing: boolean; readonly have: Uint8Array };
-/** Answer to Open: no, why, and who else might. */
-export type Refuse = { readonly kind: 'refuse'; readonly swarm: number; readonly reason: RefuseReason; readonly peers: readonly PeerAddress[] };
+  readonly kind: 'opened';
+  readonly swarm: number;
+  readonly meta: Metainfo;
+  readonly all: boolean;
+  readonly growing: boolean;
+  readonly have: Uint8Array;
+};
+/** Answer to Open: no, why, and who else might. Later: the feeder ends the swarm, as Close does for the puller. */
+export type Refuse = {
+  readonly kind: 'refuse';
+  readonly swarm: number;
+  readonly reason: RefuseReason;
+  readonly peers: readonly PeerAddress[];
+};
 export type RefuseReason = 'unknown' | 'full' | 'limit' | 'revoked' | 'leaving';
 /** I am full, but you may have the edge to `peer`: open there with `token`; I accept you as well. */
-export type EdgeOffer = { readonly kind: 'edgeOffer'; readonly swarm: number; readonly peer: PeerAddress; readonly token: number };
+export type EdgeOffer = {
+  readonly kind: 'edgeOffer';
+  readonly swarm: number;
+  readonly peer: PeerAddress;
+  readonly token: number;
+};
 /** Pieces that I hold since I last said so, ascending. */
-export type Haves = { readonly kind: 'haves'; readonly swarm: number; readonly pieces: readonly number[] | Uint32Array; readonly all: boolean };
-/** You may have one piece of this blob now. `piece` is -1 (you choose) or the piece that I name. */
+export type Haves = {
+  readonly kind: 'haves';
+  readonly swarm: number;
+  readonly pieces: readonly number[] | Uint32Array;
+  readonly all: boolean;
+};
+/**
+ * You may have one piece of this blob now. `piece` is -1 (you choose) or the piece that I name. To an
+ * `empty` opener of a blob of one piece it needs no Request: Piece follows at once (or Missing).
+ */
 export type Grant = { readonly kind: 'grant'; readonly grant: number; readonly swarm: number; readonly piece: number };
 /** Header of a piece; `length` payload bytes follow the frame on the link, outside of it. */
-export type Piece = { readonly kind: 'piece'; readonly grant: number; readonly swarm: number; readonly piece: number; readonly length: number };
-/** I granted it, but cannot read it: ask elsewhere. */
-export type Missing = { readonly kind: 'missing'; readonly grant: number; readonly swarm: number; readonly piece: number };
+export type Piece = {
+  readonly kind: 'piece';
+  readonly grant: number;
+  readonly swarm: number;
+  readonly piece: number;
+  readonly length: number;
+};
+/** I granted it, but do not send it (unreadable, or you cancelled it): ask elsewhere. */
+export type Missing = {
+  readonly kind: 'missing';
+  readonly grant: number;
+  readonly swarm: number;
+  readonly piece: number;
+};
 /** 32 bytes a piece, from piece `from`; `total` of them in all. */
-export type Hashes = { readonly kind: 'hashes'; readonly swarm: number; readonly from: number; readonly total: number; readonly hashes: Uint8Array };
+export type Hashes = {
+  readonly kind: 'hashes';
+  readonly swarm: number;
+  readonly from: number;
+  readonly total: number;
+  readonly hashes: Uint8Array;
+};
 /** The blob was not what it claimed: drop every piece of it. Believed from an origin only. */
 export type Revoke = { readonly kind: 'revoke'; readonly swarm: number };
 

@@ -1,0 +1,54 @@
+/** The `peer` part of an agent's or origin's configuration, and what PeerNode takes of it. */
+
+import * as z from 'zod';
+import { parseHostPort, port, rate } from '../config/units.ts';
+import { localAddressTowards } from './advertise.ts';
+
+/** host, host:port or [ipv6]:port; empty: found out. */
+const advertised = z.string().transform((text, ctx): { host: string; port?: number | undefined } | undefined => {
+  if (text === '') return undefined;
+  const at = parseHostPort(text);
+  if (at !== undefined) return at;
+  const host = /^\[(.+)\]$/.exec(text)?.[1] ?? text;
+  if (/^[A-Za-z0-9._:-]+$/.test(host)) return { host };
+  ctx.addIssue({ code: 'custom', message: `expected host, host:port or [ipv6]:port, got ${JSON.stringify(text)}` });
+  return z.NEVER;
+});
+
+export const peerShape = (fallbackPort: number) =>
+  z
+    .strictObject({
+      host: z.string().min(1).prefault('0.0.0.0'),
+      port: port(fallbackPort),
+      /** What other peers dial; empty: the local address of the route to the tracker. */
+      advertise: advertised.prefault(''),
+      /** What this host may send to peers. Unset: as the policy has it. */
+      uplink: rate().optional(),
+    })
+    .prefault({});
+
+export type PeerConfig = z.infer<ReturnType<typeof peerShape>>;
+
+/** Where to listen and under which address to be dialled, for PeerNode.listen. */
+export async function peerOptions(peer: PeerConfig, trackers: readonly string[]) {
+  const { host, port: listenPort, uplink } = peer;
+  const advertise = peer.advertise ?? (isWildcard(host) ? await towards(trackers) : undefined);
+  return { host, port: listenPort, advertise, uplinkBytesPerS: uplink };
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** Our address on the way to the first tracker that there is a way to; undefined without any. */
+async function towards(trackers: readonly string[]): Promise<{ host: string } | undefined> {
+  for (const tracker of trackers) {
+    const url = new URL(tracker);
+    try {
+      return { host: await localAddressTowards(url.hostname.replace(/^\[|\]$/g, ''), Number(url.port || 80)) };
+    } catch {
+      // No route, or the name does not resolve now: the next one may.
+    }
+  }
+  return undefined;
+}

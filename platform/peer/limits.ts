@@ -1,0 +1,45 @@
+/** Limits and times of the driver; the wire's are in core/wire/limits.ts, the swarm's in core/swarm/limits.ts. */
+
+/** Frame headers land here, and no more than this of a payload, which is then copied: under 2 percent of a piece. */
+export const scratchBytes = 4 * 1024;
+/** Bytes that a link's socket has and has not written: covers the kernel's appetite between two callbacks. */
+export const socketBytesMax = 1024 * 1024;
+/** Control frames that wait for a peer that does not read; ten times what a large blob's hash list takes. */
+export const controlBytesMax = 16 * 1024 * 1024;
+/** Payload of swarms that we closed while it was on its way, before a link that sends it is given up. */
+export const skippedBytesMax = 256 * 1024 * 1024;
+/** A quarter of the memory for sending is the most that one neighbour holds, and one piece always. */
+export const sendShareOfLink = 0.25;
+
+/** Within a data centre a SYN is answered in a millisecond; two lost ones are forgiven. */
+export const connectMs = 3_500;
+export const greetingMs = 5_000;
+/** No byte of a piece that has begun, or none taken of what we send. */
+export const stalledMs = 5_000;
+/** What was sent before a close has this long to leave. */
+export const lingerMs = 1_000;
+/** How often links and waiters are looked at. */
+export const sweepMs = 250;
+/** Probes on a silent connection begin after this. */
+export const keepAliveMs = 10_000;
+
+/** Accepted links, all and per address; a host runs one agent, a test machine many. */
+export const acceptedMax = 1_024;
+export const acceptedPerAddressMax = 256;
+/** Banned peers remembered; the oldest is forgotten first. */
+export const bansMax = 4_096;
+export const banMs = 10_000;
+export const banMsMax = 3_600_000;
+/** Reasons that get a counter of their own; a peer chooses none of them. */
+export const faultReasonsMax = 100;
+
+/** A blob without progress for this long rejects those who wait; the pull goes on. */
+export const stallMsDefault = 60_000;
+/** Metainfo and hash list that did not come by then reject those who wait; the pull goes on. */
+export const learnMsDefault = 15_000;
+/** A pull that learned nothing in this long, and that nobody waits for, ends. */
+export const forgottenMs = 60_000;
+/** 300 MB/s, where the configuration does not say. */
+export const uplinkBytesPerSDefault = 300_000_000;
+/** A whole blob that no peer opened for this long leaves the swarm's tables; it is found again when one does. */
+export const idleBlobMs = 120_000;

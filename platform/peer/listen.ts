@@ -1,0 +1,76 @@
+/** What a node is made of, and how it begins to listen. */
+
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:net';
+import type { Tracking } from '../../core/announce/tracking.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { PolicyConfig } from '../../core/swarm/types.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import { StartError } from '../lifecycle/errors.ts';
+import type { BlobEntry } from '../store/entry.ts';
+import type { BlobStore } from '../store/store.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Workers } from '../workers/workers.ts';
+import { reachableHost } from './advertise.ts';
+
+export type PeerNodeOptions = {
+  readonly role: 'agent' | 'origin';
+  /** Where to listen; port 0 draws one. */
+  readonly host: string;
+  readonly port: number;
+  /** What peers dial; by default where we listen, for a wildcard this machine's first address. */
+  readonly advertise?: { readonly host: string; readonly port?: number | undefined } | undefined;
+  readonly cluster: string;
+  readonly zone: string;
+  readonly store: BlobStore;
+  readonly workers: Workers;
+  readonly tracking: Tracking;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** A whole blob that peers may have of us; by default every one in the store. */
+  readonly serves?: ((digest: Digest) => BlobEntry | undefined) | undefined;
+  readonly uplinkBytesPerS?: number | undefined;
+  readonly policy?: PolicyConfig | undefined;
+  /** Without a byte for this long, those who wait for a piece get SWARM_STALLED. */
+  readonly stallMs?: number | undefined;
+  /** Those who wait for a blob's metainfo get UNAVAILABLE after this long. */
+  readonly learnMs?: number | undefined;
+};
+
+export type PeerNodeStats = {
+  readonly links: { readonly dialled: number; readonly accepted: number };
+  readonly blobs: number;
+  readonly peers: readonly { readonly address: PeerAddress; readonly dialled: boolean }[];
+};
+
+export function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+}
+
+/** Who we are to peers: drawn anew at each start. */
+export function selfOf(o: PeerNodeOptions, port: number): PeerAddress {
+  return {
+    node: randomBytes(16).toString('hex'),
+    host: o.advertise?.host ?? reachableHost(o.host),
+    port: o.advertise?.port ?? port,
+    role: o.role,
+    zone: o.zone,
+  };
+}
+
+/** The port that `server` listens on from now on. Throws StartError, naming what to do. */
+export async function listenOn(server: Server, host: string, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = `port ${port} on ${host} is in use: stop what listens there, or set peer.port`;
+      reject(
+        new StartError(error.code === 'EADDRINUSE' ? taken : `cannot listen on ${host}:${port}: ${error.message}`),
+      );
+    });
+    server.listen({ host, port }, resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new StartError(`no port on ${host}:${port}`);
+  return address.port;
+}

@@ -1,0 +1,347 @@
+/**
+ * One peer: a swarm driven over real sockets, a store and workers. No globals: several run in one process.
+ *
+ *   sockets -> Link -> Machine -> core/swarm -> outputs -> Links, Feeds (pieces out), Blobs (pieces in)
+ *
+ * Rule 1: the swarm decides; this file carries out, and hands back what came of it as an input.
+ * Rule 2: whatever a peer sends ends at most its own connection.
+ */
+
+import { randomInt } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import { PeerFault } from '../../core/assert.ts';
+import type { Digest } from '../../core/digest.ts';
+import { prng } from '../../core/prng.ts';
+import { defaultPolicy } from '../../core/swarm/policy.ts';
+import { Swarm } from '../../core/swarm/swarm.ts';
+import type { BlobStats, LinkNo, Output } from '../../core/swarm/types.ts';
+import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
+import type { BlobEntry } from '../store/entry.ts';
+import { blake3Hex } from '../workers/hash.ts';
+import { Bans } from './bans.ts';
+import { Blobs, type PullFrom } from './blobs.ts';
+import { Feeds } from './feeds.ts';
+import {
+  acceptedMax,
+  acceptedPerAddressMax,
+  keepAliveMs,
+  learnMsDefault,
+  stallMsDefault,
+  sweepMs,
+  uplinkBytesPerSDefault,
+} from './limits.ts';
+import { type Heard, Link, type LinkHost } from './link.ts';
+import { isLoopback, listenOn, type PeerNodeOptions, type PeerNodeStats, selfOf } from './listen.ts';
+import { Machine } from './machine.ts';
+import { type PeerMetrics, peerMetrics } from './metrics.ts';
+import type { Pull } from './task.ts';
+
+export type { PullFrom } from './blobs.ts';
+export type { PeerNodeOptions, PeerNodeStats } from './listen.ts';
+export type { Pull } from './task.ts';
+
+export class PeerNode {
+  readonly self: PeerAddress;
+  readonly #options: PeerNodeOptions;
+  readonly #server: Server;
+  readonly #swarm: Swarm;
+  readonly #machine: Machine;
+  readonly #blobs: Blobs;
+  readonly #feeds: Feeds<Link>;
+  readonly #metrics: PeerMetrics;
+  readonly #bans = new Bans();
+  readonly #links = new Map<LinkNo, Link>();
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #linkHost: LinkHost;
+  /** Accepted links are odd. */
+  #nextAccepted = 1;
+
+  private constructor(server: Server, self: PeerAddress, o: PeerNodeOptions) {
+    this.#server = server;
+    this.self = self;
+    this.#options = o;
+    this.#metrics = peerMetrics(o.metrics);
+    const { arena } = o.workers;
+    const policy = o.policy ?? defaultPolicy;
+    this.#swarm = new Swarm({
+      self,
+      cluster: o.cluster,
+      prng: prng(randomInt(2 ** 31)),
+      rootOf: blake3Hex,
+      uplinkBytesPerS: o.uplinkBytesPerS ?? uplinkBytesPerSDefault,
+      windowBytes: arena.shareBytes('receive'),
+      policy,
+    });
+    this.#machine = new Machine(this.#swarm, now, (output) => this.#perform(output));
+    this.#blobs = new Blobs({
+      nowMs: now,
+      input: (input) => this.#machine.input(input),
+      statsOf: (blob) => this.#swarm.stats(blob),
+      store: o.store,
+      arena,
+      tracking: o.tracking,
+      log: o.log,
+      metrics: this.#metrics,
+      serves: o.serves ?? ((digest) => o.store.get(digest)),
+      neighbours: policy.neighboursPerBlobMax,
+      stallMs: o.stallMs ?? stallMsDefault,
+      learnMs: o.learnMs ?? learnMsDefault,
+    });
+    this.#feeds = this.#makeFeeds();
+    this.#linkHost = this.#makeLinkHost();
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
+    this.#sweeper.unref();
+  }
+
+  /** Listens, joins the trackers. Throws StartError where the port is taken. */
+  static async listen(o: PeerNodeOptions): Promise<PeerNode> {
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
+    const port = await listenOn(server, o.host, o.port);
+    const node = new PeerNode(server, selfOf(o, port), o);
+    server.on('error', (error) => o.log.error({ error: error.message }, 'the peer port does not accept connections'));
+    server.on('connection', (socket) => node.#accept(socket));
+    const evicted = o.store.onEvict;
+    o.store.onEvict = (digest) => {
+      evicted?.(digest);
+      node.drop(digest);
+    };
+    o.tracking.onAnswer = (answer) => node.#blobs.answer(answer);
+    o.tracking.join(node.self);
+    return node;
+  }
+
+  /** Where peers dial us; not the port that we listen on, where `advertise` says otherwise. */
+  get port(): number {
+    return this.self.port;
+  }
+
+  /** The running pull of the blob, or a new one; a partial entry is resumed. */
+  pull(digest: Digest, from: PullFrom = {}): Pull {
+    return this.#blobs.pull(digest, from);
+  }
+
+  /** A whole blob of the store: trackers are told, peers that ask are fed. */
+  seed(entry: BlobEntry): void {
+    this.#blobs.seed(entry);
+  }
+
+  /** Stops a pull that nobody wants any more; what it verified stays in the store. */
+  stop(digest: Digest): void {
+    this.#blobs.stop(digest);
+  }
+
+  /** The blob is about to be removed: no further part in it. */
+  drop(digest: Digest): void {
+    this.#blobs.drop(digest);
+  }
+
+  /** A piece that the store claimed is missing or wrong: it is pulled again. */
+  lost(digest: Digest, piece: number): void {
+    this.#blobs.lost(digest, piece);
+  }
+
+  stats(): PeerNodeStats {
+    const links = [...this.#links.values()];
+    const dialled = links.filter((link) => link.dialled).length;
+    return {
+      links: { dialled, accepted: links.length - dialled },
+      blobs: this.#blobs.size,
+      peers: links.flatMap((l) => (l.peer === undefined ? [] : [{ address: l.peer, dialled: l.dialled }])),
+    };
+  }
+
+  /** What the swarm knows of a blob, or undefined where it takes no part in it. */
+  statsOf(digest: Digest): BlobStats | undefined {
+    const no = this.#blobs.noOf(digest);
+    return no === undefined ? undefined : this.#swarm.stats(no);
+  }
+
+  /** Says goodbye, gives up what is under way, waits for what workers have begun. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sweeper);
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await this.#blobs.close();
+    this.#machine.end();
+    for (const link of [...this.#links.values()]) {
+      link.send({ kind: 'goodbye', reason: 'shutdown' });
+      link.close();
+    }
+    await this.#feeds.close();
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, goodbyeMs))]);
+    for (const link of [...this.#links.values()]) link.destroy();
+    await closed;
+  }
+
+  // ---- outputs ---------------------------------------------------------------------------------
+
+  #perform(output: Output): void {
+    switch (output.kind) {
+      case 'dial':
+        return this.#dial(output.link, output.peer);
+      case 'send':
+        return this.#links.get(output.link)?.send(output.message);
+      case 'close':
+        return this.#close(output);
+      case 'feed': {
+        const link = this.#links.get(output.link);
+        if (link !== undefined) this.#feeds.add({ ...output, link });
+        return;
+      }
+      case 'unfeed': {
+        const link = this.#links.get(output.link);
+        if (link !== undefined) this.#feeds.cancel(link, output.grant);
+        return;
+      }
+      case 'verify':
+        return this.#blobs.verify(output, this.#links.get(output.link)?.peer?.role ?? 'unknown');
+      case 'release': {
+        const slot = this.#options.workers.arena.slot(output.slot);
+        this.#metrics.duplicate(slot.length);
+        return slot.release();
+      }
+      case 'learned':
+        return this.#blobs.learned(output);
+      case 'complete':
+        return this.#blobs.complete(output);
+      case 'seek':
+        return this.#blobs.seek(output);
+      case 'revoked':
+        return this.#blobs.revoked(output);
+    }
+  }
+
+  #dial(no: LinkNo, peer: PeerAddress): void {
+    if (this.#bans.has(peer.node, now()) || this.#bans.has(`${peer.host}:${peer.port}`, now())) {
+      return this.#machine.input({ kind: 'closed', link: no, why: 'banned' });
+    }
+    this.#add(Link.dial(no, peer, this.#linkHost));
+  }
+
+  #close({ link: no, why, fault }: Extract<Output, { kind: 'close' }>): void {
+    const link = this.#links.get(no);
+    if (link === undefined) return;
+    if (fault) this.#blame(link, why);
+    this.#feeds.drop(link);
+    link.close();
+  }
+
+  #blame(link: Link, reason: string): void {
+    this.#metrics.fault(reason);
+    const banMs = this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : link.address), now());
+    const { remote, peer } = link;
+    this.#options.log.warn(
+      { remote, node: peer?.node, reason, banMs },
+      'a peer broke the protocol: its link is closed',
+    );
+  }
+
+  // ---- links -----------------------------------------------------------------------------------
+
+  #accept(socket: Socket): void {
+    const refusal = this.#refusal(socket.remoteAddress ?? '');
+    if (refusal !== undefined) {
+      this.#metrics.refused(refusal);
+      socket.destroy();
+      return;
+    }
+    const link = Link.accept(this.#nextAccepted, socket, this.#linkHost);
+    this.#nextAccepted += 2;
+    this.#add(link);
+    this.#machine.input({ kind: 'connected', link: link.no, dialled: false });
+  }
+
+  /** Why a connection from `address` is not taken. */
+  #refusal(address: string): 'banned' | 'full' | 'address' | undefined {
+    const accepted = [...this.#links.values()].filter((link) => !link.dialled);
+    if (!isLoopback(address) && this.#bans.has(address, now())) return 'banned';
+    if (accepted.length >= acceptedMax) return 'full';
+    return accepted.filter((link) => link.address === address).length >= acceptedPerAddressMax ? 'address' : undefined;
+  }
+
+  #add(link: Link): void {
+    this.#links.set(link.no, link);
+    this.#metrics.links(link.dialled, 1);
+  }
+
+  #heard(link: Link, message: Heard): void {
+    if (message.kind === 'hello' && this.#bans.has(message.self.node, now())) {
+      link.send({ kind: 'goodbye', reason: 'banned' });
+      link.close();
+      this.#metrics.refused('banned');
+      return this.#machine.input({ kind: 'closed', link: link.no, why: 'banned' });
+    }
+    if (message.kind === 'open') this.#blobs.wanted(message.digest);
+    this.#machine.input({ kind: 'message', link: link.no, message });
+  }
+
+  #wants(link: Link, { swarm, piece, length }: Piece): 'take' | 'skip' {
+    const expected = this.#swarm.expects(link.no, swarm, piece);
+    if (expected === length) return 'take';
+    // Sent before it heard that we closed the swarm.
+    if (expected < 0 && this.#swarm.blobOf(link.no, swarm) < 0) return 'skip';
+    throw new PeerFault(expected < 0 ? 'piece: not asked for' : 'piece: wrong length');
+  }
+
+  #makeLinkHost(): LinkHost {
+    const { arena } = this.#options.workers;
+    return {
+      nowMs: now,
+      connected: (link) => this.#machine.input({ kind: 'connected', link: link.no, dialled: true }),
+      closed: (link, why) => {
+        this.#options.log.debug({ remote: link.remote, node: link.peer?.node, why }, 'link closed');
+        this.#machine.input({ kind: 'closed', link: link.no, why });
+      },
+      fault: (link, reason) => {
+        this.#blame(link, reason);
+        this.#machine.input({ kind: 'closed', link: link.no, why: reason });
+      },
+      gone: (link) => {
+        if (this.#links.delete(link.no)) this.#metrics.links(link.dialled, -1);
+        this.#feeds.drop(link);
+      },
+      message: (link, message) => this.#heard(link, message),
+      wants: (link, piece) => this.#wants(link, piece),
+      tryAcquire: (bytes) => arena.tryAcquire('receive', bytes),
+      acquire: (bytes, signal) => arena.acquire('receive', bytes, signal),
+      progress: (link, { swarm }, bytes) => {
+        this.#metrics.received(link.peer?.role ?? 'unknown', bytes);
+        this.#blobs.progress(this.#swarm.blobOf(link.no, swarm));
+      },
+      arrived: (link, { swarm, piece }, slot) =>
+        this.#machine.input({ kind: 'arrived', link: link.no, swarm, piece, slot: slot.no }),
+      skipped: (bytes) => this.#metrics.skipped(bytes),
+    };
+  }
+
+  #makeFeeds(): Feeds<Link> {
+    const { log, workers } = this.#options;
+    return new Feeds<Link>({
+      arena: workers.arena,
+      read: async (feed, slot) => {
+        const entry = this.#blobs.entryOf(feed.blob);
+        return entry === undefined ? 'gone' : await entry.read(feed.piece, slot);
+      },
+      unreadable: (feed) => {
+        this.#metrics.unreadable();
+        log.warn({ digest: this.#blobs.entryOf(feed.blob)?.digest, piece: feed.piece }, 'a piece cannot be read');
+        this.#blobs.lostNo(feed.blob, feed.piece);
+      },
+      sent: (feed) => this.#metrics.sent(feed.link.peer?.role ?? 'unknown', feed.length),
+      noMemory: (feed, error) =>
+        log.error({ bytes: feed.length, error: String(error) }, 'no memory to send a piece from'),
+    });
+  }
+
+  #sweep(): void {
+    const nowMs = now();
+    for (const link of [...this.#links.values()]) link.sweep(nowMs);
+    this.#blobs.sweep(nowMs);
+  }
+}
+
+/** How long goodbyes may take on a shutdown. */
+const goodbyeMs = 300;
+
+function now(): number {
+  return performance.now();
+}
