@@ -20,16 +20,34 @@ export type SlotNo = number;
 
 export type Input =
   /** Take part in a blob. `have` is a bit set as in Opened; `all` where we hold it whole. `meta` and `hashes` where known. */
-  | { readonly kind: 'blob'; readonly blob: BlobNo; readonly digest: Digest; readonly meta: Metainfo | undefined;
-      readonly hashes: Uint8Array | undefined; readonly have: Uint8Array | 'all' | undefined; readonly pull: boolean }
+  | {
+      readonly kind: 'blob';
+      readonly blob: BlobNo;
+      readonly digest: Digest;
+      readonly meta: Metainfo | undefined;
+      readonly hashes: Uint8Array | undefined;
+      readonly have: Uint8Array | 'all' | undefined;
+      readonly pull: boolean;
+    }
   /** Take no further part; every link's swarm of it is closed. */
   | { readonly kind: 'drop'; readonly blob: BlobNo }
   /** The blob was revoked by an origin or the operator. */
   | { readonly kind: 'revoke'; readonly blob: BlobNo }
   /** Peers to dial, from the tracker. */
-  | { readonly kind: 'candidates'; readonly blob: BlobNo; readonly peers: readonly PeerAddress[]; readonly meta: Metainfo | undefined }
+  | {
+      readonly kind: 'candidates';
+      readonly blob: BlobNo;
+      readonly peers: readonly PeerAddress[];
+      readonly meta: Metainfo | undefined;
+    }
   /** A local reader stands at piece `at` and reads up to piece `end` (exclusive). Again to move it. */
-  | { readonly kind: 'reader'; readonly blob: BlobNo; readonly reader: number; readonly at: number; readonly end: number }
+  | {
+      readonly kind: 'reader';
+      readonly blob: BlobNo;
+      readonly reader: number;
+      readonly at: number;
+      readonly end: number;
+    }
   | { readonly kind: 'readerGone'; readonly blob: BlobNo; readonly reader: number }
   /** A link is up. `dialled`: by us (we pull). */
   | { readonly kind: 'connected'; readonly link: LinkNo; readonly dialled: boolean }
@@ -37,9 +55,21 @@ export type Input =
   | { readonly kind: 'closed'; readonly link: LinkNo; readonly why: string }
   | { readonly kind: 'message'; readonly link: LinkNo; readonly message: Exclude<Message, { kind: 'piece' }> }
   /** A piece's last byte is in `slot`. Only after `expects` said yes to its header. */
-  | { readonly kind: 'arrived'; readonly link: LinkNo; readonly swarm: number; readonly piece: number; readonly slot: SlotNo }
+  | {
+      readonly kind: 'arrived';
+      readonly link: LinkNo;
+      readonly swarm: number;
+      readonly piece: number;
+      readonly slot: SlotNo;
+    }
   /** Verdict on an arrived piece: 'held' also says that it is stored. 'failed': the disk would not take it. */
-  | { readonly kind: 'verified'; readonly blob: BlobNo; readonly piece: number; readonly link: LinkNo; readonly verdict: 'held' | 'corrupt' | 'failed' }
+  | {
+      readonly kind: 'verified';
+      readonly blob: BlobNo;
+      readonly piece: number;
+      readonly link: LinkNo;
+      readonly verdict: 'held' | 'corrupt' | 'failed';
+    }
   /** A piece that we believed to hold cannot be read or does not match: no longer held. */
   | { readonly kind: 'lost'; readonly blob: BlobNo; readonly piece: number }
   | { readonly kind: 'tick' };
@@ -50,11 +80,32 @@ export type Output =
   | { readonly kind: 'close'; readonly link: LinkNo; readonly why: string; readonly fault: boolean }
   | { readonly kind: 'send'; readonly link: LinkNo; readonly message: Message }
   /** Read the piece, send its header and its bytes. Unreadable: send Missing, and `lost` as input. */
-  | { readonly kind: 'feed'; readonly link: LinkNo; readonly grant: number; readonly swarm: number; readonly blob: BlobNo; readonly piece: number; readonly length: number }
-  /** Do not feed it, if its header is not out yet. */
-  | { readonly kind: 'unfeed'; readonly link: LinkNo; readonly swarm: number; readonly piece: number }
+  | {
+      readonly kind: 'feed';
+      readonly link: LinkNo;
+      readonly grant: number;
+      readonly swarm: number;
+      readonly blob: BlobNo;
+      readonly piece: number;
+      readonly length: number;
+    }
+  /** Do not feed it, if its header is not out yet: send Missing instead. A `feed` ends in exactly one of Piece and Missing. */
+  | {
+      readonly kind: 'unfeed';
+      readonly link: LinkNo;
+      readonly grant: number;
+      readonly swarm: number;
+      readonly piece: number;
+    }
   /** Hash it and store it; answer `verified`. */
-  | { readonly kind: 'verify'; readonly link: LinkNo; readonly blob: BlobNo; readonly piece: number; readonly slot: SlotNo; readonly length: number }
+  | {
+      readonly kind: 'verify';
+      readonly link: LinkNo;
+      readonly blob: BlobNo;
+      readonly piece: number;
+      readonly slot: SlotNo;
+      readonly length: number;
+    }
   /** An arrived piece that we have from elsewhere: free its slot. */
   | { readonly kind: 'release'; readonly slot: SlotNo }
   /** The metainfo and the piece-hash list are known and agree; the host may make room for the blob. Before any `verify`. */
@@ -87,7 +138,47 @@ export type PolicyConfig = {
   readonly uplinkTarget: number;
   readonly uplinkTargetEnd: number;
   readonly endBytes: number;
+  /** Outstanding bytes are capped at what the uplink sends in this time, but never below this many pieces. */
+  readonly uplinkCapMs: number;
+  readonly uplinkCapPiecesMin: number;
+  /** After a pass a neighbour rests this long, or until its next message. */
+  readonly passRestMs: number;
+  /** A grant that is not answered in this time is taken back. */
+  readonly grantExpiryMs: number;
   readonly havesEveryMs: number;
   readonly readWindowBytesMin: number;
   readonly readWindowBytesMax: number;
+  /** A piece in flight is late beyond this, and beyond `hedgeFactor` times its neighbour's own high percentile. */
+  readonly hedgeFloorMs: number;
+  readonly hedgeFactor: number;
+};
+
+/** What a blob's part in the swarm has come to; pieces unless said otherwise. */
+export type BlobStats = {
+  readonly pieces: number;
+  readonly held: number;
+  readonly inFlight: number;
+  readonly neighbours: number;
+  readonly sources: number;
+  readonly sinks: number;
+  /** Verified bytes, by the role of who sent them. */
+  readonly bytesFromPeers: number;
+  readonly bytesFromOrigins: number;
+  /** Bytes whose receipt we have. */
+  readonly bytesSent: number;
+  readonly hedges: number;
+  readonly duplicates: number;
+  readonly corrupt: number;
+};
+
+/** The node as a whole. */
+export type SwarmTotals = {
+  readonly links: number;
+  readonly peers: number;
+  readonly blobs: number;
+  readonly inPieces: number;
+  readonly inBytes: number;
+  /** Grants out that are not answered or not receipted yet, and their bytes. */
+  readonly outPieces: number;
+  readonly outBytes: number;
 };

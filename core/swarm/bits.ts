@@ -1,0 +1,70 @@
+/**
+ * Bit sets over pieces: 32 to a word, piece i is bit (i & 31) of word i >> 5.
+ * Words are signed so that V8 keeps them as 32-bit integers through `&` and `~`.
+ */
+
+export type Bits = Int32Array;
+
+export function bits(count: number): Bits {
+  return new Int32Array((count + 31) >>> 5);
+}
+
+export function has(set: Bits, i: number): boolean {
+  return ((set[i >>> 5]! >>> (i & 31)) & 1) === 1;
+}
+
+export function add(set: Bits, i: number): void {
+  set[i >>> 5]! |= 1 << (i & 31);
+}
+
+export function remove(set: Bits, i: number): void {
+  set[i >>> 5]! &= ~(1 << (i & 31));
+}
+
+/** Ones in a word. */
+export function ones(word: number): number {
+  let w = word - ((word >>> 1) & 0x55555555);
+  w = (w & 0x33333333) + ((w >>> 2) & 0x33333333);
+  return Math.imul((w + (w >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+export function size(set: Bits): number {
+  let count = 0;
+  for (let w = 0; w < set.length; w += 1) count += ones(set[w]!);
+  return count;
+}
+
+/** Bits 0 to `count`, all set. */
+export function full(count: number): Bits {
+  const set = bits(count).fill(-1);
+  if ((count & 31) !== 0) set[set.length - 1] = (1 << (count & 31)) - 1;
+  return set;
+}
+
+/** From the wire's form: bit (i & 7) of byte i >> 3. Bits past `count` are ignored. */
+export function fromBytes(bytes: Uint8Array, count: number): Bits {
+  const set = bits(count);
+  const used = Math.min(bytes.length, (count + 7) >>> 3);
+  for (let i = 0; i < used; i += 1) set[i >>> 2]! |= bytes[i]! << ((i & 3) * 8);
+  if ((count & 31) !== 0) set[set.length - 1]! &= (1 << (count & 31)) - 1;
+  return set;
+}
+
+export function toBytes(set: Bits, count: number): Uint8Array {
+  const bytes = new Uint8Array((count + 7) >>> 3);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = set[i >>> 2]! >>> ((i & 3) * 8);
+  return bytes;
+}
+
+/** The first set bit at or after `from`, or -1. */
+export function firstFrom(set: Bits, from: number): number {
+  let w = from >>> 5;
+  if (w >= set.length) return -1;
+  let word = set[w]! & (-1 << (from & 31));
+  while (word === 0) {
+    w += 1;
+    if (w >= set.length) return -1;
+    word = set[w]!;
+  }
+  return (w << 5) + 31 - Math.clz32(word & -word);
+}

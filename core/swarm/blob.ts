@@ -1,0 +1,122 @@
+/**
+ * What we know of one blob: its pieces and its part of the graph. Data and questions; interest.ts
+ * changes which pieces are open, held and how many hold them.
+ *
+ * A piece is in exactly one state: held; open (lacking, nobody sends it); or between the two, that
+ * is in flight or with the verifier.
+ */
+
+import { assert } from '../assert.ts';
+import type { Digest } from '../digest.ts';
+import { type Metainfo, pieceBytes, pieceCount } from '../piece.ts';
+import type { PeerAddress } from '../wire/messages.ts';
+import { type Bits, bits, has } from './bits.ts';
+import type { Edge, Flight, Sink, Source } from './links.ts';
+import type { BlobNo } from './types.ts';
+
+export type Candidate = { readonly address: PeerAddress; notBeforeMs: number; failures: number };
+export type Reader = { readonly reader: number; at: number; end: number };
+
+const none: Bits = new Int32Array(0);
+
+export class Blob {
+  readonly no: BlobNo;
+  readonly digest: Digest;
+  /** bare: no metainfo. rooted: metainfo, no hash list. ready: both. gone: dropped. */
+  stage: 'bare' | 'rooted' | 'ready' | 'gone' = 'bare';
+  readonly pull: boolean;
+  meta: Metainfo = { length: 0, pieceLength: 0, root: '' };
+  hashes: Uint8Array = new Uint8Array(0);
+  pieces = 0;
+
+  held: Bits = none;
+  heldCount = 0;
+  open: Bits = none;
+  openCount = 0;
+  /** By piece: how many sources that do not hold everything hold it. */
+  holders = new Uint8Array(0);
+  /** Pieces to give by name, since nobody else may hold them. */
+  unsent: Bits = none;
+  unsentCount = 0;
+  uncheckedPieces = 0;
+
+  readonly edges: Edge[] = [];
+  /** Open or parting ones only. */
+  readonly sources: Source[] = [];
+  readonly sinks: Sink[] = [];
+  /** Sinks that want something of us. */
+  hungry = 0;
+  candidates: Candidate[] = [];
+  readonly readers: Reader[] = [];
+  /** Late flights without a hedge, and hedges on their way. */
+  readonly late: Flight[] = [];
+  hedging = 0;
+
+  /** Pieces that became held since `newsBase`, in order; sinks are told by batch. */
+  news: number[] = [];
+  newsBase = 0;
+
+  /** Whom the hash list is asked of, how much is here, since when. */
+  lead: Source | undefined = undefined;
+  hashesAt = 0;
+  hashesAskedMs = 0;
+
+  restsUntilMs = 0;
+  diskRefusals = 0;
+  seekAtMs = 0;
+  seekEveryMs = 0;
+
+  readonly counts = {
+    bytesFromPeers: 0,
+    bytesFromOrigins: 0,
+    bytesSent: 0,
+    arrived: 0,
+    hedges: 0,
+    duplicates: 0,
+    corrupt: 0,
+  };
+
+  constructor(no: BlobNo, digest: Digest, pull: boolean) {
+    this.no = no;
+    this.digest = digest;
+    this.pull = pull;
+  }
+
+  /** The metainfo is known: makes room for the pieces. */
+  root(meta: Metainfo): void {
+    assert(this.stage === 'bare', 'blob rooted twice');
+    this.stage = 'rooted';
+    this.meta = meta;
+    this.pieces = pieceCount(meta);
+    this.held = bits(this.pieces);
+    this.open = bits(this.pieces);
+    this.holders = new Uint8Array(this.pieces);
+  }
+
+  get complete(): boolean {
+    return this.stage === 'ready' && this.heldCount === this.pieces;
+  }
+
+  /** Whether pieces are still to come. */
+  get pulling(): boolean {
+    return this.pull && this.stage !== 'gone' && !this.complete;
+  }
+
+  bytes(piece: number): number {
+    return pieceBytes(this.meta, piece);
+  }
+
+  holds(piece: number): boolean {
+    return this.stage === 'ready' && has(this.held, piece);
+  }
+
+  edgeOf(node: string): Edge | undefined {
+    for (const edge of this.edges) if (edge.peer.node === node) return edge;
+    return undefined;
+  }
+
+  /** Bytes that we still lack, about. */
+  get lackingBytes(): number {
+    return (this.pieces - this.heldCount) * this.meta.pieceLength;
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The piece policy, and all of it: which piece a grant is used for.
+ *
+ * 1. The piece that a local reader stands at, if nobody sends it yet.
+ * 2. The rarest in a reader's window: an eighth of the blob ahead of it, within bounds in bytes.
+ * 3. The rarest anywhere.
+ * Among equally rare ones any: the search starts at a random piece, so that peers that start
+ * together do not choose alike. Outside of windows it looks at a bounded sample.
+ *
+ * Pure: reads the blob and the source, changes nothing.
+ */
+
+import type { Prng } from '../prng.ts';
+import { has } from './bits.ts';
+import type { Blob } from './blob.ts';
+import { holdsPiece } from './interest.ts';
+import { rarestSample } from './limits.ts';
+import type { Source } from './links.ts';
+import type { PolicyConfig } from './types.ts';
+
+/** The piece to ask `source` for, or -1 where it has nothing that we lack and do not fetch. */
+export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): number {
+  const { blob } = source;
+  if ((source.all ? blob.openCount : source.count) === 0) return -1;
+  const { readers } = blob;
+  if (readers.length > 0) {
+    const first = readers.length === 1 ? 0 : prng.below(readers.length);
+    for (let i = 0; i < readers.length; i += 1) {
+      const { at, end } = readers[(first + i) % readers.length]!;
+      if (at < Math.min(end, blob.pieces) && has(blob.open, at) && holdsPiece(source, at)) return at;
+    }
+    const window = windowPieces(blob, policy);
+    for (let i = 0; i < readers.length; i += 1) {
+      const { at, end } = readers[(first + i) % readers.length]!;
+      const until = Math.min(end, at + window, blob.pieces);
+      if (at >= until) continue;
+      const piece = rarest(source, at, until, prng);
+      if (piece >= 0) return piece;
+    }
+  }
+  return rarest(source, 0, blob.pieces, prng);
+}
+
+/** How far ahead of a reader its window reaches. */
+export function windowPieces(blob: Blob, policy: PolicyConfig): number {
+  const bytes = Math.min(policy.readWindowBytesMax, Math.max(policy.readWindowBytesMin, blob.meta.length / 8));
+  return Math.max(1, Math.ceil(bytes / blob.meta.pieceLength));
+}
+
+/** The rarest open piece of `source` in [from, to), looking at no more than a sample of them. */
+function rarest(source: Source, from: number, to: number, prng: Prng): number {
+  const { open, holders } = source.blob;
+  const theirs = source.bits;
+  // A piece that only this source holds cannot be beaten.
+  const floor = source.all ? 0 : 1;
+  const start = from + prng.below(to - from);
+  let best = -1;
+  let bestHolders = 256;
+  let looks = rarestSample;
+  for (let lap = 0; lap < 2; lap += 1) {
+    const low = lap === 0 ? start : from;
+    const high = lap === 0 ? to : start;
+    const last = (high - 1) >> 5;
+    for (let w = low >> 5; w <= last; w += 1) {
+      let word = open[w]!;
+      if (theirs !== undefined) word &= theirs[w]!;
+      if (word === 0) continue;
+      if (w === low >> 5) word &= -1 << (low & 31);
+      if (w === last && (high & 31) !== 0) word &= (1 << (high & 31)) - 1;
+      while (word !== 0) {
+        const bit = word & -word;
+        const piece = (w << 5) + 31 - Math.clz32(bit);
+        word ^= bit;
+        const count = holders[piece]!;
+        if (count < bestHolders) {
+          bestHolders = count;
+          best = piece;
+          if (count <= floor) return best;
+        }
+        looks -= 1;
+        if (looks === 0) return best;
+      }
+    }
+  }
+  return best;
+}

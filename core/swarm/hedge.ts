@@ -1,0 +1,119 @@
+/**
+ * Late pieces. A piece in flight far beyond what its neighbour usually takes is late: the next
+ * neighbour that has it and grants us something is asked for it as well, and the first arrival
+ * cancels the other. Near the end, when nothing else is open, the measure is what neighbours
+ * usually take, so that one slow uplink does not hold up the last piece. A link on which nothing
+ * moves at all is closed.
+ *
+ * Rule: duplicates stay under one percent of a blob's pieces (hedgeAllowed).
+ */
+
+import type { Blob } from './blob.ts';
+import { closeLink, unlate } from './edges.ts';
+import { holdsPiece, reviewAll } from './interest.ts';
+import { duplicatesFree, hedgesPerBlobMax, scanMs, stallBytesPerMs, stallMs } from './limits.ts';
+import type { Flight, OutLink, Source } from './links.ts';
+import type { State } from './state.ts';
+
+/** The estimate moves by this part of a sample; up and down in the ratio that settles at the percentile. */
+const step = 0.25;
+const percentile = 0.96;
+
+/** A piece of `link` took `ms`. */
+export function tookMs(link: OutLink, ms: number): void {
+  if (link.slowMs === 0) link.slowMs = ms;
+  else if (ms > link.slowMs) link.slowMs += (ms - link.slowMs) * step + 0.01;
+  else link.slowMs -= (link.slowMs - ms) * step * (1 - percentile);
+}
+
+/** Marks what is late, closes what is stuck. */
+export function scanFlights(state: State): void {
+  let inFlight = false;
+  const stuck: OutLink[] = [];
+  for (const blob of state.pulling) {
+    const before = blob.late.length;
+    const usual = blob.openCount === 0 ? usualMs(blob) : Infinity;
+    for (const source of blob.sources) {
+      for (const flight of source.flights) {
+        inFlight = true;
+        scanFlight(state, flight, usual);
+      }
+      if (isStuck(state, source)) stuck.push(source.link);
+    }
+    if (blob.late.length > before) reviewAll(state, blob);
+  }
+  for (const link of stuck) closeLink(state, link, 'a piece made no progress', 'idle');
+  if (inFlight || state.outPieces > 0 || state.wanting > 0) state.scanAtMs = state.nowMs + scanMs;
+}
+
+/** The late piece to ask `source` for; `standing`: only one that a reader stands at. */
+export function lateFor(source: Source, standing: boolean): Flight | undefined {
+  const { blob } = source;
+  if (blob.late.length === 0 || !hedgeAllowed(blob)) return undefined;
+  for (const flight of blob.late) {
+    if (flight.source === source || !holdsPiece(source, flight.piece)) continue;
+    if (!standing || blob.readers.some(({ at }) => at === flight.piece)) return flight;
+  }
+  return undefined;
+}
+
+/** The late piece is on its way from elsewhere as well. */
+export function hedged(state: State, late: Flight, hedge: Flight): void {
+  const { blob } = late.source;
+  unlate(state, late);
+  late.state = 'hedged';
+  hedge.state = 'hedge';
+  blob.hedging += 1;
+  blob.counts.hedges += 1;
+}
+
+/** One of two has arrived: the other is cancelled. */
+export function cancelTwin(state: State, arrived: Flight): void {
+  const { blob } = arrived.source;
+  for (const source of blob.sources) {
+    for (const flight of source.flights) {
+      if (flight.piece !== arrived.piece || flight === arrived || flight.state === 'cancelled') continue;
+      flight.state = 'cancelled';
+      blob.hedging -= 1;
+      state.send(source.link, { kind: 'cancel', swarm: source.swarm, piece: flight.piece });
+      return;
+    }
+  }
+}
+
+function hedgeAllowed(blob: Blob): boolean {
+  const { duplicates, arrived } = blob.counts;
+  return blob.hedging < hedgesPerBlobMax && duplicates + blob.hedging < duplicatesFree + arrived / 128;
+}
+
+function scanFlight(state: State, flight: Flight, usual: number): void {
+  if (flight.state !== 'due') return;
+  const { hedgeFloorMs, hedgeFactor } = state.config.policy;
+  const { slowMs } = flight.source.link;
+  // Nothing has come from there yet: only the usual time of others says anything.
+  const own = slowMs === 0 ? Infinity : slowMs * hedgeFactor;
+  const lateAfter = Math.max(hedgeFloorMs, Math.min(own, usual * hedgeFactor));
+  const never = lateAfter === Infinity ? hedgeFloorMs * 10 : lateAfter;
+  if (state.nowMs - flight.sinceMs <= never) return;
+  flight.state = 'late';
+  flight.source.blob.late.push(flight);
+}
+
+/** The middle one of what the blob's neighbours take. */
+function usualMs(blob: Blob): number {
+  const all: number[] = [];
+  for (const { link } of blob.sources) if (link.slowMs > 0) all.push(link.slowMs);
+  return all.sort((a, b) => a - b)[all.length >> 1] ?? Infinity;
+}
+
+function isStuck(state: State, source: Source): boolean {
+  const { flights, link } = source;
+  if (flights.length === 0) return false;
+  let bytes = 0;
+  let sinceMs = Infinity;
+  for (const flight of flights) {
+    bytes += flight.bytes;
+    sinceMs = Math.min(sinceMs, flight.sinceMs);
+  }
+  return state.nowMs - Math.max(sinceMs, link.arrivedMs) > stallMs + bytes / stallBytesPerMs;
+}

@@ -1,0 +1,67 @@
+/**
+ * What bounds the swarm's tables and how long it waits. Stated once; each with its reason.
+ * Numbers that the simulator tunes are in policy.ts.
+ */
+
+/** Candidates kept per blob; a tracker hands out at most 32 at a time. */
+export const candidatesPerBlobMax = 64;
+/** Addresses in a refusal or a neighbour exchange. */
+export const peersToldMax = 8;
+/** A failed candidate may be tried again after this long, doubled per failure. */
+export const candidateRestMs = 1_000;
+export const candidateFailuresMax = 5;
+/** Range requests of one blob at the same time; a registry client opens a handful. */
+export const readersPerBlobMax = 1_024;
+/** Banned nodes remembered; the oldest is forgotten first. */
+export const bansMax = 4_096;
+export const banMs = 10_000;
+export const banMsMax = 3_600_000;
+/** Revoked digests remembered, so that late openers hear why. */
+export const revokedMax = 1_024;
+/** Edge offers and reservations open at once. */
+export const offersMax = 64;
+export const offerMs = 2_000;
+/** Edges beyond the degree that tokens may add while offers settle. */
+export const degreeSlack = 4;
+/** Unanswered or unreceipted grants on a link, whatever the policy says. */
+export const grantsPerLinkMax = 64;
+/** A link that has not greeted by then is closed. */
+export const greetingMs = 5_000;
+/** An Open that is not answered by then is given up: the peer itself may still be learning. */
+export const openingMs = 10_000;
+/** A hash-list frame that has not come by then is asked for elsewhere. */
+export const hashesMs = 2_000;
+/** The dialler closes a link without a swarm after this long, the acceptor after twice that. */
+export const idleMs = 15_000;
+/** A second link of a node wins over a first one that has been silent for this long. */
+export const silentMs = 5_000;
+/** A piece may take this long, and as long as its bytes take at the floor rate. */
+export const stallMs = 5_000;
+export const stallBytesPerMs = 256;
+/** Pieces of a closed swarm that neither come nor are said to be missing hold their link up no longer. */
+export const zombieMs = 60_000;
+/** Late pieces and grants are looked for this often while there are any. */
+export const scanMs = 100;
+/** The graph is looked after this often. */
+export const graphMs = 250;
+/** Neighbours are told of neighbours this often. */
+export const gossipMs = 5_000;
+/** Seeking: from and up to, doubled each time. */
+export const seekMs = 250;
+export const seekMsMax = 15_000;
+/** Hedges running at once per blob, and the duplicates that even a small blob may cost. */
+export const hedgesPerBlobMax = 4;
+export const duplicatesFree = 1;
+/** Candidate bits looked at for a rarest piece outside a reader's window. */
+export const rarestSample = 128;
+/** A first seeder names one of this many lowest unsent pieces. */
+export const namedSample = 16;
+/** After the disk refused a piece the blob rests, doubled per refusal. */
+export const diskRestMs = 200;
+export const diskRestMsMax = 10_000;
+/** Availability is a byte, so a blob's sources are fewer. */
+export const sourcesPerBlobMax = 250;
+/** The uplink is measured over this much busy time at a time. */
+export const meterMs = 500;
+/** Room above what was measured, so that an uplink that was not in demand can show what it can do. */
+export const meterGain = 2;

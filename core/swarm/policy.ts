@@ -1,0 +1,34 @@
+/** The numbers that the simulator tunes, with their defaults and where each comes from (design, sections 4 and 5). */
+
+import { assert } from '../assert.ts';
+import { degreeSlack, sourcesPerBlobMax } from './limits.ts';
+import type { PolicyConfig } from './types.ts';
+
+const mebibyte = 1024 * 1024;
+
+export const defaultPolicy: PolicyConfig = {
+  neighboursPerBlobMax: 16,
+  neighboursMax: 64,
+  uplinkTarget: 5,
+  uplinkTargetEnd: 3,
+  endBytes: 8 * mebibyte,
+  uplinkCapMs: 200,
+  uplinkCapPiecesMin: 4,
+  passRestMs: 20,
+  grantExpiryMs: 1_000,
+  havesEveryMs: 15,
+  readWindowBytesMin: 16 * mebibyte,
+  readWindowBytesMax: 256 * mebibyte,
+  hedgeFloorMs: 400,
+  hedgeFactor: 2,
+};
+
+/** Throws a Bug where a policy cannot work at all. */
+export function checkPolicy(policy: PolicyConfig): void {
+  const most = sourcesPerBlobMax - degreeSlack;
+  const degree = policy.neighboursPerBlobMax;
+  assert(degree >= 2 && degree <= most, `policy: neighboursPerBlobMax is 2 to ${most}`);
+  assert(policy.neighboursMax >= policy.neighboursPerBlobMax, 'policy: neighboursMax is below neighboursPerBlobMax');
+  assert(policy.uplinkTarget > 0 && policy.uplinkTargetEnd > 0, 'policy: an uplink target of nothing sends nothing');
+  assert(policy.havesEveryMs > 0 && policy.grantExpiryMs > 0, 'policy: batches and expiries take time');
+}

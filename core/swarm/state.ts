@@ -1,0 +1,91 @@
+/**
+ * The one mutable world of a Swarm, handed to every module. Only `Swarm.handle` enters it.
+ * The modules share no other state, and none of them keeps a clock: `nowMs` is the last input's.
+ */
+
+import type { Digest } from '../digest.ts';
+import type { Message } from '../wire/messages.ts';
+import { Bans } from './bans.ts';
+import type { Blob } from './blob.ts';
+import type { Link, OutLink, Peer, Source } from './links.ts';
+import { Meter } from './meter.ts';
+import type { Offer } from './offers.ts';
+import type { LinkNo, Output, SwarmConfig } from './types.ts';
+
+export type Check = { readonly blob: Blob; readonly piece: number; readonly peer: Peer; readonly bytes: number };
+
+export class State {
+  readonly config: SwarmConfig;
+  nowMs = 0;
+  out: Output[] = [];
+
+  readonly links = new Map<LinkNo, Link>();
+  readonly peers = new Map<string, Peer>();
+  readonly bans = new Bans();
+  nextLink: LinkNo = 0;
+  /** By number; holes are undefined. */
+  readonly blobs: (Blob | undefined)[] = [];
+  readonly byDigest = new Map<Digest, Blob>();
+  /** Blobs with pieces to come, and those of them whose graph should be looked after in this step. */
+  readonly pulling = new Set<Blob>();
+  readonly needy = new Set<Blob>();
+  /** Blobs whose last piece came in this step. */
+  readonly finished = new Set<Blob>();
+  /** Blobs that an origin revoked in this step. */
+  readonly disowned = new Set<Blob>();
+  readonly revoked = new Set<Digest>();
+  readonly offers: Offer[] = [];
+
+  /** Pieces with the verifier. */
+  readonly checks: Check[] = [];
+  /** On their way to us, and arrived but not verified. */
+  inPieces = 0;
+  inBytes = 0;
+  uncheckedBytes = 0;
+
+  /** Our grants: their number, bytes and load (uplink.ts); links and blobs that want something. */
+  outPieces = 0;
+  outBytes = 0;
+  load = 0;
+  readonly meter: Meter;
+  wanting = 0;
+  readonly feeding: Blob[] = [];
+  turn = 0;
+  pumpDue = false;
+
+  /** Blobs with news for their sinks, sources whose feeder should hear a new count. */
+  readonly newsOf: Blob[] = [];
+  readonly wants: Source[] = [];
+  wantsUrgent = false;
+
+  /** When each kind of work is due. */
+  batchAtMs = Infinity;
+  pumpAtMs = Infinity;
+  scanAtMs = Infinity;
+  graphAtMs = Infinity;
+  gossipAtMs = Infinity;
+
+  constructor(config: SwarmConfig) {
+    this.config = config;
+    this.meter = new Meter(config.uplinkBytesPerS);
+  }
+
+  send(link: Link, message: Message): void {
+    this.out.push({ kind: 'send', link: link.no, message });
+  }
+
+  /** Work on the next batch boundary. */
+  batch(): void {
+    if (this.batchAtMs === Infinity) this.batchAtMs = this.nowMs + this.config.policy.havesEveryMs;
+  }
+
+  /** `ms` give or take a quarter, so that hosts which start together do not stay together. */
+  jitter(ms: number): number {
+    return ms * (0.75 + this.config.prng.unit() / 2);
+  }
+
+  dialled(no: LinkNo): OutLink | undefined {
+    const link = this.links.get(no);
+    return link?.kind === 'out' ? link : undefined;
+  }
+}
