@@ -1,0 +1,90 @@
+/**
+ * A whole cluster on this machine, as parts for the supervisor: one origin, tracker, index and proxy, and agents,
+ * each with its own data directory and a configuration file that anyone can read, change and run by hand.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import type { Role } from '../../platform/config/common.ts';
+import { entryUrl } from '../../platform/lifecycle/entry.ts';
+import type { AgentPorts, ClusterPorts } from './ports.ts';
+import type { PartSpec } from './process.ts';
+
+/** The arena of an agent or origin on a shared machine; a role elsewhere has more by default. */
+const arena = '32MiB';
+const shutdown = '5s';
+/**
+ * Eight processes share this machine. V8's default lets 48 MiB of short-lived objects, with the socket buffers that
+ * they hold, pile up in each; with 4 MiB a half-space a part stays below 200 MiB (241 before, measured with `demo`).
+ * The same for glibc's arenas, one a thread by default.
+ */
+const smallHeap = '--max-semi-space-size=4';
+
+export type ClusterOptions = {
+  readonly dir: string;
+  readonly ports: ClusterPorts;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly logLevel?: string | undefined;
+};
+
+export const url = (port: number): string => `http://127.0.0.1:${port}`;
+export const agentName = (i: number): string => `agent-${i + 1}`;
+
+/** Writes the configuration files below `dir` and returns the parts, in waves (what the next ones lean on first). */
+export function clusterParts(options: ClusterOptions): PartSpec[][] {
+  const { ports } = options;
+  const part = (role: Role, name: string, config: Record<string, unknown>, probe: number) =>
+    partSpec(options, { role, name, config, probe: url(probe) });
+  const both = (port: number) => ({ host: 'localhost', port });
+  const peer = (port: number) => ({ host: '127.0.0.1', port, advertise: '127.0.0.1' });
+  const trackers = [url(ports.tracker)];
+  const index = [url(ports.index)];
+  const origins = [url(ports.origin)];
+  const memory = { arena };
+  return [
+    [
+      part('tracker', 'tracker', { listen: both(ports.tracker), origins }, ports.tracker),
+      part('index', 'index', { listen: both(ports.index), data: true }, ports.index),
+    ],
+    [
+      part(
+        'origin',
+        'origin',
+        { listen: both(ports.origin), peer: peer(ports.originPeer), data: true, memory, trackers, origins },
+        ports.origin,
+      ),
+    ],
+    [
+      part('proxy', 'proxy', { listen: both(ports.proxy), index, origins }, ports.proxy),
+      ...ports.agents.map((agent: AgentPorts, i) => {
+        const listen = { listen: both(agent.registry), admin: both(agent.admin), peer: peer(agent.peer) };
+        const proxy = url(ports.proxy);
+        return part('agent', agentName(i), { ...listen, data: true, memory, trackers, index, proxy }, agent.admin);
+      }),
+    ],
+  ];
+}
+
+type PartPlan = { role: Role; name: string; config: Record<string, unknown>; probe: string };
+
+function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
+  const { role, name, config } = plan;
+  const file = join(options.dir, 'config', `${name}.yaml`);
+  const data = config['data'] === true ? { data: join(options.dir, 'data', name) } : {};
+  const log = { level: options.logLevel ?? 'info' };
+  mkdirSync(join(options.dir, 'config'), { recursive: true });
+  writeFileSync(
+    file,
+    `# Written by shoal at each start: changes are lost.\n${stringify({ role, name, cluster: 'local', log, shutdown, ...config, ...data })}`,
+  );
+  return {
+    name,
+    entry: entryUrl(`../../${role}/main.ts`, import.meta.url),
+    args: ['--config', file],
+    execArgv: ['--disable-warning=ExperimentalWarning', smallHeap],
+    env: { MALLOC_ARENA_MAX: '2', ...options.env },
+    logFile: join(options.dir, 'logs', `${name}.log`),
+    probe: plan.probe,
+  };
+}

@@ -1,0 +1,36 @@
+/** `shoal ls` and `shoal rm`: what the cluster holds, by name; and taking it out. */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import { repositoryValid } from '../../core/oci/name.ts';
+import { StartError } from '../../platform/lifecycle/errors.ts';
+import { blobRepository, parseTarget } from '../registry/ref.ts';
+import { Registry } from '../registry/registry.ts';
+
+export type ListOptions = { readonly proxy: string; readonly signal: AbortSignal };
+
+/** Every repository, or every tag of one as `repository:tag`. */
+export async function* list(repo: string | undefined, options: ListOptions): AsyncGenerator<string> {
+  if (repo !== undefined && !repositoryValid(repo)) throw new StartError(`'${repo}' is no repository name`);
+  await using registry = new Registry(options.proxy);
+  for await (const name of registry.names(repo === undefined ? 'repositories' : { repo }, options.signal)) {
+    yield repo === undefined ? name : `${repo}:${name}`;
+  }
+}
+
+/** Removes a tag, a manifest (`repository@digest`) or a blob of `repo`. The line that tells which. */
+export async function remove(what: string, repo: string | undefined, options: ListOptions): Promise<string> {
+  const target = parseTarget(what);
+  await using registry = new Registry(options.proxy);
+  if (target.kind === 'blob') {
+    await registry.delete(repo ?? blobRepository, 'blobs', target.digest, options.signal);
+    return `removed blob ${target.digest} from ${repo ?? blobRepository}`;
+  }
+  try {
+    await registry.delete(target.repo, 'manifests', target.reference, options.signal);
+  } catch (error) {
+    const blob = target.reference.includes(':') && error instanceof ApiError && error.code === 'MANIFEST_UNKNOWN';
+    if (!blob) throw error;
+    await registry.delete(target.repo, 'blobs', target.reference, options.signal);
+  }
+  return `removed ${target.repo}${target.reference.includes(':') ? '@' : ':'}${target.reference}`;
+}

@@ -1,0 +1,103 @@
+/**
+ * `shoal put`: any file as a blob; with a tag also as an OCI artifact, so that it can be fetched by name.
+ */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type Digest, digestOf } from '../../core/digest.ts';
+import { repositoryValid, tagValid } from '../../core/oci/name.ts';
+import type { StreamBody } from '../../platform/clients/http.ts';
+import { StartError } from '../../platform/lifecycle/errors.ts';
+import { pushBlob } from '../registry/push.ts';
+import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../registry/registry.ts';
+import { shellPersistence } from '../registry/shell.ts';
+import { bytesText } from '../ui/format.ts';
+import { Progress, type Screen } from '../ui/progress.ts';
+
+export const fileArtifactType = 'application/vnd.shoal.file.v1';
+export const titleAnnotation = 'org.opencontainers.image.title';
+const fileMediaType = 'application/octet-stream';
+const readBytes = 256 * 1024;
+/** OCI image specification 1.1, "Guidance for an empty descriptor". */
+const emptyConfig = Buffer.from('{}');
+
+export type PutOptions = {
+  readonly file: string;
+  readonly repo: string;
+  readonly tag?: string | undefined;
+  readonly proxy: string;
+  readonly screen: Screen;
+  readonly signal: AbortSignal;
+};
+
+/** The line that tells what can be fetched now, and how. */
+export async function put(options: PutOptions): Promise<string> {
+  const { file, repo, tag, signal } = options;
+  if (!repositoryValid(repo))
+    throw new StartError(`'${repo}' is no repository name: lower case, such as library/files`);
+  if (tag !== undefined && !tagValid(tag))
+    throw new StartError(`'${tag}' is no tag: letters, digits, '_', '.' and '-'`);
+  const size = await sizeOf(file);
+  const digest = await digestOfFile(file, signal);
+  await using registry = new Registry(options.proxy);
+  const progress = new Progress(options.screen);
+  const persistence = () => shellPersistence(progress, signal);
+  const [bar] = progress.begin([{ label: basename(file), total: size }]);
+  const onBytes = (bytes: number) => bar !== undefined && progress.advance(bar, bytes);
+  await pushBlob(registry, { repo, digest, size, read: (from) => readFrom(file, from), onBytes }, persistence());
+  progress.finish();
+  if (tag === undefined) return `${digest}  ${bytesText(size)}\nshoal get ${digest} -o ${basename(file)}`;
+  const config = digestOf('sha256', createHash('sha256').update(emptyConfig).digest('hex'));
+  const small = {
+    repo,
+    digest: config,
+    size: emptyConfig.length,
+    read: (from: number) => chunksOf(emptyConfig.subarray(from)),
+  };
+  await pushBlob(registry, small, persistence());
+  const bytes = Buffer.from(JSON.stringify(artifact({ digest, size, name: basename(file) }, config)));
+  await persistence().run(() => registry.putManifest(repo, tag, { mediaType: MEDIA.manifest, bytes }, signal));
+  return `${digest}  ${bytesText(size)}\nshoal get ${repo}:${tag}`;
+}
+
+function artifact(file: { digest: Digest; size: number; name: string }, config: Digest): ManifestJson {
+  const layer: Descriptor = {
+    mediaType: fileMediaType,
+    digest: file.digest,
+    size: file.size,
+    annotations: { [titleAnnotation]: file.name },
+  };
+  return {
+    schemaVersion: 2,
+    mediaType: MEDIA.manifest,
+    artifactType: fileArtifactType,
+    config: { mediaType: MEDIA.empty, digest: config, size: emptyConfig.length },
+    layers: [layer],
+  };
+}
+
+async function sizeOf(file: string): Promise<number> {
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) throw new StartError(`${file}: there is no such file`);
+  if (!found.isFile()) throw new StartError(`${file}: is no file`);
+  return found.size;
+}
+
+async function digestOfFile(file: string, signal: AbortSignal): Promise<Digest> {
+  const hash = createHash('sha256');
+  for await (const chunk of readFrom(file, 0)) {
+    signal.throwIfAborted();
+    hash.update(chunk);
+  }
+  return digestOf('sha256', hash.digest('hex'));
+}
+
+function readFrom(file: string, from: number): StreamBody {
+  return createReadStream(file, { start: from, highWaterMark: readBytes }) as StreamBody;
+}
+
+async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

@@ -1,0 +1,46 @@
+/**
+ * `shoal agent|origin|tracker|index|proxy`: becomes the component's process. The command line imports no
+ * component: it replaces itself with one (exec), so that there is one process to signal and to supervise.
+ */
+
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { ROLES, type Role } from '../../platform/config/common.ts';
+import { readRole } from '../../platform/config/load.ts';
+import type { Env } from '../../platform/config/yaml.ts';
+import { entryUrl } from '../../platform/lifecycle/entry.ts';
+import { StartError } from '../../platform/lifecycle/errors.ts';
+
+export function becomeRole(role: Role, args: readonly string[], env: Env): void {
+  const command = [
+    ...process.execArgv,
+    '--disable-warning=ExperimentalWarning',
+    fileURLToPath(entryUrl(`../../${role}/main.ts`, import.meta.url)),
+    ...args,
+  ];
+  // Linux and macOS only; elsewhere a child with signals and exit code passed on.
+  if (typeof process.execve === 'function')
+    process.execve(process.execPath, [process.execPath, ...command], definedOnly(env));
+  const child = spawn(process.execPath, command, { stdio: 'inherit', env });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+}
+
+function definedOnly(env: Env): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** `shoal config check FILE`: the role is the file's own. */
+export function checkConfig(file: string, sets: readonly string[], env: Env): void {
+  const role = readRole(file, env);
+  if (!isRole(role)) {
+    const found = role === undefined ? 'no role' : `the role "${role}"`;
+    throw new StartError(`${file}: has ${found}: write \`role: ${ROLES.join('|')}\``);
+  }
+  becomeRole(role, ['--check', '--config', file, ...sets.flatMap((set) => ['--set', set])], env);
+}
+
+export function isRole(text: string | undefined): text is Role {
+  return ROLES.some((role) => role === text);
+}

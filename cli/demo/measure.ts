@@ -1,0 +1,58 @@
+/** What the demo asks of the running parts: where bytes came from, CPU and memory. */
+
+import { readFileSync } from 'node:fs';
+import { HttpClient } from '../../platform/clients/http.ts';
+
+export type PullStatus = {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly bytesFromPeers: number;
+  readonly bytesFromOrigins: number;
+  readonly ms: number;
+  readonly firstByteMs: number;
+};
+
+/** The finished pulls of an agent, from its admin interface. */
+export function agentPulls(adminUrl: string): Promise<readonly PullStatus[]> {
+  return withClient(
+    adminUrl,
+    async (client) => (await client.json<{ finished: PullStatus[] }>('GET', '/v1/status')).finished,
+  );
+}
+
+/** Samples of a Prometheus text: the sum over the lines of `name` whose labels include all of `labels`. */
+export function sample(text: string, name: string, labels: readonly string[] = []): number {
+  let sum = 0;
+  for (const line of text.split('\n')) {
+    const match = /^([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)/.exec(line);
+    if (match === null || match[1] !== name) continue;
+    if (labels.every((label) => match[2]?.includes(label) === true)) sum += Number(match[3]);
+  }
+  return sum;
+}
+
+export function metricsOf(base: string): Promise<string> {
+  return withClient(base, async (client) =>
+    Buffer.from(await (await client.stream('GET', '/metrics')).bytes()).toString('utf8'),
+  );
+}
+
+async function withClient<T>(base: string, use: (client: HttpClient) => Promise<T>): Promise<T> {
+  const client = new HttpClient({ base });
+  try {
+    return await use(client);
+  } finally {
+    await client[Symbol.asyncDispose]();
+  }
+}
+
+/** The most memory that the process ever had resident, bytes; undefined where the system does not say. */
+export function peakResident(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined;
+  try {
+    const match = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return match === null ? undefined : Number(match[1]) * 1024;
+  } catch {
+    return undefined;
+  }
+}

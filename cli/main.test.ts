@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freeBase, portsOf } from './cluster/ports.ts';
+
+const executable = fileURLToPath(new URL('../bin/shoal.js', import.meta.url));
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'shoal-main-'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+async function shoal(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [executable, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [out, err, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit') as Promise<[number | null]>,
+  ]);
+  return { code, out, err };
+}
+
+test('--version and --help', async () => {
+  expect(await shoal('--version')).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  const help = await shoal('--help');
+  expect(help.code).toBe(0);
+  for (const command of [
+    'up',
+    'demo',
+    'agent',
+    'origin',
+    'tracker',
+    'index',
+    'proxy',
+    'config',
+    'get',
+    'put',
+    'ls',
+    'rm',
+  ]) {
+    expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
+  }
+});
+
+test.each([
+  [['nope'], "unknown command 'nope'"],
+  [['up', '--agents', '0'], 'Give a whole number from 1 to 64.'],
+  [['up', '--base-port', 'x'], 'Give a whole number from 1 to 65535.'],
+  [['up', '--base-port', '65000'], 'choose a lower --base-port'],
+  [['demo', '--size', 'big'], 'Give a size from 1MB to 16GB'],
+  [['demo', '--kill', 'nobody@0.5'], 'there is no part "nobody"'],
+  [['agent'], "required option '-c, --config <file>' not specified"],
+  [['get', 'sha256:00'], 'is no digest'],
+  [['put', '/no/such/file'], '/no/such/file: there is no such file'],
+  [['config', 'schema', 'nobody'], 'there is no role "nobody"'],
+  [['config', 'check', '/no/such.yaml'], '/no/such.yaml: there is no such file'],
+])('%j is refused in a line, exit code 2', async (args, message) => {
+  const { code, out, err } = await shoal(...args);
+  expect(code).toBe(2);
+  expect(out).toBe('');
+  expect(err).toContain(message);
+  expect(err).not.toContain('    at ');
+  expect(err.trim().split('\n').length).toBeLessThanOrEqual(2);
+});
+
+test("config check: the role is the file's own; every problem with its line", async () => {
+  const good = join(dir, 'good.yaml');
+  writeFileSync(good, 'role: tracker\nlisten: { port: 0 }\n');
+  expect(await shoal('config', 'check', good)).toMatchObject({ code: 0, out: `${good}: right, for role tracker\n` });
+  const bad = join(dir, 'bad.yaml');
+  writeFileSync(bad, 'role: tracker\nlease: soon\nnope: 1\n');
+  const { code, err } = await shoal('config', 'check', bad);
+  expect(code).toBe(2);
+  expect(err.trim().split('\n').sort()).toEqual([
+    expect.stringContaining(`${bad}:2: lease: `),
+    `${bad}:3: nope: unknown key`,
+  ]);
+  const none = join(dir, 'none.yaml');
+  writeFileSync(none, 'lease: 1s\n');
+  expect(await shoal('config', 'check', none)).toMatchObject({ code: 2, err: expect.stringContaining('write `role:') });
+});
+
+test('config schema prints a JSON Schema', async () => {
+  const { out } = await shoal('config', 'schema', 'tracker');
+  expect(JSON.parse(out)).toMatchObject({ type: 'object', properties: { role: { const: 'tracker' } } });
+});
+
+test('up on a port in use names it before anything starts', async () => {
+  const port = portsOf(await freeBase(2, Math.random), 2).tracker;
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const { code, err } = await shoal('up', '--dir', join(dir, 'up'), '--base-port', String(port - 3));
+  server.close();
+  expect(code).toBe(2);
+  expect(err).toBe(`shoal: port ${port} is in use: stop what listens there, or choose other ports with --base-port\n`);
+});
+
+test('a transfer with nobody there says so', async () => {
+  const { code, err } = await shoal('ls', '--proxy', 'http://127.0.0.1:1');
+  expect(code).toBe(1);
+  expect(err).toContain('http://127.0.0.1:1/v2/_catalog');
+  expect(err).toContain('connection refused');
+});

@@ -1,0 +1,181 @@
+/**
+ * The command line, as a table of contents. It imports no component: it starts them.
+ *
+ * Exit codes: 0 done; 1 failed; 2 asked wrongly, or cannot start; 130 stopped by the user.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ApiError } from '../core/contracts/errors.ts';
+import { ROLES } from '../platform/config/common.ts';
+import { ConfigError } from '../platform/config/load.ts';
+import { parseSize } from '../platform/config/units.ts';
+import { StartError } from '../platform/lifecycle/errors.ts';
+import { agentsMax, basePortDefault } from './cluster/ports.ts';
+import { PartFailed } from './cluster/process.ts';
+import { onStop, Stopped } from './cluster/stop-signal.ts';
+import { get } from './commands/get.ts';
+import { list, remove } from './commands/list.ts';
+import { put } from './commands/put.ts';
+import { becomeRole, checkConfig, isRole } from './commands/role.ts';
+import { up } from './commands/up.ts';
+import { demo } from './demo/demo.ts';
+import { Failure } from './failure.ts';
+import { blobRepository } from './registry/ref.ts';
+
+const demoBytesMin = 1e6;
+const demoBytesMax = 16e9;
+
+const { env } = process;
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const program = new Command('shoal')
+  .description('Distributes container images, and any other blob, to every host at line rate.')
+  .version(version)
+  .enablePositionalOptions()
+  .showHelpAfterError('(shoal --help, or shoal COMMAND --help, tells more)')
+  .exitOverride();
+
+const agentUrl = () =>
+  new Option('--agent <url>', 'the agent to pull through').default('http://127.0.0.1:16000').env('SHOAL_AGENT');
+const proxyUrl = () =>
+  new Option('--proxy <url>', 'the proxy to talk to').default('http://127.0.0.1:15000').env('SHOAL_PROXY');
+
+program
+  .command('up')
+  .description('the whole cluster on this machine, until Ctrl-C')
+  .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 2)
+  .option('--dir <dir>', 'data, configuration and logs (default: ~/.local/share/shoal)')
+  .option('--base-port <port>', 'proxy; the other ports follow', whole(1, 65_535), basePortDefault)
+  .action((options: { agents: number; dir?: string; basePort: number }) => up({ ...options, env }, say));
+
+program
+  .command('demo')
+  .description('a cluster, an image pushed once and pulled through every agent, a table; leaves nothing behind')
+  .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 3)
+  .option('--size <size>', 'of the image', bytesOption, 256e6)
+  .addOption(new Option('--seed <text>', 'of the image: the same bytes again').hideHelp())
+  .addOption(new Option('--kill <part@when>', 'kill -9 of a part meanwhile').hideHelp())
+  .action((options: { agents: number; size: number; seed?: string; kill?: string }) =>
+    demo({ ...options, env, screen: process.stdout }),
+  );
+
+for (const role of ROLES) {
+  program
+    .command(role)
+    .description(`one ${role}`)
+    .requiredOption('-c, --config <file>', 'its configuration (YAML)')
+    .option('--set <key=value>', 'overrides one value; may be repeated', collect, [])
+    .option('--check', 'only checks the configuration')
+    .action((options: { config: string; set: string[]; check?: boolean }) => {
+      const sets = options.set.flatMap((set) => ['--set', set]);
+      becomeRole(role, ['--config', options.config, ...sets, ...(options.check === true ? ['--check'] : [])], env);
+    });
+}
+
+const config = program.command('config').description('configuration files');
+config
+  .command('check')
+  .description('names every bad value and every unknown key at once, with line numbers')
+  .argument('<file>')
+  .option('--set <key=value>', 'overrides one value; may be repeated', collect, [])
+  .action((file: string, options: { set: string[] }) => checkConfig(file, options.set, env));
+config
+  .command('schema')
+  .description(`the JSON Schema of a role: ${ROLES.join(', ')}`)
+  .argument('<role>')
+  .action((role: string) => {
+    if (!isRole(role)) throw new StartError(`there is no role "${role}": choose of ${ROLES.join(', ')}`);
+    becomeRole(role, ['--schema'], env);
+  });
+
+program
+  .command('get')
+  .description('fetches a blob into a file, or an image into an OCI layout directory')
+  .argument('<ref-or-digest>', 'sha256:…, library/app:1 or library/app@sha256:…')
+  .option('-o, --output <file>', 'file, or directory for an image')
+  .addOption(agentUrl())
+  .action((target: string, options: { output?: string; agent: string }) =>
+    stoppable(async (signal) => say(await get({ ...options, target, signal, screen: process.stderr }))),
+  );
+
+program
+  .command('put')
+  .description('stores any file as a blob, with --tag also under a name')
+  .argument('<file>')
+  .option('--repo <name>', 'repository', blobRepository)
+  .option('--tag <tag>', 'tag')
+  .addOption(proxyUrl())
+  .action((file: string, options: { repo: string; tag?: string; proxy: string }) =>
+    stoppable(async (signal) => say(await put({ ...options, file, signal, screen: process.stderr }))),
+  );
+
+program
+  .command('ls')
+  .description('lists repositories, or the tags of one')
+  .argument('[repo]')
+  .addOption(proxyUrl())
+  .action((repo: string | undefined, { proxy }: { proxy: string }) =>
+    stoppable(async (signal) => {
+      for await (const line of list(repo, { proxy, signal })) say(line);
+    }),
+  );
+
+program
+  .command('rm')
+  .description('removes a tag, a manifest or a blob')
+  .argument('<ref-or-digest>')
+  .option('--repo <name>', `of a blob (default: ${blobRepository})`)
+  .addOption(proxyUrl())
+  .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
+    stoppable(async (signal) => say(await remove(what, repo, { proxy, signal }))),
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = failed(error);
+}
+
+/** Says what went wrong, in one line where it is foreseen; returns the exit code. */
+function failed(error: unknown): number {
+  // commander has spoken already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const message = error instanceof Error ? error.message : String(error);
+  const foreseen = [StartError, ConfigError, Failure, PartFailed, Stopped, ApiError].some(
+    (kind) => error instanceof kind,
+  );
+  const code = error instanceof ApiError ? ` (${error.code})` : '';
+  process.stderr.write(
+    foreseen ? `shoal: ${message}${code}\n` : `shoal: ${error instanceof Error ? error.stack : message}\n`,
+  );
+  if (error instanceof Stopped) return 130;
+  return error instanceof StartError || error instanceof ConfigError ? 2 : 1;
+}
+
+/** Ctrl-C ends the transfer in an orderly way; what arrived stays to go on with. */
+async function stoppable(act: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  using stop = onStop(() => process.exit(130));
+  await act(stop.first);
+}
+
+function whole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
+  };
+}
+
+function bytesOption(text: string): number {
+  const value = parseSize(text);
+  if (value !== undefined && value >= demoBytesMin && value <= demoBytesMax) return value;
+  throw new InvalidArgumentError('Give a size from 1MB to 16GB, such as 256MB.');
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}

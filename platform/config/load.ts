@@ -1,0 +1,216 @@
+/**
+ * Loads a configuration file: YAML, `extends`, environment, `--set`, then the role's schema.
+ *
+ * Rule 1: every bad value and every unknown key is reported at once, each with `file:line`.
+ * Rule 2: later wins: the extended file, the file, then `--set` in order. Maps merge, everything else replaces.
+ * Rule 3: an empty value (`key:`) is as if the key were absent, and is warned of.
+ */
+
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import * as z from 'zod';
+import { type Env, type Problems, readTree, setTree, type Tree } from './yaml.ts';
+
+const fileBytesMax = 1024 * 1024;
+const extendsMax = 16;
+
+/** A configuration that cannot be used. `problems` has one line each; the message is all of them. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+export type LoadOptions<T> = {
+  readonly file: string;
+  /** `key.path=value`, the value in YAML. */
+  readonly sets?: readonly string[] | undefined;
+  readonly env?: Env | undefined;
+  readonly schema: z.ZodType<T>;
+};
+
+/** The configuration, or a ConfigError that names everything that is wrong with it. */
+export function loadConfig<T>(options: LoadOptions<T>): { config: T; warnings: readonly string[] } {
+  const { tree, problems } = gather(options);
+  const plain = toPlain(tree, '', problems);
+  const parsed = options.schema.safeParse(plain ?? {});
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.errors.push(...issueLines(issue, tree));
+  }
+  if (problems.errors.length > 0 || !parsed.success) throw new ConfigError([...new Set(problems.errors)]);
+  return { config: parsed.data, warnings: problems.warnings };
+}
+
+/** Only the `role` of a file, so that the right schema can be chosen. */
+export function readRole(file: string, env: Env): string | undefined {
+  const { tree } = gather({ file, env });
+  const role = tree.value instanceof Map ? tree.value.get('role')?.value : undefined;
+  return typeof role === 'string' ? role : undefined;
+}
+
+/** The JSON Schema of what a user may write. */
+export function jsonSchema(schema: z.ZodType): unknown {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+}
+
+function gather(options: { file: string; sets?: readonly string[] | undefined; env?: Env | undefined }): {
+  tree: Tree;
+  problems: Problems;
+} {
+  const problems: Problems = { errors: [], warnings: [] };
+  let tree = readChain(options.file, options.env ?? {}, problems);
+  for (const set of options.sets ?? []) tree = applySet(tree, set, problems);
+  return { tree, problems };
+}
+
+function readChain(file: string, env: Env, problems: Problems): Tree {
+  const seen = new Map<string, string>();
+  const layers: Tree[] = [];
+  for (let next: { file: string; from: string } | undefined = { file, from: '' }; next !== undefined; ) {
+    const path = resolve(next.file);
+    const shown = next.from === '' ? file : path;
+    if (seen.has(path))
+      throw new ConfigError([`${next.from}: extends ${next.file}, which is extended already: a cycle`]);
+    if (seen.size >= extendsMax)
+      throw new ConfigError([`${next.from}: more than ${extendsMax} files extend one another`]);
+    seen.set(path, shown);
+    const layer = readTree(shown, readText(shown, next.from), env, problems);
+    next = undefined;
+    if (layer === undefined) continue;
+    if (!(layer.value instanceof Map)) {
+      if (layer.value !== null) problems.errors.push(`${layer.place}: a configuration is a map of key: value`);
+      continue;
+    }
+    const { extended, rest } = takeExtends(layer, problems);
+    layers.unshift(rest);
+    if (extended !== undefined) next = { file: resolve(dirname(path), extended.file), from: extended.from };
+  }
+  return layers.reduce(merge, { place: `${file}:1`, value: new Map() });
+}
+
+function readText(file: string, from: string): string {
+  const prefix = from === '' ? '' : `${from}: extends `;
+  try {
+    if (statSync(file).size > fileBytesMax)
+      throw new ConfigError([`${prefix}${file}: larger than 1 MiB: not a configuration`]);
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    const why =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'is a directory' : `cannot be read (${code})`;
+    throw new ConfigError([`${prefix}${file}: ${why}`]);
+  }
+}
+
+function takeExtends(layer: Tree, problems: Problems): { extended?: { file: string; from: string }; rest: Tree } {
+  const entries = new Map(layer.value as ReadonlyMap<string, Tree>);
+  const extended = entries.get('extends');
+  if (extended === undefined) return { rest: layer };
+  entries.delete('extends');
+  const rest = { place: layer.place, value: entries };
+  if (typeof extended.value === 'string') return { extended: { file: extended.value, from: extended.place }, rest };
+  problems.errors.push(`${extended.place}: extends: expected the path of one file`);
+  return { rest };
+}
+
+function merge(base: Tree, over: Tree): Tree {
+  if (!(base.value instanceof Map) || !(over.value instanceof Map)) return over;
+  const entries = new Map<string, Tree>(base.value);
+  for (const [key, child] of over.value as ReadonlyMap<string, Tree>) {
+    const below = entries.get(key);
+    entries.set(key, below === undefined ? child : merge(below, child));
+  }
+  return { place: over.place, value: entries };
+}
+
+function applySet(tree: Tree, set: string, problems: Problems): Tree {
+  const equals = set.indexOf('=');
+  const path = set.slice(0, Math.max(equals, 0));
+  if (equals < 1 || path.split('.').some((part) => part === '')) {
+    problems.errors.push(`--set ${set}: expected key.path=value`);
+    return tree;
+  }
+  const place = `--set ${path}`;
+  const value = setTree(place, set.slice(equals + 1), problems);
+  return value === undefined ? tree : setAt(tree, path.split('.'), { ...value, place });
+}
+
+function setAt(tree: Tree | undefined, path: readonly string[], leaf: Tree): Tree {
+  const [key, ...rest] = path;
+  if (key === undefined) return leaf;
+  if (Array.isArray(tree?.value) && /^\d+$/.test(key) && Number(key) <= tree.value.length) {
+    const items = [...(tree.value as readonly Tree[])];
+    items[Number(key)] = setAt(items[Number(key)], rest, leaf);
+    return { place: tree.place, value: items };
+  }
+  const entries = new Map(tree?.value instanceof Map ? (tree.value as ReadonlyMap<string, Tree>) : []);
+  entries.set(key, setAt(entries.get(key), rest, leaf));
+  return { place: tree?.place ?? leaf.place, value: entries };
+}
+
+function toPlain(tree: Tree, path: string, problems: Problems): unknown {
+  const { value } = tree;
+  if (value instanceof Map) {
+    const plain: Record<string, unknown> = {};
+    for (const [key, child] of value as ReadonlyMap<string, Tree>) {
+      const at = path === '' ? key : `${path}.${key}`;
+      if (key === '__proto__') problems.errors.push(`${child.place}: ${at}: unknown key`);
+      else if (child.value === null) problems.warnings.push(`${child.place}: ${at}: empty, so the default is used`);
+      else plain[key] = toPlain(child, at, problems);
+    }
+    return plain;
+  }
+  if (Array.isArray(value)) return value.map((child: Tree, i) => toPlain(child, `${path}.${i}`, problems));
+  return value;
+}
+
+type Issue = z.core.$ZodIssue;
+
+function issueLines(issue: Issue, tree: Tree): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const path = [...issue.path, key];
+      return `${placeOf(tree, path)}: ${path.join('.')}: unknown key`;
+    });
+  }
+  const path = issue.path.join('.');
+  const found = valueAt(tree, issue.path);
+  const shown = path === '' ? '' : `${path}: `;
+  if (found === undefined) return [`${placeOf(tree, issue.path)}: ${shown}is needed, and is not there`];
+  return [`${placeOf(tree, issue.path)}: ${shown}${issueText(issue, found)}`];
+}
+
+function issueText(issue: Issue, found: Tree): string {
+  const { value } = found;
+  const got = value instanceof Map ? 'a map' : Array.isArray(value) ? 'a list' : JSON.stringify(value);
+  if (issue.code === 'custom') return issue.message;
+  if (issue.code === 'invalid_type') return `expected ${issue.expected}, got ${got}`;
+  if (issue.code === 'invalid_union') return `expected text or a number, got ${got}`;
+  if (issue.code === 'invalid_value')
+    return `expected ${issue.values.map((v) => JSON.stringify(v)).join(' or ')}, got ${got}`;
+  return `${issue.message.replace(/^Invalid input: /, '').replace(/^./, (c) => c.toLowerCase())}, got ${got}`;
+}
+
+function valueAt(tree: Tree, path: readonly PropertyKey[]): Tree | undefined {
+  let at: Tree | undefined = tree;
+  for (const key of path) {
+    const value: Tree['value'] | undefined = at?.value;
+    if (value instanceof Map) at = (value as ReadonlyMap<string, Tree>).get(String(key));
+    else if (Array.isArray(value)) at = (value as readonly Tree[])[Number(key)];
+    else return undefined;
+  }
+  return at?.value === null ? undefined : at;
+}
+
+/** The place of the value at `path`, or of what is nearest above it. */
+function placeOf(tree: Tree, path: readonly PropertyKey[]): string {
+  for (let length = path.length; length > 0; length--) {
+    const found = valueAt(tree, path.slice(0, length));
+    if (found !== undefined) return found.place;
+  }
+  return tree.place;
+}

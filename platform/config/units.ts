@@ -1,0 +1,123 @@
+/**
+ * Units as people write them in a configuration file, as zod types: sizes, rates, durations, addresses.
+ *
+ * Rule 1: what comes out is bytes, bytes per second, milliseconds, or { host, port }.
+ * Rule 2: `parse…` functions return undefined for what they do not understand; the zod types name it.
+ * Rule 3: a default is given as text, as the user would write it, and goes through the same parser.
+ */
+
+import * as z from 'zod';
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KB: 1e3,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+const BIT_UNITS: Readonly<Record<string, number>> = { bit: 1, kbit: 1e3, Kbit: 1e3, Mbit: 1e6, Gbit: 1e9, Tbit: 1e12 };
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1e3,
+  m: 60e3,
+  min: 60e3,
+  h: 3_600e3,
+  d: 86_400e3,
+};
+
+function scaled(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim());
+  if (match === null) return undefined;
+  const unit = match[2] ?? '';
+  if (!Object.hasOwn(units, unit)) return undefined;
+  const value = Math.round(Number(match[1]) * (units[unit] ?? Number.NaN));
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** `4MiB`, `300MB`, `1024` -> bytes. */
+export function parseSize(text: string): number | undefined {
+  return scaled(text, SIZE_UNITS);
+}
+
+/** `300MB/s`, `200Mbit/s` -> bytes per second. */
+export function parseRate(text: string): number | undefined {
+  const trimmed = text.trim();
+  if (!trimmed.endsWith('/s')) return undefined;
+  const amount = trimmed.slice(0, -2);
+  const bits = scaled(amount, BIT_UNITS);
+  return bits === undefined ? scaled(amount, SIZE_UNITS) : Math.floor(bits / 8);
+}
+
+/** `30s`, `250ms`, `1h` -> milliseconds. A bare number is refused: its unit would be a guess. */
+export function parseDuration(text: string): number | undefined {
+  return /[a-z]/.test(text) ? scaled(text, DURATION_UNITS) : undefined;
+}
+
+export type HostPort = { readonly host: string; readonly port: number };
+
+/** `h:1`, `10.0.0.1:80`, `[::1]:1` -> { host, port }; the host without brackets. */
+export function parseHostPort(text: string): HostPort | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text.trim());
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  return port > 65_535 ? undefined : { host: (match[1] ?? match[2]) as string, port };
+}
+
+/** Reads text or a number, gives a T. Without a default the key is required, though the type says it may be absent. */
+type Unit<T> = z.ZodPrefault<z.ZodType<T, string | number>>;
+type Parser<T> = (text: string) => T | undefined;
+
+/** A zod type for text that `parser` understands; `example` completes the sentence "expected …". */
+function parsed<T>(parser: Parser<T>, example: string, numbers: boolean): z.ZodType<T, string | number> {
+  return z.union([z.string(), z.number()]).transform((given, ctx): T => {
+    const usable = typeof given === 'string' || numbers;
+    const value = usable ? parser(String(given)) : undefined;
+    if (value !== undefined) return value;
+    ctx.addIssue({ code: 'custom', message: `expected ${example}, got ${JSON.stringify(given)}` });
+    return z.NEVER;
+  });
+}
+
+/** A size in bytes. Without a default the key is required. */
+export const size = (fallback?: string) =>
+  withDefault(parsed(parseSize, 'a size such as 4MiB or 300MB', true), fallback);
+/** A rate in bytes per second. */
+export const rate = (fallback?: string) =>
+  withDefault(parsed(parseRate, 'a rate such as 300MB/s or 200Mbit/s', false), fallback);
+/** A duration in milliseconds. */
+export const duration = (fallback?: string) =>
+  withDefault(parsed(parseDuration, 'a duration such as 30s or 250ms', false), fallback);
+
+/** In zod 4 `default` would skip the parser; `prefault` goes through it. */
+function withDefault<T>(type: z.ZodType<T, string | number>, fallback: string | undefined): Unit<T> {
+  return (fallback === undefined ? type : type.prefault(fallback)) as Unit<T>;
+}
+
+function parsePort(text: string): number | undefined {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined;
+}
+
+/** A TCP port; 0 lets the system choose. Text of digits is taken too, since `"${PORT}"` gives text. */
+export const port = (fallback?: number) =>
+  withDefault(parsed(parsePort, 'a port from 0 to 65535', true), fallback === undefined ? undefined : String(fallback));
+
+function parseBaseUrl(text: string): string | undefined {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  if (url.search !== '' || url.hash !== '') return undefined;
+  return (url.origin + url.pathname).replace(/\/+$/, '');
+}
+
+/** The base URL of a component, `http://host:port`, without a slash at the end. */
+export const baseUrl = (fallback?: string) =>
+  withDefault(parsed(parseBaseUrl, 'a URL such as http://127.0.0.1:15003', false), fallback);
+
+/** `{ host, port }` to listen on. `localhost` means 127.0.0.1 and ::1. */
+export const listenAt = (fallbackPort: number, fallbackHost = '127.0.0.1') =>
+  z.strictObject({ host: z.string().min(1).prefault(fallbackHost), port: port(fallbackPort) }).prefault({});

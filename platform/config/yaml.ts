@@ -1,0 +1,120 @@
+/**
+ * A YAML file as a plain tree in which every value knows the line it stands on.
+ *
+ * Rule 1: `${ENV}` and `${ENV:-default}` are expanded in scalars, after parsing, so that a value from the
+ *         environment can never change the structure of the file. `$${` is a literal `${`.
+ * Rule 2: nothing is thrown for the content: every problem goes to the list, with its place.
+ */
+
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parse, parseDocument, Scalar } from 'yaml';
+
+/** Where a value was written: `file:line`, or `--set key`. */
+export type Place = string;
+export type Tree = { readonly place: Place; readonly value: TreeValue };
+export type TreeValue = string | number | boolean | null | readonly Tree[] | ReadonlyMap<string, Tree>;
+export type Env = Readonly<Record<string, string | undefined>>;
+
+export type Problems = { readonly errors: string[]; readonly warnings: string[] };
+
+const treeDepthMax = 32;
+/** Aliases may multiply a small file: a tree of more nodes is refused. */
+const treeNodesMax = 20_000;
+
+type Walk = {
+  readonly file: string;
+  readonly lines: LineCounter;
+  readonly env: Env;
+  readonly problems: Problems;
+  nodes: number;
+};
+
+/** The tree of `text`, or undefined where it is no YAML at all. */
+export function readTree(file: string, text: string, env: Env, problems: Problems): Tree | undefined {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  for (const error of document.errors) {
+    problems.errors.push(`${file}:${lines.linePos(error.pos[0]).line}: ${error.message}`);
+  }
+  if (document.errors.length > 0) return undefined;
+  const walk: Walk = { file, lines, env, problems, nodes: 0 };
+  const resolve = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+  return toTree(document.contents, walk, resolve, 0);
+}
+
+/** The tree of one `--set` value. */
+export function setTree(place: Place, text: string, problems: Problems): Tree | undefined {
+  const inner: Problems = { errors: [], warnings: [] };
+  const tree = readTree(place, text, {}, inner);
+  for (const error of inner.errors) problems.errors.push(error.replace(/^(.*?):\d+: /, '$1: '));
+  return tree === undefined ? undefined : replaced(tree, place);
+}
+
+function replaced(tree: Tree, place: Place): Tree {
+  const { value } = tree;
+  if (value instanceof Map)
+    return { place, value: new Map([...value].map(([key, child]) => [key, replaced(child, place)])) };
+  if (Array.isArray(value)) return { place, value: value.map((child) => replaced(child, place)) };
+  return { place, value };
+}
+
+function toTree(node: Node | null, walk: Walk, resolve: (node: unknown) => unknown, depth: number): Tree {
+  const place = `${walk.file}:${node?.range ? walk.lines.linePos(node.range[0]).line : 1}`;
+  walk.nodes += 1;
+  if (depth > treeDepthMax || walk.nodes > treeNodesMax) {
+    if (walk.nodes !== Number.POSITIVE_INFINITY) walk.problems.errors.push(`${place}: nested too deep, or too large`);
+    walk.nodes = Number.POSITIVE_INFINITY;
+    return { place, value: null };
+  }
+  const actual = resolve(node);
+  if (isMap(actual)) {
+    const entries = new Map<string, Tree>();
+    for (const pair of actual.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : '?';
+      const keyAt = (pair.key as Node).range;
+      const keyPlace = keyAt ? `${walk.file}:${walk.lines.linePos(keyAt[0]).line}` : place;
+      entries.set(key, { ...toTree(pair.value as Node | null, walk, resolve, depth + 1), place: keyPlace });
+    }
+    return { place, value: entries };
+  }
+  if (isSeq(actual))
+    return { place, value: actual.items.map((item) => toTree(item as Node, walk, resolve, depth + 1)) };
+  return { place, value: isScalar(actual) ? scalarValue(actual, place, walk) : null };
+}
+
+function scalarValue(scalar: Scalar, place: Place, walk: Walk): string | number | boolean | null {
+  const value = scalar.value;
+  if (typeof value !== 'string') return typeof value === 'number' || typeof value === 'boolean' ? value : null;
+  const expanded = expandEnv(value, place, walk.env, walk.problems);
+  if (expanded === value || scalar.type !== Scalar.PLAIN) return expanded;
+  // `port: ${PORT}` shall be a number: a plain scalar is read again, but only ever as a scalar.
+  const again = parseScalar(expanded);
+  return typeof again === 'number' || typeof again === 'boolean' ? again : expanded;
+}
+
+function parseScalar(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `text` with `${NAME}` and `${NAME:-default}` replaced from `env`. */
+export function expandEnv(text: string, place: Place, env: Env, problems: Problems): string {
+  return text.replace(/(\$?)\$\{([^}]*)\}/g, (whole, escaped: string, inner: string) => {
+    if (escaped !== '') return whole.slice(1);
+    const match = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/.exec(inner);
+    const name = match?.[1];
+    if (name === undefined) {
+      problems.errors.push(`${place}: \${${inner}} is no variable: write \${NAME} or \${NAME:-default}`);
+      return '';
+    }
+    const set = env[name];
+    if (set !== undefined && set !== '') return set;
+    if (match?.[2] !== undefined) return match[2];
+    problems.errors.push(
+      `${place}: the environment variable ${name} is not set: set it, or write \${${name}:-default}`,
+    );
+    return '';
+  });
+}

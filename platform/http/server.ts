@@ -1,0 +1,197 @@
+/**
+ * The HTTP server that every component builds on: health, readiness, metrics, request ids, errors, access log.
+ *
+ * Rule 1: every error leaves as an ErrorBody of core/contracts/errors.ts; what we did not foresee is UNKNOWN,
+ *         with the cause in the log under the request id.
+ * Rule 2: a Bug is answered, then thrown where it ends the process.
+ * Rule 3: no limit on the wall-clock time of a request: uploads and pulls take as long as bytes flow.
+ * Rule 4: HEAD routes are written out by their owners; none is derived from a GET.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify';
+import { Bug } from '../../core/assert.ts';
+import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
+import { StartError } from '../lifecycle/errors.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+
+export const requestIdHeader = 'x-request-id';
+const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
+/** Bodies that are parsed as JSON; blobs and manifests have parsers of their own (stream.ts). */
+export const jsonBytesMax = 8 * 1024 * 1024;
+/** A repository name of 255 characters, encoded, or a sha512 digest. */
+const pathParamLengthMax = 1024;
+const keepAliveMs = 72_000;
+const headersMs = 30_000;
+const QUIET_PATHS = new Set(['/health', '/readiness', '/metrics']);
+
+export type HttpOptions = {
+  readonly role: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** What keeps this process from serving, one line each; empty: ready. */
+  readonly readiness: () => Promise<readonly string[]>;
+};
+
+/** A server without routes of its own but /health, /readiness and /metrics. It does not listen yet. */
+export function createHttp(options: HttpOptions): FastifyInstance {
+  const app = fastify({
+    loggerInstance: options.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: (request) => requestIdOf(request.headers[requestIdHeader]),
+    bodyLimit: jsonBytesMax,
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    keepAliveTimeout: keepAliveMs,
+    requestTimeout: 0,
+    http: { headersTimeout: headersMs },
+    routerOptions: { maxParamLength: pathParamLengthMax },
+    frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+  });
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    sendError(new ApiError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)} here`), request, reply),
+  );
+  observe(app, options);
+  addProbes(app, options);
+  return app;
+}
+
+function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && requestIdPattern.test(given) ? given : randomUUID();
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] as string;
+}
+
+function observe(app: FastifyInstance, options: HttpOptions): void {
+  const seconds = options.metrics.histogram('http_request_duration_seconds', 'Duration of HTTP requests, seconds', [
+    'method',
+    'route',
+    'status',
+  ]);
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header(requestIdHeader, request.id);
+    done();
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none';
+    seconds.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+    const line = {
+      method: request.method,
+      path: request.url,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+    };
+    if (QUIET_PATHS.has(route)) request.log.debug(line, 'request');
+    else request.log.info(line, 'request');
+    done();
+  });
+}
+
+function addProbes(app: FastifyInstance, options: HttpOptions): void {
+  app.get('/health', () => ({ status: 'ok', role: options.role }));
+  app.get('/readiness', async (_request, reply) => {
+    const problems = await options.readiness();
+    if (problems.length === 0) return { status: 'ready', role: options.role };
+    return reply.code(503).header('retry-after', '1').send({ status: 'not ready', role: options.role, problems });
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', options.metrics.contentType).send(await options.metrics.text()),
+  );
+}
+
+/** `error` as an answer. Exported for routes that must answer outside of the usual path. */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const answer = error instanceof ApiError ? error : translated(error);
+  if (answer.code === 'UNKNOWN') request.log.error({ err: error }, 'request failed');
+  else if (answer.status >= 500) request.log.warn({ code: answer.code, why: answer.message }, 'request failed');
+  if (error instanceof Bug) setImmediate(() => raise(error));
+  if (answer.code === 'UNAVAILABLE' || answer.code === 'TOOMANYREQUESTS') reply.header('retry-after', '1');
+  return reply
+    .code(answer.status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(errorBody(answer)));
+}
+
+/** `error` in OCI's form. */
+export function errorBody(error: ApiError): ErrorBody {
+  const { code, message, detail } = error;
+  return { errors: [detail === undefined ? { code, message } : { code, message, detail }] };
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+/** Fastify's own refusals carry a status; anything else is an error of ours and tells the client nothing more. */
+function translated(error: unknown): ApiError {
+  const { statusCode, code, message } = error as { statusCode?: number; code?: string; message?: string };
+  if (typeof statusCode !== 'number' || statusCode >= 500 || code?.startsWith('FST_') !== true) {
+    return new ApiError('UNKNOWN', ERRORS.UNKNOWN.means);
+  }
+  const known: ErrorCode = statusCode === 413 ? 'SIZE_INVALID' : 'REQUEST_INVALID';
+  return new ApiError(known, message ?? ERRORS[known].means);
+}
+
+export type Listening = { readonly port: number; [Symbol.asyncDispose](): Promise<void> };
+
+/** Listens; `localhost` means 127.0.0.1 and, where this host has it, ::1 on the same port. Closing waits for open requests. */
+export async function listen(app: FastifyInstance, at: { host: string; port: number }): Promise<Listening> {
+  const both = at.host === 'localhost';
+  const host = both ? '127.0.0.1' : at.host;
+  await app.listen({ host, port: at.port }).catch((error: unknown) => raise(startError(error, host, at.port)));
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : at.port;
+  const second = both ? await listenSecond(app, port) : undefined;
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([app.close(), second?.()]);
+    },
+  };
+}
+
+async function listenSecond(app: FastifyInstance, port: number): Promise<(() => Promise<void>) | undefined> {
+  const server = createServer(
+    { requestTimeout: 0, keepAliveTimeout: keepAliveMs, headersTimeout: headersMs },
+    app.routing,
+  );
+  const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.once('error', resolve);
+    server.listen(port, '::1', () => resolve(undefined));
+  });
+  if (failure?.code === 'EADDRNOTAVAIL' || failure?.code === 'EAFNOSUPPORT') return undefined;
+  if (failure !== undefined) {
+    await app.close();
+    throw startError(failure, '::1', port);
+  }
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
+}
+
+/** The failure to listen as one line with its remedy; other errors unchanged. Also for peer sockets. */
+export function startError(error: unknown, host: string, port: number): Error {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE') {
+    return new StartError(`port ${port} on ${host} is in use: stop what listens there, or choose another port`);
+  }
+  if (code === 'EACCES') return new StartError(`port ${port} on ${host} needs privileges: choose one above 1023`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return new StartError(`cannot listen on ${host}: it is no address of this host`);
+  }
+  return error as Error;
+}

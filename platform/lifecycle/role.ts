@@ -1,0 +1,163 @@
+/**
+ * The frame of every component's `main.ts`: command line, configuration, log, metrics, signals, exit code.
+ *
+ * Rule 1: what `run` puts on the stack is closed in reverse order on SIGTERM, SIGINT, or when the supervisor
+ *         goes away; within `shutdown`, or the process ends anyway. A second signal ends it at once.
+ * Rule 2: a failure to start is one line on standard error and exit code 2; a Bug or any other uncaught error
+ *         is logged as fatal, exit code 1.
+ * Rule 3: the environment comes from `main.ts`: `runRole({ role, schema, env: process.env, run })`.
+ */
+
+import { parseArgs } from 'node:util';
+import type * as z from 'zod';
+import type { CommonConfig, Role } from '../config/common.ts';
+import { ConfigError, jsonSchema, loadConfig } from '../config/load.ts';
+import type { Env } from '../config/yaml.ts';
+import { createLog, type Logger } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { StartError } from './errors.ts';
+
+export type RoleContext<C> = { readonly config: C; readonly log: Logger; readonly metrics: Metrics };
+/** Ports that the role listens on, by name, e.g. { api: 15002, peer: 15001 }. */
+export type Running = { readonly ports: Readonly<Record<string, number>> };
+/** What a supervised role tells its parent once it is ready. */
+export type ReadyMessage = {
+  readonly ready: true;
+  readonly role: string;
+  readonly ports: Readonly<Record<string, number>>;
+};
+
+export type RoleOptions<C extends CommonConfig> = {
+  readonly role: Role;
+  readonly schema: z.ZodType<C>;
+  readonly env: Env;
+  readonly run: (context: RoleContext<C>, stack: AsyncDisposableStack) => Promise<Running>;
+  /** Default: those of the process. */
+  readonly argv?: readonly string[];
+};
+
+const exitStart = 2;
+const exitCrash = 1;
+/** Two signals within this are one. */
+const sameSignalMs = 200;
+
+/** Runs the role until it is told to stop. Never rejects: every end is an exit code. */
+export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): Promise<void> {
+  try {
+    const flags = readFlags(options.argv ?? process.argv.slice(2));
+    if (flags.schema) return print(JSON.stringify(jsonSchema(options.schema), null, 2));
+    if (flags.config === undefined) throw new StartError(`${options.role}: --config FILE is needed`);
+    const { config, warnings } = loadConfig({ ...options, file: flags.config, sets: flags.set });
+    if (flags.check) {
+      for (const warning of warnings) process.stderr.write(`${warning}\n`);
+      return print(`${flags.config}: right, for role ${options.role}`);
+    }
+    const log = createLog({ role: options.role, level: config.log.level, name: config.name });
+    for (const warning of warnings) log.warn({ config: warning }, 'configuration');
+    await runUntilStopped(options, { config, log, metrics: new Metrics({ processDefaults: true }) });
+  } catch (error) {
+    if (!(error instanceof StartError || error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(exitStart);
+  }
+}
+
+type Flags = { config?: string | undefined; set: string[]; check: boolean; schema: boolean };
+
+function readFlags(argv: readonly string[]): Flags {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: 'string', short: 'c' },
+        set: { type: 'string', multiple: true },
+        check: { type: 'boolean' },
+        schema: { type: 'boolean' },
+      },
+    });
+    return {
+      config: values.config,
+      set: values.set ?? [],
+      check: values.check === true,
+      schema: values.schema === true,
+    };
+  } catch (error) {
+    throw new StartError((error as Error).message);
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function runUntilStopped<C extends CommonConfig>(
+  options: RoleOptions<C>,
+  context: RoleContext<C>,
+): Promise<void> {
+  const { log, config } = context;
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught error: the process ends');
+    process.exit(exitCrash);
+  });
+  const stack = new AsyncDisposableStack();
+  const stopping = stopSignal(log, config.shutdown);
+  const started = await Promise.race([start(options, context, stack), stopping.then(() => undefined)]);
+  if (started !== undefined) {
+    log.info({ ports: started.ports, pid: process.pid }, 'ready');
+    tellSupervisor({ ready: true, role: options.role, ports: started.ports });
+    await stopping;
+  }
+  await stack.disposeAsync();
+  log.info('stopped');
+  process.exit(0);
+}
+
+async function start<C extends CommonConfig>(
+  options: RoleOptions<C>,
+  context: RoleContext<C>,
+  stack: AsyncDisposableStack,
+): Promise<Running> {
+  try {
+    return await options.run(context, stack);
+  } catch (error) {
+    // What was built before the failure is closed as far as it can be; the failure is what counts.
+    await stack
+      .disposeAsync()
+      .catch((closing: unknown) => context.log.warn({ err: closing }, 'closing after a failed start'));
+    throw error;
+  }
+}
+
+function tellSupervisor(message: ReadyMessage): void {
+  if (process.connected === true) process.send?.(message);
+}
+
+/** Resolves on the first signal and starts the clock; a second signal ends the process at once. */
+function stopSignal(log: Logger, limitMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let stopping = false;
+  let firstMs = 0;
+  const stop = (reason: string) => {
+    // Ctrl-C under npm or a wrapper arrives twice: once from the terminal, once passed on.
+    if (stopping && performance.now() - firstMs < sameSignalMs) return;
+    if (stopping) {
+      log.warn({ reason }, 'told to stop again: ending at once');
+      process.exit(exitCrash);
+    }
+    stopping = true;
+    firstMs = performance.now();
+    log.info({ reason, limitMs }, 'stopping');
+    setTimeout(() => {
+      log.warn({ limitMs }, 'what runs did not finish within the limit: ending');
+      process.exit(exitCrash);
+    }, limitMs).unref();
+    resolve();
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  // The supervisor is gone, perhaps by kill -9: nobody would ever stop this process.
+  process.once('disconnect', () => {
+    if (!stopping) stop('supervisor gone');
+  });
+  return promise;
+}

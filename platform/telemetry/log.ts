@@ -1,0 +1,28 @@
+/**
+ * The log: pino, one line of JSON each on standard output, written before the call returns, so that the
+ * last line before a crash is never lost. No global logger: `main.ts` makes one and hands it down.
+ */
+
+import { type Logger as PinoLogger, pino } from 'pino';
+
+export type Logger = PinoLogger;
+export type LogOptions = { readonly role: string; readonly level: string; readonly name?: string | undefined };
+
+export function createLog(options: LogOptions): Logger {
+  const base = options.name ? { role: options.role, name: options.name } : { role: options.role };
+  return pino({
+    level: options.level,
+    base,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: levelName },
+  });
+}
+
+/** For tests and tools that want none. */
+export function silentLog(): Logger {
+  return pino({ level: 'silent' });
+}
+
+function levelName(label: string): { level: string } {
+  return { level: label };
+}

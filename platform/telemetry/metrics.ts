@@ -1,0 +1,78 @@
+/**
+ * Prometheus metrics of one process, without the library's global registry.
+ *
+ * Rule 1: every name of ours starts with `shoal_`; callers leave the prefix out.
+ * Rule 2: asking for a metric that exists gives the same one, so that two servers of one process share it.
+ */
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { assert } from '../../core/assert.ts';
+
+const prefix = 'shoal_';
+
+/** 1 ms to 100 s, about three a decade: from a cached manifest to a pull of many gigabytes. */
+export const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100];
+
+export class Metrics {
+  readonly registry = new Registry();
+
+  /** `processDefaults`: also process_* and nodejs_* (CPU, resident memory, event-loop lag); once a process. */
+  constructor(options: { readonly processDefaults?: boolean } = {}) {
+    if (options.processDefaults === true) collectDefaultMetrics({ register: this.registry });
+  }
+
+  counter<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Counter<L> {
+    const made = () => new Counter({ name: prefix + name, help, labelNames: labels, registers: [this.registry] });
+    const metric = this.registry.getSingleMetric(prefix + name) ?? made();
+    assert(metric instanceof Counter, `metric ${name} exists and is no counter`);
+    return metric as Counter<L>;
+  }
+
+  gauge<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Gauge<L> {
+    const made = () => new Gauge({ name: prefix + name, help, labelNames: labels, registers: [this.registry] });
+    const metric = this.registry.getSingleMetric(prefix + name) ?? made();
+    assert(metric instanceof Gauge, `metric ${name} exists and is no gauge`);
+    return metric as Gauge<L>;
+  }
+
+  /** `help` should name the unit; buckets default to durations in seconds. */
+  histogram<L extends string = never>(
+    name: string,
+    help: string,
+    labels: readonly L[] = [],
+    buckets = DURATION_BUCKETS_S,
+  ): Histogram<L> {
+    const made = () =>
+      new Histogram({
+        name: prefix + name,
+        help,
+        labelNames: labels,
+        buckets: [...buckets],
+        registers: [this.registry],
+      });
+    const metric = this.registry.getSingleMetric(prefix + name) ?? made();
+    assert(metric instanceof Histogram, `metric ${name} exists and is no histogram`);
+    return metric as Histogram<L>;
+  }
+
+  /** A gauge whose value is asked for when the metrics are read. */
+  observed(name: string, help: string, read: () => number): void {
+    if (this.registry.getSingleMetric(prefix + name) !== undefined) return;
+    new Gauge({
+      name: prefix + name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+}
