@@ -1,0 +1,104 @@
+{{- define "shoal.name" -}}
+{{- if contains "shoal" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-shoal" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{- define "shoal.cluster" -}}
+{{ .Values.cluster | default (printf "%s/%s" .Release.Namespace .Release.Name) | trunc 64 }}
+{{- end }}
+
+{{- /* Labels that a pod of a role is found by. Call with (list $ "role"). */ -}}
+{{- define "shoal.selector" -}}
+app.kubernetes.io/name: shoal
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "shoal.labels" -}}
+{{ include "shoal.selector" . }}
+app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
+helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
+{{- end }}
+
+{{- define "shoal.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "shoal.trackerUrl" -}}
+http://{{ include "shoal.name" . }}-tracker:15003
+{{- end }}
+
+{{- define "shoal.indexUrl" -}}
+http://{{ include "shoal.name" . }}-index:15004
+{{- end }}
+
+{{- /* Every origin by its own name, as a JSON list: the ring needs to know each. */ -}}
+{{- define "shoal.originUrls" -}}
+{{- $name := include "shoal.name" . -}}
+{{- $urls := list -}}
+{{- range $n := until (int .Values.origin.replicas) -}}
+{{- $urls = append $urls (printf "http://%s-origin-%d.%s-origin:15002" $name $n $name) -}}
+{{- end -}}
+{{ $urls | toJson }}
+{{- end }}
+
+{{- /* The configuration of a role, as JSON (which is YAML), with the values' own `config` merged over it. */ -}}
+{{- define "shoal.config" -}}
+{{- $ := index . 0 -}}{{- $role := index . 1 -}}
+{{- $base := dict "role" $role "cluster" (include "shoal.cluster" $) "log" (dict "level" $.Values.logLevel) -}}
+{{- $own := index . 2 -}}
+{{ mustMergeOverwrite $base $own (deepCopy (index $.Values $role).config) | toYaml }}
+{{- end }}
+
+{{- /* What every pod of ours has: placement, pull secrets. Call with (list $ "role"). */ -}}
+{{- define "shoal.placement" -}}
+{{- $ := index . 0 -}}{{- $values := index $.Values (index . 1) -}}
+{{- with $.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+terminationGracePeriodSeconds: 30
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- end }}
+
+{{- /* The container's fixed part. Call with (list $ "role" "name of the port that answers probes"). */ -}}
+{{- define "shoal.container" -}}
+{{- $ := index . 0 -}}{{- $role := index . 1 -}}
+image: {{ include "shoal.image" $ }}
+imagePullPolicy: {{ $.Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: { drop: [ALL] }
+args: [shoal, {{ $role }}, --config, /etc/shoal/{{ $role }}.yaml]
+livenessProbe:
+  httpGet: { path: /health, port: {{ index . 2 }} }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readiness, port: {{ index . 2 }} }
+  periodSeconds: 5
+  timeoutSeconds: 5
+startupProbe:
+  httpGet: { path: /health, port: {{ index . 2 }} }
+  periodSeconds: 2
+  failureThreshold: 60
+{{- with (index $.Values $role).resources }}
+resources: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "shoal.metrics" -}}
+prometheus.io/scrape: 'true'
+prometheus.io/path: /metrics
+prometheus.io/port: {{ . | quote }}
+{{- end }}

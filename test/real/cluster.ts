@@ -1,0 +1,32 @@
+/** `shoal up` as a user starts it, on free ports and in a directory of its own. */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { answers, freeBasePort, Service, temporary } from './processes.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+export const shoal: readonly string[] = [process.execPath, join(root, 'bin/shoal.js')];
+const readyMsMax = 60_000;
+
+export type Cluster = {
+  readonly up: Service;
+  readonly dir: string;
+  /** host:port of the proxy's registry. */
+  readonly proxy: string;
+  /** host:port of each agent's registry. */
+  readonly agents: readonly string[];
+};
+
+/** Brings a cluster up and waits until its proxy and every agent say that they are ready. */
+export async function startCluster(stack: AsyncDisposableStack, agents: number): Promise<Cluster> {
+  const dir = await temporary(stack, 'up');
+  const base = await freeBasePort(agents);
+  const args = ['up', '--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
+  const up = stack.use(Service.start([...shoal, ...args], join(dir, 'up.log')));
+  const registries = Array.from({ length: agents }, (_, n) => base + 1_000 + 10 * n);
+  const readiness = [base, base + 2, base + 3, base + 4, ...registries.map((port) => port + 2)];
+  await up.until(async () => {
+    const ready = await Promise.all(readiness.map((port) => answers(`http://127.0.0.1:${port}/readiness`)));
+    return ready.every(Boolean);
+  }, readyMsMax);
+  return { up, dir, proxy: `127.0.0.1:${base}`, agents: registries.map((port) => `127.0.0.1:${port}`) };
+}

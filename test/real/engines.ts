@@ -1,0 +1,56 @@
+/** Real container engines, each with its own data directory and socket, never the machine's own. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run, Service, temporary } from './processes.ts';
+import { need } from './programs.ts';
+
+const readyMsMax = 60_000;
+
+/** A dockerd without network set-up; the result runs `docker` against it. */
+export async function startDocker(stack: AsyncDisposableStack): Promise<(...args: string[]) => Promise<string>> {
+  const dir = await temporary(stack, 'docker');
+  const socket = `unix://${join(dir, 'sock')}`;
+  stack.defer(() => unmountUnder(dir));
+  const daemon = Service.start(
+    [
+      need('dockerd'),
+      ...['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')],
+      ...['-H', socket, '--bridge=none', '--iptables=false', '--ip6tables=false'],
+    ],
+    join(dir, 'log'),
+  );
+  stack.use(daemon);
+  const env = { DOCKER_HOST: socket, DOCKER_BUILDKIT: '0', DOCKER_CONFIG: join(dir, 'config') };
+  const docker = (...args: string[]): Promise<string> => run('docker', args, env);
+  await daemon.until(async () => (await docker('version')) !== '', readyMsMax);
+  return docker;
+}
+
+/** A containerd without its Kubernetes plug-in; the result runs `ctr` against it. */
+export async function startContainerd(stack: AsyncDisposableStack): Promise<(...args: string[]) => Promise<string>> {
+  const dir = await temporary(stack, 'containerd');
+  const socket = join(dir, 'sock');
+  const config = [
+    'version = 2',
+    `root = "${join(dir, 'root')}"`,
+    `state = "${join(dir, 'state')}"`,
+    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+    '[grpc]',
+    `  address = "${socket}"`,
+  ];
+  writeFileSync(join(dir, 'config.toml'), `${config.join('\n')}\n`);
+  stack.defer(() => unmountUnder(dir));
+  const daemon = Service.start([need('containerd'), '--config', join(dir, 'config.toml')], join(dir, 'log'));
+  stack.use(daemon);
+  const ctr = (...args: string[]): Promise<string> => run('ctr', ['-a', socket, ...args]);
+  await daemon.until(async () => (await ctr('version')) !== '', readyMsMax);
+  return ctr;
+}
+
+/** Engines leave mounts behind that keep their directory from being removed. */
+function unmountUnder(dir: string): void {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  const ours = mounts.map((line) => line.split(' ')[1] ?? '').filter((at) => at.startsWith(`${dir}/`));
+  for (const at of ours.reverse()) execFileSync('umount', ['-l', at]);
+}

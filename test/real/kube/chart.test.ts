@@ -1,0 +1,127 @@
+/** The chart under real Helm: it renders, its schema refuses what is wrong, the roles accept the configurations. */
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { root, shoal } from '../cluster.ts';
+import { run } from '../processes.ts';
+
+type Container = { ports: { name: string }[]; [probe: string]: unknown };
+type Pod = {
+  containers: Container[];
+  volumes: { name: string; configMap?: { name: string } }[];
+};
+type Resource = {
+  kind: string;
+  metadata: { name: string; labels: Record<string, string> };
+  data?: Record<string, string>;
+  spec: {
+    template: { metadata: { labels: Record<string, string> }; spec: Pod };
+    selector: { matchLabels: Record<string, string> } & Record<string, string>;
+    ports: { targetPort: string }[];
+    serviceName?: string;
+    volumeClaimTemplates?: unknown[];
+  };
+};
+
+const chart = join(root, 'helm/shoal');
+const ROLES = ['agent', 'index', 'origin', 'proxy', 'tracker'];
+const WORKLOADS = {
+  agent: 'DaemonSet',
+  index: 'StatefulSet',
+  origin: 'StatefulSet',
+  proxy: 'Deployment',
+  tracker: 'Deployment',
+};
+
+async function render(...args: string[]): Promise<Resource[]> {
+  const text = await run('helm', ['template', 'here', chart, '--kube-version', '1.31.0', '--namespace', 'ns', ...args]);
+  return parseAllDocuments(text).map((document) => document.toJS() as Resource);
+}
+
+test('helm lint finds nothing', async () => {
+  expect(await run('helm', ['lint', '--strict', chart])).toContain('0 chart(s) failed');
+});
+
+test.each(['proxy.replicas=0', 'agent.adminPort=99999', 'origin.budget=lots', 'origni.replicas=2', 'logLevel=loud'])(
+  'the schema refuses --set %s',
+  async (wrong) => {
+    await expect(render('--set', wrong)).rejects.toThrow(/values don't meet the specifications of the schema/);
+  },
+);
+
+describe('rendered with its defaults', () => {
+  let resources: Resource[] = [];
+  const find = (kind: string, name: string): Resource => {
+    const found = resources.find(
+      (resource) => resource.kind === kind && resource.metadata.name === `here-shoal-${name}`,
+    );
+    if (found === undefined) throw new Error(`no ${kind} here-shoal-${name}`);
+    return found;
+  };
+  beforeAll(async () => {
+    resources = await render();
+  });
+
+  test.each(Object.entries(WORKLOADS))('%s is a %s with probes and its own configuration', (role, kind) => {
+    const { template, selector } = find(kind, role).spec;
+    expect(template.metadata.labels).toMatchObject(selector.matchLabels);
+    const [container] = template.spec.containers;
+    const ports = container?.ports.map(({ name }) => name);
+    for (const [probe, path] of [
+      ['livenessProbe', '/health'],
+      ['readinessProbe', '/readiness'],
+    ] as const) {
+      const asked = container?.[probe] as { httpGet: { path: string; port: string } } | undefined;
+      expect(asked?.httpGet.path).toBe(path);
+      expect(ports).toContain(asked?.httpGet.port);
+    }
+    expect(template.spec.volumes.map(({ configMap }) => configMap?.name)).toContain(`here-shoal-${role}`);
+    expect(find('ConfigMap', role).data).toHaveProperty([`${role}.yaml`]);
+  });
+
+  test('what is durable has a volume', () => {
+    for (const role of ['index', 'origin']) expect(find('StatefulSet', role).spec.volumeClaimTemplates).toHaveLength(1);
+  });
+
+  test('services find the pods and the ports that they name', () => {
+    for (const role of ['index', 'origin', 'proxy', 'tracker'] as const) {
+      const service = find('Service', role).spec;
+      const { template } = find(WORKLOADS[role], role).spec;
+      expect(template.metadata.labels).toMatchObject(service.selector);
+      const names = template.spec.containers[0]?.ports.map(({ name }) => name);
+      for (const { targetPort } of service.ports) expect(names).toContain(targetPort);
+    }
+  });
+
+  test.each(ROLES)('shoal config check accepts the configuration of %s', async (role) => {
+    await checkConfig(role, find('ConfigMap', role).data?.[`${role}.yaml`] ?? '');
+  });
+});
+
+test('values of a role are merged over what the chart writes', async () => {
+  const resources = await render('--set', 'agent.config.cache.budget=7GiB', '--set', 'cluster=mine');
+  const agent = resources.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'here-shoal-agent');
+  const text = agent?.data?.['agent.yaml'] ?? '';
+  expect(text).toContain('budget: 7GiB');
+  expect(text).toContain('cluster: mine');
+  await checkConfig('agent', text);
+});
+
+/** Has the role itself read the file, as its pod would. */
+async function checkConfig(role: string, text: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-chart-'));
+  try {
+    const file = join(folder, `${role}.yaml`);
+    await writeFile(file, text);
+    const [node = '', ...args] = shoal;
+    const env = { ...process.env, POD_IP: '10.1.2.3', POD_NAME: 'here-shoal-origin-0' };
+    await promisify(execFile)(node, [...args, 'config', 'check', file], { env });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

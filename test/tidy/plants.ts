@@ -1,0 +1,162 @@
+/** Violations, one a file, each with the check that has to find it. They are written into a temporary tree only. */
+import type { RULES } from './rules.ts';
+
+export type Plant = {
+  readonly path: string;
+  readonly text: string;
+  /** The Biome rule that must fire on this file. */
+  readonly biome?: string;
+  /** The function of rules.ts that must name this file. */
+  readonly tidy?: keyof typeof RULES;
+};
+
+const body = (lines: number): string => '  used(1);\n'.repeat(lines);
+
+/** Files that break nothing: targets of imports, and the proof that the checks do not fire on everything. */
+export const CLEAN: readonly Plant[] = [
+  { path: 'core/clean.ts', text: '/** Clean. */\nexport const one = 1;\n' },
+  {
+    path: 'platform/clean.ts',
+    text: "/** Clean. */\nimport { one } from '../core/clean.ts';\nexport const two = one + 1;\n",
+  },
+  ...['agent', 'origin', 'tracker', 'index', 'proxy', 'cli', 'test'].map((folder) => ({
+    path: `${folder}/clean.ts`,
+    text: "/** Clean. */\nimport { two } from '../platform/clean.ts';\nexport const three = two + 1;\n",
+  })),
+];
+
+const imports = (path: string, to: string): Plant => ({
+  path,
+  text: `/** Planted. */\nimport { three } from '${to}';\nexport const four = three;\n`,
+  biome: 'lint/style/noRestrictedImports',
+  tidy: 'layers',
+});
+
+export const PLANTS: readonly Plant[] = [
+  imports('core/deep/up-platform.ts', '../../platform/clean.ts'),
+  imports('core/up-agent.ts', '../agent/clean.ts'),
+  imports('platform/deep/up-index.ts', '../../index/clean.ts'),
+  imports('platform/up-cli.ts', '../cli/clean.ts'),
+  imports('agent/sideways.ts', '../origin/clean.ts'),
+  imports('origin/sideways.ts', '../agent/clean.ts'),
+  imports('tracker/sideways.ts', '../index/clean.ts'),
+  imports('index/sideways.ts', '../tracker/clean.ts'),
+  imports('proxy/sideways.ts', '../agent/clean.ts'),
+  imports('cli/component.ts', '../proxy/clean.ts'),
+  imports('agent/outside.ts', '../test/clean.ts'),
+  {
+    path: 'proxy/by-url.ts',
+    text: "/** Planted. */\nexport const url = new URL('../agent/clean.ts', import.meta.url);\n",
+    tidy: 'layers',
+  },
+  {
+    path: 'agent/borrows.ts',
+    text: "/** Planted. */\nimport { one } from './fixtures.ts';\nexport const two = one;\n",
+    tidy: 'layers',
+  },
+  {
+    path: 'core/node.ts',
+    text: "/** Planted. */\nimport { readFileSync } from 'node:fs';\nexport const read = readFileSync;\n",
+    biome: 'lint/correctness/noNodejsModules',
+    tidy: 'purity',
+  },
+  {
+    path: 'core/clock.ts',
+    text: '/** Planted. */\nexport const now = (): number => Date.now();\n',
+    biome: 'lint/style/noRestrictedGlobals',
+    tidy: 'purity',
+  },
+  {
+    path: 'core/random.ts',
+    text: '/** Planted. */\nexport const draw = (): number => Math.random();\n',
+    biome: 'plugin',
+    tidy: 'purity',
+  },
+  {
+    path: 'core/waits.ts',
+    text: '/** Planted. */\nexport async function wait(of: Promise<void>): Promise<void> {\n  await of;\n}\n',
+    tidy: 'purity',
+  },
+  {
+    path: 'platform/atomics.ts',
+    text: '/** Planted. */\nexport const load = (a: Int32Array): number => Atomics.load(a, 0);\n',
+    biome: 'lint/style/noRestrictedGlobals',
+    tidy: 'soleOwners',
+  },
+  {
+    path: 'platform/environment.ts',
+    text: "/** Planted. */\nexport const home = process.env['HOME'];\n",
+    biome: 'lint/style/noProcessEnv',
+    tidy: 'soleOwners',
+  },
+  {
+    path: 'core/cycle-a.ts',
+    text: "/** Planted. */\nimport { b } from './cycle-b.ts';\nexport const a = (): number => b();\n",
+    biome: 'lint/suspicious/noImportCycles',
+  },
+  {
+    path: 'core/cycle-b.ts',
+    text: "/** Planted. */\nimport { a } from './cycle-a.ts';\nexport const b = (): number => a();\n",
+    biome: 'lint/suspicious/noImportCycles',
+  },
+  {
+    path: 'agent/floating.ts',
+    text: '/** Planted. */\nasync function work(): Promise<void> {}\nexport function start(): void {\n  work();\n}\n',
+    biome: 'lint/nursery/noFloatingPromises',
+  },
+  {
+    path: 'agent/misused.ts',
+    text: '/** Planted. */\nasync function ready(): Promise<boolean> {\n  return true;\n}\nexport function go(): number {\n  if (ready()) return 1;\n  return 2;\n}\n',
+    biome: 'lint/nursery/noMisusedPromises',
+  },
+  {
+    path: 'agent/switch.ts',
+    text: "/** Planted. */\ntype Kind = 'a' | 'b';\nexport function name(kind: Kind): string {\n  let said = '';\n  switch (kind) {\n    case 'a':\n      said = 'A';\n      break;\n  }\n  return said;\n}\n",
+    biome: 'lint/nursery/useExhaustiveSwitchCases',
+  },
+  {
+    path: 'agent/long-function.ts',
+    text: `/** Planted. */\nexport function long(used: (n: number) => void): void {\n${body(71)}}\n`,
+    biome: 'lint/complexity/noExcessiveLinesPerFunction',
+  },
+  {
+    path: 'agent/long-file.ts',
+    text: `/** Planted. */\n${Array.from({ length: 401 }, (_, n) => `export const v${n} = ${n};\n`).join('')}`,
+    biome: 'lint/style/noExcessiveLinesPerFile',
+    tidy: 'shape',
+  },
+  {
+    path: 'agent/parameters.ts',
+    text: '/** Planted. */\nexport const five = (a: number, b: number, c: number, d: number, e: number): number => a + b + c + d + e;\n',
+    biome: 'lint/complexity/useMaxParams',
+  },
+  { path: 'agent/enumerated.ts', text: '/** Planted. */\nexport enum Kind {\n  a,\n}\n', biome: 'lint/style/noEnum' },
+  {
+    path: 'agent/parameter-property.ts',
+    text: '/** Planted. */\nexport class C {\n  constructor(readonly a: number) {}\n}\n',
+    biome: 'lint/style/noParameterProperties',
+  },
+  { path: 'agent/defaulted.ts', text: '/** Planted. */\nexport default 1;\n', biome: 'lint/style/noDefaultExport' },
+  {
+    path: 'agent/barrel.ts',
+    text: "/** Planted. */\nexport * from './clean.ts';\n",
+    biome: 'lint/performance/noBarrelFile',
+  },
+  {
+    path: 'agent/untyped.ts',
+    text: '/** Planted. */\nexport const a: any = 1;\n',
+    biome: 'lint/suspicious/noExplicitAny',
+  },
+  {
+    path: 'agent/unused.ts',
+    text: '/** Planted. */\nconst unused = 1;\n',
+    biome: 'lint/correctness/noUnusedVariables',
+  },
+  {
+    path: 'agent/later.ts',
+    text: `/** Planted. */\n// TO${'DO'} finish this\nexport const a = 1;\n`,
+    tidy: 'bannedWords',
+  },
+  { path: 'agent/wordless.ts', text: 'export const a = 1;\n', tidy: 'shape' },
+  { path: 'agent/utils.ts', text: '/** Planted. */\nexport const a = 1;\n', tidy: 'shape' },
+];

@@ -1,0 +1,133 @@
+/**
+ * The repository's rules that a compiler cannot hold (DESIGN section 2), each a function from a source tree to the
+ * list of what breaks it, one line a finding. Biome holds most of them too: these read plain text, so that a change
+ * in Biome cannot switch both off.
+ */
+import { forTestsOnly } from '../../tools/tests-only.ts';
+import type { Reference, Source } from './tree.ts';
+import { references, withoutComments } from './tree.ts';
+
+const COMPONENTS = ['agent', 'origin', 'tracker', 'index', 'proxy'];
+const PRODUCT = ['core', 'platform', ...COMPONENTS, 'cli'];
+export const fileLinesMax = 400;
+
+/**
+ * What breaks a rule all the same, and why it may. The list may only shrink: `deadExceptions` finds entries that
+ * nothing needs any more.
+ */
+export const EXCEPTIONS: readonly { readonly from: string; readonly to: string; readonly why: string }[] = [
+  { from: 'origin/', to: 'agent/workers/', why: 'origin and agent run the same worker, by URL (DESIGN 2.2)' },
+];
+
+const top = (path: string): string => path.split('/')[0] ?? '';
+const isProduct = (path: string): boolean => PRODUCT.includes(top(path));
+
+/** The folders that a folder may import, itself included. */
+function mayReach(from: string, kind: Reference['kind']): string[] {
+  if (from === 'core') return ['core'];
+  if (from === 'platform') return ['platform', 'core'];
+  if (from === 'cli') return kind === 'url' ? PRODUCT : ['cli', 'platform', 'core'];
+  return [from, 'platform', 'core'];
+}
+
+/** Files that a URL may name from anywhere: they are read, not run. */
+const READ_BY_URL = ['package.json', 'docs', 'examples', 'console', 'helm', 'biome.json'];
+
+const breaksLayers = ({ from, to, kind, inTree }: Reference): boolean =>
+  inTree &&
+  isProduct(from) &&
+  !mayReach(top(from), kind).includes(top(to)) &&
+  !(kind === 'url' && (forTestsOnly(from) || READ_BY_URL.includes(top(to))));
+
+const runsTestCode = ({ from, to, inTree }: Reference): boolean =>
+  inTree && isProduct(from) && !forTestsOnly(from) && forTestsOnly(to);
+
+const excepted = ({ from, to, kind }: Reference): boolean =>
+  kind === 'url' && EXCEPTIONS.some((exception) => from.startsWith(exception.from) && to.startsWith(exception.to));
+
+/** Imports point down; components never import each other; cli/ imports none; nothing imports loadgen, bench, test. */
+function layers(tree: readonly Source[]): string[] {
+  const all = tree.flatMap(references);
+  return [
+    ...all
+      .filter((reference) => breaksLayers(reference) && !excepted(reference))
+      .map(({ from, to, kind }) => `${from}: ${kind} of ${to} points up or sideways`),
+    ...all.filter(runsTestCode).map(({ from, to }) => `${from}: import of ${to}, which is for tests only`),
+  ];
+}
+
+/** Entries of EXCEPTIONS that excuse nothing. */
+export function deadExceptions(tree: readonly Source[]): string[] {
+  const broken = tree.flatMap(references).filter(breaksLayers);
+  return EXCEPTIONS.filter(
+    ({ from, to }) => !broken.some((reference) => reference.from.startsWith(from) && reference.to.startsWith(to)),
+  ).map(({ from, to }) => `the exception ${from} -> ${to} is not needed: remove it`);
+}
+
+const IMPURE =
+  /\b(Date|setTimeout|setInterval|setImmediate|queueMicrotask|process|crypto|performance|fetch)\b\s*[.(]|\bMath\.random\b|\bawait\b|\basync\b|\bconsole\./;
+
+/** core/ imports core/ only, has no clock, no randomness, no await. */
+function purity(tree: readonly Source[]): string[] {
+  const core = tree.filter(({ path }) => top(path) === 'core' && !forTestsOnly(path));
+  return core.flatMap((source) => [
+    ...references(source)
+      .filter(({ inTree }) => !inTree)
+      .map(({ to }) => `${source.path}: core/ imports core/ only, not '${to}'`),
+    ...linesThat(source, (line) => IMPURE.test(line), 'core/ has no clock, randomness, await or I/O'),
+  ]);
+}
+
+/** `Atomics` in one file; `process.env` in main.ts (and tests) only. */
+function soleOwners(tree: readonly Source[]): string[] {
+  return tree.flatMap((source) => [
+    ...(source.path === 'platform/workers/ring.ts' || !isProduct(source.path)
+      ? []
+      : linesThat(source, (line) => /\bAtomics\s*\./.test(line), 'only platform/workers/ring.ts says Atomics')),
+    ...(/(^|\/)main\.ts$/.test(source.path) || forTestsOnly(source.path) || !isProduct(source.path)
+      ? []
+      : linesThat(source, (line) => /\bprocess\.env\b/.test(line), 'only main.ts reads the environment')),
+  ]);
+}
+
+// Spelt in two halves so that this file does not break its own rule.
+const BANNED: readonly (readonly [RegExp, string])[] = [
+  [new RegExp(`\\b(TO${'DO'}|FIX${'ME'}|XX${'X'}|HA${'CK'})\\b`), 'finish it, or file an issue'],
+  [new RegExp(`@ts-${'ignore'}|@ts-${'nocheck'}`), 'use @ts-expect-error with a reason'],
+  [new RegExp(`\\bvi\\.${'mock'}\\(`), 'no mocks: write a second implementation of the seam'],
+  [new RegExp(`\\b(?:it|test|describe)\\.(?:${'only'}|${'skip'}|${'todo'})\\b`), 'every test runs, or goes'],
+];
+
+/** Words that stand for work not done, and ways around the compiler or the tests. */
+function bannedWords(tree: readonly Source[]): string[] {
+  return tree.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((line, index) => {
+      const hit = BANNED.find(([word]) => word.test(line));
+      return hit ? [`${path}:${index + 1}: '${line.trim().slice(0, 60)}': ${hit[1]}`] : [];
+    }),
+  );
+}
+
+const DRAWERS = /(^|\/)(utils?|helpers?|misc|stuff)(\/|\.ts$)/;
+
+/** No file over the limit, none without its opening comment, none named for nothing. */
+function shape(tree: readonly Source[]): string[] {
+  return tree.flatMap(({ path, text }) => {
+    const lines = text.split('\n').filter((line) => line.trim() !== '').length;
+    const opens = /^(#!.*\n)?\s*\/[/*]/.test(text);
+    return [
+      ...(lines > fileLinesMax ? [`${path}: ${lines} lines, at most ${fileLinesMax}: split it by purpose`] : []),
+      ...(opens || forTestsOnly(path) ? [] : [`${path}: opens without a comment that says what it is for`]),
+      ...(DRAWERS.test(path) ? [`${path}: a drawer is no purpose: name it for what it does`] : []),
+    ];
+  });
+}
+
+function linesThat(source: Source, breaks: (line: string) => boolean, why: string): string[] {
+  return withoutComments(source.text)
+    .split('\n')
+    .flatMap((line, index) => (breaks(line) ? [`${source.path}:${index + 1}: ${why}`] : []));
+}
+
+/** Every rule, by the name that plants.ts uses. */
+export const RULES = { layers, purity, soleOwners, bannedWords, shape } as const;
