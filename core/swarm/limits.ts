@@ -35,6 +35,8 @@ export const hashesMs = 2_000;
 export const idleMs = 15_000;
 /** A second link of a node wins over a first one that has been silent for this long. */
 export const silentMs = 5_000;
+/** An origin believes for this long that others send a neighbour enough. */
+export const spareMs = 500;
 /** A piece may take this long, and as long as its bytes take at the floor rate. */
 export const stallMs = 5_000;
 export const stallBytesPerMs = 256;

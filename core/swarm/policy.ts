@@ -12,6 +12,7 @@ export const defaultPolicy: PolicyConfig = {
   uplinkTarget: 5,
   uplinkTargetEnd: 3,
   endBytes: 8 * mebibyte,
+  originSparePieces: 2,
   uplinkCapMs: 200,
   uplinkCapPiecesMin: 4,
   passRestMs: 20,

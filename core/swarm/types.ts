@@ -138,6 +138,8 @@ export type PolicyConfig = {
   readonly uplinkTarget: number;
   readonly uplinkTargetEnd: number;
   readonly endBytes: number;
+  /** An origin that gave each piece once passes over neighbours to whom others send this many. */
+  readonly originSparePieces: number;
   /** Outstanding bytes are capped at what the uplink sends in this time, but never below this many pieces. */
   readonly uplinkCapMs: number;
   readonly uplinkCapPiecesMin: number;

@@ -12,7 +12,7 @@
 import { assert } from '../assert.ts';
 import type { Inbound } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
-import { grantsPerLinkMax, meterGain, stallBytesPerMs, stallMs } from './limits.ts';
+import { grantsPerLinkMax, meterGain, spareMs, stallBytesPerMs, stallMs } from './limits.ts';
 import { Allowance, type InLink, type Sink, takeOut } from './links.ts';
 import { markSent, markUnsent, nameFor } from './naming.ts';
 import type { State } from './state.ts';
@@ -178,8 +178,9 @@ function pick(state: State, blob: Blob): Sink | undefined {
     const sink = sinks[i]!;
     const { link } = sink;
     if (sink.count <= sink.offered || link.outstanding >= share || sink.state !== 'open') continue;
-    if (link.restsUntilMs > state.nowMs) {
-      if (link.restsUntilMs < state.pumpAtMs) state.pumpAtMs = link.restsUntilMs;
+    const restsUntilMs = spared(state, sink) ? link.heardMs + spareMs : link.restsUntilMs;
+    if (restsUntilMs > state.nowMs) {
+      if (restsUntilMs < state.pumpAtMs) state.pumpAtMs = restsUntilMs;
       continue;
     }
     if (state.load >= policy.uplinkTargetEnd && nearEnd(state, sink)) continue;
@@ -193,6 +194,15 @@ function pick(state: State, blob: Blob): Sink | undefined {
     }
   }
   return best;
+}
+
+/**
+ * An origin that has given every piece once leaves the rest to peers: storage sends one copy, and a
+ * second one only to whom hardly anybody else sends, or of whom nothing was heard for a while.
+ */
+function spared(state: State, { blob, link }: Sink): boolean {
+  const { self, policy } = state.config;
+  return self.role === 'origin' && blob.unsentCount === 0 && link.others >= policy.originSparePieces;
 }
 
 /** The end is near where little is missing here as well as there: fewer pieces at once finish sooner. */
