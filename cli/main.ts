@@ -40,9 +40,15 @@ const program = new Command('shoal')
   .exitOverride();
 
 const agentUrl = () =>
-  new Option('--agent <url>', 'the agent to pull through').default('http://127.0.0.1:16000').env('SHOAL_AGENT');
+  new Option('--agent <url>', 'the agent to pull through')
+    .argParser(urlOption)
+    .default('http://127.0.0.1:16000')
+    .env('SHOAL_AGENT');
 const proxyUrl = () =>
-  new Option('--proxy <url>', 'the proxy to talk to').default('http://127.0.0.1:15000').env('SHOAL_PROXY');
+  new Option('--proxy <url>', 'the proxy to talk to')
+    .argParser(urlOption)
+    .default('http://127.0.0.1:15000')
+    .env('SHOAL_PROXY');
 
 program
   .command('up')
@@ -56,7 +62,7 @@ program
   .command('demo')
   .description('a cluster, an image pushed once and pulled through every agent, a table; leaves nothing behind')
   .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 3)
-  .option('--size <size>', 'of the image', bytesOption, 256e6)
+  .addOption(new Option('--size <size>', 'of the image').argParser(bytesOption).default(256e6, '256MB'))
   .addOption(new Option('--seed <text>', 'of the image: the same bytes again').hideHelp())
   .addOption(new Option('--kill <part@when>', 'kill -9 of a part meanwhile').hideHelp())
   .action((options: { agents: number; size: number; seed?: string; kill?: string }) =>
@@ -96,7 +102,7 @@ program
   .command('get')
   .description('fetches a blob into a file, or an image into an OCI layout directory')
   .argument('<ref-or-digest>', 'sha256:…, library/app:1 or library/app@sha256:…')
-  .option('-o, --output <file>', 'file, or directory for an image')
+  .option('-o, --output <file>', 'file, or a directory to put it into; for an image, the directory')
   .addOption(agentUrl())
   .action((target: string, options: { output?: string; agent: string }) =>
     stoppable(async (signal) => say(await get({ ...options, target, signal, screen: process.stderr }))),
@@ -148,9 +154,11 @@ function failed(error: unknown): number {
   const foreseen = [StartError, ConfigError, Failure, PartFailed, Stopped, ApiError].some(
     (kind) => error instanceof kind,
   );
+  const system = error instanceof Error && 'syscall' in error;
   const code = error instanceof ApiError ? ` (${error.code})` : '';
+  // A full disk, a directory that may not be written: the system's own words name the file and the reason.
   process.stderr.write(
-    foreseen ? `shoal: ${message}${code}\n` : `shoal: ${error instanceof Error ? error.stack : message}\n`,
+    foreseen || system ? `shoal: ${message}${code}\n` : `shoal: ${error instanceof Error ? error.stack : message}\n`,
   );
   if (error instanceof Stopped) return 130;
   return error instanceof StartError || error instanceof ConfigError ? 2 : 1;
@@ -174,6 +182,11 @@ function bytesOption(text: string): number {
   const value = parseSize(text);
   if (value !== undefined && value >= demoBytesMin && value <= demoBytesMax) return value;
   throw new InvalidArgumentError('Give a size from 1MB to 16GB, such as 256MB.');
+}
+
+function urlOption(text: string): string {
+  if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError('Give a URL such as http://127.0.0.1:16000.');
 }
 
 function collect(value: string, previous: string[]): string[] {

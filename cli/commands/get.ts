@@ -51,16 +51,24 @@ export async function get(options: GetOptions): Promise<string> {
     persistence,
     signal: options.signal,
   };
-  if (target.kind === 'blob') return await getBlob(getting, target.digest, options.output ?? digestHex(target.digest));
+  if (target.kind === 'blob')
+    return await getBlob(getting, target.digest, await fileFor(options.output, digestHex(target.digest)));
   const manifest = await pullManifest(registry, target, persistence());
   const json = parseManifest(manifest.bytes, options.target);
   const layer = json.layers?.[0];
   if (json.artifactType === fileArtifactType && layer !== undefined) {
     const title = basename(layer.annotations?.[titleAnnotation] ?? '') || digestHex(layer.digest);
-    return await getBlob(getting, layer.digest, options.output ?? title, layer.size);
+    return await getBlob(getting, layer.digest, await fileFor(options.output, title), layer.size);
   }
   const dir = options.output ?? basename(target.repo);
   return await getLayout(getting, { dir, reference: target.reference, manifest: { ...manifest, json } });
+}
+
+/** Where a file called `name` goes: into `output` where that is, or by its last '/' shall be, a directory. */
+async function fileFor(output: string | undefined, name: string): Promise<string> {
+  if (output === undefined) return name;
+  const directory = output.endsWith('/') || (await stat(output).catch(() => undefined))?.isDirectory() === true;
+  return directory ? join(output, name) : output;
 }
 
 async function getBlob(getting: Getting, digest: Digest, file: string, size?: number): Promise<string> {

@@ -104,7 +104,7 @@ async function show(demo: Show): Promise<DemoResult> {
   const [image] = await Promise.all([demoImage(options.size, seed), orStopped(supervisor.start(), signal)]);
   signal.throwIfAborted();
   progress.say(
-    `cluster up in ${secondsText(performance.now() - begun)}: proxy, origin, tracker, index and ${options.agents} agents, a process each`,
+    `cluster up in ${secondsText(performance.now() - begun)}: proxy, origin, tracker, index and ${options.agents} agent${options.agents === 1 ? '' : 's'}, a process each`,
   );
   progress.say(`image: ${image.layers.length} layers, ${bytesText(image.size)}, seed ${seed}`);
   const stage: Stage = { ...demo, image };

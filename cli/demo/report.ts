@@ -49,16 +49,15 @@ export function report(result: DemoResult): string {
   const { agents, direct, cores, imageBytes } = result;
   const lastMs = Math.max(...agents.map((agent) => agent.ms));
   const bound = boundSeconds(direct, agents.length, cores);
-  const cpu = direct.clientCpuS + direct.originCpuS;
   return [
     table([['', 'time', 'first byte', 'rate', 'from peers', 'from origin'], ...agents.map(agentRow)]),
     '',
-    `every byte verified: ${agents.length} agents x ${bytesText(imageBytes)} in ${result.layers} layers`,
+    `every byte verified: ${countText(agents.length, 'agent')} x ${bytesText(imageBytes)} in ${result.layers} layers`,
     `push                 ${secondsText(result.push.ms)}, ${rateText((result.push.bytes / result.push.ms) * 1000)}`,
     `left the origin      ${originText(result)}`,
     `all agents           ${secondsText(lastMs)} to the last byte, ${rateText(((imageBytes * agents.length) / lastMs) * 1000)} together`,
-    `bound                ${bound.toFixed(2)} s for this machine: ${agents.length} copies at ${cpu.toFixed(2)} CPU s each`,
-    `                     (measured: one copy straight from the origin, hashed, ${rateText((direct.bytes / direct.ms) * 1000)}), ${cores} cores`,
+    `bound                ${bound.toFixed(2)} s for this machine: ${boundText(direct, agents.length, cores)}`,
+    `                     (measured: one copy straight from the origin, hashed, ${rateText((direct.bytes / direct.ms) * 1000)})`,
     `distance             ${(lastMs / 1000 / bound).toFixed(1)} x the bound; loopback is bound by CPU, a network by its links`,
     ...(result.largest === undefined
       ? []
@@ -67,6 +66,16 @@ export function report(result: DemoResult): string {
       ? []
       : [`restarts             ${result.restarts}: the transfers went on where they stood`]),
   ].join('\n');
+}
+
+/** What the bound is the product of, so that a reader can do the sum. */
+function boundText(direct: DirectRead, copies: number, cores: number): string {
+  const cpu = direct.clientCpuS + direct.originCpuS;
+  const oneThread = direct.clientCpuS > cpu / cores;
+  const each = oneThread
+    ? `${direct.clientCpuS.toFixed(2)} s each on the client's one thread`
+    : `${cpu.toFixed(2)} CPU s each over ${cores} cores`;
+  return `${copies === 1 ? '1 copy' : `${copies} copies`} at ${each}`;
 }
 
 function agentRow(agent: AgentResult): string[] {
@@ -85,7 +94,11 @@ function agentRow(agent: AgentResult): string[] {
 
 function originText(result: DemoResult): string {
   if (result.originBytes === undefined) return 'unknown: it was restarted';
-  return `${bytesText(result.originBytes)}: ${(result.originBytes / result.imageBytes).toFixed(2)} copies for ${result.agents.length} agents`;
+  return `${bytesText(result.originBytes)}: ${(result.originBytes / result.imageBytes).toFixed(2)} copies for ${countText(result.agents.length, 'agent')}`;
+}
+
+function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function memoryText(bytes: number): string {

@@ -56,6 +56,23 @@ test('a pull that is cut goes on by Range, and counts every byte once', async ()
   expect(server.seen).toHaveLength(4);
 });
 
+test('get -o takes a file, a directory that is there, and one that shall be', async () => {
+  const { bytes, digest } = content(5_000);
+  writeFileSync(join(dir, 'model.bin'), bytes);
+  const at = { proxy: server.base, agent: server.base, screen: quiet, signal };
+  await put({ ...at, file: join(dir, 'model.bin'), repo: 'models/m', tag: '1' });
+  for (const [output, file] of [
+    ['new/', 'new/model.bin'],
+    ['new', 'new/model.bin'],
+    ['as.bin', 'as.bin'],
+  ] as const) {
+    await get({ ...at, target: 'models/m:1', output: `${dir}/${output}` });
+    expect(readFileSync(join(dir, file)).equals(bytes), output).toBe(true);
+  }
+  await get({ ...at, target: digest, output: `${dir}/blobs/` });
+  expect(readFileSync(join(dir, 'blobs', digest.slice('sha256:'.length))).equals(bytes)).toBe(true);
+});
+
 test('wrong bytes are never taken for the blob', async () => {
   const { digest } = content(1000);
   server.blobs.set(digest, Buffer.alloc(1000));

@@ -4,6 +4,7 @@
  */
 
 import * as z from 'zod';
+import { clusterBytesMax, zoneBytesMax } from '../../core/wire/limits.ts';
 import { duration } from './units.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -12,13 +13,20 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export const ROLES = ['agent', 'origin', 'tracker', 'index', 'proxy'] as const;
 export type Role = (typeof ROLES)[number];
 
+/** Peers tell one another these, as the wire carries text. */
+const peerText = (name: string, bytesMax: number) =>
+  z
+    .string()
+    .max(bytesMax)
+    .regex(/^[\x20-\x7e]*$/, `expected printable ASCII, which is all that a ${name} may have`);
+
 export const commonShape = <R extends Role>(role: R) =>
   ({
     role: z.literal(role),
     /** Tells several processes of one role apart in the log; empty: only the role is logged. */
     name: z.string().prefault(''),
-    cluster: z.string().min(1).max(64).prefault('default'),
-    zone: z.string().max(64).prefault(''),
+    cluster: peerText('cluster', clusterBytesMax).min(1).prefault('default'),
+    zone: peerText('zone', zoneBytesMax).prefault(''),
     log: z.strictObject({ level: z.enum(LOG_LEVELS).prefault('info') }).prefault({}),
     /** How long a graceful stop may take before the process ends anyway. */
     shutdown: duration('10s'),

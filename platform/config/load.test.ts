@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
+import { peerShape } from '../peer/config.ts';
 import { commonShape } from './common.ts';
 import { ConfigError, jsonSchema, loadConfig, readRole } from './load.ts';
 import { baseUrl, listenAt, size } from './units.ts';
@@ -12,6 +13,7 @@ const schema = z.strictObject({
   ...commonShape('agent'),
   data: z.string(),
   listen: listenAt(16_000),
+  peer: peerShape(16_001),
   cache: z.strictObject({ budget: size('100GiB') }).prefault({}),
   trackers: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15003']),
 });
@@ -59,6 +61,20 @@ test('every bad value and unknown key is reported at once, with its line', () =>
     expect.stringMatching(/^a\.yaml:7: log\.level: expected "trace" or .* got "loud"$/),
     'a.yaml:8: nope: unknown key',
   ]);
+});
+
+test('what peers tell one another must fit the wire', () => {
+  const file = write('a.yaml', `role: agent\ndata: /d\ncluster: ''\nzone: z\u00fcrich\n`);
+  expect([...problems(file)].sort()).toEqual([
+    expect.stringMatching(/^a\.yaml:3: cluster: /),
+    'a.yaml:4: zone: expected printable ASCII, which is all that a zone may have, got "z\u00fcrich"',
+  ]);
+  expect(problems(write('b.yaml', `role: agent\ndata: /d\nzone: ${'z'.repeat(65)}\n`))).toHaveLength(1);
+  expect(problems(write('c.yaml', 'role: agent\ndata: /d\npeer: { host: "a b", advertise: "" }\n'))).toEqual([
+    'c.yaml:3: peer.host: expected an address or a host name, got "a b"',
+  ]);
+  const long = 'h'.repeat(256);
+  expect(problems(write('d.yaml', `role: agent\ndata: /d\npeer: { advertise: "${long}:1" }\n`))).toHaveLength(1);
 });
 
 test('extends: later wins, maps merge, lists replace, problems name the file they stand in', () => {

@@ -35,20 +35,34 @@ export type LoadOptions<T> = {
 /** The configuration, or a ConfigError that names everything that is wrong with it. */
 export function loadConfig<T>(options: LoadOptions<T>): { config: T; warnings: readonly string[] } {
   const { tree, problems } = gather(options);
+  // What is no YAML has no keys: to name those that are missing would hide the reason.
+  if (tree.value instanceof Map && tree.value.size === 0 && problems.errors.length > 0)
+    throw new ConfigError(byLine(problems.errors));
   const plain = toPlain(tree, '', problems);
   const parsed = options.schema.safeParse(plain ?? {});
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.errors.push(...issueLines(issue, tree));
   }
-  if (problems.errors.length > 0 || !parsed.success) throw new ConfigError([...new Set(problems.errors)]);
+  if (problems.errors.length > 0 || !parsed.success) throw new ConfigError(byLine(problems.errors));
   return { config: parsed.data, warnings: problems.warnings };
 }
 
-/** Only the `role` of a file, so that the right schema can be chosen. */
+/** Each once, those of one file by line; the rest in the order found. */
+function byLine(errors: readonly string[]): string[] {
+  const place = (error: string) => /^(.*?):(\d+): /.exec(error);
+  return [...new Set(errors)].sort((a, b) => {
+    const [first, second] = [place(a), place(b)];
+    return first === null || second === null || first[1] !== second[1] ? 0 : Number(first[2]) - Number(second[2]);
+  });
+}
+
+/** Only the `role` of a file, so that the right schema can be chosen. Throws a ConfigError where it cannot be read. */
 export function readRole(file: string, env: Env): string | undefined {
-  const { tree } = gather({ file, env });
+  const { tree, problems } = gather({ file, env });
   const role = tree.value instanceof Map ? tree.value.get('role')?.value : undefined;
-  return typeof role === 'string' ? role : undefined;
+  if (typeof role === 'string') return role;
+  if (problems.errors.length > 0) throw new ConfigError(problems.errors);
+  return undefined;
 }
 
 /** The JSON Schema of what a user may write. */

@@ -8,6 +8,7 @@
  * Rule 3: the environment comes from `main.ts`: `runRole({ role, schema, env: process.env, run })`.
  */
 
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type * as z from 'zod';
 import type { CommonConfig, Role } from '../config/common.ts';
@@ -105,6 +106,8 @@ async function runUntilStopped<C extends CommonConfig>(
   if (started !== undefined) {
     log.info({ ports: started.ports, pid: process.pid }, 'ready');
     tellSupervisor({ ready: true, role: options.role, ports: started.ports });
+    // Where NODE_COMPILE_CACHE names a directory: a process that is killed later leaves its part of it, too.
+    flushCompileCache();
     await stopping;
   }
   await stack.disposeAsync();
