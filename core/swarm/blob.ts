@@ -60,6 +60,8 @@ export class Blob {
   lead: Source | undefined = undefined;
   hashesAt = 0;
   hashesAskedMs = 0;
+  /** When the metainfo became known. */
+  rootedMs = 0;
 
   restsUntilMs = 0;
   diskRefusals = 0;

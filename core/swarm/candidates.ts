@@ -46,13 +46,14 @@ export function praiseCandidate(blob: Blob, node: string): void {
   if (candidate !== undefined) candidate.failures = 0;
 }
 
-/** One to connect to next: a peer that we have a link with where there is one, else any. */
-export function pickCandidate(state: State, blob: Blob): PeerAddress | undefined {
+/** One to connect to next, of `role` where that is given: a peer that we have a link with where there is one, else any. */
+export function pickCandidate(state: State, blob: Blob, role?: PeerAddress['role']): PeerAddress | undefined {
   const roomForPeers = state.peers.size < state.config.policy.neighboursMax;
   let pick: PeerAddress | undefined;
   let linked = false;
   let ties = 0;
   for (const { address, notBeforeMs } of blob.candidates) {
+    if (role !== undefined && address.role !== role) continue;
     if (notBeforeMs > state.nowMs || blob.edgeOf(address.node) !== undefined) continue;
     if (state.bans.banned(address.node, state.nowMs)) continue;
     const known = state.peers.has(address.node);

@@ -12,6 +12,8 @@ import { closeLink, closeSource, edgeTo, openSource, peerAt } from './edges.ts';
 import { reviewAll } from './interest.ts';
 import { askHashes } from './learning.ts';
 import {
+  beyondMax,
+  degreeSlack,
   gossipMs,
   graphMs,
   greetingMs,
@@ -22,6 +24,7 @@ import {
   peersToldMax,
   seekMs,
   seekMsMax,
+  unheardMs,
   zombieMs,
 } from './limits.ts';
 import type { Edge, Link, Source } from './links.ts';
@@ -38,12 +41,15 @@ export function degree(blob: Blob): number {
 /** Looks for neighbours where `blob` has too few; gives up openings that it no longer needs. */
 export function connectMore(state: State, blob: Blob): void {
   if (!blob.pulling) return;
+  // Without metainfo nobody can be opened, however many candidates there are: only the tracker helps.
+  if (blob.stage === 'bare') seek(state, blob);
   if (blob.stage === 'rooted' && blob.lead === undefined) askHashes(state, blob);
   const { neighboursPerBlobMax } = state.config.policy;
   let room = neighboursPerBlobMax - degree(blob);
-  if (room <= 0) return cancelOpenings(state, blob);
   // One short is near enough, since an edge offer adds two; unless one is much.
-  if (room === 1 && neighboursPerBlobMax > 4) return;
+  if (room <= (neighboursPerBlobMax > 4 ? 1 : 0)) {
+    return room <= 0 ? cancelOpenings(state, blob) : undefined;
+  }
   let openings = blob.edges.length - (neighboursPerBlobMax - room);
   const openingsMax = Math.max(2, neighboursPerBlobMax >> 1);
   room -= openings;
@@ -52,6 +58,28 @@ export function connectMore(state: State, blob: Blob): void {
     if (address === undefined) return seek(state, blob);
     openSource(state, edgeTo(blob, peerAt(state, address)), 0, undefined);
     room -= 1;
+    openings += 1;
+  }
+}
+
+/** Nobody has told what the blob consists of for so long that openings beyond the degree are right. */
+function beyond(state: State, blob: Blob): boolean {
+  return blob.stage === 'rooted' && blob.sources.length === 0 && state.nowMs - blob.rootedMs > unheardMs;
+}
+
+/**
+ * All our neighbours wait, as we do, and have for a while. Each counts the others as neighbours, so
+ * none would ever dial somebody who knows: a few more are opened, origins first, until one answers.
+ */
+function openBeyond(state: State, blob: Blob): void {
+  if (!beyond(state, blob) || degree(blob) < state.config.policy.neighboursPerBlobMax - 1) return;
+  let openings = 0;
+  for (const { sink, source } of blob.edges) if (sink === undefined && source !== undefined) openings += 1;
+  const edgesMax = state.config.policy.neighboursPerBlobMax + degreeSlack;
+  while (openings < beyondMax && blob.edges.length < edgesMax) {
+    const address = pickCandidate(state, blob, 'origin') ?? pickCandidate(state, blob);
+    if (address === undefined) return seek(state, blob);
+    openSource(state, edgeTo(blob, peerAt(state, address)), 0, undefined);
     openings += 1;
   }
 }
@@ -94,6 +122,7 @@ export function tend(state: State): void {
     if (blob.stage === 'rooted' && state.nowMs - blob.hashesAskedMs > hashesMs) askHashes(state, blob);
     pairEdges(state, blob);
     connectMore(state, blob);
+    openBeyond(state, blob);
   }
   if (state.nowMs >= state.gossipAtMs) gossip(state);
   const busy = state.links.size > 0 || state.pulling.size > 0 || state.offers.length > 0;
@@ -103,13 +132,17 @@ export function tend(state: State): void {
 /** Asks the host for candidates, less and less often while that does not help. */
 function seek(state: State, blob: Blob): void {
   if (state.nowMs < blob.seekAtMs) return;
-  const ceiling = blob.edges.length === 0 ? seekMsMax / 8 : seekMsMax;
+  // Without metainfo edges help nobody.
+  const lost = blob.edges.length === 0 || blob.stage === 'bare';
+  const ceiling = lost ? seekMsMax / 8 : seekMsMax;
   blob.seekEveryMs = Math.min(ceiling, Math.max(seekMs, blob.seekEveryMs * 2));
   blob.seekAtMs = state.nowMs + state.jitter(blob.seekEveryMs);
   state.out.push({ kind: 'seek', blob: blob.no });
 }
 
 function cancelOpenings(state: State, blob: Blob): void {
+  // Those beyond the degree may be the only ones to tell.
+  if (beyond(state, blob)) return;
   for (let i = blob.edges.length - 1; i >= 0; i -= 1) {
     const edge = blob.edges[i]!;
     if (!established(edge) && edge.source !== undefined && edge.source.token === 0)

@@ -21,6 +21,7 @@ const noBytes = new Uint8Array(0);
 export function learnMeta(state: State, blob: Blob, meta: Metainfo): boolean {
   if (!metainfoValid(meta)) return false;
   blob.root(meta);
+  blob.rootedMs = state.nowMs;
   for (const { source } of blob.edges) if (source !== undefined) sendOpen(state, source);
   if (blob.pieces === 0 && state.config.rootOf(noBytes) === meta.root) learnHashes(state, blob, noBytes);
   return true;
@@ -84,7 +85,10 @@ export function onHashes(state: State, source: Source, message: Hashes): string 
   const { from, total, hashes } = message;
   const count = hashes.length / hashBytes;
   if (total !== blob.pieces || !Number.isInteger(count) || from + count > total) return 'hash list out of bounds';
-  if (blob.stage !== 'rooted' || blob.lead !== source || from !== blob.hashesAt) return undefined;
+  if (blob.stage !== 'rooted') return undefined;
+  // A list that comes whole is taken from whoever sends it: its piece may follow at once, whoever leads by now.
+  const whole = from === 0 && count === total;
+  if (!whole && (blob.lead !== source || from !== blob.hashesAt)) return undefined;
   if (count === 0 && total > 0) return 'empty hash list';
   blob.hashes = joined(blob, from, hashes);
   blob.hashesAt = from + count;

@@ -23,6 +23,10 @@ export const offersMax = 64;
 export const offerMs = 2_000;
 /** Edges beyond the degree that tokens may add while offers settle. */
 export const degreeSlack = 4;
+/** Openings at once beyond the degree while all neighbours wait for the hash list as we do. */
+export const beyondMax = 2;
+/** Waiting for so long, many round trips, is no longer the bustle of a start. */
+export const unheardMs = 200;
 /** Unanswered or unreceipted grants on a link, whatever the policy says. */
 export const grantsPerLinkMax = 64;
 /** A link that has not greeted by then is closed. */
@@ -35,6 +39,11 @@ export const hashesMs = 2_000;
 export const idleMs = 15_000;
 /** A second link of a node wins over a first one that has been silent for this long. */
 export const silentMs = 5_000;
+/** A new measurement of how long grants take to be answered counts an eighth. */
+export const answerWeight = 0.125;
+/** A grant is on no wire for its round trip and for its receipt's half; more than this is somebody else's fault. */
+export const idleTrips = 1.5;
+export const idleMsMax = 150;
 /** An origin believes for this long that others send a neighbour enough. */
 export const spareMs = 500;
 /** A piece may take this long, and as long as its bytes take at the floor rate. */

@@ -28,8 +28,14 @@ export function onOpened(state: State, source: Source, message: Opened): void {
   if (!message.all) source.gift = false;
   source.bits = message.all ? undefined : fromBytes(message.have, blob.pieces);
   praiseCandidate(blob, edge.peer.node);
+  const first = blob.stage === 'rooted' && blob.sources.length === 0;
   openedSource(state, source);
-  if (source.token === 0 && edge.sink === undefined && degree(blob) > state.config.policy.neighboursPerBlobMax) {
+  if (
+    !first &&
+    source.token === 0 &&
+    edge.sink === undefined &&
+    degree(blob) > state.config.policy.neighboursPerBlobMax
+  ) {
     // Others were faster: we have our degree without this one.
     return closeSource(state, source, true);
   }

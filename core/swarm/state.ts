@@ -47,6 +47,8 @@ export class State {
   outPieces = 0;
   outBytes = 0;
   load = 0;
+  /** Time from a grant to its answer, about; 0: none was answered yet. */
+  answerMs = 0;
   readonly meter: Meter;
   wanting = 0;
   readonly feeding: Blob[] = [];

@@ -134,7 +134,7 @@ export type SwarmConfig = {
 export type PolicyConfig = {
   readonly neighboursPerBlobMax: number;
   readonly neighboursMax: number;
-  /** Sum over outstanding pieces of 1 / (1 + pieces that others are sending that neighbour). */
+  /** Sum over outstanding pieces of 1 / (1 + pieces that others are sending that neighbour), less what is on no wire (uplink.ts). */
   readonly uplinkTarget: number;
   readonly uplinkTargetEnd: number;
   readonly endBytes: number;

@@ -12,7 +12,16 @@
 import { assert } from '../assert.ts';
 import type { Inbound } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
-import { grantsPerLinkMax, meterGain, spareMs, stallBytesPerMs, stallMs } from './limits.ts';
+import {
+  answerWeight,
+  grantsPerLinkMax,
+  idleMsMax,
+  idleTrips,
+  meterGain,
+  spareMs,
+  stallBytesPerMs,
+  stallMs,
+} from './limits.ts';
 import { Allowance, type InLink, type Sink, takeOut } from './links.ts';
 import { markSent, markUnsent, nameFor } from './naming.ts';
 import type { State } from './state.ts';
@@ -52,7 +61,7 @@ export function pump(state: State): void {
   state.pumpAtMs = Infinity;
   const { policy, uplinkBytesPerS } = state.config;
   const perMs = Math.min(uplinkBytesPerS / 1000, state.meter.rate * meterGain);
-  while (state.feeding.length > 0 && state.load < policy.uplinkTarget) {
+  while (state.feeding.length > 0 && wireLoad(state) < policy.uplinkTarget) {
     const sink = nextSink(state);
     if (sink === undefined) return;
     const bytes = sink.blob.meta.pieceLength;
@@ -60,6 +69,22 @@ export function pump(state: State): void {
     if (state.outBytes + bytes > cap) return;
     grant(state, sink, nameFor(sink, state.config.prng), bytes);
   }
+}
+
+/**
+ * The load without what is on no wire: a grant's way there, its answer's way back and its receipt's.
+ * So an uplink with a long round trip has more grants out, and one with a short round trip few.
+ */
+function wireLoad(state: State): number {
+  const { outPieces, outBytes, load } = state;
+  if (outPieces === 0) return 0;
+  const idleBytes = Math.min(idleMsMax, idleTrips * state.answerMs) * state.meter.rate;
+  return load * Math.max(0, 1 - idleBytes / outBytes);
+}
+
+/** A grant was answered after `ms`. */
+function answered(state: State, ms: number): void {
+  state.answerMs += (ms - state.answerMs) * answerWeight;
 }
 
 /** Gives `sink` one piece: `piece` by name, or where that is -1 the one that it chooses. */
@@ -88,6 +113,7 @@ export function regrant(state: State, sink: Sink, no: number): Allowance | undef
 /** The grant is used for `piece`. */
 export function accept(state: State, sink: Sink, allowance: Allowance, piece: number): void {
   const bytes = sink.blob.bytes(piece);
+  if (allowance.state === 'offered') answered(state, state.nowMs - allowance.sinceMs);
   allowance.state = 'sending';
   allowance.piece = piece;
   allowance.sinceMs = state.nowMs;
@@ -183,7 +209,7 @@ function pick(state: State, blob: Blob): Sink | undefined {
       if (restsUntilMs < state.pumpAtMs) state.pumpAtMs = restsUntilMs;
       continue;
     }
-    if (state.load >= policy.uplinkTargetEnd && nearEnd(state, sink)) continue;
+    if (wireLoad(state) >= policy.uplinkTargetEnd && nearEnd(state, sink)) continue;
     const order = best === undefined ? -1 : compare(link, best.link);
     if (order < 0) {
       best = sink;

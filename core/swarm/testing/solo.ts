@@ -36,7 +36,7 @@ export class Solo {
       rootOf: testRoot,
       uplinkBytesPerS: options.uplinkBytesPerS ?? 100e6,
       windowBytes: options.windowBytes ?? 64 * 1024 * 1024,
-      policy: { ...defaultPolicy, ...options.policy },
+      policy: { ...defaultPolicy, uplinkTarget: 5, uplinkTargetEnd: 3, ...options.policy },
     });
   }
 
