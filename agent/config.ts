@@ -25,7 +25,7 @@ export const agentSchema = z.strictObject({
       /** A pull that no client wants any more goes on for so long, for clients that ask range by range. */
       linger: duration('10s'),
       /** How long an unknown blob may take to be found before the answer is 503. */
-      find: duration('5s'),
+      find: duration('2s'),
     })
     .prefault({}),
 });

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { registerRegistry } from '../platform/registry/routes.ts';
@@ -50,7 +51,7 @@ beforeEach(async () => {
 });
 afterEach(() => stack.disposeAsync());
 
-function tagged(tag: string): string {
+function tagged(tag: string): Digest {
   const digest = swarm.add(manifest);
   const record = { digest, mediaType: MEDIA.ociManifest, size: manifest.length };
   index.tagged.set(`${repo}:${tag}`, record);
@@ -115,6 +116,26 @@ test('a manifest of another repository is not served, though its blob is known',
   const digest = tagged('1');
   const response = await fetch(`${base}/v2/other/manifests/${digest}`);
   expect([response.status, await codeOf(response)]).toEqual([404, 'MANIFEST_UNKNOWN']);
+});
+
+test('what was pushed a moment after it was asked for is asked for once more', async () => {
+  const digest = tagged('1');
+  const layer = swarm.add(randomBytes(10));
+  index.blobs.set(`${repo}@${layer}`, 10);
+  for (const [path, blob] of [
+    [`manifests/1`, digest],
+    [`manifests/${digest}`, digest],
+    [`blobs/${layer}`, layer],
+  ] as const) {
+    swarm.cache.clear();
+    const bytes = swarm.has.get(blob) as Uint8Array;
+    swarm.has.delete(blob);
+    swarm.pulled = [];
+    const asked = fetch(`${base}/v2/${repo}/${path}`);
+    await vi.waitFor(() => expect(swarm.pulled).toEqual([blob]));
+    swarm.has.set(blob, bytes);
+    expect([path, (await asked).status]).toEqual([path, 200]);
+  }
 });
 
 test('with no tracker a blob is 503, unless the cache has it', async () => {

@@ -7,6 +7,7 @@
  * Rule 3: read only. Whoever pushes is told where the proxy is.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { ManifestRecord } from '../core/contracts/index.ts';
 import type { Digest } from '../core/digest.ts';
@@ -27,6 +28,8 @@ import type { Asking, Pulls } from './pull.ts';
 
 /** How long the index may hold up a manifest that is asked for by digest: it only says whether the repository has it. */
 export const indexPatienceMs = 1_000;
+/** Longer than a tracker remembers that no origin had a blob: one that was asked for before it was pushed. */
+export const unknownAgainMs = 400;
 
 export type RegistryOptions = {
   readonly pulls: Pulls;
@@ -94,12 +97,23 @@ export class Registry implements RegistryHandler {
     return { ...(await this.#open(digest, asking, mediaType)), ranges: false };
   }
 
-  /** A manifest that the index has and no origin: for the client it is the manifest that is unknown. */
+  /** The manifest's bytes, which the index knows of. */
   async #open(digest: Digest, asking: Asking, mediaType?: string): Promise<Content> {
     try {
       return await this.#pulls.open(digest, asking, mediaType);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.code !== 'BLOB_UNKNOWN') throw error;
+      if (!blobUnknown(error)) throw error;
+      return await this.#openAgain(digest, asking, mediaType);
+    }
+  }
+
+  /** It was pushed, and nobody knows it: a tracker may have said so before it heard. After that the manifest is unknown. */
+  async #openAgain(digest: Digest, asking: Asking, mediaType?: string): Promise<Content> {
+    await sleep(unknownAgainMs, undefined, { signal: asking.signal });
+    try {
+      return await this.#pulls.open(digest, asking, mediaType);
+    } catch (error) {
+      if (!blobUnknown(error)) throw error;
       throw new ApiError('MANIFEST_UNKNOWN', `no origin holds manifest ${digest}`);
     }
   }
@@ -108,11 +122,12 @@ export class Registry implements RegistryHandler {
   async #manifestByDigest(repo: string, digest: Digest, context: OciContext): Promise<OciReply> {
     const asked = this.#recordSoon(repo, digest, context);
     // Both are asked at once; the index's no counts more than a failure of the pull.
-    const pulled = this.#manifestBytes(digest, context).catch((error: unknown) => ({ error }));
+    const opened = this.#pulls.open(digest, context).catch((error: unknown) => ({ error }));
     const record = await asked;
     if (record === undefined) throw manifestUnknown(repo, { kind: 'digest', digest });
-    const bytes = await pulled;
-    if (!(bytes instanceof Uint8Array)) throw bytes.error;
+    const content = await opened;
+    if ('error' in content && !blobUnknown(content.error)) throw content.error;
+    const bytes = await bytesOf('error' in content ? await this.#openAgain(digest, context) : content);
     const mediaType = record === 'unavailable' ? parseManifest(bytes, undefined).mediaType : record.mediaType;
     return { kind: 'content', content: contentOf(bytes, { digest, mediaType, ranges: false }) };
   }
@@ -133,26 +148,28 @@ export class Registry implements RegistryHandler {
     }
   }
 
-  async #manifestBytes(digest: Digest, asking: Asking): Promise<Uint8Array> {
-    const content = await this.#open(digest, asking);
-    if (content.size > manifestBytesMax) throw tooLarge();
-    const bytes = new Uint8Array(content.size);
-    let at = 0;
-    for await (const chunk of content.open(0, content.size)) {
-      for (const part of chunk.bytes) {
-        bytes.set(part, at);
-        at += part.length;
-      }
-      chunk.release();
-    }
-    return bytes;
-  }
-
   async #blob({ repo, digest, head }: BlobRead, context: OciContext): Promise<OciReply> {
-    if (!head) return { kind: 'content', content: await this.#pulls.open(digest, context) };
+    if (!head) return { kind: 'content', content: await this.#blobContent(repo, digest, context) };
     const size = await this.#sizeOf(repo, digest, context);
     if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size, ranges: true, open: () => noBytes() } };
+  }
+
+  async #blobContent(repo: string, digest: Digest, context: OciContext): Promise<Content> {
+    try {
+      return await this.#pulls.open(digest, context);
+    } catch (error) {
+      if (!blobUnknown(error) || !(await this.#linked(repo, digest, context))) throw error;
+      await sleep(unknownAgainMs, undefined, { signal: context.signal });
+      return await this.#pulls.open(digest, context);
+    }
+  }
+
+  /** Whether the index knows, in time, that the repository has the blob. */
+  async #linked(repo: string, digest: Digest, context: OciContext): Promise<boolean> {
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(indexPatienceMs)]);
+    const link = await this.#index.blob(repo, digest, { requestId: context.requestId, signal }).catch(() => undefined);
+    return link !== undefined;
   }
 
   /** What any of cache, trackers and index knows; the first that knows is enough. */
@@ -190,6 +207,24 @@ export class Registry implements RegistryHandler {
     };
     return { kind: 'json', value: { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }, headers };
   }
+}
+
+function blobUnknown(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'BLOB_UNKNOWN';
+}
+
+async function bytesOf(content: Content): Promise<Uint8Array> {
+  if (content.size > manifestBytesMax) throw tooLarge();
+  const bytes = new Uint8Array(content.size);
+  let at = 0;
+  for await (const chunk of content.open(0, content.size)) {
+    for (const part of chunk.bytes) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    chunk.release();
+  }
+  return bytes;
 }
 
 function pageOf({ limit, last }: PageRequest): { n: number; last?: string | undefined } {

@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,4 +81,17 @@ test('Ctrl-C in the middle: exit code 130, nothing left behind', { timeout: limi
   child.kill('SIGINT');
   expect((await ended).code).toBe(130);
   expectNothingLeft();
+});
+
+test('what a demo left that was killed goes with the next one', { timeout: limitMs }, async () => {
+  const killed = start('--size', '500MB');
+  await expect.poll(killed.text, { timeout: 30_000 }).toContain('image: 4 layers');
+  const [left] = readdirSync(dir);
+  process.kill(Number(left?.split('-')[2]), 'SIGKILL');
+  await killed.ended;
+  expect(readdirSync(dir)).toEqual([left]);
+  await expect.poll(leftRunning, { timeout: 30_000 }).toEqual([]);
+  mkdirSync(join(dir, `shoal-demo-${process.pid}-mine00`));
+  expect((await start('--size', '4MB').ended).code).toBe(0);
+  expect(readdirSync(dir)).toEqual([`shoal-demo-${process.pid}-mine00`]);
 });

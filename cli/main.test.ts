@@ -55,6 +55,8 @@ test.each([
   [['up', '--base-port', '65000'], 'choose a lower --base-port'],
   [['demo', '--size', 'big'], 'Give a size from 1MB to 16GB'],
   [['demo', '--kill', 'nobody@0.5'], 'there is no part "nobody"'],
+  [['ls', '--proxy', 'x'], 'Give a URL such as http://127.0.0.1:15000.'],
+  [['get', 'a/b:1', '--agent', 'x'], 'Give a URL such as http://127.0.0.1:16000.'],
   [['agent'], "required option '-c, --config <file>' not specified"],
   [['get', 'sha256:00'], 'is no digest'],
   [['put', '/no/such/file'], '/no/such/file: there is no such file'],

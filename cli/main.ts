@@ -25,6 +25,9 @@ import { blobRepository } from './registry/ref.ts';
 
 const demoBytesMin = 1e6;
 const demoBytesMax = 16e9;
+/** Where `shoal up` puts them. */
+const agentDefault = 'http://127.0.0.1:16000';
+const proxyDefault = 'http://127.0.0.1:15000';
 
 const { env } = process;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -41,13 +44,13 @@ const program = new Command('shoal')
 
 const agentUrl = () =>
   new Option('--agent <url>', 'the agent to pull through')
-    .argParser(urlOption)
-    .default('http://127.0.0.1:16000')
+    .argParser(urlOption(agentDefault))
+    .default(agentDefault)
     .env('SHOAL_AGENT');
 const proxyUrl = () =>
   new Option('--proxy <url>', 'the proxy to talk to')
-    .argParser(urlOption)
-    .default('http://127.0.0.1:15000')
+    .argParser(urlOption(proxyDefault))
+    .default(proxyDefault)
     .env('SHOAL_PROXY');
 
 program
@@ -184,9 +187,11 @@ function bytesOption(text: string): number {
   throw new InvalidArgumentError('Give a size from 1MB to 16GB, such as 256MB.');
 }
 
-function urlOption(text: string): string {
-  if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
-  throw new InvalidArgumentError('Give a URL such as http://127.0.0.1:16000.');
+function urlOption(example: string): (text: string) => string {
+  return (text) => {
+    if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
+    throw new InvalidArgumentError(`Give a URL such as ${example}.`);
+  };
 }
 
 function collect(value: string, previous: string[]): string[] {

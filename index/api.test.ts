@@ -93,6 +93,16 @@ describe('index: client and server', () => {
     expect(await index.unlinkBlob('b', sha512, ctx)).toBe(false);
   });
 
+  test('of thousands of missing references the first hundred are named', async () => {
+    const blobs = Array.from({ length: 2000 }, (_, i) => digest(100 + i));
+    const put = client(await started()).putManifest('a', digest(1), image({ blobs }), ctx);
+    await expect(put).rejects.toMatchObject({
+      code: 'MANIFEST_BLOB_UNKNOWN',
+      message: expect.stringContaining('and 1999 more'),
+      detail: { missing: blobs.slice(0, 100) },
+    });
+  });
+
   test('a manifest with missing references names them; an unknown repository is named', async () => {
     const index = client(await started());
     const put = index.putManifest(

@@ -19,6 +19,9 @@ import {
   tagOf,
 } from './requests.ts';
 
+/** Missing references that an answer lists: error bodies are kept under 64 KiB. */
+const missingToldMax = 100;
+
 type Request = FastifyRequest<{
   Params: { name: string; tag: string; digest: string };
   Querystring: { n?: unknown; last?: unknown; artifactType?: unknown };
@@ -60,7 +63,8 @@ function manifestRoutes(app: FastifyInstance, store: TagStore): void {
   app.put('/v1/repos/:name/manifests/:digest', async ({ params, body }: Request, reply) => {
     const missing = await store.putManifest(repositoryOf(params.name), digestOf(params.digest), readManifestPut(body));
     if (missing.length === 0) return done(reply);
-    const detail: MissingReferences = { missing };
+    // Of thousands, the first are enough to go on with.
+    const detail: MissingReferences = { missing: missing.slice(0, missingToldMax) };
     const more = missing.length > 1 ? ` and ${missing.length - 1} more` : '';
     throw new ApiError(
       'MANIFEST_BLOB_UNKNOWN',

@@ -3,6 +3,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -11,7 +12,7 @@ import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
-import { BlobStore } from '../platform/store/store.ts';
+import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { Workers } from '../platform/workers/workers.ts';
@@ -24,6 +25,7 @@ const stack = new AsyncDisposableStack();
 const committed: string[] = [];
 const pulls = new Set<Digest>();
 const dropped: Digest[] = [];
+const arrived: Digest[] = [];
 let base: string;
 let dir: string;
 let workers: Workers;
@@ -42,6 +44,7 @@ beforeAll(async () => {
       return never;
     },
     drop: (digest: Digest) => void dropped.push(digest),
+    arrived: ({ digest }: BlobEntry) => void arrived.push(digest),
   };
   const log = silentLog();
   const app = createHttp({ role: 'origin', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
@@ -95,6 +98,7 @@ test('an upload in parts becomes a blob that is read whole, in ranges, and descr
   expect(info).toMatchObject({ digest, meta: { length: bytes.length, pieceLength: 262_144 }, peer });
   expect(info.inline).toBeUndefined();
   expect(committed).toContain(digest);
+  expect(arrived).toContain(digest);
 
   const whole = await fetch(base + ORIGIN_PATHS.blob(digest));
   expect(whole.headers.get('content-length')).toBe(String(bytes.length));
@@ -128,6 +132,38 @@ test('bytes at another offset are refused with where the upload stands', async (
   expect((await append(id, -1, randomBytes(1))).status).toBe(400);
   expect((await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' })).status).toBe(204);
   expect((await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' })).status).toBe(404);
+});
+
+test('an upload begun for one algorithm is committed under another', async () => {
+  const bytes = randomBytes(600_000);
+  const id = randomUUID();
+  await begin(id);
+  await append(id, 0, bytes);
+  const long = digestOf('sha512', createHash('sha512').update(bytes).digest('hex'));
+  expect((await commit(id, long)).status).toBe(200);
+  expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(long)))).equals(bytes)).toBe(true);
+});
+
+test('a refusal reaches a client that has megabytes yet to send', async () => {
+  const id = randomUUID();
+  await begin(id);
+  for (const path of [ORIGIN_PATHS.append(id, 5), ORIGIN_PATHS.append(randomUUID(), 0)]) {
+    const length = 64 * 1024 * 1024;
+    const socket = connect(Number(new URL(base).port), '127.0.0.1');
+    const answer = new Promise<string>((resolve, reject) => {
+      let text = '';
+      socket.on('data', (data) => {
+        text += data;
+      });
+      socket.on('error', reject);
+      socket.on('end', () => resolve(text));
+    });
+    socket.write(`PATCH ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`);
+    for (let sent = 0; sent < length; sent += 1024 * 1024) socket.write(Buffer.alloc(1024 * 1024));
+    expect(await answer).toMatch(/^HTTP\/1.1 (409|404) .*"code":"BLOB_UPLOAD_(RANGE|UNKNOWN)"/s);
+    socket.destroy();
+  }
+  await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
 });
 
 test('a commit with a wrong digest keeps nothing', async () => {
@@ -190,6 +226,8 @@ test('taking over: what is held is 200, what is not is pulled, up to a limit', a
     {},
     { from: peer },
     { from: { ...peer, port: 0 }, meta },
+    { from: { ...peer, zone: '\u00fc' }, meta },
+    { from: { ...peer, host: 'a b' }, meta },
     { from: peer, meta: { ...meta, pieceLength: 3 } },
   ]) {
     expect(await codeOf(await ask(held, bad))).toBe('REQUEST_INVALID');

@@ -11,10 +11,13 @@ import { ApiError } from '../core/contracts/errors.ts';
 import { type BlobInfo, type FetchRequest, ORIGIN_PATHS, type UploadStatus } from '../core/contracts/origin.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { metainfoValid } from '../core/piece.ts';
+import { errorBody } from '../platform/http/server.ts';
 import { streamBodies } from '../platform/http/stream.ts';
 import { clientSignal, sendContent } from '../platform/reader/send.ts';
 import { bodyOf } from '../platform/registry/body.ts';
+import type { Headers } from '../platform/registry/reply.ts';
 import { DEFAULT_LIMITS } from '../platform/registry/routes.ts';
+import { finish } from '../platform/registry/write.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';
@@ -29,10 +32,16 @@ export type ApiParts = {
 const beginSchema = z.strictObject({ algorithm: z.enum(['sha256', 'sha512']).default('sha256') });
 const peerSchema = z.object({
   node: z.string().regex(/^[0-9a-f]{32}$/),
-  host: z.string().min(1).max(255),
+  host: z
+    .string()
+    .max(255)
+    .regex(/^[A-Za-z0-9._:%-]+$/),
   port: z.int().min(1).max(65_535),
   role: z.enum(['agent', 'origin']),
-  zone: z.string().max(64),
+  zone: z
+    .string()
+    .max(64)
+    .regex(/^[\x20-\x7e]*$/),
 });
 const metaSchema = z
   .object({ length: z.number(), pieceLength: z.number(), root: z.string() })
@@ -89,6 +98,7 @@ function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: 
   });
   app.put<UploadRoute>(uploadPath, async (request): Promise<BlobInfo> => {
     const entry = await uploads.commit(request.params.id, digestIn(request.query.digest ?? ''));
+    blobs.committed(entry);
     onCommitted(entry);
     return await blobs.info(entry);
   });
@@ -112,10 +122,23 @@ async function append(
   try {
     return reply.send(await uploads.append(id, offset, bodyOf(request.raw, DEFAULT_LIMITS.stallMs).chunks()));
   } catch (error) {
-    if (!(error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) throw error;
-    const { code, message, detail } = error;
-    return reply.code(409).send({ ...(detail as UploadStatus), errors: [{ code, message, detail }] });
+    if (!(error instanceof ApiError)) throw error;
+    return await refuse(request, reply, error);
   }
+}
+
+/** The client may be in the middle of a long body: it is heard out, so that it reads why. */
+async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiError): Promise<FastifyReply> {
+  const misplaced = error.code === 'BLOB_UPLOAD_RANGE';
+  const body = misplaced ? { ...(error.detail as UploadStatus), ...errorBody(error) } : errorBody(error);
+  if (error.status >= 500) request.log.warn({ code: error.code, why: error.message }, 'request failed');
+  const headers = { ...(reply.getHeaders() as Headers), 'content-type': 'application/json; charset=utf-8' };
+  await finish(
+    { request: request.raw, response: reply.raw, headers, ...DEFAULT_LIMITS },
+    { status: misplaced ? 409 : error.status, body: Buffer.from(JSON.stringify(body)) },
+  );
+  reply.hijack();
+  return reply;
 }
 
 function digestIn(text: string): Digest {

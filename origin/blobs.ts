@@ -91,6 +91,11 @@ export class Blobs {
     return Buffer.concat(parts).toString('base64');
   }
 
+  /** An upload brought the blob. It may have been damaged here, and be pulled since: peers may have it again. */
+  committed(entry: BlobEntry): void {
+    this.#options.node.arrived(entry);
+  }
+
   async remove(digest: Digest): Promise<void> {
     const { node, store } = this.#options;
     if (store.get(digest) === undefined) throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not on this origin`);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, type DigestAlgorithm, digestOf } from '../core/digest.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
-import { Uploads } from './uploads.ts';
+import { givesWayAfterMs, Uploads } from './uploads.ts';
 
 class MemoryStore {
   readonly blobs = new Map<Digest, BlobEntry>();
@@ -160,6 +160,31 @@ test('open uploads are limited, idle ones are swept, busy ones are not', async (
   );
   clock.nowMs = 100_000;
   expect(await uploads.sweep()).toEqual([]);
+  gate.resolve();
+  await writing;
+});
+
+test('at the limit, the upload that was left alone for longest gives way, unless somebody writes', async () => {
+  const { uploads, store, clock } = setup(2, 1e9);
+  const other = 'upload-9876543210';
+  await uploads.begin(id, 'sha256');
+  clock.nowMs = 10;
+  await uploads.begin(other, 'sha256');
+  clock.nowMs = givesWayAfterMs;
+  await uploads.begin('upload-5555555555', 'sha256');
+  expect(store.cancelled).toEqual([id]);
+  expect(() => uploads.status(id)).toThrow(code('BLOB_UPLOAD_UNKNOWN'));
+  const gate = Promise.withResolvers<void>();
+  const writing = uploads.append(
+    other,
+    0,
+    (async function* () {
+      await gate.promise;
+      yield Buffer.from('z');
+    })(),
+  );
+  clock.nowMs += givesWayAfterMs - 1;
+  await expect(uploads.begin('upload-6666666666', 'sha256')).rejects.toEqual(code('TOOMANYREQUESTS'));
   gate.resolve();
   await writing;
 });

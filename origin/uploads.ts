@@ -5,17 +5,21 @@
  *         anything else is told where it stands, and changes nothing.
  * Rule 2: a writer that is cut leaves the upload where its bytes end, to be continued from there.
  * Rule 3: a commit may be asked for again, while it runs and after it: the answer is the same.
- * Rule 4: the number of open uploads is limited, and one that nobody continues is removed.
+ * Rule 4: the number of open uploads is limited, and one that nobody continues is removed; at the limit
+ *         the one that was left alone for longest gives way.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
 import { type UploadStatus, uploadIdPattern } from '../core/contracts/origin.ts';
-import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../core/digest.ts';
+import type { Digest, DigestAlgorithm } from '../core/digest.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Upload } from '../platform/store/upload.ts';
 
 /** Commits remembered, so that one whose answer was lost can be asked for again. */
 export const committedMax = 4096;
+
+/** At the limit, an upload that nothing was sent to for so long gives way to a new one: twice what a retry waits. */
+export const givesWayAfterMs = 60_000;
 
 /** What this file needs of the store. */
 export type UploadStore = {
@@ -33,7 +37,7 @@ type State =
   | { readonly kind: 'idle' }
   | { readonly kind: 'writing' }
   | { readonly kind: 'committing'; readonly digest: Digest; readonly done: Promise<BlobEntry> };
-type Open = { readonly upload: Upload; readonly algorithm: DigestAlgorithm; state: State; usedMs: number };
+type Open = { readonly upload: Upload; state: State; usedMs: number };
 
 export class Uploads {
   readonly #options: UploadsOptions;
@@ -56,7 +60,7 @@ export class Uploads {
       throw new ApiError('BLOB_UPLOAD_INVALID', 'an upload id has 16 to 64 lower-case letters, digits and dashes');
     }
     if (this.#open.has(id)) return { status: this.status(id), begun: false };
-    if (this.#open.size >= this.#options.openMax) {
+    if (this.#open.size >= this.#options.openMax && !(await this.#makeRoom())) {
       throw new ApiError(
         'TOOMANYREQUESTS',
         `${this.#options.openMax} uploads are open on this origin: try again later`,
@@ -65,7 +69,7 @@ export class Uploads {
     this.#open.set(id, undefined);
     try {
       const upload = await this.#options.store.beginUpload(id, algorithm);
-      this.#open.set(id, { upload, algorithm, state: { kind: 'idle' }, usedMs: this.#options.nowMs() });
+      this.#open.set(id, { upload, state: { kind: 'idle' }, usedMs: this.#options.nowMs() });
     } catch (error) {
       this.#open.delete(id);
       throw error;
@@ -130,12 +134,6 @@ export class Uploads {
         statusOf(id, open),
       );
     }
-    if (digestAlgorithm(digest) !== open.algorithm) {
-      throw new ApiError(
-        'DIGEST_INVALID',
-        `upload ${id} was begun for ${open.algorithm}: it cannot be committed as ${digest}`,
-      );
-    }
     const done = this.#commit(id, open, digest);
     open.state = { kind: 'committing', digest, done };
     return await done;
@@ -171,6 +169,19 @@ export class Uploads {
     const idle = [...this.#open].filter(([, open]) => open?.state.kind === 'idle' && open.usedMs <= before);
     for (const [id, open] of idle) await this.#drop(id, open as Open);
     return idle.map(([id]) => id);
+  }
+
+  /** Clients that only begin must not keep everybody from pushing until the next sweep. */
+  async #makeRoom(): Promise<boolean> {
+    const before = this.#options.nowMs() - givesWayAfterMs;
+    let longest: [string, Open] | undefined;
+    for (const [id, open] of this.#open) {
+      if (open?.state.kind !== 'idle' || open.usedMs > before) continue;
+      if (longest === undefined || open.usedMs < longest[1].usedMs) longest = [id, open];
+    }
+    if (longest === undefined) return false;
+    await this.#drop(...longest);
+    return this.#open.size < this.#options.openMax;
   }
 
   async #drop(id: string, open: Open): Promise<void> {

@@ -110,6 +110,15 @@ describe('an origin that fails', () => {
     expect(cluster.holders(content)).toBe(1);
   });
 
+  test('an origin that is full in mid-upload says so, though the upload is gone then', async () => {
+    cluster = await TestCluster.start({ origins: 1 });
+    (cluster.origins[0] as FakeOrigin).faults = { fullAt: mebibyte };
+    const put = await cluster.proxy.send('PUT', `${await begin()}?digest=${digest}`, { body: content });
+    expect([put.status, code(put)]).toEqual([507, 'STORAGE_FULL']);
+    const post = await cluster.proxy.send('POST', `/v2/a/blobs/uploads/?digest=${digest}`, { body: content });
+    expect([post.status, code(post)]).toEqual([507, 'STORAGE_FULL']);
+  });
+
   test('where both are required, one is not enough', async () => {
     cluster = await TestCluster.start({ required: 2, originStallMs: 300 });
     const location = await begin();

@@ -21,6 +21,9 @@ import type { IndexApi } from './index-api.ts';
 import { drawUploadId, formatSession, parseSession, type Session } from './session.ts';
 import { fullest, place, type Seen, standing } from './standing.ts';
 
+/** Refusals of an origin that no other question explains better. */
+const ANSWERS: ReadonlySet<string> = new Set(['STORAGE_FULL', 'SIZE_INVALID', 'TOOMANYREQUESTS']);
+
 export type PushParts = {
   readonly index: IndexApi;
   readonly origins: Origins;
@@ -192,6 +195,9 @@ export class Push {
 
   /** Too few took the body: another request was writing (the client may ask where it stands), or they failed. */
   async #refused(session: Session, failures: readonly unknown[], context: OciContext): Promise<Misfit> {
+    // What the origins say, a full disk for one, before what has become of the upload.
+    const told = failures.find((error) => error instanceof ApiError && ANSWERS.has(error.code));
+    if (told !== undefined) throw told;
     const now = standing(await this.#seen(session, context), session.acked);
     if (now.kind !== 'open') throw gone(session, now.kind);
     if (failures.some((error) => error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) {

@@ -229,6 +229,24 @@ describe('tracker: other requests', () => {
     expect((await locate(blob)).json<Located>()).toEqual({ digest: blob, meta: testMeta(1e9) });
   });
 
+  test('metainfo that contradicts what is known is not passed on: the origins are asked', async () => {
+    const origin = await new FakeOrigin(1).start();
+    const { announce } = await tracker([origin]);
+    const liar = testPeer(66, 'origin');
+    const lie: AnnounceEntry = { digest: blob, state: 'have', seek: 0, meta: testMeta(7) };
+    const metaNow = async () => (await announce(testPeer(1), [want()])).answers[0]!.meta;
+    await announce(origin.peer, [{ ...lie, meta: testMeta(1e9) }]);
+    await announce(liar, [lie]);
+    expect(await metaNow()).toEqual(testMeta(1e9));
+    // Said before any origin had it: the first who asks is told right.
+    const later = testDigest(2);
+    await announce(liar, [{ ...lie, digest: later }]);
+    origin.hold(later, 1e9);
+    expect((await announce(testPeer(1), [want(later)])).answers[0]!.meta).toEqual(testMeta(1e9));
+    await announce(liar, [{ ...lie, digest: later }]);
+    expect((await announce(testPeer(1), [want(later)])).answers[0]!.meta).toEqual(testMeta(1e9));
+  });
+
   test('locate joins nothing', async () => {
     const origin = await new FakeOrigin(1).start();
     origin.hold(blob, small.length, small.toString('base64'));

@@ -23,12 +23,13 @@ import {
 } from '../core/contracts/tracker.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import type { Cold } from '../core/handout/handout.ts';
+import type { Metainfo } from '../core/piece.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Found, Lookups } from './lookups.ts';
 import type { TrackerState } from './state.ts';
 
-/** A HEAD waits this long for the origins. */
-const locateWaitMs = 3_000;
+/** A HEAD waits this long for the origins: less than its caller waits for us. */
+const locateWaitMs = 1_500;
 /** An announce that has something to answer does not wait longer than this for the rest. */
 const sharedWaitMs = 50;
 
@@ -65,32 +66,50 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
   });
 }
 
-async function announce(api: TrackerApi, request: AnnounceRequest, requestId: string): Promise<AnnounceReply> {
-  const out = api.state.tell({ kind: 'announce', request });
+export async function announce(api: TrackerApi, request: AnnounceRequest, requestId: string): Promise<AnnounceReply> {
+  const out = api.state.tell({ kind: 'announce', request: believed(api, request, requestId) });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
   const { reply, cold } = out;
   const answers: AnnounceAnswer[] = [];
   const waiting: Cold[] = [...cold];
+  let limitMs = cold.length > 0 ? api.waitMs : sharedWaitMs;
   for (const answer of reply.answers) {
     const known = api.lookups.peek(answer.digest);
-    // A small blob comes whole; its neighbours are drawn anew, together with the bytes.
-    const small = answer.meta !== undefined && answer.meta.length <= inlineBytesMax;
-    if (small && known === undefined) {
+    if (known === undefined) {
+      // Only an origin's announcement tells of it, and anybody can say to be one: the origins are asked, but not waited
+      // for long, unless it is small: then it comes whole. Neighbours are drawn anew.
+      if (answer.meta !== undefined && answer.meta.length <= inlineBytesMax) limitMs = api.waitMs;
       waiting.push({ digest: answer.digest, seek: Math.max(1, answer.peers.length) });
       continue;
     }
-    // An origin announced it, or it was forgotten: which origins hold it now is good to know, but not worth a wait.
-    if (known === undefined) void api.lookups.find(answer.digest, requestId);
-    answers.push(known?.inline === undefined ? answer : { ...answer, inline: known.inline });
+    answers.push(known.inline === undefined ? answer : { ...answer, inline: known.inline });
   }
   if (waiting.length === 0) return { ...reply, answers };
-  const limitMs = answers.length > 0 ? Math.min(api.waitMs, sharedWaitMs) : api.waitMs;
   const found = await within(
-    limitMs,
+    answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
     waiting.map(({ digest }) => api.lookups.find(digest, requestId)),
   );
   for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
   return { ...reply, answers };
+}
+
+/**
+ * Metainfo of a blob never changes, so what contradicts what is known is a lie or a mistake, whoever told it: it is
+ * left out, and the origins, whose URLs are ours, are asked. (Pullers would ban the peers that do not agree with it.)
+ */
+function believed(api: TrackerApi, request: AnnounceRequest, requestId: string): AnnounceRequest {
+  const doubted = request.entries.filter(({ digest, meta }) => {
+    const known = api.lookups.peek(digest)?.meta ?? api.state.handout.metaOf(digest);
+    return meta !== undefined && known !== undefined && !sameMeta(meta, known);
+  });
+  if (doubted.length === 0) return request;
+  for (const { digest } of doubted) void api.lookups.find(digest, requestId);
+  const entries = request.entries.map((entry) => (doubted.includes(entry) ? { ...entry, meta: undefined } : entry));
+  return { ...request, entries };
+}
+
+function sameMeta(one: Metainfo, two: Metainfo): boolean {
+  return one.length === two.length && one.pieceLength === two.pieceLength && one.root === two.root;
 }
 
 /** `found` is undefined where the origins have not answered yet. */
@@ -106,7 +125,7 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
   return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
 }
 
-async function locate(api: TrackerApi, digest: Digest, requestId: string): Promise<Located> {
+export async function locate(api: TrackerApi, digest: Digest, requestId: string): Promise<Located> {
   const meta = api.state.handout.metaOf(digest);
   const known = api.lookups.peek(digest);
   if (known !== undefined) return { digest, meta: known.meta, inline: known.inline };

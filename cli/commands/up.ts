@@ -1,10 +1,12 @@
 /** `shoal up`: the whole cluster on this machine, until Ctrl-C. */
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../platform/config/yaml.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
+import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
+import { alive } from '../cluster/alive.ts';
 import { agentName, clusterParts, url } from '../cluster/cluster.ts';
 import { type ClusterPorts, portsOf, requireFree } from '../cluster/ports.ts';
 import type { PartEvent } from '../cluster/process.ts';
@@ -55,7 +57,7 @@ function defaultDir(env: Env): string {
 function lock(dir: string): () => void {
   const file = join(dir, 'up.pid');
   try {
-    mkdirSync(dir, { recursive: true });
+    makeDirs(dir);
   } catch (error) {
     throw new StartError(
       `directory ${dir} cannot be created (${(error as NodeJS.ErrnoException).code}): choose another with --dir`,
@@ -76,15 +78,6 @@ function readIfThere(file: string): string {
     return readFileSync(file, 'utf8');
   } catch {
     return '';
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -2,13 +2,11 @@
  * `shoal demo`: a cluster in a temporary directory, one image pushed once and pulled through every agent at
  * once, every byte verified, a table, nothing left behind.
  *
- * Rule: whatever happens, the processes end and the directory goes.
+ * Rule: whatever happens, the processes end and the directory goes; after kill -9 with the next demo.
  */
 
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import type { Env } from '../../platform/config/yaml.ts';
 import { agentName, clusterParts, url } from '../cluster/cluster.ts';
 import { logTail } from '../cluster/log-tail.ts';
@@ -20,6 +18,7 @@ import { eventLine } from '../commands/up.ts';
 import { Failure } from '../failure.ts';
 import { bytesText, secondsText } from '../ui/format.ts';
 import { Progress, type Screen } from '../ui/progress.ts';
+import { demoDirectory, removeDirectory } from './directory.ts';
 import { demoImage } from './image.ts';
 import { killer, parseKill } from './kill.ts';
 import { agentPulls, metricsOf, peakResident, sample } from './measure.ts';
@@ -50,14 +49,14 @@ export async function demo(options: DemoOptions): Promise<void> {
   ];
   const kill = options.kill === undefined ? undefined : parseKill(options.kill, names);
   const ports = portsOf(await freeBase(options.agents, Math.random), options.agents);
-  const dir = mkdtempSync(join(tmpdir(), 'shoal-demo-'));
+  const dir = demoDirectory();
   const progress = new Progress(options.screen);
   const died: string[] = [];
   const waves = clusterParts({ dir, ports, env: options.env });
   const supervisor = new Supervisor({ waves, onEvent: (event) => tell(event, progress, died) });
   const clear = () => {
     supervisor.end();
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+    removeDirectory(dir);
   };
   using stop = onStop(() => {
     clear();

@@ -3,9 +3,10 @@
  */
 
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ApiError } from '../../core/contracts/errors.ts';
+import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
 import type { Persistence } from './persistence.ts';
 import { type BlobPull, pullBlob } from './pull.ts';
 import type { BlobSource } from './registry.ts';
@@ -17,7 +18,7 @@ export async function pullToFile(
   to: { file: string; persistence: Persistence },
 ): Promise<void> {
   const part = `${to.file}.part`;
-  await mkdir(dirname(part), { recursive: true });
+  makeDirs(dirname(part));
   const length = await stat(part).then(
     (found) => found.size,
     () => 0,

@@ -54,6 +54,14 @@ describe('parse', () => {
     expect(parseReply({ ...reply, intervalMs: 0 })).toMatchObject({ value: { intervalMs: 100 } });
   });
 
+  test('a zone that the wire cannot carry is refused', () => {
+    for (const zone of ['z\u00fcrich', 'a\n', 'z'.repeat(65)]) {
+      expect(parseAnnounce({ ...request, self: { ...request.self, zone } })).toMatchObject({
+        problem: expect.stringContaining('self.zone'),
+      });
+    }
+  });
+
   test('an inline blob above the limit, or no base64, is refused', () => {
     expect(parseLocated({ ...located, inline: 'A'.repeat(30_000) })).toMatchObject({
       problem: expect.stringContaining('inline'),

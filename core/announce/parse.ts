@@ -27,6 +27,8 @@ export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok
 
 const nodePattern = /^[0-9a-f]{32}$/;
 const hostPattern = /^[A-Za-z0-9.:_%-]+$/;
+/** What the wire can carry: peers tell one another of each other. */
+const zonePattern = /^[\x20-\x7e]*$/;
 const base64Pattern = /^[A-Za-z0-9+/]*={0,2}$/;
 const base64LengthMax = Math.ceil(inlineBytesMax / 3) * 4;
 /** A lease of more than a day is a mistake. */
@@ -120,8 +122,8 @@ function peerOf(value: unknown, name: string): PeerAddress {
   if (typeof host !== 'string' || host.length > hostBytesMax || !hostPattern.test(host))
     throw new Malformed(`${name}.host is no address`);
   if (role !== 'agent' && role !== 'origin') throw new Malformed(`${name}.role is neither agent nor origin`);
-  if (typeof zone !== 'string' || zone.length > zoneBytesMax)
-    throw new Malformed(`${name}.zone is not a text of at most ${zoneBytesMax}`);
+  if (typeof zone !== 'string' || zone.length > zoneBytesMax || !zonePattern.test(zone))
+    throw new Malformed(`${name}.zone is not printable ASCII of at most ${zoneBytesMax}`);
   return { node: nodeOf(node, `${name}.node`), host, port: whole(port, 65_535, `${name}.port`), role, zone };
 }
 

@@ -44,4 +44,6 @@ export class ApiError extends Error {
   }
 }
 
-export type ErrorBody = { readonly errors: readonly { readonly code: string; readonly message: string; readonly detail?: unknown }[] };
+export type ErrorBody = {
+  readonly errors: readonly { readonly code: string; readonly message: string; readonly detail?: unknown }[];
+};

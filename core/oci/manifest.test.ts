@@ -146,6 +146,7 @@ describe('manifests', () => {
     ['a size with a fraction', image({ config: { ...config, size: 1.5 } }), undefined, 'config.size'],
     ['no media type', image({ config: { ...config, mediaType: undefined } }), undefined, 'config.mediaType'],
     ['annotations that are none', image({ annotations: { a: 1 } }), undefined, 'annotations'],
+    ['an annotation that poisons', image({ annotations: JSON.parse('{"__proto__":"x"}') }), undefined, '__proto__'],
     ['a subject that is none', image({ subject: 'x' }), undefined, "'subject'"],
     ['urls that are none', image({ layers: [descriptor(2, undefined, { urls: [1] })] }), undefined, 'layers[0].urls'],
     ['artifactType that is none', image({ artifactType: {} }), undefined, 'artifactType'],

@@ -135,6 +135,8 @@ function annotationsOf(value: unknown): Readonly<Record<string, string>> | undef
   if (!isObject(value) || !Object.values(value).every((text) => typeof text === 'string')) {
     throw invalid(`'annotations' must map texts to texts`);
   }
+  // JSON readers on the way, and those of others, refuse it as an attempt to poison prototypes.
+  if (Object.hasOwn(value, '__proto__')) throw invalid("'annotations' has a key '__proto__': name it otherwise");
   return value as Record<string, string>;
 }
 

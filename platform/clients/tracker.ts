@@ -32,8 +32,8 @@ import { HttpClient } from './http.ts';
 
 /** A tracker answers from memory, at most a short wait for origins later: no answer by then is a failure. */
 const announceMs = 1_500;
-/** A HEAD of a cold blob: the tracker asks the origins first. */
-const locateMs = 4_000;
+/** A HEAD of a cold blob: the tracker asks the origins first, and answers by then that it does not know yet. */
+const locateMs = 1_800;
 const leaveMs = 1_000;
 
 export type TrackerSessionOptions = {
@@ -154,15 +154,20 @@ export class TrackerSession implements Tracking {
     }
   }
 
-  /** Never rejects: every request ends in a `reply` or a `failed`. */
+  /** Every request ends in a `reply` or a `failed`. */
   async #announce(tracker: string, request: number, body: AnnounceRequest): Promise<void> {
+    // What goes wrong while a reply is applied is a Bug of ours, and no failure of the tracker.
+    this.#tell((await this.#replyOf(tracker, request, body)) ?? { kind: 'failed', request });
+  }
+
+  async #replyOf(tracker: string, request: number, body: AnnounceRequest): Promise<AnnouncerInput | undefined> {
     try {
       const reply = await this.#call(tracker, 'POST', TRACKER_PATHS.announce, { limitMs: announceMs, body });
-      this.#tell({ kind: 'reply', request, reply: checked(parseReply(reply), tracker) });
+      return { kind: 'reply', request, reply: checked(parseReply(reply), tracker) };
     } catch (error) {
       if (!this.#closing.signal.aborted)
         this.#options.log.warn({ tracker, why: (error as Error).message }, 'announce failed');
-      this.#tell({ kind: 'failed', request });
+      return undefined;
     }
   }
 

@@ -106,7 +106,13 @@ test('the environment is expanded in values, and cannot change the structure', (
   expect(config.listen.host).toBe('localhost');
   expect(config.cache.budget).toBe(4 * 1024 * 1024);
   expect(config.name).toBe('${D}');
-  expect(problems(file)).toContain('a.yaml:2: the environment variable D is not set: set it, or write ${D:-default}');
+  expect(problems(file)).toEqual(['a.yaml:2: the environment variable D is not set: set it, or write ${D:-default}']);
+  expect(problems(write('c.yaml', 'role: agent\ndata: ""\ntrackers: ${T}\nnope: 1\n'))).toEqual([
+    expect.stringContaining('c.yaml:2: data: '),
+    'c.yaml:3: the environment variable T is not set: set it, or write ${T:-default}',
+    'c.yaml:4: nope: unknown key',
+  ]);
+  expect(() => readRole(write('d.yaml', 'role: ${R}\n'), {})).toThrow('variable R is not set');
   const numbered = write('b.yaml', 'role: agent\ndata: /d\nlisten:\n  port: ${P}\n');
   expect(load(numbered, { env: { P: '81' } }).config.listen.port).toBe(81);
 });

@@ -9,7 +9,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
-import { type Env, type Problems, readTree, setTree, type Tree } from './yaml.ts';
+import { type Env, type Problems, readTree, setTree, type Tree, unsetText } from './yaml.ts';
 
 const fileBytesMax = 1024 * 1024;
 const extendsMax = 16;
@@ -41,10 +41,18 @@ export function loadConfig<T>(options: LoadOptions<T>): { config: T; warnings: r
   const plain = toPlain(tree, '', problems);
   const parsed = options.schema.safeParse(plain ?? {});
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) problems.errors.push(...issueLines(issue, tree));
+    // A variable that is not set has been named: what its place lacks without it says nothing more.
+    const unset = new Set(problems.errors.filter((line) => line.includes(unsetText)).map(placeOfLine));
+    const lines = parsed.error.issues.flatMap((issue) => issueLines(issue, tree));
+    problems.errors.push(...lines.filter((line) => !unset.has(placeOfLine(line))));
   }
   if (problems.errors.length > 0 || !parsed.success) throw new ConfigError(byLine(problems.errors));
   return { config: parsed.data, warnings: problems.warnings };
+}
+
+/** `file:line` of a problem. */
+function placeOfLine(line: string): string {
+  return /^.*?:\d+(?=: )/.exec(line)?.[0] ?? line;
 }
 
 /** Each once, those of one file by line; the rest in the order found. */
@@ -60,7 +68,8 @@ function byLine(errors: readonly string[]): string[] {
 export function readRole(file: string, env: Env): string | undefined {
   const { tree, problems } = gather({ file, env });
   const role = tree.value instanceof Map ? tree.value.get('role')?.value : undefined;
-  if (typeof role === 'string') return role;
+  // Empty where its variable is not set, which is a problem of its own.
+  if (typeof role === 'string' && role !== '') return role;
   if (problems.errors.length > 0) throw new ConfigError(problems.errors);
   return undefined;
 }

@@ -16,6 +16,8 @@ export type Env = Readonly<Record<string, string | undefined>>;
 
 export type Problems = { readonly errors: string[]; readonly warnings: string[] };
 
+/** How the problem of a variable that is not set begins, after its place. */
+export const unsetText = 'the environment variable';
 const treeDepthMax = 32;
 /** Aliases may multiply a small file: a tree of more nodes is refused. */
 const treeNodesMax = 20_000;
@@ -112,9 +114,7 @@ export function expandEnv(text: string, place: Place, env: Env, problems: Proble
     const set = env[name];
     if (set !== undefined && set !== '') return set;
     if (match?.[2] !== undefined) return match[2];
-    problems.errors.push(
-      `${place}: the environment variable ${name} is not set: set it, or write \${${name}:-default}`,
-    );
+    problems.errors.push(`${place}: ${unsetText} ${name} is not set: set it, or write \${${name}:-default}`);
     return '';
   });
 }

@@ -4,11 +4,13 @@ import { afterEach, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { HttpClient } from '../clients/http.ts';
 import { StartError } from '../lifecycle/errors.ts';
+import { bodyOf } from '../registry/body.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { createHttp, listen } from './server.ts';
-import { readBody, readWhole, streamBodies } from './stream.ts';
+import { streamBodies } from './stream.ts';
 
+const stallMs = 10_000;
 let open: AsyncDisposableStack[] = [];
 afterEach(async () => {
   for (const stack of open) await stack.disposeAsync();
@@ -80,13 +82,13 @@ test('bodies stream both ways, whole, JSON types too', async () => {
     scope.patch('/upload', async (request) => {
       const hash = createHash('sha256');
       let bytes = 0;
-      for await (const chunk of readBody(request)) {
+      for await (const chunk of bodyOf(request.raw, stallMs).chunks()) {
         hash.update(chunk);
         bytes += chunk.length;
       }
       return { bytes, hex: hash.digest('hex') };
     });
-    scope.put('/small', async (request) => ({ bytes: (await readWhole(request, 10)).length }));
+    scope.put('/small', async (request) => ({ bytes: (await bodyOf(request.raw, stallMs).whole(10)).length }));
     done();
   });
   const { client } = await started(app);
@@ -110,15 +112,17 @@ test('a body that is cut is an error, never a short body; a body that stalls end
   app.register((scope, _options, done) => {
     streamBodies(scope);
     scope.patch('/upload', async (request) => {
-      const error = await readWhole(request, 1000).then(
-        () => 'whole',
-        (e: unknown) => (e as ApiError).code,
-      );
+      const error = await bodyOf(request.raw, stallMs)
+        .whole(1000)
+        .then(
+          () => 'whole',
+          (e: unknown) => (e as ApiError).code,
+        );
       ends.push(error);
       return {};
     });
     scope.patch('/stall', async (request) => {
-      for await (const _ of readBody(request, 50)) ends.push('chunk');
+      for await (const _ of bodyOf(request.raw, 50).chunks()) ends.push('chunk');
     });
     done();
   });
@@ -136,6 +140,36 @@ test('a body that is cut is an error, never a short body; a body that stalls end
   }
   await expect(client.json('PATCH', '/stall', { body: stalls() })).rejects.toBeInstanceOf(ApiError);
   expect(ends).toEqual(['REQUEST_INVALID', 'chunk']);
+});
+
+test('what is no HTTP is told so in the same form', async () => {
+  const { port } = await started();
+  const answer = (text: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(text));
+      let got = '';
+      socket.on('data', (data) => {
+        got += data;
+      });
+      socket.on('error', () => undefined);
+      socket.on('close', () => resolve(got));
+    });
+  expect(await answer('\x16\x03\x01 no HTTP\r\n\r\n')).toMatch(/^HTTP\/1.1 400 .*"code":"REQUEST_INVALID"/s);
+  expect(await answer(`GET / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(
+    /^HTTP\/1.1 431 .*"code":"REQUEST_INVALID"/s,
+  );
+});
+
+test('who was refused so and does not hang up is cut off', async () => {
+  const app = server();
+  const { port } = await started(app);
+  const socket = connect(port, '127.0.0.1', () => socket.write('no HTTP\r\n\r\n'));
+  socket.on('error', () => undefined);
+  const open = () => new Promise<number>((resolve) => app.server.getConnections((_error, count) => resolve(count)));
+  await expect.poll(open).toBe(1);
+  // Nobody reads here, so this side does not notice that it should close.
+  await expect.poll(open, { timeout: 5000 }).toBe(0);
+  socket.destroy();
 });
 
 test('a port in use is a StartError that names port and remedy; localhost is both loopbacks', async () => {

@@ -9,7 +9,8 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:http';
+import { createServer, maxHeaderSize } from 'node:http';
+import type { Socket } from 'node:net';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -32,6 +33,8 @@ export const jsonBytesMax = 8 * 1024 * 1024;
 const pathParamLengthMax = 1024;
 const keepAliveMs = 72_000;
 const headersMs = 30_000;
+/** How long a client that was refused before its request could be read has to hang up. */
+const refusedMs = 1_000;
 const QUIET_PATHS = new Set(['/health', '/readiness', '/metrics']);
 
 export type HttpOptions = {
@@ -56,6 +59,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     http: { headersTimeout: headersMs },
     routerOptions: { maxParamLength: pathParamLengthMax },
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+    clientErrorHandler: refuseUnread,
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((request, reply) =>
@@ -123,6 +127,25 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
     .header('content-type', 'application/json; charset=utf-8')
     .send(JSON.stringify(errorBody(answer)));
 }
+
+/** What is no HTTP that can be read: there is no request yet to answer, so this writes to the socket. */
+function refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const [status, why] = UNREAD[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP/1.1 request'];
+  const body = JSON.stringify(errorBody(new ApiError('REQUEST_INVALID', why)));
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\nconnection: close`;
+  socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  // Whoever does not hang up has not read it, and will not.
+  setTimeout(() => socket.destroy(), refusedMs).unref();
+}
+
+const UNREAD: Readonly<Record<string, readonly [status: string, why: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', `the request's headers did not come within ${headersMs / 1000} s`],
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    `the request's headers are larger than ${maxHeaderSize} bytes`,
+  ],
+};
 
 /** `error` in OCI's form. */
 export function errorBody(error: ApiError): ErrorBody {

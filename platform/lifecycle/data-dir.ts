@@ -4,16 +4,20 @@
  * Rule: a directory of another role or version is left untouched; the error says what it is and what to do.
  */
 
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from './errors.ts';
+import { makeDirs } from './make-dirs.ts';
 
 /** Makes sure that `dir` exists and has this format; creates the version file in an empty directory. */
 export async function openDataDir(dir: string, role: string, version: number): Promise<void> {
   const expected = `${role} ${version}`;
-  await mkdir(dir, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new StartError(`data directory ${dir}: cannot be created (${error.code}): choose another with \`data:\``);
-  });
+  try {
+    makeDirs(dir);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartError(`data directory ${dir}: cannot be created (${code}): choose another with \`data:\``);
+  }
   const file = join(dir, 'version');
   const found = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;

@@ -22,6 +22,7 @@ import type { Arena, Slot } from '../workers/arena.ts';
 import { inlineBlob } from './inline.ts';
 import { forgottenMs, idleBlobMs } from './limits.ts';
 import type { PeerMetrics, PeerRole } from './metrics.ts';
+import { inspect, usable } from './repair.ts';
 import { Task } from './task.ts';
 
 export type BlobsHost = {
@@ -102,6 +103,15 @@ export class Blobs {
     if (this.#parts.get(entry.digest)?.pulls !== true) this.#host.tracking.set(entry.digest, 'have', entry.meta);
   }
 
+  /** It came whole by another way: if it is being pulled, that has ended well. */
+  arrived(entry: BlobEntry): void {
+    const part = this.#parts.get(entry.digest);
+    if (part?.pulls !== true || part.task.state === 'held') return;
+    this.#leave(part);
+    this.#host.tracking.unset(entry.digest);
+    part.task.enter(entry);
+  }
+
   /** Ends a pull; what it brought stays in the store. A whole blob stays as it is. */
   stop(digest: Digest): void {
     const part = this.#parts.get(digest);
@@ -122,14 +132,24 @@ export class Blobs {
     const part = this.#parts.get(digest);
     if (part?.pulls !== true) {
       if (part !== undefined) this.#leave(part);
-      this.pull(digest);
-      return;
+      return this.#inspect(this.pull(digest));
     }
-    if (part.task.state === 'held') {
-      part.task.reopen();
-      this.#host.tracking.set(digest, 'want', part.task.entry?.meta);
+    const { task } = part;
+    if (task.state === 'held') {
+      task.reopen();
+      this.#host.tracking.set(digest, 'want', task.entry?.meta);
+      this.#inspect(task);
     }
-    this.#host.input({ kind: 'lost', blob: part.task.no as BlobNo, piece });
+    this.#host.input({ kind: 'lost', blob: task.no as BlobNo, piece });
+  }
+
+  #inspect(task: Task): void {
+    if (task.entry === undefined) return;
+    const bad = (piece: number): boolean => {
+      if (task.no !== undefined) this.#host.input({ kind: 'lost', blob: task.no, piece });
+      return task.no !== undefined;
+    };
+    this.#track(inspect(task.entry, this.#host.arena, bad));
   }
 
   lostNo(blob: BlobNo, piece: number): void {
@@ -376,15 +396,5 @@ export class Blobs {
         if (no !== undefined) this.#host.input({ kind: 'readerGone', blob: no, reader });
       },
     };
-  }
-}
-
-/** Whether the entry can be used at all: its hash list may turn out to be unreadable, which gives the entry up. */
-function usable(entry: BlobEntry): boolean {
-  try {
-    return entry.hashes.length >= 0 && !entry.gone;
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    return false;
   }
 }

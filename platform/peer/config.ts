@@ -1,16 +1,18 @@
 /** The `peer` part of an agent's or origin's configuration, and what PeerNode takes of it. */
 
 import * as z from 'zod';
+import { hostBytesMax } from '../../core/wire/limits.ts';
 import { parseHostPort, port, rate } from '../config/units.ts';
 import { localAddressTowards } from './advertise.ts';
+
+/** What peers can tell one another. */
+const hostPattern = /^[A-Za-z0-9._:%-]+$/;
 
 /** host, host:port or [ipv6]:port; empty: found out. */
 const advertised = z.string().transform((text, ctx): { host: string; port?: number | undefined } | undefined => {
   if (text === '') return undefined;
-  const at = parseHostPort(text);
-  if (at !== undefined) return at;
-  const host = /^\[(.+)\]$/.exec(text)?.[1] ?? text;
-  if (/^[A-Za-z0-9._:-]+$/.test(host)) return { host };
+  const at = parseHostPort(text) ?? { host: /^\[(.+)\]$/.exec(text)?.[1] ?? text };
+  if (at.host.length <= hostBytesMax && hostPattern.test(at.host)) return at;
   ctx.addIssue({ code: 'custom', message: `expected host, host:port or [ipv6]:port, got ${JSON.stringify(text)}` });
   return z.NEVER;
 });
@@ -18,7 +20,7 @@ const advertised = z.string().transform((text, ctx): { host: string; port?: numb
 export const peerShape = (fallbackPort: number) =>
   z
     .strictObject({
-      host: z.string().min(1).prefault('0.0.0.0'),
+      host: z.string().max(hostBytesMax).regex(hostPattern, 'expected an address or a host name').prefault('0.0.0.0'),
       port: port(fallbackPort),
       /** What other peers dial; empty: the local address of the route to the tracker. */
       advertise: advertised.prefault(''),

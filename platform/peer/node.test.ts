@@ -4,6 +4,7 @@ import { open, readdir } from 'node:fs/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { ApiError } from '../../core/contracts/errors.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
+import type { BlobEntry } from '../store/store.ts';
 import {
   MemoryTracker,
   readBlob,
@@ -160,31 +161,64 @@ test('nobody sends: those who wait hear SWARM_STALLED, and the pull ends well on
   await same(agent, blob);
 });
 
-test('a blob that went bad on a disk is not served, and mends itself from others', async () => {
+/** Overwrites a quarter of each piece of the blob where it lies on the node's disk. */
+async function damage(node: TestNode, { digest, bytes }: TestBlob): Promise<void> {
+  const names = await readdir(node.dir, { recursive: true });
+  const name = names.find((one) => one.includes(`/${digest.slice('sha256:'.length)}.`)) as string;
+  const handle = await open(`${node.dir}/${name}`, 'r+');
+  for (let at = 0; at < bytes.length; at += 256 * 1024) await handle.write(Buffer.alloc(65_536), 0, 65_536, at);
+  await handle.close();
+}
+
+async function readPiece({ store, workers }: TestNode, { digest }: TestBlob, piece: number): Promise<unknown> {
+  const slot = await workers.arena.acquire('reader', 256 * 1024);
+  const verdict = await store.get(digest)?.read(piece, slot);
+  slot.release();
+  return verdict;
+}
+
+test('a blob that went bad on a disk is not served', async () => {
   const tracker = new MemoryTracker();
   const origin = await start(tracker, { role: 'origin' });
   const blob = await seedBlob(origin, 4 * mebibyte);
   const first = await start(tracker);
   await first.node.pull(blob.digest).complete;
-  for (const file of await readdir(first.dir, { recursive: true, withFileTypes: true })) {
-    if (!file.isFile()) continue;
-    const handle = await open(`${file.parentPath}/${file.name}`, 'r+');
-    if ((await handle.stat()).size === blob.bytes.length)
-      await handle.write(Buffer.alloc(mebibyte), 0, mebibyte, mebibyte);
-    await handle.close();
-  }
+  await damage(first, blob);
   const second = await start(tracker);
   await second.node.pull(blob.digest).complete;
   await same(second, blob);
-  // Whoever reads it here finds the other bad pieces, and each is fetched again.
-  const entry = first.store.get(blob.digest);
-  for (let piece = 0; piece < (entry?.pieces ?? 0); piece++) {
-    const slot = await first.workers.arena.acquire('reader', 256 * 1024);
-    if ((await entry?.read(piece, slot)) !== 'ok') first.node.lost(blob.digest, piece);
-    slot.release();
-  }
-  await until(() => first.store.get(blob.digest)?.complete === true);
-  await same(first, blob);
+});
+
+test('whoever finds one bad piece has all of them mended', async () => {
+  const tracker = new MemoryTracker();
+  const blob = await seedBlob(await start(tracker, { role: 'origin' }), 4 * mebibyte);
+  const agent = await start(tracker);
+  await agent.node.pull(blob.digest).complete;
+  await damage(agent, blob);
+  expect(await readPiece(agent, blob, 3)).toBe('corrupt');
+  agent.node.lost(blob.digest, 3);
+  const entry = agent.store.get(blob.digest) as BlobEntry;
+  await until(() => entry.heldCount < 15);
+  await until(() => entry.complete);
+  await same(agent, blob);
+});
+
+test('a blob that is damaged on its only origin is served again once it is pushed again', async () => {
+  const tracker = new MemoryTracker();
+  const origin = await start(tracker, { role: 'origin' });
+  const blob = await seedBlob(origin, 4 * mebibyte);
+  await damage(origin, blob);
+  const agent = await start(tracker, { stallMs: 300 });
+  const pull = agent.node.pull(blob.digest);
+  expect(await code(pull.waitFor(0))).toBe('SWARM_STALLED');
+  expect(origin.store.get(blob.digest)?.complete).toBe(false);
+  const upload = await origin.store.beginUpload('again-0123456789', 'sha256');
+  await upload.append(blob.bytes);
+  const entry = await upload.commit(blob.digest);
+  origin.node.arrived(entry);
+  origin.node.seed(entry);
+  await pull.complete;
+  await same(agent, blob);
 });
 
 test('peers of another cluster get nothing', async () => {

@@ -125,6 +125,11 @@ export class PeerNode {
     this.#blobs.seed(entry);
   }
 
+  /** The blob came whole by another way, an upload: a pull of it ends well. Tells no tracker. */
+  arrived(entry: BlobEntry): void {
+    this.#blobs.arrived(entry);
+  }
+
   /** Stops a pull that nobody wants any more; what it verified stays in the store. */
   stop(digest: Digest): void {
     this.#blobs.stop(digest);

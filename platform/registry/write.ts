@@ -29,17 +29,17 @@ const SENT: PumpResult = { kind: 'sent' };
 export async function writeReply(reply: OciReply, exchange: Exchange): Promise<PumpResult> {
   switch (reply.kind) {
     case 'empty':
-      await finish(exchange, reply.status, { 'content-length': '0', ...reply.headers });
+      await finish(exchange, { status: reply.status, headers: { 'content-length': '0', ...reply.headers } });
       return SENT;
     case 'json': {
       const headers = { 'content-type': 'application/json; charset=utf-8', ...reply.headers };
-      await finish(exchange, 200, headers, Buffer.from(JSON.stringify(reply.value)));
+      await finish(exchange, { status: 200, headers, body: Buffer.from(JSON.stringify(reply.value)) });
       return SENT;
     }
     case 'error': {
       const { error } = reply;
       const headers = { 'content-type': 'application/json; charset=utf-8', ...errorHeaders(error), ...reply.headers };
-      await finish(exchange, error.status, headers, Buffer.from(JSON.stringify(errorBody(error))));
+      await finish(exchange, { status: error.status, headers, body: Buffer.from(JSON.stringify(errorBody(error))) });
       return SENT;
     }
     case 'content':
@@ -58,7 +58,7 @@ async function writeContent(content: Content, exchange: Exchange): Promise<PumpR
   const etag = `"${content.digest}"`;
   const common = { etag, 'docker-content-digest': content.digest, 'cache-control': immutable };
   if (matches(request.headers['if-none-match'], etag)) {
-    await finish(exchange, 304, common);
+    await finish(exchange, { status: 304, headers: common });
     return SENT;
   }
   const full = {
@@ -99,7 +99,10 @@ async function send(content: Content, exchange: Exchange, part: Part): Promise<P
 }
 
 /** Ends the exchange; a client that is still sending is heard out first, so that it reads the answer. */
-async function finish(exchange: Exchange, status: number, headers: Headers, body?: Buffer): Promise<void> {
+export async function finish(
+  exchange: Exchange,
+  { status, headers, body }: { status: number; headers?: Headers | undefined; body?: Buffer | undefined },
+): Promise<void> {
   const { request, response } = exchange;
   const sized = body === undefined ? headers : { ...headers, 'content-length': String(body.length) };
   const all = { ...VERSION, ...exchange.headers, ...sized };

@@ -15,11 +15,12 @@ import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/
 import { blake3Hex } from '../workers/hash.ts';
 import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
 import { Bits } from './bits.ts';
-import { type Disk, diskCode, unlinkIfThere } from './disk.ts';
+import { type Disk, diskCode } from './disk.ts';
 import { BlobEntry, type EntryHost } from './entry.ts';
 import { asApiError, refusal } from './errors.ts';
 import { HashCache } from './hash-cache.ts';
-import { type BlobFile, bytesOnDisk, Layout } from './layout.ts';
+import { bytesOnDisk, Layout } from './layout.ts';
+import { Names } from './names.ts';
 import { OpenFiles } from './open-files.ts';
 import { Persist } from './persist.ts';
 import { RealDisk } from './real-disk.ts';
@@ -63,12 +64,12 @@ export class BlobStore {
   readonly #layout: Layout;
   readonly #log: StoreLog;
   readonly #files: OpenFiles;
+  readonly #names: Names;
   readonly #room: Room;
   readonly #hashes: HashCache;
   readonly #persist: Persist;
   readonly #uploads = new Map<string, Upload>();
   readonly #serial = new Serial<Digest>();
-  readonly #shards = new Set<string>();
   readonly #host: EntryHost;
   #unlock: () => Promise<void>;
 
@@ -80,6 +81,7 @@ export class BlobStore {
     this.#unlock = at.unlock;
     this.#log = o.log ?? silent;
     this.#files = new OpenFiles(at.disk, openFilesMax);
+    this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, durable: o.durable });
     this.#hashes = new HashCache(at.disk);
     this.#room = new Room({
       dir: o.dir,
@@ -179,7 +181,7 @@ export class BlobStore {
       if (existing !== undefined && fits(existing, meta)) return existing;
       if (existing !== undefined) await this.#detach(existing);
       const file = this.#layout.file(digest, meta, true);
-      await this.#makePart(file, meta, hashes);
+      await this.#names.makePart(file, hashes, meta.length);
       const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits: new Bits(pieceCount(meta)), hashes });
       this.#room.add(entry);
       used = true;
@@ -195,7 +197,7 @@ export class BlobStore {
     const remove = async (): Promise<void> => {
       const entry = this.#room.get(digest);
       if (entry !== undefined) await this.#detach(entry);
-      await this.#sweep(digest);
+      await this.#names.sweep(digest);
     };
     try {
       await this.#serial.run(digest, remove);
@@ -255,7 +257,8 @@ export class BlobStore {
     const hashes = this.#hashes.load(entry);
     if (hashes instanceof ApiError) {
       this.#log.error({ digest: entry.digest, file: entry.file.path }, hashes.message);
-      this.#lost(entry);
+      // What was acknowledged is never given up for a list that cannot be read now: the disk may do better next time.
+      if (!this.durable || entry.file.partial) this.#lost(entry);
       throw hashes;
     }
     return hashes;
@@ -283,15 +286,7 @@ export class BlobStore {
       if (!(await this.#matches(entry, fd))) return false;
       await this.#disk.sync(fd);
     }
-    const { file } = entry;
-    if (file.partial) {
-      const { part, whole, have } = file;
-      await this.#disk.rename(part, whole);
-      file.partial = false;
-      await unlinkIfThere(this.#disk, have);
-    }
-    // Also where an earlier try renamed it and then failed.
-    if (this.durable) await this.#disk.syncDirectory(this.#layout.shard(entry.digest));
+    await this.#names.makeWhole(entry.digest, entry.file);
     // A reader may have found a wrong piece meanwhile: then it comes again.
     if (entry.heldCount === entry.pieces) entry.becomeComplete();
     this.#room.changed(entry);
@@ -345,30 +340,6 @@ export class BlobStore {
     }
   }
 
-  // ---- names -----------------------------------------------------------------------------------
-
-  /** Makes the file of a partial blob: no piece, but its hash list. */
-  async #makePart(file: BlobFile, meta: Metainfo, hashes: Uint8Array): Promise<void> {
-    await this.#ensureShard(file);
-    const fd = await this.#disk.open(file.part, 'create');
-    try {
-      await this.#disk.write(fd, hashes, meta.length);
-    } catch (error) {
-      await this.#disk.close(fd);
-      await unlinkIfThere(this.#disk, file.part);
-      throw error;
-    }
-    this.#files.adopt(file, fd);
-  }
-
-  async #ensureShard(file: BlobFile): Promise<void> {
-    const shard = parentOf(file.whole);
-    if (this.#shards.has(shard)) return;
-    await this.#disk.mkdir(shard);
-    if (this.durable) await this.#disk.syncDirectory(parentOf(shard));
-    this.#shards.add(shard);
-  }
-
   /** Within the digest's turn: uncounted and unlinked. */
   async #detach(entry: BlobEntry): Promise<void> {
     this.#room.remove(entry);
@@ -376,40 +347,9 @@ export class BlobStore {
     await this.#unlink(entry);
   }
 
-  /** Removes every name of the digest, also those that a failed commit or removal left, and makes that durable. */
-  async #sweep(digest: Digest): Promise<void> {
-    const shard = this.#layout.shard(digest);
-    let names: string[];
-    try {
-      names = await this.#disk.list(shard);
-    } catch (error) {
-      if (diskCode(error) === 'ENOENT') return;
-      throw error;
-    }
-    for (const name of names) {
-      if (name.startsWith(`${digestHex(digest)}.`)) await unlinkIfThere(this.#disk, `${shard}/${name}`);
-    }
-    if (this.durable) await this.#disk.syncDirectory(shard);
-  }
-
   async #unlink(entry: BlobEntry): Promise<void> {
-    const { file } = entry;
     this.#hashes.forget(entry);
-    if (entry.pinned) await this.#holdForReaders(entry);
-    const { path, have } = file;
-    await unlinkIfThere(this.#disk, path);
-    file.unlinked = true;
-    if (file.partial) await unlinkIfThere(this.#disk, have);
-    await this.#files.close(file);
-  }
-
-  async #holdForReaders(entry: BlobEntry): Promise<void> {
-    try {
-      entry.becomeGone(await this.#files.hold(entry.file));
-    } catch (error) {
-      // Gone already: there is nothing to keep for them.
-      if (diskCode(error) === undefined) throw error;
-    }
+    await this.#names.unlink(entry);
   }
 
   // ---- uploads ---------------------------------------------------------------------------------
@@ -437,14 +377,14 @@ export class BlobStore {
     await this.#disk.write(fd, hashes, meta.length);
     if (this.durable) await this.#disk.sync(fd);
     const file = this.#layout.file(digest, meta, false);
-    await this.#ensureShard(file);
+    await this.#names.ensureShard(file);
     await this.#disk.rename(path, file.whole);
     if (this.durable) {
       await this.#disk.syncDirectory(this.#layout.shard(digest));
       await this.#disk.syncDirectory(this.#layout.uploads);
     }
     const same = existing?.meta.root === meta.root ? existing : undefined;
-    if (same !== undefined) await this.#supersede(same);
+    if (same !== undefined) await this.#names.supersede(same.file);
     else if (existing !== undefined) await this.#detach(existing);
     this.#files.adopt(file, fd);
     // A pull of the same blob may be running: its entry is complete now.
@@ -455,24 +395,9 @@ export class BlobStore {
     this.#hashes.add(entry);
     return { entry, taken: true };
   }
-
-  /** Removes the pieces of a blob that has just arrived whole by another way. */
-  async #supersede(entry: BlobEntry): Promise<void> {
-    const { file } = entry;
-    if (file.partial) {
-      await unlinkIfThere(this.#disk, file.part);
-      await unlinkIfThere(this.#disk, file.have);
-    }
-    file.unlinked = true;
-    await this.#files.close(file);
-  }
 }
 
 /** Whether an entry that is there serves for a blob of this metainfo. */
 function fits(entry: BlobEntry, meta: Metainfo): boolean {
   return entry.complete || entry.meta.root === meta.root;
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/'));
 }

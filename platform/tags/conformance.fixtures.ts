@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ManifestPut } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { TagStore } from './store.ts';
+import { referrerAnnotationBytesMax, type TagStore } from './store.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
@@ -175,6 +175,20 @@ function referrers(store: () => TagStore): void {
     expect(await store().referrers('nowhere', one)).toEqual({ manifests: [] });
     await store().deleteManifest('a', three);
     expect((await store().referrers('a', one)).manifests).toHaveLength(1);
+  });
+
+  test('referrers: annotations that would make the list huge are left out of it', async () => {
+    const annotations = { large: 'ä'.repeat(referrerAnnotationBytesMax / 4) };
+    for (const no of [2, 3, 4]) await store().putManifest('a', digest(no), image({ subject: one, annotations }));
+    await store().putManifest('a', digest(5), image({ subject: one, annotations: { small: 'x' } }));
+    const { manifests } = await store().referrers('a', one);
+    expect(manifests.map((record) => record.annotations?.['large']?.length)).toEqual([
+      referrerAnnotationBytesMax / 4,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(manifests[3]?.annotations).toEqual({ small: 'x' });
   });
 }
 

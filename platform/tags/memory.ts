@@ -11,7 +11,7 @@ import type {
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
-import { type PageOf, referrersMax, type TagStore, type TagTables } from './store.ts';
+import { type PageOf, referrerAnnotationBytesMax, referrersMax, type TagStore, type TagTables } from './store.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(): TagStore {
@@ -51,7 +51,16 @@ export class MemoryTables implements TagTables {
       .sort((one, two) => plain(one.digest, two.digest))
       .slice(0, referrersMax)
       .map(({ subject: _, ...record }) => record);
-    return { manifests };
+    let left = referrerAnnotationBytesMax;
+    return {
+      manifests: manifests.map((record) => {
+        const { annotations, ...rest } = record;
+        const bytes = Buffer.byteLength(JSON.stringify(annotations ?? ''));
+        if (annotations === undefined || bytes > left) return rest;
+        left -= bytes;
+        return record;
+      }),
+    };
   }
 
   blob(repo: string, digest: Digest): BlobLink | undefined {

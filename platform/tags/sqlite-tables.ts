@@ -11,7 +11,7 @@ import type {
   TagPage,
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
-import { type PageOf, referrersMax, type TagTables } from './store.ts';
+import { type PageOf, referrerAnnotationBytesMax, referrersMax, type TagTables } from './store.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
@@ -24,8 +24,11 @@ const SQL = {
   // The first bound is what the index is searched by; the second leaves out what sorts up to `last` itself.
   tagsAfter: `SELECT tag FROM tags WHERE repo = ?1 AND tag COLLATE NOCASE >= ?2 AND (tag COLLATE NOCASE > ?2 OR tag > ?2)
     ORDER BY tag COLLATE NOCASE, tag LIMIT ?3`,
-  referrers: `SELECT digest, media_type AS mediaType, size, artifact_type AS artifactType, annotations FROM manifests
+  // The length of annotations is known without reading them.
+  referrers: `SELECT digest, media_type AS mediaType, size, artifact_type AS artifactType,
+    octet_length(annotations) AS bytes FROM manifests
     WHERE repo = ?1 AND subject = ?2 AND (?3 IS NULL OR artifact_type = ?3) ORDER BY digest LIMIT ${referrersMax}`,
+  annotations: 'SELECT annotations FROM manifests WHERE repo = ? AND digest = ?',
   blob: 'SELECT b.digest, b.size FROM repos r JOIN blobs b ON b.repo = r.id WHERE r.name = ? AND b.digest = ?',
   catalog: `SELECT name FROM repos r WHERE name > ? AND EXISTS (SELECT 1 FROM manifests m WHERE m.repo = r.id)
     ORDER BY name LIMIT ?`,
@@ -82,8 +85,15 @@ export class SqliteTables implements TagTables {
   }
 
   referrers(repo: string, digest: Digest, artifactType?: string): ReferrerList {
-    const rows = this.#all<ReferrerRow>('referrers', this.#repo(repo), digest, artifactType ?? null);
-    return { manifests: rows.map(referrerOf) };
+    const id = this.#repo(repo);
+    const rows = this.#all<ReferrerRow>('referrers', id, digest, artifactType ?? null);
+    let left = referrerAnnotationBytesMax;
+    const manifests = rows.map((row) => {
+      if (row.bytes === null || row.bytes > left) return referrerOf(row, undefined);
+      left -= row.bytes;
+      return referrerOf(row, this.#one<{ annotations: string }>('annotations', id, row.digest)?.annotations);
+    });
+    return { manifests };
   }
 
   putManifest(repo: string, digest: Digest, put: ManifestPut): readonly Digest[] {
@@ -179,16 +189,17 @@ type ReferrerRow = {
   readonly mediaType: string;
   readonly size: number;
   readonly artifactType: string | null;
-  readonly annotations: string | null;
+  /** Of its annotations. */
+  readonly bytes: number | null;
 };
 
-function referrerOf(row: ReferrerRow): ReferrerRecord {
-  const { digest, mediaType, size, artifactType, annotations } = row;
+function referrerOf(row: ReferrerRow, annotations: string | undefined): ReferrerRecord {
+  const { digest, mediaType, size, artifactType } = row;
   return {
     digest,
     mediaType,
     size,
     ...(artifactType === null ? {} : { artifactType }),
-    ...(annotations === null ? {} : { annotations: JSON.parse(annotations) as Record<string, string> }),
+    ...(annotations === undefined ? {} : { annotations: JSON.parse(annotations) as Record<string, string> }),
   };
 }

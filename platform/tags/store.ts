@@ -27,7 +27,10 @@ export interface TagReads {
   /** In case-insensitive lexical order (OCI 1.1), ties by code unit. Undefined: there is no such repository. */
   tags(repo: string, page: PageOf): TagPage | undefined;
   manifest(repo: string, digest: Digest): ManifestRecord | undefined;
-  /** Manifests whose subject is `digest`, by digest; at most referrersMax. Of an unknown repository: none. */
+  /**
+   * Manifests whose subject is `digest`, by digest; at most referrersMax. Of an unknown repository: none.
+   * Those whose annotations would make the list larger than referrerAnnotationBytesMax come without.
+   */
   referrers(repo: string, digest: Digest, artifactType?: string): ReferrerList;
   blob(repo: string, digest: Digest): BlobLink | undefined;
   /** Repositories that hold a manifest, in lexical order. */
@@ -61,3 +64,5 @@ export interface TagStore extends Promised<TagTables>, AsyncDisposable {}
 
 /** Referrers of one manifest that are listed: signatures and attestations are a handful. */
 export const referrersMax = 1000;
+/** Annotations in one such list, as JSON: a manifest alone may have 4 MiB of them, and whoever wants those reads it. */
+export const referrerAnnotationBytesMax = 2 * 1024 * 1024;

@@ -20,6 +20,8 @@ export type OriginFaults = {
   cutUploadAt?: number;
   /** No more bytes of an upload are read after so many. */
   stallUploadAt?: number;
+  /** The disk is full at so many bytes: the upload is dropped. */
+  fullAt?: number;
   /** A read is cut after so many bytes. */
   cutReadAt?: number;
   /** Commits fail with this. */
@@ -130,6 +132,10 @@ export class FakeOrigin {
           return json(response, 409, { id, offset: upload.offset });
         }
         await this.#append(upload, request);
+        if (upload.offset > (this.faults.fullAt ?? Number.POSITIVE_INFINITY)) {
+          this.uploads.delete(id);
+          throw new ApiError('STORAGE_FULL', 'told to be full');
+        }
         return json(response, 200, { id, offset: upload.offset });
       }
       default:

@@ -1,0 +1,118 @@
+/**
+ * The names of blobs on disk: made, made whole, unlinked, with what else must be durable then.
+ *
+ * Rule: a caller has the digest's turn (serial.ts).
+ */
+
+import { type Digest, digestHex } from '../../core/digest.ts';
+import { type Disk, diskCode, unlinkIfThere } from './disk.ts';
+import type { BlobEntry } from './entry.ts';
+import type { BlobFile, Layout } from './layout.ts';
+import type { OpenFiles } from './open-files.ts';
+
+export type NamesOptions = {
+  readonly disk: Disk;
+  readonly layout: Layout;
+  readonly files: OpenFiles;
+  readonly durable: boolean;
+};
+
+export class Names {
+  readonly #o: NamesOptions;
+  /** Those that are known to be there. */
+  readonly #shards = new Set<string>();
+
+  constructor(o: NamesOptions) {
+    this.#o = o;
+  }
+
+  /** Makes the file of a partial blob of `length` bytes: no piece, but its hash list. */
+  async makePart(file: BlobFile, hashes: Uint8Array, length: number): Promise<void> {
+    const { disk, files } = this.#o;
+    await this.ensureShard(file);
+    const fd = await disk.open(file.part, 'create');
+    try {
+      await disk.write(fd, hashes, length);
+    } catch (error) {
+      await disk.close(fd);
+      await unlinkIfThere(disk, file.part);
+      throw error;
+    }
+    files.adopt(file, fd);
+  }
+
+  async ensureShard(file: BlobFile): Promise<void> {
+    const { disk, durable } = this.#o;
+    const shard = parentOf(file.whole);
+    if (this.#shards.has(shard)) return;
+    await disk.mkdir(shard);
+    if (durable) await disk.syncDirectory(parentOf(shard));
+    this.#shards.add(shard);
+  }
+
+  /** Every piece is in the file, and synced where that is to be: it gets the name of a whole one. */
+  async makeWhole(digest: Digest, file: BlobFile): Promise<void> {
+    const { disk, layout, durable } = this.#o;
+    if (file.partial) {
+      const { part, whole, have } = file;
+      await disk.rename(part, whole);
+      file.partial = false;
+      await unlinkIfThere(disk, have);
+    }
+    // Also where an earlier try renamed it and then failed.
+    if (durable) await disk.syncDirectory(layout.shard(digest));
+  }
+
+  /** Removes every name of the digest, also those that a failed commit or removal left, and makes that durable. */
+  async sweep(digest: Digest): Promise<void> {
+    const { disk, layout, durable } = this.#o;
+    const shard = layout.shard(digest);
+    let names: string[];
+    try {
+      names = await disk.list(shard);
+    } catch (error) {
+      if (diskCode(error) === 'ENOENT') return;
+      throw error;
+    }
+    for (const name of names) {
+      if (name.startsWith(`${digestHex(digest)}.`)) await unlinkIfThere(disk, `${shard}/${name}`);
+    }
+    if (durable) await disk.syncDirectory(shard);
+  }
+
+  /** Whoever has the entry pinned can read on. */
+  async unlink(entry: BlobEntry): Promise<void> {
+    const { disk, files } = this.#o;
+    const { file } = entry;
+    if (entry.pinned) await this.#holdForReaders(entry);
+    const { path, have } = file;
+    await unlinkIfThere(disk, path);
+    file.unlinked = true;
+    if (file.partial) await unlinkIfThere(disk, have);
+    await files.close(file);
+  }
+
+  /** Removes the pieces of a blob that has just arrived whole by another way. */
+  async supersede(file: BlobFile): Promise<void> {
+    const { disk, files } = this.#o;
+    if (file.partial) {
+      await unlinkIfThere(disk, file.part);
+      await unlinkIfThere(disk, file.have);
+    }
+    file.unlinked = true;
+    await files.close(file);
+  }
+
+  async #holdForReaders(entry: BlobEntry): Promise<void> {
+    try {
+      entry.becomeGone(await this.#o.files.hold(entry.file));
+    } catch (error) {
+      // Gone already: there is nothing to keep for them.
+      if (diskCode(error) === undefined) throw error;
+    }
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
+}
