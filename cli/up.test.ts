@@ -120,3 +120,10 @@ test('a second up on the same directory is refused; SIGINT ends everything in or
   expect(await portInUse(ports)).toBeUndefined();
   expect(existsSync(join(dir, 'cluster', 'up.pid'))).toBe(false);
 });
+
+test.runIf(process.platform === 'linux')('a directory that cannot be made is one line', async () => {
+  const base = String(await freeBase(2, Math.random));
+  const { code, err } = await shoal('up', '--dir', '/proc/shoal', '--base-port', base);
+  expect(code).toBe(2);
+  expect(err).toBe('shoal: directory /proc/shoal cannot be created (ENOENT): choose another with --dir\n');
+});

@@ -107,8 +107,8 @@ test('the environment is expanded in values, and cannot change the structure', (
   expect(config.cache.budget).toBe(4 * 1024 * 1024);
   expect(config.name).toBe('${D}');
   expect(problems(file)).toEqual(['a.yaml:2: the environment variable D is not set: set it, or write ${D:-default}']);
-  expect(problems(write('c.yaml', 'role: agent\ndata: ""\ntrackers: ${T}\nnope: 1\n'))).toEqual([
-    expect.stringContaining('c.yaml:2: data: '),
+  expect(problems(write('c.yaml', 'role: agent\nlisten: { port: x }\ntrackers: ${T}\nnope: 1\ndata: /d\n'))).toEqual([
+    expect.stringContaining('c.yaml:2: listen.port: '),
     'c.yaml:3: the environment variable T is not set: set it, or write ${T:-default}',
     'c.yaml:4: nope: unknown key',
   ]);

@@ -10,10 +10,10 @@
 import { resolve } from 'node:path';
 import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
+import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/piece.ts';
 import { blake3Hex } from '../workers/hash.ts';
-import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
+import type { PieceIo } from '../workers/piece-io.ts';
 import { Bits } from './bits.ts';
 import { type Disk, diskCode } from './disk.ts';
 import { BlobEntry, type EntryHost } from './entry.ts';
@@ -27,7 +27,7 @@ import { RealDisk } from './real-disk.ts';
 import { claim, type Found, type StoreLog, scan } from './recover.ts';
 import { Room } from './room.ts';
 import { Serial } from './serial.ts';
-import { storedDigest, verifyHeld } from './stored.ts';
+import { storedProblem, verifyHeld } from './stored.ts';
 import { type ReceivedBlob, Upload, type UploadHost } from './upload.ts';
 
 export type { BlobEntry } from './entry.ts';
@@ -295,19 +295,11 @@ export class BlobStore {
 
   /** Whether the stored bytes are the digest's. Who keeps a blob for others does not take a peer's word for it. */
   async #matches(entry: BlobEntry, fd: number): Promise<boolean> {
-    const hex = await storedDigest(this.#io, {
-      fd,
-      length: entry.meta.length,
-      algorithm: digestAlgorithm(entry.digest),
-    });
-    if (hex instanceof IoFailure) {
-      entry.failure = refusal(entry.digest, hex.errno);
-      return false;
-    }
-    if (hex === digestHex(entry.digest)) return true;
-    const message = `${entry.digest}: the pieces match the list that came with them, but the bytes are ${hex}: dropped`;
-    this.#log.error({ digest: entry.digest }, message);
-    entry.failure = new ApiError('DIGEST_INVALID', message);
+    const problem = await storedProblem(this.#io, entry, fd);
+    if (problem === undefined) return true;
+    entry.failure = problem;
+    if (problem.code !== 'DIGEST_INVALID') return false;
+    this.#log.error({ digest: entry.digest }, `${problem.message}: dropped`);
     this.#lost(entry);
     return false;
   }

@@ -1,14 +1,28 @@
 /** Reads back what is stored, whole: to make sure of it. */
 
-import type { DigestAlgorithm } from '../../core/digest.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { pieceBytes, unitBytes } from '../../core/piece.ts';
 import type { Arena } from '../workers/arena.ts';
 import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
 import type { BlobEntry } from './entry.ts';
+import { refusal } from './errors.ts';
 
 /** Read at a time; the next is read while this one is waited for. */
 const readBytes = 4 * unitBytes;
 const readsAtOnce = 2;
+
+/** Why the stored bytes of `entry` cannot be taken for its digest's: ApiError DIGEST_INVALID, or what the disk says. */
+export async function storedProblem(io: PieceIo, entry: BlobEntry, fd: number): Promise<ApiError | undefined> {
+  const { digest, meta } = entry;
+  const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest) });
+  if (hex instanceof IoFailure) return refusal(digest, hex.errno);
+  if (hex === digestHex(digest)) return undefined;
+  return new ApiError(
+    'DIGEST_INVALID',
+    `${digest}: the pieces match the list that came with them, but the bytes are ${hex}`,
+  );
+}
 
 /** The digest of the file's first `length` bytes, lower-case hex. */
 export async function storedDigest(
