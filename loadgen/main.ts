@@ -1,0 +1,27 @@
+/** `npm run loadgen -- sim …`: the load harness. Each sub-command is in its own folder. */
+
+import { Command } from 'commander';
+import { exitOnSignals } from '../bench/harness/at-exit.ts';
+import { announceCommand } from './announce/options.ts';
+import { calibrateCommand } from './calibrate/options.ts';
+import { fuzzCommand } from './fuzz/options.ts';
+import { liveCommand } from './live/options.ts';
+import { pullCommand } from './pull/options.ts';
+import { runSimCommand } from './sim/command.ts';
+import { simCommand } from './sim/options.ts';
+
+const program = new Command('loadgen')
+  .description(
+    'load on Shoal: in virtual time (sim), with faults (fuzz), on real sockets (live, announce, pull), against real links (calibrate)',
+  )
+  .addCommand(simCommand(runSimCommand))
+  .addCommand(fuzzCommand(async (options) => (await import('./fuzz/command.ts')).runFuzzCommand(options)))
+  .addCommand(announceCommand(async (options) => (await import('./announce/command.ts')).runAnnounceCommand(options)))
+  .addCommand(liveCommand(async (options) => (await import('./live/command.ts')).runLiveCommand(options)))
+  .addCommand(pullCommand(async (options) => (await import('./pull/command.ts')).runPullCommand(options)))
+  .addCommand(
+    calibrateCommand(async (options) => (await import('./calibrate/command.ts')).runCalibrateCommand(options)),
+  );
+
+exitOnSignals();
+await program.parseAsync();

@@ -1,0 +1,51 @@
+/** Options of live, announce, pull and calibrate: what is wrong is named before anything starts. */
+
+import { type Command, CommanderError } from 'commander';
+import { expect, test } from 'vitest';
+import { announceCommand } from './announce/options.ts';
+import { calibrateCommand } from './calibrate/options.ts';
+import { type LiveOptions, liveCommand, processesFor } from './live/options.ts';
+import { pullCommand } from './pull/options.ts';
+
+async function parsed<T>(make: (run: (options: T) => Promise<void>) => Command, args: readonly string[]): Promise<T> {
+  let options: T | undefined;
+  const command = make(async (given) => {
+    options = given;
+  });
+  command.exitOverride().configureOutput({ writeErr: () => undefined });
+  await command.parseAsync(args, { from: 'user' });
+  return options as T;
+}
+
+test.each([
+  [liveCommand, ['--agents', '1'], 'expected a whole number from 2'],
+  [liveCommand, ['--size', '1KiB'], 'expected a size from 256KiB on'],
+  [liveCommand, ['--arrive', '5'], 'expected a duration'],
+  [liveCommand, ['--uplink', '3'], 'expected a rate'],
+  [liveCommand, ['--degree', '65'], 'from 2 to 64'],
+  [announceCommand, ['--leases', '1000,500'], 'expected ascending numbers'],
+  [announceCommand, ['--layers', '5000'], 'from 1 to 2048'],
+  [announceCommand, ['--duration', '1'], 'expected a duration'],
+  [pullCommand, ['--kind', 'tag'], 'Allowed choices are'],
+  [pullCommand, ['--readers', '0'], 'from 1 to 1000'],
+  [calibrateCommand, ['--rate', '10'], 'expected a rate'],
+  [calibrateCommand, ['--hosts', '100'], 'from 2 to 60'],
+])('%o %j is refused: %s', async (make, args, why) => {
+  const error = await parsed(make as never, args).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(CommanderError);
+  expect((error as Error).message).toContain(why);
+});
+
+test('defaults are those of the goals', async () => {
+  expect(await parsed(liveCommand, [])).toMatchObject({ agents: 2_600, size: 2 ** 24, arriveMs: 0 });
+  expect(await parsed(announceCommand, [])).toMatchObject({ leases: [1_000, 10_000, 100_000, 1_000_000] });
+  expect(await parsed(calibrateCommand, [])).toMatchObject({ hosts: 12, size: 2 ** 27 });
+  expect(await parsed(pullCommand, ['--kind', 'head'])).toMatchObject({ kinds: ['head'], targets: ['agent', 'proxy'] });
+});
+
+test('agents that do not fit say what to raise', async () => {
+  const options = await parsed<LiveOptions>(liveCommand, []);
+  expect(processesFor(options)).toBeTypeOf('number');
+  expect(processesFor({ ...options, processes: 1, agents: 10_000 })).toMatch(/need \d+ processes .* raise --processes/);
+  expect(processesFor({ ...options, agents: 20_000, degree: 64 })).toMatch(/lower --agents/);
+});

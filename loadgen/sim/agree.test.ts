@@ -1,0 +1,123 @@
+/** The cheaper network against the exact one, and both against what a link can do. */
+import { expect, test } from 'vitest';
+import { prng } from '../../core/prng.ts';
+import { EventQueue } from './events.ts';
+import { ExactNetwork } from './exact.ts';
+import { FastNetwork } from './fast.ts';
+import { CallEvent, type Network, type NetworkConfig, Pipe } from './network.ts';
+import { type SimOptions, simCommand } from './options.ts';
+import { runSim } from './run.ts';
+
+const config: NetworkConfig = {
+  latencyMs: 0,
+  jitterMs: 0,
+  zoneLatencyMs: 0,
+  zoneBytesPerS: Number.POSITIVE_INFINITY,
+  zones: 1,
+};
+
+function cluster(kind: 'exact' | 'fast', caps: readonly (readonly [number, number])[]): Network {
+  const events = new EventQueue();
+  const network =
+    kind === 'exact' ? new ExactNetwork(events, config, prng(1)) : new FastNetwork(events, config, prng(1));
+  for (const [upBytesPerS, downBytesPerS] of caps)
+    network.addHost({ upBytesPerS, downBytesPerS, zone: 0, messagesPerS: 1e9 });
+  return network;
+}
+
+/** Sends each of `pieces` ([from, to, bytes, atMs]) on a pipe of its own; when each arrives, milliseconds. */
+function times(network: Network, pieces: readonly (readonly [number, number, number, number])[]): number[] {
+  const { events } = network;
+  const done: number[] = pieces.map(() => Number.NaN);
+  pieces.forEach(([from, to, bytes, atMs], i) => {
+    const arrived = new CallEvent(() => {
+      done[i] = events.nowMs;
+    });
+    events.schedule(new CallEvent(() => network.sendPiece(new Pipe(from, to), bytes, arrived)), atMs);
+  });
+  events.run(1e9, () => false);
+  return done;
+}
+
+const MB = 1e6;
+
+test.each(['exact', 'fast'] as const)('%s: pieces take what their links allow', (kind) => {
+  const near = (values: number[]): unknown[] => values.map((value) => expect.closeTo(value, -0.5));
+  const four: [number, number][] = [
+    [100 * MB, 100 * MB],
+    [100 * MB, 100 * MB],
+    [100 * MB, 100 * MB],
+    [100 * MB, 25 * MB],
+  ];
+  // Alone: 10 MB at 100 MB/s.
+  expect(times(cluster(kind, four), [[0, 1, 10 * MB, 0.3]])).toEqual(near([100.3]));
+  // Two share an uplink; the one that stays gets it all.
+  expect(
+    times(cluster(kind, four), [
+      [0, 1, 10 * MB, 0],
+      [0, 2, 20 * MB, 0],
+    ]),
+  ).toEqual(near([200, 300]));
+  // One is held back by its receiver, and the other has what is left: 25 and 75 MB/s.
+  expect(
+    times(cluster(kind, four), [
+      [0, 3, 10 * MB, 0],
+      [0, 1, 30 * MB, 0],
+    ]),
+  ).toEqual(near([400, 400]));
+  // Begun while the first is under way.
+  expect(
+    times(cluster(kind, four), [
+      [0, 1, 10 * MB, 0],
+      [2, 1, 10 * MB, 50.4],
+    ]),
+  ).toEqual(near([149.6, 200]));
+});
+
+test.each(['exact', 'fast'] as const)('%s: small pieces one after the other fill a link', (kind) => {
+  const network = cluster(kind, [
+    [300 * MB, 300 * MB],
+    [300 * MB, 300 * MB],
+  ]);
+  const pipe = new Pipe(0, 1);
+  let doneMs = 0;
+  for (let i = 0; i < 1000; i++)
+    network.sendPiece(
+      pipe,
+      300_000,
+      new CallEvent(() => {
+        doneMs = network.events.nowMs;
+      }),
+    );
+  network.events.run(1e9, () => false);
+  expect(doneMs).toBeGreaterThan(999);
+  expect(doneMs).toBeLessThan(1004);
+});
+
+async function optionsOf(line: string): Promise<SimOptions> {
+  let options: SimOptions | undefined;
+  const command = simCommand(async (given) => {
+    options = given;
+  });
+  await command.parseAsync(line.split(' '), { from: 'user' });
+  return options as SimOptions;
+}
+
+const small = '--origins 1 --layers 1 --arrive 0s --up 200Mbit/s --down 200Mbit/s --origin-up 200Mbit/s';
+test.each([
+  `--hosts 12 --image 64MiB ${small}`,
+  `--hosts 30 --image 64MiB --piece 1MiB ${small}`,
+  `--hosts 30 --image 100MB --layers 2 --up 200MB/s --down 300MB/s --slow 10%:60MB/s`,
+])('a whole run: both networks agree: %s', async (line) => {
+  const seeds = [1, 2, 3];
+  const mean = async (network: string, key: 'p50S' | 'healthyP99S'): Promise<number> => {
+    let sum = 0;
+    for (const seed of seeds) sum += runSim(await optionsOf(`${line} --network ${network} --seed ${seed}`))[key];
+    return sum / seeds.length;
+  };
+  for (const key of ['p50S', 'healthyP99S'] as const) {
+    const ratio = (await mean('fast', key)) / (await mean('exact', key));
+    expect(ratio).toBeGreaterThan(0.97);
+    expect(ratio).toBeLessThan(1.03);
+  }
+});

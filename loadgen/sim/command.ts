@@ -1,0 +1,99 @@
+/** What `loadgen sim` prints and writes: progress, table, picture, trace, JSON. */
+
+import { createWriteStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import { finished } from 'node:stream/promises';
+import type { SimOptions } from './options.ts';
+import { pieceLengthOf } from './options.ts';
+import { plotOf } from './plot.ts';
+import type { SimResult } from './result.ts';
+import { runSim } from './run.ts';
+
+/** Bytes that a host costs, and a host's piece: measured at 2,600 hosts and 3 GB, see loadgen/README.md. */
+const bytesPerHost = 150_000;
+const bytesPerHostPiece = 40;
+
+export async function runSimCommand(options: SimOptions): Promise<void> {
+  const problem = memoryProblem(options);
+  if (problem !== undefined) {
+    process.stderr.write(`loadgen sim: ${problem}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const trace = options.trace === undefined ? undefined : createWriteStream(options.trace);
+  const result = runSim(options, {
+    progress: progressLine(),
+    trace: trace === undefined ? undefined : (line) => trace.write(`${JSON.stringify(line)}\n`),
+  });
+  clearLine();
+  if (trace !== undefined) await finished(trace.end());
+  if (options.plot !== undefined) await plot(options, result, options.plot);
+  process.stdout.write(`${table(result)}\n`);
+  if (options.json) {
+    const { timesS: _, ...figures } = result;
+    process.stdout.write(`${JSON.stringify(figures)}\n`);
+  }
+  if (result.incompleteUp > 0) process.exitCode = 1;
+}
+
+async function plot(options: SimOptions, result: SimResult, file: string): Promise<void> {
+  const others =
+    options.policy === 'kraken'
+      ? []
+      : [runSim({ ...options, policy: 'kraken', piece: 4 * 2 ** 20 }, { progress: progressLine() })];
+  clearLine();
+  await writeFile(file, plotOf([result, ...others]));
+}
+
+/** Why the run cannot be held in memory, and what to lower. */
+export function memoryProblem(options: SimOptions): string | undefined {
+  const pieces = Math.ceil(options.image / pieceLengthOf(options, options.image / options.layers));
+  const perHost = options.downloads === 0 ? 1 : Math.ceil(options.downloads / options.hosts);
+  const bytes = options.hosts * (bytesPerHost + perHost * pieces * bytesPerHostPiece);
+  const room = totalmem() * 0.8;
+  if (bytes <= room) return undefined;
+  const gib = (n: number): string => (n / 2 ** 30).toFixed(1);
+  return `${options.hosts} hosts x ${pieces} pieces need about ${gib(bytes)} GiB, this machine allows ${gib(room)}: lower --hosts or --image, or raise --piece`;
+}
+
+function progressLine(): ((nowMs: number, share: number) => void) | undefined {
+  if (!process.stderr.isTTY) return undefined;
+  let shownMs = 0;
+  return (nowMs, share) => {
+    const wallMs = performance.now();
+    if (wallMs - shownMs < 200) return;
+    shownMs = wallMs;
+    process.stderr.write(
+      `\r${(nowMs / 1000).toFixed(2)} s of virtual time, ${(100 * share).toFixed(1)} % of the pieces \x1b[K`,
+    );
+  };
+}
+
+function clearLine(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+}
+
+function table(result: SimResult): string {
+  const seconds = (value: number): string => (Number.isNaN(value) ? '-' : `${value.toFixed(2)} s`);
+  const rows: [string, string][] = [
+    [
+      'hosts, downloads',
+      `${result.hosts}, ${result.downloads}${result.incomplete > 0 ? ` (${result.incomplete} incomplete)` : ''}`,
+    ],
+    ['policy, network', `${result.policy}, ${result.network}`],
+    ['bound', seconds(result.boundS)],
+    ['p50 / p90 / p99', [result.p50S, result.p90S, result.p99S].map(seconds).join(' / ')],
+    ['p99.9 / max', [result.p999S, result.maxS].map(seconds).join(' / ')],
+    ['healthy hosts, p99', seconds(result.healthyP99S)],
+    ['first piece, half in order (p50)', `${seconds(result.firstPieceP50S)}, ${seconds(result.prefix50P50S)}`],
+    [
+      'copies from origins, duplicates',
+      `${result.originCopies.toFixed(2)}, ${result.duplicateBytesPercent.toFixed(2)} %`,
+    ],
+    ['messages, events', `${result.messages}, ${result.events}`],
+    ['wall, memory', `${result.wallS.toFixed(1)} s, ${result.rssMiB} MiB`],
+    ['seed, trace', `${result.seed}, ${result.traceHash}`],
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(34)}${value}`).join('\n');
+}

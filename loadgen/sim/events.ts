@@ -1,0 +1,174 @@
+/**
+ * Virtual time: a queue of events, taken in order of time, then of scheduling.
+ *
+ * Rule 1: deterministic. Equal calls give an equal order; no wall clock.
+ * Rule 2: about constant cost with hundreds of thousands of events pending: a wheel of short
+ *         buckets, each sorted when its turn comes; what lies beyond the wheel waits in a heap.
+ */
+
+import { assert } from '../../core/assert.ts';
+
+/** Subclassed by whoever schedules; `run` is called at `atMs`. `dead` events are passed over. */
+export abstract class SimEvent {
+  atMs = 0;
+  order = 0;
+  dead = false;
+  next: SimEvent | undefined = undefined;
+  abstract run(): void;
+}
+
+const bucketMs = 0.0625;
+const bucketCount = 1 << 15;
+const bucketMask = bucketCount - 1;
+
+export class EventQueue {
+  /** Virtual time, milliseconds. */
+  nowMs = 0;
+  /** Events run so far. */
+  count = 0;
+  #order = 0;
+  #bucket = 0;
+  #pending = 0;
+  readonly #wheel: (SimEvent | undefined)[] = new Array<SimEvent | undefined>(bucketCount).fill(undefined);
+  readonly #far: SimEvent[] = [];
+  #current: SimEvent[] = [];
+  #position = 0;
+
+  /** Runs `event` at `atMs`, or now where that is past. */
+  schedule(event: SimEvent, atMs: number): void {
+    assert(!Number.isNaN(atMs), 'an event without a time');
+    event.atMs = Math.max(atMs, this.nowMs);
+    event.order = this.#order++;
+    event.dead = false;
+    this.#pending++;
+    const bucket = Math.floor(event.atMs / bucketMs);
+    if (bucket <= this.#bucket) this.#insertCurrent(event);
+    else if (bucket < this.#bucket + bucketCount) this.#link(event, bucket);
+    else this.#pushFar(event);
+  }
+
+  /** Runs events until `untilMs`, or until none is left, or `stop` says so after an event. False: stopped or none left. */
+  run(untilMs: number, stop: () => boolean): boolean {
+    while (this.#pending > 0) {
+      if (this.#position >= this.#current.length && !this.#advance(untilMs)) return true;
+      const event = this.#current[this.#position];
+      if (event === undefined) continue;
+      if (event.atMs > untilMs) return true;
+      this.#position++;
+      this.#pending--;
+      if (event.dead) continue;
+      this.nowMs = event.atMs;
+      this.count++;
+      event.run();
+      if (stop()) return false;
+    }
+    return false;
+  }
+
+  #link(event: SimEvent, bucket: number): void {
+    const at = bucket & bucketMask;
+    event.next = this.#wheel[at];
+    this.#wheel[at] = event;
+  }
+
+  /** Into the bucket that is being run: rare, and short. */
+  #insertCurrent(event: SimEvent): void {
+    let low = this.#position;
+    let high = this.#current.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const other = this.#current[middle] as SimEvent;
+      if (before(event, other)) high = middle;
+      else low = middle + 1;
+    }
+    if (low === this.#current.length) this.#current.push(event);
+    else this.#current.splice(low, 0, event);
+  }
+
+  /** Moves to the next bucket that holds something; false where that lies beyond `untilMs`. */
+  #advance(untilMs: number): boolean {
+    const last = Math.floor(untilMs / bucketMs);
+    let seen = 0;
+    for (;;) {
+      if (this.#bucket >= last) return false;
+      this.#bucket++;
+      seen++;
+      this.#nearFar();
+      const head = this.#wheel[this.#bucket & bucketMask];
+      if (head !== undefined) {
+        this.#open(head);
+        return true;
+      }
+      if (seen === bucketCount) {
+        // A whole turn without an event: jump to the heap, unless its head came onto the wheel meanwhile.
+        const far = this.#far[0];
+        if (far !== undefined) this.#bucket = Math.max(this.#bucket, Math.floor(far.atMs / bucketMs) - bucketCount);
+        seen = 0;
+      }
+    }
+  }
+
+  #open(head: SimEvent): void {
+    this.#wheel[this.#bucket & bucketMask] = undefined;
+    this.#current.length = 0;
+    this.#position = 0;
+    for (let event: SimEvent | undefined = head; event !== undefined; ) {
+      const next: SimEvent | undefined = event.next;
+      event.next = undefined;
+      this.#current.push(event);
+      event = next;
+    }
+    if (this.#current.length > 1) this.#current.sort(compare);
+  }
+
+  #nearFar(): void {
+    for (;;) {
+      const first = this.#far[0];
+      if (first === undefined) return;
+      const bucket = Math.floor(first.atMs / bucketMs);
+      if (bucket >= this.#bucket + bucketCount) return;
+      this.#popFar();
+      this.#link(first, Math.max(bucket, this.#bucket));
+    }
+  }
+
+  #pushFar(event: SimEvent): void {
+    const heap = this.#far;
+    let at = heap.length;
+    heap.push(event);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent] as SimEvent;
+      if (!before(event, above)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #popFar(): void {
+    const heap = this.#far;
+    const moved = heap.pop();
+    if (moved === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      const right = heap[child + 1];
+      if (right !== undefined && before(right, heap[child] as SimEvent)) child++;
+      const least = heap[child] as SimEvent;
+      if (!before(least, moved)) break;
+      heap[at] = least;
+      at = child;
+    }
+    heap[at] = moved;
+  }
+}
+
+function before(a: SimEvent, b: SimEvent): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+}
+
+function compare(a: SimEvent, b: SimEvent): number {
+  return a.atMs - b.atMs || a.order - b.order;
+}

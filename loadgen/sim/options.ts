@@ -1,0 +1,198 @@
+/** The options of `loadgen sim`: parsed, checked, each error naming its option. */
+
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { pieceLengthFor, pieceLengthMax, pieceLengthMin } from '../../core/piece.ts';
+import { parseDuration, parseRate, parseSize } from '../../platform/config/units.ts';
+
+export const hostsMax = 100_000;
+/** Above this many hosts the cheaper network runs unless told otherwise. */
+export const exactHostsMax = 300;
+
+export type SimOptions = {
+  readonly hosts: number;
+  readonly origins: number;
+  readonly trackers: number;
+  /** Bytes, all layers together. */
+  readonly image: number;
+  readonly layers: number;
+  /** Distinct images; a download draws one. 1: all want the same. */
+  readonly images: number;
+  /** Downloads in all; each by a random host, at most one of an image per host. 0: every host once. */
+  readonly downloads: number;
+  /** With several images: sizes drawn between `image` and this. 0: all alike. */
+  readonly imageMax: number;
+  /** Bytes; 0: by the design's rule. */
+  readonly piece: number;
+  /** Bytes a second. */
+  readonly up: number;
+  readonly down: number;
+  readonly originUp: number;
+  readonly arriveMs: number;
+  readonly degree: number;
+  readonly readers: 'none' | 'inorder' | 'random';
+  readonly zones: number;
+  /** Cross-zone capacity is the sum of a zone's uplinks divided by this; 0: no bottleneck. */
+  readonly oversubscription: number;
+  readonly slowFraction: number;
+  readonly slowRate: number;
+  /** Share of hosts that crash per minute; each comes back after 5 s. */
+  readonly crashPerMinute: number;
+  readonly trackersDieMs: number;
+  readonly latencyMs: number;
+  readonly jitterMs: number;
+  readonly diskWrite: number;
+  readonly diskRead: number;
+  readonly network: 'auto' | 'exact' | 'fast';
+  readonly policy: 'shoal' | 'kraken';
+  readonly target: number;
+  readonly targetEnd: number;
+  readonly window: number;
+  readonly limitMs: number;
+  readonly seed: number;
+  readonly plot: string | undefined;
+  readonly trace: string | undefined;
+  readonly json: boolean;
+};
+
+function number(min: number, max: number, integer: boolean): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (
+      text.trim() === '' ||
+      !Number.isFinite(value) ||
+      value < min ||
+      value > max ||
+      (integer && !Number.isInteger(value))
+    )
+      throw new InvalidArgumentError(`expected ${integer ? 'a whole number' : 'a number'} from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+function unit(parse: (text: string) => number | undefined, example: string, min: number): (text: string) => number {
+  return (text) => {
+    const value = parse(text);
+    if (value === undefined || value < min) throw new InvalidArgumentError(`expected ${example}.`);
+    return value;
+  };
+}
+
+const rate = unit(parseRate, 'a rate such as 300MB/s or 200Mbit/s', 1000);
+const size = unit(parseSize, 'a size such as 3GB or 128MiB', 1);
+const duration = (text: string): number =>
+  text === '0' ? 0 : unit(parseDuration, 'a duration such as 1s or 250ms', 0)(text);
+
+function piece(text: string): number {
+  const bytes = size(text);
+  if (bytes < pieceLengthMin || bytes > pieceLengthMax || (bytes & (bytes - 1)) !== 0)
+    throw new InvalidArgumentError('expected a power of two from 256KiB to 16MiB.');
+  return bytes;
+}
+
+function slow(text: string): { fraction: number; rate: number } {
+  const match = /^(\d+(?:\.\d+)?)%:(.+)$/.exec(text);
+  const bytesPerS = match === null ? undefined : parseRate(match[2] as string);
+  const percent = Number(match?.[1]);
+  if (bytesPerS === undefined || !(percent >= 0 && percent <= 100))
+    throw new InvalidArgumentError('expected a share and a rate such as 5%:30MB/s.');
+  return { fraction: percent / 100, rate: bytesPerS };
+}
+
+function crash(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)%\/min$/.exec(text);
+  if (match === null || Number(match[1]) > 100)
+    throw new InvalidArgumentError('expected a share a minute such as 2%/min.');
+  return Number(match[1]) / 100;
+}
+
+/** The sub-command with its options; `run` gets them checked. */
+export function simCommand(run: (options: SimOptions) => Promise<void>): Command {
+  const command = new Command('sim').description('an image to many hosts in virtual time, by the core that agents run');
+  const add = (flags: string, text: string, parse: (text: string) => unknown, fallback: unknown): void => {
+    command.addOption(new Option(flags, text).argParser(parse).default(fallback));
+  };
+  add('--hosts <n>', 'agents', number(1, hostsMax, true), 2600);
+  add('--origins <n>', 'origins', number(1, 100, true), 5);
+  add('--trackers <n>', 'trackers', number(1, 100, true), 3);
+  add('--image <size>', 'bytes of the image', size, 3e9);
+  add('--image-max <size>', 'with --images: sizes are drawn between --image and this', size, 0);
+  add('--layers <n>', 'blobs of equal size', number(1, 100, true), 2);
+  add('--images <n>', 'distinct images', number(1, 100_000, true), 1);
+  add('--downloads <n>', 'downloads in all (0: one a host)', number(0, 10_000_000, true), 0);
+  add('--piece <size>', 'piece length (default: by the blob’s size)', piece, 0);
+  add('--up <rate>', 'uplink of an agent', rate, 300e6);
+  add('--down <rate>', 'downlink of an agent', rate, 300e6);
+  add('--origin-up <rate>', 'uplink of an origin (default: as an agent)', rate, 0);
+  add('--arrive <time>', 'hosts arrive evenly at random over this time', duration, 1000);
+  add('--degree <n>', 'neighbours per blob', number(2, 64, true), 0);
+  command.addOption(
+    new Option('--readers <how>', 'a reader on every host').choices(['none', 'inorder', 'random']).default('none'),
+  );
+  add('--zones <n>', 'zones, hosts spread evenly', number(1, 64, true), 1);
+  add('--oversubscription <n>', 'cross-zone links carry 1/n of a zone’s uplinks (0: all)', number(0, 1000, false), 0);
+  add('--slow <share:rate>', 'slow hosts, e.g. 5%:30MB/s', slow, { fraction: 0, rate: 0 });
+  add('--crash <share>', 'hosts that crash, e.g. 2%/min; back after 5 s with what they hold', crash, 0);
+  add('--trackers-die <time>', 'every tracker dies then', duration, Number.POSITIVE_INFINITY);
+  add('--latency <time>', 'one way between hosts', duration, 0.1);
+  add('--jitter <ms>', 'uniform, on top, milliseconds', number(0, 1000, false), 0.05);
+  add('--disk-write <rate>', 'disk, writing', rate, 2e9);
+  add('--disk-read <rate>', 'disk, reading (default: pieces are in the page cache)', rate, Number.POSITIVE_INFINITY);
+  command.addOption(
+    new Option('--network <model>', 'exact sharing, or the cheaper model')
+      .choices(['auto', 'exact', 'fast'])
+      .default('auto'),
+  );
+  command.addOption(new Option('--policy <name>', 'the swarm’s rules').choices(['shoal', 'kraken']).default('shoal'));
+  add('--target <n>', 'policy: outstanding share of downlinks per uplink', number(0.5, 64, false), 0);
+  add('--target-end <n>', 'policy: the same near the end', number(0.5, 64, false), 0);
+  add('--window <size>', 'policy: downlink window', size, 0);
+  add('--limit <time>', 'virtual time at which the run is given up', duration, 600_000);
+  add('--seed <n>', 'determines everything', number(0, 2 ** 31 - 1, true), 1);
+  command.option('--plot <file>', 'completion curve against the bound and Kraken’s policy, SVG');
+  command.option('--trace <file>', 'one JSON line per completion, crash and return');
+  command.option('--json', 'print one JSON object as the last line', false);
+  return command.action(async (given: Record<string, never>) => run(resolve(given)));
+}
+
+type Given = Omit<
+  SimOptions,
+  'arriveMs' | 'slowFraction' | 'slowRate' | 'crashPerMinute' | 'trackersDieMs' | 'latencyMs' | 'jitterMs' | 'limitMs'
+> & {
+  arrive: number;
+  slow: { fraction: number; rate: number };
+  crash: number;
+  trackersDie: number;
+  latency: number;
+  jitter: number;
+  limit: number;
+};
+
+function resolve(raw: Record<string, never>): SimOptions {
+  const {
+    arrive,
+    slow: slowHosts,
+    crash: crashPerMinute,
+    trackersDie,
+    latency,
+    jitter,
+    limit,
+    ...given
+  } = raw as unknown as Given;
+  return {
+    ...given,
+    originUp: given.originUp === 0 ? given.up : given.originUp,
+    arriveMs: arrive,
+    slowFraction: slowHosts.fraction,
+    slowRate: slowHosts.rate,
+    crashPerMinute,
+    trackersDieMs: trackersDie,
+    latencyMs: latency,
+    jitterMs: jitter,
+    limitMs: limit,
+  };
+}
+
+/** Piece length of a layer of `bytes`. */
+export function pieceLengthOf(options: SimOptions, bytes: number): number {
+  return options.piece === 0 ? pieceLengthFor(bytes) : options.piece;
+}

@@ -1,0 +1,112 @@
+/** The figures of a run: what `--json` prints. Seconds, bytes, percent. */
+
+import type { SimOptions } from './options.ts';
+import type { Progress } from './progress.ts';
+import type { Scenario } from './scenario.ts';
+
+export type SimResult = {
+  readonly policy: string;
+  readonly network: 'exact' | 'fast';
+  readonly hosts: number;
+  readonly downloads: number;
+  readonly bytesPerHost: number;
+  readonly pieces: number;
+  readonly boundS: number;
+  readonly p50S: number;
+  readonly p90S: number;
+  readonly p99S: number;
+  readonly p999S: number;
+  readonly maxS: number;
+  /** Hosts that were neither slow nor crashed. */
+  readonly healthyP99S: number;
+  readonly firstPieceP50S: number;
+  readonly prefix50P50S: number;
+  readonly incomplete: number;
+  /** Of those, on hosts that never crashed. */
+  readonly incompleteUp: number;
+  readonly efficiency: number;
+  readonly duplicateBytesPercent: number;
+  readonly originBytes: number;
+  readonly originCopies: number;
+  readonly messages: number;
+  readonly events: number;
+  readonly virtualS: number;
+  readonly wallS: number;
+  readonly rssMiB: number;
+  readonly seed: number;
+  readonly traceHash: string;
+  /** Completion times, ascending, seconds: for the plot. */
+  readonly timesS: readonly number[];
+};
+
+export type Outcome = {
+  readonly options: SimOptions;
+  readonly scenario: Scenario;
+  readonly progress: Progress;
+  readonly totals: { originBytes: number; duplicateBytes: number; messages: number };
+  readonly boundS: number;
+  readonly network: 'exact' | 'fast';
+  readonly events: number;
+  readonly virtualS: number;
+  readonly wallS: number;
+};
+
+export function resultOf(outcome: Outcome): SimResult {
+  const { options, scenario, progress, totals } = outcome;
+  const crashed = new Set(scenario.crashes.map((crash) => crash.agent));
+  const done = progress.watches.filter((watch) => !Number.isNaN(watch.doneMs));
+  const times = seconds(done.map((watch) => watch.doneMs));
+  const healthy = done.filter((watch) => !scenario.slow[watch.download.agent] && !crashed.has(watch.download.agent));
+  const undone = progress.watches.filter((watch) => Number.isNaN(watch.doneMs));
+  const wanted = progress.watches.reduce((sum, watch) => sum + watch.bytes, 0);
+  const distinct = scenario.blobs.reduce((sum, blob) => sum + blob.length, 0);
+  const p99S = percentile(times, 0.99);
+  return {
+    policy: options.policy,
+    network: outcome.network,
+    hosts: options.hosts,
+    downloads: progress.watches.length,
+    bytesPerHost: Math.round(wanted / options.hosts),
+    pieces: scenario.blobs.reduce((sum, blob) => sum + blob.pieces, 0),
+    boundS: rounded(outcome.boundS),
+    p50S: percentile(times, 0.5),
+    p90S: percentile(times, 0.9),
+    p99S,
+    p999S: percentile(times, 0.999),
+    maxS: percentile(times, 1),
+    healthyP99S: percentile(seconds(healthy.map((watch) => watch.doneMs)), 0.99),
+    firstPieceP50S: percentile(seconds(progress.watches.map((watch) => watch.firstMs)), 0.5),
+    prefix50P50S: percentile(seconds(progress.watches.map((watch) => watch.halfMs)), 0.5),
+    incomplete: undone.length,
+    incompleteUp: undone.filter((watch) => !crashed.has(watch.download.agent)).length,
+    efficiency: rounded(outcome.boundS / p99S),
+    duplicateBytesPercent: rounded((100 * totals.duplicateBytes) / Math.max(1, wanted)),
+    originBytes: totals.originBytes,
+    originCopies: rounded(totals.originBytes / distinct),
+    messages: totals.messages,
+    events: outcome.events,
+    virtualS: rounded(outcome.virtualS),
+    wallS: rounded(outcome.wallS),
+    rssMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
+    seed: options.seed,
+    traceHash: progress.traceHash,
+    timesS: times,
+  };
+}
+
+function seconds(ms: readonly number[]): number[] {
+  return ms
+    .filter((value) => !Number.isNaN(value))
+    .map((value) => value / 1000)
+    .sort((a, b) => a - b);
+}
+
+/** The smallest value that at least `share` of all are not above; NaN of none. */
+export function percentile(sorted: readonly number[], share: number): number {
+  const at = Math.max(0, Math.ceil(share * sorted.length) - 1);
+  return rounded(sorted[at] ?? Number.NaN);
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 10_000) / 10_000;
+}

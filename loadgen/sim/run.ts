@@ -1,0 +1,161 @@
+/** Runs one scenario under one policy to its end and says how it went. */
+
+import { prng } from '../../core/prng.ts';
+import { boundS } from './bound.ts';
+import { EventQueue } from './events.ts';
+import { ExactNetwork } from './exact.ts';
+import { FastNetwork } from './fast.ts';
+import type { Fleet, FleetContext } from './fleet.ts';
+import { KrakenFleet } from './kraken.ts';
+import { CallEvent, type Network, type NetworkConfig } from './network.ts';
+import { exactHostsMax, type SimOptions } from './options.ts';
+import { Progress } from './progress.ts';
+import { resultOf, type SimResult } from './result.ts';
+import { crashedForMs, type Scenario, scenarioOf } from './scenario.ts';
+import { ShoalFleet } from './shoal.ts';
+
+export type RunHooks = {
+  /** Every few thousand events: virtual milliseconds, share of all pieces that have arrived. */
+  readonly progress?: ((nowMs: number, share: number) => void) | undefined;
+  /** A line of the trace. */
+  readonly trace?: ((line: Record<string, unknown>) => void) | undefined;
+};
+
+/** After the last arrival: a run without any new piece for this long is over, incomplete. */
+const stalledMs = 120_000;
+
+export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
+  const startedMs = performance.now();
+  const random = prng(options.seed);
+  const scenario = scenarioOf(options, random);
+  const events = new EventQueue();
+  const network = networkOf(options, scenario, events);
+  const progress = new Progress(scenario);
+  let lastPieceMs = 0;
+  const context: FleetContext = {
+    options,
+    events,
+    network,
+    prng: prng(options.seed ^ 0x5f3759df),
+    blobs: scenario.blobs,
+    onPiece: (agent, blob, piece) => {
+      lastPieceMs = events.nowMs;
+      const before = progress.left;
+      const prefix = progress.piece(agent, blob, piece, events.nowMs);
+      if (progress.left < before) hooks.trace?.({ kind: 'done', agent, atMs: events.nowMs });
+      read(options, fleet, progress, { agent, blob, piece, prefix });
+    },
+  };
+  const fleet: Fleet = options.policy === 'kraken' ? new KrakenFleet(context) : new ShoalFleet(context);
+  plan(options, scenario, fleet, { events, progress, hooks });
+  let countdown = 4096;
+  events.run(options.limitMs, () => {
+    if (--countdown === 0) {
+      countdown = 4096;
+      hooks.progress?.(events.nowMs, progress.pieces / Math.max(1, progress.piecesTotal));
+      if (events.nowMs - Math.max(lastPieceMs, options.arriveMs) > stalledMs) return true;
+    }
+    return progress.left === 0;
+  });
+  return resultOf({
+    options,
+    scenario,
+    progress,
+    totals: fleet.totals(),
+    boundS: boundOf(options, scenario),
+    network: network instanceof ExactNetwork ? 'exact' : 'fast',
+    events: events.count,
+    virtualS: events.nowMs / 1000,
+    wallS: (performance.now() - startedMs) / 1000,
+  });
+}
+
+function networkOf(options: SimOptions, scenario: Scenario, events: EventQueue): Network {
+  const exact = options.network === 'exact' || (options.network === 'auto' && options.hosts <= exactHostsMax);
+  const config: NetworkConfig = {
+    latencyMs: options.latencyMs,
+    jitterMs: options.jitterMs,
+    zoneLatencyMs: options.zones > 1 ? options.latencyMs * 4 : 0,
+    zoneBytesPerS: scenario.zoneBytesPerS,
+    zones: options.zones,
+  };
+  const network = exact
+    ? new ExactNetwork(events, config, prng(options.seed ^ 0x1234567))
+    : new FastNetwork(events, config, prng(options.seed ^ 0x1234567));
+  for (const caps of [...scenario.agents, ...scenario.origins, ...scenario.trackers]) network.addHost(caps);
+  return network;
+}
+
+type Running = { readonly events: EventQueue; readonly progress: Progress; readonly hooks: RunHooks };
+
+function plan(options: SimOptions, scenario: Scenario, fleet: Fleet, { events, progress, hooks }: Running): void {
+  const down = new Set<number>();
+  const waiting = new Map<number, (() => void)[]>();
+  for (const { agent, blobs, atMs } of scenario.downloads) {
+    const ask = (): void => {
+      fleet.request(agent, blobs);
+      for (const blob of blobs) if (options.readers !== 'none') fleet.readerAt(agent, blob, 0);
+    };
+    events.schedule(
+      new CallEvent(() => {
+        if (!down.has(agent)) ask();
+        else waiting.set(agent, [...(waiting.get(agent) ?? []), ask]);
+      }),
+      atMs,
+    );
+  }
+  for (const { agent, atMs } of scenario.crashes) {
+    events.schedule(
+      new CallEvent(() => {
+        progress.mix(agent, -1, events.nowMs);
+        hooks.trace?.({ kind: 'crash', agent, atMs: events.nowMs });
+        down.add(agent);
+        fleet.crash(agent);
+      }),
+      atMs,
+    );
+    events.schedule(
+      new CallEvent(() => {
+        hooks.trace?.({ kind: 'back', agent, atMs: events.nowMs });
+        down.delete(agent);
+        fleet.revive(agent);
+        for (const ask of waiting.get(agent) ?? []) ask();
+      }),
+      atMs + crashedForMs,
+    );
+  }
+  if (Number.isFinite(options.trackersDieMs))
+    events.schedule(new CallEvent(() => fleet.trackersDie()), options.trackersDieMs);
+}
+
+type Arrival = { readonly agent: number; readonly blob: number; readonly piece: number; readonly prefix: number };
+
+/** Readers take what is there at once; a random one jumps when it has read its four pieces. */
+function read(options: SimOptions, fleet: Fleet, progress: Progress, { agent, blob, piece, prefix }: Arrival): void {
+  if (options.readers === 'inorder' && prefix >= 0) fleet.readerAt(agent, blob, prefix);
+  if (options.readers === 'random' && piece % 4 === 3 && !progress.has(agent, blob, (piece * 7919) % (piece + 5)))
+    fleet.readerAt(agent, blob, (piece * 7919) % (piece + 5));
+}
+
+function boundOf(options: SimOptions, scenario: Scenario): number {
+  const wanted = scenario.downloads.reduce(
+    (sum, d) => sum + d.blobs.reduce((s, no) => s + (scenario.blobs[no]?.length ?? 0), 0),
+    0,
+  );
+  const first = scenario.downloads[0]?.blobs ?? [];
+  const bytes =
+    options.downloads === 0
+      ? first.reduce((sum, no) => sum + (scenario.blobs[no]?.length ?? 0), 0)
+      : wanted / options.hosts;
+  const pieces =
+    options.downloads === 0
+      ? first.reduce((sum, no) => sum + (scenario.blobs[no]?.pieces ?? 0), 0)
+      : Math.ceil(bytes / (scenario.blobs[0]?.pieceLength ?? 1));
+  return boundS({
+    bytes,
+    pieces,
+    ups: scenario.agents.map((caps) => caps.upBytesPerS),
+    downs: scenario.agents.map((caps) => caps.downBytesPerS),
+    originUps: scenario.origins.map((caps) => caps.upBytesPerS),
+  });
+}

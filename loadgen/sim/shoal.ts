@@ -1,0 +1,388 @@
+/**
+ * Agents, origins and trackers that run core/ unmodified on the simulated network: this is their
+ * `Host`. One armed deadline per node; nothing here decides what a peer does.
+ */
+
+import { Announcer, announceTiming } from '../../core/announce/announcer.ts';
+import { assert } from '../../core/assert.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Metainfo } from '../../core/piece.ts';
+import { prng } from '../../core/prng.ts';
+import { defaultPolicy } from '../../core/swarm/policy.ts';
+import { Swarm } from '../../core/swarm/swarm.ts';
+import type { Input, Output, PolicyConfig } from '../../core/swarm/types.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import { Connections } from './connections.ts';
+import { hashesOf, rootOfBlob, rootOfHashes } from './contents.ts';
+import { SimEvent } from './events.ts';
+import type { Fleet, FleetContext, SimBlob } from './fleet.ts';
+import { CallEvent } from './network.ts';
+import { type Disk, type Link, Node } from './nodes.ts';
+import type { SimOptions } from './options.ts';
+import { type SimTracker, trackersOf } from './trackers.ts';
+
+class TickEvent extends SimEvent {
+  readonly fleet: ShoalFleet;
+  readonly node: Node;
+  constructor(fleet: ShoalFleet, node: Node) {
+    super();
+    this.fleet = fleet;
+    this.node = node;
+  }
+  run(): void {
+    this.node.tick = undefined;
+    this.fleet.input(this.node, tick);
+  }
+}
+const tick: Input = { kind: 'tick' };
+
+class PieceEvent extends SimEvent {
+  readonly fleet: ShoalFleet;
+  readonly link: Link;
+  readonly swarm: number;
+  readonly piece: number;
+  readonly bytes: number;
+  constructor(fleet: ShoalFleet, link: Link, feed: { swarm: number; piece: number; length: number }) {
+    super();
+    this.fleet = fleet;
+    this.link = link;
+    this.swarm = feed.swarm;
+    this.piece = feed.piece;
+    this.bytes = feed.length;
+  }
+  run(): void {
+    this.fleet.pieceArrived(this.link, this.swarm, this.piece, this.bytes);
+  }
+}
+
+class VerifiedEvent extends SimEvent {
+  readonly fleet: ShoalFleet;
+  readonly node: Node;
+  readonly link: number;
+  readonly blob: number;
+  readonly piece: number;
+  constructor(fleet: ShoalFleet, node: Node, verify: { link: number; blob: number; piece: number }) {
+    super();
+    this.fleet = fleet;
+    this.node = node;
+    this.link = verify.link;
+    this.blob = verify.blob;
+    this.piece = verify.piece;
+  }
+  run(): void {
+    this.fleet.verified(this.node, this.link, this.blob, this.piece);
+  }
+}
+
+export class ShoalFleet implements Fleet {
+  readonly #context: FleetContext;
+  readonly #policy: PolicyConfig;
+  readonly #nodes: Node[] = [];
+  readonly #byId = new Map<string, Node>();
+  readonly #metas: Metainfo[];
+  readonly #hashes: Uint8Array[];
+  readonly #digests: Digest[];
+  readonly #blobNo = new Map<Digest, number>();
+  readonly #trackers: SimTracker[];
+  readonly #connections: Connections;
+  #originBytes = 0;
+  #duplicateBytes = 0;
+  #starts = 0;
+
+  constructor(context: FleetContext) {
+    this.#context = context;
+    const { options, blobs } = context;
+    this.#policy = policyOf(options);
+    this.#connections = new Connections(this, context.network);
+    this.#metas = blobs.map((blob) => ({
+      length: blob.length,
+      pieceLength: blob.pieceLength,
+      root: rootOfBlob(blob.no),
+    }));
+    this.#hashes = blobs.map((blob) => hashesOf(blob));
+    this.#digests = blobs.map((blob) => `sha256:${blob.no.toString(16).padStart(64, '0')}` as Digest);
+    for (const [no, digest] of this.#digests.entries()) this.#blobNo.set(digest, no);
+    for (let host = 0; host < options.hosts; host++) this.#nodes.push(this.#start(host, 'agent', new Map()));
+    for (let host = options.hosts; host < options.hosts + options.origins; host++)
+      this.#nodes.push(this.#startOrigin(host));
+    const origins = this.#nodes.slice(options.hosts).map((node) => node.address);
+    const locate = (digest: Digest): { meta: Metainfo; origins: PeerAddress[] } | undefined => {
+      const meta = this.#metas[this.#blobNo.get(digest) ?? -1];
+      return meta === undefined ? undefined : { meta, origins };
+    };
+    this.#trackers = trackersOf(context, options.hosts + options.origins, locate);
+  }
+
+  request(agent: number, blobs: readonly number[]): void {
+    for (const no of blobs) this.#want(this.#nodes[agent] as Node, no);
+  }
+
+  crash(agent: number): void {
+    const node = this.#nodes[agent] as Node;
+    node.alive = false;
+    if (node.tick !== undefined) node.tick.dead = true;
+    if (node.announceTick !== undefined) node.announceTick.dead = true;
+    for (let no = 0; no < node.links.length; no++) this.#connections.cut(node, no);
+  }
+
+  revive(agent: number): void {
+    const disks = (this.#nodes[agent] as Node).disks;
+    const node = this.#start(agent, 'agent', disks);
+    this.#nodes[agent] = node;
+    for (const [no, disk] of disks) if (disk.wanted) this.#want(node, no);
+  }
+
+  trackersDie(): void {
+    for (const tracker of this.#trackers) tracker.alive = false;
+  }
+
+  readerAt(agent: number, blob: number, piece: number): void {
+    const node = this.#nodes[agent] as Node;
+    const pieces = this.#context.blobs[blob]?.pieces ?? 0;
+    if (!node.alive || !node.disks.has(blob)) return;
+    if (piece >= pieces) this.input(node, { kind: 'readerGone', blob, reader: 0 });
+    else this.input(node, { kind: 'reader', blob, reader: 0, at: piece, end: pieces });
+  }
+
+  totals(): { originBytes: number; duplicateBytes: number; messages: number } {
+    return {
+      originBytes: this.#originBytes,
+      duplicateBytes: this.#duplicateBytes,
+      messages: this.#context.network.messages,
+    };
+  }
+
+  // ---- one input, its outputs, the next deadline -------------------------------------------------
+
+  input(node: Node, input: Input): void {
+    if (!node.alive) return;
+    assert(!node.busy, 'an input within an output');
+    node.busy = true;
+    node.swarm.handle(input, this.#context.events.nowMs);
+    const outputs = node.swarm.drain();
+    for (let i = 0; i < outputs.length; i++) this.#perform(node, outputs[i] as Output);
+    node.busy = false;
+    this.#arm(node);
+  }
+
+  #arm(node: Node): void {
+    const dueMs = node.swarm.deadlineMs;
+    if (node.tick !== undefined) {
+      // An early tick is harmless and cheaper than a new one for every input.
+      if (node.tick.atMs <= dueMs) return;
+      node.tick.dead = true;
+      node.tick = undefined;
+    }
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    node.tick = new TickEvent(this, node);
+    this.#context.events.schedule(node.tick, dueMs);
+  }
+
+  #perform(node: Node, output: Output): void {
+    switch (output.kind) {
+      case 'send':
+        return this.#connections.send(node, output.link, output.message);
+      case 'feed':
+        return this.#feed(node, output);
+      case 'verify':
+        return this.#verify(node, output);
+      case 'dial':
+        return this.#connections.dial(node, output.link, this.#byId.get(output.peer.node));
+      case 'close':
+        return this.#connections.close(node, output.link);
+      case 'unfeed':
+        return this.#unfeed(node, output);
+      case 'seek':
+        node.announcer?.handle(
+          { kind: 'seek', digest: this.#digests[output.blob] as Digest, count: this.#policy.neighboursPerBlobMax },
+          this.#context.events.nowMs,
+        );
+        return this.#announce(node);
+      case 'complete':
+        node.announcer?.handle(
+          { kind: 'set', digest: this.#digests[output.blob] as Digest, state: 'have' },
+          this.#context.events.nowMs,
+        );
+        return this.#announce(node);
+      case 'learned': {
+        const disk = node.disks.get(output.blob);
+        if (disk !== undefined) disk.learned = true;
+        return;
+      }
+      case 'release':
+        this.#duplicateBytes += output.slot;
+        return;
+      case 'revoked':
+        return;
+    }
+  }
+
+  // ---- pieces -----------------------------------------------------------------------------------
+
+  #feed(node: Node, feed: { link: number; swarm: number; piece: number; length: number }): void {
+    const link = node.links[feed.link];
+    if (link === undefined) return;
+    if (node.host >= this.#context.options.hosts) this.#originBytes += feed.length;
+    const event = new PieceEvent(this, link, feed);
+    const { events, network, options } = this.#context;
+    if (options.diskRead === Number.POSITIVE_INFINITY) {
+      network.sendPiece(link.pieces, feed.length, event);
+      return;
+    }
+    node.diskReadMs = Math.max(node.diskReadMs, events.nowMs) + (feed.length * 1000) / options.diskRead;
+    events.schedule(new CallEvent(() => network.sendPiece(link.pieces, feed.length, event)), node.diskReadMs);
+  }
+
+  #unfeed(node: Node, feed: { link: number; grant: number; swarm: number; piece: number }): void {
+    const link = node.links[feed.link];
+    if (link === undefined) return;
+    const withdrawn = link.pieces.withdraw(
+      (event) => event instanceof PieceEvent && event.swarm === feed.swarm && event.piece === feed.piece,
+    );
+    if (withdrawn)
+      this.#connections.send(node, feed.link, {
+        kind: 'missing',
+        grant: feed.grant,
+        swarm: feed.swarm,
+        piece: feed.piece,
+      });
+  }
+
+  pieceArrived(link: Link, swarm: number, piece: number, bytes: number): void {
+    const node = link.dialler;
+    const no = link.diallerNo;
+    if (!node.alive || node.links[no] !== link) return;
+    if (node.swarm.expects(no, swarm, piece) !== bytes) return;
+    // A slot's number stands for its bytes: a released one is a duplicate.
+    this.input(node, { kind: 'arrived', link: no, swarm, piece, slot: bytes });
+  }
+
+  #verify(node: Node, verify: { link: number; blob: number; piece: number; length: number }): void {
+    const { events, options } = this.#context;
+    node.diskWriteMs = Math.max(node.diskWriteMs, events.nowMs) + (verify.length * 1000) / options.diskWrite;
+    events.schedule(new VerifiedEvent(this, node, verify), node.diskWriteMs);
+  }
+
+  verified(node: Node, link: number, blob: number, piece: number): void {
+    if (!node.alive) return;
+    const have = node.disks.get(blob)?.have;
+    if (have !== undefined) have[piece >> 3] = (have[piece >> 3] as number) | (1 << (piece & 7));
+    this.input(node, { kind: 'verified', blob, piece, link, verdict: 'held' });
+    this.#context.onPiece(node.host, blob, piece);
+  }
+
+  // ---- nodes ------------------------------------------------------------------------------------
+
+  #want(node: Node, no: number): void {
+    if (!node.alive) return;
+    const blob = this.#context.blobs[no] as SimBlob;
+    const disk = node.disks.get(no) ?? {
+      have: new Uint8Array(Math.ceil(blob.pieces / 8)),
+      learned: false,
+      wanted: true,
+    };
+    node.disks.set(no, disk);
+    const digest = this.#digests[no] as Digest;
+    node.announcer?.handle({ kind: 'set', digest, state: 'want' }, this.#context.events.nowMs);
+    this.input(node, {
+      kind: 'blob',
+      blob: no,
+      digest,
+      meta: disk.learned ? this.#metas[no] : undefined,
+      hashes: disk.learned ? this.#hashes[no] : undefined,
+      have: disk.learned ? disk.have.slice() : undefined,
+      pull: true,
+    });
+    this.#announce(node);
+  }
+
+  #start(host: number, role: 'agent' | 'origin', disks: Map<number, Disk>): Node {
+    const { options, prng: random } = this.#context;
+    const start = ++this.#starts;
+    const zone = options.zones > 1 ? `z${(role === 'agent' ? host : host - options.hosts) % options.zones}` : '';
+    const address: PeerAddress = { node: start.toString(16).padStart(32, '0'), host: `h${host}`, port: 1, role, zone };
+    const swarm = new Swarm({
+      self: address,
+      cluster: 'sim',
+      prng: prng(random.below(2 ** 31)),
+      rootOf: rootOfHashes,
+      uplinkBytesPerS: role === 'agent' ? options.up : options.originUp,
+      windowBytes: windowBytesOf(options, this.#context.blobs[0]?.pieceLength ?? 0),
+      policy: this.#policy,
+    });
+    const trackers = Array.from({ length: options.trackers }, (_, i) => `t${i}`);
+    const announcer =
+      role === 'agent'
+        ? new Announcer({ self: address, trackers, prng: prng(random.below(2 ** 31)), timing: announceTiming })
+        : undefined;
+    const node = new Node(host, address, { swarm, announcer, disks });
+    this.#byId.set(address.node, node);
+    return node;
+  }
+
+  #startOrigin(host: number): Node {
+    const node = this.#start(host, 'origin', new Map());
+    for (const blob of this.#context.blobs) {
+      const digest = this.#digests[blob.no] as Digest;
+      this.input(node, {
+        kind: 'blob',
+        blob: blob.no,
+        digest,
+        meta: this.#metas[blob.no],
+        hashes: this.#hashes[blob.no],
+        have: 'all',
+        pull: false,
+      });
+    }
+    return node;
+  }
+
+  // ---- trackers ---------------------------------------------------------------------------------
+
+  #announce(node: Node): void {
+    const { announcer } = node;
+    if (announcer === undefined || !node.alive) return;
+    const { events } = this.#context;
+    for (const output of announcer.drain()) {
+      if (output.kind === 'answer') {
+        const blob = this.#blobNo.get(output.answer.digest) as number;
+        this.input(node, { kind: 'candidates', blob, peers: output.answer.peers, meta: output.answer.meta });
+      } else if (output.kind === 'send') {
+        const tracker = this.#trackers[Number(output.tracker.slice(1))] as SimTracker;
+        tracker.ask(node.host, output.body, (reply) => {
+          if (!node.alive) return;
+          if (reply === undefined) announcer.handle({ kind: 'failed', request: output.request }, events.nowMs);
+          else announcer.handle({ kind: 'reply', request: output.request, reply }, events.nowMs);
+          this.#announce(node);
+        });
+      }
+    }
+    if (node.announceTick !== undefined) {
+      if (node.announceTick.atMs <= announcer.deadlineMs) return;
+      node.announceTick.dead = true;
+      node.announceTick = undefined;
+    }
+    if (announcer.deadlineMs === Number.POSITIVE_INFINITY) return;
+    node.announceTick = new CallEvent(() => {
+      node.announceTick = undefined;
+      announcer.handle({ kind: 'tick' }, events.nowMs);
+      this.#announce(node);
+    });
+    events.schedule(node.announceTick, announcer.deadlineMs);
+  }
+}
+
+function policyOf(options: SimOptions): PolicyConfig {
+  return {
+    ...defaultPolicy,
+    neighboursPerBlobMax: options.degree === 0 ? defaultPolicy.neighboursPerBlobMax : options.degree,
+    neighboursMax: Math.max(defaultPolicy.neighboursMax, options.degree),
+    uplinkTarget: options.target === 0 ? defaultPolicy.uplinkTarget : options.target,
+    uplinkTargetEnd: options.targetEnd === 0 ? defaultPolicy.uplinkTargetEnd : options.targetEnd,
+  };
+}
+
+/** Twelve pieces: the 3 MiB that were measured best with pieces of 256 KiB. */
+function windowBytesOf(options: SimOptions, pieceLength: number): number {
+  return options.window === 0 ? 12 * pieceLength : options.window;
+}

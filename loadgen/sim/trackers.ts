@@ -1,0 +1,95 @@
+/** Trackers on the simulated network: core/handout behind a link and a bounded number of messages a second. */
+
+import type { AnnounceReply, AnnounceRequest } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import { Handout } from '../../core/handout/handout.ts';
+import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
+import type { Metainfo } from '../../core/piece.ts';
+import { prng } from '../../core/prng.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { FleetContext } from './fleet.ts';
+import { CallEvent } from './network.ts';
+
+type Locate = (digest: Digest) => { meta: Metainfo; origins: PeerAddress[] } | undefined;
+
+/** A refused connection is noticed at once, a dead host after this. */
+const failedAfterMs = 2000;
+
+export class SimTracker {
+  alive = true;
+  readonly #context: FleetContext;
+  readonly #host: number;
+  readonly #locate: Locate;
+  readonly #handout: Handout;
+
+  constructor(context: FleetContext, host: number, locate: Locate) {
+    this.#context = context;
+    this.#host = host;
+    this.#locate = locate;
+    this.#handout = new Handout({
+      prng: prng(context.prng.below(2 ** 31)),
+      leaseMs: leaseMsDefault,
+      intervalMs: intervalMsDefault,
+      limits: handoutLimits,
+    });
+  }
+
+  /** One announce from `host`; `answered` with undefined where no answer comes. */
+  ask(host: number, request: AnnounceRequest, answered: (reply: AnnounceReply | undefined) => void): void {
+    const { events, network } = this.#context;
+    if (!this.alive || !network.connected(host, this.#host)) {
+      events.schedule(new CallEvent(() => answered(undefined)), events.nowMs + failedAfterMs);
+      return;
+    }
+    const bytes = 200 + 120 * request.entries.length;
+    network.send(host, this.#host, bytes, new CallEvent(() => this.#announce(host, request, answered)));
+  }
+
+  #announce(host: number, request: AnnounceRequest, answered: (reply: AnnounceReply | undefined) => void): void {
+    if (!this.alive) return answered(undefined);
+    this.#handout.handle({ kind: 'announce', request }, this.#context.events.nowMs);
+    for (const output of this.#handout.drain()) {
+      if (output.kind !== 'reply') continue;
+      const { reply, cold } = output;
+      if (cold.length === 0) this.#reply(host, reply, answered);
+      else this.#lookUp(host, { request, reply, cold }, answered);
+    }
+  }
+
+  /** The origins are asked, a round trip, and the whole is answered at once. */
+  #lookUp(
+    host: number,
+    asked: { request: AnnounceRequest; reply: AnnounceReply; cold: readonly { digest: Digest; seek: number }[] },
+    answered: (reply: AnnounceReply | undefined) => void,
+  ): void {
+    const { events, options } = this.#context;
+    events.schedule(
+      new CallEvent(() => {
+        const answers = [...asked.reply.answers];
+        for (const { digest, seek } of asked.cold) {
+          const located = this.#locate(digest);
+          if (located === undefined) {
+            answers.push({ digest, peers: [], error: 'unknown' });
+            continue;
+          }
+          this.#handout.handle({ kind: 'located', digest, meta: located.meta, origins: located.origins }, events.nowMs);
+          this.#handout.handle({ kind: 'ask', digest, node: asked.request.self.node, seek }, events.nowMs);
+        }
+        for (const output of this.#handout.drain()) if (output.kind === 'answer') answers.push(output.answer);
+        this.#reply(host, { ...asked.reply, answers }, answered);
+      }),
+      events.nowMs + 2 * options.latencyMs + 1,
+    );
+  }
+
+  #reply(host: number, reply: AnnounceReply, answered: (reply: AnnounceReply | undefined) => void): void {
+    const peers = reply.answers.reduce((sum, answer) => sum + answer.peers.length, 0);
+    const bytes = 100 + 150 * reply.answers.length + 110 * peers;
+    this.#context.network.send(this.#host, host, bytes, new CallEvent(() => answered(reply)));
+  }
+}
+
+/** One per `--trackers`; their network hosts come after agents and origins. */
+export function trackersOf(context: FleetContext, firstHost: number, locate: Locate): SimTracker[] {
+  return Array.from({ length: context.options.trackers }, (_, i) => new SimTracker(context, firstHost + i, locate));
+}
