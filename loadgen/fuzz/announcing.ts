@@ -1,0 +1,151 @@
+/** A node's session with the trackers: platform/clients/tracker.ts, over the run's network. */
+
+import { Announcer, type AnnouncerInput, type AnnouncerOutput, announceTiming } from '../../core/announce/announcer.ts';
+import type { Tracking } from '../../core/announce/tracking.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Metainfo } from '../../core/piece.ts';
+import { prng } from '../../core/prng.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { SimEvent } from '../sim/events.ts';
+import type { TrackerSite } from './tracker.ts';
+import type { Process, World } from './world.ts';
+
+const announceMs = 1_500;
+const locateMs = 4_000;
+
+export class Announcing implements Tracking {
+  onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
+  readonly #world: World;
+  readonly #process: Process;
+  readonly #trackers: ReadonlyMap<string, TrackerSite>;
+  readonly #nowMs: () => number;
+  readonly #inbox: AnnouncerInput[] = [];
+  #announcer: Announcer | undefined;
+  #busy = false;
+  #over = false;
+  #wake: SimEvent | undefined;
+
+  constructor(world: World, process: Process, trackers: ReadonlyMap<string, TrackerSite>, nowMs: () => number) {
+    this.#world = world;
+    this.#process = process;
+    this.#trackers = trackers;
+    this.#nowMs = nowMs;
+  }
+
+  join(self: PeerAddress): void {
+    const trackers = [...this.#trackers.keys()];
+    this.#announcer = new Announcer({
+      self,
+      trackers,
+      prng: prng(this.#world.prng.below(2 ** 31)),
+      timing: announceTiming,
+    });
+    this.#run();
+  }
+
+  set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void {
+    this.#tell({ kind: 'set', digest, state, meta });
+  }
+
+  unset(digest: Digest): void {
+    this.#tell({ kind: 'unset', digest });
+  }
+
+  seek(digest: Digest, count: number): void {
+    this.#tell({ kind: 'seek', digest, count });
+  }
+
+  async locate(digest: Digest): Promise<Located | undefined> {
+    for (const name of this.#announcer?.order(digest) ?? []) {
+      const tracker = this.#trackers.get(name) as TrackerSite;
+      try {
+        return await this.#world.call(this.#process, tracker, {
+          bytes: 100,
+          limitMs: locateMs,
+          handle: () => tracker.locate(digest),
+        });
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (error.code === 'BLOB_UNKNOWN') return undefined;
+      }
+    }
+    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}`);
+  }
+
+  async leave(): Promise<void> {
+    this.#tell({ kind: 'leave' });
+    this.end();
+  }
+
+  end(): void {
+    this.#over = true;
+    if (this.#wake !== undefined) this.#wake.dead = true;
+  }
+
+  #tell(input: AnnouncerInput): void {
+    if (this.#over || !this.#process.alive) return;
+    this.#inbox.push(input);
+    this.#run();
+  }
+
+  #run(): void {
+    const announcer = this.#announcer;
+    if (announcer === undefined || this.#busy) return;
+    this.#busy = true;
+    for (let input = this.#inbox.shift(); input !== undefined; input = this.#inbox.shift()) {
+      announcer.handle(input, this.#nowMs());
+      this.#world.inputs++;
+      for (const output of announcer.drain()) this.#perform(output);
+    }
+    this.#busy = false;
+    this.#wakeAt(announcer.deadlineMs);
+  }
+
+  #wakeAt(deadlineMs: number): void {
+    if (this.#wake !== undefined) this.#wake.dead = true;
+    this.#wake = undefined;
+    if (deadlineMs === Number.POSITIVE_INFINITY) return;
+    // A clock that runs slow is looked at again.
+    this.#wake = this.#world.after(Math.max(0, Math.ceil(deadlineMs - this.#nowMs())), () => {
+      this.#wake = undefined;
+      this.#tell({ kind: 'tick' });
+    });
+  }
+
+  #perform(output: AnnouncerOutput): void {
+    if (this.#world.trace !== undefined)
+      this.#world.debug(`h${this.#process.host} announcer ${JSON.stringify(output).slice(0, 700)}`);
+    switch (output.kind) {
+      case 'send':
+        void this.#announce(output);
+        return;
+      case 'answer':
+        this.#world.dirty = true;
+        return this.onAnswer(output.answer);
+      case 'leave': {
+        const tracker = this.#trackers.get(output.tracker) as TrackerSite;
+        void this.#world
+          .call(this.#process, tracker, { bytes: 100, limitMs: announceMs, handle: () => tracker.leave(output.node) })
+          .catch(() => undefined);
+      }
+    }
+  }
+
+  async #announce({ tracker: name, request, body }: Extract<AnnouncerOutput, { kind: 'send' }>): Promise<void> {
+    const tracker = this.#trackers.get(name) as TrackerSite;
+    const bytes = 200 + 120 * body.entries.length;
+    try {
+      const reply = await this.#world.call(this.#process, tracker, {
+        bytes,
+        limitMs: announceMs,
+        handle: () => tracker.announce(body),
+      });
+      this.#tell({ kind: 'reply', request, reply });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#tell({ kind: 'failed', request });
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/** Makes faults, all kinds at once, until told to stop; then mends everything. */
+
+import type { AgentSite } from './agent.ts';
+import type { Fuzzed } from './cluster.ts';
+import type { Ailments } from './disk.ts';
+import type { OriginSite } from './origin.ts';
+import { type Rotten, rotOrigin } from './stored.ts';
+import type { World } from './world.ts';
+
+type Kind = { readonly name: string; readonly weight: number; readonly make: () => boolean };
+
+export class Chaos {
+  readonly #world: World;
+  readonly #f: Fuzzed;
+  readonly #rotten: Rotten;
+  readonly #kinds: readonly Kind[];
+  readonly #meanMs: number;
+  #over = false;
+
+  constructor(fuzzed: Fuzzed, rotten: Rotten) {
+    this.#f = fuzzed;
+    this.#world = fuzzed.cluster.world;
+    this.#rotten = rotten;
+    this.#meanMs = this.#world.pick([150, 400, 1_000]);
+    this.#kinds = this.#all();
+  }
+
+  /** Everything comes up, faults begin. */
+  start(): void {
+    for (const tracker of this.#f.trackers.values()) tracker.start();
+    this.#f.index.start();
+    for (const site of this.#f.origins.values()) this.#up(site);
+    for (const site of this.#f.agents) this.#up(site);
+    this.#world.after(1_000, () => this.#next());
+  }
+
+  /** Everything is mended and comes up. */
+  stop(): void {
+    this.#over = true;
+    const { world, conns } = this.#f.cluster;
+    world.faultsOver = true;
+    for (let host = 0; host < world.hosts; host++) world.setSide(host, 0);
+    for (const conn of conns) conn.resume(world.once(2));
+    for (const site of this.#f.origins.values()) site.medium.heal();
+    for (const site of this.#f.agents) site.heal();
+    for (const tracker of this.#f.trackers.values()) if (!tracker.up) tracker.start();
+    if (!this.#f.index.up) this.#f.index.start();
+    for (const site of [...this.#f.origins.values(), ...this.#f.agents]) if (!site.up) this.#up(site);
+  }
+
+  #next(): void {
+    if (this.#over) return;
+    const total = this.#kinds.reduce((sum, kind) => sum + kind.weight, 0);
+    let draw = this.#world.prng.below(total);
+    const kind = this.#kinds.find((one) => {
+      draw -= one.weight;
+      return draw < 0;
+    }) as Kind;
+    if (kind.make()) this.#world.fault(kind.name);
+    const { conns } = this.#f.cluster;
+    for (const conn of conns) if (conn.dead) conns.delete(conn);
+    this.#world.after(this.#world.between(0, 2 * this.#meanMs), () => this.#next());
+  }
+
+  #all(): Kind[] {
+    return [
+      { name: 'agent killed', weight: 5, make: () => this.#crash(this.#world.pick(this.#f.agents), false) },
+      { name: 'agent without power', weight: 5, make: () => this.#crash(this.#world.pick(this.#f.agents), true) },
+      { name: 'origin killed', weight: 2, make: () => this.#crash(this.#origin(), false) },
+      { name: 'origin without power', weight: 4, make: () => this.#crash(this.#origin(), true) },
+      { name: 'tracker killed', weight: 2, make: () => this.#tracker() },
+      { name: 'index killed', weight: 2, make: () => this.#index() },
+      { name: 'partition', weight: 4, make: () => this.#partition() },
+      { name: 'connection reset', weight: 8, make: () => this.#reset() },
+      {
+        name: 'slow disk',
+        weight: 3,
+        make: () => this.#ail((disk) => this.#set(disk, { slowMs: this.#world.between(5, 400) })),
+      },
+      { name: 'full disk', weight: 3, make: () => this.#ail((disk) => this.#set(disk, { full: true })) },
+      {
+        name: 'failing disk',
+        weight: 3,
+        make: () => this.#ail((disk) => this.#set(disk, { failsOnceIn: 2 + this.#world.prng.below(60) })),
+      },
+      { name: 'rot at an agent', weight: 5, make: () => this.#world.pick(this.#f.agents).rot() },
+      { name: 'rot at an origin', weight: 3, make: () => rotOrigin(this.#world, this.#f, this.#rotten) },
+      { name: 'blob removed at an agent', weight: 2, make: () => this.#remove() },
+    ];
+  }
+
+  #origin(): OriginSite {
+    return this.#world.pick([...this.#f.origins.values()]);
+  }
+
+  #crash(site: AgentSite | OriginSite, power: boolean): boolean {
+    site.crash(power);
+    this.#world.after(this.#world.between(100, 5_000), () => this.#up(site));
+    return true;
+  }
+
+  /** Starts it unless it runs; a disk that fails is tried again. */
+  #up(site: AgentSite | OriginSite): void {
+    if (site.up || site.starting) return;
+    this.#world.dirty = true;
+    site.start().then(
+      (up) => {
+        if (up) this.#started(site);
+        else if (!site.up) this.#world.after(this.#world.between(200, 800), () => this.#up(site));
+      },
+      (error: unknown) => this.#world.threw(error),
+    );
+  }
+
+  #started(site: AgentSite | OriginSite): void {
+    const clients = this.#f.clients.find((one) => one.site === site);
+    if (clients?.site.running !== undefined) clients.started(clients.site.running);
+  }
+
+  #tracker(): boolean {
+    const tracker = this.#world.pick([...this.#f.trackers.values()]);
+    if (!tracker.up) return false;
+    tracker.crash();
+    this.#world.after(this.#world.between(100, 8_000), () => {
+      if (!tracker.up) tracker.start();
+    });
+    return true;
+  }
+
+  #index(): boolean {
+    const { index } = this.#f;
+    if (!index.up) return false;
+    index.crash();
+    this.#world.after(this.#world.between(100, 3_000), () => {
+      if (!index.up) index.start();
+    });
+    return true;
+  }
+
+  /** A random part of all hosts hears nothing of the rest for a while. */
+  #partition(): boolean {
+    const { world, conns } = this.#f.cluster;
+    const side = 1 + world.prng.below(3);
+    const share = world.pick([0.1, 0.3, 0.5]);
+    const cut: number[] = [];
+    for (let host = 0; host < world.hosts; host++) if (world.prng.unit() < share) cut.push(host);
+    for (const host of cut) world.setSide(host, side);
+    for (const conn of conns) if (!conn.dead && !world.connected(conn.sides[0].host, conn.sides[1].host)) conn.pause();
+    world.after(world.between(300, 7_000), () => {
+      for (const host of cut) world.setSide(host, 0);
+      for (const conn of conns)
+        if (conn.paused && world.connected(conn.sides[0].host, conn.sides[1].host)) conn.resume(world.once(2));
+    });
+    return cut.length > 0;
+  }
+
+  #reset(): boolean {
+    const alive = [...this.#f.cluster.conns].filter((conn) => !conn.dead && !conn.paused);
+    if (alive.length === 0) return false;
+    const conn = this.#world.pick(alive);
+    for (const side of [0, 1]) this.#world.after(this.#world.between(0, 5), () => conn.end(side, 'reset on the way'));
+    return true;
+  }
+
+  #ail(how: (disk: Ailments) => void): boolean {
+    const site = this.#world.once(3) ? this.#origin().medium : this.#world.pick(this.#f.agents);
+    how(site.ailments);
+    return true;
+  }
+
+  #set(disk: Ailments, ailments: Partial<Ailments>): void {
+    Object.assign(disk, ailments);
+    this.#world.after(this.#world.between(200, 5_000), () =>
+      Object.assign(disk, { slowMs: 0, full: false, failsOnceIn: 0 }),
+    );
+  }
+
+  #remove(): boolean {
+    const site = this.#world.pick(this.#f.agents);
+    if (!site.up) return false;
+    site.remove(this.#world.pick(this.#f.contents).digest).catch((error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'ApiError') this.#world.threw(error);
+    });
+    return true;
+  }
+}

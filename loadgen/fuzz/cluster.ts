@@ -1,0 +1,148 @@
+/** Builds one seed's cluster: hosts, clocks, disks, who is real and who is hostile, what will be pushed. */
+
+import type { Digest } from '../../core/digest.ts';
+import { defaultPolicy } from '../../core/swarm/policy.ts';
+import type { PolicyConfig } from '../../core/swarm/types.ts';
+import { AgentSite } from './agent.ts';
+import type { Conn } from './conn.ts';
+import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
+import { Hostile } from './hostile.ts';
+import type { Cluster, Listener } from './net.ts';
+import { OriginSite } from './origin.ts';
+import type { Plant } from './plants.ts';
+import { type Image, Pusher, type PushParts } from './push.ts';
+import { Clients, type ReadParts, TagReader } from './readers.ts';
+import { addressOf, type SiteOptions, skewedClock } from './site.ts';
+import { IndexSite, TagHistory } from './tags.ts';
+import { TrackerSite } from './tracker.ts';
+import type { Process, World } from './world.ts';
+
+export type Fuzzed = {
+  readonly cluster: Cluster;
+  readonly origins: ReadonlyMap<string, OriginSite>;
+  readonly trackers: ReadonlyMap<string, TrackerSite>;
+  readonly index: IndexSite;
+  readonly agents: readonly AgentSite[];
+  readonly clients: readonly Clients[];
+  readonly proxies: readonly { readonly process: Process; readonly pusher: Pusher; readonly tags: TagReader }[];
+  readonly hostiles: readonly Hostile[];
+  readonly history: TagHistory;
+  readonly acked: ReadonlyMap<Digest, Content>;
+  readonly images: readonly Image[];
+  readonly contents: readonly Content[];
+  /** The same image by another manifest. */
+  readonly again: (image: Image, attempt: number) => Image;
+};
+
+export type BuildOptions = {
+  readonly plant: Plant | undefined;
+  readonly degree: number | undefined;
+  readonly onOriginStart: (site: OriginSite) => void;
+};
+
+const proxies = 2;
+const indexFailPercent = 3;
+
+export function build(world: World, o: BuildOptions): Fuzzed {
+  const { images, contents } = imagesOf(world);
+  const byDigest = new Map(contents.map((content) => [content.digest, content]));
+  const cluster: Cluster = {
+    world,
+    policy: policyOf(world, o.degree),
+    listeners: new Map<string, Listener>(),
+    conns: new Set<Conn>(),
+    contents: byDigest,
+  };
+  const trackers = new Map<string, TrackerSite>();
+  const origins = new Map<string, OriginSite>();
+  const site = (): SiteOptions => {
+    const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
+    const host = world.addHost(bytesPerS);
+    return {
+      host,
+      bytesPerS,
+      clock: skewedClock(world),
+      address: addressOf(world, host),
+      trackers,
+      origins,
+      plant: o.plant,
+      onStart: o.onOriginStart,
+    };
+  };
+  const originsWanted = 1 + world.prng.below(3);
+  for (let i = 0; i < originsWanted; i++) origins.set(`http://o${i}`, new OriginSite(cluster, `http://o${i}`, site()));
+  const trackersWanted = 1 + world.prng.below(3);
+  for (let i = 0; i < trackersWanted; i++) {
+    trackers.set(
+      `http://t${i}`,
+      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), origins, clock: skewedClock(world) }),
+    );
+  }
+  const index = new IndexSite(world, world.addHost(100e6), indexFailPercent);
+  const history = new TagHistory();
+  const acked = new Map<Digest, Content>();
+  const push: PushParts = { world, origins, index, history, acked };
+  const imageOf = new Map(images.map((image) => [image.manifest.digest, image]));
+  const again = (image: Image, attempt: number): Image => {
+    const { bytes } = image.manifest;
+    const other = {
+      ...image,
+      manifest: manifestOf(`${world.seed}-${image.no}-${attempt}`, bytes.length, image.layers),
+    };
+    imageOf.set(other.manifest.digest, other);
+    byDigest.set(other.manifest.digest, other.manifest);
+    return other;
+  };
+  const read: ReadParts = { world, index, history, images: imageOf, plant: o.plant };
+  const pushers = Array.from({ length: proxies }, () => new Pusher(world.addHost(300e6), push));
+  const real = 1 + world.prng.below(3);
+  const agents = Array.from({ length: agentsWanted(world) }, (_, i) => new AgentSite(cluster, i < real, site()));
+  const hostilesWanted = world.once(2) ? 1 + world.prng.below(4) : 0;
+  const hostiles = Array.from({ length: hostilesWanted }, () => new Hostile(cluster, contents, site()));
+  return {
+    cluster,
+    origins,
+    trackers,
+    index,
+    agents,
+    clients: agents.map((agent) => new Clients(agent, read)),
+    proxies: pushers.map((pusher) => ({ process: pusher.process, pusher, tags: new TagReader(read) })),
+    hostiles,
+    history,
+    acked,
+    images,
+    contents,
+    again,
+  };
+}
+
+/** Small clusters mostly: faults meet more often there. */
+function agentsWanted(world: World): number {
+  const draw = world.prng.below(10);
+  if (draw < 6) return 3 + world.prng.below(10);
+  if (draw < 9) return 13 + world.prng.below(15);
+  return 28 + world.prng.below(23);
+}
+
+/** The default, or one so narrow that neighbourhoods are full. */
+function policyOf(world: World, degree: number | undefined): PolicyConfig {
+  const narrow = world.once(3);
+  const drawn = 6 + world.prng.below(4);
+  if (!narrow && degree === undefined) return defaultPolicy;
+  const neighboursPerBlobMax = degree ?? drawn;
+  return { ...defaultPolicy, neighboursPerBlobMax, neighboursMax: neighboursPerBlobMax + 2 + world.prng.below(6) };
+}
+
+function imagesOf(world: World): { images: Image[]; contents: Content[] } {
+  const pool = Array.from({ length: 3 + world.prng.below(5) }, () => layerOf(world.prng.below(layersMax)));
+  const tags = 1 + world.prng.below(3);
+  const images: Image[] = Array.from({ length: 4 + world.prng.below(5) }, (_, no) => {
+    const layers = [...new Set(Array.from({ length: 1 + world.prng.below(4) }, () => world.pick(pool)))];
+    const tag = `v${world.prng.below(tags)}`;
+    return { no, tag, layers, manifest: manifestOf(`${world.seed}-${no}`, 200 + world.prng.below(20_000), layers) };
+  });
+  const contents = new Map<Digest, Content>();
+  for (const { manifest, layers } of images)
+    for (const content of [manifest, ...layers]) contents.set(content.digest, content);
+  return { images, contents: [...contents.values()] };
+}

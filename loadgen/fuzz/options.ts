@@ -1,0 +1,52 @@
+/** The options of `loadgen fuzz`: parsed, checked, each error naming its option. */
+
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { PLANTS, type Plant } from './plants.ts';
+
+export const seedMax = 2 ** 31 - 1;
+export const seedsMax = 10_000_000;
+
+export type FuzzOptions = {
+  readonly seeds: number;
+  /** The first. */
+  readonly seed: number;
+  readonly plant: Plant | undefined;
+  /** Neighbours per blob; undefined: drawn. */
+  readonly degree: number | undefined;
+  /** Goes on after a seed that failed. */
+  readonly keepGoing: boolean;
+  readonly trace: boolean;
+  readonly json: boolean;
+};
+
+function whole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text.trim()) || value < min || value > max)
+      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+/** The sub-command with its options; `run` gets them checked. */
+export function fuzzCommand(run: (options: FuzzOptions) => Promise<void>): Command {
+  const command = new Command('fuzz').description(
+    'small clusters in virtual time, under every fault at once: nothing promised may break',
+  );
+  command.addOption(new Option('--seeds <n>', 'how many seeds to run').argParser(whole(1, seedsMax)).default(200));
+  command.addOption(
+    new Option('--seed <first>', 'the first seed; each determines its run').argParser(whole(0, seedMax)).default(1),
+  );
+  command.addOption(new Option('--plant <defect>', 'plants a defect that the checks must find').choices([...PLANTS]));
+  command.addOption(
+    new Option('--degree <n>', 'neighbours per blob, in place of what the seed draws').argParser(whole(2, 64)),
+  );
+  command.option('--keep-going', 'do not stop at the first seed that fails', false);
+  command.option('--trace', 'print what happens, line by line, on stderr', false);
+  command.option('--json', 'print one JSON object as the last line', false);
+  return command.action(async (given: FuzzOptions) => {
+    if (given.seed + given.seeds - 1 > seedMax)
+      command.error(`error: option '--seeds <n>' is too large: the last seed would be above ${seedMax}.`);
+    await run({ ...given, plant: given.plant, degree: given.degree });
+  });
+}

@@ -1,0 +1,187 @@
+/**
+ * An origin of the run: the real store over a faulty disk, the origin's own uploads, hand-over and
+ * blobs, and a peer. Its process comes and goes; its disk stays.
+ */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { BlobInfo, FetchRequest } from '../../core/contracts/origin.ts';
+import type { Digest } from '../../core/digest.ts';
+import { unitBytes } from '../../core/piece.ts';
+import { Ring } from '../../core/ring/ring.ts';
+import { Blobs } from '../../origin/blobs.ts';
+import { Handover } from '../../origin/handover.ts';
+import { Uploads } from '../../origin/uploads.ts';
+import { StartError } from '../../platform/lifecycle/errors.ts';
+import type { PeerNode } from '../../platform/peer/node.ts';
+import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
+import { BlobStore } from '../../platform/store/store.ts';
+import { Arena } from '../../platform/workers/arena.ts';
+import type { Workers } from '../../platform/workers/workers.ts';
+import { Announcing } from './announcing.ts';
+import { dataDir, Medium, ProcessDisk } from './disk.ts';
+import type { Cluster } from './net.ts';
+import { log, Peer } from './peer.ts';
+import { UnverifiedPieceIo } from './plants.ts';
+import type { SiteOptions } from './site.ts';
+import { pieceStored } from './stored.ts';
+import type { Process, World } from './world.ts';
+
+const replicas = 2;
+const uploadsOpenMax = 64;
+const uploadIdleMs = 3_600_000;
+const fetchMs = 2_000;
+
+type Running = {
+  readonly process: Process;
+  readonly disk: ProcessDisk;
+  readonly store: BlobStore;
+  readonly peer: Peer;
+  readonly blobs: Blobs;
+  readonly uploads: Uploads;
+  readonly handover: Handover;
+  readonly arena: Arena;
+};
+
+export class OriginSite {
+  readonly name: string;
+  readonly host: number;
+  readonly medium: Medium;
+  readonly #cluster: Cluster;
+  readonly #world: World;
+  readonly #o: SiteOptions;
+  #process: Process | undefined;
+  #disk: ProcessDisk | undefined;
+  running: Running | undefined;
+
+  constructor(cluster: Cluster, name: string, o: SiteOptions) {
+    this.#cluster = cluster;
+    this.#world = cluster.world;
+    this.name = name;
+    this.host = o.host;
+    this.#o = o;
+    this.medium = new Medium(cluster.world);
+  }
+
+  get up(): boolean {
+    return this.running !== undefined;
+  }
+
+  /** Its process has begun and is not ready yet. */
+  get starting(): boolean {
+    return this.#process !== undefined && this.running === undefined;
+  }
+
+  process = (): Process | undefined => this.running?.process;
+
+  /** False: the disk would not have it, or it was crashed meanwhile. */
+  async start(): Promise<boolean> {
+    const world = this.#world;
+    const process: Process = { host: this.host, alive: true };
+    this.#process = process;
+    const disk = new ProcessDisk(world, this.medium);
+    this.#disk = disk;
+    const arena = new Arena(24 * unitBytes);
+    const io =
+      this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
+    let store: BlobStore;
+    try {
+      const durable = this.#o.plant !== 'lost-write';
+      store = await BlobStore.open({
+        dir: dataDir,
+        role: 'origin',
+        workers: io,
+        budgetBytes: 512 * unitBytes,
+        durable,
+        disk,
+      });
+    } catch (error) {
+      disk.end();
+      if (this.#process === process) this.#process = undefined;
+      if (!(error instanceof StartError) && !isDisk(error)) throw error;
+      return false;
+    }
+    if (!process.alive) return false;
+    this.running = this.#make({ process, disk, store, arena });
+    this.#o.onStart?.(this);
+    return true;
+  }
+
+  #make(o: { process: Process; disk: ProcessDisk; store: BlobStore; arena: Arena }): Running {
+    const { process, store, arena } = o;
+    const announcing = new Announcing(this.#world, process, this.#o.trackers, this.#o.clock);
+    const peer = new Peer({
+      cluster: this.#cluster,
+      process,
+      self: this.#o.address('origin'),
+      store,
+      light: undefined,
+      stored: (content, piece) => pieceStored(this.medium.disk, content, piece),
+      arena,
+      announcing,
+      uplinkBytesPerS: this.#o.bytesPerS,
+      nowMs: this.#o.clock,
+    });
+    const blobs = new Blobs({
+      store,
+      workers: { arena } as unknown as Workers,
+      node: peer as unknown as PeerNode,
+      log,
+    });
+    const names = [...this.#o.origins.keys()];
+    const handover = new Handover({
+      ring: Ring.of(names),
+      self: this.name,
+      replicas,
+      peer: peer.self,
+      find: (digest) => blobs.find(digest),
+      ask: (url, digest, request) => this.#ask(process, url, digest, request),
+      tracking: announcing,
+      log,
+    });
+    for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
+    const uploads = new Uploads({ store, openMax: uploadsOpenMax, idleMs: uploadIdleMs, nowMs: this.#o.clock });
+    return { ...o, peer, blobs, uploads, handover };
+  }
+
+  /** `power`: what was not synced may be lost or torn. */
+  crash(power: boolean): void {
+    const { running } = this;
+    this.running = undefined;
+    if (this.#process !== undefined) this.#process.alive = false;
+    this.#process = undefined;
+    running?.peer.end(power);
+    running?.handover[Symbol.dispose]();
+    this.#disk?.end();
+    this.#disk = undefined;
+    if (power) this.medium.disk.crash();
+  }
+
+  // ---- its API ---------------------------------------------------------------------------------
+
+  /** undefined: it is not here. */
+  async info(digest: Digest): Promise<BlobInfo | undefined> {
+    const { blobs } = this.running as Running;
+    try {
+      return await blobs.info(blobs.held(digest));
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
+      throw error;
+    }
+  }
+
+  async commit(id: string, digest: Digest): Promise<void> {
+    const { uploads, handover } = this.running as Running;
+    const entry = await uploads.commit(id, digest);
+    handover.offer(entry);
+  }
+
+  #ask(from: Process, url: string, digest: Digest, request: FetchRequest): Promise<boolean> {
+    const site = this.#o.origins.get(url) as OriginSite;
+    const handle = (): boolean => (site.running as Running).blobs.fetch(digest, request) === 'held';
+    return this.#world.call(from, site, { bytes: 300, limitMs: fetchMs, handle });
+  }
+}
+
+function isDisk(error: unknown): boolean {
+  return error instanceof Error && 'code' in error;
+}

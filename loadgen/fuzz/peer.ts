@@ -1,0 +1,432 @@
+/**
+ * One honest node's peer: what platform/peer/node.ts is over sockets, on the run's network. The swarm,
+ * the platform's Machine, Blobs, Feeds and Inflow, and the announcer run unmodified.
+ *
+ * It judges on the way: no honest node may call another one faulty, no table may outgrow its limit,
+ * nothing may be kept or served that is not what it should be.
+ */
+
+import { PeerFault } from '../../core/assert.ts';
+import type { Digest } from '../../core/digest.ts';
+import { prng } from '../../core/prng.ts';
+import { degreeSlack } from '../../core/swarm/limits.ts';
+import { Swarm } from '../../core/swarm/swarm.ts';
+import type { LinkNo, Output } from '../../core/swarm/types.ts';
+import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
+import { Bans } from '../../platform/peer/bans.ts';
+import { Blobs, type PullFrom } from '../../platform/peer/blobs.ts';
+import { Feeds } from '../../platform/peer/feeds.ts';
+import { acceptedMax, learnMsDefault, stallMsDefault } from '../../platform/peer/limits.ts';
+import { Machine } from '../../platform/peer/machine.ts';
+import { peerMetrics } from '../../platform/peer/metrics.ts';
+import type { OutPiece } from '../../platform/peer/outbox.ts';
+import type { Pull } from '../../platform/peer/task.ts';
+import type { BlobStore } from '../../platform/store/store.ts';
+import { type Logger, silentLog } from '../../platform/telemetry/log.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { Arena, Slot } from '../../platform/workers/arena.ts';
+import { blake3Hex, sameBytes } from '../../platform/workers/hash.ts';
+import type { Announcing } from './announcing.ts';
+import type { Conn, ConnSide, Payload } from './conn.ts';
+import { type Content, pieceOf } from './content.ts';
+import type { LightStore } from './light-store.ts';
+import { type Heard, Link, type LinkHost } from './link.ts';
+import { type Cluster, dial, type Listener } from './net.ts';
+import type { Process, World } from './world.ts';
+
+export const log: Logger = silentLog();
+const metrics = peerMetrics(new Metrics());
+const sweepEveryMs = 500;
+
+export type PeerOptions = {
+  readonly cluster: Cluster;
+  readonly process: Process;
+  readonly self: PeerAddress;
+  readonly store: BlobStore;
+  /** The store of a light node, which is `store`. */
+  readonly light: LightStore | undefined;
+  /** Whether that piece lies on the disk as it should. */
+  readonly stored: (content: Content, piece: number) => boolean;
+  readonly arena: Arena;
+  readonly announcing: Announcing;
+  readonly uplinkBytesPerS: number;
+  /** This node's clock, which may be off. */
+  readonly nowMs: () => number;
+};
+
+export class Peer implements Listener {
+  readonly self: PeerAddress;
+  readonly process: Process;
+  readonly swarm: Swarm;
+  readonly blobs: Blobs;
+  readonly #o: PeerOptions;
+  readonly #world: World;
+  readonly #machine: Machine;
+  readonly #feeds: Feeds<Link>;
+  readonly #bans = new Bans();
+  readonly #links = new Map<LinkNo, Link>();
+  readonly #linkHost: LinkHost;
+  /** What is fed: the blob, by link, swarm and piece. */
+  readonly #fed = new Map<string, Digest>();
+  /** Arrived pieces that are right, by slot. */
+  readonly #right = new Map<number, boolean>();
+  readonly #verifying = new Map<string, boolean>();
+  #nextAccepted = 1;
+
+  constructor(o: PeerOptions) {
+    this.#o = o;
+    this.self = o.self;
+    this.process = o.process;
+    this.#world = o.cluster.world;
+    const { policy, world } = o.cluster;
+    this.swarm = new Swarm({
+      self: o.self,
+      cluster: 'fuzz',
+      prng: prng(world.prng.below(2 ** 31)),
+      rootOf: blake3Hex,
+      uplinkBytesPerS: o.uplinkBytesPerS,
+      windowBytes: o.arena.shareBytes('receive'),
+      policy,
+    });
+    this.#machine = new Machine(this.swarm, o.nowMs, (output) => this.#perform(output));
+    this.blobs = new Blobs({
+      nowMs: o.nowMs,
+      input: (input) => this.#input(input),
+      statsOf: (blob) => this.swarm.stats(blob),
+      store: o.store,
+      arena: o.arena,
+      tracking: o.announcing,
+      log,
+      metrics,
+      serves: (digest) => o.store.get(digest),
+      neighbours: policy.neighboursPerBlobMax,
+      stallMs: stallMsDefault,
+      learnMs: learnMsDefault,
+    });
+    this.#feeds = this.#makeFeeds();
+    this.#linkHost = this.#makeLinkHost();
+    o.store.onEvict = (digest) => this.drop(digest);
+    o.announcing.onAnswer = (answer) => this.blobs.answer(answer);
+    o.announcing.join(o.self);
+    o.cluster.listeners.set(`${o.self.host}:${o.self.port}`, this);
+    world.after(sweepEveryMs * world.prng.unit(), () => this.#sweep());
+  }
+
+  get host(): number {
+    return this.process.host;
+  }
+
+  get links(): readonly Link[] {
+    return [...this.#links.values()];
+  }
+
+  // ---- as PeerNode ------------------------------------------------------------------------------
+
+  pull(digest: Digest, from: PullFrom = {}): Pull {
+    this.#world.dirty = true;
+    return this.blobs.pull(digest, from);
+  }
+
+  seed(entry: Parameters<Blobs['seed']>[0]): void {
+    this.blobs.seed(entry);
+  }
+
+  stop(digest: Digest): void {
+    this.blobs.stop(digest);
+  }
+
+  drop(digest: Digest): void {
+    this.blobs.drop(digest);
+  }
+
+  lost(digest: Digest, piece: number): void {
+    this.blobs.lost(digest, piece);
+  }
+
+  /** The process ends. `power`: without its system closing its connections. */
+  end(power: boolean): void {
+    this.#machine.end();
+    for (const link of this.links) {
+      if (power) link.vanish();
+      else link.destroy();
+    }
+    this.#o.announcing.end();
+    const { listeners } = this.#o.cluster;
+    const key = `${this.self.host}:${this.self.port}`;
+    if (listeners.get(key) === this) listeners.delete(key);
+  }
+
+  /** Ends in order; resolves when everything has been told and waited for. */
+  async leave(): Promise<void> {
+    await this.blobs.close();
+    this.#machine.end();
+    for (const link of this.links) {
+      link.send({ kind: 'goodbye', reason: 'shutdown' });
+      link.close();
+    }
+    await this.#feeds.close();
+    await this.#o.announcing.leave();
+  }
+
+  // ---- Listener --------------------------------------------------------------------------------
+
+  accept(dialler: ConnSide, make: (acceptor: ConnSide) => Conn): boolean {
+    if ([...this.#links.values()].filter((link) => !link.dialled).length >= acceptedMax) return false;
+    const link = new Link(this.#nextAccepted, `h${dialler.host}:1`, this.#linkHost, false);
+    this.#nextAccepted += 2;
+    link.conn = make(link);
+    this.#links.set(link.no, link);
+    this.#input({ kind: 'connected', link: link.no, dialled: false });
+    return true;
+  }
+
+  // ---- the swarm -------------------------------------------------------------------------------
+
+  #input(input: Parameters<Machine['input']>[0]): void {
+    if (!this.process.alive) return;
+    if (input.kind === 'verified') this.#judgeVerdict(input);
+    this.#world.inputs++;
+    this.#machine.input(input);
+    this.#judgeTables();
+  }
+
+  #perform(output: Output): void {
+    switch (output.kind) {
+      case 'dial':
+        return this.#dial(output.link, output.peer);
+      case 'send':
+        return this.#links.get(output.link)?.send(output.message);
+      case 'close':
+        return this.#close(output);
+      case 'feed':
+        return this.#feed(output);
+      case 'unfeed': {
+        const link = this.#links.get(output.link);
+        if (link !== undefined) this.#feeds.cancel(link, output.grant);
+        return;
+      }
+      case 'verify': {
+        this.#world.dirty = true;
+        this.#verifying.set(`${output.blob}:${output.piece}`, this.#right.get(output.slot) ?? false);
+        return this.blobs.verify(output, this.#links.get(output.link)?.peer?.role ?? 'unknown');
+      }
+      case 'release':
+        return this.#o.arena.slot(output.slot).release();
+      case 'learned':
+        this.#world.dirty = true;
+        return this.blobs.learned(output);
+      case 'complete':
+        this.#world.dirty = true;
+        return this.blobs.complete(output);
+      case 'seek':
+        return this.blobs.seek(output);
+      case 'revoked':
+        this.#world.dirty = true;
+        return this.blobs.revoked(output);
+    }
+  }
+
+  #dial(no: LinkNo, peer: PeerAddress): void {
+    const nowMs = this.#o.nowMs();
+    if (this.#bans.has(peer.node, nowMs) || this.#bans.has(`${peer.host}:${peer.port}`, nowMs)) {
+      return this.#input({ kind: 'closed', link: no, why: 'banned' });
+    }
+    const link = new Link(no, `${peer.host}:${peer.port}`, this.#linkHost, true);
+    this.#links.set(no, link);
+    dial(this.#o.cluster, link, peer, {
+      made: (conn) => {
+        link.conn = conn;
+        link.connected();
+      },
+      refused: () => link.lost('connection refused'),
+      wanted: () => link.state === 'connecting' && this.process.alive,
+    });
+  }
+
+  #close({ link: no, why, fault }: Extract<Output, { kind: 'close' }>): void {
+    const link = this.#links.get(no);
+    if (link === undefined) return;
+    if (fault) this.#blame(link, why);
+    this.#feeds.drop(link);
+    link.close();
+  }
+
+  #feed(output: Extract<Output, { kind: 'feed' }>): void {
+    const link = this.#links.get(output.link);
+    const digest = this.blobs.entryOf(output.blob)?.digest;
+    if (link === undefined) return;
+    this.#world.dirty = true;
+    if (digest !== undefined) this.#fed.set(`${link.no}:${output.swarm}:${output.piece}`, digest);
+    this.#feeds.add({ ...output, link });
+  }
+
+  // ---- links -----------------------------------------------------------------------------------
+
+  #makeLinkHost(): LinkHost {
+    const { arena } = this.#o;
+    return {
+      host: this.host,
+      world: this.#world,
+      real: this.#o.light === undefined,
+      connected: (link) => this.#input({ kind: 'connected', link: link.no, dialled: true }),
+      closed: (link, why) => this.#input({ kind: 'closed', link: link.no, why }),
+      fault: (link, reason) => {
+        this.#blame(link, reason);
+        this.#input({ kind: 'closed', link: link.no, why: reason });
+      },
+      gone: (link) => {
+        this.#links.delete(link.no);
+        this.#feeds.drop(link);
+      },
+      message: (link, message) => this.#heard(link, message),
+      wants: (link, piece) => this.#wants(link, piece),
+      tryAcquire: (bytes) => arena.tryAcquire('receive', bytes),
+      acquire: (bytes, signal) => arena.acquire('receive', bytes, signal),
+      progress: (link, { swarm }) => this.blobs.progress(this.swarm.blobOf(link.no, swarm)),
+      arrived: (link, piece, { slot, whole }) => this.#arrived(link, piece, { slot, whole }),
+      contentOf: (link, piece) => this.#contentOf(link, piece),
+    };
+  }
+
+  #heard(link: Link, message: Heard): void {
+    if (message.kind === 'hello' && this.#bans.has(message.self.node, this.#o.nowMs())) {
+      link.send({ kind: 'goodbye', reason: 'banned' });
+      link.close();
+      return this.#input({ kind: 'closed', link: link.no, why: 'banned' });
+    }
+    if (message.kind === 'open') this.blobs.wanted(message.digest);
+    this.#input({ kind: 'message', link: link.no, message });
+  }
+
+  #wants(link: Link, { swarm, piece, length }: Piece): 'take' | 'skip' {
+    const expected = this.swarm.expects(link.no, swarm, piece);
+    if (expected === length) return 'take';
+    if (expected < 0 && this.swarm.blobOf(link.no, swarm) < 0) return 'skip';
+    throw new PeerFault(expected < 0 ? 'piece: not asked for' : 'piece: wrong length');
+  }
+
+  #arrived(link: Link, { swarm, piece }: Piece, { slot, whole }: { slot: Slot; whole: Payload | undefined }): void {
+    const no = this.swarm.blobOf(link.no, swarm);
+    const digest = this.blobs.entryOf(no)?.digest ?? this.#digestOf(no);
+    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
+    const right =
+      content !== undefined &&
+      whole !== undefined &&
+      whole.flip < 0 &&
+      sameBytes(whole.content.bytes.subarray(whole.at, whole.at + whole.length), pieceOf(content, piece));
+    this.#right.set(slot.no, right);
+    if (this.#o.light !== undefined) {
+      this.#o.light.mark(slot, content?.digest, piece, right);
+    }
+    this.#input({ kind: 'arrived', link: link.no, swarm, piece, slot: slot.no });
+  }
+
+  /** The entry may be on its way still: then the blob's number tells. */
+  #digestOf(no: number): Digest | undefined {
+    for (const digest of this.#o.cluster.contents.keys()) if (this.blobs.noOf(digest) === no) return digest;
+    return undefined;
+  }
+
+  #makeFeeds(): Feeds<Link> {
+    return new Feeds<Link>({
+      arena: this.#o.arena,
+      read: async (feed, slot) => {
+        const entry = this.blobs.entryOf(feed.blob);
+        return entry === undefined ? 'gone' : await entry.read(feed.piece, slot);
+      },
+      unreadable: (feed) => this.blobs.lostNo(feed.blob, feed.piece),
+      sent: () => undefined,
+      noMemory: (feed, error) =>
+        this.#world.violate('memory', `no memory to send ${feed.length} bytes from: ${String(error)}`),
+    });
+  }
+
+  #sweep(): void {
+    if (!this.process.alive) return;
+    for (const link of this.links) link.sweep(this.#world.nowMs);
+    this.blobs.sweep(this.#o.nowMs());
+    this.#world.after(sweepEveryMs, () => this.#sweep());
+  }
+
+  // ---- judging ---------------------------------------------------------------------------------
+
+  /** What is about to leave must be what the blob is made of. */
+  #contentOf(link: Link, { header, slot }: OutPiece): Content | undefined {
+    const key = `${link.no}:${header.swarm}:${header.piece}`;
+    const digest = this.#fed.get(key);
+    this.#fed.delete(key);
+    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
+    if (content === undefined) return undefined;
+    if (!this.holdsRight(content, header.piece, slot)) {
+      this.#world.violate('unverified', `${this.self.host} serves piece ${header.piece} of ${digest} with wrong bytes`);
+    }
+    this.#o.light?.unmark(slot);
+    return content;
+  }
+
+  /** Whether the slot holds that piece of the content. */
+  holdsRight(content: Content, piece: number, slot: Slot): boolean {
+    if (this.#o.light !== undefined) return this.#o.light.isRight(slot, content.digest, piece) ?? false;
+    const wanted = pieceOf(content, piece);
+    let at = 0;
+    for (const part of slot.parts()) {
+      if (!sameBytes(part, wanted.subarray(at, at + part.length))) return false;
+      at += part.length;
+    }
+    return at === wanted.length;
+  }
+
+  #judgeVerdict({ blob, piece, verdict }: { blob: number; piece: number; verdict: string }): void {
+    const key = `${blob}:${piece}`;
+    const right = this.#verifying.get(key);
+    this.#verifying.delete(key);
+    const digest = this.#digestOf(blob);
+    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
+    // What was there already is not looked at again: it must have been right.
+    if (verdict === 'held' && right === false && content !== undefined && !this.#o.stored(content, piece)) {
+      this.#world.violate('unverified', `${this.self.host} keeps a wrong piece ${piece} of blob ${blob} as held`);
+    }
+    if (verdict === 'corrupt' && right === true) {
+      this.#world.violate('verdict', `${this.self.host} calls piece ${piece} of blob ${blob} corrupt, which is right`);
+    }
+  }
+
+  #judgeTables(): void {
+    const { totals } = this.swarm;
+    const { neighboursMax } = this.#o.cluster.policy;
+    // Either way, and those about to be told no (core/swarm/greeting.ts).
+    const linksMax = 2 * (2 * neighboursMax + 64) + 1;
+    if (totals.links > linksMax)
+      this.#world.violate('limits', `${this.self.host}: ${totals.links} links, ${linksMax} allowed`);
+    const window = this.#o.arena.shareBytes('receive');
+    if (totals.inBytes > 4 * window)
+      this.#world.violate('limits', `${this.self.host}: ${totals.inBytes} bytes on their way, the window is ${window}`);
+  }
+
+  /** Per blob; dearer, so asked for now and then. */
+  judgeBlobs(): void {
+    const { neighboursPerBlobMax } = this.#o.cluster.policy;
+    for (const digest of this.#o.cluster.contents.keys()) {
+      const no = this.blobs.noOf(digest);
+      const stats = no === undefined ? undefined : this.swarm.stats(no);
+      if (stats === undefined) continue;
+      const most = neighboursPerBlobMax + 2 * degreeSlack;
+      if (stats.neighbours > most)
+        this.#world.violate(
+          'limits',
+          `${this.self.host}: ${stats.neighbours} neighbours of ${digest}, ${most} allowed`,
+        );
+      if (stats.held > stats.pieces)
+        this.#world.violate('limits', `${this.self.host}: ${stats.held} of ${stats.pieces} pieces held`);
+    }
+  }
+
+  #blame(link: Link, reason: string): void {
+    const { conn } = link;
+    const nowMs = this.#o.nowMs();
+    this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : `h${conn?.sides[0].host}`), nowMs);
+    this.#world.note(`${this.self.host} blames ${link.remote}: ${reason}`);
+    if (conn === undefined || conn.tainted || !conn.sides[1 - link.side]?.honest) return;
+    this.#world.violate('fault', `${this.self.host} calls honest ${link.peer?.host ?? link.remote} faulty: ${reason}`);
+  }
+}

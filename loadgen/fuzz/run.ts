@@ -1,0 +1,268 @@
+/**
+ * One seed, from start to verdict: faults and pushes and reads at once, judged after every step; then
+ * everything is mended, and whatever should complete has to, within a bound.
+ */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import { SHARES } from '../../platform/workers/arena.ts';
+import { Chaos } from './chaos.ts';
+import { build, type Fuzzed } from './cluster.ts';
+import type { Plant } from './plants.ts';
+import type { Image } from './push.ts';
+import { judgeAcked, judgeVisible, type Rotten } from './stored.ts';
+import { installTimers } from './timers.ts';
+import { type Violation, World } from './world.ts';
+
+export type SeedOptions = {
+  readonly seed: number;
+  readonly plant?: Plant | undefined;
+  readonly degree?: number | undefined;
+  readonly trace?: ((line: string) => void) | undefined;
+};
+
+export type SeedResult = {
+  readonly seed: number;
+  readonly violation: Violation | undefined;
+  /** Events of the run, and inputs that machines of core/ handled. */
+  readonly steps: number;
+  readonly inputs: number;
+  readonly faults: ReadonlyMap<string, number>;
+  readonly virtualS: number;
+  readonly pushes: number;
+  readonly tagReads: number;
+  readonly traceHash: string;
+};
+
+/** What should complete has this long after the last fault; a ban of an honest node, which a flipped bit earns it, takes up to minutes. */
+export const liveWithinMs = 240_000;
+/** Then everything must come to rest: leases of memory, pulls that linger. */
+const restMs = 20_000;
+const judgeEveryMs = 2_000;
+
+export async function runSeed(o: SeedOptions): Promise<SeedResult> {
+  const world = new World(o.seed);
+  world.trace = o.trace;
+  const threw = (error: unknown): void => world.threw(error);
+  process.on('unhandledRejection', threw);
+  process.on('uncaughtException', threw);
+  const restore = installTimers(world.events, () => {
+    world.dirty = true;
+  });
+  try {
+    return await run(world, o);
+  } finally {
+    restore();
+    process.off('unhandledRejection', threw);
+    process.off('uncaughtException', threw);
+  }
+}
+
+async function run(world: World, o: SeedOptions): Promise<SeedResult> {
+  const rotten: Rotten = new Set();
+  const fuzzed = build(world, {
+    plant: o.plant,
+    degree: o.degree,
+    onOriginStart: (site) => judgeVisible(world, site, fuzzed.cluster.contents, rotten),
+  });
+  const work = new Work(fuzzed);
+  const chaos = new Chaos(fuzzed, rotten);
+  chaos.start();
+  work.start();
+  const judge = (): void => {
+    judgeAcked(world, fuzzed);
+    for (const site of fuzzed.origins.values()) judgeVisible(world, site, fuzzed.cluster.contents, rotten);
+    for (const site of fuzzed.agents) site.running?.peer.judgeBlobs();
+    for (const tracker of fuzzed.trackers.values()) tracker.tick();
+    world.after(judgeEveryMs, judge);
+  };
+  world.after(judgeEveryMs, judge);
+  await world.run(world.between(10_000, 30_000), () => false);
+  if (world.violation === undefined) await live(world, { fuzzed, work, chaos });
+  for (const [kind, count] of world.faults) world.note(`${kind}: ${count}`);
+  return {
+    seed: o.seed,
+    violation: world.violation,
+    steps: world.events.count,
+    inputs: world.inputs,
+    faults: world.faults,
+    virtualS: world.nowMs / 1000,
+    pushes: work.pushed,
+    tagReads: fuzzed.history.reads,
+    traceHash: world.traceHash,
+  };
+}
+
+/** Faults are over: what should complete does. */
+async function live(
+  world: World,
+  { fuzzed, work, chaos }: { fuzzed: Fuzzed; work: Work; chaos: Chaos },
+): Promise<void> {
+  chaos.stop();
+  if (world.once(2)) for (const hostile of fuzzed.hostiles) hostile.end();
+  const endMs = world.nowMs + liveWithinMs;
+  const done = await world.run(endMs, () => work.done());
+  if (world.violation !== undefined) return;
+  if (!done && world.trace !== undefined) describe(world, fuzzed);
+  if (!done)
+    return world.violate('liveness', `${liveWithinMs / 1000} s after the last fault: ${work.lacking().join('; ')}`);
+  work.stop();
+  for (const hostile of fuzzed.hostiles) hostile.end();
+  await world.run(world.nowMs + restMs, () => false);
+  if (world.violation === undefined) judgeRest(world, fuzzed);
+}
+
+/** For whoever looks into a run that did not complete. */
+function describe(world: World, { agents, origins }: Fuzzed): void {
+  for (const site of [...agents, ...origins.values()]) {
+    const { running } = site;
+    if (running === undefined) continue;
+    const { store, arena, peer } = running;
+    world.debug(
+      `h${site.host}: ${SHARES.map((share) => `${share} ${arena.freeBytes(share)} of ${arena.shareBytes(share)} free`).join(', ')}`,
+    );
+    for (const entry of store.entries()) {
+      const no = peer.blobs.noOf(entry.digest);
+      const stats = no === undefined ? undefined : peer.swarm.stats(no);
+      world.debug(
+        `h${site.host}   ${entry.digest.slice(7, 15)} ${entry.heldCount} of ${entry.pieces} ${entry.complete ? 'complete' : 'partial'} ${entry.failure?.message ?? ''} ${JSON.stringify(stats)}`,
+      );
+    }
+  }
+}
+
+/** No memory is held by anybody. */
+function judgeRest(world: World, { agents, origins }: Fuzzed): void {
+  for (const site of [...agents, ...origins.values()]) {
+    const { running } = site;
+    if (running === undefined) continue;
+    for (const share of SHARES) {
+      const used = running.arena.shareBytes(share) - running.arena.freeBytes(share);
+      if (used > 0) world.violate('memory', `h${site.host} still holds ${used} bytes of its ${share} share, at rest`);
+    }
+  }
+}
+
+/** What is asked of the cluster all along: pushes, reads of tags, pulls. */
+class Work {
+  readonly #f: Fuzzed;
+  readonly #world: World;
+  readonly #unpushed = new Set<Image>();
+  #final = new Set<number>();
+  #looked = -1;
+  #isDone = false;
+  #over = false;
+  pushed = 0;
+
+  constructor(fuzzed: Fuzzed) {
+    this.#f = fuzzed;
+    this.#world = fuzzed.cluster.world;
+  }
+
+  start(): void {
+    let atMs = 200;
+    for (const image of this.#f.images) {
+      this.#unpushed.add(image);
+      this.#world.after(atMs, () => void this.#push(image));
+      atMs += this.#world.between(0, 4_000);
+    }
+    for (const clients of this.#f.clients)
+      this.#world.after(this.#world.between(500, 3_000), () => void this.#readAgent(clients));
+    for (const proxy of this.#f.proxies)
+      this.#world.after(this.#world.between(500, 3_000), () => void this.#readProxy(proxy));
+  }
+
+  /** No more reads. */
+  stop(): void {
+    this.#over = true;
+  }
+
+  done(): boolean {
+    // Not at every step: looking costs more than a step.
+    const at = Math.floor(this.#world.nowMs / 250);
+    if (at !== this.#looked) {
+      this.#looked = at;
+      this.#isDone = this.lacking().length === 0;
+    }
+    return this.#isDone;
+  }
+
+  /** What is not done yet. */
+  lacking(): string[] {
+    const lacking: string[] = [];
+    if (this.#unpushed.size > 0) lacking.push(`${this.#unpushed.size} images are not pushed`);
+    for (const { site, missing } of this.#f.clients) {
+      if (!site.up) lacking.push(`h${site.host} is not up`);
+      if (missing.length > 0)
+        lacking.push(
+          `h${site.host} lacks ${missing.map((content) => `${content.digest.slice(7, 15)} (${content.bytes.length} bytes)`).join(', ')}`,
+        );
+    }
+    for (const site of this.#f.origins.values()) {
+      if (!site.up) lacking.push(`${site.name} is not up`);
+      const waiting = site.running?.handover.waiting ?? 0;
+      if (waiting > 0) lacking.push(`${site.name} waits to hand over ${waiting} blobs`);
+    }
+    const readers = this.#f.clients.length + this.#f.proxies.length;
+    if (this.#final.size < readers)
+      lacking.push(`${readers - this.#final.size} of ${readers} have not read the last tags`);
+    return lacking;
+  }
+
+  async #push(wanted: Image): Promise<void> {
+    let image = wanted;
+    let attempts = 0;
+    while (this.#world.violation === undefined) {
+      const { pusher } = this.#world.pick(this.#f.proxies);
+      let maybe = false;
+      try {
+        await pusher.push(image, () => {
+          maybe = true;
+        });
+        this.#unpushed.delete(wanted);
+        this.pushed++;
+        return;
+      } catch (error) {
+        if (!(error instanceof ApiError)) return this.#world.threw(error);
+        this.#world.note(`push of ${image.tag} in vain: ${error.message.slice(0, 200)}`);
+      }
+      // Its tag may be set or not: the next try is another image, so that a history tells its writes apart.
+      if (maybe) image = this.#f.again(image, ++attempts);
+      await this.#world.sleep(this.#world.between(200, 1_500));
+    }
+  }
+
+  async #readAgent(clients: Fuzzed['clients'][number]): Promise<void> {
+    while (!this.#over && this.#world.violation === undefined) {
+      const { running } = clients.site;
+      if (running !== undefined)
+        await this.#readTags(clients.site.host, clients.tags, running.process, (image) => clients.want(image));
+      await this.#world.sleep(this.#world.between(500, 5_000));
+    }
+  }
+
+  async #readProxy(proxy: Fuzzed['proxies'][number]): Promise<void> {
+    while (!this.#over && this.#world.violation === undefined) {
+      await this.#readTags(proxy.process.host, proxy.tags, proxy.process, () => undefined);
+      await this.#world.sleep(this.#world.between(200, 3_000));
+    }
+  }
+
+  /** One tag while faults last, then every tag once. A process that ends never answers: so there is a limit. */
+  async #readTags(
+    host: number,
+    reader: Fuzzed['clients'][number]['tags'],
+    process: { host: number; alive: boolean },
+    got: (image: Image) => void,
+  ): Promise<void> {
+    const all = [...new Set(this.#f.images.map((image) => image.tag))];
+    const last = this.#world.faultsOver && this.#unpushed.size === 0;
+    let answered = 0;
+    for (const tag of last ? all : [this.#world.pick(all)]) {
+      const image = await Promise.race([reader.read(process, tag), this.#world.sleep(4_000)]);
+      if (image === undefined) continue;
+      answered++;
+      got(image);
+    }
+    if (last && answered === all.length) this.#final.add(host);
+  }
+}

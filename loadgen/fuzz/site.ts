@@ -1,0 +1,39 @@
+/** What a host is given when the cluster is made, and what its processes share. */
+
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { OriginSite } from './origin.ts';
+import type { Plant } from './plants.ts';
+import type { TrackerSite } from './tracker.ts';
+import type { World } from './world.ts';
+
+export type SiteOptions = {
+  readonly host: number;
+  readonly bytesPerS: number;
+  /** This host's clock, milliseconds; off by up to an hour and by 0.1 percent. */
+  readonly clock: () => number;
+  /** Drawn anew at each start. */
+  readonly address: (role: 'agent' | 'origin') => PeerAddress;
+  readonly trackers: ReadonlyMap<string, TrackerSite>;
+  readonly origins: ReadonlyMap<string, OriginSite>;
+  readonly plant: Plant | undefined;
+  readonly onStart?: ((site: OriginSite) => void) | undefined;
+};
+
+/** A clock that is off and drifts. Never runs backwards. */
+export function skewedClock(world: World): () => number {
+  const offsetMs = world.between(0, 3_600_000);
+  const rate = 1 + world.between(-0.001, 0.001);
+  return () => offsetMs + world.nowMs * rate;
+}
+
+export function addressOf(world: World, host: number): (role: 'agent' | 'origin') => PeerAddress {
+  return (role) => {
+    let node = '';
+    while (node.length < 32)
+      node += world.prng
+        .below(2 ** 16)
+        .toString(16)
+        .padStart(4, '0');
+    return { node, host: `h${host}`, port: 1, role, zone: '' };
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * What lies on the origins' disks, judged from outside: an acknowledged blob is there, and no blob is
+ * visible that is not what its name says.
+ */
+
+import type { Digest } from '../../core/digest.ts';
+import type { FaultyDisk } from '../../platform/store/faulty-disk.ts';
+import { Layout, partSuffix } from '../../platform/store/layout.ts';
+import { sameBytes } from '../../platform/workers/hash.ts';
+import type { Fuzzed } from './cluster.ts';
+import { type Content, pieceOf } from './content.ts';
+import { dataDir } from './disk.ts';
+import type { OriginSite } from './origin.ts';
+import type { World } from './world.ts';
+
+/** Pieces that we let decay: `origin digest piece`. */
+export type Rotten = Set<string>;
+
+const layout = new Layout(dataDir);
+
+function rotKey(site: OriginSite, digest: Digest, piece: number): string {
+  return `${site.name} ${digest} ${piece}`;
+}
+
+/** Whether a whole file of the blob at that origin has that piece right. */
+function hasRight(site: OriginSite, content: Content, piece: number): boolean {
+  return rightIn(site.medium.disk.peek(layout.blob(content.digest, content.meta)), content, piece);
+}
+
+/** Whether the disk has that piece right, in a whole file or one that still grows. */
+export function pieceStored(disk: FaultyDisk, content: Content, piece: number): boolean {
+  const path = layout.blob(content.digest, content.meta);
+  return rightIn(disk.peek(path), content, piece) || rightIn(disk.peek(path + partSuffix), content, piece);
+}
+
+function rightIn(file: Uint8Array | undefined, content: Content, piece: number): boolean {
+  if (file === undefined) return false;
+  const wanted = pieceOf(content, piece);
+  const at = piece * content.meta.pieceLength;
+  return sameBytes(file.subarray(at, at + wanted.length), wanted);
+}
+
+function hasFile(site: OriginSite, content: Content): boolean {
+  return site.medium.disk.peek(layout.blob(content.digest, content.meta)) !== undefined;
+}
+
+/** Lets a piece decay of which another origin has a right copy. False: there is none. */
+export function rotOrigin(world: World, { origins, acked }: Fuzzed, rotten: Rotten): boolean {
+  const site = world.pick([...origins.values()]);
+  if (acked.size === 0) return false;
+  const content = world.pick([...acked.values()]);
+  if (content.pieces === 0) return false;
+  const piece = world.prng.below(content.pieces);
+  const spare = [...origins.values()].some((other) => other !== site && hasRight(other, content, piece));
+  if (!spare || !hasRight(site, content, piece)) return false;
+  const at = piece * content.meta.pieceLength + world.prng.below(pieceOf(content, piece).length);
+  site.medium.disk.rot(layout.blob(content.digest, content.meta), at);
+  rotten.add(rotKey(site, content.digest, piece));
+  return true;
+}
+
+/** Whether every acknowledged blob is on some origin's disk. */
+export function judgeAcked(world: World, { origins, acked }: Fuzzed): void {
+  const sites = [...origins.values()];
+  for (const content of acked.values()) {
+    if (content.pieces === 0) {
+      if (!sites.some((site) => hasFile(site, content))) lost(world, content, 'it is on no origin');
+      continue;
+    }
+    for (let piece = 0; piece < content.pieces; piece++) {
+      if (sites.some((site) => hasRight(site, content, piece))) continue;
+      return lost(
+        world,
+        content,
+        `piece ${piece} is right on no origin (${sites.map((site) => `${site.name} ${hasFile(site, content) ? 'has a file' : 'has none'}`).join(', ')})`,
+      );
+    }
+  }
+}
+
+function lost(world: World, content: Content, why: string): void {
+  world.violate('lost', `the push of ${content.digest} was acknowledged, and ${why}`);
+}
+
+/** Whether everything that this origin shows as complete is what it should be, but for what we let decay. */
+export function judgeVisible(
+  world: World,
+  site: OriginSite,
+  contents: ReadonlyMap<Digest, Content>,
+  rotten: Rotten,
+): void {
+  const { running } = site;
+  if (running === undefined) return;
+  for (const entry of running.store.entries()) {
+    if (!entry.complete) continue;
+    const content = contents.get(entry.digest);
+    if (content === undefined)
+      return world.violate('visible', `${site.name} shows ${entry.digest}, which nobody pushed`);
+    for (let piece = 0; piece < content.pieces; piece++) {
+      if (hasRight(site, content, piece) || rotten.has(rotKey(site, content.digest, piece))) continue;
+      return world.violate('visible', `${site.name} shows ${entry.digest} as whole, but its piece ${piece} is wrong`);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/** A tracker of the run: the tracker's own announce, locate and lookups over core/handout, without HTTP. */
+
+import type { AnnounceReply, AnnounceRequest, Located } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import { Handout, type HandoutInput, type HandoutOutput } from '../../core/handout/handout.ts';
+import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
+import { prng } from '../../core/prng.ts';
+import { Ring } from '../../core/ring/ring.ts';
+import type { OriginClient } from '../../platform/clients/origin.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
+import { announce, locate, type TrackerApi } from '../../tracker/api.ts';
+import { Lookups } from '../../tracker/lookups.ts';
+import type { TrackerState } from '../../tracker/state.ts';
+import type { OriginSite } from './origin.ts';
+import type { Process, World } from './world.ts';
+
+const infoMs = 2_000;
+const waitMs = 1_000;
+const lookupBytes = 4 * 1024 * 1024;
+const metrics = new Metrics();
+
+/** TrackerState by this tracker's own clock. */
+class SkewedState {
+  readonly handout: Handout;
+  readonly #world: World;
+  readonly #nowMs: () => number;
+
+  constructor(world: World, nowMs: () => number) {
+    this.#world = world;
+    this.#nowMs = nowMs;
+    this.handout = new Handout({
+      prng: prng(world.prng.below(2 ** 31)),
+      leaseMs: leaseMsDefault,
+      intervalMs: intervalMsDefault,
+      limits: handoutLimits,
+    });
+  }
+
+  tell(input: HandoutInput): HandoutOutput | undefined {
+    this.handout.handle(input, this.#nowMs());
+    this.#world.inputs++;
+    const [out] = this.handout.drain();
+    return out;
+  }
+}
+
+export class TrackerSite {
+  readonly name: string;
+  readonly host: number;
+  readonly #world: World;
+  readonly #origins: ReadonlyMap<string, OriginSite>;
+  readonly #clock: () => number;
+  #process: Process | undefined;
+  #api: TrackerApi | undefined;
+
+  constructor(
+    world: World,
+    name: string,
+    o: { host: number; origins: ReadonlyMap<string, OriginSite>; clock: () => number },
+  ) {
+    this.#world = world;
+    this.name = name;
+    this.host = o.host;
+    this.#origins = o.origins;
+    this.#clock = o.clock;
+  }
+
+  get up(): boolean {
+    return this.#process !== undefined;
+  }
+
+  process = (): Process | undefined => this.#process;
+
+  start(): void {
+    const process = { host: this.host, alive: true };
+    this.#process = process;
+    const lookups = new Lookups({
+      origins: this.#clients(process),
+      memoryBytes: lookupBytes,
+      nowMs: this.#clock,
+      onLookup: () => undefined,
+    });
+    const state = new SkewedState(this.#world, this.#clock) as unknown as TrackerState;
+    this.#api = { state, lookups, waitMs, metrics };
+  }
+
+  crash(): void {
+    if (this.#process !== undefined) this.#process.alive = false;
+    this.#process = undefined;
+    this.#api = undefined;
+  }
+
+  announce(request: AnnounceRequest): Promise<AnnounceReply> {
+    return announce(this.#api as TrackerApi, request, 'fuzz');
+  }
+
+  locate(digest: Digest): Promise<Located> {
+    return locate(this.#api as TrackerApi, digest, 'fuzz');
+  }
+
+  leave(node: string): void {
+    this.#api?.state.tell({ kind: 'leave', node });
+  }
+
+  tick(): void {
+    this.#api?.state.tell({ kind: 'tick' });
+  }
+
+  /** What Lookups asks of the origins. */
+  #clients(process: Process): ConstructorParameters<typeof Lookups>[0]['origins'] {
+    const ring = Ring.of([...this.#origins.keys()]);
+    const clients = new Map(
+      [...this.#origins].map(([url, site]) => {
+        const info: Pick<OriginClient, 'info'>['info'] = (digest) =>
+          this.#world.call(process, site, { bytes: 150, limitMs: infoMs, handle: () => site.info(digest) });
+        return [url, { url, info } as unknown as OriginClient];
+      }),
+    );
+    return {
+      order: (key) => ring.pick(key).map((url) => clients.get(url) as OriginClient),
+      ask: (client, question) => question(client),
+    };
+  }
+}
