@@ -1,0 +1,153 @@
+/**
+ * The command line of `npm run bench`: which benchmarks, in which size, and what is printed.
+ *
+ * Without a name every benchmark runs in its small size. The last line with --json is one JSON object.
+ */
+
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseRate, parseSize } from '../platform/config/units.ts';
+import { BenchError } from './harness/error.ts';
+import { loadAverage } from './harness/proc.ts';
+import { profileText, readProfiles } from './harness/profile.ts';
+import { type Figures, tableOf } from './harness/report.ts';
+import { benchLinks } from './links/bench.ts';
+import type { Congestion } from './links/network.ts';
+import { benchMicro } from './micro/bench.ts';
+import { benchPull, type Measure, measures } from './pull/bench.ts';
+import { PullSetup, profileFlags } from './pull/setup.ts';
+import { fullSizes, smallSizes } from './pull/sizes.ts';
+
+export type Given = {
+  readonly json: boolean;
+  readonly small: boolean;
+  readonly size?: number;
+  readonly rounds?: number;
+  readonly only?: Measure[];
+  readonly arena?: string;
+  readonly workers?: number;
+  readonly profile?: string;
+  readonly agents?: number;
+  readonly rate?: number;
+  readonly congestion?: Congestion | 'both';
+};
+
+export type Benchmarks = Readonly<Record<string, (given: Given) => Promise<Figures>>>;
+
+export const BENCHMARKS: Benchmarks = {
+  micro: (given) => benchMicro(given.small),
+  pull: (given) => benchPull(pullSetup(given), given.only ?? measures),
+  links: (given) =>
+    benchLinks({
+      agents: given.agents ?? (given.small ? 6 : 12),
+      bytes: given.size ?? (given.small ? 16 : 128) * 2 ** 20,
+      bytesPerS: given.rate ?? linkBytesPerS,
+      queueMs: linkQueueMs,
+      congestions: congestionsOf(given),
+      rounds: given.rounds ?? (given.small ? 1 : 3),
+      nodeFlags: profileFlags(given.profile),
+    }),
+};
+
+/** 200 Mbit/s both ways. */
+const linkBytesPerS = 25_000_000;
+const linkQueueMs = 50;
+
+function congestionsOf({ congestion, small }: Given): readonly Congestion[] {
+  if (congestion === undefined) return small ? ['reno'] : ['reno', 'bbr'];
+  return congestion === 'both' ? ['reno', 'bbr'] : [congestion];
+}
+
+function pullSetup(given: Given): PullSetup {
+  const base = given.small ? smallSizes : fullSizes;
+  const sizes = { ...base, blob: given.size ?? base.blob, rounds: given.rounds ?? base.rounds };
+  return new PullSetup(sizes, { arena: given.arena, workers: given.workers, profile: given.profile });
+}
+
+/** `print` takes what goes to standard output. */
+export function benchCommand(benchmarks: Benchmarks, print: (text: string) => void): Command {
+  const names = Object.keys(benchmarks);
+  return new Command('bench')
+    .description('measures Shoal: goals, non-goals and commands are in bench/README.md')
+    .argument('[name]', `one of ${names.join(', ')}; without it all of them, in their small size`, oneOf(names))
+    .option('--json', 'print one JSON object as the last line', false)
+    .option('--small', 'sizes for every change instead of those of the goals', false)
+    .addOption(new Option('--size <size>', 'pull, links: bytes of the large blob').argParser(size))
+    .addOption(new Option('--rounds <n>', 'pull, links: rounds').argParser(whole(1, 100)))
+    .addOption(new Option('--only <measure...>', 'pull: these measures only').choices(measures))
+    .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
+    .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
+    .addOption(new Option('--agents <n>', 'links: agents').argParser(whole(1, 60)))
+    .addOption(new Option('--rate <rate>', 'links: of every link, both ways').argParser(rate))
+    .addOption(
+      new Option('--congestion <name>', 'links: TCP congestion control').choices(['both', 'reno', 'bbr', 'cubic']),
+    )
+    .option('--profile <dir>', 'pull, links: CPU profiles of an agent go there; the top ten are printed')
+    .action(async (name: string | undefined, given: Given) => {
+      process.exitCode = await runAll(
+        name === undefined ? names : [name],
+        { benchmarks, print },
+        {
+          ...given,
+          small: given.small || name === undefined,
+        },
+      );
+    });
+}
+
+type Runner = { readonly benchmarks: Benchmarks; readonly print: (text: string) => void };
+
+async function runAll(names: readonly string[], { benchmarks, print }: Runner, given: Given): Promise<number> {
+  const results: Record<string, Figures> = {};
+  const loadBefore = loadAverage();
+  try {
+    for (const name of names) {
+      results[name] = (await benchmarks[name]?.(given)) ?? {};
+      print(`${tableOf(name, results[name])}\n`);
+    }
+    if (given.profile !== undefined) print(`${profileText(readProfiles(given.profile))}\n`);
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error;
+    process.stderr.write(`bench: ${error.message}\n`);
+    return 2;
+  }
+  const machine = { small: given.small, loadBefore };
+  print(`${given.small ? 'small size' : 'full size'}, load average before ${loadBefore}\n`);
+  const only = names.length === 1 ? results[names[0] as string] : results;
+  if (given.json) print(`${JSON.stringify({ ...only, ...machine })}\n`);
+  return 0;
+}
+
+function oneOf(names: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (names.includes(text)) return text;
+    throw new InvalidArgumentError(`choose from ${names.join(', ')}.`);
+  };
+}
+
+function size(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes < 2 ** 20)
+    throw new InvalidArgumentError('expected a size from 1MiB on, such as 4GiB.');
+  return bytes;
+}
+
+function rate(text: string): number {
+  const bytesPerS = parseRate(text);
+  if (bytesPerS === undefined || bytesPerS < 100_000)
+    throw new InvalidArgumentError('expected a rate from 1Mbit/s on, such as 200Mbit/s.');
+  return bytesPerS;
+}
+
+function sizeText(text: string): string {
+  size(text);
+  return text;
+}
+
+function whole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max)
+      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}

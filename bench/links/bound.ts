@@ -1,0 +1,49 @@
+/** What the links themselves give: one TCP stream, and every host sending to the next at once. */
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Host } from './network.ts';
+
+const program = fileURLToPath(new URL('./stream.ts', import.meta.url));
+const node = [process.execPath, '--disable-warning=ExperimentalWarning', program];
+const port = 15_900;
+const exec = promisify(execFile);
+
+/** Seconds that one TCP stream takes to carry `bytes` from `from` to `to`, both idle otherwise. */
+export async function streamSeconds(from: Host, to: Host, bytes: number): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  await serve(stack, from);
+  return await fetchSeconds(to, from, bytes);
+}
+
+/** Every host sends to the next, all at once: the slowest, in seconds. Far above one stream, the cores are the limit. */
+export async function ringSeconds(hosts: readonly Host[], bytes: number): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  for (const host of hosts) await serve(stack, host);
+  const next = (i: number): Host => hosts[(i + 1) % hosts.length] as Host;
+  return Math.max(...(await Promise.all(hosts.map((host, i) => fetchSeconds(host, next(i), bytes)))));
+}
+
+async function fetchSeconds(at: Host, from: Host, bytes: number): Promise<number> {
+  const [command = '', ...args] = [...at.on, ...node, 'fetch', from.address, String(port), String(bytes)];
+  const { stdout } = await exec(command, args);
+  return Number(stdout);
+}
+
+async function serve(stack: AsyncDisposableStack, host: Host): Promise<void> {
+  const [command = '', ...args] = [...host.on, ...node, 'serve', String(port)];
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  stack.defer(() => end(child));
+  await new Promise<void>((resolve, reject) => {
+    child.once('message', () => resolve());
+    child.once('exit', (code) => reject(new Error(`stream ended with code ${code}`)));
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGTERM');
+  await gone;
+}

@@ -1,0 +1,7 @@
+/** `npm run bench -- [NAME] [--json] [--small]`: measures Shoal. Goals and commands: bench/README.md. */
+
+import { BENCHMARKS, benchCommand } from './command.ts';
+import { exitOnSignals } from './harness/at-exit.ts';
+
+exitOnSignals();
+await benchCommand(BENCHMARKS, (text) => process.stdout.write(text)).parseAsync();

@@ -1,0 +1,36 @@
+/** What every measure of `bench pull` is given: sizes, and how to start a cluster. */
+
+import { Cluster } from '../harness/cluster.ts';
+import type { PullSizes } from './sizes.ts';
+
+export type PullTuning = {
+  readonly arena: string | undefined;
+  readonly workers: number | undefined;
+  /** Where `--cpu-prof` of the agent goes. */
+  readonly profile: string | undefined;
+};
+
+export class PullSetup {
+  readonly sizes: PullSizes;
+  readonly #tuning: PullTuning;
+
+  constructor(sizes: PullSizes, tuning: PullTuning) {
+    this.sizes = sizes;
+    this.#tuning = tuning;
+  }
+
+  cluster(dir: string, logLevel: 'info' | 'warn'): Promise<Cluster> {
+    const { arena, workers } = this.#tuning;
+    return Cluster.start({ dir, logLevel, arena, workers });
+  }
+
+  /** Options of node for the agent that is measured. */
+  get agentFlags(): readonly string[] {
+    return profileFlags(this.#tuning.profile);
+  }
+}
+
+/** So that node leaves a CPU profile of each thread in `dir` when it ends. */
+export function profileFlags(dir: string | undefined): readonly string[] {
+  return dir === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${dir}`];
+}

@@ -1,0 +1,73 @@
+/**
+ * Simulated hosts and blobs, and the bodies of their announces.
+ *
+ * Bodies are put together as text: the side that makes the load must cost less than the side that takes it.
+ */
+
+import { createHash } from 'node:crypto';
+import { type Digest, digestOf } from '../../core/digest.ts';
+import type { Metainfo } from '../../core/piece.ts';
+import type { Prng } from '../../core/prng.ts';
+
+/** About so many hosts hold a blob. */
+const holdersPerBlob = 50;
+const blobsMin = 1_000;
+/** Large enough that no tracker asks an origin for its bytes. */
+const blobBytes = 64 * 1024 * 1024;
+/** Leases of one host, announced in one batch. */
+export const leasesPerHost = 1_000;
+
+export const blobMeta: Metainfo = { length: blobBytes, pieceLength: 256 * 1024, root: 'a'.repeat(64) };
+
+export class Hosts {
+  readonly digests: readonly Digest[];
+  readonly count: number;
+
+  constructor(leases: number) {
+    this.count = Math.max(1, Math.round(leases / leasesPerHost));
+    const blobs = Math.max(blobsMin, Math.round(leases / holdersPerBlob));
+    this.digests = Array.from({ length: blobs }, (_, i) => digestNo(i));
+  }
+
+  /** What host `no` announces when it starts: everything that it holds. */
+  all(no: number): string {
+    const entries: string[] = [];
+    for (let i = 0; i < leasesPerHost; i++) entries.push(entry(this.#digest(no * 617 + i), 'have', 0));
+    return body(no, entries);
+  }
+
+  /** Blobs `first` and on, which host `no` begins to pull. */
+  wants(no: number, first: number, layers: number): string {
+    return body(
+      no,
+      Array.from({ length: layers }, (_, i) => entry(this.#digest(first + i), 'want', 1)),
+    );
+  }
+
+  /** An image's layers, which the host begins to pull, or has pulled. */
+  batch(no: number, o: { layers: number; seek: number; state: 'want' | 'have'; random: Prng }): string {
+    const first = o.random.below(this.digests.length);
+    const entries: string[] = [];
+    for (let i = 0; i < o.layers; i++)
+      entries.push(entry(this.#digest(first + i), o.state, o.state === 'want' ? o.seek : 0));
+    return body(no, entries);
+  }
+
+  #digest(i: number): Digest {
+    return this.digests[i % this.digests.length] as Digest;
+  }
+}
+
+function digestNo(i: number): Digest {
+  return digestOf('sha256', createHash('sha256').update(`blob ${i}`).digest('hex'));
+}
+
+function entry(digest: Digest, state: string, seek: number): string {
+  return `{"digest":"${digest}","state":"${state}","seek":${seek}}`;
+}
+
+function body(no: number, entries: readonly string[]): string {
+  const node = no.toString(16).padStart(32, '0');
+  const host = `10.${(no >> 16) & 255}.${(no >> 8) & 255}.${no & 255}`;
+  return `{"self":{"node":"${node}","host":"${host}","port":16001,"role":"agent","zone":""},"entries":[${entries.join(',')}]}`;
+}

@@ -1,0 +1,158 @@
+/**
+ * `npm run loadgen -- live`: a real tracker, a real origin, and thousands of agents in few processes, each with its
+ * own connections. All pull one blob; what is printed is how long they took and what it cost.
+ */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { uploadRandom } from '../../bench/harness/blob.ts';
+import { Cluster } from '../../bench/harness/cluster.ts';
+import { memoryDirectory } from '../../bench/harness/memory.ts';
+import { percentile, rounded, sum } from '../../bench/harness/numbers.ts';
+import { cpuSeconds, loadAverage, residentMiB } from '../../bench/harness/proc.ts';
+import type { ChildListening, ChildPlan, ChildProgress, ChildResult } from './child.ts';
+import { type LiveOptions, processesFor } from './options.ts';
+
+type Child = { readonly process: ChildProcess; readonly pid: number; readonly agents: number };
+
+/** A process of agents that does not end by itself within this is killed. */
+const endMs = 2_000;
+
+export async function runLiveCommand(options: LiveOptions): Promise<void> {
+  const processes = processesFor(options);
+  if (typeof processes === 'string') {
+    process.stderr.write(`loadgen live: ${processes}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  await using stack = new AsyncDisposableStack();
+  const dir = memoryDirectory(stack, options.size * (processes + 2));
+  const cluster = stack.use(await Cluster.start({ dir, logLevel: 'warn' }));
+  const blob = await uploadRandom(cluster.originUrl, options.size);
+  const children = startChildren(stack, options, processes);
+  const plan = { kind: 'plan', digest: blob.digest, tracker: cluster.trackerUrl, dir, ...tuning(options) } as const;
+  const listening = await Promise.all(
+    children.map(async ({ process: child, agents }) => {
+      child.send({ ...plan, agents } satisfies ChildPlan);
+      return await heard<ChildListening>(child, 'listening', options.limitMs);
+    }),
+  );
+  process.stdout.write(`${options.agents} agents listen, in ${processes} processes\n`);
+  const pids = [cluster.tracker.pid, cluster.origin.pid, ...children.map(({ pid }) => pid)];
+  const cpu = (): number => sum(pids.map(cpuSeconds));
+  const before = { cpuS: cpu(), ms: performance.now(), load: loadAverage() };
+  showProgress(children.map((child) => child.process));
+  for (const { process: child } of children) child.send({ kind: 'go' });
+  const results = await Promise.all(
+    children.map(({ process: child }) => heard<ChildResult>(child, 'result', options.limitMs)),
+  );
+  const wallS = (performance.now() - before.ms) / 1000;
+  const cpuS = cpu() - before.cpuS;
+  const beyondBase = sum(children.map(({ pid }, i) => residentMiB(pid) - (listening[i]?.baseMiB ?? 0)));
+  report(options, results, { processes, wallS, cpuS, beyondBase, load: before.load });
+}
+
+function tuning({
+  degree,
+  arena,
+  uplink,
+  arriveMs,
+}: LiveOptions): Pick<ChildPlan, 'degree' | 'arena' | 'uplink' | 'arriveMs'> {
+  return { degree, arena, uplink, arriveMs };
+}
+
+function startChildren(stack: AsyncDisposableStack, options: LiveOptions, processes: number): Child[] {
+  return Array.from({ length: processes }, (_, i) => {
+    const child = fork(fileURLToPath(new URL('./child.ts', import.meta.url)), [], {
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    });
+    stack.defer(() => ended(child));
+    const agents = Math.floor((options.agents * (i + 1)) / processes) - Math.floor((options.agents * i) / processes);
+    return { process: child, pid: child.pid ?? 0, agents };
+  });
+}
+
+/** On standard error, so that the last line of the output stays the result. */
+function showProgress(children: readonly ChildProcess[]): void {
+  const latest = new Map<ChildProcess, ChildProgress>();
+  for (const child of children) {
+    child.on('message', (value: ChildProgress) => {
+      if (value.kind !== 'progress') return;
+      latest.set(child, value);
+      if (child !== children[0]) return;
+      const all = [...latest.values()];
+      const lagMs = Math.round(Math.max(...all.map((progress) => progress.lagMs)));
+      process.stderr.write(
+        `${sum(all.map((progress) => progress.done))} done, ${sum(all.map((progress) => progress.links))} links, event loops up to ${lagMs} ms behind\n`,
+      );
+    });
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  if (child.connected) child.send({ kind: 'end' });
+  const late = setTimeout(() => child.kill('SIGKILL'), endMs);
+  await gone;
+  clearTimeout(late);
+}
+
+/** The child's next message of that kind. Rejects where it ends before, or after `withinMs`. */
+async function heard<T extends { readonly kind: string }>(
+  child: ChildProcess,
+  kind: T['kind'],
+  withinMs: number,
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const exit = (code: number | null): void => reject(new Error(`a process of agents ended with code ${code}`));
+  const late = setTimeout(() => reject(new Error(`not done within ${withinMs / 1000} s: raise --limit`)), withinMs);
+  const listen = (value: unknown): void => {
+    if ((value as T).kind === kind) resolve(value as T);
+  };
+  child.on('message', listen);
+  child.once('exit', exit);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(late);
+    child.off('exit', exit);
+    child.off('message', listen);
+  }
+}
+
+type Spent = {
+  readonly processes: number;
+  readonly wallS: number;
+  readonly cpuS: number;
+  readonly beyondBase: number;
+  readonly load: number;
+};
+
+function report(options: LiveOptions, results: readonly ChildResult[], spent: Spent): void {
+  const ms = results.flatMap((result) => result.ms);
+  const done = ms.filter((value) => value !== undefined);
+  const gb = (done.length * options.size) / 1e9;
+  const figures = {
+    agents: options.agents,
+    incomplete: ms.length - done.length,
+    processes: spent.processes,
+    bytes: options.size,
+    degree: options.degree,
+    p50S: rounded(percentile(done, 0.5) / 1000),
+    p99S: rounded(percentile(done, 0.99) / 1000),
+    maxS: rounded(percentile(done, 1) / 1000),
+    gbPerS: rounded(gb / spent.wallS),
+    cpuSPerGB: rounded(spent.cpuS / gb),
+    originCopies: rounded(sum(results.map((result) => result.bytesFromOrigins)) / options.size),
+    memoryPerAgentMiB: rounded(spent.beyondBase / options.agents),
+    wallS: rounded(spent.wallS),
+    loadBefore: spent.load,
+  };
+  const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(28)}${value}`);
+  process.stdout.write(`${lines.join('\n')}\n`);
+  for (const failure of new Set(results.flatMap((result) => result.failures)))
+    process.stdout.write(`failed: ${failure}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
+  if (figures.incomplete > 0) process.exitCode = 1;
+}
