@@ -59,7 +59,9 @@ function congestionsOf({ congestion, small }: Given): readonly Congestion[] {
 
 function pullSetup(given: Given): PullSetup {
   const base = given.small ? smallSizes : fullSizes;
-  const sizes = { ...base, blob: given.size ?? base.blob, rounds: given.rounds ?? base.rounds };
+  const bytes = given.size;
+  const asked = bytes === undefined ? {} : { blob: bytes, read: bytes, ten: bytes };
+  const sizes = { ...base, ...asked, rounds: given.rounds ?? base.rounds };
   return new PullSetup(sizes, { arena: given.arena, workers: given.workers, profile: given.profile });
 }
 
@@ -71,7 +73,9 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .argument('[name]', `one of ${names.join(', ')}; without it all of them, in their small size`, oneOf(names))
     .option('--json', 'print one JSON object as the last line', false)
     .option('--small', 'sizes for every change instead of those of the goals', false)
-    .addOption(new Option('--size <size>', 'pull, links: bytes of the large blob').argParser(size))
+    .addOption(
+      new Option('--size <size>', 'pull, links: bytes of the blob, of every measure but small').argParser(size),
+    )
     .addOption(new Option('--rounds <n>', 'pull, links: rounds').argParser(whole(1, 100)))
     .addOption(new Option('--only <measure...>', 'pull: these measures only').choices(measures))
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))

@@ -238,3 +238,26 @@ test('a piece that was lost here is answered by missing', () => {
   expect(solo.sent(links[0]!, 'missing')).toMatchObject({ piece: 9 });
   expect(solo.out.some((o) => o.kind === 'feed')).toBe(false);
 });
+
+test('a long round trip is filled with more grants', () => {
+  const outstandingAfter = (answerMs: number): number => {
+    const { solo, links } = seeder(8, { ...policy({ uplinkTarget: 1 }), uplinkBytesPerS: 40 * unit });
+    for (const link of links) want(solo, link, 50);
+    const answered = new Set<string>();
+    for (let round = 0; round < 12; round += 1) {
+      solo.pass(answerMs);
+      for (const link of links) {
+        for (const { grant, swarm, piece: named } of solo.allSent(link, 'grant')) {
+          if (answered.has(`${link} ${grant}`)) continue;
+          answered.add(`${link} ${grant}`);
+          const piece = named < 0 ? answered.size % 40 : named;
+          solo.say(link, { kind: 'request', grant, swarm, piece, hedge: false, count: 50, ...idle });
+          solo.say(link, { kind: 'receipt', swarm, piece, count: 50, ...idle });
+        }
+      }
+    }
+    return solo.swarm.totals.outPieces;
+  };
+  expect(outstandingAfter(1)).toBeLessThanOrEqual(2);
+  expect(outstandingAfter(80)).toBeGreaterThan(3);
+});
