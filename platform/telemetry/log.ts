@@ -3,40 +3,19 @@
  * last line before a crash is never lost. No global logger: `main.ts` makes one and hands it down.
  */
 
-import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+import { type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
 export type LogOptions = { readonly role: string; readonly level: string; readonly name?: string | undefined };
 
 export function createLog(options: LogOptions): Logger {
   const base = options.name ? { role: options.role, name: options.name } : { role: options.role };
-  return pino(
-    {
-      level: options.level,
-      base,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: levelName },
-    },
-    standardOutput(),
-  );
-}
-
-/**
- * Standard output, until nobody reads it any more: then lines are dropped. Left to itself the writer
- * keeps what it could not write and tries for ever to flush it when the process exits.
- */
-function standardOutput(): DestinationStream {
-  const output = pino.destination({ fd: 1, sync: true });
-  let open = true;
-  output.on('error', () => {
-    open = false;
-    output.destroy();
+  return pino({
+    level: options.level,
+    base,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: levelName },
   });
-  return {
-    write: (line) => {
-      if (open) output.write(line);
-    },
-  };
 }
 
 /** For tests and tools that want none. */
