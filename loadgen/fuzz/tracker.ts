@@ -74,13 +74,16 @@ export class TrackerSite {
   start(): void {
     const process = { host: this.host, alive: true };
     this.#process = process;
+    const state = new SkewedState(this.#world, this.#clock) as unknown as TrackerState;
     const lookups = new Lookups({
       origins: this.#clients(process),
       memoryBytes: lookupBytes,
       nowMs: this.#clock,
-      onLookup: () => undefined,
+      // As tracker/main.ts does.
+      onLookup: (digest, found) => {
+        if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
+      },
     });
-    const state = new SkewedState(this.#world, this.#clock) as unknown as TrackerState;
     this.#api = { state, lookups, waitMs, metrics };
   }
 

@@ -7,8 +7,8 @@ import type { Input } from '../../core/swarm/types.ts';
 import type { Message } from '../../core/wire/messages.ts';
 import { messageBytes } from './contents.ts';
 import { type EventQueue, SimEvent } from './events.ts';
-import { CallEvent, type Network } from './network.ts';
-import { Link, type Node } from './nodes.ts';
+import { CallEvent, type Network, type Pipe, type Way } from './network.ts';
+import { End, type Node } from './nodes.ts';
 
 /** What connections need of the fleet: an input to a node, now. */
 export type Inputs = { input(node: Node, input: Input): void };
@@ -17,21 +17,17 @@ type Said = Exclude<Message, { kind: 'piece' }>;
 
 class MessageEvent extends SimEvent {
   readonly inputs: Inputs;
-  readonly link: Link;
-  readonly toDialler: boolean;
+  readonly to: End;
   readonly message: Said;
-  constructor(inputs: Inputs, link: Link, toDialler: boolean, message: Said) {
+  constructor(inputs: Inputs, to: End, message: Said) {
     super();
     this.inputs = inputs;
-    this.link = link;
-    this.toDialler = toDialler;
+    this.to = to;
     this.message = message;
   }
   run(): void {
-    const { link, message } = this;
-    const node = this.toDialler ? link.dialler : link.acceptor;
-    const no = this.toDialler ? link.diallerNo : link.acceptorNo;
-    if (node.links[no] === link) this.inputs.input(node, { kind: 'message', link: no, message });
+    const { to } = this;
+    if (to.open) this.inputs.input(to.node, { kind: 'message', link: to.no, message: this.message });
   }
 }
 
@@ -54,77 +50,77 @@ export class Connections {
       this.#at(nowMs + roundTripMs, () => this.#inputs.input(node, { kind: 'closed', link: no, why: 'refused' }));
       return;
     }
-    const link = new Link(node, to, no);
-    node.links[no] = link;
+    const dialler = new End(node, to, false);
+    const acceptor = new End(to, node, true);
+    dialler.other = acceptor;
+    acceptor.other = dialler;
+    dialler.no = no;
+    dialler.open = true;
+    node.ends[no] = dialler;
     // Whatever the acceptor says comes after the handshake is through.
-    link.pieces.lastArrivalMs = nowMs + roundTripMs;
-    this.#at(nowMs + roundTripMs / 2, () => this.#accept(link));
-    this.#at(link.pieces.lastArrivalMs, () => this.#connected(link));
+    const pipe = acceptor.pieces as Way;
+    pipe.lastArrivalMs = nowMs + roundTripMs;
+    this.#at(nowMs + roundTripMs / 2, () => this.#accept(acceptor));
+    this.#at(pipe.lastArrivalMs, () => {
+      if (dialler.open) this.#inputs.input(node, { kind: 'connected', link: no, dialled: true });
+    });
   }
 
   send(node: Node, no: number, message: Message): void {
-    const link = node.links[no];
-    if (link === undefined || message.kind === 'piece') return;
-    const bytes = messageBytes(message);
-    const toDialler = link.acceptor === node;
-    const event = new MessageEvent(this.#inputs, link, toDialler, message);
-    if (toDialler) this.#network.sendOn(link.pieces, bytes, event);
-    else this.#network.sendInOrder(link.back, bytes, event);
+    const end = node.ends[no];
+    if (end === undefined || message.kind === 'piece') return;
+    this.#send(end, messageBytes(message), new MessageEvent(this.#inputs, end.other, message));
   }
 
   /** What was sent before still arrives; then the other side hears of it. */
   close(node: Node, no: number): void {
-    const link = node.links[no];
-    if (link === undefined) return;
-    node.links[no] = undefined;
-    const toDialler = link.acceptor === node;
-    const tell = new CallEvent(() => this.#closed(link, toDialler));
-    if (toDialler) this.#network.sendOn(link.pieces, 0, tell);
-    else {
-      this.#network.close(link.pieces);
-      this.#network.sendInOrder(link.back, 0, tell);
-    }
+    const end = node.ends[no];
+    if (end === undefined) return;
+    const { other } = end;
+    this.#shut(end);
+    if (other.pieces !== undefined) this.#network.close(other.pieces);
+    this.#send(end, 0, new CallEvent(() => this.#closed(other)));
   }
 
   /** The node's process is gone: nothing more arrives, the other side's kernel hears of it. */
   cut(node: Node, no: number): void {
-    const link = node.links[no];
-    if (link === undefined) return;
-    node.links[no] = undefined;
-    this.#network.close(link.pieces);
-    const atDialler = link.acceptor === node;
-    const other = atDialler ? link.dialler : link.acceptor;
-    link.open = false;
-    const hearsMs = this.#events.nowMs + this.#network.latencyMs(node.host, other.host);
-    this.#at(hearsMs, () => this.#closed(link, atDialler));
+    const end = node.ends[no];
+    if (end === undefined) return;
+    const { other } = end;
+    this.#shut(end);
+    this.#network.close((end.pieces ?? other.pieces) as Pipe);
+    this.#at(this.#events.nowMs + this.#network.latencyMs(node.host, other.node.host), () => this.#closed(other));
   }
 
-  #accept(link: Link): void {
-    const { acceptor } = link;
-    if (!link.open) return;
-    if (!acceptor.alive) {
-      const hearsMs = this.#events.nowMs + this.#network.latencyMs(acceptor.host, link.dialler.host);
-      return this.#at(hearsMs, () => this.#closed(link, true));
+  #accept(acceptor: End): void {
+    const { node, other: dialler } = acceptor;
+    if (!node.alive) {
+      const hearsMs = this.#events.nowMs + this.#network.latencyMs(node.host, dialler.node.host);
+      return this.#at(hearsMs, () => this.#closed(dialler));
     }
-    link.acceptorNo = acceptor.nextAccepted;
-    acceptor.nextAccepted += 2;
-    acceptor.links[link.acceptorNo] = link;
-    this.#inputs.input(acceptor, { kind: 'connected', link: link.acceptorNo, dialled: false });
+    if (!dialler.open) return;
+    acceptor.no = node.nextAccepted;
+    node.nextAccepted += 2;
+    acceptor.open = true;
+    node.ends[acceptor.no] = acceptor;
+    this.#inputs.input(node, { kind: 'connected', link: acceptor.no, dialled: false });
   }
 
-  #connected(link: Link): void {
-    if (link.open && link.dialler.links[link.diallerNo] === link)
-      this.#inputs.input(link.dialler, { kind: 'connected', link: link.diallerNo, dialled: true });
+  #send(end: End, bytes: number, event: SimEvent): void {
+    if (end.pieces === undefined) this.#network.sendInOrder(end, bytes, event);
+    else this.#network.sendOn(end.pieces, bytes, event);
   }
 
-  #closed(link: Link, atDialler: boolean): void {
-    link.open = false;
-    const node = atDialler ? link.dialler : link.acceptor;
-    const no = atDialler ? link.diallerNo : link.acceptorNo;
-    if (no < 0 || node.links[no] !== link) return;
-    node.links[no] = undefined;
-    this.#network.close(link.pieces);
-    this.#inputs.input(node, { kind: 'closed', link: no, why: 'closed by the peer' });
+  #closed(end: End): void {
+    if (!end.open) return;
+    this.#shut(end);
+    this.#network.close((end.pieces ?? end.other.pieces) as Pipe);
+    this.#inputs.input(end.node, { kind: 'closed', link: end.no, why: 'closed by the peer' });
+  }
+
+  #shut(end: End): void {
+    end.open = false;
+    end.node.ends[end.no] = undefined;
   }
 
   #at(atMs: number, call: () => void): void {

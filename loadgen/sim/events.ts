@@ -17,8 +17,8 @@ export abstract class SimEvent {
   abstract run(): void;
 }
 
-const bucketMs = 0.0625;
 const bucketCount = 1 << 15;
+const sortedByHand = 24;
 const bucketMask = bucketCount - 1;
 
 export class EventQueue {
@@ -26,13 +26,20 @@ export class EventQueue {
   nowMs = 0;
   /** Events run so far. */
   count = 0;
+  readonly #perMs: number;
   #order = 0;
+  #halted = false;
   #bucket = 0;
   #pending = 0;
   readonly #wheel: (SimEvent | undefined)[] = new Array<SimEvent | undefined>(bucketCount).fill(undefined);
   readonly #far: SimEvent[] = [];
   #current: SimEvent[] = [];
   #position = 0;
+
+  /** `bucketMs`: best where a bucket holds a handful of events. */
+  constructor(bucketMs = 1 / 16) {
+    this.#perMs = 1 / bucketMs;
+  }
 
   /** Runs `event` at `atMs`, or now where that is past. */
   schedule(event: SimEvent, atMs: number): void {
@@ -41,14 +48,20 @@ export class EventQueue {
     event.order = this.#order++;
     event.dead = false;
     this.#pending++;
-    const bucket = Math.floor(event.atMs / bucketMs);
+    const bucket = Math.floor(event.atMs * this.#perMs);
     if (bucket <= this.#bucket) this.#insertCurrent(event);
     else if (bucket < this.#bucket + bucketCount) this.#link(event, bucket);
     else this.#pushFar(event);
   }
 
-  /** Runs events until `untilMs`, or until none is left, or `stop` says so after an event. False: stopped or none left. */
-  run(untilMs: number, stop: () => boolean): boolean {
+  /** No event runs after the one that says this. */
+  halt(): void {
+    this.#halted = true;
+  }
+
+  /** Runs events until `untilMs`, until none is left, or until halted or `stop` says so. True where it got to `untilMs`. */
+  run(untilMs: number, stop?: () => boolean): boolean {
+    this.#halted = false;
     while (this.#pending > 0) {
       if (this.#position >= this.#current.length && !this.#advance(untilMs)) return true;
       const event = this.#current[this.#position];
@@ -60,7 +73,7 @@ export class EventQueue {
       this.nowMs = event.atMs;
       this.count++;
       event.run();
-      if (stop()) return false;
+      if (this.#halted || stop?.() === true) return false;
     }
     return false;
   }
@@ -87,7 +100,7 @@ export class EventQueue {
 
   /** Moves to the next bucket that holds something; false where that lies beyond `untilMs`. */
   #advance(untilMs: number): boolean {
-    const last = Math.floor(untilMs / bucketMs);
+    const last = Math.floor(untilMs * this.#perMs);
     let seen = 0;
     for (;;) {
       if (this.#bucket >= last) return false;
@@ -102,7 +115,7 @@ export class EventQueue {
       if (seen === bucketCount) {
         // A whole turn without an event: jump to the heap, unless its head came onto the wheel meanwhile.
         const far = this.#far[0];
-        if (far !== undefined) this.#bucket = Math.max(this.#bucket, Math.floor(far.atMs / bucketMs) - bucketCount);
+        if (far !== undefined) this.#bucket = Math.max(this.#bucket, Math.floor(far.atMs * this.#perMs) - bucketCount);
         seen = 0;
       }
     }
@@ -118,14 +131,29 @@ export class EventQueue {
       this.#current.push(event);
       event = next;
     }
-    if (this.#current.length > 1) this.#current.sort(compare);
+    if (this.#current.length > sortedByHand) this.#current.sort(compare);
+    else this.#sort();
+  }
+
+  /** By insertion: a handful, which lie latest scheduled first. */
+  #sort(): void {
+    const events = this.#current;
+    for (let i = 1; i < events.length; i++) {
+      const event = events[i] as SimEvent;
+      let at = i;
+      while (at > 0 && before(event, events[at - 1] as SimEvent)) {
+        events[at] = events[at - 1] as SimEvent;
+        at--;
+      }
+      events[at] = event;
+    }
   }
 
   #nearFar(): void {
     for (;;) {
       const first = this.#far[0];
       if (first === undefined) return;
-      const bucket = Math.floor(first.atMs / bucketMs);
+      const bucket = Math.floor(first.atMs * this.#perMs);
       if (bucket >= this.#bucket + bucketCount) return;
       this.#popFar();
       this.#link(first, Math.max(bucket, this.#bucket));

@@ -6,21 +6,27 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { SimEvent } from './events.ts';
 import { Pipe, type Way } from './network.ts';
 
-/** A connection: pieces go from the acceptor to the dialler. */
-export class Link {
-  readonly dialler: Node;
-  readonly acceptor: Node;
-  readonly diallerNo: number;
-  acceptorNo = -1;
-  readonly pieces: Pipe;
-  readonly back: Way;
-  open = true;
-  constructor(dialler: Node, acceptor: Node, diallerNo: number) {
-    this.dialler = dialler;
-    this.acceptor = acceptor;
-    this.diallerNo = diallerNo;
-    this.pieces = new Pipe(acceptor.host, dialler.host);
-    this.back = { src: dialler.host, dst: acceptor.host, lastArrivalMs: 0 };
+/**
+ * One side of a connection, and the way from it to the other side. Pieces go from the acceptor to
+ * the dialler, so the acceptor's end has a pipe, on which its messages go as well.
+ */
+export class End implements Way {
+  readonly node: Node;
+  readonly src: number;
+  readonly dst: number;
+  readonly pieces: Pipe | undefined;
+  lastArrivalMs = 0;
+  /** Its number at its node; -1 before it is accepted. */
+  no = -1;
+  /** Something that arrives here is still heard. */
+  open = false;
+  /** Set once both are made. */
+  other: End = this;
+  constructor(node: Node, peer: Node, feeds: boolean) {
+    this.node = node;
+    this.src = node.host;
+    this.dst = peer.host;
+    this.pieces = feeds ? new Pipe(node.host, peer.host) : undefined;
   }
 }
 
@@ -33,7 +39,8 @@ export class Node {
   readonly address: PeerAddress;
   readonly swarm: Swarm;
   readonly announcer: Announcer | undefined;
-  readonly links: (Link | undefined)[] = [];
+  /** By number; open ones. */
+  readonly ends: (End | undefined)[] = [];
   readonly disks: Map<number, Disk>;
   alive = true;
   busy = false;

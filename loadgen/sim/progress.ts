@@ -13,12 +13,13 @@ type Watch = {
 };
 
 /** Per agent and blob: which pieces are there, and how far from the start without a gap. */
-type Holding = { readonly have: Uint8Array; prefix: number; readonly watches: Watch[] };
+type Holding = { readonly blob: number; readonly have: Uint8Array; prefix: number; readonly watches: Watch[] };
 
 export class Progress {
   readonly watches: Watch[] = [];
   readonly #scenario: Scenario;
-  readonly #holdings = new Map<number, Holding>();
+  /** By agent; an agent wants a few blobs. */
+  readonly #holdings: Holding[][] = [];
   #hashA = 0x811c9dc5;
   #hashB = 0x9dc5811c;
   left: number;
@@ -34,7 +35,7 @@ export class Progress {
 
   /** Notes a verified piece; the new prefix where it grew, else -1. */
   piece(agent: number, blob: number, piece: number, nowMs: number): number {
-    const holding = this.#holdings.get(this.#key(agent, blob));
+    const holding = this.#find(agent, blob);
     if (holding === undefined || holding.have[piece] === 1) return -1;
     holding.have[piece] = 1;
     this.pieces++;
@@ -47,15 +48,19 @@ export class Progress {
   }
 
   has(agent: number, blob: number, piece: number): boolean {
-    return this.#holdings.get(this.#key(agent, blob))?.have[piece] === 1;
+    return this.#find(agent, blob)?.have[piece] === 1;
   }
 
   mix(a: number, b: number, ms: number): void {
     const us = Math.round(ms * 1000) | 0;
-    for (const value of [a | 0, b | 0, us]) {
-      this.#hashA = Math.imul(this.#hashA ^ value, 0x01000193) ^ (this.#hashA >>> 15);
-      this.#hashB = Math.imul(this.#hashB ^ value, 0x85ebca6b) ^ (this.#hashB >>> 13);
-    }
+    this.#mix(a | 0);
+    this.#mix(b | 0);
+    this.#mix(us);
+  }
+
+  #mix(value: number): void {
+    this.#hashA = Math.imul(this.#hashA ^ value, 0x01000193) ^ (this.#hashA >>> 15);
+    this.#hashB = Math.imul(this.#hashB ^ value, 0x85ebca6b) ^ (this.#hashB >>> 13);
   }
 
   /** Sixteen hex digits over every arrival and its microsecond. */
@@ -82,12 +87,12 @@ export class Progress {
     };
     this.watches.push(watch);
     for (const no of download.blobs) {
-      const key = this.#key(download.agent, no);
       const pieces = this.#scenario.blobs[no]?.pieces ?? 0;
-      const holding = this.#holdings.get(key);
+      const holding = this.#find(download.agent, no);
       if (holding !== undefined) holding.watches.push(watch);
       else {
-        this.#holdings.set(key, { have: new Uint8Array(pieces), prefix: 0, watches: [watch] });
+        this.#holdings[download.agent] ??= [];
+        this.#holdings[download.agent]?.push({ blob: no, have: new Uint8Array(pieces), prefix: 0, watches: [watch] });
         this.piecesTotal += pieces;
       }
     }
@@ -109,7 +114,10 @@ export class Progress {
     return Math.min(length, to * pieceLength) - Math.min(length, from * pieceLength);
   }
 
-  #key(agent: number, blob: number): number {
-    return agent * this.#scenario.blobs.length + blob;
+  #find(agent: number, blob: number): Holding | undefined {
+    const holdings = this.#holdings[agent];
+    if (holdings === undefined) return undefined;
+    for (let i = 0; i < holdings.length; i++) if (holdings[i]?.blob === blob) return holdings[i];
+    return undefined;
   }
 }

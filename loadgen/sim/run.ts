@@ -15,7 +15,7 @@ import { crashedForMs, type Scenario, scenarioOf } from './scenario.ts';
 import { ShoalFleet } from './shoal.ts';
 
 export type RunHooks = {
-  /** Every few thousand events: virtual milliseconds, share of all pieces that have arrived. */
+  /** Now and then: virtual milliseconds, share of all pieces that have arrived. */
   readonly progress?: ((nowMs: number, share: number) => void) | undefined;
   /** A line of the trace. */
   readonly trace?: ((line: Record<string, unknown>) => void) | undefined;
@@ -23,12 +23,19 @@ export type RunHooks = {
 
 /** After the last arrival: a run without any new piece for this long is over, incomplete. */
 const stalledMs = 120_000;
+/** Virtual time between looks at how the run goes. */
+const chunkMs = 50;
+
+/** So that a few events fall into each of the queue's buckets: a host has about four a millisecond. */
+function bucketMs(hosts: number): number {
+  return Math.max(1 / 1024, Math.min(1 / 16, 2 / hosts));
+}
 
 export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
   const startedMs = performance.now();
   const random = prng(options.seed);
   const scenario = scenarioOf(options, random);
-  const events = new EventQueue();
+  const events = new EventQueue(bucketMs(options.hosts));
   const network = networkOf(options, scenario, events);
   const progress = new Progress(scenario);
   let lastPieceMs = 0;
@@ -42,21 +49,21 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
       lastPieceMs = events.nowMs;
       const before = progress.left;
       const prefix = progress.piece(agent, blob, piece, events.nowMs);
-      if (progress.left < before) hooks.trace?.({ kind: 'done', agent, atMs: events.nowMs });
+      if (progress.left < before) {
+        hooks.trace?.({ kind: 'done', agent, atMs: events.nowMs });
+        if (progress.left === 0) events.halt();
+      }
       read(options, fleet, progress, { agent, blob, piece, prefix });
     },
   };
   const fleet: Fleet = options.policy === 'kraken' ? new KrakenFleet(context) : new ShoalFleet(context);
   plan(options, scenario, fleet, { events, progress, hooks });
-  let countdown = 4096;
-  events.run(options.limitMs, () => {
-    if (--countdown === 0) {
-      countdown = 4096;
-      hooks.progress?.(events.nowMs, progress.pieces / Math.max(1, progress.piecesTotal));
-      if (events.nowMs - Math.max(lastPieceMs, options.arriveMs) > stalledMs) return true;
-    }
-    return progress.left === 0;
-  });
+  for (let untilMs = chunkMs; ; untilMs += chunkMs) {
+    const goesOn = events.run(Math.min(untilMs, options.limitMs));
+    hooks.progress?.(events.nowMs, progress.pieces / Math.max(1, progress.piecesTotal));
+    const stalled = untilMs - Math.max(lastPieceMs, options.arriveMs) > stalledMs;
+    if (!goesOn || stalled || untilMs >= options.limitMs) break;
+  }
   return resultOf({
     options,
     scenario,

@@ -17,7 +17,7 @@ import { hashesOf, rootOfBlob, rootOfHashes } from './contents.ts';
 import { SimEvent } from './events.ts';
 import type { Fleet, FleetContext, SimBlob } from './fleet.ts';
 import { CallEvent } from './network.ts';
-import { type Disk, type Link, Node } from './nodes.ts';
+import { type Disk, type End, Node } from './nodes.ts';
 import type { SimOptions } from './options.ts';
 import { type SimTracker, trackersOf } from './trackers.ts';
 
@@ -30,28 +30,27 @@ class TickEvent extends SimEvent {
     this.node = node;
   }
   run(): void {
-    this.node.tick = undefined;
-    this.fleet.input(this.node, tick);
+    this.fleet.tick(this.node);
   }
 }
 const tick: Input = { kind: 'tick' };
 
 class PieceEvent extends SimEvent {
   readonly fleet: ShoalFleet;
-  readonly link: Link;
+  readonly to: End;
   readonly swarm: number;
   readonly piece: number;
   readonly bytes: number;
-  constructor(fleet: ShoalFleet, link: Link, feed: { swarm: number; piece: number; length: number }) {
+  constructor(fleet: ShoalFleet, to: End, feed: { swarm: number; piece: number; length: number }) {
     super();
     this.fleet = fleet;
-    this.link = link;
+    this.to = to;
     this.swarm = feed.swarm;
     this.piece = feed.piece;
     this.bytes = feed.length;
   }
   run(): void {
-    this.fleet.pieceArrived(this.link, this.swarm, this.piece, this.bytes);
+    this.fleet.pieceArrived(this.to, this.swarm, this.piece, this.bytes);
   }
 }
 
@@ -122,7 +121,7 @@ export class ShoalFleet implements Fleet {
     node.alive = false;
     if (node.tick !== undefined) node.tick.dead = true;
     if (node.announceTick !== undefined) node.announceTick.dead = true;
-    for (let no = 0; no < node.links.length; no++) this.#connections.cut(node, no);
+    for (let no = 0; no < node.ends.length; no++) this.#connections.cut(node, no);
   }
 
   revive(agent: number): void {
@@ -165,10 +164,17 @@ export class ShoalFleet implements Fleet {
     this.#arm(node);
   }
 
+  tick(node: Node): void {
+    node.tick = undefined;
+    // What it was armed for may have been put off since.
+    if (node.swarm.deadlineMs <= this.#context.events.nowMs) this.input(node, tick);
+    else this.#arm(node);
+  }
+
   #arm(node: Node): void {
     const dueMs = node.swarm.deadlineMs;
     if (node.tick !== undefined) {
-      // An early tick is harmless and cheaper than a new one for every input.
+      // One that comes too early is cheaper than a new one for every input.
       if (node.tick.atMs <= dueMs) return;
       node.tick.dead = true;
       node.tick = undefined;
@@ -220,26 +226,25 @@ export class ShoalFleet implements Fleet {
   // ---- pieces -----------------------------------------------------------------------------------
 
   #feed(node: Node, feed: { link: number; swarm: number; piece: number; length: number }): void {
-    const link = node.links[feed.link];
-    if (link === undefined) return;
+    const end = node.ends[feed.link];
+    if (end?.pieces === undefined) return;
     if (node.host >= this.#context.options.hosts) this.#originBytes += feed.length;
-    const event = new PieceEvent(this, link, feed);
+    const pipe = end.pieces;
+    const event = new PieceEvent(this, end.other, feed);
     const { events, network, options } = this.#context;
     if (options.diskRead === Number.POSITIVE_INFINITY) {
-      network.sendPiece(link.pieces, feed.length, event);
+      network.sendPiece(pipe, feed.length, event);
       return;
     }
     node.diskReadMs = Math.max(node.diskReadMs, events.nowMs) + (feed.length * 1000) / options.diskRead;
-    events.schedule(new CallEvent(() => network.sendPiece(link.pieces, feed.length, event)), node.diskReadMs);
+    events.schedule(new CallEvent(() => network.sendPiece(pipe, feed.length, event)), node.diskReadMs);
   }
 
   #unfeed(node: Node, feed: { link: number; grant: number; swarm: number; piece: number }): void {
-    const link = node.links[feed.link];
-    if (link === undefined) return;
-    const withdrawn = link.pieces.withdraw(
+    const withdrawn = node.ends[feed.link]?.pieces?.withdraw(
       (event) => event instanceof PieceEvent && event.swarm === feed.swarm && event.piece === feed.piece,
     );
-    if (withdrawn)
+    if (withdrawn === true)
       this.#connections.send(node, feed.link, {
         kind: 'missing',
         grant: feed.grant,
@@ -248,11 +253,9 @@ export class ShoalFleet implements Fleet {
       });
   }
 
-  pieceArrived(link: Link, swarm: number, piece: number, bytes: number): void {
-    const node = link.dialler;
-    const no = link.diallerNo;
-    if (!node.alive || node.links[no] !== link) return;
-    if (node.swarm.expects(no, swarm, piece) !== bytes) return;
+  pieceArrived(to: End, swarm: number, piece: number, bytes: number): void {
+    const { node, no } = to;
+    if (!to.open || !node.alive || node.swarm.expects(no, swarm, piece) !== bytes) return;
     // A slot's number stands for its bytes: a released one is a duplicate.
     this.input(node, { kind: 'arrived', link: no, swarm, piece, slot: bytes });
   }

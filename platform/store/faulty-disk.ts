@@ -310,18 +310,26 @@ export class FaultyDisk implements Disk {
 
   /** What a crash leaves of the file: the durable bytes and any sectors of the writes since. */
   #torn(inode: Inode): Uint8Array {
-    let bytes = inode.durable;
+    const ends = inode.pending.map((write) => write.position + write.bytes.length);
+    // Room for all that may be kept, so that sector by sector nothing is copied twice.
+    const bytes = new Uint8Array(Math.max(inode.durable.length, ...ends));
+    bytes.set(inode.durable);
+    let length = inode.durable.length;
     for (const write of inode.pending) {
       const mode = this.#prng.below(3);
       if (mode === 0) continue;
-      if (write.truncate) bytes = new Uint8Array(0);
+      if (write.truncate) {
+        bytes.fill(0, 0, length);
+        length = 0;
+      }
       for (let at = 0; at < write.bytes.length; at += sectorBytes) {
-        if (mode === 1 || this.#prng.below(2) === 0) {
-          bytes = laid(bytes, write.bytes.subarray(at, at + sectorBytes), write.position + at);
-        }
+        if (mode !== 1 && this.#prng.below(2) !== 0) continue;
+        const sector = write.bytes.subarray(at, at + sectorBytes);
+        bytes.set(sector, write.position + at);
+        length = Math.max(length, write.position + at + sector.length);
       }
     }
-    return bytes.slice();
+    return bytes.slice(0, length);
   }
 }
 
