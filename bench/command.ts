@@ -10,6 +10,7 @@ import { BenchError } from './harness/error.ts';
 import { loadAverage } from './harness/proc.ts';
 import { profileText, readProfiles } from './harness/profile.ts';
 import { type Figures, tableOf } from './harness/report.ts';
+import { benchHostile } from './hostile/bench.ts';
 import { benchLinks } from './links/bench.ts';
 import type { Congestion } from './links/network.ts';
 import { benchMicro } from './micro/bench.ts';
@@ -46,6 +47,12 @@ export const BENCHMARKS: Benchmarks = {
       rounds: given.rounds ?? (given.small ? 1 : 3),
       nodeFlags: profileFlags(given.profile),
     }),
+  hostile: (given) =>
+    benchHostile({
+      bytes: given.size ?? (given.small ? 256 : 2048) * 2 ** 20,
+      rounds: given.rounds ?? (given.small ? 1 : 5),
+      nodeFlags: profileFlags(given.profile),
+    }),
 };
 
 /** 200 Mbit/s both ways. */
@@ -74,9 +81,11 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .option('--json', 'print one JSON object as the last line', false)
     .option('--small', 'sizes for every change instead of those of the goals', false)
     .addOption(
-      new Option('--size <size>', 'pull, links: bytes of the blob, of every measure but small').argParser(size),
+      new Option('--size <size>', 'pull, links, hostile: bytes of the blob, of every measure but small').argParser(
+        size,
+      ),
     )
-    .addOption(new Option('--rounds <n>', 'pull, links: rounds').argParser(whole(1, 100)))
+    .addOption(new Option('--rounds <n>', 'pull, links, hostile: rounds').argParser(whole(1, 100)))
     .addOption(new Option('--only <measure...>', 'pull: these measures only').choices(measures))
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
@@ -85,7 +94,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .addOption(
       new Option('--congestion <name>', 'links: TCP congestion control').choices(['both', 'reno', 'bbr', 'cubic']),
     )
-    .option('--profile <dir>', 'pull, links: CPU profiles of an agent go there; the top ten are printed')
+    .option('--profile <dir>', 'pull, links, hostile: CPU profiles of an agent go there; the top ten are printed')
     .action(async (name: string | undefined, given: Given) => {
       process.exitCode = await runAll(
         name === undefined ? names : [name],

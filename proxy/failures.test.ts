@@ -131,6 +131,19 @@ describe('an origin that fails', () => {
     expect((await cluster.proxy.send('HEAD', `/v2/a/blobs/${digest}`)).status).toBe(404);
   });
 
+  test('where both are required and one refuses, nothing is left open on the other', async () => {
+    cluster = await TestCluster.start({ required: 2 });
+    const [one, two] = cluster.origins as [FakeOrigin, FakeOrigin];
+    two.faults = { beginError: 'TOOMANYREQUESTS' };
+    const refused = await cluster.proxy.send('POST', '/v2/a/blobs/uploads/');
+    expect(refused.status).toBeGreaterThanOrEqual(429);
+    await until(() => one.uploads.size === 0);
+    two.faults = {};
+    const patched = await cluster.proxy.send('PATCH', await begin(), { body: content });
+    expect((await cluster.proxy.send('PUT', `${patched.headers.location}?digest=${digest}`)).status).toBe(201);
+    expect(cluster.holders(content)).toBe(2);
+  });
+
   test('both: the answer is 503 and names them; the upload is unknown once they are back without it', async () => {
     cluster = await TestCluster.start();
     const patched = await cluster.proxy.send('PATCH', await begin(), { body: content.subarray(0, 10) });

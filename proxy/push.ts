@@ -129,9 +129,20 @@ export class Push {
   ): Promise<Session> {
     const id = drawUploadId(repo);
     const { algorithm } = about;
-    const begin = (origin: OriginClient): Promise<number> => origin.begin(id, algorithm, callOf(ctx));
-    const origins = await this.#parts.origins.onCopies(about.key ?? id, begin, callOf(ctx));
-    return { id, algorithm, acked: 0, origins };
+    const begun: OriginClient[] = [];
+    const begin = async (origin: OriginClient): Promise<void> => {
+      await origin.begin(id, algorithm, callOf(ctx));
+      begun.push(origin);
+    };
+    try {
+      const origins = await this.#parts.origins.onCopies(about.key ?? id, begin, callOf(ctx));
+      return { id, algorithm, acked: 0, origins };
+    } catch (error) {
+      // The client never hears of this upload: where it began it must not take the place of one that goes on.
+      const { requestId } = callOf(ctx);
+      void Promise.allSettled(begun.map((origin) => origin.cancel(id, { requestId })));
+      throw error;
+    }
   }
 
   /** Whether the blob is now linked. It must be at the origins too: else the client had better push it. */

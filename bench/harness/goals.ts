@@ -33,4 +33,5 @@ export const GOALS: Readonly<Record<string, Goal>> = {
   linksDuplicatePercent: atMost(1),
   linksReadersMaxOverBound: atMost(1.12, 1.066),
   linksPrefix50OverBound: atMost(0.65, 0.6),
+  hostileRatio: atLeast(0.9),
 };

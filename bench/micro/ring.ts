@@ -19,6 +19,7 @@ const job: Job = {
   stream: 0,
   position: 4e9,
   folded: false,
+  believed: false,
   algorithm: 'sha256',
   expected: new Uint8Array(32).fill(7),
 };

@@ -15,6 +15,17 @@ import type { Edge, Flight, Sink, Source } from './links.ts';
 import type { BlobNo } from './types.ts';
 
 export type Candidate = { readonly address: PeerAddress; notBeforeMs: number; failures: number };
+/** How long nobody has had anything for us (graph.ts). */
+export class Hunger {
+  /** When this round began, and what was held then. */
+  sinceMs = 0;
+  held = -1;
+  /** Rounds that brought nothing; 0: we do not starve. */
+  rounds = 0;
+  /** Openings beyond the degree that are left in this round. */
+  openings = 0;
+}
+
 export type Reader = { readonly reader: number; at: number; end: number };
 
 const none: Bits = new Int32Array(0);
@@ -66,6 +77,7 @@ export class Blob {
   restsUntilMs = 0;
   diskRefusals = 0;
   seekAtMs = 0;
+  readonly hunger = new Hunger();
   seekEveryMs = 0;
 
   readonly counts = {

@@ -5,7 +5,7 @@
 
 import type { PeerAddress } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
-import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax } from './limits.ts';
+import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax, degreeSlack } from './limits.ts';
 import type { State } from './state.ts';
 
 export function addCandidates(state: State, blob: Blob, peers: readonly PeerAddress[]): void {
@@ -46,9 +46,12 @@ export function praiseCandidate(blob: Blob, node: string): void {
   if (candidate !== undefined) candidate.failures = 0;
 }
 
-/** One to connect to next, of `role` where that is given: a peer that we have a link with where there is one, else any. */
-export function pickCandidate(state: State, blob: Blob, role?: PeerAddress['role']): PeerAddress | undefined {
-  const roomForPeers = state.peers.size < state.config.policy.neighboursMax;
+/** Which candidates to look at: of a role, and whether a few more peers than usual are right. */
+export type Wish = { readonly role?: PeerAddress['role']; readonly urgent?: boolean };
+
+/** One to connect to next: a peer that we have a link with where there is one, else any. */
+export function pickCandidate(state: State, blob: Blob, { role, urgent = false }: Wish = {}): PeerAddress | undefined {
+  const roomForPeers = hasRoom(state, urgent);
   let pick: PeerAddress | undefined;
   let linked = false;
   let ties = 0;
@@ -64,4 +67,10 @@ export function pickCandidate(state: State, blob: Blob, role?: PeerAddress['role
     if (state.config.prng.below(ties) === 0) pick = address;
   }
   return pick;
+}
+
+/** For one more peer. Those whose link is idle count only where they are many: tend closes them soon. */
+function hasRoom({ neighbours, peers, config }: State, urgent: boolean): boolean {
+  const most = config.policy.neighboursMax + (urgent ? degreeSlack : 0);
+  return neighbours < most && peers.size < 2 * most;
 }

@@ -23,6 +23,7 @@ import {
   Source,
   takeOut,
 } from './links.ts';
+import { noLongerAway } from './room.ts';
 import type { State } from './state.ts';
 import { end, setCount } from './uplink.ts';
 
@@ -38,11 +39,12 @@ export function peerAt(state: State, address: PeerAddress): Peer {
 }
 
 /** The edge to `peer` in `blob`'s graph; made where there is none. */
-export function edgeTo(blob: Blob, peer: Peer): Edge {
+export function edgeTo(state: State, blob: Blob, peer: Peer): Edge {
   const known = blob.edgeOf(peer.node);
   if (known !== undefined) return known;
   const edge: Edge = { peer, blob, source: undefined, sink: undefined };
   blob.edges.push(edge);
+  if (peer.edges === 0) state.neighbours += 1;
   peer.edges += 1;
   return edge;
 }
@@ -202,7 +204,10 @@ export function closeSink(state: State, sink: Sink, reason: RefuseReason | undef
 
 function dropBareEdge(state: State, edge: Edge): void {
   if (edge.source !== undefined || edge.sink !== undefined) return;
-  if (takeOut(edge.blob.edges, edge)) edge.peer.edges -= 1;
+  if (takeOut(edge.blob.edges, edge)) {
+    edge.peer.edges -= 1;
+    if (edge.peer.edges === 0) state.neighbours -= 1;
+  }
   forgetPeer(state, edge.peer);
 }
 
@@ -210,7 +215,8 @@ function dropBareEdge(state: State, edge: Edge): void {
 export function closeLink(state: State, link: Link, why: string, reason: GoodbyeReason): void {
   if (!state.links.has(link.no)) return;
   if (link.kind === 'in' || link.state !== 'dialling') state.send(link, { kind: 'goodbye', reason });
-  state.out.push({ kind: 'close', link: link.no, why, fault: reason === 'fault' });
+  const whose = reason === 'fault' || reason === 'slow' ? reason : 'none';
+  state.out.push({ kind: 'close', link: link.no, why, whose });
   forgetLink(state, link);
 }
 
@@ -218,6 +224,7 @@ export function closeLink(state: State, link: Link, why: string, reason: Goodbye
 export function forgetLink(state: State, link: Link): void {
   state.links.delete(link.no);
   if (link.kind === 'out') {
+    noLongerAway(state, link);
     while (link.sources.length > 0) {
       const source = link.sources[link.sources.length - 1]!;
       closeSource(state, source, false);
@@ -236,8 +243,10 @@ export function forgetLink(state: State, link: Link): void {
 
 /** The flight takes no more of the downlink. */
 export function landed(state: State, flight: Flight): void {
+  state.moves(flight.source.link);
   state.inPieces -= 1;
   state.inBytes -= flight.bytes;
+  state.roomDue = true;
 }
 
 function forgetPeer(state: State, peer: Peer): void {

@@ -2,32 +2,35 @@
 
 import { PeerFault } from '../assert.ts';
 import { swarmsPerLinkMax } from '../wire/limits.ts';
-import type { Cancel, Open, Pass, Receipt, RefuseReason, Request, WantHashes, Wants } from '../wire/messages.ts';
+import type { Cancel, Open, Pass, Receipt, Refuse, Request, WantHashes, Wants } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
 import { closeSink, edgeTo, makeSink, openSource } from './edges.ts';
 import { degree, established, neighboursFor } from './graph.ts';
 import { answerOpen, sendHashes } from './learning.ts';
-import { degreeSlack } from './limits.ts';
+import { degreeSlack, refusedMax, refusedPerMs } from './limits.ts';
 import { type Allowance, findSink, type InLink, type Sink } from './links.ts';
 import { offerEdge, redeem, settle } from './offers.ts';
 import type { State } from './state.ts';
-import { accept, end, hear, receipted, regrant, setCount } from './uplink.ts';
+import { accept, end, full, hasRoomAgain, hear, receipted, regrant, setCount } from './uplink.ts';
 
 export function onOpen(state: State, link: InLink, message: Open): void {
   if (findSink(link, message.swarm) !== undefined) throw new PeerFault('swarm number is in use');
   link.swarmMax = Math.max(link.swarmMax, message.swarm);
   const blob = state.byDigest.get(message.digest);
   if (blob === undefined) {
-    return refuse(state, link, message.swarm, state.revoked.has(message.digest) ? 'revoked' : 'unknown');
+    const reason = state.revoked.has(message.digest) ? 'revoked' : 'unknown';
+    return refuse(state, link, { swarm: message.swarm, reason, peers: [] });
   }
   if (link.sinks.some((sink) => sink.blob === blob)) throw new PeerFault('blob is opened twice');
-  if (link.sinks.length >= swarmsPerLinkMax) return refuse(state, link, message.swarm, 'limit');
+  if (link.sinks.length >= swarmsPerLinkMax) {
+    return refuse(state, link, { swarm: message.swarm, reason: 'limit', peers: [] });
+  }
   const peer = link.peer!;
   const edge = blob.edgeOf(peer.node);
   const known = edge !== undefined && established(edge);
   const offer = known ? undefined : redeem(state, blob, peer.node, message.token);
   if (!known && !roomFor(state, blob, link, offer !== undefined)) return redirect(state, blob, link, message.swarm);
-  const sink = makeSink(state, link, message.swarm, edgeTo(blob, peer));
+  const sink = makeSink(state, link, message.swarm, edgeTo(state, blob, peer));
   sink.empty = message.empty;
   sink.needHashes = message.needHashes;
   if (blob.stage === 'ready') answerOpen(state, sink);
@@ -39,6 +42,7 @@ export function onOpen(state: State, link: InLink, message: Open): void {
 }
 
 export function onWants(state: State, link: InLink, message: Wants): void {
+  hasRoomAgain(link, message);
   hear(state, link, message);
   for (const { swarm, count } of message.swarms) {
     const sink = sinkOf(link, swarm);
@@ -64,6 +68,7 @@ export function onRequest(state: State, link: InLink, message: Request): void {
     return state.send(link, { kind: 'missing', grant, swarm, piece });
   }
   accept(state, sink, allowance, piece);
+  link.ignored = 0;
   hear(state, link, message);
   heardCount(state, sink, message.count);
   state.out.push({ kind: 'feed', link: link.no, grant, swarm, blob: blob.no, piece, length: allowance.bytes });
@@ -75,9 +80,11 @@ export function onPass(state: State, link: InLink, message: Pass): void {
   const allowance = sink === undefined ? undefined : findAllowance(sink, message.grant);
   // Whoever says `held` has it from elsewhere: it has been given once.
   if (sink !== undefined && allowance?.state === 'offered') end(state, sink, allowance, message.reason === 'held');
+  link.ignored = 0;
   hear(state, link, message);
   if (sink !== undefined) heardCount(state, sink, message.count);
-  link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;
+  if (message.reason === 'busy') full(state, link);
+  else if (message.reason === 'nothing') link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;
 }
 
 export function onReceipt(state: State, link: InLink, message: Receipt): void {
@@ -129,21 +136,24 @@ function roomFor(state: State, blob: Blob, link: InLink, invited: boolean): bool
   const { neighboursPerBlobMax, neighboursMax } = state.config.policy;
   const edges = degree(blob);
   if (invited) return edges < neighboursPerBlobMax + degreeSlack;
-  // The opener's own peer record is counted already.
-  return edges < neighboursPerBlobMax && (link.peer!.edges > 0 || state.peers.size <= neighboursMax);
+  return edges < neighboursPerBlobMax && (link.peer!.edges > 0 || state.neighbours < neighboursMax);
 }
 
 /** We are full: offers one of our edges, and names others who may have room. */
 function redirect(state: State, blob: Blob, link: InLink, swarm: number): void {
   const peers = neighboursFor(state, blob, link.peer!.node);
   if (!offerEdge(state, blob, link, swarm)) {
-    return state.send(link, { kind: 'refuse', swarm, reason: 'full', peers });
+    return refuse(state, link, { swarm, reason: 'full', peers });
   }
   if (peers.length > 0) state.send(link, { kind: 'neighbours', swarm, peers });
 }
 
-function refuse(state: State, link: InLink, swarm: number, reason: RefuseReason): void {
-  state.send(link, { kind: 'refuse', swarm, reason, peers: [] });
+function refuse(state: State, link: InLink, answer: Omit<Refuse, 'kind'>): void {
+  const regained = (state.nowMs - link.refusedMs) * refusedPerMs;
+  link.refusals = Math.min(refusedMax, link.refusals + regained) - 1;
+  link.refusedMs = state.nowMs;
+  if (link.refusals < 0) throw new PeerFault('opens more swarms than there are');
+  state.send(link, { kind: 'refuse', ...answer });
 }
 
 /** Whoever pulls from us will have what we lack: the edge goes both ways. */

@@ -100,7 +100,8 @@ test('a node keeps to its neighbours for a second blob that they have as well', 
   for (const agent of agents) cluster.pull(agent, blobs[1]!);
   cluster.run(1_000);
   const peers = agents.map((agent) => agent.swarm.totals.peers);
-  expect(Math.max(...peers)).toBeLessThanOrEqual(28);
+  // Two graphs that know nothing of each other would need about 27.
+  expect(peers.reduce((sum, count) => sum + count, 0) / peers.length).toBeLessThan(23);
 });
 
 test('seeking backs off while nobody can be found, and starts at once', () => {

@@ -8,8 +8,8 @@
 import type { PeerAddress } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
 import { pickCandidate, resting } from './candidates.ts';
-import { closeLink, closeSource, edgeTo, openSource, peerAt } from './edges.ts';
-import { reviewAll } from './interest.ts';
+import { closeLink, closeSink, closeSource, edgeTo, openSource, peerAt } from './edges.ts';
+import { reviewAll, wanted } from './interest.ts';
 import { askHashes } from './learning.ts';
 import {
   beyondMax,
@@ -19,11 +19,14 @@ import {
   greetingMs,
   hashesMs,
   idleMs,
+  idleMsMany,
   offerMs,
   openingMs,
   peersToldMax,
   seekMs,
   seekMsMax,
+  starvedMs,
+  starvedMsMax,
   unheardMs,
   zombieMs,
 } from './limits.ts';
@@ -38,12 +41,18 @@ export function degree(blob: Blob): number {
   return count;
 }
 
-/** Looks for neighbours where `blob` has too few; gives up openings that it no longer needs. */
+/** Looks for neighbours where `blob` has too few, or has only such as have nothing for it. */
 export function connectMore(state: State, blob: Blob): void {
   if (!blob.pulling) return;
   // Without metainfo nobody can be opened, however many candidates there are: only the tracker helps.
   if (blob.stage === 'bare') seek(state, blob);
   if (blob.stage === 'rooted' && blob.lead === undefined) askHashes(state, blob);
+  fill(state, blob);
+  openBeyond(state, blob);
+}
+
+/** Dials until the degree is reached; gives up openings that are no longer needed. */
+function fill(state: State, blob: Blob): void {
   const { neighboursPerBlobMax } = state.config.policy;
   let room = neighboursPerBlobMax - degree(blob);
   // One short is near enough, since an edge offer adds two; unless one is much.
@@ -56,32 +65,82 @@ export function connectMore(state: State, blob: Blob): void {
   while (room > 0 && openings < openingsMax) {
     const address = pickCandidate(state, blob);
     if (address === undefined) return seek(state, blob);
-    openSource(state, edgeTo(blob, peerAt(state, address)), 0, undefined);
+    openSource(state, edgeTo(state, blob, peerAt(state, address)), 0, undefined);
     room -= 1;
     openings += 1;
   }
 }
 
-/** Nobody has told what the blob consists of for so long that openings beyond the degree are right. */
+/**
+ * Whether openings beyond the degree are right. All our neighbours may wait as we do: each counts the
+ * others as neighbours, so none would ever dial somebody who has what all of them lack.
+ */
 function beyond(state: State, blob: Blob): boolean {
-  return blob.stage === 'rooted' && blob.sources.length === 0 && state.nowMs - blob.rootedMs > unheardMs;
+  if (blob.hunger.openings > 0) return true;
+  // Nobody has told what the blob consists of for so long.
+  const unheard = blob.stage === 'rooted' && blob.sources.length === 0 && state.nowMs - blob.rootedMs > unheardMs;
+  return unheard && degree(blob) >= state.config.policy.neighboursPerBlobMax - 1;
+}
+
+/** A few more are opened, origins first. Who has nothing for us either is closed when it answers (opening.ts). */
+function openBeyond(state: State, blob: Blob): void {
+  if (!beyond(state, blob)) return;
+  const { hunger } = blob;
+  const urgent = hunger.openings > 0;
+  let openings = 0;
+  for (const edge of blob.edges) if (!established(edge)) openings += 1;
+  const edgesMax = state.config.policy.neighboursPerBlobMax + degreeSlack;
+  while (openings < beyondMax && blob.edges.length < edgesMax) {
+    const address = pickCandidate(state, blob, { role: 'origin', urgent }) ?? pickCandidate(state, blob, { urgent });
+    if (address === undefined) return seek(state, blob);
+    openSource(state, edgeTo(state, blob, peerAt(state, address)), 0, undefined);
+    openings += 1;
+    if (!urgent) continue;
+    hunger.openings -= 1;
+    if (hunger.openings === 0) return;
+  }
 }
 
 /**
- * All our neighbours wait, as we do, and have for a while. Each counts the others as neighbours, so
- * none would ever dial somebody who knows: a few more are opened, origins first, until one answers.
+ * Rounds of looking elsewhere, for a blob that starves: the tracker is asked at once, and a few are
+ * opened beyond the degree. After the first round edge offers are taken beyond it as well, for the
+ * one who has it all may be full; so the edges that are of least use may have to make room.
  */
-function openBeyond(state: State, blob: Blob): void {
-  if (!beyond(state, blob) || degree(blob) < state.config.policy.neighboursPerBlobMax - 1) return;
-  let openings = 0;
-  for (const { sink, source } of blob.edges) if (sink === undefined && source !== undefined) openings += 1;
-  const edgesMax = state.config.policy.neighboursPerBlobMax + degreeSlack;
-  while (openings < beyondMax && blob.edges.length < edgesMax) {
-    const address = pickCandidate(state, blob, 'origin') ?? pickCandidate(state, blob);
-    if (address === undefined) return seek(state, blob);
-    openSource(state, edgeTo(blob, peerAt(state, address)), 0, undefined);
-    openings += 1;
+function feel(state: State, blob: Blob): void {
+  const { hunger } = blob;
+  if (!starves(blob) || blob.heldCount !== hunger.held) {
+    hunger.sinceMs = state.nowMs;
+    hunger.held = blob.heldCount;
+    hunger.rounds = 0;
+    hunger.openings = 0;
+    return;
   }
+  if (state.nowMs - hunger.sinceMs < Math.min(starvedMsMax, starvedMs * 2 ** hunger.rounds)) return;
+  hunger.sinceMs = state.nowMs;
+  hunger.rounds += 1;
+  hunger.openings = beyondMax;
+  blob.seekAtMs = 0;
+  seek(state, blob);
+  const edgesMax = state.config.policy.neighboursPerBlobMax + degreeSlack;
+  if (hunger.rounds > 1 && blob.edges.length > edgesMax - 2) dropUseless(state, blob);
+}
+
+/** Nothing is on its way, and nobody whom we know has anything for us. One who is slow has something. */
+function starves(blob: Blob): boolean {
+  if (blob.stage === 'bare' || blob.restsUntilMs > 0 || blob.uncheckedPieces > 0) return false;
+  for (const source of blob.sources) if (source.flights.length > 0 || wanted(source) > 0) return false;
+  return true;
+}
+
+/** Closes an edge to a neighbour that neither has something for us nor wants something, if there is one: no origin where it can be helped. */
+function dropUseless(state: State, blob: Blob): void {
+  const useless = blob.edges.filter((edge) => established(edge) && (edge.sink?.count ?? 0) === 0);
+  const agents = useless.filter(({ peer }) => peer.address.role === 'agent');
+  const from = agents.length > 0 ? agents : useless;
+  if (from.length === 0) return;
+  const { source, sink } = from[state.config.prng.below(from.length)]!;
+  if (sink !== undefined) closeSink(state, sink, 'full');
+  if (source !== undefined) closeSource(state, source, true);
 }
 
 /** An edge carries both ways: whoever pulls from us is pulled from, also where it refused us before it knew the blob. */
@@ -121,8 +180,8 @@ export function tend(state: State): void {
     }
     if (blob.stage === 'rooted' && state.nowMs - blob.hashesAskedMs > hashesMs) askHashes(state, blob);
     pairEdges(state, blob);
+    feel(state, blob);
     connectMore(state, blob);
-    openBeyond(state, blob);
   }
   if (state.nowMs >= state.gossipAtMs) gossip(state);
   const busy = state.links.size > 0 || state.pulling.size > 0 || state.offers.length > 0;
@@ -142,7 +201,7 @@ function seek(state: State, blob: Blob): void {
 
 function cancelOpenings(state: State, blob: Blob): void {
   // Those beyond the degree may be the only ones to tell.
-  if (beyond(state, blob)) return;
+  if (blob.hunger.rounds > 0 || beyond(state, blob)) return;
   for (let i = blob.edges.length - 1; i >= 0; i -= 1) {
     const edge = blob.edges[i]!;
     if (!established(edge) && edge.source !== undefined && edge.source.token === 0)
@@ -157,12 +216,13 @@ export function established(edge: Edge): boolean {
 
 function tendLink(state: State, link: Link): void {
   const ageMs = state.nowMs - link.sinceMs;
+  const idle = state.peers.size > state.config.policy.neighboursMax ? idleMsMany : idleMs;
   if (link.state !== 'active') {
-    if (ageMs > greetingMs) closeLink(state, link, 'no greeting', 'idle');
+    if (ageMs > greetingMs) closeLink(state, link, 'no greeting', 'slow');
   } else if (link.kind === 'in') {
-    if (link.sinks.length === 0 && ageMs > 2 * idleMs) closeLink(state, link, 'idle', 'idle');
+    if (link.sinks.length === 0 && ageMs > 2 * idle) closeLink(state, link, 'idle', 'idle');
   } else if (link.sources.length === 0) {
-    if (ageMs > idleMs) closeLink(state, link, 'idle', 'idle');
+    if (ageMs > idle) closeLink(state, link, 'idle', 'idle');
   } else {
     for (let i = link.sources.length - 1; i >= 0; i -= 1) tendSource(state, link.sources[i]!);
   }
@@ -174,7 +234,7 @@ function tendSource(state: State, source: Source): void {
   if (source.state === 'offered' && ageMs > offerMs) closeSource(state, source, true);
   if (source.state !== 'closed') return;
   const quietMs = state.nowMs - Math.max(source.sinceMs, source.link.arrivedMs);
-  if (quietMs > zombieMs) closeLink(state, source.link, 'a piece made no progress', 'idle');
+  if (quietMs > zombieMs) closeLink(state, source.link, 'a piece made no progress', 'slow');
 }
 
 function gossip(state: State): void {

@@ -11,7 +11,7 @@
 import type { Blob } from './blob.ts';
 import { closeLink, unlate } from './edges.ts';
 import { holdsPiece, reviewAll } from './interest.ts';
-import { duplicatesFree, hedgesPerBlobMax, scanMs, stallBytesPerMs, stallMs } from './limits.ts';
+import { duplicatesFree, hedgesPerBlobMax, scanMs, stallBytesPerMs, unprovenMs } from './limits.ts';
 import type { Flight, OutLink, Source } from './links.ts';
 import type { State } from './state.ts';
 
@@ -30,6 +30,7 @@ export function tookMs(link: OutLink, ms: number): void {
 export function scanFlights(state: State): void {
   let inFlight = false;
   const stuck: OutLink[] = [];
+  for (const blob of state.pulling) for (const { link } of blob.sources) state.moves(link);
   for (const blob of state.pulling) {
     const before = blob.late.length;
     const usual = blob.openCount === 0 ? usualMs(blob) : Infinity;
@@ -42,7 +43,7 @@ export function scanFlights(state: State): void {
     }
     if (blob.late.length > before) reviewAll(state, blob);
   }
-  for (const link of stuck) closeLink(state, link, 'a piece made no progress', 'idle');
+  for (const link of stuck) closeLink(state, link, 'a piece made no progress', 'slow');
   if (inFlight || state.outPieces > 0 || state.wanting > 0) state.scanAtMs = state.nowMs + scanMs;
 }
 
@@ -92,7 +93,8 @@ function scanFlight(state: State, flight: Flight, usual: number): void {
   const { slowMs } = flight.source.link;
   // Nothing has come from there yet: only the usual time of others says anything.
   const own = slowMs === 0 ? Infinity : slowMs * hedgeFactor;
-  const lateAfter = Math.max(hedgeFloorMs, Math.min(own, usual * hedgeFactor));
+  const floor = slowMs === 0 && usual < Infinity ? Math.min(unprovenMs, hedgeFloorMs) : hedgeFloorMs;
+  const lateAfter = Math.max(floor, Math.min(own, usual * hedgeFactor));
   const never = lateAfter === Infinity ? hedgeFloorMs * 10 : lateAfter;
   if (state.nowMs - flight.sinceMs <= never) return;
   flight.state = 'late';
@@ -106,14 +108,21 @@ function usualMs(blob: Blob): number {
   return all.sort((a, b) => a - b)[all.length >> 1] ?? Infinity;
 }
 
+/** Looks whether anything moves from `source`; true: for so long that its link is given up. */
 function isStuck(state: State, source: Source): boolean {
   const { flights, link } = source;
   if (flights.length === 0) return false;
   let bytes = 0;
+  let bytesMax = 0;
   let sinceMs = Infinity;
   for (const flight of flights) {
     bytes += flight.bytes;
+    bytesMax = Math.max(bytesMax, flight.bytes);
     sinceMs = Math.min(sinceMs, flight.sinceMs);
   }
-  return state.nowMs - Math.max(sinceMs, link.arrivedMs) > stallMs + bytes / stallBytesPerMs;
+  const { stallMs, hedgeFloorMs, hedgeFactor } = state.config.policy;
+  const stillMs = state.nowMs - Math.max(sinceMs, link.arrivedMs);
+  if (stillMs > hedgeFloorMs && stillMs > usualMs(source.blob) * hedgeFactor) state.stands(link, flights.length, bytes);
+  // One piece's time, however many are asked for: they come one after the other.
+  return stillMs > stallMs + bytesMax / stallBytesPerMs;
 }

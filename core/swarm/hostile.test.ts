@@ -65,6 +65,50 @@ for (const [what, message, why] of faultyToFeeder) {
   });
 }
 
+test('a puller that says less is on its way to it than it asked for is at fault', () => {
+  const { solo, link } = feederOf();
+  solo.say(link, { kind: 'wants', swarms: [{ swarm: 0, count: 8 }], ...inbound });
+  const { grant } = solo.sent(link, 'grant')!;
+  solo.say(link, { kind: 'request', grant, swarm: 0, piece: 0, hedge: false, count: 7, inPieces: 1, inBytes: 1 << 18 });
+  expect(solo.faultOf(link)).toBeUndefined();
+  solo.say(link, { kind: 'wants', swarms: [{ swarm: 0, count: 7 }], ...inbound });
+  expect(solo.faultOf(link)).toMatch(/less is on its way/);
+});
+
+test('an only piece goes out unasked: a puller that does not know yet says nothing wrong', () => {
+  const solo = new Solo();
+  const small = testBlob(0, 1);
+  solo.seed(small);
+  const link = solo.accept(address(1));
+  solo.say(link, { kind: 'open', swarm: 0, digest: small.digest, token: 0, empty: true, needHashes: true });
+  expect(solo.out.some((o) => o.kind === 'feed')).toBe(true);
+  solo.say(link, { kind: 'wants', swarms: [{ swarm: 0, count: 1 }], ...inbound });
+  expect(solo.faultOf(link)).toBeUndefined();
+});
+
+test('opening what there is not is refused, and a fault where it never ends', () => {
+  const { solo, link } = feederOf();
+  const open = (no: number): void => {
+    solo.say(link, {
+      kind: 'open',
+      swarm: 1 + (no % 60_000),
+      digest: `sha256:${no}` as Digest,
+      token: 0,
+      empty: true,
+      needHashes: false,
+    });
+  };
+  for (let no = 0; no < 4_096; no += 1) open(no);
+  expect(solo.faultOf(link)).toBeUndefined();
+  expect(solo.allSent(link, 'refuse')).toHaveLength(4_096);
+  // A thousand a second may go on.
+  solo.nowMs += 1_000;
+  for (let no = 0; no < 1_000; no += 1) open(no);
+  expect(solo.faultOf(link)).toBeUndefined();
+  open(0);
+  expect(solo.faultOf(link)).toMatch(/more swarms than there are/);
+});
+
 const faultyToPuller: readonly [string, Said, RegExp][] = [
   ['a puller message', { kind: 'close', swarm: 0 }, /not for a puller/],
   ['a swarm never opened', { kind: 'haves', swarm: 3, pieces: [1], all: false }, /never opened/],

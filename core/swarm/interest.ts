@@ -9,13 +9,25 @@
 import { assert } from '../assert.ts';
 import { add, full, has, ones, remove, size } from './bits.ts';
 import type { Blob } from './blob.ts';
+import { grantsPerLinkMax, unprovenBytesMax, unprovenMax } from './limits.ts';
 import type { Source } from './links.ts';
 import type { State } from './state.ts';
+
+/** Pieces that may be on their way from `source`: one that only grants holds up few, until it has sent some. */
+export function trust({ blob, link }: Source): number {
+  const few = Math.min(unprovenMax, Math.floor(unprovenBytesMax / blob.meta.pieceLength));
+  return Math.min(grantsPerLinkMax, Math.max(1, few) + link.arrived);
+}
 
 /** Pieces that we would take from `source` now: what its feeder is told. */
 export function wanted(source: Source): number {
   const { blob } = source;
   if (source.state !== 'open' || blob.stage !== 'ready' || blob.restsUntilMs > 0) return 0;
+  return Math.min(trust(source) - source.flights.length, wantedOf(source));
+}
+
+function wantedOf(source: Source): number {
+  const { blob } = source;
   const open = source.all ? blob.openCount : source.count;
   if (blob.late.length === 0) return open;
   let late = 0;

@@ -43,7 +43,7 @@ test('one opener asks for the list; what it says is learned if it matches the ro
   expect(solo.sent(lead, 'wants')).toBeUndefined();
   solo.say(lead, hashes(blob));
   expect(solo.out).toContainEqual({ kind: 'learned', blob: 0, meta: blob.meta, hashes: blob.hashes });
-  expect(solo.sent(lead, 'wants')).toMatchObject({ swarms: [{ swarm: 0, count: 8 }] });
+  expect(solo.sent(lead, 'wants')).toMatchObject({ swarms: [{ swarm: 0, count: 4 }] });
 });
 
 test('a list of the wrong root is a fault, and it is asked for elsewhere', () => {

@@ -29,6 +29,9 @@ export const beyondMax = 2;
 export const unheardMs = 200;
 /** Unanswered or unreceipted grants on a link, whatever the policy says. */
 export const grantsPerLinkMax = 64;
+/** Where nobody has anything for us for so long a round of looking elsewhere begins; each takes twice as long, up to. */
+export const starvedMs = 5_000;
+export const starvedMsMax = 20_000;
 /** A link that has not greeted by then is closed. */
 export const greetingMs = 5_000;
 /** An Open that is not answered by then is given up: the peer itself may still be learning. */
@@ -37,6 +40,8 @@ export const openingMs = 10_000;
 export const hashesMs = 2_000;
 /** The dialler closes a link without a swarm after this long, the acceptor after twice that. */
 export const idleMs = 15_000;
+/** The same where links are many. */
+export const idleMsMany = 2_000;
 /** A second link of a node wins over a first one that has been silent for this long. */
 export const silentMs = 5_000;
 /** A new measurement of how long grants take to be answered counts an eighth. */
@@ -46,9 +51,21 @@ export const idleTrips = 1.5;
 export const idleMsMax = 150;
 /** An origin believes for this long that others send a neighbour enough. */
 export const spareMs = 500;
-/** A piece may take this long, and as long as its bytes take at the floor rate. */
-export const stallMs = 5_000;
+/** The floor rate: a piece that is owed may take the policy's stallMs, and as long as its bytes take at this rate. */
 export const stallBytesPerMs = 256;
+/** Pieces asked of a feeder that has not sent one yet, and their bytes, one piece always; each that it sends allows one more. */
+export const unprovenMax = 4;
+export const unprovenBytesMax = 4 * 1024 * 1024;
+/** Near the end a piece of such a feeder is late after this, rather than after the policy's hedgeFloorMs. */
+export const unprovenMs = 100;
+/** Times in a row that a puller may speak and leave its grants unanswered. */
+export const ignoredMax = 8;
+/**
+ * Opens of a link that may be refused at once, and a second after that; a host that comes with all the
+ * layers of a cluster asks for hundreds, one that only opens asks for a hundred thousand a second.
+ */
+export const refusedMax = 4_096;
+export const refusedPerMs = 1;
 /** Pieces of a closed swarm that neither come nor are said to be missing hold their link up no longer. */
 export const zombieMs = 60_000;
 /** Late pieces and grants are looked for this often while there are any. */
@@ -76,3 +93,5 @@ export const sourcesPerBlobMax = 250;
 export const meterMs = 500;
 /** Room above what was measured, so that an uplink that was not in demand can show what it can do. */
 export const meterGain = 2;
+/** Room in the downlink is kept for a neighbour that was told of it for so long: a grant's way here, under load. */
+export const promiseMs = 50;

@@ -12,6 +12,7 @@
 import type { PeerAddress } from '../wire/messages.ts';
 import type { Bits } from './bits.ts';
 import type { Blob } from './blob.ts';
+import { refusedMax } from './limits.ts';
 import type { LinkNo } from './types.ts';
 
 export type Peer = {
@@ -91,8 +92,17 @@ export class OutLink {
   nextSwarm = 0;
   sinceMs: number;
   arrivedMs: number;
+  /** Pieces that have come on it. */
+  arrived = 0;
+  /** Of those on their way on it, those that have stood still for a while. */
+  standingPieces = 0;
+  standingBytes = 0;
   /** A high percentile of how long its pieces take, kept as an estimate; 0: none has come yet. */
   slowMs = 0;
+  /** Waits to hear that there is room (room.ts). */
+  turnedAway = false;
+  /** When room was last kept for its next grant; -1: none is kept. */
+  promisedMs = -1;
   constructor(no: LinkNo, peer: Peer, nowMs: number) {
     this.no = no;
     this.peer = peer;
@@ -162,11 +172,23 @@ export class InLink {
   others = 0;
   inBytes = 0;
   restsUntilMs = 0;
+  /** It passed for want of room with this many bytes on their way to it: no more until there are fewer, or until then. */
+  fullBytes = 0;
+  fullUntilMs = 0;
+  /** Times in a row that grants expired, after each of which it spoke. */
+  ignored = 0;
+  /** Opens that may still be refused, as of `refusedMs`. */
+  refusals = refusedMax;
+  refusedMs: number;
   heardMs: number;
+  /** When a receipt last came. */
+  receiptMs: number;
   sinceMs: number;
   constructor(no: LinkNo, nowMs: number) {
     this.no = no;
+    this.refusedMs = nowMs;
     this.heardMs = nowMs;
+    this.receiptMs = nowMs;
     this.sinceMs = nowMs;
   }
 }

@@ -92,7 +92,7 @@ export function sendWants(state: State, batch: boolean): void {
       source.told = count;
     }
     if (swarms.length > 0 && next?.link !== source.link) {
-      state.send(source.link, { kind: 'wants', swarms, inPieces: state.inPieces, inBytes: state.inBytes });
+      state.send(source.link, { kind: 'wants', swarms, ...state.inbound(source.link) });
       swarms = [];
     }
   }

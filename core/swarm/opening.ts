@@ -7,8 +7,8 @@ import { fromBytes } from './bits.ts';
 import { addCandidates, dropCandidate, praiseCandidate } from './candidates.ts';
 import { closeSource, edgeTo, openedSource, openSource, peerAt, sendOpen } from './edges.ts';
 import { degree } from './graph.ts';
-import { addHaves, holdsAll } from './interest.ts';
-import { offerMs } from './limits.ts';
+import { addHaves, holdsAll, wanted } from './interest.ts';
+import { degreeSlack, offerMs } from './limits.ts';
 import type { Source } from './links.ts';
 import type { State } from './state.ts';
 
@@ -34,9 +34,10 @@ export function onOpened(state: State, source: Source, message: Opened): void {
     !first &&
     source.token === 0 &&
     edge.sink === undefined &&
-    degree(blob) > state.config.policy.neighboursPerBlobMax
+    degree(blob) > state.config.policy.neighboursPerBlobMax &&
+    !(blob.hunger.rounds > 0 && wanted(source) > 0)
   ) {
-    // Others were faster: we have our degree without this one.
+    // Others were faster: we have our degree without this one. To who starves, only what it lacks is worth more.
     return closeSource(state, source, true);
   }
   if (blob.stage === 'rooted' && blob.lead !== source && blob.lead?.state !== 'open') {
@@ -67,7 +68,9 @@ export function onEdgeOffer(state: State, source: Source, message: EdgeOffer): v
   if (source.state !== 'opening' || message.token === 0) throw new PeerFault('edge offer out of turn');
   const { blob } = source;
   const { peer, token } = message;
-  const room = state.config.policy.neighboursPerBlobMax - degree(blob) >= 2;
+  // Who starved for long takes even this way in.
+  const slack = blob.hunger.rounds > 1 ? degreeSlack : 0;
+  const room = state.config.policy.neighboursPerBlobMax + slack - degree(blob) >= 2;
   const usable =
     peer.node !== state.config.self.node &&
     peer.port !== 0 &&
@@ -78,7 +81,7 @@ export function onEdgeOffer(state: State, source: Source, message: EdgeOffer): v
   source.token = token;
   source.sinceMs = state.nowMs;
   if (blob.lead === source) blob.lead = undefined;
-  openSource(state, edgeTo(blob, peerAt(state, peer)), token, source);
+  openSource(state, edgeTo(state, blob, peerAt(state, peer)), token, source);
   state.graphAtMs = Math.min(state.graphAtMs, state.nowMs + offerMs);
 }
 

@@ -10,15 +10,19 @@ export const defaultPolicy: PolicyConfig = {
   neighboursPerBlobMax: 16,
   neighboursMax: 64,
   // The design measured 5 and 3 with grants counted from the moment that they are given; these count what is on the wire.
-  uplinkTarget: 2,
-  uplinkTargetEnd: 2,
+  uplinkTarget: 1.5,
+  uplinkTargetEnd: 1.5,
   endBytes: 8 * mebibyte,
   originSparePieces: 2,
   uplinkCapMs: 200,
   uplinkCapPiecesMin: 4,
+  windowBytes: 16 * mebibyte,
+  windowPieces: 20,
   passRestMs: 20,
+  fullRestMs: 250,
   grantExpiryMs: 1_000,
-  havesEveryMs: 15,
+  stallMs: 5_000,
+  havesEveryMs: 20,
   readWindowBytesMin: 16 * mebibyte,
   readWindowBytesMax: 256 * mebibyte,
   hedgeFloorMs: 400,
@@ -32,5 +36,8 @@ export function checkPolicy(policy: PolicyConfig): void {
   assert(degree >= 2 && degree <= most, `policy: neighboursPerBlobMax is 2 to ${most}`);
   assert(policy.neighboursMax >= policy.neighboursPerBlobMax, 'policy: neighboursMax is below neighboursPerBlobMax');
   assert(policy.uplinkTarget > 0 && policy.uplinkTargetEnd > 0, 'policy: an uplink target of nothing sends nothing');
-  assert(policy.havesEveryMs > 0 && policy.grantExpiryMs > 0, 'policy: batches and expiries take time');
+  assert(
+    policy.havesEveryMs > 0 && policy.grantExpiryMs > 0 && policy.stallMs > 0,
+    'policy: batches, expiries and stalls take time',
+  );
 }

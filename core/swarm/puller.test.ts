@@ -62,13 +62,40 @@ test('the length of a piece is expected only where it was asked for', () => {
 });
 
 test('above the window grants are passed, and taken again when pieces are verified', () => {
-  const { solo, links } = puller(20, ['all'], { windowBytes: 3 * unit });
-  for (const piece of [0, 1, 2]) expect(grant(solo, links[0]!, piece).kind).toBe('request');
-  expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'busy', count: 17 });
+  const { solo, links } = puller(20, ['all', 'all', 'all'], { windowBytes: 3 * unit });
+  for (const [piece, link] of links.entries()) expect(grant(solo, link, piece).kind).toBe('request');
+  expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'busy', count: 3 });
   solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece: 0, slot: 0 });
   expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'busy' });
   solo.input({ kind: 'verified', blob: 0, piece: 0, link: links[0]!, verdict: 'held' });
   expect(grant(solo, links[0]!).kind).toBe('request');
+});
+
+test('a feeder that has sent nothing yet may hold up few pieces; each that it sends allows one more', () => {
+  const { solo, links } = puller(100, ['all', 'all']);
+  for (const piece of [0, 1, 2, 3]) expect(grant(solo, links[0]!, piece).kind).toBe('request');
+  expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing' });
+  // What one holds up does not count against another.
+  expect(grant(solo, links[1]!, 9).kind).toBe('request');
+  deliver(solo, links[0]!, 0);
+  expect(grant(solo, links[0]!).kind).toBe('request');
+  expect(grant(solo, links[0]!).kind).toBe('request');
+  expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing' });
+});
+
+test('a feeder of which no piece comes is closed as slow, however many pieces it holds up', () => {
+  const { solo, links } = puller(100, ['all', 'all']);
+  for (const piece of [0, 1, 2, 3]) grant(solo, links[0]!, piece);
+  // Five seconds, and one second for a piece at 256 kB/s; the scan comes every tenth of one.
+  solo.pass(5_900);
+  expect(solo.swarm.totals.inPieces).toBe(4);
+  solo.pass(300);
+  expect(solo.out.filter((o) => o.kind === 'close')).toMatchObject([
+    { link: links[0], why: 'a piece made no progress', whose: 'slow' },
+  ]);
+  expect(solo.sent(links[0]!, 'goodbye')?.reason).toBe('slow');
+  expect(solo.swarm.totals.inPieces).toBe(0);
+  expect(grant(solo, links[1]!, 0).kind).toBe('request');
 });
 
 test('a piece larger than the window can still be fetched, one at a time', () => {

@@ -13,11 +13,12 @@ import type { Blob } from './blob.ts';
 import { choosePiece } from './choose.ts';
 import { abandon, closeIfParted, closeLink, closeSource, landed, openSource, unlate } from './edges.ts';
 import { cancelTwin, hedged, lateFor, tookMs } from './hedge.ts';
-import { addHaves, giveBack, holdsPiece, lacks, reviewAll, take, wanted } from './interest.ts';
-import { diskRestMs, diskRestMsMax, grantsPerLinkMax, scanMs } from './limits.ts';
+import { addHaves, giveBack, holdsPiece, lacks, reviewAll, take, trust, wanted } from './interest.ts';
+import { diskRestMs, diskRestMsMax, scanMs } from './limits.ts';
 import { Flight, findFlight, findSource, type OutLink, type Source, takeOut } from './links.ts';
 import { markUnsent } from './naming.ts';
 import { announce } from './news.ts';
+import { hasRoom, redeemed, turnedAway } from './room.ts';
 import type { Check, State } from './state.ts';
 import type { Input, SlotNo } from './types.ts';
 
@@ -25,11 +26,16 @@ export function onGrant(state: State, source: Source, message: Grant): void {
   if (source.state === 'closed') return;
   if (source.state !== 'open' && source.state !== 'parting') throw new PeerFault('grant before opened');
   const { blob } = source;
+  redeemed(state, source.link);
   if (message.piece >= blob.pieces) throw new PeerFault('grant names a piece beyond the blob');
   if (source.gift && blob.pieces === 1 && message.piece === 0) return takeGift(state, source);
   if (message.piece >= 0 && !holdsPiece(source, message.piece)) addHaves(state, source, [message.piece]);
   if (source.state === 'parting') return pass(state, source, message.grant, 'nothing');
-  if (busy(state, source)) return pass(state, source, message.grant, 'busy');
+  if (!ready(source)) return pass(state, source, message.grant, 'nothing');
+  if (!hasRoom(state, blob.meta.pieceLength, 1)) {
+    turnedAway(state, source.link);
+    return pass(state, source, message.grant, 'busy');
+  }
   if (message.piece >= 0) {
     if (!has(blob.open, message.piece)) return pass(state, source, message.grant, 'held');
     take(state, blob, message.piece);
@@ -71,6 +77,7 @@ export function arrived(state: State, link: OutLink | undefined, input: Extract<
   }
   land(state, source, flight);
   source.link.arrivedMs = state.nowMs;
+  source.link.arrived += 1;
   if (flight.state === 'cancelled') {
     source.blob.counts.duplicates += 1;
     state.out.push({ kind: 'release', slot: input.slot });
@@ -89,6 +96,7 @@ export function verified(state: State, input: Extract<Input, { kind: 'verified' 
   checks[at] = checks[checks.length - 1]!;
   checks.pop();
   state.uncheckedBytes -= found.bytes;
+  state.roomDue = true;
   const { blob } = found;
   if (blob.stage === 'gone') return;
   blob.uncheckedPieces -= 1;
@@ -120,11 +128,9 @@ export function lost(state: State, blob: Blob, piece: number): void {
   }
 }
 
-function busy(state: State, source: Source): boolean {
-  const { blob } = source;
-  if (blob.stage !== 'ready' || blob.restsUntilMs > 0 || source.flights.length >= grantsPerLinkMax) return true;
-  const taken = state.inBytes + state.uncheckedBytes;
-  return taken > 0 && taken + blob.meta.pieceLength > state.config.windowBytes;
+function ready(source: Source): boolean {
+  const { blob, flights } = source;
+  return blob.stage === 'ready' && blob.restsUntilMs === 0 && flights.length < trust(source);
 }
 
 function pass(state: State, source: Source, grant: number, reason: Pass['reason']): void {
@@ -135,8 +141,7 @@ function pass(state: State, source: Source, grant: number, reason: Pass['reason'
     swarm: source.swarm,
     reason,
     count: source.told,
-    inPieces: state.inPieces,
-    inBytes: state.inBytes,
+    ...state.inbound(source.link),
   });
 }
 
@@ -149,8 +154,7 @@ function request(state: State, source: Source, grant: number, flight: Flight): v
     piece: flight.piece,
     hedge: flight.state === 'hedge',
     count: source.told,
-    inPieces: state.inPieces,
-    inBytes: state.inBytes,
+    ...state.inbound(source.link),
   });
 }
 
@@ -192,8 +196,7 @@ function settle(state: State, source: Source, flight: Flight): void {
     swarm: source.swarm,
     piece: flight.piece,
     count: source.told,
-    inPieces: state.inPieces,
-    inBytes: state.inBytes,
+    ...state.inbound(source.link),
   });
   closeIfParted(state, source);
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Digest } from '../digest.ts';
-import type { Message } from '../wire/messages.ts';
+import type { Inbound, Message } from '../wire/messages.ts';
 import { Bans } from './bans.ts';
 import type { Blob } from './blob.ts';
 import type { Link, OutLink, Peer, Source } from './links.ts';
@@ -21,6 +21,8 @@ export class State {
 
   readonly links = new Map<LinkNo, Link>();
   readonly peers = new Map<string, Peer>();
+  /** Peers that are neighbours in some blob's graph; others have an idle link. */
+  neighbours = 0;
   readonly bans = new Bans();
   nextLink: LinkNo = 0;
   /** By number; holes are undefined. */
@@ -42,6 +44,9 @@ export class State {
   inPieces = 0;
   inBytes = 0;
   uncheckedBytes = 0;
+  /** Of what is on its way, that on links where nothing has moved for a while. */
+  standingPieces = 0;
+  standingBytes = 0;
 
   /** Our grants: their number, bytes and load (uplink.ts); links and blobs that want something. */
   outPieces = 0;
@@ -54,11 +59,18 @@ export class State {
   readonly feeding: Blob[] = [];
   turn = 0;
   pumpDue = false;
+  /** There was credit, and nobody to grant it to: more credit changes nothing. */
+  noTaker = false;
 
   /** Blobs with news for their sinks, sources whose feeder should hear a new count. */
   readonly newsOf: Blob[] = [];
   readonly wants: Source[] = [];
   wantsUrgent = false;
+  /** Links whose feeder we passed for want of room, the first one first; whether room has come. */
+  readonly turnedAway: OutLink[] = [];
+  /** Links that room is kept for, the first one first. */
+  readonly promised: OutLink[] = [];
+  roomDue = false;
 
   /** When each kind of work is due. */
   batchAtMs = Infinity;
@@ -74,6 +86,30 @@ export class State {
 
   send(link: Link, message: Message): void {
     this.out.push({ kind: 'send', link: link.no, message });
+  }
+
+  /** Our load, as the feeder on `link` hears of it: what stands still elsewhere takes nothing of our downlink. */
+  inbound(link: OutLink): Inbound {
+    return {
+      inPieces: this.inPieces - this.standingPieces + link.standingPieces,
+      inBytes: this.inBytes - this.standingBytes + link.standingBytes,
+    };
+  }
+
+  /** Something moves on `link`, or it is gone. */
+  moves(link: OutLink): void {
+    this.standingPieces -= link.standingPieces;
+    this.standingBytes -= link.standingBytes;
+    link.standingPieces = 0;
+    link.standingBytes = 0;
+  }
+
+  /** `pieces` on their way on `link` stand still. */
+  stands(link: OutLink, pieces: number, bytes: number): void {
+    this.standingPieces += pieces;
+    this.standingBytes += bytes;
+    link.standingPieces += pieces;
+    link.standingBytes += bytes;
   }
 
   /** Work on the next batch boundary. */

@@ -24,6 +24,7 @@ import { edgeTaken, reserveEdge } from './offers.ts';
 import { onEdgeOffer, onHaves, onOpened, onRefuse } from './opening.ts';
 import { checkPolicy } from './policy.ts';
 import { arrived, lost, onGrant, onMissing, verified } from './puller.ts';
+import { tellRoom } from './room.ts';
 import { State } from './state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
 import { expire, pump } from './uplink.ts';
@@ -251,7 +252,7 @@ type EitherWay = Extract<LinkMessage, { kind: 'goodbye' | 'edgeReserve' | 'edgeT
 /** `edge`: the one that the message is about; undefined where it is gone. */
 function eitherWay(state: State, link: Link, received: EitherWay, edge: Edge | undefined): void {
   if (received.kind === 'goodbye') {
-    state.out.push({ kind: 'close', link: link.no, why: `peer said goodbye: ${received.reason}`, fault: false });
+    state.out.push({ kind: 'close', link: link.no, why: `peer said goodbye: ${received.reason}`, whose: 'none' });
     return forgetLink(state, link);
   }
   if (edge === undefined) return;
@@ -275,6 +276,7 @@ function finishStep(state: State): void {
     state.needy.clear();
     for (const blob of needy) connectMore(state, blob);
   }
+  if (state.roomDue) tellRoom(state);
   if (nowMs >= state.batchAtMs) flush(state);
   else if (state.wantsUrgent) sendWants(state, false);
   if (state.pumpDue || nowMs >= state.pumpAtMs) pump(state);
@@ -286,13 +288,15 @@ function finishStep(state: State): void {
 
 function scan(state: State): void {
   state.scanAtMs = Infinity;
+  state.pumpDue = true;
   if (state.outPieces > 0 || state.wanting > 0) {
-    const stuck: InLink[] = [];
+    const stuck: { readonly link: InLink; readonly why: string }[] = [];
     for (const link of state.links.values()) {
-      const owes = link.kind === 'in' && (link.outstanding > 0 || link.restsUntilMs === Infinity);
-      if (owes && expire(state, link)) stuck.push(link);
+      if (link.kind !== 'in' || (link.outstanding === 0 && link.restsUntilMs !== Infinity)) continue;
+      const why = expire(state, link);
+      if (why !== undefined) stuck.push({ link, why });
     }
-    for (const link of stuck) closeLink(state, link, 'no receipt', 'idle');
+    for (const { link, why } of stuck) closeLink(state, link, why, 'slow');
   }
   scanFlights(state);
 }
@@ -315,6 +319,7 @@ function disown(state: State): void {
 function check(state: State): void {
   assert(state.inPieces >= 0 && state.inBytes >= 0, 'more pieces came than were on their way');
   assert(state.inPieces > 0 || state.inBytes === 0, 'bytes on their way without a piece');
+  assert(state.standingPieces <= state.inPieces, 'more pieces stand still than are on their way');
   assert(
     state.uncheckedBytes >= 0 && (state.checks.length > 0 || state.uncheckedBytes === 0),
     'unverified bytes without a piece',

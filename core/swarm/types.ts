@@ -76,8 +76,8 @@ export type Input =
 
 export type Output =
   | { readonly kind: 'dial'; readonly link: LinkNo; readonly peer: PeerAddress }
-  /** After what was sent before on it. `fault`: the peer's misbehaviour, for logs and counters. */
-  | { readonly kind: 'close'; readonly link: LinkNo; readonly why: string; readonly fault: boolean }
+  /** After what was sent before on it. `whose`: the peer's misbehaviour, its silence, or nobody's doing; for logs and counters. */
+  | { readonly kind: 'close'; readonly link: LinkNo; readonly why: string; readonly whose: CloseCause }
   | { readonly kind: 'send'; readonly link: LinkNo; readonly message: Message }
   /** Read the piece, send its header and its bytes. Unreadable: send Missing, and `lost` as input. */
   | {
@@ -117,6 +117,9 @@ export type Output =
   /** An origin revoked it: drop the pieces, cut the readers. */
   | { readonly kind: 'revoked'; readonly blob: BlobNo };
 
+/** fault: it broke the protocol. slow: it owed something and did not move. none: as it should be. */
+export type CloseCause = 'fault' | 'slow' | 'none';
+
 export type SwarmConfig = {
   readonly self: PeerAddress;
   readonly cluster: string;
@@ -125,7 +128,7 @@ export type SwarmConfig = {
   readonly rootOf: (hashes: Uint8Array) => string;
   /** Uplink, bytes a second, as far as known: sizes the cap on outstanding bytes. */
   readonly uplinkBytesPerS: number;
-  /** Downlink window: above this many inbound and unverified bytes grants are passed. At most the receive share. */
+  /** Room for inbound and unverified bytes, the receive share: the downlink window is no wider. */
   readonly windowBytes: number;
   readonly policy: PolicyConfig;
 };
@@ -143,10 +146,17 @@ export type PolicyConfig = {
   /** Outstanding bytes are capped at what the uplink sends in this time, but never below this many pieces. */
   readonly uplinkCapMs: number;
   readonly uplinkCapPiecesMin: number;
+  /** The downlink window: this many bytes, or this many pieces where they are long; at most the host's `windowBytes`. */
+  readonly windowBytes: number;
+  readonly windowPieces: number;
   /** After a pass a neighbour rests this long, or until its next message. */
   readonly passRestMs: number;
+  /** After a pass for want of room it is asked again when less is on its way to it, or after this long. */
+  readonly fullRestMs: number;
   /** A grant that is not answered in this time is taken back. */
   readonly grantExpiryMs: number;
+  /** A link on which something is owed and nothing moves is closed after this, and the time that a piece takes at the floor rate. */
+  readonly stallMs: number;
   readonly havesEveryMs: number;
   readonly readWindowBytesMin: number;
   readonly readWindowBytesMax: number;

@@ -54,7 +54,7 @@ function wantTogether(solo: Solo, links: readonly number[], count: number, load 
   }
   expect(solo.swarm.totals).toMatchObject({ outPieces: 0, outBytes: 0 });
   const before = links.map((link) => grants(solo, link));
-  solo.pass(21);
+  solo.pass(251);
   return links.map((link, i) => grants(solo, link) - before[i]!);
 }
 
@@ -117,7 +117,7 @@ test('blobs take turns', () => {
   expect(by).toEqual([2, 2, 2]);
 });
 
-test('credit is free on receipt, not before; after a pass the neighbour rests 20 ms or until it speaks', () => {
+test('credit is free on receipt, not before; after a pass for want of room the neighbour rests 250 ms or until there is some', () => {
   const { solo, links } = seeder(1, policy({ uplinkTarget: 1 }));
   const link = links[0]!;
   want(solo, link, 50);
@@ -134,17 +134,18 @@ test('credit is free on receipt, not before; after a pass the neighbour rests 20
       swarm: 0,
       reason: 'busy',
       count: 49,
-      ...idle,
+      ...full,
     });
   };
+  const full = { inPieces: 0, inBytes: 4 * unit };
   pass();
   expect(grants(solo, link)).toBe(2);
-  solo.pass(19);
+  solo.pass(249);
   expect(grants(solo, link)).toBe(2);
   solo.pass(2);
   expect(grants(solo, link)).toBe(3);
   pass();
-  want(solo, link, 48);
+  want(solo, link, 48, { inPieces: 0, inBytes: 3 * unit });
   expect(grants(solo, link)).toBe(4);
 });
 
@@ -166,8 +167,32 @@ test('a neighbour that never answers is closed, and its credit is not lost', () 
   const { solo, links } = seeder(1);
   want(solo, links[0]!, 50);
   solo.pass(10_000);
-  expect(solo.out.some((o) => o.kind === 'close' && o.link === links[0] && !o.fault)).toBe(true);
+  expect(solo.out.some((o) => o.kind === 'close' && o.link === links[0] && o.whose === 'slow')).toBe(true);
   expect(solo.swarm.totals).toMatchObject({ links: 0, outPieces: 0, outBytes: 0 });
+});
+
+test('a neighbour that talks but answers no grant is closed as slow', () => {
+  const { solo, links } = seeder(1);
+  for (let turn = 0; turn < 20; turn += 1) {
+    want(solo, links[0]!, 50);
+    solo.pass(1_600);
+  }
+  expect(solo.out.filter((o) => o.kind === 'close')).toMatchObject([{ why: 'grants are not answered', whose: 'slow' }]);
+  // Five at a time; eight times in a row are enough.
+  expect(grants(solo, links[0]!)).toBeLessThanOrEqual(8 * 5);
+  expect(solo.swarm.totals).toMatchObject({ outPieces: 0, outBytes: 0, links: 0 });
+});
+
+test('a neighbour that asks and talks but receipts nothing is closed as slow', () => {
+  const { solo, links } = seeder(1, policy({ uplinkTarget: 1 }));
+  want(solo, links[0]!, 50);
+  request(solo, links[0]!, 3);
+  for (let ms = 0; ms < 7_000; ms += 500) {
+    solo.pass(500);
+    want(solo, links[0]!, 50, { inPieces: 1, inBytes: unit });
+  }
+  expect(solo.out.filter((o) => o.kind === 'close')).toMatchObject([{ why: 'no receipt', whose: 'slow' }]);
+  expect(solo.swarm.totals).toMatchObject({ outPieces: 0, outBytes: 0, links: 0 });
 });
 
 test('closing a swarm frees its credit and takes back what is not sent', () => {
@@ -212,7 +237,7 @@ test('a named piece that is passed returns to the unsent, one that is held elsew
   const answer = (reason: 'busy' | 'held'): void => {
     const { grant } = solo.sent(link, 'grant')!;
     solo.say(link, { kind: 'pass', grant, swarm: 0, reason, count: 1, ...idle });
-    solo.pass(25);
+    solo.pass(251);
   };
   want(solo, link, 1);
   expect(solo.sent(link, 'grant')!.piece).toBe(0);
@@ -251,7 +276,7 @@ test('a long round trip is filled with more grants', () => {
           if (answered.has(`${link} ${grant}`)) continue;
           answered.add(`${link} ${grant}`);
           const piece = named < 0 ? answered.size % 40 : named;
-          solo.say(link, { kind: 'request', grant, swarm, piece, hedge: false, count: 50, ...idle });
+          solo.say(link, { kind: 'request', grant, swarm, piece, hedge: false, count: 50, inPieces: 1, inBytes: unit });
           solo.say(link, { kind: 'receipt', swarm, piece, count: 50, ...idle });
         }
       }

@@ -9,7 +9,7 @@
  * Rule 3: after a pass a neighbour rests until its next message, or passRestMs.
  */
 
-import { assert } from '../assert.ts';
+import { assert, PeerFault } from '../assert.ts';
 import type { Inbound } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
 import {
@@ -17,10 +17,10 @@ import {
   grantsPerLinkMax,
   idleMsMax,
   idleTrips,
+  ignoredMax,
   meterGain,
   spareMs,
   stallBytesPerMs,
-  stallMs,
 } from './limits.ts';
 import { Allowance, type InLink, type Sink, takeOut } from './links.ts';
 import { markSent, markUnsent, nameFor } from './naming.ts';
@@ -28,11 +28,40 @@ import type { State } from './state.ts';
 
 /** What the neighbour on `link` says of its downlink; wakes it if it rests. */
 export function hear(state: State, link: InLink, inbound: Inbound): void {
+  if (inbound.inPieces < link.sending && inbound.inPieces < requested(link))
+    throw new PeerFault('says that less is on its way to it than it asked for');
   link.inBytes = inbound.inBytes;
   link.others = Math.max(0, inbound.inPieces - link.sending);
   link.restsUntilMs = 0;
   reweigh(state, link);
-  state.pumpDue = true;
+  if (link.hungry > 0 && (link.inBytes < link.fullBytes || link.fullUntilMs <= state.nowMs)) state.pumpDue = true;
+}
+
+/** Pieces that the neighbour asked for and has not receipted. A blob's only piece may go out unasked. */
+function requested(link: InLink): number {
+  let pieces = 0;
+  for (const { blob, allowances } of link.sinks) {
+    if (blob.pieces === 1) continue;
+    for (const { state } of allowances) if (state === 'sending') pieces += 1;
+  }
+  return pieces;
+}
+
+/** The neighbour's downlink is full at what it says is on its way. */
+export function full(state: State, link: InLink): void {
+  link.fullBytes = link.inBytes;
+  link.fullUntilMs = state.nowMs + state.config.policy.fullRestMs;
+}
+
+/** It says so by itself: one grant may try, also where what filled its downlink waits for its disk. */
+export function hasRoomAgain(link: InLink, { inBytes }: Inbound): void {
+  link.fullBytes = Math.max(link.fullBytes, inBytes + 1);
+}
+
+/** When `link` may have a grant of `bytes` again, as far as its downlink is concerned. */
+function roomAtMs(link: InLink, bytes: number): number {
+  const offered = (link.outstanding - link.sending) * bytes;
+  return link.inBytes + offered < link.fullBytes ? 0 : link.fullUntilMs;
 }
 
 /** How many pieces `sink` would take from us now. */
@@ -58,12 +87,16 @@ export function setCount(state: State, sink: Sink, count: number): void {
 /** Gives out what the uplink can carry. */
 export function pump(state: State): void {
   state.pumpDue = false;
+  state.noTaker = false;
   state.pumpAtMs = Infinity;
   const { policy, uplinkBytesPerS } = state.config;
   const perMs = Math.min(uplinkBytesPerS / 1000, state.meter.rate * meterGain);
   while (state.feeding.length > 0 && wireLoad(state) < policy.uplinkTarget) {
     const sink = nextSink(state);
-    if (sink === undefined) return;
+    if (sink === undefined) {
+      state.noTaker = true;
+      return;
+    }
     const bytes = sink.blob.meta.pieceLength;
     const cap = Math.max(perMs * policy.uplinkCapMs, bytes * policy.uplinkCapPiecesMin);
     if (state.outBytes + bytes > cap) return;
@@ -131,38 +164,45 @@ export function end(state: State, sink: Sink, allowance: Allowance, given: boole
   else sink.link.sending -= 1;
   if (!given && allowance.named && sink.blob.holds(allowance.piece)) markUnsent(sink.blob, allowance.piece);
   count(state, sink.link, -1, -allowance.bytes);
-  state.pumpDue = true;
+  if (!state.noTaker) state.pumpDue = true;
 }
 
 /** The puller has all of the piece. */
 export function receipted(state: State, sink: Sink, allowance: Allowance): void {
   sink.blob.counts.bytesSent += allowance.bytes;
+  sink.link.receiptMs = state.nowMs;
   state.meter.carried(allowance.bytes, state.nowMs);
   end(state, sink, allowance, true);
 }
 
 /**
  * Takes back the grants on `link` that were not answered; it gets no more until it says something.
- * True where the link is stuck: it owes answers or receipts and has been silent for too long.
+ * Returns why the link is stuck: it owes a receipt or answers for too long. Else undefined.
  */
-export function expire(state: State, link: InLink): boolean {
-  const before = state.nowMs - state.config.policy.grantExpiryMs;
+export function expire(state: State, link: InLink): string | undefined {
+  const { grantExpiryMs, stallMs } = state.config.policy;
   let bytes = 0;
-  let sinceMs = link.heardMs;
+  let sinceMs = Infinity;
+  let expired = 0;
   for (const sink of link.sinks) {
     for (let i = sink.allowances.length - 1; i >= 0; i -= 1) {
       const allowance = sink.allowances[i]!;
       if (allowance.state === 'sending') {
-        bytes += allowance.bytes;
-        sinceMs = Math.max(sinceMs, allowance.sinceMs);
-      } else if (allowance.sinceMs <= before) {
+        bytes = Math.max(bytes, allowance.bytes);
+        sinceMs = Math.min(sinceMs, allowance.sinceMs);
+      } else if (allowance.sinceMs <= state.nowMs - grantExpiryMs) {
         end(state, sink, allowance, false);
-        link.restsUntilMs = Infinity;
+        expired = 1;
       }
     }
   }
-  const owes = bytes > 0 || link.restsUntilMs === Infinity;
-  return owes && state.nowMs - sinceMs > stallMs + bytes / stallBytesPerMs;
+  link.ignored += expired;
+  if (expired > 0) link.restsUntilMs = Infinity;
+  // Whatever else it says meanwhile: only receipts show that pieces get there. They come one after the other.
+  const receipted = state.nowMs - Math.max(sinceMs, link.receiptMs);
+  if (bytes > 0 && receipted > stallMs + bytes / stallBytesPerMs) return 'no receipt';
+  const silent = link.restsUntilMs === Infinity && state.nowMs - link.heardMs > stallMs;
+  return silent || link.ignored >= ignoredMax ? 'grants are not answered' : undefined;
 }
 
 function count(state: State, link: InLink, pieces: 1 | -1, bytes: number): void {
@@ -204,7 +244,10 @@ function pick(state: State, blob: Blob): Sink | undefined {
     const sink = sinks[i]!;
     const { link } = sink;
     if (sink.count <= sink.offered || link.outstanding >= share || sink.state !== 'open') continue;
-    const restsUntilMs = spared(state, sink) ? link.heardMs + spareMs : link.restsUntilMs;
+    const restsUntilMs = Math.max(
+      spared(state, sink) ? link.heardMs + spareMs : link.restsUntilMs,
+      roomAtMs(link, blob.meta.pieceLength),
+    );
     if (restsUntilMs > state.nowMs) {
       if (restsUntilMs < state.pumpAtMs) state.pumpAtMs = restsUntilMs;
       continue;

@@ -107,6 +107,7 @@ export const GOODBYE_REASONS = [
   'version',
   'banned',
   'duplicate',
+  'slow',
 ] as const;
 export const PASS_REASONS = ['busy', 'nothing', 'held'] as const;
 export const REFUSE_REASONS = ['unknown', 'full', 'limit', 'revoked', 'leaving'] as const;

@@ -44,7 +44,16 @@ export type Hello = {
 
 /** The last message on a link: nothing follows. */
 export type Goodbye = { readonly kind: 'goodbye'; readonly reason: GoodbyeReason };
-export type GoodbyeReason = 'idle' | 'shutdown' | 'fault' | 'full' | 'cluster' | 'version' | 'banned' | 'duplicate';
+export type GoodbyeReason =
+  | 'idle'
+  | 'shutdown'
+  | 'fault'
+  | 'full'
+  | 'cluster'
+  | 'version'
+  | 'banned'
+  | 'duplicate'
+  | 'slow';
 
 /** p to q: newcomer `node` will open `swarm` with you, with this token, in place of our edge. */
 export type EdgeReserve = {

@@ -9,8 +9,9 @@ import { StartError } from '../../platform/lifecycle/errors.ts';
 import type { PeerNode } from '../../platform/peer/node.ts';
 import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
-import { Arena } from '../../platform/workers/arena.ts';
+import type { Arena } from '../../platform/workers/arena.ts';
 import { Announcing } from './announcing.ts';
+import { arenaOf } from './arenas.ts';
 import { type Ailments, dataDir, Medium, ProcessDisk } from './disk.ts';
 import { type LightMedium, LightStore, lightMedium, powerCut, rotLight } from './light-store.ts';
 import type { Cluster } from './net.ts';
@@ -25,8 +26,9 @@ const findMs = 5_000;
 /** The cache of a light node, blobs; of a real one, bytes. */
 const lightBlobsMax = 24;
 const budgetBytes = 40 * unitBytes;
-/** Units that a real agent's arena has; a light one's are never written to. */
+/** Units of an agent's arena; those of a light one are hardly ever written to. */
 const arenaUnits = 16;
+const lightArenaUnits = 8;
 
 export type RunningAgent = {
   readonly process: Process;
@@ -79,8 +81,9 @@ export class AgentSite {
   async start(): Promise<boolean> {
     const process: Process = { host: this.host, alive: true };
     this.#process = process;
-    const made = this.#medium === undefined ? this.#openLight() : await this.#openReal(this.#medium);
+    const made = this.#medium === undefined ? this.#openLight(process) : await this.#openReal(this.#medium, process);
     if (made === undefined) {
+      process.alive = false;
       if (this.#process === process) this.#process = undefined;
       return false;
     }
@@ -154,8 +157,8 @@ export class AgentSite {
     await this.running?.pulls.remove(digest);
   }
 
-  #openLight(): Store {
-    const arena = new Arena(arenaUnits * unitBytes);
+  #openLight(process: Process): Store {
+    const arena = arenaOf(this.#world, process, lightArenaUnits);
     const plantUnverified = this.#o.plant === 'unverified-serve';
     const light = new LightStore(this.#world, this.#light, { plantUnverified, blobsMax: lightBlobsMax });
     this.#endDisk = () => {
@@ -164,10 +167,10 @@ export class AgentSite {
     return { store: light.asBlobStore(), light, arena };
   }
 
-  async #openReal(medium: Medium): Promise<Store | undefined> {
+  async #openReal(medium: Medium, process: Process): Promise<Store | undefined> {
     const disk = new ProcessDisk(this.#world, medium);
     this.#endDisk = () => disk.end();
-    const arena = new Arena(arenaUnits * unitBytes);
+    const arena = arenaOf(this.#world, process, arenaUnits);
     const workers =
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
     try {

@@ -127,7 +127,7 @@ function agentsWanted(world: World): number {
 /** The default, or one so narrow that neighbourhoods are full. */
 function policyOf(world: World, degree: number | undefined): PolicyConfig {
   const narrow = world.once(3);
-  const drawn = 6 + world.prng.below(4);
+  const drawn = 2 + world.prng.below(8);
   if (!narrow && degree === undefined) return defaultPolicy;
   const neighboursPerBlobMax = degree ?? drawn;
   return { ...defaultPolicy, neighboursPerBlobMax, neighboursMax: neighboursPerBlobMax + 2 + world.prng.below(6) };

@@ -38,7 +38,8 @@ export class Medium {
   }
 }
 
-const never = new Promise<never>(() => undefined);
+/** A new one each time: a promise that is shared would keep all that ever waits for it in memory. */
+const never = (): Promise<never> => new Promise<never>(() => undefined);
 
 export class ProcessDisk implements Disk {
   readonly #world: World;
@@ -129,15 +130,15 @@ export class ProcessDisk implements Disk {
   }
 
   async #do<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
-    if (this.#ended) return never;
+    if (this.#ended) return never();
     const { slowMs } = this.#medium.ailments;
     if (slowMs > 0) await this.#world.sleep(this.#world.between(0, slowMs));
     // Most operations take a moment now and then: others come in between.
     else if (this.#world.once(12)) await this.#world.sleep(this.#world.between(0, 1));
-    if (this.#ended) return never;
+    if (this.#ended) return never();
     if (this.#fails()) throw diskError('EIO', action, path);
     const result = await work();
-    return this.#ended ? never : result;
+    return this.#ended ? never() : result;
   }
 
   async #refuse(code: string, action: string, path: string): Promise<never> {

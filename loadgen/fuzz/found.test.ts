@@ -1,17 +1,23 @@
 /** What the fuzzer has found, each as small as it gets. A new failing seed becomes a test here. */
 
 import { expect, test } from 'vitest';
+import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
-import { testBlob } from '../../core/swarm/testing/cluster.ts';
+import { Cluster, testBlob } from '../../core/swarm/testing/cluster.ts';
 import { address, Solo } from '../../core/swarm/testing/solo.ts';
+import type { Input } from '../../core/swarm/types.ts';
+import { Blobs } from '../../platform/peer/blobs.ts';
+import { peerMetrics } from '../../platform/peer/metrics.ts';
 import { FaultyDisk } from '../../platform/store/faulty-disk.ts';
 import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Arena } from '../../platform/workers/arena.ts';
 import { contentOf } from './content.ts';
 import { dataDir } from './disk.ts';
+import { log } from './peer.ts';
 
 test('an origin does not delete an acknowledged blob because its disk fails once (seed 12)', async () => {
   const disk = new FaultyDisk({ prng: prng(1) });
@@ -77,4 +83,66 @@ test('a piece that comes unasked with its hash list is no fault, whoever leads b
   solo.say(first, { kind: 'grant', grant: 1, swarm: 0, piece: 0 });
   expect(solo.faultOf(first)).toBeUndefined();
   expect(solo.swarm.expects(first, 0, 0)).toBe(meta.length);
+});
+
+test('twelve agents who lost their origin and know only each other find another one (seeds 82 and 1161)', () => {
+  const cluster = new Cluster({ seed: 82, uplinkBytesPerS: 4e6, policy: { neighboursPerBlobMax: 8 } });
+  const blob = testBlob(0, 60);
+  const origin = cluster.addNode('origin');
+  cluster.seed(origin, blob);
+  const agents = Array.from({ length: 12 }, () => cluster.addNode('agent'));
+  for (const agent of agents) cluster.pull(agent, blob);
+  cluster.run(1_000);
+  cluster.crash(origin);
+  cluster.run(5_000);
+  cluster.seed(cluster.addNode('origin'), blob);
+  const done = (): boolean => agents.every((agent) => agent.completeMs.has(0));
+  expect(cluster.run(1_000, done)).toBe(false);
+  expect(cluster.run(60_000, done)).toBe(true);
+});
+
+test('a node whose peers are as many as it may have dials an origin all the same (seed 1180)', () => {
+  const solo = new Solo({ policy: { neighboursPerBlobMax: 2, neighboursMax: 2 } });
+  const blob = testBlob(0, 4);
+  solo.pull(blob, [address(1), address(2)]);
+  const links = [address(1), address(2)].map((peer) => solo.answer(peer));
+  for (const link of links) solo.opened(link, blob, []);
+  solo.input({ kind: 'candidates', blob: 0, peers: [address(3, 'origin')], meta: undefined });
+  solo.pass(10_000);
+  expect(solo.out.filter((o) => o.kind === 'dial').map((o) => o.peer.port)).toContain(address(3).port);
+});
+
+test('a blob that an origin pulls and that is uploaded to it meanwhile is fed from then on (seeds 1180 and 1197)', async () => {
+  const disk = new FaultyDisk({ prng: prng(1) });
+  const arena = new Arena(16 * unitBytes);
+  const io = new InlinePieceIo(arena, disk);
+  const o = { dir: dataDir, role: 'origin', workers: io, budgetBytes: 1e9, durable: true, disk } as const;
+  await using store = await BlobStore.open(o);
+  const inputs: Input[] = [];
+  const blobs = new Blobs({
+    nowMs: () => 0,
+    input: (input) => inputs.push(input),
+    statsOf: () => undefined,
+    store,
+    arena,
+    tracking: { set: () => undefined, unset: () => undefined } as unknown as Tracking,
+    log,
+    metrics: peerMetrics(new Metrics()),
+    serves: (digest) => store.get(digest),
+    neighbours: 16,
+    stallMs: 60_000,
+    learnMs: 10_000,
+  });
+  const content = contentOf(new Uint8Array(300_000).fill(7));
+  const pull = blobs.pull(content.digest);
+  blobs.learned({ kind: 'learned', blob: 0, meta: content.meta, hashes: content.hashes });
+  await pull.learned();
+  const upload = await store.beginUpload('0123456789abcdef', 'sha256');
+  await upload.append(content.bytes);
+  blobs.arrived(await upload.commit(content.digest));
+  await pull.complete;
+  expect(inputs.at(-1)?.kind).toBe('drop');
+  blobs.wanted(content.digest);
+  expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
+  await blobs.close();
 });

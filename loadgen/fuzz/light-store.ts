@@ -143,6 +143,15 @@ export class LightEntry {
     return 'corrupt';
   }
 
+  /** Nothing stays in memory: what is asked for again is read. */
+  keep(_piece: number, slot: Slot): void {
+    slot.release();
+  }
+
+  lend(): undefined {
+    return undefined;
+  }
+
   pin(): () => void {
     this.pins += 1;
     let pinned = true;

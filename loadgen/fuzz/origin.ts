@@ -15,9 +15,10 @@ import { StartError } from '../../platform/lifecycle/errors.ts';
 import type { PeerNode } from '../../platform/peer/node.ts';
 import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
-import { Arena } from '../../platform/workers/arena.ts';
+import type { Arena } from '../../platform/workers/arena.ts';
 import type { Workers } from '../../platform/workers/workers.ts';
 import { Announcing } from './announcing.ts';
+import { arenaOf } from './arenas.ts';
 import { dataDir, Medium, ProcessDisk } from './disk.ts';
 import type { Cluster } from './net.ts';
 import { log, Peer } from './peer.ts';
@@ -30,6 +31,7 @@ const replicas = 2;
 const uploadsOpenMax = 64;
 const uploadIdleMs = 3_600_000;
 const fetchMs = 2_000;
+const arenaUnits = 24;
 
 type Running = {
   readonly process: Process;
@@ -80,7 +82,7 @@ export class OriginSite {
     this.#process = process;
     const disk = new ProcessDisk(world, this.medium);
     this.#disk = disk;
-    const arena = new Arena(24 * unitBytes);
+    const arena = arenaOf(world, process, arenaUnits);
     const io =
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
     let store: BlobStore;
@@ -96,6 +98,7 @@ export class OriginSite {
       });
     } catch (error) {
       disk.end();
+      process.alive = false;
       if (this.#process === process) this.#process = undefined;
       if (!(error instanceof StartError) && !isDisk(error)) throw error;
       return false;
@@ -170,8 +173,9 @@ export class OriginSite {
   }
 
   async commit(id: string, digest: Digest): Promise<void> {
-    const { uploads, handover } = this.running as Running;
+    const { uploads, blobs, handover } = this.running as Running;
     const entry = await uploads.commit(id, digest);
+    blobs.committed(entry);
     handover.offer(entry);
   }
 

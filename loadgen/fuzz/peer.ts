@@ -131,6 +131,10 @@ export class Peer implements Listener {
     this.blobs.seed(entry);
   }
 
+  arrived(entry: Parameters<Blobs['arrived']>[0]): void {
+    this.blobs.arrived(entry);
+  }
+
   stop(digest: Digest): void {
     this.blobs.stop(digest);
   }
@@ -210,8 +214,11 @@ export class Peer implements Listener {
         this.#verifying.set(`${output.blob}:${output.piece}`, this.#right.get(output.slot) ?? false);
         return this.blobs.verify(output, this.#links.get(output.link)?.peer?.role ?? 'unknown');
       }
-      case 'release':
-        return this.#o.arena.slot(output.slot).release();
+      case 'release': {
+        const slot = this.#o.arena.slot(output.slot);
+        this.#o.light?.unmark(slot);
+        return slot.release();
+      }
       case 'learned':
         this.#world.dirty = true;
         return this.blobs.learned(output);
@@ -243,10 +250,10 @@ export class Peer implements Listener {
     });
   }
 
-  #close({ link: no, why, fault }: Extract<Output, { kind: 'close' }>): void {
+  #close({ link: no, why, whose }: Extract<Output, { kind: 'close' }>): void {
     const link = this.#links.get(no);
     if (link === undefined) return;
-    if (fault) this.#blame(link, why);
+    if (whose === 'fault') this.#blame(link, why);
     this.#feeds.drop(link);
     link.close();
   }
@@ -330,6 +337,8 @@ export class Peer implements Listener {
   #makeFeeds(): Feeds<Link> {
     return new Feeds<Link>({
       arena: this.#o.arena,
+      lend: (feed) => this.blobs.entryOf(feed.blob)?.lend(feed.piece, 'send'),
+      // Not as node.ts, which trusts for a while what was right: this disk cannot tell that it was not written to.
       read: async (feed, slot) => {
         const entry = this.blobs.entryOf(feed.blob);
         return entry === undefined ? 'gone' : await entry.read(feed.piece, slot);

@@ -115,8 +115,10 @@ export class Pusher {
         }),
       );
     }
-    if (lanes.length < this.#copies) throw new ApiError('UNAVAILABLE', 'too few origins begin an upload');
-    return lanes;
+    if (lanes.length >= this.#copies) return lanes;
+    const cancel = async ({ site }: Lane): Promise<void> => await running(site).uploads.cancel(id);
+    await Promise.all(lanes.map((lane) => this.#try(lane.site, callMs, 100, () => cancel(lane))));
+    throw new ApiError('UNAVAILABLE', 'too few origins begin an upload');
   }
 
   async #append(

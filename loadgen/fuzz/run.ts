@@ -5,6 +5,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { SHARES } from '../../platform/workers/arena.ts';
+import { giveBackArenas } from './arenas.ts';
 import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
 import type { Plant } from './plants.ts';
@@ -52,6 +53,7 @@ export async function runSeed(o: SeedOptions): Promise<SeedResult> {
     return await run(world, o);
   } finally {
     restore();
+    giveBackArenas(world);
     process.off('unhandledRejection', threw);
     process.off('uncaughtException', threw);
   }

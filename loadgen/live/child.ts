@@ -26,11 +26,12 @@ export type ChildPlan = {
   readonly arena: number;
   readonly uplink: number;
   readonly arriveMs: number;
+  readonly limitMs: number;
 };
 export type ChildResult = {
   readonly kind: 'result';
-  /** Of each agent, from when it began to when it had verified every piece, milliseconds; undefined: it failed. */
-  readonly ms: readonly (number | undefined)[];
+  /** Of each agent that has it whole: from when it began to when it had verified every piece, milliseconds. */
+  readonly ms: readonly number[];
   readonly failures: readonly string[];
   readonly bytesFromOrigins: number;
 };
@@ -49,7 +50,9 @@ const windowBytes = 4 * 1024 * 1024;
  * Hundreds of agents take turns on one event loop, which may be a second behind: what in a process of its own would
  * mean that a peer is in trouble means nothing here.
  */
-const patient = { grantExpiryMs: 30_000, hedgeFloorMs: 30_000 } as const;
+const patientMs = 60_000;
+const patientPolicy = { grantExpiryMs: patientMs, hedgeFloorMs: patientMs, stallMs: patientMs } as const;
+const patience = { greetingMs: patientMs, stalledMs: patientMs } as const;
 const listenLanes = 32;
 const progressMs = 2_000;
 
@@ -98,7 +101,12 @@ let done = 0;
 const watch = setInterval(sayProgress, progressMs, monitorEventLoopDelay());
 const ms = await Promise.all(nodes.map(pull));
 clearInterval(watch);
-process.send?.({ kind: 'result', ms, failures: [...failures], bytesFromOrigins } satisfies ChildResult);
+process.send?.({
+  kind: 'result',
+  ms: ms.filter((value) => value !== undefined),
+  failures: [...failures],
+  bytesFromOrigins,
+} satisfies ChildResult);
 
 function start(): Promise<PeerNode> {
   const log = silentLog();
@@ -114,7 +122,10 @@ function start(): Promise<PeerNode> {
     log,
     metrics: new Metrics(),
     uplinkBytesPerS: plan.uplink,
-    policy: { ...defaultPolicy, ...patient, neighboursPerBlobMax: plan.degree },
+    policy: { ...defaultPolicy, ...patientPolicy, neighboursPerBlobMax: plan.degree },
+    patience,
+    learnMs: plan.limitMs,
+    stallMs: plan.limitMs,
   });
 }
 
@@ -123,6 +134,8 @@ async function pull(node: PeerNode, i: number): Promise<number | undefined> {
   const startedMs = performance.now();
   const pulling = node.pull(plan.digest);
   try {
+    // Somebody waits for it: else a pull that learns nothing for a minute is given up.
+    await pulling.learned();
     await pulling.complete;
   } catch (error) {
     failures.add((error as Error).message);

@@ -57,8 +57,9 @@ function tuning({
   arena,
   uplink,
   arriveMs,
-}: LiveOptions): Pick<ChildPlan, 'degree' | 'arena' | 'uplink' | 'arriveMs'> {
-  return { degree, arena, uplink, arriveMs };
+  limitMs,
+}: LiveOptions): Pick<ChildPlan, 'degree' | 'arena' | 'uplink' | 'arriveMs' | 'limitMs'> {
+  return { degree, arena, uplink, arriveMs, limitMs };
 }
 
 function startChildren(stack: AsyncDisposableStack, options: LiveOptions, processes: number): Child[] {
@@ -130,12 +131,11 @@ type Spent = {
 };
 
 function report(options: LiveOptions, results: readonly ChildResult[], spent: Spent): void {
-  const ms = results.flatMap((result) => result.ms);
-  const done = ms.filter((value) => value !== undefined);
+  const done = results.flatMap((result) => result.ms);
   const gb = (done.length * options.size) / 1e9;
   const figures = {
     agents: options.agents,
-    incomplete: ms.length - done.length,
+    incomplete: options.agents - done.length,
     processes: spent.processes,
     bytes: options.size,
     degree: options.degree,

@@ -56,7 +56,7 @@ export function liveCommand(run: (options: LiveOptions) => Promise<void>): Comma
         .argParser(size('a size from 256KiB on, such as 16MiB', 2 ** 18))
         .default(2 ** 24, '16MiB'),
     )
-    .addOption(new Option('--degree <n>', 'neighbours of an agent').argParser(whole(2, 64)).default(8))
+    .addOption(new Option('--degree <n>', 'neighbours of an agent').argParser(whole(2, 64)).default(5))
     .addOption(new Option('--arrive <time>', 'agents begin evenly over this time').argParser(duration).default(0, '0'))
     .addOption(
       new Option('--arena <size>', 'memory for pieces, each process')

@@ -127,6 +127,22 @@ class Entry {
     return 'ok';
   }
 
+  /** What feeds read from: as everywhere, but that the bytes of a piece are hashed where they arrive. */
+  readForPeer(piece: number, slot: Slot): Promise<'ok' | 'failed'> {
+    return this.read(piece, slot);
+  }
+
+  doubt(): void {}
+
+  /** The page cache has it. */
+  keep(_piece: number, slot: Slot): void {
+    slot.release();
+  }
+
+  lend(): undefined {
+    return undefined;
+  }
+
   pin(): () => void {
     return () => undefined;
   }

@@ -92,7 +92,7 @@ function table(result: SimResult): string {
       `${result.originCopies.toFixed(2)}, ${result.duplicateBytesPercent.toFixed(2)} %`,
     ],
     ['messages, events', `${result.messages}, ${result.events}`],
-    ['wall, memory', `${result.wallS.toFixed(1)} s, ${result.rssMiB} MiB`],
+    ['wall, CPU, memory', `${result.wallS.toFixed(1)} s, ${result.cpuS.toFixed(1)} s, ${result.rssMiB} MiB`],
     ['seed, trace', `${result.seed}, ${result.traceHash}`],
   ];
   return rows.map(([name, value]) => `${name.padEnd(34)}${value}`).join('\n');

@@ -6,7 +6,7 @@
 import type { Input } from '../../core/swarm/types.ts';
 import type { Message } from '../../core/wire/messages.ts';
 import { messageBytes } from './contents.ts';
-import { type EventQueue, SimEvent } from './events.ts';
+import { type Events, SimEvent } from './events.ts';
 import { CallEvent, type Network, type Pipe, type Way } from './network.ts';
 import { End, type Node } from './nodes.ts';
 
@@ -15,26 +15,33 @@ export type Inputs = { input(node: Node, input: Input): void };
 
 type Said = Exclude<Message, { kind: 'piece' }>;
 
+/** What one step of a node says on one connection: it leaves in one write and arrives at once. */
 class MessageEvent extends SimEvent {
   readonly inputs: Inputs;
   readonly to: End;
   readonly message: Said;
+  more: Said[] | undefined = undefined;
   constructor(inputs: Inputs, to: End, message: Said) {
     super();
+    this.host = to.node.host;
     this.inputs = inputs;
     this.to = to;
     this.message = message;
   }
   run(): void {
-    const { to } = this;
+    const { to, more } = this;
     if (to.open) this.inputs.input(to.node, { kind: 'message', link: to.no, message: this.message });
+    if (more === undefined) return;
+    for (const message of more) {
+      if (to.open) this.inputs.input(to.node, { kind: 'message', link: to.no, message });
+    }
   }
 }
 
 export class Connections {
   readonly #inputs: Inputs;
   readonly #network: Network;
-  readonly #events: EventQueue;
+  readonly #events: Events;
 
   constructor(inputs: Inputs, network: Network) {
     this.#inputs = inputs;
@@ -69,7 +76,17 @@ export class Connections {
   send(node: Node, no: number, message: Message): void {
     const end = node.ends[no];
     if (end === undefined || message.kind === 'piece') return;
-    this.#send(end, messageBytes(message), new MessageEvent(this.#inputs, end.other, message));
+    const bytes = messageBytes(message);
+    const { said } = end;
+    if (said instanceof MessageEvent && end.saidStep === node.steps) {
+      said.more ??= [];
+      said.more.push(message);
+      return this.#network.charge(end, bytes);
+    }
+    const event = new MessageEvent(this.#inputs, end.other, message);
+    end.said = event;
+    end.saidStep = node.steps;
+    this.#send(end, bytes, event);
   }
 
   /** What was sent before still arrives; then the other side hears of it. */

@@ -14,18 +14,37 @@ export abstract class SimEvent {
   order = 0;
   dead = false;
   next: SimEvent | undefined = undefined;
+  /** The host that it happens at; -1: none. */
+  host = -1;
   abstract run(): void;
 }
+
+/** Virtual time, whichever way it is kept: to the event (EventQueue) or in rounds (rounds.ts). */
+export type Events = {
+  /** Virtual time, milliseconds. */
+  readonly nowMs: number;
+  /** Events run so far. */
+  readonly count: number;
+  /** Milliseconds between the times at which events run; 0: they run at their own. */
+  readonly roundMs: number;
+  /** Runs `event` at `atMs`, or now where that is past. */
+  schedule(event: SimEvent, atMs: number): void;
+  /** No event runs after the one that says this, or after its round. */
+  halt(): void;
+  /** Runs events until `untilMs`, until none is left, or until halted. True where it got to `untilMs`. */
+  run(untilMs: number): boolean;
+};
 
 const bucketCount = 1 << 15;
 const sortedByHand = 24;
 const bucketMask = bucketCount - 1;
 
-export class EventQueue {
+export class EventQueue implements Events {
   /** Virtual time, milliseconds. */
   nowMs = 0;
   /** Events run so far. */
   count = 0;
+  readonly roundMs = 0;
   readonly #perMs: number;
   #order = 0;
   #halted = false;

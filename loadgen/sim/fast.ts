@@ -8,13 +8,23 @@ import { approach, shareOut } from './sharing.ts';
 import { TickNetwork } from './ticks.ts';
 
 /** What the middle host's link carries in a tick: the smallest piece. */
-const tickBytes = 256 * 1024;
+const tickBytes = 128 * 1024;
 /** Passes over the flows a tick. */
 const passes = 2;
 
+/** How long a tick is among hosts of these rates, bytes a second. */
+export function fastTickMs(rates: readonly number[]): number {
+  const ascending = rates.toSorted((a, b) => a - b);
+  return tickMsOf((ascending[ascending.length >> 1] as number) / 1000);
+}
+
+function tickMsOf(bytesPerMs: number): number {
+  return Math.max(0.05, Math.min(1, tickBytes / bytesPerMs));
+}
+
 export class FastNetwork extends TickNetwork {
   protected override tickMsFor(rates: readonly number[]): number {
-    return Math.max(0.05, Math.min(1, tickBytes / (rates[rates.length >> 1] as number)));
+    return tickMsOf(rates[rates.length >> 1] as number);
   }
 
   protected override share(): void {

@@ -4,7 +4,7 @@
  */
 
 import type { Prng } from '../../core/prng.ts';
-import type { EventQueue } from './events.ts';
+import type { Events } from './events.ts';
 import type { Network } from './network.ts';
 import type { SimOptions } from './options.ts';
 
@@ -18,7 +18,7 @@ export type SimBlob = {
 
 export type FleetContext = {
   readonly options: SimOptions;
-  readonly events: EventQueue;
+  readonly events: Events;
   readonly network: Network;
   readonly prng: Prng;
   readonly blobs: readonly SimBlob[];

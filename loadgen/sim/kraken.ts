@@ -7,7 +7,7 @@
  * thing: haves are seen at once when a request is chosen, hashing and disks cost nothing.
  */
 
-import { type EventQueue, SimEvent } from './events.ts';
+import { type Events, SimEvent } from './events.ts';
 import type { Fleet, FleetContext } from './fleet.ts';
 import { CallEvent, type Network, Pipe } from './network.ts';
 
@@ -121,7 +121,7 @@ class HaveEvent extends SimEvent {
 
 export class KrakenFleet implements Fleet {
   readonly #context: FleetContext;
-  readonly #events: EventQueue;
+  readonly #events: Events;
   readonly #network: Network;
   readonly #hosts: Host[] = [];
   readonly #swarms: Host[][] = [];

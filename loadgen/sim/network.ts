@@ -17,7 +17,7 @@
 
 import { assert } from '../../core/assert.ts';
 import type { Prng } from '../../core/prng.ts';
-import { type EventQueue, SimEvent } from './events.ts';
+import { type Events, SimEvent } from './events.ts';
 
 /** Two segments of 64 KiB: what a socket keeps in the queue of its host's link (TCP small queues). */
 export const queuePerFlowBytes = 128 * 1024;
@@ -76,7 +76,7 @@ export class Pipe implements Way {
 }
 
 export abstract class Network {
-  readonly events: EventQueue;
+  readonly events: Events;
   protected readonly config: NetworkConfig;
   readonly #prng: Prng;
   /** Bytes a millisecond. */
@@ -91,7 +91,7 @@ export abstract class Network {
   messages = 0;
   pieceBytes = 0;
 
-  constructor(events: EventQueue, config: NetworkConfig, prng: Prng) {
+  constructor(events: Events, config: NetworkConfig, prng: Prng) {
     this.events = events;
     this.config = config;
     this.#prng = prng;
@@ -142,6 +142,12 @@ export abstract class Network {
       return;
     }
     this.sendInOrder(pipe, bytes, event);
+  }
+
+  /** One more message along with the last one on that way. */
+  charge({ src, dst }: Way, bytes: number): void {
+    this.messages++;
+    this.chargeControl(src, dst, bytes);
   }
 
   /** A message on its own. */

@@ -18,6 +18,9 @@ export class End implements Way {
   lastArrivalMs = 0;
   /** Its number at its node; -1 before it is accepted. */
   no = -1;
+  /** The last message that was sent from here, and the step of its node that sent it. */
+  said: SimEvent | undefined = undefined;
+  saidStep = -1;
   /** Something that arrives here is still heard. */
   open = false;
   /** Set once both are made. */
@@ -44,6 +47,8 @@ export class Node {
   readonly disks: Map<number, Disk>;
   alive = true;
   busy = false;
+  /** Inputs so far. */
+  steps = 0;
   nextAccepted = 1;
   tick: SimEvent | undefined = undefined;
   announceTick: SimEvent | undefined = undefined;

@@ -145,7 +145,7 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   command.addOption(new Option('--policy <name>', 'the swarm’s rules').choices(['shoal', 'kraken']).default('shoal'));
   add('--target <n>', 'policy: outstanding share of downlinks per uplink', number(0.5, 64, false), 0);
   add('--target-end <n>', 'policy: the same near the end', number(0.5, 64, false), 0);
-  add('--window <size>', 'policy: downlink window', size, 0);
+  add('--window <size>', 'room for inbound pieces (an agent’s receive share)', size, 32 * 2 ** 20);
   add('--limit <time>', 'virtual time at which the run is given up', duration, 600_000);
   add('--seed <n>', 'determines everything', number(0, 2 ** 31 - 1, true), 1);
   command.option('--plot <file>', 'completion curve against the bound and Kraken’s policy, SVG');

@@ -32,6 +32,8 @@ export type SimResult = {
   readonly events: number;
   readonly virtualS: number;
   readonly wallS: number;
+  /** Of this process while it ran. */
+  readonly cpuS: number;
   readonly rssMiB: number;
   readonly seed: number;
   readonly traceHash: string;
@@ -49,6 +51,7 @@ export type Outcome = {
   readonly events: number;
   readonly virtualS: number;
   readonly wallS: number;
+  readonly cpuS: number;
 };
 
 export function resultOf(outcome: Outcome): SimResult {
@@ -87,6 +90,7 @@ export function resultOf(outcome: Outcome): SimResult {
     events: outcome.events,
     virtualS: rounded(outcome.virtualS),
     wallS: rounded(outcome.wallS),
+    cpuS: rounded(outcome.cpuS),
     rssMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
     seed: options.seed,
     traceHash: progress.traceHash,

@@ -2,15 +2,16 @@
 
 import { prng } from '../../core/prng.ts';
 import { boundS } from './bound.ts';
-import { EventQueue } from './events.ts';
+import { EventQueue, type Events } from './events.ts';
 import { ExactNetwork } from './exact.ts';
-import { FastNetwork } from './fast.ts';
+import { FastNetwork, fastTickMs } from './fast.ts';
 import type { Fleet, FleetContext } from './fleet.ts';
 import { KrakenFleet } from './kraken.ts';
 import { CallEvent, type Network, type NetworkConfig } from './network.ts';
 import { exactHostsMax, type SimOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { resultOf, type SimResult } from './result.ts';
+import { RoundQueue } from './rounds.ts';
 import { crashedForMs, type Scenario, scenarioOf } from './scenario.ts';
 import { ShoalFleet } from './shoal.ts';
 
@@ -33,9 +34,11 @@ function bucketMs(hosts: number): number {
 
 export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
   const startedMs = performance.now();
+  const startedCpu = process.cpuUsage();
   const random = prng(options.seed);
   const scenario = scenarioOf(options, random);
-  const events = new EventQueue(bucketMs(options.hosts));
+  const exact = options.network === 'exact' || (options.network === 'auto' && options.hosts <= exactHostsMax);
+  const events = exact ? new EventQueue(bucketMs(options.hosts)) : new RoundQueue(roundMsOf(scenario));
   const network = networkOf(options, scenario, events);
   const progress = new Progress(scenario);
   let lastPieceMs = 0;
@@ -74,11 +77,20 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
     events: events.count,
     virtualS: events.nowMs / 1000,
     wallS: (performance.now() - startedMs) / 1000,
+    cpuS: cpuS(process.cpuUsage(startedCpu)),
   });
 }
 
-function networkOf(options: SimOptions, scenario: Scenario, events: EventQueue): Network {
-  const exact = options.network === 'exact' || (options.network === 'auto' && options.hosts <= exactHostsMax);
+function cpuS({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1e6;
+}
+
+/** The cheaper network's tick, so that a round moves bytes once. */
+function roundMsOf({ agents, origins, trackers }: Scenario): number {
+  return fastTickMs([...agents, ...origins, ...trackers].map((caps) => Math.max(caps.upBytesPerS, caps.downBytesPerS)));
+}
+
+function networkOf(options: SimOptions, scenario: Scenario, events: Events): Network {
   const config: NetworkConfig = {
     latencyMs: options.latencyMs,
     jitterMs: options.jitterMs,
@@ -86,14 +98,15 @@ function networkOf(options: SimOptions, scenario: Scenario, events: EventQueue):
     zoneBytesPerS: scenario.zoneBytesPerS,
     zones: options.zones,
   };
-  const network = exact
-    ? new ExactNetwork(events, config, prng(options.seed ^ 0x1234567))
-    : new FastNetwork(events, config, prng(options.seed ^ 0x1234567));
+  const network =
+    events instanceof EventQueue
+      ? new ExactNetwork(events, config, prng(options.seed ^ 0x1234567))
+      : new FastNetwork(events, config, prng(options.seed ^ 0x1234567));
   for (const caps of [...scenario.agents, ...scenario.origins, ...scenario.trackers]) network.addHost(caps);
   return network;
 }
 
-type Running = { readonly events: EventQueue; readonly progress: Progress; readonly hooks: RunHooks };
+type Running = { readonly events: Events; readonly progress: Progress; readonly hooks: RunHooks };
 
 function plan(options: SimOptions, scenario: Scenario, fleet: Fleet, { events, progress, hooks }: Running): void {
   const down = new Set<number>();

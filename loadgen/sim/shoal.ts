@@ -26,6 +26,7 @@ class TickEvent extends SimEvent {
   readonly node: Node;
   constructor(fleet: ShoalFleet, node: Node) {
     super();
+    this.host = node.host;
     this.fleet = fleet;
     this.node = node;
   }
@@ -43,6 +44,7 @@ class PieceEvent extends SimEvent {
   readonly bytes: number;
   constructor(fleet: ShoalFleet, to: End, feed: { swarm: number; piece: number; length: number }) {
     super();
+    this.host = to.node.host;
     this.fleet = fleet;
     this.to = to;
     this.swarm = feed.swarm;
@@ -62,6 +64,7 @@ class VerifiedEvent extends SimEvent {
   readonly piece: number;
   constructor(fleet: ShoalFleet, node: Node, verify: { link: number; blob: number; piece: number }) {
     super();
+    this.host = node.host;
     this.fleet = fleet;
     this.node = node;
     this.link = verify.link;
@@ -157,6 +160,7 @@ export class ShoalFleet implements Fleet {
     if (!node.alive) return;
     assert(!node.busy, 'an input within an output');
     node.busy = true;
+    node.steps++;
     node.swarm.handle(input, this.#context.events.nowMs);
     const outputs = node.swarm.drain();
     for (let i = 0; i < outputs.length; i++) this.#perform(node, outputs[i] as Output);
@@ -172,7 +176,8 @@ export class ShoalFleet implements Fleet {
   }
 
   #arm(node: Node): void {
-    const dueMs = node.swarm.deadlineMs;
+    // Half a round later, so that rounding never makes it too early.
+    const dueMs = node.swarm.deadlineMs + this.#context.events.roundMs / 2;
     if (node.tick !== undefined) {
       // One that comes too early is cheaper than a new one for every input.
       if (node.tick.atMs <= dueMs) return;
@@ -228,6 +233,8 @@ export class ShoalFleet implements Fleet {
   #feed(node: Node, feed: { link: number; swarm: number; piece: number; length: number }): void {
     const end = node.ends[feed.link];
     if (end?.pieces === undefined) return;
+    // What is said from here on comes after the piece.
+    end.said = undefined;
     if (node.host >= this.#context.options.hosts) this.#originBytes += feed.length;
     const pipe = end.pieces;
     const event = new PieceEvent(this, end.other, feed);
@@ -310,7 +317,7 @@ export class ShoalFleet implements Fleet {
       prng: prng(random.below(2 ** 31)),
       rootOf: rootOfHashes,
       uplinkBytesPerS: role === 'agent' ? options.up : options.originUp,
-      windowBytes: windowBytesOf(options, this.#context.blobs[0]?.pieceLength ?? 0),
+      windowBytes: options.window,
       policy: this.#policy,
     });
     const trackers = Array.from({ length: options.trackers }, (_, i) => `t${i}`);
@@ -383,9 +390,4 @@ function policyOf(options: SimOptions): PolicyConfig {
     uplinkTarget: options.target === 0 ? defaultPolicy.uplinkTarget : options.target,
     uplinkTargetEnd: options.targetEnd === 0 ? defaultPolicy.uplinkTargetEnd : options.targetEnd,
   };
-}
-
-/** Twelve pieces: the 3 MiB that were measured best with pieces of 256 KiB. */
-function windowBytesOf(options: SimOptions, pieceLength: number): number {
-  return options.window === 0 ? 12 * pieceLength : options.window;
 }

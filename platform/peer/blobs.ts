@@ -23,6 +23,7 @@ import { inlineBlob } from './inline.ts';
 import { forgottenMs, idleBlobMs } from './limits.ts';
 import type { PeerMetrics, PeerRole } from './metrics.ts';
 import { inspect, usable } from './repair.ts';
+import { storeSlot } from './store-slot.ts';
 import { Task } from './task.ts';
 
 export type BlobsHost = {
@@ -134,22 +135,25 @@ export class Blobs {
       if (part !== undefined) this.#leave(part);
       return this.#inspect(this.pull(digest));
     }
-    const { task } = part;
+    const whole = part.task.state === 'held';
+    this.#lacks(part.task, piece);
+    if (whole) this.#inspect(part.task);
+  }
+
+  /** The swarm pulls the piece, also where it took the blob for whole. False: the blob has left. */
+  #lacks(task: Task, piece: number): boolean {
+    if (task.no === undefined) return false;
     if (task.state === 'held') {
       task.reopen();
-      this.#host.tracking.set(digest, 'want', task.entry?.meta);
-      this.#inspect(task);
+      this.#host.tracking.set(task.digest, 'want', task.entry?.meta);
     }
-    this.#host.input({ kind: 'lost', blob: task.no as BlobNo, piece });
+    this.#host.input({ kind: 'lost', blob: task.no, piece });
+    return true;
   }
 
   #inspect(task: Task): void {
     if (task.entry === undefined) return;
-    const bad = (piece: number): boolean => {
-      if (task.no !== undefined) this.#host.input({ kind: 'lost', blob: task.no, piece });
-      return task.no !== undefined;
-    };
-    this.#track(inspect(task.entry, this.#host.arena, bad));
+    this.#track(inspect(task.entry, this.#host.arena, (piece) => this.#lacks(task, piece)));
   }
 
   lostNo(blob: BlobNo, piece: number): void {
@@ -304,14 +308,10 @@ export class Blobs {
   async #store({ blob, piece, link }: Of<'verify'>, slot: Slot, role: PeerRole): Promise<void> {
     const part = this.#byNo[blob];
     const bytes = slot.length;
-    let verdict: 'held' | 'corrupt' | 'failed' = 'failed';
     if (part !== undefined) part.verifying++;
-    try {
-      const entry = part?.task.entry ?? (await part?.entry);
-      if (entry !== undefined) verdict = await entry.write(piece, slot);
-    } finally {
-      slot.release();
-    }
+    const entry = part?.task.entry ?? (await part?.entry);
+    const wanted = (): boolean => part?.task.used === true || (this.#host.statsOf(blob)?.sinks ?? 0) > 0;
+    const verdict = await storeSlot(entry, piece, { slot, wanted });
     if (part !== undefined) this.#verified(part, piece, { verdict, bytes, role });
     this.#host.input({ kind: 'verified', blob, piece, link, verdict });
     if (part !== undefined) this.#settle(part, blob);

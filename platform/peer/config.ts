@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { hostBytesMax } from '../../core/wire/limits.ts';
 import { parseHostPort, port, rate } from '../config/units.ts';
 import { localAddressTowards } from './advertise.ts';
+import { limitBytesPerSMin } from './limits.ts';
 
 /** What peers can tell one another. */
 const hostPattern = /^[A-Za-z0-9._:%-]+$/;
@@ -17,6 +18,12 @@ const advertised = z.string().transform((text, ctx): { host: string; port?: numb
   return z.NEVER;
 });
 
+const limit = () =>
+  rate().refine(
+    (bytes) => bytes >= limitBytesPerSMin,
+    `a limit is at least ${limitBytesPerSMin / 1000}kB/s: peers give up a link that hardly moves`,
+  );
+
 export const peerShape = (fallbackPort: number) =>
   z
     .strictObject({
@@ -24,8 +31,10 @@ export const peerShape = (fallbackPort: number) =>
       port: port(fallbackPort),
       /** What other peers dial; empty: the local address of the route to the tracker. */
       advertise: advertised.prefault(''),
-      /** What this host may send to peers. Unset: as the policy has it. */
+      /** What this host's uplink carries, where it is known: sizes what is under way. Holds nothing back. */
       uplink: rate().optional(),
+      /** What this process may send to peers and receive from them, pieces only. Unset: no limit. */
+      limits: z.strictObject({ up: limit().optional(), down: limit().optional() }).prefault({}),
     })
     .prefault({});
 
@@ -33,9 +42,15 @@ export type PeerConfig = z.infer<ReturnType<typeof peerShape>>;
 
 /** Where to listen and under which address to be dialled, for PeerNode.listen. */
 export async function peerOptions(peer: PeerConfig, trackers: readonly string[]) {
-  const { host, port: listenPort, uplink } = peer;
+  const { host, port: listenPort, uplink, limits } = peer;
   const advertise = peer.advertise ?? (isWildcard(host) ? await towards(trackers) : undefined);
-  return { host, port: listenPort, advertise, uplinkBytesPerS: uplink };
+  return {
+    host,
+    port: listenPort,
+    advertise,
+    uplinkBytesPerS: uplink,
+    limits: { upBytesPerS: limits.up, downBytesPerS: limits.down },
+  };
 }
 
 function isWildcard(host: string): boolean {

@@ -37,7 +37,7 @@ class TestLink implements FeedLink {
 }
 
 /** A send share of four units: one link may hold one of them, or one piece. */
-function scene(read: FeedsHost['read'] = async () => 'ok') {
+function scene(read: FeedsHost['read'] = async () => 'ok', lend: FeedsHost['lend'] = () => undefined) {
   const arena = new Arena(16 * unitBytes, { receive: 0.25, send: 0.25, reader: 0.25 });
   const unreadable: number[] = [];
   const sent: number[] = [];
@@ -45,6 +45,7 @@ function scene(read: FeedsHost['read'] = async () => 'ok') {
   const feeds = new Feeds({
     arena,
     read,
+    lend,
     unreadable: (feed) => unreadable.push(feed.piece),
     sent: (feed) => sent.push(feed.piece),
     noMemory: (_feed, error) => noMemory.push(error),
@@ -156,5 +157,34 @@ test('a close waits for reads under way and gives everything back', async () => 
   for (let piece = 0; piece < 3; piece++) feeds.add(feed(link, piece));
   await feeds.close();
   expect(order).toEqual([]);
+  expect(arena.freeBytes('send')).toBe(arena.shareBytes('send'));
+});
+
+test('a piece in memory is lent and not read, and given back once it is written', async () => {
+  const reads: number[] = [];
+  let loans = 0;
+  const lend = ({ piece, length }: { piece: number; length: number }) => {
+    const slot = piece % 2 === 0 ? arena.tryAcquire('send', length) : undefined;
+    if (slot === undefined) return undefined;
+    loans++;
+    const release = (): void => {
+      loans--;
+      slot.release();
+    };
+    return { no: slot.no, length, parts: () => slot.parts(), window: (at: number) => slot.window(at), release };
+  };
+  const { feeds, order, arena, sent } = scene(async ({ piece }) => {
+    reads.push(piece);
+    return 'ok';
+  }, lend);
+  const links = ['a', 'b', 'c', 'd'].map((name) => new TestLink(name, order));
+  for (const [piece, link] of links.entries()) feeds.add(feed(link, piece));
+  await settled();
+  expect(order.sort()).toEqual(['a0', 'b1', 'c2', 'd3']);
+  expect(reads).toEqual([1, 3]);
+  expect(loans).toBe(2);
+  for (const link of links) link.flush();
+  expect(sent.sort()).toEqual([0, 1, 2, 3]);
+  expect(loans).toBe(0);
   expect(arena.freeBytes('send')).toBe(arena.shareBytes('send'));
 });

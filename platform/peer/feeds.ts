@@ -1,6 +1,6 @@
 /**
- * Pieces that the swarm told us to send: read from the disk into slots of the send share, then handed
- * to their link.
+ * Pieces that the swarm told us to send: lent from memory, or read from the disk into slots of the send
+ * share, then handed to their link.
  *
  * Rule 1: links take turns, each in its own order, so that one does not starve another.
  * Rule 2: a link holds a bounded part of the send share, and one piece always.
@@ -31,6 +31,8 @@ export type Feed<L extends FeedLink = FeedLink> = {
 
 export type FeedsHost<L extends FeedLink = FeedLink> = {
   readonly arena: Arena;
+  /** The piece from memory, on the send share: where it came just now. */
+  lend?(feed: Feed<L>): Slot | undefined;
   /** Reads the piece and checks it. 'gone': the blob is not ours any more. */
   read(feed: Feed<L>, slot: Slot): Promise<'ok' | 'corrupt' | 'failed' | 'gone'>;
   /** It could not be read; Missing has been sent. */
@@ -97,6 +99,11 @@ export class Feeds<L extends FeedLink = FeedLink> {
     this.#pumping = true;
     try {
       for (let taken = this.#next(); taken !== undefined; taken = this.#next()) {
+        const lent = this.#host.lend?.(taken.feed);
+        if (lent !== undefined) {
+          this.#ready(taken, lent, 'ok');
+          continue;
+        }
         const slot = await this.#slot(taken.feed);
         if (slot === undefined) {
           this.#giveUp(taken);
@@ -149,8 +156,12 @@ export class Feeds<L extends FeedLink = FeedLink> {
   }
 
   async #send(taken: Taken<L>, slot: Slot): Promise<void> {
+    this.#ready(taken, slot, taken.wanted ? await this.#host.read(taken.feed, slot) : 'ok');
+  }
+
+  /** The slot has the piece, where `verdict` is ok. */
+  #ready(taken: Taken<L>, slot: Slot, verdict: 'ok' | 'corrupt' | 'failed' | 'gone'): void {
     const { feed } = taken;
-    const verdict = taken.wanted ? await this.#host.read(feed, slot) : 'ok';
     const queue = this.#queues.get(feed.link);
     queue?.reading.delete(taken);
     const free = (): void => {

@@ -97,7 +97,9 @@ export type TestNode = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
-type NodeOptions = Partial<Pick<PeerNodeOptions, 'role' | 'cluster' | 'stallMs' | 'learnMs' | 'policy'>> & {
+type NodeOptions = Partial<
+  Pick<PeerNodeOptions, 'role' | 'cluster' | 'stallMs' | 'learnMs' | 'policy' | 'patience' | 'log' | 'limits'>
+> & {
   readonly dir?: string;
   readonly arenaBytes?: number;
 };
@@ -118,6 +120,7 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
     await PeerNode.listen({
       cluster: 'test',
       zone: '',
+      log: silentLog(),
       ...o,
       role,
       host: '127.0.0.1',
@@ -125,7 +128,6 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
       store,
       workers,
       tracking,
-      log: silentLog(),
       metrics,
     }),
   );

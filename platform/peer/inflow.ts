@@ -60,6 +60,11 @@ export class Inflow {
     return this.#state.at === 'filling' || this.#state.at === 'skipping';
   }
 
+  /** Bytes of a frame that is not whole yet. */
+  get partial(): number {
+    return this.#decoder.partial;
+  }
+
   /** Where the next bytes belong. */
   buffer(): Uint8Array {
     return this.#state.at === 'filling' ? this.#state.slot.window(this.#state.filled) : this.#scratch;

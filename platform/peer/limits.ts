@@ -14,8 +14,9 @@ export const sendShareOfLink = 0.25;
 /** Within a data centre a SYN is answered in a millisecond; two lost ones are forgiven. */
 export const connectMs = 3_500;
 export const greetingMs = 5_000;
-/** No byte of a piece that has begun, or none taken of what we send. */
+/** No byte of a piece that has begun, not the rest of a frame, or none taken of what we send. */
 export const stalledMs = 5_000;
+export const patience = { greetingMs, stalledMs } as const;
 /** What was sent before a close has this long to leave. */
 export const lingerMs = 1_000;
 /** How often links and waiters are looked at. */
@@ -39,6 +40,11 @@ export const stallMsDefault = 60_000;
 export const learnMsDefault = 15_000;
 /** A pull that learned nothing in this long, and that nobody waits for, ends. */
 export const forgottenMs = 60_000;
+/** Slower than this no link lives: peers give up those that do not move. */
+export const limitBytesPerSMin = 100_000;
+/** A limited downlink is asked for what it carries in this time, and for this much always. */
+export const downWindowMs = 500;
+export const downWindowBytesMin = 1024 * 1024;
 /** 300 MB/s, where the configuration does not say. */
 export const uplinkBytesPerSDefault = 300_000_000;
 /** A whole blob that no peer opened for this long leaves the swarm's tables; it is found again when one does. */

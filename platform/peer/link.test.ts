@@ -7,7 +7,7 @@ import { PeerFault } from '../../core/assert.ts';
 import { unitBytes } from '../../core/piece.ts';
 import type { Message, PeerAddress, Piece } from '../../core/wire/messages.ts';
 import { Arena, type Slot } from '../workers/arena.ts';
-import { controlBytesMax, greetingMs, lingerMs, stalledMs } from './limits.ts';
+import { controlBytesMax, greetingMs, lingerMs, patience, stalledMs } from './limits.ts';
 import { Link, type LinkHost } from './link.ts';
 
 const hello: Message = {
@@ -30,12 +30,16 @@ class Notes implements LinkHost {
   readonly pieces: Buffer[] = [];
   accepts: 'take' | 'skip' | 'refuse' = 'take';
   aheadMs = 0;
+  readonly patience = patience;
   readonly nowMs = (): number => performance.now() + this.aheadMs;
   connected(): void {
     this.said.push('connected');
   }
   closed(_link: Link, why: string): void {
     this.said.push(`closed: ${why}`);
+  }
+  slow(_link: Link, why: string): void {
+    this.said.push(`slow: ${why}`);
   }
   fault(_link: Link, reason: string): void {
     this.said.push(`fault: ${reason}`);
@@ -211,14 +215,14 @@ test('no hello, a stalled piece and a peer that does not read end the link', asy
   waiting.sweep(silent.nowMs() + greetingMs - 100);
   expect(waiting.state).toBe('greeting');
   waiting.sweep(silent.nowMs() + greetingMs + 100);
-  expect(silent.said.at(-1)).toBe('closed: no hello');
+  expect(silent.said.at(-1)).toBe('slow: no hello');
 
   const { puller, feeder, pulls, feeds } = await pair();
   const { header, slot } = piece(feeds.arena, 1, unitBytes);
   feeder.feed({ header: { ...header, length: 4 * unitBytes }, slot, done: () => slot.release() });
   await until(() => pulls.arena.freeBytes('receive') < pulls.arena.shareBytes('receive'));
   puller.sweep(pulls.nowMs() + stalledMs + 1000);
-  expect(pulls.said.at(-1)).toBe('closed: piece stalled');
+  expect(pulls.said.at(-1)).toBe('slow: piece stalled');
   expect(pulls.arena.freeBytes('receive')).toBe(pulls.arena.shareBytes('receive'));
 });
 
@@ -230,7 +234,7 @@ test('control frames for a peer that does not read are bounded', async () => {
   await until(() => link.state === 'greeting');
   const hashes: Message = { kind: 'hashes', swarm: 0, from: 0, total: 2048, hashes: new Uint8Array(65536) };
   for (let i = 0; i < controlBytesMax / 65536 + 1 && link.state !== 'gone'; i++) link.send(hashes);
-  expect(notes.said.at(-1)).toBe('closed: does not read');
+  expect(notes.said.at(-1)).toBe('slow: does not read');
 });
 
 test('a close that cannot finish ends after a while; no one listening is a close', async () => {

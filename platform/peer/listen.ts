@@ -13,6 +13,9 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Workers } from '../workers/workers.ts';
 import { reachableHost } from './advertise.ts';
+import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
+import type { Patience } from './link.ts';
+import { realClock, Throttle } from './throttle.ts';
 
 export type PeerNodeOptions = {
   readonly role: 'agent' | 'origin';
@@ -30,19 +33,43 @@ export type PeerNodeOptions = {
   readonly metrics: Metrics;
   /** A whole blob that peers may have of us; by default every one in the store. */
   readonly serves?: ((digest: Digest) => BlobEntry | undefined) | undefined;
+  /** What the uplink is known to carry: sizes what is under way. */
   readonly uplinkBytesPerS?: number | undefined;
+  /** What all links of this process together may send and receive of pieces; absent: no limit. */
+  readonly limits?: PeerLimits | undefined;
   readonly policy?: PolicyConfig | undefined;
+  /** How long links wait for a peer; by default as docs/protocol.md says. */
+  readonly patience?: Patience | undefined;
   /** Without a byte for this long, those who wait for a piece get SWARM_STALLED. */
   readonly stallMs?: number | undefined;
   /** Those who wait for a blob's metainfo get UNAVAILABLE after this long. */
   readonly learnMs?: number | undefined;
 };
 
+export type PeerLimits = { readonly upBytesPerS?: number | undefined; readonly downBytesPerS?: number | undefined };
+
 export type PeerNodeStats = {
   readonly links: { readonly dialled: number; readonly accepted: number };
   readonly blobs: number;
   readonly peers: readonly { readonly address: PeerAddress; readonly dialled: boolean }[];
 };
+
+/** What the uplink carries, as far as anybody knows. */
+export function uplinkOf({ uplinkBytesPerS, limits }: PeerNodeOptions): number {
+  const up = limits?.upBytesPerS;
+  return Math.min(up ?? Number.POSITIVE_INFINITY, uplinkBytesPerS ?? up ?? uplinkBytesPerSDefault);
+}
+
+/** Pieces on their way here at once, bytes: beyond what the downlink carries soon they would only wait at others. */
+export function windowOf({ limits, workers }: PeerNodeOptions): number {
+  const share = workers.arena.shareBytes('receive');
+  const down = limits?.downBytesPerS;
+  return down === undefined ? share : Math.min(share, Math.max(downWindowBytesMin, (down * downWindowMs) / 1000));
+}
+
+export function throttleOf(bytesPerS: number | undefined): Throttle | undefined {
+  return bytesPerS === undefined ? undefined : new Throttle(bytesPerS, realClock);
+}
 
 export function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');

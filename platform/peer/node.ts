@@ -26,12 +26,21 @@ import {
   acceptedPerAddressMax,
   keepAliveMs,
   learnMsDefault,
+  patience,
   stallMsDefault,
   sweepMs,
-  uplinkBytesPerSDefault,
 } from './limits.ts';
 import { type Heard, Link, type LinkHost } from './link.ts';
-import { isLoopback, listenOn, type PeerNodeOptions, type PeerNodeStats, selfOf } from './listen.ts';
+import {
+  isLoopback,
+  listenOn,
+  type PeerNodeOptions,
+  type PeerNodeStats,
+  selfOf,
+  throttleOf,
+  uplinkOf,
+  windowOf,
+} from './listen.ts';
 import { Machine } from './machine.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
 import type { Pull } from './task.ts';
@@ -68,8 +77,8 @@ export class PeerNode {
       cluster: o.cluster,
       prng: prng(randomInt(2 ** 31)),
       rootOf: blake3Hex,
-      uplinkBytesPerS: o.uplinkBytesPerS ?? uplinkBytesPerSDefault,
-      windowBytes: arena.shareBytes('receive'),
+      uplinkBytesPerS: uplinkOf(o),
+      windowBytes: windowOf(o),
       policy,
     });
     this.#machine = new Machine(this.#swarm, now, (output) => this.#perform(output));
@@ -222,10 +231,11 @@ export class PeerNode {
     this.#add(Link.dial(no, peer, this.#linkHost));
   }
 
-  #close({ link: no, why, fault }: Extract<Output, { kind: 'close' }>): void {
+  #close({ link: no, why, whose }: Extract<Output, { kind: 'close' }>): void {
     const link = this.#links.get(no);
     if (link === undefined) return;
-    if (fault) this.#blame(link, why);
+    if (whose === 'fault') this.#blame(link, why);
+    else if (whose === 'slow') this.#giveUp(link, why);
     this.#feeds.drop(link);
     link.close();
   }
@@ -238,6 +248,12 @@ export class PeerNode {
       { remote, node: peer?.node, reason, banMs },
       'a peer broke the protocol: its link is closed',
     );
+  }
+
+  /** It may be a host in trouble: no ban. */
+  #giveUp({ remote, peer }: Link, reason: string): void {
+    this.#metrics.slow(reason);
+    this.#options.log.info({ remote, node: peer?.node, reason }, 'a peer does not move: its link is closed');
   }
 
   // ---- links -----------------------------------------------------------------------------------
@@ -291,9 +307,16 @@ export class PeerNode {
     const { arena } = this.#options.workers;
     return {
       nowMs: now,
+      patience: this.#options.patience ?? patience,
+      up: throttleOf(this.#options.limits?.upBytesPerS),
+      down: throttleOf(this.#options.limits?.downBytesPerS),
       connected: (link) => this.#machine.input({ kind: 'connected', link: link.no, dialled: true }),
       closed: (link, why) => {
         this.#options.log.debug({ remote: link.remote, node: link.peer?.node, why }, 'link closed');
+        this.#machine.input({ kind: 'closed', link: link.no, why });
+      },
+      slow: (link, why) => {
+        this.#giveUp(link, why);
         this.#machine.input({ kind: 'closed', link: link.no, why });
       },
       fault: (link, reason) => {
@@ -303,6 +326,7 @@ export class PeerNode {
       gone: (link) => {
         if (this.#links.delete(link.no)) this.#metrics.links(link.dialled, -1);
         this.#feeds.drop(link);
+        for (const entry of link.fedFrom) entry.doubt();
       },
       message: (link, message) => this.#heard(link, message),
       wants: (link, piece) => this.#wants(link, piece),
@@ -322,9 +346,12 @@ export class PeerNode {
     const { log, workers } = this.#options;
     return new Feeds<Link>({
       arena: workers.arena,
+      lend: (feed) => this.#blobs.entryOf(feed.blob)?.lend(feed.piece, 'send'),
       read: async (feed, slot) => {
         const entry = this.#blobs.entryOf(feed.blob);
-        return entry === undefined ? 'gone' : await entry.read(feed.piece, slot);
+        if (entry === undefined) return 'gone';
+        feed.link.fedFrom.add(entry);
+        return await entry.readForPeer(feed.piece, slot);
       },
       unreadable: (feed) => {
         this.#metrics.unreadable();

@@ -7,6 +7,7 @@
  * Rule 2: a piece's slot is released once, when the kernel has its last byte or the link is gone.
  * Rule 3: the socket is given no more than `socketBytesMax` at a time, so that a callback every so
  *   many bytes tells whether the peer still reads.
+ * Rule 4: pieces wait for their turn at the process's limit, where it has one; control frames never do.
  */
 
 import type { Socket } from 'node:net';
@@ -14,6 +15,7 @@ import { Encoder } from '../../core/wire/encode.ts';
 import type { Message, Piece } from '../../core/wire/messages.ts';
 import type { SharedBytes, Slot } from '../workers/arena.ts';
 import { socketBytesMax } from './limits.ts';
+import type { Throttle } from './throttle.ts';
 
 /** `sent`: the kernel has the last byte. `unfed`: the header never went out. `gone`: the link is. */
 export type PieceEnd = 'sent' | 'unfed' | 'gone';
@@ -25,6 +27,8 @@ type Writing = { readonly piece: OutPiece; readonly parts: readonly SharedBytes[
 export class Outbox {
   readonly #socket: Socket;
   readonly #nowMs: () => number;
+  readonly #limit: Throttle | undefined;
+  readonly #turn = (): void => this.flush();
   readonly #encoder = new Encoder();
   readonly #waiting: OutPiece[] = [];
   /** Pieces whose last byte the kernel does not have yet, begun ones. */
@@ -34,9 +38,10 @@ export class Outbox {
   #progressMs: number;
   #state: 'open' | 'scheduled' | 'ending' | 'closed' = 'open';
 
-  constructor(socket: Socket, nowMs: () => number) {
+  constructor(socket: Socket, nowMs: () => number, limit?: Throttle) {
     this.#socket = socket;
     this.#nowMs = nowMs;
+    this.#limit = limit;
     this.#progressMs = nowMs();
   }
 
@@ -83,6 +88,7 @@ export class Outbox {
   close(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#limit?.leave(this.#turn);
     this.#dropWaiting();
     this.#writing = undefined;
     for (const piece of this.#begun) piece.done('gone');
@@ -112,27 +118,34 @@ export class Outbox {
 
   /** One buffer more to the socket; false if there is none. */
   #writeNext(): boolean {
-    const writing = this.#writing;
-    if (writing !== undefined) {
-      this.#writePart(writing);
+    if (this.#writing === undefined && this.#encoder.pending > 0) {
+      this.#write(this.#encoder.take(), undefined);
       return true;
     }
-    const piece = this.#encoder.pending > 0 ? undefined : this.#waiting.shift();
-    if (piece !== undefined) {
-      this.#encoder.push(piece.header);
-      this.#begun.add(piece);
-      this.#writing = { piece, parts: piece.slot.parts(), next: 0 };
-    }
-    if (this.#encoder.pending === 0) return false;
-    this.#write(this.#encoder.take(), undefined);
+    if (this.#writing === undefined && this.#waiting.length === 0) return false;
+    const paid = this.#limit?.enter(this.#turn);
+    if (paid === 0) return false;
+    const writing = this.#writing ?? this.#begin(this.#waiting.shift() as OutPiece);
+    this.#limit?.pay(this.#writePart(writing) - (paid ?? 0));
     return true;
   }
 
-  #writePart(writing: Writing): void {
+  #begin(piece: OutPiece): Writing {
+    this.#encoder.push(piece.header);
+    this.#write(this.#encoder.take(), undefined);
+    this.#begun.add(piece);
+    const parts = this.#limit === undefined ? piece.slot.parts() : portions(piece.slot.parts(), this.#limit.portion);
+    this.#writing = { piece, parts, next: 0 };
+    return this.#writing;
+  }
+
+  /** Bytes that went. */
+  #writePart(writing: Writing): number {
     const part = writing.parts[writing.next++];
     const last = writing.next === writing.parts.length;
     if (last) this.#writing = undefined;
     if (part !== undefined) this.#write(part, last ? writing.piece : undefined);
+    return part?.length ?? 0;
   }
 
   #write(bytes: Uint8Array, completes: OutPiece | undefined): void {
@@ -148,4 +161,13 @@ export class Outbox {
       else this.#schedule();
     });
   }
+}
+
+/** The same bytes in views of at most `bytes`. */
+function portions(parts: readonly SharedBytes[], bytes: number): SharedBytes[] {
+  const views: SharedBytes[] = [];
+  for (const part of parts) {
+    for (let at = 0; at < part.length; at += bytes) views.push(part.subarray(at, at + bytes));
+  }
+  return views;
 }

@@ -47,11 +47,10 @@ export class Task implements Pull {
   /** When bytes of it last came, or it began. */
   progressMs: number;
   readonly stats: { bytesFromPeers: number; bytesFromOrigins: number; readonly startedMs: number };
-  readonly complete: Promise<void>;
   readonly #host: TaskHost;
   readonly #learned = new Waiters<BlobEntry>();
   readonly #pieces = new Map<number, Waiters<void>>();
-  readonly #done = Promise.withResolvers<void>();
+  #done = Promise.withResolvers<void>();
   #nextReader = 0;
   #readers = 0;
   #unpin: (() => void) | undefined;
@@ -62,8 +61,12 @@ export class Task implements Pull {
     this.#host = host;
     this.progressMs = host.nowMs();
     this.stats = { bytesFromPeers: 0, bytesFromOrigins: 0, startedMs: this.progressMs };
-    this.complete = this.#done.promise;
     this.complete.catch(() => undefined);
+  }
+
+  /** Another promise each time that it begins anew. */
+  get complete(): Promise<void> {
+    return this.#done.promise;
   }
 
   /** Somebody waits for it or reads it. */
@@ -135,6 +138,8 @@ export class Task implements Pull {
     if (this.state !== 'held') return;
     this.state = 'pulling';
     this.progressMs = this.#host.nowMs();
+    this.#done = Promise.withResolvers<void>();
+    this.complete.catch(() => undefined);
     this.#unpin ??= this.entry?.pin();
   }
 

@@ -1,7 +1,7 @@
 /** Reads over in-memory fakes of the entry, the pull and the arena; the bytes are a known pattern. */
 
 import { expect, test } from 'vitest';
-import { type Metainfo, pieceCount, unitBytes } from '../../core/piece.ts';
+import { type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
 import type { Arena, Slot } from '../workers/arena.ts';
 import { type Chunk, type ReadablePull, type ReadSource, readAttemptsMax, readRange } from './read.ts';
 
@@ -57,6 +57,9 @@ class MemoryBlob implements ReadSource {
   readonly waitedFor: number[] = [];
   readonly moves: number[] = [];
   readonly readPieces: number[] = [];
+  /** Pieces that are in memory, and how many loans are out. */
+  readonly lendable = new Set<number>();
+  loans = 0;
   /** The disk answers nothing but this. */
   failure: Error | undefined;
   readers = 0;
@@ -101,6 +104,19 @@ class MemoryBlob implements ReadSource {
         let offset = piece * this.meta.pieceLength;
         for (const part of slot.parts()) for (let i = 0; i < part.length; i++) part[i] = byteAt(offset++);
         return 'ok' as const;
+      },
+      lend: (piece: number): Slot | undefined => {
+        if (!this.lendable.has(piece)) return undefined;
+        this.loans++;
+        const bytes = new Uint8Array(new SharedArrayBuffer(pieceBytes(this.meta, piece)));
+        for (let i = 0; i < bytes.length; i++) bytes[i] = byteAt(piece * this.meta.pieceLength + i);
+        return {
+          no: 0,
+          length: bytes.length,
+          parts: () => [bytes],
+          window: () => bytes,
+          release: () => void this.loans--,
+        };
       },
       pin: () => {
         this.pins++;
@@ -243,4 +259,26 @@ test('a reader that stops between two chunks frees what was read ahead', async (
   }
   expect(arena.out).toBe(0);
   expect(blob.pins).toBe(0);
+});
+
+test('what is in memory is lent and not read; what arrives is lent where it can be', async () => {
+  const blob = new MemoryBlob(6 * 256 * KiB, 256 * KiB, [0, 1, 2, 3]);
+  blob.lendable.add(1).add(3).add(4);
+  blob.onWait = (piece) => setImmediate(() => blob.arrive(piece));
+  await readAll(blob, new MemoryArena(8), 0, blob.meta.length);
+  expect(blob.readPieces.sort()).toEqual([0, 2, 5]);
+  expect(blob.loans).toBe(0);
+});
+
+test('a reader that leaves gives back what it borrowed ahead', async () => {
+  const blob = new MemoryBlob(6 * 256 * KiB, 256 * KiB, 'all');
+  for (let piece = 0; piece < 6; piece++) blob.lendable.add(piece);
+  const range = { start: 0, end: blob.meta.length };
+  const arena = new MemoryArena(8) as unknown as Arena;
+  for await (const chunk of readRange(blob, arena, range, new AbortController().signal)) {
+    expect(blob.loans).toBeGreaterThan(1);
+    chunk.release();
+    break;
+  }
+  expect(blob.loans).toBe(0);
 });

@@ -1,6 +1,6 @@
 /**
  * Reads a byte range of a blob that may still arrive, piece by piece, each verified as it leaves
- * the disk.
+ * the disk, or lent from memory, where it was verified when it came.
  *
  * Rule 1: waits for nothing but the pieces that the range covers.
  * Rule 2: a piece that does not match its hash is never yielded: it is fetched again, and the
@@ -29,6 +29,8 @@ export type ReadableEntry = {
   readonly failure: Error | undefined;
   has(piece: number): boolean;
   read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | 'failed'>;
+  /** The verified piece, where it is still in memory and the reader share has room. */
+  lend?(piece: number, share: 'reader'): Slot | undefined;
   pin(): () => void;
   touch(): void;
 };
@@ -137,6 +139,8 @@ class Reading {
     for (let attempt = 0; attempt < readAttemptsMax; attempt++) {
       this.#signal.throwIfAborted();
       if (!entry.has(piece)) await this.#arrival(piece);
+      const lent = entry.lend?.(piece, 'reader');
+      if (lent !== undefined) return lent;
       const slot = await this.#arena.acquire('reader', pieceBytes(entry.meta, piece), this.#signal);
       const good = await this.#read(piece, slot);
       if (good !== undefined) return good;
@@ -178,6 +182,11 @@ class Reading {
     for (let piece = from; piece < end; piece++) {
       if (this.#ahead.has(piece)) continue;
       if (!entry.has(piece)) return;
+      const lent = entry.lend?.(piece, 'reader');
+      if (lent !== undefined) {
+        this.#ahead.set(piece, Promise.resolve(lent));
+        continue;
+      }
       const slot = this.#arena.tryAcquire('reader', pieceBytes(entry.meta, piece));
       if (slot === undefined) return;
       const read = this.#read(piece, slot);

@@ -21,6 +21,8 @@ export interface Disk {
   /** Makes the file's bytes and length durable. */
   sync(fd: number): Promise<void>;
   size(fd: number): Promise<number>;
+  /** A number that differs once somebody wrote to the file since. A disk that cannot tell has no such function. */
+  stampNow?(fd: number): number;
   /** Up to `length` bytes at once, on the calling thread: small reads of what is likely cached. */
   readNow(path: string, position: number, length: number): Uint8Array;
   /** Replaces what bears the new name. */

@@ -7,24 +7,30 @@
  *   store is durable, synced and checked against its digest).
  * Rule 3: an entry that was removed lives on for those that have it pinned; it takes no more pieces.
  * Rule 4: files and names are the store's business: it is told through `EntryHost`.
+ * Rule 5: what was verified in memory may be lent from there while the arena has room for it (kept.ts).
  */
 
 import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
-import type { Slot } from '../workers/arena.ts';
+import type { Share, Slot } from '../workers/arena.ts';
 import { IoFailure, type PieceIo, type PieceJob } from '../workers/piece-io.ts';
 import { Bits } from './bits.ts';
 import { diskCode } from './disk.ts';
 import { refusal } from './errors.ts';
+import { Kept } from './kept.ts';
 import type { BlobFile } from './layout.ts';
 import type { OpenFiles } from './open-files.ts';
+import { Trust } from './trust.ts';
 
 /** What an entry asks of the store. */
 export interface EntryHost {
   readonly io: PieceIo;
   readonly files: OpenFiles;
+  nowMs(): number;
+  /** As Disk.stampNow; undefined: the disk cannot tell, and nothing is trusted. */
+  stampOf(fd: number): number | undefined;
   /** The piece-hash list, from the file; throws ApiError UNAVAILABLE where it is not right, and gives the entry up. */
   loadHashes(entry: BlobEntry): Uint8Array;
   /** Every piece is held: gives the file its final name. False: the blob was not what it claimed, and is gone. */
@@ -43,6 +49,7 @@ type State = 'partial' | 'complete' | 'gone';
 
 /** Errors that mean that the bytes on the medium are not there, rather than that we failed to ask. */
 const unreadable: readonly string[] = ['EIO', 'SHORT'];
+const nothing = new Uint8Array(0);
 
 export class BlobEntry {
   readonly digest: Digest;
@@ -57,6 +64,8 @@ export class BlobEntry {
   /** undefined: all. */
   #bits: Bits | undefined;
   #hashes: Uint8Array | undefined;
+  readonly #trust: Trust;
+  readonly #kept: Kept;
   #pins = 0;
   #unhold: (() => Promise<void>) | undefined;
 
@@ -75,6 +84,8 @@ export class BlobEntry {
     this.file = o.file;
     this.#bits = o.bits;
     this.#hashes = o.hashes;
+    this.#trust = new Trust(this.pieces);
+    this.#kept = new Kept(o.host.io.arena);
     this.#state = o.bits === undefined ? 'complete' : 'partial';
   }
 
@@ -159,6 +170,31 @@ export class BlobEntry {
     }
   }
 
+  /**
+   * As `read`, for a peer, which checks what it gets: a piece that we saw right not long ago, in a file that nobody
+   * wrote to since, is not hashed again.
+   */
+  async readForPeer(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | 'failed'> {
+    if (this.has(piece) && (await this.#readBelieved(piece, slot))) return 'ok';
+    return await this.read(piece, slot);
+  }
+
+  /** A peer that got pieces on trust has left: if one of them was wrong, we are the ones to find out. */
+  doubt(): void {
+    this.#trust.forget();
+  }
+
+  /** Gives the slot of a held, verified piece away: its bytes may be lent until the memory is needed. */
+  keep(piece: number, slot: Slot): void {
+    if (this.gone || !this.has(piece)) slot.release();
+    else this.#kept.keep(piece, slot);
+  }
+
+  /** The piece's bytes, verified when they came, counted on `share` until released; undefined: not in memory, or no room. */
+  lend(piece: number, share: Share): Slot | undefined {
+    return this.has(piece) ? this.#kept.lend(piece, share) : undefined;
+  }
+
   /** Keeps the blob from being evicted, and readable even if it is removed. Returns unpin; calling that again is harmless. */
   pin(): () => void {
     this.#pins += 1;
@@ -178,16 +214,25 @@ export class BlobEntry {
 
   // ---- for the store only ----------------------------------------------------------------------
 
-  becomeComplete(file: BlobFile = this.file): void {
+  /** `fd`: of its file, to which nobody writes any more. */
+  becomeComplete(fd: number, file: BlobFile = this.file): void {
     this.#state = 'complete';
     this.#bits = undefined;
     this.file = file;
+    this.#trust.seal(this.#host.stampOf(fd));
+  }
+
+  /** It came as an upload: each of its pieces was hashed on the way in. */
+  becomeReceived(fd: number, file: BlobFile): void {
+    this.becomeComplete(fd, file);
+    this.#trust.sawAll(this.#host.nowMs());
   }
 
   /** No longer the store's. `unhold`: closes the file once the last pin goes. */
   becomeGone(unhold: (() => Promise<void>) | undefined): void {
     this.#state = 'gone';
     this.#unhold = unhold;
+    this.#kept.forget();
     if (this.#pins === 0) this.#letGo();
   }
 
@@ -235,11 +280,43 @@ export class BlobEntry {
   }
 
   async #verifyWrite(piece: number, slot: Slot): Promise<'held' | 'corrupt' | IoFailure> {
-    return await this.#withFile((fd) => this.#host.io.verifyWrite(this.#job(piece, slot, fd)));
+    const verdict = await this.#withFile((fd) => this.#host.io.verifyWrite(this.#job(piece, slot, fd)));
+    if (verdict === 'held') this.#trust.saw(piece, this.#host.nowMs());
+    return verdict;
   }
 
   async #readVerify(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | IoFailure> {
-    return await this.#withFile((fd) => this.#host.io.readVerify(this.#job(piece, slot, fd)));
+    const verdict = await this.#withFile((fd) => {
+      this.#checkStamp(fd);
+      return this.#host.io.readVerify(this.#job(piece, slot, fd));
+    });
+    if (verdict === 'ok') this.#trust.saw(piece, this.#host.nowMs());
+    return verdict;
+  }
+
+  /** False: it is not trusted, or cannot be read. */
+  async #readBelieved(piece: number, slot: Slot): Promise<boolean> {
+    assert(slot.length === this.#length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
+    if (!this.#trust.has(piece, this.#host.nowMs())) return false;
+    const unpin = this.pin();
+    try {
+      const verdict = await this.#withFile(async (fd) => {
+        if (!this.#checkStamp(fd) || !this.#trust.has(piece, this.#host.nowMs())) return 'corrupt';
+        const position = piece * this.meta.pieceLength;
+        return await this.#host.io.readVerify({ fd, slot, position, expected: nothing, believed: true });
+      });
+      if (verdict === 'ok') this.#host.touched(this);
+      return verdict === 'ok';
+    } finally {
+      unpin();
+    }
+  }
+
+  /** Whether the file can be told to be as it was; where it is not, nothing of it is trusted any more. */
+  #checkStamp(fd: number): boolean {
+    const stamp = this.#host.stampOf(fd);
+    if (stamp !== undefined && this.complete) this.#trust.check(stamp);
+    return stamp !== undefined;
   }
 
   async #withFile<T>(work: (fd: number) => Promise<T>): Promise<T | IoFailure> {
@@ -265,6 +342,7 @@ export class BlobEntry {
     this.#bits ??= Bits.full(this.pieces);
     this.#bits.clear(piece);
     this.#state = 'partial';
+    this.#trust.forget();
     this.#host.degraded(this, piece, why);
   }
 

@@ -28,7 +28,7 @@ export type FaultPlan = (no: number, action: string, path: string) => Fault | un
 /** `truncate`: the file was emptied. */
 type Write = { readonly position: number; readonly bytes: Uint8Array; readonly truncate: boolean };
 /** `bytes` is what a program sees, `durable` what a crash leaves, `pending` the writes between the two. */
-type Inode = { bytes: Uint8Array; durable: Uint8Array; pending: Write[]; name: string };
+type Inode = { bytes: Uint8Array; durable: Uint8Array; pending: Write[]; name: string; writes: number };
 /** A change of names that no sync has made durable yet. */
 type Change =
   | { readonly kind: 'link'; readonly path: string; readonly inode: Inode }
@@ -113,7 +113,7 @@ export class FaultyDisk implements Disk {
     if (mode === 'create') {
       this.#needDirectory(parentOf(path), 'open');
       if (inode === undefined) {
-        inode = { bytes: new Uint8Array(0), durable: new Uint8Array(0), pending: [], name: path };
+        inode = { bytes: new Uint8Array(0), durable: new Uint8Array(0), pending: [], name: path, writes: 0 };
         this.#files.set(path, inode);
         this.#changes.push({ kind: 'link', path, inode });
       }
@@ -148,6 +148,7 @@ export class FaultyDisk implements Disk {
     if (this.#usedBytes() + grows > this.#capacity) throw diskError('ENOSPC', 'write', inode.name);
     inode.bytes = laid(inode.bytes, copy, position);
     inode.pending.push({ position, bytes: copy, truncate: false });
+    inode.writes += 1;
   }
 
   async sync(fd: number): Promise<void> {
@@ -161,6 +162,10 @@ export class FaultyDisk implements Disk {
     const inode = this.#inode(fd, 'size');
     await this.#begin('size', inode.name);
     return inode.bytes.length;
+  }
+
+  stampNow(fd: number): number {
+    return this.#inode(fd, 'stampNow').writes;
   }
 
   readNow(path: string, position: number, length: number): Uint8Array {
@@ -333,11 +338,15 @@ export class FaultyDisk implements Disk {
   }
 }
 
-/** `bytes` with `more` laid over it from `position`; longer where needed. */
+/** `bytes` with `more` laid over it from `position`; longer where needed, with room to grow on. */
 function laid(bytes: Uint8Array, more: Uint8Array, position: number): Uint8Array {
   const end = position + more.length;
-  const out = end > bytes.length ? new Uint8Array(end) : bytes;
-  if (out !== bytes) out.set(bytes);
+  let out = bytes;
+  if (end > bytes.length) {
+    const grows = bytes.byteOffset === 0 && end <= bytes.buffer.byteLength;
+    out = new Uint8Array(grows ? bytes.buffer : new ArrayBuffer(Math.max(end, 2 * bytes.length)), 0, end);
+    if (!grows) out.set(bytes);
+  }
   out.set(more, position);
   return out;
 }

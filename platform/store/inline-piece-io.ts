@@ -32,6 +32,7 @@ export class InlinePieceIo implements PieceIo {
     return await this.#held(job, async () => {
       const failure = await this.#read(job);
       if (failure !== undefined) return failure;
+      if (job.believed === true) return 'ok';
       return sameBytes(pieceHash(partsOf(job), foldedOf(job)), job.expected) ? 'ok' : 'corrupt';
     });
   }

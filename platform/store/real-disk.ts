@@ -5,6 +5,7 @@ import {
   closeSync,
   fdatasync,
   fstat,
+  fstatSync,
   fsync,
   mkdir,
   open,
@@ -70,6 +71,10 @@ export class RealDisk implements Disk {
 
   async size(fd: number): Promise<number> {
     return (await statOf(fd)).size;
+  }
+
+  stampNow(fd: number): number {
+    return fstatSync(fd).mtimeMs;
   }
 
   readNow(path: string, position: number, length: number): Uint8Array {

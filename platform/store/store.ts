@@ -100,6 +100,8 @@ export class BlobStore {
     this.#host = {
       io: o.workers,
       files: this.#files,
+      nowMs: () => performance.now(),
+      stampOf: (fd) => at.disk.stampNow?.(fd),
       loadHashes: (entry) => this.#loadHashes(entry),
       complete: (entry) => this.#complete(entry),
       degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
@@ -288,7 +290,7 @@ export class BlobStore {
     }
     await this.#names.makeWhole(entry.digest, entry.file);
     // A reader may have found a wrong piece meanwhile: then it comes again.
-    if (entry.heldCount === entry.pieces) entry.becomeComplete();
+    if (entry.heldCount === entry.pieces) entry.becomeComplete(fd);
     this.#room.changed(entry);
     return true;
   }
@@ -381,7 +383,7 @@ export class BlobStore {
     this.#files.adopt(file, fd);
     // A pull of the same blob may be running: its entry is complete now.
     const entry = same ?? new BlobEntry({ host: this.#host, digest, meta, file, bits: undefined, hashes });
-    same?.becomeComplete(file);
+    entry.becomeReceived(fd, file);
     if (same === undefined) this.#room.add(entry);
     else this.#room.keep(same);
     this.#hashes.add(entry);

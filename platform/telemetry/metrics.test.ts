@@ -22,3 +22,15 @@ test('two Metrics of one process share nothing', async () => {
 test('process defaults have their usual names', async () => {
   expect(await new Metrics({ processDefaults: true }).text()).toContain('process_resident_memory_bytes');
 });
+
+test('tallies are plain numbers that the metrics show when they are read, once a name', async () => {
+  const metrics = new Metrics();
+  const sent = metrics.tallies('sent_bytes_total', 'Bytes', 'role', ['agent', 'origin']);
+  sent.agent.add(3);
+  metrics.tallies('sent_bytes_total', 'Bytes', 'role', ['agent']).agent.add(4);
+  expect(await metrics.text()).toContain('shoal_sent_bytes_total{role="agent"} 7');
+  sent.origin.add(1);
+  const text = await metrics.text();
+  expect(text).toContain('shoal_sent_bytes_total{role="agent"} 7');
+  expect(text).toContain('shoal_sent_bytes_total{role="origin"} 1');
+});

@@ -10,11 +10,21 @@ import { assert } from '../../core/assert.ts';
 
 const prefix = 'shoal_';
 
+/** A counter of one label value that costs an addition; it is published when the metrics are read. */
+export class Tally {
+  count = 0;
+
+  add(by: number): void {
+    this.count += by;
+  }
+}
+
 /** 1 ms to 100 s, about three a decade: from a cached manifest to a pull of many gigabytes. */
 export const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100];
 
 export class Metrics {
   readonly registry = new Registry();
+  readonly #tallies = new Map<string, Map<string, Tally>>();
 
   /** `processDefaults`: also process_* and nodejs_* (CPU, resident memory, event-loop lag); once a process. */
   constructor(options: { readonly processDefaults?: boolean } = {}) {
@@ -26,6 +36,26 @@ export class Metrics {
     const metric = this.registry.getSingleMetric(prefix + name) ?? made();
     assert(metric instanceof Counter, `metric ${name} exists and is no counter`);
     return metric as Counter<L>;
+  }
+
+  /** A counter for hot paths: the tally of each value of its one label, which the caller holds on to. */
+  tallies<V extends string>(name: string, help: string, label: string, values: readonly V[]): Record<V, Tally> {
+    const known = this.#tallies.get(name) ?? new Map<string, Tally>();
+    for (const value of values) if (!known.has(value)) known.set(value, new Tally());
+    if (!this.#tallies.has(name)) {
+      this.#tallies.set(name, known);
+      new Counter({
+        name: prefix + name,
+        help,
+        labelNames: [label],
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          for (const [value, { count }] of known) this.inc({ [label]: value }, count);
+        },
+      });
+    }
+    return Object.fromEntries(values.map((value) => [value, known.get(value)])) as Record<V, Tally>;
   }
 
   gauge<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Gauge<L> {

@@ -124,3 +124,126 @@ test('an arena too small for its shares is refused', () => {
   expect(() => new Arena(2 * unitBytes)).toThrow('at least 3 units');
   expect(() => new Arena(8 * unitBytes, { receive: 0.9, send: 0.9, reader: 0.1 })).toThrow('of 8 units');
 });
+
+test('what is kept is lent on the borrower’s share, and goes when its own share needs the room', () => {
+  const arena = arenaOf(8);
+  const dropped: number[] = [];
+  const keep = (no: number): Slot => {
+    const slot = arena.tryAcquire('receive', unitBytes)!;
+    slot.parts()[0]!.fill(no);
+    arena.keep(slot, () => dropped.push(no));
+    return slot;
+  };
+  const kept = [1, 2, 3, 4].map(keep);
+  expect(arena.freeBytes('receive')).toBe(4 * unitBytes);
+  const loan = arena.lend(kept[0]!, 'reader')!;
+  const again = arena.lend(kept[0]!, 'reader')!;
+  expect(arena.freeBytes('reader')).toBe(0);
+  expect(arena.lend(kept[1]!, 'reader')).toBeUndefined();
+  expect(dropped).toEqual([]);
+  // What is lent counts elsewhere: all of the receive share can be had meanwhile.
+  const all = arena.tryAcquire('receive', 4 * unitBytes)!;
+  expect(dropped.sort()).toEqual([2, 3, 4]);
+  for (const part of all.parts()) part.fill(9);
+  expect([loan.parts()[0]![7], again.window(0)[7]]).toEqual([1, 1]);
+  loan.release();
+  expect(() => loan.release()).toThrow('released twice');
+  expect(dropped).toEqual([2, 3, 4]);
+  again.release();
+  // Its own share has no room to keep it.
+  expect(dropped).toEqual([2, 3, 4, 1]);
+  all.release();
+  for (const share of ['receive', 'reader'] as const) expect(arena.freeBytes(share)).toBe(arena.shareBytes(share));
+});
+
+test('a loan that comes back is kept again; what is forgotten goes with its last borrower', () => {
+  const arena = arenaOf(8);
+  let dropped = 0;
+  const slot = arena.tryAcquire('receive', unitBytes)!;
+  arena.keep(slot, () => (dropped += 1));
+  arena.lend(slot, 'send')!.release();
+  const loan = arena.lend(slot, 'send')!;
+  arena.forget(slot);
+  expect(dropped).toBe(0);
+  loan.release();
+  expect(dropped).toBe(1);
+  expect(() => arena.lend(slot, 'send')).toThrow('after its release');
+  expect(arena.freeBytes('send')).toBe(arena.shareBytes('send'));
+});
+
+test('a kept slot is not its owner’s any more, and one in use cannot be kept or lent', () => {
+  const arena = arenaOf(8);
+  const slot = arena.tryAcquire('receive', 1)!;
+  expect(() => arena.lend(slot, 'send')).toThrow('was not kept');
+  arena.hold(slot);
+  expect(() => arena.keep(slot, () => undefined)).toThrow('kept while in use');
+  arena.unhold(slot);
+  arena.keep(slot, () => undefined);
+  expect(() => slot.release()).toThrow('released twice');
+  expect(() => arena.keep(slot, () => undefined)).toThrow('kept while in use');
+});
+
+test('who waits for room gets that of what is kept, but only after a moment in which it can be lent', async () => {
+  const arena = arenaOf(8);
+  const slot = arena.tryAcquire('receive', 4 * unitBytes)!;
+  const waiting = arena.acquire('receive', 4 * unitBytes);
+  let dropped = false;
+  arena.keep(slot, () => (dropped = true));
+  await Promise.resolve();
+  expect(dropped).toBe(false);
+  const got = await waiting;
+  expect(dropped).toBe(true);
+  got.release();
+});
+
+test('shares, loans and kept slots at random: no unit is lost, given twice, or changed while it is lent', () => {
+  const random = prng(7);
+  const arena = new Arena(32 * unitBytes, shares);
+  const owned = new Set<Slot>();
+  const kept = new Map<Slot, number>();
+  const loans = new Map<Slot, number>();
+  for (let step = 0; step < 20_000; step += 1) {
+    const [slot] =
+      [...owned][random.below(Math.max(1, owned.size))] === undefined ? [] : [[...owned][random.below(owned.size)]!];
+    const [some, mark] = [...kept][random.below(Math.max(1, kept.size))] ?? [];
+    const [loan, seen] = [...loans][random.below(Math.max(1, loans.size))] ?? [];
+    switch (random.below(6)) {
+      case 0:
+      case 1: {
+        const got = arena.tryAcquire(random.below(2) === 0 ? 'receive' : 'reader', 1 + random.below(4 * unitBytes));
+        if (got !== undefined) owned.add(got);
+        break;
+      }
+      case 2:
+        if (slot !== undefined) {
+          owned.delete(slot);
+          for (const part of slot.parts()) part.fill(step & 0xff);
+          kept.set(slot, step & 0xff);
+          arena.keep(slot, () => kept.delete(slot));
+        }
+        break;
+      case 3:
+        if (slot !== undefined && owned.delete(slot)) slot.release();
+        break;
+      case 4:
+        if (some !== undefined) {
+          const lent = arena.lend(some, random.below(2) === 0 ? 'send' : 'reader');
+          if (lent !== undefined) loans.set(lent, mark as number);
+          else if (random.below(8) === 0) arena.forget(some);
+        }
+        break;
+      default:
+        if (loan !== undefined && loans.delete(loan)) {
+          for (const part of loan.parts()) expect([part[0], part.at(-1)]).toEqual([seen, seen]);
+          loan.release();
+        }
+    }
+  }
+  for (const slot of owned) slot.release();
+  for (const loan of loans.keys()) loan.release();
+  for (const share of ['receive', 'send', 'reader'] as const) {
+    expect(arena.freeBytes(share)).toBe(arena.shareBytes(share));
+    expect(arena.tryAcquire(share, arena.shareBytes(share))).toBeDefined();
+  }
+  expect(kept.size).toBe(0);
+});

@@ -6,6 +6,9 @@
  * Rule 2: any free unit serves any share: a slot's units need not be adjacent, so nothing fragments.
  * Rule 3: whoever acquires a slot releases it exactly once, and never while a worker has it.
  * Rule 4: waiters of a share are served in order; no newcomer overtakes them.
+ * Rule 5: a slot that its owner is done with may be kept: its bytes stay, to be lent for reading, until
+ *   its share needs the room. While it is lent it counts on each borrower's share, and not on the one
+ *   that it came from, so that a slow borrower holds up nobody but its like.
  */
 
 import { assert, Bug } from '../../core/assert.ts';
@@ -35,30 +38,35 @@ export interface Slot {
 }
 
 type Waiter = { readonly bytes: number; readonly give: (slot: Slot) => void };
-type ShareState = { readonly limit: number; used: number; readonly waiters: Set<Waiter> };
+/** `kept`: slots that count as used, and that go when the room is needed, the first one first. */
+type ShareState = {
+  readonly limit: number;
+  used: number;
+  readonly waiters: Set<Waiter>;
+  readonly kept: Set<ArenaSlot>;
+  keptUnits: number;
+};
 
 export class Arena {
   readonly memory: ArenaMemory;
-  /** Whole-unit views, made once. */
-  readonly #views: readonly SharedBytes[];
   /** Free units; the last is given first, since its memory is the likeliest to be in a cache. */
   readonly #free: Int32Array;
   #freeCount: number;
   readonly #slots: (ArenaSlot | undefined)[];
   readonly #shares: Record<Share, ShareState>;
 
-  /** `shares` are fractions of the arena, together at most 1. Each share has at least one unit. */
-  constructor(bytes: number, shares: Record<Share, number> = defaultShares) {
+  /**
+   * `shares` are fractions of the arena, together at most 1. Each share has at least one unit.
+   * `memory` of that size that nobody uses any more; a new one where there is none.
+   */
+  constructor(bytes: number, shares: Record<Share, number> = defaultShares, memory?: ArenaMemory) {
     const units = Math.floor(bytes / unitBytes);
     assert(
       units >= SHARES.length,
       `arena of ${bytes} bytes: at least ${SHARES.length} units of ${unitBytes} are needed`,
     );
-    this.memory = ArenaMemory.create(units);
-    this.#views = Array.from(
-      { length: units },
-      (_, unit) => new Uint8Array(this.memory.memory, unit * unitBytes, unitBytes),
-    );
+    assert(memory === undefined || memory.units === units, 'arena: the memory is of another size');
+    this.memory = memory ?? ArenaMemory.create(units);
     this.#free = Int32Array.from({ length: units }, (_, i) => units - 1 - i);
     this.#freeCount = units;
     this.#slots = new Array<ArenaSlot | undefined>(units).fill(undefined);
@@ -66,6 +74,8 @@ export class Arena {
       limit: Math.max(1, Math.floor(units * shares[share])),
       used: 0,
       waiters: new Set(),
+      kept: new Set(),
+      keptUnits: 0,
     });
     this.#shares = { receive: state('receive'), send: state('send'), reader: state('reader') };
     const total = SHARES.reduce((sum, share) => sum + this.#shares[share].limit, 0);
@@ -107,10 +117,10 @@ export class Arena {
     return slot;
   }
 
-  /** Bytes of the share that nobody uses now. */
+  /** Bytes of the share that nobody uses now; what is kept counts as free. */
   freeBytes(share: Share): number {
     const state = this.#shares[share];
-    return (state.limit - state.used) * unitBytes;
+    return (state.limit - state.used + state.keptUnits) * unitBytes;
   }
 
   shareBytes(share: Share): number {
@@ -127,13 +137,101 @@ export class Arena {
   }
 
   view(unit: number): SharedBytes {
-    return this.#views[unit] as SharedBytes;
+    return this.memory.view(unit);
+  }
+
+  /** In place of `release`: the bytes stay as long as there is room. `dropped` is called once, when they are gone. */
+  keep(slot: Slot, dropped: () => void): void {
+    const kept = this.#live(slot);
+    if (kept.holds > 0 || kept.dropped !== undefined) throw new Bug(`arena: slot ${slot.no} is kept while in use`);
+    kept.dropped = dropped;
+    this.#setAside(kept);
+    // In a moment: whoever waits for these bytes comes before those who wait for room.
+    if (kept.state.waiters.size > 0) setImmediate(() => this.#serve(kept.state));
+  }
+
+  /** A kept slot for reading, counted on `share` until it is released; undefined: there is no room for it. */
+  lend(slot: Slot, share: Share): Slot | undefined {
+    const kept = this.#live(slot);
+    if (kept.dropped === undefined) throw new Bug(`arena: slot ${slot.no} is lent and was not kept`);
+    const state = this.#shares[share];
+    const units = unitsFor(slot.length);
+    if (state.waiters.size > 0) return undefined;
+    // First of all, so that it is not dropped to make room for itself.
+    if (kept.loans === 0) this.#takeBack(kept);
+    if (!this.#makeRoom(state, units)) {
+      if (kept.loans === 0) this.#setAside(kept, 'counted anew');
+      return undefined;
+    }
+    state.used += units;
+    kept.loans += 1;
+    if (kept.loans === 1 && kept.state !== state) this.#serve(kept.state);
+    return new Loan(kept, () => this.#returned(kept, state));
+  }
+
+  /** Nobody wants the kept slot any more; one that is lent goes with its last borrower. */
+  forget(slot: Slot): void {
+    const kept = this.#live(slot);
+    kept.forgotten = true;
+    if (kept.loans > 0) return;
+    this.#drop(kept);
+    this.#serve(kept.state);
   }
 
   /** For ArenaSlot only. */
   giveBack(slot: ArenaSlot): void {
-    if (this.#slots[slot.no] !== slot) throw new Bug(`arena: slot ${slot.no} was released twice`);
+    if (this.#slots[slot.no] !== slot || slot.dropped !== undefined)
+      throw new Bug(`arena: slot ${slot.no} was released twice`);
     if (slot.holds > 0) throw new Bug(`arena: slot ${slot.no} was released while a worker has it`);
+    slot.state.used -= unitsFor(slot.length);
+    this.#giveUnits(slot);
+    this.#serve(slot.state);
+  }
+
+  #returned(kept: ArenaSlot, state: ShareState): void {
+    const units = unitsFor(kept.length);
+    const home = kept.state;
+    state.used -= units;
+    kept.loans -= 1;
+    if (kept.loans === 0) {
+      if (!kept.forgotten && home.waiters.size === 0 && home.used + units <= home.limit)
+        this.#setAside(kept, 'counted anew');
+      else this.#giveUnits(kept);
+    }
+    this.#serve(state);
+  }
+
+  /** Kept, unused: its memory may be taken from now on. */
+  #setAside(kept: ArenaSlot, count?: 'counted anew'): void {
+    const units = unitsFor(kept.length);
+    if (count !== undefined) kept.state.used += units;
+    kept.state.kept.add(kept);
+    kept.state.keptUnits += units;
+  }
+
+  #takeBack(kept: ArenaSlot): void {
+    const units = unitsFor(kept.length);
+    kept.state.kept.delete(kept);
+    kept.state.keptUnits -= units;
+    kept.state.used -= units;
+  }
+
+  #drop(kept: ArenaSlot): void {
+    this.#takeBack(kept);
+    this.#giveUnits(kept);
+  }
+
+  /** Whether `units` more fit; what is kept goes where it must. */
+  #makeRoom(state: ShareState, units: number): boolean {
+    if (state.used - state.keptUnits + units > state.limit) return false;
+    for (const kept of state.kept) {
+      if (state.used + units <= state.limit) break;
+      this.#drop(kept);
+    }
+    return true;
+  }
+
+  #giveUnits(slot: ArenaSlot): void {
     this.#slots[slot.no] = undefined;
     let unit = slot.no;
     for (let left = unitsFor(slot.length); left > 0; left -= 1) {
@@ -141,8 +239,7 @@ export class Arena {
       this.#free[this.#freeCount++] = unit;
       unit = next;
     }
-    slot.state.used -= unitsFor(slot.length);
-    this.#serve(slot.state);
+    slot.dropped?.();
   }
 
   #live(slot: Slot): ArenaSlot {
@@ -153,7 +250,7 @@ export class Arena {
 
   #take(state: ShareState, bytes: number): ArenaSlot | undefined {
     const units = unitsFor(bytes);
-    if (state.used + units > state.limit) return undefined;
+    if (!this.#makeRoom(state, units)) return undefined;
     state.used += units;
     assert(this.#freeCount >= units, 'arena: a share has room but no unit is free');
     let first = -1;
@@ -203,6 +300,11 @@ class ArenaSlot implements Slot {
   readonly state: ShareState;
   /** Jobs of workers that use it now. */
   holds = 0;
+  /** Set once it is kept: told when its bytes are gone. */
+  dropped: (() => void) | undefined;
+  /** Borrowers, of a kept slot. */
+  loans = 0;
+  forgotten = false;
   readonly #arena: Arena;
 
   constructor(o: { arena: Arena; state: ShareState; no: number; length: number }) {
@@ -232,6 +334,36 @@ class ArenaSlot implements Slot {
 
   release(): void {
     this.#arena.giveBack(this);
+  }
+}
+
+/** A kept slot as one borrower has it. */
+class Loan implements Slot {
+  readonly no: number;
+  readonly length: number;
+  readonly #slot: ArenaSlot;
+  readonly #returned: () => void;
+  #open = true;
+
+  constructor(slot: ArenaSlot, returned: () => void) {
+    this.no = slot.no;
+    this.length = slot.length;
+    this.#slot = slot;
+    this.#returned = returned;
+  }
+
+  parts(): SharedBytes[] {
+    return this.#slot.parts();
+  }
+
+  window(offset: number): SharedBytes {
+    return this.#slot.window(offset);
+  }
+
+  release(): void {
+    if (!this.#open) throw new Bug(`arena: a loan of slot ${this.no} was released twice`);
+    this.#open = false;
+    this.#returned();
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Jobs and verdicts as records of a ring: both sides of the ring read and write them here.
  *
- * job:      kind, id, fd, slot, length, stream, flags (Int32 each), pad, position (float64), expected (32 bytes)
+ * job:      kind, id, fd, slot, length, stream, folded, algorithm, believed (Int32 each), pad, position (float64), expected (32 bytes)
  * verdict:  id, outcome, errno, digest length (Int32 each), digest (64 bytes)
  */
 
@@ -32,6 +32,7 @@ export type Job = {
   readonly stream: number;
   readonly position: number;
   readonly folded: boolean;
+  readonly believed: boolean;
   readonly algorithm: DigestAlgorithm;
   readonly expected: Uint8Array;
 };
@@ -56,8 +57,9 @@ const at = {
   stream: 20,
   folded: 24,
   algorithm: 28,
-  position: 32,
-  expected: 40,
+  believed: 32,
+  position: 40,
+  expected: 48,
 } as const;
 export const jobRecordBytes = at.expected + hashBytes;
 const answer = { id: 0, outcome: 4, errno: 8, length: 12, digest: 16 } as const;
@@ -79,6 +81,7 @@ export class JobRecord {
     view.setInt32(at.stream, job.stream, true);
     view.setInt32(at.folded, job.folded ? 1 : 0, true);
     view.setInt32(at.algorithm, ALGORITHMS.indexOf(job.algorithm), true);
+    view.setInt32(at.believed, job.believed ? 1 : 0, true);
     view.setFloat64(at.position, job.position, true);
     this.bytes.set(job.expected, at.expected);
     return this.bytes;
@@ -96,6 +99,7 @@ export class JobRecord {
       stream: view.getInt32(at.stream, true),
       folded: view.getInt32(at.folded, true) === 1,
       algorithm: ALGORITHMS[view.getInt32(at.algorithm, true)] as DigestAlgorithm,
+      believed: view.getInt32(at.believed, true) === 1,
       position: view.getFloat64(at.position, true),
       expected: this.bytes.subarray(at.expected, at.expected + hashBytes),
     };

@@ -63,6 +63,7 @@ function perform(state: State, job: Job): Answer {
     case 'readVerify': {
       const parts = state.memory.parts(job.slot, job.length);
       if (!readFully(job, parts)) return { outcome: 'failed', errno: shortErrno, digest: nothing };
+      if (job.believed) return ok;
       return sameBytes(pieceHash(parts, job.folded), job.expected) ? ok : corrupt;
     }
     case 'streamOpen':

@@ -19,11 +19,14 @@ export class ArenaMemory {
   readonly units: number;
   readonly next: Int32Array<SharedArrayBuffer>;
   readonly #hashes: SharedBytes;
+  /** Whole-unit views, made when they are first used: each piece would cost some otherwise. */
+  readonly #views: (SharedBytes | undefined)[];
 
   private constructor(memory: SharedArrayBuffer, units: number) {
     this.memory = memory;
     this.units = units;
     this.next = new Int32Array(memory, units * unitBytes, units);
+    this.#views = new Array<SharedBytes | undefined>(units).fill(undefined);
     this.#hashes = new Uint8Array(memory, units * (unitBytes + Int32Array.BYTES_PER_ELEMENT), units * hashBytes);
   }
 
@@ -42,10 +45,16 @@ export class ArenaMemory {
     let left = length;
     for (let unit = slot; left > 0; unit = this.next[unit] as number) {
       const bytes = Math.min(left, unitBytes);
-      parts.push(new Uint8Array(this.memory, unit * unitBytes, bytes));
+      parts.push(bytes === unitBytes ? this.view(unit) : new Uint8Array(this.memory, unit * unitBytes, bytes));
       left -= bytes;
     }
     return parts;
+  }
+
+  /** All of the unit. */
+  view(unit: number): SharedBytes {
+    this.#views[unit] ??= new Uint8Array(this.memory, unit * unitBytes, unitBytes);
+    return this.#views[unit];
   }
 
   unitHash(unit: number): SharedBytes {

@@ -32,13 +32,15 @@ export type PieceJob = FileRange & {
   readonly expected: Uint8Array;
   /** The blob's piece length is more than one unit (core/piece.ts). Default: the slot is. */
   readonly folded?: boolean;
+  /** Not hashed by `readVerify`: for receivers that check it themselves (store/trust.ts). Default: it is. */
+  readonly believed?: boolean;
 };
 
 export interface PieceIo {
   readonly arena: Arena;
   /** Hashes the slot; where it is right, writes it. Nothing wrong is ever written. */
   verifyWrite(job: PieceJob): Promise<'held' | 'corrupt' | IoFailure>;
-  /** Fills the slot from the file and hashes it; the bytes may be shown only after 'ok'. */
+  /** Fills the slot from the file and hashes it, unless it is believed; the bytes may be shown only after 'ok'. */
   readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure>;
   hashStream(algorithm: DigestAlgorithm): HashStream;
 }

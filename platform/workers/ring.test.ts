@@ -92,3 +92,30 @@ test('a thread that echoes: every record comes back once, in order', async () =>
   expect(got).toBe(total);
   await worker.terminate();
 });
+
+test('a consumer that sleeps between any two records misses none', async () => {
+  const there = Ring.create(8, 8);
+  const back = Ring.create(8, 8);
+  const url = new URL('./ring.ts', import.meta.url).href;
+  const code = `
+    import { workerData } from 'node:worker_threads';
+    const { Ring } = await import(${JSON.stringify(url)});
+    const there = Ring.attach(workerData.there), back = Ring.attach(workerData.back);
+    const record = new Uint8Array(8);
+    while (there.take(record)) back.tryPut(record);
+    back.close();`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), {
+    workerData: { there: there.memory, back: back.memory },
+  });
+  const into = new Uint8Array(8);
+  // One at a time: each side falls asleep at any moment relative to the other's put.
+  for (let i = 0; i < 3000; i += 1) {
+    there.tryPut(record(i));
+    expect(await back.ready()).toBe(true);
+    expect(back.tryTake(into)).toBe(true);
+    expect(value(into)).toBe(i);
+  }
+  there.close();
+  expect(await back.ready()).toBe(false);
+  await worker.terminate();
+});

@@ -5,15 +5,26 @@
  *   `tail` that publishes it; plain reads of it happen after the load of `tail` that shows it.
  * Rule 2: the producer alone writes `tail`, the consumer alone writes `head`; both only grow (and
  *   wrap at 32 bits). Either may close.
- * Rule 3: a waiter waits on `signal`, which every put and the close change, so that no wake is lost
- *   between looking and sleeping. A pending `ready` is always woken by `close` (V8 leaks a
- *   waitAsync that nobody notifies).
+ * Rule 3: only a consumer that sleeps is woken, since a wake-up costs a system call. It says so in
+ *   `asleep` and looks again before it sleeps; a producer publishes and then reads `asleep`: at least
+ *   one of the two sees the other. It sleeps on `signal`, which every wake-up changes, so that none is
+ *   lost between looking and sleeping.
+ * Rule 4: a pending `ready` is always woken by `close` (V8 leaks a waitAsync that nobody notifies).
  */
 
 import { assert, Bug } from '../../core/assert.ts';
 
 /** Int32 slots at the front, each on a cache line of its own so that the two sides do not fight over one. */
-const control = { head: 0, tail: 16, signal: 32, closed: 48, records: 49, recordBytes: 50, words: 64 } as const;
+const control = {
+  head: 0,
+  tail: 16,
+  signal: 32,
+  asleep: 33,
+  closed: 48,
+  records: 49,
+  recordBytes: 50,
+  words: 64,
+} as const;
 const controlBytes = control.words * Int32Array.BYTES_PER_ELEMENT;
 
 export class Ring {
@@ -55,7 +66,7 @@ export class Ring {
     if (this.closed) throw new Bug('ring: put after close');
     this.#bytes.set(record, this.#offset(tail));
     Atomics.store(this.#words, control.tail, (tail + 1) | 0);
-    this.#wake();
+    if (Atomics.load(this.#words, control.asleep) === 1) this.#wake();
     return true;
   }
 
@@ -72,19 +83,20 @@ export class Ring {
   /** As `tryTake`, but sleeps the thread until there is a record. False: closed, and everything was taken. */
   take(into: Uint8Array): boolean {
     for (;;) {
-      const signal = Atomics.load(this.#words, control.signal);
       if (this.tryTake(into)) return true;
       if (this.closed) return false;
-      Atomics.wait(this.#words, control.signal, signal);
+      const signal = this.#fallAsleep();
+      if (signal !== undefined) Atomics.wait(this.#words, control.signal, signal);
     }
   }
 
   /** Resolves once there is a record to take (true), or the ring is closed and empty (false). For the event loop. */
   async ready(): Promise<boolean> {
     for (;;) {
-      const signal = Atomics.load(this.#words, control.signal);
-      if (this.#words[control.head] !== Atomics.load(this.#words, control.tail)) return true;
+      if (!this.#empty) return true;
       if (this.closed) return false;
+      const signal = this.#fallAsleep();
+      if (signal === undefined) continue;
       const wait = Atomics.waitAsync(this.#words, control.signal, signal);
       if (wait.async) await wait.value;
     }
@@ -104,7 +116,21 @@ export class Ring {
     return (position & (this.#records - 1)) * this.recordBytes;
   }
 
+  get #empty(): boolean {
+    return this.#words[control.head] === Atomics.load(this.#words, control.tail);
+  }
+
+  /** The value of `signal` to sleep on; undefined: there is something to do after all. */
+  #fallAsleep(): number | undefined {
+    const signal = Atomics.load(this.#words, control.signal);
+    Atomics.store(this.#words, control.asleep, 1);
+    if (this.#empty && !this.closed) return signal;
+    Atomics.store(this.#words, control.asleep, 0);
+    return undefined;
+  }
+
   #wake(): void {
+    Atomics.store(this.#words, control.asleep, 0);
     Atomics.add(this.#words, control.signal, 1);
     Atomics.notify(this.#words, control.signal);
   }

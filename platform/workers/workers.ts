@@ -245,6 +245,7 @@ const emptyJob: Job = {
   stream: 0,
   position: 0,
   folded: false,
+  believed: false,
   algorithm: 'sha256',
   expected: new Uint8Array(0),
 };
@@ -254,7 +255,8 @@ function rangeFields(range: FileRange): Pick<Job, 'fd' | 'position' | 'slot' | '
 }
 
 function pieceFields(kind: 'verifyWrite' | 'readVerify', job: PieceJob): JobFields {
-  return { ...rangeFields(job), kind, folded: job.folded ?? job.slot.length > unitBytes, expected: job.expected };
+  const folded = job.folded ?? job.slot.length > unitBytes;
+  return { ...rangeFields(job), kind, folded, believed: job.believed === true, expected: job.expected };
 }
 
 function failure(verdict: Verdict): IoFailure {

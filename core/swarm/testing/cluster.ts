@@ -210,7 +210,7 @@ export class Cluster {
       case 'send':
         return this.#send(node, output.link, output.message);
       case 'close':
-        return this.#close(node, output.link, output.fault ? output.why : '');
+        return this.#close(node, output.link, output.whose === 'fault' ? output.why : '');
       case 'feed':
         return this.#feed(node, output);
       case 'unfeed':

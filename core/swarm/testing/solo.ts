@@ -113,7 +113,7 @@ export class Solo {
 
   /** Why that link was closed as faulty; undefined where it was not. */
   faultOf(link: LinkNo): string | undefined {
-    for (const o of this.out) if (o.kind === 'close' && o.link === link && o.fault) return o.why;
+    for (const o of this.out) if (o.kind === 'close' && o.link === link && o.whose === 'fault') return o.why;
     return undefined;
   }
 

@@ -1,0 +1,93 @@
+/** Downlink room: who is passed rests, and is told when there is room again. */
+
+import { expect, test } from 'vitest';
+import type { Message } from '../wire/messages.ts';
+import { testBlob } from './testing/cluster.ts';
+import { address, Solo } from './testing/solo.ts';
+
+const blob = testBlob(0, 200);
+const unit = blob.meta.pieceLength;
+
+type Setup = { solo: Solo; links: number[] };
+
+/** A puller with room for `room` pieces, and `count` feeders that hold everything. */
+function puller(count: number, room: number): Setup {
+  const solo = new Solo({ windowBytes: room * unit, policy: { windowPieces: room } });
+  const peers = Array.from({ length: count }, (_, i) => address(i + 1));
+  solo.pull(blob, peers);
+  const links = peers.map((peer) => {
+    const link = solo.answer(peer);
+    solo.opened(link, blob, 'all');
+    return link;
+  });
+  return { solo, links };
+}
+
+let grantNo = 0;
+function grant(solo: Solo, link: number): Message {
+  grantNo += 1;
+  const from = solo.out.length;
+  solo.say(link, { kind: 'grant', grant: grantNo, swarm: 0, piece: -1 });
+  for (const o of solo.out.slice(from)) {
+    if (o.kind === 'send' && o.link === link && (o.message.kind === 'request' || o.message.kind === 'pass'))
+      return o.message;
+  }
+  throw new Error('a grant without an answer');
+}
+
+function deliver(solo: Solo, link: number, piece: number): void {
+  solo.input({ kind: 'arrived', link, swarm: 0, piece, slot: 0 });
+  solo.input({ kind: 'verified', blob: 0, piece, link, verdict: 'held' });
+}
+
+/** On which links a Wants went out since `from`. */
+function told(solo: Solo, from: number): number[] {
+  const on: number[] = [];
+  for (const o of solo.out.slice(from)) if (o.kind === 'send' && o.message.kind === 'wants') on.push(o.link);
+  return on;
+}
+
+test('who was passed for want of room hears of it when a piece is through, the first one first', () => {
+  const { solo, links } = puller(4, 2);
+  const first = grant(solo, links[0]!);
+  const second = grant(solo, links[1]!);
+  if (first.kind !== 'request' || second.kind !== 'request') throw new Error('not taken');
+  expect(grant(solo, links[3]!)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  expect(grant(solo, links[2]!)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  let from = solo.out.length;
+  deliver(solo, links[0]!, first.piece);
+  expect(told(solo, from)).toEqual([links[3]]);
+  // Room for a second one comes only with the next piece.
+  from = solo.out.length;
+  solo.pass(10);
+  expect(told(solo, from)).toEqual([]);
+  deliver(solo, links[1]!, second.piece);
+  expect(told(solo, from)).toEqual([links[2]]);
+});
+
+test('room that was promised and not used is promised to the next one after a while', () => {
+  const { solo, links } = puller(4, 1);
+  const only = grant(solo, links[0]!);
+  if (only.kind !== 'request') throw new Error('not taken');
+  for (const link of [links[1]!, links[2]!]) expect(grant(solo, link).kind).toBe('pass');
+  let from = solo.out.length;
+  deliver(solo, links[0]!, only.piece);
+  expect(told(solo, from)).toEqual([links[1]]);
+  solo.pass(60);
+  const next = grant(solo, links[3]!);
+  if (next.kind !== 'request') throw new Error('not taken');
+  from = solo.out.length;
+  deliver(solo, links[3]!, next.piece);
+  expect(told(solo, from)).toEqual([links[2]]);
+});
+
+test('a link that is gone is told nothing', () => {
+  const { solo, links } = puller(3, 1);
+  const only = grant(solo, links[0]!);
+  if (only.kind !== 'request') throw new Error('not taken');
+  for (const link of [links[1]!, links[2]!]) expect(grant(solo, link).kind).toBe('pass');
+  solo.input({ kind: 'closed', link: links[1]!, why: 'test' });
+  const from = solo.out.length;
+  deliver(solo, links[0]!, only.piece);
+  expect(told(solo, from)).toEqual([links[2]]);
+});

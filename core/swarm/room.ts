@@ -1,0 +1,86 @@
+/**
+ * Downlink room. A grant that comes while our downlink is full is passed, and its feeder rests: with
+ * sixteen neighbours that would all ask again every now and then, most grants of a busy swarm would
+ * be passed. So we say when there is room, to one of those that we passed, the one that waits longest
+ * first.
+ *
+ * Rule 1: a link waits at most once, and leaves the queue when it is told or gone.
+ * Rule 2: room that somebody was told of is kept for it until its next grant, or for promiseMs.
+ */
+
+import { wanted } from './interest.ts';
+import { promiseMs } from './limits.ts';
+import { type OutLink, takeOut } from './links.ts';
+import type { State } from './state.ts';
+
+/** Whether `count` more pieces of `bytes` fit in the window beside what is on its way or unverified. */
+export function hasRoom(state: State, bytes: number, count: number): boolean {
+  const { windowBytes, policy } = state.config;
+  const taken = state.inBytes + state.uncheckedBytes;
+  const window = Math.min(windowBytes, Math.max(policy.windowBytes, policy.windowPieces * bytes));
+  return taken === 0 || taken + count * bytes <= window;
+}
+
+/** The feeder on `link` heard that our downlink is full. */
+export function turnedAway(state: State, link: OutLink): void {
+  if (link.turnedAway) return;
+  link.turnedAway = true;
+  state.turnedAway.push(link);
+}
+
+/** A grant came on `link`: if room was kept for it, this is what it was kept for. */
+export function redeemed(state: State, link: OutLink): void {
+  if (link.promisedMs < 0) return;
+  link.promisedMs = -1;
+  takeOut(state.promised, link);
+}
+
+/** The link is gone. */
+export function noLongerAway(state: State, link: OutLink): void {
+  if (link.turnedAway) takeOut(state.turnedAway, link);
+  redeemed(state, link);
+}
+
+/** Tells the next one, if there is room for a piece of what it has. */
+export function tellRoom(state: State): void {
+  state.roomDue = false;
+  const { turnedAway: queue, promised } = state;
+  if (queue.length === 0) return;
+  while (promised.length > 0 && promised[0]!.promisedMs + promiseMs <= state.nowMs) redeemed(state, promised[0]!);
+  let told = 0;
+  while (told < queue.length) {
+    const link = queue[told]!;
+    const bytes = pieceFrom(link);
+    if (bytes > 0 && !hasRoom(state, bytes, 1 + promised.length)) break;
+    told += 1;
+    link.turnedAway = false;
+    // Who has nothing for us any more hears of us when it has.
+    if (bytes === 0) continue;
+    link.promisedMs = state.nowMs;
+    promised.push(link);
+    tell(state, link);
+    break;
+  }
+  queue.splice(0, told);
+}
+
+/** The least that a grant of `link` could bring; 0 where it has nothing that we want. */
+function pieceFrom(link: OutLink): number {
+  let bytes = 0;
+  for (const source of link.sources) {
+    const { pieceLength } = source.blob.meta;
+    if ((bytes === 0 || pieceLength < bytes) && wanted(source) > 0) bytes = pieceLength;
+  }
+  return bytes;
+}
+
+function tell(state: State, link: OutLink): void {
+  const swarms: { swarm: number; count: number }[] = [];
+  for (const source of link.sources) {
+    const count = wanted(source);
+    if (count === source.told) continue;
+    source.told = count;
+    swarms.push({ swarm: source.swarm, count });
+  }
+  state.send(link, { kind: 'wants', swarms, inPieces: state.inPieces, inBytes: state.inBytes });
+}

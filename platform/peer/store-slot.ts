@@ -1,0 +1,20 @@
+/** A piece that arrived: into the store, and its slot to whoever wants the bytes now. */
+
+import type { BlobEntry } from '../store/entry.ts';
+import type { Slot } from '../workers/arena.ts';
+
+/** Takes the slot. `wanted`: whether somebody may read the piece soon; asked once it is held. */
+export async function storeSlot(
+  entry: BlobEntry | undefined,
+  piece: number,
+  { slot, wanted }: { readonly slot: Slot; readonly wanted: () => boolean },
+): Promise<'held' | 'corrupt' | 'failed'> {
+  let verdict: 'held' | 'corrupt' | 'failed' = 'failed';
+  try {
+    if (entry !== undefined) verdict = await entry.write(piece, slot);
+  } finally {
+    if (entry !== undefined && verdict === 'held' && wanted()) entry.keep(piece, slot);
+    else slot.release();
+  }
+  return verdict;
+}

@@ -1,0 +1,69 @@
+/**
+ * Which pieces of a blob this process has seen to be right, not long ago: they need not be hashed
+ * again for a peer, which checks every piece that it receives. Readers never get them on trust.
+ *
+ * Rule 1: trust ends by itself, within `trustMs`, so that what decays on the medium is found by us and
+ *   not by the peers that get it; it ends at once where somebody wrote to the whole file, or where a
+ *   peer left that was given such pieces (`forget`).
+ * Rule 2: a file that still grows has no stamp: we write to it ourselves. It is sealed when it is whole.
+ */
+
+import { Bits } from './bits.ts';
+
+/** What was right so long ago is hashed again. */
+export const trustMs = 600_000;
+
+export class Trust {
+  readonly #pieces: number;
+  /** What was seen in this half of `trustMs`, and in the one before. */
+  #recent: Bits | undefined;
+  #before: Bits | undefined;
+  #half = 0;
+  #stamp: number | undefined;
+
+  constructor(pieces: number) {
+    this.#pieces = pieces;
+  }
+
+  /** The piece was right just now. */
+  saw(piece: number, nowMs: number): void {
+    this.#turn(nowMs);
+    this.#recent ??= new Bits(this.#pieces);
+    this.#recent.set(piece);
+  }
+
+  sawAll(nowMs: number): void {
+    this.#turn(nowMs);
+    this.#recent = Bits.full(this.#pieces);
+  }
+
+  has(piece: number, nowMs: number): boolean {
+    this.#turn(nowMs);
+    return this.#recent?.has(piece) === true || this.#before?.has(piece) === true;
+  }
+
+  /** The file is whole and `stamp` is its state now, after all that we wrote. */
+  seal(stamp: number | undefined): void {
+    this.#stamp = stamp;
+  }
+
+  /** The whole file has this stamp now: with another one than before nothing of it is trusted. */
+  check(stamp: number): void {
+    if (stamp !== this.#stamp) this.forget();
+    this.#stamp = stamp;
+  }
+
+  forget(): void {
+    this.#recent = undefined;
+    this.#before = undefined;
+    this.#stamp = undefined;
+  }
+
+  #turn(nowMs: number): void {
+    const half = Math.floor(nowMs / (trustMs / 2));
+    if (half === this.#half) return;
+    this.#before = half === this.#half + 1 ? this.#recent : undefined;
+    this.#recent = undefined;
+    this.#half = half;
+  }
+}
