@@ -23,5 +23,8 @@ const program = new Command('loadgen')
     calibrateCommand(async (options) => (await import('./calibrate/command.ts')).runCalibrateCommand(options)),
   );
 
-exitOnSignals();
+// A simulation never comes back to its event loop: there a signal ends the process as it always does.
+program.hook('preAction', (_, command) => {
+  if (command.name() !== 'sim') exitOnSignals();
+});
 await program.parseAsync();

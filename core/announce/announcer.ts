@@ -50,7 +50,9 @@ export type AnnouncerConfig = {
 };
 
 export type AnnounceTiming = {
-  /** A seek, and whatever an origin says, goes out after 0 to this. */
+  /** A seek, where no request is on its way: long enough for what comes up at the same moment. */
+  readonly seekMs: number;
+  /** A seek that moves to another tracker, and whatever an origin says, goes out after 0 to this. */
   readonly batchMs: number;
   /** An agent's other news goes out after 0 to this. */
   readonly newsMs: number;
@@ -63,6 +65,7 @@ export type AnnounceTiming = {
 };
 
 export const announceTiming: AnnounceTiming = {
+  seekMs: 1,
   batchMs: 10,
   newsMs: 250,
   intervalMs: 10_000,
@@ -189,7 +192,8 @@ export class Announcer {
     if (blob === undefined || blob.state !== 'want' || count <= 0) return;
     this.#again.delete(digest);
     blob.seek = Math.max(blob.seek, count);
-    blob.at.markFirst(digest, this.#soon(this.#config.timing.batchMs));
+    // What a client waits for goes at once; while a request is out, others gather for the next one by themselves.
+    blob.at.markFirst(digest, this.#nowMs + this.#config.timing.seekMs);
   }
 
   #news(blob: Blob): void {

@@ -28,23 +28,21 @@ export function tookMs(link: OutLink, ms: number): void {
 
 /** Marks what is late, closes what is stuck. */
 export function scanFlights(state: State): void {
-  let inFlight = false;
-  const stuck: OutLink[] = [];
-  for (const blob of state.pulling) for (const { link } of blob.sources) state.moves(link);
   for (const blob of state.pulling) {
     const before = blob.late.length;
     const usual = blob.openCount === 0 ? usualMs(blob) : Infinity;
-    for (const source of blob.sources) {
-      for (const flight of source.flights) {
-        inFlight = true;
-        scanFlight(state, flight, usual);
-      }
-      if (isStuck(state, source)) stuck.push(source.link);
-    }
+    for (const { flights } of blob.sources) for (const flight of flights) scanFlight(state, flight, usual);
     if (blob.late.length > before) reviewAll(state, blob);
   }
+  const stuck: OutLink[] = [];
+  for (const link of state.links.values()) {
+    if (link.kind !== 'out') continue;
+    state.moves(link);
+    // Also of blobs that are whole by now: what was asked for twice holds memory until it has come.
+    for (const source of link.sources) if (isStuck(state, source)) stuck.push(link);
+  }
   for (const link of stuck) closeLink(state, link, 'a piece made no progress', 'slow');
-  if (inFlight || state.outPieces > 0 || state.wanting > 0) state.scanAtMs = state.nowMs + scanMs;
+  if (state.inPieces > 0 || state.outPieces > 0 || state.wanting > 0) state.scanAtMs = state.nowMs + scanMs;
 }
 
 /** The late piece to ask `source` for; `standing`: only one that a reader stands at. */
@@ -111,7 +109,8 @@ function usualMs(blob: Blob): number {
 /** Looks whether anything moves from `source`; true: for so long that its link is given up. */
 function isStuck(state: State, source: Source): boolean {
   const { flights, link } = source;
-  if (flights.length === 0) return false;
+  // A closed one has the time that tend gives it (graph.ts).
+  if (flights.length === 0 || source.state === 'closed') return false;
   let bytes = 0;
   let bytesMax = 0;
   let sinceMs = Infinity;

@@ -98,6 +98,21 @@ test('a feeder of which no piece comes is closed as slow, however many pieces it
   expect(grant(solo, links[1]!, 0).kind).toBe('request');
 });
 
+test('a piece that was hedged and never comes costs its feeder the link, though the blob is whole', () => {
+  const { solo, links } = puller(2, ['all', 'all']);
+  grant(solo, links[0]!, 0);
+  grant(solo, links[1]!, 1);
+  solo.pass(10);
+  deliver(solo, links[1]!, 1);
+  solo.pass(600);
+  expect(grant(solo, links[1]!)).toMatchObject({ kind: 'request', piece: 0, hedge: true });
+  deliver(solo, links[1]!, 0);
+  expect(solo.out.some((o) => o.kind === 'complete')).toBe(true);
+  solo.pass(6_500);
+  expect(solo.out.filter((o) => o.kind === 'close')).toMatchObject([{ link: links[0], whose: 'slow' }]);
+  expect(solo.swarm.totals.inPieces).toBe(0);
+});
+
 test('a piece larger than the window can still be fetched, one at a time', () => {
   const { solo, links } = puller(4, ['all'], { windowBytes: 1000 });
   expect(grant(solo, links[0]!).kind).toBe('request');

@@ -8,7 +8,8 @@ import { inlineBytesMax } from '../../core/contracts/tracker.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { type Metainfo, pieceBytes, pieceLengthFor, unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
-import { blake3, blake3Hex } from '../../platform/workers/hash.ts';
+import type { Slot } from '../../platform/workers/arena.ts';
+import { blake3, blake3Hex, sameBytes } from '../../platform/workers/hash.ts';
 
 export type Content = {
   readonly bytes: Uint8Array;
@@ -30,6 +31,16 @@ export function contentOf(bytes: Uint8Array): Content {
 export function pieceOf(content: Content, piece: number): Uint8Array {
   const at = piece * content.meta.pieceLength;
   return content.bytes.subarray(at, at + pieceBytes(content.meta, piece));
+}
+
+/** Whether the slot holds these bytes and no others. */
+export function slotHolds(slot: Slot, wanted: Uint8Array): boolean {
+  let at = 0;
+  for (const part of slot.parts()) {
+    if (!sameBytes(part, wanted.subarray(at, at + part.length))) return false;
+    at += part.length;
+  }
+  return at === wanted.length;
 }
 
 /** Edges of what is inline, one unit, several units. */

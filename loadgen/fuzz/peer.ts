@@ -28,7 +28,7 @@ import type { Arena, Slot } from '../../platform/workers/arena.ts';
 import { blake3Hex, sameBytes } from '../../platform/workers/hash.ts';
 import type { Announcing } from './announcing.ts';
 import type { Conn, ConnSide, Payload } from './conn.ts';
-import { type Content, pieceOf } from './content.ts';
+import { type Content, pieceOf, slotHolds } from './content.ts';
 import type { LightStore } from './light-store.ts';
 import { type Heard, Link, type LinkHost } from './link.ts';
 import { type Cluster, dial, type Listener } from './net.ts';
@@ -376,13 +376,7 @@ export class Peer implements Listener {
   /** Whether the slot holds that piece of the content. */
   holdsRight(content: Content, piece: number, slot: Slot): boolean {
     if (this.#o.light !== undefined) return this.#o.light.isRight(slot, content.digest, piece) ?? false;
-    const wanted = pieceOf(content, piece);
-    let at = 0;
-    for (const part of slot.parts()) {
-      if (!sameBytes(part, wanted.subarray(at, at + part.length))) return false;
-      at += part.length;
-    }
-    return at === wanted.length;
+    return slotHolds(slot, pieceOf(content, piece));
   }
 
   #judgeVerdict({ blob, piece, verdict }: { blob: number; piece: number; verdict: string }): void {

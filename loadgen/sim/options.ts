@@ -6,7 +6,7 @@ import { parseDuration, parseRate, parseSize } from '../../platform/config/units
 
 export const hostsMax = 100_000;
 /** Above this many hosts the cheaper network runs unless told otherwise. */
-export const exactHostsMax = 300;
+export const exactHostsMax = 64;
 
 export type SimOptions = {
   readonly hosts: number;

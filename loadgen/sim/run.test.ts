@@ -1,0 +1,89 @@
+/** Whole runs of the simulator: repeatable, complete under what may happen, and its bad input. */
+
+import { expect, test } from 'vitest';
+import { memoryProblem } from './command.ts';
+import { type SimOptions, simCommand } from './options.ts';
+import { runSim } from './run.ts';
+
+async function optionsOf(line: string): Promise<SimOptions> {
+  let options: SimOptions | undefined;
+  const command = simCommand(async (given) => {
+    options = given;
+  });
+  command.exitOverride().configureOutput({ writeErr: () => undefined });
+  await command.parseAsync(line.split(' '), { from: 'user' });
+  return options as SimOptions;
+}
+
+const small = '--hosts 16 --origins 2 --image 32MiB --layers 2 --up 100MB/s --down 100MB/s --arrive 200ms';
+
+test.each(['fast', 'exact'])(
+  '%s: one seed is one run; another seed is another',
+  async (network) => {
+    const line = `${small} --network ${network} --crash 60%/min --readers random`;
+    const first = runSim(await optionsOf(`${line} --seed 7`));
+    const again = runSim(await optionsOf(`${line} --seed 7`));
+    const other = runSim(await optionsOf(`${line} --seed 8`));
+    const { wallS: _, cpuS: __, rssMiB: ___, ...figures } = first;
+    expect(again).toMatchObject(figures);
+    expect(other.traceHash).not.toBe(first.traceHash);
+    expect(first.incompleteUp).toBe(0);
+  },
+  60_000,
+);
+
+test.each([
+  '--crash 100%/min',
+  '--slow 20%:10MB/s',
+  '--arrive 100ms --trackers-die 150ms',
+  '--zones 3 --oversubscription 4',
+  '--readers inorder',
+  '--origins 1 --origin-up 20MB/s',
+  '--images 5 --image-max 64MiB --downloads 40 --layers 1',
+])('every host that stays up completes: %s', async (extra) => {
+  const result = runSim(await optionsOf(`${small} ${extra}`));
+  expect(result.incompleteUp).toBe(0);
+  expect(result.p50S).toBeGreaterThan(0.2);
+  // Times count from a host's own arrival; nobody is faster than its own downlink.
+  expect(Math.min(...result.timesS)).toBeGreaterThan((0.98 * Math.min(result.bytesPerHost, 32 * 2 ** 20)) / 100e6);
+});
+
+test('a reader in order sees the first piece early and half of the image by about half of the time', async () => {
+  const result = runSim(await optionsOf(`${small} --image 128MiB --readers inorder --network fast`));
+  expect(result.firstPieceP50S).toBeLessThan(0.15 * result.p50S);
+  expect(result.prefix50P50S).toBeLessThan(0.8 * result.p50S);
+}, 60_000);
+
+test('the policy of Kraken sends several copies from its origin and takes longer', async () => {
+  const line = '--hosts 24 --origins 1 --image 96MiB --layers 1 --piece 4MiB --up 100MB/s --down 100MB/s --arrive 0s';
+  const shoal = runSim(await optionsOf(`${line} --policy shoal`));
+  const kraken = runSim(await optionsOf(`${line} --policy kraken`));
+  expect(kraken.incompleteUp).toBe(0);
+  expect(kraken.p50S).toBeGreaterThan(1.2 * shoal.p50S);
+  expect(kraken.originCopies).toBeGreaterThan(shoal.originCopies);
+});
+
+test.each([
+  ['--hosts 0', 'hosts'],
+  ['--hosts many', 'hosts'],
+  ['--image 3XB', 'image'],
+  ['--piece 3MiB', 'piece'],
+  ['--piece 32MiB', 'piece'],
+  ['--up fast', 'up'],
+  ['--slow 5:30MB/s', 'slow'],
+  ['--slow 105%:30MB/s', 'slow'],
+  ['--crash 2%', 'crash'],
+  ['--arrive soon', 'arrive'],
+  ['--degree 1', 'degree'],
+  ['--policy best', 'policy'],
+  ['--readers backwards', 'readers'],
+  ['--no-such-option', 'no-such-option'],
+])('%s is refused by name', async (line, named) => {
+  await expect(optionsOf(line)).rejects.toThrow(named);
+});
+
+test('a run that cannot be held says so before it starts, and what to lower', async () => {
+  const problem = memoryProblem(await optionsOf('--hosts 20000 --image 100GB --piece 256KiB'));
+  expect(problem).toMatch(/20000 hosts.*GiB.*lower --hosts or --image, or raise --piece/);
+  expect(memoryProblem(await optionsOf('--hosts 100 --image 1GB'))).toBeUndefined();
+});
