@@ -13,11 +13,14 @@ import { promiseMs } from './limits.ts';
 import { type OutLink, takeOut } from './links.ts';
 import type { State } from './state.ts';
 
-/** Whether `count` more pieces of `bytes` fit in the window beside what is on its way or unverified. */
-export function hasRoom(state: State, bytes: number, count: number): boolean {
+/**
+ * Whether `count` more pieces of `bytes` fit in the window beside what is on its way or unverified.
+ * `named`: nobody else may have it, so that only memory stands in its way.
+ */
+export function hasRoom(state: State, bytes: number, count: number, named = false): boolean {
   const { windowBytes, policy } = state.config;
   const taken = state.inBytes + state.uncheckedBytes;
-  const window = Math.min(windowBytes, Math.max(policy.windowBytes, policy.windowPieces * bytes));
+  const window = named ? windowBytes : Math.min(windowBytes, Math.max(policy.windowBytes, policy.windowPieces * bytes));
   return taken === 0 || taken + count * bytes <= window;
 }
 

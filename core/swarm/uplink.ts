@@ -246,7 +246,7 @@ function pick(state: State, blob: Blob): Sink | undefined {
     if (sink.count <= sink.offered || link.outstanding >= share || sink.state !== 'open') continue;
     const restsUntilMs = Math.max(
       spared(state, sink) ? link.heardMs + spareMs : link.restsUntilMs,
-      roomAtMs(link, blob.meta.pieceLength),
+      blob.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
     );
     if (restsUntilMs > state.nowMs) {
       if (restsUntilMs < state.pumpAtMs) state.pumpAtMs = restsUntilMs;
