@@ -32,7 +32,7 @@ export function onGrant(state: State, source: Source, message: Grant): void {
   if (message.piece >= 0 && !holdsPiece(source, message.piece)) addHaves(state, source, [message.piece]);
   if (source.state === 'parting') return pass(state, source, message.grant, 'nothing');
   if (!ready(source)) return pass(state, source, message.grant, 'nothing');
-  if (!hasRoom(state, blob.meta.pieceLength, 1, message.piece >= 0)) {
+  if (!hasRoom(state, blob, 1, message.piece >= 0)) {
     turnedAway(state, source.link);
     return pass(state, source, message.grant, 'busy');
   }

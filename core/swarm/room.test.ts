@@ -12,7 +12,10 @@ type Setup = { solo: Solo; links: number[] };
 
 /** A puller with room for `room` pieces, and `count` feeders that hold everything. */
 function puller(count: number, room: number): Setup {
-  const solo = new Solo({ windowBytes: room * unit, policy: { windowPieces: room } });
+  const solo = new Solo({
+    windowBytes: room * unit,
+    policy: { windowBytes: unit, windowPieces: room, windowPiecesStart: room },
+  });
   const peers = Array.from({ length: count }, (_, i) => address(i + 1));
   solo.pull(blob, peers);
   const links = peers.map((peer) => {

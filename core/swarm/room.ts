@@ -8,20 +8,32 @@
  * Rule 2: room that somebody was told of is kept for it until its next grant, or for promiseMs.
  */
 
+import type { Blob } from './blob.ts';
 import { wanted } from './interest.ts';
 import { promiseMs } from './limits.ts';
 import { type OutLink, takeOut } from './links.ts';
 import type { State } from './state.ts';
 
 /**
- * Whether `count` more pieces of `bytes` fit in the window beside what is on its way or unverified.
+ * Whether `count` more pieces of `blob` fit in the window beside what is on its way or unverified.
  * `named`: nobody else may have it, so that only memory stands in its way.
  */
-export function hasRoom(state: State, bytes: number, count: number, named = false): boolean {
-  const { windowBytes, policy } = state.config;
+export function hasRoom(state: State, blob: Blob, count: number, named = false): boolean {
+  const { windowBytes } = state.config;
   const taken = state.inBytes + state.uncheckedBytes;
-  const window = named ? windowBytes : Math.min(windowBytes, Math.max(policy.windowBytes, policy.windowPieces * bytes));
-  return taken === 0 || taken + count * bytes <= window;
+  const window = named ? windowBytes : Math.min(windowBytes, windowOf(state, blob));
+  return taken === 0 || taken + count * blob.meta.pieceLength <= window;
+}
+
+/**
+ * Narrow at the start: what one downlink takes at a time, its feeders send all at once and each
+ * slowly, and until pieces have spread everybody waits for the first whole ones. Wide later, so
+ * that no uplink has to wait for room (150 hosts, 3 GB: 1.01 x the bound, not 1.02).
+ */
+function windowOf({ config: { policy } }: State, blob: Blob): number {
+  const starts = blob.heldCount * policy.windowStartShare < blob.pieces;
+  const pieces = starts ? policy.windowPiecesStart : policy.windowPieces;
+  return Math.max(policy.windowBytes, pieces * blob.meta.pieceLength);
 }
 
 /** The feeder on `link` heard that our downlink is full. */
@@ -53,12 +65,12 @@ export function tellRoom(state: State): void {
   let told = 0;
   while (told < queue.length) {
     const link = queue[told]!;
-    const bytes = pieceFrom(link);
-    if (bytes > 0 && !hasRoom(state, bytes, 1 + promised.length)) break;
+    const blob = blobFrom(link);
+    if (blob !== undefined && !hasRoom(state, blob, 1 + promised.length)) break;
     told += 1;
     link.turnedAway = false;
     // Who has nothing for us any more hears of us when it has.
-    if (bytes === 0) continue;
+    if (blob === undefined) continue;
     link.promisedMs = state.nowMs;
     promised.push(link);
     tell(state, link);
@@ -67,14 +79,14 @@ export function tellRoom(state: State): void {
   queue.splice(0, told);
 }
 
-/** The least that a grant of `link` could bring; 0 where it has nothing that we want. */
-function pieceFrom(link: OutLink): number {
-  let bytes = 0;
+/** Of what we want on `link`, the blob of the shortest pieces; undefined where it has nothing that we want. */
+function blobFrom(link: OutLink): Blob | undefined {
+  let found: Blob | undefined;
   for (const source of link.sources) {
-    const { pieceLength } = source.blob.meta;
-    if ((bytes === 0 || pieceLength < bytes) && wanted(source) > 0) bytes = pieceLength;
+    const { blob } = source;
+    if ((found === undefined || blob.meta.pieceLength < found.meta.pieceLength) && wanted(source) > 0) found = blob;
   }
-  return bytes;
+  return found;
 }
 
 function tell(state: State, link: OutLink): void {

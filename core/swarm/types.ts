@@ -149,6 +149,9 @@ export type PolicyConfig = {
   /** The downlink window: this many bytes, or this many pieces where they are long; at most the host's `windowBytes`. */
   readonly windowBytes: number;
   readonly windowPieces: number;
+  /** While less than one part in `windowStartShare` of the blob is held: fewer pieces. */
+  readonly windowPiecesStart: number;
+  readonly windowStartShare: number;
   /** After a pass a neighbour rests this long, or until its next message. */
   readonly passRestMs: number;
   /** After a pass for want of room it is asked again when less is on its way to it, or after this long. */
