@@ -20,6 +20,8 @@ export const agentSchema = z.strictObject({
   index: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15004']),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),
+  /** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */
+  verify: z.enum(['pieces', 'full']).prefault('pieces'),
   pull: z
     .strictObject({
       /** A pull that no client wants any more goes on for so long, for clients that ask range by range. */

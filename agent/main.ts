@@ -9,9 +9,10 @@ import { type RoleContext, type Running, runRole } from '../platform/lifecycle/r
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
 import { registerRegistry } from '../platform/registry/routes.ts';
-import { BlobStore } from '../platform/store/store.ts';
+import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { Workers } from '../platform/workers/workers.ts';
 import { addAdminRoutes } from './admin.ts';
+import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
 import { Pulls } from './pull.ts';
 import { PullLog } from './pull-log.ts';
@@ -62,7 +63,7 @@ async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: As
 
   const index = stack.use(new IndexClient({ urls: config.index }));
   const history = new PullLog(metrics);
-  const pulls = stack.use(
+  const pulls: Pulls = stack.use(
     new Pulls({
       store,
       arena: workers.arena,
@@ -73,8 +74,11 @@ async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: As
       lingerMs: config.pull.linger,
       findMs: config.pull.find,
       nowMs: () => performance.now(),
+      onComplete: (digest) => audit?.add(digest),
     }),
   );
+  const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
+  const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, log, metrics })) : undefined;
   const readiness = async (): Promise<readonly string[]> =>
     tracking.stats.down < config.trackers.length ? [] : [`no tracker answers: ${config.trackers.join(', ')}`];
 

@@ -5,6 +5,7 @@
  *         range. Then it stops; what it verified stays on disk and the next pull resumes from it.
  * Rule 2: what the disk gives is verified as it is read; a corrupt piece comes again through the swarm.
  * Rule 3: asking for a blob's size joins no swarm.
+ * Rule 4: a blob that was condemned is cut off from its readers at the next piece.
  */
 
 import type { Tracking } from '../core/announce/tracking.ts';
@@ -31,6 +32,8 @@ export type PullsOptions = {
   readonly lingerMs: number;
   readonly findMs: number;
   readonly nowMs: () => number;
+  /** Told of every blob that came whole. */
+  readonly onComplete?: (digest: Digest) => void;
 };
 
 /** Who asks, and until when. */
@@ -48,6 +51,7 @@ type Running = {
 export class Pulls {
   readonly #options: PullsOptions;
   readonly #running = new Map<Digest, Running>();
+  readonly #condemned = new WeakSet<BlobEntry>();
 
   constructor(options: PullsOptions) {
     this.#options = options;
@@ -82,6 +86,12 @@ export class Pulls {
     node.drop(digest);
     await store.remove(digest);
     return true;
+  }
+
+  /** It is not what it claims to be: nobody gets any more of it. */
+  async condemn(entry: BlobEntry): Promise<void> {
+    this.#condemned.add(entry);
+    if (this.#options.store.get(entry.digest) === entry) await this.remove(entry.digest);
   }
 
   /** Pulls that run now. */
@@ -130,6 +140,10 @@ export class Pulls {
     };
     try {
       for await (const chunk of readRange(source, this.#options.arena, range, asking.signal)) {
+        if (this.#condemned.has(entry)) {
+          chunk.release();
+          throw new ApiError('UNAVAILABLE', `blob ${digest} is not what it claims to be, and was removed: ask again`);
+        }
         for (const running of used) running.firstByteMs ??= this.#options.nowMs() - running.startedMs;
         yield chunk;
       }
@@ -188,5 +202,6 @@ export class Pulls {
     }
     this.#options.history.add({ digest, bytes, bytesFromPeers, bytesFromOrigins, ms, firstByteMs: firstByteMs ?? ms });
     this.#options.log.info({ digest, bytes, ms, bytesFromPeers, bytesFromOrigins }, 'pull complete');
+    this.#options.onComplete?.(digest);
   }
 }

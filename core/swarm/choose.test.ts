@@ -118,3 +118,17 @@ test('the window is an eighth of the blob within its bounds', () => {
     600,
   );
 });
+
+test('a reader that pulls for nobody else from complete sources gets its pieces in order', () => {
+  const blob = blobOf(400);
+  const source = sourceOf(blob, 'all');
+  blob.sources.push(source, sourceOf(blob, 'all'));
+  blob.readers.push({ reader: 0, at: 10, end: 400 });
+  remove(blob.open, 10);
+  for (let seed = 0; seed < 20; seed += 1) expect(choosePiece(source, defaultPolicy, prng(seed))).toBe(11);
+  // One that is incomplete may lack what we choose: any of the rarest again.
+  blob.sources.push(sourceOf(blob, [11]));
+  const chosen = new Set<number>();
+  for (let seed = 0; seed < 20; seed += 1) chosen.add(choosePiece(source, defaultPolicy, prng(seed)));
+  expect(chosen.size).toBeGreaterThan(5);
+});

@@ -4,6 +4,8 @@
  * 1. The piece that a local reader stands at, if nobody sends it yet.
  * 2. The rarest in a reader's window: an eighth of the blob ahead of it, within bounds in bytes.
  * 3. The rarest anywhere.
+ * In a window the lowest first where the choice helps nobody else: no neighbour pulls from us, and
+ * all that we pull from hold everything. Then pieces come as they are read.
  * Among equally rare ones any: the search starts at a random piece, so that peers that start
  * together do not choose alike. Outside of windows it looks at a bounded sample.
  *
@@ -11,7 +13,7 @@
  */
 
 import type { Prng } from '../prng.ts';
-import { has } from './bits.ts';
+import { firstFrom, has } from './bits.ts';
 import type { Blob } from './blob.ts';
 import { holdsPiece } from './interest.ts';
 import { rarestSample } from './limits.ts';
@@ -34,11 +36,23 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
       const { at, end } = readers[(first + i) % readers.length]!;
       const until = Math.min(end, at + window, blob.pieces);
       if (at >= until) continue;
-      const piece = rarest(source, at, until, prng);
+      const piece = source.all && alone(blob) ? lowest(source, at, until) : rarest(source, at, until, prng);
       if (piece >= 0) return piece;
     }
   }
   return rarest(source, 0, blob.pieces, prng);
+}
+
+function alone({ sinks, sources }: Blob): boolean {
+  if (sinks.length > 0 || sources.length === 0) return false;
+  for (let i = 0; i < sources.length; i += 1) if (!sources[i]!.all) return false;
+  return true;
+}
+
+/** The lowest open piece in [from, to), of a source that holds everything. */
+function lowest({ blob }: Source, from: number, to: number): number {
+  const piece = firstFrom(blob.open, from);
+  return piece < to ? piece : -1;
 }
 
 /** How far ahead of a reader its window reaches. */

@@ -15,6 +15,7 @@ export function plotOf(results: readonly SimResult[]): string {
   const y = (share: number): number => height - margin.bottom - (height - margin.top - margin.bottom) * share;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="13">`,
+    '<title>Share of hosts that have the image, over time</title>',
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="${margin.left}" y="22" font-size="15">${first.hosts} hosts, ${(first.bytesPerHost / 1e9).toFixed(2)} GB each: share complete over seconds since the request</text>`,
     ...axes(x, y, endS),

@@ -26,16 +26,19 @@ export async function inlineBlob(
   if (createHash(digestAlgorithm(digest)).update(bytes).digest('hex') !== digestHex(digest)) return undefined;
   const hashes = bytes.length === 0 ? new Uint8Array(0) : blake3(bytes);
   if (blake3Hex(hashes) !== meta.root) return undefined;
-  const entry = await to.store.create(digest, meta, hashes);
-  if (entry.complete) return entry;
+  const entry = await to.store.create(digest, meta, hashes, bytes);
+  if (bytes.length === 0) return entry;
   const slot = await to.arena.acquire('receive', bytes.length);
+  let verdict: 'held' | 'corrupt' | 'failed' = 'failed';
   try {
     slot.window(0).set(bytes);
-    if ((await entry.write(0, slot)) !== 'held') {
-      throw entry.failure ?? new ApiError('UNAVAILABLE', `blob ${digest} cannot be stored: try again`);
-    }
+    // A part of it was there, from before it was small enough to come with an answer.
+    verdict = entry.complete ? 'held' : await entry.write(0, slot);
   } finally {
-    slot.release();
+    // Whoever asked for it reads it now.
+    if (verdict === 'held') entry.keep(0, slot);
+    else slot.release();
   }
-  return entry;
+  if (verdict === 'held') return entry;
+  throw entry.failure ?? new ApiError('UNAVAILABLE', `blob ${digest} cannot be stored: try again`);
 }

@@ -126,7 +126,8 @@ export class Outbox {
     const paid = this.#limit?.enter(this.#turn);
     if (paid === 0) return false;
     const writing = this.#writing ?? this.#begin(this.#waiting.shift() as OutPiece);
-    this.#limit?.pay(this.#writePart(writing) - (paid ?? 0));
+    const bytes = this.#writePart(writing);
+    if (paid !== undefined) this.#limit?.pay(bytes - paid);
     return true;
   }
 

@@ -108,6 +108,11 @@ export class BlobEntry {
     return this.#pins > 0;
   }
 
+  /** Whether it serves for a blob of this metainfo. */
+  fits(meta: Metainfo): boolean {
+    return this.complete || this.meta.root === meta.root;
+  }
+
   /** Pieces held. */
   get heldCount(): number {
     return this.#bits?.count ?? this.pieces;

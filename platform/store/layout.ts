@@ -89,6 +89,8 @@ export function bytesOnDisk(meta: Metainfo): number {
 export class BlobFile {
   partial: boolean;
   unlinked = false;
+  /** Whether there may be a file that says which pieces are held. */
+  hinted = true;
   readonly #layout: Layout;
   readonly #of: { readonly digest: Digest; readonly meta: Metainfo };
 

@@ -26,19 +26,21 @@ export class Names {
     this.#o = o;
   }
 
-  /** Makes the file of a partial blob of `length` bytes: no piece, but its hash list. */
-  async makePart(file: BlobFile, hashes: Uint8Array, length: number): Promise<void> {
+  /** Makes the file of a partial blob of `length` bytes: its hash list, and `bytes`, where all of them are there. */
+  async makePart(file: BlobFile, hashes: Uint8Array, length: number, bytes?: Uint8Array): Promise<void> {
     const { disk, files } = this.#o;
     await this.ensureShard(file);
     const fd = await disk.open(file.part, 'create');
     try {
-      await disk.write(fd, hashes, length);
+      if (bytes === undefined) await disk.write(fd, hashes, length);
+      else await disk.write(fd, Buffer.concat([bytes, hashes]), 0);
     } catch (error) {
       await disk.close(fd);
       await unlinkIfThere(disk, file.part);
       throw error;
     }
     files.adopt(file, fd);
+    file.hinted = false;
   }
 
   async ensureShard(file: BlobFile): Promise<void> {
@@ -57,7 +59,7 @@ export class Names {
       const { part, whole, have } = file;
       await disk.rename(part, whole);
       file.partial = false;
-      await unlinkIfThere(disk, have);
+      if (file.hinted) await unlinkIfThere(disk, have);
     }
     // Also where an earlier try renamed it and then failed.
     if (durable) await disk.syncDirectory(layout.shard(digest));

@@ -92,6 +92,7 @@ export class Persist {
   async #writeHave(entry: BlobEntry): Promise<void> {
     const { disk } = this.#o;
     const path = entry.file.have;
+    entry.file.hinted = true;
     const fd = await disk.open(path, 'update').catch((error: unknown) => {
       if (diskCode(error) !== 'ENOENT') throw error;
       return disk.open(path, 'create');

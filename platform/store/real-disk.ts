@@ -39,7 +39,12 @@ const makeDirectory = promisify(mkdir);
 const listDirectory = promisify(readdir);
 const statFilesystem = promisify(statfs);
 
+/** How long the free space of the disk is taken for what it was. */
+const freeMs = 50;
+
 export class RealDisk implements Disk {
+  #free = { path: '', atMs: Number.NEGATIVE_INFINITY, bytes: 0 };
+
   async open(path: string, mode: OpenMode): Promise<number> {
     return await openFile(path, FLAGS[mode], 0o644);
   }
@@ -98,7 +103,10 @@ export class RealDisk implements Disk {
   }
 
   async unlink(path: string): Promise<void> {
+    // Whoever made room looks whether there is room now.
+    this.#free.atMs = Number.NEGATIVE_INFINITY;
     await unlinkFile(path);
+    this.#free.atMs = Number.NEGATIVE_INFINITY;
   }
 
   async mkdir(path: string): Promise<void> {
@@ -122,9 +130,14 @@ export class RealDisk implements Disk {
     }
   }
 
+  /** As it was at most `freeMs` ago: a disk that fills up faster says so when it is written to. */
   async freeBytes(path: string): Promise<number> {
-    const { bavail, bsize } = await statFilesystem(path);
-    return bavail * bsize;
+    const nowMs = performance.now();
+    if (path !== this.#free.path || nowMs - this.#free.atMs > freeMs) {
+      const { bavail, bsize } = await statFilesystem(path);
+      this.#free = { path, atMs: nowMs, bytes: bavail * bsize };
+    }
+    return this.#free.bytes;
   }
 
   /**

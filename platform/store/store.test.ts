@@ -144,6 +144,22 @@ test('a durable store checks what it held before a restart, before it trusts it'
   expect(await stores.intact(store, blob)).toBe(true);
 });
 
+test('a blob that is given whole is complete at once, in its file alone, and outlives a restart', async () => {
+  const dir = stores.directory();
+  const [blob, partial] = [blobOf(4096, 20), blobOf(2 * unitBytes, 21)];
+  let store = await stores.open(dir);
+  expect((await store.create(blob.digest, blob.meta, blob.hashes, blob.bytes)).complete).toBe(true);
+  expect(await store.create(blob.digest, blob.meta, blob.hashes, blob.bytes)).toBe(store.get(blob.digest));
+  expect(blobFiles(dir).length).toBe(1);
+  // Pieces that are here already, or a pull that has begun, are not written over.
+  const begun = await store.create(partial.digest, partial.meta, partial.hashes);
+  expect(await store.create(partial.digest, partial.meta, partial.hashes, partial.bytes)).toBe(begun);
+  expect(begun.heldCount).toBe(0);
+  await stores.close(store);
+  store = await stores.open(dir);
+  expect(await stores.intact(store, blob)).toBe(true);
+});
+
 test('a durable store does not take a list’s word for the digest', async () => {
   const store = await stores.open(stores.directory(), { role: 'origin', durable: true });
   const evicted: Digest[] = [];

@@ -147,9 +147,10 @@ export class BlobStore {
 
   /**
    * The blob's entry, made with no piece where there was none. A complete one is answered as it is;
-   * a partial one of another piece length is replaced. ApiError STORAGE_FULL, UNAVAILABLE.
+   * a partial one of another piece length is replaced. With `bytes`, which the caller has checked against
+   * digest and hashes, a new one is whole at once. ApiError STORAGE_FULL, UNAVAILABLE.
    */
-  async create(digest: Digest, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry> {
+  async create(digest: Digest, meta: Metainfo, hashes: Uint8Array, bytes?: Uint8Array): Promise<BlobEntry> {
     assert(metainfoValid(meta), `store: metainfo of ${digest}`);
     assert(
       hashes.length === pieceCount(meta) * hashBytes && blake3Hex(hashes) === meta.root,
@@ -163,11 +164,11 @@ export class BlobStore {
     }
     const before = this.#room.get(digest);
     // One without pieces is whole as soon as it is made; until then the second caller waits with the first.
-    if (before !== undefined && fits(before, meta) && (before.complete || before.pieces > 0)) return before;
+    if (before?.fits(meta) && (before.complete || before.pieces > 0)) return before;
     try {
       await this.#room.reserve(bytesOnDisk(meta));
-      const entry = await this.#serial.run(digest, () => this.#makeEntry(digest, meta, hashes));
-      if (entry.pieces === 0 && !entry.complete && !(await this.#complete(entry)))
+      const entry = await this.#serial.run(digest, () => this.#makeEntry(digest, meta, hashes, bytes));
+      if (entry.heldCount === entry.pieces && !entry.complete && !(await this.#complete(entry)))
         throw entry.failure ?? refusal(digest, 'EIO');
       return entry;
     } catch (error) {
@@ -176,15 +177,17 @@ export class BlobStore {
   }
 
   /** Uses the caller's reservation, or gives it back. */
-  async #makeEntry(digest: Digest, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry> {
+  async #makeEntry(digest: Digest, meta: Metainfo, hashes: Uint8Array, bytes?: Uint8Array): Promise<BlobEntry> {
     let used = false;
     try {
       const existing = this.#room.get(digest);
-      if (existing !== undefined && fits(existing, meta)) return existing;
+      if (existing?.fits(meta)) return existing;
       if (existing !== undefined) await this.#detach(existing);
       const file = this.#layout.file(digest, meta, true);
-      await this.#names.makePart(file, hashes, meta.length);
-      const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits: new Bits(pieceCount(meta)), hashes });
+      await this.#names.makePart(file, hashes, meta.length, bytes);
+      const count = pieceCount(meta);
+      const bits = bytes === undefined ? new Bits(count) : Bits.full(count);
+      const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits, hashes });
       this.#room.add(entry);
       used = true;
       this.#hashes.add(entry);
@@ -192,6 +195,11 @@ export class BlobStore {
     } finally {
       if (!used) this.#room.release(bytesOnDisk(meta));
     }
+  }
+
+  /** Reads a whole blob back: why it is not its digest's (DIGEST_INVALID), or cannot be read (another code). */
+  async problemOf(entry: BlobEntry, signal?: AbortSignal): Promise<ApiError | undefined> {
+    return await this.#files.use(entry.file, (fd) => storedProblem(this.#io, entry, fd, signal));
   }
 
   /** Unlinks it now; whoever has it pinned can read on. One that is not there is fine. ApiError UNAVAILABLE: ask again. */
@@ -389,9 +397,4 @@ export class BlobStore {
     this.#hashes.add(entry);
     return { entry, taken: true };
   }
-}
-
-/** Whether an entry that is there serves for a blob of this metainfo. */
-function fits(entry: BlobEntry, meta: Metainfo): boolean {
-  return entry.complete || entry.meta.root === meta.root;
 }

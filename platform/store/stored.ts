@@ -13,9 +13,14 @@ const readBytes = 4 * unitBytes;
 const readsAtOnce = 2;
 
 /** Why the stored bytes of `entry` cannot be taken for its digest's: ApiError DIGEST_INVALID, or what the disk says. */
-export async function storedProblem(io: PieceIo, entry: BlobEntry, fd: number): Promise<ApiError | undefined> {
+export async function storedProblem(
+  io: PieceIo,
+  entry: BlobEntry,
+  fd: number,
+  signal?: AbortSignal,
+): Promise<ApiError | undefined> {
   const { digest, meta } = entry;
-  const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest) });
+  const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest), signal });
   if (hex instanceof IoFailure) return refusal(digest, hex.errno);
   if (hex === digestHex(digest)) return undefined;
   return new ApiError(
@@ -24,10 +29,10 @@ export async function storedProblem(io: PieceIo, entry: BlobEntry, fd: number): 
   );
 }
 
-/** The digest of the file's first `length` bytes, lower-case hex. */
+/** The digest of the file's first `length` bytes, lower-case hex; ECANCELED once the signal is aborted. */
 export async function storedDigest(
   io: PieceIo,
-  of: { fd: number; length: number; algorithm: DigestAlgorithm },
+  of: { fd: number; length: number; algorithm: DigestAlgorithm; signal?: AbortSignal | undefined },
 ): Promise<string | IoFailure> {
   const stream = io.hashStream(of.algorithm);
   const size = Math.min(readBytes, io.arena.shareBytes('reader'));
@@ -39,8 +44,10 @@ export async function storedDigest(
       if (verdict instanceof IoFailure) failure = verdict;
     }
   };
-  for (let position = 0; position < of.length && failure === undefined; position += size) {
+  for (let position = 0; position < of.length; position += size) {
     await settle(readsAtOnce - 1);
+    if (of.signal?.aborted) failure = new IoFailure('ECANCELED');
+    if (failure !== undefined) break;
     const slot = await io.arena.acquire('reader', Math.min(size, of.length - position));
     running.push(stream.appendStored({ fd: of.fd, position, slot }).finally(() => slot.release()));
   }

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
-import { Arena, type Slot, waitersMax } from './arena.ts';
+import { Arena, keptBytesMax, type Slot, waitersMax } from './arena.ts';
 
 const shares = { receive: 0.5, send: 0.25, reader: 0.25 };
 const arenaOf = (units: number): Arena => new Arena(units * unitBytes, shares);
@@ -154,6 +154,21 @@ test('what is kept is lent on the borrower’s share, and goes when its own shar
   expect(dropped).toEqual([2, 3, 4, 1]);
   all.release();
   for (const share of ['receive', 'reader'] as const) expect(arena.freeBytes(share)).toBe(arena.shareBytes(share));
+});
+
+test('of a large share only so much is kept: the oldest goes first, what was lent last goes last', () => {
+  const most = keptBytesMax / unitBytes;
+  const arena = arenaOf(4 * most);
+  const dropped: number[] = [];
+  const kept: Slot[] = [];
+  for (let no = 0; no < most; no++) {
+    kept.push(arena.tryAcquire('receive', unitBytes)!);
+    arena.keep(kept[no]!, () => dropped.push(no));
+  }
+  expect(dropped).toEqual([]);
+  arena.lend(kept[0]!, 'reader')!.release();
+  for (let more = 0; more < 2; more++) arena.keep(arena.tryAcquire('receive', unitBytes)!, () => undefined);
+  expect(dropped).toEqual([1, 2]);
 });
 
 test('a loan that comes back is kept again; what is forgotten goes with its last borrower', () => {

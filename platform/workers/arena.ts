@@ -22,6 +22,8 @@ export type Share = 'receive' | 'send' | 'reader';
 export const SHARES: readonly Share[] = ['receive', 'send', 'reader'];
 /** What each share gets of the arena where the configuration does not say. */
 export const defaultShares: Record<Share, number> = { receive: 0.5, send: 0.25, reader: 0.25 };
+/** The most of a share that is kept: what readers and peers ask for soon. More would only be memory touched in vain. */
+export const keptBytesMax = 16 * 1024 * 1024;
 /** Waiters a share; more are refused, since each is a request that somebody waits for. */
 export const waitersMax = 4096;
 
@@ -204,9 +206,14 @@ export class Arena {
   /** Kept, unused: its memory may be taken from now on. */
   #setAside(kept: ArenaSlot, count?: 'counted anew'): void {
     const units = unitsFor(kept.length);
-    if (count !== undefined) kept.state.used += units;
-    kept.state.kept.add(kept);
-    kept.state.keptUnits += units;
+    const { state } = kept;
+    if (count !== undefined) state.used += units;
+    state.kept.add(kept);
+    state.keptUnits += units;
+    for (const oldest of state.kept) {
+      if (state.keptUnits * unitBytes <= keptBytesMax) break;
+      this.#drop(oldest);
+    }
   }
 
   #takeBack(kept: ArenaSlot): void {
