@@ -22,7 +22,7 @@ import type { Arena, Slot } from '../workers/arena.ts';
 import { inlineBlob } from './inline.ts';
 import { forgottenMs, idleBlobMs } from './limits.ts';
 import type { PeerMetrics, PeerRole } from './metrics.ts';
-import { inspect, usable } from './repair.ts';
+import { inspect, lacking, usable } from './repair.ts';
 import { storeSlot } from './store-slot.ts';
 import { Task } from './task.ts';
 
@@ -152,8 +152,8 @@ export class Blobs {
   }
 
   #inspect(task: Task): void {
-    if (task.entry === undefined) return;
-    this.#track(inspect(task.entry, this.#host.arena, (piece) => this.#lacks(task, piece)));
+    if (task.entry !== undefined)
+      this.#track(inspect(task.entry, this.#host.arena, (piece) => this.#lacks(task, piece)));
   }
 
   lostNo(blob: BlobNo, piece: number): void {
@@ -161,7 +161,6 @@ export class Blobs {
     if (part !== undefined) this.lost(part.task.digest, piece);
   }
 
-  /** The entry to feed a blob from. */
   entryOf(blob: BlobNo): BlobEntry | undefined {
     return this.#byNo[blob]?.task.entry;
   }
@@ -338,13 +337,14 @@ export class Blobs {
     if (part.verifying === 0 && part.task.no === undefined) this.#freeNos.push(blob);
   }
 
-  /** The disk would not take a piece: those who wait for it hear why; the swarm tries again later. */
+  /** The disk would not take a piece: those who wait for it hear why; the swarm tries again later, and brings what else was found bad. */
   #refused(part: Part, piece: number): void {
     const { entry, digest } = part.task;
     const why = entry?.failure ?? new ApiError('UNAVAILABLE', `piece ${piece} of ${digest} cannot be stored`);
     this.#host.log.warn({ digest, piece, why: why.message }, 'a piece cannot be stored');
-    if (entry?.gone === true) this.#end(part, why);
-    else part.task.refused(piece, why);
+    if (entry?.gone === true) return this.#end(part, why);
+    part.task.refused(piece, why);
+    for (const other of lacking(entry)) if (other !== piece) this.#lacks(part.task, other);
   }
 
   async #finish(part: Part): Promise<void> {

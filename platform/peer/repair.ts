@@ -15,6 +15,13 @@ export function usable(entry: BlobEntry): boolean {
   }
 }
 
+/** The pieces that the entry does not hold; of none, none. */
+export function lacking(entry: BlobEntry | undefined): number[] {
+  const pieces: number[] = [];
+  for (let piece = 0; piece < (entry?.pieces ?? 0); piece++) if (entry?.has(piece) === false) pieces.push(piece);
+  return pieces;
+}
+
 /**
  * Where one piece is bad, others may be: reads all that the entry believes to hold, so that what is bad is pulled
  * together, and not one piece after the other as readers come upon them. Stops where `bad` answers false.

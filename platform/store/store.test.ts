@@ -173,6 +173,26 @@ test('a durable store does not take a list’s word for the digest', async () =>
   expect(evicted).toEqual([digest]);
 });
 
+test('a piece that decayed before the last one came is fetched again, and the rest stays', async () => {
+  const dir = stores.directory();
+  const blob = blobOf(3 * unitBytes, 9);
+  const store = await stores.open(dir, { role: 'origin', durable: true });
+  const entry = await store.create(blob.digest, blob.meta, blob.hashes);
+  const write = (piece: number): Promise<string> => writePiece({ arena: stores.workers.arena, entry, blob }, piece);
+  for (const piece of [0, 1]) expect(await write(piece)).toBe('held');
+  const file = blobFiles(dir).find((path) => path.endsWith('.part'))!;
+  const bytes = readFileSync(file);
+  bytes[unitBytes + 5]! ^= 1;
+  writeFileSync(file, bytes);
+  expect(await write(2)).toBe('failed');
+  expect(entry.failure?.code).toBe('UNAVAILABLE');
+  expect(store.get(blob.digest)).toBe(entry);
+  expect([...entry.haveBits()]).toEqual([0b101]);
+  expect(await write(1)).toBe('held');
+  expect(entry.complete).toBe(true);
+  expect(await stores.intact(store, blob)).toBe(true);
+});
+
 test('the least recently used goes first, never what is pinned; the order outlives a restart', async () => {
   const dir = stores.directory();
   const blobs = [11, 12, 13, 14].map((seed) => blobOf(unitBytes, seed));

@@ -23,6 +23,10 @@ export async function storedProblem(
   const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest), signal });
   if (hex instanceof IoFailure) return refusal(digest, hex.errno);
   if (hex === digestHex(digest)) return undefined;
+  // The list is wrong only if every piece still matches it. What has decayed meanwhile comes again; the rest stays.
+  await verifyHeld(entry, io.arena);
+  const decayed = entry.pieces - entry.heldCount;
+  if (decayed > 0) return new ApiError('UNAVAILABLE', `${digest}: ${decayed} of its pieces have decayed on the disk`);
   return new ApiError(
     'DIGEST_INVALID',
     `${digest}: the pieces match the list that came with them, but the bytes are ${hex}`,
