@@ -10,10 +10,12 @@ export async function storeSlot(
   { slot, wanted }: { readonly slot: Slot; readonly wanted: () => boolean },
 ): Promise<'held' | 'corrupt' | 'failed'> {
   let verdict: 'held' | 'corrupt' | 'failed' = 'failed';
+  // A piece that is held already is not looked at again: what came now may be anything, and is shown to nobody.
+  const had = entry?.has(piece) === true;
   try {
     if (entry !== undefined) verdict = await entry.write(piece, slot);
   } finally {
-    if (entry !== undefined && verdict === 'held' && wanted()) entry.keep(piece, slot);
+    if (entry !== undefined && verdict === 'held' && !had && wanted()) entry.keep(piece, slot);
     else slot.release();
   }
   return verdict;
