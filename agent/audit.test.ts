@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { unitBytes } from '../core/piece.ts';
-import { type Blob, blobFiles, blobOf, TestStores } from '../platform/store/store.fixtures.ts';
+import { type Blob, blobFiles, blobOf, damage, TestStores } from '../platform/store/store.fixtures.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
@@ -21,6 +21,7 @@ let metrics: Metrics;
 let pulls: Pulls;
 let audit: Audit;
 let dropped: string[];
+let mended: string[];
 
 beforeAll(() => stores.start());
 afterAll(() => stores.stop());
@@ -29,6 +30,7 @@ beforeEach(async () => {
   store = await stores.open(dir);
   metrics = new Metrics();
   dropped = [];
+  mended = [];
   const node = { drop: (digest: string) => void dropped.push(digest) };
   pulls = new Pulls({
     store,
@@ -42,7 +44,11 @@ beforeEach(async () => {
     nowMs: () => 0,
   });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
-  audit = new Audit({ store, condemn, log: silentLog(), metrics });
+  const mend = async (entry: BlobEntry): Promise<void> => {
+    mended.push(entry.digest);
+    await stores.pull(store, right);
+  };
+  audit = new Audit({ store, condemn, mend, log: silentLog(), metrics });
 });
 afterEach(async () => {
   await audit[Symbol.asyncDispose]();
@@ -68,6 +74,20 @@ test('what is wrong goes, from disk, cache and swarm; what is right stays', asyn
     'shoal_audited_blobs_total{result="right"} 1',
     'shoal_audited_blobs_total{result="wrong"} 1',
   ]);
+});
+
+test('what has decayed is mended, not removed, and looked at again', async () => {
+  await stores.pull(store, right);
+  const entry = store.get(right.digest);
+  damage(blobFiles(dir)[0] as string, 3 * unitBytes);
+  audit.add(right.digest);
+  await audit.idle();
+  expect(store.get(right.digest)).toBe(entry);
+  await expect.poll(() => results()).toContain('shoal_audited_blobs_total{result="right"} 1');
+  expect(await results()).toContain('shoal_audited_blobs_total{result="decayed"} 1');
+  expect(mended).toEqual([right.digest]);
+  expect(dropped).toEqual([]);
+  expect(await stores.intact(store, right)).toBe(true);
 });
 
 test('a reader in the middle of a wrong blob is cut off, and gets no further piece', async () => {

@@ -2,8 +2,9 @@
  * `verify: full`: a blob that came whole is read back and compared with its own digest, whoever said that
  * its pieces are right. In the background, one at a time, on the workers.
  *
- * Rule: what is wrong is removed, counted and logged, once; what cannot be read now is left as it is, since
- *   every piece is verified again when it is read.
+ * Rule 1: a blob that is not its digest's though its pieces match the list is removed, counted and logged, once.
+ * Rule 2: pieces that have decayed on the disk are fetched again, and the blob is looked at again once it is whole.
+ * Rule 3: what cannot be read now is left as it is, since every piece is verified again when it is read.
  */
 
 import type { ApiError } from '../core/contracts/errors.ts';
@@ -19,6 +20,8 @@ export type AuditOptions = {
   };
   /** Takes the blob out of cache and swarm, and cuts its readers. */
   readonly condemn: (entry: BlobEntry, why: ApiError) => Promise<void>;
+  /** Has the swarm bring the pieces that the entry does not hold any more. Resolves, or rejects, when that has ended. */
+  readonly mend: (entry: BlobEntry) => Promise<void>;
   readonly log: Logger;
   readonly metrics: Metrics;
 };
@@ -28,7 +31,7 @@ export class Audit {
   /** At most as many as the store has blobs. */
   readonly #waiting = new Set<Digest>();
   readonly #ending = new AbortController();
-  readonly #count: (result: 'right' | 'wrong' | 'unread') => void;
+  readonly #count: (result: 'right' | 'wrong' | 'decayed' | 'unread') => void;
   #running: Promise<void> | undefined;
 
   constructor(options: AuditOptions) {
@@ -79,6 +82,16 @@ export class Audit {
       const problem = await store.problemOf(entry, this.#ending.signal);
       if (this.#ending.signal.aborted) return;
       if (problem === undefined) return this.#count('right');
+      if (!entry.complete && !entry.gone) {
+        this.#count('decayed');
+        log.warn({ digest, why: problem.message }, 'pieces of a blob have decayed: they are fetched again');
+        // Nothing waits for this, and a pull that ends badly says why itself.
+        void this.#options.mend(entry).then(
+          () => this.add(digest),
+          () => undefined,
+        );
+        return;
+      }
       if (problem.code !== 'DIGEST_INVALID') {
         this.#count('unread');
         log.warn({ digest, why: problem.message }, 'a blob could not be read back: its pieces are verified when read');

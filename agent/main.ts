@@ -78,7 +78,8 @@ async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: As
     }),
   );
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
-  const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, log, metrics })) : undefined;
+  const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
+  const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
   const readiness = async (): Promise<readonly string[]> =>
     tracking.stats.down < config.trackers.length ? [] : [`no tracker answers: ${config.trackers.join(', ')}`];
 

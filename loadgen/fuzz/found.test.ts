@@ -113,26 +113,8 @@ test('a node whose peers are as many as it may have dials an origin all the same
 });
 
 test('a blob that an origin pulls and that is uploaded to it meanwhile is fed from then on (seeds 1180 and 1197)', async () => {
-  const disk = new FaultyDisk({ prng: prng(1) });
-  const arena = new Arena(16 * unitBytes);
-  const io = new InlinePieceIo(arena, disk);
-  const o = { dir: dataDir, role: 'origin', workers: io, budgetBytes: 1e9, durable: true, disk } as const;
-  await using store = await BlobStore.open(o);
-  const inputs: Input[] = [];
-  const blobs = new Blobs({
-    nowMs: () => 0,
-    input: (input) => inputs.push(input),
-    statsOf: () => undefined,
-    store,
-    arena,
-    tracking: { set: () => undefined, unset: () => undefined } as unknown as Tracking,
-    log,
-    metrics: peerMetrics(new Metrics()),
-    serves: (digest) => store.get(digest),
-    neighbours: 16,
-    stallMs: 60_000,
-    learnMs: 10_000,
-  });
+  await using origin = await Origin.open();
+  const { store, blobs, inputs } = origin;
   const content = contentOf(new Uint8Array(300_000).fill(7));
   const pull = blobs.pull(content.digest);
   blobs.learned({ kind: 'learned', blob: 0, meta: content.meta, hashes: content.hashes });
@@ -144,5 +126,76 @@ test('a blob that an origin pulls and that is uploaded to it meanwhile is fed fr
   expect(inputs.at(-1)?.kind).toBe('drop');
   blobs.wanted(content.digest);
   expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
-  await blobs.close();
 });
+
+test('the only origin of a blob feeds it again once its disk reads again (seed 2446)', async () => {
+  await using origin = await Origin.open();
+  const { store, blobs, inputs, disk, arena } = origin;
+  const content = contentOf(new Uint8Array(5_197).fill(7));
+  const upload = await store.beginUpload('0123456789abcdef', 'sha256');
+  await upload.append(content.bytes);
+  const entry = await upload.commit(content.digest);
+  disk.plan = (_, action) => (action === 'read' ? { kind: 'fail', code: 'EIO' } : undefined);
+  const slot = await arena.acquire('send', content.bytes.length);
+  expect(await entry.read(0, slot)).toBe('corrupt');
+  slot.release();
+  blobs.lost(content.digest, 0);
+  expect(inputs.find((input) => input.kind === 'blob')).toMatchObject({ pull: true });
+  const sweep = async (seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      origin.nowMs += 1_000;
+      blobs.sweep(origin.nowMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await sweep(20);
+  expect(entry.complete).toBe(false);
+  disk.plan = undefined;
+  await sweep(20);
+  expect(entry.complete).toBe(true);
+  blobs.wanted(content.digest);
+  expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
+});
+
+/** An origin's blobs over a disk in memory, the swarm left out: its inputs are kept. */
+class Origin implements AsyncDisposable {
+  readonly inputs: Input[] = [];
+  readonly disk: FaultyDisk;
+  readonly arena: Arena;
+  readonly store: BlobStore;
+  readonly blobs: Blobs;
+  nowMs = 0;
+
+  private constructor(store: BlobStore, disk: FaultyDisk, arena: Arena) {
+    this.store = store;
+    this.disk = disk;
+    this.arena = arena;
+    this.blobs = new Blobs({
+      nowMs: () => this.nowMs,
+      input: (input) => this.inputs.push(input),
+      statsOf: () => undefined,
+      store,
+      arena,
+      tracking: { set: () => undefined, unset: () => undefined } as unknown as Tracking,
+      log,
+      metrics: peerMetrics(new Metrics()),
+      serves: (digest) => store.get(digest),
+      neighbours: 16,
+      stallMs: 60_000,
+      learnMs: 10_000,
+    });
+  }
+
+  static async open(): Promise<Origin> {
+    const disk = new FaultyDisk({ prng: prng(1) });
+    const arena = new Arena(16 * unitBytes);
+    const workers = new InlinePieceIo(arena, disk);
+    const o = { dir: dataDir, role: 'origin', workers, budgetBytes: 1e9, durable: true, disk } as const;
+    return new Origin(await BlobStore.open(o), disk, arena);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.blobs.close();
+    await this.store[Symbol.asyncDispose]();
+  }
+}

@@ -72,6 +72,8 @@ export class LightEntry {
   readonly blob: LightBlob;
   readonly pieces: number;
   failure: ApiError | undefined;
+  /** An agent's disk here either has a piece, a wrong one, or none. */
+  readonly unread: readonly number[] = [];
   state: 'live' | 'gone' = 'live';
   readonly #store: LightStore;
   /** What the store believes to hold. */

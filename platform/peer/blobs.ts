@@ -22,7 +22,7 @@ import type { Arena, Slot } from '../workers/arena.ts';
 import { inlineBlob } from './inline.ts';
 import { forgottenMs, idleBlobMs } from './limits.ts';
 import type { PeerMetrics, PeerRole } from './metrics.ts';
-import { inspect, lacking, usable } from './repair.ts';
+import { lacking, Repair, usable } from './repair.ts';
 import { storeSlot } from './store-slot.ts';
 import { Task } from './task.ts';
 
@@ -64,6 +64,7 @@ type Part = {
 
 export class Blobs {
   readonly #host: BlobsHost;
+  readonly #repair: Repair;
   readonly #parts = new Map<Digest, Part>();
   readonly #byNo: (Part | undefined)[] = [];
   readonly #freeNos: BlobNo[] = [];
@@ -72,6 +73,7 @@ export class Blobs {
 
   constructor(host: BlobsHost) {
     this.#host = host;
+    this.#repair = new Repair(host);
   }
 
   get size(): number {
@@ -133,27 +135,11 @@ export class Blobs {
     const part = this.#parts.get(digest);
     if (part?.pulls !== true) {
       if (part !== undefined) this.#leave(part);
-      return this.#inspect(this.pull(digest));
+      return this.#track(this.#repair.inspect(this.pull(digest)));
     }
     const whole = part.task.state === 'held';
-    this.#lacks(part.task, piece);
-    if (whole) this.#inspect(part.task);
-  }
-
-  /** The swarm pulls the piece, also where it took the blob for whole. False: the blob has left. */
-  #lacks(task: Task, piece: number): boolean {
-    if (task.no === undefined) return false;
-    if (task.state === 'held') {
-      task.reopen();
-      this.#host.tracking.set(task.digest, 'want', task.entry?.meta);
-    }
-    this.#host.input({ kind: 'lost', blob: task.no, piece });
-    return true;
-  }
-
-  #inspect(task: Task): void {
-    if (task.entry !== undefined)
-      this.#track(inspect(task.entry, this.#host.arena, (piece) => this.#lacks(task, piece)));
+    this.#repair.lacks(part.task, piece);
+    if (whole) this.#track(this.#repair.inspect(part.task));
   }
 
   lostNo(blob: BlobNo, piece: number): void {
@@ -233,6 +219,7 @@ export class Blobs {
     for (const part of this.#parts.values()) {
       const { task } = part;
       task.sweep(nowMs, this.#host);
+      if (this.#repair.due(task)) this.#track(this.#reread(task));
       if (task.used || (task.state === 'held' && (this.#host.statsOf(task.no as BlobNo)?.sinks ?? 0) > 0)) {
         part.idleMs = nowMs;
       } else if (task.state === 'held' && nowMs - part.idleMs > idleBlobMs) {
@@ -344,7 +331,15 @@ export class Blobs {
     this.#host.log.warn({ digest, piece, why: why.message }, 'a piece cannot be stored');
     if (entry?.gone === true) return this.#end(part, why);
     part.task.refused(piece, why);
-    for (const other of lacking(entry)) if (other !== piece) this.#lacks(part.task, other);
+    for (const other of lacking(entry)) if (other !== piece) this.#repair.lacks(part.task, other);
+  }
+
+  /** What the disk would not read is looked at again: what is whole by it is fed at once. */
+  async #reread(task: Task): Promise<void> {
+    const entry = await this.#repair.reread(task);
+    if (entry === undefined) return;
+    this.arrived(entry);
+    this.seed(entry);
   }
 
   async #finish(part: Part): Promise<void> {

@@ -47,5 +47,7 @@ export const downWindowMs = 500;
 export const downWindowBytesMin = 1024 * 1024;
 /** 300 MB/s, where the configuration does not say. */
 export const uplinkBytesPerSDefault = 300_000_000;
+/** A piece that the disk would not read is looked at again this often, until it comes from elsewhere. */
+export const rereadMs = 10_000;
 /** A whole blob that no peer opened for this long leaves the swarm's tables; it is found again when one does. */
 export const idleBlobMs = 120_000;

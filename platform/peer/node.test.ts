@@ -203,6 +203,20 @@ test('whoever finds one bad piece has all of them mended', async () => {
   await same(agent, blob);
 });
 
+test('what a check of the whole blob finds decayed is mended at once, though nobody reads it', async () => {
+  const tracker = new MemoryTracker();
+  const blob = await seedBlob(await start(tracker, { role: 'origin' }), 4 * mebibyte);
+  const agent = await start(tracker);
+  await agent.node.pull(blob.digest).complete;
+  await damage(agent, blob);
+  const entry = agent.store.get(blob.digest) as BlobEntry;
+  expect((await agent.store.problemOf(entry, new AbortController().signal))?.code).toBe('UNAVAILABLE');
+  expect(entry.heldCount).toBe(0);
+  await agent.node.mend(entry);
+  expect(entry.complete).toBe(true);
+  await same(agent, blob);
+});
+
 test('a blob that is damaged on its only origin is served again once it is pushed again', async () => {
   const tracker = new MemoryTracker();
   const origin = await start(tracker, { role: 'origin' });

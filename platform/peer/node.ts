@@ -43,6 +43,7 @@ import {
 } from './listen.ts';
 import { Machine } from './machine.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
+import { lacking } from './repair.ts';
 import type { Pull } from './task.ts';
 
 export type { PullFrom } from './blobs.ts';
@@ -152,6 +153,12 @@ export class PeerNode {
   /** A piece that the store claimed is missing or wrong: it is pulled again. */
   lost(digest: Digest, piece: number): void {
     this.#blobs.lost(digest, piece);
+  }
+
+  /** Pulls again what the entry of a once whole blob does not hold any more; resolves when it is whole. */
+  async mend(entry: BlobEntry): Promise<void> {
+    for (const piece of lacking(entry)) this.lost(entry.digest, piece);
+    await this.pull(entry.digest).complete;
   }
 
   stats(): PeerNodeStats {

@@ -161,3 +161,31 @@ test('the check itself can fail: a disk that forgets its syncs is found out', as
   }
   expect(found).toBeGreaterThan(0);
 });
+
+test('what a durable store could not read for a while is whole again by itself: asked again, or at the next start', async () => {
+  const disk = new FaultyDisk({ prng: prng(7) });
+  const store = await open(disk);
+  const entry = await upload(store, 'one', large);
+  const read = async (piece: number, how: 'read' | 'reread'): Promise<unknown> => {
+    const slot = await arena.acquire('reader', piece === 0 ? unitBytes : 5);
+    try {
+      return await entry[how](piece, slot);
+    } finally {
+      slot.release();
+    }
+  };
+  disk.plan = (_, action) => (action === 'read' ? { kind: 'fail', code: 'EIO' } : undefined);
+  expect(await read(0, 'read')).toBe('corrupt');
+  expect(await read(1, 'read')).toBe('corrupt');
+  expect(entry.unread).toEqual([0, 1]);
+  expect(await read(0, 'reread')).toBe(false);
+  disk.plan = undefined;
+  expect(await read(1, 'reread')).toBe(true);
+  expect([entry.heldCount, entry.complete, entry.unread]).toEqual([1, false, [0]]);
+  await store[Symbol.asyncDispose]();
+  const after = await open(disk);
+  const again = after.get(large.digest);
+  expect(again?.complete).toBe(true);
+  expect(sameBlob(again && (await readAll(arena, again)), large)).toBe(true);
+  await after[Symbol.asyncDispose]();
+});

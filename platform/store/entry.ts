@@ -66,6 +66,8 @@ export class BlobEntry {
   #hashes: Uint8Array | undefined;
   readonly #trust: Trust;
   readonly #kept: Kept;
+  /** Pieces that were held until the disk would not read them: they may be right all the same. */
+  readonly #unread = new Set<number>();
   #pins = 0;
   #unhold: (() => Promise<void>) | undefined;
 
@@ -123,6 +125,11 @@ export class BlobEntry {
     return piece >= 0 && piece < this.pieces;
   }
 
+  /** Pieces that are not held because the disk would not read them: see `reread`. */
+  get unread(): readonly number[] {
+    return [...this.#unread];
+  }
+
   /** A copy: bit (i & 7) of byte i >> 3. */
   haveBits(): Uint8Array {
     return (this.#bits ?? Bits.full(this.pieces)).bytes.slice();
@@ -161,6 +168,7 @@ export class BlobEntry {
       // Once more: a wrong bit on the way from the medium is not a wrong bit on it.
       if (isBad(verdict)) verdict = await this.#readVerify(piece, slot);
       if (isBad(verdict)) {
+        if (verdict instanceof IoFailure) this.#unread.add(piece);
         this.#clear(piece, verdict instanceof IoFailure ? verdict.errno : 'wrong hash');
         return 'corrupt';
       }
@@ -170,6 +178,23 @@ export class BlobEntry {
       }
       this.#host.touched(this);
       return 'ok';
+    } finally {
+      unpin();
+    }
+  }
+
+  /**
+   * Looks on the disk for a piece that is not held: one that refused once may do better later, and a hint of what is
+   * held may have been lost. True: its bytes match, and it is held.
+   */
+  async reread(piece: number, slot: Slot): Promise<boolean> {
+    if (this.has(piece)) return true;
+    if (this.gone || !this.#hasHashes()) return false;
+    const unpin = this.pin();
+    try {
+      const verdict = await this.#readVerify(piece, slot);
+      if (verdict === 'corrupt') this.#unread.delete(piece);
+      return verdict === 'ok' && (this.has(piece) || (await this.#hold(piece)) === 'held');
     } finally {
       unpin();
     }
@@ -337,6 +362,7 @@ export class BlobEntry {
   async #hold(piece: number): Promise<'held' | 'failed'> {
     if (this.gone) return this.#fail(removed(this.digest));
     this.#bits?.set(piece);
+    this.#unread.delete(piece);
     this.#host.changed(this);
     if (this.#bits?.count !== this.pieces) return 'held';
     return (await this.#host.complete(this)) ? 'held' : 'failed';
