@@ -5,8 +5,8 @@
  */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseRate, parseSize } from '../platform/config/units.ts';
 import { BenchError } from './harness/error.ts';
+import { rate, size, whole } from './harness/option-values.ts';
 import { loadAverage } from './harness/proc.ts';
 import { profileText, readProfiles } from './harness/profile.ts';
 import { type Figures, tableOf } from './harness/report.ts';
@@ -82,7 +82,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .option('--small', 'sizes for every change instead of those of the goals', false)
     .addOption(
       new Option('--size <size>', 'pull, links, hostile: bytes of the blob, of every measure but small').argParser(
-        size,
+        bytes,
       ),
     )
     .addOption(new Option('--rounds <n>', 'pull, links, hostile: rounds').argParser(whole(1, 100)))
@@ -90,7 +90,11 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
     .addOption(new Option('--agents <n>', 'links: agents').argParser(whole(1, 60)))
-    .addOption(new Option('--rate <rate>', 'links: of every link, both ways').argParser(rate))
+    .addOption(
+      new Option('--rate <rate>', 'links: of every link, both ways').argParser(
+        rate(100_000, 'a rate from 1Mbit/s on, such as 200Mbit/s'),
+      ),
+    )
     .addOption(
       new Option('--congestion <name>', 'links: TCP congestion control').choices(['both', 'reno', 'bbr', 'cubic']),
     )
@@ -137,30 +141,9 @@ function oneOf(names: readonly string[]): (text: string) => string {
   };
 }
 
-function size(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes < 2 ** 20)
-    throw new InvalidArgumentError('expected a size from 1MiB on, such as 4GiB.');
-  return bytes;
-}
-
-function rate(text: string): number {
-  const bytesPerS = parseRate(text);
-  if (bytesPerS === undefined || bytesPerS < 100_000)
-    throw new InvalidArgumentError('expected a rate from 1Mbit/s on, such as 200Mbit/s.');
-  return bytesPerS;
-}
+const bytes = size(2 ** 20, 'a size from 1MiB on, such as 4GiB');
 
 function sizeText(text: string): string {
-  size(text);
+  bytes(text);
   return text;
-}
-
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
 }

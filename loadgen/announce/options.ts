@@ -1,8 +1,8 @@
 /** The options of `loadgen announce`: parsed, checked, each error naming its option. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { duration, whole } from '../../bench/harness/option-values.ts';
 import { announceEntriesMax } from '../../core/contracts/tracker.ts';
-import { parseDuration } from '../../platform/config/units.ts';
 
 export const leasesMax = 5_000_000;
 
@@ -18,15 +18,6 @@ export type AnnounceOptions = {
   readonly json: boolean;
 };
 
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
 function steps(text: string): number[] {
   const values = text.split(',').map(Number);
   const ascending = values.every((value, i) => i === 0 || value > (values[i - 1] as number));
@@ -35,12 +26,6 @@ function steps(text: string): number[] {
       `expected ascending numbers from 1000 to ${leasesMax}, such as 1000,100000,1000000.`,
     );
   return values;
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms < 200) throw new InvalidArgumentError('expected a duration from 200ms on, such as 5s.');
-  return ms;
 }
 
 export function announceCommand(run: (options: AnnounceOptions) => Promise<void>): Command {
@@ -58,7 +43,11 @@ export function announceCommand(run: (options: AnnounceOptions) => Promise<void>
     .addOption(
       new Option('--connections <n>', 'hosts that announce at the same time').argParser(whole(1, 1_000)).default(8),
     )
-    .addOption(new Option('--duration <time>', 'of each step').argParser(duration).default(5_000, '5s'))
+    .addOption(
+      new Option('--duration <time>', 'of each step')
+        .argParser(duration(200, 'a duration from 200ms on, such as 5s'))
+        .default(5_000, '5s'),
+    )
     .addOption(new Option('--seed <n>', 'determines hosts and blobs').argParser(whole(0, 2 ** 31 - 1)).default(1))
     .option('--json', 'print one JSON object as the last line', false)
     .action(async (given: { duration: number } & Omit<AnnounceOptions, 'durationMs'>) => {

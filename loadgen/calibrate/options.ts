@@ -1,7 +1,7 @@
 /** The options of `loadgen calibrate`: parsed, checked, each error naming its option. */
 
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseRate, parseSize } from '../../platform/config/units.ts';
+import { Command, Option } from 'commander';
+import { rate, size, whole } from '../../bench/harness/option-values.ts';
 
 export type CalibrateOptions = {
   readonly hosts: number;
@@ -16,35 +16,20 @@ export type CalibrateOptions = {
   readonly json: boolean;
 };
 
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-function size(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes < 2 ** 20)
-    throw new InvalidArgumentError('expected a size from 1MiB on, such as 128MiB.');
-  return bytes;
-}
-
-function rate(text: string): number {
-  const bytesPerS = parseRate(text);
-  if (bytesPerS === undefined || bytesPerS < 100_000)
-    throw new InvalidArgumentError('expected a rate from 1Mbit/s on, such as 200Mbit/s.');
-  return bytesPerS;
-}
-
 export function calibrateCommand(run: (options: CalibrateOptions) => Promise<void>): Command {
   return new Command('calibrate')
     .description('agents on shaped links of this machine against sim of the same scenario (root, iproute2)')
     .addOption(new Option('--hosts <n>', 'agents, each in a network namespace').argParser(whole(2, 60)).default(12))
-    .addOption(new Option('--size <size>', 'bytes of the blob').argParser(size).default(2 ** 27, '128MiB'))
-    .addOption(new Option('--rate <rate>', 'of every link, both ways').argParser(rate).default(12.5e6, '100Mbit/s'))
+    .addOption(
+      new Option('--size <size>', 'bytes of the blob')
+        .argParser(size(2 ** 20, 'a size from 1MiB on, such as 128MiB'))
+        .default(2 ** 27, '128MiB'),
+    )
+    .addOption(
+      new Option('--rate <rate>', 'of every link, both ways')
+        .argParser(rate(100_000, 'a rate from 1Mbit/s on, such as 200Mbit/s'))
+        .default(12.5e6, '100Mbit/s'),
+    )
     .option('--readers', 'a reader in order on every host', false)
     .addOption(
       new Option('--rounds <n>', 'herds on real links; their times are pooled').argParser(whole(1, 50)).default(3),

@@ -1,6 +1,7 @@
 /** The options of `loadgen fuzz`: parsed, checked, each error naming its option. */
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { whole } from '../../bench/harness/option-values.ts';
 import { PLANTS, type Plant } from './plants.ts';
 
 export const seedMax = 2 ** 31 - 1;
@@ -18,15 +19,6 @@ export type FuzzOptions = {
   readonly trace: boolean;
   readonly json: boolean;
 };
-
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text.trim()) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
 
 /** The sub-command with its options; `run` gets them checked. */
 export function fuzzCommand(run: (options: FuzzOptions) => Promise<void>): Command {

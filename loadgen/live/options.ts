@@ -1,9 +1,9 @@
 /** The options of `loadgen live`: parsed, checked, each error naming its option and what to change. */
 
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { duration, rate, size, whole } from '../../bench/harness/option-values.ts';
 import { degreeSlack } from '../../core/swarm/limits.ts';
-import { parseDuration, parseRate, parseSize } from '../../platform/config/units.ts';
 
 export const agentsMax = 20_000;
 /** Of one agent beside its links: its listener, its connections to the tracker, one that is being made. */
@@ -28,52 +28,32 @@ export type LiveOptions = {
   readonly json: boolean;
 };
 
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-function unit(parse: (text: string) => number | undefined, min: number, example: string): (text: string) => number {
-  return (text) => {
-    const value = parse(text);
-    if (value === undefined || value < min) throw new InvalidArgumentError(`expected ${example}.`);
-    return value;
-  };
-}
-
 export function liveCommand(run: (options: LiveOptions) => Promise<void>): Command {
-  const size = (example: string, min: number) => unit(parseSize, min, example);
-  const duration = unit((text) => (text === '0' ? 0 : parseDuration(text)), 0, 'a duration such as 5s');
+  const time = duration(0, 'a duration such as 5s');
   return new Command('live')
     .description('thousands of agents with real TCP connections on loopback, one blob to all of them')
     .addOption(new Option('--agents <n>', 'agents').argParser(whole(2, agentsMax)).default(2_600))
     .addOption(
       new Option('--size <size>', 'bytes of the blob')
-        .argParser(size('a size from 256KiB on, such as 16MiB', 2 ** 18))
+        .argParser(size(2 ** 18, 'a size from 256KiB on, such as 16MiB'))
         .default(2 ** 24, '16MiB'),
     )
     .addOption(new Option('--degree <n>', 'neighbours of an agent').argParser(whole(2, 64)).default(5))
-    .addOption(new Option('--arrive <time>', 'agents begin evenly over this time').argParser(duration).default(0, '0'))
+    .addOption(new Option('--arrive <time>', 'agents begin evenly over this time').argParser(time).default(0, '0'))
     .addOption(
       new Option('--arena <size>', 'memory for pieces, each process')
-        .argParser(size('a size from 16MiB on', 2 ** 24))
+        .argParser(size(2 ** 24, 'a size from 16MiB on'))
         .default(2 ** 28, '256MiB'),
     )
     .addOption(
       new Option('--uplink <rate>', 'what an agent takes its uplink for; bounds what it has outstanding')
-        .argParser(unit(parseRate, 100_000, 'a rate such as 10MB/s'))
+        .argParser(rate(100_000, 'a rate such as 10MB/s'))
         .default(10e6, '10MB/s'),
     )
     .addOption(
       new Option('--processes <n>', 'processes (0: as few as open files allow)').argParser(whole(0, 200)).default(0),
     )
-    .addOption(
-      new Option('--limit <time>', 'the run is given up after this').argParser(duration).default(600_000, '10m'),
-    )
+    .addOption(new Option('--limit <time>', 'the run is given up after this').argParser(time).default(600_000, '10m'))
     .option('--json', 'print one JSON object as the last line', false)
     .action(async (given: { arrive: number; limit: number } & Omit<LiveOptions, 'arriveMs' | 'limitMs'>) => {
       const { arrive: arriveMs, limit: limitMs, ...rest } = given;

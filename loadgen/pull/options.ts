@@ -1,7 +1,7 @@
 /** The options of `loadgen pull`: parsed, checked, each error naming its option. */
 
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseDuration, parseSize } from '../../platform/config/units.ts';
+import { Command, Option } from 'commander';
+import { duration, size, whole } from '../../bench/harness/option-values.ts';
 
 export const KINDS = ['blob', 'range', 'head'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -19,27 +19,6 @@ export type PullOptions = {
   readonly json: boolean;
 };
 
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-function size(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes < 1) throw new InvalidArgumentError('expected a size such as 4KiB or 64MiB.');
-  return bytes;
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms < 200) throw new InvalidArgumentError('expected a duration from 200ms on, such as 5s.');
-  return ms;
-}
-
 type Given = Omit<PullOptions, 'durationMs' | 'kinds' | 'targets'> & {
   duration: number;
   kind: Kind[];
@@ -50,11 +29,19 @@ export function pullCommand(run: (options: PullOptions) => Promise<void>): Comma
   return new Command('pull')
     .description('HTTP load on an agent and on the proxy: requests a second, GB/s, latency')
     .addOption(new Option('--blobs <n>', 'distinct blobs, drawn at random').argParser(whole(1, 100_000)).default(16))
-    .addOption(new Option('--size <size>', 'bytes of each').argParser(size).default(2 ** 22, '4MiB'))
+    .addOption(
+      new Option('--size <size>', 'bytes of each')
+        .argParser(size(1, 'a size such as 4KiB or 64MiB'))
+        .default(2 ** 22, '4MiB'),
+    )
     .addOption(
       new Option('--readers <n>', 'connections that read at the same time').argParser(whole(1, 1_000)).default(16),
     )
-    .addOption(new Option('--duration <time>', 'of each kind on each target').argParser(duration).default(5_000, '5s'))
+    .addOption(
+      new Option('--duration <time>', 'of each kind on each target')
+        .argParser(duration(200, 'a duration from 200ms on, such as 5s'))
+        .default(5_000, '5s'),
+    )
     .addOption(
       new Option('--kind <kind...>', 'what is asked for; range: 64 KiB out of the middle')
         .choices(KINDS)

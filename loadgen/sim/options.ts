@@ -1,8 +1,15 @@
 /** The options of `loadgen sim`: parsed, checked, each error naming its option. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
+import {
+  duration as durationFrom,
+  number,
+  rate as rateFrom,
+  size as sizeFrom,
+  whole,
+} from '../../bench/harness/option-values.ts';
 import { pieceLengthFor, pieceLengthMax, pieceLengthMin } from '../../core/piece.ts';
-import { parseDuration, parseRate, parseSize } from '../../platform/config/units.ts';
+import { parseRate } from '../../platform/config/units.ts';
 
 export const hostsMax = 100_000;
 /** Above this many hosts the cheaper network runs unless told otherwise. */
@@ -54,33 +61,9 @@ export type SimOptions = {
   readonly json: boolean;
 };
 
-function number(min: number, max: number, integer: boolean): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (
-      text.trim() === '' ||
-      !Number.isFinite(value) ||
-      value < min ||
-      value > max ||
-      (integer && !Number.isInteger(value))
-    )
-      throw new InvalidArgumentError(`expected ${integer ? 'a whole number' : 'a number'} from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-function unit(parse: (text: string) => number | undefined, example: string, min: number): (text: string) => number {
-  return (text) => {
-    const value = parse(text);
-    if (value === undefined || value < min) throw new InvalidArgumentError(`expected ${example}.`);
-    return value;
-  };
-}
-
-const rate = unit(parseRate, 'a rate such as 300MB/s or 200Mbit/s', 1000);
-const size = unit(parseSize, 'a size such as 3GB or 128MiB', 1);
-const duration = (text: string): number =>
-  text === '0' ? 0 : unit(parseDuration, 'a duration such as 1s or 250ms', 0)(text);
+const rate = rateFrom(1000, 'a rate such as 300MB/s or 200Mbit/s');
+const size = sizeFrom(1, 'a size such as 3GB or 128MiB');
+const duration = durationFrom(0, 'a duration such as 1s or 250ms');
 
 function piece(text: string): number {
   const bytes = size(text);
@@ -111,30 +94,30 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   const add = (flags: string, text: string, parse: (text: string) => unknown, fallback: unknown): void => {
     command.addOption(new Option(flags, text).argParser(parse).default(fallback));
   };
-  add('--hosts <n>', 'agents', number(1, hostsMax, true), 2600);
-  add('--origins <n>', 'origins', number(1, 100, true), 5);
-  add('--trackers <n>', 'trackers', number(1, 100, true), 3);
+  add('--hosts <n>', 'agents', whole(1, hostsMax), 2600);
+  add('--origins <n>', 'origins', whole(1, 100), 5);
+  add('--trackers <n>', 'trackers', whole(1, 100), 3);
   add('--image <size>', 'bytes of the image', size, 3e9);
   add('--image-max <size>', 'with --images: sizes are drawn between --image and this', size, 0);
-  add('--layers <n>', 'blobs of equal size', number(1, 100, true), 2);
-  add('--images <n>', 'distinct images', number(1, 100_000, true), 1);
-  add('--downloads <n>', 'downloads in all (0: one a host)', number(0, 10_000_000, true), 0);
+  add('--layers <n>', 'blobs of equal size', whole(1, 100), 2);
+  add('--images <n>', 'distinct images', whole(1, 100_000), 1);
+  add('--downloads <n>', 'downloads in all (0: one a host)', whole(0, 10_000_000), 0);
   add('--piece <size>', 'piece length (default: by the blob’s size)', piece, 0);
   add('--up <rate>', 'uplink of an agent', rate, 300e6);
   add('--down <rate>', 'downlink of an agent', rate, 300e6);
   add('--origin-up <rate>', 'uplink of an origin (default: as an agent)', rate, 0);
   add('--arrive <time>', 'hosts arrive evenly at random over this time', duration, 1000);
-  add('--degree <n>', 'neighbours per blob', number(2, 64, true), 0);
+  add('--degree <n>', 'neighbours per blob', whole(2, 64), 0);
   command.addOption(
     new Option('--readers <how>', 'a reader on every host').choices(['none', 'inorder', 'random']).default('none'),
   );
-  add('--zones <n>', 'zones, hosts spread evenly', number(1, 64, true), 1);
-  add('--oversubscription <n>', 'cross-zone links carry 1/n of a zone’s uplinks (0: all)', number(0, 1000, false), 0);
+  add('--zones <n>', 'zones, hosts spread evenly', whole(1, 64), 1);
+  add('--oversubscription <n>', 'cross-zone links carry 1/n of a zone’s uplinks (0: all)', number(0, 1000), 0);
   add('--slow <share:rate>', 'slow hosts, e.g. 5%:30MB/s', slow, { fraction: 0, rate: 0 });
   add('--crash <share>', 'hosts that crash, e.g. 2%/min; back after 5 s with what they hold', crash, 0);
   add('--trackers-die <time>', 'every tracker dies then', duration, Number.POSITIVE_INFINITY);
   add('--latency <time>', 'one way between hosts', duration, 0.1);
-  add('--jitter <ms>', 'uniform, on top, milliseconds', number(0, 1000, false), 0.05);
+  add('--jitter <ms>', 'uniform, on top, milliseconds', number(0, 1000), 0.05);
   add('--disk-write <rate>', 'disk, writing', rate, 2e9);
   add('--disk-read <rate>', 'disk, reading (default: pieces are in the page cache)', rate, Number.POSITIVE_INFINITY);
   command.addOption(
@@ -143,11 +126,11 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
       .default('auto'),
   );
   command.addOption(new Option('--policy <name>', 'the swarm’s rules').choices(['shoal', 'kraken']).default('shoal'));
-  add('--target <n>', 'policy: outstanding share of downlinks per uplink', number(0.5, 64, false), 0);
-  add('--target-end <n>', 'policy: the same near the end', number(0.5, 64, false), 0);
+  add('--target <n>', 'policy: outstanding share of downlinks per uplink', number(0.5, 64), 0);
+  add('--target-end <n>', 'policy: the same near the end', number(0.5, 64), 0);
   add('--window <size>', 'room for inbound pieces (an agent’s receive share)', size, 32 * 2 ** 20);
   add('--limit <time>', 'virtual time at which the run is given up', duration, 600_000);
-  add('--seed <n>', 'determines everything', number(0, 2 ** 31 - 1, true), 1);
+  add('--seed <n>', 'determines everything', whole(0, 2 ** 31 - 1), 1);
   command.option('--plot <file>', 'completion curve against the bound and Kraken’s policy, SVG');
   command.option('--trace <file>', 'one JSON line per completion, crash and return');
   command.option('--json', 'print one JSON object as the last line', false);
