@@ -124,6 +124,20 @@ test('a power cut at every operation', async () => {
   }
 });
 
+test('a kill at every operation, and a power cut once the next process has told of what it holds', async () => {
+  const { operations } = await run(1, undefined, 'no fault');
+  for (let no = 0; no < operations; no += 1) {
+    const context = `killed at ${no}`;
+    const disk = new FaultyDisk({ prng: prng(no), plan: (at) => (at === no ? { kind: 'crash' } : undefined) });
+    await life(disk, { held: new Set(), removed: new Set() });
+    disk.plan = undefined;
+    disk.kill();
+    const store = await open(disk);
+    const held = new Set(blobs.filter((blob) => store.get(blob.digest)?.complete));
+    await check(disk, { held, removed: new Set() }, context);
+  }
+});
+
 for (const code of ['ENOSPC', 'EIO']) {
   test(`${code} at every operation, then a power cut`, async () => {
     const { operations } = await run(1, undefined, 'no fault');

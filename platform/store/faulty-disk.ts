@@ -87,6 +87,13 @@ export class FaultyDisk implements Disk {
     this.#powered = true;
   }
 
+  /** Kills the process and lets another one begin: what it had open and locked is free, nothing else is lost. */
+  kill(): void {
+    this.#open = new Map();
+    this.#locks = new Set();
+    this.#powered = true;
+  }
+
   /** The bytes of a file as a program sees them now; for checks. */
   peek(path: string): Uint8Array | undefined {
     return this.#files.get(path)?.bytes;

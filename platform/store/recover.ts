@@ -4,7 +4,8 @@
  * Rule 1: a directory of another role or format, or in use, is not touched.
  * Rule 2: uploads are removed: nobody was told that they are held. A complete blob never is.
  * Rule 3: what cannot be understood is moved to quarantine/ and named in the log.
- * Rule 4: no blob's file is opened: the names tell all (layout.ts). Only partial ones have a second file to read.
+ * Rule 4: names that a killed process made and did not sync are synced before anybody is told that we hold the blob.
+ * Rule 5: no blob's file is opened: the names tell all (layout.ts). Only partial ones have a second file to read.
  */
 
 import type { Digest } from '../../core/digest.ts';
@@ -108,7 +109,9 @@ export async function scan(o: RecoverOptions): Promise<Found[]> {
   for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
   const found = new Map<Digest, Found>();
   for (const algorithm of ALGORITHM_DIRECTORIES) {
-    const shards = await disk.list(`${layout.blobs}/${algorithm}`);
+    const all = `${layout.blobs}/${algorithm}`;
+    const shards = await disk.list(all);
+    if (o.durable) await disk.syncDirectory(all);
     await inParallel(shards, async (shard) => {
       for (const blob of await scanShard(o, algorithm, shard)) found.set(blob.digest, blob);
     });
@@ -124,6 +127,7 @@ async function scanShard(
   const { disk, layout, log } = o;
   const dir = `${layout.blobs}/${algorithm}/${shard}`;
   const names = new Set(await disk.list(dir));
+  if (o.durable) await disk.syncDirectory(dir);
   const found = new Map<Digest, Found>();
   for (const name of names) {
     const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
