@@ -49,6 +49,8 @@ export class Blob {
   /** Pieces to give by name, since nobody else may hold them. */
   unsent: Bits = none;
   unsentCount = 0;
+  /** Pieces that we had not given and that turned out to be elsewhere: others give them as well. */
+  foundElsewhere = 0;
   uncheckedPieces = 0;
 
   readonly edges: Edge[] = [];

@@ -2,13 +2,14 @@
 
 import { PeerFault } from '../assert.ts';
 import { swarmsPerLinkMax } from '../wire/limits.ts';
-import type { Cancel, Open, Pass, Receipt, Refuse, Request, WantHashes, Wants } from '../wire/messages.ts';
+import type { Cancel, Elsewhere, Open, Pass, Receipt, Refuse, Request, WantHashes, Wants } from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
 import { closeSink, edgeTo, makeSink, openSource } from './edges.ts';
 import { degree, established, neighboursFor } from './graph.ts';
 import { answerOpen, sendHashes } from './learning.ts';
 import { degreeSlack, refusedMax, refusedPerMs } from './limits.ts';
 import { type Allowance, findSink, type InLink, type Sink } from './links.ts';
+import { isElsewhere } from './naming.ts';
 import { offerEdge, redeem, settle } from './offers.ts';
 import type { State } from './state.ts';
 import { accept, end, full, hasRoomAgain, hear, receipted, regrant, setCount } from './uplink.ts';
@@ -106,6 +107,15 @@ export function onCancel(state: State, link: InLink, message: Cancel): void {
 export function onClose(state: State, link: InLink, swarm: number): void {
   const sink = sinkOf(link, swarm);
   if (sink !== undefined) closeSink(state, sink, undefined);
+}
+
+export function onElsewhere(link: InLink, { swarm, pieces }: Elsewhere): void {
+  const sink = sinkOf(link, swarm);
+  if (sink === undefined) return;
+  const { blob } = sink;
+  if (pieces.length > 0 && pieces[pieces.length - 1]! >= blob.pieces)
+    throw new PeerFault('elsewhere is beyond the blob');
+  isElsewhere(blob, pieces);
 }
 
 export function onWantHashes(state: State, link: InLink, message: WantHashes): void {

@@ -51,6 +51,7 @@ const faultyToFeeder: readonly [string, Said, RegExp][] = [
     { kind: 'open', swarm: 1, digest: blob.digest, token: 0, empty: false, needHashes: false },
     /opened twice/,
   ],
+  ['pieces elsewhere beyond the blob', { kind: 'elsewhere', swarm: 0, pieces: [1, 8] }, /beyond/],
   ['hashes beyond the blob', { kind: 'wantHashes', swarm: 0, from: 8 }, /beyond/],
 ];
 
@@ -264,6 +265,11 @@ const anything: fc.Arbitrary<Said> = fc.oneof(
   fc.record({ kind: fc.constant('receipt' as const), swarm, piece: small, count, ...load }),
   fc.record({ kind: fc.constant('cancel' as const), swarm, piece: small }),
   fc.record({ kind: fc.constant('wantHashes' as const), swarm, from: small }),
+  fc.record({
+    kind: fc.constant('elsewhere' as const),
+    swarm,
+    pieces: fc.uniqueArray(small).map((some) => some.sort((a, b) => a - b)),
+  }),
   fc.record({
     kind: fc.constant('refuse' as const),
     swarm,

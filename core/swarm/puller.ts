@@ -16,9 +16,9 @@ import { cancelTwin, hedged, lateFor, tookMs } from './hedge.ts';
 import { addHaves, giveBack, holdsPiece, lacks, reviewAll, take, trust, wanted } from './interest.ts';
 import { diskRestMs, diskRestMsMax, scanMs } from './limits.ts';
 import { Flight, findFlight, findSource, type OutLink, type Source, takeOut } from './links.ts';
-import { markUnsent } from './naming.ts';
+import { givenAround, markUnsent } from './naming.ts';
 import { announce } from './news.ts';
-import { hasRoom, redeemed, turnedAway } from './room.ts';
+import { hasRoom, redeemed, turnedAway, widen } from './room.ts';
 import type { Check, State } from './state.ts';
 import type { Input, SlotNo } from './types.ts';
 
@@ -39,7 +39,8 @@ export function onGrant(state: State, source: Source, message: Grant): void {
   if (message.piece >= 0) {
     if (!has(blob.open, message.piece)) return pass(state, source, message.grant, 'held');
     take(state, blob, message.piece);
-    return request(state, source, message.grant, fly(state, source, message.piece));
+    request(state, source, message.grant, fly(state, source, message.piece));
+    return tellGiven(state, source, message.piece);
   }
   const urgent = lateFor(source, true);
   const piece = urgent === undefined ? choosePiece(source, state.config.policy, state.config.prng) : -1;
@@ -126,6 +127,13 @@ export function lost(state: State, blob: Blob, piece: number): void {
     closeSource(state, source, true);
     if (edge.sink !== undefined) openSource(state, edge, 0, undefined);
   }
+}
+
+/** Agents hear of their neighbours' pieces themselves; and what is rare around them they had better give twice. */
+function tellGiven(state: State, source: Source, named: number): void {
+  if (source.link.peer.address.role !== 'origin') return;
+  const pieces = givenAround(source, named);
+  if (pieces.length > 0) state.send(source.link, { kind: 'elsewhere', swarm: source.swarm, pieces });
 }
 
 function ready(source: Source): boolean {
@@ -217,6 +225,7 @@ function check(state: State, source: Source, flight: Flight, slot: SlotNo): void
 function hold(state: State, { blob, piece, peer, bytes }: Check): void {
   add(blob.held, piece);
   blob.heldCount += 1;
+  widen(state, blob);
   blob.diskRefusals = 0;
   if (peer.address.role === 'origin') blob.counts.bytesFromOrigins += bytes;
   else blob.counts.bytesFromPeers += bytes;

@@ -21,7 +21,7 @@ import type { State } from './state.ts';
 export function hasRoom(state: State, blob: Blob, count: number, named = false): boolean {
   const { windowBytes } = state.config;
   const taken = state.inBytes + state.uncheckedBytes;
-  const window = named ? windowBytes : Math.min(windowBytes, windowOf(state, blob));
+  const window = named ? windowBytes : Math.min(windowBytes, sharedWindow(state, blob));
   return taken === 0 || taken + count * blob.meta.pieceLength <= window;
 }
 
@@ -34,6 +34,22 @@ function windowOf({ config: { policy } }: State, blob: Blob): number {
   const starts = blob.heldCount * policy.windowStartShare < blob.pieces;
   const pieces = starts ? policy.windowPiecesStart : policy.windowPieces;
   return Math.max(policy.windowBytes, pieces * blob.meta.pieceLength);
+}
+
+/**
+ * All blobs share the widest one's window: a narrower one of its own would let a blob in only when the
+ * others left room below it, which those never do (seen at 260 hosts: 80 pieces of one layer, 1,280 of the other).
+ */
+function sharedWindow(state: State, blob: Blob): number {
+  const { widest } = state;
+  const own = windowOf(state, blob);
+  return widest?.pulling ? Math.max(own, windowOf(state, widest)) : own;
+}
+
+/** A piece of `blob` is held now: its window may be the widest. */
+export function widen(state: State, blob: Blob): void {
+  const { widest } = state;
+  if (!widest?.pulling || windowOf(state, blob) > windowOf(state, widest)) state.widest = blob;
 }
 
 /** The feeder on `link` heard that our downlink is full. */

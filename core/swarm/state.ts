@@ -68,6 +68,8 @@ export class State {
   wantsUrgent = false;
   /** Links whose feeder we passed for want of room, the first one first; whether room has come. */
   readonly turnedAway: OutLink[] = [];
+  /** Of the blobs of which pieces came, the one with the widest downlink window. */
+  widest: Blob | undefined = undefined;
   /** Links that room is kept for, the first one first. */
   readonly promised: OutLink[] = [];
   roomDue = false;

@@ -12,7 +12,18 @@ import { assert, PeerFault } from '../assert.ts';
 import { addBlob, candidates, finish, moveReader, removeBlob, removeReader } from './blobs.ts';
 import { addCandidates } from './candidates.ts';
 import { closeLink, forgetLink } from './edges.ts';
-import { onCancel, onClose, onOpen, onPass, onReceipt, onRequest, onWantHashes, onWants, sinkOf } from './feeder.ts';
+import {
+  onCancel,
+  onClose,
+  onElsewhere,
+  onOpen,
+  onPass,
+  onReceipt,
+  onRequest,
+  onWantHashes,
+  onWants,
+  sinkOf,
+} from './feeder.ts';
 import { connectMore, degree, tend } from './graph.ts';
 import { connected, onHello } from './greeting.ts';
 import { scanFlights } from './hedge.ts';
@@ -192,6 +203,8 @@ function fromPuller(state: State, link: InLink, received: LinkMessage): void {
       return onClose(state, link, received.swarm);
     case 'cancel':
       return onCancel(state, link, received);
+    case 'elsewhere':
+      return onElsewhere(link, received);
     case 'wantHashes':
       return onWantHashes(state, link, received);
     case 'edgeReserve':

@@ -16,6 +16,7 @@ import { hashBytes, metainfoValid, pieceCount, pieceLengthMax, piecesMax } from 
 import { nodeBytes, readAddress, readAddresses, readDigest, readOne } from './address.ts';
 import { ByteReader } from './bytes.ts';
 import {
+  ELSEWHERE_FLAGS,
   type Frame,
   frameOfType,
   GOODBYE_REASONS,
@@ -174,6 +175,8 @@ function readMessage(from: ByteReader, { frame: { kind }, flags, swarm }: Header
       return { kind, swarm, piece: readPiece(from) };
     case 'wantHashes':
       return { kind, swarm, from: from.varint(piecesMax - 1, 'from') };
+    case 'elsewhere':
+      return { kind, swarm, pieces: (flags & ELSEWHERE_FLAGS.bitmap) !== 0 ? readBitmap(from) : readGaps(from) };
     case 'opened':
       return readOpened(from, swarm, flags);
     case 'refuse':

@@ -11,6 +11,7 @@ import { writeAddress, writeAddresses, writeDigest } from './address.ts';
 import { ByteWriter } from './bytes.ts';
 import {
   addressBytesMax,
+  ELSEWHERE_FLAGS,
   FRAMES,
   GOODBYE_REASONS,
   HAVES_FLAGS,
@@ -84,6 +85,7 @@ export function frameBytesMax(message: Message): number {
     case 'hashes':
       return frameHeaderBytes + 64 + message.hashes.length;
     case 'haves':
+    case 'elsewhere':
       return frameHeaderBytes + 64 + 3 * message.pieces.length;
     case 'wants':
       return frameHeaderBytes + 64 + 6 * message.swarms.length;
@@ -122,6 +124,8 @@ function flagsOf(message: Message): number {
     case 'haves':
       if (message.all) return HAVES_FLAGS.all;
       return asBitmap(message.pieces) ? HAVES_FLAGS.bitmap : 0;
+    case 'elsewhere':
+      return asBitmap(message.pieces) ? ELSEWHERE_FLAGS.bitmap : 0;
     default:
       return 0;
   }
@@ -166,6 +170,8 @@ function writeBody(to: ByteWriter, m: Message): void {
       return to.varint(m.piece, piecesMax - 1, 'piece');
     case 'wantHashes':
       return to.varint(m.from, piecesMax - 1, 'from');
+    case 'elsewhere':
+      return asBitmap(m.pieces) ? writeBitmap(to, m.pieces) : writeGaps(to, m.pieces);
     case 'opened':
       return writeOpened(to, m);
     case 'refuse':

@@ -105,6 +105,7 @@ export const MESSAGES: { readonly [K in Kind]: fc.Arbitrary<Extract<Message, { k
   receipt: fc.record({ kind: fc.constant('receipt'), swarm, piece, ...state }),
   cancel: fc.record({ kind: fc.constant('cancel'), swarm, piece }),
   wantHashes: fc.record({ kind: fc.constant('wantHashes'), swarm, from: piece }),
+  elsewhere: fc.record({ kind: fc.constant('elsewhere'), swarm, pieces }),
   opened: fc.tuple(swarm, opened).map(([swarm, rest]) => ({ kind: 'opened' as const, swarm, ...rest })),
   refuse: fc.record({
     kind: fc.constant('refuse'),

@@ -34,6 +34,7 @@ export const OPEN_FLAGS = { empty: 1, needHashes: 2 } as const;
 export const REQUEST_FLAGS = { hedge: 1 } as const;
 export const OPENED_FLAGS = { all: 1, growing: 2 } as const;
 export const HAVES_FLAGS = { all: 1, bitmap: 2 } as const;
+export const ELSEWHERE_FLAGS = { bitmap: 2 } as const;
 
 /** Node, role, port, host, zone. */
 export const addressBytesMax = 16 + 1 + 2 + 1 + hostBytesMax + 1 + zoneBytesMax;
@@ -70,6 +71,7 @@ const SPECS: { readonly [K in Kind]: Spec } = {
   receipt: spec('puller', 0x15, 2 * pieceVarintMax + inboundBytesMax),
   cancel: spec('puller', 0x16, pieceVarintMax),
   wantHashes: spec('puller', 0x17, pieceVarintMax),
+  elsewhere: spec('puller', 0x18, haveBytesMax, { flags: ELSEWHERE_FLAGS }),
 
   opened: spec('feeder', 0x20, 8 + 1 + hashBytes + piecesMax / 8, { flags: OPENED_FLAGS }),
   refuse: spec('feeder', 0x21, 2 + addressesMax),

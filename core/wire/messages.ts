@@ -113,6 +113,15 @@ export type Receipt = Inbound & {
 };
 /** I no longer want this piece: do not send it if you have not begun (then answer Missing). */
 export type Cancel = { readonly kind: 'cancel'; readonly swarm: number; readonly piece: number };
+/**
+ * You named me a piece. Of the pieces around it, ascending, these are here already, on their way to me, or held by
+ * a neighbour of mine: somebody gave them.
+ */
+export type Elsewhere = {
+  readonly kind: 'elsewhere';
+  readonly swarm: number;
+  readonly pieces: readonly number[] | Uint32Array;
+};
 export type WantHashes = { readonly kind: 'wantHashes'; readonly swarm: number; readonly from: number };
 
 // ---- feeder to puller ------------------------------------------------------------------------
@@ -182,7 +191,7 @@ export type Hashes = {
 /** The blob was not what it claimed: drop every piece of it. Believed from an origin only. */
 export type Revoke = { readonly kind: 'revoke'; readonly swarm: number };
 
-export type PullerMessage = Open | Close | Wants | Request | Pass | Receipt | Cancel | WantHashes;
+export type PullerMessage = Open | Close | Wants | Request | Pass | Receipt | Cancel | Elsewhere | WantHashes;
 export type FeederMessage = Opened | Refuse | EdgeOffer | Haves | Grant | Piece | Missing | Hashes | Revoke;
 export type EitherMessage = Hello | Goodbye | EdgeReserve | EdgeTaken | Neighbours;
 export type Message = PullerMessage | FeederMessage | EitherMessage;

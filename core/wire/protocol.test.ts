@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { piecesMax } from '../piece.ts';
 import { encode } from './encode.ts';
 import {
+  ELSEWHERE_FLAGS,
   FRAMES,
   GOODBYE_REASONS,
   HAVES_FLAGS,
@@ -38,6 +39,7 @@ const flagsOf: Record<string, Record<string, number>> = {
   open: OPEN_FLAGS,
   request: REQUEST_FLAGS,
   opened: OPENED_FLAGS,
+  elsewhere: ELSEWHERE_FLAGS,
   haves: HAVES_FLAGS,
 };
 

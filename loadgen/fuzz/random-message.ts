@@ -135,6 +135,8 @@ export function randomMessage(known: Known, side: Side): Exclude<Message, { kind
       return { kind, ...inbound, swarm, piece, count };
     case 'cancel':
       return { kind, swarm, piece };
+    case 'elsewhere':
+      return { kind, swarm, pieces: ascending(prng, prng.below(40)) };
     case 'wantHashes':
       return { kind, swarm, from: piece };
     case 'opened':

@@ -1,6 +1,7 @@
 /** Stand-ins for bytes: a blob's piece-hash list and root without hashing, and how long a message is. */
 
 import { hashBytes } from '../../core/piece.ts';
+import { elsewhereSpan } from '../../core/swarm/limits.ts';
 import type { Message } from '../../core/wire/messages.ts';
 import type { SimBlob } from './fleet.ts';
 
@@ -19,11 +20,17 @@ export function rootOfBlob(no: number): string {
   return no.toString(16).padStart(64, '0');
 }
 
+/** A bit for each piece that such a message may tell of. */
+const elsewhereBytesMax = (2 * elsewhereSpan) / 8;
+
 /** About what the codec writes; payload of pieces excluded. */
 export function messageBytes(message: Message): number {
   switch (message.kind) {
     case 'haves':
       return 12 + 2 * message.pieces.length;
+    case 'elsewhere':
+      // Around one piece: a bit set is shorter.
+      return 12 + Math.min(2 * message.pieces.length, elsewhereBytesMax);
     case 'opened':
       return 64 + message.have.length;
     case 'hashes':
