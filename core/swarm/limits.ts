@@ -84,12 +84,12 @@ export const duplicatesFree = 1;
 export const rarestSample = 128;
 /**
  * A first seeder names a piece no further than this from the lowest that it has not given: few alone, for readers in
- * order; more by `namedSpanGain` for each piece that turns out to have been given by another seeder, for those that draw from the same few
- * give the same ones (1,040 hosts, 5 origins: p50 1.74 s without, 1.48 s with).
+ * order; more by `namedSpanGain` for each piece that turns out to have been given by another seeder, for those that
+ * draw from the same few give the same ones; no more than one part in `namedSpanShare` of the blob.
  */
 export const namedSpanMin = 16;
 export const namedSpanGain = 8;
-export const namedSpanMax = 256;
+export const namedSpanShare = 8;
 /** So many pieces before and after a named one are told of, where they have been given already. */
 export const elsewhereSpan = 256;
 /** After the disk refused a piece the blob rests, doubled per refusal. */

@@ -14,7 +14,7 @@
 import type { Prng } from '../prng.ts';
 import { add, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
-import { elsewhereSpan, namedSpanGain, namedSpanMax, namedSpanMin } from './limits.ts';
+import { elsewhereSpan, namedSpanGain, namedSpanMin, namedSpanShare } from './limits.ts';
 import type { Sink, Source } from './links.ts';
 
 export function markUnsent(blob: Blob, piece: number): void {
@@ -43,7 +43,7 @@ export function nameFor(sink: Sink, prng: Prng): number {
   if (blob.unsentCount === 0) return -1;
   const theirs = sink.edge.source;
   const first = firstFrom(blob.unsent, 0);
-  const until = first + Math.min(namedSpanMax, namedSpanMin + namedSpanGain * blob.foundElsewhere);
+  const until = first + spanOf(blob);
   const lowest: number[] = [];
   for (let i = first; i >= 0 && (i < until || lowest.length === 0); i = firstFrom(blob.unsent, i + 1)) {
     if (blob.holders[i]! > 0) markSent(blob, i);
@@ -63,4 +63,12 @@ export function givenAround({ blob }: Source, piece: number): number[] {
     if (i !== piece && (blob.holders[i]! > 0 || !has(blob.open, i))) given.push(i);
   }
   return given;
+}
+
+/** Readers in order find their window of the blob given, whatever else is. */
+function spanOf({ pieces, foundElsewhere }: Blob): number {
+  return Math.max(
+    namedSpanMin,
+    Math.min(namedSpanMin + namedSpanGain * foundElsewhere, Math.ceil(pieces / namedSpanShare)),
+  );
 }
