@@ -94,3 +94,24 @@ test('a link that is gone is told nothing', () => {
   deliver(solo, links[0]!, only.piece);
   expect(told(solo, from)).toEqual([links[2]]);
 });
+
+test('a blob that begins late has as much room as the one that fills the window', () => {
+  const late = testBlob(1, 200);
+  const solo = new Solo({ policy: { windowBytes: unit, windowPieces: 8, windowPiecesStart: 4 } });
+  const peer = address(1);
+  solo.pull(blob, [peer]);
+  const link = solo.answer(peer);
+  solo.opened(link, blob, 'all');
+  // A sixteenth of the first blob is held: its window is the wide one, and full.
+  for (let i = 0; i < 13; i++) {
+    const taken = grant(solo, link);
+    if (taken.kind !== 'request') throw new Error('not taken');
+    deliver(solo, link, taken.piece);
+  }
+  for (let i = 0; i < 6; i++) expect(grant(solo, link).kind).toBe('request');
+  solo.pull(late, [peer]);
+  const swarm = solo.opened(link, late, 'all');
+  solo.say(link, { kind: 'grant', grant: 500, swarm, piece: -1 });
+  expect(solo.sent(link, 'request')).toMatchObject({ grant: 500, swarm });
+  expect(solo.sent(link, 'pass')).toBeUndefined();
+});
