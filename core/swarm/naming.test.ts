@@ -58,7 +58,7 @@ test('alone an origin keeps near the lowest; beside others it spreads out, over 
   tell(solo, link, 0, 100);
   take(solo, link);
   const named = Array.from({ length: 40 }, () => take(solo, link));
-  expect(Math.max(...named)).toBeGreaterThan(100 + namedSpanMin);
+  expect(Math.max(...named.slice(0, 5))).toBeGreaterThan(100 + namedSpanMin + 5);
   // The lowest that is left stays where it is until it is given: nothing is named far beyond it.
   let lowest = 100;
   const given = new Set<number>();
