@@ -1,6 +1,6 @@
 /** What `loadgen sim` prints and writes: progress, table, picture, trace, JSON. */
 
-import { createWriteStream } from 'node:fs';
+import { closeSync, createWriteStream, openSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { finished } from 'node:stream/promises';
@@ -15,7 +15,7 @@ const bytesPerHost = 500_000;
 const bytesPerHostPiece = 150;
 
 export async function runSimCommand(options: SimOptions): Promise<void> {
-  const problem = memoryProblem(options);
+  const problem = problemOf(options);
   if (problem !== undefined) {
     process.stderr.write(`loadgen sim: ${problem}\n`);
     process.exitCode = 2;
@@ -46,8 +46,24 @@ async function plot(options: SimOptions, result: SimResult, file: string): Promi
   await writeFile(file, plotOf([result, ...others]));
 }
 
+/** Why a run with these options would fail, as far as that can be told before it. */
+export function problemOf(options: SimOptions): string | undefined {
+  return memoryProblem(options) ?? fileProblem('--plot', options.plot) ?? fileProblem('--trace', options.trace);
+}
+
+/** Why the file cannot be written, found out before the run and not after it. */
+function fileProblem(option: string, file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  try {
+    closeSync(openSync(file, 'a'));
+    return undefined;
+  } catch (error) {
+    return `${option} ${file} cannot be written (${(error as NodeJS.ErrnoException).code}): choose another file`;
+  }
+}
+
 /** Why the run cannot be held in memory, and what to lower. */
-export function memoryProblem(options: SimOptions): string | undefined {
+function memoryProblem(options: SimOptions): string | undefined {
   const pieces = Math.ceil(options.image / pieceLengthOf(options, options.image / options.layers));
   const perHost = options.downloads === 0 ? 1 : Math.ceil(options.downloads / options.hosts);
   const bytes = options.hosts * (bytesPerHost + perHost * pieces * bytesPerHostPiece);

@@ -1,7 +1,7 @@
 /** Whole runs of the simulator: repeatable, complete under what may happen, and its bad input. */
 
 import { expect, test } from 'vitest';
-import { memoryProblem } from './command.ts';
+import { problemOf } from './command.ts';
 import { type SimOptions, simCommand } from './options.ts';
 import { runSim } from './run.ts';
 
@@ -83,7 +83,12 @@ test.each([
 });
 
 test('a run that cannot be held says so before it starts, and what to lower', async () => {
-  const problem = memoryProblem(await optionsOf('--hosts 20000 --image 100GB --piece 256KiB'));
+  const problem = problemOf(await optionsOf('--hosts 20000 --image 100GB --piece 256KiB'));
   expect(problem).toMatch(/20000 hosts.*GiB.*lower --hosts or --image, or raise --piece/);
-  expect(memoryProblem(await optionsOf('--hosts 100 --image 1GB'))).toBeUndefined();
+  expect(problemOf(await optionsOf('--hosts 100 --image 1GB'))).toBeUndefined();
+});
+
+test.each(['--plot', '--trace'])('%s that cannot be written is told before the run', async (option) => {
+  const problem = problemOf(await optionsOf(`--hosts 5 ${option} /nonexistent/file`));
+  expect(problem).toBe(`${option} /nonexistent/file cannot be written (ENOENT): choose another file`);
 });
