@@ -1,6 +1,6 @@
 /** Reads what `--cpu-prof` left: where the time of each thread went, the function itself, not what it called. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 type ProfileNode = {
@@ -21,7 +21,8 @@ const idle = new Set(['(idle)', '(root)']);
 
 /** One entry per thread, the busiest first; percent is of the thread's busy time. */
 export function readProfiles(dir: string, lines = 10): ThreadProfile[] {
-  const files = readdirSync(dir).filter((name) => name.endsWith('.cpuprofile'));
+  // No agent was profiled where none of the measures asked starts one for it.
+  const files = (existsSync(dir) ? readdirSync(dir) : []).filter((name) => name.endsWith('.cpuprofile'));
   return files.map((file) => threadProfile(join(dir, file), lines)).sort((a, b) => b.busyS - a.busyS);
 }
 

@@ -16,7 +16,7 @@ export async function tenMeasures(setup: PullSetup): Promise<Figures> {
   const dir = memoryDirectory(stack, sizes.ten * (2 * agentCount + 1) * 1.05);
   const cluster = stack.use(await setup.cluster(dir, 'info'));
   const agents: AgentProcess[] = [];
-  for (let i = 0; i < agentCount; i++) agents.push(await cluster.agent());
+  for (let i = 0; i < agentCount; i++) agents.push(await cluster.agent(i === 0 ? setup.agentFlags : undefined));
   const warmUp = await uploadRandom(cluster.originUrl, 16 * 2 ** 20);
   await Promise.all(agents.map((agent) => pullWhole(agent, warmUp.digest)));
   const blob = await uploadRandom(cluster.originUrl, sizes.ten);

@@ -159,8 +159,12 @@ export class Outbox {
       this.#progressMs = this.#nowMs();
       if (completes !== undefined && this.#begun.delete(completes)) completes.done('sent');
       if (this.#state === 'ending') this.flush();
-      else this.#schedule();
+      else if (this.#hasMore()) this.#schedule();
     });
+  }
+
+  #hasMore(): boolean {
+    return this.#writing !== undefined || this.#waiting.length > 0 || this.#encoder.pending > 0;
   }
 }
 
