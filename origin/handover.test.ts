@@ -20,6 +20,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
   const asked: string[] = [];
   const announced = new Set<Digest>();
   const removed = new Set<Digest>();
+  const damaged = new Set<Digest>();
   const counts = new Map<string, number>();
   let running = 0;
   let runningMax = 0;
@@ -28,7 +29,8 @@ function cluster(asksNeeded: number, self = 'http://a') {
     self,
     replicas: 2,
     peer,
-    find: (digest) => (removed.has(digest) ? undefined : entryOf(digest)),
+    find: (digest) =>
+      removed.has(digest) ? undefined : ({ ...entryOf(digest), complete: !damaged.has(digest) } as BlobEntry),
     tracking: { set: (digest) => void announced.add(digest), unset: (digest) => void announced.delete(digest) },
     log: silentLog(),
     ask: async (url, digest, request) => {
@@ -44,7 +46,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
       return count >= asksNeeded;
     },
   });
-  return { handover, asked, announced, removed, runningMax: () => runningMax };
+  return { handover, asked, announced, removed, damaged, runningMax: () => runningMax };
 }
 
 const ownedBy = (self: string, yes: boolean): Digest => {
@@ -113,4 +115,21 @@ test('a cluster of one hands nothing over', () => {
   });
   handover.offer(entryOf(digestNo(1)));
   expect(handover.waiting).toBe(0);
+});
+
+test('a blob that is being mended stays announced, and is offered once it is whole (fuzz seed 1055)', async () => {
+  vi.useFakeTimers();
+  const { handover, asked, announced, damaged } = cluster(1);
+  const digest = ownedBy('http://a', false);
+  damaged.add(digest);
+  handover.offer(entryOf(digest));
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(asked).toEqual([]);
+  expect(handover.waiting).toBe(1);
+  expect([...announced]).toEqual([digest]);
+  damaged.clear();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked.length).toBe(2);
+  expect(handover.waiting).toBe(0);
+  expect([...announced]).toEqual([]);
 });

@@ -33,6 +33,7 @@ export type HandoverOptions = {
   readonly self: string;
   readonly replicas: number;
   readonly peer: PeerAddress;
+  /** Also one that lacks pieces, which are being fetched again. */
   readonly find: (digest: Digest) => BlobEntry | undefined;
   readonly ask: Ask;
   readonly tracking: Pick<Tracking, 'set' | 'unset'>;
@@ -98,19 +99,24 @@ export class Handover {
     const { find, ask, peer, log } = this.#options;
     const { digest, owner } = offer;
     const entry = find(digest);
-    if (entry === undefined) return this.forget(digest);
+    if (entry === undefined) {
+      // Whoever removed it told the trackers; a pull of it that has begun since is not ours to end.
+      this.#waiting.delete(digest);
+      return;
+    }
+    if (!entry.complete) return this.#again(offer);
     const requestId = randomUUID();
     try {
       if (await ask(owner, digest, { from: peer, meta: entry.meta }, requestId)) return this.#done(offer);
     } catch (error) {
       log.debug({ requestId, digest, owner, why: (error as Error).message }, 'hand-over: owner asked in vain');
     }
-    offer.attempts++;
-    this.#later(offer);
+    this.#again(offer);
   }
 
-  #later(offer: Offer): void {
+  #again(offer: Offer): void {
     if (this.#closed) return;
+    offer.attempts++;
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);
@@ -123,12 +129,13 @@ export class Handover {
   }
 
   #done({ digest, owner }: Offer): void {
-    const { ring, self, replicas, tracking, log } = this.#options;
+    const { ring, self, replicas, find, tracking, log } = this.#options;
     const left = this.#waiting.get(digest);
     left?.delete(owner);
     if (left === undefined || left.size > 0) return;
     this.#waiting.delete(digest);
-    if (!ring.owns(digest, self, replicas)) tracking.unset(digest);
+    // What is being mended is wanted, whoever else holds it.
+    if (!ring.owns(digest, self, replicas) && find(digest)?.complete) tracking.unset(digest);
     log.info({ digest }, 'hand-over: every owner holds the blob');
   }
 }

@@ -66,7 +66,7 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
       self,
       replicas: config.replicas,
       peer: node.self,
-      find: (digest) => blobs.find(digest),
+      find: (digest) => store.get(digest),
       ask: (url, digest, request, requestId) => clientOf(others, url).fetch(digest, request, { requestId }),
       tracking,
       log,

@@ -136,7 +136,7 @@ export class OriginSite {
       self: this.name,
       replicas,
       peer: peer.self,
-      find: (digest) => blobs.find(digest),
+      find: (digest) => store.get(digest),
       ask: (url, digest, request) => this.#ask(process, url, digest, request),
       tracking: announcing,
       log,
