@@ -26,6 +26,7 @@ export function onOpen(state: State, link: InLink, message: Open): void {
   if (link.sinks.length >= swarmsPerLinkMax) {
     return refuse(state, link, { swarm: message.swarm, reason: 'limit', peers: [] });
   }
+  if (message.needHashes) boundHashes(link);
   const peer = link.peer!;
   const edge = blob.edgeOf(peer.node);
   const known = edge !== undefined && established(edge);
@@ -122,7 +123,13 @@ export function onWantHashes(state: State, link: InLink, message: WantHashes): v
   const sink = sinkOf(link, message.swarm);
   if (sink === undefined || sink.state === 'pending') return;
   if (message.from >= sink.blob.pieces) throw new PeerFault('hashes wanted beyond the blob');
+  boundHashes(link);
   sendHashes(state, sink, message.from);
+}
+
+/** It was sent as many as an honest one could want. */
+function boundHashes({ hashBytes }: InLink): void {
+  if (hashBytes < 0) throw new PeerFault('asks for more hash lists than there are');
 }
 
 /** The sink of that number; undefined where it has been closed. A number that was never opened is a fault. */

@@ -87,6 +87,23 @@ test('an only piece goes out unasked: a puller that does not know yet says nothi
   expect(solo.faultOf(link)).toBeUndefined();
 });
 
+test('hash lists are sent as often as they are asked for, within bounds', () => {
+  const solo = new Solo();
+  const large = testBlob(0, 4_000);
+  solo.seed(large);
+  const link = solo.accept(address(1));
+  solo.say(link, { kind: 'open', swarm: 0, digest: large.digest, token: 0, empty: true, needHashes: true });
+  const frames = (64 * 2 ** 20) / (2_048 * 32);
+  for (let no = 1; no < frames; no += 1) solo.say(link, { kind: 'wantHashes', swarm: 0, from: 0 });
+  expect(solo.faultOf(link)).toBeUndefined();
+  // Sixteen KiB a millisecond may go on.
+  solo.nowMs += 1_000;
+  for (let no = 0; no < 250; no += 1) solo.say(link, { kind: 'wantHashes', swarm: 0, from: 0 });
+  expect(solo.faultOf(link)).toBeUndefined();
+  for (let no = 0; no < 8; no += 1) solo.say(link, { kind: 'wantHashes', swarm: 0, from: 0 });
+  expect(solo.faultOf(link)).toMatch(/more hash lists than there are/);
+});
+
 test('opening what there is not is refused, and a fault where it never ends', () => {
   const { solo, link } = feederOf();
   const open = (no: number): void => {

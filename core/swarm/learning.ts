@@ -11,6 +11,7 @@ import { bits, toBytes } from './bits.ts';
 import type { Blob } from './blob.ts';
 import { sendOpen } from './edges.ts';
 import { openLacking, reviewAll } from './interest.ts';
+import { hashListsMax, hashListsPerMs } from './limits.ts';
 import type { Sink, Source } from './links.ts';
 import type { State } from './state.ts';
 import { accept, grant } from './uplink.ts';
@@ -76,6 +77,9 @@ export function sendHashes(state: State, sink: Sink, from: number): void {
   const { blob, link, swarm } = sink;
   const until = Math.min(blob.pieces, from + hashesPerFrameMax);
   const hashes = blob.hashes.subarray(from * hashBytes, until * hashBytes);
+  const regained = (state.nowMs - link.hashesMs) * hashListsPerMs;
+  link.hashBytes = Math.min(hashListsMax, link.hashBytes + regained) - hashes.length;
+  link.hashesMs = state.nowMs;
   state.send(link, { kind: 'hashes', swarm, from, total: blob.pieces, hashes });
 }
 

@@ -66,6 +66,9 @@ export const ignoredMax = 8;
  */
 export const refusedMax = 4_096;
 export const refusedPerMs = 1;
+/** Bytes of hash lists that a link may be sent at once, and a millisecond after that: a thousand layers of 1 GiB at once. */
+export const hashListsMax = 64 * 1024 * 1024;
+export const hashListsPerMs = 16 * 1024;
 /** Pieces of a closed swarm that neither come nor are said to be missing hold their link up no longer. */
 export const zombieMs = 60_000;
 /** Late pieces and grants are looked for this often while there are any. */

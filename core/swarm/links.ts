@@ -12,7 +12,7 @@
 import type { PeerAddress } from '../wire/messages.ts';
 import type { Bits } from './bits.ts';
 import type { Blob } from './blob.ts';
-import { refusedMax } from './limits.ts';
+import { hashListsMax, refusedMax } from './limits.ts';
 import type { LinkNo } from './types.ts';
 
 export type Peer = {
@@ -180,6 +180,9 @@ export class InLink {
   /** Opens that may still be refused, as of `refusedMs`. */
   refusals = refusedMax;
   refusedMs: number;
+  /** Bytes of hash lists that it may still be sent, as of `hashesMs`. */
+  hashBytes = hashListsMax;
+  hashesMs: number;
   heardMs: number;
   /** When a receipt last came. */
   receiptMs: number;
@@ -187,6 +190,7 @@ export class InLink {
   constructor(no: LinkNo, nowMs: number) {
     this.no = no;
     this.refusedMs = nowMs;
+    this.hashesMs = nowMs;
     this.heardMs = nowMs;
     this.receiptMs = nowMs;
     this.sinceMs = nowMs;
