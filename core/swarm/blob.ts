@@ -46,9 +46,13 @@ export class Blob {
   openCount = 0;
   /** By piece: how many sources that do not hold everything hold it. */
   holders = new Uint8Array(0);
-  /** Pieces to give by name, since nobody else may hold them. */
+  /** Pieces to give by name, since nobody else may hold them; those that one neighbour alone said to be elsewhere apart. */
   unsent: Bits = none;
+  doubted: Bits = none;
+  /** Of both. */
   unsentCount = 0;
+  /** By doubted piece: the link that said so. */
+  tellers = new Int32Array(0);
   /** Pieces that we had not given and that turned out to be elsewhere: others give them as well. */
   foundElsewhere = 0;
   uncheckedPieces = 0;

@@ -116,7 +116,7 @@ export function onElsewhere(link: InLink, { swarm, pieces }: Elsewhere): void {
   const { blob } = sink;
   if (pieces.length > 0 && pieces[pieces.length - 1]! >= blob.pieces)
     throw new PeerFault('elsewhere is beyond the blob');
-  isElsewhere(blob, pieces);
+  isElsewhere(blob, pieces, link.no);
 }
 
 export function onWantHashes(state: State, link: InLink, message: WantHashes): void {

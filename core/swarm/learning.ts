@@ -43,6 +43,7 @@ export function makeReady(state: State, blob: Blob, hashes: Uint8Array): void {
   blob.lead = undefined;
   openLacking(blob);
   const origin = state.config.self.role === 'origin';
+  blob.doubted = bits(blob.pieces);
   blob.unsent = origin ? blob.held.slice() : bits(blob.pieces);
   blob.unsentCount = origin ? blob.heldCount : 0;
   for (const sink of blob.sinks) if (sink.state === 'pending') answerOpen(state, sink);

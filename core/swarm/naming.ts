@@ -7,8 +7,10 @@
  * Several origins, who do not hear what agents hold, would each give every piece, and the same ones at about the same
  * time. So whoever takes a named piece tells its feeder which ones around it have been given already.
  *
- * Rule: a piece leaves `unsent` when a grant names it, or somebody says that it is elsewhere, and returns when that
- *   grant comes to nothing. What is wrongly taken for given is still granted, by the puller's choice.
+ * Rule 1: a piece leaves the unsent when a grant names it, or two neighbours say that it is elsewhere, and returns when
+ *   that grant comes to nothing. What is wrongly taken for given is still granted, by the puller's choice.
+ * Rule 2: what one neighbour alone said is named last. It may lie: one that was believed made 30 hosts take 2.4 x the
+ *   bound, since an origin that has given everything leaves the rest to peers.
  */
 
 import type { Prng } from '../prng.ts';
@@ -16,25 +18,37 @@ import { add, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
 import { elsewhereSpan, namedSpanGain, namedSpanMin, namedSpanShare } from './limits.ts';
 import type { Sink, Source } from './links.ts';
+import type { LinkNo } from './types.ts';
 
 export function markUnsent(blob: Blob, piece: number): void {
-  if (has(blob.unsent, piece)) return;
+  if (has(blob.unsent, piece) || has(blob.doubted, piece)) return;
   add(blob.unsent, piece);
   blob.unsentCount += 1;
 }
 
 /** Somebody else has it, or it is not ours to give any more. */
 export function markSent(blob: Blob, piece: number): void {
-  if (blob.unsentCount === 0 || !has(blob.unsent, piece)) return;
-  remove(blob.unsent, piece);
+  if (blob.unsentCount === 0) return;
+  if (has(blob.unsent, piece)) remove(blob.unsent, piece);
+  else if (has(blob.doubted, piece)) remove(blob.doubted, piece);
+  else return;
   blob.unsentCount -= 1;
 }
 
-/** Others hold these: they need not be given once more. */
-export function isElsewhere(blob: Blob, pieces: ArrayLike<number>): void {
-  const before = blob.unsentCount;
-  for (let i = 0; i < pieces.length; i += 1) markSent(blob, pieces[i]!);
-  blob.foundElsewhere += before - blob.unsentCount;
+/** The neighbour on `link` says that others hold these. */
+export function isElsewhere(blob: Blob, pieces: ArrayLike<number>, link: LinkNo): void {
+  if (blob.tellers.length === 0) blob.tellers = new Int32Array(blob.pieces);
+  for (let i = 0; i < pieces.length; i += 1) {
+    const piece = pieces[i]!;
+    if (has(blob.unsent, piece)) {
+      remove(blob.unsent, piece);
+      add(blob.doubted, piece);
+      blob.tellers[piece] = link;
+      blob.foundElsewhere += 1;
+    } else if (blob.tellers[piece] !== link) {
+      markSent(blob, piece);
+    }
+  }
 }
 
 /** The piece to name in a grant to `sink`, taken out of the unsent; -1 where it may choose itself. */
@@ -42,10 +56,12 @@ export function nameFor(sink: Sink, prng: Prng): number {
   const { blob } = sink;
   if (blob.unsentCount === 0) return -1;
   const theirs = sink.edge.source;
-  const first = firstFrom(blob.unsent, 0);
+  const untold = firstFrom(blob.unsent, 0);
+  const from = untold >= 0 ? blob.unsent : blob.doubted;
+  const first = untold >= 0 ? untold : firstFrom(from, 0);
   const until = first + spanOf(blob);
   const lowest: number[] = [];
-  for (let i = first; i >= 0 && (i < until || lowest.length === 0); i = firstFrom(blob.unsent, i + 1)) {
+  for (let i = first; i >= 0 && (i < until || lowest.length === 0); i = firstFrom(from, i + 1)) {
     if (blob.holders[i]! > 0) markSent(blob, i);
     else if (theirs === undefined || !theirs.all) lowest.push(i);
   }
