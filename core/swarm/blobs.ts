@@ -46,6 +46,7 @@ export function candidates(state: State, blob: Blob, input: Extract<Input, { kin
 /** Every piece is held: nothing is pulled any more, only fed. */
 export function finish(state: State, blob: Blob): void {
   state.pulling.delete(blob);
+  if (state.widest === blob) state.widest = undefined;
   state.out.push({ kind: 'complete', blob: blob.no });
   blob.candidates = [];
   for (let i = blob.edges.length - 1; i >= 0; i -= 1) {
@@ -58,6 +59,7 @@ export function finish(state: State, blob: Blob): void {
 export function removeBlob(state: State, blob: Blob, reason: 'leaving' | 'revoked'): void {
   blob.stage = 'gone';
   state.pulling.delete(blob);
+  if (state.widest === blob) state.widest = undefined;
   state.byDigest.delete(blob.digest);
   state.blobs[blob.no] = undefined;
   const tells = reason === 'revoked' && state.config.self.role === 'origin';
