@@ -8,10 +8,10 @@
 
 import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { pieceBytes } from '../../core/piece.ts';
 import type { Input } from '../../core/swarm/types.ts';
 import type { BlobEntry } from '../store/entry.ts';
-import type { Arena, Slot } from '../workers/arena.ts';
+import { look } from '../store/stored.ts';
+import type { Arena } from '../workers/arena.ts';
 import { rereadMs } from './limits.ts';
 import type { Task } from './task.ts';
 
@@ -66,14 +66,14 @@ export class Repair {
   async inspect(task: Task): Promise<void> {
     const { entry } = task;
     for (let piece = 0; entry !== undefined && piece < entry.pieces && !entry.gone; piece++) {
-      if (entry.has(piece)) await this.#withSlot(entry, piece, (slot) => entry.read(piece, slot));
+      if (entry.has(piece)) await look(entry, piece, this.#host.arena);
       if (!entry.has(piece) && !this.lacks(task, piece)) return;
     }
   }
 
   /** Whether it is time to look again at what could not be read. */
   due(task: Task): boolean {
-    if (task.state !== 'pulling' || task.entry === undefined || task.entry.unread.length === 0) return false;
+    if (task.state !== 'pulling' || task.entry === undefined || task.entry.unreadCount === 0) return false;
     const nowMs = this.#host.nowMs();
     if (nowMs - (this.#lookedMs.get(task) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
     this.#lookedMs.set(task, nowMs);
@@ -84,16 +84,7 @@ export class Repair {
   async reread(task: Task): Promise<BlobEntry | undefined> {
     const { entry } = task;
     if (entry === undefined) return undefined;
-    for (const piece of entry.unread) await this.#withSlot(entry, piece, (slot) => entry.reread(piece, slot));
+    for (const piece of entry.unread) await look(entry, piece, this.#host.arena);
     return entry.complete ? entry : undefined;
-  }
-
-  async #withSlot(entry: BlobEntry, piece: number, work: (slot: Slot) => Promise<unknown>): Promise<void> {
-    const slot = await this.#host.arena.acquire('reader', pieceBytes(entry.meta, piece));
-    try {
-      await work(slot);
-    } finally {
-      slot.release();
-    }
   }
 }

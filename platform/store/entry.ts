@@ -125,6 +125,10 @@ export class BlobEntry {
     return piece >= 0 && piece < this.pieces;
   }
 
+  get unreadCount(): number {
+    return this.#unread.size;
+  }
+
   /** Pieces that are not held because the disk would not read them: see `reread`. */
   get unread(): readonly number[] {
     return [...this.#unread];

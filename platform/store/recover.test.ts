@@ -34,6 +34,16 @@ test('a directory of another format, role or owner is refused in one line and no
   expect(readdirSync(parent)).toEqual(['thesis.tex']);
 });
 
+test('a directory that the disk does not give is refused with the place and what to see to', async () => {
+  const dir = stores.directory();
+  await stores.close(await stores.open(dir));
+  writeFileSync(join(dir, 'blobs', 'sha256', 'ab'), '');
+  await expect(stores.open(dir)).rejects.toMatchObject({
+    name: 'StartError',
+    message: expect.stringMatching(/cannot be used \(ENOTDIR.*blobs\/sha256\/ab.*see to its disk/),
+  });
+});
+
 test('one process at a time uses a directory, and kill -9 leaves no lock behind', async () => {
   const dir = stores.directory();
   const store = await stores.open(dir);

@@ -37,8 +37,7 @@ const scanConcurrency = 32;
 /** Makes sure that the directory is ours and of our format, takes its lock, makes what is missing. Returns the unlock. */
 export async function claim(o: RecoverOptions, role: string): Promise<() => Promise<void>> {
   const { disk, layout } = o;
-  const named = `data directory ${layout.dir}`;
-  try {
+  return await orStartError(layout, async () => {
     await makeDirectories(disk, layout.dir);
     const fresh = await checkVersion(o, role);
     const unlock = await takeLock(o);
@@ -54,11 +53,17 @@ export async function claim(o: RecoverOptions, role: string): Promise<() => Prom
     await disk.syncDirectory(layout.blobs);
     await disk.syncDirectory(layout.dir);
     return unlock;
+  });
+}
+
+/** What the disk refuses keeps the process from starting: says what to see to. */
+async function orStartError<T>({ dir }: Layout, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
-    const code = diskCode(error);
-    if (code === undefined) throw error;
+    if (diskCode(error) === undefined) throw error;
     throw new StartError(
-      `${named} cannot be used (${code}): see to its disk and its owner, or choose another with \`data:\``,
+      `data directory ${dir} cannot be used (${(error as Error).message}): see to its disk and its owner, or choose another with \`data:\``,
     );
   }
 }
@@ -105,6 +110,10 @@ async function takeLock(o: RecoverOptions): Promise<() => Promise<void>> {
 
 /** Removes half uploads, then finds the blobs: least recently used first. */
 export async function scan(o: RecoverOptions): Promise<Found[]> {
+  return await orStartError(o.layout, () => scanAll(o));
+}
+
+async function scanAll(o: RecoverOptions): Promise<Found[]> {
   const { disk, layout } = o;
   for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
   const found = new Map<Digest, Found>();

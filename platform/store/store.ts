@@ -27,7 +27,7 @@ import { RealDisk } from './real-disk.ts';
 import { claim, type Found, type StoreLog, scan } from './recover.ts';
 import { Room } from './room.ts';
 import { Serial } from './serial.ts';
-import { findHeld, storedProblem } from './stored.ts';
+import { storedProblem, verifyHeld } from './stored.ts';
 import { type ReceivedBlob, Upload, type UploadHost } from './upload.ts';
 
 export type { BlobEntry } from './entry.ts';
@@ -256,8 +256,8 @@ export class BlobStore {
     const entry = new BlobEntry({ host: this.#host, digest: found.digest, meta: found.meta, file, bits: found.bits });
     this.#room.found(entry);
     if (found.bits === undefined) return;
-    // What a durable store completes must be right, and it loses nothing that is there: the hint's word is not taken.
-    if (this.durable) await findHeld(entry, this.#io.arena);
+    // What a durable store completes must be right: the hint's word is not taken.
+    if (this.durable) await verifyHeld(entry, this.#io.arena);
     if (!entry.gone && entry.heldCount === entry.pieces) await this.#complete(entry);
   }
 

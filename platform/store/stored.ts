@@ -64,16 +64,12 @@ export async function storedDigest(
 /** Reads every piece that the entry believes to hold; those that do not verify are held no longer. */
 export async function verifyHeld(entry: BlobEntry, arena: Arena): Promise<void> {
   for (let piece = 0; piece < entry.pieces && !entry.gone; piece += 1) {
-    if (entry.has(piece)) await withPiece(entry, piece, arena);
+    if (entry.has(piece)) await look(entry, piece, arena);
   }
 }
 
-/** Reads all that there is: held is what verifies, whether the entry believed to hold it or not. */
-export async function findHeld(entry: BlobEntry, arena: Arena): Promise<void> {
-  for (let piece = 0; piece < entry.pieces && !entry.gone; piece += 1) await withPiece(entry, piece, arena);
-}
-
-async function withPiece(entry: BlobEntry, piece: number, arena: Arena): Promise<void> {
+/** Reads a piece, whether the entry believes to hold it or not: afterwards it is held if it verifies. */
+export async function look(entry: BlobEntry, piece: number, arena: Arena): Promise<void> {
   const slot = await arena.acquire('reader', pieceBytes(entry.meta, piece));
   try {
     await (entry.has(piece) ? entry.read(piece, slot) : entry.reread(piece, slot));
