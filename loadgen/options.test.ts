@@ -22,6 +22,7 @@ test.each([
   [liveCommand, ['--size', '1KiB'], 'expected a size from 256KiB on'],
   [liveCommand, ['--arrive', '5'], 'expected a duration'],
   [liveCommand, ['--uplink', '3'], 'expected a rate'],
+  [liveCommand, ['--rate', '1kB/s'], 'expected a rate from 100kB/s on'],
   [liveCommand, ['--degree', '65'], 'from 2 to 64'],
   [announceCommand, ['--leases', '1000,500'], 'expected ascending numbers'],
   [announceCommand, ['--layers', '5000'], 'from 1 to 2048'],

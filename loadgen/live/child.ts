@@ -25,6 +25,8 @@ export type ChildPlan = {
   readonly degree: number;
   readonly arena: number;
   readonly uplink: number;
+  /** Of each agent, each way; undefined: none. */
+  readonly rate: number | undefined;
   readonly arriveMs: number;
   readonly limitMs: number;
 };
@@ -122,6 +124,7 @@ function start(): Promise<PeerNode> {
     log,
     metrics: new Metrics(),
     uplinkBytesPerS: plan.uplink,
+    limits: { upBytesPerS: plan.rate, downBytesPerS: plan.rate },
     policy: { ...defaultPolicy, ...patientPolicy, neighboursPerBlobMax: plan.degree },
     patience,
     learnMs: plan.limitMs,

@@ -56,10 +56,11 @@ function tuning({
   degree,
   arena,
   uplink,
+  rate,
   arriveMs,
   limitMs,
-}: LiveOptions): Pick<ChildPlan, 'degree' | 'arena' | 'uplink' | 'arriveMs' | 'limitMs'> {
-  return { degree, arena, uplink, arriveMs, limitMs };
+}: LiveOptions): Pick<ChildPlan, 'degree' | 'arena' | 'uplink' | 'rate' | 'arriveMs' | 'limitMs'> {
+  return { degree, arena, uplink, rate, arriveMs, limitMs };
 }
 
 function startChildren(stack: AsyncDisposableStack, options: LiveOptions, processes: number): Child[] {
@@ -139,6 +140,7 @@ function report(options: LiveOptions, results: readonly ChildResult[], spent: Sp
     processes: spent.processes,
     bytes: options.size,
     degree: options.degree,
+    ratePerAgentMBps: options.rate === undefined ? 'no limit' : options.rate / 1e6,
     p50S: rounded(percentile(done, 0.5) / 1000),
     p99S: rounded(percentile(done, 0.99) / 1000),
     maxS: rounded(percentile(done, 1) / 1000),

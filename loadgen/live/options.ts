@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { duration, rate, size, whole } from '../../bench/harness/option-values.ts';
 import { degreeSlack } from '../../core/swarm/limits.ts';
+import { limitBytesPerSMin } from '../../platform/peer/limits.ts';
 
 export const agentsMax = 20_000;
 /** Of one agent beside its links: its listener, its connections to the tracker, one that is being made. */
@@ -23,6 +24,8 @@ export type LiveOptions = {
   readonly arena: number;
   /** What an agent believes its uplink to be, bytes a second: it bounds what it has outstanding. */
   readonly uplink: number;
+  /** What an agent may send to peers, and what it may receive, bytes a second each; unset: no limit. */
+  readonly rate?: number | undefined;
   readonly processes: number;
   readonly limitMs: number;
   readonly json: boolean;
@@ -49,6 +52,11 @@ export function liveCommand(run: (options: LiveOptions) => Promise<void>): Comma
       new Option('--uplink <rate>', 'what an agent takes its uplink for; bounds what it has outstanding')
         .argParser(rate(100_000, 'a rate such as 10MB/s'))
         .default(10e6, '10MB/s'),
+    )
+    .addOption(
+      new Option('--rate <rate>', 'limit of an agent each way (default: none)').argParser(
+        rate(limitBytesPerSMin, `a rate from ${limitBytesPerSMin / 1000}kB/s on, such as 10MB/s`),
+      ),
     )
     .addOption(
       new Option('--processes <n>', 'processes (0: as few as open files allow)').argParser(whole(0, 200)).default(0),
