@@ -14,6 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { Role } from '../../platform/config/common.ts';
+import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
 import type { ReadyMessage } from '../../platform/lifecycle/role.ts';
 
 const readyMsMax = 60_000;
@@ -60,8 +61,9 @@ export class RoleProcess implements AsyncDisposable {
     const stored = plan.role === 'tracker' || plan.role === 'proxy' ? {} : { data: dataOf(plan) };
     writeFileSync(file, stringify({ role: plan.role, name: plan.name, ...stored, ...plan.config }));
     const entry = fileURLToPath(new URL(`../../${plan.role}/main.ts`, import.meta.url));
-    const flags = ['--disable-warning=ExperimentalWarning', ...(plan.nodeFlags ?? [])];
-    const [program = '', ...args] = [...(plan.on ?? []), process.execPath, ...flags, entry, '--config', file];
+    const variables = Object.entries(launchEnv()).map(([name, value]) => `${name}=${value}`);
+    const node = ['env', ...variables, process.execPath, ...launchFlags, ...(plan.nodeFlags ?? [])];
+    const [program = '', ...args] = [...(plan.on ?? []), ...node, entry, '--config', file];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     const tail: string[] = [];
     const heard: { listeners?: Set<(line: LogLine) => void> } = {};

@@ -8,26 +8,18 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Role } from '../../platform/config/common.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
+import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
 import type { AgentPorts, ClusterPorts } from './ports.ts';
 import type { PartSpec } from './process.ts';
 
 /** The arena of an agent or origin on a shared machine; a role elsewhere has more by default. */
 const arena = '32MiB';
 const shutdown = '5s';
-/**
- * Eight processes share this machine. V8's default lets 48 MiB of short-lived objects, with the socket buffers that
- * they hold, pile up in each; with 4 MiB a half-space a part stays below 200 MiB (241 before, measured with `demo`).
- * The same for glibc's arenas, one a thread by default.
- */
-const smallHeap = '--max-semi-space-size=4';
-
 export type ClusterOptions = {
   readonly dir: string;
   readonly ports: ClusterPorts;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logLevel?: string | undefined;
-  /** Where compiled code is kept: the next start is quicker (from source: 2.0 s, then 1.2). */
-  readonly compileCache?: string | undefined;
 };
 
 export const url = (port: number): string => `http://127.0.0.1:${port}`;
@@ -74,7 +66,6 @@ function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
   const { role, name, config } = plan;
   const file = join(options.dir, 'config', `${name}.yaml`);
   const data = config['data'] === true ? { data: join(options.dir, 'data', name) } : {};
-  const cache = options.compileCache === undefined ? {} : { NODE_COMPILE_CACHE: options.compileCache };
   const log = { level: options.logLevel ?? 'info' };
   mkdirSync(join(options.dir, 'config'), { recursive: true });
   writeFileSync(
@@ -85,8 +76,8 @@ function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
     name,
     entry: entryUrl(`../../${role}/main.ts`, import.meta.url),
     args: ['--config', file],
-    execArgv: ['--disable-warning=ExperimentalWarning', smallHeap],
-    env: { MALLOC_ARENA_MAX: '2', ...cache, ...options.env },
+    execArgv: launchFlags,
+    env: { ...launchEnv(join(options.dir, 'cache')), ...options.env },
     logFile: join(options.dir, 'logs', `${name}.log`),
     probe: plan.probe,
   };

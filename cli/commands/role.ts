@@ -11,18 +11,19 @@ import { readRole } from '../../platform/config/load.ts';
 import type { Env } from '../../platform/config/yaml.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
+import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
 
 export function becomeRole(role: Role, args: readonly string[], env: Env): void {
   const command = [
+    ...launchFlags,
     ...process.execArgv,
-    '--disable-warning=ExperimentalWarning',
     fileURLToPath(entryUrl(`../../${role}/main.ts`, import.meta.url)),
     ...args,
   ];
+  const launched = definedOnly({ ...launchEnv(), ...env });
   // Linux and macOS only; elsewhere a child with signals and exit code passed on.
-  if (typeof process.execve === 'function')
-    process.execve(process.execPath, [process.execPath, ...command], definedOnly(env));
-  const child = spawn(process.execPath, command, { stdio: 'inherit', env });
+  if (typeof process.execve === 'function') process.execve(process.execPath, [process.execPath, ...command], launched);
+  const child = spawn(process.execPath, command, { stdio: 'inherit', env: launched });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
 }

@@ -28,7 +28,7 @@ export async function up(options: UpOptions, say: (line: string) => void): Promi
   const dir = resolve(options.dir ?? defaultDir(options.env));
   const unlock = lock(dir);
   try {
-    const waves = clusterParts({ dir, ports, env: options.env, compileCache: join(dir, 'cache') });
+    const waves = clusterParts({ dir, ports, env: options.env });
     const supervisor = new Supervisor({ waves, onEvent: (event) => say(eventLine(event)) });
     using stop = onStop(() => {
       supervisor.end();
