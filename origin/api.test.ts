@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type BlobInfo, ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { type BlobInfo, type InfosReply, ORIGIN_PATHS } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
@@ -119,6 +119,27 @@ test.each([0, 1, 16_384])('a blob of %d bytes comes with its info', async (lengt
   const info = (await (await fetch(base + ORIGIN_PATHS.info(digest))).json()) as BlobInfo;
   expect(Buffer.from(info.inline as string, 'base64').equals(bytes)).toBe(true);
   expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(digest)))).equals(bytes)).toBe(true);
+});
+
+test('several blobs are described at once, each as it would be alone', async () => {
+  const [one, two] = [await upload(randomBytes(10)), await upload(randomBytes(20_000))];
+  const missing = digestOf('sha256', createHash('sha256').update('missing').digest('hex'));
+  const ask = (digests: unknown) =>
+    fetch(base + ORIGIN_PATHS.infos, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ digests }),
+    });
+  const { infos } = (await (await ask([one, missing, two])).json()) as InfosReply;
+  const alone = await Promise.all(
+    [one, two].map(async (digest) => await (await fetch(base + ORIGIN_PATHS.info(digest))).json()),
+  );
+  expect(infos).toEqual([alone[0], null, alone[1]]);
+  for (const wrong of [['sha256:x'], Array(65).fill(one), 'all', undefined]) {
+    const refused = await ask(wrong);
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({ errors: [{ code: expect.stringMatching(/_INVALID$/) }] });
+  }
 });
 
 test('bytes at another offset are refused with where the upload stands', async () => {

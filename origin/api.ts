@@ -8,7 +8,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { ApiError } from '../core/contracts/errors.ts';
-import { type BlobInfo, type FetchRequest, ORIGIN_PATHS, type UploadStatus } from '../core/contracts/origin.ts';
+import {
+  type BlobInfo,
+  type FetchRequest,
+  type InfosReply,
+  infosMax,
+  ORIGIN_PATHS,
+  type UploadStatus,
+} from '../core/contracts/origin.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { metainfoValid } from '../core/piece.ts';
 import { errorBody } from '../platform/http/server.ts';
@@ -46,6 +53,7 @@ const peerSchema = z.object({
 const metaSchema = z
   .object({ length: z.number(), pieceLength: z.number(), root: z.string() })
   .refine(metainfoValid, 'no metainfo that a blob can have');
+const infosSchema = z.strictObject({ digests: z.array(z.string()).max(infosMax) });
 const fetchSchema: z.ZodType<FetchRequest> = z.object({ from: peerSchema, meta: metaSchema });
 
 type BlobRoute = { Params: { digest: string } };
@@ -78,6 +86,10 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onRemoved }: ApiParts): vo
     ORIGIN_PATHS.info(':digest' as Digest),
     (request): Promise<BlobInfo> => blobs.info(blobs.held(digestIn(request.params.digest))),
   );
+  app.post(ORIGIN_PATHS.infos, async (request): Promise<InfosReply> => {
+    const { digests } = parse(infosSchema, request.body);
+    return { infos: await Promise.all(digests.map((digest) => infoOf(blobs, digestIn(digest)))) };
+  });
   app.post<BlobRoute>(ORIGIN_PATHS.fetch(':digest' as Digest), (request, reply) => {
     const wanted = parse(fetchSchema, request.body);
     const state = blobs.fetch(digestIn(request.params.digest), wanted);
@@ -139,6 +151,16 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
   );
   reply.hijack();
   return reply;
+}
+
+/** As a question for it alone is answered. */
+async function infoOf(blobs: Blobs, digest: Digest): Promise<InfosReply['infos'][number]> {
+  try {
+    return await blobs.info(blobs.held(digest));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return error.code === 'BLOB_UNKNOWN' ? null : { error: { code: error.code, message: error.message } };
+  }
 }
 
 function digestIn(text: string): Digest {

@@ -1,9 +1,7 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { BlobInfo } from '../core/contracts/origin.ts';
 import { type AnnounceEntry, type AnnounceReply, type Located, TRACKER_PATHS } from '../core/contracts/tracker.ts';
-import type { Digest } from '../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { prng } from '../core/prng.ts';
@@ -15,61 +13,13 @@ import { Metrics } from '../platform/telemetry/metrics.ts';
 import { trackerRoutes } from './api.ts';
 import { Lookups } from './lookups.ts';
 import { TrackerState } from './state.ts';
+import { FakeOrigin } from './testing/fake-origin.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
   await stack.disposeAsync();
   stack = new AsyncDisposableStack();
 });
-
-/** An origin that knows what it is told to know, or hangs. */
-class FakeOrigin {
-  readonly blobs = new Map<Digest, BlobInfo>();
-  readonly asked: string[] = [];
-  state: 'answers' | 'hangs' | 'fails' = 'answers';
-  readonly peer;
-  url = '';
-  readonly #held: (() => void)[] = [];
-
-  constructor(no: number) {
-    this.peer = testPeer(no, 'origin');
-  }
-
-  async start(): Promise<this> {
-    const server = createServer((request, response) => this.#serve(request, response));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    stack.defer(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return this;
-  }
-
-  hold(digest: Digest, length: number, inline?: string): void {
-    this.blobs.set(digest, { digest, meta: testMeta(length), peer: this.peer, inline });
-  }
-
-  /** Answers what hung. */
-  wake(): void {
-    this.state = 'answers';
-    for (const answer of this.#held.splice(0)) answer();
-  }
-
-  #serve(request: IncomingMessage, response: ServerResponse): void {
-    const digest = /^\/v1\/blobs\/([^/]+)\/info$/.exec(request.url ?? '')?.[1];
-    this.asked.push(digest ?? 'other');
-    const answer = (): void => {
-      const info = this.blobs.get(digest as Digest);
-      response.writeHead(this.state === 'fails' ? 503 : info === undefined ? 404 : 200, {
-        'content-type': 'application/json',
-      });
-      response.end(JSON.stringify(info ?? { errors: [{ code: 'BLOB_UNKNOWN', message: 'not here' }] }));
-    };
-    if (this.state === 'hangs') this.#held.push(answer);
-    else answer();
-  }
-}
 
 async function tracker(origins: readonly { url: string }[], options: { waitMs?: number; memoryBytes?: number } = {}) {
   const metrics = new Metrics();
@@ -111,7 +61,7 @@ const want = (digest = blob, seek = 8): AnnounceEntry => ({ digest, state: 'want
 
 describe('tracker: a cold blob', () => {
   test('a small one comes whole with the first answer', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     origin.hold(blob, small.length, small.toString('base64'));
     const { announce } = await tracker([origin]);
     const reply = await announce(testPeer(1), [want()]);
@@ -122,7 +72,7 @@ describe('tracker: a cold blob', () => {
   });
 
   test('a herd asks the origin once, and each gets neighbours', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     origin.hold(blob, 1e9);
     const { announce } = await tracker([origin]);
     const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => announce(testPeer(i), [want()])));
@@ -135,7 +85,7 @@ describe('tracker: a cold blob', () => {
   });
 
   test('unknown to every origin: unknown, for a moment only', async () => {
-    const [one, two] = [await new FakeOrigin(1).start(), await new FakeOrigin(2).start()];
+    const [one, two] = [await new FakeOrigin(1).start(stack), await new FakeOrigin(2).start(stack)];
     const { announce, pass } = await tracker([one, two]);
     expect((await announce(testPeer(1), [want()])).answers).toEqual([{ digest: blob, peers: [], error: 'unknown' }]);
     await announce(testPeer(1), [want()]);
@@ -146,7 +96,7 @@ describe('tracker: a cold blob', () => {
   });
 
   test('an origin that is not among its owners is found too', async () => {
-    const origins = await Promise.all([1, 2, 3, 4].map((no) => new FakeOrigin(no).start()));
+    const origins = await Promise.all([1, 2, 3, 4].map((no) => new FakeOrigin(no).start(stack)));
     const digests = Array.from({ length: 8 }, (_, i) => testDigest(i + 10));
     for (const digest of digests) origins[0]!.hold(digest, 1e6);
     const { announce } = await tracker(origins);
@@ -155,11 +105,13 @@ describe('tracker: a cold blob', () => {
       digests.map((digest) => want(digest)),
     );
     expect(answers).toHaveLength(8);
+    // Each was asked once, and for all of its blobs at a time.
+    for (const origin of origins) expect(origin.requests).toBeLessThan(origin.asked.length);
     for (const answer of answers) expect(answer.peers).toEqual([origins[0]!.peer]);
   });
 
   test('an origin that is dead, or fails, makes it unavailable, not unknown', async () => {
-    const [one, two] = [await new FakeOrigin(1).start(), await new FakeOrigin(2).start()];
+    const [one, two] = [await new FakeOrigin(1).start(stack), await new FakeOrigin(2).start(stack)];
     two.state = 'fails';
     const failing = await tracker([one, two]);
     expect((await failing.announce(testPeer(1), [want()])).answers[0]!.error).toBe('unavailable');
@@ -171,7 +123,7 @@ describe('tracker: a cold blob', () => {
   });
 
   test('a slow origin: asked again it is there; what is known does not wait for it', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     const warm = testDigest(2);
     origin.hold(warm, 1e9);
     origin.hold(blob, 1e9);
@@ -193,7 +145,7 @@ describe('tracker: a cold blob', () => {
   });
 
   test('small blobs that fell out of memory are fetched again', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     const inline = Buffer.alloc(16 * 1024, 7).toString('base64');
     const digests = Array.from({ length: 20 }, (_, i) => testDigest(i));
     for (const digest of digests) origin.hold(digest, 16 * 1024, inline);
@@ -205,7 +157,7 @@ describe('tracker: a cold blob', () => {
   });
 
   test('an origin that restarted under another identity is handed out by its new one', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     origin.hold(blob, 1e9);
     const { announce, pass } = await tracker([origin]);
     await announce(testPeer(1), [want()]);
@@ -219,7 +171,7 @@ describe('tracker: a cold blob', () => {
 
 describe('tracker: other requests', () => {
   test('what an origin announced is known without asking', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     origin.state = 'hangs';
     const { announce, locate } = await tracker([origin]);
     await announce(origin.peer, [{ digest: blob, state: 'have', seek: 0, meta: testMeta(1e9) }]);
@@ -230,7 +182,7 @@ describe('tracker: other requests', () => {
   });
 
   test('metainfo that contradicts what is known is not passed on: the origins are asked', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     const { announce } = await tracker([origin]);
     const liar = testPeer(66, 'origin');
     const lie: AnnounceEntry = { digest: blob, state: 'have', seek: 0, meta: testMeta(7) };
@@ -248,7 +200,7 @@ describe('tracker: other requests', () => {
   });
 
   test('locate joins nothing', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     origin.hold(blob, small.length, small.toString('base64'));
     const { locate, state } = await tracker([origin]);
     expect((await locate(blob)).json<Located>()).toEqual({
@@ -266,7 +218,7 @@ describe('tracker: other requests', () => {
   });
 
   test('leave ends the leases', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     const { announce, app, state } = await tracker([origin]);
     await announce(testPeer(1), [{ digest: blob, state: 'have', seek: 0 }]);
     const response = await app.inject({
@@ -279,7 +231,7 @@ describe('tracker: other requests', () => {
   });
 
   test('malformed requests are named, and change nothing', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     const { app, state } = await tracker([origin]);
     const self = testPeer(1);
     const wrong: [unknown, string][] = [
@@ -316,7 +268,7 @@ describe('tracker: other requests', () => {
   });
 
   test('its metrics count', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     const { announce, metrics } = await tracker([origin]);
     await announce(testPeer(1), [{ digest: blob, state: 'have', seek: 0 }, want(testDigest(2), 0)]);
     const text = await metrics.text();
@@ -339,7 +291,7 @@ describe('a session with trackers over real sockets', () => {
   };
 
   test('what was said before joining goes out, answers come back, leaving ends the leases', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     origin.hold(blob, small.length, small.toString('base64'));
     const one = await started([origin]);
     const peer = session([one.url]);
@@ -361,7 +313,7 @@ describe('a session with trackers over real sockets', () => {
   });
 
   test('a dead tracker is passed over; with none, it says unavailable', async () => {
-    const origin = await new FakeOrigin(1).start();
+    const origin = await new FakeOrigin(1).start(stack);
     for (let i = 0; i < 10; i++) origin.hold(testDigest(i), 1e9);
     const one = await started([origin]);
     const peer = session([one.url, 'http://127.0.0.1:1']);

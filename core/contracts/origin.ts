@@ -9,6 +9,8 @@ export const ORIGIN_PATHS = {
   blob: (digest: Digest): string => `/v1/blobs/${digest}`,
   /** GET: BlobInfo, or 404. */
   info: (digest: Digest): string => `/v1/blobs/${digest}/info`,
+  /** POST InfosRequest: the same of several, InfosReply. */
+  infos: '/v1/infos',
   /** POST FetchRequest: pull it from a peer that holds it (hand-over to the digest's owners). 202, or 200 if held. */
   fetch: (digest: Digest): string => `/v1/blobs/${digest}/fetch`,
   /** POST begins the upload of that id (201; again: 200, where it stands). GET tells UploadStatus. DELETE cancels it. */
@@ -34,5 +36,12 @@ export type BlobInfo = {
   /** Base64 of the blob, where at most inlineBytesMax. */
   readonly inline?: string | undefined;
   readonly peer: PeerAddress;
+};
+/** Blobs that are asked of at once, at most. */
+export const infosMax = 64;
+export type InfosRequest = { readonly digests: readonly Digest[] };
+/** In the order of the digests. null: the origin does not hold it. `error`: what a question for it alone would get. */
+export type InfosReply = {
+  readonly infos: readonly (BlobInfo | { readonly error: { code: string; message: string } } | null)[];
 };
 export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };

@@ -11,12 +11,15 @@ import {
   type BeginUpload,
   type BlobInfo,
   type FetchRequest,
+  type InfosReply,
+  type InfosRequest,
   ORIGIN_PATHS,
   type UploadStatus,
 } from '../../core/contracts/origin.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { metainfoValid } from '../../core/piece.ts';
 import { type CallContext, HttpClient } from './http.ts';
+import { InfoBatch } from './info-batch.ts';
 
 /** Silence that ends a short call: an origin that is asked for metainfo answers from memory. */
 export const askStallMs = 5_000;
@@ -38,10 +41,16 @@ export class OriginClient {
   /** Its base URL, which is also its id on the hash ring. */
   readonly url: string;
   readonly #http: HttpClient;
+  readonly #infos: InfoBatch;
 
   constructor(url: string) {
     this.url = url;
     this.#http = new HttpClient({ base: url, connections: connectionsMax });
+    this.#infos = new InfoBatch({
+      one: (digest, ctx) => this.#info(digest, ctx),
+      many: (digests, ctx) => this.#manyInfos(digests, ctx),
+      checked: (info, digest) => checked(info, digest, url),
+    });
   }
 
   /** Begins upload `id`, or finds it begun. Throws UNAVAILABLE, TOOMANYREQUESTS. */
@@ -82,11 +91,27 @@ export class OriginClient {
   }
 
   /** The blob's metainfo, or undefined where the origin does not hold it. */
-  async info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+  info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+    return this.#infos.ask(digest, ctx);
+  }
+
+  async #info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
     const options = { ctx, expect: [404], stallMs: askStallMs, tries: 1 };
     const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest), options);
     const info = await reply.json<BlobInfo>();
     return reply.status === 404 ? undefined : checked(info, digest, this.url);
+  }
+
+  async #manyInfos(digests: readonly Digest[], ctx: CallContext): Promise<InfosReply> {
+    const body: InfosRequest = { digests };
+    const reply = await this.#http.json<InfosReply>('POST', ORIGIN_PATHS.infos, {
+      ctx,
+      body,
+      stallMs: askStallMs,
+      tries: 1,
+    });
+    if (Array.isArray(reply?.infos) && reply.infos.length === digests.length) return reply;
+    throw new ApiError('UNAVAILABLE', `origin ${this.url} did not answer for ${digests.length} blobs`);
   }
 
   /** Bytes [start, end), start < end, or undefined where the origin does not hold the blob. */

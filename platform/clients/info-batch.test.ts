@@ -1,0 +1,76 @@
+/** Questions of one moment go as one request, and each gets its own answer. */
+
+import { expect, test } from 'vitest';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { type BlobInfo, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
+import { type Digest, digestOf } from '../../core/digest.ts';
+import { InfoBatch } from './info-batch.ts';
+
+const ctx = { requestId: 'test' };
+const digest = (no: number): Digest => digestOf('sha256', no.toString(16).padStart(64, '0'));
+const infoOf = (of: Digest): BlobInfo => ({ digest: of }) as BlobInfo;
+
+function batch(answer: (of: Digest) => InfosReply['infos'][number] = infoOf) {
+  const sent: number[] = [];
+  const made = new InfoBatch({
+    one: async (of) => {
+      sent.push(1);
+      return answer(of) as BlobInfo;
+    },
+    many: async (digests) => {
+      sent.push(digests.length);
+      return { infos: digests.map(answer) };
+    },
+    checked: (info, of) => {
+      if (info.digest === of) return info;
+      throw new ApiError('UNAVAILABLE', 'another blob');
+    },
+  });
+  return { batch: made, sent };
+}
+
+test('what is asked in one moment is one request, in parts of at most infosMax; alone it is asked alone', async () => {
+  const { batch: asked, sent } = batch();
+  const digests = Array.from({ length: infosMax + 3 }, (_, i) => digest(i));
+  const infos = await Promise.all(digests.map((of) => asked.ask(of, ctx)));
+  expect(infos.map((info) => info?.digest)).toEqual(digests);
+  expect(sent).toEqual([infosMax, 3]);
+  await asked.ask(digest(1), ctx);
+  expect(sent).toEqual([infosMax, 3, 1]);
+});
+
+test('each question has its own answer: here, not here, an error, or nonsense', async () => {
+  const { batch: asked } = batch((of) => {
+    if (of === digest(1)) return null;
+    if (of === digest(2)) return { error: { code: 'UNAVAILABLE', message: 'is being fetched' } };
+    return infoOf(of === digest(3) ? digest(4) : of);
+  });
+  const [here, missing, fetched, wrong] = [0, 1, 2, 3].map((no) => asked.ask(digest(no), ctx));
+  await expect(here).resolves.toEqual(infoOf(digest(0)));
+  await expect(missing).resolves.toBeUndefined();
+  await expect(fetched).rejects.toMatchObject({ code: 'UNAVAILABLE', message: 'is being fetched' });
+  await expect(wrong).rejects.toThrow('another blob');
+});
+
+test('a question that is given up ends at once, and the others do not', async () => {
+  const { batch: asked, sent } = batch();
+  const leaving = new AbortController();
+  const left = asked.ask(digest(0), { ...ctx, signal: leaving.signal });
+  const others = [1, 2].map((no) => asked.ask(digest(no), ctx));
+  leaving.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  expect(await Promise.all(others)).toEqual([1, 2].map((no) => infoOf(digest(no))));
+  expect(sent).toEqual([2]);
+  await expect(asked.ask(digest(0), { ...ctx, signal: leaving.signal })).rejects.toThrow('gone');
+});
+
+test('a request that fails fails all of its questions', async () => {
+  const refused = new ApiError('UNAVAILABLE', 'connection refused');
+  const asked = new InfoBatch({
+    one: () => Promise.reject(refused),
+    many: () => Promise.reject(refused),
+    checked: (info) => info,
+  });
+  const results = await Promise.allSettled([1, 2].map((no) => asked.ask(digest(no), ctx)));
+  expect(results.every((result) => result.status === 'rejected' && result.reason === refused)).toBe(true);
+});

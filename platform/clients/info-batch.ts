@@ -1,0 +1,90 @@
+/**
+ * Questions for the metainfo of blobs, put to one origin: those that come up in the same moment go as one request.
+ *
+ * Why: a host that pulls many small blobs, or the layers of an image, has its tracker ask for all of them at once, and
+ *   a request each cost the tracker and the origin more than all that they had to say.
+ * Rule: a question that is given up is not waited for; the others of its batch are.
+ */
+
+import { ApiError, ERRORS, type ErrorCode } from '../../core/contracts/errors.ts';
+import { type BlobInfo, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { CallContext } from './http.ts';
+
+type Question = {
+  readonly digest: Digest;
+  readonly ctx: CallContext;
+  readonly answer: (info: BlobInfo | undefined) => void;
+  readonly refuse: (error: unknown) => void;
+};
+
+export type InfoCalls = {
+  /** Undefined: the origin does not hold it. */
+  one(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined>;
+  many(digests: readonly Digest[], ctx: CallContext): Promise<InfosReply>;
+  /** Throws ApiError where the answer is not one for that blob. */
+  checked(info: BlobInfo, digest: Digest): BlobInfo;
+};
+
+export class InfoBatch {
+  readonly #calls: InfoCalls;
+  #waiting: Question[] = [];
+
+  constructor(calls: InfoCalls) {
+    this.#calls = calls;
+  }
+
+  /** Undefined: the origin does not hold it. Rejects with ApiError, or with the signal's reason. */
+  ask(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+    const { signal } = ctx;
+    const asked = new Promise<BlobInfo | undefined>((answer, refuse) => {
+      if (signal?.aborted) return refuse(signal.reason);
+      const givenUp = (): void => refuse(signal?.reason);
+      signal?.addEventListener('abort', givenUp, { once: true });
+      const settled = <T>(then: (value: T) => void) => {
+        return (value: T): void => {
+          signal?.removeEventListener('abort', givenUp);
+          then(value);
+        };
+      };
+      this.#waiting.push({ digest, ctx, answer: settled(answer), refuse: settled(refuse) });
+      if (this.#waiting.length === 1) setImmediate(() => this.#flush());
+    });
+    return asked;
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting.filter(({ ctx }) => ctx.signal?.aborted !== true);
+    this.#waiting = [];
+    for (let at = 0; at < waiting.length; at += infosMax) void this.#send(waiting.slice(at, at + infosMax));
+  }
+
+  async #send(questions: readonly Question[]): Promise<void> {
+    const [first, second] = questions as [Question, ...Question[]];
+    try {
+      if (second === undefined) return first.answer(await this.#calls.one(first.digest, first.ctx));
+      // Whoever gives up does not end the others' request; silence does.
+      const { infos } = await this.#calls.many(
+        questions.map(({ digest }) => digest),
+        { requestId: first.ctx.requestId },
+      );
+      for (const [i, question] of questions.entries()) this.#settle(question, infos[i]);
+    } catch (error) {
+      for (const { refuse } of questions) refuse(error);
+    }
+  }
+
+  #settle({ digest, answer, refuse }: Question, found: InfosReply['infos'][number] | undefined): void {
+    if (found === null) return answer(undefined);
+    if (found !== undefined && 'error' in found) return refuse(errorOf(found.error));
+    try {
+      answer(this.#calls.checked(found as BlobInfo, digest));
+    } catch (error) {
+      refuse(error);
+    }
+  }
+}
+
+function errorOf({ code, message }: { readonly code: string; readonly message: string }): ApiError {
+  return new ApiError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'UNAVAILABLE', message);
+}
