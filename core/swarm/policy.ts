@@ -14,7 +14,7 @@ export const defaultPolicy: PolicyConfig = {
   uplinkTargetEnd: 1.5,
   endBytes: 8 * mebibyte,
   originSparePieces: 2,
-  uplinkCapMs: 200,
+  uplinkCapMs: 800,
   uplinkCapPiecesMin: 4,
   windowBytes: 16 * mebibyte,
   windowPieces: 32,

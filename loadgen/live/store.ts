@@ -79,6 +79,9 @@ class Entry {
   readonly digest: Digest;
   readonly failure = undefined;
   readonly gone = false;
+  /** What the disk would not read: it always does. */
+  readonly unread = [];
+  readonly unreadCount = 0;
   readonly #shared: Shared;
   readonly #bits: Uint8Array;
   #held = 0;

@@ -54,6 +54,13 @@ test('a reader in order sees the first piece early and half of the image by abou
   expect(result.prefix50P50S).toBeLessThan(0.8 * result.p50S);
 }, 60_000);
 
+test.each(['6MB/s', '12MB/s', '25MB/s'])('links of %s are kept busy', async (rate) => {
+  const line = `--hosts 12 --origins 1 --image 64MiB --layers 1 --up ${rate} --down ${rate} --origin-up ${rate} --arrive 0s`;
+  const result = runSim(await optionsOf(line));
+  // With a cap of 200 ms on what an uplink has outstanding the slowest took 1.48 x the bound.
+  expect(result.maxS / result.boundS).toBeLessThan(1.25);
+});
+
 test('the policy of Kraken sends several copies from its origin and takes longer', async () => {
   const line = '--hosts 24 --origins 1 --image 96MiB --layers 1 --piece 4MiB --up 100MB/s --down 100MB/s --arrive 0s';
   const shoal = runSim(await optionsOf(`${line} --policy shoal`));
