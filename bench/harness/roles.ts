@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { Role } from '../../platform/config/common.ts';
-import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
+import { launchEnv, launchFlags, nurseryOf } from '../../platform/lifecycle/launch.ts';
 import type { ReadyMessage } from '../../platform/lifecycle/role.ts';
 
 const readyMsMax = 60_000;
@@ -62,7 +62,8 @@ export class RoleProcess implements AsyncDisposable {
     writeFileSync(file, stringify({ role: plan.role, name: plan.name, ...stored, ...plan.config }));
     const entry = fileURLToPath(new URL(`../../${plan.role}/main.ts`, import.meta.url));
     const variables = Object.entries(launchEnv()).map(([name, value]) => `${name}=${value}`);
-    const node = ['env', ...variables, process.execPath, ...launchFlags, ...(plan.nodeFlags ?? [])];
+    const flags = [...launchFlags(nurseryOf(plan.role)), ...(plan.nodeFlags ?? [])];
+    const node = ['env', ...variables, process.execPath, ...flags];
     const [program = '', ...args] = [...(plan.on ?? []), ...node, entry, '--config', file];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     const tail: string[] = [];

@@ -11,11 +11,11 @@ import { readRole } from '../../platform/config/load.ts';
 import type { Env } from '../../platform/config/yaml.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
+import { launchEnv, launchFlags, nurseryOf } from '../../platform/lifecycle/launch.ts';
 
 export function becomeRole(role: Role, args: readonly string[], env: Env): void {
   const command = [
-    ...launchFlags,
+    ...launchFlags(nurseryOf(role)),
     ...process.execArgv,
     fileURLToPath(entryUrl(`../../${role}/main.ts`, import.meta.url)),
     ...args,
