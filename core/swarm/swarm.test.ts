@@ -80,6 +80,19 @@ test('peers that grant and never send do not keep an origin from giving what it 
   expect(tookMs(12) / tookMs(0)).toBeLessThan(1.2);
 });
 
+test('a reader does not wait for what was given to a host that is gone until all else has been given', () => {
+  const { cluster, agents, blob } = herd({ seed: 1 }, 1, 512);
+  cluster.run(60_000, () => (agents[0]!.swarm.stats(0)?.held ?? 0) > 40);
+  cluster.crash(agents[0]!);
+  const late = cluster.addNode('agent');
+  const sinceMs = cluster.nowMs;
+  cluster.pull(late, blob);
+  cluster.input(late, { kind: 'reader', blob: 0, reader: 1, at: 0, end: 512 });
+  expect(cluster.run(60_000, () => late.completeMs.has(0))).toBe(true);
+  // 0.9 of it where every grant named a piece.
+  expect((late.heldMs[0]! - sinceMs) / (late.completeMs.get(0)! - sinceMs)).toBeLessThan(0.1);
+});
+
 test('one origin and 30 agents finish near the bound, and the origin sends about one copy', () => {
   const all = herd({ seed: 1 }, 30, 512);
   const { cluster, agents, origin, blob } = all;
@@ -103,7 +116,8 @@ test('the origin gives each piece once before any twice', () => {
   cluster.run(60_000, () => origin.sent.filter((n) => n > 0).length === 300 || complete(agents));
   const twice = origin.sent.filter((n) => n > 1).length;
   expect(origin.sent.filter((n) => n > 0).length).toBe(300);
-  expect(twice).toBeLessThan(6);
+  // One grant in sixteen names none.
+  expect(twice).toBeLessThan(300 / 16);
   expect(cluster.run(60_000, () => complete(agents))).toBe(true);
 });
 
