@@ -20,7 +20,8 @@ import type { State } from './state.ts';
  */
 export function hasRoom(state: State, blob: Blob, count: number, named = false): boolean {
   const { windowBytes } = state.config;
-  const taken = state.inBytes + state.uncheckedBytes;
+  // What stands still takes nothing of the downlink; should it move after all, its link waits for memory.
+  const taken = state.inBytes - state.standingBytes + state.uncheckedBytes;
   const window = named ? windowBytes : Math.min(windowBytes, sharedWindow(state, blob));
   return taken === 0 || taken + count * blob.meta.pieceLength <= window;
 }
