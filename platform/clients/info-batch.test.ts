@@ -22,7 +22,7 @@ function batch(answer: (of: Digest) => InfosReply['infos'][number] = infoOf) {
       return { infos: digests.map(answer) };
     },
     checked: (info, of) => {
-      if (info.digest === of) return info;
+      if (info?.digest === of) return info;
       throw new ApiError('UNAVAILABLE', 'another blob');
     },
   });
@@ -51,6 +51,16 @@ test('each question has its own answer: here, not here, an error, or nonsense', 
   await expect(fetched).rejects.toMatchObject({ code: 'UNAVAILABLE', message: 'is being fetched' });
   await expect(wrong).rejects.toThrow('another blob');
 });
+
+test.each(['text', 7, { error: null }, { error: 'x' }, { error: { code: 1, message: {} } }, undefined])(
+  'an answer of no shape, %j, refuses its own question as an ApiError, and no other',
+  async (odd) => {
+    const { batch: asked } = batch((of) => (of === digest(0) ? (odd as never) : infoOf(of)));
+    const [wrong, right] = [0, 1].map((no) => asked.ask(digest(no), ctx));
+    await expect(wrong).rejects.toBeInstanceOf(ApiError);
+    await expect(right).resolves.toEqual(infoOf(digest(1)));
+  },
+);
 
 test('a question that is given up ends at once, and the others do not', async () => {
   const { batch: asked, sent } = batch();

@@ -74,17 +74,21 @@ export class InfoBatch {
     }
   }
 
+  /** Its shape is not to be relied on. */
   #settle({ digest, answer, refuse }: Question, found: InfosReply['infos'][number] | undefined): void {
     if (found === null) return answer(undefined);
-    if (found !== undefined && 'error' in found) return refuse(errorOf(found.error));
+    const error = (found as { error?: unknown } | undefined)?.error;
+    if (error !== undefined) return refuse(errorOf(error));
     try {
       answer(this.#calls.checked(found as BlobInfo, digest));
-    } catch (error) {
-      refuse(error);
+    } catch (wrong) {
+      refuse(wrong);
     }
   }
 }
 
-function errorOf({ code, message }: { readonly code: string; readonly message: string }): ApiError {
-  return new ApiError(Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'UNAVAILABLE', message);
+function errorOf(error: unknown): ApiError {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const known = typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'UNAVAILABLE';
+  return new ApiError(known, typeof message === 'string' ? message : 'the origin refused without a reason');
 }
