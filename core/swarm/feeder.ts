@@ -110,13 +110,13 @@ export function onClose(state: State, link: InLink, swarm: number): void {
   if (sink !== undefined) closeSink(state, sink, undefined);
 }
 
-export function onElsewhere(link: InLink, { swarm, pieces }: Elsewhere): void {
+export function onElsewhere(state: State, link: InLink, { swarm, pieces }: Elsewhere): void {
   const sink = sinkOf(link, swarm);
   if (sink === undefined) return;
   const { blob } = sink;
   if (pieces.length > 0 && pieces[pieces.length - 1]! >= blob.pieces)
     throw new PeerFault('elsewhere is beyond the blob');
-  isElsewhere(blob, pieces, link.no);
+  isElsewhere(state, sink, pieces);
 }
 
 export function onWantHashes(state: State, link: InLink, message: WantHashes): void {

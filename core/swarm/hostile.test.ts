@@ -104,6 +104,22 @@ test('hash lists are sent as often as they are asked for, within bounds', () => 
   expect(solo.faultOf(link)).toMatch(/more hash lists than there are/);
 });
 
+test('hash lists that come with answers to open count as well', () => {
+  const solo = new Solo();
+  const large = testBlob(0, 4_000);
+  solo.seed(large);
+  const link = solo.accept(address(1));
+  const open = (swarm: number): void => {
+    solo.say(link, { kind: 'open', swarm, digest: large.digest, token: 0, empty: true, needHashes: true });
+    solo.say(link, { kind: 'close', swarm });
+  };
+  const frames = (64 * 2 ** 20) / (2_048 * 32);
+  for (let no = 0; no < frames; no += 1) open(no);
+  expect(solo.faultOf(link)).toBeUndefined();
+  for (let no = 0; no < 8; no += 1) if (solo.faultOf(link) === undefined) open(frames + no);
+  expect(solo.faultOf(link)).toMatch(/more hash lists than there are/);
+});
+
 test('opening what there is not is refused, and a fault where it never ends', () => {
   const { solo, link } = feederOf();
   const open = (no: number): void => {

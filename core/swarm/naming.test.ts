@@ -51,6 +51,29 @@ test('what is elsewhere is not named', () => {
   expect(named.filter((piece) => piece >= 390).length).toBeGreaterThan(7);
 });
 
+test('what one says is named last, also where it says so again under a new link; two are believed', () => {
+  const { solo, link } = origin();
+  tell(solo, link, 0, 399);
+  solo.input({ kind: 'closed', link, why: 'test' });
+  const open = (no: number): number => {
+    const again = solo.accept(address(no));
+    const none = { token: 0, empty: false, needHashes: false };
+    solo.say(again, { kind: 'open', swarm: 0, digest: blob.digest, ...none });
+    solo.say(again, { kind: 'wants', swarms: [{ swarm: 0, count: 400 }], ...idle });
+    return again;
+  };
+  const again = open(1);
+  tell(solo, again, 0, 399);
+  const named = Array.from({ length: 20 }, () => take(solo, again)).filter((piece) => piece >= 0);
+  expect(named.length).toBeGreaterThan(15);
+  const other = open(2);
+  tell(solo, other, 0, 399);
+  solo.input({ kind: 'closed', link: other, why: 'test' });
+  // What is named again are the two that had been named to links that were closed.
+  const later = Array.from({ length: 20 }, () => take(solo, again)).filter((piece) => piece >= 0);
+  expect(new Set(later).size).toBeLessThan(5);
+});
+
 test('alone an origin keeps near the lowest; beside others it spreads out, over an eighth of the blob at most', () => {
   const alone = origin();
   for (let i = 0; i < 60; i++) expect(take(alone.solo, alone.link)).toBeLessThan(i + namedSpanMin);

@@ -21,7 +21,7 @@ import { add, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
 import { elsewhereSpan, namedAtFirst, namedInARow, namedSpanGain, namedSpanMin, namedSpanShare } from './limits.ts';
 import type { Sink, Source } from './links.ts';
-import type { LinkNo } from './types.ts';
+import type { State } from './state.ts';
 
 export function markUnsent(blob: Blob, piece: number): void {
   if (has(blob.unsent, piece) || has(blob.doubted, piece)) return;
@@ -38,18 +38,19 @@ export function markSent(blob: Blob, piece: number): void {
   blob.unsentCount -= 1;
 }
 
-/** The neighbour on `link` says that others hold these. */
-export function isElsewhere(blob: Blob, pieces: ArrayLike<number>, link: LinkNo): void {
+/** The neighbour on `link` says that others hold these. Who has gone since is no witness: it may be the same one again. */
+export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: ArrayLike<number>): void {
   if (blob.tellers.length === 0) blob.tellers = new Int32Array(blob.pieces);
   for (let i = 0; i < pieces.length; i += 1) {
     const piece = pieces[i]!;
     if (has(blob.unsent, piece)) {
       remove(blob.unsent, piece);
       add(blob.doubted, piece);
-      blob.tellers[piece] = link;
+      blob.tellers[piece] = no;
       blob.foundElsewhere += 1;
-    } else if (blob.tellers[piece] !== link) {
-      markSent(blob, piece);
+    } else if (has(blob.doubted, piece)) {
+      if (!state.links.has(blob.tellers[piece]!)) blob.tellers[piece] = no;
+      else if (blob.tellers[piece] !== no) markSent(blob, piece);
     }
   }
 }

@@ -84,6 +84,23 @@ test('room that was promised and not used is promised to the next one after a wh
   expect(told(solo, from)).toEqual([links[2]]);
 });
 
+test('pieces that stand still take no room from those who send, who hear of it', () => {
+  const { solo, links } = puller(2, 2);
+  const [still, sends] = links as [number, number];
+  const first = grant(solo, sends);
+  if (first.kind !== 'request') throw new Error('not taken');
+  solo.pass(5);
+  deliver(solo, sends, first.piece);
+  for (let i = 0; i < 2; i++) expect(grant(solo, still).kind).toBe('request');
+  expect(grant(solo, sends)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  const from = solo.out.length;
+  solo.pass(200);
+  expect(told(solo, from)).toEqual([]);
+  solo.pass(400);
+  expect(told(solo, from)).toContain(sends);
+  expect(grant(solo, sends).kind).toBe('request');
+});
+
 test('a link that is gone is told nothing', () => {
   const { solo, links } = puller(3, 1);
   const only = grant(solo, links[0]!);

@@ -127,6 +127,7 @@ export class State {
     this.standingBytes += bytes;
     link.standingPieces += pieces;
     link.standingBytes += bytes;
+    this.roomDue = true;
   }
 
   /** Work on the next batch boundary. */

@@ -204,7 +204,7 @@ function fromPuller(state: State, link: InLink, received: LinkMessage): void {
     case 'cancel':
       return onCancel(state, link, received);
     case 'elsewhere':
-      return onElsewhere(link, received);
+      return onElsewhere(state, link, received);
     case 'wantHashes':
       return onWantHashes(state, link, received);
     case 'edgeReserve':
