@@ -5,6 +5,7 @@
  * Rule 2: uploads are removed: nobody was told that they are held. A complete blob never is.
  * Rule 3: what cannot be understood is moved to quarantine/ and named in the log.
  * Rule 4: names that a killed process made and did not sync are synced before anybody is told that we hold the blob.
+ *   A shard's own name is: nothing is put in a shard before (names.ts).
  * Rule 5: no blob's file is opened: the names tell all (layout.ts). Only partial ones have a second file to read.
  */
 
@@ -118,9 +119,7 @@ async function scanAll(o: RecoverOptions): Promise<Found[]> {
   for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
   const found = new Map<Digest, Found>();
   for (const algorithm of ALGORITHM_DIRECTORIES) {
-    const all = `${layout.blobs}/${algorithm}`;
-    const shards = await disk.list(all);
-    if (o.durable) await disk.syncDirectory(all);
+    const shards = await disk.list(`${layout.blobs}/${algorithm}`);
     await inParallel(shards, async (shard) => {
       for (const blob of await scanShard(o, algorithm, shard)) found.set(blob.digest, blob);
     });
