@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +25,33 @@ async function shoal(...args: string[]): Promise<{ code: number | null; out: str
   ]);
   return { code, out, err };
 }
+
+test.runIf(process.platform === 'linux').each([
+  ['agent', true],
+  ['tracker', false],
+] as const)(
+  '%s becomes a process that is small where it carries pieces, with its compiled code kept',
+  async (role, small) => {
+    const file = join(dir, `${role}.yaml`);
+    const port = { host: '127.0.0.1', port: 0 };
+    const nowhere = ['http://127.0.0.1:1'];
+    const own =
+      role === 'agent' ? { data: join(dir, 'data'), admin: port, peer: port, trackers: nowhere } : { origins: nowhere };
+    writeFileSync(file, JSON.stringify({ role, listen: port, ...own }));
+    const child = spawn(process.execPath, [executable, role, '--config', file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      for await (const chunk of child.stdout) if (String(chunk).includes('"ready"')) break;
+      const said = (what: string) => readFileSync(`/proc/${child.pid}/${what}`, 'utf8').split('\0');
+      expect(said('cmdline').includes('--max-semi-space-size=4')).toBe(small);
+      expect(said('environ')).toContain('MALLOC_ARENA_MAX=2');
+      expect(said('environ').some((line) => /^NODE_COMPILE_CACHE=.*node_modules/.test(line))).toBe(true);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  },
+);
 
 test('--version and --help', async () => {
   expect(await shoal('--version')).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });

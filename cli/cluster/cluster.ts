@@ -15,6 +15,7 @@ import type { PartSpec } from './process.ts';
 /** The arena of an agent or origin on a shared machine; a role elsewhere has more by default. */
 const arena = '32MiB';
 const shutdown = '5s';
+
 export type ClusterOptions = {
   readonly dir: string;
   readonly ports: ClusterPorts;
