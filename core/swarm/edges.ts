@@ -23,6 +23,7 @@ import {
   Source,
   takeOut,
 } from './links.ts';
+import { takeBack } from './naming.ts';
 import { noLongerAway } from './room.ts';
 import type { State } from './state.ts';
 import { end, setCount } from './uplink.ts';
@@ -186,6 +187,7 @@ export function partSink(state: State, sink: Sink): void {
 /** Ends `sink`, with a Refuse where it is our doing. */
 export function closeSink(state: State, sink: Sink, reason: RefuseReason | undefined): void {
   const { blob, edge, link } = sink;
+  takeBack(sink);
   setCount(state, sink, 0);
   while (sink.allowances.length > 0) {
     const allowance = sink.allowances[sink.allowances.length - 1]!;

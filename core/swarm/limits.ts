@@ -93,9 +93,6 @@ export const rarestSample = 128;
 export const namedSpanMin = 16;
 export const namedSpanGain = 8;
 export const namedSpanShare = 8;
-/** One grant to a neighbour in so many names no piece, even while there are pieces to name; the first after few. */
-export const namedInARow = 16;
-export const namedAtFirst = 4;
 /** So many pieces before and after a named one are told of, where they have been given already. */
 export const elsewhereSpan = 256;
 /** After the disk refused a piece the blob rests, doubled per refusal. */

@@ -141,8 +141,8 @@ export class Sink {
   count = 0;
   /** Of our grants to it, those not answered yet. */
   offered = 0;
-  /** Our grants to it for which there were pieces to name. */
-  namings = 0;
+  /** Pieces that it was the first to be given; at most as many as the blob has. */
+  readonly given: number[] = [];
   allowances: Allowance[] = [];
   /** How far in the blob's log of new pieces it has been told. */
   told = 0;

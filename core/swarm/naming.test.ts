@@ -74,6 +74,22 @@ test('what one says is named last, also where it says so again under a new link;
   expect(new Set(later).size).toBeLessThan(5);
 });
 
+test('what was given to one who leaves before it has everything is named again, to whoever is there', () => {
+  for (const left of [390, 0]) {
+    const { solo, link } = origin();
+    const first = Array.from({ length: 10 }, () => take(solo, link));
+    const other = solo.accept(address(2));
+    solo.say(other, { kind: 'open', swarm: 0, digest: blob.digest, token: 0, empty: false, needHashes: false });
+    solo.say(link, { kind: 'wants', swarms: [{ swarm: 0, count: left }], ...idle });
+    solo.say(link, { kind: 'close', swarm: 0 });
+    solo.say(other, { kind: 'wants', swarms: [{ swarm: 0, count: 400 }], ...idle });
+    const next = Array.from({ length: 40 }, () => take(solo, other));
+    const again = first.filter((piece) => next.includes(piece));
+    // Whoever lacks nothing stays in the swarm, or had a reason of its own to go.
+    expect(again.sort()).toEqual(left > 0 ? first.sort() : []);
+  }
+});
+
 test('alone an origin keeps near the lowest; beside others it spreads out, over an eighth of the blob at most', () => {
   const alone = origin();
   for (let i = 0; i < 60; i++) expect(take(alone.solo, alone.link)).toBeLessThan(i + namedSpanMin);

@@ -4,8 +4,8 @@
  * order and costs others nothing. An origin starts with all of its pieces unsent; an agent adds a
  * piece that it gets while no neighbour is known to hold it.
  *
- * Every so often the puller chooses all the same: what was given to a host that has gone since would otherwise come
- * only after everything else had been given once (a reader waited 2 to 4 s for its first byte of 1 GiB).
+ * What was given to a host that left before it had everything may be nowhere now: it is unsent again. Otherwise it would
+ * come only after everything else had been given once (a reader waited 2 to 4 s for its first byte of 1 GiB).
  *
  * Several origins, who do not hear what agents hold, would each give every piece, and the same ones at about the same
  * time. So whoever takes a named piece tells its feeder which ones around it have been given already.
@@ -19,7 +19,7 @@
 import type { Prng } from '../prng.ts';
 import { add, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
-import { elsewhereSpan, namedAtFirst, namedInARow, namedSpanGain, namedSpanMin, namedSpanShare } from './limits.ts';
+import { elsewhereSpan, namedSpanGain, namedSpanMin, namedSpanShare } from './limits.ts';
 import type { Sink, Source } from './links.ts';
 import type { State } from './state.ts';
 
@@ -29,13 +29,20 @@ export function markUnsent(blob: Blob, piece: number): void {
   blob.unsentCount += 1;
 }
 
-/** Somebody else has it, or it is not ours to give any more. */
-export function markSent(blob: Blob, piece: number): void {
-  if (blob.unsentCount === 0) return;
+/** Somebody else has it, or it is not ours to give any more. Whether it had been unsent. */
+export function markSent(blob: Blob, piece: number): boolean {
+  if (blob.unsentCount === 0) return false;
   if (has(blob.unsent, piece)) remove(blob.unsent, piece);
   else if (has(blob.doubted, piece)) remove(blob.doubted, piece);
-  else return;
+  else return false;
   blob.unsentCount -= 1;
+  return true;
+}
+
+/** The puller leaves. If it lacks something, nobody may have got what it was given first. */
+export function takeBack({ blob, count, given }: Sink): void {
+  if (count === 0) return;
+  for (const piece of given) if (blob.holds(piece) && blob.holders[piece] === 0) markUnsent(blob, piece);
 }
 
 /** The neighbour on `link` says that others hold these. Who has gone since is no witness: it may be the same one again. */
@@ -59,8 +66,6 @@ export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: 
 export function nameFor(sink: Sink, prng: Prng): number {
   const { blob } = sink;
   if (blob.unsentCount === 0) return -1;
-  sink.namings += 1;
-  if (sink.namings % namedInARow === namedAtFirst) return -1;
   const theirs = sink.edge.source;
   const untold = firstFrom(blob.unsent, 0);
   const from = untold >= 0 ? blob.unsent : blob.doubted;

@@ -154,7 +154,8 @@ export function accept(state: State, sink: Sink, allowance: Allowance, piece: nu
   allowance.bytes = bytes;
   sink.offered -= 1;
   sink.link.sending += 1;
-  markSent(sink.blob, piece);
+  const first = markSent(sink.blob, piece) || allowance.named;
+  if (first && sink.given.length < sink.blob.pieces) sink.given.push(piece);
 }
 
 /** The grant is over. `given`: somebody holds its piece for it, or it named none. */
