@@ -45,6 +45,7 @@ export const BENCHMARKS: Benchmarks = {
       queueMs: linkQueueMs,
       congestions: congestionsOf(given),
       rounds: given.rounds ?? (given.small ? 1 : 3),
+      pauseMs: given.small ? 0 : linkPauseMs,
       nodeFlags: profileFlags(given.profile),
     }),
   hostile: (given) =>
@@ -58,6 +59,8 @@ export const BENCHMARKS: Benchmarks = {
 /** 200 Mbit/s both ways. */
 const linkBytesPerS = 25_000_000;
 const linkQueueMs = 50;
+/** Until agents have closed their links, looked after every quarter of a second. */
+const linkPauseMs = 17_000;
 
 function congestionsOf({ congestion, small }: Given): readonly Congestion[] {
   if (congestion === undefined) return small ? ['reno'] : ['reno', 'bbr'];
