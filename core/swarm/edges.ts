@@ -230,6 +230,7 @@ export function forgetLink(state: State, link: Link): void {
     while (link.sources.length > 0) {
       const source = link.sources[link.sources.length - 1]!;
       closeSource(state, source, false);
+      if (source.flights.length > 0) state.lossDue = true;
       for (const flight of source.flights) landed(state, flight);
       source.flights.length = 0;
       takeOut(link.sources, source);

@@ -2,14 +2,15 @@
  * Late pieces. A piece in flight far beyond what its neighbour usually takes is late: the next
  * neighbour that has it and grants us something is asked for it as well, and the first arrival
  * cancels the other. Near the end, when nothing else is open, the measure is what neighbours
- * usually take, so that one slow uplink does not hold up the last piece. A link on which nothing
- * moves at all is closed.
+ * usually take, so that one slow uplink does not hold up the last piece. What an agent that has
+ * never sent a piece lets stand is open again before that: at the end it would be in everybody's
+ * way. A link on which nothing moves at all is closed.
  *
  * Rule: duplicates stay under one percent of a blob's pieces (hedgeAllowed).
  */
 
 import type { Blob } from './blob.ts';
-import { closeLink, unlate } from './edges.ts';
+import { abandon, closeLink, unlate } from './edges.ts';
 import { holdsPiece, reviewAll } from './interest.ts';
 import { duplicatesFree, hedgesPerBlobMax, scanMs, stallBytesPerMs, unprovenMs } from './limits.ts';
 import type { Flight, OutLink, Source } from './links.ts';
@@ -106,6 +107,15 @@ function usualMs(blob: Blob): number {
   return all.sort((a, b) => a - b)[all.length >> 1] ?? Infinity;
 }
 
+/** Its pieces may be fetched elsewhere; should one come after all, it is thrown away. */
+function giveUp(state: State, { flights, link, swarm }: Source): void {
+  for (const flight of flights) {
+    if (flight.state !== 'due' && flight.state !== 'late') continue;
+    abandon(state, flight);
+    state.send(link, { kind: 'cancel', swarm, piece: flight.piece });
+  }
+}
+
 /** Looks whether anything moves from `source`; true: for so long that its link is given up. */
 function isStuck(state: State, source: Source): boolean {
   const { flights, link } = source;
@@ -121,7 +131,10 @@ function isStuck(state: State, source: Source): boolean {
   }
   const { stallMs, hedgeFloorMs, hedgeFactor } = state.config.policy;
   const stillMs = state.nowMs - Math.max(sinceMs, link.arrivedMs);
-  if (stillMs > hedgeFloorMs && stillMs > usualMs(source.blob) * hedgeFactor) state.stands(link, flights.length, bytes);
+  if (stillMs > hedgeFloorMs && stillMs > usualMs(source.blob) * hedgeFactor) {
+    state.stands(link, flights.length, bytes);
+    if (link.arrived === 0 && link.peer.address.role === 'agent') giveUp(state, source);
+  }
   // One piece's time, however many are asked for: they come one after the other.
   return stillMs > stallMs + bytesMax / stallBytesPerMs;
 }

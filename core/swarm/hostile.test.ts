@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Digest } from '../digest.ts';
 import type { PeerAddress } from '../wire/messages.ts';
+import { refusedMax } from './limits.ts';
 import { testBlob } from './testing/cluster.ts';
 import { address, type Said, Solo } from './testing/solo.ts';
 
@@ -132,9 +133,9 @@ test('opening what there is not is refused, and a fault where it never ends', ()
       needHashes: false,
     });
   };
-  for (let no = 0; no < 4_096; no += 1) open(no);
+  for (let no = 0; no < refusedMax; no += 1) open(no);
   expect(solo.faultOf(link)).toBeUndefined();
-  expect(solo.allSent(link, 'refuse')).toHaveLength(4_096);
+  expect(solo.allSent(link, 'refuse')).toHaveLength(refusedMax);
   // A thousand a second may go on.
   solo.nowMs += 1_000;
   for (let no = 0; no < 1_000; no += 1) open(no);

@@ -61,10 +61,10 @@ export const unprovenMs = 100;
 /** Times in a row that a puller may speak and leave its grants unanswered. */
 export const ignoredMax = 8;
 /**
- * Opens of a link that may be refused at once, and a second after that; a host that comes with all the
- * layers of a cluster asks for hundreds, one that only opens asks for a hundred thousand a second.
+ * Opens of a link that may be refused at once, as many as may be open, and a second after that; one that only opens asks
+ * for a hundred thousand a second.
  */
-export const refusedMax = 4_096;
+export const refusedMax = 1_024;
 export const refusedPerMs = 1;
 /** Bytes of hash lists that a link may be sent at once, and a millisecond after that: a thousand layers of 1 GiB at once. */
 export const hashListsMax = 64 * 1024 * 1024;

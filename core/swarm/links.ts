@@ -101,6 +101,8 @@ export class OutLink {
   slowMs = 0;
   /** Waits to hear that there is room (room.ts). */
   turnedAway = false;
+  /** To an origin: pieces on their way from others, as it last heard. */
+  toldOthers = 0;
   /** When room was last kept for its next grant; -1: none is kept. */
   promisedMs = -1;
   constructor(no: LinkNo, peer: Peer, nowMs: number) {

@@ -99,11 +99,13 @@ test('a feeder of which no piece comes is closed as slow, however many pieces it
 });
 
 test('a piece that was hedged and never comes costs its feeder the link, though the blob is whole', () => {
-  const { solo, links } = puller(2, ['all', 'all']);
-  grant(solo, links[0]!, 0);
+  const { solo, links } = puller(3, ['all', 'all']);
+  grant(solo, links[0]!, 2);
   grant(solo, links[1]!, 1);
   solo.pass(10);
+  deliver(solo, links[0]!, 2);
   deliver(solo, links[1]!, 1);
+  grant(solo, links[0]!, 0);
   solo.pass(600);
   expect(grant(solo, links[1]!)).toMatchObject({ kind: 'request', piece: 0, hedge: true });
   deliver(solo, links[1]!, 0);

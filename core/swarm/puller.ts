@@ -18,7 +18,7 @@ import { diskRestMs, diskRestMsMax, scanMs } from './limits.ts';
 import { Flight, findFlight, findSource, type OutLink, type Source, takeOut } from './links.ts';
 import { givenAround, markUnsent } from './naming.ts';
 import { announce } from './news.ts';
-import { hasRoom, redeemed, turnedAway, widen } from './room.ts';
+import { hasRoom, mayTry, redeemed, turnedAway, widen } from './room.ts';
 import type { Check, State } from './state.ts';
 import type { Input, SlotNo } from './types.ts';
 
@@ -32,7 +32,7 @@ export function onGrant(state: State, source: Source, message: Grant): void {
   if (message.piece >= 0 && !holdsPiece(source, message.piece)) addHaves(state, source, [message.piece]);
   if (source.state === 'parting') return pass(state, source, message.grant, 'nothing');
   if (!ready(source)) return pass(state, source, message.grant, 'nothing');
-  if (!hasRoom(state, blob, 1, message.piece >= 0)) {
+  if (!hasRoom(state, blob, 1, message.piece >= 0) || !mayTry(state, source.link, blob)) {
     turnedAway(state, source.link);
     return pass(state, source, message.grant, 'busy');
   }

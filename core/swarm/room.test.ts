@@ -10,8 +10,8 @@ const unit = blob.meta.pieceLength;
 
 type Setup = { solo: Solo; links: number[] };
 
-/** A puller with room for `room` pieces, and `count` feeders that hold everything. */
-function puller(count: number, room: number): Setup {
+/** A puller with room for `room` pieces, and `count` feeders that hold everything and, where tried, have sent a piece. */
+function puller(count: number, room: number, tried = true): Setup {
   const solo = new Solo({
     windowBytes: room * unit,
     policy: { windowBytes: unit, windowPieces: room, windowPiecesStart: room },
@@ -23,6 +23,11 @@ function puller(count: number, room: number): Setup {
     solo.opened(link, blob, 'all');
     return link;
   });
+  for (const link of tried ? links : []) {
+    const taken = grant(solo, link);
+    if (taken.kind !== 'request') throw new Error('not taken');
+    deliver(solo, link, taken.piece);
+  }
   return { solo, links };
 }
 
@@ -99,6 +104,81 @@ test('pieces that stand still take no room from those who send, who hear of it',
   solo.pass(400);
   expect(told(solo, from)).toContain(sends);
   expect(grant(solo, sends).kind).toBe('request');
+});
+
+test('those who have not sent a piece yet hold half of the window at most, once somebody has', () => {
+  const { solo, links } = puller(5, 8, false);
+  const [sends, ...others] = links as [number, number, number, number, number];
+  // Nobody has sent anything: all of it is theirs to try.
+  const first = grant(solo, sends);
+  if (first.kind !== 'request') throw new Error('not taken');
+  for (const link of others.slice(0, 2)) expect(grant(solo, link).kind).toBe('request');
+  solo.pass(5);
+  deliver(solo, sends, first.piece);
+  for (const link of others.slice(0, 2)) expect(grant(solo, link).kind).toBe('request');
+  expect(grant(solo, others[2]!)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  expect(grant(solo, others[3]!)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  const taken = grant(solo, sends);
+  if (taken.kind !== 'request') throw new Error('not taken');
+  let from = solo.out.length;
+  solo.pass(5);
+  deliver(solo, sends, taken.piece);
+  // There is room, but not for them.
+  expect(told(solo, from)).toEqual([]);
+  from = solo.out.length;
+  solo.pass(800);
+  // What they owe stands still: the next ones may try.
+  expect(told(solo, from)).toContain(others[2]);
+  expect(grant(solo, others[2]!).kind).toBe('request');
+});
+
+test('what an agent that never sent a piece lets stand is open to others; what an origin does is not', () => {
+  for (const role of ['agent', 'origin'] as const) {
+    const solo = new Solo();
+    const peers = [address(1, role), address(2)];
+    solo.pull(testBlob(0, 3), peers);
+    const [still, sends] = peers.map((peer) => solo.answer(peer)) as [number, number];
+    for (const link of [still, sends]) solo.opened(link, testBlob(0, 3), 'all');
+    const first = grant(solo, sends);
+    if (first.kind !== 'request') throw new Error('not taken');
+    solo.pass(5);
+    deliver(solo, sends, first.piece);
+    const stands = grant(solo, still);
+    if (stands.kind !== 'request') throw new Error('not taken');
+    const third = grant(solo, sends);
+    if (third.kind !== 'request') throw new Error('not taken');
+    solo.pass(5);
+    deliver(solo, sends, third.piece);
+    solo.pass(700);
+    expect(solo.sent(still, 'cancel')?.piece).toBe(role === 'agent' ? stands.piece : undefined);
+    const again = grant(solo, sends);
+    if (again.kind !== 'request') throw new Error('not taken');
+    expect(again).toMatchObject({ piece: stands.piece, hedge: role === 'origin' });
+    if (role === 'origin') continue;
+    // It comes all the same: thrown away, and nobody's fault.
+    solo.input({ kind: 'arrived', link: still, swarm: 0, piece: stands.piece, slot: 7 });
+    expect(solo.out).toContainEqual({ kind: 'release', slot: 7 });
+    expect(solo.faultOf(still)).toBeUndefined();
+  }
+});
+
+test('an origin hears at once that those who sent us something are gone', () => {
+  const solo = new Solo();
+  const [origin, agent] = [address(1, 'origin'), address(2)];
+  solo.pull(blob, [origin, agent]);
+  const [from, other] = [solo.answer(origin), solo.answer(agent)];
+  for (const link of [from, other]) solo.opened(link, blob, 'all');
+  const first = grant(solo, other);
+  if (first.kind !== 'request') throw new Error('not taken');
+  deliver(solo, other, first.piece);
+  for (let i = 0; i < 3; i++) expect(grant(solo, other).kind).toBe('request');
+  const own = grant(solo, from);
+  if (own.kind !== 'request') throw new Error('not taken');
+  deliver(solo, from, own.piece);
+  expect(solo.sent(from, 'receipt')).toMatchObject({ inPieces: 3 });
+  const before = solo.allSent(from, 'wants').length;
+  solo.input({ kind: 'closed', link: other, why: 'test' });
+  expect(solo.allSent(from, 'wants').slice(before)).toMatchObject([{ inPieces: 0 }]);
 });
 
 test('a link that is gone is told nothing', () => {

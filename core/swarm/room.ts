@@ -6,6 +6,8 @@
  *
  * Rule 1: a link waits at most once, and leaves the queue when it is told or gone.
  * Rule 2: room that somebody was told of is kept for it until its next grant, or for promiseMs.
+ * Rule 3: peers that have not sent a piece yet hold half of the window at most, all together, once anybody has: what
+ *   they owe may never come (twenty-five hostile ones filled the window, and for 0.4 s nothing came at all).
  */
 
 import type { Blob } from './blob.ts';
@@ -24,6 +26,30 @@ export function hasRoom(state: State, blob: Blob, count: number, named = false):
   const taken = state.inBytes - state.standingBytes + state.uncheckedBytes;
   const window = named ? windowBytes : Math.min(windowBytes, sharedWindow(state, blob));
   return taken === 0 || taken + count * blob.meta.pieceLength <= window;
+}
+
+/** Whether a piece of `blob` from `link` is within rule 3. */
+export function mayTry(state: State, link: OutLink, blob: Blob): boolean {
+  if (link.arrived > 0) return true;
+  const owed = owedByUntried(state);
+  return (
+    owed === 0 || owed + blob.meta.pieceLength <= Math.min(state.config.windowBytes, sharedWindow(state, blob)) / 2
+  );
+}
+
+/** Bytes on their way from those who have not sent a piece yet, and move; 0 where nobody has. */
+function owedByUntried({ links }: State): number {
+  let owed = 0;
+  let tried = 0;
+  for (const link of links.values()) {
+    if (link.kind !== 'out') continue;
+    if (link.arrived > 0) tried += 1;
+    else {
+      for (const { flights } of link.sources) for (const { bytes } of flights) owed += bytes;
+      owed -= link.standingBytes;
+    }
+  }
+  return tried === 0 ? 0 : owed;
 }
 
 /**
@@ -79,12 +105,17 @@ export function tellRoom(state: State): void {
   const { turnedAway: queue, promised } = state;
   if (queue.length === 0) return;
   while (promised.length > 0 && promised[0]!.promisedMs + promiseMs <= state.nowMs) redeemed(state, promised[0]!);
-  let told = 0;
-  while (told < queue.length) {
-    const link = queue[told]!;
+  const wait: OutLink[] = [];
+  let looked = 0;
+  while (looked < queue.length) {
+    const link = queue[looked]!;
     const blob = blobFrom(link);
     if (blob !== undefined && !hasRoom(state, blob, 1 + promised.length)) break;
-    told += 1;
+    looked += 1;
+    if (blob !== undefined && !mayTry(state, link, blob)) {
+      wait.push(link);
+      continue;
+    }
     link.turnedAway = false;
     // Who has nothing for us any more hears of us when it has.
     if (blob === undefined) continue;
@@ -93,7 +124,22 @@ export function tellRoom(state: State): void {
     tell(state, link);
     break;
   }
-  queue.splice(0, told);
+  queue.splice(0, looked, ...wait);
+}
+
+/**
+ * An origin leaves us to others that send us something. When those are gone, or stand still, it hears so at once: it
+ * would wait for half a second otherwise, and nothing would come.
+ */
+export function tellOrigins(state: State): void {
+  state.lossDue = false;
+  const enough = state.config.policy.originSparePieces;
+  for (const link of state.links.values()) {
+    if (link.kind !== 'out' || link.state !== 'active' || link.peer.address.role !== 'origin') continue;
+    if (link.toldOthers < enough || blobFrom(link) === undefined) continue;
+    state.inbound(link);
+    if (link.toldOthers < enough) tell(state, link);
+  }
 }
 
 /** Of what we want on `link`, the blob of the shortest pieces; undefined where it has nothing that we want. */
@@ -114,5 +160,5 @@ function tell(state: State, link: OutLink): void {
     source.told = count;
     swarms.push({ swarm: source.swarm, count });
   }
-  state.send(link, { kind: 'wants', swarms, inPieces: state.inPieces, inBytes: state.inBytes });
+  state.send(link, { kind: 'wants', swarms, ...state.inbound(link) });
 }

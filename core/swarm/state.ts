@@ -73,6 +73,8 @@ export class State {
   /** Links that room is kept for, the first one first. */
   readonly promised: OutLink[] = [];
   roomDue = false;
+  /** Pieces that were on their way will not come, or not soon. */
+  lossDue = false;
 
   /** When each kind of work is due. */
   batchAtMs = Infinity;
@@ -99,6 +101,7 @@ export class State {
     const inPieces = this.inPieces - this.standingPieces + link.standingPieces;
     const inBytes = this.inBytes - this.standingBytes + link.standingBytes;
     if (link.peer.address.role !== 'origin') return { inPieces, inBytes };
+    const own = link.sources.reduce((sum, { flights }) => sum + flights.length, 0);
     let pieces = 0;
     let bytes = 0;
     for (const other of this.links.values()) {
@@ -110,6 +113,7 @@ export class State {
         for (const flight of flights) bytes += flight.bytes;
       }
     }
+    link.toldOthers = inPieces - pieces - own;
     return { inPieces: inPieces - pieces, inBytes: inBytes - bytes };
   }
 
@@ -128,6 +132,7 @@ export class State {
     link.standingPieces += pieces;
     link.standingBytes += bytes;
     this.roomDue = true;
+    this.lossDue = true;
   }
 
   /** Work on the next batch boundary. */

@@ -35,7 +35,7 @@ import { edgeTaken, reserveEdge } from './offers.ts';
 import { onEdgeOffer, onHaves, onOpened, onRefuse } from './opening.ts';
 import { checkPolicy } from './policy.ts';
 import { arrived, lost, onGrant, onMissing, verified } from './puller.ts';
-import { tellRoom } from './room.ts';
+import { tellOrigins, tellRoom } from './room.ts';
 import { State } from './state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
 import { expire, pump } from './uplink.ts';
@@ -289,6 +289,7 @@ function finishStep(state: State): void {
     state.needy.clear();
     for (const blob of needy) connectMore(state, blob);
   }
+  if (state.lossDue) tellOrigins(state);
   if (state.roomDue) tellRoom(state);
   if (nowMs >= state.batchAtMs) flush(state);
   else if (state.wantsUrgent) sendWants(state, false);
