@@ -68,6 +68,8 @@ export class Blob {
   /** Late flights without a hedge, and hedges on their way. */
   readonly late: Flight[] = [];
   hedging = 0;
+  /** Of the duplicates, those that had been given up. */
+  cameTooLate = 0;
 
   /** Pieces that became held since `newsBase`, in order; sinks are told by batch. */
   news: number[] = [];

@@ -86,6 +86,9 @@ export function onPass(state: State, link: InLink, message: Pass): void {
   hear(state, link, message);
   if (sink !== undefined) heardCount(state, sink, message.count);
   if (message.reason === 'busy') full(state, link);
+  // The piece is nobody's again, and would be named to it at once.
+  if (message.reason === 'busy' && allowance?.named === true)
+    link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;
   else if (message.reason === 'nothing') link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;
 }
 

@@ -6,7 +6,8 @@
  * never sent a piece lets stand is open again before that: at the end it would be in everybody's
  * way. A link on which nothing moves at all is closed.
  *
- * Rule: duplicates stay under one percent of a blob's pieces (hedgeAllowed).
+ * Rule: what is asked for twice stays under one percent of a blob's pieces (hedgeAllowed). What was given up and comes
+ *   all the same is thrown away beyond that: at most the few pieces that an untried peer is trusted with.
  */
 
 import type { Blob } from './blob.ts';
@@ -19,6 +20,7 @@ import type { State } from './state.ts';
 /** The estimate moves by this part of a sample; up and down in the ratio that settles at the percentile. */
 const step = 0.25;
 const percentile = 0.96;
+const mebibyte = 1024 * 1024;
 
 /** A piece of `link` took `ms`. */
 export function tookMs(link: OutLink, ms: number): void {
@@ -83,7 +85,8 @@ export function cancelTwin(state: State, arrived: Flight): void {
 
 function hedgeAllowed(blob: Blob): boolean {
   const { duplicates, arrived } = blob.counts;
-  return blob.hedging < hedgesPerBlobMax && duplicates + blob.hedging < duplicatesFree + arrived / 128;
+  const hedged = duplicates - blob.cameTooLate;
+  return blob.hedging < hedgesPerBlobMax && hedged + blob.hedging < duplicatesFree + arrived / 128;
 }
 
 function scanFlight(state: State, flight: Flight, usual: number): void {
@@ -109,9 +112,11 @@ function usualMs(blob: Blob): number {
 
 /** Its pieces may be fetched elsewhere; should one come after all, it is thrown away. */
 function giveUp(state: State, { flights, link, swarm }: Source): void {
+  link.letDown = true;
   for (const flight of flights) {
     if (flight.state !== 'due' && flight.state !== 'late') continue;
     abandon(state, flight);
+    flight.givenUp = true;
     state.send(link, { kind: 'cancel', swarm, piece: flight.piece });
   }
 }
@@ -119,8 +124,7 @@ function giveUp(state: State, { flights, link, swarm }: Source): void {
 /** Looks whether anything moves from `source`; true: for so long that its link is given up. */
 function isStuck(state: State, source: Source): boolean {
   const { flights, link } = source;
-  // A closed one has the time that tend gives it (graph.ts).
-  if (flights.length === 0 || source.state === 'closed') return false;
+  if (flights.length === 0) return false;
   let bytes = 0;
   let bytesMax = 0;
   let sinceMs = Infinity;
@@ -131,10 +135,14 @@ function isStuck(state: State, source: Source): boolean {
   }
   const { stallMs, hedgeFloorMs, hedgeFactor } = state.config.policy;
   const stillMs = state.nowMs - Math.max(sinceMs, link.arrivedMs);
-  if (stillMs > hedgeFloorMs && stillMs > usualMs(source.blob) * hedgeFactor) {
+  const usual = usualMs(source.blob);
+  if (stillMs > Math.max(hedgeFloorMs, usual === Infinity ? hedgeFloorMs * 10 : usual * hedgeFactor)) {
     state.stands(link, flights.length, bytes);
-    if (link.arrived === 0 && link.peer.address.role === 'agent') giveUp(state, source);
+    const longMs = usual === Infinity ? Infinity : hedgeFloorMs * Math.max(1, bytesMax / mebibyte);
+    if (link.arrived === 0 && link.peer.address.role === 'agent' && stillMs > longMs) giveUp(state, source);
   }
+  // A closed one has the time that tend gives it (graph.ts).
+  if (source.state === 'closed') return false;
   // One piece's time, however many are asked for: they come one after the other.
   return stillMs > stallMs + bytesMax / stallBytesPerMs;
 }

@@ -61,8 +61,8 @@ export const unprovenMs = 100;
 /** Times in a row that a puller may speak and leave its grants unanswered. */
 export const ignoredMax = 8;
 /**
- * Opens of a link that may be refused at once, as many as may be open, and a second after that; one that only opens asks
- * for a hundred thousand a second.
+ * Opens of a link that may be refused at once, and a second after that: more than an honest host asks of a peer that has
+ * none of it; one that only opens asks for a hundred thousand a second.
  */
 export const refusedMax = 1_024;
 export const refusedPerMs = 1;

@@ -34,6 +34,8 @@ export type FlightState = 'due' | 'late' | 'hedged' | 'hedge' | 'cancelled';
 
 export class Flight {
   state: FlightState = 'due';
+  /** Cancelled since it stood still, not since another one came first. */
+  givenUp = false;
   readonly source: Source;
   readonly piece: number;
   readonly bytes: number;
@@ -94,6 +96,8 @@ export class OutLink {
   arrivedMs: number;
   /** Pieces that have come on it. */
   arrived = 0;
+  /** What it owed was given up, or missing, before it had sent anything. */
+  letDown = false;
   /** Of those on their way on it, those that have stood still for a while. */
   standingPieces = 0;
   standingBytes = 0;

@@ -11,7 +11,7 @@
  * time. So whoever takes a named piece tells its feeder which ones around it have been given already.
  *
  * Rule 1: a piece leaves the unsent when a grant names it, or two neighbours say that it is elsewhere, and returns when
- *   that grant comes to nothing. What is wrongly taken for given is still granted, by the puller's choice.
+ *   that grant comes to nothing, or whoever got it leaves while it lacks others. What is wrongly taken for given is still granted, by the puller's choice.
  * Rule 2: what one neighbour alone said is named last. It may lie: one that was believed made 30 hosts take 2.4 x the
  *   bound, since an origin that has given everything leaves the rest to peers.
  */

@@ -38,12 +38,15 @@ export function onGrant(state: State, source: Source, message: Grant): void {
   }
   if (message.piece >= 0) {
     if (!has(blob.open, message.piece)) return pass(state, source, message.grant, 'held');
+    if (findFlight(source, message.piece) !== undefined) return pass(state, source, message.grant, 'nothing');
     take(state, blob, message.piece);
     request(state, source, message.grant, fly(state, source, message.piece));
     return tellGiven(state, source, message.piece);
   }
   const urgent = lateFor(source, true);
   const piece = urgent === undefined ? choosePiece(source, state.config.policy, state.config.prng) : -1;
+  // It was given up here and may still come: it is not asked for twice of the same.
+  if (piece >= 0 && findFlight(source, piece) !== undefined) return pass(state, source, message.grant, 'nothing');
   if (piece >= 0) {
     take(state, blob, piece);
     return request(state, source, message.grant, fly(state, source, piece));
@@ -60,6 +63,7 @@ export function onMissing(state: State, source: Source, message: Missing): void 
   const flight = findFlight(source, message.piece);
   if (flight === undefined) throw new PeerFault('missing a piece that was not asked for');
   land(state, source, flight);
+  if (source.link.arrived === 0) source.link.letDown = true;
   if (flight.state !== 'cancelled') {
     lacks(state, source, flight.piece);
     abandon(state, flight);
@@ -79,8 +83,10 @@ export function arrived(state: State, link: OutLink | undefined, input: Extract<
   land(state, source, flight);
   source.link.arrivedMs = state.nowMs;
   source.link.arrived += 1;
+  source.link.letDown = false;
   if (flight.state === 'cancelled') {
     source.blob.counts.duplicates += 1;
+    if (flight.givenUp) source.blob.cameTooLate += 1;
     state.out.push({ kind: 'release', slot: input.slot });
   } else {
     check(state, source, flight, input.slot);

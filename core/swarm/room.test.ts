@@ -26,6 +26,7 @@ function puller(count: number, room: number, tried = true): Setup {
   for (const link of tried ? links : []) {
     const taken = grant(solo, link);
     if (taken.kind !== 'request') throw new Error('not taken');
+    solo.pass(5);
     deliver(solo, link, taken.piece);
   }
   return { solo, links };
@@ -160,6 +161,33 @@ test('what an agent that never sent a piece lets stand is open to others; what a
     expect(solo.out).toContainEqual({ kind: 'release', slot: 7 });
     expect(solo.faultOf(still)).toBeUndefined();
   }
+});
+
+test('who said missing before it sent anything gets its turn when no untried one owes a piece', () => {
+  const { solo, links } = puller(4, 16, false);
+  const [sends, owes, lies] = links as [number, number, number, number];
+  const first = grant(solo, sends);
+  if (first.kind !== 'request') throw new Error('not taken');
+  solo.pass(5);
+  deliver(solo, sends, first.piece);
+  expect(grant(solo, owes).kind).toBe('request');
+  const taken = grant(solo, lies);
+  if (taken.kind !== 'request') throw new Error('not taken');
+  solo.say(lies, { kind: 'missing', grant: taken.grant, swarm: 0, piece: taken.piece });
+  expect(grant(solo, lies)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  solo.pass(800);
+  // What the other one owes stands still by now.
+  expect(grant(solo, lies).kind).toBe('request');
+});
+
+test('what is owed on a swarm that its feeder ended stands still like anything else', () => {
+  const { solo, links } = puller(2, 2);
+  const [ends, sends] = links as [number, number];
+  for (let i = 0; i < 2; i++) expect(grant(solo, ends).kind).toBe('request');
+  solo.say(ends, { kind: 'refuse', swarm: 0, reason: 'full', peers: [] });
+  expect(grant(solo, sends)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  solo.pass(800);
+  expect(grant(solo, sends).kind).toBe('request');
 });
 
 test('an origin hears at once that those who sent us something are gone', () => {

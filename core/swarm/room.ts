@@ -13,7 +13,7 @@
 import type { Blob } from './blob.ts';
 import { wanted } from './interest.ts';
 import { promiseMs } from './limits.ts';
-import { type OutLink, takeOut } from './links.ts';
+import { type OutLink, type Source, takeOut } from './links.ts';
 import type { State } from './state.ts';
 
 /**
@@ -31,25 +31,30 @@ export function hasRoom(state: State, blob: Blob, count: number, named = false):
 /** Whether a piece of `blob` from `link` is within rule 3. */
 export function mayTry(state: State, link: OutLink, blob: Blob): boolean {
   if (link.arrived > 0) return true;
-  const owed = owedByUntried(state);
-  return (
-    owed === 0 || owed + blob.meta.pieceLength <= Math.min(state.config.windowBytes, sharedWindow(state, blob)) / 2
-  );
+  const owed = owedByUntried(state, blob);
+  if (owed === 0 || link.letDown) return owed === 0;
+  const window = Math.min(state.config.windowBytes, sharedWindow(state, blob));
+  return owed + blob.meta.pieceLength <= window / 2;
 }
 
-/** Bytes on their way from those who have not sent a piece yet, and move; 0 where nobody has. */
-function owedByUntried({ links }: State): number {
+/** Bytes on their way from those who have not sent a piece yet, and do not stand; 0 where nobody else serves `blob`. */
+function owedByUntried({ links }: State, blob: Blob): number {
   let owed = 0;
-  let tried = 0;
+  let served = false;
   for (const link of links.values()) {
     if (link.kind !== 'out') continue;
-    if (link.arrived > 0) tried += 1;
-    else {
+    if (link.arrived > 0) {
+      served ||= link.sources.some((source) => source.blob === blob && serves(source));
+    } else {
       for (const { flights } of link.sources) for (const { bytes } of flights) owed += bytes;
       owed -= link.standingBytes;
     }
   }
-  return tried === 0 ? 0 : owed;
+  return served ? owed : 0;
+}
+
+function serves(source: Source): boolean {
+  return source.state === 'open' && (source.flights.length > 0 || wanted(source) > 0);
 }
 
 /**

@@ -116,8 +116,7 @@ test('the origin gives each piece once before any twice', () => {
   cluster.run(60_000, () => origin.sent.filter((n) => n > 0).length === 300 || complete(agents));
   const twice = origin.sent.filter((n) => n > 1).length;
   expect(origin.sent.filter((n) => n > 0).length).toBe(300);
-  // One grant in sixteen names none.
-  expect(twice).toBeLessThan(300 / 16);
+  expect(twice).toBeLessThan(5);
   expect(cluster.run(60_000, () => complete(agents))).toBe(true);
 });
 
