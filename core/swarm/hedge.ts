@@ -85,8 +85,8 @@ export function cancelTwin(state: State, arrived: Flight): void {
 
 function hedgeAllowed(blob: Blob): boolean {
   const { duplicates, arrived } = blob.counts;
-  const hedged = duplicates - blob.cameTooLate;
-  return blob.hedging < hedgesPerBlobMax && hedged + blob.hedging < duplicatesFree + arrived / 128;
+  const twice = duplicates - blob.cameTooLate;
+  return blob.hedging < hedgesPerBlobMax && twice + blob.hedging < duplicatesFree + arrived / 128;
 }
 
 function scanFlight(state: State, flight: Flight, usual: number): void {

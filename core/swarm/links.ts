@@ -105,7 +105,7 @@ export class OutLink {
   slowMs = 0;
   /** Waits to hear that there is room (room.ts). */
   turnedAway = false;
-  /** To an origin: pieces on their way from others, as it last heard. */
+  /** Pieces on their way from others, as its feeder last heard. */
   toldOthers = 0;
   /** When room was last kept for its next grant; -1: none is kept. */
   promisedMs = -1;

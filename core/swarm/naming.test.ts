@@ -90,6 +90,18 @@ test('what was given to one who leaves before it has everything is named again, 
   }
 });
 
+test('a named piece that was passed for want of room is not named to the same one at once', () => {
+  const { solo, link } = origin();
+  const other = solo.accept(address(2));
+  solo.say(other, { kind: 'open', swarm: 0, digest: blob.digest, token: 0, empty: false, needHashes: false });
+  const { grant } = solo.sent(link, 'grant')!;
+  const before = solo.allSent(link, 'grant').length;
+  solo.say(link, { kind: 'pass', grant, swarm: 0, reason: 'busy', count: 400, ...idle });
+  expect(solo.allSent(link, 'grant')).toHaveLength(before);
+  solo.pass(30);
+  expect(solo.allSent(link, 'grant').length).toBeGreaterThan(before);
+});
+
 test('alone an origin keeps near the lowest; beside others it spreads out, over an eighth of the blob at most', () => {
   const alone = origin();
   for (let i = 0; i < 60; i++) expect(take(alone.solo, alone.link)).toBeLessThan(i + namedSpanMin);

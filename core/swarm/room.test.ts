@@ -152,6 +152,12 @@ test('what an agent that never sent a piece lets stand is open to others; what a
     deliver(solo, sends, third.piece);
     solo.pass(700);
     expect(solo.sent(still, 'cancel')?.piece).toBe(role === 'agent' ? stands.piece : undefined);
+    if (role === 'agent') {
+      // The same one is not asked for it again, by name or otherwise.
+      solo.say(still, { kind: 'grant', grant: 900, swarm: 0, piece: stands.piece });
+      solo.say(still, { kind: 'grant', grant: 901, swarm: 0, piece: -1 });
+      expect(solo.allSent(still, 'request')).toHaveLength(1);
+    }
     const again = grant(solo, sends);
     if (again.kind !== 'request') throw new Error('not taken');
     expect(again).toMatchObject({ piece: stands.piece, hedge: role === 'origin' });
@@ -178,6 +184,79 @@ test('who said missing before it sent anything gets its turn when no untried one
   solo.pass(800);
   // What the other one owes stands still by now.
   expect(grant(solo, lies).kind).toBe('request');
+});
+
+test('who sent pieces of another blob, and has none of this one, leaves all of the window to those who have', () => {
+  const other = testBlob(1, 200);
+  const solo = new Solo({ policy: { windowBytes: unit, windowPieces: 4, windowPiecesStart: 4 } });
+  const [first, second] = [address(1), address(2)];
+  solo.pull(blob, [first]);
+  const link = solo.answer(first);
+  solo.opened(link, blob, 'all');
+  const taken = grant(solo, link);
+  if (taken.kind !== 'request') throw new Error('not taken');
+  deliver(solo, link, taken.piece);
+  solo.pull(other, [second]);
+  const untried = solo.answer(second);
+  const swarm = solo.opened(untried, other, 'all');
+  for (let no = 700; no < 703; no++) solo.say(untried, { kind: 'grant', grant: no, swarm, piece: -1 });
+  expect(solo.allSent(untried, 'request')).toHaveLength(3);
+});
+
+test('what was given up and comes all the same takes nothing from what may be asked for twice', () => {
+  const few = testBlob(0, 5);
+  const solo = new Solo();
+  const peers = [address(1), address(2)];
+  solo.pull(few, peers);
+  const [still, sends] = peers.map((peer) => solo.answer(peer)) as [number, number];
+  for (const link of [still, sends]) solo.opened(link, few, 'all');
+  const fetch = (): void => {
+    const taken = grant(solo, sends);
+    if (taken.kind !== 'request') throw new Error('not taken');
+    solo.pass(5);
+    deliver(solo, sends, taken.piece);
+  };
+  fetch();
+  const stands = [grant(solo, still), grant(solo, still)];
+  solo.pass(700);
+  for (const taken of stands) {
+    if (taken.kind !== 'request') throw new Error('not taken');
+    solo.input({ kind: 'arrived', link: still, swarm: 0, piece: taken.piece, slot: 7 });
+  }
+  const late = grant(solo, still);
+  if (late.kind !== 'request') throw new Error('not taken');
+  for (let i = 0; i < 3; i++) fetch();
+  solo.pass(5_000);
+  expect(grant(solo, sends)).toMatchObject({ kind: 'request', piece: late.piece, hedge: true });
+});
+
+test('a long piece is given up later than a short one', () => {
+  const short = testBlob(0, 3);
+  const pieceLength = 4 * 1024 * 1024;
+  const long = { ...short, meta: { ...short.meta, pieceLength, length: 3 * pieceLength } };
+  const solo = new Solo();
+  const peers = [address(1), address(2)];
+  solo.pull(long, peers);
+  const [still, sends] = peers.map((peer) => solo.answer(peer)) as [number, number];
+  for (const link of [still, sends]) solo.opened(link, long, 'all');
+  const taken = grant(solo, sends);
+  if (taken.kind !== 'request') throw new Error('not taken');
+  solo.pass(5);
+  deliver(solo, sends, taken.piece);
+  expect(grant(solo, still).kind).toBe('request');
+  solo.pass(1_500);
+  expect(solo.sent(still, 'cancel')).toBeUndefined();
+  solo.pass(400);
+  expect(solo.sent(still, 'cancel')).toBeDefined();
+});
+
+test('where nobody has sent anything yet, what was asked for stands still after some seconds', () => {
+  const { solo, links } = puller(2, 2, false);
+  for (let i = 0; i < 2; i++) expect(grant(solo, links[0]!).kind).toBe('request');
+  solo.pass(2_000);
+  expect(grant(solo, links[1]!)).toMatchObject({ kind: 'pass', reason: 'busy' });
+  solo.pass(2_500);
+  expect(grant(solo, links[1]!).kind).toBe('request');
 });
 
 test('what is owed on a swarm that its feeder ended stands still like anything else', () => {

@@ -142,8 +142,7 @@ export function tellOrigins(state: State): void {
   for (const link of state.links.values()) {
     if (link.kind !== 'out' || link.state !== 'active' || link.peer.address.role !== 'origin') continue;
     if (link.toldOthers < enough || blobFrom(link) === undefined) continue;
-    state.inbound(link);
-    if (link.toldOthers < enough) tell(state, link);
+    if (state.othersThan(link) < enough) tell(state, link);
   }
 }
 

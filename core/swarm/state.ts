@@ -98,10 +98,20 @@ export class State {
    * who only say so would keep it from it (hostile peers: 0.3 of the speed without them, then 0.68).
    */
   inbound(link: OutLink): Inbound {
+    const load = this.#load(link);
+    link.toldOthers = load.inPieces - flightsOn(link);
+    return load;
+  }
+
+  /** Pieces on their way from others, as the feeder on `link` would hear of them now. */
+  othersThan(link: OutLink): number {
+    return this.#load(link).inPieces - flightsOn(link);
+  }
+
+  #load(link: OutLink): Inbound {
     const inPieces = this.inPieces - this.standingPieces + link.standingPieces;
     const inBytes = this.inBytes - this.standingBytes + link.standingBytes;
     if (link.peer.address.role !== 'origin') return { inPieces, inBytes };
-    const own = link.sources.reduce((sum, { flights }) => sum + flights.length, 0);
     let pieces = 0;
     let bytes = 0;
     for (const other of this.links.values()) {
@@ -113,7 +123,6 @@ export class State {
         for (const flight of flights) bytes += flight.bytes;
       }
     }
-    link.toldOthers = inPieces - pieces - own;
     return { inPieces: inPieces - pieces, inBytes: inBytes - bytes };
   }
 
@@ -149,4 +158,10 @@ export class State {
     const link = this.links.get(no);
     return link?.kind === 'out' ? link : undefined;
   }
+}
+
+function flightsOn({ sources }: OutLink): number {
+  let count = 0;
+  for (const { flights } of sources) count += flights.length;
+  return count;
 }
