@@ -194,6 +194,33 @@ test('a client that leaves ends the pull that only it wanted, after the linger',
   expect(swarm.arena.freeBytes('reader')).toBe(swarm.arena.shareBytes('reader'));
 });
 
+test.each([
+  'docker/20.10.24+dfsg1 go/go1.19.8 os/linux arch/amd64 UpstreamClient(Docker-Client/28.2.2 \\(linux\\))',
+  'skopeo/1.9.3',
+  'containers/5.23.1 (github.com/containers/image)',
+  'Buildah/1.28.2',
+])('to %s, which asks HEAD of a blob only to push it, every blob is unknown; it may read all', async (agent) => {
+  const digest = swarm.add(randomBytes(1000));
+  const url = `${base}/v2/${repo}/blobs/${digest}`;
+  const headers = { 'user-agent': agent };
+  expect((await fetch(url, { method: 'HEAD', headers })).status).toBe(404);
+  expect((await fetch(url, { headers })).status).toBe(200);
+  tagged('1');
+  expect((await fetch(`${base}/v2/${repo}/manifests/1`, { method: 'HEAD', headers })).status).toBe(200);
+  const begun = await fetch(`${base}/v2/${repo}/blobs/uploads/`, { method: 'POST', headers });
+  expect(begun.status).toBe(405);
+  expect(await begun.text()).toContain('http://proxy:15000');
+});
+
+test.each(['crane/v0.22.1 go-containerregistry/v0.22.1', 'containerd/1.6.20', 'Go-http-client/1.1', 'oras/1.3', ''])(
+  'to %j, which may read by HEAD, a blob is there',
+  async (agent) => {
+    const digest = swarm.add(randomBytes(1000));
+    const options = { method: 'HEAD', headers: { 'user-agent': agent } };
+    expect((await fetch(`${base}/v2/${repo}/blobs/${digest}`, options)).status).toBe(200);
+  },
+);
+
 test('writes are refused, and the answer names the proxy', async () => {
   for (const [method, path] of [
     ['POST', `${repo}/blobs/uploads/`],

@@ -4,7 +4,7 @@
  * Rule 1: a tag is always asked of the index, never remembered: truth over availability. Without an
  *         index a tag answers 503; digests keep working.
  * Rule 2: HEAD downloads nothing.
- * Rule 3: read only. Whoever pushes is told where the proxy is.
+ * Rule 3: read only. Whoever pushes is told where the proxy is, before anything claims that it is there already.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,6 +25,7 @@ import {
 } from '../platform/registry/reply.ts';
 import type { IndexReads } from './index-reads.ts';
 import type { Asking, Pulls } from './pull.ts';
+import { pushes } from './pushers.ts';
 
 /** How long the index may hold up a manifest that is asked for by digest: it only says whether the repository has it. */
 export const indexPatienceMs = 1_000;
@@ -67,14 +68,12 @@ export class Registry implements RegistryHandler {
       case 'referrers':
         return this.#referrers(request, context);
       default:
-        throw new ApiError(
-          'UNSUPPORTED',
-          `an agent's registry is read only: push to and delete at the proxy, ${this.#proxy}`,
-          {
-            allow: ['GET', 'HEAD'],
-          },
-        );
+        throw new ApiError('UNSUPPORTED', this.#readOnly(), { allow: ['GET', 'HEAD'] });
     }
+  }
+
+  #readOnly(): string {
+    return `an agent's registry is read only: push to and delete at the proxy, ${this.#proxy}`;
   }
 
   async #manifest(request: ManifestRead, context: OciContext): Promise<OciReply> {
@@ -150,6 +149,7 @@ export class Registry implements RegistryHandler {
 
   async #blob({ repo, digest, head }: BlobRead, context: OciContext): Promise<OciReply> {
     if (!head) return { kind: 'content', content: await this.#blobContent(repo, digest, context) };
+    if (pushes(context.header('user-agent'))) throw new ApiError('BLOB_UNKNOWN', this.#readOnly());
     const size = await this.#sizeOf(repo, digest, context);
     if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size, ranges: true, open: () => noBytes() } };

@@ -44,7 +44,7 @@ export type OciContext = {
   readonly requestId: string;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
-  header(name: 'content-type' | 'content-range'): string | undefined;
+  header(name: 'content-type' | 'content-range' | 'user-agent'): string | undefined;
   readonly body: OciBody;
 };
 

@@ -51,6 +51,18 @@ test('docker pull from each agent, docker run', async () => {
   }
 });
 
+test('docker push to an agent is refused before any layer counts as there, with the address of the proxy', async () => {
+  const agent = cluster.agents[0] ?? '';
+  // As it was pushed, so that docker knows the digests of its layers and asks for them.
+  await docker('tag', built, `${agent}/library/app:2`);
+  const failed = await docker('push', `${agent}/library/app:2`).then(
+    () => 'it was accepted',
+    (error: Error) => error.message,
+  );
+  expect(failed).toContain(`push to and delete at the proxy, http://${cluster.proxy}`);
+  expect(failed).not.toContain('already exists');
+});
+
 test('an unknown tag is named in the error', async () => {
   const agent = cluster.agents[0] ?? '';
   await expect(docker('pull', `${agent}/library/app:absent`)).rejects.toThrow(/not found|unknown/i);

@@ -77,6 +77,13 @@ test('a tag that moves is seen at once through every agent', async () => {
   for (const from of cluster.agents) expect(await digestOf(`${from}/tools/copied:2`)).toBe(moved);
 });
 
+test('a push to an agent is refused at the first layer, with the address of the proxy, though all of it is there', async () => {
+  const push = copy(`docker://${cluster.proxy}/tools/oci:1`, `docker://${agent}/tools/oci:2`);
+  await expect(push).rejects.toThrow(`push to and delete at the proxy, http://${cluster.proxy}`);
+  const failed = await push.catch((error: Error) => error.message);
+  expect(failed).not.toMatch(/already exists|Writing manifest/);
+});
+
 test('podman pulls and runs', async () => {
   const reference = `${agent}/tools/v2s2:1`;
   const policy = join(dir, 'policy.json');
