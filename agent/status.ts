@@ -1,4 +1,4 @@
-/** The agent at a glance: GET /v1/status, which `shoal status` and the demo's table read. */
+/** The agent at a glance: GET /v1/status, for people and for the demo's table. */
 
 import type { PeerAddress } from '../core/wire/messages.ts';
 import type { PeerNode } from '../platform/peer/node.ts';

@@ -172,7 +172,10 @@ export class Task implements Pull {
     for (const [piece, waiters] of this.#pieces) {
       waiters.rejectOlder(nowMs - limits.stallMs, () => {
         const text = `blob ${this.digest}: no byte of it came for ${limits.stallMs / 1000} s, piece ${piece} is missing`;
-        return new ApiError('SWARM_STALLED', `${text}: try again; 'shoal why ${this.digest}' tells who has it`);
+        return new ApiError(
+          'SWARM_STALLED',
+          `${text}: try again; /v1/status at the agent's admin port shows its pulls and peers`,
+        );
       });
     }
   }
