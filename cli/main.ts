@@ -1,7 +1,8 @@
 /**
  * The command line, as a table of contents. It imports no component: it starts them.
  *
- * Exit codes: 0 done; 1 failed; 2 asked wrongly, or cannot start; 130 stopped by the user.
+ * Exit codes: 0 done; 1 failed; 2 asked wrongly, or cannot start; 130 stopped by the user; 141 stopped because nobody
+ * reads any more what is printed (of a list that is no failure).
  */
 
 import { readFileSync } from 'node:fs';
@@ -11,10 +12,11 @@ import { ROLES } from '../platform/config/common.ts';
 import { ConfigError } from '../platform/config/load.ts';
 import { parseSize } from '../platform/config/units.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
+import { heedOutput } from '../platform/lifecycle/output.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
-import { get } from './commands/get.ts';
+import { get, standardOutput } from './commands/get.ts';
 import { list, remove } from './commands/list.ts';
 import { put } from './commands/put.ts';
 import { becomeRole, checkConfig, isRole } from './commands/role.ts';
@@ -29,7 +31,10 @@ const demoBytesMax = 16e9;
 const agentDefault = 'http://127.0.0.1:16000';
 const proxyDefault = 'http://127.0.0.1:15000';
 
+const exitStopped = 130;
+
 const { env } = process;
+const output = heedOutput();
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -68,9 +73,10 @@ program
   .addOption(new Option('--size <size>', 'of the image').argParser(bytesOption).default(256e6, '256MB'))
   .addOption(new Option('--seed <text>', 'of the image: the same bytes again').hideHelp())
   .addOption(new Option('--kill <part@when>', 'kill -9 of a part meanwhile').hideHelp())
-  .action((options: { agents: number; size: number; seed?: string; kill?: string }) =>
-    demo({ ...options, env, screen: process.stdout }),
-  );
+  .action((options: { agents: number; size: number; seed?: string; kill?: string }) => {
+    output.mustFinish();
+    return demo({ ...options, env, screen: process.stdout });
+  });
 
 for (const role of ROLES) {
   program
@@ -105,10 +111,18 @@ program
   .command('get')
   .description('fetches a blob into a file, or an image into an OCI layout directory')
   .argument('<ref-or-digest>', 'sha256:…, library/app:1 or library/app@sha256:…')
-  .option('-o, --output <file>', 'file, or a directory to put it into; for an image, the directory')
+  .option(
+    '-o, --output <file>',
+    'file, or a directory to put it into; - for standard output; for an image, the directory',
+  )
   .addOption(agentUrl())
   .action((target: string, options: { output?: string; agent: string }) =>
-    stoppable(async (signal) => say(await get({ ...options, target, signal, screen: process.stderr }))),
+    finishing(async (signal) => {
+      const { stderr, stdout } = process;
+      const line = await get({ ...options, target, signal, stdout, screen: stderr });
+      if (options.output === standardOutput) stderr.write(`${line}\n`);
+      else say(line);
+    }),
   );
 
 program
@@ -119,7 +133,7 @@ program
   .option('--tag <tag>', 'tag')
   .addOption(proxyUrl())
   .action((file: string, options: { repo: string; tag?: string; proxy: string }) =>
-    stoppable(async (signal) => say(await put({ ...options, file, signal, screen: process.stderr }))),
+    finishing(async (signal) => say(await put({ ...options, file, signal, screen: process.stderr }))),
   );
 
 program
@@ -140,7 +154,7 @@ program
   .option('--repo <name>', `of a blob (default: ${blobRepository})`)
   .addOption(proxyUrl())
   .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
-    stoppable(async (signal) => say(await remove(what, repo, { proxy, signal }))),
+    finishing(async (signal) => say(await remove(what, repo, { proxy, signal }))),
   );
 
 try {
@@ -153,6 +167,7 @@ try {
 function failed(error: unknown): number {
   // commander has spoken already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (output.broken) return output.exitCode;
   const message = error instanceof Error ? error.message : String(error);
   const foreseen = [StartError, ConfigError, Failure, PartFailed, Stopped, ApiError].some(
     (kind) => error instanceof kind,
@@ -163,14 +178,20 @@ function failed(error: unknown): number {
   process.stderr.write(
     foreseen || system ? `shoal: ${message}${code}\n` : `shoal: ${error instanceof Error ? error.stack : message}\n`,
   );
-  if (error instanceof Stopped) return 130;
+  if (error instanceof Stopped) return exitStopped;
   return error instanceof StartError || error instanceof ConfigError ? 2 : 1;
 }
 
 /** Ctrl-C ends the transfer in an orderly way; what arrived stays to go on with. */
 async function stoppable(act: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  using stop = onStop(() => process.exit(130));
+  using stop = onStop(() => process.exit(exitStopped));
   await act(stop.first);
+}
+
+/** The same, of what is not done before its end. */
+async function finishing(act: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  output.mustFinish();
+  await stoppable(act);
 }
 
 function whole(min: number, max: number): (text: string) => number {

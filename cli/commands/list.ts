@@ -1,16 +1,15 @@
 /** `shoal ls` and `shoal rm`: what the cluster holds, by name; and taking it out. */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import { repositoryValid } from '../../core/oci/name.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import { blobRepository, parseTarget } from '../registry/ref.ts';
+import { blobRepository, parseRepository, parseTarget } from '../registry/ref.ts';
 import { Registry } from '../registry/registry.ts';
 
 export type ListOptions = { readonly proxy: string; readonly signal: AbortSignal };
 
 /** Every repository, or every tag of one as `repository:tag`. */
-export async function* list(repo: string | undefined, options: ListOptions): AsyncGenerator<string> {
-  if (repo !== undefined && !repositoryValid(repo)) throw new StartError(`'${repo}' is no repository name`);
+export async function* list(named: string | undefined, options: ListOptions): AsyncGenerator<string> {
+  const repo = named === undefined ? undefined : parseRepository(named);
   await using registry = new Registry(options.proxy);
   for await (const name of registry.names(repo === undefined ? 'repositories' : { repo }, options.signal)) {
     yield repo === undefined ? name : `${repo}:${name}`;
@@ -18,13 +17,20 @@ export async function* list(repo: string | undefined, options: ListOptions): Asy
 }
 
 /** Removes a tag, a manifest (`repository@digest`) or a blob of `repo`. The line that tells which. */
-export async function remove(what: string, repo: string | undefined, options: ListOptions): Promise<string> {
+export async function remove(what: string, named: string | undefined, options: ListOptions): Promise<string> {
   const target = parseTarget(what);
   await using registry = new Registry(options.proxy);
   if (target.kind === 'blob') {
-    await registry.delete(repo ?? blobRepository, 'blobs', target.digest, options.signal);
-    return `removed blob ${target.digest} from ${repo ?? blobRepository}`;
+    const repo = parseRepository(named ?? blobRepository);
+    await registry.delete(repo, 'blobs', target.digest, options.signal);
+    return `removed blob ${target.digest} from ${repo}`;
   }
+  const { repo, tag, reference } = target;
+  // For docker the digest counts, which would take every other tag of it away as well.
+  if (tag !== undefined)
+    throw new StartError(
+      `name one: ${repo}:${tag} removes the tag, ${repo}@${reference} the manifest with all its tags`,
+    );
   try {
     await registry.delete(target.repo, 'manifests', target.reference, options.signal);
   } catch (error) {

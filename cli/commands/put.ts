@@ -7,10 +7,11 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Digest, digestOf } from '../../core/digest.ts';
-import { repositoryValid, tagValid } from '../../core/oci/name.ts';
+import { tagValid } from '../../core/oci/name.ts';
 import type { StreamBody } from '../../platform/clients/http.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { pushBlob } from '../registry/push.ts';
+import { parseRepository } from '../registry/ref.ts';
 import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../registry/registry.ts';
 import { shellPersistence } from '../registry/shell.ts';
 import { bytesText } from '../ui/format.ts';
@@ -34,9 +35,8 @@ export type PutOptions = {
 
 /** The line that tells what can be fetched now, and how. */
 export async function put(options: PutOptions): Promise<string> {
-  const { file, repo, tag, signal } = options;
-  if (!repositoryValid(repo))
-    throw new StartError(`'${repo}' is no repository name: lower case, such as library/files`);
+  const { file, tag, signal } = options;
+  const repo = parseRepository(options.repo);
   if (tag !== undefined && !tagValid(tag))
     throw new StartError(`'${tag}' is no tag: letters, digits, '_', '.' and '-'`);
   const size = await sizeOf(file);
@@ -46,7 +46,8 @@ export async function put(options: PutOptions): Promise<string> {
   const persistence = () => shellPersistence(progress, signal);
   const [bar] = progress.begin([{ label: basename(file), total: size }]);
   const onBytes = (bytes: number) => bar !== undefined && progress.advance(bar, bytes);
-  await pushBlob(registry, { repo, digest, size, read: (from) => readFrom(file, from), onBytes }, persistence());
+  const read = (from: number) => readFrom(file, from);
+  await pushBlob(registry, { repo, digest, size, read, prove: true, onBytes }, persistence());
   progress.finish();
   if (tag === undefined) return `${digest}  ${bytesText(size)}\nshoal get ${digest} -o ${basename(file)}`;
   const config = digestOf('sha256', createHash('sha256').update(emptyConfig).digest('hex'));

@@ -12,6 +12,8 @@ export class MemoryRegistry {
   readonly seen: string[] = [];
   /** For each next blob read: the connection breaks after so many bytes. */
   cutReads: number[] = [];
+  /** Takes no uploads, and says of every blob that it has it, as an agent does. */
+  readOnly = false;
   /** For each next PATCH: the connection breaks after about so many bytes. */
   cutWrites: number[] = [];
   readonly #server = createServer((request, response) => void this.#serve(request, response));
@@ -67,6 +69,8 @@ export class MemoryRegistry {
     const { url, repo } = at;
     const id = at.id === '' ? `u${this.uploads.size}` : at.id;
     const location = { location: `/v2/${repo}/blobs/uploads/${id}` };
+    if (this.readOnly) return error(response, 405, 'UNSUPPORTED');
+    if (this.blobs.has(url.searchParams.get('mount') ?? '')) return void response.writeHead(201).end();
     if (request.method === 'POST') this.uploads.set(id, Buffer.alloc(0));
     const held = this.uploads.get(id);
     if (held === undefined) return error(response, 404, 'BLOB_UPLOAD_UNKNOWN');

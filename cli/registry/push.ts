@@ -14,6 +14,11 @@ export type BlobPush = {
   readonly size: number;
   /** The bytes from offset `from` on; may be asked for again. */
   readonly read: (from: number) => StreamBody;
+  /**
+   * A registry's word that it has the blob is not enough: who only reads, an agent for one, says so of what the
+   * repository was never given. A mount that is accepted holds it there, and one that is refused says why.
+   */
+  readonly prove?: boolean | undefined;
   /** Negative where an upload has to begin again. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 };
@@ -31,10 +36,11 @@ export async function pushBlob(registry: Registry, push: BlobPush, persistence: 
   let refusedAt = -1;
   for (;;) {
     try {
-      if ((await registry.blobSize(push.repo, push.digest, signal)) === push.size) return show(push.size);
-      const from = location === undefined ? undefined : await registry.uploadOffset(location, signal);
-      location =
-        from === undefined || location === undefined ? await registry.beginUpload(push.repo, signal) : location;
+      const there = (await registry.blobSize(push.repo, push.digest, signal)) === push.size;
+      if (there && push.prove !== true) return show(push.size);
+      const from = there || location === undefined ? undefined : await registry.uploadOffset(location, signal);
+      if (from === undefined) location = await registry.beginUpload(push.repo, signal, there ? push.digest : undefined);
+      if (location === undefined) return show(push.size);
       const begin = from ?? 0;
       show(begin);
       if (begin < push.size) {

@@ -110,11 +110,12 @@ export class Registry implements BlobSource {
     return reply.status === 404 ? undefined : Number(reply.headers['content-length']);
   }
 
-  /** Begins an upload; the answer is its location. */
-  async beginUpload(repo: string, signal: AbortSignal): Promise<string> {
-    const reply = await this.#client.stream('POST', `/v2/${repo}/blobs/uploads/`, { ctx: this.#ctx(signal) });
+  /** Begins an upload; the answer is its location, or undefined where the repository holds blob `mount` now. */
+  async beginUpload(repo: string, signal: AbortSignal, mount?: Digest): Promise<string | undefined> {
+    const query = mount === undefined ? '' : `?mount=${mount}&from=${encodeURIComponent(repo)}`;
+    const reply = await this.#client.stream('POST', `/v2/${repo}/blobs/uploads/${query}`, { ctx: this.#ctx(signal) });
     await reply.discard();
-    return this.#location(reply);
+    return mount !== undefined && reply.status === 201 ? undefined : this.#location(reply);
   }
 
   /** Bytes that the upload holds, or undefined where it is not known (any more). */

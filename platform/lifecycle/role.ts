@@ -17,6 +17,7 @@ import type { Env } from '../config/yaml.ts';
 import { createLog, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { StartError } from './errors.ts';
+import { heedOutput } from './output.ts';
 
 export type RoleContext<C> = { readonly config: C; readonly log: Logger; readonly metrics: Metrics };
 /** Ports that the role listens on, by name, e.g. { api: 15002, peer: 15001 }. */
@@ -88,6 +89,7 @@ function readFlags(argv: readonly string[]): Flags {
 }
 
 function print(line: string): void {
+  heedOutput();
   process.stdout.write(`${line}\n`);
 }
 
