@@ -2,10 +2,12 @@
 
 import * as z from 'zod';
 import { commonShape } from '../platform/config/common.ts';
-import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
+import { budgetMin, piecesShape } from '../platform/config/memory.ts';
+import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
+import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
-export const agentSchema = z.strictObject({
+const shape = z.strictObject({
   ...commonShape('agent'),
   data: z.string().min(1).prefault('/var/lib/shoal/agent'),
   /** The registry that the container runtime talks to. */
@@ -13,11 +15,10 @@ export const agentSchema = z.strictObject({
   /** Health, metrics, status, Kraken's agent paths. */
   admin: listenAt(16_002),
   peer: peerShape(16_001),
-  cache: z.strictObject({ budget: size('100GiB') }).prefault({}),
-  memory: z.strictObject({ arena: size('64MiB') }).prefault({}),
-  workers: z.int().min(1).max(64).prefault(1),
-  trackers: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15003']),
-  index: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15004']),
+  cache: z.strictObject({ budget: size('100GiB', budgetMin) }).prefault({}),
+  ...piecesShape,
+  trackers: baseUrls('http://127.0.0.1:15003'),
+  index: baseUrls('http://127.0.0.1:15004'),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),
   /** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */
@@ -25,11 +26,18 @@ export const agentSchema = z.strictObject({
   pull: z
     .strictObject({
       /** A pull that no client wants any more goes on for so long, for clients that ask range by range. */
-      linger: duration('10s'),
+      linger: duration('10s', { min: '0s' }),
       /** How long an unknown blob may take to be found before the answer is 503. */
-      find: duration('2s'),
+      find: duration('2s', { min: '50ms', why: 'what one question to a tracker takes' }),
     })
     .prefault({}),
 });
+
+const listens = ['listen', 'admin', 'peer'] as const;
+
+export const agentSchema = withRules(shape, [
+  ...portsApart<z.output<typeof shape>>(...listens),
+  ...['trackers', 'index', 'proxy'].map((urls) => elsewhere<z.output<typeof shape>>(urls, ...listens)),
+]);
 
 export type AgentConfig = z.infer<typeof agentSchema>;

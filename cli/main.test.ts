@@ -115,6 +115,29 @@ test("config check: the role is the file's own; every problem with its line", as
   expect(await shoal('config', 'check', none)).toMatchObject({ code: 2, err: expect.stringContaining('write `role:') });
 });
 
+test('config check refuses what a start refuses, in the same words', async () => {
+  const file = join(dir, 'origin.yaml');
+  const text = [
+    'role: origin',
+    `data: ${join(dir, 'never')}`,
+    'origins: [ "http://a:1", "http://b:1" ]',
+    'memory:',
+    '  arena: 1KiB',
+  ];
+  writeFileSync(file, text.join('\n'));
+  const [check, start] = await Promise.all([
+    shoal('config', 'check', file, '--set', 'workers=0'),
+    shoal('origin', '--config', file, '--set', 'workers=0'),
+  ]);
+  expect(check).toEqual(start);
+  expect(check.code).toBe(2);
+  expect(check.err.trim().split('\n')).toEqual([
+    `${file}:3: origins: several are listed, so \`self\` must say which one this is`,
+    expect.stringMatching(/:5: memory\.arena: expected at least 16MiB /),
+    '--set workers: workers: expected at least 1, got 0',
+  ]);
+});
+
 test('config schema prints a JSON Schema', async () => {
   const { out } = await shoal('config', 'schema', 'tracker');
   expect(JSON.parse(out)).toMatchObject({ type: 'object', properties: { role: { const: 'tracker' } } });

@@ -2,19 +2,16 @@
 
 import * as z from 'zod';
 import { commonShape } from '../platform/config/common.ts';
-import { baseUrl, duration, listenAt } from '../platform/config/units.ts';
+import { elsewhere, withRules } from '../platform/config/rules.ts';
+import { baseUrls, duration, listenAt } from '../platform/config/units.ts';
 
-export const proxySchema = z.strictObject({
+const shape = z.strictObject({
   ...commonShape('proxy'),
   /** The registry API, health and metrics. `localhost`: 127.0.0.1 and ::1. */
   listen: listenAt(15_000),
-  index: z.array(baseUrl()).min(1).prefault(['http://127.0.0.1:15004']),
+  index: baseUrls('http://127.0.0.1:15004'),
   /** The same list, in any order, at every proxy and origin: it places uploads and blobs. */
-  origins: z
-    .array(baseUrl())
-    .min(1)
-    .refine((urls) => new Set(urls).size === urls.length, 'an origin is listed twice')
-    .prefault(['http://127.0.0.1:15002']),
+  origins: baseUrls('http://127.0.0.1:15002'),
   push: z
     .strictObject({
       /** Origins that every upload is streamed to; all where there are fewer. */
@@ -22,10 +19,21 @@ export const proxySchema = z.strictObject({
       /** How many of these (of as many origins as there are) hold a blob durably before its push is acknowledged: one host may then be lost. */
       required: z.int().min(1).max(8).prefault(2),
       /** An origin that takes no byte for so long is left behind. */
-      originStall: duration('15s'),
+      originStall: duration('15s', { min: '1s', why: 'as a disk may pause' }),
       /** A client that neither sends nor takes a byte for so long is cut off. */
-      clientStall: duration('60s'),
+      clientStall: duration('60s', { min: '1s', why: 'as a network may pause' }),
     })
-    .refine((push) => push.required <= push.copies, 'required must be at most copies')
     .prefault({}),
 });
+
+export const proxySchema = withRules(shape, [
+  ...['index', 'origins'].map((urls) => elsewhere<z.output<typeof shape>>(urls, 'listen')),
+  {
+    at: 'push.required',
+    of: ['push.copies'],
+    problem: ({ push: { required, copies } }) =>
+      required > copies
+        ? `${required} cannot hold a blob of which ${copies} get a copy: raise \`push.copies\``
+        : undefined,
+  },
+]);

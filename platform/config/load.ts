@@ -9,6 +9,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
+import { placesOf } from './rules.ts';
 import { type Env, type Problems, readTree, setTree, type Tree, unsetText } from './yaml.ts';
 
 const fileBytesMax = 1024 * 1024;
@@ -55,13 +56,19 @@ function placeOfLine(line: string): string {
   return /^.*?:\d+(?=: )/.exec(line)?.[0] ?? line;
 }
 
-/** Each once, those of one file by line; the rest in the order found. */
+/** Each once: file by file as they were met, each by line, and last what stands in none. */
 function byLine(errors: readonly string[]): string[] {
-  const place = (error: string) => /^(.*?):(\d+): /.exec(error);
-  return [...new Set(errors)].sort((a, b) => {
-    const [first, second] = [place(a), place(b)];
-    return first === null || second === null || first[1] !== second[1] ? 0 : Number(first[2]) - Number(second[2]);
+  const files: string[] = [];
+  const placed = [...new Set(errors)].map((error) => {
+    const [, file, line] = /^(.*?):(\d+): /.exec(error) ?? [];
+    if (file !== undefined && !files.includes(file)) files.push(file);
+    return {
+      error,
+      file: file === undefined ? Number.POSITIVE_INFINITY : files.indexOf(file),
+      line: Number(line ?? 0),
+    };
   });
+  return placed.sort((a, b) => (a.file === b.file ? a.line - b.line : a.file - b.file)).map(({ error }) => error);
 }
 
 /** Only the `role` of a file, so that the right schema can be chosen. Throws a ConfigError where it cannot be read. */
@@ -203,15 +210,31 @@ function issueLines(issue: Issue, tree: Tree): string[] {
   const path = issue.path.join('.');
   const found = valueAt(tree, issue.path);
   const shown = path === '' ? '' : `${path}: `;
+  const places = placesOf(issue);
+  if (places !== undefined) return [`${placeOfRule(tree, places)}: ${shown}${issue.message}`];
   if (found === undefined) return [`${placeOf(tree, issue.path)}: ${shown}is needed, and is not there`];
   return [`${placeOf(tree, issue.path)}: ${shown}${issueText(issue, found)}`];
 }
+
+/** zod's names of types, as a user calls them. */
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'a map',
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
 
 function issueText(issue: Issue, found: Tree): string {
   const { value } = found;
   const got = value instanceof Map ? 'a map' : Array.isArray(value) ? 'a list' : JSON.stringify(value);
   if (issue.code === 'custom') return issue.message;
-  if (issue.code === 'invalid_type') return `expected ${issue.expected}, got ${got}`;
+  if (issue.code === 'invalid_type') return `expected ${KINDS[issue.expected] ?? issue.expected}, got ${got}`;
+  if (issue.code === 'too_small' && issue.minimum === 1 && issue.origin !== 'number') return 'must not be empty';
+  if (issue.code === 'too_small') return `expected at least ${issue.minimum}, got ${got}`;
+  if (issue.code === 'too_big' && issue.origin === 'string') return `expected at most ${issue.maximum} characters`;
+  if (issue.code === 'too_big') return `expected at most ${issue.maximum}, got ${got}`;
   if (issue.code === 'invalid_union') return `expected text or a number, got ${got}`;
   if (issue.code === 'invalid_value')
     return `expected ${issue.values.map((v) => JSON.stringify(v)).join(' or ')}, got ${got}`;
@@ -227,6 +250,12 @@ function valueAt(tree: Tree, path: readonly PropertyKey[]): Tree | undefined {
     else return undefined;
   }
   return at?.value === null ? undefined : at;
+}
+
+/** The place of the first of a rule's values that is written. */
+function placeOfRule(tree: Tree, places: readonly string[]): string {
+  const written = places.map((path) => path.split('.')).find((path) => valueAt(tree, path) !== undefined);
+  return placeOf(tree, written ?? []);
 }
 
 /** The place of the value at `path`, or of what is nearest above it. */

@@ -3,10 +3,12 @@
  *
  * Rule 1: what comes out is bytes, bytes per second, milliseconds, or { host, port }.
  * Rule 2: `parse…` functions return undefined for what they do not understand; the zod types name it.
- * Rule 3: a default is given as text, as the user would write it, and goes through the same parser.
+ * Rule 3: a default is given as text, as the user would write it, and goes through the same parser; so are bounds.
+ * Rule 4: nothing of a quantity is no quantity: 0 is refused unless `min` says otherwise.
  */
 
 import * as z from 'zod';
+import { hostBytesMax } from '../../core/wire/limits.ts';
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -72,6 +74,13 @@ export function parseHostPort(text: string): HostPort | undefined {
 /** Reads text or a number, gives a T. Without a default the key is required, though the type says it may be absent. */
 type Unit<T> = z.ZodPrefault<z.ZodType<T, string | number>>;
 type Parser<T> = (text: string) => T | undefined;
+/** As a user would write them. `why` is the reason of `min`, for the message. */
+export type Bounds = { readonly min?: string; readonly max?: string; readonly why?: string };
+
+/** Timers take 31 bits of milliseconds, and a longer one would fire at once. */
+const durationBounds: Bounds = { min: '1ms', max: '24d' };
+const sizeBounds: Bounds = { min: '1B', max: '8000TiB' };
+const rateBounds: Bounds = { min: '1B/s', max: '8000TB/s' };
 
 /** A zod type for text that `parser` understands; `example` completes the sentence "expected …". */
 function parsed<T>(parser: Parser<T>, example: string, numbers: boolean): z.ZodType<T, string | number> {
@@ -84,15 +93,36 @@ function parsed<T>(parser: Parser<T>, example: string, numbers: boolean): z.ZodT
   });
 }
 
-/** A size in bytes. Without a default the key is required. */
-export const size = (fallback?: string) =>
-  withDefault(parsed(parseSize, 'a size such as 4MiB or 300MB', true), fallback);
-/** A rate in bytes per second. */
-export const rate = (fallback?: string) =>
-  withDefault(parsed(parseRate, 'a rate such as 300MB/s or 200Mbit/s', false), fallback);
-/** A duration in milliseconds. */
-export const duration = (fallback?: string) =>
-  withDefault(parsed(parseDuration, 'a duration such as 30s or 250ms', false), fallback);
+/** The same for a number that has bounds. */
+function measured(parser: Parser<number>, example: string, bounds: Bounds): z.ZodType<number, string | number> {
+  const limitOf = (text: string | undefined) => (text === undefined ? undefined : parser(text)) as number;
+  const [min, max] = [limitOf(bounds.min), limitOf(bounds.max)];
+  const why = bounds.why === undefined ? '' : ` (${bounds.why})`;
+  return z.union([z.string(), z.number()]).transform((given, ctx): number => {
+    const value = parser(String(given));
+    const problem =
+      value === undefined
+        ? `expected ${example}`
+        : value < min
+          ? `expected at least ${bounds.min}${why}`
+          : value > max
+            ? `expected at most ${bounds.max}`
+            : undefined;
+    if (value !== undefined && problem === undefined) return value;
+    ctx.addIssue({ code: 'custom', message: `${problem}, got ${JSON.stringify(given)}` });
+    return z.NEVER;
+  });
+}
+
+/** A size in bytes, by default more than none. Without a default the key is required. */
+export const size = (fallback?: string, bounds: Bounds = {}) =>
+  withDefault(measured(parseSize, 'a size such as 4MiB or 300MB', { ...sizeBounds, ...bounds }), fallback);
+/** A rate in bytes per second, by default more than none. */
+export const rate = (fallback?: string, bounds: Bounds = {}) =>
+  withDefault(measured(parseRate, 'a rate such as 300MB/s or 200Mbit/s', { ...rateBounds, ...bounds }), fallback);
+/** A duration in milliseconds, by default more than none. */
+export const duration = (fallback?: string, bounds: Bounds = {}) =>
+  withDefault(measured(parseDuration, 'a duration such as 30s or 250ms', { ...durationBounds, ...bounds }), fallback);
 
 /** In zod 4 `default` would skip the parser; `prefault` goes through it. */
 function withDefault<T>(type: z.ZodType<T, string | number>, fallback: string | undefined): Unit<T> {
@@ -107,10 +137,12 @@ function parsePort(text: string): number | undefined {
 export const port = (fallback?: number) =>
   withDefault(parsed(parsePort, 'a port from 0 to 65535', true), fallback === undefined ? undefined : String(fallback));
 
+/** Without query, fragment and user: what would be dropped is refused. Nobody can be reached at port 0. */
 function parseBaseUrl(text: string): string | undefined {
   if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return undefined;
   const url = new URL(text);
-  if (url.search !== '' || url.hash !== '') return undefined;
+  if (url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '' || url.port === '0')
+    return undefined;
   return (url.origin + url.pathname).replace(/\/+$/, '');
 }
 
@@ -118,6 +150,30 @@ function parseBaseUrl(text: string): string | undefined {
 export const baseUrl = (fallback?: string) =>
   withDefault(parsed(parseBaseUrl, 'a URL such as http://127.0.0.1:15003', false), fallback);
 
+/** Components of one kind, each once: one that is listed twice would be asked, and counted, twice. */
+export const baseUrls = (fallback: string) =>
+  z
+    .array(baseUrl())
+    .min(1)
+    .superRefine(
+      (urls, ctx) => {
+        for (const [i, url] of urls.entries()) {
+          const twice = typeof url === 'string' && urls.indexOf(url) < i;
+          if (twice) ctx.addIssue({ code: 'custom', path: [i], message: `${url} is listed twice` });
+        }
+      },
+      // Also of a list in which another one is no URL.
+      { when: ({ value }) => Array.isArray(value) },
+    )
+    .prefault([fallback]);
+
+/** An address or a name; an IPv6 address without brackets. */
+export const hostName = () =>
+  z
+    .string()
+    .max(hostBytesMax)
+    .regex(/^[A-Za-z0-9._:%-]+$/, 'expected an address or a host name');
+
 /** `{ host, port }` to listen on. `localhost` means 127.0.0.1 and ::1. */
 export const listenAt = (fallbackPort: number, fallbackHost = '127.0.0.1') =>
-  z.strictObject({ host: z.string().min(1).prefault(fallbackHost), port: port(fallbackPort) }).prefault({});
+  z.strictObject({ host: hostName().prefault(fallbackHost), port: port(fallbackPort) }).prefault({});

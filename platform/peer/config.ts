@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import { hostBytesMax } from '../../core/wire/limits.ts';
-import { parseHostPort, port, rate } from '../config/units.ts';
+import { hostName, parseHostPort, port, rate } from '../config/units.ts';
 import { localAddressTowards } from './advertise.ts';
 import { limitBytesPerSMin } from './limits.ts';
 
@@ -12,8 +12,8 @@ const hostPattern = /^[A-Za-z0-9._:%-]+$/;
 /** host, host:port or [ipv6]:port; empty: found out. */
 const advertised = z.string().transform((text, ctx): { host: string; port?: number | undefined } | undefined => {
   if (text === '') return undefined;
-  const at = parseHostPort(text) ?? { host: /^\[(.+)\]$/.exec(text)?.[1] ?? text };
-  if (at.host.length <= hostBytesMax && hostPattern.test(at.host)) return at;
+  const at: { host: string; port?: number } = parseHostPort(text) ?? { host: /^\[(.+)\]$/.exec(text)?.[1] ?? text };
+  if (at.host.length <= hostBytesMax && hostPattern.test(at.host) && at.port !== 0) return at;
   ctx.addIssue({ code: 'custom', message: `expected host, host:port or [ipv6]:port, got ${JSON.stringify(text)}` });
   return z.NEVER;
 });
@@ -23,16 +23,18 @@ const limit = () =>
     (bytes) => bytes >= limitBytesPerSMin,
     `a limit is at least ${limitBytesPerSMin / 1000}kB/s: peers give up a link that hardly moves`,
   );
+/** Of less, no piece would ever be granted in time. */
+const uplink = () => rate(undefined, { min: `${limitBytesPerSMin / 1000}kB/s` });
 
 export const peerShape = (fallbackPort: number) =>
   z
     .strictObject({
-      host: z.string().max(hostBytesMax).regex(hostPattern, 'expected an address or a host name').prefault('0.0.0.0'),
+      host: hostName().prefault('0.0.0.0'),
       port: port(fallbackPort),
       /** What other peers dial; empty: the local address of the route to the tracker. */
       advertise: advertised.prefault(''),
       /** What this host's uplink carries, where it is known: sizes what is under way. Holds nothing back. */
-      uplink: rate().optional(),
+      uplink: uplink().optional(),
       /** What this process may send to peers and receive from them, pieces only. Unset: no limit. */
       limits: z.strictObject({ up: limit().optional(), down: limit().optional() }).prefault({}),
     })

@@ -1,0 +1,169 @@
+/** Configurations that cannot work, of every role: all that is wrong with one is named at once, each with its line. */
+
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type * as z from 'zod';
+import { agentSchema } from '../agent/config.ts';
+import { indexSchema } from '../index/config.ts';
+import { originSchema } from '../origin/config.ts';
+import { ConfigError, loadConfig } from '../platform/config/load.ts';
+import { proxySchema } from '../proxy/config.ts';
+import { trackerSchema } from '../tracker/config.ts';
+
+const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  agent: agentSchema,
+  index: indexSchema,
+  origin: originSchema,
+  proxy: proxySchema,
+  tracker: trackerSchema,
+};
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'shoal-config-'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+/** The problems of a configuration of `role`, without the file's name. */
+function problems(role: string, text: string, sets: readonly string[] = []): readonly string[] {
+  const file = join(dir, `${role}.yaml`);
+  writeFileSync(file, `role: ${role}\n${text}`);
+  try {
+    loadConfig({ file, sets, env: {}, schema: SCHEMAS[role] as z.ZodType });
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((line) => line.replace(`${file}:`, ''));
+  }
+}
+
+test('an origin: which one of several it is, and everything else', () => {
+  const several = 'origins: [ "http://a:1", "http://b:1" ]\n';
+  expect(problems('origin', several)).toEqual(['2: origins: several are listed, so `self` must say which one this is']);
+  expect(problems('origin', `${several}self: http://c:1\n`)).toEqual([
+    '3: self: http://c:1 is not among the origins listed: http://a:1, http://b:1',
+  ]);
+  expect(problems('origin', `${several}self: http://b:1/\n`)).toEqual([]);
+  expect(
+    problems(
+      'origin',
+      [
+        'listen: { host: "a b" }',
+        'peer: { uplink: 0MB/s, limits: { up: 1kB/s }, advertise: "h:0" }',
+        'disk: { budget: 0 }',
+        'memory:',
+        '  arena: 1KiB',
+        'workers: 0',
+        'replicas: 17',
+        'origins: [ "http://a:1", nope, "http://a:1/" ]',
+        'uploads: { limit: 0, idle: 0s }',
+        'trackers: [ "http://user:secret@h:1", "http://h:0" ]',
+        'nope: 1',
+      ].join('\n'),
+    ),
+  ).toEqual([
+    '2: listen.host: expected an address or a host name, got "a b"',
+    '3: peer.advertise: expected host, host:port or [ipv6]:port, got "h:0"',
+    '3: peer.uplink: expected at least 100kB/s, got "0MB/s"',
+    '3: peer.limits.up: a limit is at least 100kB/s: peers give up a link that hardly moves',
+    expect.stringMatching(/^4: disk\.budget: expected at least 1MB .*, got 0$/),
+    expect.stringMatching(/^6: memory\.arena: expected at least 16MiB .*, got "1KiB"$/),
+    '7: workers: expected at least 1, got 0',
+    '8: replicas: expected at most 16, got 17',
+    expect.stringMatching(/^9: origins\.1: expected a URL/),
+    '9: origins.2: http://a:1 is listed twice',
+    '10: uploads.limit: expected at least 1, got 0',
+    expect.stringMatching(/^10: uploads\.idle: expected at least 1s .*, got "0s"$/),
+    expect.stringMatching(/^11: trackers\.0: expected a URL .*secret@h:1"$/),
+    expect.stringMatching(/^11: trackers\.1: expected a URL .*, got "http:\/\/h:0"$/),
+    '12: nope: unknown key',
+  ]);
+});
+
+test('an agent: ports, its own address in the place of others, no cache, no memory, no time', () => {
+  const text = [
+    'listen: { port: 16002 }',
+    'peer:',
+    '  port: 16002',
+    'cache: { budget: 0 }',
+    'memory: { arena: 1TiB }',
+    'shutdown: 40d',
+    'pull: { find: 0s, linger: 0s }',
+    'proxy: http://localhost:16002',
+    'trackers: http://h:1',
+    'workers: many',
+  ].join('\n');
+  expect(problems('agent', text)).toEqual([
+    '2: admin.port: 16002 is also the port of `listen`: give each its own',
+    '4: peer.port: 16002 is also the port of `listen`: give each its own',
+    '4: peer.port: 16002 is also the port of `admin`: give each its own',
+    expect.stringMatching(/^5: cache\.budget: expected at least 1MB /),
+    '6: memory.arena: expected at most 16GiB, got "1TiB"',
+    '7: shutdown: expected at most 24d, got "40d"',
+    expect.stringMatching(/^8: pull\.find: expected at least 50ms /),
+    '9: proxy: http://localhost:16002 is where this process listens itself (`listen`)',
+    '10: trackers: expected a list, got "http://h:1"',
+    '11: workers: expected a number, got "many"',
+  ]);
+  expect(problems('agent', '', ['cache.budget=0', 'peer.port=16000']).map((line) => line.split(': ')[0])).toEqual([
+    '--set cache.budget',
+    '--set peer.port',
+  ]);
+});
+
+test('a proxy, a tracker, an index', () => {
+  expect(
+    problems(
+      'proxy',
+      'push: { copies: 1, required: 2, originStall: 0s }\norigins: []\nindex: ["http://127.0.0.1:15000"]\n',
+    ),
+  ).toEqual([
+    expect.stringMatching(/^2: push\.originStall: expected at least 1s /),
+    '2: push.required: 2 cannot hold a blob of which 1 get a copy: raise `push.copies`',
+    '3: origins: must not be empty',
+    '4: index: http://127.0.0.1:15000 is where this process listens itself (`listen`)',
+  ]);
+  // Named where it was written, though the value that it is compared with is the default.
+  expect(problems('proxy', 'push: { copies: 1 }\n')).toEqual([expect.stringMatching(/^2: push\.required: 2 cannot/)]);
+  expect(problems('tracker', 'lease: 10s\nlookup: { memory: 0, wait: 0s }\nlimits: { leases: -1 }\n')).toEqual([
+    '2: interval: must be shorter than `lease`, or leases end between renewals',
+    expect.stringMatching(/^3: lookup\.memory: expected at least 1MiB /),
+    '3: lookup.wait: expected at least 1ms, got "0s"',
+    '4: limits.leases: expected at least 1, got -1',
+  ]);
+  expect(problems('index', "data: ''\nlisten: { port: 70000 }\n")).toEqual([
+    '2: data: must not be empty',
+    '3: listen.port: expected a port from 0 to 65535, got 70000',
+  ]);
+});
+
+test('addresses of which one covers the other share a port; those that do not, do not', () => {
+  const at = (listen: string, peer: string) =>
+    problems('origin', `listen: { host: "${listen}", port: 7 }\npeer: { host: "${peer}", port: 7 }\n`).length;
+  const apart = [
+    ['127.0.0.1', '10.0.0.1'],
+    ['::1', '0.0.0.0'],
+    ['::1', '127.0.0.1'],
+    ['10.0.0.1', 'localhost'],
+  ] as const;
+  for (const [a, b] of apart) expect([a, b, at(a, b), at(b, a)]).toEqual([a, b, 0, 0]);
+  const shared = [
+    ['127.0.0.1', '0.0.0.0'],
+    ['::', '10.0.0.1'],
+    ['localhost', '::1'],
+    ['localhost', '0.0.0.0'],
+    ['h', 'h'],
+  ] as const;
+  for (const [a, b] of shared) expect([a, b, at(a, b), at(b, a)]).toEqual([a, b, 1, 1]);
+  expect(problems('origin', 'listen: { port: 0 }\npeer: { port: 0 }\n')).toEqual([]);
+});
+
+test('the defaults of every role are right, and so are the examples', () => {
+  for (const role of Object.keys(SCHEMAS)) expect([role, problems(role, '')]).toEqual([role, []]);
+  const examples = join(import.meta.dirname, '../examples/cluster');
+  for (const role of readdirSync(examples).filter((name) => name !== 'common.yaml')) {
+    const schema = SCHEMAS[role.replace('.yaml', '')] as z.ZodType;
+    expect(() => loadConfig({ file: join(examples, role), env: {}, schema }), role).not.toThrow();
+  }
+});
