@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freeBase, portsOf } from './cluster/ports.ts';
+import { MemoryRegistry } from './registry/fixtures.ts';
 
 const executable = fileURLToPath(new URL('../bin/shoal.js', import.meta.url));
 let dir: string;
@@ -158,4 +161,51 @@ test('a transfer with nobody there says so', async () => {
   expect(code).toBe(1);
   expect(err).toContain('http://127.0.0.1:1/v2/_catalog');
   expect(err).toContain('connection refused');
+});
+
+test('a server that is no registry is named as that', async () => {
+  const server = createHttpServer((_request, response) => response.writeHead(404).end('nothing here'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const digest = `sha256:${'0'.repeat(64)}`;
+  for (const args of [
+    ['ls', '--proxy', base],
+    ['get', 'library/app:1', '--agent', base],
+    ['get', digest, '--agent', base],
+    ['put', executable, '--proxy', base],
+  ]) {
+    const { code, err } = await shoal(...args);
+    expect([args[0], code]).toEqual([args[0], 1]);
+    expect(err).toContain(`${base} is no registry`);
+  }
+  server.close();
+});
+
+test('Ctrl-C in mid-transfer: exit code 130, what arrived stays, and the next get goes on from it', async () => {
+  await using server = await MemoryRegistry.start();
+  const bytes = Buffer.alloc(3_000_000, 'shoal');
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  server.blobs.set(digest, bytes);
+  server.heldReads = [1_000_000];
+  const out = join(dir, 'interrupted');
+  const args = ['get', digest, '-o', out, '--agent', server.base];
+  const child = spawn(process.execPath, [executable, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const size = () => statSync(`${out}.part`, { throwIfNoEntry: false })?.size;
+  await expect.poll(size, { timeout: 20_000 }).toBe(1_000_000);
+  child.kill('SIGINT');
+  const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit') as Promise<[number | null]>]);
+  expect(code).toBe(130);
+  expect(err).toBe('shoal: stopped\n');
+  expect(size()).toBe(1_000_000);
+  expect(await shoal(...args)).toMatchObject({ code: 0 });
+  expect(readFileSync(out).equals(bytes)).toBe(true);
+});
+
+test('what put prints can be pasted, whatever the file is called', async () => {
+  await using server = await MemoryRegistry.start();
+  const file = join(dir, "naïve it's 文件.bin");
+  writeFileSync(file, 'some bytes');
+  const { code, out } = await shoal('put', file, '--proxy', server.base);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^sha256:[0-9a-f]{64} {2}10 B\nshoal get sha256:[0-9a-f]{64} -o 'naïve it'\\''s 文件.bin'\n$/);
 });

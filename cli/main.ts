@@ -23,6 +23,7 @@ import { becomeRole, checkConfig, isRole } from './commands/role.ts';
 import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
+import { HELP } from './help.ts';
 import { blobRepository } from './registry/ref.ts';
 
 const demoBytesMin = 1e6;
@@ -44,6 +45,7 @@ const program = new Command('shoal')
   .description('Distributes container images, and any other blob, to every host at line rate.')
   .version(version)
   .enablePositionalOptions()
+  .addHelpText('after', HELP.shoal)
   .showHelpAfterError('(shoal --help, or shoal COMMAND --help, tells more)')
   .exitOverride();
 
@@ -57,6 +59,10 @@ const proxyUrl = () =>
     .argParser(urlOption(proxyDefault))
     .default(proxyDefault)
     .env('SHOAL_PROXY');
+const sets = () =>
+  new Option('--set <key=value>', 'overrides one value, such as cache.budget=20GiB; may be repeated')
+    .argParser(collect)
+    .default([], 'none');
 
 program
   .command('up')
@@ -83,7 +89,7 @@ for (const role of ROLES) {
     .command(role)
     .description(`one ${role}`)
     .requiredOption('-c, --config <file>', 'its configuration (YAML)')
-    .option('--set <key=value>', 'overrides one value; may be repeated', collect, [])
+    .addOption(sets())
     .option('--check', 'only checks the configuration')
     .action((options: { config: string; set: string[]; check?: boolean }) => {
       const sets = options.set.flatMap((set) => ['--set', set]);
@@ -96,7 +102,7 @@ config
   .command('check')
   .description('names every bad value and every unknown key at once, with line numbers')
   .argument('<file>')
-  .option('--set <key=value>', 'overrides one value; may be repeated', collect, [])
+  .addOption(sets())
   .action((file: string, options: { set: string[] }) => checkConfig(file, options.set, env));
 config
   .command('schema')
@@ -116,6 +122,7 @@ program
     'file, or a directory to put it into; - for standard output; for an image, the directory',
   )
   .addOption(agentUrl())
+  .addHelpText('after', HELP.get)
   .action((target: string, options: { output?: string; agent: string }) =>
     finishing(async (signal) => {
       const { stderr, stdout } = process;
@@ -132,6 +139,7 @@ program
   .option('--repo <name>', 'repository', blobRepository)
   .option('--tag <tag>', 'tag')
   .addOption(proxyUrl())
+  .addHelpText('after', HELP.put)
   .action((file: string, options: { repo: string; tag?: string; proxy: string }) =>
     finishing(async (signal) => say(await put({ ...options, file, signal, screen: process.stderr }))),
   );
@@ -141,6 +149,7 @@ program
   .description('lists repositories, or the tags of one')
   .argument('[repo]')
   .addOption(proxyUrl())
+  .addHelpText('after', HELP.ls)
   .action((repo: string | undefined, { proxy }: { proxy: string }) =>
     stoppable(async (signal) => {
       for await (const line of list(repo, { proxy, signal })) say(line);
@@ -153,6 +162,7 @@ program
   .argument('<ref-or-digest>')
   .option('--repo <name>', `of a blob (default: ${blobRepository})`)
   .addOption(proxyUrl())
+  .addHelpText('after', HELP.rm)
   .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
     finishing(async (signal) => say(await remove(what, repo, { proxy, signal }))),
   );

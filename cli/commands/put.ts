@@ -14,7 +14,7 @@ import { pushBlob } from '../registry/push.ts';
 import { parseRepository } from '../registry/ref.ts';
 import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../registry/registry.ts';
 import { shellPersistence } from '../registry/shell.ts';
-import { bytesText } from '../ui/format.ts';
+import { bytesText, shellWord } from '../ui/format.ts';
 import { Progress, type Screen } from '../ui/progress.ts';
 
 export const fileArtifactType = 'application/vnd.shoal.file.v1';
@@ -49,7 +49,7 @@ export async function put(options: PutOptions): Promise<string> {
   const read = (from: number) => readFrom(file, from);
   await pushBlob(registry, { repo, digest, size, read, prove: true, onBytes }, persistence());
   progress.finish();
-  if (tag === undefined) return `${digest}  ${bytesText(size)}\nshoal get ${digest} -o ${basename(file)}`;
+  if (tag === undefined) return `${digest}  ${bytesText(size)}\nshoal get ${digest} -o ${shellWord(basename(file))}`;
   const config = digestOf('sha256', createHash('sha256').update(emptyConfig).digest('hex'));
   const small = {
     repo,

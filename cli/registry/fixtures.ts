@@ -12,6 +12,8 @@ export class MemoryRegistry {
   readonly seen: string[] = [];
   /** For each next blob read: the connection breaks after so many bytes. */
   cutReads: number[] = [];
+  /** For each next blob read: it stalls after so many bytes. */
+  heldReads: number[] = [];
   /** Takes no uploads, and says of every blob that it has it, as an agent does. */
   readOnly = false;
   /** For each next PATCH: the connection breaks after about so many bytes. */
@@ -56,6 +58,8 @@ export class MemoryRegistry {
     const range = from > 0 ? { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {};
     response.writeHead(from > 0 ? 206 : 200, { 'content-length': bytes.length - from, ...range });
     if (request.method === 'HEAD') return void response.end();
+    const held = this.heldReads.shift();
+    if (held !== undefined) return void response.write(bytes.subarray(from, from + held));
     const cut = this.cutReads.shift();
     if (cut === undefined) return void response.end(bytes.subarray(from));
     response.write(bytes.subarray(from, from + cut), () => setTimeout(() => response.destroy(), 20));

@@ -6,7 +6,14 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type Digest, parseDigest } from '../../core/digest.ts';
-import { type CallContext, HttpClient, type Reply, type StreamBody } from '../../platform/clients/http.ts';
+import {
+  type CallContext,
+  type CallOptions,
+  HttpClient,
+  type Method,
+  type Reply,
+  type StreamBody,
+} from '../../platform/clients/http.ts';
 
 export const MEDIA = {
   manifest: 'application/vnd.oci.image.manifest.v1+json',
@@ -56,10 +63,20 @@ export type BlobSource = {
   blob(repo: string, digest: Digest, from: number, signal: AbortSignal): Promise<Reply>;
 };
 
+/** A 404 that is not about a repository, a manifest or a blob comes from something that is no registry. */
+async function call(client: HttpClient, method: Method, path: string, options: CallOptions): Promise<Reply> {
+  try {
+    return await client.stream(method, path, options);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'NOT_FOUND') throw error;
+    throw new ApiError('NOT_FOUND', `${client.base} is no registry: there is no ${method} ${path.split('?', 1)[0]}`);
+  }
+}
+
 /** GET with a Range; checks that the answer begins at `from`. */
 export async function openFrom(client: HttpClient, path: string, from: number, ctx: CallContext): Promise<Reply> {
   const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
-  const reply = await client.stream('GET', path, { ctx, headers, tries: 1, stallMs: transferStallMs });
+  const reply = await call(client, 'GET', path, { ctx, headers, tries: 1, stallMs: transferStallMs });
   if (from === 0) return reply;
   const range = reply.headers['content-range'] ?? '';
   if (reply.status === 206 && range.startsWith(`bytes ${from}-`)) return reply;
@@ -77,6 +94,10 @@ export class Registry implements BlobSource {
     this.#client = new HttpClient({ base });
   }
 
+  #call(method: Method, path: string, options: CallOptions): Promise<Reply> {
+    return call(this.#client, method, path, options);
+  }
+
   /** Every call of one command has the same request id, so that the logs of all components tell its story. */
   #ctx(signal: AbortSignal): CallContext {
     return { requestId: this.#requestId, signal };
@@ -84,7 +105,7 @@ export class Registry implements BlobSource {
 
   async manifest(repo: string, reference: string, signal: AbortSignal): Promise<ManifestAnswer> {
     const path = `/v2/${repo}/manifests/${reference}`;
-    const reply = await this.#client.stream('GET', path, {
+    const reply = await this.#call('GET', path, {
       ctx: this.#ctx(signal),
       headers: { accept: ACCEPT },
       tries: 1,
@@ -101,7 +122,7 @@ export class Registry implements BlobSource {
   }
 
   async blobSize(repo: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    const reply = await this.#client.stream('HEAD', `/v2/${repo}/blobs/${digest}`, {
+    const reply = await this.#call('HEAD', `/v2/${repo}/blobs/${digest}`, {
       ctx: this.#ctx(signal),
       expect: [404],
       tries: 1,
@@ -113,14 +134,14 @@ export class Registry implements BlobSource {
   /** Begins an upload; the answer is its location, or undefined where the repository holds blob `mount` now. */
   async beginUpload(repo: string, signal: AbortSignal, mount?: Digest): Promise<string | undefined> {
     const query = mount === undefined ? '' : `?mount=${mount}&from=${encodeURIComponent(repo)}`;
-    const reply = await this.#client.stream('POST', `/v2/${repo}/blobs/uploads/${query}`, { ctx: this.#ctx(signal) });
+    const reply = await this.#call('POST', `/v2/${repo}/blobs/uploads/${query}`, { ctx: this.#ctx(signal) });
     await reply.discard();
     return mount !== undefined && reply.status === 201 ? undefined : this.#location(reply);
   }
 
   /** Bytes that the upload holds, or undefined where it is not known (any more). */
   async uploadOffset(location: string, signal: AbortSignal): Promise<number | undefined> {
-    const reply = await this.#client.stream('GET', location, { ctx: this.#ctx(signal), expect: [404], tries: 1 });
+    const reply = await this.#call('GET', location, { ctx: this.#ctx(signal), expect: [404], tries: 1 });
     await reply.discard();
     if (reply.status === 404) return undefined;
     const match = /^(?:bytes=)?0-(\d+)$/.exec(reply.headers['range'] ?? '');
@@ -142,14 +163,14 @@ export class Registry implements BlobSource {
       length: part.size - part.from,
       stallMs: transferStallMs,
     };
-    const reply = await this.#client.stream('PATCH', location, options);
+    const reply = await this.#call('PATCH', location, options);
     await reply.discard();
     return this.#location(reply);
   }
 
   async commit(location: string, digest: Digest, signal: AbortSignal): Promise<void> {
     const path = `${location}${location.includes('?') ? '&' : '?'}digest=${digest}`;
-    const reply = await this.#client.stream('PUT', path, { ctx: this.#ctx(signal), tries: 1, stallMs: commitStallMs });
+    const reply = await this.#call('PUT', path, { ctx: this.#ctx(signal), tries: 1, stallMs: commitStallMs });
     await reply.discard();
   }
 
@@ -161,7 +182,7 @@ export class Registry implements BlobSource {
   ): Promise<void> {
     const headers = { 'content-type': manifest.mediaType };
     const options = { ctx: this.#ctx(signal), headers, body: manifest.bytes, tries: 1, stallMs: commitStallMs };
-    const reply = await this.#client.stream('PUT', `/v2/${repo}/manifests/${reference}`, options);
+    const reply = await this.#call('PUT', `/v2/${repo}/manifests/${reference}`, options);
     await reply.discard();
   }
 
@@ -170,7 +191,7 @@ export class Registry implements BlobSource {
     const path = what === 'repositories' ? '/v2/_catalog' : `/v2/${what.repo}/tags/list`;
     for (let last = ''; ; ) {
       const query = `?n=${pageSize}${last === '' ? '' : `&last=${encodeURIComponent(last)}`}`;
-      const reply = await this.#client.stream('GET', path + query, { ctx: this.#ctx(signal) });
+      const reply = await this.#call('GET', path + query, { ctx: this.#ctx(signal) });
       const page = await reply.json<{ repositories?: string[]; tags?: string[] | null }>();
       const names = page.repositories ?? page.tags ?? [];
       yield* names;
@@ -180,7 +201,7 @@ export class Registry implements BlobSource {
   }
 
   async delete(repo: string, what: 'manifests' | 'blobs', reference: string, signal: AbortSignal): Promise<void> {
-    const reply = await this.#client.stream('DELETE', `/v2/${repo}/${what}/${reference}`, { ctx: this.#ctx(signal) });
+    const reply = await this.#call('DELETE', `/v2/${repo}/${what}/${reference}`, { ctx: this.#ctx(signal) });
     await reply.discard();
   }
 

@@ -25,6 +25,11 @@ export function percentText(share: number): string {
   return `${(share * 100).toFixed(0)} %`;
 }
 
+/** A word as it can be pasted into a shell. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
 /** Columns padded to their widest cell; the first to the left, the others to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];

@@ -1,0 +1,23 @@
+/** What --help says after the options, where these alone do not tell how a command is used. */
+
+export const HELP = {
+  shoal: `
+Exit codes: 0 done, 1 failed, 2 asked wrongly or cannot start, 130 stopped by Ctrl-C.`,
+  get: `
+A host in front of a reference is dropped: --agent says where. What broke off goes on from FILE.part; what is there
+and right is not fetched again. With -o - wait for exit code 0: the bytes come before the digest is known.
+
+  shoal get library/app:1 -o app/            an image
+  shoal get models/m:1                       a file that was put with --tag, under its own name
+  shoal get sha256:... -o model.bin          a blob`,
+  put: `
+  shoal put model.bin                            fetched by its digest
+  shoal put model.bin --repo models/m --tag 1    and by name: shoal get models/m:1`,
+  ls: `
+  shoal ls                   repositories
+  shoal ls library/app       its tags`,
+  rm: `
+  shoal rm library/app:1                     the tag
+  shoal rm library/app@sha256:...            the manifest, with all its tags
+  shoal rm sha256:... --repo models/m        the blob, in that repository`,
+} as const;
