@@ -29,6 +29,8 @@ const shape = z.strictObject({
       linger: duration('10s', { min: '0s' }),
       /** How long an unknown blob may take to be found before the answer is 503. */
       find: duration('2s', { min: '50ms', why: 'what one question to a tracker takes' }),
+      /** A client that takes no byte of its answer for so long is cut off. */
+      pause: duration('15m', { min: '1s', why: 'as a network may pause' }),
     })
     .prefault({}),
 });

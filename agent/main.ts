@@ -8,7 +8,7 @@ import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
-import { registerRegistry } from '../platform/registry/routes.ts';
+import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { Workers } from '../platform/workers/workers.ts';
 import { addAdminRoutes } from './admin.ts';
@@ -93,7 +93,8 @@ async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: As
   const admin = stack.use(await listen(adminApp, config.admin));
 
   const registryApp = createHttp({ role: 'agent', log, metrics, readiness });
-  registerRegistry(registryApp, new Registry({ pulls, index, proxy: config.proxy }));
+  const limits = { ...DEFAULT_LIMITS, pauseMs: config.pull.pause };
+  registerRegistry(registryApp, new Registry({ pulls, index, proxy: config.proxy }), limits);
   const registry = stack.use(await listen(registryApp, config.listen));
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());

@@ -126,8 +126,15 @@ export class Pulls {
     }
   }
 
-  async *#read(entry: BlobEntry, range: ByteRange, asking: Asking): AsyncGenerator<Chunk, void, undefined> {
-    const { digest } = entry;
+  /** A client that paused kept nothing: what it read from may have been evicted meanwhile, and is fetched again. */
+  async #present(opened: BlobEntry, asking: Asking): Promise<BlobEntry> {
+    if (!opened.gone || this.#condemned.has(opened)) return opened;
+    return this.#options.store.get(opened.digest) ?? (await this.#learn(opened.digest, asking));
+  }
+
+  async *#read(opened: BlobEntry, range: ByteRange, asking: Asking): AsyncGenerator<Chunk, void, undefined> {
+    const { digest } = opened;
+    const entry = await this.#present(opened, asking);
     const used = new Set<Running>();
     const source = {
       entry,

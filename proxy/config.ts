@@ -20,8 +20,14 @@ const shape = z.strictObject({
       required: z.int().min(1).max(8).prefault(2),
       /** An origin that takes no byte for so long is left behind. */
       originStall: duration('15s', { min: '1s', why: 'as a disk may pause' }),
-      /** A client that neither sends nor takes a byte for so long is cut off. */
+      /** A client that sends no byte for so long is cut off; it may go on with the upload. */
       clientStall: duration('60s', { min: '1s', why: 'as a network may pause' }),
+    })
+    .prefault({}),
+  pull: z
+    .strictObject({
+      /** A client that takes no byte of its answer for so long is cut off. */
+      pause: duration('15m', { min: '1s', why: 'as a network may pause' }),
     })
     .prefault({}),
 });

@@ -13,12 +13,12 @@ await runRole({
   schema: proxySchema,
   env: process.env,
   async run({ config, log, metrics }, stack) {
-    const { push } = config;
+    const { push, pull } = config;
     const origins = stack.use(new Origins({ urls: config.origins, copies: push.copies, required: push.required }));
     const index = stack.use(new IndexClient({ urls: config.index }));
     const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
     const app = createHttp({ role: 'proxy', log, metrics, readiness: () => origins.problems() });
-    registerRegistry(app, registry, { ...DEFAULT_LIMITS, stallMs: push.clientStall });
+    registerRegistry(app, registry, { ...DEFAULT_LIMITS, stallMs: push.clientStall, pauseMs: pull.pause });
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { registry: port } };
   },

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { HttpClient } from './http.ts';
 
@@ -68,6 +69,20 @@ test('an answer that is cut breaks its body off; one that stalls too', async () 
     code: 'UNAVAILABLE',
     message: expect.stringContaining('stalled'),
   });
+});
+
+test('an answer that its reader leaves alone for a while has not stalled', async () => {
+  const bytes = 32 * 1024 * 1024;
+  const client = await serve((_request, response) => {
+    response.writeHead(200, { 'content-length': bytes }).end(Buffer.alloc(bytes, 7));
+  });
+  const reply = await client.stream('GET', '/', { stallMs: 200 });
+  let got = 0;
+  for await (const chunk of reply.body) {
+    if (got === 0) await sleep(2_500);
+    got += chunk.length;
+  }
+  expect(got).toBe(bytes);
 });
 
 test('statuses: expected ones are answers, others errors by their meaning; sizes are bounded', async () => {

@@ -7,7 +7,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Content, Headers } from '../registry/reply.ts';
 import { DEFAULT_LIMITS } from '../registry/routes.ts';
+import { SlowReaders, slowReadersMax } from '../registry/slow.ts';
 import { writeReply } from '../registry/write.ts';
+
+/** Of all that is sent from here, in this process: connections are the process's. */
+const slow = new SlowReaders({ pauseMs: DEFAULT_LIMITS.pauseMs, readersMax: slowReadersMax });
 
 /** A signal that is aborted when the client leaves before its answer is complete. */
 export function clientSignal(reply: FastifyReply): AbortSignal {
@@ -28,7 +32,8 @@ export async function sendContent(
     request: request.raw,
     response: reply.raw,
     headers: reply.getHeaders() as Headers,
-    ...DEFAULT_LIMITS,
+    lingerMs: DEFAULT_LIMITS.lingerMs,
+    slow,
   };
   const result = await writeReply({ kind: 'content', content }, exchange);
   if (result.kind === 'cut') request.log.warn({ digest: content.digest, err: result.why }, 'answer cut short');

@@ -2,138 +2,158 @@
  * Carries lent bytes from a source to a response.
  *
  * Rule 1: at most two chunks are out at a time: one on its way into the socket, one being fetched.
- * Rule 2: every chunk is released exactly once, and not before the socket has its bytes, or is closed.
- * Rule 3: the head goes out with the first chunk, so that a source that fails at once is still an error
+ * Rule 2: every chunk is released exactly once, as soon as the kernel has its bytes.
+ * Rule 3: the head goes out with the first bytes, so that a source that fails at once is still an error
  *         reply; one that fails later cuts the connection, never ends it as if all were there.
+ * Rule 4: a client that is slow holds nothing that others wait for: its chunks and its source are handed
+ *         back, and taken up again when it has taken what it was sent.
  */
 
 import type { ServerResponse } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Bug } from '../../core/assert.ts';
+import { after, Outlet } from './outlet.ts';
 import type { SourceChunk } from './reply.ts';
+import type { SlowReaders } from './slow.ts';
+import { type OpenSource, Supply } from './supply.ts';
 
 export type PumpOptions = {
   /** Bytes that the source has to give. */
   readonly length: number;
-  /** A client that takes nothing for so long is cut off. */
-  readonly stallMs: number;
-  /** Sends the head; called once, before the first byte. */
+  readonly slow: SlowReaders;
+  /** Writes the head; called once, before the first byte. */
   head(): void;
 };
 
+/** A client that has taken nothing for so long is slow: slots of the arena are handed back. */
+export const slowAfterMs = 1_000;
+/** A source that holds no slots, a connection to an origin for one, is kept for so long... */
+export const parkAfterMs = 30_000;
+/** ...while there are no more slow clients than this: connections to an origin are limited, too. */
+export const parkedMax = 64;
+/** Sent in one go to a client that takes everything at once; then others have their turn. */
+const turnBytes = 1024 * 1024;
+
 /** Throws what the source throws before its first chunk. Everything later ends with the connection, and resolves. */
-export async function pump(
-  source: AsyncIterable<SourceChunk>,
-  response: ServerResponse,
-  options: PumpOptions,
-): Promise<PumpResult> {
-  const iterator = source[Symbol.asyncIterator]();
-  const outlet = new Outlet(response, options.stallMs);
-  let left = options.length;
-  let next = await iterator.next();
-  let sent: Promise<void> = Promise.resolve();
+export async function pump(open: OpenSource, response: ServerResponse, options: PumpOptions): Promise<PumpResult> {
+  const supply = new Supply(open);
+  const outlet = new Outlet(response);
+  let chunk = await supply.next(0);
+  let sent = 0;
   try {
     options.head();
-    while (next.done !== true) {
-      left -= bytesOf(next.value);
-      if (left < 0) {
-        next.value.release();
+    while (chunk !== undefined) {
+      if (sent + bytesOf(chunk) > options.length) {
+        chunk.release();
         throw new Bug('a source gave more bytes than it said');
       }
-      sent = outlet.send(next.value);
-      // Awaited below; a failure meanwhile must not count as unhandled.
-      sent.catch(() => undefined);
-      next = await iterator.next();
-      try {
-        await sent;
-      } catch (error) {
-        if (next.done !== true) next.value.release();
-        throw error;
-      }
+      supply.prefetch();
+      sent += await new Delivery(chunk, outlet, supply).run(options.slow);
+      chunk = sent < options.length ? await supply.next(sent) : undefined;
     }
-    await sent;
-    if (left !== 0) throw new Error(`the source ended ${left} bytes early`);
+    if (sent !== options.length) throw new Error(`the source ended ${options.length - sent} bytes early`);
     response.end();
     return { kind: 'sent' };
   } catch (error) {
     response.destroy();
-    await iterator.return?.().catch(() => undefined);
     if (error instanceof Bug) throw error;
     return { kind: 'cut', why: error };
   } finally {
-    outlet.close();
+    await supply.handBack();
   }
 }
 
 export type PumpResult = { readonly kind: 'sent' } | { readonly kind: 'cut'; readonly why: unknown };
 
+/** One chunk on its way. */
+class Delivery {
+  readonly #chunk: SourceChunk;
+  readonly #outlet: Outlet;
+  readonly #supply: Supply;
+  #rest: readonly Uint8Array[];
+  #sent = 0;
+  #ours = true;
+
+  constructor(chunk: SourceChunk, outlet: Outlet, supply: Supply) {
+    this.#chunk = chunk;
+    this.#outlet = outlet;
+    this.#supply = supply;
+    this.#rest = chunk.bytes.filter((part) => part.length > 0);
+  }
+
+  /** How many of its bytes were sent: fewer than all where it was handed back. */
+  async run(slow: SlowReaders): Promise<number> {
+    try {
+      let inOneGo = 0;
+      while (this.#rest.length > 0) {
+        inOneGo += this.#took(this.#outlet.tryWrite(this.#rest));
+        const [first] = this.#rest;
+        if (first === undefined) break;
+        const { taken, drained } = this.#outlet.write(first);
+        this.#took(taken);
+        await this.#drain(drained, slow);
+        inOneGo = 0;
+      }
+      if (inOneGo >= turnBytes) await turn();
+      return this.#sent;
+    } finally {
+      this.#release();
+    }
+  }
+
+  #took(bytes: number): number {
+    this.#sent += bytes;
+    this.#rest = after(this.#rest, bytes);
+    return bytes;
+  }
+
+  /** Waits until the socket has taken what it was sent; a client that is slow holds less and less meanwhile. */
+  async #drain(drained: Promise<void>, slow: SlowReaders): Promise<void> {
+    // Also awaited below; a failure before that must not count as unhandled.
+    drained.catch(() => undefined);
+    if (await inTime(drained, slowAfterMs)) return;
+    const keepMs = isSlot(this.#chunk) || slow.count >= parkedMax ? 0 : parkAfterMs - slowAfterMs;
+    const parking = setTimeout(() => this.#handBack(), keepMs);
+    try {
+      await slow.wait(this.#outlet, drained);
+    } finally {
+      clearTimeout(parking);
+    }
+  }
+
+  #handBack(): void {
+    this.#release();
+    this.#rest = [];
+    void this.#supply.handBack();
+  }
+
+  #release(): void {
+    if (!this.#ours) return;
+    this.#ours = false;
+    this.#chunk.release();
+  }
+}
+
+/** Shared memory is the arena's, and others wait for it. */
+function isSlot(chunk: SourceChunk): boolean {
+  return chunk.bytes.some((part) => part.buffer instanceof SharedArrayBuffer);
+}
+
+/** Whether `done` came within `ms`; rejects as it does. */
+async function inTime(done: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([done.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function bytesOf(chunk: SourceChunk): number {
   let bytes = 0;
   for (const part of chunk.bytes) bytes += part.length;
   return bytes;
-}
-
-/** The response's writing side, with a stall clock and the chunks that are still in the socket. */
-class Outlet {
-  readonly #response: ServerResponse;
-  readonly #stall: NodeJS.Timeout;
-  readonly #closed = (): void => this.#abandon();
-  readonly #pending = new Set<(error: Error) => void>();
-
-  constructor(response: ServerResponse, stallMs: number) {
-    this.#response = response;
-    this.#stall = setTimeout(() => {
-      if (this.#pending.size > 0) response.destroy(new Error(`the client took nothing for ${stallMs / 1000} s`));
-      else this.#stall.refresh();
-    }, stallMs);
-    this.#stall.unref();
-    response.once('close', this.#closed);
-  }
-
-  /** Resolves when the socket has taken every byte; the chunk is released by then, come what may. */
-  send(chunk: SourceChunk): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let open = chunk.bytes.length;
-      let failure: Error | undefined;
-      let settled = false;
-      const settle = (): void => {
-        if (settled) return;
-        settled = true;
-        this.#pending.delete(abandon);
-        chunk.release();
-        if (failure === undefined) resolve();
-        else reject(failure);
-      };
-      const abandon = (error: Error): void => {
-        failure ??= error;
-        settle();
-      };
-      if (open === 0) return settle();
-      this.#pending.add(abandon);
-      this.#stall.refresh();
-      if (this.#response.closed) return abandon(clientGone());
-      for (const part of chunk.bytes) {
-        this.#response.write(part, (error) => {
-          if (error != null) failure ??= error;
-          else this.#stall.refresh();
-          open -= 1;
-          if (open === 0) settle();
-        });
-      }
-    });
-  }
-
-  close(): void {
-    clearTimeout(this.#stall);
-    // What is still in the socket is released when it closes.
-    if (this.#pending.size === 0) this.#response.off('close', this.#closed);
-  }
-
-  /** The socket is closed: whatever it still held, nobody reads any more. */
-  #abandon(): void {
-    for (const abandon of [...this.#pending]) abandon(clientGone());
-  }
-}
-
-function clientGone(): Error {
-  return new Error('the client closed the connection');
 }

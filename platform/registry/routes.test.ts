@@ -1,19 +1,22 @@
 /** The registry over HTTP with a handler that is told what to answer: streaming, release, cuts, refusals. */
 
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { createHttp, type Listening, listen } from '../http/server.ts';
-import { silentLog } from '../telemetry/log.ts';
+import { type Logger, silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { type Content, contentOf, type OciContext, type OciReply, type SourceChunk } from './reply.ts';
 import { registerRegistry } from './routes.ts';
 
 const digest = `sha256:${'0'.repeat(64)}` as Digest;
 const path = `/v2/a/blobs/${digest}`;
-const limits = { stallMs: 300, lingerMs: 200 };
+const limits = { stallMs: 300, pauseMs: 1_500, lingerMs: 200 };
 
 let server: Listening | undefined;
 afterEach(async () => {
@@ -21,8 +24,11 @@ afterEach(async () => {
   server = undefined;
 });
 
-async function serve(handle: (context: OciContext) => OciReply | Promise<OciReply>): Promise<void> {
-  const app = createHttp({ role: 'agent', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
+async function serve(
+  handle: (context: OciContext) => OciReply | Promise<OciReply>,
+  log: Logger = silentLog(),
+): Promise<void> {
+  const app = createHttp({ role: 'agent', log, metrics: new Metrics(), readiness: async () => [] });
   registerRegistry(app, { handle: async (_request, context) => handle(context) }, limits);
   server = await listen(app, { host: '127.0.0.1', port: 0 });
 }
@@ -41,6 +47,15 @@ async function read(response: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of response as AsyncIterable<Buffer>) parts.push(part);
   return Buffer.concat(parts);
+}
+
+/** The blob's content: no two places of it are alike for long. */
+function byteAt(at: number): number {
+  return Math.imul(at >> 2, 0x9e3779b1) >>> 24;
+}
+
+function right(body: Uint8Array, from = 0): boolean {
+  return body.every((byte, i) => byte === byteAt(from + i));
 }
 
 /** A blob of `chunks` lent chunks, each of two parts in shared memory, that counts what is out. */
@@ -75,15 +90,16 @@ class Lender {
     try {
       for (let at = start; at < end; at += this.chunkBytes) {
         if (at >= this.failAt * this.chunkBytes) throw new ApiError('SWARM_STALLED', 'no peer sent a piece');
-        yield this.#chunk(Math.min(this.chunkBytes, end - at));
+        yield this.#chunk(at, Math.min(this.chunkBytes, end - at));
       }
     } finally {
       this.closed += 1;
     }
   }
 
-  #chunk(length: number): SourceChunk {
-    const bytes = new Uint8Array(new SharedArrayBuffer(length)).fill(7);
+  #chunk(at: number, length: number): SourceChunk {
+    const bytes = new Uint8Array(new SharedArrayBuffer(length));
+    for (let i = 0; i < length; i++) bytes[i] = byteAt(at + i);
     const half = Math.ceil(length / 2);
     let released = false;
     this.out += 1;
@@ -109,7 +125,7 @@ describe('streaming', () => {
     const lender = new Lender(40);
     await serve(() => ({ kind: 'content', content: lender.content() }));
     const body = await read(await open());
-    expect([body.length, body.every((byte) => byte === 7)]).toEqual([40 * lender.chunkBytes, true]);
+    expect([body.length, right(body)]).toEqual([40 * lender.chunkBytes, true]);
     expect([lender.released, lender.out, lender.closed]).toEqual([40, 0, 1]);
     expect(lender.outMost).toBeLessThanOrEqual(2);
   });
@@ -118,7 +134,8 @@ describe('streaming', () => {
     const lender = new Lender(4);
     await serve(() => ({ kind: 'content', content: lender.content() }));
     const response = await open({ headers: { range: 'bytes=100-600099' } });
-    expect([response.statusCode, (await read(response)).length]).toEqual([206, 600_000]);
+    const body = await read(response);
+    expect([response.statusCode, body.length, right(body, 100)]).toEqual([206, 600_000, true]);
     expect([lender.out, lender.closed]).toEqual([0, 1]);
   });
 
@@ -175,15 +192,6 @@ describe('streaming', () => {
     expect(lender.released).toBeLessThan(400);
   });
 
-  test('a client that takes nothing is cut off, and everything is given back', async () => {
-    const lender = new Lender(400);
-    await serve(() => ({ kind: 'content', content: lender.content() }));
-    const response = await open();
-    expect(lender.released).toBeLessThan(400);
-    await until(() => lender.closed === 1 && lender.out === 0);
-    response.destroy();
-  });
-
   test('a client that leaves before there is a reply', async () => {
     let signal: AbortSignal | undefined;
     await serve(async (context) => {
@@ -196,6 +204,87 @@ describe('streaming', () => {
     await until(() => signal !== undefined);
     request.destroy();
     await until(() => signal?.aborted === true);
+  });
+});
+
+/** A client that takes bytes when it is told to. */
+class Reader {
+  readonly socket: Socket;
+  readonly parts: Buffer[] = [];
+  bytes = 0;
+
+  constructor() {
+    this.socket = connect({ host: '127.0.0.1', port: server?.port as number });
+    this.socket.on('error', () => undefined).pause();
+    this.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  }
+
+  /** At most so many bytes. */
+  take(bytes: number): void {
+    const part = this.socket.read(Math.max(0, Math.min(bytes, this.socket.readableLength))) as Buffer | null;
+    if (part === null) return;
+    this.parts.push(part);
+    this.bytes += part.length;
+  }
+
+  /** The whole body, once it has ended. */
+  async rest(): Promise<Buffer> {
+    this.socket.on('data', (part: Buffer) => this.parts.push(part)).resume();
+    await new Promise((resolve) => this.socket.once('close', resolve));
+    const all = Buffer.concat(this.parts);
+    return all.subarray(all.indexOf('\r\n\r\n') + 4);
+  }
+}
+
+describe('clients that are slow', () => {
+  test('one that takes a little all the time is never cut, and holds nothing while it does not take', async () => {
+    const lender = new Lender(40);
+    await serve(() => ({ kind: 'content', content: lender.content() }));
+    const reader = new Reader();
+    const begun = performance.now();
+    let idle = 0;
+    // More than twice the pause that is allowed, at less than a chunk a pause.
+    while (performance.now() - begun < 2.5 * limits.pauseMs) {
+      // 640 kB/s, however busy the machine is.
+      reader.take(640 * (performance.now() - begun) - reader.bytes);
+      if (lender.out === 0 && lender.opened === lender.closed) idle += 1;
+      await sleep(25);
+    }
+    expect([reader.socket.destroyed, reader.bytes < 40 * lender.chunkBytes]).toEqual([false, true]);
+    expect(idle).toBeGreaterThan(0);
+    const body = await reader.rest();
+    expect([body.length, right(body)]).toEqual([40 * lender.chunkBytes, true]);
+    expect([lender.out, lender.opened - lender.closed]).toEqual([0, 0]);
+  });
+
+  test('one that pauses goes on where it stood; its slots and its source were handed back meanwhile', async () => {
+    const lender = new Lender(60);
+    await serve(() => ({ kind: 'content', content: lender.content() }));
+    const reader = new Reader();
+    await until(() => lender.released > 0);
+    await until(() => lender.out === 0 && lender.closed === 1);
+    expect(lender.released).toBeLessThan(60);
+    const body = await reader.rest();
+    expect([body.length, right(body)]).toEqual([60 * lender.chunkBytes, true]);
+    expect([lender.out, lender.opened, lender.closed]).toEqual([0, 2, 2]);
+  });
+
+  test('one that takes nothing for longer than the limit is cut off, which the log names', async () => {
+    const lender = new Lender(400);
+    let logged = '';
+    const to = new Writable({
+      write: (line, _encoding, done) => {
+        logged += String(line);
+        done();
+      },
+    });
+    await serve(() => ({ kind: 'content', content: lender.content() }), pino({}, to));
+    const reader = new Reader();
+    const begun = performance.now();
+    await until(() => logged.includes('took nothing for 1.5 s, the limit of pull.pause'));
+    expect(performance.now() - begun).toBeGreaterThan(limits.pauseMs);
+    await reader.rest();
+    expect([lender.out, lender.opened - lender.closed]).toEqual([0, 0]);
   });
 });
 

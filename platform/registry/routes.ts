@@ -12,21 +12,28 @@ import { parseOciRequest } from '../../core/oci/request.ts';
 import { streamBodies } from '../http/stream.ts';
 import { bodyOf } from './body.ts';
 import type { Headers, OciContext, OciReply, RegistryHandler } from './reply.ts';
+import { SlowReaders, slowReadersMax } from './slow.ts';
 import { type Exchange, writeReply } from './write.ts';
 
 export type RegistryLimits = {
-  /** A client that neither sends nor takes a byte for so long, while we wait for it, is cut off. */
+  /** A client that sends no byte of its body for so long, while we wait for it, is cut off. */
   readonly stallMs: number;
+  /** A client that takes no byte of its answer for so long is. It holds no more than a connection meanwhile. */
+  readonly pauseMs: number;
   /** How long a client may go on sending after it was refused. */
   readonly lingerMs: number;
 };
 
-/** nginx, which stands in front of most registries, waits 60 s and 5 s. */
-export const DEFAULT_LIMITS: RegistryLimits = { stallMs: 60_000, lingerMs: 5_000 };
+/**
+ * nginx, which stands in front of most registries, waits 60 s and 5 s. A reader may pause for longer: runtimes
+ * that unpack, and machines that sleep, do.
+ */
+export const DEFAULT_LIMITS: RegistryLimits = { stallMs: 60_000, pauseMs: 900_000, lingerMs: 5_000 };
 
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = DEFAULT_LIMITS): void {
+  const slow = new SlowReaders({ pauseMs: limits.pauseMs, readersMax: slowReadersMax });
   app.register((scope, _options, done) => {
     streamBodies(scope);
     for (const url of ['/v2', '/v2/', '/v2/*']) {
@@ -34,16 +41,17 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
         method: METHODS,
         url,
         exposeHeadRoute: false,
-        handler: (request, reply) => serve(request, reply, { handler, limits }),
+        handler: (request, reply) => serve(request, reply, { handler, limits, slow }),
       });
     }
     done();
   });
 }
 
-type Serving = { readonly handler: RegistryHandler; readonly limits: RegistryLimits };
+type Serving = { readonly handler: RegistryHandler; readonly limits: RegistryLimits; readonly slow: SlowReaders };
 
-async function serve(request: FastifyRequest, reply: FastifyReply, { handler, limits }: Serving): Promise<void> {
+async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serving): Promise<void> {
+  const { handler, limits } = serving;
   const gone = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort(new ApiError('REQUEST_INVALID', 'the client closed the connection'));
@@ -54,7 +62,7 @@ async function serve(request: FastifyRequest, reply: FastifyReply, { handler, li
       handler.handle(parseOciRequest(request.method, request.raw.url ?? ''), context),
     );
     if (gone.signal.aborted) return void reply.hijack();
-    await write(answer, request, { reply, limits });
+    await write(answer, request, { reply, ...serving });
   } catch (error) {
     // Whoever is gone needs no answer; what went wrong because of that is no error either.
     if (!gone.signal.aborted || error instanceof Bug) throw error;
@@ -65,11 +73,12 @@ async function serve(request: FastifyRequest, reply: FastifyReply, { handler, li
 async function write(
   answer: OciReply,
   request: FastifyRequest,
-  to: { reply: FastifyReply; limits: RegistryLimits },
+  to: { reply: FastifyReply; limits: RegistryLimits; slow: SlowReaders },
 ): Promise<void> {
-  const { reply, limits } = to;
+  const { reply, slow } = to;
+  const { lingerMs } = to.limits;
   const headers = reply.getHeaders() as Headers;
-  const exchange: Exchange = { request: request.raw, response: reply.raw, headers, ...limits };
+  const exchange: Exchange = { request: request.raw, response: reply.raw, headers, slow, lingerMs };
   const failed = await answerOf(async () => {
     const result = await writeReply(answer, exchange);
     if (result.kind === 'cut') request.log.warn({ err: result.why }, 'response cut short');

@@ -8,13 +8,14 @@ import { errorBody } from '../http/server.ts';
 import { hasBody, linger } from './body.ts';
 import { type PumpResult, pump } from './pump.ts';
 import type { Content, Headers, OciReply } from './reply.ts';
+import type { SlowReaders } from './slow.ts';
 
 /** Where a reply goes. `headers` are those that the server sets on every answer. */
 export type Exchange = {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly headers: Headers;
-  readonly stallMs: number;
+  readonly slow: SlowReaders;
   readonly lingerMs: number;
 };
 
@@ -95,12 +96,13 @@ async function send(content: Content, exchange: Exchange, part: Part): Promise<P
     return SENT;
   }
   const head = (): void => void response.writeHead(part.status, headers);
-  return pump(content.open(part.start, part.end), response, { length, stallMs: exchange.stallMs, head });
+  const open = (from: number) => content.open(part.start + from, part.end);
+  return pump(open, response, { length, slow: exchange.slow, head });
 }
 
 /** Ends the exchange; a client that is still sending is heard out first, so that it reads the answer. */
 export async function finish(
-  exchange: Exchange,
+  exchange: Omit<Exchange, 'slow'>,
   { status, headers, body }: { status: number; headers?: Headers | undefined; body?: Buffer | undefined },
 ): Promise<void> {
   const { request, response } = exchange;

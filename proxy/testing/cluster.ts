@@ -39,7 +39,7 @@ export class TestProxy {
       log,
       originStallMs: parts.originStallMs ?? 5000,
     });
-    registerRegistry(app, registry, { stallMs: 5000, lingerMs: 500 });
+    registerRegistry(app, registry, { stallMs: 5000, pauseMs: 5000, lingerMs: 500 });
     const listening = await listen(app, { host: '127.0.0.1', port: 0 });
     return new TestProxy(listening.port, async () => {
       await listening[Symbol.asyncDispose]();

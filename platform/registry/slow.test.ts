@@ -1,0 +1,87 @@
+/** How long clients may be still, and who gives way, on real sockets. */
+
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { copyBytesMax, Outlet } from './outlet.ts';
+import { SlowReaders } from './slow.ts';
+import { unackedBytes } from './unacked.ts';
+
+/** Of a client that is slow and steady. */
+const bytesPerMs = 200;
+/** Longer than it takes for what its kernel gathers before it tells the other side. */
+const pauseMs = 2_500;
+const fill = Buffer.alloc(1 << 20, 7);
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+/** A response whose client takes nothing until it is told to, and whose kernel can take no more. */
+async function full(): Promise<{ outlet: Outlet; client: Socket; drained: Promise<void> }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  stack.defer(() => new Promise<void>((resolve) => void server.close(() => resolve())));
+  const asked = new Promise<ServerResponse>((resolve) => server.once('request', (_, response) => resolve(response)));
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1').pause();
+  stack.defer(() => void client.on('error', () => undefined).destroy());
+  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  const response = await asked;
+  response.writeHead(200, { 'content-length': 1 << 30 });
+  const outlet = new Outlet(response);
+  for (;;) {
+    const { drained, taken } = outlet.write(fill);
+    expect(taken).toBe(copyBytesMax);
+    drained.catch(() => undefined);
+    if (!(await Promise.race([drained.then(() => true), sleep(300, false)]))) return { outlet, client, drained };
+    while (outlet.tryWrite([fill]) > 0) await sleep(1);
+  }
+}
+
+test('the kernel tells what a client has not acknowledged, and it moves long before the socket drains', async () => {
+  const { outlet, client } = await full();
+  const look = async (): Promise<number> =>
+    (await unackedBytes(new Set([outlet.inode as number]))).get(outlet.inode as number) ?? -1;
+  const before = await look();
+  expect(before).toBeGreaterThan(0);
+  expect(await look()).toBe(before);
+  const { unsent } = outlet;
+  for (let taken = 0; (await look()) === before && taken < 8 << 20; taken += 65_536) {
+    client.read(Math.min(65_536, client.readableLength));
+    await sleep(10);
+  }
+  expect(await look()).not.toBe(before);
+  expect(outlet.unsent).toBeLessThanOrEqual(unsent);
+});
+
+test('a client that takes something is not cut, though the socket drains later than its pause; one that does not is', async () => {
+  const slow = new SlowReaders({ pauseMs, readersMax: 10 });
+  const { outlet, client, drained } = await full();
+  const begun = performance.now();
+  let taken = 0;
+  const taking = setInterval(() => {
+    const due = bytesPerMs * (performance.now() - begun) - taken;
+    taken += client.read(Math.min(due, client.readableLength))?.length ?? 0;
+  }, 20);
+  stack.defer(() => clearInterval(taking));
+  await slow.wait(outlet, drained);
+  expect(performance.now() - begun).toBeGreaterThan(pauseMs);
+  clearInterval(taking);
+  const second = await full();
+  await expect(slow.wait(second.outlet, second.drained)).rejects.toThrow('took nothing for 2.5 s, the limit of');
+  expect(slow.count).toBe(0);
+});
+
+test('at the limit the one that was still for longest gives way, and nobody else', async () => {
+  const slow = new SlowReaders({ pauseMs: 60_000, readersMax: 2 });
+  const ends: string[] = [];
+  for (const name of ['first', 'second', 'third']) {
+    const { outlet, drained } = await full();
+    void slow.wait(outlet, drained).catch((error: Error) => ends.push(`${name}: ${error.message}`));
+    await sleep(5);
+  }
+  expect(ends).toEqual(['first: the client took nothing for longest of 2 that wait, and gave way to another']);
+  expect(slow.count).toBe(2);
+});
