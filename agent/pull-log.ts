@@ -18,6 +18,8 @@ export type FinishedPull = {
 
 export class PullLog {
   readonly #finished: FinishedPull[] = [];
+  /** Pulls that finished since the start, of which `list` has the latest. */
+  total = 0;
   readonly #count;
   readonly #seconds;
   readonly #bytes;
@@ -29,6 +31,7 @@ export class PullLog {
   }
 
   add(pull: FinishedPull): void {
+    this.total++;
     this.#finished.push(pull);
     if (this.#finished.length > finishedPullsMax) this.#finished.shift();
     this.#count.inc();

@@ -249,7 +249,13 @@ test('tags in pages, the catalogue, referrers', async () => {
   const referrers = await fetch(`${base}/v2/${repo}/referrers/${digest}?artifactType=a/b`);
   expect(referrers.headers.get('content-type')).toBe(MEDIA.ociIndex);
   expect(referrers.headers.get('oci-filters-applied')).toBe('artifactType');
-  expect(await referrers.json()).toMatchObject({ schemaVersion: 2, manifests: [{ digest, artifactType: 'a/b' }] });
+  const body = { schemaVersion: 2, manifests: [{ digest, artifactType: 'a/b' }, { digest }] };
+  expect(await referrers.json()).toMatchObject(body);
+  const paged = await fetch(`${base}/v2/${repo}/referrers/${digest}?artifactType=a/b&n=1`);
+  expect(((await paged.json()) as { manifests: [] }).manifests).toHaveLength(1);
+  const path = `/v2/${repo}/referrers/${digest}?artifactType=a%2Fb&n=1&last=${encodeURIComponent(digest)}`;
+  expect(paged.headers.get('link')).toBe(`<${path}>; rel="next"`);
+  expect((await fetch(base + path)).headers.get('link')).toBeNull();
   expect((await fetch(`${base}/v2/`)).status).toBe(200);
 });
 

@@ -16,6 +16,7 @@ import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import type { OciRequest, PageRequest } from '../core/oci/request.ts';
+import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import {
   type Content,
   contentOf,
@@ -186,26 +187,18 @@ export class Registry implements RegistryHandler {
   }
 
   async #tags(repo: string, page: PageRequest, context: OciContext): Promise<OciReply> {
-    const found = await this.#index.tags(repo, pageOf(page), context);
-    return pageReply(
-      { name: repo, tags: found.tags },
-      { path: `/v2/${repo}/tags/list`, more: found.more, last: found.tags.at(-1), page },
-    );
+    const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, context);
+    return pageReply({ name: repo, tags }, { path: `/v2/${repo}/tags/list`, page, more, last: tags.at(-1) });
   }
 
   async #catalog(page: PageRequest, context: OciContext): Promise<OciReply> {
-    const { repositories, more } = await this.#index.catalog(pageOf(page), context);
-    return pageReply({ repositories }, { path: '/v2/_catalog', more, last: repositories.at(-1), page });
+    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, context);
+    return pageReply({ repositories }, { path: '/v2/_catalog', page, more, last: repositories.at(-1) });
   }
 
   async #referrers(request: Extract<OciRequest, { kind: 'referrers' }>, context: OciContext): Promise<OciReply> {
-    const { repo, digest, artifactType } = request;
-    const { manifests } = await this.#index.referrers(repo, digest, artifactType, context);
-    const headers = {
-      'content-type': MEDIA.ociIndex,
-      ...(artifactType === undefined ? {} : { 'oci-filters-applied': 'artifactType' }),
-    };
-    return { kind: 'json', value: { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }, headers };
+    const { repo, digest } = request;
+    return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, context));
   }
 }
 
@@ -225,23 +218,6 @@ async function bytesOf(content: Content): Promise<Uint8Array> {
     chunk.release();
   }
   return bytes;
-}
-
-function pageOf({ limit, last }: PageRequest): { n: number; last?: string | undefined } {
-  return { n: limit, last };
-}
-
-type Listed = {
-  readonly path: string;
-  readonly more: boolean;
-  readonly last: string | undefined;
-  readonly page: PageRequest;
-};
-
-function pageReply(value: unknown, { path, more, last, page }: Listed): OciReply {
-  if (!more || last === undefined) return { kind: 'json', value };
-  const next = `${path}?n=${page.limit}&last=${encodeURIComponent(last)}`;
-  return { kind: 'json', value, headers: { link: `<${next}>; rel="next"` } };
 }
 
 function manifestUnknown(repo: string, reference: Reference): ApiError {

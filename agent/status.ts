@@ -21,6 +21,8 @@ export type AgentStatus = {
   readonly running: ReturnType<Pulls['running']>;
   /** The latest finished pulls, oldest first. */
   readonly finished: readonly FinishedPull[];
+  /** Since the start; `finished` has the latest finishedPullsMax of them. */
+  readonly finishedTotal: number;
 };
 
 export type StatusParts = {
@@ -42,5 +44,6 @@ export function statusOf({ config, store, node, pulls, history }: StatusParts): 
     cache: { blobs: store.count, complete, bytes: store.usedBytes, budgetBytes: config.cache.budget },
     running: pulls.running(),
     finished: history.list(),
+    finishedTotal: history.total,
   };
 }

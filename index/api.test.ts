@@ -77,9 +77,11 @@ describe('index: client and server', () => {
     expect(await index.tags(long, { n: 1 }, ctx)).toEqual({ tags: ['other'], more: true });
     expect(await index.tags(long, { n: 5, last: 'other' }, ctx)).toEqual({ tags: [tag], more: false });
     await index.putManifest(long, digest(2), image({ subject: sha512, artifactType: 'sig/a+b' }), ctx);
-    expect((await index.referrers(long, sha512, 'sig/a+b', ctx)).manifests).toHaveLength(1);
-    expect((await index.referrers(long, sha512, 'sbom', ctx)).manifests).toHaveLength(0);
-    expect((await index.referrers(long, sha512, undefined, ctx)).manifests[0]).toMatchObject({
+    expect((await index.referrers(long, sha512, { n: 5, artifactType: 'sig/a+b' }, ctx)).manifests).toHaveLength(1);
+    expect((await index.referrers(long, sha512, { n: 5, artifactType: 'sbom' }, ctx)).manifests).toHaveLength(0);
+    expect((await index.referrers(long, sha512, { n: 5, last: digest(2) }, ctx)).manifests).toHaveLength(0);
+    expect(await index.referrers(long, sha512, { n: 0 }, ctx)).toEqual({ manifests: [], more: true });
+    expect((await index.referrers(long, sha512, { n: 5 }, ctx)).manifests[0]).toMatchObject({
       digest: digest(2),
       artifactType: 'sig/a+b',
     });

@@ -15,6 +15,7 @@ import {
   readManifestPut,
   readMount,
   readTagPut,
+  referrersOf,
   repositoryOf,
   tagOf,
 } from './requests.ts';
@@ -77,9 +78,7 @@ function manifestRoutes(app: FastifyInstance, store: TagStore): void {
     return gone ? done(reply) : absentManifest(params.name, params.digest);
   });
   app.get('/v1/repos/:name/referrers/:digest', async ({ params, query }: Request) => {
-    const { artifactType } = query;
-    const type = typeof artifactType === 'string' ? artifactType : undefined;
-    return store.referrers(repositoryOf(params.name), digestOf(params.digest), type);
+    return store.referrers(repositoryOf(params.name), digestOf(params.digest), referrersOf(query));
   });
 }
 

@@ -4,9 +4,15 @@ import * as z from 'zod';
 import { ApiError, type ErrorCode } from '../core/contracts/errors.ts';
 import type { BlobLinkPut, ManifestPut, MountRequest, TagPut } from '../core/contracts/index.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
-import { manifestBytesMax, mediaTypeLengthMax, pageEntriesMax, pushTagsMax } from '../core/oci/limits.ts';
+import {
+  manifestBytesMax,
+  mediaTypeLengthMax,
+  pageEntriesMax,
+  pushTagsMax,
+  referrersPageMax,
+} from '../core/oci/limits.ts';
 import { repositoryValid, tagValid } from '../core/oci/name.ts';
-import type { PageOf } from '../platform/tags/store.ts';
+import type { PageOf, ReferrersOf } from '../platform/tags/store.ts';
 
 /** The smallest descriptor in a manifest of 4 MiB is about 100 bytes. */
 const referencesMax = 50_000;
@@ -67,8 +73,17 @@ export function digestOf(text: string): Digest {
   throw new ApiError('DIGEST_INVALID', `'${text.slice(0, 200)}' is no digest: expected sha256: and 64 hex digits`);
 }
 
+/** `?n=&last=&artifactType=`; a page of referrers is never larger than referrersPageMax. */
+export function referrersOf(query: PageQuery & { readonly artifactType?: unknown }): ReferrersOf {
+  const { n, last } = pageOf(query);
+  const artifactType = typeof query.artifactType === 'string' ? query.artifactType : undefined;
+  return { n: Math.min(n, referrersPageMax), last, artifactType };
+}
+
+type PageQuery = { readonly n?: unknown; readonly last?: unknown };
+
 /** `?n=&last=`; a page is never larger than pageEntriesMax. */
-export function pageOf(query: { readonly n?: unknown; readonly last?: unknown }): PageOf {
+export function pageOf(query: PageQuery): PageOf {
   const { n, last } = query;
   if (last !== undefined && typeof last !== 'string') throw new ApiError('REQUEST_INVALID', 'last= was given twice');
   if (n !== undefined && (typeof n !== 'string' || !/^\d{1,9}$/.test(n)))

@@ -1,7 +1,8 @@
-/** Pages of tags and of repositories, with a Link to the next page (RFC 8288). */
+/** Tags, repositories and referrers, page by page. */
 
-import type { OciRequest, PageRequest } from '../core/oci/request.ts';
-import type { Headers, OciContext, OciReply } from '../platform/registry/reply.ts';
+import type { OciRequest } from '../core/oci/request.ts';
+import { pageReply, referrersReply } from '../platform/registry/pages.ts';
+import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import { callOf } from './call.ts';
 import type { IndexApi } from './index-api.ts';
 
@@ -15,30 +16,17 @@ export class Lists {
   }
 
   async tags({ repo, page }: Request<'tags'>, context: OciContext): Promise<OciReply> {
-    const { tags, more } = await this.#index.tags(repo, pageOf(page), callOf(context));
-    return {
-      kind: 'json',
-      value: { name: repo, tags },
-      headers: next(`/v2/${repo}/tags/list`, page, { names: tags, more }),
-    };
+    const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, callOf(context));
+    return pageReply({ name: repo, tags }, { path: `/v2/${repo}/tags/list`, page, more, last: tags.at(-1) });
   }
 
   async catalog({ page }: Request<'catalog'>, context: OciContext): Promise<OciReply> {
-    const { repositories, more } = await this.#index.catalog(pageOf(page), callOf(context));
-    return {
-      kind: 'json',
-      value: { repositories },
-      headers: next('/v2/_catalog', page, { names: repositories, more }),
-    };
+    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, callOf(context));
+    return pageReply({ repositories }, { path: '/v2/_catalog', page, more, last: repositories.at(-1) });
   }
-}
 
-function pageOf({ limit, last }: PageRequest): { n: number; last: string | undefined } {
-  return { n: limit, last };
-}
-
-function next(path: string, { limit }: PageRequest, page: { names: readonly string[]; more: boolean }): Headers {
-  const last = page.names.at(-1);
-  if (!page.more || last === undefined) return {};
-  return { link: `<${path}?n=${limit}&last=${encodeURIComponent(last)}>; rel="next"` };
+  async referrers(request: Request<'referrers'>, context: OciContext): Promise<OciReply> {
+    const { repo, digest } = request;
+    return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, callOf(context)));
+  }
 }

@@ -185,7 +185,7 @@ describe('discovery', () => {
     expect(await list('?n=3&last=c')).toMatchObject({ tags: ['d'], link: undefined });
     expect(await list('?n=0')).toMatchObject({ tags: [], link: undefined });
     expect(await list('?last=b')).toMatchObject({ tags: ['c', 'd'] });
-    expect((await list('?n=-1')).status).toBe(400);
+    for (const n of ['-1', 'x', '']) expect((await list(`?n=${n}`)).tags).toEqual(['a', 'b', 'c', 'd']);
   });
 
   test('the catalogue', async () => {
@@ -234,6 +234,59 @@ describe('discovery', () => {
     }
     expect((await list(`sha256:${'0'.repeat(64)}`)).manifests).toEqual([]);
     expect((await cluster.proxy.send('GET', `/v2/${repo}/referrers/latest`)).status).toBe(400);
+  });
+
+  test.each([undefined, 'sig/a+b'])(
+    '1,005 referrers of one subject (type %s): every one, by following Link',
+    async (type) => {
+      const subject = digestOfBytes(imageOf());
+      const about = { mediaType: MEDIA.ociManifest, size: 9, tags: [], blobs: [], manifests: [], subject };
+      const digests = Array.from({ length: 1005 }, (_, i) => `sha256:${i.toString(16).padStart(64, '0')}` as Digest);
+      for (const digest of digests)
+        await cluster.index.putManifest(repo, digest, { ...about, artifactType: 'sig/a+b' }, ctx);
+      await cluster.index.putManifest(
+        repo,
+        `sha256:${'f'.repeat(64)}` as Digest,
+        { ...about, subject: digests[0] as Digest },
+        ctx,
+      );
+      const filter = type === undefined ? '' : `&artifactType=${encodeURIComponent(type)}`;
+      for (const [query, pages] of [
+        [filter.replace('&', '?'), 2],
+        [`?n=300${filter}`, 4],
+      ] as const) {
+        const found: string[] = [];
+        let path = `/v2/${repo}/referrers/${subject}${query}`;
+        let asked = 0;
+        for (; path !== ''; asked++) {
+          const got = await cluster.proxy.send('GET', path);
+          expect([got.status, got.headers['oci-filters-applied']]).toEqual([200, type && 'artifactType']);
+          const { manifests, mediaType } = JSON.parse(got.body.toString());
+          expect(mediaType).toBe(MEDIA.ociIndex);
+          found.push(...manifests.map((one: { digest: string }) => one.digest));
+          path = /^<(\/v2\/[^>]+)>; rel="next"$/.exec(got.headers['link']?.toString() ?? '')?.[1] ?? '';
+        }
+        expect([found, asked]).toEqual([digests, pages]);
+      }
+    },
+  );
+
+  test('no layers, null for a list or a subject: taken, and read back as they are', async () => {
+    await cluster.push(repo, config);
+    const { layers: _, ...none } = JSON.parse(imageOf().toString());
+    const { manifests: __, ...bare } = JSON.parse(indexOf([]).toString());
+    for (const [document, type] of [
+      [none, MEDIA.ociManifest],
+      [{ ...none, layers: null, subject: null, manifests: null }, MEDIA.ociManifest],
+      [bare, MEDIA.ociIndex],
+      [{ ...bare, manifests: null, subject: null, layers: null }, MEDIA.ociIndex],
+    ] as const) {
+      const bytes = Buffer.from(JSON.stringify(document));
+      const answer = await put('odd', bytes, type);
+      expect([answer.status, answer.headers['oci-subject']]).toEqual([201, undefined]);
+      const got = await get('odd');
+      expect([got.headers['content-type'], got.body.equals(bytes)]).toEqual([type, true]);
+    }
   });
 });
 

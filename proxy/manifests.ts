@@ -1,5 +1,5 @@
 /**
- * Manifests: push, read, delete, and who refers to them.
+ * Manifests: push, read, delete.
  *
  * Rule 1: a manifest's bytes are durable on the origins before the index knows it, and the index sets
  *         tags and links in one transaction: a tag never names what cannot be read.
@@ -11,7 +11,6 @@ import type { ManifestRecord } from '../core/contracts/index.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest } from '../core/oci/manifest.ts';
-import { MEDIA } from '../core/oci/media.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/http.ts';
@@ -81,17 +80,6 @@ export class Manifests {
         : await this.#index.deleteManifest(repo, reference.digest, ctx);
     if (!found) throw unknown(repo, reference);
     return { kind: 'empty', status: 202 };
-  }
-
-  async referrers(request: Request<'referrers'>, context: OciContext): Promise<OciReply> {
-    const { repo, digest, artifactType } = request;
-    const list = await this.#index.referrers(repo, digest, artifactType, callOf(context));
-    const filtered = artifactType === undefined ? {} : { 'oci-filters-applied': 'artifactType' };
-    return {
-      kind: 'json',
-      value: { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: list.manifests },
-      headers: { 'content-type': MEDIA.ociIndex, ...filtered },
-    };
   }
 
   #find(repo: string, reference: Reference, ctx: CallContext): Promise<ManifestRecord | undefined> {

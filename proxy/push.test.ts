@@ -176,7 +176,7 @@ describe('push', () => {
   test('mount: linked where the other repository holds it, an upload otherwise', async () => {
     await cluster.push('library/base', content);
     const mount = (from: string) => cluster.proxy.send('POST', `/v2/library/app/blobs/uploads/?mount=${digest}${from}`);
-    for (const from of ['', '&from=library/none', '&from=other']) {
+    for (const from of ['', '&from=', '&from=../x', '&from=%zz', '&from=library/none', '&from=other']) {
       const answer = await mount(from);
       expect([from, answer.status]).toEqual([from, 202]);
       expect(answer.headers.location).toMatch(/^\/v2\/library\/app\/blobs\/uploads\/./);
@@ -185,8 +185,6 @@ describe('push', () => {
     const mounted = await mount('&from=library/base');
     expect([mounted.status, mounted.headers.location]).toEqual([201, `/v2/library/app/blobs/${digest}`]);
     expect((await cluster.proxy.send('GET', `/v2/library/app/blobs/${digest}`)).body.equals(content)).toBe(true);
-    const bad = await mount('&from=../x');
-    expect([bad.status, code(bad.body)]).toEqual([400, 'NAME_INVALID']);
   });
 
   test('a blob that the origins have lost is not mounted, and HEAD lets it be pushed again', async () => {

@@ -49,9 +49,7 @@ export class Push {
   /** POST: a mount, a whole blob in one request, or a new session. */
   async begin(request: Request<'uploadBegin'>, context: OciContext): Promise<OciReply> {
     const { repo, mount, digest } = request;
-    if (mount?.from !== undefined && (await this.#mount(repo, { ...mount, from: mount.from }, context))) {
-      return created(repo, mount.digest);
-    }
+    if (mount !== undefined && (await this.#mount(repo, mount, context))) return created(repo, mount.digest);
     if (digest === undefined) return accepted(repo, await this.#open(repo, request, context));
     // The digest is known: its owners get it at once, and nothing has to be handed over later.
     const session = await this.#open(repo, { algorithm: digestAlgorithm(digest), key: digest }, context);

@@ -35,7 +35,7 @@ export class ProxyRegistry implements RegistryHandler {
       case 'manifestDelete':
         return this.#manifests.remove(request, context);
       case 'referrers':
-        return this.#manifests.referrers(request, context);
+        return this.#lists.referrers(request, context);
       case 'tags':
         return this.#lists.tags(request, context);
       case 'catalog':

@@ -10,6 +10,7 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import { pieceCount, pieceLengthFor } from '../../core/piece.ts';
 import type { PeerNode, Pull } from '../../platform/peer/node.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import type { ReferrersOf } from '../../platform/tags/store.ts';
 import { Arena, type Slot } from '../../platform/workers/arena.ts';
 import type { IndexReads } from '../index-reads.ts';
 
@@ -174,10 +175,18 @@ export class MemoryIndex implements IndexReads {
     const rest = all.sort().filter((tag) => tag > (page.last ?? ''));
     return { tags: rest.slice(0, page.n), more: rest.length > page.n };
   }
-  async referrers(repo: string, digest: Digest, artifactType: string | undefined) {
+  /** The manifest itself, as often as there are tags on it. */
+  async referrers(repo: string, digest: Digest, { artifactType, n, last }: ReferrersOf) {
     this.#up();
     const record = this.held.get(`${repo}@${digest}`);
-    return { manifests: record === undefined ? [] : [{ ...record, artifactType }] };
+    const all =
+      record === undefined || last !== undefined
+        ? []
+        : [
+            { ...record, artifactType },
+            { ...record, artifactType },
+          ];
+    return { manifests: all.slice(0, n), more: all.length > n };
   }
   async blob(repo: string, digest: Digest) {
     this.#up();

@@ -11,7 +11,7 @@ export const INDEX_PATHS = {
   tags: (name: string): string => `${repo(name)}/tags`,
   /** GET: ManifestRecord. PUT ManifestPut. DELETE: removes the manifest and every tag on it. */
   manifest: (name: string, digest: Digest): string => `${repo(name)}/manifests/${digest}`,
-  /** GET: ReferrerList (filtered by ?artifactType=). */
+  /** GET ?n=&last=: ReferrerList, by digest (filtered by ?artifactType=). */
   referrers: (name: string, digest: Digest): string => `${repo(name)}/referrers/${digest}`,
   /** GET: BlobLink or 404. PUT BlobLinkPut: links a blob to the repository. DELETE: unlinks it. */
   blob: (name: string, digest: Digest): string => `${repo(name)}/blobs/${digest}`,
@@ -49,7 +49,8 @@ export type MissingReferences = { readonly missing: readonly Digest[] };
 export type TagPut = { readonly digest: Digest };
 export type TagPage = { readonly tags: readonly string[]; readonly more: boolean };
 export type CatalogPage = { readonly repositories: readonly string[]; readonly more: boolean };
-export type ReferrerList = { readonly manifests: readonly ReferrerRecord[] };
+/** `more` is absent in the answers of an index that knows no pages: it lists the first thousand. */
+export type ReferrerList = { readonly manifests: readonly ReferrerRecord[]; readonly more?: boolean | undefined };
 export type BlobLinkPut = { readonly size: number };
 export type BlobLink = { readonly digest: Digest; readonly size: number };
 export type MountRequest = { readonly from: string };

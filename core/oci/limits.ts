@@ -8,6 +8,8 @@ export const repositoryLengthMax = 255;
 export const tagLengthMax = 128;
 /** Entries of one page of tags or repositories; a client that asks for more gets a Link to the next page. */
 export const pageEntriesMax = 10_000;
+/** Entries of one page of referrers: with annotations a page stays below the 4 MiB that clients read of an index. */
+export const referrersPageMax = 1000;
 /** RFC 6838: type and subtype at most 127 characters each. */
 export const mediaTypeLengthMax = 255;
 /** Tags that one manifest PUT by digest may set with ?tag=. */

@@ -102,6 +102,17 @@ describe('manifests', () => {
     }
   });
 
+  test.each([undefined, null])('lists and fields that are %s are as absent: others take them', (nothing) => {
+    const artifact = parse(image({ layers: nothing, manifests: nothing, fsLayers: nothing, subject: nothing }));
+    expect([digests(artifact.blobs), artifact.subject]).toEqual([[digestNo(1)], undefined]);
+    const rest = { mediaType: nothing, artifactType: nothing, annotations: nothing };
+    expect(parse(image({ ...rest, layers: nothing })).mediaType).toBe(MEDIA.ociManifest);
+    const empty = parse(index({ manifests: nothing, layers: nothing, config: nothing, subject: nothing }));
+    expect([empty.mediaType, empty.manifests, empty.blobs]).toEqual([MEDIA.ociIndex, [], []]);
+    expect(parse({ schemaVersion: 2, mediaType: nothing, manifests: null }).mediaType).toBe(MEDIA.ociIndex);
+    expect(digests(parse(image({ layers: [descriptor(2, undefined, { urls: nothing })] })).blobs)).toHaveLength(2);
+  });
+
   test('the same blob twice is one reference', () => {
     expect(digests(parse(image({ layers: [descriptor(2), descriptor(2)] })).blobs)).toEqual([digestNo(1), digestNo(2)]);
   });
@@ -131,10 +142,11 @@ describe('manifests', () => {
     ['manifests and layers', index({ layers: [] }), undefined, 'layers'],
     ['an index with a config', index({ config }), undefined, 'config'],
     ['no config', image({ config: undefined }), undefined, "'config'"],
-    ['no layers', image({ layers: undefined }), undefined, "'layers'"],
+    ['a config that is null', image({ config: null }), undefined, "'config'"],
     ['layers that are none', image({ layers: {} }), undefined, "'layers'"],
     ['a layer that is none', image({ layers: [1] }), undefined, 'layers[0]'],
-    ['no manifests', index({ manifests: undefined }), undefined, "'manifests'"],
+    ['manifests that are none', index({ manifests: {} }), undefined, "'manifests'"],
+    ['a manifest that is null', index({ manifests: [null] }), undefined, 'manifests[0]'],
     [
       'a bad digest',
       image({ layers: [descriptor(2), { ...descriptor(2), digest: 'sha256:x' }] }),

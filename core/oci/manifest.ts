@@ -5,6 +5,7 @@
  * Rule 1: the bytes are never changed or written anew; this only reads them.
  * Rule 2: one document has one meaning: no `layers` beside `manifests`, no Content-Type that
  *         contradicts `mediaType` (CVE-2021-41190).
+ * Rule 3: `null` is as absent, and an absent list is empty: Go's encoders write both, and other registries take them.
  */
 
 import { ApiError } from '../contracts/errors.ts';
@@ -45,7 +46,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
   if (bytes.length > manifestBytesMax) throw tooLarge();
   const document = objectOf(parseJson(bytes));
   const mediaType = detect(document, mediaTypeOf(contentType));
-  const subject = document['subject'] === undefined ? undefined : descriptor(document['subject'], 'subject');
+  const subject = absent(document['subject']) ? undefined : descriptor(document['subject'], 'subject');
   const common = { mediaType, subject, annotations: annotationsOf(document['annotations']) };
   const artifactType = textOf(document['artifactType'], 'artifactType');
   if (MANIFEST_TYPES.get(mediaType) === 'image') {
@@ -91,17 +92,19 @@ function detect(document: Fields, header: string): string {
 
 /** Only OCI lets a manifest leave out its mediaType. */
 function byShape(document: Fields): string {
-  return document['manifests'] === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
+  if (!absent(document['manifests'])) return MEDIA.ociIndex;
+  return Object.hasOwn(document, 'manifests') && absent(document['config']) ? MEDIA.ociIndex : MEDIA.ociManifest;
 }
 
 function checkShape(document: Fields, shape: 'image' | 'index', mediaType: string): void {
   const forbidden = shape === 'image' ? ['manifests', 'fsLayers'] : ['config', 'layers', 'fsLayers'];
   for (const field of forbidden) {
-    if (document[field] !== undefined) throw invalid(`a manifest of type ${mediaType} has no field '${field}'`);
+    if (!absent(document[field])) throw invalid(`a manifest of type ${mediaType} has no field '${field}'`);
   }
 }
 
 function descriptors(value: unknown, where: string): Descriptor[] {
+  if (absent(value)) return [];
   if (!Array.isArray(value)) throw invalid(`'${where}' must be a list`);
   return value.map((entry, index) => descriptor(entry, `${where}[${index}]`));
 }
@@ -120,7 +123,7 @@ function descriptor(value: unknown, where: string): Descriptor {
 }
 
 function urlsOf(value: unknown, where: string): string[] {
-  if (value === undefined || value === null) return [];
+  if (absent(value)) return [];
   if (!Array.isArray(value) || !value.every((url) => typeof url === 'string'))
     throw invalid(`'${where}.urls' must be a list of texts`);
   return value;
@@ -131,7 +134,7 @@ function foreign(layer: Descriptor): boolean {
 }
 
 function annotationsOf(value: unknown): Readonly<Record<string, string>> | undefined {
-  if (value === undefined || value === null) return undefined;
+  if (absent(value)) return undefined;
   if (!isObject(value) || !Object.values(value).every((text) => typeof text === 'string')) {
     throw invalid(`'annotations' must map texts to texts`);
   }
@@ -142,7 +145,7 @@ function annotationsOf(value: unknown): Readonly<Record<string, string>> | undef
 
 /** '' counts as absent, as OCI tools write it so. */
 function textOf(value: unknown, where: string): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined;
+  if (absent(value) || value === '') return undefined;
   if (typeof value !== 'string' || value.length > mediaTypeLengthMax) throw invalid(`'${where}' is no media type`);
   return value;
 }
@@ -162,6 +165,10 @@ function parseJson(bytes: Uint8Array): unknown {
 function objectOf(value: unknown): Fields {
   if (!isObject(value)) throw invalid('it is no JSON object');
   return value;
+}
+
+function absent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
 }
 
 function isObject(value: unknown): value is Fields {

@@ -38,7 +38,8 @@ export const FOREIGN_LAYER_TYPES: ReadonlySet<string> = new Set([
   'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd',
 ]);
 
-/** The type of a `Content-Type` header without its parameters, in lower case; '' where there is none. */
+/** The type of a `Content-Type` header without its parameters, in lower case; '' where there is none, or no type in it. */
 export function mediaTypeOf(header: string | undefined): string {
-  return (header ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const type = (header ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  return /^[^\s/]+\/[^\s/]+$/.test(type) ? type : '';
 }

@@ -1,31 +1,33 @@
 /**
  * The query of a registry request. A plus sign stays one: media types (`+json`) contain it, and
  * nothing that we take contains a space.
+ *
+ * Rule: a pair that is not percent-encoded UTF-8 is as absent; where the parameter is needed, its absence is told.
  */
-
-import { ApiError } from '../contracts/errors.ts';
 
 export type Query = { first(name: string): string | undefined; all(name: string): string[] };
 
-/** Throws ApiError REQUEST_INVALID where the encoding is broken. */
 export function parseQuery(text: string): Query {
-  const pairs = text === '' ? [] : text.split('&').map(pairOf);
+  const pairs = text.split('&').flatMap(pairOf);
   return {
     first: (name) => pairs.find(([key]) => key === name)?.[1],
     all: (name) => pairs.filter(([key]) => key === name).map(([, value]) => value),
   };
 }
 
-function pairOf(pair: string): [string, string] {
+/** None, or one. */
+function pairOf(pair: string): [string, string][] {
   const equals = pair.indexOf('=');
-  return equals < 0 ? [decode(pair), ''] : [decode(pair.slice(0, equals)), decode(pair.slice(equals + 1))];
+  const name = decode(equals < 0 ? pair : pair.slice(0, equals));
+  const value = equals < 0 ? '' : decode(pair.slice(equals + 1));
+  return name === undefined || value === undefined ? [] : [[name, value]];
 }
 
-function decode(text: string): string {
+function decode(text: string): string | undefined {
   if (!text.includes('%')) return text;
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new ApiError('REQUEST_INVALID', 'the query is not percent-encoded UTF-8');
+    return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../contracts/errors.ts';
-import { pageEntriesMax } from './limits.ts';
+import { pageEntriesMax, pushTagsMax } from './limits.ts';
 import { repositoryValid, tagValid } from './name.ts';
 import { allowedMethods, parseOciRequest } from './request.ts';
 
@@ -61,10 +61,38 @@ describe('a request as a value', () => {
     [
       'GET',
       `/v2/a/referrers/${digest}?artifactType=a/b+json`,
-      { kind: 'referrers', repo: 'a', digest, artifactType: 'a/b+json' },
+      { kind: 'referrers', repo: 'a', digest, artifactType: 'a/b+json', page: { limit: pageEntriesMax } },
+    ],
+    [
+      'GET',
+      `/v2/a/referrers/${digest}?n=7&last=${long}`,
+      { kind: 'referrers', repo: 'a', digest, page: { limit: 7, last: long } },
     ],
   ])('%s %s', (method, target, expected) => {
     expect(parseOciRequest(method, target)).toEqual(expected);
+  });
+
+  test.each([
+    ['POST', `/v2/a/blobs/uploads/?mount=${digest}&from=`],
+    ['POST', `/v2/a/blobs/uploads/?mount=${digest}&from=../x`],
+    ['POST', `/v2/a/blobs/uploads/?mount=${digest}&from=B`],
+    ['POST', `/v2/a/blobs/uploads/?mount=${digest}&from=%zz`],
+    ['POST', `/v2/a/blobs/uploads/?mount=${digest}`],
+    ['POST', '/v2/a/blobs/uploads/?mount=&from=b'],
+    ['POST', '/v2/a/blobs/uploads/?mount=latest&from=b'],
+    ['POST', '/v2/a/blobs/uploads/?from=b'],
+    ['POST', '/v2/a/blobs/uploads/?digest='],
+    ['POST', '/v2/a/blobs/uploads/?digest-algorithm='],
+    ['POST', '/v2/a/blobs/uploads/?%zz&%=1&=&x'],
+    ['PUT', `/v2/a/manifests/${digest}?tag=&tag=%ff`],
+    ['GET', '/v2/a/tags/list?n='],
+    ['GET', '/v2/a/tags/list?n=1e3'],
+    ['GET', '/v2/a/tags/list?n=-1'],
+    ['GET', '/v2/a/tags/list?n=%zz&last='],
+    ['GET', '/v2/_catalog?n=many&last=%ff'],
+    ['GET', `/v2/a/referrers/${digest}?artifactType=&n=x`],
+  ])('%s %s: an optional parameter that cannot be used is as absent', (method, target) => {
+    expect(parseOciRequest(method, target)).toEqual(parseOciRequest(method, target.split('?', 1)[0] as string));
   });
 
   test.each([
@@ -96,11 +124,15 @@ describe('a request as a value', () => {
     ['GET', '/v2/a/blobs/latest', 'DIGEST_INVALID'],
     ['GET', `/v2/a/blobs/sha256:${hex.toUpperCase()}`, 'DIGEST_INVALID'],
     ['GET', '/v2/a/referrers/latest', 'DIGEST_INVALID'],
-    ['POST', '/v2/a/blobs/uploads/?mount=x', 'DIGEST_INVALID'],
-    ['POST', `/v2/a/blobs/uploads/?mount=${digest}&from=..`, 'NAME_INVALID'],
+    ['POST', '/v2/a/blobs/uploads/?digest=x', 'DIGEST_INVALID'],
     ['POST', '/v2/a/blobs/uploads/?digest-algorithm=constructor', 'DIGEST_INVALID'],
-    ['GET', '/v2/a/tags/list?n=1e3', 'REQUEST_INVALID'],
-    ['GET', '/v2/a/tags/list?n=%zz', 'REQUEST_INVALID'],
+    ['PUT', `/v2/a/manifests/${digest}?tag=-x`, 'TAG_INVALID'],
+    ['PUT', '/v2/a/blobs/uploads/x?digest=%zz', 'DIGEST_INVALID'],
+    [
+      'PUT',
+      `/v2/a/manifests/x?${Array.from({ length: pushTagsMax }, (_, i) => `tag=t${i}`).join('&')}`,
+      'REQUEST_INVALID',
+    ],
     ['BREW', `/v2/a/blobs/${digest}`, 'UNSUPPORTED'],
   ])('%s %s is %s', (method, target, code) => {
     expect(codeOf(method, target)).toBe(code);

@@ -6,6 +6,8 @@
  *         slash or dot never makes another path.
  * Rule 2: what comes out has passed the grammar of names, tags and digests; nothing else gets further.
  * Rule 3: a path is read from its end, since a repository may have components called `blobs` or `manifests`.
+ * Rule 4: an optional parameter that cannot be used (a mount, a page, a filter) is as absent. One that says what the
+ *         client will hold us to (the digest of a body or its algorithm, a tag to be set) is refused instead.
  */
 
 import { ApiError } from '../contracts/errors.ts';
@@ -17,7 +19,7 @@ import { parseQuery, type Query } from './query.ts';
 /** At most `limit` entries after `last`. */
 export type PageRequest = { readonly limit: number; readonly last?: string | undefined };
 
-export type MountQuery = { readonly digest: Digest; readonly from?: string | undefined };
+export type MountQuery = { readonly digest: Digest; readonly from: string };
 
 /** `head`: the answer has no body. */
 export type OciRequest =
@@ -29,6 +31,7 @@ export type OciRequest =
       readonly repo: string;
       readonly digest: Digest;
       readonly artifactType?: string | undefined;
+      readonly page: PageRequest;
     }
   | { readonly kind: 'manifestRead'; readonly repo: string; readonly reference: Reference; readonly head: boolean }
   | {
@@ -120,7 +123,7 @@ function manifest(method: string, repo: string, text: string, query: Query): Oci
 
 /** ?tag= may be given several times beside a digest. */
 function pushTags(reference: Reference, query: Query): string[] {
-  const tags = new Set(query.all('tag'));
+  const tags = new Set(query.all('tag').filter((tag) => tag !== ''));
   for (const tag of tags) {
     if (!tagValid(tag)) throw new ApiError('TAG_INVALID', `'${shown(tag)}' in ?tag= is no tag`);
   }
@@ -144,28 +147,28 @@ function blob(method: string, repo: string, text: string): OciRequest {
 
 function referrers(method: string, repo: string, text: string, query: Query): OciRequest {
   const artifactType = query.first('artifactType') || undefined;
-  return only(method, READ, { kind: 'referrers', repo, digest: digestIn(text), artifactType });
+  return only(method, READ, { kind: 'referrers', repo, digest: digestIn(text), artifactType, page: pageOf(query) });
 }
 
 function uploadBegin(method: string, repo: string, query: Query): OciRequest {
-  const digest = query.first('digest');
-  const mounted = query.first('mount');
+  const digest = query.first('digest') || undefined;
   return only(method, ['POST'], {
     kind: 'uploadBegin',
     repo,
     digest: digest === undefined ? undefined : digestIn(digest),
-    mount: mounted === undefined ? undefined : mountOf(mounted, query.first('from')),
+    mount: mountOf(query.first('mount'), query.first('from')),
     algorithm: algorithmOf(query.first('digest-algorithm')),
   });
 }
 
-function mountOf(text: string, from: string | undefined): MountQuery {
-  if (from !== undefined && !repositoryValid(from)) throw badName(from);
-  return { digest: digestIn(text), from };
+/** A mount that cannot be: the client gets an upload to push the blob with, as the specification has it. */
+function mountOf(mount = '', from = ''): MountQuery | undefined {
+  const digest = parseDigest(mount);
+  return digest === undefined || !repositoryValid(from) ? undefined : { digest, from };
 }
 
-function algorithmOf(text: string | undefined): DigestAlgorithm {
-  if (text === undefined || text === '') return 'sha256';
+function algorithmOf(text = ''): DigestAlgorithm {
+  if (text === '') return 'sha256';
   if (Object.hasOwn(DIGEST_ALGORITHMS, text)) return text as DigestAlgorithm;
   const known = Object.keys(DIGEST_ALGORITHMS).join(', ');
   throw new ApiError('DIGEST_INVALID', `digest-algorithm '${shown(text)}' is not supported: use one of ${known}`);
@@ -193,9 +196,7 @@ function uploadSession(method: string, repo: string, session: string, query: Que
 function pageOf(query: Query): PageRequest {
   const n = query.first('n');
   const last = query.first('last') || undefined;
-  if (n === undefined) return { limit: pageEntriesMax, last };
-  if (!/^\d{1,15}$/.test(n))
-    throw new ApiError('REQUEST_INVALID', `n=${shown(n)} is no number of entries: give 0 or more`);
+  if (n === undefined || !/^\d{1,15}$/.test(n)) return { limit: pageEntriesMax, last };
   return { limit: Math.min(Number(n), pageEntriesMax), last };
 }
 

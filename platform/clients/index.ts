@@ -23,7 +23,7 @@ import {
   type TagPut,
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { PageOf } from '../tags/store.ts';
+import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import { type CallContext, HttpClient, type Method } from './http.ts';
 
 /** An index answers from its database: silence for so long is a failure. */
@@ -80,9 +80,9 @@ export class IndexClient {
     return this.#done('DELETE', INDEX_PATHS.manifest(repo, digest), { ctx });
   }
 
-  referrers(repo: string, digest: Digest, artifactType: string | undefined, ctx: CallContext): Promise<ReferrerList> {
-    const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
-    return this.#call('GET', INDEX_PATHS.referrers(repo, digest) + query, { ctx });
+  referrers(repo: string, digest: Digest, of: ReferrersOf, ctx: CallContext): Promise<ReferrerList> {
+    const type = of.artifactType === undefined ? '' : `&artifactType=${encodeURIComponent(of.artifactType)}`;
+    return this.#call('GET', INDEX_PATHS.referrers(repo, digest) + pageQuery(of) + type, { ctx });
   }
 
   blob(repo: string, digest: Digest, ctx: CallContext): Promise<BlobLink | undefined> {

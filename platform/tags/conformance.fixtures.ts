@@ -1,7 +1,7 @@
 /** What every tag store must do, run against each implementation. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ManifestPut } from '../../core/contracts/index.ts';
+import type { ManifestPut, ReferrerRecord } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { referrerAnnotationBytesMax, type TagStore } from './store.ts';
 
@@ -68,7 +68,7 @@ function manifests(store: () => TagStore): void {
     await store().putManifest('a', one, image({ tags: ['2'], size: 501 }));
     expect(await store().tag('a', '1')).toMatchObject({ digest: one, size: 501 });
     expect((await store().tag('a', '2'))?.digest).toBe(one);
-    expect(await store().referrers('a', two)).toEqual({ manifests: [] });
+    expect(await store().referrers('a', two, { n: 5 })).toEqual({ manifests: [], more: false });
   });
 
   test('a deleted manifest takes its tags along, and no others', async () => {
@@ -165,30 +165,71 @@ function referrers(store: () => TagStore): void {
     await store().putManifest('a', digest(4), image({ subject: two }));
     await store().putManifest('b', digest(5), image({ subject: one }));
     const { mediaType, size } = image();
-    expect(await store().referrers('a', one)).toEqual({
+    expect(await store().referrers('a', one, { n: 5 })).toEqual({
       manifests: [
         { digest: two, mediaType, size, artifactType: 'sig/x', annotations },
         { digest: three, mediaType, size, artifactType: 'sbom/x' },
       ],
+      more: false,
     });
-    expect((await store().referrers('a', one, 'sbom/x')).manifests.map((record) => record.digest)).toEqual([three]);
-    expect(await store().referrers('nowhere', one)).toEqual({ manifests: [] });
+    const sboms = await store().referrers('a', one, { n: 5, artifactType: 'sbom/x' });
+    expect(sboms.manifests.map((record) => record.digest)).toEqual([three]);
+    expect(await store().referrers('nowhere', one, { n: 5 })).toEqual({ manifests: [], more: false });
     await store().deleteManifest('a', three);
-    expect((await store().referrers('a', one)).manifests).toHaveLength(1);
+    expect((await store().referrers('a', one, { n: 5 })).manifests).toHaveLength(1);
   });
 
-  test('referrers: annotations that would make the list huge are left out of it', async () => {
-    const annotations = { large: 'ä'.repeat(referrerAnnotationBytesMax / 4) };
-    for (const no of [2, 3, 4]) await store().putManifest('a', digest(no), image({ subject: one, annotations }));
-    await store().putManifest('a', digest(5), image({ subject: one, annotations: { small: 'x' } }));
-    const { manifests } = await store().referrers('a', one);
-    expect(manifests.map((record) => record.annotations?.['large']?.length)).toEqual([
-      referrerAnnotationBytesMax / 4,
-      undefined,
-      undefined,
-      undefined,
+  test('referrers: page by page, filtered or not, each once', async () => {
+    const all = Array.from({ length: 7 }, (_, i) => digest(10 + i));
+    for (const [i, one_] of all.entries())
+      await store().putManifest('a', one_, image({ subject: one, artifactType: i % 2 === 0 ? 'even' : 'odd' }));
+    for (const artifactType of [undefined, 'even', 'odd', 'none']) {
+      const expected = all.filter(
+        (_, i) => artifactType === undefined || artifactType === (i % 2 === 0 ? 'even' : 'odd'),
+      );
+      for (let n = 1; n <= 8; n++) {
+        const listed: Digest[] = [];
+        for (let more: boolean | undefined = true; more; ) {
+          const page = await store().referrers('a', one, { n, last: listed.at(-1), artifactType });
+          expect(page.manifests.length).toBeLessThanOrEqual(n);
+          listed.push(...page.manifests.map((record) => record.digest));
+          more = page.more;
+        }
+        expect(listed).toEqual(expected);
+      }
+    }
+    expect(await store().referrers('a', one, { n: 0 })).toEqual({ manifests: [], more: true });
+    expect((await store().referrers('a', one, { n: 9, last: 'sha256:' })).manifests).toHaveLength(7);
+  });
+
+  test('referrers: a page ends before its annotations make it huge, and none are left out', async () => {
+    const large = { large: 'ä'.repeat(referrerAnnotationBytesMax / 4) };
+    const huge = { huge: 'ä'.repeat(referrerAnnotationBytesMax) };
+    const put = (no: number, annotations: Record<string, string>) =>
+      store().putManifest('a', digest(no), image({ subject: one, annotations }));
+    for (const no of [2, 3]) await put(no, large);
+    await put(4, { small: 'x' });
+    await put(5, huge);
+    await put(6, { small: 'y' });
+    const pages: (readonly ReferrerRecord[])[] = [];
+    for (let more: boolean | undefined = true; more; ) {
+      const page = await store().referrers('a', one, { n: 1000, last: pages.at(-1)?.at(-1)?.digest });
+      pages.push(page.manifests);
+      more = page.more;
+    }
+    expect(pages.map((page) => page.map((record) => record.digest))).toEqual([
+      [digest(2)],
+      [digest(3), digest(4)],
+      [digest(5)],
+      [digest(6)],
     ]);
-    expect(manifests[3]?.annotations).toEqual({ small: 'x' });
+    expect(pages.flat().map((record) => record.annotations)).toEqual([
+      large,
+      large,
+      { small: 'x' },
+      huge,
+      { small: 'y' },
+    ]);
   });
 }
 

@@ -11,7 +11,8 @@ import type {
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
-import { type PageOf, referrerAnnotationBytesMax, referrersMax, type TagStore, type TagTables } from './store.ts';
+import { fitting } from './pages.ts';
+import type { PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(): TagStore {
@@ -44,23 +45,17 @@ export class MemoryTables implements TagTables {
     return found === undefined ? undefined : { digest, mediaType: found.mediaType, size: found.size };
   }
 
-  referrers(repo: string, digest: Digest, artifactType?: string): ReferrerList {
+  referrers(repo: string, digest: Digest, { n, last, artifactType }: ReferrersOf): ReferrerList {
     const all = [...(this.#repos.get(repo)?.manifests.values() ?? [])];
-    const manifests = all
+    const left = all
       .filter((one) => one.subject === digest && (artifactType === undefined || one.artifactType === artifactType))
+      .filter((one) => last === undefined || one.digest > last)
       .sort((one, two) => plain(one.digest, two.digest))
-      .slice(0, referrersMax)
       .map(({ subject: _, ...record }) => record);
-    let left = referrerAnnotationBytesMax;
-    return {
-      manifests: manifests.map((record) => {
-        const { annotations, ...rest } = record;
-        const bytes = Buffer.byteLength(JSON.stringify(annotations ?? ''));
-        if (annotations === undefined || bytes > left) return rest;
-        left -= bytes;
-        return record;
-      }),
-    };
+    const manifests = fitting(left.slice(0, n), ({ annotations }) =>
+      annotations === undefined ? 0 : Buffer.byteLength(JSON.stringify(annotations)),
+    );
+    return { manifests, more: manifests.length < left.length };
   }
 
   blob(repo: string, digest: Digest): BlobLink | undefined {

@@ -11,7 +11,8 @@ import type {
   TagPage,
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
-import { type PageOf, referrerAnnotationBytesMax, referrersMax, type TagTables } from './store.ts';
+import { fitting } from './pages.ts';
+import type { PageOf, ReferrersOf, TagTables } from './store.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
@@ -27,7 +28,7 @@ const SQL = {
   // The length of annotations is known without reading them.
   referrers: `SELECT digest, media_type AS mediaType, size, artifact_type AS artifactType,
     octet_length(annotations) AS bytes FROM manifests
-    WHERE repo = ?1 AND subject = ?2 AND (?3 IS NULL OR artifact_type = ?3) ORDER BY digest LIMIT ${referrersMax}`,
+    WHERE repo = ?1 AND subject = ?2 AND digest > ?3 AND (?4 IS NULL OR artifact_type = ?4) ORDER BY digest LIMIT ?5`,
   annotations: 'SELECT annotations FROM manifests WHERE repo = ? AND digest = ?',
   blob: 'SELECT b.digest, b.size FROM repos r JOIN blobs b ON b.repo = r.id WHERE r.name = ? AND b.digest = ?',
   catalog: `SELECT name FROM repos r WHERE name > ? AND EXISTS (SELECT 1 FROM manifests m WHERE m.repo = r.id)
@@ -84,16 +85,17 @@ export class SqliteTables implements TagTables {
     return { repositories: rows.slice(0, page.n).map(({ name }) => name), more: rows.length > page.n };
   }
 
-  referrers(repo: string, digest: Digest, artifactType?: string): ReferrerList {
+  referrers(repo: string, digest: Digest, { n, last, artifactType }: ReferrersOf): ReferrerList {
     const id = this.#repo(repo);
-    const rows = this.#all<ReferrerRow>('referrers', id, digest, artifactType ?? null);
-    let left = referrerAnnotationBytesMax;
-    const manifests = rows.map((row) => {
-      if (row.bytes === null || row.bytes > left) return referrerOf(row, undefined);
-      left -= row.bytes;
-      return referrerOf(row, this.#one<{ annotations: string }>('annotations', id, row.digest)?.annotations);
-    });
-    return { manifests };
+    const rows = this.#all<ReferrerRow>('referrers', id, digest, last ?? '', artifactType ?? null, n + 1);
+    const page = fitting(rows.slice(0, n), ({ bytes }) => bytes ?? 0);
+    const manifests = page.map((row) =>
+      referrerOf(
+        row,
+        row.bytes === null ? undefined : this.#one<{ annotations: string }>('annotations', id, row.digest)?.annotations,
+      ),
+    );
+    return { manifests, more: page.length < rows.length };
   }
 
   putManifest(repo: string, digest: Digest, put: ManifestPut): readonly Digest[] {

@@ -21,6 +21,7 @@ import type { Digest } from '../../core/digest.ts';
 
 /** At most `n` entries after `last`, which need not exist. */
 export type PageOf = { readonly n: number; readonly last?: string | undefined };
+export type ReferrersOf = PageOf & { readonly artifactType?: string | undefined };
 
 export interface TagReads {
   tag(repo: string, tag: string): ManifestRecord | undefined;
@@ -28,10 +29,10 @@ export interface TagReads {
   tags(repo: string, page: PageOf): TagPage | undefined;
   manifest(repo: string, digest: Digest): ManifestRecord | undefined;
   /**
-   * Manifests whose subject is `digest`, by digest; at most referrersMax. Of an unknown repository: none.
-   * Those whose annotations would make the list larger than referrerAnnotationBytesMax come without.
+   * Manifests whose subject is `digest`, by digest. Of an unknown repository: none. A page ends early where
+   * annotations would make it larger than referrerAnnotationBytesMax, but has one entry at least.
    */
-  referrers(repo: string, digest: Digest, artifactType?: string): ReferrerList;
+  referrers(repo: string, digest: Digest, of: ReferrersOf): ReferrerList;
   blob(repo: string, digest: Digest): BlobLink | undefined;
   /** Repositories that hold a manifest, in lexical order. */
   catalog(page: PageOf): CatalogPage;
@@ -62,7 +63,5 @@ type Promised<T> = {
 
 export interface TagStore extends Promised<TagTables>, AsyncDisposable {}
 
-/** Referrers of one manifest that are listed: signatures and attestations are a handful. */
-export const referrersMax = 1000;
-/** Annotations in one such list, as JSON: a manifest alone may have 4 MiB of them, and whoever wants those reads it. */
+/** Annotations in one page of referrers, as JSON: clients read at most 4 MiB of an index. One manifest alone may have as much. */
 export const referrerAnnotationBytesMax = 2 * 1024 * 1024;

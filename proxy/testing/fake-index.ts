@@ -16,7 +16,7 @@ export function fakeIndex(): FakeIndex {
     deleteTag: (repo, tag) => up(() => store.deleteTag(repo, tag)),
     manifest: (repo, digest) => up(() => store.manifest(repo, digest)),
     deleteManifest: (repo, digest) => up(() => store.deleteManifest(repo, digest)),
-    referrers: (repo, digest, artifactType) => up(() => store.referrers(repo, digest, artifactType)),
+    referrers: (repo, digest, of) => up(() => store.referrers(repo, digest, of)),
     blob: (repo, digest) => up(() => store.blob(repo, digest)),
     linkBlob: (repo, digest, size) => up(() => store.linkBlob(repo, digest, size)),
     unlinkBlob: (repo, digest) => up(() => store.unlinkBlob(repo, digest)),
