@@ -11,7 +11,7 @@ import { openSqliteTags } from '../platform/tags/sqlite.ts';
 import type { TagStore } from '../platform/tags/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
-import { indexRoutes } from './api.ts';
+import { type IndexSettings, indexRoutes } from './api.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -31,14 +31,14 @@ const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
 });
 const long = `${'a'.repeat(100)}/${'b'.repeat(100)}/${'c'.repeat(53)}`;
 
-function serve(store: TagStore) {
+function serve(store: TagStore, settings?: IndexSettings) {
   const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
-  indexRoutes(app, store);
+  indexRoutes(app, store, settings);
   return app;
 }
 
-async function started(store: TagStore = stack.use(openMemoryTags())): Promise<string> {
-  const { port } = stack.use(await listen(serve(store), { host: '127.0.0.1', port: 0 }));
+async function started(store: TagStore = stack.use(openMemoryTags()), settings?: IndexSettings): Promise<string> {
+  const { port } = stack.use(await listen(serve(store, settings), { host: '127.0.0.1', port: 0 }));
   return `http://127.0.0.1:${port}`;
 }
 
@@ -120,6 +120,26 @@ describe('index: client and server', () => {
     });
     expect(await index.tag('a', '1', ctx)).toBeUndefined();
     await expect(index.tags('a', { n: 1 }, ctx)).rejects.toMatchObject({ code: 'NAME_UNKNOWN' });
+  });
+
+  test('an index without all of its manifests: refused with the name of the setting, taken where that lists the repository', async () => {
+    const store = stack.use(openMemoryTags());
+    const index = client(await started(store, { allowMissingChildren: ['mirror/*'] }));
+    const sparse = image({ tags: ['1'], manifests: [digest(9)] });
+    const refused = index.putManifest('library/app', digest(1), sparse, ctx);
+    await expect(refused).rejects.toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', detail: { missing: [digest(9)] } });
+    await expect(refused).rejects.toThrow('`manifests.allowMissingChildren`');
+    await index.putManifest('mirror/app', digest(1), sparse, ctx);
+    expect((await index.tag('mirror/app', '1', ctx))?.digest).toBe(digest(1));
+    expect(await index.manifest('mirror/app', digest(9), ctx)).toBeUndefined();
+    const lacking = index.putManifest(
+      'mirror/app',
+      digest(2),
+      image({ blobs: [digest(8)], manifests: [digest(9)] }),
+      ctx,
+    );
+    await expect(lacking).rejects.toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', detail: { missing: [digest(8)] } });
+    await expect(lacking).rejects.not.toThrow('allowMissingChildren');
   });
 
   test('100 tag writes at once: each is read as soon as it is acknowledged, by any client', async () => {

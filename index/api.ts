@@ -6,7 +6,9 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
-import { INDEX_PATHS, type MissingReferences } from '../core/contracts/index.ts';
+import { INDEX_PATHS, type ManifestPut, type MissingReferences } from '../core/contracts/index.ts';
+import type { Digest } from '../core/digest.ts';
+import { repositoryMatches } from '../core/oci/pattern.ts';
 import type { TagStore } from '../platform/tags/store.ts';
 import {
   digestOf,
@@ -28,9 +30,16 @@ type Request = FastifyRequest<{
   Querystring: { n?: unknown; last?: unknown; artifactType?: unknown };
 }>;
 
-export function indexRoutes(app: FastifyInstance, store: TagStore): void {
+export type IndexSettings = {
+  /** Patterns of repositories that take an index whose manifests are not all there. */
+  readonly allowMissingChildren: readonly string[];
+};
+
+const defaults: IndexSettings = { allowMissingChildren: [] };
+
+export function indexRoutes(app: FastifyInstance, store: TagStore, settings = defaults): void {
   tagRoutes(app, store);
-  manifestRoutes(app, store);
+  manifestRoutes(app, store, settings);
   blobRoutes(app, store);
   app.get(INDEX_PATHS.catalog, async (request: Request) => store.catalog(pageOf(request.query)));
 }
@@ -56,22 +65,16 @@ function tagRoutes(app: FastifyInstance, store: TagStore): void {
   });
 }
 
-function manifestRoutes(app: FastifyInstance, store: TagStore): void {
+function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
   app.get('/v1/repos/:name/manifests/:digest', async ({ params }: Request) => {
     const record = await store.manifest(repositoryOf(params.name), digestOf(params.digest));
     return record ?? absentManifest(params.name, params.digest);
   });
   app.put('/v1/repos/:name/manifests/:digest', async ({ params, body }: Request, reply) => {
-    const missing = await store.putManifest(repositoryOf(params.name), digestOf(params.digest), readManifestPut(body));
-    if (missing.length === 0) return done(reply);
-    // Of thousands, the first are enough to go on with.
-    const detail: MissingReferences = { missing: missing.slice(0, missingToldMax) };
-    const more = missing.length > 1 ? ` and ${missing.length - 1} more` : '';
-    throw new ApiError(
-      'MANIFEST_BLOB_UNKNOWN',
-      `repository ${params.name} does not hold ${missing[0]}${more}: push it first`,
-      detail,
-    );
+    const repo = repositoryOf(params.name);
+    const put = { ...readManifestPut(body), sparse: repositoryMatches(settings.allowMissingChildren, repo) };
+    const missing = await store.putManifest(repo, digestOf(params.digest), put);
+    return missing.length === 0 ? done(reply) : incomplete(repo, put, missing);
   });
   app.delete('/v1/repos/:name/manifests/:digest', async ({ params }: Request, reply) => {
     const gone = await store.deleteManifest(repositoryOf(params.name), digestOf(params.digest));
@@ -100,6 +103,21 @@ function blobRoutes(app: FastifyInstance, store: TagStore): void {
     const link = await store.mount(repositoryOf(params.name), digestOf(params.digest), from);
     return link ?? absentBlob(from, params.digest);
   });
+}
+
+function incomplete(repo: string, put: ManifestPut, missing: readonly Digest[]): never {
+  // Of thousands, the first are enough to go on with.
+  const detail: MissingReferences = { missing: missing.slice(0, missingToldMax) };
+  const more = missing.length > 1 ? ` and ${missing.length - 1} more` : '';
+  // What lacks manifests only could be taken as it is.
+  const allow = missing.every((digest) => put.manifests.includes(digest) && !put.blobs.includes(digest))
+    ? `, or allow indexes without all of their manifests there (\`manifests.allowMissingChildren\` of the index)`
+    : '';
+  throw new ApiError(
+    'MANIFEST_BLOB_UNKNOWN',
+    `repository ${repo} does not hold ${missing[0]}${more}: push it first${allow}`,
+    detail,
+  );
 }
 
 function done(reply: FastifyReply): FastifyReply {

@@ -1,6 +1,7 @@
 /** What an index's configuration may say, and its defaults. */
 
 import * as z from 'zod';
+import { repositoryPatternValid } from '../core/oci/pattern.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { listenAt } from '../platform/config/units.ts';
 
@@ -9,4 +10,22 @@ export const indexSchema = z.strictObject({
   /** Holds the database. Back this up: it is the truth about tags. */
   data: z.string().min(1).prefault('/var/lib/shoal/index'),
   listen: listenAt(15_004),
+  manifests: z
+    .strictObject({
+      /**
+       * Repositories, by pattern (core/oci/pattern.ts), that take an index whose manifests are not all there: copies of
+       * some platforms, `skopeo copy --multi-arch=index-only`. A pull of one that is missing answers 404.
+       */
+      allowMissingChildren: z
+        .array(
+          z
+            .string()
+            .refine(
+              repositoryPatternValid,
+              'is no pattern of a repository: a name, `*` within a part of it, `**` for any',
+            ),
+        )
+        .prefault([]),
+    })
+    .prefault({}),
 });

@@ -34,7 +34,7 @@ await runRole({
         (error: unknown) => [(error as Error).message],
       );
     const app = createHttp({ role: 'index', log, metrics, readiness });
-    indexRoutes(app, store);
+    indexRoutes(app, store, config.manifests);
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { api: port } };
   },

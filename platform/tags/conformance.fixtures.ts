@@ -63,6 +63,20 @@ function manifests(store: () => TagStore): void {
     expect((await store().tag('a', '1'))?.digest).toBe(one);
   });
 
+  test('a sparse index lacks manifests, never blobs; what is pushed later is there', async () => {
+    await store().linkBlob('a', layer, 9);
+    const sparse = image({ tags: ['1'], manifests: [two, three] });
+    expect(await store().putManifest('a', one, sparse)).toEqual([two, three]);
+    expect(await store().putManifest('a', one, { ...sparse, blobs: [digest(101)], sparse: true })).toEqual([
+      digest(101),
+    ]);
+    expect(await store().putManifest('a', one, { ...sparse, blobs: [layer], sparse: true })).toEqual([]);
+    expect((await store().tag('a', '1'))?.digest).toBe(one);
+    expect(await store().manifest('a', two)).toBeUndefined();
+    await store().putManifest('a', two, image());
+    expect((await store().manifest('a', two))?.digest).toBe(two);
+  });
+
   test('put again: the record is replaced, old tags stay', async () => {
     await store().putManifest('a', one, image({ tags: ['1'], artifactType: 'x/y', subject: two }));
     await store().putManifest('a', one, image({ tags: ['2'], size: 501 }));

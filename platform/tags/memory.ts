@@ -3,7 +3,6 @@
 import type {
   BlobLink,
   CatalogPage,
-  ManifestPut,
   ManifestRecord,
   ReferrerList,
   ReferrerRecord,
@@ -12,7 +11,7 @@ import type {
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
 import { fitting } from './pages.ts';
-import type { PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
+import type { ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(): TagStore {
@@ -69,11 +68,11 @@ export class MemoryTables implements TagTables {
     return { repositories: list, more };
   }
 
-  putManifest(repo: string, digest: Digest, put: ManifestPut): readonly Digest[] {
+  putManifest(repo: string, digest: Digest, put: ManifestWrite): readonly Digest[] {
     const known = this.#repos.get(repo);
     const missing = [
       ...put.blobs.filter((blob) => known?.blobs.has(blob) !== true),
-      ...put.manifests.filter((manifest) => known?.manifests.has(manifest) !== true),
+      ...(put.sparse ? [] : put.manifests).filter((manifest) => known?.manifests.has(manifest) !== true),
     ];
     if (missing.length > 0) return [...new Set(missing)];
     const { mediaType, size, subject, artifactType, annotations } = put;

@@ -4,7 +4,6 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type {
   BlobLink,
   CatalogPage,
-  ManifestPut,
   ManifestRecord,
   ReferrerList,
   ReferrerRecord,
@@ -12,7 +11,7 @@ import type {
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { fitting } from './pages.ts';
-import type { PageOf, ReferrersOf, TagTables } from './store.ts';
+import type { ManifestWrite, PageOf, ReferrersOf, TagTables } from './store.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
@@ -98,11 +97,11 @@ export class SqliteTables implements TagTables {
     return { manifests, more: page.length < rows.length };
   }
 
-  putManifest(repo: string, digest: Digest, put: ManifestPut): readonly Digest[] {
+  putManifest(repo: string, digest: Digest, put: ManifestWrite): readonly Digest[] {
     const known = this.#repo(repo);
     const missing = [
       ...put.blobs.filter((blob) => !this.#has('hasBlob', known, blob)),
-      ...put.manifests.filter((manifest) => !this.#has('hasManifest', known, manifest)),
+      ...(put.sparse ? [] : put.manifests).filter((manifest) => !this.#has('hasManifest', known, manifest)),
     ];
     if (missing.length > 0) return [...new Set(missing)];
     const id = this.#open(repo);

@@ -38,12 +38,15 @@ export interface TagReads {
   catalog(page: PageOf): CatalogPage;
 }
 
+/** `sparse`: the repository takes an index whose manifests are not all there; blobs must be, all the same. */
+export type ManifestWrite = ManifestPut & { readonly sparse?: boolean | undefined };
+
 export interface TagWrites {
   /**
    * Adds the manifest and sets its tags, unless a reference is not in the repository: then nothing
    * changes, and what is missing is returned. Again: the record is replaced, the tags are set.
    */
-  putManifest(repo: string, digest: Digest, put: ManifestPut): readonly Digest[];
+  putManifest(repo: string, digest: Digest, put: ManifestWrite): readonly Digest[];
   /** False: the repository does not hold that manifest, and nothing changes. */
   putTag(repo: string, tag: string, digest: Digest): boolean;
   deleteTag(repo: string, tag: string): boolean;
