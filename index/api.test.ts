@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { INDEX_PATHS, type ManifestPut } from '../core/contracts/index.ts';
+import type { ApiError } from '../core/contracts/errors.ts';
+import { condemnMax, INDEX_PATHS, type ManifestPut, type Unproved } from '../core/contracts/index.ts';
 import type { Digest } from '../core/digest.ts';
 import { IndexClient } from '../platform/clients/index.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
@@ -31,13 +32,18 @@ const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
 });
 const long = `${'a'.repeat(100)}/${'b'.repeat(100)}/${'c'.repeat(53)}`;
 
-function serve(store: TagStore, settings?: IndexSettings) {
+const settingsDefault: IndexSettings = { allowMissingChildren: [], keepUnlinkedMs: 3_600_000, nowMs: Date.now };
+
+function serve(store: TagStore, settings: Partial<IndexSettings> = {}) {
   const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
-  indexRoutes(app, store, settings);
+  indexRoutes(app, store, { ...settingsDefault, ...settings });
   return app;
 }
 
-async function started(store: TagStore = stack.use(openMemoryTags()), settings?: IndexSettings): Promise<string> {
+async function started(
+  store: TagStore = stack.use(openMemoryTags()),
+  settings?: Partial<IndexSettings>,
+): Promise<string> {
   const { port } = stack.use(await listen(serve(store, settings), { host: '127.0.0.1', port: 0 }));
   return `http://127.0.0.1:${port}`;
 }
@@ -63,7 +69,7 @@ describe('index: client and server', () => {
     const sha512 = `sha512:${'ab'.repeat(64)}` as Digest;
     const tag = 'T'.repeat(128);
     expect(await index.blob(long, sha512, ctx)).toBeUndefined();
-    await index.linkBlob(long, sha512, 9, ctx);
+    await index.linkBlob(long, sha512, { size: 9 }, ctx);
     expect(await index.blob(long, sha512, ctx)).toEqual({ digest: sha512, size: 9 });
     expect(await index.mount('b', sha512, 'nowhere', ctx)).toBeUndefined();
     expect(await index.mount('b', sha512, long, ctx)).toEqual({ digest: sha512, size: 9 });
@@ -122,6 +128,29 @@ describe('index: client and server', () => {
     await expect(index.tags('a', { n: 1 }, ctx)).rejects.toMatchObject({ code: 'NAME_UNKNOWN' });
   });
 
+  test('what is unlinked is condemned in its time, by whoever asks; then a link needs a proof', async () => {
+    let nowMs = 1_000;
+    const url = await started(await sqlite(), { keepUnlinkedMs: 50, nowMs: () => nowMs });
+    const [index, origin] = [client(url), client(url)];
+    for (const no of [1, 2]) await index.linkBlob('a', digest(no), { size: 5 }, ctx);
+    await index.unlinkBlob('a', digest(1), ctx);
+    const asked = [digest(1), digest(2), digest(3)];
+    const first = await origin.condemn(asked, ctx);
+    expect(first).toEqual({ index: expect.stringMatching(/^[0-9a-f]{32}$/), condemned: [], waiting: 2 });
+    nowMs += 50;
+    const second = await origin.condemn(asked, ctx);
+    expect(second).toEqual({ index: first.index, condemned: [digest(1), digest(3)], waiting: 0 });
+    const detail = { generation: expect.any(Number) };
+    const refusal = { code: 'BLOB_CONDEMNED', status: 409, detail };
+    await expect(index.linkBlob('b', digest(1), { size: 5 }, ctx)).rejects.toMatchObject(refusal);
+    await expect(index.putManifest('b', digest(3), image(), ctx)).rejects.toMatchObject(refusal);
+    const generationOf = (error: unknown): number => ((error as ApiError).detail as Unproved).generation;
+    const proof = await index.linkBlob('b', digest(1), { size: 5 }, ctx).catch(generationOf);
+    await index.linkBlob('b', digest(1), { size: 5, proof: proof as number }, ctx);
+    await index.putManifest('b', digest(3), image({ proof: proof as number }), ctx);
+    expect((await origin.condemn(asked, ctx)).condemned).toEqual([]);
+  });
+
   test('an index without all of its manifests: refused with the name of the setting, taken where that lists the repository', async () => {
     const store = stack.use(openMemoryTags());
     const index = client(await started(store, { allowMissingChildren: ['mirror/*'] }));
@@ -160,7 +189,7 @@ describe('index: client and server', () => {
   test('an index that does not answer is passed over; none at all is UNAVAILABLE and names them', async () => {
     const dead = 'http://127.0.0.1:1';
     const index = client(dead, await started());
-    await index.linkBlob('a', digest(1), 1, ctx);
+    await index.linkBlob('a', digest(1), { size: 1 }, ctx);
     expect(await index.blob('a', digest(1), ctx)).toBeDefined();
     const lost = client(dead, 'http://127.0.0.1:2');
     await expect(lost.tag('a', '1', ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 });
@@ -175,7 +204,7 @@ describe('index: malformed requests', () => {
     const store = stack.use(openMemoryTags());
     const app = serve(store);
     stack.defer(() => app.close());
-    await store.putManifest('a', digest(1), image({ tags: ['1'] }));
+    await store.putManifest('a', digest(1), image({ tags: ['1'] }), 0);
     const wrong: ['GET' | 'PUT' | 'POST' | 'DELETE', string, object | undefined, string][] = [
       ['GET', INDEX_PATHS.tag('A', '1'), undefined, 'NAME_INVALID'],
       ['GET', INDEX_PATHS.tag('../etc', '1'), undefined, 'NAME_INVALID'],
@@ -190,6 +219,9 @@ describe('index: malformed requests', () => {
       ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), extra: 1 }, 'MANIFEST_INVALID'],
       ['PUT', INDEX_PATHS.blob('a', digest(2)), { size: -1 }, 'REQUEST_INVALID'],
       ['POST', INDEX_PATHS.mount('a', digest(2)), { from: 'B' }, 'REQUEST_INVALID'],
+      ['PUT', INDEX_PATHS.blob('a', digest(2)), { size: 1, proof: 'x' }, 'REQUEST_INVALID'],
+      ['POST', INDEX_PATHS.condemn, { digests: ['x'] }, 'REQUEST_INVALID'],
+      ['POST', INDEX_PATHS.condemn, { digests: Array(condemnMax + 1).fill(digest(1)) }, 'REQUEST_INVALID'],
       ['POST', INDEX_PATHS.mount('a', digest(2)), { from: 'b' }, 'BLOB_UNKNOWN'],
       ['GET', INDEX_PATHS.tag('a', 'x'.repeat(2000)), undefined, 'REQUEST_INVALID'],
     ];

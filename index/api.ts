@@ -6,7 +6,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
-import { INDEX_PATHS, type ManifestPut, type MissingReferences } from '../core/contracts/index.ts';
+import { INDEX_PATHS, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
 import type { TagStore } from '../platform/tags/store.ts';
@@ -14,6 +14,7 @@ import {
   digestOf,
   pageOf,
   readBlobLinkPut,
+  readCondemn,
   readManifestPut,
   readMount,
   readTagPut,
@@ -33,14 +34,19 @@ type Request = FastifyRequest<{
 export type IndexSettings = {
   /** Patterns of repositories that take an index whose manifests are not all there. */
   readonly allowMissingChildren: readonly string[];
+  /** A digest without a link for so long is condemned when an origin asks. */
+  readonly keepUnlinkedMs: number;
+  /** Of the clock on the wall: it is kept across restarts. */
+  readonly nowMs: () => number;
 };
 
-const defaults: IndexSettings = { allowMissingChildren: [] };
-
-export function indexRoutes(app: FastifyInstance, store: TagStore, settings = defaults): void {
+export function indexRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
   tagRoutes(app, store);
   manifestRoutes(app, store, settings);
-  blobRoutes(app, store);
+  blobRoutes(app, store, settings);
+  app.post(INDEX_PATHS.condemn, async ({ body }) =>
+    store.condemn(readCondemn(body).digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
+  );
   app.get(INDEX_PATHS.catalog, async (request: Request) => store.catalog(pageOf(request.query)));
 }
 
@@ -73,11 +79,13 @@ function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSe
   app.put('/v1/repos/:name/manifests/:digest', async ({ params, body }: Request, reply) => {
     const repo = repositoryOf(params.name);
     const put = { ...readManifestPut(body), sparse: repositoryMatches(settings.allowMissingChildren, repo) };
-    const missing = await store.putManifest(repo, digestOf(params.digest), put);
-    return missing.length === 0 ? done(reply) : incomplete(repo, put, missing);
+    const digest = digestOf(params.digest);
+    const { missing, unproved } = await store.putManifest(repo, digest, put, settings.nowMs());
+    if (missing.length > 0) return incomplete(repo, put, missing);
+    return unproved === undefined ? done(reply) : condemned(digest, unproved);
   });
   app.delete('/v1/repos/:name/manifests/:digest', async ({ params }: Request, reply) => {
-    const gone = await store.deleteManifest(repositoryOf(params.name), digestOf(params.digest));
+    const gone = await store.deleteManifest(repositoryOf(params.name), digestOf(params.digest), settings.nowMs());
     return gone ? done(reply) : absentManifest(params.name, params.digest);
   });
   app.get('/v1/repos/:name/referrers/:digest', async ({ params, query }: Request) => {
@@ -85,17 +93,18 @@ function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSe
   });
 }
 
-function blobRoutes(app: FastifyInstance, store: TagStore): void {
+function blobRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
   app.get('/v1/repos/:name/blobs/:digest', async ({ params }: Request) => {
     const link = await store.blob(repositoryOf(params.name), digestOf(params.digest));
     return link ?? absentBlob(params.name, params.digest);
   });
   app.put('/v1/repos/:name/blobs/:digest', async ({ params, body }: Request, reply) => {
-    await store.linkBlob(repositoryOf(params.name), digestOf(params.digest), readBlobLinkPut(body).size);
-    return done(reply);
+    const digest = digestOf(params.digest);
+    const unproved = await store.linkBlob(repositoryOf(params.name), digest, readBlobLinkPut(body));
+    return unproved === undefined ? done(reply) : condemned(digest, unproved);
   });
   app.delete('/v1/repos/:name/blobs/:digest', async ({ params }: Request, reply) => {
-    const gone = await store.unlinkBlob(repositoryOf(params.name), digestOf(params.digest));
+    const gone = await store.unlinkBlob(repositoryOf(params.name), digestOf(params.digest), settings.nowMs());
     return gone ? done(reply) : absentBlob(params.name, params.digest);
   });
   app.post('/v1/repos/:name/blobs/:digest/mount', async ({ params, body }: Request) => {
@@ -116,6 +125,15 @@ function incomplete(repo: string, put: ManifestPut, missing: readonly Digest[]):
   throw new ApiError(
     'MANIFEST_BLOB_UNKNOWN',
     `repository ${repo} does not hold ${missing[0]}${more}: push it first${allow}`,
+    detail,
+  );
+}
+
+function condemned(digest: Digest, generation: number): never {
+  const detail: Unproved = { generation };
+  throw new ApiError(
+    'BLOB_CONDEMNED',
+    `nothing has linked to ${digest} for long, and origins may be removing it: prove that they have it, or push it again`,
     detail,
   );
 }

@@ -3,13 +3,18 @@
 import * as z from 'zod';
 import { repositoryPatternValid } from '../core/oci/pattern.ts';
 import { commonShape } from '../platform/config/common.ts';
-import { listenAt } from '../platform/config/units.ts';
+import { duration, listenAt } from '../platform/config/units.ts';
 
 export const indexSchema = z.strictObject({
   ...commonShape('index'),
   /** Holds the database. Back this up: it is the truth about tags. */
   data: z.string().min(1).prefault('/var/lib/shoal/index'),
   listen: listenAt(15_004),
+  /**
+   * How long the bytes of a digest that nothing links to any more are kept: pushes that are under way, and second
+   * thoughts. After that an origin that needs the room may remove them.
+   */
+  keepUnlinked: duration('1h'),
   manifests: z
     .strictObject({
       /**

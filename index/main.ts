@@ -34,7 +34,11 @@ await runRole({
         (error: unknown) => [(error as Error).message],
       );
     const app = createHttp({ role: 'index', log, metrics, readiness });
-    indexRoutes(app, store, config.manifests);
+    indexRoutes(app, store, {
+      ...config.manifests,
+      keepUnlinkedMs: config.keepUnlinked,
+      nowMs: Date.now,
+    });
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { api: port } };
   },

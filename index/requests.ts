@@ -2,7 +2,14 @@
 
 import * as z from 'zod';
 import { ApiError, type ErrorCode } from '../core/contracts/errors.ts';
-import type { BlobLinkPut, ManifestPut, MountRequest, TagPut } from '../core/contracts/index.ts';
+import {
+  type BlobLinkPut,
+  type CondemnRequest,
+  condemnMax,
+  type ManifestPut,
+  type MountRequest,
+  type TagPut,
+} from '../core/contracts/index.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import {
   manifestBytesMax,
@@ -28,6 +35,7 @@ const tag = z.string().refine(tagValid, 'is no valid tag');
 const repository = z.string().refine(repositoryValid, 'is no valid repository name');
 const mediaType = z.string().min(1).max(mediaTypeLengthMax);
 const size = z.int().min(0);
+const proof = z.int().min(0);
 
 const manifestPut = z.strictObject({
   mediaType,
@@ -38,14 +46,17 @@ const manifestPut = z.strictObject({
   subject: digest.optional(),
   artifactType: mediaType.optional(),
   annotations: z.record(z.string(), z.string()).optional(),
+  proof: proof.optional(),
 });
 const tagPut = z.strictObject({ digest });
-const blobLinkPut = z.strictObject({ size });
+const blobLinkPut = z.strictObject({ size, proof: proof.optional() });
+const condemnRequest = z.strictObject({ digests: z.array(digest).max(condemnMax) });
 const mountRequest = z.strictObject({ from: repository });
 
 export const readManifestPut = (body: unknown): ManifestPut => read(manifestPut, body, 'MANIFEST_INVALID');
 export const readTagPut = (body: unknown): TagPut => read(tagPut, body, 'REQUEST_INVALID');
 export const readBlobLinkPut = (body: unknown): BlobLinkPut => read(blobLinkPut, body, 'REQUEST_INVALID');
+export const readCondemn = (body: unknown): CondemnRequest => read(condemnRequest, body, 'REQUEST_INVALID');
 export const readMount = (body: unknown): MountRequest => read(mountRequest, body, 'REQUEST_INVALID');
 
 function read<T>(schema: z.ZodType<T>, body: unknown, code: ErrorCode): T {

@@ -32,6 +32,7 @@ import type { Uploads } from './uploads.ts';
 export type ApiParts = {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
+  /** It was pushed here, or is relied on anew. */
   readonly onCommitted: (entry: BlobEntry) => void;
   readonly onRemoved: (digest: Digest) => void;
 };
@@ -67,7 +68,7 @@ export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   addUploadRoutes(app, parts);
 }
 
-function addBlobRoutes(app: FastifyInstance, { blobs, onRemoved }: ApiParts): void {
+function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: ApiParts): void {
   app.route<BlobRoute>({
     method: ['GET', 'HEAD'],
     url: blobPath,
@@ -81,6 +82,11 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onRemoved }: ApiParts): vo
     await blobs.remove(digest);
     onRemoved(digest);
     return reply.code(204).send();
+  });
+  app.post<BlobRoute>(ORIGIN_PATHS.proof(':digest' as Digest), (request, reply) => {
+    // Its owners may have removed it: they get it again.
+    onCommitted(blobs.prove(digestIn(request.params.digest)));
+    return reply.send({ state: 'held' });
   });
   app.get<BlobRoute>(
     ORIGIN_PATHS.info(':digest' as Digest),

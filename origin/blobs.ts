@@ -50,6 +50,12 @@ export class Blobs {
     throw new ApiError('UNAVAILABLE', `blob ${digest} is not whole on this origin: it is being fetched, try again`);
   }
 
+  /** As `held`; and it is kept, whatever the index said of it before. Claimed first: it must not go while we look. */
+  prove(digest: Digest): BlobEntry {
+    this.#options.store.claim(digest);
+    return this.held(digest);
+  }
+
   find(digest: Digest): BlobEntry | undefined {
     const entry = this.#options.store.get(digest);
     return entry?.complete === true ? entry : undefined;
@@ -93,6 +99,7 @@ export class Blobs {
 
   /** An upload brought the blob. It may have been damaged here, and be pulled since: peers may have it again. */
   committed(entry: BlobEntry): void {
+    this.#options.store.claim(entry.digest);
     this.#options.node.arrived(entry);
   }
 

@@ -13,10 +13,15 @@ const shape = z.strictObject({
   /** The API: uploads, reads, metainfo. */
   listen: listenAt(15_002),
   peer: peerShape(15_001),
-  /** Bytes of blobs that the disk may hold. An origin evicts nothing: beyond it, uploads are refused. */
+  /**
+   * Bytes of blobs that the disk may hold. Beyond it goes what the index has condemned, since nothing has linked to it
+   * for long; then uploads are refused.
+   */
   disk: z.strictObject({ budget: size('1TiB', budgetMin) }).prefault({}),
   ...piecesShape,
   trackers: baseUrls('http://127.0.0.1:15003'),
+  /** Asked what may go when room is needed; none: nothing goes. */
+  index: z.array(baseUrl()).prefault([]),
   /** Every origin of the cluster, this one included, the same list everywhere. */
   origins: baseUrls('http://127.0.0.1:15002'),
   /** This origin's entry in `origins`; may be left out where there is only one. */
@@ -38,6 +43,7 @@ type Shape = z.output<typeof shape>;
 export const originSchema = withRules(shape, [
   ...portsApart<Shape>('listen', 'peer'),
   elsewhere<Shape>('trackers', 'listen', 'peer'),
+  elsewhere<Shape>('index', 'listen', 'peer'),
   {
     at: 'origins',
     of: ['self'],

@@ -1,6 +1,7 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import { Ring } from '../core/ring/ring.ts';
+import { IndexClient } from '../platform/clients/index.ts';
 import { OriginClient } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
@@ -8,10 +9,13 @@ import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
+import type { AskUnneeded } from '../platform/store/let-go.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
+import type { Logger } from '../platform/telemetry/log.ts';
 import { Workers } from '../platform/workers/workers.ts';
 import { addRoutes } from './api.ts';
 import { Blobs } from './blobs.ts';
+import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema, ownEntry } from './config.ts';
 import { Handover } from './handover.ts';
 import { Uploads } from './uploads.ts';
@@ -37,6 +41,7 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
       workers,
       budgetBytes: config.disk.budget,
       durable: true,
+      askUnneeded: askUnneeded(config, log, stack),
       log,
     }),
   );
@@ -72,6 +77,11 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
       log,
     }),
   );
+  const evicted = store.onEvict;
+  store.onEvict = (digest) => {
+    evicted?.(digest);
+    handover.forget(digest);
+  };
   for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
 
   const uploads = new Uploads({
@@ -80,13 +90,7 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
     idleMs: config.uploads.idle,
     nowMs: () => performance.now(),
   });
-  const sweep = setInterval(() => {
-    uploads.sweep().then(
-      (ids) => ids.length > 0 && log.info({ ids }, 'idle uploads removed'),
-      (error: unknown) => log.warn({ err: error }, 'idle uploads not removed'),
-    );
-  }, sweepMs);
-  stack.defer(() => clearInterval(sweep));
+  stack.defer(sweeping(uploads, log));
   metrics.observed('stored_bytes', 'Bytes on disk of blobs', () => store.usedBytes);
   metrics.observed('stored_blobs', 'Blobs on disk', () => store.count);
   metrics.observed('uploads_open', 'Uploads that are open', () => uploads.count);
@@ -103,6 +107,25 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
   // First of all: nobody is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { api: api.port, peer: node.port } };
+}
+
+/** Who knows what may go when room is needed: the index, where there is one. */
+function askUnneeded(config: OriginConfig, log: Logger, stack: AsyncDisposableStack): AskUnneeded | undefined {
+  if (config.index.length === 0) return undefined;
+  const index = stack.use(new IndexClient({ urls: config.index }));
+  const condemned = new Condemned({ index, dir: config.data, log });
+  return (digests, signal) => condemned.ask(digests, signal);
+}
+
+/** Removes idle uploads now and then; returns how to stop that. */
+function sweeping(uploads: Uploads, log: Logger): () => void {
+  const sweep = setInterval(() => {
+    uploads.sweep().then(
+      (ids) => ids.length > 0 && log.info({ ids }, 'idle uploads removed'),
+      (error: unknown) => log.warn({ err: error }, 'idle uploads not removed'),
+    );
+  }, sweepMs);
+  return () => clearInterval(sweep);
 }
 
 function clientOf(clients: ReadonlyMap<string, OriginClient>, url: string): OriginClient {

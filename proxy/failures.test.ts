@@ -319,7 +319,7 @@ describe('backpressure', () => {
     cluster = await TestCluster.start({ origins: 1 });
     const origin = cluster.origins[0] as FakeOrigin;
     const large = origin.hold(Buffer.alloc(100_000_000));
-    await cluster.index.linkBlob('a', large, 100_000_000, { requestId: 'test' });
+    await cluster.index.linkBlob('a', large, { size: 100_000_000 }, { requestId: 'test' });
     const request = cluster.proxy.open('GET', `/v2/a/blobs/${large}`);
     request.end();
     const response = await new Promise<import('node:http').IncomingMessage>((resolve) =>

@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { ManifestRecord } from '../core/contracts/index.ts';
+import type { ManifestPut, ManifestRecord } from '../core/contracts/index.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest } from '../core/oci/manifest.ts';
@@ -15,11 +15,15 @@ import { type Reference, referenceText } from '../core/oci/name.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/http.ts';
 import type { Origins } from '../platform/clients/origins.ts';
+import { linkProved, prove } from '../platform/clients/prove.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import { callOf } from './call.ts';
 import type { IndexApi } from './index-api.ts';
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
+
+/** How often a manifest's bytes are stored before its push fails: the origins may have been about to remove them. */
+const storesMax = 3;
 
 export class Manifests {
   readonly #index: IndexApi;
@@ -50,7 +54,6 @@ export class Manifests {
     const bytes = await context.body.whole(manifestBytesMax);
     const manifest = parseManifest(bytes, context.header('content-type'));
     const digest = digestOfBytes(bytes, reference);
-    await this.#origins.store(digest, bytes, ctx);
     const put = {
       mediaType: manifest.mediaType,
       size: bytes.length,
@@ -61,7 +64,7 @@ export class Manifests {
       artifactType: manifest.artifactType,
       annotations: manifest.annotations,
     };
-    await this.#index.putManifest(repo, digest, put, ctx);
+    await this.#link(repo, { digest, bytes, put }, ctx);
     const headers = {
       location: `/v2/${repo}/manifests/${digest}`,
       'docker-content-digest': digest,
@@ -69,6 +72,23 @@ export class Manifests {
       ...(reference.kind === 'digest' && tags.length > 0 ? { 'oci-tag': tags.join(', ') } : {}),
     };
     return { kind: 'empty', status: 201, headers };
+  }
+
+  /** The bytes are at hand: where the origins lost them on the way they get them again. */
+  async #link(
+    repo: string,
+    { digest, bytes, put }: { digest: Digest; bytes: Uint8Array; put: ManifestPut },
+    ctx: CallContext,
+  ): Promise<void> {
+    for (let turn = 0; turn < storesMax; turn++) {
+      await this.#origins.store(digest, bytes, ctx);
+      const linked = await linkProved(
+        (proof) => this.#index.putManifest(repo, digest, { ...put, proof }, ctx),
+        () => prove(this.#origins, digest, ctx),
+      );
+      if (linked) return;
+    }
+    throw new ApiError('UNAVAILABLE', `the origins do not keep manifest ${digest}: try again`);
   }
 
   async remove(request: Request<'manifestDelete'>, context: OciContext): Promise<OciReply> {

@@ -13,6 +13,7 @@ import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/http.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import { type Origins, silent, unavailable } from '../platform/clients/origins.ts';
+import { linkProved, prove } from '../platform/clients/prove.ts';
 import type { Headers, OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import { callOf } from './call.ts';
@@ -227,7 +228,12 @@ export class Push {
     const [info] = infos;
     if (info === undefined || infos.length < origins.required) throw uncommitted(session, failures);
     this.#note(session, failures, context);
-    await index.linkBlob(repo, digest, info.meta.length, ctx);
+    const size = info.meta.length;
+    const linked = await linkProved(
+      (proof) => index.linkBlob(repo, digest, { size, proof }, ctx),
+      () => prove(origins, digest, ctx),
+    );
+    if (!linked) throw gone(session, 'unknown');
     return created(repo, digest);
   }
 

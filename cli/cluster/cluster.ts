@@ -46,7 +46,7 @@ export function clusterParts(options: ClusterOptions): PartSpec[][] {
       part(
         'origin',
         'origin',
-        { listen: both(ports.origin), peer: peer(ports.originPeer), data: true, memory, trackers, origins },
+        { listen: both(ports.origin), peer: peer(ports.originPeer), data: true, memory, trackers, index, origins },
         ports.origin,
       ),
     ],

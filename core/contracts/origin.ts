@@ -7,6 +7,8 @@ import type { PeerAddress } from '../wire/messages.ts';
 export const ORIGIN_PATHS = {
   /** GET, HEAD (Range honoured): the bytes. DELETE removes it. */
   blob: (digest: Digest): string => `/v1/blobs/${digest}`,
+  /** POST: 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. */
+  proof: (digest: Digest): string => `/v1/blobs/${digest}/proof`,
   /** GET: BlobInfo, or 404. */
   info: (digest: Digest): string => `/v1/blobs/${digest}/info`,
   /** POST InfosRequest: the same of several, InfosReply. */

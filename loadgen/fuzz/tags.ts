@@ -24,7 +24,7 @@ const forward = new Proxy({} as TagStore, {
   },
 });
 const app = createHttp({ role: 'index', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
-indexRoutes(app, forward);
+indexRoutes(app, forward, { allowMissingChildren: [], keepUnlinkedMs: Number.POSITIVE_INFINITY, nowMs: Date.now });
 await app.ready();
 
 type Request = { readonly method: 'GET' | 'PUT'; readonly url: string; readonly body?: unknown };

@@ -14,6 +14,8 @@ import {
   type BlobLink,
   type BlobLinkPut,
   type CatalogPage,
+  type CondemnReply,
+  type CondemnRequest,
   INDEX_PATHS,
   type ManifestPut,
   type ManifestRecord,
@@ -70,7 +72,7 @@ export class IndexClient {
     return this.#find('GET', INDEX_PATHS.manifest(repo, digest), { ctx });
   }
 
-  /** Throws MANIFEST_BLOB_UNKNOWN, with MissingReferences in `detail`; then nothing has changed. */
+  /** Throws MANIFEST_BLOB_UNKNOWN, with MissingReferences in `detail`, or BLOB_CONDEMNED; then nothing has changed. */
   async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<void> {
     await this.#call('PUT', INDEX_PATHS.manifest(repo, digest), { ctx, body: put });
   }
@@ -89,9 +91,9 @@ export class IndexClient {
     return this.#find('GET', INDEX_PATHS.blob(repo, digest), { ctx });
   }
 
-  async linkBlob(repo: string, digest: Digest, size: number, ctx: CallContext): Promise<void> {
-    const body: BlobLinkPut = { size };
-    await this.#call('PUT', INDEX_PATHS.blob(repo, digest), { ctx, body });
+  /** Throws BLOB_CONDEMNED, with Unproved in `detail`; then nothing has changed. */
+  async linkBlob(repo: string, digest: Digest, put: BlobLinkPut, ctx: CallContext): Promise<void> {
+    await this.#call('PUT', INDEX_PATHS.blob(repo, digest), { ctx, body: put });
   }
 
   unlinkBlob(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
@@ -106,6 +108,12 @@ export class IndexClient {
 
   catalog(page: PageOf, ctx: CallContext): Promise<CatalogPage> {
     return this.#call('GET', INDEX_PATHS.catalog + pageQuery(page), { ctx });
+  }
+
+  /** Which of these (at most condemnMax) an origin may remove now, since nothing links to them. */
+  condemn(digests: readonly Digest[], ctx: CallContext): Promise<CondemnReply> {
+    const body: CondemnRequest = { digests };
+    return this.#call('POST', INDEX_PATHS.condemn, { ctx, body });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -95,6 +95,21 @@ export class OriginClient {
     return this.#infos.ask(digest, ctx);
   }
 
+  /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
+  async prove(digest: Digest, ctx: CallContext): Promise<boolean> {
+    try {
+      const reply = await this.#http.stream('POST', ORIGIN_PATHS.proof(digest), { ctx, stallMs: askStallMs });
+      await reply.discard();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.code === 'BLOB_UNKNOWN') return false;
+      // One of a release that removes nothing by itself, and does not know the question.
+      if (error.code === 'NOT_FOUND') return (await this.info(digest, ctx)) !== undefined;
+      throw error;
+    }
+  }
+
   async #info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
     const options = { ctx, expect: [404], stallMs: askStallMs, tries: 1 };
     const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest), options);

@@ -3,7 +3,8 @@
  *
  * Rule 1: room is reserved whole when a blob is created, so that it cannot run out half way.
  * Rule 2: complete blobs nobody uses go first, least recently used first; then partial ones nobody
- *   uses. What is pinned never goes. Where the store is durable, nothing complete ever goes.
+ *   uses. What is pinned never goes. Where the store is durable, nothing complete goes but what nobody needs any
+ *   more, by the word of who knows (let-go.ts).
  * Rule 3: the choice and the accounting are one synchronous step; only the unlinking takes time.
  */
 
@@ -11,6 +12,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { BlobEntry } from './entry.ts';
 import { bytesOnDisk } from './layout.ts';
+import { type AskUnneeded, LetGo } from './let-go.ts';
 
 /** Left free on the disk for what is small: have bits, logs, other programs. */
 export const spareBytes = 16 * 1024 * 1024;
@@ -23,6 +25,11 @@ export type RoomOptions = {
   readonly freeBytes: () => Promise<number>;
   /** Removes the blob; called for what `Room` has already given up. */
   readonly evict: (entry: BlobEntry) => Promise<void>;
+  /** Of a durable store: who knows what nobody needs. Absent: nothing complete goes. */
+  readonly askUnneeded?: AskUnneeded | undefined;
+  /** Told of what goes by that word. */
+  readonly onLetGo: (entry: BlobEntry) => void;
+  readonly nowMs: () => number;
 };
 
 export class Room {
@@ -30,12 +37,32 @@ export class Room {
   readonly #entries = new Map<Digest, BlobEntry>();
   readonly #partial = new Set<BlobEntry>();
   readonly #o: RoomOptions;
+  readonly #letGo: LetGo | undefined;
   #used = 0;
   /** Of that, for blobs that are just being created. */
   #reserved = 0;
 
   constructor(o: RoomOptions) {
     this.#o = o;
+    if (o.askUnneeded === undefined) return;
+    const free = (entry: BlobEntry): boolean => !entry.pinned && !entry.file.partial;
+    this.#letGo = new LetGo({
+      ask: o.askUnneeded,
+      nowMs: o.nowMs,
+      candidates: () => this.all().filter(free),
+      free: (entry) => this.get(entry.digest) === entry && free(entry),
+      evict: (entry) => {
+        o.onLetGo(entry);
+        return this.#evict(entry);
+      },
+    });
+  }
+
+  /** It was pushed, or somebody relies on it: what was asked about it before does not count. */
+  claim(digest: Digest): void {
+    this.#letGo?.claim(digest);
+    const entry = this.get(digest);
+    if (entry !== undefined) this.touch(entry);
   }
 
   get usedBytes(): number {
@@ -61,14 +88,14 @@ export class Room {
     const gone: Promise<void>[] = [];
     while (this.#used + bytes > budgetBytes) {
       const victim = bytes > budgetBytes ? undefined : this.#victim();
-      if (victim === undefined) {
+      if (victim !== undefined) gone.push(this.#evict(victim));
+      else if (bytes > budgetBytes || !(await this.#ask(this.#used + bytes - budgetBytes))) {
         await Promise.all(gone);
         throw new ApiError(
           'STORAGE_FULL',
-          `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs`,
+          `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs${this.#why()}`,
         );
       }
-      gone.push(this.#evict(victim));
     }
     this.#used += bytes;
     this.#reserved += bytes;
@@ -137,7 +164,7 @@ export class Room {
       freed += bytesOnDisk(victim.meta);
       await this.#evict(victim);
     }
-    return freed > 0;
+    return freed > 0 || (await this.#ask(bytes));
   }
 
   /** The disk may be smaller than the budget: what is promised to partial blobs is as good as written. */
@@ -146,14 +173,26 @@ export class Room {
       const free = await this.#o.freeBytes();
       if (free - this.#promised() >= spareBytes) return;
       const victim = this.#victim();
-      if (victim === undefined) {
+      if (victim !== undefined) await this.#evict(victim);
+      else if (!(await this.#ask(bytes))) {
         throw new ApiError(
           'STORAGE_FULL',
-          `the disk of ${this.#o.dir} has ${free} bytes free, too few for ${bytes} more: free space on it, or lower the budget`,
+          `the disk of ${this.#o.dir} has ${free} bytes free, too few for ${bytes} more: free space on it, or lower the budget${this.#why()}`,
         );
       }
-      await this.#evict(victim);
     }
+  }
+
+  /** Whether whoever knows let something go. */
+  async #ask(bytes: number): Promise<boolean> {
+    return (await this.#letGo?.make(bytes)) ?? false;
+  }
+
+  /** Why nothing complete of a durable store went. */
+  #why(): string {
+    if (!this.#o.durable) return '';
+    if (this.#letGo === undefined) return '; nothing goes by itself, since no index is configured here to say what may';
+    return this.#letGo.why === '' ? '' : `; nothing could go by itself: ${this.#letGo.why}`;
   }
 
   #promised(): number {

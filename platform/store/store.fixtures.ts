@@ -11,7 +11,8 @@ import { type Arena, SHARES, type Slot } from '../workers/arena.ts';
 import { blake3, blake3Hex, foldUnits } from '../workers/hash.ts';
 import { Workers } from '../workers/workers.ts';
 import type { BlobEntry } from './entry.ts';
-import { BlobStore, type BlobStoreOptions } from './store.ts';
+import type { BlobStoreOptions } from './options.ts';
+import { BlobStore } from './store.ts';
 
 export type Blob = {
   readonly bytes: Uint8Array;

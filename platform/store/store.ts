@@ -22,6 +22,7 @@ import { HashCache } from './hash-cache.ts';
 import { bytesOnDisk, Layout } from './layout.ts';
 import { Names } from './names.ts';
 import { OpenFiles } from './open-files.ts';
+import type { BlobStoreOptions } from './options.ts';
 import { Persist } from './persist.ts';
 import { RealDisk } from './real-disk.ts';
 import { claim, type Found, type StoreLog, scan } from './recover.ts';
@@ -37,21 +38,6 @@ export type { Upload } from './upload.ts';
 const openFilesMax = 512;
 /** How often which pieces are held is written down; a crash costs at most these. */
 const flushEveryMsDefault = 500;
-
-export type BlobStoreOptions = {
-  /** Made where it is not there. */
-  readonly dir: string;
-  readonly role: 'agent' | 'origin';
-  readonly workers: PieceIo;
-  /** Infinity: the disk is the limit. */
-  readonly budgetBytes: number;
-  /** What was acknowledged survives a crash, and nothing complete is ever evicted. */
-  readonly durable: boolean;
-  readonly log?: StoreLog | undefined;
-  readonly disk?: Disk;
-  /** 0: only `flush` and the close write hints. */
-  readonly flushEveryMs?: number;
-};
 
 const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -89,6 +75,9 @@ export class BlobStore {
       durable: o.durable,
       freeBytes: () => at.disk.freeBytes(o.dir),
       evict: (entry) => this.#giveUp(entry),
+      askUnneeded: o.askUnneeded,
+      onLetGo: ({ digest }) => this.#log.info({ digest }, 'blob removed: nobody needs it any more, and room is needed'),
+      nowMs: () => performance.now(),
     });
     this.#persist = new Persist({
       disk: at.disk,
@@ -138,6 +127,11 @@ export class BlobStore {
 
   get(digest: Digest): BlobEntry | undefined {
     return this.#room.get(digest);
+  }
+
+  /** Somebody relies on the blob now: nothing that was said of it before lets it go. */
+  claim(digest: Digest): void {
+    this.#room.claim(digest);
   }
 
   /** Least recently used first; a copy. */
@@ -374,6 +368,7 @@ export class BlobStore {
   /** Gives a received, verified blob its name. The caller's reservation becomes the entry's, or is the caller's still. */
   async #publish(blob: ReceivedBlob): Promise<{ entry: BlobEntry; taken: boolean }> {
     const { digest, meta, hashes, fd, path } = blob;
+    this.#room.claim(digest);
     const existing = this.#room.get(digest);
     if (existing?.complete === true) return { entry: existing, taken: false };
     await this.#disk.write(fd, hashes, meta.length);

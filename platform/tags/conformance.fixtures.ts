@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ManifestPut, ReferrerRecord } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
+import { condemned, unlinked } from './condemned.fixtures.ts';
 import { referrerAnnotationBytesMax, type TagStore } from './store.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -28,13 +29,15 @@ export function tagStoreConformance(name: string, open: () => Promise<TagStore>)
     tags(() => store);
     blobs(() => store);
     referrers(() => store);
+    unlinked(() => store);
+    condemned(() => store);
     concurrency(() => store);
   });
 }
 
 function manifests(store: () => TagStore): void {
   test('a manifest is there with its tags once it was put', async () => {
-    expect(await store().putManifest('a/b', one, image({ tags: ['1', 'latest'] }))).toEqual([]);
+    expect(await store().putManifest('a/b', one, image({ tags: ['1', 'latest'] }), 0)).toEqual({ missing: [] });
     const record = { digest: one, mediaType: image().mediaType, size: 500 };
     expect(await store().manifest('a/b', one)).toEqual(record);
     expect(await store().tag('a/b', 'latest')).toEqual(record);
@@ -44,73 +47,76 @@ function manifests(store: () => TagStore): void {
   });
 
   test('a manifest that refers to what the repository lacks changes nothing and names all of it', async () => {
-    await store().linkBlob('other', layer, 9);
-    const missing = await store().putManifest(
+    await store().linkBlob('other', layer, { size: 9 });
+    const { missing } = await store().putManifest(
       'a',
       one,
       image({ tags: ['1'], blobs: [layer, digest(101), layer], manifests: [two] }),
+      0,
     );
     expect(missing).toEqual([layer, digest(101), two]);
     expect(await store().manifest('a', one)).toBeUndefined();
     expect(await store().tag('a', '1')).toBeUndefined();
     expect(await store().tags('a', { n: 10 })).toBeUndefined();
-    await store().linkBlob('a', layer, 9);
-    await store().linkBlob('a', digest(101), 9);
-    await store().putManifest('a', two, image());
+    await store().linkBlob('a', layer, { size: 9 });
+    await store().linkBlob('a', digest(101), { size: 9 });
+    await store().putManifest('a', two, image(), 0);
     expect(
-      await store().putManifest('a', one, image({ tags: ['1'], blobs: [layer, digest(101)], manifests: [two] })),
-    ).toEqual([]);
+      await store().putManifest('a', one, image({ tags: ['1'], blobs: [layer, digest(101)], manifests: [two] }), 0),
+    ).toEqual({ missing: [] });
     expect((await store().tag('a', '1'))?.digest).toBe(one);
   });
 
   test('a sparse index lacks manifests, never blobs; what is pushed later is there', async () => {
-    await store().linkBlob('a', layer, 9);
+    await store().linkBlob('a', layer, { size: 9 });
     const sparse = image({ tags: ['1'], manifests: [two, three] });
-    expect(await store().putManifest('a', one, sparse)).toEqual([two, three]);
-    expect(await store().putManifest('a', one, { ...sparse, blobs: [digest(101)], sparse: true })).toEqual([
-      digest(101),
-    ]);
-    expect(await store().putManifest('a', one, { ...sparse, blobs: [layer], sparse: true })).toEqual([]);
+    expect(await store().putManifest('a', one, sparse, 0)).toEqual({ missing: [two, three] });
+    expect(await store().putManifest('a', one, { ...sparse, blobs: [digest(101)], sparse: true }, 0)).toEqual({
+      missing: [digest(101)],
+    });
+    expect(await store().putManifest('a', one, { ...sparse, blobs: [layer], sparse: true }, 0)).toEqual({
+      missing: [],
+    });
     expect((await store().tag('a', '1'))?.digest).toBe(one);
     expect(await store().manifest('a', two)).toBeUndefined();
-    await store().putManifest('a', two, image());
+    await store().putManifest('a', two, image(), 0);
     expect((await store().manifest('a', two))?.digest).toBe(two);
   });
 
   test('put again: the record is replaced, old tags stay', async () => {
-    await store().putManifest('a', one, image({ tags: ['1'], artifactType: 'x/y', subject: two }));
-    await store().putManifest('a', one, image({ tags: ['2'], size: 501 }));
+    await store().putManifest('a', one, image({ tags: ['1'], artifactType: 'x/y', subject: two }), 0);
+    await store().putManifest('a', one, image({ tags: ['2'], size: 501 }), 0);
     expect(await store().tag('a', '1')).toMatchObject({ digest: one, size: 501 });
     expect((await store().tag('a', '2'))?.digest).toBe(one);
     expect(await store().referrers('a', two, { n: 5 })).toEqual({ manifests: [], more: false });
   });
 
   test('a deleted manifest takes its tags along, and no others', async () => {
-    await store().putManifest('a', one, image({ tags: ['1', '2'] }));
-    await store().putManifest('a', two, image({ tags: ['3'] }));
-    await store().putManifest('b', one, image({ tags: ['1'] }));
-    expect(await store().deleteManifest('a', one)).toBe(true);
-    expect(await store().deleteManifest('a', one)).toBe(false);
+    await store().putManifest('a', one, image({ tags: ['1', '2'] }), 0);
+    await store().putManifest('a', two, image({ tags: ['3'] }), 0);
+    await store().putManifest('b', one, image({ tags: ['1'] }), 0);
+    expect(await store().deleteManifest('a', one, 0)).toBe(true);
+    expect(await store().deleteManifest('a', one, 0)).toBe(false);
     expect(await store().tags('a', { n: 10 })).toEqual({ tags: ['3'], more: false });
     expect((await store().tag('b', '1'))?.digest).toBe(one);
-    expect(await store().deleteManifest('nowhere', one)).toBe(false);
+    expect(await store().deleteManifest('nowhere', one, 0)).toBe(false);
   });
 }
 
 function tags(store: () => TagStore): void {
   test('a tag moves to another manifest, and only to one of its repository', async () => {
-    await store().putManifest('a', one, image({ tags: ['1'] }));
+    await store().putManifest('a', one, image({ tags: ['1'] }), 0);
     expect(await store().putTag('a', '1', two)).toBe(false);
-    await store().putManifest('b', two, image());
+    await store().putManifest('b', two, image(), 0);
     expect(await store().putTag('a', '1', two)).toBe(false);
     expect((await store().tag('a', '1'))?.digest).toBe(one);
-    await store().putManifest('a', two, image());
+    await store().putManifest('a', two, image(), 0);
     expect(await store().putTag('a', '1', two)).toBe(true);
     expect((await store().tag('a', '1'))?.digest).toBe(two);
   });
 
   test('a deleted tag leaves its manifest', async () => {
-    await store().putManifest('a', one, image({ tags: ['1', '2'] }));
+    await store().putManifest('a', one, image({ tags: ['1', '2'] }), 0);
     expect(await store().deleteTag('a', '1')).toBe(true);
     expect(await store().deleteTag('a', '1')).toBe(false);
     expect(await store().deleteTag('nowhere', '1')).toBe(false);
@@ -120,8 +126,8 @@ function tags(store: () => TagStore): void {
 
   test('tags are listed in order, page by page, from any name on', async () => {
     const names = ['v1', 'V1', 'v10', 'v2', 'Alpha', 'beta', '_x', '0', 'a.b', 'a-b', 'A', 'a', 'Z'];
-    await store().putManifest('a', one, image({ tags: names }));
-    await store().putManifest('b', one, image({ tags: ['b-only'] }));
+    await store().putManifest('a', one, image({ tags: names }), 0);
+    await store().putManifest('b', one, image({ tags: ['b-only'] }), 0);
     const folded = (tag: string): string => tag.toLowerCase();
     const sorted = [...names].sort((x, y) => (folded(x) < folded(y) ? -1 : folded(x) > folded(y) ? 1 : x < y ? -1 : 1));
     expect(await store().tags('a', { n: 100 })).toEqual({ tags: sorted, more: false });
@@ -145,26 +151,26 @@ function tags(store: () => TagStore): void {
   });
 
   test('the catalog lists repositories that hold a manifest, page by page', async () => {
-    for (const repo of ['b', 'a/x', 'c', 'a']) await store().putManifest(repo, one, image());
-    await store().linkBlob('only-a-blob', layer, 9);
+    for (const repo of ['b', 'a/x', 'c', 'a']) await store().putManifest(repo, one, image(), 0);
+    await store().linkBlob('only-a-blob', layer, { size: 9 });
     expect(await store().catalog({ n: 10 })).toEqual({ repositories: ['a', 'a/x', 'b', 'c'], more: false });
     expect(await store().catalog({ n: 2, last: 'a' })).toEqual({ repositories: ['a/x', 'b'], more: true });
-    await store().deleteManifest('c', one);
+    await store().deleteManifest('c', one, 0);
     expect(await store().catalog({ n: 2, last: 'b' })).toEqual({ repositories: [], more: false });
   });
 }
 
 function blobs(store: () => TagStore): void {
   test('blobs are linked, mounted and unlinked, repository by repository', async () => {
-    await store().linkBlob('a', layer, 9);
+    await store().linkBlob('a', layer, { size: 9 });
     expect(await store().blob('a', layer)).toEqual({ digest: layer, size: 9 });
     expect(await store().blob('b', layer)).toBeUndefined();
     expect(await store().mount('b', layer, 'nowhere')).toBeUndefined();
     expect(await store().mount('b', digest(101), 'a')).toBeUndefined();
     expect(await store().tags('b', { n: 1 })).toBeUndefined();
     expect(await store().mount('b', layer, 'a')).toEqual({ digest: layer, size: 9 });
-    expect(await store().unlinkBlob('a', layer)).toBe(true);
-    expect(await store().unlinkBlob('a', layer)).toBe(false);
+    expect(await store().unlinkBlob('a', layer, 0)).toBe(true);
+    expect(await store().unlinkBlob('a', layer, 0)).toBe(false);
     expect(await store().blob('a', layer)).toBeUndefined();
     expect(await store().blob('b', layer)).toEqual({ digest: layer, size: 9 });
     expect(await store().tags('b', { n: 1 })).toEqual({ tags: [], more: false });
@@ -174,10 +180,10 @@ function blobs(store: () => TagStore): void {
 function referrers(store: () => TagStore): void {
   test('referrers: by subject, in order, filtered by type; the subject may be absent', async () => {
     const annotations = { 'org.example': 'ä "quoted"', __proto__x: '' };
-    await store().putManifest('a', three, image({ subject: one, artifactType: 'sbom/x' }));
-    await store().putManifest('a', two, image({ subject: one, artifactType: 'sig/x', annotations }));
-    await store().putManifest('a', digest(4), image({ subject: two }));
-    await store().putManifest('b', digest(5), image({ subject: one }));
+    await store().putManifest('a', three, image({ subject: one, artifactType: 'sbom/x' }), 0);
+    await store().putManifest('a', two, image({ subject: one, artifactType: 'sig/x', annotations }), 0);
+    await store().putManifest('a', digest(4), image({ subject: two }), 0);
+    await store().putManifest('b', digest(5), image({ subject: one }), 0);
     const { mediaType, size } = image();
     expect(await store().referrers('a', one, { n: 5 })).toEqual({
       manifests: [
@@ -189,14 +195,14 @@ function referrers(store: () => TagStore): void {
     const sboms = await store().referrers('a', one, { n: 5, artifactType: 'sbom/x' });
     expect(sboms.manifests.map((record) => record.digest)).toEqual([three]);
     expect(await store().referrers('nowhere', one, { n: 5 })).toEqual({ manifests: [], more: false });
-    await store().deleteManifest('a', three);
+    await store().deleteManifest('a', three, 0);
     expect((await store().referrers('a', one, { n: 5 })).manifests).toHaveLength(1);
   });
 
   test('referrers: page by page, filtered or not, each once', async () => {
     const all = Array.from({ length: 7 }, (_, i) => digest(10 + i));
     for (const [i, one_] of all.entries())
-      await store().putManifest('a', one_, image({ subject: one, artifactType: i % 2 === 0 ? 'even' : 'odd' }));
+      await store().putManifest('a', one_, image({ subject: one, artifactType: i % 2 === 0 ? 'even' : 'odd' }), 0);
     for (const artifactType of [undefined, 'even', 'odd', 'none']) {
       const expected = all.filter(
         (_, i) => artifactType === undefined || artifactType === (i % 2 === 0 ? 'even' : 'odd'),
@@ -220,7 +226,7 @@ function referrers(store: () => TagStore): void {
     const large = { large: 'ä'.repeat(referrerAnnotationBytesMax / 4) };
     const huge = { huge: 'ä'.repeat(referrerAnnotationBytesMax) };
     const put = (no: number, annotations: Record<string, string>) =>
-      store().putManifest('a', digest(no), image({ subject: one, annotations }));
+      store().putManifest('a', digest(no), image({ subject: one, annotations }), 0);
     for (const no of [2, 3]) await put(no, large);
     await put(4, { small: 'x' });
     await put(5, huge);
@@ -252,7 +258,7 @@ function concurrency(store: () => TagStore): void {
     await Promise.all(
       Array.from({ length: 300 }, async (_, i) => {
         const [repo, tag] = [`r${i % 7}`, `t${i}`];
-        await store().putManifest(repo, digest(i), image({ tags: [tag] }));
+        await store().putManifest(repo, digest(i), image({ tags: [tag] }), 0);
         expect((await store().tag(repo, tag))?.digest).toBe(digest(i));
       }),
     );
@@ -261,8 +267,8 @@ function concurrency(store: () => TagStore): void {
   });
 
   test('writes take effect in the order in which they were made', async () => {
-    await store().putManifest('a', one, image());
-    await store().putManifest('a', two, image());
+    await store().putManifest('a', one, image(), 0);
+    await store().putManifest('a', two, image(), 0);
     const done: string[] = [];
     const writes = [
       store()
@@ -281,10 +287,10 @@ function concurrency(store: () => TagStore): void {
   });
 
   test('a closed store has written what was waiting, and takes no more', async () => {
-    const write = store().linkBlob('a', layer, 1);
+    const write = store().linkBlob('a', layer, { size: 1 });
     await store()[Symbol.asyncDispose]();
     await write;
-    await expect(store().linkBlob('a', layer, 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(store().linkBlob('a', layer, { size: 1 })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(store().tag('a', 'x')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 }

@@ -7,14 +7,9 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Prng } from '../../core/prng.ts';
 import { GroupedTagStore } from './grouped.ts';
 import { MemoryTables } from './memory.ts';
-import type { TagStore, TagTables } from './store.ts';
+import type { TagStore, TagTables, TagWrites } from './store.ts';
 
-type Call = {
-  readonly method: 'putManifest' | 'putTag' | 'deleteTag' | 'deleteManifest' | 'linkBlob' | 'unlinkBlob' | 'mount';
-  readonly args: unknown[];
-};
-
-const WRITES: ReadonlySet<string> = new Set<Call['method']>([
+const WRITE_METHODS = [
   'putManifest',
   'putTag',
   'deleteTag',
@@ -22,7 +17,11 @@ const WRITES: ReadonlySet<string> = new Set<Call['method']>([
   'linkBlob',
   'unlinkBlob',
   'mount',
-]);
+  'condemn',
+] as const satisfies (keyof TagWrites)[];
+const WRITES: ReadonlySet<string> = new Set(WRITE_METHODS);
+
+type Call = { readonly method: (typeof WRITE_METHODS)[number]; readonly args: unknown[] };
 
 /** The disk, which outlives the stores that are opened on it. */
 export class FaultyDisk {

@@ -54,6 +54,7 @@ export class GroupedTagStore implements TagStore {
   linkBlob: TagStore['linkBlob'] = (...args) => this.#write((tables) => tables.linkBlob(...args));
   unlinkBlob: TagStore['unlinkBlob'] = (...args) => this.#write((tables) => tables.unlinkBlob(...args));
   mount: TagStore['mount'] = (...args) => this.#write((tables) => tables.mount(...args));
+  condemn: TagStore['condemn'] = (...args) => this.#write((tables) => tables.condemn(...args));
 
   /** What waits is still written. */
   async [Symbol.asyncDispose](): Promise<void> {

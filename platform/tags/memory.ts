@@ -2,7 +2,9 @@
 
 import type {
   BlobLink,
+  BlobLinkPut,
   CatalogPage,
+  CondemnReply,
   ManifestRecord,
   ReferrerList,
   ReferrerRecord,
@@ -10,22 +12,30 @@ import type {
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
+import { MemoryUnlinked } from './memory-unlinked.ts';
 import { fitting } from './pages.ts';
-import type { ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
+import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(): TagStore {
   return new GroupedTagStore({ tables: new MemoryTables(), transaction: (apply) => apply(), close: () => undefined });
 }
 
+type Manifest = ReferrerRecord & {
+  readonly subject: Digest | undefined;
+  /** What it refers to, the subject included. */
+  readonly targets: readonly Digest[];
+};
+
 type Repository = {
   readonly tags: Map<string, Digest>;
-  readonly manifests: Map<Digest, ReferrerRecord & { readonly subject: Digest | undefined }>;
+  readonly manifests: Map<Digest, Manifest>;
   readonly blobs: Map<Digest, number>;
 };
 
 export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, Repository>();
+  readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
 
   tag(repo: string, tag: string): ManifestRecord | undefined {
     const digest = this.#repos.get(repo)?.tags.get(tag);
@@ -50,7 +60,7 @@ export class MemoryTables implements TagTables {
       .filter((one) => one.subject === digest && (artifactType === undefined || one.artifactType === artifactType))
       .filter((one) => last === undefined || one.digest > last)
       .sort((one, two) => plain(one.digest, two.digest))
-      .map(({ subject: _, ...record }) => record);
+      .map(({ subject: _, targets: __, ...record }) => record);
     const manifests = fitting(left.slice(0, n), ({ annotations }) =>
       annotations === undefined ? 0 : Buffer.byteLength(JSON.stringify(annotations)),
     );
@@ -68,25 +78,32 @@ export class MemoryTables implements TagTables {
     return { repositories: list, more };
   }
 
-  putManifest(repo: string, digest: Digest, put: ManifestWrite): readonly Digest[] {
+  putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome {
     const known = this.#repos.get(repo);
     const missing = [
       ...put.blobs.filter((blob) => known?.blobs.has(blob) !== true),
       ...(put.sparse ? [] : put.manifests).filter((manifest) => known?.manifests.has(manifest) !== true),
     ];
-    if (missing.length > 0) return [...new Set(missing)];
+    if (missing.length > 0) return { missing: [...new Set(missing)] };
+    const unproved = this.#unlinked.link(digest, put.proof);
+    if (unproved !== undefined) return { missing, unproved };
     const { mediaType, size, subject, artifactType, annotations } = put;
     const repository = this.#open(repo);
+    const before = repository.manifests.get(digest)?.targets ?? [];
+    const targets = [...put.blobs, ...put.manifests, ...(subject === undefined ? [] : [subject])];
     repository.manifests.set(digest, {
       digest,
       mediaType,
       size,
       subject,
+      targets,
       ...(artifactType === undefined ? {} : { artifactType }),
       ...(annotations === undefined ? {} : { annotations }),
     });
+    this.#unlinked.referred(targets);
+    this.#unlinked.lost(before, nowMs);
     for (const tag of put.tags) repository.tags.set(tag, digest);
-    return [];
+    return { missing };
   }
 
   putTag(repo: string, tag: string, digest: Digest): boolean {
@@ -100,25 +117,45 @@ export class MemoryTables implements TagTables {
     return this.#repos.get(repo)?.tags.delete(tag) ?? false;
   }
 
-  deleteManifest(repo: string, digest: Digest): boolean {
+  deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
     const known = this.#repos.get(repo);
-    if (known?.manifests.delete(digest) !== true) return false;
+    const manifest = known?.manifests.get(digest);
+    if (known === undefined || manifest === undefined) return false;
+    known.manifests.delete(digest);
     for (const [tag, target] of known.tags) if (target === digest) known.tags.delete(tag);
+    this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     return true;
   }
 
-  linkBlob(repo: string, digest: Digest, size: number): void {
-    this.#open(repo).blobs.set(digest, size);
+  linkBlob(repo: string, digest: Digest, { size, proof }: BlobLinkPut): number | undefined {
+    const unproved = this.#unlinked.link(digest, proof);
+    if (unproved === undefined) this.#open(repo).blobs.set(digest, size);
+    return unproved;
   }
 
-  unlinkBlob(repo: string, digest: Digest): boolean {
-    return this.#repos.get(repo)?.blobs.delete(digest) ?? false;
+  unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
+    if (this.#repos.get(repo)?.blobs.delete(digest) !== true) return false;
+    this.#unlinked.lost([digest], nowMs);
+    return true;
   }
 
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
     const link = this.blob(from, digest);
-    if (link !== undefined) this.linkBlob(repo, digest, link.size);
+    if (link !== undefined) this.#open(repo).blobs.set(digest, link.size);
     return link;
+  }
+
+  condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
+    return this.#unlinked.condemn(digests, at);
+  }
+
+  #linked(digest: Digest): boolean {
+    return [...this.#repos.values()].some(
+      ({ blobs, manifests }) =>
+        blobs.has(digest) ||
+        manifests.has(digest) ||
+        [...manifests.values()].some(({ targets }) => targets.includes(digest)),
+    );
   }
 
   #open(repo: string): Repository {

@@ -1,10 +1,13 @@
-/** The tables of the SQLite tag store. A change of anything here is a new version, with a migration. */
+/**
+ * The tables of the SQLite tag store. A change of anything here is a new version, with a migration from each one before:
+ * version 1 knew no digests without a link, nor who the database is.
+ */
 
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
-export const schema = `
+const VERSION_1 = `
 CREATE TABLE schema (version INTEGER NOT NULL);
-INSERT INTO schema VALUES (${schemaVersion});
+INSERT INTO schema VALUES (1);
 
 CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
@@ -35,3 +38,33 @@ CREATE TABLE blobs (
 ) WITHOUT ROWID;
 CREATE INDEX blobs_by_digest ON blobs (digest);
 `;
+
+/** What makes a database of each version one of the next; the first entry makes one of version 1 from nothing. */
+const STEPS: readonly string[] = [
+  VERSION_1,
+  `
+-- Which links a digest has, in whatever repository.
+DROP INDEX manifests_by_subject;
+CREATE INDEX manifests_by_subject ON manifests (subject, repo, digest) WHERE subject IS NOT NULL;
+CREATE INDEX manifests_by_digest ON manifests (digest);
+DROP INDEX refs_by_target;
+CREATE INDEX refs_by_target ON refs (target);
+
+-- Digests without a link: since when (milliseconds), and when an origin was last told, in which generation, that it may
+-- remove the bytes. What was unlinked before this table existed gets its row when it is first asked about.
+CREATE TABLE unlinked (
+  digest TEXT PRIMARY KEY, since INTEGER NOT NULL, told INTEGER, generation INTEGER
+) WITHOUT ROWID;
+CREATE INDEX unlinked_by_told ON unlinked (told) WHERE told IS NOT NULL;
+
+-- One row: which database this is, and the last generation.
+CREATE TABLE identity (id TEXT NOT NULL, generation INTEGER NOT NULL);
+INSERT INTO identity VALUES (lower(hex(randomblob(16))), 0);
+UPDATE schema SET version = 2;
+`,
+];
+
+/** Statements that make a database of `version` (0: an empty one) one of this process's; undefined: there are none. */
+export function migration(version: number): string | undefined {
+  return version >= 0 && version <= schemaVersion ? STEPS.slice(version).join('\n') : undefined;
+}

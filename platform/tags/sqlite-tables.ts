@@ -3,7 +3,9 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type {
   BlobLink,
+  BlobLinkPut,
   CatalogPage,
+  CondemnReply,
   ManifestRecord,
   ReferrerList,
   ReferrerRecord,
@@ -11,7 +13,8 @@ import type {
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { fitting } from './pages.ts';
-import type { ManifestWrite, PageOf, ReferrersOf, TagTables } from './store.ts';
+import { SqliteUnlinked } from './sqlite-unlinked.ts';
+import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from './store.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
@@ -37,6 +40,8 @@ const SQL = {
   putManifest: `INSERT OR REPLACE INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
     VALUES (?, ?, ?, ?, ?, ?, ?)`,
   putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
+  targets: `SELECT target FROM refs WHERE repo = ?1 AND manifest = ?2
+    UNION SELECT subject FROM manifests WHERE repo = ?1 AND digest = ?2 AND subject IS NOT NULL`,
   dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
   putTag: 'INSERT OR REPLACE INTO tags (repo, tag, digest) VALUES (?, ?, ?)',
   deleteTag: 'DELETE FROM tags WHERE repo = ? AND tag = ?',
@@ -51,8 +56,10 @@ const noRepo = -1;
 
 export class SqliteTables implements TagTables {
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+  readonly #unlinked: SqliteUnlinked;
 
   constructor(db: DatabaseSync) {
+    this.#unlinked = new SqliteUnlinked(db);
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
@@ -97,13 +104,26 @@ export class SqliteTables implements TagTables {
     return { manifests, more: page.length < rows.length };
   }
 
-  putManifest(repo: string, digest: Digest, put: ManifestWrite): readonly Digest[] {
+  putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome {
     const known = this.#repo(repo);
     const missing = [
       ...put.blobs.filter((blob) => !this.#has('hasBlob', known, blob)),
       ...(put.sparse ? [] : put.manifests).filter((manifest) => !this.#has('hasManifest', known, manifest)),
     ];
-    if (missing.length > 0) return [...new Set(missing)];
+    if (missing.length > 0) return { missing: [...new Set(missing)] };
+    const unproved = this.#unlinked.link(digest, put.proof);
+    if (unproved !== undefined) return { missing, unproved };
+    const before = this.#targets(known, digest);
+    this.#writeManifest(repo, digest, put);
+    const subject = put.subject === undefined ? [] : [put.subject];
+    this.#unlinked.referred([...put.manifests, ...subject]);
+    const now = new Set([...put.blobs, ...put.manifests, ...subject]);
+    const gone = before.filter((target) => !now.has(target));
+    this.#unlinked.lost(gone, nowMs);
+    return { missing };
+  }
+
+  #writeManifest(repo: string, digest: Digest, put: ManifestWrite): void {
     const id = this.#open(repo);
     const annotations = put.annotations === undefined ? null : JSON.stringify(put.annotations);
     this.#run(
@@ -120,7 +140,6 @@ export class SqliteTables implements TagTables {
     for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
     for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
     for (const tag of put.tags) this.#run('putTag', id, tag, digest);
-    return [];
   }
 
   putTag(repo: string, tag: string, digest: Digest): boolean {
@@ -134,26 +153,41 @@ export class SqliteTables implements TagTables {
     return this.#run('deleteTag', this.#repo(repo), tag) > 0;
   }
 
-  deleteManifest(repo: string, digest: Digest): boolean {
+  deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
     const id = this.#repo(repo);
+    const targets = this.#targets(id, digest);
     if (this.#run('deleteManifest', id, digest) === 0) return false;
     this.#run('dropRefs', id, digest);
     this.#run('deleteTagsOf', id, digest);
+    this.#unlinked.lost([digest, ...targets], nowMs);
     return true;
   }
 
-  linkBlob(repo: string, digest: Digest, size: number): void {
-    this.#run('putBlob', this.#open(repo), digest, size);
+  linkBlob(repo: string, digest: Digest, { size, proof }: BlobLinkPut): number | undefined {
+    const unproved = this.#unlinked.link(digest, proof);
+    if (unproved === undefined) this.#run('putBlob', this.#open(repo), digest, size);
+    return unproved;
   }
 
-  unlinkBlob(repo: string, digest: Digest): boolean {
-    return this.#run('deleteBlob', this.#repo(repo), digest) > 0;
+  unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
+    if (this.#run('deleteBlob', this.#repo(repo), digest) === 0) return false;
+    this.#unlinked.lost([digest], nowMs);
+    return true;
   }
 
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
     const link = this.blob(from, digest);
-    if (link !== undefined) this.linkBlob(repo, digest, link.size);
+    if (link !== undefined) this.#run('putBlob', this.#open(repo), digest, link.size);
     return link;
+  }
+
+  condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
+    return this.#unlinked.condemn(digests, at);
+  }
+
+  /** What the manifest refers to, its subject included. */
+  #targets(repo: number, digest: Digest): Digest[] {
+    return this.#all<{ target: Digest }>('targets', repo, digest).map(({ target }) => target);
   }
 
   #repo(name: string): number {

@@ -12,13 +12,18 @@ const store = openSqliteTags({
 
 async function write(no: number): Promise<void> {
   const digest = `sha256:${no.toString(16).padStart(64, '0')}` as Parameters<typeof store.putManifest>[1];
-  await store.putManifest(`r${no % 5}`, digest, {
-    mediaType: 'm',
-    size: no,
-    tags: [`t${no}`],
-    blobs: [],
-    manifests: [],
-  });
+  await store.putManifest(
+    `r${no % 5}`,
+    digest,
+    {
+      mediaType: 'm',
+      size: no,
+      tags: [`t${no}`],
+      blobs: [],
+      manifests: [],
+    },
+    0,
+  );
   process.send?.(no);
 }
 

@@ -37,7 +37,7 @@ tagStoreConformance('a disk that loses what was not synced', async () => new Fau
 describe('sqlite', () => {
   test('everything is there after closing and opening', async () => {
     const store = open();
-    await store.putManifest('a', digest(1), image('1'));
+    await store.putManifest('a', digest(1), image('1'), 0);
     await store[Symbol.asyncDispose]();
     const again = open();
     expect((await again.tag('a', '1'))?.digest).toBe(digest(1));
@@ -65,12 +65,60 @@ describe('sqlite', () => {
     }
   });
 
+  test('a database of version 1, as the release before wrote it, is migrated with all that it holds', async () => {
+    const old = new DatabaseSync(file());
+    old.exec(VERSION_1);
+    old.exec(`INSERT INTO repos VALUES (1, 'a'), (2, 'b');
+      INSERT INTO manifests VALUES (1, '${digest(1)}', 'm', 5, NULL, NULL, NULL), (1, '${digest(2)}', 'm', 6, '${digest(9)}', 't', '{"k":"v"}');
+      INSERT INTO refs VALUES (1, '${digest(1)}', '${digest(3)}', 'blob');
+      INSERT INTO tags VALUES (1, 'v1', '${digest(1)}');
+      INSERT INTO blobs VALUES (1, '${digest(3)}', 7), (2, '${digest(4)}', 8);`);
+    old.close();
+    const store = open();
+    expect((await store.tag('a', 'v1'))?.digest).toBe(digest(1));
+    expect(await store.blob('b', digest(4))).toEqual({ digest: digest(4), size: 8 });
+    const referrers = await store.referrers('a', digest(9), { n: 5 });
+    expect(referrers.manifests).toMatchObject([{ digest: digest(2), annotations: { k: 'v' } }]);
+    const all = [1, 2, 3, 4, 5, 9].map(digest);
+    const at = (nowMs: number) => ({ nowMs, unlinkedMs: 100 });
+    // What lost its links before there was a record of it waits from when it is first asked about.
+    expect(await store.condemn(all, at(1_000))).toMatchObject({ condemned: [], waiting: 1 });
+    expect(await store.condemn(all, at(1_100))).toMatchObject({ condemned: [digest(5)], waiting: 0 });
+    await store.deleteManifest('a', digest(1), 1_100);
+    const { index } = await store.condemn(all, at(1_100));
+    await store[Symbol.asyncDispose]();
+    const again = open();
+    expect(await again.condemn(all, at(1_200))).toEqual({ index, condemned: [digest(1), digest(5)], waiting: 0 });
+    await again[Symbol.asyncDispose]();
+    const other = openSqliteTags({ file: join(dir, 'other.db'), onBroken: () => undefined });
+    expect((await other.condemn([], at(0))).index).not.toBe(index);
+    await other[Symbol.asyncDispose]();
+  });
+
+  test('whether a digest has a link is found by indexes', async () => {
+    await open()[Symbol.asyncDispose]();
+    const db = new DatabaseSync(file());
+    for (const query of [
+      'SELECT 1 FROM blobs WHERE digest = ?1',
+      'SELECT 1 FROM manifests WHERE digest = ?1',
+      'SELECT 1 FROM refs WHERE target = ?1',
+      'SELECT 1 FROM manifests WHERE subject = ?1',
+      "SELECT 1 FROM manifests WHERE repo = 1 AND subject = 'x' AND digest > 'y' ORDER BY digest LIMIT 5",
+    ]) {
+      const plan = db.prepare(`EXPLAIN QUERY PLAN ${query}`).all() as { detail: string }[];
+      expect(plan.map(({ detail }) => detail).join()).toMatch(
+        /^SEARCH \w+ USING (COVERING )?INDEX \w+_by_\w+ \([^,]*\)$/,
+      );
+    }
+    db.close();
+  });
+
   test('a database of another schema version, of something else, or that is none, is left untouched', async () => {
     await open()[Symbol.asyncDispose]();
     const db = new DatabaseSync(file());
     db.exec('UPDATE schema SET version = 7');
     db.close();
-    expect(open).toThrow(/tags\.db has schema version 7, this process needs 1: /);
+    expect(open).toThrow(/tags\.db has schema version 7, this process needs 2: /);
 
     const other = join(dir, 'other.db');
     const foreign = new DatabaseSync(other);
@@ -94,7 +142,7 @@ describe('sqlite', () => {
 
   test('writes of one turn share a transaction', async () => {
     const store = open();
-    await store.putManifest('a', digest(0), image('0'));
+    await store.putManifest('a', digest(0), image('0'), 0);
     const before = (await readFile(`${file()}-wal`)).length;
     await Promise.all(Array.from({ length: 100 }, (_, i) => store.putTag('a', `t${i}`, digest(0))));
     const grown = (await readFile(`${file()}-wal`)).length - before;
@@ -107,11 +155,11 @@ describe('sqlite', () => {
     const store = open();
     const other = new DatabaseSync(file());
     other.exec('BEGIN IMMEDIATE');
-    await expect(store.putManifest('a', digest(1), image('1'))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(store.putManifest('a', digest(1), image('1'), 0)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(await store.tag('a', '1')).toBeUndefined();
     other.exec('ROLLBACK');
     other.close();
-    await store.putManifest('a', digest(1), image('1'));
+    await store.putManifest('a', digest(1), image('1'), 0);
     expect((await store.tag('a', '1'))?.digest).toBe(digest(1));
     await store[Symbol.asyncDispose]();
   });
@@ -143,7 +191,9 @@ describe('a disk that fails', () => {
       for (let step = 0; step < 60; step++) {
         const tag = `t${random.below(5)}`;
         const writes = Array.from({ length: 1 + random.below(3) }, (_, i) => [tag, digest(step * 10 + i)] as const);
-        const results = await Promise.allSettled(writes.map(([name, to]) => store.putManifest('a', to, image(name))));
+        const results = await Promise.allSettled(
+          writes.map(([name, to]) => store.putManifest('a', to, image(name), 0)),
+        );
         const failed = results.some(({ status }) => status === 'rejected');
         if (failed) unsure.add(tag);
         else {
@@ -156,3 +206,38 @@ describe('a disk that fails', () => {
     }
   });
 });
+
+/** The statements of the release before, as it had them. */
+const VERSION_1 = `
+CREATE TABLE schema (version INTEGER NOT NULL);
+INSERT INTO schema VALUES (1);
+
+CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+CREATE TABLE manifests (
+  repo INTEGER NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER NOT NULL,
+  subject TEXT, artifact_type TEXT, annotations TEXT,
+  PRIMARY KEY (repo, digest)
+) WITHOUT ROWID;
+CREATE INDEX manifests_by_subject ON manifests (repo, subject, digest) WHERE subject IS NOT NULL;
+
+-- What each manifest refers to: kind 'blob' or 'manifest'.
+CREATE TABLE refs (
+  repo INTEGER NOT NULL, manifest TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+  PRIMARY KEY (repo, manifest, target)
+) WITHOUT ROWID;
+CREATE INDEX refs_by_target ON refs (repo, target);
+
+CREATE TABLE tags (
+  repo INTEGER NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
+  PRIMARY KEY (repo, tag)
+) WITHOUT ROWID;
+CREATE INDEX tags_in_order ON tags (repo, tag COLLATE NOCASE, tag);
+CREATE INDEX tags_by_digest ON tags (repo, digest);
+
+CREATE TABLE blobs (
+  repo INTEGER NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY (repo, digest)
+) WITHOUT ROWID;
+CREATE INDEX blobs_by_digest ON blobs (digest);
+`;

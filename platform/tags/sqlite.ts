@@ -2,7 +2,7 @@
  * The tag store in SQLite (node:sqlite), for an index that is one process.
  *
  * Rule 1: write-ahead log, synchronous=FULL: a commit that returned is on disk.
- * Rule 2: a database of another schema version is left untouched.
+ * Rule 2: a database of an older schema version is migrated whole or not at all; one of a newer version is left untouched.
  * Rule 3: after a failure that leaves the state of the disk unknown (I/O error, corruption) nothing more
  *   is acknowledged: `onBroken` ends the process, and the next one recovers from the log.
  */
@@ -11,7 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { GroupedTagStore } from './grouped.ts';
-import { schema, schemaVersion } from './schema.ts';
+import { migration, schemaVersion } from './schema.ts';
 import { SqliteTables } from './sqlite-tables.ts';
 import type { TagStore } from './store.ts';
 
@@ -61,19 +61,21 @@ function open(file: string): DatabaseSync {
 
 function migrate(db: DatabaseSync, file: string): void {
   const tables = db.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
-  if (tables.n === 0) {
-    db.exec(`BEGIN IMMEDIATE; ${schema} COMMIT;`);
-    return;
-  }
-  const ours = db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'schema'").get() as { n: number };
-  if (ours.n === 0)
-    throw new StartError(`${file} is a database, but not of a Shoal index: choose another directory with \`data:\``);
-  const { version } = db.prepare('SELECT version FROM schema').get() as { version: number };
-  if (version !== schemaVersion) {
+  const version = tables.n === 0 ? 0 : versionOf(db, file);
+  const statements = migration(version);
+  if (statements === undefined) {
     throw new StartError(
       `index database ${file} has schema version ${version}, this process needs ${schemaVersion}: run the version of Shoal that wrote it`,
     );
   }
+  if (statements !== '') db.exec(`BEGIN IMMEDIATE; ${statements} COMMIT;`);
+}
+
+function versionOf(db: DatabaseSync, file: string): number {
+  const ours = db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'schema'").get() as { n: number };
+  if (ours.n === 0)
+    throw new StartError(`${file} is a database, but not of a Shoal index: choose another directory with \`data:\``);
+  return (db.prepare('SELECT version FROM schema').get() as { version: number }).version;
 }
 
 /** What a client is told where the write did not happen, but the next one may. */

@@ -6,12 +6,18 @@
  * conformance.ts tests any implementation of either.
  *
  * Rule 1: each method is one transaction: it happens whole, or not at all.
- * Rule 2: names and digests come in checked; nothing here knows HTTP.
+ * Rule 2: names and digests come in checked; nothing here knows HTTP, or what time it is.
+ * Rule 3: a digest is linked by a repository that has it as a blob or as a manifest, and by a manifest that refers to it
+ *   or has it as its subject. Since when it is not is kept from its last link on, or from when it was first asked about.
+ * Rule 4: a condemned digest has lost its links for good until it is proved: origins may remove its bytes. It is linked
+ *   again only by who names the generation in which an origin was last told so.
  */
 
 import type {
   BlobLink,
+  BlobLinkPut,
   CatalogPage,
+  CondemnReply,
   ManifestPut,
   ManifestRecord,
   ReferrerList,
@@ -38,24 +44,33 @@ export interface TagReads {
   catalog(page: PageOf): CatalogPage;
 }
 
+/** `missing`: references that the repository lacks. `unproved`: the generation in which the manifest's own digest was condemned. */
+export type ManifestOutcome = { readonly missing: readonly Digest[]; readonly unproved?: number | undefined };
+
+/** A digest without a link for `unlinkedMs` is condemned. */
+export type CondemnAt = { readonly nowMs: number; readonly unlinkedMs: number };
+
 /** `sparse`: the repository takes an index whose manifests are not all there; blobs must be, all the same. */
 export type ManifestWrite = ManifestPut & { readonly sparse?: boolean | undefined };
 
 export interface TagWrites {
   /**
-   * Adds the manifest and sets its tags, unless a reference is not in the repository: then nothing
-   * changes, and what is missing is returned. Again: the record is replaced, the tags are set.
+   * Adds the manifest and sets its tags, unless a reference is not in the repository, or the manifest is condemned
+   * and not proved: then nothing changes. Again: the record is replaced, the tags are set.
    */
-  putManifest(repo: string, digest: Digest, put: ManifestWrite): readonly Digest[];
+  putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome;
   /** False: the repository does not hold that manifest, and nothing changes. */
   putTag(repo: string, tag: string, digest: Digest): boolean;
   deleteTag(repo: string, tag: string): boolean;
   /** With every tag on it. What refers to it stays. */
-  deleteManifest(repo: string, digest: Digest): boolean;
-  linkBlob(repo: string, digest: Digest, size: number): void;
-  unlinkBlob(repo: string, digest: Digest): boolean;
-  /** Links what `from` holds; undefined where it does not. */
+  deleteManifest(repo: string, digest: Digest, nowMs: number): boolean;
+  /** Undefined: done. A generation: it is condemned, and was not proved since; nothing changes. */
+  linkBlob(repo: string, digest: Digest, put: BlobLinkPut): number | undefined;
+  unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean;
+  /** Links what `from` holds, which is thereby not condemned; undefined where it does not. */
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined;
+  /** Of `digests`, those that an origin may remove now, and how many may soon. Each answer is a new generation. */
+  condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply;
 }
 
 export interface TagTables extends TagReads, TagWrites {}
@@ -66,5 +81,7 @@ type Promised<T> = {
 
 export interface TagStore extends Promised<TagTables>, AsyncDisposable {}
 
+/** A digest that no origin was told of for so long is condemned no longer: nobody acts on so old an answer. */
+export const condemnedMs = 7 * 24 * 3_600_000;
 /** Annotations in one page of referrers, as JSON: clients read at most 4 MiB of an index. One manifest alone may have as much. */
 export const referrerAnnotationBytesMax = 2 * 1024 * 1024;

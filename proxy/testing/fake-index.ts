@@ -1,25 +1,30 @@
 /** The index without HTTP: its own tables in memory, answering as its client does. */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { MissingReferences } from '../../core/contracts/index.ts';
+import type { MissingReferences, Unproved } from '../../core/contracts/index.ts';
+import type { IndexClient } from '../../platform/clients/index.ts';
 import { openMemoryTags } from '../../platform/tags/memory.ts';
 import type { IndexApi } from '../index-api.ts';
 
-/** Absent things of an index that fails are not absent: `down` makes every call UNAVAILABLE. */
-export type FakeIndex = IndexApi & { down: boolean };
+/** Absent things of an index that fails are not absent: `down` makes every call UNAVAILABLE. `nowMs` is its clock. */
+export type FakeIndex = IndexApi & Pick<IndexClient, 'condemn'> & { down: boolean; nowMs: number };
+
+const keepUnlinkedMs = 1_000;
 
 export function fakeIndex(): FakeIndex {
   const store = openMemoryTags();
   const index: FakeIndex = {
     down: false,
+    nowMs: 0,
     tag: (repo, tag) => up(() => store.tag(repo, tag)),
     deleteTag: (repo, tag) => up(() => store.deleteTag(repo, tag)),
     manifest: (repo, digest) => up(() => store.manifest(repo, digest)),
-    deleteManifest: (repo, digest) => up(() => store.deleteManifest(repo, digest)),
+    deleteManifest: (repo, digest) => up(() => store.deleteManifest(repo, digest, index.nowMs)),
     referrers: (repo, digest, of) => up(() => store.referrers(repo, digest, of)),
     blob: (repo, digest) => up(() => store.blob(repo, digest)),
-    linkBlob: (repo, digest, size) => up(() => store.linkBlob(repo, digest, size)),
-    unlinkBlob: (repo, digest) => up(() => store.unlinkBlob(repo, digest)),
+    linkBlob: async (repo, digest, put) => unlessCondemned(await up(() => store.linkBlob(repo, digest, put))),
+    unlinkBlob: (repo, digest) => up(() => store.unlinkBlob(repo, digest, index.nowMs)),
+    condemn: (digests) => up(() => store.condemn(digests, { nowMs: index.nowMs, unlinkedMs: keepUnlinkedMs })),
     mount: (repo, digest, from) => up(() => store.mount(repo, digest, from)),
     catalog: (page) => up(() => store.catalog(page)),
     tags: async (repo, page) => {
@@ -28,7 +33,8 @@ export function fakeIndex(): FakeIndex {
       return tags;
     },
     putManifest: async (repo, digest, put) => {
-      const missing = await up(() => store.putManifest(repo, digest, put));
+      const { missing, unproved } = await up(() => store.putManifest(repo, digest, put, index.nowMs));
+      unlessCondemned(unproved);
       const detail: MissingReferences = { missing };
       if (missing.length > 0)
         throw new ApiError('MANIFEST_BLOB_UNKNOWN', `${repo} does not hold ${missing[0]}`, detail);
@@ -39,4 +45,9 @@ export function fakeIndex(): FakeIndex {
     return act();
   }
   return index;
+}
+
+function unlessCondemned(generation: number | undefined): void {
+  const detail: Unproved | undefined = generation === undefined ? undefined : { generation };
+  if (detail !== undefined) throw new ApiError('BLOB_CONDEMNED', 'it was condemned', detail);
 }

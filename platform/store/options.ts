@@ -1,0 +1,23 @@
+/** What a store is opened with. */
+
+import type { PieceIo } from '../workers/piece-io.ts';
+import type { Disk } from './disk.ts';
+import type { AskUnneeded } from './let-go.ts';
+import type { StoreLog } from './recover.ts';
+
+export type BlobStoreOptions = {
+  /** Made where it is not there. */
+  readonly dir: string;
+  readonly role: 'agent' | 'origin';
+  readonly workers: PieceIo;
+  /** Infinity: the disk is the limit. */
+  readonly budgetBytes: number;
+  /** What was acknowledged survives a crash, and nothing complete goes unless nobody needs it any more. */
+  readonly durable: boolean;
+  /** Of a durable store: who knows what nobody needs. Absent: nothing complete ever goes. */
+  readonly askUnneeded?: AskUnneeded | undefined;
+  readonly log?: StoreLog | undefined;
+  readonly disk?: Disk;
+  /** 0: only `flush` and the close write hints. */
+  readonly flushEveryMs?: number;
+};

@@ -1,0 +1,60 @@
+/** As sqlite-unlinked.ts, in memory: the plain statement of it. */
+
+import type { CondemnReply } from '../../core/contracts/index.ts';
+import type { Digest } from '../../core/digest.ts';
+import { type CondemnAt, condemnedMs } from './store.ts';
+
+type Unlinked = { sinceMs: number; told: { readonly generation: number; readonly atMs: number } | undefined };
+
+export class MemoryUnlinked {
+  readonly #unlinked = new Map<Digest, Unlinked>();
+  readonly #linked: (digest: Digest) => boolean;
+  #generation = 0;
+
+  constructor(linked: (digest: Digest) => boolean) {
+    this.#linked = linked;
+  }
+
+  lost(digests: Iterable<Digest>, nowMs: number): void {
+    for (const digest of digests) if (!this.#linked(digest)) this.#of(digest, nowMs);
+  }
+
+  link(digest: Digest, proof: number | undefined): number | undefined {
+    const generation = this.#unlinked.get(digest)?.told?.generation;
+    if (generation !== undefined && generation !== proof) return generation;
+    this.#unlinked.delete(digest);
+    return undefined;
+  }
+
+  referred(digests: Iterable<Digest>): void {
+    for (const digest of digests) {
+      if (this.#unlinked.get(digest)?.told === undefined) this.#unlinked.delete(digest);
+    }
+  }
+
+  condemn(digests: readonly Digest[], { nowMs, unlinkedMs }: CondemnAt): CondemnReply {
+    for (const [digest, { told }] of this.#unlinked)
+      if (told !== undefined && told.atMs < nowMs - condemnedMs) this.#unlinked.delete(digest);
+    const generation = ++this.#generation;
+    const condemned: Digest[] = [];
+    let waiting = 0;
+    for (const digest of new Set(digests)) {
+      if (this.#linked(digest)) continue;
+      const unlinked = this.#of(digest, nowMs);
+      unlinked.sinceMs = Math.min(unlinked.sinceMs, nowMs);
+      if (unlinked.told === undefined && nowMs - unlinked.sinceMs < unlinkedMs) {
+        waiting += 1;
+        continue;
+      }
+      unlinked.told = { generation, atMs: nowMs };
+      condemned.push(digest);
+    }
+    return { index: 'memory', condemned, waiting };
+  }
+
+  #of(digest: Digest, nowMs: number): Unlinked {
+    const known = this.#unlinked.get(digest) ?? { sinceMs: nowMs, told: undefined };
+    this.#unlinked.set(digest, known);
+    return known;
+  }
+}
