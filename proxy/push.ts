@@ -92,11 +92,8 @@ export class Push {
 
   async cancel(request: Request<'uploadCancel'>, context: OciContext): Promise<OciReply> {
     const session = this.#session(request);
-    const { origins } = this.#parts;
     const ctx = callOf(context);
-    const found = await Promise.allSettled(
-      session.origins.map((origin) => origins.ask(origin, () => origin.cancel(session.id, ctx), ctx)),
-    );
+    const found = await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, ctx)));
     if (found.some((result) => result.status === 'fulfilled' && result.value)) return { kind: 'empty', status: 204 };
     const failures = found.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
     if (failures.length > 0) throw unavailable(`upload ${session.id}`, failures);
@@ -128,19 +125,20 @@ export class Push {
   ): Promise<Session> {
     const id = drawUploadId(repo);
     const { algorithm } = about;
-    const begun: OriginClient[] = [];
-    const begin = async (origin: OriginClient): Promise<void> => {
-      await origin.begin(id, algorithm, callOf(ctx));
-      begun.push(origin);
+    const asked: OriginClient[] = [];
+    const begin = async (origin: OriginClient, call: CallContext): Promise<void> => {
+      asked.push(origin);
+      await origin.begin(id, algorithm, call);
     };
+    let origins: OriginClient[] = [];
     try {
-      const origins = await this.#parts.origins.onCopies(about.key ?? id, begin, callOf(ctx));
+      origins = await this.#parts.origins.onCopies(about.key ?? id, begin, callOf(ctx));
       return { id, algorithm, acked: 0, origins };
-    } catch (error) {
-      // The client never hears of this upload: where it began it must not take the place of one that goes on.
+    } finally {
+      // The client never hears of an upload there: it must not take the place of one that goes on.
       const { requestId } = callOf(ctx);
-      void Promise.allSettled(begun.map((origin) => origin.cancel(id, { requestId })));
-      throw error;
+      const others = asked.filter((origin) => !origins.includes(origin) && !origin.pulse.silent);
+      void Promise.allSettled(others.map((origin) => origin.cancel(id, { requestId })));
     }
   }
 
@@ -153,12 +151,11 @@ export class Push {
   }
 
   async #seen(session: Session, context: OciContext): Promise<Seen[]> {
-    const { origins } = this.#parts;
     const ctx = callOf(context);
     return Promise.all(
       session.origins.map(async (origin): Promise<Seen> => {
         try {
-          return (await origins.ask(origin, () => origin.offset(session.id, ctx), ctx)) ?? 'unknown';
+          return (await origin.offset(session.id, ctx)) ?? 'unknown';
         } catch (error) {
           if (!(error instanceof ApiError) || ctx.signal?.aborted === true) throw error;
           return 'silent';
@@ -220,9 +217,7 @@ export class Push {
     const { index, origins } = this.#parts;
     const { session, digest } = upload;
     const ctx = callOf(context);
-    const results = await Promise.allSettled(
-      session.origins.map((origin) => origins.ask(origin, () => origin.commit(session.id, digest, ctx), ctx)),
-    );
+    const results = await Promise.allSettled(session.origins.map((origin) => origin.commit(session.id, digest, ctx)));
     const infos = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
     const [info] = infos;

@@ -42,7 +42,7 @@ const weightOfFact = 1024;
 type Fact = { readonly found: Found; readonly untilMs: number };
 
 export type LookupsOptions = {
-  readonly origins: Pick<Origins, 'order' | 'ask'>;
+  readonly origins: Pick<Origins, 'order'>;
   readonly memoryBytes: number;
   readonly nowMs: () => number;
   /** Told of every lookup that ended. */
@@ -116,7 +116,7 @@ export class Lookups {
     for (const group of [order.slice(0, ownersAtOnce), order.slice(ownersAtOnce)]) {
       const infos: BlobInfo[] = [];
       const asks = group.map(async (client) => {
-        const info = await origins.ask(client, () => client.info(digest, { requestId, signal }), { requestId, signal });
+        const info = await client.info(digest, { requestId, signal });
         if (info !== undefined) infos.push(info);
       });
       await firstOf(asks, () => infos.length > 0, failures);

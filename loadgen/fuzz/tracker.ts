@@ -121,7 +121,6 @@ export class TrackerSite {
     );
     return {
       order: (key) => ring.pick(key).map((url) => clients.get(url) as OriginClient),
-      ask: (client, question) => question(client),
     };
   }
 }

@@ -1,7 +1,9 @@
 /**
  * The HTTP client for calls between components, and of the shell's commands. One per base URL, over undici.
  *
- * Rule 1: limits are on silence, never on wall-clock time: 2 s to connect, `stallMs` without any byte.
+ * Rule 1: limits of transfers are on silence, never on wall-clock time: 2 s to connect, `stallMs` without any byte.
+ *         A call that only has to be answered says `withinMs`; one that may take long, but not from a process that
+ *         hangs, says `watched` (pulse.ts).
  * Rule 2: an ErrorBody becomes its ApiError; a failure of the network becomes UNAVAILABLE, naming the URL.
  * Rule 3: calls that may be repeated (GET, HEAD, PUT, DELETE with a body that can be sent again) are, with
  *         back-off; a body that streams is sent once.
@@ -15,6 +17,7 @@ import { Agent, type Dispatcher } from 'undici';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
+import { NoAnswer, Pulse, type Watch } from './pulse.ts';
 
 /** Who asks (for every log line on the way), and until when. */
 export type CallContext = { readonly requestId: string; readonly signal?: AbortSignal | undefined };
@@ -32,6 +35,10 @@ export type CallOptions = {
   readonly expect?: readonly number[] | undefined;
   /** Silence that ends the call, milliseconds; default `stallMsDefault`. */
   readonly stallMs?: number | undefined;
+  /** Until the answer's head, all attempts together, milliseconds; then it is NoAnswer. Default: no limit. */
+  readonly withinMs?: number | undefined;
+  /** The other side is pinged meanwhile, until the last byte of the answer; NoAnswer where it hangs. */
+  readonly watched?: boolean | undefined;
   /** At most so many attempts; default: as core/retry says for calls that may be repeated, else 1. */
   readonly tries?: number | undefined;
 };
@@ -76,10 +83,14 @@ export class HttpClient {
   readonly base: string;
   readonly #agent: Agent;
   readonly #origin: string;
+  /** Pings have a connection of their own: they never wait for one. */
+  readonly #pings: Agent;
+  /** What is known of the other side. */
+  readonly pulse: Pulse;
   readonly #prng: Prng = prng(randomInt(2 ** 31));
 
   /** `base`: `http://host:port`, perhaps with a path. Calls beyond `connections` (default 64) wait for a free one. */
-  constructor(options: { readonly base: string; readonly connections?: number }) {
+  constructor(options: { readonly base: string; readonly connections?: number; readonly silenceMs?: number }) {
     this.base = options.base.replace(/\/+$/, '');
     this.#origin = new URL(this.base).origin;
     this.#agent = new Agent({
@@ -89,6 +100,8 @@ export class HttpClient {
       keepAliveTimeout: keepAliveMs,
       connect: { timeout: connectMs },
     });
+    this.#pings = new Agent({ allowH2: false, connections: 1, keepAliveTimeout: keepAliveMs });
+    this.pulse = new Pulse({ url: this.base, ping: (signal) => this.#ping(signal), silenceMs: options.silenceMs });
   }
 
   /** Sends a call whose answer is JSON, or empty (undefined). */
@@ -104,12 +117,14 @@ export class HttpClient {
     const signal = options.ctx?.signal;
     const begun = performance.now();
     for (let attempts = 1; ; attempts++) {
-      const outcome = await this.#once(method, path, options);
+      const leftMs = (options.withinMs ?? Number.POSITIVE_INFINITY) - (performance.now() - begun);
+      const outcome = await this.#once(method, path, { ...options, withinMs: leftMs });
       if ('reply' in outcome) return outcome.reply;
       const { cause, afterMs, error } = outcome;
       const elapsedMs = performance.now() - begun;
       const delayMs = retryDelayMs(retryDefaults, { cause, attempts, elapsedMs, afterMs }, this.#prng);
       if (attempts >= tries || delayMs === undefined || signal?.aborted === true) throw error;
+      if (elapsedMs + delayMs >= (options.withinMs ?? Number.POSITIVE_INFINITY)) throw error;
       await pause(delayMs, signal);
     }
   }
@@ -118,6 +133,7 @@ export class HttpClient {
     const url = this.base + path;
     const stallMs = options.stallMs ?? stallMsDefault;
     const signal = options.ctx?.signal;
+    const limits = new CallLimits(this.pulse, { ...options, url, signal });
     try {
       const answer = await this.#agent.request({
         origin: this.#origin,
@@ -127,22 +143,76 @@ export class HttpClient {
         body: bodyOf(options.body),
         headersTimeout: stallMs,
         bodyTimeout: stallMs,
-        signal: signal ?? null,
+        signal: limits.signal,
       });
-      const reply = replyOf(answer, url, signal);
+      limits.answered();
+      const reply = replyOf(answer, { url, signal, limits });
       if (answer.statusCode < 300 || options.expect?.includes(answer.statusCode) === true) return { reply };
       const error = await refusal(reply, method, url);
       return { error, cause: STATUS_CAUSES[answer.statusCode] ?? 'refused', afterMs: retryAfterMs(reply) };
     } catch (thrown) {
+      limits[Symbol.dispose]();
       const error = networkError(thrown, url, signal);
+      if (error instanceof NoAnswer && error.url.startsWith(this.base)) this.pulse.missed();
       const ours = error instanceof ApiError && error !== thrown;
       const code = (thrown as NodeJS.ErrnoException).code ?? '';
       return { error, cause: ours ? (STALL_CODES.has(code) ? 'stalled' : 'network') : 'refused' };
     }
   }
 
+  async #ping(signal: AbortSignal): Promise<void> {
+    const path = new URL(this.base).pathname.replace(/\/$/, '');
+    const answer = await this.#pings.request({ origin: this.#origin, path: `${path}/health`, method: 'GET', signal });
+    await answer.body.dump({ limit: 64 * 1024 }).catch(() => undefined);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy();
+    this.pulse[Symbol.dispose]();
+    await Promise.all([this.#agent.destroy(), this.#pings.destroy()]);
+  }
+}
+
+/** What may end a call beside its own failure: the caller, the time until its head, a process that hangs. */
+class CallLimits {
+  readonly #pulse: Pulse;
+  readonly #abort = new AbortController();
+  readonly #caller: AbortSignal | undefined;
+  readonly #watch: Watch | undefined;
+  readonly #late: NodeJS.Timeout | undefined;
+  readonly #stop = (): void => this.#abort.abort(this.#caller?.reason);
+
+  constructor(pulse: Pulse, call: CallOptions & { readonly url: string; readonly signal: AbortSignal | undefined }) {
+    this.#pulse = pulse;
+    this.#caller = call.signal;
+    if (call.signal?.aborted === true) this.#stop();
+    call.signal?.addEventListener('abort', this.#stop, { once: true });
+    const { withinMs = Number.POSITIVE_INFINITY } = call;
+    const bounded = Number.isFinite(withinMs);
+    if (bounded) this.#late = setTimeout(() => this.#end(call.url, withinMs), Math.max(0, withinMs));
+    if (!bounded && call.watched !== true) return;
+    this.#watch = pulse.watch();
+    const { signal } = this.#watch;
+    signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** The head is here; what is watched is so until its last byte. */
+  answered(): void {
+    clearTimeout(this.#late);
+    this.#pulse.heard();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#late);
+    this.#watch?.[Symbol.dispose]();
+    this.#caller?.removeEventListener('abort', this.#stop);
+  }
+
+  #end(url: string, withinMs: number): void {
+    this.#abort.abort(new NoAnswer(url, `no answer within ${Math.round(withinMs)} ms`));
   }
 }
 
@@ -171,14 +241,17 @@ function headersOf(options: CallOptions): Record<string, string> {
   return { ...headers, ...options.headers };
 }
 
-function replyOf(answer: Dispatcher.ResponseData, url: string, signal: AbortSignal | undefined): Reply {
+type Call = { readonly url: string; readonly signal: AbortSignal | undefined; readonly limits: CallLimits };
+
+function replyOf(answer: Dispatcher.ResponseData, call: Call): Reply {
+  const { url, limits } = call;
   const headers: Record<string, string | undefined> = {};
   for (const [name, value] of Object.entries(answer.headers))
     headers[name] = Array.isArray(value) ? value.join(', ') : value;
   const reply: Reply = {
     status: answer.statusCode,
     headers,
-    body: guarded(answer.body, url, signal),
+    body: guarded(answer.body, call),
     async bytes(bytesMax = wholeBytesMax) {
       const chunks: Uint8Array[] = [];
       let length = 0;
@@ -200,16 +273,19 @@ function replyOf(answer: Dispatcher.ResponseData, url: string, signal: AbortSign
     },
     async discard() {
       await answer.body.dump({ limit: 64 * 1024 }).catch(() => undefined);
+      limits[Symbol.dispose]();
     },
   };
   return reply;
 }
 
-async function* guarded(body: Readable, url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+async function* guarded(body: Readable, { url, signal, limits }: Call): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of body) yield chunk as Uint8Array;
   } catch (error) {
     throw networkError(error, url, signal);
+  } finally {
+    limits[Symbol.dispose]();
   }
 }
 
@@ -252,7 +328,7 @@ function networkError(error: unknown, url: string, signal: AbortSignal | undefin
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (error instanceof ApiError || code === undefined || code === 'ERR_INVALID_ARG_TYPE') return error;
   const known = NETWORK_WORDS[code] ?? (error as Error).message;
-  return new ApiError('UNAVAILABLE', `${url}: ${known}`);
+  return new NoAnswer(url, known);
 }
 
 const NETWORK_WORDS: Readonly<Record<string, string>> = {

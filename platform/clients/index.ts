@@ -2,10 +2,12 @@
  * The index over HTTP: core/contracts/index.ts as methods.
  *
  * Rule 1: nothing is remembered: every answer is the index's own, now. Truth wins over availability.
- * Rule 2: the index that answered last is asked first; where it does not answer, the next, twice round.
+ * Rule 2: the index that answered last is asked first, one that is silent last. A read that is not answered as soon as
+ *   99 of 100 are is put to the next one, too. A write goes to one after the other: what two indexes did at once, a
+ *   later write could find undone.
  *   Every call may be repeated: it sets a state, or reads one.
  * Rule 3: absent is `undefined` or false; no index at all is ApiError UNAVAILABLE, which leaves as 503
- *   with Retry-After.
+ *   with Retry-After, after 2 s, or half a second where none answered the calls before it either.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,24 +27,33 @@ import {
   type TagPut,
 } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
+import { Latency } from '../../core/retry/latency.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
+import { firstAnswer } from './hedge.ts';
 import { type CallContext, HttpClient, type Method } from './http.ts';
+import { impatienceMs, silenceMs } from './pulse.ts';
 
-/** An index answers from its database: silence for so long is a failure. */
-const stallMs = 5_000;
 /** Every index is asked this often, with a pause in between: long enough for one that was restarted. */
 const rounds = 2;
 const pauseMs = 250;
+/** A read goes to the next index at the recent 99th percentile, no sooner and no later than this. */
+const hedgeMsMin = 20;
+const hedgeMsMax = 500;
 
 /** What the index answers where the thing is not there. */
 const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
 
 type Call = { readonly ctx: CallContext; readonly body?: unknown };
+/** One round of a call: when it ends, and what came of it so far. */
+type Round = { readonly untilMs: number; readonly failures: Set<string> };
+/** What an index said: the answer, or its no. */
+type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
 
 export class IndexClient {
   readonly #clients: readonly HttpClient[];
+  readonly #reads = new Latency();
   /** The one that answered last. */
-  #first = 0;
+  #first: HttpClient | undefined;
 
   /** `urls`: base URLs of the indexes, which share their state. */
   constructor(options: { readonly urls: readonly string[] }) {
@@ -140,23 +151,89 @@ export class IndexClient {
   }
 
   async #call<T>(method: Method, path: string, call: Call): Promise<T> {
-    const failures = new Set<string>();
-    for (let round = 0; round < rounds; round++) {
-      if (round > 0) await pause(call.ctx.signal);
-      for (let i = 0; i < this.#clients.length; i++) {
-        const at = (this.#first + i) % this.#clients.length;
-        try {
-          const answer = await (this.#clients[at] as HttpClient).json<T>(method, path, { ...call, stallMs, tries: 1 });
-          this.#first = at;
-          return answer;
-        } catch (error) {
-          if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE') throw error;
-          failures.add(error.message);
-        }
+    // Who is silent since long is given a chance, not the time that others have.
+    const limitMs = this.#clients.every((client) => client.pulse.silent) ? impatienceMs : silenceMs;
+    const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
+    for (let i = 0; i < rounds; i++) {
+      if (i > 0) await pause(call.ctx.signal);
+      const ask = (client: HttpClient, signal: AbortSignal | undefined, withinMs: number): Promise<Said<T>> =>
+        said(client, () => {
+          const ctx = { requestId: call.ctx.requestId, signal };
+          return client.json<T>(method, path, { ...call, ctx, withinMs, tries: 1 });
+        });
+      const found = method === 'GET' ? await this.#read(ask, call, round) : await this.#write(ask, call, round);
+      if (found !== undefined) {
+        this.#first = found.from;
+        if ('refusal' in found) throw found.refusal;
+        return found.answer;
+      }
+      if (round.untilMs - performance.now() < pauseMs) break;
+    }
+    throw new ApiError('UNAVAILABLE', `no index answers: ${[...round.failures].join('; ')}`);
+  }
+
+  async #read<T>(
+    ask: (client: HttpClient, signal: AbortSignal, withinMs: number) => Promise<Said<T>>,
+    call: Call,
+    round: Round,
+  ): Promise<Said<T> | undefined> {
+    const begun = performance.now();
+    const found = await firstAnswer(
+      this.#order(),
+      (client, signal) => ask(client, signal, round.untilMs - performance.now()),
+      {
+        hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMsMax),
+        signal: call.ctx.signal,
+        onSilent: (client) => client.pulse.doubt(),
+      },
+    );
+    if (found.kind === 'answer') {
+      this.#reads.add(performance.now() - begun);
+      return found.answer;
+    }
+    for (const error of found.failures) note(error, round);
+    return undefined;
+  }
+
+  async #write<T>(
+    ask: (client: HttpClient, signal: AbortSignal | undefined, withinMs: number) => Promise<Said<T>>,
+    call: Call,
+    round: Round,
+  ): Promise<Said<T> | undefined> {
+    const order = this.#order();
+    for (const [i, client] of order.entries()) {
+      const leftMs = round.untilMs - performance.now();
+      // The last one has what is left.
+      const withinMs = leftMs / Math.min(2, order.length - i);
+      try {
+        return await ask(client, call.ctx.signal, withinMs);
+      } catch (error) {
+        note(error, round);
       }
     }
-    throw new ApiError('UNAVAILABLE', `no index answers: ${[...failures].join('; ')}`);
+    return undefined;
   }
+
+  /** The one that answered last first, those last that do not answer. */
+  #order(): HttpClient[] {
+    const rank = (client: HttpClient): number => (client.pulse.well ? (client === this.#first ? 0 : 1) : 2);
+    return this.#clients.toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
+/** No is an answer as well; silence, and a 503, are none. */
+async function said<T>(from: HttpClient, ask: () => Promise<T>): Promise<Said<T>> {
+  try {
+    return { from, answer: await ask() };
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code === 'UNAVAILABLE') throw error;
+    return { from, refusal: error };
+  }
+}
+
+function note(error: unknown, round: Round): void {
+  if (!(error instanceof ApiError)) throw error;
+  round.failures.add(error.message);
 }
 
 function absent(error: unknown): boolean {

@@ -2,7 +2,8 @@
  * One origin over HTTP: core/contracts/origin.ts as methods. `origins.ts` chooses among several.
  *
  * Rule 1: a streamed upload is limited by the origin's silence, which the caller measures (it knows
- *         whether bytes are waiting), never by its duration.
+ *         whether bytes are waiting), never by its duration; the same goes for a commit. An origin that hangs,
+ *         rather than being slow, ends both within 2 s (pulse.ts), and what is answered from memory as well.
  * Rule 2: what an origin answers is believed only as far as its shape is right.
  */
 
@@ -20,9 +21,8 @@ import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { metainfoValid } from '../../core/piece.ts';
 import { type CallContext, HttpClient } from './http.ts';
 import { InfoBatch } from './info-batch.ts';
+import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
 
-/** Silence that ends a short call: an origin that is asked for metainfo answers from memory. */
-export const askStallMs = 5_000;
 /** A commit syncs the whole blob to disk: gigabytes on a slow one. */
 export const commitStallMs = 300_000;
 /** Streams in and out of one origin at a time, from one process. */
@@ -53,16 +53,26 @@ export class OriginClient {
     });
   }
 
+  /** Whether it answers at all. */
+  get pulse(): Pulse {
+    return this.#http.pulse;
+  }
+
+  /** For what an origin answers from memory. */
+  #short(): { withinMs: number; tries: number } {
+    return { withinMs: this.pulse.silent ? impatienceMs : silenceMs, tries: 1 };
+  }
+
   /** Begins upload `id`, or finds it begun. Throws UNAVAILABLE, TOOMANYREQUESTS. */
   async begin(id: string, algorithm: DigestAlgorithm, ctx: CallContext): Promise<number> {
     const body: BeginUpload = { algorithm };
-    const options = { ctx, body, stallMs: askStallMs, tries: 1 };
+    const options = { ctx, body, ...this.#short() };
     return offsetOf(await this.#http.json<UploadStatus>('POST', ORIGIN_PATHS.upload(id), options), this.url);
   }
 
   /** Where the upload stands, or undefined where the origin does not know it. */
   async offset(id: string, ctx: CallContext): Promise<number | undefined> {
-    const options = { ctx, expect: [404], stallMs: askStallMs, tries: 1 };
+    const options = { ctx, expect: [404], ...this.#short() };
     const reply = await this.#http.stream('GET', ORIGIN_PATHS.upload(id), options);
     const status = await reply.json<UploadStatus>();
     return reply.status === 404 ? undefined : offsetOf(status, this.url);
@@ -74,14 +84,14 @@ export class OriginClient {
     offset: number,
     upload: { body: AsyncIterable<Uint8Array>; ctx: CallContext },
   ): Promise<Appended> {
-    const options = { ...upload, expect: [409], stallMs: 0 };
+    const options = { ...upload, expect: [409], stallMs: 0, watched: true };
     const reply = await this.#http.stream('PATCH', ORIGIN_PATHS.append(id, offset), options);
     return { taken: reply.status !== 409, offset: offsetOf(await reply.json<UploadStatus>(), this.url) };
   }
 
   /** Verifies and makes durable. May be asked again. Throws DIGEST_INVALID (nothing is kept), BLOB_UPLOAD_UNKNOWN. */
   async commit(id: string, digest: Digest, ctx: CallContext): Promise<BlobInfo> {
-    const options = { ctx, stallMs: commitStallMs };
+    const options = { ctx, stallMs: commitStallMs, watched: true };
     return checked(await this.#http.json<BlobInfo>('PUT', ORIGIN_PATHS.commit(id, digest), options), digest, this.url);
   }
 
@@ -98,7 +108,7 @@ export class OriginClient {
   /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
   async prove(digest: Digest, ctx: CallContext): Promise<boolean> {
     try {
-      const reply = await this.#http.stream('POST', ORIGIN_PATHS.proof(digest), { ctx, stallMs: askStallMs });
+      const reply = await this.#http.stream('POST', ORIGIN_PATHS.proof(digest), { ctx, ...this.#short() });
       await reply.discard();
       return true;
     } catch (error) {
@@ -111,7 +121,7 @@ export class OriginClient {
   }
 
   async #info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
-    const options = { ctx, expect: [404], stallMs: askStallMs, tries: 1 };
+    const options = { ctx, expect: [404], ...this.#short() };
     const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest), options);
     const info = await reply.json<BlobInfo>();
     return reply.status === 404 ? undefined : checked(info, digest, this.url);
@@ -122,8 +132,7 @@ export class OriginClient {
     const reply = await this.#http.json<InfosReply>('POST', ORIGIN_PATHS.infos, {
       ctx,
       body,
-      stallMs: askStallMs,
-      tries: 1,
+      ...this.#short(),
     });
     if (Array.isArray(reply?.infos) && reply.infos.length === digests.length) return reply;
     throw new ApiError('UNAVAILABLE', `origin ${this.url} did not answer for ${digests.length} blobs`);
@@ -132,7 +141,8 @@ export class OriginClient {
   /** Bytes [start, end), start < end, or undefined where the origin does not hold the blob. */
   async read(digest: Digest, part: ReadPart, ctx: CallContext): Promise<AsyncIterable<Uint8Array> | undefined> {
     const headers = { range: `bytes=${part.start}-${part.end - 1}` };
-    const options = { ctx, headers, expect: [404], tries: 1 };
+    const limit = this.pulse.silent ? { withinMs: impatienceMs } : {};
+    const options = { ctx, headers, expect: [404], tries: 1, watched: true, ...limit };
     const reply = await this.#http.stream('GET', ORIGIN_PATHS.blob(digest), options);
     if (reply.status === 404) {
       await reply.discard();
@@ -151,19 +161,19 @@ export class OriginClient {
 
   /** Asks the origin to pull the blob from `from`; true where it holds it already. */
   async fetch(digest: Digest, from: FetchRequest, ctx: CallContext): Promise<boolean> {
-    const reply = await this.#http.stream('POST', ORIGIN_PATHS.fetch(digest), { ctx, body: from, stallMs: askStallMs });
+    const reply = await this.#http.stream('POST', ORIGIN_PATHS.fetch(digest), { ctx, body: from, ...this.#short() });
     await reply.discard();
     return reply.status === 200;
   }
 
   /** Resolves where the origin answers at all. */
   async ping(ctx: CallContext): Promise<void> {
-    const reply = await this.#http.stream('GET', '/health', { ctx, stallMs: askStallMs, tries: 1 });
+    const reply = await this.#http.stream('GET', '/health', { ctx, withinMs: silenceMs, tries: 1 });
     await reply.discard();
   }
 
   async #remove(path: string, ctx: CallContext): Promise<boolean> {
-    const reply = await this.#http.stream('DELETE', path, { ctx, expect: [404], stallMs: askStallMs });
+    const reply = await this.#http.stream('DELETE', path, { ctx, expect: [404], ...this.#short() });
     await reply.discard();
     return reply.status !== 404;
   }

@@ -2,15 +2,19 @@
  * All origins of the cluster as one: owners by the hash ring, the next one where one fails.
  *
  * Rule 1: "nobody holds it" is said only where every origin said so; else it is UNAVAILABLE.
- * Rule 2: an origin that did not answer goes to the end of every order for a few seconds, so that a
- *         dead one costs its timeout once and not at every request.
+ * Rule 2: an origin that did not answer goes to the end of every order until it does (pulse.ts), so that a
+ *         dead or hung one costs its timeout once and not at every request. A read is put to the next one as soon as
+ *         99 of 100 would have been answered.
+ * Rule 3: a push goes to origins that answer; to one that does not only where there are too few without it.
  */
 
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm } from '../../core/digest.ts';
+import { Latency } from '../../core/retry/latency.ts';
 import { Ring } from '../../core/ring/ring.ts';
+import { manyAnswers } from './copies.ts';
 import { firstAnswer, type Hedged } from './hedge.ts';
 import type { CallContext } from './http.ts';
 import { OriginClient, type ReadPart } from './origin.ts';
@@ -26,10 +30,10 @@ export type OriginsOptions = {
 /** Bytes on loan, as platform/registry takes them. */
 export type OriginChunk = { readonly bytes: readonly Uint8Array[]; release(): void };
 
-/** An origin that is silent for so long is not waited for alone: a dead one costs a reader little. */
+/** An origin that is silent for so long is not waited for alone: a dead one costs a reader, and a push, little. */
 export const hedgeMs = 500;
-/** How long an origin that did not answer is asked last. */
-export const shunMs = 5_000;
+/** A read does not wait even that long, where origins answer faster. */
+const hedgeMsMin = 20;
 
 export class Origins {
   readonly clients: readonly OriginClient[];
@@ -37,7 +41,7 @@ export class Origins {
   readonly required: number;
   readonly #ring: Ring;
   readonly #byUrl: ReadonlyMap<string, OriginClient>;
-  readonly #shunnedUntilMs = new Map<OriginClient, number>();
+  readonly #reads = new Latency();
 
   constructor(options: OriginsOptions) {
     this.clients = options.urls.map((url) => new OriginClient(url));
@@ -50,19 +54,7 @@ export class Origins {
   /** Every origin, the owners of `key` first, those that did not answer lately last. */
   order(key: string): OriginClient[] {
     const ranked = this.#ring.pick(key).map((url) => this.#byUrl.get(url) as OriginClient);
-    return [...ranked.filter((client) => !this.#shunned(client)), ...ranked.filter((client) => this.#shunned(client))];
-  }
-
-  /** Asks one origin; notes whether it answers at all. */
-  async ask<T>(client: OriginClient, question: (client: OriginClient) => Promise<T>, ctx: CallContext): Promise<T> {
-    try {
-      const answer = await question(client);
-      this.#shunnedUntilMs.delete(client);
-      return answer;
-    } catch (error) {
-      if (silent(error) && ctx.signal?.aborted !== true) this.#shun(client);
-      throw error;
-    }
+    return [...ranked.filter(({ pulse }) => pulse.well), ...ranked.filter(({ pulse }) => !pulse.well)];
   }
 
   /** Metainfo from the first origin that holds the blob; undefined where none does. */
@@ -106,59 +98,57 @@ export class Origins {
     }
   }
 
-  /** The first answer of `clients` in order; none of them is waited for longer than `hedgeMs` alone. */
+  /** The first answer of `clients` in order; none of them is waited for much longer than usual alone. */
   async #first<T>(
     clients: readonly OriginClient[],
     question: (client: OriginClient, ctx: CallContext) => Promise<T | undefined>,
     ctx: CallContext,
   ): Promise<Hedged<OriginClient, T>> {
+    const begun = performance.now();
     const hedged = await firstAnswer(
       clients,
-      (client, signal) => {
-        const call = { requestId: ctx.requestId, signal };
-        return this.ask(client, () => question(client, call), call);
+      (client, signal) => question(client, { requestId: ctx.requestId, signal }),
+      {
+        hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMs),
+        signal: ctx.signal,
+        onSilent: (client) => client.pulse.doubt(),
       },
-      { hedgeMs, signal: ctx.signal, onSilent: (client) => this.#shun(client) },
     );
-    if (hedged.kind === 'none') for (const error of hedged.failures) passing(error, ctx);
+    if (hedged.kind === 'answer') this.#reads.add(performance.now() - begun);
+    else for (const error of hedged.failures) passing(error, ctx);
     return hedged;
   }
 
   /** Makes `bytes`, whose digest the caller has checked, durable on as many owners as a push needs. */
   async store(digest: Digest, bytes: Uint8Array, ctx: CallContext): Promise<void> {
-    await this.onCopies(digest, (client) => storeAt(client, { digest, bytes }, ctx), ctx);
+    await this.onCopies(digest, (client, call) => storeAt(client, { digest, bytes }, call), ctx);
   }
 
   /**
-   * Acts on the `copies` first origins of `key` at once; each that fails is replaced by the next in order.
-   * Answers those that succeeded; throws where they are fewer than `required`.
+   * Acts on the `copies` first origins of `key` at once; each that fails, or is silent for `hedgeMs`, is replaced by
+   * the next in order. Answers those that succeeded; throws where they are fewer than `required`.
    */
   async onCopies(
     key: string,
-    act: (client: OriginClient) => Promise<unknown>,
+    act: (client: OriginClient, ctx: CallContext) => Promise<unknown>,
     ctx: CallContext,
   ): Promise<OriginClient[]> {
-    const order = this.order(key);
-    const done: OriginClient[] = [];
-    const failures: unknown[] = [];
-    while (done.length < this.copies && order.length > 0) {
-      const batch = order.splice(0, this.copies - done.length);
-      const results = await Promise.allSettled(batch.map((client) => this.ask(client, act, ctx)));
-      results.forEach((result, i) => {
-        if (result.status === 'fulfilled') done.push(batch[i] as OriginClient);
-        else failures.push(passing(result.reason, ctx));
-      });
-    }
-    if (done.length < this.required) throw unavailable(key, failures);
+    const { copies, required } = this;
+    const { done, failures } = await manyAnswers(this.order(key), act, {
+      ctx,
+      copies,
+      required,
+      hedgeMs,
+    });
+    for (const error of failures) passing(error, ctx);
+    if (done.length < required) throw unavailable(key, failures);
     return done;
   }
 
   /** Why a push could not be taken now, one line each; empty: it could. */
   async problems(): Promise<string[]> {
     const ctx = { requestId: 'readiness' };
-    const results = await Promise.allSettled(
-      this.clients.map((client) => this.ask(client, () => client.ping(ctx), ctx)),
-    );
+    const results = await Promise.allSettled(this.clients.map((client) => client.ping(ctx)));
     const failed = results.flatMap((result) =>
       result.status === 'rejected' ? [(result.reason as Error).message] : [],
     );
@@ -167,14 +157,6 @@ export class Origins {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.clients.map((client) => client[Symbol.asyncDispose]()));
-  }
-
-  #shun(client: OriginClient): void {
-    this.#shunnedUntilMs.set(client, Date.now() + shunMs);
-  }
-
-  #shunned(client: OriginClient): boolean {
-    return (this.#shunnedUntilMs.get(client) ?? 0) > Date.now();
   }
 }
 

@@ -37,7 +37,7 @@ export async function linkProved(
 
 /** Whether enough origins hold the blob whole, and keep it. */
 export function prove(
-  origins: Pick<Origins, 'order' | 'ask' | 'required'>,
+  origins: Pick<Origins, 'order' | 'required'>,
   digest: Digest,
   ctx: CallContext,
 ): Promise<boolean> {
@@ -47,7 +47,7 @@ export function prove(
   return new Promise<boolean>((resolve, reject) => {
     const ask = async (client: OriginClient): Promise<void> => {
       try {
-        if (await origins.ask(client, () => client.prove(digest, ctx), ctx)) held += 1;
+        if (await client.prove(digest, ctx)) held += 1;
       } catch (error) {
         failures.push(error);
       }

@@ -6,6 +6,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
 import { type BlobInfo, uploadIdPattern } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
@@ -24,6 +25,11 @@ export type OriginFaults = {
   fullAt?: number;
   /** A read is cut after so many bytes. */
   cutReadAt?: number;
+  /** It hangs, for everybody, once it has sent so many bytes of a read, or taken so many of an upload. */
+  hangReadAt?: number;
+  hangUploadAt?: number;
+  /** A commit takes so long, milliseconds. */
+  commitMs?: number;
   /** Commits fail with this. */
   commitError?: ErrorCode;
   /** The answer of a commit is lost: it is done, and the connection cut. */
@@ -94,8 +100,9 @@ export class FakeOrigin {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.requests += 1;
+    if (request.url !== '/health') this.requests += 1;
     if (this.faults.hang) return;
+    if (request.url === '/health') return json(response, 200, {});
     try {
       const url = new URL(request.url ?? '', 'http://origin');
       const [, , kind, key = '', info] = url.pathname.split('/');
@@ -115,6 +122,7 @@ export class FakeOrigin {
     if (!uploadIdPattern.test(id)) throw new ApiError('BLOB_UPLOAD_INVALID', `bad id ${id}`);
     if (request.method === 'POST') return json(response, 201, await this.#begin(id, request));
     if (request.method === 'PUT') {
+      await sleep(this.faults.commitMs ?? 0);
       const info = this.#commit(id, url.searchParams.get('digest') ?? '');
       return this.faults.loseCommitAnswer ? void request.socket.destroy() : json(response, 200, info);
     }
@@ -161,6 +169,10 @@ export class FakeOrigin {
         if (this.faults.cutUploadAt !== undefined && upload.offset + chunk.length > this.faults.cutUploadAt) {
           request.socket.destroy();
           throw new ApiError('UNKNOWN', 'told to cut');
+        }
+        if (upload.offset + chunk.length > (this.faults.hangUploadAt ?? Number.POSITIVE_INFINITY)) {
+          this.faults.hang = true;
+          while (this.faults.hang) await sleep(10);
         }
         if (this.faults.stallUploadAt !== undefined && upload.offset + chunk.length > this.faults.stallUploadAt) {
           await new Promise((resolve) => request.socket.once('close', resolve));
@@ -212,6 +224,10 @@ export class FakeOrigin {
     const bytes = blob.subarray(part.start, part.end);
     const headers = { 'content-length': bytes.length, 'content-range': contentRange(part, blob.length) };
     response.writeHead(range.kind === 'part' ? 206 : 200, headers);
+    if (this.faults.hangReadAt !== undefined) {
+      this.faults.hang = true;
+      return void response.write(bytes.subarray(0, this.faults.hangReadAt));
+    }
     if (this.faults.cutReadAt === undefined) return void response.end(bytes);
     response.write(bytes.subarray(0, this.faults.cutReadAt), () => response.destroy());
   }

@@ -1,0 +1,98 @@
+/**
+ * Acts on several origins at once, until so many copies are made as are wanted.
+ *
+ * Rule 1: one that fails is replaced by the next in order; one that is silent for `hedgeMs` gets the next beside it.
+ * Rule 2: those that do not answer lately are asked only where there are fewer than `required` without them.
+ * Rule 3: with the copies made, whoever is still being asked is told to stop (its signal is aborted). With those that
+ *         are required made, silent ones are not waited for at all.
+ */
+
+import type { CallContext } from './http.ts';
+import type { OriginClient } from './origin.ts';
+
+export type CopiesOptions = {
+  readonly ctx: CallContext;
+  readonly copies: number;
+  readonly required: number;
+  readonly hedgeMs: number;
+};
+
+export type Copies = { readonly done: OriginClient[]; readonly failures: unknown[] };
+
+type Act = (client: OriginClient, ctx: CallContext) => Promise<unknown>;
+
+/** `order`: those first that answer. Never rejects. */
+export function manyAnswers(order: readonly OriginClient[], act: Act, options: CopiesOptions): Promise<Copies> {
+  return new Promise((resolve) => new Copying(order, { act, options, resolve }).start());
+}
+
+class Copying {
+  readonly #waiting: OriginClient[];
+  readonly #act: Act;
+  readonly #options: CopiesOptions;
+  readonly #resolve: (copies: Copies) => void;
+  readonly #running = new Map<OriginClient, { stop: AbortController; hedge: NodeJS.Timeout; late: boolean }>();
+  readonly #done: OriginClient[] = [];
+  readonly #failures: unknown[] = [];
+  #over = false;
+
+  constructor(
+    order: readonly OriginClient[],
+    to: { act: Act; options: CopiesOptions; resolve: (copies: Copies) => void },
+  ) {
+    this.#waiting = [...order];
+    this.#act = to.act;
+    this.#options = to.options;
+    this.#resolve = to.resolve;
+  }
+
+  start(): void {
+    const { copies, required } = this.#options;
+    while (!this.#over) {
+      const [next] = this.#waiting;
+      const prompt = [...this.#running.values()].filter(({ late }) => !late).length;
+      const expected = this.#done.length + prompt;
+      if (next === undefined || expected >= (next.pulse.silent ? required : copies)) break;
+      this.#waiting.shift();
+      void this.#run(next);
+    }
+    this.#settle();
+  }
+
+  async #run(client: OriginClient): Promise<void> {
+    const { ctx, hedgeMs } = this.#options;
+    const stop = new AbortController();
+    const hedge = setTimeout(() => {
+      running.late = true;
+      client.pulse.doubt();
+      this.start();
+    }, hedgeMs);
+    const running = { stop, hedge, late: false };
+    this.#running.set(client, running);
+    const signal = ctx.signal === undefined ? stop.signal : AbortSignal.any([ctx.signal, stop.signal]);
+    try {
+      await this.#act(client, { requestId: ctx.requestId, signal });
+      if (!this.#over) this.#done.push(client);
+    } catch (error) {
+      if (!this.#over) this.#failures.push(error);
+    }
+    clearTimeout(hedge);
+    this.#running.delete(client);
+    this.start();
+  }
+
+  #settle(): void {
+    if (this.#over) return;
+    const { copies, required } = this.#options;
+    // Whoever is late may be slow, and make one more copy; whoever is known to hang will not.
+    const hopeful = [...this.#running.keys()].some((client) => !client.pulse.silent);
+    const enough = this.#done.length >= (hopeful ? copies : required);
+    if (!enough && this.#running.size > 0) return;
+    this.#over = true;
+    for (const { stop, hedge } of this.#running.values()) {
+      clearTimeout(hedge);
+      stop.abort(new Error('the others have it'));
+    }
+    this.#resolve({ done: this.#done, failures: this.#failures });
+  }
+}

@@ -1,0 +1,105 @@
+import type { RequestListener } from 'node:http';
+import { afterEach, expect, test } from 'vitest';
+import { latencySamplesMin } from '../../core/retry/latency.ts';
+import { IndexClient } from './index.ts';
+import { Stoppable } from './stoppable.fixtures.ts';
+
+const ctx = { requestId: 'test' };
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
+
+async function index(listener: RequestListener = answering): Promise<Stoppable> {
+  return stack.use(await Stoppable.start(listener));
+}
+
+function clientOf(...indexes: readonly Stoppable[]): IndexClient {
+  return stack.use(new IndexClient({ urls: indexes.map(({ url }) => url) }));
+}
+
+const answering: RequestListener = (request, response) => {
+  response.setHeader('content-type', 'application/json');
+  if (request.method === 'GET') response.end(JSON.stringify({ digest: 'd', mediaType: 'm', size: 1 }));
+  else response.writeHead(204).end();
+};
+
+async function timed(act: () => Promise<unknown>): Promise<{ ms: number; error: unknown }> {
+  const begun = performance.now();
+  const error = await act().then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  return { ms: performance.now() - begun, error };
+}
+
+test('an index that hangs costs a tag read two seconds, those after it a half, and nothing once it goes on', async () => {
+  const only = await index();
+  const client = clientOf(only);
+  only.stop();
+  const first = await timed(() => client.tag('a', '1', ctx));
+  expect(first.error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(only.url) });
+  expect(first.ms).toBeGreaterThan(1_500);
+  expect(first.ms).toBeLessThan(3_500);
+  for (const act of [() => client.tag('a', '1', ctx), () => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx)]) {
+    const next = await timed(act);
+    expect(next.error).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(next.ms).toBeLessThan(1_400);
+  }
+  only.goOn();
+  expect(await client.tag('a', '1', ctx)).toMatchObject({ digest: 'd' });
+});
+
+test('one whose caller gives up before that is found out as well', async () => {
+  const only = await index();
+  const client = clientOf(only);
+  only.stop();
+  const signal = AbortSignal.timeout(1_000);
+  await expect(client.tag('a', '1', { ...ctx, signal })).rejects.toMatchObject({ name: 'TimeoutError' });
+  await expect
+    .poll(async () => (await timed(() => client.tag('a', '1', ctx))).ms, { timeout: 8_000 })
+    .toBeLessThan(1_400);
+});
+
+test('with another index a read is answered by that, as soon as answers are late; writes go to that from then on', async () => {
+  const [one, two] = [await index(), await index()];
+  const client = clientOf(one, two);
+  for (let i = 0; i < latencySamplesMin; i++) await client.tag('a', '1', ctx);
+  expect(two.requests).toBe(0);
+  one.stop();
+  const read = await timed(() => client.tag('a', '1', ctx));
+  expect(read.error).toBeUndefined();
+  expect(read.ms).toBeLessThan(1_000);
+  const asked = one.requests;
+  for (let i = 0; i < 5; i++) await client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx);
+  expect([one.requests, two.requests]).toEqual([asked, 6]);
+});
+
+test('a write to an index that hangs goes to the other one in time, and is never put to both at once', async () => {
+  const order: string[] = [];
+  const noting =
+    (name: string): RequestListener =>
+    (request, response) => {
+      order.push(name);
+      answering(request, response);
+    };
+  const [one, two] = [await index(noting('one')), await index(noting('two'))];
+  const client = clientOf(one, two);
+  one.stop();
+  const write = await timed(() => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx));
+  expect(write.error).toBeUndefined();
+  expect(write.ms).toBeGreaterThan(800);
+  expect(write.ms).toBeLessThan(3_000);
+  expect(order).toEqual(['two']);
+});
+
+test("an index's no is not asked of the next one", async () => {
+  const no: RequestListener = (_request, response) =>
+    response.writeHead(404).end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}');
+  const [one, two] = [await index(no), await index()];
+  const client = clientOf(one, two);
+  expect(await client.tag('a', '1', ctx)).toBeUndefined();
+  expect(await client.deleteTag('a', '1', ctx)).toBe(false);
+  expect(two.requests).toBe(0);
+});
