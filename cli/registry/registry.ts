@@ -91,7 +91,7 @@ export class Registry implements BlobSource {
 
   constructor(base: string) {
     this.base = base;
-    this.#client = new HttpClient({ base });
+    this.#client = new HttpClient({ base, watched: true });
   }
 
   #call(method: Method, path: string, options: CallOptions): Promise<Reply> {

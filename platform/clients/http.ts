@@ -79,6 +79,15 @@ const STALL_CODES: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
+export type ClientOptions = {
+  readonly base: string;
+  readonly connections?: number | undefined;
+  /** Every call is `watched`. */
+  readonly watched?: boolean | undefined;
+  /** How long a ping may be unanswered; default: that of pulse.ts. */
+  readonly silenceMs?: number | undefined;
+};
+
 export class HttpClient {
   readonly base: string;
   readonly #agent: Agent;
@@ -87,10 +96,11 @@ export class HttpClient {
   readonly #pings: Agent;
   /** What is known of the other side. */
   readonly pulse: Pulse;
+  readonly #watched: boolean;
   readonly #prng: Prng = prng(randomInt(2 ** 31));
 
   /** `base`: `http://host:port`, perhaps with a path. Calls beyond `connections` (default 64) wait for a free one. */
-  constructor(options: { readonly base: string; readonly connections?: number; readonly silenceMs?: number }) {
+  constructor(options: ClientOptions) {
     this.base = options.base.replace(/\/+$/, '');
     this.#origin = new URL(this.base).origin;
     this.#agent = new Agent({
@@ -100,6 +110,7 @@ export class HttpClient {
       keepAliveTimeout: keepAliveMs,
       connect: { timeout: connectMs },
     });
+    this.#watched = options.watched === true;
     this.#pings = new Agent({ allowH2: false, connections: 1, keepAliveTimeout: keepAliveMs });
     this.pulse = new Pulse({ url: this.base, ping: (signal) => this.#ping(signal), silenceMs: options.silenceMs });
   }
@@ -133,7 +144,7 @@ export class HttpClient {
     const url = this.base + path;
     const stallMs = options.stallMs ?? stallMsDefault;
     const signal = options.ctx?.signal;
-    const limits = new CallLimits(this.pulse, { ...options, url, signal });
+    const limits = new CallLimits(this.pulse, { watched: this.#watched, ...options, url, signal });
     try {
       const answer = await this.#agent.request({
         origin: this.#origin,
