@@ -8,6 +8,7 @@ import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, digestOf, parseDigest } from '../core/digest.ts';
 import { repositoryValid, tagValid } from '../core/oci/name.ts';
 import { pieceCount } from '../core/piece.ts';
+import type { Work } from '../platform/http/drainable.ts';
 import { clientSignal, sendContent } from '../platform/reader/send.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { IndexReads } from './index-reads.ts';
@@ -31,6 +32,12 @@ export type CachedBlob = {
 
 type BlobRoute = { Params: { digest: string; ns?: string } };
 type TagRoute = { Params: { tag: string } };
+
+/** What a request is to an agent that is being stopped. */
+export function adminWork(method: string, path: string): Work | undefined {
+  const blob = /^\/v1\/blobs\/[^/]+\/data$/.test(path) || path.startsWith('/namespace/');
+  return method === 'GET' && blob ? { kind: 'downloads', continues: false } : undefined;
+}
 
 export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
   const { pulls } = parts;

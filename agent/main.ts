@@ -3,15 +3,17 @@
 import { inlineBytesMax } from '../core/contracts/tracker.ts';
 import { IndexClient } from '../platform/clients/index.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
+import { drainable } from '../platform/http/drainable.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
 import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
+import { registryWork } from '../platform/registry/work.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { Workers } from '../platform/workers/workers.ts';
-import { addAdminRoutes } from './admin.ts';
+import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
 import { Pulls } from './pull.ts';
@@ -21,7 +23,8 @@ import { statusOf } from './status.ts';
 
 await runRole({ role: 'agent', schema: agentSchema, env: process.env, run });
 
-async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: AsyncDisposableStack): Promise<Running> {
+async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStack): Promise<Running> {
+  const { config, log, metrics, drain } = context;
   const workers = stack.use(
     await Workers.start({
       entry: entryUrl('./workers/piece.ts', import.meta.url),
@@ -84,6 +87,7 @@ async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: As
     tracking.stats.down < config.trackers.length ? [] : [`no tracker answers: ${config.trackers.join(', ')}`];
 
   const adminApp = createHttp({ role: 'agent', log, metrics, readiness });
+  drainable(adminApp, drain, { role: 'agent', workOf: adminWork });
   addAdminRoutes(adminApp, {
     pulls,
     index,
@@ -93,6 +97,7 @@ async function run({ config, log, metrics }: RoleContext<AgentConfig>, stack: As
   const admin = stack.use(await listen(adminApp, config.admin));
 
   const registryApp = createHttp({ role: 'agent', log, metrics, readiness });
+  drainable(registryApp, drain, { role: 'agent', workOf: registryWork });
   const limits = { ...DEFAULT_LIMITS, pauseMs: config.pull.pause };
   registerRegistry(registryApp, new Registry({ pulls, index, proxy: config.proxy }), limits);
   const registry = stack.use(await listen(registryApp, config.listen));

@@ -116,7 +116,9 @@ test('a second up on the same directory is refused; SIGINT ends everything in or
   cluster.kill('SIGINT');
   await once(cluster, 'exit');
   expect(cluster.exitCode).toBe(0);
-  expect(said).toMatch(/stopping; Ctrl-C again ends at once\n(.* stopped \(exit code 0\)\n){6}$/);
+  expect(said).toMatch(
+    /stopping: transfers that are under way may finish; Ctrl-C again ends at once\n(.* stopped \(exit code 0\)\n){6}$/,
+  );
   expect(await portInUse(ports)).toBeUndefined();
   expect(existsSync(join(dir, 'cluster', 'up.pid'))).toBe(false);
 });

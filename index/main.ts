@@ -1,6 +1,7 @@
 /** An index: tag to digest, and what each repository holds. State: one SQLite database. */
 
 import { join } from 'node:path';
+import { drainable } from '../platform/http/drainable.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
@@ -15,7 +16,7 @@ await runRole({
   role: 'index',
   schema: indexSchema,
   env: process.env,
-  async run({ config, log, metrics }, stack) {
+  async run({ config, log, metrics, drain }, stack) {
     await openDataDir(config.data, 'index', dataVersion);
     const store = stack.use(
       openSqliteTags({
@@ -34,6 +35,7 @@ await runRole({
         (error: unknown) => [(error as Error).message],
       );
     const app = createHttp({ role: 'index', log, metrics, readiness });
+    drainable(app, drain, { role: 'index' });
     indexRoutes(app, store, {
       ...config.manifests,
       keepUnlinkedMs: config.keepUnlinked,

@@ -18,6 +18,7 @@ import {
 } from '../core/contracts/origin.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { metainfoValid } from '../core/piece.ts';
+import type { Work } from '../platform/http/drainable.ts';
 import { errorBody } from '../platform/http/server.ts';
 import { streamBodies } from '../platform/http/stream.ts';
 import { clientSignal, sendContent } from '../platform/reader/send.ts';
@@ -62,6 +63,13 @@ type UploadRoute = { Params: { id: string }; Querystring: { offset?: string; dig
 
 const blobPath = ORIGIN_PATHS.blob(':digest' as Digest);
 const uploadPath = ORIGIN_PATHS.upload(':id');
+
+/** What a request is to an origin that is being stopped: uploads that were begun go on, reads as long as they last. */
+export function originWork(method: string, path: string): Work | undefined {
+  if (path.startsWith(ORIGIN_PATHS.upload(''))) return { kind: 'uploads', continues: method !== 'POST' };
+  const read = method === 'GET' && /^\/v1\/blobs\/[^/]+$/.test(path);
+  return read ? { kind: 'downloads', continues: false } : undefined;
+}
 
 export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   addBlobRoutes(app, parts);

@@ -4,6 +4,7 @@ import { Ring } from '../core/ring/ring.ts';
 import { IndexClient } from '../platform/clients/index.ts';
 import { OriginClient } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
+import { drainable } from '../platform/http/drainable.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
@@ -12,8 +13,9 @@ import { PeerNode } from '../platform/peer/node.ts';
 import type { AskUnneeded } from '../platform/store/let-go.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
+import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { Workers } from '../platform/workers/workers.ts';
-import { addRoutes } from './api.ts';
+import { addRoutes, originWork } from './api.ts';
 import { Blobs } from './blobs.ts';
 import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema, ownEntry } from './config.ts';
@@ -25,7 +27,8 @@ const sweepMs = 60_000;
 
 await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
 
-async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
+async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
+  const { config, log, metrics, drain } = context;
   const self = ownEntry(config);
   const workers = stack.use(
     await Workers.start({
@@ -91,12 +94,10 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
     nowMs: () => performance.now(),
   });
   stack.defer(sweeping(uploads, log));
-  metrics.observed('stored_bytes', 'Bytes on disk of blobs', () => store.usedBytes);
-  metrics.observed('stored_blobs', 'Blobs on disk', () => store.count);
-  metrics.observed('uploads_open', 'Uploads that are open', () => uploads.count);
-  metrics.observed('handovers_waiting', 'Blobs that some owner does not hold yet', () => handover.waiting);
+  observe(metrics, { store, uploads, handover });
 
   const app = createHttp({ role: 'origin', log, metrics, readiness: () => Promise.resolve([]) });
+  drainable(app, drain, { role: 'origin', workOf: originWork });
   addRoutes(app, {
     blobs,
     uploads,
@@ -105,8 +106,17 @@ async function run({ config, log, metrics }: RoleContext<OriginConfig>, stack: A
   });
   const api = stack.use(await listen(app, config.listen));
   // First of all: nobody is sent here any more while what runs is finished.
-  stack.defer(() => tracking.leave());
+  drain.onStart(() => void tracking.leave());
+  drain.watch('peers fed', () => node.feeding);
   return { ports: { api: api.port, peer: node.port } };
+}
+
+function observe(metrics: Metrics, of: { store: BlobStore; uploads: Uploads; handover: Handover }): void {
+  const { store, uploads, handover } = of;
+  metrics.observed('stored_bytes', 'Bytes on disk of blobs', () => store.usedBytes);
+  metrics.observed('stored_blobs', 'Blobs on disk', () => store.count);
+  metrics.observed('uploads_open', 'Uploads that are open', () => uploads.count);
+  metrics.observed('handovers_waiting', 'Blobs that some owner does not hold yet', () => handover.waiting);
 }
 
 /** Who knows what may go when room is needed: the index, where there is one. */

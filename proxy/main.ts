@@ -2,9 +2,11 @@
 
 import { IndexClient } from '../platform/clients/index.ts';
 import { Origins } from '../platform/clients/origins.ts';
+import { drainable } from '../platform/http/drainable.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
+import { registryWork } from '../platform/registry/work.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
 
@@ -12,12 +14,13 @@ await runRole({
   role: 'proxy',
   schema: proxySchema,
   env: process.env,
-  async run({ config, log, metrics }, stack) {
+  async run({ config, log, metrics, drain }, stack) {
     const { push, pull } = config;
     const origins = stack.use(new Origins({ urls: config.origins, copies: push.copies, required: push.required }));
     const index = stack.use(new IndexClient({ urls: config.index }));
     const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
     const app = createHttp({ role: 'proxy', log, metrics, readiness: () => origins.problems() });
+    drainable(app, drain, { role: 'proxy', workOf: registryWork });
     registerRegistry(app, registry, { ...DEFAULT_LIMITS, stallMs: push.clientStall, pauseMs: pull.pause });
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { registry: port } };

@@ -3,6 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { prng } from '../core/prng.ts';
 import { Origins } from '../platform/clients/origins.ts';
+import { drainable } from '../platform/http/drainable.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { trackerRoutes } from './api.ts';
@@ -14,7 +15,7 @@ await runRole({
   role: 'tracker',
   schema: trackerSchema,
   env: process.env,
-  async run({ config, log, metrics }, stack) {
+  async run({ config, log, metrics, drain }, stack) {
     const origins = stack.use(new Origins({ urls: config.origins, copies: 1, required: 1 }));
     const state = stack.use(
       new TrackerState({
@@ -36,6 +37,7 @@ await runRole({
       },
     });
     const app = createHttp({ role: 'tracker', log, metrics, readiness: async () => [] });
+    drainable(app, drain, { role: 'tracker' });
     trackerRoutes(app, { state, lookups, waitMs: config.lookup.wait, metrics });
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { api: port } };

@@ -14,7 +14,6 @@ import type { PartSpec } from './process.ts';
 
 /** The arena of an agent or origin on a shared machine; a role elsewhere has more by default. */
 const arena = '32MiB';
-const shutdown = '5s';
 
 export type ClusterOptions = {
   readonly dir: string;
@@ -71,7 +70,7 @@ function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
   mkdirSync(join(options.dir, 'config'), { recursive: true });
   writeFileSync(
     file,
-    `# Written by shoal at each start: changes are lost.\n${stringify({ role, name, cluster: 'local', log, shutdown, ...config, ...data })}`,
+    `# Written by shoal at each start: changes are lost.\n${stringify({ role, name, cluster: 'local', log, ...config, ...data })}`,
   );
   return {
     name,

@@ -6,6 +6,7 @@
  */
 
 import { assert } from '../../core/assert.ts';
+import { shutdownMsDefault } from '../../platform/config/common.ts';
 import { Part, type PartEvent, type PartSpec } from './process.ts';
 
 export type SupervisorOptions = {
@@ -18,8 +19,8 @@ export type SupervisorOptions = {
 };
 
 export const startMsDefault = 30_000;
-/** Above the `shutdown` of the generated configurations, which end the process themselves. */
-export const stopMsDefault = 6_000;
+/** What a part has by default to let transfers finish, and a little more: it ends itself by then. */
+export const stopMsDefault = shutdownMsDefault + 1_000;
 
 export class Supervisor {
   readonly #waves: readonly (readonly Part[])[];

@@ -36,7 +36,11 @@ export async function up(options: UpOptions, say: (line: string) => void): Promi
       process.exit(1);
     });
     say(`data, configuration and logs: ${dir}`);
-    stop.first.addEventListener('abort', () => say('stopping; Ctrl-C again ends at once'), { once: true });
+    stop.first.addEventListener(
+      'abort',
+      () => say('stopping: transfers that are under way may finish; Ctrl-C again ends at once'),
+      { once: true },
+    );
     const stopped = new Promise<void>((done) => stop.first.addEventListener('abort', () => done(), { once: true }));
     const started = supervisor.start();
     started.catch(() => undefined);

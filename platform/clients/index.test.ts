@@ -42,7 +42,10 @@ test('an index that hangs costs a tag read two seconds, those after it a half, a
   expect(first.error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(only.url) });
   expect(first.ms).toBeGreaterThan(1_500);
   expect(first.ms).toBeLessThan(3_500);
-  for (const act of [() => client.tag('a', '1', ctx), () => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx)]) {
+  for (const act of [
+    () => client.tag('a', '1', ctx),
+    () => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx),
+  ]) {
     const next = await timed(act);
     expect(next.error).toMatchObject({ code: 'UNAVAILABLE' });
     expect(next.ms).toBeLessThan(1_400);

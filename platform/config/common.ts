@@ -9,6 +9,9 @@ import { duration } from './units.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
+/** What Kubernetes grants by default; the chart's value, and what `shoal up` grants, are the same. */
+export const shutdownMsDefault = 30_000;
+
 /** Components that have a `main.ts` of their own. */
 export const ROLES = ['agent', 'origin', 'tracker', 'index', 'proxy'] as const;
 export type Role = (typeof ROLES)[number];
@@ -28,8 +31,8 @@ export const commonShape = <R extends Role>(role: R) =>
     cluster: peerText('cluster', clusterBytesMax).min(1).prefault('default'),
     zone: peerText('zone', zoneBytesMax).prefault(''),
     log: z.strictObject({ level: z.enum(LOG_LEVELS).prefault('info') }).prefault({}),
-    /** How long a graceful stop may take before the process ends anyway. */
-    shutdown: duration('10s'),
+    /** The time from SIGTERM to the end of the process, as its platform grants it: transfers finish meanwhile. */
+    shutdown: duration(`${shutdownMsDefault}ms`),
   }) as const;
 
 /** The part of a configuration that `runRole` itself uses. */

@@ -44,7 +44,7 @@ test('defaults fill what is not said', () => {
   const { config } = load(write('a.yaml', 'role: agent\ndata: /d\n'));
   expect(config.listen).toEqual({ host: '127.0.0.1', port: 16_000 });
   expect(config.cache.budget).toBe(100 * 2 ** 30);
-  expect(config.shutdown).toBe(10_000);
+  expect(config.shutdown).toBe(30_000);
   expect(config.trackers).toEqual(['http://127.0.0.1:15003']);
 });
 

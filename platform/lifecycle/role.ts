@@ -1,8 +1,9 @@
 /**
  * The frame of every component's `main.ts`: command line, configuration, log, metrics, signals, exit code.
  *
- * Rule 1: what `run` puts on the stack is closed in reverse order on SIGTERM, SIGINT, or when the supervisor
- *         goes away; within `shutdown`, or the process ends anyway. A second signal ends it at once.
+ * Rule 1: on SIGTERM, SIGINT, or when the supervisor goes away, what is under way may finish (drain.ts), and then
+ *         what `run` put on the stack is closed in reverse order. `shutdown` is the time for all of it; then the
+ *         process ends anyway, as the platform would end it. A second signal ends it at once.
  * Rule 2: a failure to start is one line on standard error and exit code 2; a Bug or any other uncaught error
  *         is logged as fatal, exit code 1.
  * Rule 3: the environment comes from `main.ts`: `runRole({ role, schema, env: process.env, run })`.
@@ -16,10 +17,16 @@ import { ConfigError, jsonSchema, loadConfig } from '../config/load.ts';
 import type { Env } from '../config/yaml.ts';
 import { createLog, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import { Drain } from './drain.ts';
 import { StartError } from './errors.ts';
 import { heedOutput } from './output.ts';
 
-export type RoleContext<C> = { readonly config: C; readonly log: Logger; readonly metrics: Metrics };
+export type RoleContext<C> = {
+  readonly config: C;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly drain: Drain;
+};
 /** Ports that the role listens on, by name, e.g. { api: 15002, peer: 15001 }. */
 export type Running = { readonly ports: Readonly<Record<string, number>> };
 /** What a supervised role tells its parent once it is ready. */
@@ -42,6 +49,9 @@ const exitStart = 2;
 const exitCrash = 1;
 /** Two signals within this are one. */
 const sameSignalMs = 200;
+/** Of the time to stop, what closing takes at most: goodbyes to peers and trackers, files, the database. */
+const closingMsMax = 3_000;
+const closingShare = 0.1;
 
 /** Runs the role until it is told to stop. Never rejects: every end is an exit code. */
 export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): Promise<void> {
@@ -56,7 +66,12 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     }
     const log = createLog({ role: options.role, level: config.log.level, name: config.name });
     for (const warning of warnings) log.warn({ config: warning }, 'configuration');
-    await runUntilStopped(options, { config, log, metrics: new Metrics({ processDefaults: true }) });
+    await runUntilStopped(options, {
+      config,
+      log,
+      metrics: new Metrics({ processDefaults: true }),
+      drain: new Drain(),
+    });
   } catch (error) {
     if (!(error instanceof StartError || error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -111,10 +126,23 @@ async function runUntilStopped<C extends CommonConfig>(
     // Where NODE_COMPILE_CACHE names a directory: a process that is killed later leaves its part of it, too.
     flushCompileCache();
     await stopping;
+    await drained(context);
   }
   await stack.disposeAsync();
   log.info('stopped');
   process.exit(0);
+}
+
+/** Lets what is under way finish; what does not in time is cut, and named. */
+async function drained<C extends CommonConfig>({ drain, log, config }: RoleContext<C>): Promise<void> {
+  const begun = performance.now();
+  drain.start();
+  const limitMs = config.shutdown - Math.min(closingMsMax, config.shutdown * closingShare);
+  const left = await drain.finished(limitMs);
+  const ms = Math.round(performance.now() - begun);
+  if (Object.keys(left).length === 0) log.info({ ms }, 'nothing is under way any more');
+  else log.warn({ ms, cut: left }, 'cut: this did not finish in time');
+  drain.cut();
 }
 
 async function start<C extends CommonConfig>(

@@ -24,6 +24,7 @@ import { Feeds } from './feeds.ts';
 import {
   acceptedMax,
   acceptedPerAddressMax,
+  feedingMs,
   keepAliveMs,
   learnMsDefault,
   patience,
@@ -65,6 +66,8 @@ export class PeerNode {
   readonly #linkHost: LinkHost;
   /** Accepted links are odd. */
   #nextAccepted = 1;
+  /** When a piece was last sent. */
+  #sentMs = Number.NEGATIVE_INFINITY;
 
   private constructor(server: Server, self: PeerAddress, o: PeerNodeOptions) {
     this.#server = server;
@@ -169,6 +172,11 @@ export class PeerNode {
       blobs: this.#blobs.size,
       peers: links.flatMap((l) => (l.peer === undefined ? [] : [{ address: l.peer, dialled: l.dialled }])),
     };
+  }
+
+  /** Peers that pieces go to now; 0: none was sent for a second. */
+  get feeding(): number {
+    return now() - this.#sentMs < feedingMs ? this.stats().links.accepted : 0;
   }
 
   /** What the swarm knows of a blob, or undefined where it takes no part in it. */
@@ -365,7 +373,10 @@ export class PeerNode {
         log.warn({ digest: this.#blobs.entryOf(feed.blob)?.digest, piece: feed.piece }, 'a piece cannot be read');
         this.#blobs.lostNo(feed.blob, feed.piece);
       },
-      sent: (feed) => this.#metrics.sent(feed.link.peer?.role ?? 'unknown', feed.length),
+      sent: (feed) => {
+        this.#sentMs = now();
+        this.#metrics.sent(feed.link.peer?.role ?? 'unknown', feed.length);
+      },
       noMemory: (feed, error) =>
         log.error({ bytes: feed.length, error: String(error) }, 'no memory to send a piece from'),
     });

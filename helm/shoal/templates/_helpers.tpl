@@ -45,7 +45,7 @@ http://{{ include "shoal.name" . }}-index:15004
 {{- /* The configuration of a role, as JSON (which is YAML), with the values' own `config` merged over it. */ -}}
 {{- define "shoal.config" -}}
 {{- $ := index . 0 -}}{{- $role := index . 1 -}}
-{{- $base := dict "role" $role "cluster" (include "shoal.cluster" $) "log" (dict "level" $.Values.logLevel) -}}
+{{- $base := dict "role" $role "cluster" (include "shoal.cluster" $) "log" (dict "level" $.Values.logLevel) "shutdown" (printf "%ds" (int $.Values.shutdownSeconds)) -}}
 {{- $own := index . 2 -}}
 {{ mustMergeOverwrite $base $own (deepCopy (index $.Values $role).config) | toYaml }}
 {{- end }}
@@ -65,7 +65,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with $values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
-terminationGracePeriodSeconds: 30
+terminationGracePeriodSeconds: {{ $.Values.shutdownSeconds }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- end }}

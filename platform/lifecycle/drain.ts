@@ -1,0 +1,109 @@
+/**
+ * The end of a process that others still get something from: no new work, what is under way may finish.
+ *
+ * Rule 1: from `start` on `draining` is true: doors refuse new work and say why, readiness first of all.
+ * Rule 2: `finished` resolves as soon as nothing is under way, at the latest after its limit, and tells what was left
+ *         by kind; `cut` ends that.
+ * Rule 3: a transfer of several requests (an upload) is not over between two of them: `expect` says that another one
+ *         is about to come.
+ */
+
+/** What is under way, as a log line names it. */
+export type WorkKind = 'downloads' | 'uploads' | 'requests' | 'peers fed';
+export type Left = Readonly<Partial<Record<WorkKind, number>>>;
+
+/** A client's next request of the same upload comes within so long, or not to us. */
+export const followUpMs = 2_000;
+/** How often that is looked at which tells nobody when it ends. */
+const pollMs = 100;
+
+type Work = { readonly kind: WorkKind; readonly cut: () => void };
+
+export class Drain {
+  readonly #work = new Set<Work>();
+  readonly #starters: (() => void)[] = [];
+  readonly #sources: { readonly kind: WorkKind; readonly count: () => number }[] = [];
+  readonly #nowMs: () => number;
+  #draining = false;
+  #expectedUntilMs = Number.NEGATIVE_INFINITY;
+  #changed: (() => void) | undefined;
+
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Something is under way until the returned function is called; `cut` breaks it off. */
+  begin(kind: WorkKind, cut: () => void): () => void {
+    const work: Work = { kind, cut };
+    this.#work.add(work);
+    return () => {
+      if (this.#work.delete(work)) this.#changed?.();
+    };
+  }
+
+  /** What begins and ends without telling. */
+  watch(kind: WorkKind, count: () => number): void {
+    this.#sources.push({ kind, count });
+  }
+
+  /** Another request of a transfer is about to come. */
+  expect(): void {
+    this.#expectedUntilMs = this.#nowMs() + followUpMs;
+  }
+
+  /** `then` is called when the drain starts. */
+  onStart(then: () => void): void {
+    this.#starters.push(then);
+  }
+
+  start(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const then of this.#starters) then();
+  }
+
+  /** What is still under way when it resolves; empty where all has finished. */
+  async finished(limitMs: number): Promise<Left> {
+    const untilMs = this.#nowMs() + limitMs;
+    while (this.#busy()) {
+      const leftMs = untilMs - this.#nowMs();
+      if (leftMs <= 0) break;
+      await this.#wait(Math.min(leftMs, pollMs));
+    }
+    return this.#left();
+  }
+
+  /** Breaks off what is under way. */
+  cut(): void {
+    for (const { cut } of [...this.#work]) cut();
+  }
+
+  #busy(): boolean {
+    if (this.#work.size > 0 || this.#nowMs() < this.#expectedUntilMs) return true;
+    return this.#sources.some(({ count }) => count() > 0);
+  }
+
+  #left(): Left {
+    const left: Partial<Record<WorkKind, number>> = {};
+    for (const { kind } of this.#work) left[kind] = (left[kind] ?? 0) + 1;
+    for (const { kind, count } of this.#sources) {
+      const now = count();
+      if (now > 0) left[kind] = (left[kind] ?? 0) + now;
+    }
+    return left;
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#changed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
