@@ -274,3 +274,14 @@ test.each([
   const response = await fetch(base + path, { method });
   expect([response.status, await codeOf(response)]).toEqual([status, code]);
 });
+
+test('a proof: whole and kept, and offered to its owners again; or not here', async () => {
+  const digest = await upload(randomBytes(1000));
+  const before = committed.length;
+  const proof = (of: Digest): Promise<Response> => fetch(base + ORIGIN_PATHS.proof(of), { method: 'POST' });
+  expect((await proof(digest)).status).toBe(200);
+  expect(committed.slice(before)).toEqual([digest]);
+  const absent = await proof(digestOf('sha256', 'ab'.repeat(32)));
+  expect([absent.status, await codeOf(absent)]).toEqual([404, 'BLOB_UNKNOWN']);
+  expect(committed).toHaveLength(before + 1);
+});

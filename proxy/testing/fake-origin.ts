@@ -34,6 +34,8 @@ export type OriginFaults = {
   commitError?: ErrorCode;
   /** The answer of a commit is lost: it is done, and the connection cut. */
   loseCommitAnswer?: boolean;
+  /** It is of a release that removed nothing by itself, and does not know the question. */
+  knowsNoProof?: boolean;
   /** Uploads begun answer with this. */
   beginError?: ErrorCode;
 };
@@ -109,6 +111,11 @@ export class FakeOrigin {
       if (kind === 'uploads') return await this.#upload({ request, response, url, id: key });
       const digest = parseDigest(decodeURIComponent(key));
       if (kind !== 'blobs' || digest === undefined) throw new ApiError('NOT_FOUND', `no ${url.pathname}`);
+      if (info === 'proof' && this.faults.knowsNoProof !== true) {
+        this.#find(digest);
+        return json(response, 200, { state: 'held' });
+      }
+      if (info !== undefined && info !== 'info') throw new ApiError('NOT_FOUND', `no ${url.pathname}`);
       if (info === 'info') return json(response, 200, this.#info(digest));
       return this.#blob(digest, request, response);
     } catch (error) {

@@ -1,0 +1,48 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { CondemnReply } from '../core/contracts/index.ts';
+import type { Digest } from '../core/digest.ts';
+import { silentLog } from '../platform/telemetry/log.ts';
+import { Condemned } from './condemned.ts';
+
+const [mine, other] = ['a'.repeat(32), 'b'.repeat(32)];
+const digest = `sha256:${'1'.repeat(64)}` as Digest;
+const signal = new AbortController().signal;
+
+let dir: string;
+let reply: unknown;
+const open = (): Condemned =>
+  new Condemned({ index: { condemn: async () => reply as CondemnReply }, dir, log: silentLog() });
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-condemned-'));
+  reply = { index: mine, condemned: [digest], waiting: 3 };
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+test('what the index condemned may go; which index that was is remembered', async () => {
+  expect(await open().ask([digest], signal)).toEqual({ unneeded: [digest], waiting: 3 });
+  expect(await readFile(join(dir, 'index'), 'utf8')).toBe(`${mine}\n`);
+  expect(await open().ask([digest], signal)).toEqual({ unneeded: [digest], waiting: 3 });
+});
+
+test('by the word of another index nothing goes, until a person agrees', async () => {
+  const condemned = open();
+  await condemned.ask([digest], signal);
+  reply = { index: other, condemned: [digest], waiting: 0 };
+  for (const one of [condemned, open()]) {
+    await expect(one.ask([digest], signal)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining(`remove ${join(dir, 'index')}`),
+    });
+  }
+  await rm(join(dir, 'index'));
+  expect((await condemned.ask([digest], signal)).unneeded).toEqual([digest]);
+  expect(await readFile(join(dir, 'index'), 'utf8')).toBe(`${other}\n`);
+});
+
+test.each([undefined, {}, { index: 'x', condemned: [] }, { index: mine }])('an answer %j is none', async (answer) => {
+  reply = answer;
+  await expect(open().ask([digest], signal)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});
