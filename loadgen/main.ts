@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { exitOnSignals } from '../bench/harness/at-exit.ts';
+import { heedOutput } from '../platform/lifecycle/output.ts';
 import { announceCommand } from './announce/options.ts';
 import { calibrateCommand } from './calibrate/options.ts';
 import { fuzzCommand } from './fuzz/options.ts';
@@ -27,4 +28,5 @@ const program = new Command('loadgen')
 program.hook('preAction', (_, command) => {
   if (command.name() !== 'sim') exitOnSignals();
 });
+heedOutput().mustFinish();
 await program.parseAsync();

@@ -3,13 +3,14 @@
  */
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { tagValid } from '../../core/oci/name.ts';
 import type { StreamBody } from '../../platform/clients/http.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
+import { Failure } from '../failure.ts';
 import { pushBlob } from '../registry/push.ts';
 import { parseRepository } from '../registry/ref.ts';
 import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../registry/registry.ts';
@@ -39,14 +40,15 @@ export async function put(options: PutOptions): Promise<string> {
   const repo = parseRepository(options.repo);
   if (tag !== undefined && !tagValid(tag))
     throw new StartError(`'${tag}' is no tag: letters, digits, '_', '.' and '-'`);
-  const size = await sizeOf(file);
+  const before = await about(file);
+  const { size } = before;
   const digest = await digestOfFile(file, signal);
   await using registry = new Registry(options.proxy);
   const progress = new Progress(options.screen);
   const persistence = () => shellPersistence(progress, signal);
   const [bar] = progress.begin([{ label: basename(file), total: size }]);
   const onBytes = (bytes: number) => bar !== undefined && progress.advance(bar, bytes);
-  const read = (from: number) => readFrom(file, from);
+  const read = (from: number) => readUnchanged(file, from, before);
   await pushBlob(registry, { repo, digest, size, read, prove: true, onBytes }, persistence());
   progress.finish();
   if (tag === undefined) return `${digest}  ${bytesText(size)}\nshoal get ${digest} -o ${shellWord(basename(file))}`;
@@ -79,11 +81,11 @@ function artifact(file: { digest: Digest; size: number; name: string }, config: 
   };
 }
 
-async function sizeOf(file: string): Promise<number> {
+async function about(file: string): Promise<Stats> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) throw new StartError(`${file}: there is no such file`);
   if (!found.isFile()) throw new StartError(`${file}: is no file`);
-  return found.size;
+  return found;
 }
 
 async function digestOfFile(file: string, signal: AbortSignal): Promise<Digest> {
@@ -93,6 +95,18 @@ async function digestOfFile(file: string, signal: AbortSignal): Promise<Digest> 
     hash.update(chunk);
   }
   return digestOf('sha256', hash.digest('hex'));
+}
+
+/** Its digest is known already: a file that changes meanwhile is said to, and not tried again as a fault of the network. */
+async function* readUnchanged(file: string, from: number, before: Stats): AsyncGenerator<Uint8Array> {
+  const check = async () => {
+    const { size, mtimeMs } = await about(file);
+    if (size !== before.size || mtimeMs !== before.mtimeMs)
+      throw new Failure(`${file}: changed while it was read: put it again when nobody writes to it`);
+  };
+  await check();
+  yield* readFrom(file, from);
+  await check();
 }
 
 function readFrom(file: string, from: number): StreamBody {

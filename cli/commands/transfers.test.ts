@@ -2,7 +2,16 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -145,6 +154,23 @@ test('put to one that only reads fails, though it says that it has the blob; to 
   expect(server.seen.filter((line) => line.startsWith('P'))).toEqual(['POST /v2/library/files/blobs/uploads/']);
   server.readOnly = true;
   await expect(put(at)).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+});
+
+test('a file that somebody writes to while it is put is named, and no fault of the network', async () => {
+  const file = join(dir, 'file');
+  writeFileSync(file, Buffer.alloc(3_000_000));
+  let grown = false;
+  // The digest is known when the first bytes leave.
+  const screen = {
+    isTTY: true,
+    write: () => {
+      if (!grown) appendFileSync(file, 'more');
+      grown = true;
+    },
+  };
+  const putting = put({ file, repo: 'library/files', proxy: server.base, screen, signal });
+  await expect(putting).rejects.toThrow(`${file}: changed while it was read`);
+  expect(server.blobs.size).toBe(0);
 });
 
 test('a host in front of a repository is dropped everywhere', async () => {
