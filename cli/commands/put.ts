@@ -42,9 +42,11 @@ export async function put(options: PutOptions): Promise<string> {
     throw new StartError(`'${tag}' is no tag: letters, digits, '_', '.' and '-'`);
   const before = await about(file);
   const { size } = before;
-  const digest = await digestOfFile(file, signal);
-  await using registry = new Registry(options.proxy);
   const progress = new Progress(options.screen);
+  const [reading] = progress.begin([{ label: `reading ${basename(file)}`, total: size }]);
+  const onRead = (bytes: number) => reading !== undefined && progress.advance(reading, bytes);
+  const digest = await digestOfFile(file, signal, onRead);
+  await using registry = new Registry(options.proxy);
   const persistence = () => shellPersistence(progress, signal);
   const [bar] = progress.begin([{ label: basename(file), total: size }]);
   const onBytes = (bytes: number) => bar !== undefined && progress.advance(bar, bytes);
@@ -88,11 +90,12 @@ async function about(file: string): Promise<Stats> {
   return found;
 }
 
-async function digestOfFile(file: string, signal: AbortSignal): Promise<Digest> {
+async function digestOfFile(file: string, signal: AbortSignal, onRead: (bytes: number) => void): Promise<Digest> {
   const hash = createHash('sha256');
   for await (const chunk of readFrom(file, 0)) {
     signal.throwIfAborted();
     hash.update(chunk);
+    onRead(chunk.length);
   }
   return digestOf('sha256', hash.digest('hex'));
 }

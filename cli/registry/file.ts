@@ -11,7 +11,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type Digest, digestAlgorithm, digestHex } from '../../core/digest.ts';
+import { digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
 import { Failure } from '../failure.ts';
 import { bytesText } from '../ui/format.ts';
@@ -32,10 +32,7 @@ export type ToFile = {
 
 /** 'there': the file held the blob already. Bytes that were here count as moved. */
 export async function pullToFile(source: BlobSource, pull: BlobPull, to: ToFile): Promise<'there' | 'pulled'> {
-  if (await holds(to.file, pull, to.persistence.signal)) {
-    pull.onBytes?.(pull.size ?? 0);
-    return 'there';
-  }
+  if (await holds(to.file, pull, to.persistence.signal)) return 'there';
   const part = `${to.file}.part`;
   try {
     await pullPart(source, pull, { ...to, part });
@@ -49,17 +46,20 @@ export async function pullToFile(source: BlobSource, pull: BlobPull, to: ToFile)
   return 'pulled';
 }
 
-/** Whether `file` is the blob, by its digest. */
+/** Whether `file` is the blob, by its digest. To read a large one takes a while: what was read counts, until it is wrong. */
 async function holds(file: string, pull: BlobPull, signal: AbortSignal): Promise<boolean> {
   const found = await stat(file).catch(() => undefined);
   if (found?.isFile() !== true || pull.size === undefined || found.size !== pull.size) return false;
-  return (await hashOf(file, pull.digest, signal)) === digestHex(pull.digest);
-}
-
-async function hashOf(file: string, digest: Digest, signal: AbortSignal): Promise<string> {
-  const hash = createHash(digestAlgorithm(digest));
-  for await (const chunk of fileChunks(file, signal)) hash.update(chunk);
-  return hash.digest('hex');
+  const hash = createHash(digestAlgorithm(pull.digest));
+  let counted = 0;
+  for await (const chunk of fileChunks(file, signal)) {
+    hash.update(chunk);
+    counted += chunk.length;
+    pull.onBytes?.(chunk.length);
+  }
+  if (hash.digest('hex') === digestHex(pull.digest)) return true;
+  pull.onBytes?.(-counted);
+  return false;
 }
 
 /** The file's first `bytes`. Rejects with the signal's reason. */
