@@ -1,6 +1,7 @@
 /** What an agent's configuration may say, and its defaults. */
 
 import * as z from 'zod';
+import { originsToldMax } from '../core/contracts/tracker.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
@@ -18,6 +19,8 @@ const shape = z.strictObject({
   cache: z.strictObject({ budget: size('100GiB', budgetMin) }).prefault({}),
   ...piecesShape,
   trackers: baseUrls('http://127.0.0.1:15003'),
+  /** Every origin of the cluster, as their own configuration has them. Left out: those that a tracker told of last. */
+  origins: z.array(baseUrl()).min(1).max(originsToldMax).optional(),
   index: baseUrls('http://127.0.0.1:15004'),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),

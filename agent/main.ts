@@ -1,6 +1,7 @@
 /** The agent, from its cache to its registry. Built top to bottom, closed bottom to top. */
 
 import { inlineBytesMax } from '../core/contracts/tracker.ts';
+import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { drainable } from '../platform/http/drainable.ts';
@@ -16,6 +17,7 @@ import { Workers } from '../platform/workers/workers.ts';
 import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
+import { KnownOrigins } from './known-origins.ts';
 import { Pulls } from './pull.ts';
 import { PullLog } from './pull-log.ts';
 import { Registry } from './registry.ts';
@@ -42,11 +44,10 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
       log,
     }),
   );
-  const tracking = new TrackerSession({ trackers: config.trackers, log });
-  stack.defer(() => tracking.leave());
+  const { tracking, finder } = await startTracking(context, stack);
   const node = stack.use(
     await PeerNode.listen({
-      ...(await peerOptions(config.peer, config.trackers)),
+      ...(await peerOptions(config.peer, [...config.trackers, ...finder.urls])),
       role: 'agent',
       cluster: config.cluster,
       zone: config.zone,
@@ -83,8 +84,11 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
+  // With the origins it can do without trackers.
   const readiness = async (): Promise<readonly string[]> =>
-    tracking.stats.down < config.trackers.length ? [] : [`no tracker answers: ${config.trackers.join(', ')}`];
+    tracking.stats.down < config.trackers.length || finder.urls.length > 0
+      ? []
+      : [`no tracker answers, and none has told of the origins: ${config.trackers.join(', ')}`];
 
   const adminApp = createHttp({ role: 'agent', log, metrics, readiness });
   drainable(adminApp, drain, { role: 'agent', workOf: adminWork });
@@ -104,4 +108,28 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry: registry.port, peer: node.port, admin: admin.port } };
+}
+
+/** The trackers, and the origins for where no tracker answers: configured, or as a tracker told, now or last time. */
+async function startTracking(
+  { config, log, metrics }: RoleContext<AgentConfig>,
+  stack: AsyncDisposableStack,
+): Promise<{ tracking: TrackerSession; finder: OriginFinder }> {
+  const { data: dir, cluster, trackers } = config;
+  const asked = metrics.counter('origin_lookups_total', 'Blobs asked of the origins, for no tracker answered', [
+    'result',
+  ]);
+  const finder = stack.use(
+    new OriginFinder({ nowMs: () => performance.now(), onFound: (result) => asked.inc({ result }) }),
+  );
+  const remembered = stack.use(new KnownOrigins({ dir, cluster, trackers, log }));
+  finder.know(config.origins ?? (await remembered.read()) ?? []);
+  const onOrigins = (urls: readonly string[]): void => {
+    if (config.origins !== undefined) return;
+    if (finder.know(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
+    remembered.write(urls);
+  };
+  const tracking = new TrackerSession({ trackers, log, finder, onOrigins });
+  stack.defer(() => tracking.leave());
+  return { tracking, finder };
 }

@@ -37,7 +37,13 @@ async function tracker(origins: readonly { url: string }[], options: { waitMs?: 
     },
   });
   const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
-  trackerRoutes(app, { state, lookups, waitMs: options.waitMs ?? 2000, metrics });
+  trackerRoutes(app, {
+    state,
+    lookups,
+    origins: origins.map(({ url }) => url),
+    waitMs: options.waitMs ?? 2000,
+    metrics,
+  });
   stack.defer(() => app.close());
   return {
     app,
@@ -58,6 +64,13 @@ async function tracker(origins: readonly { url: string }[], options: { waitMs?: 
 const blob = testDigest(1);
 const small = Buffer.from('{"schemaVersion":2}');
 const want = (digest = blob, seek = 8): AnnounceEntry => ({ digest, state: 'want', seek });
+
+test('agents are told of the origins, whatever they announce; origins are not', async () => {
+  const origin = await new FakeOrigin(1).start(stack);
+  const { announce } = await tracker([origin]);
+  expect((await announce(testPeer(1), [])).origins).toEqual([origin.url]);
+  expect((await announce(testPeer(2, 'origin'), [])).origins).toBeUndefined();
+});
 
 describe('tracker: a cold blob', () => {
   test('a small one comes whole with the first answer', async () => {

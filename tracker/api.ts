@@ -36,6 +36,8 @@ const sharedWaitMs = 50;
 export type TrackerApi = {
   readonly state: TrackerState;
   readonly lookups: Lookups;
+  /** What hosts are told of the origins; undefined: nothing. */
+  readonly origins?: readonly string[] | undefined;
   /** How long an announce that can answer nothing yet waits. */
   readonly waitMs: number;
   readonly metrics: Metrics;
@@ -69,7 +71,10 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
 export async function announce(api: TrackerApi, request: AnnounceRequest, requestId: string): Promise<AnnounceReply> {
   const out = api.state.tell({ kind: 'announce', request: believed(api, request, requestId) });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
-  const { reply, cold } = out;
+  const { cold } = out;
+  // Origins know each other by configuration.
+  const { origins } = request.self.role === 'agent' ? api : { origins: undefined };
+  const reply: AnnounceReply = origins === undefined ? out.reply : { ...out.reply, origins };
   const answers: AnnounceAnswer[] = [];
   const waiting: Cold[] = [...cold];
   let limitMs = cold.length > 0 ? api.waitMs : sharedWaitMs;

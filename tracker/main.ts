@@ -1,6 +1,7 @@
 /** A tracker: knows which peers have or want which blob, and hands out neighbours. State: leases, in memory. */
 
 import { randomInt } from 'node:crypto';
+import { originsTellable, originsToldMax } from '../core/contracts/tracker.ts';
 import { prng } from '../core/prng.ts';
 import { Origins } from '../platform/clients/origins.ts';
 import { drainable } from '../platform/http/drainable.ts';
@@ -38,7 +39,11 @@ await runRole({
     });
     const app = createHttp({ role: 'tracker', log, metrics, readiness: async () => [] });
     drainable(app, drain, { role: 'tracker' });
-    trackerRoutes(app, { state, lookups, waitMs: config.lookup.wait, metrics });
+    const tellable = originsTellable(config.origins);
+    if (!tellable)
+      log.warn({ most: originsToldMax }, '`origins` cannot be told to the agents: set them in their configuration');
+    const told = tellable ? config.origins : undefined;
+    trackerRoutes(app, { state, lookups, origins: told, waitMs: config.lookup.wait, metrics });
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { api: port } };
   },

@@ -11,7 +11,8 @@ import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
 import { Handout } from '../handout/handout.ts';
 import { handoutLimits } from '../handout/limits.ts';
 import { type Prng, prng } from '../prng.ts';
-import { Announcer, announceTiming } from './announcer.ts';
+import { Announcer } from './announcer.ts';
+import { announceTiming } from './timing.ts';
 
 const self = testPeer(1);
 const [one, two, three] = ['http://t1', 'http://t2', 'http://t3'] as const;
@@ -25,6 +26,10 @@ class World {
   readonly deaf = new Set<string>();
   readonly sent: { tracker: string; body: AnnounceRequest; atMs: number }[] = [];
   readonly answers: AnnounceAnswer[] = [];
+  readonly alone: { digest: Digest; atMs: number }[] = [];
+  /** Requests arrive, and nothing comes back until somebody gives up on them. */
+  readonly hung = new Set<string>();
+  readonly waiting: number[] = [];
   readonly announcer: Announcer;
   readonly random: Prng;
 
@@ -62,6 +67,7 @@ class World {
     for (let out = this.announcer.drain(); out.length > 0; out = this.announcer.drain()) {
       for (const output of out) {
         if (output.kind === 'answer') this.answers.push(output.answer);
+        else if (output.kind === 'alone') this.alone.push({ digest: output.digest, atMs: this.nowMs });
         else if (output.kind === 'leave')
           this.trackers.get(output.tracker)!.handle({ kind: 'leave', node: output.node }, this.nowMs);
         else this.#deliver(output.tracker, output.request, output.body);
@@ -71,6 +77,7 @@ class World {
 
   #deliver(tracker: string, request: number, body: AnnounceRequest): void {
     this.sent.push({ tracker, body, atMs: this.nowMs });
+    if (this.hung.has(tracker)) return void this.waiting.push(request);
     if (this.cut.has(tracker)) return this.announcer.handle({ kind: 'failed', request }, this.nowMs);
     const handout = this.trackers.get(tracker)!;
     handout.handle({ kind: 'announce', request: body }, this.nowMs);
@@ -245,7 +252,7 @@ describe('announcer: trackers come and go', () => {
     expect(world.trackers.get(second)!.stats.leases).toBe(0);
   });
 
-  test('with every tracker down it says so once an attempt, backs off, and recovers', () => {
+  test('with every tracker down it says so once a seek, backs off, and recovers', () => {
     const world = new World({ trackers: [one, two] });
     world.cut.add(one).add(two);
     world.tell({ kind: 'set', digest: testDigest(1), state: 'want' });
@@ -253,12 +260,85 @@ describe('announcer: trackers come and go', () => {
     world.run(60_000);
     expect(world.sent.length).toBeGreaterThan(20);
     expect(world.sent.length).toBeLessThan(60);
-    expect(world.answers.length).toBeGreaterThan(0);
-    expect(world.answers.every(({ error }) => error === 'unavailable')).toBe(true);
+    expect(world.answers).toEqual([]);
+    expect(world.alone).toMatchObject([{ digest: testDigest(1) }]);
+    expect(world.alone[0]!.atMs).toBeLessThan(20);
+    world.tell({ kind: 'seek', digest: testDigest(1), count: 5 });
+    expect(world.alone.at(-1)?.atMs).toBe(60_000);
     world.cut.clear();
     world.run(66_000);
     expect(world.announcer.stats).toMatchObject({ held: 1, down: 0 });
     expect(entries(world).at(-1)).toMatchObject({ seek: 5 });
+  });
+
+  test('a tracker that hangs is waited for once: then a seek is told of at once, until it answers again', () => {
+    const world = new World();
+    world.hung.add(one);
+    const [first, second] = digests(2) as [Digest, Digest];
+    world.tell({ kind: 'set', digest: first, state: 'want' });
+    world.tell({ kind: 'seek', digest: first, count: 5 });
+    world.run(1_500);
+    expect(world.alone).toEqual([{ digest: first, atMs: announceTiming.aloneMs }]);
+    world.tell({ kind: 'failed', request: world.waiting.shift() as number });
+    world.tell({ kind: 'set', digest: second, state: 'want' });
+    world.tell({ kind: 'seek', digest: second, count: 5 });
+    expect(world.alone.slice(1)).toEqual([{ digest: second, atMs: 1_500 }]);
+    world.hung.clear();
+    world.run(8_000);
+    expect(world.alone).toHaveLength(2);
+    expect(world.announcer.stats).toMatchObject({ held: 2, down: 0 });
+    expect(new Set(entries(world).flatMap(({ digest, seek }) => (seek > 0 ? [digest] : [])))).toEqual(
+      new Set([first, second]),
+    );
+  });
+
+  test('where another tracker is up, one that hangs makes a seek wait no longer than patience', () => {
+    const world = new World({ trackers: [one, two] });
+    const digest = testDigest(7);
+    const [first, second] = world.announcer.order(digest) as [string, string];
+    world.hung.add(first);
+    world.tell({ kind: 'set', digest, state: 'want' });
+    world.tell({ kind: 'seek', digest, count: 5 });
+    world.run(1_500);
+    expect(world.alone).toEqual([{ digest, atMs: announceTiming.aloneMs }]);
+    world.tell({ kind: 'failed', request: world.waiting.shift() as number });
+    world.run(1_600);
+    expect(world.sent.at(-1)).toMatchObject({ tracker: second, body: { entries: [{ digest, seek: 5 }] } });
+    world.tell({ kind: 'seek', digest, count: 5 });
+    world.run(4_000);
+    expect(world.alone).toHaveLength(1);
+  });
+
+  test('nobody is alone while a tracker answers, whatever it says; and not of what is wanted no more', () => {
+    const world = new World();
+    const [first, second] = digests(2) as [Digest, Digest];
+    world.tell({ kind: 'set', digest: first, state: 'want' });
+    world.tell({ kind: 'seek', digest: first, count: 5 });
+    world.run(30_000);
+    expect(world.answers.length).toBeGreaterThan(3);
+    world.hung.add(one);
+    world.tell({ kind: 'set', digest: second, state: 'want' });
+    world.tell({ kind: 'seek', digest: second, count: 5 });
+    world.tell({ kind: 'unset', digest: second });
+    world.tell({ kind: 'unset', digest: first });
+    world.run(40_000);
+    expect(world.alone).toEqual([]);
+  });
+
+  test('greeted, each tracker speaks once though there is nothing to announce, or is tried until it does', () => {
+    const world = new World({ trackers: [one, two] });
+    world.cut.add(two);
+    world.tell({ kind: 'greet' });
+    world.run(20_000);
+    const to = (id: string): number => world.sent.filter(({ tracker }) => tracker === id).length;
+    expect([to(one), world.announcer.isUp(one), world.announcer.isUp(two)]).toEqual([1, true, false]);
+    expect(to(two)).toBeGreaterThan(5);
+    world.cut.clear();
+    world.run(26_000);
+    const tries = to(two);
+    world.run(90_000);
+    expect([to(one), to(two), world.announcer.stats.down]).toEqual([1, tries, 0]);
+    expect(entries(world)).toEqual([]);
   });
 
   test('a tracker that was restarted is told everything again within an interval', () => {

@@ -8,6 +8,8 @@
  * Rule 2: one request in flight per tracker; what comes up meanwhile goes into the next batch, seeks first.
  * Rule 3: what is announced stays announced by an empty request each interval, whatever the number of blobs.
  *   A tracker that lost leases says `resync`; then everything is announced again, from a `reset` on.
+ * Rule 4: a seek that no tracker will answer, or that none answered in time, is told as `alone`, once; it goes
+ *   to a tracker all the same, as soon as one is there.
  */
 
 import { assert } from '../assert.ts';
@@ -18,7 +20,9 @@ import type { Prng } from '../prng.ts';
 import { backoffMs } from '../retry/retry.ts';
 import { Ring } from '../ring/ring.ts';
 import type { PeerAddress } from '../wire/messages.ts';
+import { Patience } from './patience.ts';
 import { type Flight, Target } from './target.ts';
+import type { AnnounceTiming } from './timing.ts';
 
 export type AnnouncerInput =
   | {
@@ -32,6 +36,8 @@ export type AnnouncerInput =
   | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number }
   | { readonly kind: 'reply'; readonly request: number; readonly reply: AnnounceReply }
   | { readonly kind: 'failed'; readonly request: number }
+  /** Has every tracker speak once, though there may be nothing to announce: so it is known who is there. */
+  | { readonly kind: 'greet' }
   /** The last input that has an effect. */
   | { readonly kind: 'leave' }
   | { readonly kind: 'tick' };
@@ -39,6 +45,8 @@ export type AnnouncerInput =
 export type AnnouncerOutput =
   | { readonly kind: 'send'; readonly tracker: string; readonly request: number; readonly body: AnnounceRequest }
   | { readonly kind: 'answer'; readonly answer: AnnounceAnswer }
+  /** The blob is sought, and no tracker is there to tell of it: whoever knows the origins asks them. */
+  | { readonly kind: 'alone'; readonly digest: Digest }
   | { readonly kind: 'leave'; readonly tracker: string; readonly node: string };
 
 export type AnnouncerConfig = {
@@ -47,30 +55,6 @@ export type AnnouncerConfig = {
   readonly trackers: readonly string[];
   readonly prng: Prng;
   readonly timing: AnnounceTiming;
-};
-
-export type AnnounceTiming = {
-  /** A seek, where no request is on its way: long enough for what comes up at the same moment. */
-  readonly seekMs: number;
-  /** A seek that moves to another tracker, and whatever an origin says, goes out after 0 to this. */
-  readonly batchMs: number;
-  /** An agent's other news goes out after 0 to this. */
-  readonly newsMs: number;
-  /** Until a tracker says otherwise. */
-  readonly intervalMs: number;
-  /** A tracker that failed is tried again after a jittered, doubling delay. */
-  readonly down: { readonly delayMs: number; readonly delayMsMax: number };
-  /** So is a seek that was answered 'unavailable'. */
-  readonly again: { readonly delayMs: number; readonly delayMsMax: number };
-};
-
-export const announceTiming: AnnounceTiming = {
-  seekMs: 1,
-  batchMs: 10,
-  newsMs: 250,
-  intervalMs: 10_000,
-  down: { delayMs: 200, delayMsMax: 5000 },
-  again: { delayMs: 100, delayMsMax: 2000 },
 };
 
 /** `at`: the target that it is announced to. `seek`: neighbours to ask for in the next batch. */
@@ -92,6 +76,8 @@ export class Announcer {
   readonly #blobs = new Map<Digest, Blob>();
   /** Seeks to repeat, and when. */
   readonly #again = new Map<Digest, number>();
+  /** Seeks that no tracker has answered yet. */
+  readonly #patience: Patience;
   #out: AnnouncerOutput[] = [];
   #requests = 0;
   #nowMs = Number.NEGATIVE_INFINITY;
@@ -100,14 +86,15 @@ export class Announcer {
   constructor(config: AnnouncerConfig) {
     assert(config.trackers.length > 0, 'announcer: no tracker');
     this.#config = config;
+    this.#patience = new Patience(config.timing.aloneMs);
     this.#ring = Ring.of(config.trackers);
     this.#targets = config.trackers.map((id) => new Target(id, config.timing.intervalMs));
     this.#byId = new Map(this.#targets.map((target) => [target.id, target]));
   }
 
   get deadlineMs(): number {
-    let deadlineMs = Number.POSITIVE_INFINITY;
-    if (this.#left) return deadlineMs;
+    if (this.#left) return Number.POSITIVE_INFINITY;
+    let { deadlineMs } = this.#patience;
     for (const target of this.#targets) deadlineMs = Math.min(deadlineMs, target.deadlineMs(this.#blobs.size > 0));
     for (const atMs of this.#again.values()) deadlineMs = Math.min(deadlineMs, atMs);
     return deadlineMs;
@@ -126,6 +113,11 @@ export class Announcer {
   order(digest: Digest): string[] {
     const order = this.#orderOf(digest);
     return [...order.filter((target) => target.up), ...order.filter((target) => !target.up)].map((target) => target.id);
+  }
+
+  /** Whether the tracker answered last time, as far as it was asked. */
+  isUp(tracker: string): boolean {
+    return this.#byId.get(tracker)?.up === true;
   }
 
   handle(input: AnnouncerInput, nowMs: number): void {
@@ -154,6 +146,9 @@ export class Announcer {
         return this.#onReply(this.#landed(input.request), input.reply);
       case 'failed':
         return this.#onFailed(this.#landed(input.request));
+      case 'greet':
+        for (const target of this.#targets) target.greet(this.#soon(this.#config.timing.newsMs));
+        return;
       case 'leave':
         return this.#leave();
       case 'tick':
@@ -194,6 +189,13 @@ export class Announcer {
     blob.seek = Math.max(blob.seek, count);
     // What a client waits for goes at once; while a request is out, others gather for the next one by themselves.
     blob.at.markFirst(digest, this.#nowMs + this.#config.timing.seekMs);
+    this.#expect(digest);
+  }
+
+  /** An answer is waited for, where anybody is there to give it. */
+  #expect(digest: Digest): void {
+    if (this.#targets.some((target) => target.up)) this.#patience.begin(digest, this.#nowMs);
+    else this.#out.push({ kind: 'alone', digest });
   }
 
   #news(blob: Blob): void {
@@ -209,6 +211,7 @@ export class Announcer {
     }
     this.#blobs.clear();
     this.#again.clear();
+    this.#patience.clear();
     this.#left = true;
   }
 
@@ -219,8 +222,11 @@ export class Announcer {
       if (atMs > this.#nowMs) continue;
       this.#again.delete(digest);
       const blob = this.#blobs.get(digest);
-      if (blob !== undefined) blob.at.markFirst(digest, this.#nowMs);
+      if (blob === undefined) continue;
+      blob.at.markFirst(digest, this.#nowMs);
+      this.#expect(digest);
     }
+    for (const digest of this.#patience.take(this.#nowMs)) this.#out.push({ kind: 'alone', digest });
     for (const target of this.#targets) {
       if (target.flight === undefined && target.deadlineMs(this.#blobs.size > 0) <= this.#nowMs) this.#send(target);
     }
@@ -278,6 +284,8 @@ export class Announcer {
     const blob = this.#blobs.get(answer.digest);
     if (blob === undefined || blob.state !== 'want') return;
     this.#out.push({ kind: 'answer', answer });
+    this.#patience.end(blob.digest);
+    if (blob.seek > 0) this.#patience.begin(blob.digest, this.#nowMs);
     if (answer.error !== 'unavailable') {
       blob.unavailable = 0;
       return;
@@ -309,7 +317,8 @@ export class Announcer {
     blob.at.mark(blob.digest, Number.POSITIVE_INFINITY);
     if (blob.seek === 0) return;
     blob.at.markFirst(blob.digest, Number.POSITIVE_INFINITY);
-    this.#out.push({ kind: 'answer', answer: { digest: blob.digest, peers: [], error: 'unavailable' } });
+    // A seek is told of once: the swarm seeks again by itself, less and less often.
+    if (this.#patience.end(blob.digest)) this.#out.push({ kind: 'alone', digest: blob.digest });
   }
 
   /** Blobs that prefer this tracker to the one they are at come back to it. */
@@ -346,6 +355,7 @@ export class Announcer {
     blob.seek = 0;
     blob.unavailable = 0;
     this.#again.delete(blob.digest);
+    this.#patience.end(blob.digest);
   }
 
   #soon(withinMs: number): number {

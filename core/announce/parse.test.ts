@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { AnnounceReply, AnnounceRequest, Located } from '../contracts/tracker.ts';
+import { type AnnounceReply, type AnnounceRequest, type Located, originsToldMax } from '../contracts/tracker.ts';
 import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
 import { parseAnnounce, parseLeave, parseLocated, parseReply } from './parse.ts';
 
@@ -18,6 +18,7 @@ const reply: AnnounceReply = {
   leaseMs: 30_000,
   intervalMs: 10_000,
   resync: true,
+  origins: ['http://10.0.0.2:15002', 'https://origin-1.shoal.svc:15002/api', 'http://[fe80::1]:1'],
   answers: [
     {
       digest: testDigest(1),
@@ -52,6 +53,17 @@ describe('parse', () => {
 
   test('an interval so short that the announcer would spin is raised', () => {
     expect(parseReply({ ...reply, intervalMs: 0 })).toMatchObject({ value: { intervalMs: 100 } });
+  });
+
+  test('origins that hosts could not use are refused: none, too many, twice the same, no URL of HTTP', () => {
+    const many = Array.from({ length: originsToldMax + 1 }, (_, i) => `http://o${i}:1`);
+    expect(parseReply({ ...reply, origins: many.slice(1) }).ok).toBe(true);
+    const one = 'http://o:1';
+    const wrong = [[], many, [one, one], ['file:///etc'], ['http://'], [one, 1], one, {}, [`http://o/?x=${one}`]];
+    for (const origins of [...wrong, [`http://${'o'.repeat(600)}`], ['http://a@b:1'], ['http://o\n']])
+      expect(parseReply({ ...reply, origins }), JSON.stringify(origins)).toMatchObject({
+        problem: expect.stringContaining('origins'),
+      });
   });
 
   test('a zone that the wire cannot carry is refused', () => {

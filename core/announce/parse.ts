@@ -16,6 +16,8 @@ import {
   inlineBytesMax,
   type LeaveRequest,
   type Located,
+  originsTellable,
+  originsToldMax,
 } from '../contracts/tracker.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import { type Metainfo, metainfoValid } from '../piece.ts';
@@ -59,7 +61,7 @@ export function parseLeave(body: unknown): Parsed<LeaveRequest> {
 
 export function parseReply(body: unknown): Parsed<AnnounceReply> {
   return guarded(() => {
-    const { leaseMs, intervalMs, answers, resync } = fields(body, 'the reply');
+    const { leaseMs, intervalMs, answers, resync, origins } = fields(body, 'the reply');
     if (!Array.isArray(answers)) throw new Malformed('answers is not a list');
     if (answers.length > announceEntriesMax) throw new Malformed('answers is too long');
     const reply = {
@@ -68,7 +70,8 @@ export function parseReply(body: unknown): Parsed<AnnounceReply> {
       intervalMs: Math.max(100, whole(intervalMs, timeMsMax, 'intervalMs')),
       answers: answers.map(answerOf),
     };
-    return resync === true ? { ...reply, resync } : reply;
+    const told = origins === undefined ? reply : { ...reply, origins: originsOf(origins) };
+    return resync === true ? { ...told, resync } : told;
   });
 }
 
@@ -142,6 +145,12 @@ function metaOf(value: unknown, name: string): Metainfo {
   const meta = { length, pieceLength, root } as Metainfo;
   if (typeof root !== 'string' || !metainfoValid(meta)) throw new Malformed(`${name} is no metainfo`);
   return meta;
+}
+
+function originsOf(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || !originsTellable(value))
+    throw new Malformed(`origins is not a list of 1 to ${originsToldMax} different http(s) URLs`);
+  return value;
 }
 
 function inlineOf(value: unknown, name: string): string | undefined {

@@ -25,6 +25,8 @@ export class Target {
   reset = false;
   /** Requests that failed in a row. */
   failures = 0;
+  /** It is to speak once, whether there is anything to announce or not. */
+  #greets = false;
   readonly #first = new Set<Digest>();
   readonly #marked = new Set<Digest>();
   #sendAtMs = never;
@@ -45,7 +47,7 @@ export class Target {
   /** When a request is due; a tracker that is down is tried only where there is something to announce at all. */
   deadlineMs(anyBlobs: boolean): number {
     if (this.flight !== undefined) return never;
-    if (!this.up) return anyBlobs ? this.#retryAtMs : never;
+    if (!this.up) return anyBlobs || this.#greets ? this.#retryAtMs : never;
     return Math.min(this.#sendAtMs, this.#renewAtMs);
   }
 
@@ -58,6 +60,11 @@ export class Target {
   /** The same, ahead of others where they do not fit one batch. */
   markFirst(digest: Digest, byMs: number): void {
     this.#first.add(digest);
+    this.#sendAtMs = Math.min(this.#sendAtMs, byMs);
+  }
+
+  greet(byMs: number): void {
+    this.#greets = true;
     this.#sendAtMs = Math.min(this.#sendAtMs, byMs);
   }
 
@@ -76,7 +83,7 @@ export class Target {
   }
 
   worthAsking(nowMs: number): boolean {
-    return !this.up || (this.held.size > 0 && this.#renewAtMs <= nowMs);
+    return !this.up || this.#greets || (this.held.size > 0 && this.#renewAtMs <= nowMs);
   }
 
   /** There was nothing to say after all. */
@@ -103,6 +110,7 @@ export class Target {
     this.flight = undefined;
     this.reset = false;
     this.failures = 0;
+    this.#greets = false;
     this.#intervalMs = reply.intervalMs;
     this.#renewAtMs = this.held.size > 0 ? nowMs + this.#intervalMs * (0.8 + 0.2 * jitter) : never;
     if (this.#first.size + this.#marked.size > 0) this.#sendAtMs = nowMs;

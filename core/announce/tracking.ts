@@ -11,7 +11,10 @@ export interface Tracking {
   /** Take part in a blob's swarm. `meta` is what an origin knows; trackers believe it of origins only. */
   set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void;
   unset(digest: Digest): void;
-  /** Ask for up to `count` neighbours in the next batch, which goes out within about 10 ms. Only while 'want'. */
+  /**
+   * Ask for up to `count` neighbours in the next batch, which goes out within about 10 ms. Only while 'want'. Where no
+   * tracker answers, an agent's session asks the origins, as far as it knows them, and answers with who holds it.
+   */
   seek(digest: Digest, count: number): void;
   /**
    * Set by the peer. An answer with the error 'unavailable' is not final: the session keeps asking,

@@ -26,6 +26,11 @@ export const announceEntriesMax = 2048;
 /** Blobs up to this size come with the tracker's answer. */
 export const inlineBytesMax = 16 * 1024;
 export const handoutPeersMax = 32;
+/** Origins that a tracker tells its hosts of: tens at most, for each question may go to all of them. */
+export const originsToldMax = 64;
+/** Characters of an origin's URL: a name of DNS has 255 at most, and a port, and perhaps a path follow. */
+export const originUrlCharsMax = 512;
+const originUrlPattern = /^https?:\/\/[A-Za-z0-9._:[\]-]+(?:\/[A-Za-z0-9._~%/-]*)?$/;
 
 export type AnnounceEntry = {
   readonly digest: Digest;
@@ -62,8 +67,20 @@ export type AnnounceReply = {
   readonly intervalMs: number;
   /** Only for entries that asked for something. */
   readonly answers: readonly AnnounceAnswer[];
+  /**
+   * Base URLs of all origins of the cluster, as their own configuration has them: whom a host asks itself where no
+   * tracker answers. Absent: not told, which changes nothing.
+   */
+  readonly origins?: readonly string[] | undefined;
   /** The tracker's leases of this node are not `held` in number: announce everything again, from a `reset` on. */
   readonly resync?: boolean | undefined;
 };
 /** `inline` as above. */
 export type Located = { readonly digest: Digest; readonly meta: Metainfo; readonly inline?: string | undefined };
+
+/** Whether hosts can be told of these origins, and may believe it. */
+export function originsTellable(urls: readonly unknown[]): urls is readonly string[] {
+  const right = (url: unknown): boolean =>
+    typeof url === 'string' && url.length <= originUrlCharsMax && originUrlPattern.test(url);
+  return urls.length > 0 && urls.length <= originsToldMax && urls.every(right) && new Set(urls).size === urls.length;
+}

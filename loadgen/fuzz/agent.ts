@@ -89,7 +89,7 @@ export class AgentSite {
     }
     if (!process.alive) return false;
     const { store, light, arena } = made;
-    const announcing = new Announcing(this.#world, process, this.#o.trackers, this.#o.clock);
+    const announcing = new Announcing(this.#world, process, this.#o);
     const peer = new Peer({
       cluster: this.#cluster,
       process,

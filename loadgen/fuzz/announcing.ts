@@ -1,6 +1,7 @@
-/** A node's session with the trackers: platform/clients/tracker.ts, over the run's network. */
+/** A node's session with the trackers: platform/clients/tracker.ts, over the run's network, with its finder. */
 
-import { Announcer, type AnnouncerInput, type AnnouncerOutput, announceTiming } from '../../core/announce/announcer.ts';
+import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
+import { announceTiming } from '../../core/announce/timing.ts';
 import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
@@ -8,7 +9,10 @@ import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { type AskedOrigins, OriginFinder } from '../../platform/clients/finder.ts';
 import type { SimEvent } from '../sim/events.ts';
+import { askedOrigins } from './asking.ts';
+import type { OriginSite } from './origin.ts';
 import type { TrackerSite } from './tracker.ts';
 import type { Process, World } from './world.ts';
 
@@ -27,11 +31,31 @@ export class Announcing implements Tracking {
   #over = false;
   #wake: SimEvent | undefined;
 
-  constructor(world: World, process: Process, trackers: ReadonlyMap<string, TrackerSite>, nowMs: () => number) {
+  readonly #finder: OriginFinder | undefined;
+
+  /** `origins`: whom to ask where no tracker answers; undefined: nobody, as origins do. */
+  constructor(
+    world: World,
+    process: Process,
+    o: {
+      trackers: ReadonlyMap<string, TrackerSite>;
+      origins: ReadonlyMap<string, OriginSite> | undefined;
+      clock: () => number;
+    },
+  ) {
     this.#world = world;
     this.#process = process;
-    this.#trackers = trackers;
-    this.#nowMs = nowMs;
+    this.#trackers = o.trackers;
+    this.#nowMs = o.clock;
+    const { origins } = o;
+    if (origins === undefined) return;
+    const connect = (): AskedOrigins => askedOrigins(world, process, origins);
+    this.#finder = new OriginFinder({ nowMs: o.clock, connect });
+    this.#finder.know([...origins.keys()]);
+  }
+
+  get stats(): Announcer['stats'] {
+    return (this.#announcer as Announcer).stats;
   }
 
   join(self: PeerAddress): void {
@@ -58,7 +82,8 @@ export class Announcing implements Tracking {
   }
 
   async locate(digest: Digest): Promise<Located | undefined> {
-    for (const name of this.#announcer?.order(digest) ?? []) {
+    const order = this.#announcer?.order(digest) ?? [];
+    for (const name of order.filter((tracker) => this.#finder === undefined || this.#announcer?.isUp(tracker))) {
       const tracker = this.#trackers.get(name) as TrackerSite;
       try {
         return await this.#world.call(this.#process, tracker, {
@@ -71,6 +96,7 @@ export class Announcing implements Tracking {
         if (error.code === 'BLOB_UNKNOWN') return undefined;
       }
     }
+    if (this.#finder !== undefined) return await this.#finder.locate(digest, { requestId: 'fuzz' });
     throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}`);
   }
 
@@ -124,6 +150,13 @@ export class Announcing implements Tracking {
       case 'answer':
         this.#world.dirty = true;
         return this.onAnswer(output.answer);
+      case 'alone':
+        this.#world.dirty = true;
+        void this.#finder?.find(output.digest, (answer) => {
+          this.#world.dirty = true;
+          if (this.#process.alive && !this.#over) this.onAnswer(answer);
+        });
+        return;
       case 'leave': {
         const tracker = this.#trackers.get(output.tracker) as TrackerSite;
         void this.#world

@@ -111,7 +111,7 @@ export class OriginSite {
 
   #make(o: { process: Process; disk: ProcessDisk; store: BlobStore; arena: Arena }): Running {
     const { process, store, arena } = o;
-    const announcing = new Announcing(this.#world, process, this.#o.trackers, this.#o.clock);
+    const announcing = new Announcing(this.#world, process, { ...this.#o, origins: undefined });
     const peer = new Peer({
       cluster: this.#cluster,
       process,

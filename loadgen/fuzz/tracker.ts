@@ -5,16 +5,14 @@ import type { Digest } from '../../core/digest.ts';
 import { Handout, type HandoutInput, type HandoutOutput } from '../../core/handout/handout.ts';
 import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
-import { Ring } from '../../core/ring/ring.ts';
-import type { OriginClient } from '../../platform/clients/origin.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { announce, locate, type TrackerApi } from '../../tracker/api.ts';
 import { Lookups } from '../../tracker/lookups.ts';
 import type { TrackerState } from '../../tracker/state.ts';
+import { askedOrigins } from './asking.ts';
 import type { OriginSite } from './origin.ts';
 import type { Process, World } from './world.ts';
 
-const infoMs = 2_000;
 const waitMs = 1_000;
 const lookupBytes = 4 * 1024 * 1024;
 const metrics = new Metrics();
@@ -76,7 +74,7 @@ export class TrackerSite {
     this.#process = process;
     const state = new SkewedState(this.#world, this.#clock) as unknown as TrackerState;
     const lookups = new Lookups({
-      origins: this.#clients(process),
+      origins: askedOrigins(this.#world, process, this.#origins),
       memoryBytes: lookupBytes,
       nowMs: this.#clock,
       // As tracker/main.ts does.
@@ -107,20 +105,5 @@ export class TrackerSite {
 
   tick(): void {
     this.#api?.state.tell({ kind: 'tick' });
-  }
-
-  /** What Lookups asks of the origins. */
-  #clients(process: Process): ConstructorParameters<typeof Lookups>[0]['origins'] {
-    const ring = Ring.of([...this.#origins.keys()]);
-    const clients = new Map(
-      [...this.#origins].map(([url, site]) => {
-        const info: Pick<OriginClient, 'info'>['info'] = (digest) =>
-          this.#world.call(process, site, { bytes: 150, limitMs: infoMs, handle: () => site.info(digest) });
-        return [url, { url, info } as unknown as OriginClient];
-      }),
-    );
-    return {
-      order: (key) => ring.pick(key).map((url) => clients.get(url) as OriginClient),
-    };
   }
 }

@@ -3,7 +3,8 @@
  * `Host`. One armed deadline per node; nothing here decides what a peer does.
  */
 
-import { Announcer, announceTiming } from '../../core/announce/announcer.ts';
+import { Announcer } from '../../core/announce/announcer.ts';
+import { announceTiming } from '../../core/announce/timing.ts';
 import { assert } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';

@@ -1,19 +1,16 @@
 /**
- * A node's session with its trackers: drives core/announce over HTTP.
+ * A node's session with its trackers: drives core/announce over HTTP. Where no tracker answers, the origins are
+ * asked (finder.ts), and their answer is as a tracker's.
  *
  * Rule 1: all that is decided is decided in the Announcer; this file has the clock, a timer and the calls.
  * Rule 2: a tracker that fails, answers nonsense or is silent for `announceMs` is down, whatever the cause.
+ * Rule 3: a tracker that fails is told of when that begins and when it ends, not each time.
  */
 
 import { randomBytes, randomInt } from 'node:crypto';
-import {
-  Announcer,
-  type AnnouncerInput,
-  type AnnouncerOutput,
-  type AnnounceTiming,
-  announceTiming,
-} from '../../core/announce/announcer.ts';
+import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
 import { type Parsed, parseLocated, parseReply } from '../../core/announce/parse.ts';
+import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import {
@@ -28,7 +25,10 @@ import { prng } from '../../core/prng.ts';
 import { Ring } from '../../core/ring/ring.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { OriginFinder } from './finder.ts';
+import { firstAnswer } from './hedge.ts';
 import { HttpClient } from './http.ts';
+import { TrackerHealth } from './tracker-health.ts';
 
 /** A tracker answers from memory, at most a short wait for origins later: no answer by then is a failure. */
 const announceMs = 1_500;
@@ -41,13 +41,22 @@ export type TrackerSessionOptions = {
   readonly trackers: readonly string[];
   readonly log: Logger;
   readonly timing?: AnnounceTiming;
+  /** Who is asked where no tracker answers; absent: nobody. */
+  readonly finder?: OriginFinder;
+  /** A tracker told of the origins; every reply does. */
+  readonly onOrigins?: (urls: readonly string[]) => void;
 };
+
+/** Whoever can tell what a blob is: a tracker, or all origins together. */
+const originsThemselves = Symbol('the origins');
+type Locator = string | typeof originsThemselves;
 
 export class TrackerSession implements Tracking {
   onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #options: TrackerSessionOptions;
   readonly #http: ReadonlyMap<string, HttpClient>;
   readonly #ring: Ring;
+  readonly #health: TrackerHealth;
   readonly #closing = new AbortController();
   /** What was said before `join`, or from within `onAnswer`: taken in order. */
   readonly #inbox: AnnouncerInput[] = [];
@@ -60,6 +69,7 @@ export class TrackerSession implements Tracking {
     this.#options = options;
     this.#http = new Map(options.trackers.map((base) => [base, new HttpClient({ base })]));
     this.#ring = Ring.of(options.trackers);
+    this.#health = new TrackerHealth(options.log);
   }
 
   /** Blobs announced, leases that trackers acknowledged, trackers that are down. */
@@ -71,6 +81,8 @@ export class TrackerSession implements Tracking {
     if (this.#announcer !== undefined) return;
     const { trackers, timing = announceTiming } = this.#options;
     this.#announcer = new Announcer({ self, trackers, prng: prng(randomInt(2 ** 32)), timing });
+    // Whoever may have to do without trackers finds out who is there, and what they know, before it matters.
+    if (this.#options.finder !== undefined) this.#inbox.push({ kind: 'greet' });
     this.#run();
   }
 
@@ -86,20 +98,15 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'seek', digest, count });
   }
 
-  async locate(digest: Digest, requestId?: string): Promise<Located | undefined> {
-    const failures: string[] = [];
-    for (const tracker of this.#announcer?.order(digest) ?? this.#ring.pick(digest)) {
-      try {
-        const found = await this.#call(tracker, 'GET', TRACKER_PATHS.locate(digest), { limitMs: locateMs, requestId });
-        const located = checked(parseLocated(found), tracker);
-        if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${tracker} answered for another blob`);
-        return located;
-      } catch (error) {
-        if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
-        failures.push((error as Error).message);
-      }
-    }
-    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}: ${failures.join('; ')}`);
+  async locate(digest: Digest, requestId: string = newId()): Promise<Located | undefined> {
+    const hedged = await firstAnswer(
+      this.#locators(digest),
+      async (who, signal) => ({ located: await this.#locateAt(who, digest, { requestId, signal }) }),
+      { hedgeMs: (this.#options.timing ?? announceTiming).aloneMs, onSilent: (who) => this.#silent(who) },
+    );
+    if (hedged.kind === 'answer') return hedged.answer.located;
+    const why = hedged.failures.map((error) => (error as Error).message).join('; ');
+    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}: ${why}`);
   }
 
   async leave(): Promise<void> {
@@ -108,6 +115,51 @@ export class TrackerSession implements Tracking {
     this.#closing.abort();
     await Promise.all(this.#leaving);
     await Promise.all([...this.#http.values()].map((http) => http[Symbol.asyncDispose]()));
+  }
+
+  /** Whom to ask in turn: the first tracker that is there, the origins, then who else there is. */
+  #locators(digest: Digest): Locator[] {
+    const order = this.#announcer?.order(digest) ?? this.#ring.pick(digest);
+    if ((this.#options.finder?.urls.length ?? 0) === 0) return order;
+    const there = order.filter((tracker) => this.#announcer?.isUp(tracker) !== false && !this.#health.silent(tracker));
+    for (const tracker of order) {
+      // Whoever is not asked for an answer is asked whether it answers.
+      if (!this.#health.probes(tracker, performance.now())) continue;
+      const ctx = { requestId: newId(), signal: this.#closing.signal };
+      void this.#locateAt(tracker, digest, ctx).catch(() => undefined);
+    }
+    const absent = order.filter((tracker) => !there.includes(tracker));
+    return [...there.slice(0, 1), originsThemselves, ...there.slice(1), ...absent];
+  }
+
+  async #locateAt(
+    who: Locator,
+    digest: Digest,
+    call: { requestId: string; signal: AbortSignal },
+  ): Promise<Located | undefined> {
+    if (typeof who !== 'string') {
+      const signal = AbortSignal.any([call.signal, AbortSignal.timeout(locateMs)]);
+      return await (this.#options.finder as OriginFinder).locate(digest, { ...call, signal });
+    }
+    try {
+      const found = await this.#call(who, 'GET', TRACKER_PATHS.locate(digest), { limitMs: locateMs, ...call });
+      this.#health.answered(who);
+      const located = checked(parseLocated(found), who);
+      if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
+      return located;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') {
+        this.#health.answered(who);
+        return undefined;
+      }
+      // Whoever answered first ends the others' calls.
+      if (!call.signal.aborted) this.#silent(who);
+      throw error;
+    }
+  }
+
+  #silent(who: Locator): void {
+    if (typeof who === 'string') this.#health.wasSilent(who, performance.now());
   }
 
   #tell(input: AnnouncerInput): void {
@@ -148,10 +200,20 @@ export class TrackerSession implements Tracking {
       case 'answer':
         this.onAnswer(output.answer);
         return;
+      case 'alone':
+        return this.#alone(output.digest);
       case 'leave':
         this.#leaving.push(this.#sayLeave(output.tracker, output.node));
         return;
     }
+  }
+
+  #alone(digest: Digest): void {
+    const { finder } = this.#options;
+    if (finder === undefined) return this.onAnswer({ digest, peers: [], error: 'unavailable' });
+    void finder.find(digest, (answer) => {
+      if (!this.#closing.signal.aborted) this.onAnswer(answer);
+    });
   }
 
   /** Every request ends in a `reply` or a `failed`. */
@@ -163,10 +225,12 @@ export class TrackerSession implements Tracking {
   async #replyOf(tracker: string, request: number, body: AnnounceRequest): Promise<AnnouncerInput | undefined> {
     try {
       const reply = await this.#call(tracker, 'POST', TRACKER_PATHS.announce, { limitMs: announceMs, body });
-      return { kind: 'reply', request, reply: checked(parseReply(reply), tracker) };
+      const parsed = checked(parseReply(reply), tracker);
+      this.#health.answered(tracker);
+      if (parsed.origins !== undefined) this.#options.onOrigins?.(parsed.origins);
+      return { kind: 'reply', request, reply: parsed };
     } catch (error) {
-      if (!this.#closing.signal.aborted)
-        this.#options.log.warn({ tracker, why: (error as Error).message }, 'announce failed');
+      if (!this.#closing.signal.aborted) this.#health.failed(tracker, (error as Error).message);
       return undefined;
     }
   }
@@ -183,10 +247,14 @@ export class TrackerSession implements Tracking {
     tracker: string,
     method: 'GET' | 'POST',
     path: string,
-    how: { limitMs: number; body?: unknown; requestId?: string | undefined },
+    how: { limitMs: number; body?: unknown; requestId?: string; signal?: AbortSignal },
   ): Promise<unknown> {
     const limit = AbortSignal.timeout(how.limitMs);
-    const ctx = { requestId: how.requestId ?? newId(), signal: AbortSignal.any([limit, this.#closing.signal]) };
+    const signals = how.signal === undefined ? [] : [how.signal];
+    const ctx = {
+      requestId: how.requestId ?? newId(),
+      signal: AbortSignal.any([limit, this.#closing.signal, ...signals]),
+    };
     const http = this.#http.get(tracker) as HttpClient;
     try {
       return await http.json<unknown>(method, path, { body: how.body, ctx, tries: 1 });

@@ -5,6 +5,7 @@
  *   lock                         held by the process that uses the directory
  *   pid                          that process, for the message to the next one
  *   access                       digests, least recently used first; a hint
+ *   origins                      an agent's: whom it asks where no tracker answers; a hint (agent/known-origins.ts)
  *   blobs/sha256/ab/NAME         a complete blob: its bytes, then its piece-hash list
  *   blobs/sha256/ab/NAME.part    the same, with pieces missing
  *   blobs/sha256/ab/NAME.have    which pieces the .part holds; a hint, since every read verifies

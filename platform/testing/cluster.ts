@@ -37,6 +37,16 @@ export class Process {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** It hangs: nothing is answered, while connections to it are still taken. */
+  hang(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  /** It goes on. */
+  wake(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Ends it by `signal`; resolves with its exit code. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
     if (!this.running) return this.#child.exitCode;

@@ -1,0 +1,81 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import type { Logger } from '../platform/telemetry/log.ts';
+import { KnownOrigins } from './known-origins.ts';
+
+const dirs: string[] = [];
+afterEach(async () => {
+  for (const dir of dirs.splice(0)) await rm(dir, { recursive: true });
+});
+
+async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'shoal-known-'));
+  dirs.push(dir);
+  return dir;
+}
+
+function known(dir: string, o: { cluster?: string; trackers?: string[] } = {}) {
+  const warned: string[] = [];
+  const log = { warn: (_: object, text: string) => warned.push(text) } as unknown as Logger;
+  const { cluster = 'c', trackers = ['http://t1', 'http://t2'] } = o;
+  return Object.assign(new KnownOrigins({ dir, cluster, trackers, log }), { warned });
+}
+
+const origins = ['http://o1:1', 'http://o2:1'];
+
+test('what was told is there after a restart, also where one tracker was replaced', async () => {
+  const dir = await folder();
+  const before = known(dir);
+  expect(await before.read()).toBeUndefined();
+  before.write(['http://o0:1']);
+  before.write(origins);
+  await before[Symbol.asyncDispose]();
+  expect(await readdir(dir)).toEqual(['origins']);
+  expect(await known(dir).read()).toEqual(origins);
+  expect(await known(dir, { trackers: ['http://t2', 'http://t3'] }).read()).toEqual(origins);
+  expect(before.warned).toEqual([]);
+});
+
+test('what is not news is not written again', async () => {
+  const dir = await folder();
+  const first = known(dir);
+  first.write(origins);
+  await first[Symbol.asyncDispose]();
+  const second = known(dir);
+  await second.read();
+  await rm(join(dir, 'origins'));
+  second.write(origins);
+  await second[Symbol.asyncDispose]();
+  expect(await readdir(dir)).toEqual([]);
+});
+
+test.each([
+  ['of another cluster', '{"cluster":"d","trackers":["http://t1"],"origins":["http://o1:1"]}'],
+  ['of other trackers', '{"cluster":"c","trackers":["http://t9"],"origins":["http://o1:1"]}'],
+  ['cut off', '{"cluster":"c","trackers":["http://t1"],"ori'],
+  ['empty', ''],
+  ['null', 'null'],
+  ['zeros', '\0'.repeat(100)],
+  ['no list', '{"cluster":"c","trackers":["http://t1"],"origins":{"0":"http://o1:1"}}'],
+  ['no URLs', '{"cluster":"c","trackers":["http://t1"],"origins":["file:///etc/passwd"]}'],
+  ['far too long', `{"cluster":"c","trackers":["http://t1"],"origins":["http://o1:1"]}${' '.repeat(100_000)}`],
+])('a file that is %s is ignored with one line, and replaced', async (_, text) => {
+  const dir = await folder();
+  await writeFile(join(dir, 'origins'), text);
+  const one = known(dir);
+  expect(await one.read()).toBeUndefined();
+  expect(one.warned).toHaveLength(1);
+  one.write(origins);
+  await one[Symbol.asyncDispose]();
+  expect(JSON.parse(await readFile(join(dir, 'origins'), 'utf8'))).toMatchObject({ origins });
+});
+
+test('a directory that cannot be written to costs a line in the log', async () => {
+  const dir = await folder();
+  const one = known(join(dir, 'absent'));
+  one.write(origins);
+  await one[Symbol.asyncDispose]();
+  expect(one.warned).toEqual(['origins cannot be remembered']);
+});

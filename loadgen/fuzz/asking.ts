@@ -1,0 +1,27 @@
+/** The origins' metainfo over the run's network: what trackers' lookups, and agents without trackers, ask with. */
+
+import { Ring } from '../../core/ring/ring.ts';
+import type { OriginClient } from '../../platform/clients/origin.ts';
+import type { Origins } from '../../platform/clients/origins.ts';
+import type { OriginSite } from './origin.ts';
+import type { Process, World } from './world.ts';
+
+const infoMs = 2_000;
+
+export function askedOrigins(
+  world: World,
+  process: Process,
+  origins: ReadonlyMap<string, OriginSite>,
+): Pick<Origins, 'order'> {
+  const ring = Ring.of([...origins.keys()]);
+  const clients = new Map(
+    [...origins].map(([url, site]) => {
+      const info: OriginClient['info'] = (digest) =>
+        world.call(process, site, { bytes: 150, limitMs: infoMs, handle: () => site.info(digest) });
+      return [url, { url, info } as unknown as OriginClient];
+    }),
+  );
+  return {
+    order: (key) => ring.pick(key).map((url) => clients.get(url) as OriginClient),
+  };
+}

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { AnnounceAnswer } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { OriginFinder } from './finder.ts';
+import type { OriginClient } from './origin.ts';
+import { hedgeMs } from './origins.ts';
+
+type Does = 'has' | 'inline' | 'no' | 'refuses' | 'hangs' | 'unknown';
+
+/** Origins by what they do, in the order of placement. */
+function finderOf(...does: Does[]) {
+  const asked: number[] = [];
+  const found: string[] = [];
+  let nowMs = 0;
+  const clients = does.map((what, no) => ({
+    async info(digest: Digest) {
+      asked.push(no);
+      if (what === 'refuses') throw new ApiError('UNAVAILABLE', `origin ${no} is dead`);
+      if (what === 'unknown') throw new ApiError('BLOB_UNKNOWN', 'no');
+      if (what === 'hangs') await sleep(1_000_000, undefined, { ref: false });
+      const info = { digest, meta: testMeta(5), peer: testPeer(no + 1, 'origin') };
+      if (what === 'inline') return { ...info, inline: 'aGVsbG8=' };
+      return what === 'has' ? info : undefined;
+    },
+  })) as unknown as OriginClient[];
+  const origins = {
+    order: () => clients,
+    ask: <T>(client: OriginClient, ask: (c: OriginClient) => Promise<T>) => ask(client),
+  };
+  const finder = new OriginFinder({
+    nowMs: () => nowMs,
+    onFound: (result) => found.push(result),
+    connect: () => origins,
+  });
+  finder.know(does.map((_, no) => `http://o${no}`));
+  const answers: AnnounceAnswer[] = [];
+  const pass = (ms: number): void => {
+    nowMs += ms;
+  };
+  return { finder, asked, found, answers, tell: (answer: AnnounceAnswer) => void answers.push(answer), pass };
+}
+
+const digest = testDigest(1);
+const ports = ({ peers }: AnnounceAnswer): number[] => peers.map((peer) => Number(peer.host.split('.').at(-1)));
+
+test.each<[Does[], number[], string]>([
+  [['has', 'has', 'has'], [0, 1], 'known'],
+  [['no', 'has', 'has'], [0, 1], 'known'],
+  [['no', 'unknown', 'no', 'has'], [0, 1, 2, 3], 'known'],
+  [['refuses', 'refuses', 'has'], [0, 1, 2], 'known'],
+  [['no', 'no', 'no'], [0, 1, 2], 'unknown'],
+  [['no', 'refuses', 'no'], [0, 1, 2], 'unavailable'],
+  [['no', 'no', 'refuses'], [0, 1, 2], 'unavailable'],
+])('owners first, then all: %j', async (does, asked, result) => {
+  const o = finderOf(...does);
+  await o.finder.find(digest, o.tell);
+  expect([o.asked, o.found]).toEqual([asked, [result]]);
+  const last = o.answers.at(-1);
+  if (result !== 'known') expect(last).toEqual({ digest, peers: [], error: result });
+  else {
+    const holders = asked.filter((no) => does[no] === 'has');
+    expect(last).toMatchObject({ digest, meta: testMeta(5) });
+    expect(ports(last as AnnounceAnswer)).toEqual(holders.map((no) => no + 1));
+  }
+  const ctx = { requestId: 'r' };
+  const located = o.finder.locate(digest, ctx);
+  if (result === 'known') expect(await located).toMatchObject({ digest, meta: testMeta(5) });
+  else if (result === 'unknown') expect(await located).toBeUndefined();
+  else await expect(located).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});
+
+test('an owner that hangs keeps neither the other owner nor the other origins from being heard', async () => {
+  for (const does of [
+    ['hangs', 'has'],
+    ['hangs', 'no', 'has'],
+    ['hangs', 'hangs', 'has'],
+  ] satisfies Does[][]) {
+    const o = finderOf(...does);
+    void o.finder.find(digest, o.tell);
+    await sleep(hedgeMs + 100);
+    expect(o.answers.map(ports)).toEqual([[does.indexOf('has') + 1]]);
+    expect(await finderOf(...does).finder.locate(digest, { requestId: 'r' })).toMatchObject({ digest });
+  }
+});
+
+test('what was found is not asked again for a while; what nobody has is', async () => {
+  const o = finderOf('has', 'no', 'no');
+  for (let times = 0; times < 5; times++) await o.finder.find(digest, o.tell);
+  expect([o.asked, o.answers.length]).toEqual([[0, 1], 5]);
+  o.pass(60_000);
+  await o.finder.find(digest, o.tell);
+  expect(o.asked).toEqual([0, 1, 0, 1]);
+  const none = finderOf('no');
+  for (let times = 0; times < 2; times++) await none.finder.find(digest, none.tell);
+  expect(none.asked).toEqual([0, 0]);
+  const small = finderOf('inline');
+  await small.finder.find(digest, small.tell);
+  expect(small.answers).toMatchObject([{ inline: 'aGVsbG8=' }]);
+});
+
+test('a blob is asked of once at a time, and only so many are', async () => {
+  const o = finderOf('hangs');
+  for (let times = 0; times < 3; times++) void o.finder.find(digest, o.tell);
+  for (let no = 2; no < 2_000; no++) void o.finder.find(testDigest(no), o.tell);
+  expect(o.asked.length).toBe(256);
+});
+
+test('without origins nothing is found, and that is no no', async () => {
+  const finder = new OriginFinder({ nowMs: () => 0 });
+  const answers: AnnounceAnswer[] = [];
+  await finder.find(digest, (answer) => answers.push(answer));
+  expect(answers).toEqual([{ digest, peers: [], error: 'unavailable' }]);
+  await expect(finder.locate(digest, { requestId: 'r' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect([finder.know(['http://a', 'http://b']), finder.know(['http://b', 'http://a'])]).toEqual([true, false]);
+  await finder[Symbol.asyncDispose]();
+});

@@ -1,0 +1,169 @@
+/**
+ * Blobs that are asked of the origins themselves, where no tracker answers.
+ *
+ * Rule 1: a blob's owners are asked at once, all others where those said no or are silent for `hedgeMs`, since a
+ *   blob that was just pushed lies elsewhere. 'unknown' is said only where every origin said no.
+ * Rule 2: hosts that lose their trackers at the same moment are no storm: questions of one moment go as one request
+ *   (OriginClient), so many at a time, and what was found is not asked again for a while.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { BlobInfo } from '../../core/contracts/origin.ts';
+import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { CallContext } from './http.ts';
+import type { OriginClient } from './origin.ts';
+import { hedgeMs, Origins, unavailable } from './origins.ts';
+
+/** As a tracker does: one of two owners is enough, and two seeds are better than one. */
+const ownersAtOnce = 2;
+/** Blobs asked of at a time; whoever wants more asks again, as a swarm that has no peers does by itself. */
+const asksMax = 256;
+/** An origin that is restarted has another name for its peers; nothing else of what was found changes. */
+const knownMs = 10_000;
+/** What is remembered; a blob that came whole is not. */
+const knownMax = 1_024;
+/** Longer than anybody waits. */
+const askMsMax = 5_000;
+
+/** Of the clients of the origins, what is needed here. */
+export type AskedOrigins = Pick<Origins, 'order'> & Partial<AsyncDisposable>;
+
+export type FinderOptions = {
+  readonly nowMs: () => number;
+  /** Told of every question that ended. */
+  readonly onFound?: (result: 'known' | 'unknown' | 'unavailable') => void;
+  /** Default: over HTTP. */
+  readonly connect?: (urls: readonly string[]) => AskedOrigins;
+};
+
+type Known = { readonly answer: AnnounceAnswer; readonly untilMs: number };
+
+export class OriginFinder implements AsyncDisposable {
+  readonly #options: FinderOptions;
+  readonly #known = new Map<Digest, Known>();
+  readonly #asking = new Set<Digest>();
+  #urls: readonly string[] = [];
+  #origins: AskedOrigins | undefined;
+
+  constructor(options: FinderOptions) {
+    this.#options = options;
+  }
+
+  /** The origins' base URLs; empty while nobody has told. */
+  get urls(): readonly string[] {
+    return this.#urls;
+  }
+
+  /** These are the origins, all of them. True: that is news. */
+  know(urls: readonly string[]): boolean {
+    if (sameList(this.#urls, urls)) return false;
+    const before = this.#origins;
+    this.#urls = [...urls];
+    this.#origins = this.#options.connect?.(urls) ?? new Origins({ urls, copies: 1, required: 1 });
+    void before?.[Symbol.asyncDispose]?.();
+    return true;
+  }
+
+  /** Tells who holds the blob: of the first one at once, of another owner when it answers. Never rejects. */
+  async find(digest: Digest, tell: (answer: AnnounceAnswer) => void): Promise<void> {
+    const known = this.#remembered(digest);
+    if (known !== undefined) return tell(known);
+    const origins = this.#origins;
+    if (origins === undefined) return tell({ digest, peers: [], error: 'unavailable' });
+    if (this.#asking.has(digest) || this.#asking.size >= asksMax) return;
+    this.#asking.add(digest);
+    let answer: AnnounceAnswer | undefined;
+    const found = (info: BlobInfo): void => {
+      const { meta, inline, peer } = info;
+      answer = { digest, meta, inline, peers: [...(answer?.peers ?? []), peer] };
+      tell(answer);
+    };
+    try {
+      const failures = await askAll(origins, { digest, ctx: context(), found });
+      if (answer !== undefined) this.#remember(answer);
+      else tell({ digest, peers: [], error: failures.length > 0 ? 'unavailable' : 'unknown' });
+      this.#options.onFound?.(answer !== undefined ? 'known' : failures.length > 0 ? 'unavailable' : 'unknown');
+    } finally {
+      this.#asking.delete(digest);
+    }
+  }
+
+  /** What the first origin that holds the blob says; undefined where all said no. Throws UNAVAILABLE. */
+  async locate(digest: Digest, ctx: CallContext): Promise<Located | undefined> {
+    const origins = this.#origins;
+    if (origins === undefined) throw new ApiError('UNAVAILABLE', 'no tracker has told yet which origins there are');
+    const first = Promise.withResolvers<Located>();
+    const all = askAll(origins, { digest, ctx, found: ({ meta, inline }) => first.resolve({ digest, meta, inline }) });
+    // Where one has been found, it was so before all have ended.
+    const none = all.then((failures) => {
+      if (failures.length > 0) throw unavailable(digest, failures);
+      return undefined;
+    });
+    return await Promise.race([first.promise, none]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#origins?.[Symbol.asyncDispose]?.();
+    this.#origins = undefined;
+  }
+
+  #remembered(digest: Digest): AnnounceAnswer | undefined {
+    const known = this.#known.get(digest);
+    if (known === undefined || known.untilMs > this.#options.nowMs()) return known?.answer;
+    this.#known.delete(digest);
+    return undefined;
+  }
+
+  #remember(answer: AnnounceAnswer): void {
+    if (answer.inline !== undefined) return;
+    this.#known.set(answer.digest, { answer, untilMs: this.#options.nowMs() + knownMs });
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= knownMax) return;
+      this.#known.delete(oldest);
+    }
+  }
+}
+
+type Question = { readonly digest: Digest; readonly ctx: CallContext; readonly found: (info: BlobInfo) => void };
+
+/** Asks the owners, then the others; `found` is told of each that holds it. The failures of those that did not answer. */
+async function askAll(origins: AskedOrigins, { digest, ctx, found }: Question): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  const order = origins.order(digest);
+  const owners = Promise.withResolvers<void>();
+  let known = false;
+  const ask = async (client: OriginClient): Promise<void> => {
+    try {
+      const info = await client.info(digest, ctx);
+      if (info === undefined) return;
+      known = true;
+      found(info);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return;
+      if (ctx.signal?.aborted !== true && !(error instanceof ApiError)) throw error;
+      failures.push(error);
+    }
+  };
+  const asked = Promise.all(order.slice(0, ownersAtOnce).map(ask));
+  asked.then(() => owners.resolve(), owners.reject);
+  const silent = setTimeout(owners.resolve, hedgeMs);
+  try {
+    await owners.promise;
+  } finally {
+    clearTimeout(silent);
+  }
+  if (!known) await Promise.all(order.slice(ownersAtOnce).map(ask));
+  // An owner that was silent may hold it all the same.
+  await asked;
+  return failures;
+}
+
+function context(): CallContext {
+  return { requestId: randomBytes(8).toString('hex'), signal: AbortSignal.timeout(askMsMax) };
+}
+
+function sameList(one: readonly string[], two: readonly string[]): boolean {
+  return one.length === two.length && one.every((url) => two.includes(url));
+}
