@@ -5,6 +5,7 @@ import type { Fuzzed } from './cluster.ts';
 import type { Ailments } from './disk.ts';
 import type { OriginSite } from './origin.ts';
 import { type Rotten, rotOrigin } from './stored.ts';
+import type { TrackerSite } from './tracker.ts';
 import type { World } from './world.ts';
 
 type Kind = { readonly name: string; readonly weight: number; readonly make: () => boolean };
@@ -43,9 +44,30 @@ export class Chaos {
     for (const conn of conns) conn.resume(world.once(2));
     for (const site of this.#f.origins.values()) site.medium.heal();
     for (const site of this.#f.agents) site.heal();
-    for (const tracker of this.#f.trackers.values()) if (!tracker.up) tracker.start();
+    this.#trackersAtLast();
     if (!this.#f.index.up) this.#f.index.start();
     for (const site of [...this.#f.origins.values(), ...this.#f.agents]) if (!site.up) this.#up(site);
+  }
+
+  /** Every tracker that was left dead or hung comes back. */
+  trackersReturn(): void {
+    for (const tracker of this.#f.trackers.values()) {
+      this.#wake(tracker);
+      if (!tracker.up) tracker.start();
+    }
+  }
+
+  /** In a part of the runs none comes back before all is done: what should complete does without them. */
+  #trackersAtLast(): void {
+    const { world } = this.#f.cluster;
+    this.trackersReturn();
+    if (!world.once(3)) return;
+    const hang = world.once(2);
+    for (const tracker of this.#f.trackers.values()) {
+      if (hang) tracker.hang();
+      else tracker.crash();
+    }
+    world.fault(hang ? 'every tracker hangs at last' : 'no tracker at last');
   }
 
   #next(): void {
@@ -69,6 +91,7 @@ export class Chaos {
       { name: 'origin killed', weight: 2, make: () => this.#crash(this.#origin(), false) },
       { name: 'origin without power', weight: 4, make: () => this.#crash(this.#origin(), true) },
       { name: 'tracker killed', weight: 2, make: () => this.#tracker() },
+      { name: 'tracker hangs', weight: 2, make: () => this.#hang() },
       { name: 'index killed', weight: 2, make: () => this.#index() },
       { name: 'partition', weight: 4, make: () => this.#partition() },
       { name: 'connection reset', weight: 8, make: () => this.#reset() },
@@ -125,6 +148,19 @@ export class Chaos {
       if (!tracker.up) tracker.start();
     });
     return true;
+  }
+
+  #hang(): boolean {
+    const tracker = this.#world.pick([...this.#f.trackers.values()]);
+    if (!tracker.up || tracker.hangs) return false;
+    tracker.hang();
+    this.#world.after(this.#world.between(100, 8_000), () => this.#wake(tracker));
+    return true;
+  }
+
+  #wake(tracker: TrackerSite): void {
+    this.#world.dirty = true;
+    tracker.wake();
   }
 
   #index(): boolean {

@@ -8,7 +8,8 @@ import type { Plant } from './plants.ts';
 import { runSeed } from './run.ts';
 import { linearizable } from './tags.ts';
 
-for (const seed of [2, 3, 5, 7]) {
+// At the end of 3, 5 and 9 no tracker answers any more: agents that only asked trackers did not complete.
+for (const seed of [2, 3, 5, 7, 9]) {
   test(`seed ${seed} holds`, async () => {
     const result = await runSeed({ seed });
     expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);

@@ -120,6 +120,11 @@ export class Peer implements Listener {
     return [...this.#links.values()];
   }
 
+  /** Blobs to announce, those that trackers acknowledged, trackers that did not answer last. */
+  get announced(): Announcing['stats'] {
+    return this.#o.announcing.stats;
+  }
+
   // ---- as PeerNode ------------------------------------------------------------------------------
 
   pull(digest: Digest, from: PullFrom = {}): Pull {

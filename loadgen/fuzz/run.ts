@@ -109,8 +109,23 @@ async function live(
     return world.violate('liveness', `${liveWithinMs / 1000} s after the last fault: ${work.lacking().join('; ')}`);
   work.stop();
   for (const hostile of fuzzed.hostiles) hostile.end();
+  chaos.trackersReturn();
   await world.run(world.nowMs + restMs, () => false);
   if (world.violation === undefined) judgeRest(world, fuzzed);
+  if (world.violation === undefined) judgeJoined(world, fuzzed);
+}
+
+/** Whatever was pulled or pushed without trackers, they know of it once they are back. */
+function judgeJoined(world: World, { agents, origins }: Fuzzed): void {
+  for (const site of [...agents, ...origins.values()]) {
+    const stats = site.running?.peer.announced;
+    // Who has nothing to announce asks after no tracker.
+    if (stats !== undefined && stats.blobs > 0 && (stats.down > 0 || stats.held !== stats.blobs))
+      world.violate(
+        'joined',
+        `h${site.host} has announced ${stats.held} of ${stats.blobs} blobs, with ${stats.down} trackers down, at rest`,
+      );
+  }
 }
 
 /** For whoever looks into a run that did not complete. */

@@ -50,6 +50,8 @@ export class TrackerSite {
   readonly #clock: () => number;
   #process: Process | undefined;
   #api: TrackerApi | undefined;
+  /** While it hangs: what waits for it to go on. */
+  #hung: PromiseWithResolvers<void> | undefined;
 
   constructor(
     world: World,
@@ -85,25 +87,49 @@ export class TrackerSite {
     this.#api = { state, lookups, waitMs, metrics };
   }
 
+  /** Takes what is sent to it, and answers nothing. */
+  hang(): void {
+    this.#hung ??= Promise.withResolvers();
+  }
+
+  /** Goes on: what was sent meanwhile is handled now, late as it is. */
+  wake(): void {
+    this.#hung?.resolve();
+    this.#hung = undefined;
+  }
+
+  get hangs(): boolean {
+    return this.#hung !== undefined;
+  }
+
   crash(): void {
+    this.#hung = undefined;
     if (this.#process !== undefined) this.#process.alive = false;
     this.#process = undefined;
     this.#api = undefined;
   }
 
-  announce(request: AnnounceRequest): Promise<AnnounceReply> {
-    return announce(this.#api as TrackerApi, request, 'fuzz');
+  async announce(request: AnnounceRequest): Promise<AnnounceReply> {
+    return await announce(await this.#awake(), request, 'fuzz');
   }
 
-  locate(digest: Digest): Promise<Located> {
-    return locate(this.#api as TrackerApi, digest, 'fuzz');
+  async locate(digest: Digest): Promise<Located> {
+    return await locate(await this.#awake(), digest, 'fuzz');
   }
 
-  leave(node: string): void {
-    this.#api?.state.tell({ kind: 'leave', node });
+  async leave(node: string): Promise<void> {
+    (await this.#awake()).state.tell({ kind: 'leave', node });
+  }
+
+  /** This process's parts, as soon as it does not hang; never where it is killed before. */
+  async #awake(): Promise<TrackerApi> {
+    const api = this.#api as TrackerApi;
+    while (this.#hung !== undefined) await this.#hung.promise;
+    return this.#api === api ? api : await new Promise<never>(() => undefined);
   }
 
   tick(): void {
+    if (this.hangs) return;
     this.#api?.state.tell({ kind: 'tick' });
   }
 }
