@@ -12,6 +12,7 @@ import { type Metainfo, pieceBytes, pieceCount } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { type Bits, bits, has } from './bits.ts';
 import type { Edge, Flight, Sink, Source } from './links.ts';
+import { Openers } from './openers.ts';
 import type { BlobNo } from './types.ts';
 
 export type Candidate = { readonly address: PeerAddress; notBeforeMs: number; failures: number };
@@ -64,6 +65,7 @@ export class Blob {
   /** Sinks that want something of us. */
   hungry = 0;
   candidates: Candidate[] = [];
+  readonly openers = new Openers();
   readonly readers: Reader[] = [];
   /** Late flights without a hedge, and hedges on their way. */
   readonly late: Flight[] = [];

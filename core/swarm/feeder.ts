@@ -162,6 +162,7 @@ function roomFor(state: State, blob: Blob, link: InLink, invited: boolean): bool
 /** We are full: offers one of our edges, and names others who may have room. */
 function redirect(state: State, blob: Blob, link: InLink, swarm: number): void {
   const peers = neighboursFor(state, blob, link.peer!.node);
+  if (state.config.self.role === 'origin') blob.openers.add(link.peer!.address, state.nowMs);
   if (!offerEdge(state, blob, link, swarm)) {
     return refuse(state, link, { swarm, reason: 'full', peers });
   }

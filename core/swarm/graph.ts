@@ -21,6 +21,7 @@ import {
   idleMs,
   idleMsMany,
   offerMs,
+  openersMs,
   openingMs,
   peersToldMax,
   seekMs,
@@ -158,6 +159,9 @@ export function neighboursFor(state: State, blob: Blob, node: string): PeerAddre
   const pool: PeerAddress[] = [];
   for (const { peer } of blob.edges) {
     if (peer.node !== node && peer.address.port !== 0) pool.push(peer.address);
+  }
+  for (const address of blob.openers.since(state.nowMs - openersMs)) {
+    if (address.node !== node && blob.edgeOf(address.node) === undefined) pool.push(address);
   }
   const told: PeerAddress[] = [];
   while (told.length < peersToldMax && pool.length > 0) {

@@ -27,7 +27,10 @@ export function connected(state: State, no: LinkNo, dialled: boolean): void {
     // Opens ride along with the greeting: a round trip less.
     for (const source of link.sources) if (source.state === 'waiting') sendOpen(state, source);
   } else if (state.links.size > linksMax(state)) {
-    closeLink(state, link, 'too many links', 'full');
+    // Whoever was told of others needs us no more; whoever comes has yet to be told.
+    const done = longestDone(state);
+    if (done === undefined) closeLink(state, link, 'too many links', 'full');
+    else closeLink(state, done, 'makes room', 'idle');
   }
 }
 
@@ -71,6 +74,16 @@ function accepted(state: State, no: LinkNo): InLink {
   const link = new InLink(no, state.nowMs);
   state.links.set(no, link);
   return link;
+}
+
+/** The accepted link that has had nothing to carry for longest, after its peer has asked for something. */
+function longestDone(state: State): InLink | undefined {
+  let done: InLink | undefined;
+  for (const link of state.links.values()) {
+    if (link.kind !== 'in' || link.state !== 'active' || link.sinks.length > 0 || link.swarmMax < 0) continue;
+    if (done === undefined || link.sinceMs < done.sinceMs) done = link;
+  }
+  return done;
 }
 
 /** Two for each neighbour, and room for those who are about to be told no. */

@@ -7,6 +7,10 @@
 export const candidatesPerBlobMax = 64;
 /** Addresses in a refusal or a neighbour exchange. */
 export const peersToldMax = 8;
+/** Openers that a full origin remembers of a blob, to name them to others: enough that those named are never the same few. */
+export const openersMax = 64;
+/** They are named for so long: a host that came before may have gone. */
+export const openersMs = 60_000;
 /** A failed candidate may be tried again after this long, doubled per failure. */
 export const candidateRestMs = 1_000;
 export const candidateFailuresMax = 5;

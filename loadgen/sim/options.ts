@@ -96,7 +96,7 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   };
   add('--hosts <n>', 'agents', whole(1, hostsMax), 2600);
   add('--origins <n>', 'origins', whole(1, 100), 5);
-  add('--trackers <n>', 'trackers', whole(1, 100), 3);
+  add('--trackers <n>', 'trackers (0: none ever answers, and agents ask the origins)', whole(0, 100), 3);
   add('--image <size>', 'bytes of the image', size, 3e9);
   add('--image-max <size>', 'with --images: sizes are drawn between --image and this', size, 0);
   add('--layers <n>', 'blobs of equal size', whole(1, 100), 2);

@@ -48,6 +48,14 @@ test.each([
   expect(Math.min(...result.timesS)).toBeGreaterThan((0.98 * Math.min(result.bytesPerHost, 32 * 2 ** 20)) / 100e6);
 });
 
+test('without any tracker hosts hear of each other from the origins, and are hardly slower', async () => {
+  const line = '--hosts 100 --origins 2 --image 64MiB --piece 512KiB --layers 1 --network fast';
+  const without = runSim(await optionsOf(`${line} --trackers 0`));
+  const withThem = runSim(await optionsOf(line));
+  expect(without.incomplete).toBe(0);
+  expect(without.maxS).toBeLessThan(1.2 * withThem.maxS);
+}, 60_000);
+
 test('a reader in order sees the first piece early and half of the image by about half of the time', async () => {
   const result = runSim(await optionsOf(`${small} --image 128MiB --readers inorder --network fast`));
   expect(result.firstPieceP50S).toBeLessThan(0.15 * result.p50S);

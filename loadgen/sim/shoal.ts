@@ -13,6 +13,7 @@ import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { Input, Output, PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { OriginAsks } from './asks.ts';
 import { Connections } from './connections.ts';
 import { hashesOf, rootOfBlob, rootOfHashes } from './contents.ts';
 import { SimEvent } from './events.ts';
@@ -88,6 +89,7 @@ export class ShoalFleet implements Fleet {
   readonly #blobNo = new Map<Digest, number>();
   readonly #trackers: SimTracker[];
   readonly #connections: Connections;
+  readonly #asks: OriginAsks;
   #originBytes = 0;
   #duplicateBytes = 0;
   #starts = 0;
@@ -114,6 +116,7 @@ export class ShoalFleet implements Fleet {
       return meta === undefined ? undefined : { meta, origins };
     };
     this.#trackers = trackersOf(context, options.hosts + options.origins, locate);
+    this.#asks = new OriginAsks(context.network, this.#nodes.slice(options.hosts));
   }
 
   request(agent: number, blobs: readonly number[]): void {
@@ -321,7 +324,7 @@ export class ShoalFleet implements Fleet {
       windowBytes: options.window,
       policy: this.#policy,
     });
-    const trackers = Array.from({ length: options.trackers }, (_, i) => `t${i}`);
+    const trackers = Array.from({ length: Math.max(1, options.trackers) }, (_, i) => `t${i}`);
     const announcer =
       role === 'agent'
         ? new Announcer({ self: address, trackers, prng: prng(random.below(2 ** 31)), timing: announceTiming })
@@ -355,7 +358,8 @@ export class ShoalFleet implements Fleet {
     if (announcer === undefined || !node.alive) return;
     const { events } = this.#context;
     for (const output of announcer.drain()) {
-      if (output.kind === 'answer') {
+      if (output.kind === 'alone') this.#alone(node, output.digest);
+      else if (output.kind === 'answer') {
         const blob = this.#blobNo.get(output.answer.digest) as number;
         this.input(node, { kind: 'candidates', blob, peers: output.answer.peers, meta: output.answer.meta });
       } else if (output.kind === 'send') {
@@ -368,6 +372,21 @@ export class ShoalFleet implements Fleet {
         });
       }
     }
+    this.#armAnnouncer(node, announcer);
+  }
+
+  /** No tracker tells of it: the origins do. */
+  #alone(node: Node, digest: Digest): void {
+    const blob = this.#blobNo.get(digest) as number;
+    this.#asks.ask(node, { digest, meta: this.#metas[blob] as Metainfo }, (told) => {
+      // From within an output of the swarm: after it.
+      const tell = new CallEvent(() => this.input(node, { kind: 'candidates', blob, ...told }));
+      this.#context.events.schedule(tell, this.#context.events.nowMs);
+    });
+  }
+
+  #armAnnouncer(node: Node, announcer: Announcer): void {
+    const { events } = this.#context;
     if (node.announceTick !== undefined) {
       if (node.announceTick.atMs <= announcer.deadlineMs) return;
       node.announceTick.dead = true;

@@ -12,8 +12,9 @@ import { CallEvent } from './network.ts';
 
 type Locate = (digest: Digest) => { meta: Metainfo; origins: PeerAddress[] } | undefined;
 
-/** A refused connection is noticed at once, a dead host after this. */
+/** A tracker that never was refuses connections, which is noticed at once; one that dies is a dead host. */
 const failedAfterMs = 2000;
+const refusedAfterMs = 1;
 
 export class SimTracker {
   alive = true;
@@ -38,7 +39,8 @@ export class SimTracker {
   ask(host: number, request: AnnounceRequest, answered: (reply: AnnounceReply | undefined) => void): void {
     const { events, network } = this.#context;
     if (!this.alive || !network.connected(host, this.#host)) {
-      events.schedule(new CallEvent(() => answered(undefined)), events.nowMs + failedAfterMs);
+      const afterMs = this.#context.options.trackers === 0 ? refusedAfterMs : failedAfterMs;
+      events.schedule(new CallEvent(() => answered(undefined)), events.nowMs + afterMs);
       return;
     }
     const bytes = 200 + 120 * request.entries.length;
@@ -89,7 +91,10 @@ export class SimTracker {
   }
 }
 
-/** One per `--trackers`; their network hosts come after agents and origins. */
+/** One per `--trackers`; their network hosts come after agents and origins. Without any, one that never answers. */
 export function trackersOf(context: FleetContext, firstHost: number, locate: Locate): SimTracker[] {
-  return Array.from({ length: context.options.trackers }, (_, i) => new SimTracker(context, firstHost + i, locate));
+  const { trackers } = context.options;
+  const made = Array.from({ length: Math.max(1, trackers) }, (_, i) => new SimTracker(context, firstHost + i, locate));
+  if (trackers === 0) for (const tracker of made) tracker.alive = false;
+  return made;
 }
