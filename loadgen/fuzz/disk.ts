@@ -5,7 +5,7 @@
  * closed and what it had locked is free, as the system does it.
  */
 
-import { type Disk, diskError, type OpenMode } from '../../platform/store/disk.ts';
+import { type Disk, diskError, type FileState, type OpenMode } from '../../platform/store/disk.ts';
 import { FaultyDisk, faultyRoot } from '../../platform/store/faulty-disk.ts';
 import type { World } from './world.ts';
 
@@ -88,6 +88,10 @@ export class ProcessDisk implements Disk {
 
   size(fd: number): Promise<number> {
     return this.#do('size', `fd ${fd}`, () => this.#medium.disk.size(fd));
+  }
+
+  stat(path: string): Promise<FileState> {
+    return this.#do('stat', path, () => this.#medium.disk.stat(path));
   }
 
   readNow(path: string, position: number, length: number): Uint8Array {

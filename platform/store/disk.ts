@@ -10,6 +10,9 @@
 /** `read` and `update` want the file to exist; `create` makes it anew and empties what was there. */
 export type OpenMode = 'read' | 'update' | 'create';
 
+/** `id` differs once another file has the name, or somebody wrote to this one since. */
+export type FileState = { readonly size: number; readonly id: string };
+
 export interface Disk {
   /** A file descriptor; the caller closes it. */
   open(path: string, mode: OpenMode): Promise<number>;
@@ -21,6 +24,8 @@ export interface Disk {
   /** Makes the file's bytes and length durable. */
   sync(fd: number): Promise<void>;
   size(fd: number): Promise<number>;
+  /** Of what bears the name now, whatever is open. ENOENT where nothing does. */
+  stat(path: string): Promise<FileState>;
   /** A number that differs once somebody wrote to the file since. A disk that cannot tell has no such function. */
   stampNow?(fd: number): number;
   /** Up to `length` bytes at once, on the calling thread: small reads of what is likely cached. */

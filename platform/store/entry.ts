@@ -15,40 +15,17 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
 import type { Share, Slot } from '../workers/arena.ts';
-import { IoFailure, type PieceIo, type PieceJob } from '../workers/piece-io.ts';
+import { IoFailure, type PieceJob } from '../workers/piece-io.ts';
 import { Bits } from './bits.ts';
 import { diskCode } from './disk.ts';
-import { refusal } from './errors.ts';
+import type { EntryHost } from './entry-host.ts';
+import { isBad, refusal, removed } from './errors.ts';
 import { Kept } from './kept.ts';
 import type { BlobFile } from './layout.ts';
-import type { OpenFiles } from './open-files.ts';
 import { Trust } from './trust.ts';
-
-/** What an entry asks of the store. */
-export interface EntryHost {
-  readonly io: PieceIo;
-  readonly files: OpenFiles;
-  nowMs(): number;
-  /** As Disk.stampNow; undefined: the disk cannot tell, and nothing is trusted. */
-  stampOf(fd: number): number | undefined;
-  /** The piece-hash list, from the file; throws ApiError UNAVAILABLE where it is not right, and gives the entry up. */
-  loadHashes(entry: BlobEntry): Uint8Array;
-  /** Every piece is held: gives the file its final name. False: the blob was not what it claimed, and is gone. */
-  complete(entry: BlobEntry): Promise<boolean>;
-  /** A held piece turned out wrong; the entry is partial again. */
-  degraded(entry: BlobEntry, piece: number, why: string): void;
-  /** The disk has no room: whether some was made. */
-  makeRoom(bytes: number): Promise<boolean>;
-  /** The file is gone from under us. */
-  lost(entry: BlobEntry): void;
-  changed(entry: BlobEntry): void;
-  touched(entry: BlobEntry): void;
-}
 
 type State = 'partial' | 'complete' | 'gone';
 
-/** Errors that mean that the bytes on the medium are not there, rather than that we failed to ask. */
-const unreadable: readonly string[] = ['EIO', 'SHORT'];
 const nothing = new Uint8Array(0);
 
 export class BlobEntry {
@@ -169,8 +146,13 @@ export class BlobEntry {
     const unpin = this.pin();
     try {
       let verdict = await this.#readVerify(piece, slot);
-      // Once more: a wrong bit on the way from the medium is not a wrong bit on it.
-      if (isBad(verdict)) verdict = await this.#readVerify(piece, slot);
+      // Once more: a wrong bit on the way from the medium is not a wrong bit on it. And again where a push brought the
+      // blob anew meanwhile: what is said of its old file says nothing of the new one.
+      for (let again = true; again && verdict !== 'ok'; ) {
+        const { file } = this;
+        verdict = await this.#readVerify(piece, slot);
+        again = this.file !== file;
+      }
       if (isBad(verdict)) {
         if (verdict instanceof IoFailure) this.#unread.add(piece);
         this.#clear(piece, verdict instanceof IoFailure ? verdict.errno : 'wrong hash');
@@ -268,6 +250,29 @@ export class BlobEntry {
     this.#unhold = unhold;
     this.#kept.forget();
     if (this.#pins === 0) this.#letGo();
+  }
+
+  /**
+   * Of its file only the first `bytes` are there, or not even the list of piece hashes can be believed. What can still
+   * be verified is held; what cannot be now (its hash is missing) is looked at again once the list is here.
+   */
+  becomeDamaged(bytes: number, why: string): void {
+    if (this.gone) return;
+    const held = new Bits(this.pieces);
+    for (let piece = 0; piece < this.pieces; piece += 1) {
+      const there = piece * this.meta.pieceLength + this.#length(piece) <= bytes;
+      if (there && this.hashesLoaded && this.has(piece)) held.set(piece);
+      else if (there) this.#unread.add(piece);
+    }
+    this.#bits = held;
+    this.#state = 'partial';
+    this.#trust.forget();
+    this.#host.degraded(this, undefined, why);
+  }
+
+  /** The list of piece hashes came again, checked against the root. */
+  takeHashes(hashes: Uint8Array): void {
+    this.#hashes = hashes;
   }
 
   forgetHashes(): void {
@@ -385,12 +390,4 @@ export class BlobEntry {
     this.failure = why;
     return 'failed';
   }
-}
-
-function isBad(verdict: 'ok' | 'corrupt' | IoFailure): boolean {
-  return verdict === 'corrupt' || (verdict instanceof IoFailure && unreadable.includes(verdict.errno));
-}
-
-function removed(digest: Digest): ApiError {
-  return new ApiError('BLOB_UNKNOWN', `${digest} was removed while it was being written: ask for it again`);
 }

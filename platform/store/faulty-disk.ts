@@ -14,7 +14,7 @@
 
 import { assert } from '../../core/assert.ts';
 import type { Prng } from '../../core/prng.ts';
-import { type Disk, diskError, type OpenMode } from './disk.ts';
+import { type Disk, diskError, type FileState, type OpenMode } from './disk.ts';
 
 const sectorBytes = 512;
 /** The directory that is there from the start; its name is safe. */
@@ -28,7 +28,14 @@ export type FaultPlan = (no: number, action: string, path: string) => Fault | un
 /** `truncate`: the file was emptied. */
 type Write = { readonly position: number; readonly bytes: Uint8Array; readonly truncate: boolean };
 /** `bytes` is what a program sees, `durable` what a crash leaves, `pending` the writes between the two. */
-type Inode = { bytes: Uint8Array; durable: Uint8Array; pending: Write[]; name: string; writes: number };
+type Inode = {
+  readonly no: number;
+  bytes: Uint8Array;
+  durable: Uint8Array;
+  pending: Write[];
+  name: string;
+  writes: number;
+};
 /** A change of names that no sync has made durable yet. */
 type Change =
   | { readonly kind: 'link'; readonly path: string; readonly inode: Inode }
@@ -52,6 +59,7 @@ export class FaultyDisk implements Disk {
   #open = new Map<number, Inode>();
   #locks = new Set<string>();
   #nextFd = 1000;
+  #nextInode = 0;
   #powered = true;
 
   constructor(o: FaultyDiskOptions) {
@@ -112,6 +120,23 @@ export class FaultyDisk implements Disk {
     if (position < inode.durable.length) inode.durable[position] = inode.bytes[position] as number;
   }
 
+  /** Somebody else writes to the file, behind the program's back and durably: `bytes` are all of it now. */
+  replace(path: string, bytes: Uint8Array): void {
+    const inode = this.#files.get(path);
+    assert(inode !== undefined, `replace: there is no ${path}`);
+    inode.bytes = bytes.slice();
+    inode.durable = bytes.slice();
+    inode.pending = [];
+    inode.writes += 1;
+  }
+
+  /** Somebody else removes the file, durably. */
+  vanish(path: string): void {
+    assert(this.#files.delete(path), `vanish: there is no ${path}`);
+    this.#durableFiles.delete(path);
+    this.#changes = this.#changes.filter((change) => (change.kind === 'rename' ? change.to : change.path) !== path);
+  }
+
   // ---- Disk ------------------------------------------------------------------------------------
 
   async open(path: string, mode: OpenMode): Promise<number> {
@@ -120,7 +145,9 @@ export class FaultyDisk implements Disk {
     if (mode === 'create') {
       this.#needDirectory(parentOf(path), 'open');
       if (inode === undefined) {
-        inode = { bytes: new Uint8Array(0), durable: new Uint8Array(0), pending: [], name: path, writes: 0 };
+        this.#nextInode += 1;
+        const empty = { bytes: new Uint8Array(0), durable: new Uint8Array(0), pending: [] };
+        inode = { ...empty, no: this.#nextInode, name: path, writes: 0 };
         this.#files.set(path, inode);
         this.#changes.push({ kind: 'link', path, inode });
       }
@@ -169,6 +196,13 @@ export class FaultyDisk implements Disk {
     const inode = this.#inode(fd, 'size');
     await this.#begin('size', inode.name);
     return inode.bytes.length;
+  }
+
+  async stat(path: string): Promise<FileState> {
+    await this.#begin('stat', path);
+    const inode = this.#files.get(path);
+    if (inode === undefined) throw diskError('ENOENT', 'stat', path);
+    return { size: inode.bytes.length, id: `${inode.no}.${inode.writes}` };
   }
 
   stampNow(fd: number): number {

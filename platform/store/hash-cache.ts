@@ -13,6 +13,8 @@ import type { BlobEntry } from './entry.ts';
 
 const cacheBytesMax = 8 * 1024 * 1024;
 
+export type Unlisted = { readonly code: string; readonly error: ApiError };
+
 export class HashCache {
   readonly #disk: Disk;
   /** In order of loading. */
@@ -23,8 +25,8 @@ export class HashCache {
     this.#disk = disk;
   }
 
-  /** The list, checked against the root; or why it cannot be had. */
-  load(entry: BlobEntry): Uint8Array | ApiError {
+  /** The list, checked against the root; or why it cannot be had: what lies there is no such list, or the disk's code. */
+  load(entry: BlobEntry): Uint8Array | Unlisted {
     const { meta, pieces, file } = entry;
     try {
       const hashes = pieces === 0 ? new Uint8Array(0) : this.#disk.readNow(file.path, meta.length, pieces * hashBytes);
@@ -32,14 +34,11 @@ export class HashCache {
         this.add(entry);
         return hashes;
       }
-      return new ApiError(
-        'UNAVAILABLE',
-        `${entry.digest}: the piece-hash list in its file is damaged: it must come anew`,
-      );
+      return unlisted(entry, 'DAMAGED', 'the piece-hash list in its file is damaged');
     } catch (error) {
       const code = diskCode(error);
       if (code === undefined) throw error;
-      return new ApiError('UNAVAILABLE', `${entry.digest}: its file cannot be read (${code}): it must come anew`);
+      return unlisted(entry, code, `its file cannot be read (${code})`);
     }
   }
 
@@ -58,4 +57,8 @@ export class HashCache {
   forget(entry: BlobEntry): void {
     if (this.#loaded.delete(entry)) this.#bytes -= entry.pieces * hashBytes;
   }
+}
+
+function unlisted({ digest }: BlobEntry, code: string, why: string): Unlisted {
+  return { code, error: new ApiError('UNAVAILABLE', `${digest}: ${why}: it must come anew`) };
 }

@@ -16,7 +16,8 @@ export type StoredFile = {
   unlinked: boolean;
 };
 
-type Open = { readonly fd: Promise<number>; users: number };
+/** `old`: another file has the name now; whoever uses this one still can. */
+type Open = { readonly fd: Promise<number>; users: number; old: boolean };
 
 export class OpenFiles {
   readonly #disk: Disk;
@@ -40,8 +41,19 @@ export class OpenFiles {
       return await work(await open.fd);
     } finally {
       open.users -= 1;
-      if (file.unlinked) await this.close(file);
+      if (open.old && open.users === 0) await this.#disk.close(await open.fd);
+      else if (file.unlinked) await this.close(file);
     }
+  }
+
+  /** The next use opens the name anew: another file may have it by now. */
+  async renew(file: StoredFile): Promise<void> {
+    const open = this.#open.get(file);
+    if (open === undefined || file.unlinked) return;
+    this.#open.delete(file);
+    open.old = true;
+    // What could not be opened needs no closing.
+    if (open.users === 0) await open.fd.then((fd) => this.#disk.close(fd)).catch(() => undefined);
   }
 
   /** Opens the file and keeps it open: whoever reads it still can after its name is gone. */
@@ -50,14 +62,15 @@ export class OpenFiles {
     await open.fd;
     return async () => {
       open.users -= 1;
-      await this.close(file);
+      if (open.old && open.users === 0) await this.#disk.close(await open.fd);
+      else await this.close(file);
     };
   }
 
   /** Hands a descriptor over that was opened elsewhere. */
   adopt(file: StoredFile, fd: number): void {
     if (this.#open.has(file)) throw new Bug(`files: ${file.path} is open already`);
-    this.#open.set(file, { fd: Promise.resolve(fd), users: 0 });
+    this.#open.set(file, { fd: Promise.resolve(fd), users: 0, old: false });
     this.#shrink();
   }
 
@@ -85,7 +98,7 @@ export class OpenFiles {
   }
 
   #start(file: StoredFile): Open {
-    const open: Open = { fd: this.#disk.open(file.path, 'update'), users: 0 };
+    const open: Open = { fd: this.#disk.open(file.path, 'update'), users: 0, old: false };
     open.fd.catch(() => {
       if (this.#open.get(file) === open) this.#open.delete(file);
     });

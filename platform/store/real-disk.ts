@@ -14,13 +14,14 @@ import {
   readdir,
   readSync,
   rename,
+  stat,
   statfs,
   unlink,
   write,
 } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import { type Disk, diskCode, diskError, type OpenMode } from './disk.ts';
+import { type Disk, diskCode, diskError, type FileState, type OpenMode } from './disk.ts';
 
 const FLAGS: Record<OpenMode, string> = { read: 'r', update: 'r+', create: 'w+' };
 /** SQLite's codes for a lock that another holds. */
@@ -33,6 +34,7 @@ const writeAt = promisify(write);
 const syncData = promisify(fdatasync);
 const syncAll = promisify(fsync);
 const statOf = promisify(fstat);
+const statNamed = promisify(stat);
 const renameFile = promisify(rename);
 const unlinkFile = promisify(unlink);
 const makeDirectory = promisify(mkdir);
@@ -76,6 +78,11 @@ export class RealDisk implements Disk {
 
   async size(fd: number): Promise<number> {
     return (await statOf(fd)).size;
+  }
+
+  async stat(path: string): Promise<FileState> {
+    const { dev, ino, mtimeMs, size } = await statNamed(path);
+    return { size, id: `${dev}.${ino}.${mtimeMs}.${size}` };
   }
 
   stampNow(fd: number): number {

@@ -6,15 +6,29 @@
  * Rule 3: what cannot be understood is moved to quarantine/ and named in the log.
  * Rule 4: names that a killed process made and did not sync are synced before anybody is told that we hold the blob.
  *   A shard's own name is: nothing is put in a shard before (names.ts).
- * Rule 5: no blob's file is opened: the names tell all (layout.ts). Only partial ones have a second file to read.
+ * Rule 5: no blob's file is opened: the names tell all (layout.ts), and a look at each tells whether it is as long as its
+ *   name says. Only partial ones have a second file to read.
+ * Rule 6: a whole file that is too short is no whole blob. Where the store is durable it stays where it is, as a blob
+ *   that lacks pieces: what is left of it may be all that is left anywhere, it is verified piece by piece once its list
+ *   of hashes came again, and it is no more evidence elsewhere than here. A cache removes it: it comes anew for less.
+ *   Each is named in the log, the first few; so are, where the store is durable, those that are gone altogether, as far
+ *   as the last list of what was used tells (a hint: what was removed just before a crash may be among them).
  */
 
-import type { Digest } from '../../core/digest.ts';
+import { type Digest, parseDigest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../core/piece.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { Bits } from './bits.ts';
 import { type Disk, diskCode, makeDirectories, readWhole, unlinkIfThere, writeWhole } from './disk.ts';
-import { ALGORITHM_DIRECTORIES, formatVersion, haveSuffix, type Layout, parseBlobName, partSuffix } from './layout.ts';
+import {
+  ALGORITHM_DIRECTORIES,
+  bytesOnDisk,
+  formatVersion,
+  haveSuffix,
+  type Layout,
+  parseBlobName,
+  partSuffix,
+} from './layout.ts';
 
 /** The part of pino's logger that the store uses. */
 export type StoreLog = {
@@ -23,8 +37,15 @@ export type StoreLog = {
   error(fields: object, message: string): void;
 };
 
-/** `bits` undefined: complete. */
-export type Found = { readonly digest: Digest; readonly meta: Metainfo; readonly bits: Bits | undefined };
+/** `bits` undefined: complete, unless its file has only `shortBytes`. */
+export type Found = {
+  readonly digest: Digest;
+  readonly meta: Metainfo;
+  readonly bits: Bits | undefined;
+  readonly shortBytes?: number | undefined;
+};
+/** `missing`: what was here when the order of use was last written, and is no more; durable stores only. */
+export type Scanned = { readonly found: readonly Found[]; readonly missing: readonly Digest[] };
 export type RecoverOptions = {
   readonly disk: Disk;
   readonly layout: Layout;
@@ -34,6 +55,10 @@ export type RecoverOptions = {
 
 /** Directories or files looked at at a time. */
 const scanConcurrency = 32;
+/** Lines for what is damaged or missing; after that, one with the rest's number. */
+const namedMax = 20;
+/** Digests of missing blobs that are handed on: who lost more has lost its disk. */
+const missingMax = 10_000;
 
 /** Makes sure that the directory is ours and of our format, takes its lock, makes what is missing. Returns the unlock. */
 export async function claim(o: RecoverOptions, role: string): Promise<() => Promise<void>> {
@@ -110,12 +135,12 @@ async function takeLock(o: RecoverOptions): Promise<() => Promise<void>> {
 }
 
 /** Removes half uploads, then finds the blobs: least recently used first. */
-export async function scan(o: RecoverOptions): Promise<Found[]> {
+export async function scan(o: RecoverOptions): Promise<Scanned> {
   return await orStartError(o.layout, () => scanAll(o));
 }
 
-async function scanAll(o: RecoverOptions): Promise<Found[]> {
-  const { disk, layout } = o;
+async function scanAll(o: RecoverOptions): Promise<Scanned> {
+  const { disk, layout, log } = o;
   for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
   const found = new Map<Digest, Found>();
   for (const algorithm of ALGORITHM_DIRECTORIES) {
@@ -124,7 +149,22 @@ async function scanAll(o: RecoverOptions): Promise<Found[]> {
       for (const blob of await scanShard(o, algorithm, shard)) found.set(blob.digest, blob);
     });
   }
-  return await inOrderOfUse(o, found);
+  const { ordered, missing } = await inOrderOfUse(o, found);
+  const short = ordered.filter((blob) => blob.shortBytes !== undefined);
+  tell(short, (blob) => {
+    const fields = { digest: blob.digest, bytes: blob.shortBytes, wanted: bytesOnDisk(blob.meta) };
+    log.error(fields, 'a blob has a file that is too short: it counts as damaged until it was fetched or pushed again');
+  });
+  if (short.length > namedMax) log.error({ more: short.length - namedMax }, 'more blobs have files that are too short');
+  if (!o.durable) return { found: ordered, missing: [] };
+  const why = 'a blob that was here has no file any more: it must be fetched or pushed again';
+  tell(missing, (digest) => log.error({ digest }, why));
+  if (missing.length > namedMax) log.error({ more: missing.length - namedMax }, 'more blobs have no file any more');
+  return { found: ordered, missing: missing.slice(0, missingMax) };
+}
+
+function tell<T>(all: readonly T[], line: (one: T) => void): void {
+  for (const one of all.slice(0, namedMax)) line(one);
 }
 
 async function scanShard(
@@ -153,7 +193,14 @@ async function scanShard(
     const bits = isPart ? await readBits(disk, `${dir}/${whole}${haveSuffix}`, pieceCount(parsed.meta)) : undefined;
     const other = found.get(parsed.digest);
     if (other?.bits === undefined && other !== undefined) continue;
-    found.set(parsed.digest, { ...parsed, bits });
+    const bytes = isPart ? Number.POSITIVE_INFINITY : (await disk.stat(`${dir}/${name}`)).size;
+    const wanted = bytesOnDisk(parsed.meta);
+    if (bytes >= wanted) found.set(parsed.digest, { ...parsed, bits });
+    else if (o.durable) found.set(parsed.digest, { ...parsed, bits, shortBytes: bytes });
+    else {
+      log.warn({ digest: parsed.digest, bytes, wanted }, 'a cached blob has a file that is too short: removed');
+      await unlinkIfThere(disk, `${dir}/${name}`);
+    }
   }
   return [...found.values()];
 }
@@ -163,18 +210,23 @@ async function readBits(disk: Disk, path: string, pieces: number): Promise<Bits>
 }
 
 /** By the `access` file; what it does not name came after it was written. */
-async function inOrderOfUse(o: RecoverOptions, found: Map<Digest, Found>): Promise<Found[]> {
+async function inOrderOfUse(
+  o: RecoverOptions,
+  found: Map<Digest, Found>,
+): Promise<{ ordered: Found[]; missing: Digest[] }> {
   const access = await readWhole(o.disk, o.layout.access);
   const ordered: Found[] = [];
+  const missing: Digest[] = [];
   if (access !== undefined) {
     for (const digest of Buffer.from(access).toString('latin1').split('\n')) {
       const blob = found.get(digest as Digest);
+      if (blob === undefined && parseDigest(digest) !== undefined) missing.push(digest as Digest);
       if (blob === undefined) continue;
       ordered.push(blob);
       found.delete(blob.digest);
     }
   }
-  return [...ordered, ...found.values()];
+  return { ordered: [...ordered, ...found.values()], missing };
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

@@ -5,6 +5,7 @@
  *   bytes; where the store is durable both are synced before anybody is told.
  * Rule 2: what is done to the names of one digest is done one after the other (`#serial`).
  * Rule 3: a hint (which pieces, which order of use) may be lost or wrong: nothing depends on it.
+ * Rule 4: what is believed whole is only believed: `whole` looks, and a push replaces it whatever is believed.
  */
 
 import { resolve } from 'node:path';
@@ -14,12 +15,17 @@ import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/piece.ts';
 import { blake3Hex } from '../workers/hash.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
+import { Becoming } from './becoming.ts';
+import { Believed, type Proof } from './believed.ts';
 import { Bits } from './bits.ts';
+import { Damage } from './damage.ts';
 import { type Disk, diskCode } from './disk.ts';
-import { BlobEntry, type EntryHost } from './entry.ts';
+import { BlobEntry } from './entry.ts';
+import type { EntryHost } from './entry-host.ts';
 import { asApiError, refusal } from './errors.ts';
 import { HashCache } from './hash-cache.ts';
 import { bytesOnDisk, Layout } from './layout.ts';
+import { Lists } from './lists.ts';
 import { Names } from './names.ts';
 import { OpenFiles } from './open-files.ts';
 import type { BlobStoreOptions } from './options.ts';
@@ -29,7 +35,7 @@ import { claim, type Found, type StoreLog, scan } from './recover.ts';
 import { Room } from './room.ts';
 import { Serial } from './serial.ts';
 import { storedProblem, verifyHeld } from './stored.ts';
-import { type ReceivedBlob, Upload, type UploadHost } from './upload.ts';
+import { Upload, type UploadHost } from './upload.ts';
 
 export type { BlobEntry } from './entry.ts';
 export type { Upload } from './upload.ts';
@@ -45,6 +51,8 @@ export class BlobStore {
   /** Called after a blob was evicted or given up, but not by `remove`: the swarm must drop it. */
   onEvict: ((digest: Digest) => void) | undefined;
   readonly durable: boolean;
+  /** Blobs that were here before the start, as far as is known, and are no more; durable stores only. */
+  missing: readonly Digest[] = [];
   readonly #io: PieceIo;
   readonly #disk: Disk;
   readonly #layout: Layout;
@@ -54,6 +62,10 @@ export class BlobStore {
   readonly #room: Room;
   readonly #hashes: HashCache;
   readonly #persist: Persist;
+  readonly #believed: Believed;
+  readonly #becoming: Becoming;
+  readonly #damage: Damage;
+  readonly #lists: Lists;
   readonly #uploads = new Map<string, Upload>();
   readonly #serial = new Serial<Digest>();
   readonly #host: EntryHost;
@@ -91,14 +103,47 @@ export class BlobStore {
       files: this.#files,
       nowMs: () => performance.now(),
       stampOf: (fd) => at.disk.stampNow?.(fd),
-      loadHashes: (entry) => this.#loadHashes(entry),
-      complete: (entry) => this.#complete(entry),
+      loadHashes: (entry) => this.#lists.load(entry),
+      complete: (entry) => this.#becoming.complete(entry),
       degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
       makeRoom: (bytes) => this.#room.evictBytes(bytes),
       lost: (entry) => this.#lost(entry),
       changed: (entry) => this.#persist.changed(entry),
       touched: (entry) => this.#touched(entry),
     };
+    this.#lists = new Lists({
+      disk: at.disk,
+      files: this.#files,
+      hashes: this.#hashes,
+      log: this.#log,
+      serial: this.#serial,
+      durable: o.durable,
+      lost: (entry) => this.#lost(entry),
+    });
+    this.#damage = new Damage(this.#log, () => performance.now());
+    this.#believed = new Believed({
+      disk: at.disk,
+      files: this.#files,
+      arena: o.workers.arena,
+      nowMs: () => performance.now(),
+      lost: (entry) => this.#lost(entry),
+      listed: (entry) => this.#lists.check(entry),
+    });
+    this.#becoming = new Becoming({
+      disk: at.disk,
+      layout: at.layout,
+      files: this.#files,
+      names: this.#names,
+      room: this.#room,
+      hashes: this.#hashes,
+      durable: o.durable,
+      io: o.workers,
+      log: this.#log,
+      serial: this.#serial,
+      damage: this.#damage,
+      entryHost: this.#host,
+      detach: (entry) => this.#detach(entry),
+    });
   }
 
   /** Throws StartError where the directory is another's, of another format, in use, or not usable. */
@@ -109,7 +154,9 @@ export class BlobStore {
     const unlock = await claim(recover, o.role);
     try {
       const store = new BlobStore(o, { disk, layout, unlock });
-      for (const found of await scan(recover)) await store.#found(found);
+      const { found, missing } = await scan(recover);
+      store.missing = missing;
+      for (const one of found) await store.#found(one);
       return store;
     } catch (error) {
       await unlock();
@@ -132,6 +179,16 @@ export class BlobStore {
   /** Somebody relies on the blob now: nothing that was said of it before lets it go. */
   claim(digest: Digest): void {
     this.#room.claim(digest);
+  }
+
+  /** The blob, where it is whole on the disk as far as `proof` shows; what it finds missing or wrong is noted. ApiError UNAVAILABLE. */
+  async whole(digest: Digest, proof: Proof): Promise<BlobEntry | undefined> {
+    const entry = this.#room.get(digest);
+    try {
+      return entry !== undefined && (await this.#believed.whole(entry, proof)) ? entry : undefined;
+    } catch (error) {
+      throw asApiError(error, digest);
+    }
   }
 
   /** Least recently used first; a copy. */
@@ -158,11 +215,15 @@ export class BlobStore {
     }
     const before = this.#room.get(digest);
     // One without pieces is whole as soon as it is made; until then the second caller waits with the first.
-    if (before?.fits(meta) && (before.complete || before.pieces > 0)) return before;
+    if (before?.fits(meta) && (before.complete || before.pieces > 0)) {
+      // The list of a damaged file may be lost. `#finish` writes it.
+      if (!before.complete && !before.hashesLoaded && before.meta.root === meta.root) this.#lists.take(before, hashes);
+      return before;
+    }
     try {
       await this.#room.reserve(bytesOnDisk(meta));
       const entry = await this.#serial.run(digest, () => this.#makeEntry(digest, meta, hashes, bytes));
-      if (entry.heldCount === entry.pieces && !entry.complete && !(await this.#complete(entry)))
+      if (entry.heldCount === entry.pieces && !entry.complete && !(await this.#becoming.complete(entry)))
         throw entry.failure ?? refusal(digest, 'EIO');
       return entry;
     } catch (error) {
@@ -249,67 +310,17 @@ export class BlobStore {
     const file = this.#layout.file(found.digest, found.meta, found.bits !== undefined);
     const entry = new BlobEntry({ host: this.#host, digest: found.digest, meta: found.meta, file, bits: found.bits });
     this.#room.found(entry);
+    if (found.shortBytes !== undefined) entry.becomeDamaged(found.shortBytes, 'its file is too short');
     if (found.bits === undefined) return;
     // What a durable store completes must be right: the hint's word is not taken.
     if (this.durable) await verifyHeld(entry, this.#io.arena);
-    if (!entry.gone && entry.heldCount === entry.pieces) await this.#complete(entry);
+    if (!entry.gone && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
   }
 
   // ---- what entries ask ------------------------------------------------------------------------
 
-  #loadHashes(entry: BlobEntry): Uint8Array {
-    const hashes = this.#hashes.load(entry);
-    if (hashes instanceof ApiError) {
-      this.#log.error({ digest: entry.digest, file: entry.file.path }, hashes.message);
-      // What was acknowledged is never given up for a list that cannot be read now: the disk may do better next time.
-      if (!this.durable || entry.file.partial) this.#lost(entry);
-      throw hashes;
-    }
-    return hashes;
-  }
-
-  async #complete(entry: BlobEntry): Promise<boolean> {
-    const unpin = entry.pin();
-    try {
-      return await this.#serial.run(entry.digest, () => this.#files.use(entry.file, (fd) => this.#finish(entry, fd)));
-    } catch (error) {
-      const code = diskCode(error);
-      if (code === undefined) throw error;
-      entry.failure = refusal(entry.digest, code);
-      return false;
-    } finally {
-      unpin();
-    }
-  }
-
-  /** The last steps of a blob that came in pieces. */
-  async #finish(entry: BlobEntry, fd: number): Promise<boolean> {
-    if (entry.complete) return true;
-    if (entry.gone) return false;
-    if (this.durable) {
-      if (!(await this.#matches(entry, fd))) return false;
-      await this.#disk.sync(fd);
-    }
-    await this.#names.makeWhole(entry.digest, entry.file);
-    // A reader may have found a wrong piece meanwhile: then it comes again.
-    if (entry.heldCount === entry.pieces) entry.becomeComplete(fd);
-    this.#room.changed(entry);
-    return true;
-  }
-
-  /** Whether the stored bytes are the digest's. Who keeps a blob for others does not take a peer's word for it. */
-  async #matches(entry: BlobEntry, fd: number): Promise<boolean> {
-    const problem = await storedProblem(this.#io, entry, fd);
-    if (problem === undefined) return true;
-    entry.failure = problem;
-    if (problem.code !== 'DIGEST_INVALID') return false;
-    this.#log.error({ digest: entry.digest }, `${problem.message}: dropped`);
-    this.#lost(entry);
-    return false;
-  }
-
-  #degraded(entry: BlobEntry, piece: number, why: string): void {
-    this.#log.warn({ digest: entry.digest, piece, why }, 'a stored piece is damaged: it is fetched again');
+  #degraded(entry: BlobEntry, piece: number | undefined, why: string): void {
+    this.#damage.found(entry, piece, why);
     this.#room.changed(entry);
     this.#persist.changed(entry);
   }
@@ -329,7 +340,12 @@ export class BlobStore {
     entry.becomeGone(undefined);
     this.onEvict?.(entry.digest);
     try {
-      await this.#serial.run(entry.digest, () => this.#unlink(entry));
+      await this.#serial.run(entry.digest, async () => {
+        const next = this.#room.get(entry.digest);
+        // A push that was under way has given the name to its own file.
+        if (next?.file.path === entry.file.path) await this.#names.supersede(entry.file);
+        else await this.#unlink(entry);
+      });
     } catch (error) {
       if (diskCode(error) === undefined) throw error;
       this.#log.error({ digest: entry.digest, error: String(error) }, 'a blob that was given up could not be removed');
@@ -361,35 +377,7 @@ export class BlobStore {
       ended: (upload) => {
         this.#uploads.delete(upload.id);
       },
-      publish: (blob) => this.#serial.run(blob.digest, () => this.#publish(blob)),
+      publish: (blob) => this.#serial.run(blob.digest, () => this.#becoming.received(blob)),
     };
-  }
-
-  /** Gives a received, verified blob its name. The caller's reservation becomes the entry's, or is the caller's still. */
-  async #publish(blob: ReceivedBlob): Promise<{ entry: BlobEntry; taken: boolean }> {
-    const { digest, meta, hashes, fd, path } = blob;
-    this.#room.claim(digest);
-    const existing = this.#room.get(digest);
-    if (existing?.complete === true) return { entry: existing, taken: false };
-    await this.#disk.write(fd, hashes, meta.length);
-    if (this.durable) await this.#disk.sync(fd);
-    const file = this.#layout.file(digest, meta, false);
-    await this.#names.ensureShard(file);
-    await this.#disk.rename(path, file.whole);
-    if (this.durable) {
-      await this.#disk.syncDirectory(this.#layout.shard(digest));
-      await this.#disk.syncDirectory(this.#layout.uploads);
-    }
-    const same = existing?.meta.root === meta.root ? existing : undefined;
-    if (same !== undefined) await this.#names.supersede(same.file);
-    else if (existing !== undefined) await this.#detach(existing);
-    this.#files.adopt(file, fd);
-    // A pull of the same blob may be running: its entry is complete now.
-    const entry = same ?? new BlobEntry({ host: this.#host, digest, meta, file, bits: undefined, hashes });
-    entry.becomeReceived(fd, file);
-    if (same === undefined) this.#room.add(entry);
-    else this.#room.keep(same);
-    this.#hashes.add(entry);
-    return { entry, taken: true };
   }
 }

@@ -49,8 +49,8 @@ export interface UploadHost {
   /** Room in the byte budget; ApiError STORAGE_FULL. */
   reserve(bytes: number): Promise<void>;
   release(bytes: number): void;
-  /** Gives the blob its name. `taken`: file, descriptor and reservation (length and hash list) are the store's now. */
-  publish(blob: ReceivedBlob): Promise<{ entry: BlobEntry; taken: boolean }>;
+  /** Gives the blob its name: file, descriptor and reservation (length and hash list) are the store's then. */
+  publish(blob: ReceivedBlob): Promise<BlobEntry>;
   ended(upload: Upload): void;
 }
 
@@ -316,14 +316,9 @@ export class Upload {
     if (spare < 0) await this.#host.reserve(-spare);
     else this.#host.release(spare);
     this.#reserved -= spare;
-    const { entry, taken } = await this.#host.publish({ digest, meta, hashes, path: this.#path, fd: this.#fd });
-    if (taken) {
-      this.#reserved = 0;
-      this.#end();
-    } else {
-      // Held already: this copy goes.
-      await this.#discard();
-    }
+    const entry = await this.#host.publish({ digest, meta, hashes, path: this.#path, fd: this.#fd });
+    this.#reserved = 0;
+    this.#end();
     return entry;
   }
 

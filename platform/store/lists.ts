@@ -1,0 +1,74 @@
+/**
+ * The lists of piece hashes at the ends of blobs' files: loaded when they are asked for, and what happens where one is
+ * not what the blob's root says.
+ *
+ * Rule: what was acknowledged is never given up for a list that cannot be read now: the disk may do better next time.
+ *   One that is wrong leaves the blob damaged: peers bring the list again, or a push does.
+ */
+
+import type { Digest } from '../../core/digest.ts';
+import type { Disk } from './disk.ts';
+import type { BlobEntry } from './entry.ts';
+import type { HashCache } from './hash-cache.ts';
+import type { OpenFiles } from './open-files.ts';
+import type { StoreLog } from './recover.ts';
+import type { Serial } from './serial.ts';
+
+export type ListsOptions = {
+  readonly disk: Disk;
+  readonly files: OpenFiles;
+  readonly hashes: HashCache;
+  readonly log: StoreLog;
+  readonly serial: Serial<Digest>;
+  readonly durable: boolean;
+  /** The entry cannot be used any more. */
+  readonly lost: (entry: BlobEntry) => void;
+};
+
+export class Lists {
+  readonly #o: ListsOptions;
+
+  constructor(o: ListsOptions) {
+    this.#o = o;
+  }
+
+  /** From its file. ApiError UNAVAILABLE. */
+  load(entry: BlobEntry): Uint8Array {
+    const { hashes, log, durable } = this.#o;
+    const found = hashes.load(entry);
+    if (found instanceof Uint8Array) return found;
+    const { code, error } = found;
+    if (!durable || entry.file.partial || code === 'ENOENT') {
+      log.error({ digest: entry.digest, file: entry.file.path }, error.message);
+      this.#o.lost(entry);
+    } else if (code === 'DAMAGED' && entry.complete) entry.becomeDamaged(entry.meta.length, error.message);
+    throw error;
+  }
+
+  /** It came again, checked against the root. */
+  take(entry: BlobEntry, list: Uint8Array): void {
+    entry.takeHashes(list);
+    this.#o.hashes.add(entry);
+  }
+
+  /** Whether its file has the right one, be it that it is written again from memory. */
+  async check(entry: BlobEntry): Promise<boolean> {
+    const list = entry.hashesLoaded ? entry.hashes : undefined;
+    const found = this.#o.hashes.load(entry);
+    if (found instanceof Uint8Array) return true;
+    if (found.code !== 'DAMAGED') throw found.error;
+    if (list === undefined) entry.becomeDamaged(entry.meta.length, found.error.message);
+    else await this.#rewrite(entry, list);
+    return entry.complete;
+  }
+
+  async #rewrite(entry: BlobEntry, list: Uint8Array): Promise<void> {
+    const { disk, files, serial, durable, log } = this.#o;
+    log.warn({ digest: entry.digest }, 'the list of piece hashes of a blob is damaged on the disk: written again');
+    const write = async (fd: number): Promise<void> => {
+      await disk.write(fd, list, entry.meta.length);
+      if (durable) await disk.sync(fd);
+    };
+    await serial.run(entry.digest, () => files.use(entry.file, write));
+  }
+}
