@@ -1,10 +1,11 @@
 /** A durable store that is told what nobody needs any more. */
 
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { bytesOnDisk } from './layout.ts';
-import type { Verdict } from './let-go.ts';
+import { claimMs, type Verdict } from './let-go.ts';
+import { RealDisk } from './real-disk.ts';
 import { type Blob, blobFiles, blobOf, readAll, sameBlob, TestStores, upload } from './store.fixtures.ts';
 import type { BlobStore } from './store.ts';
 
@@ -111,4 +112,40 @@ test('nobody to ask: nothing goes, and the refusal says so', async () => {
     message: expect.stringMatching(/or remove blobs; nothing goes by itself, since no index is configured/),
   });
   expect(digestsOf(store)).toHaveLength(2);
+});
+
+test('a copy that goes while a push of the same blob waits for the disk does not take the new file with it', async () => {
+  const { dir, store } = await full(async () => unneeded());
+  await stores.close(store);
+  const disk = new RealDisk();
+  const sync = disk.syncDirectory.bind(disk);
+  const again = await stores.open(dir, {
+    ...durable,
+    budgetBytes: 3 * bytesOnDisk(a.meta) + 10,
+    disk,
+    askUnneeded: async () => unneeded(a),
+  });
+  const evicted: Digest[] = [];
+  again.onEvict = (digest) => evicted.push(digest);
+  let other: Promise<unknown> | undefined;
+  disk.syncDirectory = async (path) => {
+    if (other === undefined) {
+      // The disk takes so long that the push's claim is forgotten.
+      const late = performance.now() + 2 * claimMs;
+      const clock = vi.spyOn(performance, 'now').mockReturnValue(late);
+      other = again
+        .beginUpload('upload-c', 'sha256')
+        .then((begun) => begun.append(c.bytes).finally(() => begun.cancel()));
+      await expect.poll(() => evicted).toEqual([a.digest]);
+      clock.mockRestore();
+    }
+    return sync(path);
+  };
+  await upload(again, 'upload-a2', a);
+  await other;
+  expect(evicted).toEqual([a.digest]);
+  expect(await stores.intact(again, a)).toBe(true);
+  await stores.close(again);
+  const third = await stores.open(dir, durable);
+  expect(await stores.intact(third, a)).toBe(true);
 });
