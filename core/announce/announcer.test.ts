@@ -274,21 +274,28 @@ describe('announcer: trackers come and go', () => {
   test('a tracker that hangs is waited for once: then a seek is told of at once, until it answers again', () => {
     const world = new World();
     world.hung.add(one);
-    const [first, second] = digests(2) as [Digest, Digest];
+    const [first, meanwhile, second] = digests(3) as [Digest, Digest, Digest];
     world.tell({ kind: 'set', digest: first, state: 'want' });
     world.tell({ kind: 'seek', digest: first, count: 5 });
+    world.run(1_000);
+    world.tell({ kind: 'set', digest: meanwhile, state: 'want' });
+    world.tell({ kind: 'seek', digest: meanwhile, count: 5 });
     world.run(1_500);
-    expect(world.alone).toEqual([{ digest: first, atMs: announceTiming.aloneMs }]);
+    const { aloneMs } = announceTiming;
+    expect(world.alone).toEqual([
+      { digest: first, atMs: aloneMs },
+      { digest: meanwhile, atMs: 1_000 },
+    ]);
     world.tell({ kind: 'failed', request: world.waiting.shift() as number });
     world.tell({ kind: 'set', digest: second, state: 'want' });
     world.tell({ kind: 'seek', digest: second, count: 5 });
-    expect(world.alone.slice(1)).toEqual([{ digest: second, atMs: 1_500 }]);
+    expect(world.alone.slice(2)).toEqual([{ digest: second, atMs: 1_500 }]);
     world.hung.clear();
     world.run(8_000);
-    expect(world.alone).toHaveLength(2);
-    expect(world.announcer.stats).toMatchObject({ held: 2, down: 0 });
+    expect(world.alone).toHaveLength(3);
+    expect(world.announcer.stats).toMatchObject({ held: 3, down: 0 });
     expect(new Set(entries(world).flatMap(({ digest, seek }) => (seek > 0 ? [digest] : [])))).toEqual(
-      new Set([first, second]),
+      new Set([first, meanwhile, second]),
     );
   });
 

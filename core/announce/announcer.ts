@@ -189,13 +189,20 @@ export class Announcer {
     blob.seek = Math.max(blob.seek, count);
     // What a client waits for goes at once; while a request is out, others gather for the next one by themselves.
     blob.at.markFirst(digest, this.#nowMs + this.#config.timing.seekMs);
-    this.#expect(digest);
+    this.#expect(blob);
   }
 
-  /** An answer is waited for, where anybody is there to give it. */
-  #expect(digest: Digest): void {
-    if (this.#targets.some((target) => target.up)) this.#patience.begin(digest, this.#nowMs);
+  /** An answer is waited for, where anybody may be there to give it. */
+  #expect({ digest, at }: Blob): void {
+    if (!at.silent && this.#targets.some((target) => target.up)) this.#patience.begin(digest, this.#nowMs);
     else this.#out.push({ kind: 'alone', digest });
+  }
+
+  #lostPatience(digest: Digest): void {
+    const { at } = this.#blobs.get(digest) as Blob;
+    // What is sought from it next need not wait as long to find out.
+    at.silent = at.flight !== undefined;
+    this.#out.push({ kind: 'alone', digest });
   }
 
   #news(blob: Blob): void {
@@ -224,9 +231,9 @@ export class Announcer {
       const blob = this.#blobs.get(digest);
       if (blob === undefined) continue;
       blob.at.markFirst(digest, this.#nowMs);
-      this.#expect(digest);
+      this.#expect(blob);
     }
-    for (const digest of this.#patience.take(this.#nowMs)) this.#out.push({ kind: 'alone', digest });
+    for (const digest of this.#patience.take(this.#nowMs)) this.#lostPatience(digest);
     for (const target of this.#targets) {
       if (target.flight === undefined && target.deadlineMs(this.#blobs.size > 0) <= this.#nowMs) this.#send(target);
     }

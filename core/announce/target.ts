@@ -23,6 +23,8 @@ export class Target {
   flight: Flight | undefined = undefined;
   /** The next request has the tracker forget us first: what it holds is not known. */
   reset = false;
+  /** Its request has been on its way for longer than a seek waits. */
+  silent = false;
   /** Requests that failed in a row. */
   failures = 0;
   /** It is to speak once, whether there is anything to announce or not. */
@@ -108,6 +110,7 @@ export class Target {
       else this.held.delete(digest);
     }
     this.flight = undefined;
+    this.silent = false;
     this.reset = false;
     this.failures = 0;
     this.#greets = false;
@@ -118,6 +121,7 @@ export class Target {
 
   failed(retryAtMs: number): void {
     this.flight = undefined;
+    this.silent = false;
     this.failures++;
     this.#retryAtMs = retryAtMs;
     this.forget();
