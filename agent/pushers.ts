@@ -10,10 +10,10 @@
  * they show.
  *
  * Seen on the wire, pulls and pushes of each: docker 20.10, skopeo 1.9, podman 4.3 and CRI-O's library (containers/),
- * buildah 1.28. Crane is like them, but its name is also that of the library.
+ * buildah 1.28, crane 0.22 (but not its library under a name of its own, which asks HEAD for the size of a layer).
  */
 
-const pushersOfHeads = /^(?:docker|skopeo|containers|libpod|buildah)\//i;
+const pushersOfHeads = /^(?:docker|skopeo|containers|libpod|buildah|crane)\//i;
 
 /** Whether a client of this `User-Agent` that asks HEAD of a blob is about to push. */
 export function pushes(userAgent: string | undefined): boolean {

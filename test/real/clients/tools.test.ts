@@ -82,6 +82,10 @@ test('a push to an agent is refused at the first layer, with the address of the 
   await expect(push).rejects.toThrow(`push to and delete at the proxy, http://${cluster.proxy}`);
   const failed = await push.catch((error: Error) => error.message);
   expect(failed).not.toMatch(/already exists|Writing manifest/);
+  const crane = run('crane', ['copy', '--insecure', `${cluster.proxy}/tools/oci:1`, `${agent}/tools/oci:2`]);
+  const told = await crane.then(() => 'it was accepted').catch((error: Error) => error.message);
+  expect(told).toContain(`push to and delete at the proxy, http://${cluster.proxy}`);
+  expect(told).not.toContain('existing blob');
 });
 
 test('podman pulls and runs', async () => {
