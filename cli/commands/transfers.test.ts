@@ -1,6 +1,6 @@
 /** The shell's transfers as a user meets them: what is left over, what is there already, who only reads. */
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -69,6 +70,38 @@ test('a part that was left of something else is begun anew, and the fault is not
     // At most one look at its end before the whole.
     expect(server.seen.length, name).toBeLessThanOrEqual(3);
   }
+});
+
+test('two that get the same file at once never mix: the second is told, and a lock of the dead holds nobody up', async () => {
+  const { bytes, digest } = content(300_000);
+  server.blobs.set(digest, bytes);
+  const out = join(dir, 'out');
+  const at = { target: digest, output: out, agent: server.base, screen: quiet, signal };
+  // A process that lives, and is not this one.
+  writeFileSync(`${out}.part`, bytes.subarray(0, 100_000));
+  writeFileSync(`${out}.part.lock`, `${process.ppid}\n`);
+  await expect(get(at)).rejects.toThrow(`process ${process.ppid} writes there`);
+  rmSync(`${out}.part`);
+  await expect(get(at)).rejects.toThrow(`process ${process.ppid} writes there`);
+  expect(readdirSync(dir)).toEqual(['out.part.lock']);
+  const gone = spawnSync('true').pid;
+  for (const owner of [gone, process.pid, '']) {
+    writeFileSync(`${out}.part.lock`, `${owner}`);
+    await get(at);
+    expect(readFileSync(out).equals(bytes)).toBe(true);
+    expect(readdirSync(dir)).toEqual(['out']);
+    rmSync(out);
+  }
+});
+
+test.runIf(process.platform === 'linux')('a full disk is named with the file, and how to go on', async () => {
+  const { bytes, digest } = content(300_000);
+  server.blobs.set(digest, bytes);
+  const out = join(dir, 'out');
+  symlinkSync('/dev/full', `${out}.part`);
+  const getting = get({ target: digest, output: out, agent: server.base, screen: quiet, signal });
+  await expect(getting).rejects.toThrow(`${out}.part: there is no room left on the disk`);
+  expect(readdirSync(dir)).toEqual(['out.part']);
 });
 
 test('a part whose end is right goes on from there, and the overlap is not written twice', async () => {

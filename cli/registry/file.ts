@@ -8,19 +8,14 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { rename, stat } from 'node:fs/promises';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { digestAlgorithm, digestHex } from '../../core/digest.ts';
-import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
-import { Failure } from '../failure.ts';
-import { bytesText } from '../ui/format.ts';
+import { Part } from './part.ts';
 import type { Persistence } from './persistence.ts';
-import { type BlobPull, type BlobSink, type Held, NotOfThisBlob, pullBlob } from './pull.ts';
+import { type BlobPull, NotOfThisBlob, pullBlob } from './pull.ts';
 import type { BlobSource } from './registry.ts';
 
-/** The end of a part that is compared with the blob. Fetched again, so small; a chance that it is alike, and of another, is none. */
-const tailBytesMax = 64 * 1024;
 const readBytes = 256 * 1024;
 
 export type ToFile = {
@@ -32,17 +27,20 @@ export type ToFile = {
 
 /** 'there': the file held the blob already. Bytes that were here count as moved. */
 export async function pullToFile(source: BlobSource, pull: BlobPull, to: ToFile): Promise<'there' | 'pulled'> {
-  if (await holds(to.file, pull, to.persistence.signal)) return 'there';
-  const part = `${to.file}.part`;
+  const { file, persistence, say } = to;
+  const { signal } = persistence;
+  if (await holds(file, pull, signal)) return 'there';
+  await using part = new Part(`${file}.part`);
+  const held = await part.held((bytes) => fileChunks(part.path, signal, bytes));
   try {
-    await pullPart(source, pull, { ...to, part });
+    await pullPart(source, { ...pull, held }, { part, persistence });
   } catch (error) {
     if (!(error instanceof NotOfThisBlob)) throw error;
-    to.say(`${part} was left of something else: beginning anew`);
-    await rm(part);
-    await pullPart(source, pull, { ...to, part });
+    say(`${part.path} was left of something else: beginning anew`);
+    await part.begin();
+    await pullPart(source, pull, { part, persistence });
   }
-  await rename(part, to.file);
+  await rename(part.path, file);
   return 'pulled';
 }
 
@@ -74,77 +72,27 @@ async function* fileChunks(
   }
 }
 
-async function pullPart(source: BlobSource, pull: BlobPull, to: ToFile & { readonly part: string }): Promise<void> {
-  const held = await heldIn(to.part, to.persistence.signal);
-  if (held !== undefined && pull.size !== undefined && held.length > pull.size) throw new NotOfThisBlob();
+async function pullPart(
+  source: BlobSource,
+  pull: BlobPull,
+  to: { readonly part: Part; readonly persistence: Persistence },
+): Promise<void> {
+  const { part, persistence } = to;
+  const { held, size } = pull;
+  if (held !== undefined && size !== undefined && held.length > size) throw new NotOfThisBlob();
   let counted = held?.length ?? 0;
   const onBytes = (bytes: number) => {
     counted += bytes;
     pull.onBytes?.(bytes);
   };
   if (counted > 0) pull.onBytes?.(counted);
-  await using sink = new PartFile(to.part);
   try {
-    await pullBlob(source, { ...pull, held, onBytes, sink }, to.persistence);
-    await sink.sync();
+    await pullBlob(source, { ...pull, onBytes, sink: part }, persistence);
+    await part.sync();
   } catch (error) {
     if (error instanceof NotOfThisBlob) pull.onBytes?.(-counted);
     // What does not hash to the digest is no beginning of it either.
-    if (error instanceof ApiError && error.code === 'DIGEST_INVALID') await rm(to.part, { force: true });
+    if (error instanceof ApiError && error.code === 'DIGEST_INVALID') await part.remove();
     throw error;
-  }
-}
-
-async function heldIn(part: string, signal: AbortSignal): Promise<Held | undefined> {
-  const length = (await stat(part).catch(() => undefined))?.size ?? 0;
-  if (length === 0) return undefined;
-  const tail = Buffer.alloc(Math.min(tailBytesMax, length));
-  await using handle = await open(part, 'r');
-  await handle.read(tail, 0, tail.length, length - tail.length);
-  return { length, tail, chunks: fileChunks(part, signal, length) };
-}
-
-/** The part, made when there is something to write. */
-class PartFile implements BlobSink, AsyncDisposable {
-  readonly #path: string;
-  #handle: FileHandle | undefined;
-
-  constructor(path: string) {
-    this.#path = path;
-  }
-
-  async write(chunk: Uint8Array): Promise<void> {
-    const handle = await this.#open();
-    try {
-      await handle.appendFile(chunk);
-    } catch (error) {
-      throw await this.#whyNot(error as NodeJS.ErrnoException);
-    }
-  }
-
-  /** On disk, though it be empty. */
-  async sync(): Promise<void> {
-    const handle = await this.#open();
-    await handle.sync();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#handle?.close();
-  }
-
-  async #open(): Promise<FileHandle> {
-    if (this.#handle === undefined) makeDirs(dirname(this.#path));
-    this.#handle ??= await open(this.#path, 'a');
-    return this.#handle;
-  }
-
-  /** The system does not name the file that it could not write to. */
-  async #whyNot(error: NodeJS.ErrnoException): Promise<Error> {
-    const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
-    if (!full) return new Failure(`${this.#path}: ${error.message}`);
-    const size = (await stat(this.#path).catch(() => undefined))?.size ?? 0;
-    return new Failure(
-      `${this.#path}: there is no room left on the disk; ${bytesText(size)} are there: make room and run this again, it goes on from them`,
-    );
   }
 }
