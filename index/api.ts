@@ -1,7 +1,8 @@
 /**
  * The index's HTTP interface (core/contracts/index.ts) over a TagStore.
  *
- * Rule: a write is answered once it is durable, and is seen by every read that begins after the answer.
+ * Rule 1: a write is answered once it is durable, and is seen by every read that begins after the answer.
+ * Rule 2: a write that its caller gave up before it was begun, while this process hung, is not done.
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -9,6 +10,7 @@ import { ApiError } from '../core/contracts/errors.ts';
 import { INDEX_PATHS, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
+import { dropAbandoned } from '../platform/http/abandoned.ts';
 import type { TagStore } from '../platform/tags/store.ts';
 import {
   digestOf,
@@ -41,6 +43,7 @@ export type IndexSettings = {
 };
 
 export function indexRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
+  dropAbandoned(app);
   tagRoutes(app, store);
   manifestRoutes(app, store, settings);
   blobRoutes(app, store, settings);

@@ -49,9 +49,11 @@ const exitStart = 2;
 const exitCrash = 1;
 /** Two signals within this are one. */
 const sameSignalMs = 200;
+/** Whoever starts the cluster again at once needs the ports. */
+const orphanMsMax = 5_000;
 /** Of the time to stop, what closing takes at most: goodbyes to peers and trackers, files, the database. */
 const closingMsMax = 3_000;
-const closingShare = 0.1;
+const closingShare = 0.25;
 
 /** Runs the role until it is told to stop. Never rejects: every end is an exit code. */
 export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): Promise<void> {
@@ -125,8 +127,7 @@ async function runUntilStopped<C extends CommonConfig>(
     tellSupervisor({ ready: true, role: options.role, ports: started.ports });
     // Where NODE_COMPILE_CACHE names a directory: a process that is killed later leaves its part of it, too.
     flushCompileCache();
-    await stopping;
-    await drained(context);
+    await drained(context, await stopping);
   }
   await stack.disposeAsync();
   log.info('stopped');
@@ -134,11 +135,10 @@ async function runUntilStopped<C extends CommonConfig>(
 }
 
 /** Lets what is under way finish; what does not in time is cut, and named. */
-async function drained<C extends CommonConfig>({ drain, log, config }: RoleContext<C>): Promise<void> {
+async function drained<C extends CommonConfig>({ drain, log }: RoleContext<C>, stopMs: number): Promise<void> {
   const begun = performance.now();
   drain.start();
-  const limitMs = config.shutdown - Math.min(closingMsMax, config.shutdown * closingShare);
-  const left = await drain.finished(limitMs);
+  const left = await drain.finished(stopMs - Math.min(closingMsMax, stopMs * closingShare));
   const ms = Math.round(performance.now() - begun);
   if (Object.keys(left).length === 0) log.info({ ms }, 'nothing is under way any more');
   else log.warn({ ms, cut: left }, 'cut: this did not finish in time');
@@ -165,12 +165,12 @@ function tellSupervisor(message: ReadyMessage): void {
   if (process.connected === true) process.send?.(message);
 }
 
-/** Resolves on the first signal and starts the clock; a second signal ends the process at once. */
-function stopSignal(log: Logger, limitMs: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+/** Resolves on the first signal, with the time that there is, and starts the clock; a second ends the process at once. */
+function stopSignal(log: Logger, shutdownMs: number): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
   let stopping = false;
   let firstMs = 0;
-  const stop = (reason: string) => {
+  const stop = (reason: string, limitMs = shutdownMs) => {
     // Ctrl-C under npm or a wrapper arrives twice: once from the terminal, once passed on.
     if (stopping && performance.now() - firstMs < sameSignalMs) return;
     if (stopping) {
@@ -184,13 +184,13 @@ function stopSignal(log: Logger, limitMs: number): Promise<void> {
       log.warn({ limitMs }, 'what runs did not finish within the limit: ending');
       process.exit(exitCrash);
     }, limitMs).unref();
-    resolve();
+    resolve(limitMs);
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
   // The supervisor is gone, perhaps by kill -9: nobody would ever stop this process.
   process.once('disconnect', () => {
-    if (!stopping) stop('supervisor gone');
+    if (!stopping) stop('supervisor gone', Math.min(shutdownMs, orphanMsMax));
   });
   return promise;
 }

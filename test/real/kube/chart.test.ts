@@ -12,6 +12,7 @@ import { run } from '../processes.ts';
 
 type Container = { ports: { name: string }[]; [probe: string]: unknown };
 type Pod = {
+  terminationGracePeriodSeconds: number;
   containers: Container[];
   volumes: { name: string; configMap?: { name: string } }[];
 };
@@ -110,6 +111,20 @@ test('values of a role are merged over what the chart writes', async () => {
   expect(text).toContain('budget: 7GiB');
   expect(text).toContain('cluster: mine');
   await checkConfig('agent', text);
+});
+
+test('the grace period of every pod is what its process reckons with', async () => {
+  for (const seconds of [30, 600]) {
+    const resources = await render('--set', `shutdownSeconds=${seconds}`);
+    for (const [role, kind] of Object.entries(WORKLOADS)) {
+      const named =
+        (of: string) =>
+        ({ kind: found, metadata }: Resource): boolean =>
+          found === of && metadata.name === `here-shoal-${role}`;
+      expect(resources.find(named(kind))?.spec.template.spec.terminationGracePeriodSeconds).toBe(seconds);
+      expect(resources.find(named('ConfigMap'))?.data?.[`${role}.yaml`]).toContain(`shutdown: ${seconds}s`);
+    }
+  }
 });
 
 /** Has the role itself read the file, as its pod would. */
