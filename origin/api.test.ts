@@ -68,8 +68,8 @@ const codeOf = async (response: Response): Promise<unknown> =>
   ((await response.json()) as { errors: { code: string }[] }).errors[0]?.code;
 const json = { 'content-type': 'application/json' };
 
-const begin = (id: string): Promise<Response> =>
-  fetch(base + ORIGIN_PATHS.upload(id), { method: 'POST', body: '{}', headers: json });
+const begin = (id: string, headers: Record<string, string> = json): Promise<Response> =>
+  fetch(base + ORIGIN_PATHS.upload(id), { method: 'POST', body: '{}', headers });
 const append = (id: string, offset: number, body: Uint8Array): Promise<Response> =>
   fetch(base + ORIGIN_PATHS.append(id, offset), { method: 'PATCH', body: body.slice() });
 const commit = (id: string, digest: Digest): Promise<Response> =>
@@ -221,10 +221,42 @@ test('an upload that is cut stands where its bytes ended, and goes on from there
   expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(digest)))).equals(bytes)).toBe(true);
 });
 
-test('uploads open at once are limited', async () => {
-  const ids = [randomUUID(), randomUUID(), randomUUID()];
+test('uploads open at once are limited: one that nobody writes to gives way, a manifest competes with none', async () => {
+  const ids = [randomUUID(), randomUUID(), randomUUID(), randomUUID()];
   for (const id of ids) expect((await begin(id)).status).toBe(201);
+  expect(await codeOf(await append(ids[0] as string, 0, randomBytes(10)))).toBe('BLOB_UPLOAD_UNKNOWN');
+  const busy = ids.slice(1).map((id) => {
+    const sending = httpRequest(base + ORIGIN_PATHS.append(id, 0), { method: 'PATCH' }).on('error', () => undefined);
+    sending.write('x');
+    return sending;
+  });
+  await vi.waitFor(async () => {
+    for (const id of ids.slice(1))
+      expect(await (await fetch(base + ORIGIN_PATHS.upload(id))).json()).toEqual({ id, offset: 1 });
+  });
   expect(await codeOf(await begin(randomUUID()))).toBe('TOOMANYREQUESTS');
+  const other = { ...json, 'x-shoal-client': '203.0.113.9' };
+  expect(await codeOf(await begin(randomUUID(), other))).toBe('TOOMANYREQUESTS');
+  const manifest = randomUUID();
+  expect((await begin(manifest, { ...other, 'x-shoal-upload': 'manifest' })).status).toBe(201);
+  await append(manifest, 0, Buffer.from('{}'));
+  expect((await commit(manifest, digestOfBytes(Buffer.from('{}')))).status).toBe(200);
+  for (const sending of busy) sending.destroy();
+  for (const id of ids) await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
+});
+
+test('clients are told apart by what the proxy says, else by their address', async () => {
+  const ids = Array.from({ length: 5 }, () => randomUUID());
+  const as = (client: string) => ({ ...json, 'x-shoal-client': client });
+  await begin(ids[0] as string, as('one'));
+  await begin(ids[1] as string, as('two'));
+  await begin(ids[2] as string, as('two'));
+  // The one that has most loses its oldest, not the oldest of all.
+  expect((await begin(ids[3] as string, as('three'))).status).toBe(201);
+  const there = async (id: string) => (await fetch(base + ORIGIN_PATHS.upload(id))).status;
+  expect(await Promise.all(ids.slice(0, 4).map(there))).toEqual([200, 404, 200, 200]);
+  // What is no name is not believed: it is the address's own, which has none to lose, and all others have one.
+  expect((await begin(ids[4] as string, as('not a name'))).status).toBe(201);
   for (const id of ids) await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
 });
 

@@ -10,11 +10,14 @@ import * as z from 'zod';
 import { ApiError } from '../core/contracts/errors.ts';
 import {
   type BlobInfo,
+  clientPattern,
   type FetchRequest,
   type InfosReply,
   infosMax,
   ORIGIN_PATHS,
+  type Uploader,
   type UploadStatus,
+  uploaderHeaders,
 } from '../core/contracts/origin.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { metainfoValid } from '../core/piece.ts';
@@ -37,6 +40,12 @@ export type ApiParts = {
   readonly onCommitted: (entry: BlobEntry) => void;
   readonly onRemoved: (digest: Digest) => void;
 };
+
+/**
+ * How long a proxy may send nothing of a body that it has begun. Proxies decide how patient they are with their
+ * clients (push.clientStall); a writer that is silent gives way to others long before (uploads.ts).
+ */
+const bodyStallMs = 900_000;
 
 const beginSchema = z.strictObject({ algorithm: z.enum(['sha256', 'sha512']).default('sha256') });
 const peerSchema = z.object({
@@ -114,7 +123,7 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: 
 function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: ApiParts): void {
   app.post<UploadRoute>(uploadPath, async (request, reply) => {
     const { algorithm } = parse(beginSchema, request.body ?? {});
-    const { status, begun } = await uploads.begin(request.params.id, algorithm);
+    const { status, begun } = await uploads.begin(request.params.id, algorithm, uploaderOf(request));
     return reply.code(begun ? 201 : 200).send(status);
   });
   app.get<UploadRoute>(uploadPath, (request): UploadStatus => uploads.status(request.params.id));
@@ -135,6 +144,18 @@ function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: 
   });
 }
 
+/**
+ * What the proxy says of its client. Whoever reaches this API is believed, as in everything else: it belongs on a
+ * network of the cluster's own, until callers have identities.
+ */
+function uploaderOf(request: FastifyRequest): Uploader {
+  const client = request.headers[uploaderHeaders.client];
+  return {
+    client: typeof client === 'string' && clientPattern.test(client) ? client : request.ip,
+    kind: request.headers[uploaderHeaders.kind] === 'manifest' ? 'manifest' : 'blob',
+  };
+}
+
 async function append(
   request: FastifyRequest<UploadRoute>,
   reply: FastifyReply,
@@ -146,7 +167,7 @@ async function append(
     throw new ApiError('BLOB_UPLOAD_INVALID', '?offset= must say where the body belongs, in bytes');
   }
   try {
-    return reply.send(await uploads.append(id, offset, bodyOf(request.raw, DEFAULT_LIMITS.stallMs).chunks()));
+    return reply.send(await uploads.append(id, offset, bodyOf(request.raw, bodyStallMs).chunks()));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return await refuse(request, reply, error);

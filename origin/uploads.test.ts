@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, type DigestAlgorithm, digestOf } from '../core/digest.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
-import { givesWayAfterMs, Uploads } from './uploads.ts';
+import { manifestsMax, silentWriterMs, Uploads } from './uploads.ts';
 
 class MemoryStore {
   readonly blobs = new Map<Digest, BlobEntry>();
@@ -145,7 +145,6 @@ test('open uploads are limited, idle ones are swept, busy ones are not', async (
   await uploads.begin(id, 'sha256');
   clock.nowMs = 900;
   await uploads.begin(other, 'sha256');
-  await expect(uploads.begin('upload-5555555555', 'sha256')).rejects.toEqual(code('TOOMANYREQUESTS'));
   clock.nowMs = 1000;
   expect(await uploads.sweep()).toEqual([id]);
   expect(store.cancelled).toEqual([id]);
@@ -164,29 +163,107 @@ test('open uploads are limited, idle ones are swept, busy ones are not', async (
   await writing;
 });
 
-test('at the limit, the upload that was left alone for longest gives way, unless somebody writes', async () => {
-  const { uploads, store, clock } = setup(2, 1e9);
-  const other = 'upload-9876543210';
-  await uploads.begin(id, 'sha256');
-  clock.nowMs = 10;
-  await uploads.begin(other, 'sha256');
-  clock.nowMs = givesWayAfterMs;
-  await uploads.begin('upload-5555555555', 'sha256');
-  expect(store.cancelled).toEqual([id]);
-  expect(() => uploads.status(id)).toThrow(code('BLOB_UPLOAD_UNKNOWN'));
+/** A body that stays open until `end` is called. */
+function held(first = 'a') {
   const gate = Promise.withResolvers<void>();
-  const writing = uploads.append(
-    other,
-    0,
-    (async function* () {
-      await gate.promise;
-      yield Buffer.from('z');
-    })(),
-  );
-  clock.nowMs += givesWayAfterMs - 1;
-  await expect(uploads.begin('upload-6666666666', 'sha256')).rejects.toEqual(code('TOOMANYREQUESTS'));
-  gate.resolve();
-  await writing;
+  const body = (async function* () {
+    yield Buffer.from(first);
+    await gate.promise;
+  })();
+  return { body, end: gate.resolve };
+}
+const of = (client: string, n: number): string => `upload-of-${client}-${String(n).padStart(8, '0')}`;
+const blobOf = (client: string) => ({ client, kind: 'blob' }) as const;
+
+test('260 uploads that one client began and left keep nobody from pushing; its own oldest go first', async () => {
+  const { uploads, store, clock } = setup(256, 1e9);
+  for (let n = 0; n < 260; n++) {
+    clock.nowMs += 1;
+    await uploads.begin(of('greedy', n), 'sha256', blobOf('greedy'));
+  }
+  expect(uploads.count).toBeLessThanOrEqual(256);
+  const own = store.cancelled.length;
+  expect(store.cancelled).toEqual(Array.from({ length: own }, (_, n) => of('greedy', n)));
+  for (let n = 0; n < 40; n++) {
+    await uploads.begin(of('other', n), 'sha256', blobOf('other'));
+    await uploads.append(of('other', n), 0, bytes('abc'));
+  }
+  expect(store.cancelled).toEqual(Array.from({ length: store.cancelled.length }, (_, n) => of('greedy', n)));
+  expect(store.cancelled.length).toBeGreaterThan(own);
+  // Whoever comes back to one that gave way is told to begin a new one.
+  await expect(uploads.append(of('greedy', 0), 0, bytes('abc'))).rejects.toEqual(code('BLOB_UPLOAD_UNKNOWN'));
+  const digest = digestOfText('abc');
+  for (let n = 0; n < 40; n++) expect((await uploads.commit(of('other', n), digest)).digest).toBe(digest);
+});
+
+test('two clients that both push: the one with more of it is refused, the other never', async () => {
+  const { uploads } = setup(64, 1e9);
+  const writing: Promise<unknown>[] = [];
+  const ends: (() => void)[] = [];
+  const push = async (client: string, n: number): Promise<string> => {
+    const error = await uploads.begin(of(client, n), 'sha256', blobOf(client)).then(
+      () => undefined,
+      (failure: ApiError) => failure.code,
+    );
+    if (error !== undefined) return error;
+    const { body, end } = held();
+    ends.push(end);
+    writing.push(uploads.append(of(client, n), 0, body));
+    return 'taken';
+  };
+  const greedy = [];
+  for (let n = 0; n < 100; n++) greedy.push(await push('greedy', n));
+  expect(greedy.filter((answer) => answer === 'taken')).toHaveLength(56);
+  expect(new Set(greedy)).toEqual(new Set(['taken', 'TOOMANYREQUESTS']));
+  for (let n = 0; n < 2; n++) expect(await push('other', n)).toBe('taken');
+  for (const end of ends) end();
+  await Promise.all(writing);
+});
+
+test('manifests have room of their own, and no more than a manifest of it', async () => {
+  const { uploads, store } = setup(2, 1e9);
+  const { body, end } = held();
+  const writing: Promise<unknown>[] = [];
+  for (let n = 0; n < 2; n++) {
+    await uploads.begin(of(`client${n}`, n), 'sha256', blobOf(`client${n}`));
+    writing.push(uploads.append(of(`client${n}`, n), 0, body));
+  }
+  await expect(uploads.begin(id, 'sha256', blobOf('another'))).rejects.toEqual(code('TOOMANYREQUESTS'));
+  const manifest = { client: 'another', kind: 'manifest' } as const;
+  await uploads.begin(id, 'sha256', manifest);
+  await uploads.append(id, 0, bytes('{}'));
+  expect((await uploads.commit(id, digestOfText('{}'))).digest).toBe(digestOfText('{}'));
+  for (let n = 0; n < manifestsMax + 9; n++)
+    await uploads.begin(of('greedy', n), 'sha256', { ...manifest, client: 'x' });
+  await uploads.begin(id, 'sha256', manifest);
+  const large = (async function* () {
+    for (let n = 0; n < 5; n++) yield Buffer.alloc(1 << 20);
+  })();
+  await expect(uploads.append(id, 0, large)).rejects.toEqual(code('SIZE_INVALID'));
+  expect(store.cancelled).toContain(id);
+  end();
+  await Promise.all(writing);
+});
+
+test('a writer that is silent gives way, to one that goes on and to one that begins; one that is not never', async () => {
+  const { uploads, clock, store } = setup(1, 1e9);
+  await uploads.begin(id, 'sha256');
+  const first = uploads.append(id, 0, held('abc').body);
+  first.catch(() => undefined);
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.nowMs += silentWriterMs - 1;
+  await expect(uploads.append(id, 3, bytes('d'))).rejects.toEqual(code('BLOB_UPLOAD_RANGE'));
+  await expect(uploads.begin(of('b', 1), 'sha256', blobOf('b'))).rejects.toEqual(code('TOOMANYREQUESTS'));
+  clock.nowMs += 1;
+  expect(await uploads.append(id, 3, bytes('d'))).toEqual({ id, offset: 4 });
+  await expect(first).rejects.toEqual(code('BLOB_UPLOAD_RANGE'));
+  const second = uploads.append(id, 4, held('e').body);
+  second.catch(() => undefined);
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.nowMs += silentWriterMs;
+  await uploads.begin(of('b', 1), 'sha256', blobOf('b'));
+  await expect(second).rejects.toEqual(code('BLOB_UPLOAD_UNKNOWN'));
+  expect(store.cancelled).toEqual([id]);
 });
 
 test.each(['', 'short', 'UPPER-CASE-LETTERS', '../../etc/passwd-x', 'a'.repeat(65)])(

@@ -5,21 +5,26 @@
  *         anything else is told where it stands, and changes nothing.
  * Rule 2: a writer that is cut leaves the upload where its bytes end, to be continued from there.
  * Rule 3: a commit may be asked for again, while it runs and after it: the answer is the same.
- * Rule 4: the number of open uploads is limited, and one that nobody continues is removed; at the limit
- *         the one that was left alone for longest gives way.
+ * Rule 4: the number of open uploads is limited, and one that nobody continues is removed. Where room is
+ *         short, one that nobody writes to gives way at once (core/fair/admit.ts says whose).
+ * Rule 5: manifests have room of their own: whatever is being uploaded, a tag can be set.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
-import { type UploadStatus, uploadIdPattern } from '../core/contracts/origin.ts';
+import { type Uploader, type UploadStatus, uploadIdPattern } from '../core/contracts/origin.ts';
 import type { Digest, DigestAlgorithm } from '../core/digest.ts';
+import { admit, type Place } from '../core/fair/admit.ts';
+import { manifestBytesMax } from '../core/oci/limits.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Upload } from '../platform/store/upload.ts';
 
 /** Commits remembered, so that one whose answer was lost can be asked for again. */
 export const committedMax = 4096;
 
-/** At the limit, an upload that nothing was sent to for so long gives way to a new one: twice what a retry waits. */
-export const givesWayAfterMs = 60_000;
+/** Manifests that are being stored at once: a proxy has all of its bytes when it begins, so each takes a moment. */
+export const manifestsMax = 64;
+/** A writer that was silent for so long has lost its connection, or may as well: it gives way to one that goes on. */
+export const silentWriterMs = 10_000;
 
 /** What this file needs of the store. */
 export type UploadStore = {
@@ -33,16 +38,26 @@ export type UploadsOptions = {
   readonly nowMs: () => number;
 };
 
+type Writing = {
+  readonly kind: 'writing';
+  readonly stop: (why: ApiError) => void;
+  readonly stopped: Promise<void>;
+  /** The client is waited for, not the disk. */
+  waiting: boolean;
+};
 type State =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'writing' }
+  | Writing
   | { readonly kind: 'committing'; readonly digest: Digest; readonly done: Promise<BlobEntry> };
-type Open = { readonly upload: Upload; state: State; usedMs: number };
+type Open = { readonly upload: Upload; readonly by: Uploader; state: State; usedMs: number };
+/** The store makes room for it. */
+type Beginning = { readonly by: Uploader; readonly usedMs: number };
+
+const nobody: Uploader = { client: '', kind: 'blob' };
 
 export class Uploads {
   readonly #options: UploadsOptions;
-  /** undefined while the store makes room for it. */
-  readonly #open = new Map<string, Open | undefined>();
+  readonly #open = new Map<string, Open | Beginning>();
   /** In order of commit; the oldest is forgotten first. */
   readonly #committed = new Map<string, Digest>();
 
@@ -54,22 +69,22 @@ export class Uploads {
     return this.#open.size;
   }
 
-  /** Begins the upload, or tells where it stands if it is open. TOOMANYREQUESTS at the limit. */
-  async begin(id: string, algorithm: DigestAlgorithm): Promise<{ status: UploadStatus; begun: boolean }> {
+  /** Begins the upload, or tells where it stands if it is open. TOOMANYREQUESTS where nothing can give way to it. */
+  async begin(
+    id: string,
+    algorithm: DigestAlgorithm,
+    by: Uploader = nobody,
+  ): Promise<{ status: UploadStatus; begun: boolean }> {
     if (!uploadIdPattern.test(id)) {
       throw new ApiError('BLOB_UPLOAD_INVALID', 'an upload id has 16 to 64 lower-case letters, digits and dashes');
     }
     if (this.#open.has(id)) return { status: this.status(id), begun: false };
-    if (this.#open.size >= this.#options.openMax && !(await this.#makeRoom())) {
-      throw new ApiError(
-        'TOOMANYREQUESTS',
-        `${this.#options.openMax} uploads are open on this origin: try again later`,
-      );
-    }
-    this.#open.set(id, undefined);
+    const leaving = this.#makeRoom(by);
+    this.#open.set(id, { by, usedMs: this.#options.nowMs() });
     try {
+      await leaving;
       const upload = await this.#options.store.beginUpload(id, algorithm);
-      this.#open.set(id, { upload, state: { kind: 'idle' }, usedMs: this.#options.nowMs() });
+      this.#open.set(id, { upload, by, state: { kind: 'idle' }, usedMs: this.#options.nowMs() });
     } catch (error) {
       this.#open.delete(id);
       throw error;
@@ -86,6 +101,11 @@ export class Uploads {
   async append(id: string, offset: number, body: AsyncIterable<Uint8Array>): Promise<UploadStatus> {
     const open = this.#find(id);
     const status = statusOf(id, open);
+    if (this.#silent(open)) {
+      const text = `upload ${id}: another request goes on with it`;
+      await this.#stop(open, new ApiError('BLOB_UPLOAD_RANGE', text, status));
+      return await this.append(id, offset, body);
+    }
     if (open.state.kind !== 'idle') {
       throw new ApiError(
         'BLOB_UPLOAD_RANGE',
@@ -96,21 +116,32 @@ export class Uploads {
     if (offset !== open.upload.offset) {
       throw new ApiError('BLOB_UPLOAD_RANGE', `upload ${id} stands at ${open.upload.offset}, not at ${offset}`, status);
     }
-    open.state = { kind: 'writing' };
+    const stop = Promise.withResolvers<never>();
+    const ended = Promise.withResolvers<void>();
+    const writing: Writing = { kind: 'writing', stop: stop.reject, stopped: ended.promise, waiting: true };
+    open.state = writing;
+    open.usedMs = this.#options.nowMs();
     try {
-      for await (const chunk of body) {
+      for await (const chunk of interruptible(body, stop.promise)) {
+        writing.waiting = false;
         await this.#write(id, open, chunk);
+        writing.waiting = true;
         open.usedMs = this.#options.nowMs();
       }
     } finally {
       open.state = { kind: 'idle' };
       open.usedMs = this.#options.nowMs();
+      ended.resolve();
     }
     return statusOf(id, open);
   }
 
   /** A failure of the disk leaves nothing to be continued. */
   async #write(id: string, open: Open, chunk: Uint8Array): Promise<void> {
+    if (open.by.kind === 'manifest' && open.upload.offset + chunk.length > manifestBytesMax) {
+      await this.#drop(id, open);
+      throw new ApiError('SIZE_INVALID', `a manifest has at most ${manifestBytesMax} bytes`);
+    }
     try {
       await open.upload.append(chunk);
     } catch (error) {
@@ -166,22 +197,51 @@ export class Uploads {
   /** Removes what has been idle for too long; called now and then. Answers their ids. */
   async sweep(): Promise<string[]> {
     const before = this.#options.nowMs() - this.#options.idleMs;
-    const idle = [...this.#open].filter(([, open]) => open?.state.kind === 'idle' && open.usedMs <= before);
-    for (const [id, open] of idle) await this.#drop(id, open as Open);
+    const idle = this.#all().filter(([, open]) => open.state.kind === 'idle' && open.usedMs <= before);
+    for (const [id, open] of idle) await this.#drop(id, open);
     return idle.map(([id]) => id);
   }
 
-  /** Clients that only begin must not keep everybody from pushing until the next sweep. */
-  async #makeRoom(): Promise<boolean> {
-    const before = this.#options.nowMs() - givesWayAfterMs;
-    let longest: [string, Open] | undefined;
+  /** Before it returns, the place is free; what it resolves with is only that the store has it back. TOOMANYREQUESTS. */
+  #makeRoom(by: Uploader): Promise<void> {
+    const limit = by.kind === 'manifest' ? manifestsMax : this.#options.openMax;
+    const places: Place<string>[] = [];
     for (const [id, open] of this.#open) {
-      if (open?.state.kind !== 'idle' || open.usedMs > before) continue;
-      if (longest === undefined || open.usedMs < longest[1].usedMs) longest = [id, open];
+      if (open.by.kind !== by.kind) continue;
+      places.push({ item: id, client: open.by.client, usedMs: open.usedMs, idle: this.#givesWay(open) });
     }
-    if (longest === undefined) return false;
-    await this.#drop(...longest);
-    return this.#open.size < this.#options.openMax;
+    const admitted = admit(places, by.client, limit);
+    if (admitted.kind === 'room') return Promise.resolve();
+    if (admitted.kind === 'instead') return this.#giveWay(admitted.item);
+    throw new ApiError('TOOMANYREQUESTS', `${places.length} uploads are being written to this origin: try again later`);
+  }
+
+  #givesWay(open: Open | Beginning): boolean {
+    return 'state' in open && (open.state.kind === 'idle' || this.#silent(open));
+  }
+
+  #silent(open: Open): boolean {
+    const { state, usedMs } = open;
+    return state.kind === 'writing' && state.waiting && usedMs <= this.#options.nowMs() - silentWriterMs;
+  }
+
+  async #giveWay(id: string): Promise<void> {
+    const open = this.#find(id);
+    this.#open.delete(id);
+    const text = `upload ${id} gave way to another, since nothing was sent to it: begin a new one`;
+    await this.#stop(open, new ApiError('BLOB_UPLOAD_UNKNOWN', text));
+    await open.upload.cancel();
+  }
+
+  /** Ends the writer, if there is one; the upload stands where its bytes end. */
+  async #stop({ state }: Open, why: ApiError): Promise<void> {
+    if (state.kind !== 'writing') return;
+    state.stop(why);
+    await state.stopped;
+  }
+
+  #all(): [string, Open][] {
+    return [...this.#open].filter((one): one is [string, Open] => 'state' in one[1]);
   }
 
   async #drop(id: string, open: Open): Promise<void> {
@@ -192,7 +252,7 @@ export class Uploads {
 
   #find(id: string): Open {
     const open = this.#open.get(id);
-    if (open === undefined) {
+    if (open === undefined || !('state' in open)) {
       throw new ApiError(
         'BLOB_UPLOAD_UNKNOWN',
         `there is no upload ${id.slice(0, 64)} on this origin: begin a new one`,
@@ -204,4 +264,21 @@ export class Uploads {
 
 function statusOf(id: string, open: Open): UploadStatus {
   return { id, offset: open.upload.offset };
+}
+
+/** The chunks of `body` until `stop` rejects, which this then throws. */
+async function* interruptible(body: AsyncIterable<Uint8Array>, stop: Promise<never>): AsyncGenerator<Uint8Array> {
+  // Nobody else hears of it where the body ends first.
+  stop.catch(() => undefined);
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([chunks.next(), stop]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // One that waits for its client ends with the connection.
+    void chunks.return?.().catch(() => undefined);
+  }
 }

@@ -2,6 +2,6 @@
 
 import type { CallContext } from '../platform/clients/http.ts';
 
-export function callOf({ requestId, signal }: CallContext): CallContext {
-  return { requestId, signal };
+export function callOf({ requestId, signal, client }: CallContext): CallContext {
+  return { requestId, signal, client };
 }

@@ -3,12 +3,17 @@
 import * as z from 'zod';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
-import { baseUrls, duration, listenAt } from '../platform/config/units.ts';
+import { baseUrls, duration, listenAt, network } from '../platform/config/units.ts';
 
 const shape = z.strictObject({
   ...commonShape('proxy'),
   /** The registry API, health and metrics. `localhost`: 127.0.0.1 and ::1. */
   listen: listenAt(15_000),
+  /**
+   * Load balancers in front of the proxies, whose X-Forwarded-For says who the client is. Without them all that
+   * comes through one counts as one client, where room is short and clients are told apart.
+   */
+  trustedProxies: z.array(network()).prefault([]),
   index: baseUrls('http://127.0.0.1:15004'),
   /** The same list, in any order, at every proxy and origin: it places uploads and blobs. */
   origins: baseUrls('http://127.0.0.1:15002'),

@@ -21,7 +21,12 @@ await runRole({
     const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
     const app = createHttp({ role: 'proxy', log, metrics, readiness: () => origins.problems() });
     drainable(app, drain, { role: 'proxy', workOf: registryWork });
-    registerRegistry(app, registry, { ...DEFAULT_LIMITS, stallMs: push.clientStall, pauseMs: pull.pause });
+    registerRegistry(app, registry, {
+      ...DEFAULT_LIMITS,
+      stallMs: push.clientStall,
+      pauseMs: pull.pause,
+      trustedProxies: config.trustedProxies,
+    });
     const { port } = stack.use(await listen(app, config.listen));
     return { ports: { registry: port } };
   },

@@ -61,7 +61,7 @@ export class Push {
 
   async status(request: Request<'uploadStatus'>, context: OciContext): Promise<OciReply> {
     const session = this.#session(request);
-    const now = standing(await this.#seen(session, context), session.acked);
+    const now = standing(await this.#seen(session, context), session.acked, this.#parts.origins.required);
     if (now.kind !== 'open') throw gone(session, now.kind);
     return { kind: 'empty', status: 204, headers: progress(request.repo, session, now.at) };
   }
@@ -77,12 +77,13 @@ export class Push {
     const { repo, digest } = request;
     const session = await this.#sessionFor(this.#session(request), request, context);
     const seen = await this.#seen(session, context);
-    const now = standing(seen, session.acked);
+    const now = standing(seen, session.acked, this.#parts.origins.required);
     if (now.kind === 'silent') throw gone(session, now.kind);
     // Unknown: perhaps committed already, and the answer was lost. The origins remember.
     if (now.kind === 'unknown') return this.#commit(repo, { session, digest }, context);
     if (context.body.length === 0) {
       const origins = fullest(seen, now.lanes).map((lane) => session.origins[lane] as OriginClient);
+      if (origins.length < this.#parts.origins.required) return misfit(repo, session, now.at);
       return this.#commit(repo, { session: { ...session, origins }, digest }, context);
     }
     const streamed = await this.#stream(session, chunkRange(context), context);
@@ -167,7 +168,7 @@ export class Push {
   /** Streams the request's body to every origin that holds all before it. */
   async #stream(session: Session, range: ByteRange | undefined, context: OciContext): Promise<Streamed | Misfit> {
     const seen = await this.#seen(session, context);
-    const placed = place(seen, session.acked, range?.start);
+    const placed = place(seen, session.acked, range?.start, this.#parts.origins.required);
     if (placed.kind === 'unknown' || placed.kind === 'silent') throw gone(session, placed.kind);
     if (placed.kind !== 'fits') return { kind: 'misfit', at: placed.at };
     const origins = placed.lanes.map((lane) => session.origins[lane] as OriginClient);
@@ -192,7 +193,7 @@ export class Push {
     return {
       skip: to.at - to.start,
       send: async (body, signal) => {
-        const ctx = { requestId: to.context.requestId, signal };
+        const ctx = { ...callOf(to.context), signal };
         const { taken, offset } = await origin.append(session.id, to.at, { body, ctx });
         if (!taken) throw new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${offset} on ${origin.url}`);
         return offset;
@@ -205,7 +206,7 @@ export class Push {
     // What the origins say, a full disk for one, before what has become of the upload.
     const told = failures.find((error) => error instanceof ApiError && ANSWERS.has(error.code));
     if (told !== undefined) throw told;
-    const now = standing(await this.#seen(session, context), session.acked);
+    const now = standing(await this.#seen(session, context), session.acked, this.#parts.origins.required);
     if (now.kind !== 'open') throw gone(session, now.kind);
     if (failures.some((error) => error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) {
       return { kind: 'misfit', at: now.at };

@@ -17,6 +17,22 @@ describe('where an upload stands', () => {
   });
 });
 
+describe('where two must hold it', () => {
+  test.each<[Seen[], number, unknown]>([
+    [[5, 7], 5, { kind: 'open', at: 5, lanes: [0, 1] }],
+    [['silent', 7], 7, { kind: 'open', at: 7, lanes: [1] }],
+    [['unknown', 7], 7, { kind: 'unknown' }],
+    [[5, 7], 6, { kind: 'unknown' }],
+    [['silent', 'unknown'], 0, { kind: 'unknown' }],
+  ])('%j after %i acknowledged', (seen, acked, expected) => {
+    expect(standing(seen, acked, 2)).toEqual(expected);
+  });
+  test('a chunk that only one could take begins earlier', () => {
+    expect(place([5, 7], 0, 7, 2)).toEqual({ kind: 'misfit', at: 5 });
+    expect(place([5, 7], 0, 5, 2)).toEqual({ kind: 'fits', start: 5, lanes: [0, 1] });
+  });
+});
+
 describe('where a chunk goes', () => {
   test.each<[Seen[], number, number | undefined, unknown]>([
     [[5, 5], 5, undefined, { kind: 'fits', start: 5, lanes: [0, 1] }],

@@ -17,7 +17,8 @@ export type Standing =
   /** Some origin may have them, but does not answer. */
   | { readonly kind: 'silent' };
 
-export function standing(seen: readonly Seen[], acked: number): Standing {
+/** `required`: origins that must hold every byte. With fewer left that could, the upload is lost. */
+export function standing(seen: readonly Seen[], acked: number, required = 1): Standing {
   const lanes: number[] = [];
   let at = Number.MAX_SAFE_INTEGER;
   seen.forEach((offset, lane) => {
@@ -25,8 +26,10 @@ export function standing(seen: readonly Seen[], acked: number): Standing {
     lanes.push(lane);
     at = Math.min(at, offset);
   });
+  const silent = seen.filter((offset) => offset === 'silent').length;
+  if (lanes.length + silent < required) return { kind: 'unknown' };
   if (lanes.length > 0) return { kind: 'open', at, lanes };
-  return seen.includes('silent') ? { kind: 'silent' } : { kind: 'unknown' };
+  return silent > 0 ? { kind: 'silent' } : { kind: 'unknown' };
 }
 
 /** A chunk goes to these lanes from `start` on; or it does not fit, and the upload stands `at`. */
@@ -38,13 +41,21 @@ export type Placed =
  * `start` is that of the client's Content-Range; undefined means "where we left off" (docker), which is
  * clear where all origins agree, or where the client was told of just that offset.
  */
-export function place(seen: readonly Seen[], acked: number, start: number | undefined): Placed | Standing {
-  const now = standing(seen, acked);
+export function place(
+  seen: readonly Seen[],
+  acked: number,
+  start: number | undefined,
+  required = 1,
+): Placed | Standing {
+  const now = standing(seen, acked, required);
   if (now.kind !== 'open') return now;
   const agreed = now.lanes.every((lane) => seen[lane] === now.at);
   const from = start ?? (agreed || acked === now.at ? now.at : -1);
   if (!now.lanes.some((lane) => seen[lane] === from)) return { kind: 'misfit', at: now.at };
-  return { kind: 'fits', start: from, lanes: now.lanes.filter((lane) => (seen[lane] as number) >= from) };
+  const lanes = now.lanes.filter((lane) => (seen[lane] as number) >= from);
+  // What is missing elsewhere must come once more.
+  if (lanes.length < required && now.lanes.length >= required) return { kind: 'misfit', at: now.at };
+  return { kind: 'fits', start: from, lanes };
 }
 
 /** The lanes that hold most: those that can be committed when nothing more comes. */

@@ -71,7 +71,7 @@ class Copying {
     this.#running.set(client, running);
     const signal = ctx.signal === undefined ? stop.signal : AbortSignal.any([ctx.signal, stop.signal]);
     try {
-      await this.#act(client, { requestId: ctx.requestId, signal });
+      await this.#act(client, { ...ctx, signal });
       if (!this.#over) this.#done.push(client);
     } catch (error) {
       if (!this.#over) this.#failures.push(error);

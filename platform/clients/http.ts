@@ -20,7 +20,12 @@ import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/r
 import { NoAnswer, Pulse, type Watch } from './pulse.ts';
 
 /** Who asks (for every log line on the way), and until when. */
-export type CallContext = { readonly requestId: string; readonly signal?: AbortSignal | undefined };
+export type CallContext = {
+  readonly requestId: string;
+  readonly signal?: AbortSignal | undefined;
+  /** For whom we call, where it is not for ourselves: an address, or the name of a user. */
+  readonly client?: string | undefined;
+};
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 export type StreamBody = AsyncIterable<Uint8Array>;
 

@@ -158,7 +158,7 @@ export class IndexClient {
       if (i > 0) await pause(call.ctx.signal);
       const ask = (client: HttpClient, signal: AbortSignal | undefined, withinMs: number): Promise<Said<T>> =>
         said(client, () => {
-          const ctx = { requestId: call.ctx.requestId, signal };
+          const ctx = { ...call.ctx, signal };
           return client.json<T>(method, path, { ...call, ctx, withinMs, tries: 1 });
         });
       const found = method === 'GET' ? await this.#read(ask, call, round) : await this.#write(ask, call, round);

@@ -15,7 +15,9 @@ import {
   type InfosReply,
   type InfosRequest,
   ORIGIN_PATHS,
+  type Uploader,
   type UploadStatus,
+  uploaderHeaders,
 } from '../../core/contracts/origin.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { metainfoValid } from '../../core/piece.ts';
@@ -64,9 +66,16 @@ export class OriginClient {
   }
 
   /** Begins upload `id`, or finds it begun. Throws UNAVAILABLE, TOOMANYREQUESTS. */
-  async begin(id: string, algorithm: DigestAlgorithm, ctx: CallContext): Promise<number> {
+  async begin(
+    id: string,
+    algorithm: DigestAlgorithm,
+    ctx: CallContext,
+    kind: Uploader['kind'] = 'blob',
+  ): Promise<number> {
     const body: BeginUpload = { algorithm };
-    const options = { ctx, body, ...this.#short() };
+    const client = ctx.client === undefined ? {} : { [uploaderHeaders.client]: ctx.client };
+    const headers = { ...client, [uploaderHeaders.kind]: kind };
+    const options = { ctx, body, headers, ...this.#short() };
     return offsetOf(await this.#http.json<UploadStatus>('POST', ORIGIN_PATHS.upload(id), options), this.url);
   }
 

@@ -105,21 +105,17 @@ export class Origins {
     ctx: CallContext,
   ): Promise<Hedged<OriginClient, T>> {
     const begun = performance.now();
-    const hedged = await firstAnswer(
-      clients,
-      (client, signal) => question(client, { requestId: ctx.requestId, signal }),
-      {
-        hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMs),
-        signal: ctx.signal,
-        onSilent: (client) => client.pulse.doubt(),
-      },
-    );
+    const hedged = await firstAnswer(clients, (client, signal) => question(client, { ...ctx, signal }), {
+      hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMs),
+      signal: ctx.signal,
+      onSilent: (client) => client.pulse.doubt(),
+    });
     if (hedged.kind === 'answer') this.#reads.add(performance.now() - begun);
     else for (const error of hedged.failures) passing(error, ctx);
     return hedged;
   }
 
-  /** Makes `bytes`, whose digest the caller has checked, durable on as many owners as a push needs. */
+  /** Makes a manifest's `bytes`, whose digest the caller has checked, durable on as many owners as a push needs. */
   async store(digest: Digest, bytes: Uint8Array, ctx: CallContext): Promise<void> {
     await this.onCopies(digest, (client, call) => storeAt(client, { digest, bytes }, call), ctx);
   }
@@ -167,7 +163,7 @@ async function storeAt(
 ): Promise<void> {
   if ((await client.info(blob.digest, ctx)) !== undefined) return;
   const id = randomUUID();
-  await client.begin(id, digestAlgorithm(blob.digest), ctx);
+  await client.begin(id, digestAlgorithm(blob.digest), ctx, 'manifest');
   if (blob.bytes.length > 0) await client.append(id, 0, { body: once(blob.bytes), ctx });
   await client.commit(id, blob.digest, ctx);
 }

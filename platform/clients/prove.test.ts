@@ -14,7 +14,6 @@ import { MemoryTables } from '../tags/memory.ts';
 import { migration } from '../tags/schema.ts';
 import { SqliteTables } from '../tags/sqlite-tables.ts';
 import type { TagTables } from '../tags/store.ts';
-import type { OriginClient } from './origin.ts';
 import { linkProved, prove } from './prove.ts';
 
 const ctx = { requestId: 'test' };
@@ -146,9 +145,7 @@ class Model {
   async #link(digest: Digest, repo: string): Promise<boolean> {
     const origins = {
       required,
-      order: () => this.#origins as unknown as OriginClient[],
-      ask: <T>(client: OriginClient) =>
-        this.#call('prove', () => (client as unknown as ModelOrigin).prove(digest)) as Promise<T>,
+      order: () => this.#origins.map((origin) => ({ prove: () => this.#call('prove', () => origin.prove(digest)) })),
     };
     return await linkProved(
       (proof) =>
@@ -293,12 +290,13 @@ describe('a link that has to be proved', () => {
   test('is proved by as many origins as a push needs; one that was not heard may have been one', async () => {
     const asking = (...answers: (boolean | Error)[]) => ({
       required,
-      order: () => answers as unknown as OriginClient[],
-      ask: async <T>(client: OriginClient): Promise<T> => {
-        const answer = client as unknown as boolean | Error;
-        if (answer instanceof Error) throw answer;
-        return answer as T;
-      },
+      order: () =>
+        answers.map((answer) => ({
+          prove: async () => {
+            if (answer instanceof Error) throw answer;
+            return answer;
+          },
+        })),
     });
     const down = new ApiError('UNAVAILABLE', 'down');
     expect(await prove(asking(true, false, true), digestNo(1), ctx)).toBe(true);

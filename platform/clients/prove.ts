@@ -12,7 +12,7 @@ import type { Unproved } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { CallContext } from './http.ts';
 import type { OriginClient } from './origin.ts';
-import { type Origins, unavailable } from './origins.ts';
+import { unavailable } from './origins.ts';
 
 /** Questions and answers that cross; each time another origin needed room within the time of two calls. */
 const turnsMax = 5;
@@ -35,17 +35,19 @@ export async function linkProved(
   throw new ApiError('UNAVAILABLE', 'origins are removing what nothing links to, this too: try again');
 }
 
+/** Of the clients of the origins, what a proof needs. */
+export type Provers = {
+  readonly required: number;
+  order(digest: Digest): readonly Pick<OriginClient, 'prove'>[];
+};
+
 /** Whether enough origins hold the blob whole, and keep it. */
-export function prove(
-  origins: Pick<Origins, 'order' | 'required'>,
-  digest: Digest,
-  ctx: CallContext,
-): Promise<boolean> {
+export function prove(origins: Provers, digest: Digest, ctx: CallContext): Promise<boolean> {
   const asked = origins.order(digest);
   const failures: unknown[] = [];
   let [held, left] = [0, asked.length];
   return new Promise<boolean>((resolve, reject) => {
-    const ask = async (client: OriginClient): Promise<void> => {
+    const ask = async (client: Pick<OriginClient, 'prove'>): Promise<void> => {
       try {
         if (await client.prove(digest, ctx)) held += 1;
       } catch (error) {

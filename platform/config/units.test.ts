@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { duration, parseDuration, parseHostPort, parseRate, parseSize, port, rate, size } from './units.ts';
+import { duration, network, parseDuration, parseHostPort, parseRate, parseSize, port, rate, size } from './units.ts';
 
 test('sizes are bytes, with decimal and binary units', () => {
   expect(parseSize('4MiB')).toBe(4 * 1024 * 1024);
@@ -29,6 +29,14 @@ test('addresses: names, IPv4, IPv6 in brackets', () => {
   expect(parseHostPort('h:1')).toEqual({ host: 'h', port: 1 });
   expect(parseHostPort('[::1]:8080')).toEqual({ host: '::1', port: 8080 });
   for (const bad of ['h', '::1:80', 'h:65536', ':80', 'h:']) expect(parseHostPort(bad), bad).toBeUndefined();
+});
+
+test('networks: addresses, or the first bits of them', () => {
+  for (const good of ['10.0.0.0/8', '192.0.2.1', '::1', 'fd00::/16', '0.0.0.0/0'])
+    expect(network().parse(good)).toBe(good);
+  for (const bad of ['', 'lb.example', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/8', '::/129', '10.0.0/8', 10]) {
+    expect(network().safeParse(bad).success, String(bad)).toBe(false);
+  }
 });
 
 test('a default goes through the parser', () => {

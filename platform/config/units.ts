@@ -7,6 +7,7 @@
  * Rule 4: nothing of a quantity is no quantity: 0 is refused unless `min` says otherwise.
  */
 
+import { isIP } from 'node:net';
 import * as z from 'zod';
 import { hostBytesMax } from '../../core/wire/limits.ts';
 
@@ -125,7 +126,7 @@ export const duration = (fallback?: string, bounds: Bounds = {}) =>
   withDefault(measured(parseDuration, 'a duration such as 30s or 250ms', { ...durationBounds, ...bounds }), fallback);
 
 /** In zod 4 `default` would skip the parser; `prefault` goes through it. */
-function withDefault<T>(type: z.ZodType<T, string | number>, fallback: string | undefined): Unit<T> {
+function withDefault<T>(type: z.ZodType<T, string | number>, fallback?: string): Unit<T> {
   return (fallback === undefined ? type : type.prefault(fallback)) as Unit<T>;
 }
 
@@ -173,6 +174,16 @@ export const hostName = () =>
     .string()
     .max(hostBytesMax)
     .regex(/^[A-Za-z0-9._:%-]+$/, 'expected an address or a host name');
+
+function parseNetwork(text: string): string | undefined {
+  const [address = '', bits, ...more] = text.split('/');
+  const bitsMax = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  const fits = bits === undefined ? bitsMax > 0 : /^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax;
+  return fits && more.length === 0 ? text : undefined;
+}
+
+/** An address, or a network of them. */
+export const network = () => withDefault(parsed(parseNetwork, 'an address or a network such as 10.0.0.0/8', false));
 
 /** `{ host, port }` to listen on. `localhost` means 127.0.0.1 and ::1. */
 export const listenAt = (fallbackPort: number, fallbackHost = '127.0.0.1') =>

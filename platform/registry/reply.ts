@@ -42,6 +42,8 @@ export type OciBody = {
 
 export type OciContext = {
   readonly requestId: string;
+  /** Who asks, as far as it can be told: its address (client.ts). */
+  readonly client: string;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
   header(name: 'content-type' | 'content-range' | 'user-agent'): string | undefined;

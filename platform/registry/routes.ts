@@ -11,6 +11,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { parseOciRequest } from '../../core/oci/request.ts';
 import { streamBodies } from '../http/stream.ts';
 import { bodyOf } from './body.ts';
+import { clientOf, type Trusted, trustedOf } from './client.ts';
 import type { Headers, OciContext, OciReply, RegistryHandler } from './reply.ts';
 import { SlowReaders, slowReadersMax } from './slow.ts';
 import { type Exchange, writeReply } from './write.ts';
@@ -22,6 +23,8 @@ export type RegistryLimits = {
   readonly pauseMs: number;
   /** How long a client may go on sending after it was refused. */
   readonly lingerMs: number;
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. Default: nobody's. */
+  readonly trustedProxies?: readonly string[];
 };
 
 /**
@@ -33,6 +36,7 @@ export const DEFAULT_LIMITS: RegistryLimits = { stallMs: 60_000, pauseMs: 900_00
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = DEFAULT_LIMITS): void {
+  const trusted = trustedOf(limits.trustedProxies ?? []);
   const slow = new SlowReaders({ pauseMs: limits.pauseMs, readersMax: slowReadersMax });
   app.register((scope, _options, done) => {
     streamBodies(scope);
@@ -41,22 +45,27 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
         method: METHODS,
         url,
         exposeHeadRoute: false,
-        handler: (request, reply) => serve(request, reply, { handler, limits, slow }),
+        handler: (request, reply) => serve(request, reply, { handler, limits, slow, trusted }),
       });
     }
     done();
   });
 }
 
-type Serving = { readonly handler: RegistryHandler; readonly limits: RegistryLimits; readonly slow: SlowReaders };
+type Serving = {
+  readonly handler: RegistryHandler;
+  readonly limits: RegistryLimits;
+  readonly slow: SlowReaders;
+  readonly trusted: Trusted;
+};
 
 async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serving): Promise<void> {
-  const { handler, limits } = serving;
+  const { handler } = serving;
   const gone = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort(new ApiError('REQUEST_INVALID', 'the client closed the connection'));
   });
-  const context = contextOf(request, gone.signal, limits);
+  const context = contextOf(request, gone.signal, serving);
   try {
     const answer = await answerOf(() =>
       handler.handle(parseOciRequest(request.method, request.raw.url ?? ''), context),
@@ -98,9 +107,10 @@ async function answerOf<T>(act: () => Promise<T>): Promise<T | OciReply> {
   }
 }
 
-function contextOf(request: FastifyRequest, signal: AbortSignal, limits: RegistryLimits): OciContext {
+function contextOf(request: FastifyRequest, signal: AbortSignal, { limits, trusted }: Serving): OciContext {
   return {
     requestId: request.id,
+    client: clientOf(request.raw, trusted),
     signal,
     header: (name) => request.headers[name],
     body: bodyOf(request.raw, limits.stallMs),

@@ -29,7 +29,12 @@ export class TestProxy {
     this.#close = close;
   }
 
-  static async start(parts: { index: FakeIndex; origins: OriginsOptions; originStallMs?: number }): Promise<TestProxy> {
+  static async start(parts: {
+    index: FakeIndex;
+    origins: OriginsOptions;
+    originStallMs?: number;
+    trustedProxies?: string[];
+  }): Promise<TestProxy> {
     const log = silentLog();
     const origins = new Origins(parts.origins);
     const app = createHttp({ role: 'proxy', log, metrics: new Metrics(), readiness: async () => [] });
@@ -39,7 +44,12 @@ export class TestProxy {
       log,
       originStallMs: parts.originStallMs ?? 5000,
     });
-    registerRegistry(app, registry, { stallMs: 5000, pauseMs: 5000, lingerMs: 500 });
+    registerRegistry(app, registry, {
+      stallMs: 5000,
+      pauseMs: 5000,
+      lingerMs: 500,
+      trustedProxies: parts.trustedProxies ?? [],
+    });
     const listening = await listen(app, { host: '127.0.0.1', port: 0 });
     return new TestProxy(listening.port, async () => {
       await listening[Symbol.asyncDispose]();
@@ -87,13 +97,22 @@ export class TestCluster {
   readonly origins: FakeOrigin[] = [];
   readonly proxies: TestProxy[] = [];
 
-  static async start(options: { origins?: number; proxies?: number; required?: number; originStallMs?: number } = {}) {
+  static async start(
+    options: {
+      origins?: number;
+      proxies?: number;
+      required?: number;
+      originStallMs?: number;
+      trustedProxies?: string[];
+    } = {},
+  ) {
     const cluster = new TestCluster();
     for (let i = 0; i < (options.origins ?? 2); i++) cluster.origins.push(await FakeOrigin.start());
     const origins = { urls: cluster.origins.map(({ url }) => url), copies: 2, required: options.required ?? 1 };
     for (let i = 0; i < (options.proxies ?? 1); i++) {
       const { index } = cluster;
-      cluster.proxies.push(await TestProxy.start({ index, origins, originStallMs: options.originStallMs ?? 5000 }));
+      const { originStallMs = 5000, trustedProxies = [] } = options;
+      cluster.proxies.push(await TestProxy.start({ index, origins, originStallMs, trustedProxies }));
     }
     return cluster;
   }

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
-import { type BlobInfo, uploadIdPattern } from '../../core/contracts/origin.ts';
+import { type BlobInfo, uploaderHeaders, uploadIdPattern } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
 import { chooseRange, contentRange } from '../../core/oci/range.ts';
 import { pieceLengthFor } from '../../core/piece.ts';
@@ -46,6 +46,8 @@ export class FakeOrigin {
   readonly blobs = new Map<Digest, Buffer>();
   readonly uploads = new Map<string, Upload>();
   readonly committed = new Map<string, Digest>();
+  /** What the proxy said of whom each upload was begun for. */
+  readonly begun: { client: string | undefined; kind: string | undefined }[] = [];
   faults: OriginFaults = {};
   /** Content of uploads is counted and hashed, not kept: for large streams. */
   keep = true;
@@ -160,6 +162,8 @@ export class FakeOrigin {
 
   async #begin(id: string, request: IncomingMessage): Promise<{ id: string; offset: number }> {
     if (this.faults.beginError) throw new ApiError(this.faults.beginError, 'told to fail');
+    const { [uploaderHeaders.client]: client, [uploaderHeaders.kind]: kind } = request.headers;
+    this.begun.push({ client: client?.toString(), kind: kind?.toString() });
     let text = '';
     for await (const chunk of request) text += chunk;
     const { algorithm = 'sha256' } = JSON.parse(text || '{}') as { algorithm?: string };
