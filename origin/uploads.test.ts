@@ -245,6 +245,16 @@ test('manifests have room of their own, and no more than a manifest of it', asyn
   await Promise.all(writing);
 });
 
+test('blobs take nothing from manifests, and manifests nothing from blobs', async () => {
+  const { uploads, store } = setup(2, 1e9);
+  for (let n = 0; n < 8; n++) await uploads.begin(of('a', n), 'sha256', { client: 'a', kind: 'manifest' });
+  for (const client of ['b', 'c']) await uploads.begin(of(client, 1), 'sha256', blobOf(client));
+  for (let n = 8; n < 16; n++) await uploads.begin(of('a', n), 'sha256', { client: 'a', kind: 'manifest' });
+  expect(store.cancelled).toEqual([]);
+  await uploads.begin(of('d', 1), 'sha256', blobOf('d'));
+  expect(store.cancelled).toEqual([of('b', 1)]);
+});
+
 test('a writer that is silent gives way, to one that goes on and to one that begins; one that is not never', async () => {
   const { uploads, clock, store } = setup(1, 1e9);
   await uploads.begin(id, 'sha256');

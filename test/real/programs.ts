@@ -30,6 +30,7 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   docker: { apt: 'docker.io' },
   containerd: { apt: 'containerd' },
   ctr: { apt: 'containerd' },
+  curl: { apt: 'curl' },
   skopeo: { apt: 'skopeo' },
   podman: { apt: 'podman' },
   buildah: { apt: 'buildah' },
@@ -42,7 +43,7 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
 };
 
 export const GROUPS = {
-  clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane'],
+  clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
   storage: [],
