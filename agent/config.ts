@@ -16,6 +16,7 @@ const shape = z.strictObject({
   /** Health, metrics, status, Kraken's agent paths. */
   admin: listenAt(16_002),
   peer: peerShape(16_001),
+  /** What does not fit is streamed through, and not kept. */
   cache: z.strictObject({ budget: size('100GiB', budgetMin) }).prefault({}),
   ...piecesShape,
   trackers: baseUrls('http://127.0.0.1:15003'),

@@ -13,6 +13,7 @@ import { PeerNode } from '../platform/peer/node.ts';
 import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
 import { registryWork } from '../platform/registry/work.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
+import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { Workers } from '../platform/workers/workers.ts';
 import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
@@ -62,8 +63,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   // until somebody asks for it.
   for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
 
-  metrics.observed('cache_bytes', 'Bytes on disk of cached blobs, partial ones included', () => store.usedBytes);
-  metrics.observed('cache_blobs', 'Cached blobs, partial ones included', () => store.count);
+  observe(metrics, store);
 
   const index = stack.use(new IndexClient({ urls: config.index }));
   const history = new PullLog(metrics);
@@ -132,4 +132,14 @@ async function startTracking(
   const tracking = new TrackerSession({ trackers, log, finder, onOrigins });
   stack.defer(() => tracking.leave());
   return { tracking, finder };
+}
+
+function observe(metrics: Metrics, store: BlobStore): void {
+  metrics.observed('cache_bytes', 'Bytes on disk of cached blobs, partial ones included', () => store.usedBytes);
+  metrics.observed(
+    'cache_passing_bytes',
+    'Bytes on disk of the windows of blobs that the cache has no room for',
+    () => store.passing.bytes,
+  );
+  metrics.observed('cache_blobs', 'Cached blobs, partial ones included', () => store.count);
 }

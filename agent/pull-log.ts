@@ -14,6 +14,8 @@ export type FinishedPull = {
   readonly ms: number;
   /** From the first request until the first client got its first bytes. */
   readonly firstByteMs: number;
+  /** False: the cache had no room for the blob, which passed through. */
+  readonly kept: boolean;
 };
 
 export class PullLog {
@@ -23,17 +25,35 @@ export class PullLog {
   readonly #count;
   readonly #seconds;
   readonly #bytes;
+  readonly #notKept;
+  readonly #passed;
 
   constructor(metrics: Metrics) {
     this.#count = metrics.counter('pulls_total', 'Pulls that completed');
     this.#seconds = metrics.histogram('pull_duration_seconds', 'Duration of completed pulls, seconds');
     this.#bytes = metrics.counter('pull_bytes_total', 'Bytes of completed pulls by who sent them', ['from']);
+    this.#notKept = metrics.counter('pulls_not_kept_total', 'Pulls of blobs that the cache had no room for');
+    this.#passed = metrics.counter(
+      'passed_bytes_total',
+      'Bytes given to clients of blobs that the cache had no room for',
+    );
+  }
+
+  /** A pull of a blob that there is no room for begins. */
+  passes(): void {
+    this.#notKept.inc();
+  }
+
+  /** A client got so many bytes of one. */
+  passed(bytes: number): void {
+    this.#passed.inc(bytes);
   }
 
   add(pull: FinishedPull): void {
     this.total++;
     this.#finished.push(pull);
     if (this.#finished.length > finishedPullsMax) this.#finished.shift();
+    if (!pull.kept) return;
     this.#count.inc();
     this.#seconds.observe(pull.ms / 1000);
     this.#bytes.inc({ from: 'peers' }, pull.bytesFromPeers);

@@ -6,6 +6,7 @@
  * Rule 2: what the disk gives is verified as it is read; a corrupt piece comes again through the swarm.
  * Rule 3: asking for a blob's size joins no swarm.
  * Rule 4: a blob that was condemned is cut off from its readers at the next piece.
+ * Rule 5: a blob that the cache has no room for is read as any other; it is gone when its pull stops, and said to be.
  */
 
 import type { Tracking } from '../core/announce/tracking.ts';
@@ -39,11 +40,23 @@ export type PullsOptions = {
 /** Who asks, and until when. */
 export type Asking = { readonly requestId: string; readonly signal: AbortSignal };
 
+/** `kept`: whether the cache has room for the blob. */
+export type RunningPull = {
+  readonly digest: Digest;
+  readonly users: number;
+  readonly ms: number;
+  readonly bytesFromPeers: number;
+  readonly bytesFromOrigins: number;
+  readonly kept: boolean;
+};
+
 type Running = {
   readonly digest: Digest;
   readonly pull: Pull;
   readonly startedMs: number;
   firstByteMs: number | undefined;
+  /** Set where the cache has no room for the blob. */
+  passing: { readonly bytes: number; lastByteMs: number } | undefined;
   users: number;
   linger: NodeJS.Timeout | undefined;
 };
@@ -62,7 +75,7 @@ export class Pulls {
    * knows it, UNAVAILABLE where nobody could be asked.
    */
   async open(digest: Digest, asking: Asking, mediaType: string = MEDIA.octets): Promise<Content> {
-    const entry = this.#options.store.get(digest) ?? (await this.#learn(digest, asking));
+    const entry = await this.#entry(digest, asking);
     return {
       digest,
       mediaType,
@@ -95,10 +108,11 @@ export class Pulls {
   }
 
   /** Pulls that run now. */
-  running(): { digest: Digest; users: number; ms: number; bytesFromPeers: number; bytesFromOrigins: number }[] {
-    return [...this.#running.values()].map(({ digest, users, startedMs, pull }) => {
+  running(): RunningPull[] {
+    return [...this.#running.values()].map(({ digest, users, startedMs, pull, passing }) => {
       const { bytesFromPeers, bytesFromOrigins } = pull.stats;
-      return { digest, users, ms: this.#options.nowMs() - startedMs, bytesFromPeers, bytesFromOrigins };
+      const ms = this.#options.nowMs() - startedMs;
+      return { digest, users, ms, bytesFromPeers, bytesFromOrigins, kept: passing === undefined };
     });
   }
 
@@ -107,13 +121,19 @@ export class Pulls {
     this.#running.clear();
   }
 
+  async #entry(digest: Digest, asking: Asking): Promise<BlobEntry> {
+    return this.#options.store.get(digest) ?? (await this.#learn(digest, asking));
+  }
+
   async #learn(digest: Digest, asking: Asking): Promise<BlobEntry> {
     const { findMs, log } = this.#options;
     const running = this.#use(digest);
     const late = AbortSignal.timeout(findMs);
     log.debug({ requestId: asking.requestId, digest }, 'pull begins');
     try {
-      return await running.pull.learned(AbortSignal.any([asking.signal, late]));
+      const entry = await running.pull.learned(AbortSignal.any([asking.signal, late]));
+      if (entry.window !== undefined) this.#passes(running, entry);
+      return entry;
     } catch (error) {
       asking.signal.throwIfAborted();
       if (!late.aborted) throw error;
@@ -126,15 +146,22 @@ export class Pulls {
     }
   }
 
-  /** A client that paused kept nothing: what it read from may have been evicted meanwhile, and is fetched again. */
-  async #present(opened: BlobEntry, asking: Asking): Promise<BlobEntry> {
-    if (!opened.gone || this.#condemned.has(opened)) return opened;
-    return this.#options.store.get(opened.digest) ?? (await this.#learn(opened.digest, asking));
+  /** There is no room for it. */
+  #passes(running: Running, { meta }: BlobEntry): void {
+    if (running.passing !== undefined) return;
+    running.passing = { bytes: meta.length, lastByteMs: this.#options.nowMs() };
+    const { log, history, store } = this.#options;
+    history.passes();
+    log.warn(
+      { digest: running.digest, bytes: meta.length, cacheBytes: store.usedBytes },
+      'not kept: cache full. The blob is streamed through; what is in use and this one do not fit in cache.budget',
+    );
   }
 
-  async *#read(opened: BlobEntry, range: ByteRange, asking: Asking): AsyncGenerator<Chunk, void, undefined> {
-    const { digest } = opened;
-    const entry = await this.#present(opened, asking);
+  async *#read(found: BlobEntry, range: ByteRange, asking: Asking): AsyncGenerator<Chunk, void, undefined> {
+    const { digest } = found;
+    // It may have been evicted, or have passed through, since it was found.
+    const entry = found.gone && !this.#condemned.has(found) ? await this.#entry(digest, asking) : found;
     const used = new Set<Running>();
     const source = {
       entry,
@@ -151,12 +178,20 @@ export class Pulls {
           chunk.release();
           throw new ApiError('UNAVAILABLE', `blob ${digest} is not what it claims to be, and was removed: ask again`);
         }
-        for (const running of used) running.firstByteMs ??= this.#options.nowMs() - running.startedMs;
+        for (const running of used) this.#gives(running, chunk.length);
         yield chunk;
       }
     } finally {
       for (const running of used) this.#unuse(running);
     }
+  }
+
+  #gives(running: Running, bytes: number): void {
+    const nowMs = this.#options.nowMs();
+    running.firstByteMs ??= nowMs - running.startedMs;
+    if (running.passing === undefined) return;
+    running.passing.lastByteMs = nowMs;
+    this.#options.history.passed(bytes);
   }
 
   /** The running pull of the blob, or a new one. */
@@ -165,7 +200,15 @@ export class Pulls {
     if (known !== undefined) return known;
     const { node, nowMs } = this.#options;
     const pull = node.pull(digest);
-    const running: Running = { digest, pull, startedMs: nowMs(), firstByteMs: undefined, users: 0, linger: undefined };
+    const running: Running = {
+      digest,
+      pull,
+      startedMs: nowMs(),
+      firstByteMs: undefined,
+      passing: undefined,
+      users: 0,
+      linger: undefined,
+    };
     this.#running.set(digest, running);
     pull.complete.then(
       () => this.#ended(running, undefined),
@@ -190,9 +233,22 @@ export class Pulls {
   /** Nobody wants it any more. */
   #stop(running: Running): void {
     const { node, log } = this.#options;
-    log.info({ digest: running.digest }, 'pull stopped: no client wants it any more');
+    if (running.passing === undefined)
+      log.info({ digest: running.digest }, 'pull stopped: no client wants it any more');
+    else this.#through(running, running.passing);
     this.#running.delete(running.digest);
     node.stop(running.digest);
+  }
+
+  /** The last client of a blob that was not kept has gone. */
+  #through(running: Running, { bytes, lastByteMs }: NonNullable<Running['passing']>): void {
+    const { history, log } = this.#options;
+    const { digest, pull, startedMs, firstByteMs } = running;
+    const ms = lastByteMs - startedMs;
+    const { bytesFromPeers, bytesFromOrigins } = pull.stats;
+    const end = { digest, bytes, bytesFromPeers, bytesFromOrigins, ms };
+    history.add({ ...end, firstByteMs: firstByteMs ?? ms, kept: false });
+    log.info(end, 'pull ended, not kept: cache full');
   }
 
   #ended(running: Running, error: Error | undefined): void {
@@ -203,12 +259,14 @@ export class Pulls {
     const ms = this.#options.nowMs() - startedMs;
     const bytes = this.#options.store.get(digest)?.meta.length ?? 0;
     const { bytesFromPeers, bytesFromOrigins } = pull.stats;
+    if (error !== undefined && running.passing !== undefined) this.#through(running, running.passing);
     if (error !== undefined) {
       this.#options.log.info({ digest, ms, why: error.message }, 'pull ended');
       return;
     }
-    this.#options.history.add({ digest, bytes, bytesFromPeers, bytesFromOrigins, ms, firstByteMs: firstByteMs ?? ms });
-    this.#options.log.info({ digest, bytes, ms, bytesFromPeers, bytesFromOrigins }, 'pull complete');
+    const end = { digest, bytes, bytesFromPeers, bytesFromOrigins, ms };
+    this.#options.history.add({ ...end, firstByteMs: firstByteMs ?? ms, kept: true });
+    this.#options.log.info(end, 'pull complete');
     this.#options.onComplete?.(digest);
   }
 }

@@ -17,6 +17,9 @@ export type AgentStatus = {
     readonly complete: number;
     readonly bytes: number;
     readonly budgetBytes: number;
+    /** Blobs that there is no room for and that are being read, and the bytes on disk of their windows. */
+    readonly passing: number;
+    readonly passingBytes: number;
   };
   readonly running: ReturnType<Pulls['running']>;
   /** The latest finished pulls, oldest first. */
@@ -35,13 +38,24 @@ export type StatusParts = {
 
 export function statusOf({ config, store, node, pulls, history }: StatusParts): AgentStatus {
   let complete = 0;
-  for (const entry of store.entries()) if (entry.complete) complete++;
+  let passing = 0;
+  for (const entry of store.entries()) {
+    if (entry.complete) complete++;
+    if (entry.window !== undefined) passing++;
+  }
   return {
     role: 'agent',
     self: node.self,
     cluster: config.cluster,
     peer: node.stats(),
-    cache: { blobs: store.count, complete, bytes: store.usedBytes, budgetBytes: config.cache.budget },
+    cache: {
+      blobs: store.count,
+      complete,
+      bytes: store.usedBytes,
+      budgetBytes: config.cache.budget,
+      passing,
+      passingBytes: store.passing.bytes,
+    },
     running: pulls.running(),
     finished: history.list(),
     finishedTotal: history.total,

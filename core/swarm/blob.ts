@@ -2,8 +2,8 @@
  * What we know of one blob: its pieces and its part of the graph. Data and questions; interest.ts
  * changes which pieces are open, held and how many hold them.
  *
- * A piece is in exactly one state: held; open (lacking, nobody sends it); or between the two, that
- * is in flight or with the verifier.
+ * A piece is in exactly one state: held; open (lacking, nobody sends it); between the two, that is in
+ * flight or with the verifier; or, where there is no room for the whole blob, shut (lacking, not wished for).
  */
 
 import { assert } from '../assert.ts';
@@ -43,6 +43,8 @@ export class Blob {
 
   held: Bits = none;
   heldCount = 0;
+  /** Lacking pieces that are fetched; undefined: all of them. For the others there is no room (wishes.ts). */
+  wished: Bits | undefined = undefined;
   open: Bits = none;
   openCount = 0;
   /** By piece: how many sources that do not hold everything hold it. */
@@ -117,8 +119,9 @@ export class Blob {
     this.holders = new Uint8Array(this.pieces);
   }
 
+  /** Of a blob that there is no room for nothing stays, however much of it is here now. */
   get complete(): boolean {
-    return this.stage === 'ready' && this.heldCount === this.pieces;
+    return this.stage === 'ready' && this.heldCount === this.pieces && this.wished === undefined;
   }
 
   /** Whether pieces are still to come. */

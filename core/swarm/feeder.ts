@@ -86,6 +86,12 @@ export function onPass(state: State, link: InLink, message: Pass): void {
   hear(state, link, message);
   if (sink !== undefined) heardCount(state, sink, message.count);
   if (message.reason === 'busy') full(state, link);
+  // It has no room for the whole blob, and wants others than that one.
+  if (sink !== undefined && message.reason === 'nothing' && message.count > 0 && allowance?.named === true) {
+    sink.choosy = true;
+    state.pumpDue = true;
+    return;
+  }
   // The piece is nobody's again, and would be named to it at once.
   if (message.reason === 'busy' && allowance?.named === true)
     link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;

@@ -74,6 +74,8 @@ export class Source {
   token = 0;
   /** The feeder that offered this edge, to be opened when this one answers. */
   via: Source | undefined = undefined;
+  /** Times that it named a piece which is not wished for. */
+  misfits = 0;
   /** Opened as `empty`: the piece of a one-piece blob may come unasked. */
   gift = false;
   constructor(link: OutLink, swarm: number, edge: Edge) {
@@ -154,6 +156,8 @@ export class Sink {
   told = 0;
   empty = false;
   needHashes = false;
+  /** It wants others than were named to it: it chooses what it gets. */
+  choosy = false;
   constructor(link: InLink, swarm: number, edge: Edge) {
     this.link = link;
     this.swarm = swarm;

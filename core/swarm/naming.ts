@@ -29,6 +29,13 @@ export function markUnsent(blob: Blob, piece: number): void {
   blob.unsentCount += 1;
 }
 
+/** The piece is not here any more, and so not ours to give. */
+export function holdsNoLonger(blob: Blob, piece: number): void {
+  remove(blob.held, piece);
+  blob.heldCount -= 1;
+  markSent(blob, piece);
+}
+
 /** Somebody else has it, or it is not ours to give any more. Whether it had been unsent. */
 export function markSent(blob: Blob, piece: number): boolean {
   if (blob.unsentCount === 0) return false;
@@ -65,7 +72,7 @@ export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: 
 /** The piece to name in a grant to `sink`, taken out of the unsent; -1 where it may choose itself. */
 export function nameFor(sink: Sink, prng: Prng): number {
   const { blob } = sink;
-  if (blob.unsentCount === 0) return -1;
+  if (blob.unsentCount === 0 || sink.choosy) return -1;
   const theirs = sink.edge.source;
   const untold = firstFrom(blob.unsent, 0);
   const from = untold >= 0 ? blob.unsent : blob.doubted;

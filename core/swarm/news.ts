@@ -36,14 +36,14 @@ export function flush(state: State): void {
   for (const blob of state.newsOf) {
     // Sinks that were told in part first, for places in the log count only while it is in order.
     for (const sink of blob.sinks) if (sink.told > blob.newsBase) tell(state, sink);
-    const { news } = blob;
-    const end = blob.newsBase + news.length;
+    const end = blob.newsBase + blob.news.length;
+    const news = fresh(blob, blob.news);
     const all = blob.complete;
     news.sort((a, b) => a - b);
     for (const sink of blob.sinks) {
       if (sink.told >= end || sink.state !== 'open') continue;
       sink.told = end;
-      if (!all && isOldNews(sink, news)) continue;
+      if (!all && (news.length === 0 || isOldNews(sink, news))) continue;
       state.send(sink.link, { kind: 'haves', swarm: sink.swarm, pieces: all ? nothing : news, all });
     }
     blob.newsBase = end;
@@ -51,6 +51,11 @@ export function flush(state: State): void {
   }
   state.newsOf.length = 0;
   sendWants(state, true);
+}
+
+/** Without what has been given up meanwhile, where there is no room for the blob. */
+function fresh(blob: Blob, news: number[]): number[] {
+  return blob.wished === undefined ? news : news.filter((piece) => blob.holds(piece));
 }
 
 /** Whether the neighbour is known to hold all of this itself: then it gains nothing by hearing of it. */
@@ -66,7 +71,7 @@ function tell(state: State, sink: Sink): void {
   const { blob } = sink;
   if (sink.state !== 'open' || sink.told === blob.newsBase + blob.news.length) return;
   const all = blob.complete;
-  const pieces = all ? nothing : blob.news.slice(sink.told - blob.newsBase).sort((a, b) => a - b);
+  const pieces = all ? nothing : fresh(blob, blob.news.slice(sink.told - blob.newsBase)).sort((a, b) => a - b);
   sink.told = blob.newsBase + blob.news.length;
   state.send(sink.link, { kind: 'haves', swarm: sink.swarm, pieces, all });
 }

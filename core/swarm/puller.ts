@@ -16,11 +16,12 @@ import { cancelTwin, hedged, lateFor, tookMs } from './hedge.ts';
 import { addHaves, giveBack, holdsPiece, lacks, reviewAll, take, trust, wanted } from './interest.ts';
 import { diskRestMs, diskRestMsMax, scanMs } from './limits.ts';
 import { Flight, findFlight, findSource, type OutLink, type Source, takeOut } from './links.ts';
-import { givenAround, markUnsent } from './naming.ts';
+import { givenAround, holdsNoLonger, markUnsent } from './naming.ts';
 import { announce } from './news.ts';
 import { hasRoom, mayTry, redeemed, turnedAway, widen } from './room.ts';
 import type { Check, State } from './state.ts';
 import type { Input, SlotNo } from './types.ts';
+import { misfits } from './wishes.ts';
 
 export function onGrant(state: State, source: Source, message: Grant): void {
   if (source.state === 'closed') return;
@@ -37,6 +38,7 @@ export function onGrant(state: State, source: Source, message: Grant): void {
     return pass(state, source, message.grant, 'busy');
   }
   if (message.piece >= 0) {
+    if (misfits(source, message.piece)) return pass(state, source, message.grant, 'nothing');
     if (!has(blob.open, message.piece)) return pass(state, source, message.grant, 'held');
     if (findFlight(source, message.piece) !== undefined) return pass(state, source, message.grant, 'nothing');
     take(state, blob, message.piece);
@@ -109,6 +111,7 @@ export function verified(state: State, input: Extract<Input, { kind: 'verified' 
   blob.uncheckedPieces -= 1;
   if (input.verdict === 'held') return hold(state, found);
   giveBack(state, blob, found.piece);
+  if (input.verdict === 'unwanted') return;
   if (input.verdict === 'failed') return rest(state, blob);
   blob.counts.corrupt += 1;
   state.bans.strike(found.peer.node, state.nowMs);
@@ -120,8 +123,7 @@ export function verified(state: State, input: Extract<Input, { kind: 'verified' 
 /** The piece cannot be read any more: it is lacking again, and fetched again where we pull. */
 export function lost(state: State, blob: Blob, piece: number): void {
   if (!blob.holds(piece)) return;
-  blob.held[piece >>> 5]! &= ~(1 << (piece & 31));
-  blob.heldCount -= 1;
+  holdsNoLonger(blob, piece);
   if (!blob.pull) return;
   state.pulling.add(blob);
   state.needy.add(blob);

@@ -39,6 +39,7 @@ import { tellOrigins, tellRoom } from './room.ts';
 import { State } from './state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
 import { expire, pump } from './uplink.ts';
+import { wish } from './wishes.ts';
 
 type LinkMessage = Extract<Input, { kind: 'message' }>['message'];
 
@@ -154,6 +155,8 @@ function onBlob(state: State, input: Extract<Input, { blob: BlobNo }>): void {
       return removeReader(blob, input.reader);
     case 'lost':
       return lost(state, blob, input.piece);
+    case 'wish':
+      return wish(state, blob, input);
     case 'drop':
       return removeBlob(state, blob, 'leaving');
     case 'revoke':

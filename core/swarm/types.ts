@@ -49,6 +49,16 @@ export type Input =
       readonly end: number;
     }
   | { readonly kind: 'readerGone'; readonly blob: BlobNo; readonly reader: number }
+  /**
+   * There is no room for the blob as a whole: from the first of these on only pieces of `add` are fetched. Those of
+   * `drop` are not wanted any more, and if they were held they are not any longer. What is on its way comes all the same.
+   */
+  | {
+      readonly kind: 'wish';
+      readonly blob: BlobNo;
+      readonly add: readonly number[];
+      readonly drop: readonly number[];
+    }
   /** A link is up. `dialled`: by us (we pull). */
   | { readonly kind: 'connected'; readonly link: LinkNo; readonly dialled: boolean }
   /** A link ended or could not be made. */
@@ -62,17 +72,22 @@ export type Input =
       readonly piece: number;
       readonly slot: SlotNo;
     }
-  /** Verdict on an arrived piece: 'held' also says that it is stored. 'failed': the disk would not take it. */
+  /**
+   * Verdict on an arrived piece: 'held' also says that it is stored. 'failed': the disk would not take it. 'unwanted':
+   * there is no room for it any more.
+   */
   | {
       readonly kind: 'verified';
       readonly blob: BlobNo;
       readonly piece: number;
       readonly link: LinkNo;
-      readonly verdict: 'held' | 'corrupt' | 'failed';
+      readonly verdict: Verdict;
     }
   /** A piece that we believed to hold cannot be read or does not match: no longer held. */
   | { readonly kind: 'lost'; readonly blob: BlobNo; readonly piece: number }
   | { readonly kind: 'tick' };
+
+export type Verdict = 'held' | 'corrupt' | 'failed' | 'unwanted';
 
 export type Output =
   | { readonly kind: 'dial'; readonly link: LinkNo; readonly peer: PeerAddress }

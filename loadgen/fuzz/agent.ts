@@ -104,7 +104,8 @@ export class AgentSite {
     });
     for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) peer.seed(entry);
     const node = peer as unknown as PeerNode;
-    const history = { add: () => undefined } as unknown as PullLog;
+    const nothing = (): void => undefined;
+    const history = { add: nothing, passes: nothing, passed: nothing } as unknown as PullLog;
     const pulls = new Pulls({
       store,
       arena,

@@ -8,60 +8,27 @@
  *   blob's number means no other blob.
  */
 
-import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type Metainfo, metainfoValid } from '../../core/piece.ts';
-import type { BlobNo, BlobStats, Input, Output } from '../../core/swarm/types.ts';
+import type { BlobNo, Output, Verdict } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { BlobEntry } from '../store/entry.ts';
-import type { BlobStore } from '../store/store.ts';
-import type { Logger } from '../telemetry/log.ts';
-import type { Arena, Slot } from '../workers/arena.ts';
+import type { Slot } from '../workers/arena.ts';
 import { inlineBlob } from './inline.ts';
 import { forgottenMs, idleBlobMs } from './limits.ts';
-import type { PeerMetrics, PeerRole } from './metrics.ts';
+import type { PeerRole } from './metrics.ts';
+import type { BlobsHost, Part } from './part.ts';
+import { Passage } from './passage.ts';
 import { lacking, Repair, usable } from './repair.ts';
 import { storeSlot } from './store-slot.ts';
 import { Task } from './task.ts';
-
-export type BlobsHost = {
-  nowMs(): number;
-  input(input: Input): void;
-  statsOf(blob: BlobNo): BlobStats | undefined;
-  readonly store: BlobStore;
-  readonly arena: Arena;
-  readonly tracking: Tracking;
-  readonly log: Logger;
-  readonly metrics: PeerMetrics;
-  /** A whole blob that peers may have of us, or undefined. */
-  readonly serves: (digest: Digest) => BlobEntry | undefined;
-  /** Neighbours to ask a tracker for. */
-  readonly neighbours: number;
-  readonly stallMs: number;
-  readonly learnMs: number;
-};
 
 /** Where a pull may begin before any tracker answers. */
 export type PullFrom = { readonly peers?: readonly PeerAddress[] | undefined; readonly meta?: Metainfo | undefined };
 
 type Of<K extends Output['kind']> = Extract<Output, { kind: K }>;
-/** A task with what only this file needs of it. */
-type Part = {
-  readonly task: Task;
-  /** Whether the swarm was told to pull it, rather than only to feed it. */
-  readonly pulls: boolean;
-  /** Peers were given: what trackers do not know does not end it. */
-  readonly given: boolean;
-  /** The entry, as soon as the store has made it; undefined where it could not. */
-  entry: Promise<BlobEntry | undefined> | undefined;
-  /** Since when nobody opened it. */
-  idleMs: number;
-  /** Pieces that the store has and has not answered for. */
-  verifying: number;
-};
-
 export class Blobs {
   readonly #host: BlobsHost;
   readonly #repair: Repair;
@@ -220,6 +187,7 @@ export class Blobs {
       const { task } = part;
       task.sweep(nowMs, this.#host);
       if (this.#repair.due(task)) this.#track(this.#reread(task));
+      if (part.passage !== undefined) this.#tendPassage(part, nowMs);
       if (task.used || (task.state === 'held' && (this.#host.statsOf(task.no as BlobNo)?.sinks ?? 0) > 0)) {
         part.idleMs = nowMs;
       } else if (task.state === 'held' && nowMs - part.idleMs > idleBlobMs) {
@@ -242,7 +210,7 @@ export class Blobs {
 
   #join(task: Task, o: { pulls: boolean; given: boolean }): Part {
     const no = this.#freeNos.pop() ?? this.#byNo.length;
-    const part: Part = { ...o, task, entry: undefined, idleMs: this.#host.nowMs(), verifying: 0 };
+    const part: Part = { ...o, task, entry: undefined, passage: undefined, idleMs: this.#host.nowMs(), verifying: 0 };
     task.no = no;
     this.#byNo[no] = part;
     this.#parts.set(task.digest, part);
@@ -258,6 +226,8 @@ export class Blobs {
     const { task } = part;
     if (task.no === undefined) return;
     this.#host.input({ kind: 'drop', blob: task.no });
+    part.passage?.close();
+    if (task.entry?.window !== undefined) this.#host.store.passed(task.entry);
     this.#byNo[task.no] = undefined;
     if (part.verifying === 0) this.#freeNos.push(task.no);
     task.no = undefined;
@@ -281,6 +251,7 @@ export class Blobs {
     try {
       const entry = await this.#host.store.create(task.digest, meta, hashes);
       if (task.no === undefined) return undefined;
+      if (entry.window !== undefined) part.passage = this.#pass(part, entry);
       task.enter(entry);
       this.#host.tracking.set(task.digest, 'want', meta);
       return entry;
@@ -297,20 +268,21 @@ export class Blobs {
     if (part !== undefined) part.verifying++;
     const entry = part?.task.entry ?? (await part?.entry);
     const wanted = (): boolean => part?.task.used === true || (this.#host.statsOf(blob)?.sinks ?? 0) > 0;
-    const verdict = await storeSlot(entry, piece, { slot, wanted });
+    let verdict = await storeSlot(entry, piece, { slot, wanted });
+    // Given up again while this was under way.
+    if (verdict === 'held' && entry?.window?.has(piece) === false) verdict = 'unwanted';
     if (part !== undefined) this.#verified(part, piece, { verdict, bytes, role });
     this.#host.input({ kind: 'verified', blob, piece, link, verdict });
     if (part !== undefined) this.#settle(part, blob);
     if (part?.task.no === undefined) return;
-    if (verdict === 'held') part.task.held(piece);
-    else if (verdict === 'failed') this.#refused(part, piece);
+    if (verdict === 'held') {
+      part.task.held(piece);
+      part.passage?.held(piece);
+    }
+    if (verdict === 'failed') this.#refused(part, piece);
   }
 
-  #verified(
-    { task }: Part,
-    piece: number,
-    o: { verdict: 'held' | 'corrupt' | 'failed'; bytes: number; role: PeerRole },
-  ): void {
+  #verified({ task }: Part, piece: number, o: { verdict: Verdict; bytes: number; role: PeerRole }): void {
     const { verdict, bytes, role } = o;
     this.#host.metrics.piece(verdict);
     if (verdict === 'held' && role === 'origin') task.stats.bytesFromOrigins += bytes;
@@ -376,6 +348,31 @@ export class Blobs {
     }
   }
 
+  #tendPassage(part: Part, nowMs: number): void {
+    const { task, passage } = part;
+    const { entry } = task;
+    if (entry?.window === undefined || passage === undefined) return;
+    const { passing } = this.#host.store;
+    // In turn: it is no stall that those before it take their time.
+    if (entry.window.capacity === 0) task.progressMs = nowMs;
+    this.#track(passing.grow(entry));
+    passage.due();
+    if (passing.waiting && entry.window.capacity > 0 && !task.used) {
+      this.#end(part, new ApiError('UNAVAILABLE', `${task.digest} passed through, and its room is wanted for others`));
+    }
+  }
+
+  /** There is no room for all of it. */
+  #pass({ task }: Part, entry: BlobEntry): Passage {
+    return new Passage(entry, {
+      nowMs: this.#host.nowMs,
+      waited: () => task.waited(),
+      wish: (add, drop) => {
+        if (task.no !== undefined) this.#host.input({ kind: 'wish', blob: task.no, add, drop });
+      },
+    });
+  }
+
   #track(work: Promise<void>): void {
     this.#busy.add(work);
     void work.finally(() => this.#busy.delete(work));
@@ -385,10 +382,17 @@ export class Blobs {
     return {
       nowMs: this.#host.nowMs,
       readerAt: ({ no }: Task, reader: number, { at, end }: { at: number; end: number }) => {
-        if (no !== undefined) this.#host.input({ kind: 'reader', blob: no, reader, at, end });
+        if (no === undefined) return;
+        this.#host.input({ kind: 'reader', blob: no, reader, at, end });
+        this.#byNo[no]?.passage?.readerAt(reader, { at, end });
       },
       readerGone: ({ no }: Task, reader: number) => {
-        if (no !== undefined) this.#host.input({ kind: 'readerGone', blob: no, reader });
+        if (no === undefined) return;
+        this.#host.input({ kind: 'readerGone', blob: no, reader });
+        this.#byNo[no]?.passage?.readerGone(reader);
+      },
+      waits: ({ no }: Task) => {
+        if (no !== undefined) this.#byNo[no]?.passage?.due();
       },
     };
   }

@@ -102,6 +102,7 @@ type NodeOptions = Partial<
 > & {
   readonly dir?: string;
   readonly arenaBytes?: number;
+  readonly budgetBytes?: number;
 };
 
 export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Promise<TestNode> {
@@ -112,7 +113,8 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
     await Workers.start({ entry: workerEntry, count: 1, arenaBytes: o.arenaBytes ?? 16 * mebibyte }),
   );
   const durable = role === 'origin';
-  const store = stack.use(await BlobStore.open({ dir, role, workers, budgetBytes: 1024 * mebibyte, durable }));
+  const budgetBytes = o.budgetBytes ?? 1024 * mebibyte;
+  const store = stack.use(await BlobStore.open({ dir, role, workers, budgetBytes, durable }));
   const metrics = new Metrics();
   const tracking = tracker.session();
   stack.defer(() => tracking.leave());

@@ -5,6 +5,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { type AnnounceAnswer, inlineBytesMax } from '../../core/contracts/tracker.ts';
 import { digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { metainfoValid } from '../../core/piece.ts';
+import type { Verdict } from '../../core/swarm/types.ts';
 import type { BlobEntry } from '../store/entry.ts';
 import type { BlobStore } from '../store/store.ts';
 import type { Arena } from '../workers/arena.ts';
@@ -29,7 +30,7 @@ export async function inlineBlob(
   const entry = await to.store.create(digest, meta, hashes, bytes);
   if (bytes.length === 0) return entry;
   const slot = await to.arena.acquire('receive', bytes.length);
-  let verdict: 'held' | 'corrupt' | 'failed' = 'failed';
+  let verdict: Verdict = 'failed';
   try {
     slot.window(0).set(bytes);
     // A part of it was there, from before it was small enough to come with an answer.

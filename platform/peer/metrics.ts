@@ -4,7 +4,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { faultReasonsMax } from './limits.ts';
 
 const roles = ['agent', 'origin', 'unknown'] as const;
-const outcomes = ['held', 'corrupt', 'failed', 'duplicate'] as const;
+const outcomes = ['held', 'corrupt', 'failed', 'duplicate', 'unwanted'] as const;
 export type PeerRole = (typeof roles)[number];
 export type PieceOutcome = (typeof outcomes)[number];
 export type PeerMetrics = ReturnType<typeof peerMetrics>;

@@ -366,7 +366,9 @@ export class PeerNode {
         const entry = this.#blobs.entryOf(feed.blob);
         if (entry === undefined) return 'gone';
         feed.link.fedFrom.add(entry);
-        return await entry.readForPeer(feed.piece, slot);
+        const verdict = await entry.readForPeer(feed.piece, slot);
+        // It passed through and is gone: that is no fault of the disk.
+        return entry.window?.has(feed.piece) === false ? 'gone' : verdict;
       },
       unreadable: (feed) => {
         this.#metrics.unreadable();

@@ -31,6 +31,7 @@ function scene() {
   const task = new Task(digest, {
     nowMs: () => clock.nowMs,
     readerAt: (_task, reader, { at, end }) => readers.push(`${reader}: ${at}-${end}`),
+    waits: () => undefined,
     readerGone: (_task, reader) => readers.push(`${reader} gone`),
   });
   const codes: string[] = [];

@@ -31,6 +31,8 @@ export type TaskHost = {
   nowMs(): number;
   readerAt(task: Task, reader: number, range: { at: number; end: number }): void;
   readerGone(task: Task, reader: number): void;
+  /** Somebody waits for a piece. */
+  waits(task: Task): void;
 };
 
 /** seeking: not in the store yet. pulling: its entry is there, pieces are missing. held: all of them are there. */
@@ -74,6 +76,11 @@ export class Task implements Pull {
     return this.#learned.size > 0 || this.#pieces.size > 0 || this.#readers > 0;
   }
 
+  /** Pieces that somebody waits for, the one that has been waited for longest first. */
+  waited(): IterableIterator<number> {
+    return this.#pieces.keys();
+  }
+
   async learned(signal?: AbortSignal): Promise<BlobEntry> {
     if (this.#failure !== undefined) throw this.#failure;
     return this.entry ?? (await this.#learned.wait(this.#host.nowMs(), signal));
@@ -84,8 +91,10 @@ export class Task implements Pull {
     if (this.#failure !== undefined) throw this.#failure;
     const waiters = this.#pieces.get(piece) ?? new Waiters<void>();
     this.#pieces.set(piece, waiters);
+    const arrival = waiters.wait(this.#host.nowMs(), signal);
+    this.#host.waits(this);
     try {
-      await waiters.wait(this.#host.nowMs(), signal);
+      await arrival;
     } finally {
       if (waiters.size === 0 && this.#pieces.get(piece) === waiters) this.#pieces.delete(piece);
     }

@@ -25,6 +25,10 @@ export type ReadableEntry = {
   readonly digest: string;
   readonly meta: Metainfo;
   readonly complete: boolean;
+  /** It is the store's no longer: what it does not hold never comes. */
+  readonly gone?: boolean;
+  /** Set where pieces pass through: one that came may be gone again when memory for it is had. */
+  readonly window?: object | undefined;
   /** Why the last read failed. */
   readonly failure: Error | undefined;
   has(piece: number): boolean;
@@ -112,6 +116,7 @@ class Reading {
       slot.release();
       throw this.#signal.reason;
     }
+    this.#window?.move(piece + 1);
     this.#readAhead(piece + 1);
     return slot;
   }
@@ -139,9 +144,15 @@ class Reading {
     for (let attempt = 0; attempt < readAttemptsMax; attempt++) {
       this.#signal.throwIfAborted();
       if (!entry.has(piece)) await this.#arrival(piece);
+      if (entry.gone === true && !entry.has(piece)) throw removed(entry);
       const lent = entry.lend?.(piece, 'reader');
       if (lent !== undefined) return lent;
       const slot = await this.#arena.acquire('reader', pieceBytes(entry.meta, piece), this.#signal);
+      if (entry.window !== undefined && !entry.has(piece)) {
+        slot.release();
+        attempt--;
+        continue;
+      }
       const good = await this.#read(piece, slot);
       if (good !== undefined) return good;
     }
@@ -207,6 +218,10 @@ class Reading {
     this.#window = pull.reader(at, this.end);
     return pull;
   }
+}
+
+function removed({ digest, failure }: ReadableEntry): Error {
+  return failure ?? new ApiError('UNAVAILABLE', `blob ${digest} was removed while it was read: ask for it again`);
 }
 
 /** Bytes [from, to) of `parts`, as views. */

@@ -35,7 +35,7 @@ export type BecomingOptions = {
   readonly serial: Serial<Digest>;
   readonly damage: Damage;
   readonly durable: boolean;
-  readonly entryHost: EntryHost;
+  readonly host: EntryHost;
   /** Uncounts and unlinks an entry. */
   readonly detach: (entry: BlobEntry) => Promise<void>;
 };
@@ -49,7 +49,7 @@ export class Becoming {
 
   /** Gives a received, verified blob its name, within the digest's turn. The file, its descriptor and the caller's reservation are the entry's from now on. */
   async received(blob: ReceivedBlob): Promise<BlobEntry> {
-    const { disk, layout, files, names, room, hashes, durable, entryHost } = this.#o;
+    const { disk, layout, files, names, room, hashes, durable, host } = this.#o;
     const { digest, meta, fd, path } = blob;
     room.claim(digest);
     await disk.write(fd, blob.hashes, meta.length);
@@ -68,7 +68,7 @@ export class Becoming {
     const same = existing !== undefined && room.get(digest) === existing ? existing : undefined;
     files.adopt(file, fd);
     // A pull of the same blob may be running: its entry is complete now.
-    const entry = same ?? new BlobEntry({ host: entryHost, digest, meta, file, bits: undefined, hashes: blob.hashes });
+    const entry = same ?? new BlobEntry({ host, digest, meta, file, bits: undefined, hashes: blob.hashes });
     entry.takeHashes(blob.hashes);
     entry.becomeReceived(fd, file);
     this.#o.damage.mended(entry, 'push');
@@ -122,7 +122,7 @@ export class Becoming {
     entry.failure = problem;
     if (problem.code !== 'DIGEST_INVALID') return false;
     this.#o.log.error({ digest: entry.digest }, `${problem.message}: dropped`);
-    this.#o.entryHost.lost(entry);
+    this.#o.host.lost(entry);
     return false;
   }
 }

@@ -13,25 +13,27 @@
 import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
-import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
+import { type Metainfo, pieceCount } from '../../core/piece.ts';
+import type { Verdict } from '../../core/swarm/types.ts';
 import type { Share, Slot } from '../workers/arena.ts';
-import { IoFailure, type PieceJob } from '../workers/piece-io.ts';
+import { IoFailure } from '../workers/piece-io.ts';
 import { Bits } from './bits.ts';
-import { diskCode } from './disk.ts';
 import type { EntryHost } from './entry-host.ts';
 import { isBad, refusal, removed } from './errors.ts';
 import { Kept } from './kept.ts';
 import type { BlobFile } from './layout.ts';
+import { PieceBytes } from './piece-bytes.ts';
 import { Trust } from './trust.ts';
+import type { Window } from './window.ts';
 
 type State = 'partial' | 'complete' | 'gone';
-
-const nothing = new Uint8Array(0);
 
 export class BlobEntry {
   readonly digest: Digest;
   readonly meta: Metainfo;
   readonly pieces: number;
+  /** There is no room for the whole blob: its pieces pass through here, and are not kept (passing.ts). */
+  readonly window: Window | undefined;
   /** For the store only. */
   file: BlobFile;
   /** Why the last write or read failed, as an answer for a client. */
@@ -42,6 +44,7 @@ export class BlobEntry {
   #bits: Bits | undefined;
   #hashes: Uint8Array | undefined;
   readonly #trust: Trust;
+  readonly #bytes: PieceBytes;
   readonly #kept: Kept;
   /** Pieces that were held until the disk would not read them: they may be right all the same. */
   readonly #unread = new Set<number>();
@@ -55,15 +58,18 @@ export class BlobEntry {
     file: BlobFile;
     bits: Bits | undefined;
     hashes?: Uint8Array;
+    window?: Window;
   }) {
     this.#host = o.host;
     this.digest = o.digest;
     this.meta = o.meta;
     this.pieces = pieceCount(o.meta);
     this.file = o.file;
+    this.window = o.window;
     this.#bits = o.bits;
     this.#hashes = o.hashes;
     this.#trust = new Trust(this.pieces);
+    this.#bytes = new PieceBytes({ entry: this, host: o.host, trust: this.#trust });
     this.#kept = new Kept(o.host.io.arena);
     this.#state = o.bits === undefined ? 'complete' : 'partial';
   }
@@ -116,21 +122,25 @@ export class BlobEntry {
     return (this.#bits ?? Bits.full(this.pieces)).bytes.slice();
   }
 
-  /** Verifies the slot and stores it. 'failed': `failure` says why. The slot stays the caller's. */
-  async write(piece: number, slot: Slot): Promise<'held' | 'corrupt' | 'failed'> {
-    assert(slot.length === this.#length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
+  /**
+   * Verifies the slot and stores it. 'failed': `failure` says why. 'unwanted': there is no room for the piece any more.
+   * The slot stays the caller's.
+   */
+  async write(piece: number, slot: Slot): Promise<Verdict> {
+    assert(slot.length === this.#bytes.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
     // All held, not complete: the disk refused the last step. The swarm brings a piece again, and we try again.
     if (this.has(piece) && this.#bits?.count !== this.pieces) return 'held';
     if (this.gone) return this.#fail(removed(this.digest));
     if (!this.#hasHashes()) return 'failed';
     const unpin = this.pin();
     try {
-      let verdict = await this.#verifyWrite(piece, slot);
+      let verdict = await this.#bytes.write(piece, slot);
       if (verdict instanceof IoFailure && verdict.errno === 'ENOSPC' && (await this.#host.makeRoom(slot.length))) {
-        verdict = await this.#verifyWrite(piece, slot);
+        verdict = await this.#bytes.write(piece, slot);
       }
-      if (verdict instanceof IoFailure) return this.#fail(refusal(this.digest, verdict.errno));
       if (verdict === 'corrupt') return verdict;
+      if (this.window?.has(piece) === false) return 'unwanted';
+      if (verdict instanceof IoFailure) return this.#fail(refusal(this.digest, verdict.errno));
       return await this.#hold(piece);
     } finally {
       unpin();
@@ -139,18 +149,18 @@ export class BlobEntry {
 
   /** Fills the slot with the piece, verified. 'corrupt': it is held no longer. 'failed': not held, or `failure` says why. */
   async read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | 'failed'> {
-    assert(slot.length === this.#length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
+    assert(slot.length === this.#bytes.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
     if (!this.has(piece))
       return this.#fail(new ApiError('UNAVAILABLE', `piece ${piece} of ${this.digest} is not held`));
     if (!this.#hasHashes()) return 'failed';
     const unpin = this.pin();
     try {
-      let verdict = await this.#readVerify(piece, slot);
+      let verdict = await this.#bytes.read(piece, slot);
       // Once more: a wrong bit on the way from the medium is not a wrong bit on it. And again where a push brought the
       // blob anew meanwhile: what is said of its old file says nothing of the new one.
       for (let again = true; again && verdict !== 'ok'; ) {
         const { file } = this;
-        verdict = await this.#readVerify(piece, slot);
+        verdict = await this.#bytes.read(piece, slot);
         again = this.file !== file;
       }
       if (isBad(verdict)) {
@@ -178,7 +188,7 @@ export class BlobEntry {
     if (this.gone || !this.#hasHashes()) return false;
     const unpin = this.pin();
     try {
-      const verdict = await this.#readVerify(piece, slot);
+      const verdict = await this.#bytes.read(piece, slot);
       if (verdict === 'corrupt') this.#unread.delete(piece);
       return verdict === 'ok' && (this.has(piece) || (await this.#hold(piece)) === 'held');
     } finally {
@@ -191,13 +201,27 @@ export class BlobEntry {
    * wrote to since, is not hashed again.
    */
   async readForPeer(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | 'failed'> {
-    if (this.has(piece) && (await this.#readBelieved(piece, slot))) return 'ok';
-    return await this.read(piece, slot);
+    if (!this.has(piece)) return await this.read(piece, slot);
+    const unpin = this.pin();
+    try {
+      if (!(await this.#bytes.readTrusted(piece, slot))) return await this.read(piece, slot);
+      this.#host.touched(this);
+      return 'ok';
+    } finally {
+      unpin();
+    }
   }
 
   /** A peer that got pieces on trust has left: if one of them was wrong, we are the ones to find out. */
   doubt(): void {
     this.#trust.forget();
+  }
+
+  /** Of a blob that passes through: the piece is held no longer, and its room is another's. */
+  giveUp(piece: number): void {
+    this.#bits?.clear(piece);
+    this.#unread.delete(piece);
+    this.window?.giveUp(piece);
   }
 
   /** Gives the slot of a held, verified piece away: its bytes may be lent until the memory is needed. */
@@ -260,7 +284,7 @@ export class BlobEntry {
     if (this.gone) return;
     const held = new Bits(this.pieces);
     for (let piece = 0; piece < this.pieces; piece += 1) {
-      const there = piece * this.meta.pieceLength + this.#length(piece) <= bytes;
+      const there = piece * this.meta.pieceLength + this.#bytes.length(piece) <= bytes;
       if (there && this.hashesLoaded && this.has(piece)) held.set(piece);
       else if (there) this.#unread.add(piece);
     }
@@ -303,77 +327,12 @@ export class BlobEntry {
     }
   }
 
-  #length(piece: number): number {
-    assert(piece >= 0 && piece < this.pieces, `store: ${this.digest} has no piece ${piece}`);
-    return pieceBytes(this.meta, piece);
-  }
-
-  #job(piece: number, slot: Slot, fd: number): PieceJob {
-    return {
-      fd,
-      slot,
-      position: piece * this.meta.pieceLength,
-      expected: this.hashes.subarray(piece * hashBytes, (piece + 1) * hashBytes),
-      folded: this.meta.pieceLength > unitBytes,
-    };
-  }
-
-  async #verifyWrite(piece: number, slot: Slot): Promise<'held' | 'corrupt' | IoFailure> {
-    const verdict = await this.#withFile((fd) => this.#host.io.verifyWrite(this.#job(piece, slot, fd)));
-    if (verdict === 'held') this.#trust.saw(piece, this.#host.nowMs());
-    return verdict;
-  }
-
-  async #readVerify(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | IoFailure> {
-    const verdict = await this.#withFile((fd) => {
-      this.#checkStamp(fd);
-      return this.#host.io.readVerify(this.#job(piece, slot, fd));
-    });
-    if (verdict === 'ok') this.#trust.saw(piece, this.#host.nowMs());
-    return verdict;
-  }
-
-  /** False: it is not trusted, or cannot be read. */
-  async #readBelieved(piece: number, slot: Slot): Promise<boolean> {
-    assert(slot.length === this.#length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
-    if (!this.#trust.has(piece, this.#host.nowMs())) return false;
-    const unpin = this.pin();
-    try {
-      const verdict = await this.#withFile(async (fd) => {
-        if (!this.#checkStamp(fd) || !this.#trust.has(piece, this.#host.nowMs())) return 'corrupt';
-        const position = piece * this.meta.pieceLength;
-        return await this.#host.io.readVerify({ fd, slot, position, expected: nothing, believed: true });
-      });
-      if (verdict === 'ok') this.#host.touched(this);
-      return verdict === 'ok';
-    } finally {
-      unpin();
-    }
-  }
-
-  /** Whether the file can be told to be as it was; where it is not, nothing of it is trusted any more. */
-  #checkStamp(fd: number): boolean {
-    const stamp = this.#host.stampOf(fd);
-    if (stamp !== undefined && this.complete) this.#trust.check(stamp);
-    return stamp !== undefined;
-  }
-
-  async #withFile<T>(work: (fd: number) => Promise<T>): Promise<T | IoFailure> {
-    try {
-      return await this.#host.files.use(this.file, work);
-    } catch (error) {
-      const code = diskCode(error);
-      if (code === undefined) throw error;
-      return new IoFailure(code);
-    }
-  }
-
   async #hold(piece: number): Promise<'held' | 'failed'> {
     if (this.gone) return this.#fail(removed(this.digest));
     this.#bits?.set(piece);
     this.#unread.delete(piece);
     this.#host.changed(this);
-    if (this.#bits?.count !== this.pieces) return 'held';
+    if (this.#bits?.count !== this.pieces || this.window !== undefined) return 'held';
     return (await this.#host.complete(this)) ? 'held' : 'failed';
   }
 

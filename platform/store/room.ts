@@ -4,18 +4,24 @@
  * Rule 1: room is reserved whole when a blob is created, so that it cannot run out half way.
  * Rule 2: complete blobs nobody uses go first, least recently used first; then partial ones nobody
  *   uses. What is pinned never goes. Where the store is durable, nothing complete goes but what nobody needs any
- *   more, by the word of who knows (let-go.ts).
+ *   more, by the word of who knows (let-go.ts). Nothing goes in vain.
  * Rule 3: the choice and the accounting are one synchronous step; only the unlinking takes time.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
+import { hashBytes, unitBytes } from '../../core/piece.ts';
 import type { BlobEntry } from './entry.ts';
 import { bytesOnDisk } from './layout.ts';
 import { type AskUnneeded, LetGo } from './let-go.ts';
 
 /** Left free on the disk for what is small: have bits, logs, other programs. */
 export const spareBytes = 16 * 1024 * 1024;
+
+/** A blob of one piece and its hash list, at most. */
+const smallBytesMax = unitBytes + hashBytes;
+/** Small blobs in use at the same time that a full budget does not hold up: manifests and configs of a thousand pulls. */
+export const smallBeyondBytesMax = 16 * 1024 * 1024;
 
 export type RoomOptions = {
   readonly dir: string;
@@ -86,26 +92,40 @@ export class Room {
   async reserve(bytes: number): Promise<void> {
     const { budgetBytes, dir } = this.#o;
     const gone: Promise<void>[] = [];
+    // Nothing is evicted in vain; what is small is let in beyond the budget, and evicted again first of all that can be.
+    while (this.possible(bytes) < bytes && !this.#isSmall(bytes)) {
+      if (bytes <= budgetBytes && (await this.#ask(bytes - this.possible(bytes)))) continue;
+      throw new ApiError(
+        'STORAGE_FULL',
+        `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs${this.#why()}`,
+      );
+    }
+    const enough = this.possible(bytes) === bytes;
     while (this.#used + bytes > budgetBytes) {
-      const victim = bytes > budgetBytes ? undefined : this.#victim();
-      if (victim !== undefined) gone.push(this.#evict(victim));
-      else if (bytes > budgetBytes || !(await this.#ask(this.#used + bytes - budgetBytes))) {
-        await Promise.all(gone);
-        throw new ApiError(
-          'STORAGE_FULL',
-          `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs${this.#why()}`,
-        );
-      }
+      const victim = this.#victim();
+      if (victim === undefined) break;
+      gone.push(this.#evict(victim));
     }
     this.#used += bytes;
     this.#reserved += bytes;
     try {
       await Promise.all(gone);
-      await this.#freeDisk(bytes);
+      if (enough) await this.#freeDisk(bytes);
     } catch (error) {
       this.release(bytes);
       throw error;
     }
+  }
+
+  /** How many of `bytes` could be reserved now. */
+  possible(bytes: number): number {
+    let room = this.#o.budgetBytes - this.#used;
+    if (room >= bytes) return bytes;
+    for (const entry of this.#victims()) {
+      room += bytesOnDisk(entry.meta);
+      if (room >= bytes) return bytes;
+    }
+    return Math.max(0, room);
   }
 
   /** Gives a reservation back. */
@@ -195,6 +215,12 @@ export class Room {
     return this.#letGo.why === '' ? '' : `; nothing could go by itself: ${this.#letGo.why}`;
   }
 
+  /** Where blobs can be fetched again, one of a single piece is not worth a way of its own. */
+  #isSmall(bytes: number): boolean {
+    const { budgetBytes, durable } = this.#o;
+    return !durable && bytes <= smallBytesMax && this.#used + bytes <= budgetBytes + smallBeyondBytesMax;
+  }
+
   #promised(): number {
     let bytes = this.#reserved;
     for (const entry of this.#partial)
@@ -203,10 +229,15 @@ export class Room {
   }
 
   #victim(): BlobEntry | undefined {
+    return this.#victims().next().value;
+  }
+
+  /** In the order in which they go. */
+  *#victims(): Generator<BlobEntry, undefined> {
     if (!this.#o.durable) {
-      for (const entry of this.#entries.values()) if (entry.complete && !entry.pinned) return entry;
+      for (const entry of this.#entries.values()) if (entry.complete && !entry.pinned) yield entry;
     }
-    for (const entry of this.#partial) if (!entry.pinned && (entry.file.partial || !this.#o.durable)) return entry;
+    for (const entry of this.#partial) if (!entry.pinned && (entry.file.partial || !this.#o.durable)) yield entry;
     return undefined;
   }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type Digest, type DigestAlgorithm, digestOf } from '../../core/digest.ts';
 import { type Metainfo, pieceBytes, pieceCount, pieceLengthFor, unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
+import type { Verdict } from '../../core/swarm/types.ts';
 import { type Arena, SHARES, type Slot } from '../workers/arena.ts';
 import { blake3, blake3Hex, foldUnits } from '../workers/hash.ts';
 import { Workers } from '../workers/workers.ts';
@@ -66,7 +67,7 @@ export async function writePiece(
   at: { arena: Arena; entry: BlobEntry; blob: Blob },
   piece: number,
   bytes?: Uint8Array,
-): Promise<'held' | 'corrupt' | 'failed'> {
+): Promise<Verdict> {
   const { meta } = at.blob;
   const slot = await at.arena.acquire('receive', pieceBytes(meta, piece));
   try {

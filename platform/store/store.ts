@@ -12,23 +12,23 @@ import { resolve } from 'node:path';
 import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
-import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/piece.ts';
-import { blake3Hex } from '../workers/hash.ts';
+import type { Metainfo } from '../../core/piece.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
 import { Becoming } from './becoming.ts';
 import { Believed, type Proof } from './believed.ts';
-import { Bits } from './bits.ts';
 import { Damage } from './damage.ts';
 import { type Disk, diskCode } from './disk.ts';
 import { BlobEntry } from './entry.ts';
 import type { EntryHost } from './entry-host.ts';
-import { asApiError, refusal } from './errors.ts';
+import { asApiError } from './errors.ts';
 import { HashCache } from './hash-cache.ts';
-import { bytesOnDisk, Layout } from './layout.ts';
+import { Layout } from './layout.ts';
 import { Lists } from './lists.ts';
+import { Maker } from './make.ts';
 import { Names } from './names.ts';
 import { OpenFiles } from './open-files.ts';
 import type { BlobStoreOptions } from './options.ts';
+import { Passing } from './passing.ts';
 import { Persist } from './persist.ts';
 import { RealDisk } from './real-disk.ts';
 import { claim, type Found, type StoreLog, scan } from './recover.ts';
@@ -66,6 +66,8 @@ export class BlobStore {
   readonly #becoming: Becoming;
   readonly #damage: Damage;
   readonly #lists: Lists;
+  readonly #passing: Passing;
+  readonly #maker: Maker;
   readonly #uploads = new Map<string, Upload>();
   readonly #serial = new Serial<Digest>();
   readonly #host: EntryHost;
@@ -98,19 +100,7 @@ export class BlobStore {
       everyMs: o.flushEveryMs ?? flushEveryMsDefault,
       inOrder: () => this.#room.all(),
     });
-    this.#host = {
-      io: o.workers,
-      files: this.#files,
-      nowMs: () => performance.now(),
-      stampOf: (fd) => at.disk.stampNow?.(fd),
-      loadHashes: (entry) => this.#lists.load(entry),
-      complete: (entry) => this.#becoming.complete(entry),
-      degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
-      makeRoom: (bytes) => this.#room.evictBytes(bytes),
-      lost: (entry) => this.#lost(entry),
-      changed: (entry) => this.#persist.changed(entry),
-      touched: (entry) => this.#touched(entry),
-    };
+    this.#host = this.#entryHost();
     this.#lists = new Lists({
       disk: at.disk,
       files: this.#files,
@@ -129,20 +119,25 @@ export class BlobStore {
       lost: (entry) => this.#lost(entry),
       listed: (entry) => this.#lists.check(entry),
     });
-    this.#becoming = new Becoming({
+    const common = {
       disk: at.disk,
       layout: at.layout,
-      files: this.#files,
       names: this.#names,
       room: this.#room,
       hashes: this.#hashes,
-      durable: o.durable,
-      io: o.workers,
       log: this.#log,
       serial: this.#serial,
-      damage: this.#damage,
-      entryHost: this.#host,
-      detach: (entry) => this.#detach(entry),
+      durable: o.durable,
+      host: this.#host,
+      detach: (entry: BlobEntry) => this.#detach(entry),
+    };
+    this.#becoming = new Becoming({ ...common, files: this.#files, io: o.workers, damage: this.#damage });
+    this.#passing = new Passing({ ...common, budgetBytes: o.budgetBytes });
+    this.#maker = new Maker({
+      ...common,
+      passing: this.#passing,
+      get: (digest) => this.get(digest),
+      damaged: (entry, hashes) => this.#lists.take(entry, hashes),
     });
   }
 
@@ -173,7 +168,7 @@ export class BlobStore {
   }
 
   get(digest: Digest): BlobEntry | undefined {
-    return this.#room.get(digest);
+    return this.#room.get(digest) ?? this.#passing.get(digest);
   }
 
   /** Somebody relies on the blob now: nothing that was said of it before lets it go. */
@@ -193,63 +188,27 @@ export class BlobStore {
 
   /** Least recently used first; a copy. */
   entries(): Iterable<BlobEntry> {
-    return this.#room.all();
+    return [...this.#room.all(), ...this.#passing.all()];
+  }
+
+  /** Blobs that there is no room for, which pass through. */
+  get passing(): Pick<Passing, 'bytes' | 'waiting' | 'grow'> {
+    return this.#passing;
+  }
+
+  /** The pull of a blob that passes through has ended: nothing of it stays. */
+  passed(entry: BlobEntry): void {
+    this.#passing.close(entry);
   }
 
   /**
    * The blob's entry, made with no piece where there was none. A complete one is answered as it is;
    * a partial one of another piece length is replaced. With `bytes`, which the caller has checked against
-   * digest and hashes, a new one is whole at once. ApiError STORAGE_FULL, UNAVAILABLE.
+   * digest and hashes, a new one is whole at once. Where there is no room and blobs can be fetched again, one with a
+   * `window`. ApiError STORAGE_FULL, UNAVAILABLE.
    */
-  async create(digest: Digest, meta: Metainfo, hashes: Uint8Array, bytes?: Uint8Array): Promise<BlobEntry> {
-    assert(metainfoValid(meta), `store: metainfo of ${digest}`);
-    assert(
-      hashes.length === pieceCount(meta) * hashBytes && blake3Hex(hashes) === meta.root,
-      `store: hashes of ${digest}`,
-    );
-    if (Math.min(meta.length, meta.pieceLength) > this.#io.arena.shareBytes('receive')) {
-      throw new ApiError(
-        'UNAVAILABLE',
-        `pieces of ${meta.pieceLength} bytes (${digest}) do not fit in memory: raise memory.arena`,
-      );
-    }
-    const before = this.#room.get(digest);
-    // One without pieces is whole as soon as it is made; until then the second caller waits with the first.
-    if (before?.fits(meta) && (before.complete || before.pieces > 0)) {
-      // The list of a damaged file may be lost. `#finish` writes it.
-      if (!before.complete && !before.hashesLoaded && before.meta.root === meta.root) this.#lists.take(before, hashes);
-      return before;
-    }
-    try {
-      await this.#room.reserve(bytesOnDisk(meta));
-      const entry = await this.#serial.run(digest, () => this.#makeEntry(digest, meta, hashes, bytes));
-      if (entry.heldCount === entry.pieces && !entry.complete && !(await this.#becoming.complete(entry)))
-        throw entry.failure ?? refusal(digest, 'EIO');
-      return entry;
-    } catch (error) {
-      throw asApiError(error, digest);
-    }
-  }
-
-  /** Uses the caller's reservation, or gives it back. */
-  async #makeEntry(digest: Digest, meta: Metainfo, hashes: Uint8Array, bytes?: Uint8Array): Promise<BlobEntry> {
-    let used = false;
-    try {
-      const existing = this.#room.get(digest);
-      if (existing?.fits(meta)) return existing;
-      if (existing !== undefined) await this.#detach(existing);
-      const file = this.#layout.file(digest, meta, true);
-      await this.#names.makePart(file, hashes, meta.length, bytes);
-      const count = pieceCount(meta);
-      const bits = bytes === undefined ? new Bits(count) : Bits.full(count);
-      const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits, hashes });
-      this.#room.add(entry);
-      used = true;
-      this.#hashes.add(entry);
-      return entry;
-    } finally {
-      if (!used) this.#room.release(bytesOnDisk(meta));
-    }
+  create(digest: Digest, meta: Metainfo, hashes: Uint8Array, bytes?: Uint8Array): Promise<BlobEntry> {
+    return this.#maker.create({ digest, meta, hashes, bytes });
   }
 
   /** Reads a whole blob back: why it is not its digest's (DIGEST_INVALID), or cannot be read (another code). */
@@ -260,7 +219,7 @@ export class BlobStore {
   /** Unlinks it now; whoever has it pinned can read on. One that is not there is fine. ApiError UNAVAILABLE: ask again. */
   async remove(digest: Digest): Promise<void> {
     const remove = async (): Promise<void> => {
-      const entry = this.#room.get(digest);
+      const entry = this.get(digest);
       if (entry !== undefined) await this.#detach(entry);
       await this.#names.sweep(digest);
     };
@@ -299,6 +258,7 @@ export class BlobStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#uploads.values()].map((upload) => upload.cancel()));
     await this.#serial.idle();
+    this.#passing.closeAll();
     await this.#persist.close();
     await this.#files.closeAll();
     await this.#unlock();
@@ -319,6 +279,22 @@ export class BlobStore {
 
   // ---- what entries ask ------------------------------------------------------------------------
 
+  #entryHost(): EntryHost {
+    return {
+      io: this.#io,
+      files: this.#files,
+      nowMs: () => performance.now(),
+      stampOf: (fd) => this.#disk.stampNow?.(fd),
+      loadHashes: (entry) => this.#lists.load(entry),
+      complete: (entry) => this.#becoming.complete(entry),
+      degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
+      makeRoom: (bytes) => this.#room.evictBytes(bytes),
+      lost: (entry) => this.#lost(entry),
+      changed: (entry) => this.#persist.changed(entry),
+      touched: (entry) => this.#touched(entry),
+    };
+  }
+
   #degraded(entry: BlobEntry, piece: number | undefined, why: string): void {
     this.#damage.found(entry, piece, why);
     this.#room.changed(entry);
@@ -327,6 +303,7 @@ export class BlobStore {
 
   /** The entry cannot be used any more: forgets it. */
   #lost(entry: BlobEntry): void {
+    if (this.#passing.close(entry)) return this.onEvict?.(entry.digest);
     if (this.#room.remove(entry)) void this.#giveUp(entry);
   }
 
@@ -354,6 +331,7 @@ export class BlobStore {
 
   /** Within the digest's turn: uncounted and unlinked. */
   async #detach(entry: BlobEntry): Promise<void> {
+    if (this.#passing.close(entry)) return;
     this.#room.remove(entry);
     entry.becomeGone(undefined);
     await this.#unlink(entry);

@@ -1,0 +1,70 @@
+/**
+ * A blob that there is no room for as a whole: only what is wished for is fetched, and what is no longer wished for is
+ * given up. The host keeps room for every piece that it wishes for.
+ *
+ * A feeder need not be told that a piece is gone: it is asked for one that we lack, and `missing` answers who asks us for
+ * one that we gave up (docs/protocol.md, section 6).
+ *
+ * Rule 1: a piece is open only if it is wished for (interest.ts); one that comes all the same is the host's to refuse.
+ * Rule 2: a named piece that is not wished for is passed with `nothing`, and not with `held`: nobody has it yet. The
+ *   feeder lets us choose from then on. One of an older version names on; after a few times it hears `held`, for it would
+ *   name the same pieces for ever.
+ */
+
+import { add, bits, firstFrom, has, remove } from './bits.ts';
+import type { Blob } from './blob.ts';
+import { giveBack, take, wanted } from './interest.ts';
+import { misfitsMax } from './limits.ts';
+import type { Source } from './links.ts';
+import { holdsNoLonger } from './naming.ts';
+import type { State } from './state.ts';
+import type { Input } from './types.ts';
+
+export function wish(state: State, blob: Blob, input: Extract<Input, { kind: 'wish' }>): void {
+  if (!blob.pull || blob.stage !== 'ready') return;
+  if (blob.wished === undefined) begin(state, blob, input.add);
+  for (const piece of input.drop) forgo(state, blob, piece);
+  for (const piece of input.add) want(state, blob, piece);
+}
+
+/** Whether the piece that `source` names is one that we do not wish for. */
+export function misfits(source: Source, piece: number): boolean {
+  const { wished, held } = source.blob;
+  if (wished === undefined || has(wished, piece) || has(held, piece)) return false;
+  source.misfits += 1;
+  // With nothing wanted it would rest anyway; saying so again costs nobody anything.
+  return source.misfits <= misfitsMax || wanted(source) === 0;
+}
+
+/** Until now everything was fetched. */
+function begin(state: State, blob: Blob, first: readonly number[]): void {
+  const keeps = new Set(first);
+  blob.wished = bits(blob.pieces);
+  for (let piece = firstFrom(blob.open, 0); piece >= 0; piece = firstFrom(blob.open, piece + 1)) {
+    if (!keeps.has(piece)) take(state, blob, piece);
+  }
+  state.finished.delete(blob);
+}
+
+function want(state: State, blob: Blob, piece: number): void {
+  const { wished } = blob;
+  if (wished === undefined || piece < 0 || piece >= blob.pieces || has(wished, piece)) return;
+  add(wished, piece);
+  if (!underWay(state, blob, piece)) giveBack(state, blob, piece);
+}
+
+function forgo(state: State, blob: Blob, piece: number): void {
+  const { wished } = blob;
+  if (wished !== undefined) remove(wished, piece);
+  if (blob.holds(piece)) holdsNoLonger(blob, piece);
+  else if (has(blob.open, piece)) take(state, blob, piece);
+}
+
+/** On its way, or with the verifier. */
+function underWay(state: State, blob: Blob, piece: number): boolean {
+  if (state.checks.some((check) => check.blob === blob && check.piece === piece)) return true;
+  for (const { flights } of blob.sources) {
+    for (const flight of flights) if (flight.piece === piece && flight.state !== 'cancelled') return true;
+  }
+  return false;
+}
