@@ -7,6 +7,7 @@ import { AgentSite } from './agent.ts';
 import type { Conn } from './conn.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Hostile } from './hostile.ts';
+import { Litter, littered, litteredBudget } from './litter.ts';
 import type { Cluster, Listener } from './net.ts';
 import { OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
@@ -32,6 +33,7 @@ export type Fuzzed = {
   readonly contents: readonly Content[];
   /** The same image by another manifest. */
   readonly again: (image: Image, attempt: number) => Image;
+  readonly litter: Litter | undefined;
 };
 
 export type BuildOptions = {
@@ -55,6 +57,9 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   };
   const trackers = new Map<string, TrackerSite>();
   const origins = new Map<string, OriginSite>();
+  const litter = littered(world.seed)
+    ? { budgetBytes: litteredBudget(images, contents), index: (): IndexSite => index }
+    : undefined;
   const site = (): SiteOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
     const host = world.addHost(bytesPerS);
@@ -66,6 +71,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       trackers,
       origins,
       plant: o.plant,
+      litter,
       onStart: o.onOriginStart,
     };
   };
@@ -78,10 +84,10 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), origins, clock: skewedClock(world) }),
     );
   }
-  const index = new IndexSite(world, world.addHost(100e6), indexFailPercent);
+  const index: IndexSite = new IndexSite(world, world.addHost(100e6), indexFailPercent);
   const history = new TagHistory();
   const acked = new Map<Digest, Content>();
-  const push: PushParts = { world, origins, index, history, acked };
+  const push: PushParts = { world, origins, index, history, acked, tidy: litter !== undefined };
   const imageOf = new Map(images.map((image) => [image.manifest.digest, image]));
   const again = (image: Image, attempt: number): Image => {
     const { bytes } = image.manifest;
@@ -95,6 +101,8 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   };
   const read: ReadParts = { world, index, history, images: imageOf, plant: o.plant };
   const pushers = Array.from({ length: proxies }, () => new Pusher(world.addHost(300e6), push));
+  const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, index, origins, acked });
+  for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);
   const real = 1 + world.prng.below(3);
   const agents = Array.from({ length: agentsWanted(world) }, (_, i) => new AgentSite(cluster, i < real, site()));
   const hostilesWanted = world.once(2) ? 1 + world.prng.below(4) : 0;
@@ -113,6 +121,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     images,
     contents,
     again,
+    litter: litterer,
   };
 }
 

@@ -17,6 +17,16 @@ for (const seed of [2, 3, 5, 7, 9]) {
   });
 }
 
+test('with litter: origins without room remove what nothing links to, and nothing that is linked is lost', async () => {
+  let told = 0;
+  for (const seed of [6, 30]) {
+    const result = await runSeed({ seed });
+    expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);
+    told += result.faults.get('origin told what may go') ?? 0;
+  }
+  expect(told).toBeGreaterThan(0);
+});
+
 test('one seed gives one run', async () => {
   const one = await runSeed({ seed: 5 });
   const two = await runSeed({ seed: 5 });

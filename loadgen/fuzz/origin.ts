@@ -20,6 +20,7 @@ import type { Workers } from '../../platform/workers/workers.ts';
 import { Announcing } from './announcing.ts';
 import { arenaOf } from './arenas.ts';
 import { dataDir, Medium, ProcessDisk } from './disk.ts';
+import { asking } from './litter.ts';
 import type { Cluster } from './net.ts';
 import { log, Peer } from './peer.ts';
 import { UnverifiedPieceIo } from './plants.ts';
@@ -30,6 +31,8 @@ import type { Process, World } from './world.ts';
 const replicas = 2;
 const uploadsOpenMax = 64;
 const uploadIdleMs = 3_600_000;
+/** Where room is scarce. */
+const litterIdleMs = 20_000;
 const fetchMs = 2_000;
 const arenaUnits = 24;
 
@@ -87,13 +90,15 @@ export class OriginSite {
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
     let store: BlobStore;
     try {
+      const { litter } = this.#o;
       const durable = this.#o.plant !== 'lost-write';
       store = await BlobStore.open({
         dir: dataDir,
         role: 'origin',
         workers: io,
-        budgetBytes: 512 * unitBytes,
+        budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
         durable,
+        askUnneeded: litter && asking(world, process, litter.index()),
         disk,
       });
     } catch (error) {
@@ -141,8 +146,14 @@ export class OriginSite {
       tracking: announcing,
       log,
     });
+    const evicted = store.onEvict;
+    store.onEvict = (digest) => {
+      evicted?.(digest);
+      handover.forget(digest);
+    };
     for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
-    const uploads = new Uploads({ store, openMax: uploadsOpenMax, idleMs: uploadIdleMs, nowMs: this.#o.clock });
+    const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
+    const uploads = new Uploads({ store, openMax: uploadsOpenMax, idleMs, nowMs: this.#o.clock });
     return { ...o, peer, blobs, uploads, handover };
   }
 
@@ -177,6 +188,17 @@ export class OriginSite {
     const entry = await uploads.commit(id, digest);
     blobs.committed(entry);
     handover.offer(entry);
+  }
+
+  prove(digest: Digest): boolean {
+    const { blobs, handover } = this.running as Running;
+    try {
+      handover.offer(blobs.prove(digest));
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return false;
+      throw error;
+    }
   }
 
   #ask(from: Process, url: string, digest: Digest, request: FetchRequest): Promise<boolean> {

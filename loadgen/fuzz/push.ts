@@ -5,9 +5,11 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { ManifestPut } from '../../core/contracts/index.ts';
+import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { Ring } from '../../core/ring/ring.ts';
+import type { OriginClient } from '../../platform/clients/origin.ts';
+import { linkProved, prove } from '../../platform/clients/prove.ts';
 import type { Content } from './content.ts';
 import type { OriginSite } from './origin.ts';
 import type { IndexSite, TagHistory } from './tags.ts';
@@ -33,6 +35,8 @@ export type PushParts = {
   readonly history: TagHistory;
   /** Blobs whose push was acknowledged. */
   readonly acked: Map<Digest, Content>;
+  /** Uploads that fail are cancelled, and hold no room until they have been idle for long. */
+  readonly tidy: boolean;
 };
 
 type Lane = { readonly site: OriginSite; offset: number };
@@ -55,34 +59,77 @@ export class Pusher {
     const { index, history, world } = this.#p;
     await Promise.all(image.layers.map((layer) => this.#layer(layer)));
     const { manifest, layers, tag } = image;
-    await this.#blob(manifest, manifest.digest);
-    const put: ManifestPut = {
+    const about: ManifestPut = {
       mediaType: manifestType,
       size: manifest.bytes.length,
       tags: [tag],
       blobs: layers.map((layer) => layer.digest),
       manifests: [],
     };
-    const acknowledged = history.write(tag, manifest.digest, world.nowMs);
-    written();
-    await this.#index(() => index.putManifest(repo, manifest.digest, put));
-    acknowledged(world.nowMs);
+    let acknowledged: ((nowMs: number) => void) | undefined;
+    await this.linked(manifest, manifest.digest, (put) => {
+      acknowledged ??= history.write(tag, manifest.digest, world.nowMs);
+      written();
+      return index.putManifest(repo, manifest.digest, { ...about, proof: put.proof });
+    });
+    acknowledged?.(world.nowMs);
     world.note(`pushed ${tag} ${manifest.digest}`);
   }
 
   async #layer(layer: Content): Promise<void> {
-    await this.#blob(layer, undefined);
-    await this.#index(() => this.#p.index.linkBlob(repo, layer.digest, layer.bytes.length));
+    await this.linked(layer, undefined, (put) => this.#p.index.linkBlob(repo, layer.digest, put));
+  }
+
+  /** Pushes it and links it by `link`, as the proxy does; from then on it may not be lost. */
+  async linked(content: Content, key: Digest | undefined, link: (put: BlobLinkPut) => Promise<void>): Promise<void> {
+    await this.#blob(content, key);
+    const size = content.bytes.length;
+    const proved = await linkProved(
+      (proof) => this.ask(() => link({ size, proof })),
+      () => this.#prove(content.digest),
+    );
+    if (!proved)
+      throw new ApiError('BLOB_UPLOAD_UNKNOWN', `${content.digest} went before it was linked: push it again`);
+    this.#p.acked.set(content.digest, content);
+    this.#p.world.note(`acked ${content.digest}`);
+  }
+
+  #prove(digest: Digest): Promise<boolean> {
+    const sites = [...this.#p.origins.values()];
+    const origins = {
+      required: this.#copies,
+      order: () => sites as unknown as OriginClient[],
+      ask: <T>(client: OriginClient): Promise<T> => {
+        const site = client as unknown as OriginSite;
+        const handle = (): boolean => site.prove(digest);
+        return this.#p.world.call(this.process, site, { bytes: 100, limitMs: callMs, handle }) as Promise<T>;
+      },
+    };
+    return prove(origins, digest, { requestId: 'fuzz' });
   }
 
   /** `key`: places it; undefined: the upload's id does. */
   async #blob(content: Content, key: Digest | undefined): Promise<void> {
-    const { world, acked } = this.#p;
+    const { world } = this.#p;
     const id = this.#uploadId();
     const lanes = await this.#begin(id, key ?? id);
     // A byte goes wrong between the client and one origin: it must not commit.
     const spoilt = !world.faultsOver && world.once(15) ? world.prng.below(Math.max(1, content.bytes.length)) : -1;
     if (spoilt >= 0) world.fault('a byte of an upload goes wrong');
+    try {
+      await this.#fill(id, lanes, { content, spoilt });
+    } catch (error) {
+      if (this.#p.tidy) await this.#cancel(id, lanes);
+      throw error;
+    }
+  }
+
+  async #fill(
+    id: string,
+    lanes: readonly Lane[],
+    { content, spoilt }: { content: Content; spoilt: number },
+  ): Promise<void> {
+    const { world } = this.#p;
     let left = lanes;
     for (let at = 0; at < content.bytes.length; ) {
       const end = Math.min(content.bytes.length, at + 1 + world.prng.below(400_000));
@@ -96,8 +143,6 @@ export class Pusher {
     for (const failure of failures) apiErrorOnly(failure);
     if (held < this.#copies)
       throw new ApiError('UNAVAILABLE', `${held} of ${this.#copies} origins committed: ${failures[0]?.message}`);
-    acked.set(content.digest, content);
-    world.note(`acked ${content.digest}`);
   }
 
   /** On the first origins of `key` that answer. */
@@ -116,9 +161,13 @@ export class Pusher {
       );
     }
     if (lanes.length >= this.#copies) return lanes;
+    await this.#cancel(id, lanes);
+    throw new ApiError('UNAVAILABLE', 'too few origins begin an upload');
+  }
+
+  async #cancel(id: string, lanes: readonly Lane[]): Promise<void> {
     const cancel = async ({ site }: Lane): Promise<void> => await running(site).uploads.cancel(id);
     await Promise.all(lanes.map((lane) => this.#try(lane.site, callMs, 100, () => cancel(lane))));
-    throw new ApiError('UNAVAILABLE', 'too few origins begin an upload');
   }
 
   async #append(
@@ -153,7 +202,8 @@ export class Pusher {
     });
   }
 
-  async #index<T>(handle: () => Promise<T>): Promise<T> {
+  /** Asks the index. */
+  async ask<T>(handle: () => Promise<T>): Promise<T> {
     const { world, index } = this.#p;
     return await world.call(this.process, index, { bytes: 500, limitMs: callMs, handle });
   }

@@ -70,6 +70,7 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
   const chaos = new Chaos(fuzzed, rotten);
   chaos.start();
   work.start();
+  fuzzed.litter?.start();
   const judge = (): void => {
     judgeAcked(world, fuzzed);
     for (const site of fuzzed.origins.values()) judgeVisible(world, site, fuzzed.cluster.contents, rotten);
@@ -206,6 +207,7 @@ class Work {
   /** What is not done yet. */
   lacking(): string[] {
     const lacking: string[] = [];
+    if (this.#f.litter?.done === false) lacking.push('litter is still linked');
     if (this.#unpushed.size > 0) lacking.push(`${this.#unpushed.size} images are not pushed`);
     for (const { site, missing } of this.#f.clients) {
       if (!site.up) lacking.push(`h${site.host} is not up`);

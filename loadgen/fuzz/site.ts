@@ -3,6 +3,7 @@
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
+import type { IndexSite } from './tags.ts';
 import type { TrackerSite } from './tracker.ts';
 import type { World } from './world.ts';
 
@@ -16,6 +17,8 @@ export type SiteOptions = {
   readonly trackers: ReadonlyMap<string, TrackerSite>;
   readonly origins: ReadonlyMap<string, OriginSite>;
   readonly plant: Plant | undefined;
+  /** In a run with litter. */
+  readonly litter?: { readonly budgetBytes: number; readonly index: () => IndexSite } | undefined;
   readonly onStart?: ((site: OriginSite) => void) | undefined;
 };
 

@@ -4,7 +4,13 @@
  */
 
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
-import { INDEX_PATHS, type ManifestPut, type ManifestRecord } from '../../core/contracts/index.ts';
+import {
+  type BlobLinkPut,
+  type CondemnReply,
+  INDEX_PATHS,
+  type ManifestPut,
+  type ManifestRecord,
+} from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { indexRoutes } from '../../index/api.ts';
 import { createHttp } from '../../platform/http/server.ts';
@@ -15,7 +21,9 @@ import { log } from './peer.ts';
 import type { Process, World } from './world.ts';
 
 /** One application serves every run of this process: whichever store is current answers. */
-const current: { store: TagStore | undefined } = { store: undefined };
+const current: { store: TagStore | undefined; nowMs: number } = { store: undefined, nowMs: 0 };
+/** Short, so that a run sees it; longer than a push that goes well takes. */
+const keepUnlinkedMs = 3_000;
 const forward = new Proxy({} as TagStore, {
   get: (_, name) => {
     const store = current.store;
@@ -24,10 +32,10 @@ const forward = new Proxy({} as TagStore, {
   },
 });
 const app = createHttp({ role: 'index', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
-indexRoutes(app, forward, { allowMissingChildren: [], keepUnlinkedMs: Number.POSITIVE_INFINITY, nowMs: Date.now });
+indexRoutes(app, forward, { allowMissingChildren: [], keepUnlinkedMs, nowMs: () => current.nowMs });
 await app.ready();
 
-type Request = { readonly method: 'GET' | 'PUT'; readonly url: string; readonly body?: unknown };
+type Request = { readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'; readonly url: string; readonly body?: unknown };
 
 export class IndexSite {
   readonly host: number;
@@ -71,8 +79,20 @@ export class IndexSite {
     return await this.#ask<ManifestRecord>({ method: 'GET', url: INDEX_PATHS.tag(repo, tag) });
   }
 
-  async linkBlob(repo: string, digest: Digest, size: number): Promise<void> {
-    await this.#ask({ method: 'PUT', url: INDEX_PATHS.blob(repo, digest), body: { size } });
+  async linkBlob(repo: string, digest: Digest, put: BlobLinkPut): Promise<void> {
+    await this.#ask({ method: 'PUT', url: INDEX_PATHS.blob(repo, digest), body: put });
+  }
+
+  async unlinkBlob(repo: string, digest: Digest): Promise<void> {
+    await this.#ask({ method: 'DELETE', url: INDEX_PATHS.blob(repo, digest) });
+  }
+
+  async condemn(digests: readonly Digest[]): Promise<CondemnReply> {
+    return (await this.#ask<CondemnReply>({
+      method: 'POST',
+      url: INDEX_PATHS.condemn,
+      body: { digests },
+    })) as CondemnReply;
   }
 
   async putManifest(repo: string, digest: Digest, put: ManifestPut): Promise<void> {
@@ -82,19 +102,18 @@ export class IndexSite {
   /** undefined: 404. */
   async #ask<T>(request: Request): Promise<T | undefined> {
     current.store = this.#store;
+    current.nowMs = this.#world.nowMs;
     this.#world.outstanding++;
     try {
       const { method, url, body } = request;
       const reply = await app.inject({ method, url, ...(body === undefined ? {} : { payload: body as object }) });
-      if (reply.statusCode === 404) return undefined;
+      if (reply.statusCode === 404 && request.method !== 'PUT') return undefined;
       if (reply.statusCode >= 400) {
-        const { code, message } = reply.json<{ errors: { code: ErrorCode; message: string }[] }>().errors[0] as {
-          code: ErrorCode;
-          message: string;
-        };
+        const [error] = reply.json<{ errors: { code: ErrorCode; message: string; detail?: unknown }[] }>().errors;
+        const { code, message, detail } = error as { code: ErrorCode; message: string; detail?: unknown };
         // As the real one: it ends, and is started anew.
         if (message.includes('start anew')) this.#restart();
-        throw new ApiError(code, message);
+        throw new ApiError(code, message, detail);
       }
       return reply.statusCode === 204 ? undefined : reply.json<T>();
     } finally {
