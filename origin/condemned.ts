@@ -38,10 +38,8 @@ export class Condemned {
     const reply = await this.#options.index.condemn(digests, { requestId, signal });
     const { condemned, waiting } = checked(reply);
     await this.#same(reply.index);
-    this.#options.log.info(
-      { requestId, asked: digests.length, condemned: condemned.length, waiting },
-      'room is needed',
-    );
+    const told = { requestId, asked: digests.length, condemned: condemned.length, waiting };
+    this.#options.log[condemned.length > 0 ? 'info' : 'debug'](told, 'room is needed: the index was asked what may go');
     return { unneeded: condemned, waiting };
   }
 
