@@ -59,8 +59,8 @@ function startOrigin(no: number, port = Number(new URL(urls[no] as string).port)
   });
 }
 
-function startAgent(name: string): Promise<Process> {
-  const settings = { listen: ephemeral, admin: ephemeral, peer: ephemeral, data: cluster.dataOf(name) };
+function startAgent(name: string, more: object = {}): Promise<Process> {
+  const settings = { listen: ephemeral, admin: ephemeral, peer: ephemeral, data: cluster.dataOf(name), ...more };
   return start('agent', name, { ...settings, trackers: trackers(), index: [index.url('api')] });
 }
 
@@ -150,4 +150,16 @@ test('an agent whose file of origins is damaged begins without it, and learns th
   });
   await tracker.stop('SIGKILL');
   await expectAll();
+}, 60_000);
+
+test('an agent that never heard of a tracker pulls where its configuration names the origins, else it is not ready', async () => {
+  const bytes = randomBytes(700_000);
+  const digest = await upload(bytes);
+  const [told, untold] = await Promise.all([startAgent('agent-3', { origins: urls }), startAgent('agent-4')]);
+  await expectPulled(told, digest, bytes);
+  expect((await fetch(`${told.url('admin')}/readiness`)).status).toBe(200);
+  expect((await fetch(blobUrl(untold, digest))).status).toBe(503);
+  await vi.waitFor(async () => {
+    expect((await fetch(`${untold.url('admin')}/readiness`)).status).toBe(503);
+  });
 }, 60_000);
