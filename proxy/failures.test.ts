@@ -271,6 +271,22 @@ describe('an origin that hangs', () => {
     expect((await first).body.equals(content)).toBe(true);
     expect(performance.now() - begun).toBeLessThan(5_000);
   });
+
+  test('in mid-read, with nobody else to go on with: it is waited for longer before the reader is cut', async () => {
+    cluster = await TestCluster.start({ origins: 1 });
+    await cluster.push('a', content);
+    const [one] = cluster.origins as [FakeOrigin];
+    one.faults = { hangReadAt: mebibyte };
+    const read = cluster.proxy.send('GET', `/v2/a/blobs/${digest}`);
+    await sleep(4_000);
+    one.faults = {};
+    expect((await read).body.equals(content)).toBe(true);
+    // Before its first byte it is not.
+    one.faults = { hang: true };
+    const begun = performance.now();
+    expect((await cluster.proxy.send('GET', `/v2/a/blobs/${digest}`)).status).toBe(503);
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
 });
 
 describe('an index that fails', () => {

@@ -42,8 +42,8 @@ export type CallOptions = {
   readonly stallMs?: number | undefined;
   /** Until the answer's head, all attempts together, milliseconds; then it is NoAnswer. Default: no limit. */
   readonly withinMs?: number | undefined;
-  /** The other side is pinged meanwhile, until the last byte of the answer; NoAnswer where it hangs. */
-  readonly watched?: boolean | undefined;
+  /** The other side is pinged until the last byte of the answer, or only until its head; NoAnswer where it hangs. */
+  readonly watched?: boolean | 'head' | undefined;
   /** At most so many attempts; default: as core/retry says for calls that may be repeated, else 1. */
   readonly tries?: number | undefined;
 };
@@ -195,6 +195,7 @@ class CallLimits {
   readonly #caller: AbortSignal | undefined;
   readonly #watch: Watch | undefined;
   readonly #late: NodeJS.Timeout | undefined;
+  readonly #headOnly: boolean;
   readonly #stop = (): void => this.#abort.abort(this.#caller?.reason);
 
   constructor(pulse: Pulse, call: CallOptions & { readonly url: string; readonly signal: AbortSignal | undefined }) {
@@ -205,7 +206,8 @@ class CallLimits {
     const { withinMs = Number.POSITIVE_INFINITY } = call;
     const bounded = Number.isFinite(withinMs);
     if (bounded) this.#late = setTimeout(() => this.#end(call.url, withinMs), Math.max(0, withinMs));
-    if (!bounded && call.watched !== true) return;
+    this.#headOnly = call.watched !== true;
+    if (!bounded && !call.watched) return;
     this.#watch = pulse.watch();
     const { signal } = this.#watch;
     signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
@@ -215,9 +217,10 @@ class CallLimits {
     return this.#abort.signal;
   }
 
-  /** The head is here; what is watched is so until its last byte. */
+  /** The head is here. */
   answered(): void {
     clearTimeout(this.#late);
+    if (this.#headOnly) this.#watch?.[Symbol.dispose]();
     this.#pulse.heard();
   }
 

@@ -37,7 +37,12 @@ export type Appended = {
   readonly offset: number;
 };
 
-export type ReadPart = { readonly start: number; readonly end: number };
+export type ReadPart = {
+  readonly start: number;
+  readonly end: number;
+  /** Nobody else has it: once it sends, it may hang for as long as a slow one may be silent. */
+  readonly alone?: boolean | undefined;
+};
 
 export class OriginClient {
   /** Its base URL, which is also its id on the hash ring. */
@@ -151,7 +156,14 @@ export class OriginClient {
   async read(digest: Digest, part: ReadPart, ctx: CallContext): Promise<AsyncIterable<Uint8Array> | undefined> {
     const headers = { range: `bytes=${part.start}-${part.end - 1}` };
     const limit = this.pulse.silent ? { withinMs: impatienceMs } : {};
-    const options = { ctx, headers, expect: [404], tries: 1, watched: true, ...limit };
+    const options = {
+      ctx,
+      headers,
+      expect: [404],
+      tries: 1,
+      watched: part.alone === true ? ('head' as const) : true,
+      ...limit,
+    };
     const reply = await this.#http.stream('GET', ORIGIN_PATHS.blob(digest), options);
     if (reply.status === 404) {
       await reply.discard();

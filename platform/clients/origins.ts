@@ -75,9 +75,10 @@ export class Origins {
     const failures: unknown[] = [];
     while (start < part.end) {
       const from = start;
+      const alone = left.length === 1;
       const found = await this.#first(
         left,
-        (client, call) => client.read(digest, { start: from, end: part.end }, call),
+        (client, call) => client.read(digest, { start: from, end: part.end, alone }, call),
         ctx,
       );
       if (found.kind === 'none') {

@@ -237,10 +237,16 @@ export class FakeOrigin {
     response.writeHead(range.kind === 'part' ? 206 : 200, headers);
     if (this.faults.hangReadAt !== undefined) {
       this.faults.hang = true;
-      return void response.write(bytes.subarray(0, this.faults.hangReadAt));
+      response.write(bytes.subarray(0, this.faults.hangReadAt));
+      return void this.#goOn(response, bytes.subarray(this.faults.hangReadAt));
     }
     if (this.faults.cutReadAt === undefined) return void response.end(bytes);
     response.write(bytes.subarray(0, this.faults.cutReadAt), () => response.destroy());
+  }
+
+  async #goOn(response: ServerResponse, rest: Buffer): Promise<void> {
+    while (this.faults.hang && !response.destroyed) await sleep(10);
+    response.end(rest);
   }
 
   #find(digest: Digest): Buffer {
