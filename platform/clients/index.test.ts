@@ -97,6 +97,12 @@ test('a write to an index that hangs goes to the other one in time, and is never
   expect(order).toEqual(['two']);
 });
 
+test('a write may take its time on an index that lives', async () => {
+  const slow = await index((request, response) => void setTimeout(() => answering(request, response), 3_000));
+  await clientOf(slow).linkBlob('a', 'sha256:1' as never, 1, ctx);
+  expect(slow.requests).toBe(1);
+});
+
 test("an index's no is not asked of the next one", async () => {
   const no: RequestListener = (_request, response) =>
     response.writeHead(404).end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}');

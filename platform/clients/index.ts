@@ -7,7 +7,8 @@
  *   later write could find undone.
  *   Every call may be repeated: it sets a state, or reads one.
  * Rule 3: absent is `undefined` or false; no index at all is ApiError UNAVAILABLE, which leaves as 503
- *   with Retry-After, after 2 s, or half a second where none answered the calls before it either.
+ *   with Retry-After, after 2 s, or half a second where none answered the calls before it either. A write may take
+ *   longer, on an index that lives: its disk may be slow, and nobody should have to guess whether it was done.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -46,6 +47,7 @@ const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', '
 type Call = { readonly ctx: CallContext; readonly body?: unknown };
 /** One round of a call: when it ends, and what came of it so far. */
 type Round = { readonly untilMs: number; readonly failures: Set<string> };
+type Limit = { readonly withinMs: number } | { readonly watched: true };
 /** What an index said: the answer, or its no. */
 type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
 
@@ -156,10 +158,10 @@ export class IndexClient {
     const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
     for (let i = 0; i < rounds; i++) {
       if (i > 0) await pause(call.ctx.signal);
-      const ask = (client: HttpClient, signal: AbortSignal | undefined, withinMs: number): Promise<Said<T>> =>
+      const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<T>> =>
         said(client, () => {
           const ctx = { ...call.ctx, signal };
-          return client.json<T>(method, path, { ...call, ctx, withinMs, tries: 1 });
+          return client.json<T>(method, path, { ...call, ...limit, ctx, tries: 1 });
         });
       const found = method === 'GET' ? await this.#read(ask, call, round) : await this.#write(ask, call, round);
       if (found !== undefined) {
@@ -173,14 +175,14 @@ export class IndexClient {
   }
 
   async #read<T>(
-    ask: (client: HttpClient, signal: AbortSignal, withinMs: number) => Promise<Said<T>>,
+    ask: (client: HttpClient, signal: AbortSignal, limit: Limit) => Promise<Said<T>>,
     call: Call,
     round: Round,
   ): Promise<Said<T> | undefined> {
     const begun = performance.now();
     const found = await firstAnswer(
       this.#order(),
-      (client, signal) => ask(client, signal, round.untilMs - performance.now()),
+      (client, signal) => ask(client, signal, { withinMs: round.untilMs - performance.now() }),
       {
         hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMsMax),
         signal: call.ctx.signal,
@@ -196,17 +198,13 @@ export class IndexClient {
   }
 
   async #write<T>(
-    ask: (client: HttpClient, signal: AbortSignal | undefined, withinMs: number) => Promise<Said<T>>,
+    ask: (client: HttpClient, signal: AbortSignal | undefined, limit: Limit) => Promise<Said<T>>,
     call: Call,
     round: Round,
   ): Promise<Said<T> | undefined> {
-    const order = this.#order();
-    for (const [i, client] of order.entries()) {
-      const leftMs = round.untilMs - performance.now();
-      // The last one has what is left.
-      const withinMs = leftMs / Math.min(2, order.length - i);
+    for (const client of this.#order()) {
       try {
-        return await ask(client, call.ctx.signal, withinMs);
+        return await ask(client, call.ctx.signal, client.pulse.silent ? { withinMs: impatienceMs } : { watched: true });
       } catch (error) {
         note(error, round);
       }
