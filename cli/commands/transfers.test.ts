@@ -72,6 +72,17 @@ test('a part that was left of something else is begun anew, and the fault is not
   }
 });
 
+test('that a part is of something else is seen at its end, not when all the rest has come', async () => {
+  const { bytes, digest } = content(300_000);
+  server.blobs.set(digest, bytes);
+  const out = join(dir, 'out');
+  writeFileSync(`${out}.part`, Buffer.alloc(150_000));
+  // No more than the overlap, ever.
+  server.heldReads = [64 * 1024];
+  await get({ target: digest, output: out, agent: server.base, screen: quiet, signal });
+  expect(readFileSync(out).equals(bytes)).toBe(true);
+});
+
 test('two that get the same file at once never mix: the second is told, and a lock of the dead holds nobody up', async () => {
   const { bytes, digest } = content(300_000);
   server.blobs.set(digest, bytes);
