@@ -34,6 +34,7 @@ export async function sendContent(
     headers: reply.getHeaders() as Headers,
     lingerMs: DEFAULT_LIMITS.lingerMs,
     slow,
+    client: request.ip,
   };
   const result = await writeReply({ kind: 'content', content }, exchange);
   if (result.kind === 'cut') request.log.warn({ digest: content.digest, err: result.why }, 'answer cut short');

@@ -7,12 +7,13 @@ import type { IncomingMessage } from 'node:http';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { OciBody } from './reply.ts';
 
-export function bodyOf(raw: IncomingMessage, stallMs: number): OciBody {
+/** `hold`: told how many bytes a body that is read whole may come to, before it is; it may refuse. */
+export function bodyOf(raw: IncomingMessage, stallMs: number, hold?: (bytes: number) => void): OciBody {
   const length = raw.headers['content-length'];
   return {
     length: hasBody(raw) ? (length === undefined ? undefined : Number(length)) : 0,
     chunks: () => chunks(raw, stallMs),
-    whole: (bytesMax) => whole(raw, bytesMax, stallMs),
+    whole: (bytesMax) => whole(raw, { bytesMax, stallMs, hold }),
   };
 }
 
@@ -41,8 +42,16 @@ async function* chunks(raw: IncomingMessage, stallMs: number): AsyncGenerator<Ui
   if (!raw.complete) throw cut(undefined);
 }
 
-async function whole(raw: IncomingMessage, bytesMax: number, stallMs: number): Promise<Uint8Array> {
-  if (Number(raw.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax);
+type Whole = {
+  readonly bytesMax: number;
+  readonly stallMs: number;
+  readonly hold: ((bytes: number) => void) | undefined;
+};
+
+async function whole(raw: IncomingMessage, { bytesMax, stallMs, hold }: Whole): Promise<Uint8Array> {
+  const length = hasBody(raw) ? Number(raw.headers['content-length'] ?? bytesMax) : 0;
+  if (length > bytesMax) throw tooLarge(bytesMax);
+  hold?.(length);
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of chunks(raw, stallMs)) {

@@ -21,6 +21,8 @@ export type PumpOptions = {
   /** Bytes that the source has to give. */
   readonly length: number;
   readonly slow: SlowReaders;
+  /** Whom they are for (client.ts). */
+  readonly client: string;
   /** Writes the head; called once, before the first byte. */
   head(): void;
 };
@@ -48,7 +50,7 @@ export async function pump(open: OpenSource, response: ServerResponse, options: 
         throw new Bug('a source gave more bytes than it said');
       }
       supply.prefetch();
-      sent += await new Delivery(chunk, outlet, supply).run(options.slow);
+      sent += await new Delivery(chunk, outlet, supply).run(options);
       chunk = sent < options.length ? await supply.next(sent) : undefined;
     }
     if (sent !== options.length) throw new Error(`the source ended ${options.length - sent} bytes early`);
@@ -82,7 +84,7 @@ class Delivery {
   }
 
   /** How many of its bytes were sent: fewer than all where it was handed back. */
-  async run(slow: SlowReaders): Promise<number> {
+  async run(options: PumpOptions): Promise<number> {
     try {
       let inOneGo = 0;
       while (this.#rest.length > 0) {
@@ -91,7 +93,7 @@ class Delivery {
         if (first === undefined) break;
         const { taken, drained } = this.#outlet.write(first);
         this.#took(taken);
-        await this.#drain(drained, slow);
+        await this.#drain(drained, options);
         inOneGo = 0;
       }
       if (inOneGo >= turnBytes) await turn();
@@ -108,14 +110,14 @@ class Delivery {
   }
 
   /** Waits until the socket has taken what it was sent; a client that is slow holds less and less meanwhile. */
-  async #drain(drained: Promise<void>, slow: SlowReaders): Promise<void> {
+  async #drain(drained: Promise<void>, { slow, client }: PumpOptions): Promise<void> {
     // Also awaited below; a failure before that must not count as unhandled.
     drained.catch(() => undefined);
     if (await inTime(drained, slowAfterMs)) return;
     const keepMs = isSlot(this.#chunk) || slow.count >= parkedMax ? 0 : parkAfterMs - slowAfterMs;
     const parking = setTimeout(() => this.#handBack(), keepMs);
     try {
-      await slow.wait(this.#outlet, drained);
+      await slow.wait(client, this.#outlet, drained);
     } finally {
       clearTimeout(parking);
     }

@@ -116,8 +116,8 @@ class Lender {
   }
 }
 
-async function until(ready: () => boolean): Promise<void> {
-  while (!ready()) await sleep(5);
+async function until(ready: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await ready())) await sleep(5);
 }
 
 describe('streaming', () => {
@@ -336,6 +336,26 @@ describe('bodies', () => {
       const [status, { errors }] = await send(11, headers as Record<string, string>);
       expect([status, errors[0].code]).toEqual([413, 'SIZE_INVALID']);
     }
+  });
+
+  test('that are read whole are bounded over all requests, from their first byte until they are answered', async () => {
+    const mebibytes = 4 << 20;
+    await serve(async ({ body }) => ({ kind: 'json', value: { bytes: (await body.whole(mebibytes)).length } }));
+    const headers = { 'content-length': String(mebibytes) };
+    const slow = Array.from({ length: 56 }, () => {
+      const options = { host: '127.0.0.1', port: server?.port, path: upload, agent: false, method: 'PATCH', headers };
+      const request = httpRequest(options).on('error', () => undefined);
+      request.write('x');
+      return request;
+    });
+    const tryIt = async (): Promise<number | undefined> => {
+      const response = await open({ method: 'PATCH', at: upload, headers }, new Uint8Array(mebibytes));
+      await read(response);
+      return response.statusCode;
+    };
+    await until(async () => (await tryIt()) === 429);
+    for (const request of slow) request.destroy();
+    await until(async () => (await tryIt()) === 200);
   });
 
   test('that are cut, or stall, are an error of the reader, never a short body', async () => {

@@ -10,6 +10,7 @@ import { Bug } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { parseOciRequest } from '../../core/oci/request.ts';
 import { streamBodies } from '../http/stream.ts';
+import { WholeBodies, wholeBodiesBytesMax } from './bodies.ts';
 import { bodyOf } from './body.ts';
 import { clientOf, type Trusted, trustedOf } from './client.ts';
 import type { Headers, OciContext, OciReply, RegistryHandler } from './reply.ts';
@@ -36,6 +37,7 @@ export const DEFAULT_LIMITS: RegistryLimits = { stallMs: 60_000, pauseMs: 900_00
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = DEFAULT_LIMITS): void {
+  const bodies = new WholeBodies(wholeBodiesBytesMax);
   const trusted = trustedOf(limits.trustedProxies ?? []);
   const slow = new SlowReaders({ pauseMs: limits.pauseMs, readersMax: slowReadersMax });
   app.register((scope, _options, done) => {
@@ -45,7 +47,7 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
         method: METHODS,
         url,
         exposeHeadRoute: false,
-        handler: (request, reply) => serve(request, reply, { handler, limits, slow, trusted }),
+        handler: (request, reply) => serve(request, reply, { handler, limits, slow, trusted, bodies }),
       });
     }
     done();
@@ -57,6 +59,7 @@ type Serving = {
   readonly limits: RegistryLimits;
   readonly slow: SlowReaders;
   readonly trusted: Trusted;
+  readonly bodies: WholeBodies;
 };
 
 async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serving): Promise<void> {
@@ -65,13 +68,14 @@ async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serv
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) gone.abort(new ApiError('REQUEST_INVALID', 'the client closed the connection'));
   });
-  const context = contextOf(request, gone.signal, serving);
+  using held = new DisposableStack();
+  const context = contextOf(request, gone.signal, { ...serving, held });
   try {
     const answer = await answerOf(() =>
       handler.handle(parseOciRequest(request.method, request.raw.url ?? ''), context),
     );
     if (gone.signal.aborted) return void reply.hijack();
-    await write(answer, request, { reply, ...serving });
+    await write(answer, request, { reply, client: context.client, ...serving });
   } catch (error) {
     // Whoever is gone needs no answer; what went wrong because of that is no error either.
     if (!gone.signal.aborted || error instanceof Bug) throw error;
@@ -82,12 +86,12 @@ async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serv
 async function write(
   answer: OciReply,
   request: FastifyRequest,
-  to: { reply: FastifyReply; limits: RegistryLimits; slow: SlowReaders },
+  to: { reply: FastifyReply; client: string; limits: RegistryLimits; slow: SlowReaders },
 ): Promise<void> {
-  const { reply, slow } = to;
+  const { reply, slow, client } = to;
   const { lingerMs } = to.limits;
   const headers = reply.getHeaders() as Headers;
-  const exchange: Exchange = { request: request.raw, response: reply.raw, headers, slow, lingerMs };
+  const exchange: Exchange = { request: request.raw, response: reply.raw, headers, slow, client, lingerMs };
   const failed = await answerOf(async () => {
     const result = await writeReply(answer, exchange);
     if (result.kind === 'cut') request.log.warn({ err: result.why }, 'response cut short');
@@ -107,12 +111,18 @@ async function answerOf<T>(act: () => Promise<T>): Promise<T | OciReply> {
   }
 }
 
-function contextOf(request: FastifyRequest, signal: AbortSignal, { limits, trusted }: Serving): OciContext {
+function contextOf(
+  request: FastifyRequest,
+  signal: AbortSignal,
+  { limits, trusted, bodies, held }: Serving & { held: DisposableStack },
+): OciContext {
+  const client = clientOf(request.raw, trusted);
   return {
     requestId: request.id,
-    client: clientOf(request.raw, trusted),
+    client,
     signal,
     header: (name) => request.headers[name],
-    body: bodyOf(request.raw, limits.stallMs),
+    // Until the request is answered: its handler has the bytes.
+    body: bodyOf(request.raw, limits.stallMs, (bytes) => held.defer(bodies.hold(client, bytes))),
   };
 }

@@ -66,22 +66,24 @@ test('a client that takes something is not cut, though the socket drains later t
     taken += client.read(Math.min(due, client.readableLength))?.length ?? 0;
   }, 20);
   stack.defer(() => clearInterval(taking));
-  await slow.wait(outlet, drained);
+  await slow.wait('a', outlet, drained);
   expect(performance.now() - begun).toBeGreaterThan(pauseMs);
   clearInterval(taking);
   const second = await full();
-  await expect(slow.wait(second.outlet, second.drained)).rejects.toThrow('took nothing for 2.5 s, the limit of');
+  await expect(slow.wait('a', second.outlet, second.drained)).rejects.toThrow('took nothing for 2.5 s, the limit of');
   expect(slow.count).toBe(0);
 });
 
-test('at the limit the one that was still for longest gives way, and nobody else', async () => {
-  const slow = new SlowReaders({ pauseMs: 60_000, readersMax: 2 });
+test('at the limit the one that was still for longest gives way, of the client that has most', async () => {
+  const slow = new SlowReaders({ pauseMs: 60_000, readersMax: 3 });
   const ends: string[] = [];
-  for (const name of ['first', 'second', 'third']) {
+  for (const name of ['polite 1', 'greedy 1', 'greedy 2', 'polite 2', 'another 1']) {
     const { outlet, drained } = await full();
-    void slow.wait(outlet, drained).catch((error: Error) => ends.push(`${name}: ${error.message}`));
+    const [client = ''] = name.split(' ');
+    void slow.wait(client, outlet, drained).catch((error: Error) => ends.push(`${name}: ${error.message}`));
     await sleep(5);
   }
-  expect(ends).toEqual(['first: the client took nothing for longest of 2 that wait, and gave way to another']);
-  expect(slow.count).toBe(2);
+  const why = 'too many clients take nothing (the limit is 3), and this one has taken nothing for longest';
+  expect(ends).toEqual([`greedy 1: ${why}`, `polite 1: ${why}`]);
+  expect(slow.count).toBe(3);
 });

@@ -3,9 +3,11 @@
  *
  * Rule 1: progress is any byte that the client's kernel took. A slow, steady client is never cut.
  * Rule 2: one that takes nothing for `pauseMs` is.
- * Rule 3: at most `readersMax` wait at a time; beyond, the one that has been still for longest gives way.
+ * Rule 3: at most `readersMax` wait at a time; beyond, the one that has been still for longest gives way, of the
+ *         client that has most of them (core/fair/admit.ts).
  */
 
+import { admit } from '../../core/fair/admit.ts';
 import type { Outlet } from './outlet.ts';
 import { unackedBytes } from './unacked.ts';
 
@@ -22,6 +24,7 @@ const looksPerPause = 8;
 const looksMs = 30_000;
 
 type Waiting = {
+  readonly client: string;
   readonly outlet: Outlet;
   readonly inode: number | undefined;
   readonly cut: (why: Error) => void;
@@ -43,11 +46,12 @@ export class SlowReaders {
     return this.#waiting.size;
   }
 
-  /** As `drained`; rejects, too, once the client has been still for too long, or has to give way. */
-  async wait(outlet: Outlet, drained: Promise<void>): Promise<void> {
-    if (this.#waiting.size >= this.#limits.readersMax) this.#longestStill()?.cut(gaveWay(this.#limits));
+  /** As `drained`; rejects, too, once the reader has been still for too long, or has to give way. */
+  async wait(client: string, outlet: Outlet, drained: Promise<void>): Promise<void> {
+    this.#makeRoom(client);
     const stopped = Promise.withResolvers<never>();
     const waiting: Waiting = {
+      client,
       outlet,
       inode: outlet.inode,
       cut: (why) => {
@@ -67,10 +71,16 @@ export class SlowReaders {
     }
   }
 
-  #longestStill(): Waiting | undefined {
-    let longest: Waiting | undefined;
-    for (const one of this.#waiting) if (longest === undefined || one.sinceMs < longest.sinceMs) longest = one;
-    return longest;
+  #makeRoom(client: string): void {
+    if (this.#waiting.size * 2 < this.#limits.readersMax) return;
+    const places = [...this.#waiting].map((one) => ({
+      item: one,
+      client: one.client,
+      usedMs: one.sinceMs,
+      idle: true,
+    }));
+    const admitted = admit(places, client, this.#limits.readersMax);
+    if (admitted.kind === 'instead') admitted.item.cut(gaveWay(this.#limits));
   }
 
   #lookLater(): void {
@@ -102,5 +112,7 @@ function still({ pauseMs }: SlowLimits): Error {
 }
 
 function gaveWay({ readersMax }: SlowLimits): Error {
-  return new Error(`the client took nothing for longest of ${readersMax} that wait, and gave way to another`);
+  return new Error(
+    `too many clients take nothing (the limit is ${readersMax}), and this one has taken nothing for longest`,
+  );
 }

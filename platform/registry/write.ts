@@ -16,6 +16,8 @@ export type Exchange = {
   readonly response: ServerResponse;
   readonly headers: Headers;
   readonly slow: SlowReaders;
+  /** Who asks (client.ts). */
+  readonly client: string;
   readonly lingerMs: number;
 };
 
@@ -97,12 +99,13 @@ async function send(content: Content, exchange: Exchange, part: Part): Promise<P
   }
   const head = (): void => void response.writeHead(part.status, headers);
   const open = (from: number) => content.open(part.start + from, part.end);
-  return pump(open, response, { length, slow: exchange.slow, head });
+  const { slow, client } = exchange;
+  return pump(open, response, { length, slow, client, head });
 }
 
 /** Ends the exchange; a client that is still sending is heard out first, so that it reads the answer. */
 export async function finish(
-  exchange: Omit<Exchange, 'slow'>,
+  exchange: Omit<Exchange, 'slow' | 'client'>,
   { status, headers, body }: { status: number; headers?: Headers | undefined; body?: Buffer | undefined },
 ): Promise<void> {
   const { request, response } = exchange;
