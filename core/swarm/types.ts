@@ -51,7 +51,7 @@ export type Input =
   | { readonly kind: 'readerGone'; readonly blob: BlobNo; readonly reader: number }
   /**
    * There is no room for the blob as a whole: from the first of these on only pieces of `add` are fetched. Those of
-   * `drop` are not wanted any more, and if they were held they are not any longer. What is on its way comes all the same.
+   * `drop` are not wanted any more, and if they were held they are not any longer. What the verifier has is the host's to refuse.
    */
   | {
       readonly kind: 'wish';

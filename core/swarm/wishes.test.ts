@@ -38,9 +38,9 @@ function grant(solo: Solo, link: number, piece = -1): Answer {
   throw new Error('a grant was not answered at once');
 }
 
-function deliver(solo: Solo, link: number, piece: number, verdict: 'held' | 'unwanted' = 'held'): void {
+function deliver(solo: Solo, link: number, piece: number): void {
   solo.input({ kind: 'arrived', link, swarm: 0, piece, slot: piece });
-  solo.input({ kind: 'verified', blob: 0, piece, link, verdict });
+  solo.input({ kind: 'verified', blob: 0, piece, link, verdict: 'held' });
 }
 
 const wish = (solo: Solo, add: readonly number[], drop: readonly number[] = []) =>
@@ -69,23 +69,39 @@ describe('a puller', () => {
     expect([grant(solo, links[0]!), grant(solo, links[0]!)].map(({ piece }) => piece).sort()).toEqual([0, 1]);
   });
 
-  test('asks once for a piece that is given up and wished for again on its way', () => {
-    const { solo, links } = puller([0]);
+  test('calls off what is on its way and no longer wished for, and may ask for it again', () => {
+    const { solo, links } = puller([0], ['all', 'all']);
     expect(grant(solo, links[0]!).piece).toBe(0);
     wish(solo, [], [0]);
+    expect(solo.sent(links[0]!, 'cancel')).toMatchObject({ piece: 0 });
     wish(solo, [0]);
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing' });
-    deliver(solo, links[0]!, 0);
-    expect(solo.swarm.stats(0)?.held).toBe(1);
+    expect(grant(solo, links[1]!).piece).toBe(0);
+    solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece: 0, slot: 7 });
+    expect(solo.out.at(-1)).not.toMatchObject({ kind: 'verify' });
+    deliver(solo, links[1]!, 0);
+    expect([solo.swarm.stats(0)?.held, solo.faultOf(links[0]!)]).toEqual([1, undefined]);
   });
 
   test('does not ask again for what there was no room for, nor rests for it', () => {
     const { solo, links } = puller([0, 1]);
-    const { piece } = grant(solo, links[0]!);
-    wish(solo, [], [piece!]);
-    deliver(solo, links[0]!, piece!, 'unwanted');
-    expect(grant(solo, links[0]!).piece).toBe(1 - piece!);
+    const piece = grant(solo, links[0]!).piece!;
+    solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece, slot: piece });
+    wish(solo, [], [piece]);
+    solo.input({ kind: 'verified', blob: 0, piece, link: links[0]!, verdict: 'unwanted' });
+    expect(grant(solo, links[0]!).piece).toBe(1 - piece);
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
+  });
+
+  test('waits for the verifier where it wishes again for what that has', () => {
+    const { solo, links } = puller([0]);
+    grant(solo, links[0]!);
+    solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece: 0, slot: 0 });
+    wish(solo, [], [0]);
+    wish(solo, [0]);
+    expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
+    solo.input({ kind: 'verified', blob: 0, piece: 0, link: links[0]!, verdict: 'unwanted' });
+    expect(grant(solo, links[0]!).piece).toBe(0);
   });
 
   test('asks others for a piece that its feeder has given up', () => {

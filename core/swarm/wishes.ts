@@ -13,6 +13,7 @@
 
 import { add, bits, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
+import { abandon } from './edges.ts';
 import { giveBack, take, wanted } from './interest.ts';
 import { misfitsMax } from './limits.ts';
 import type { Source } from './links.ts';
@@ -50,7 +51,8 @@ function want(state: State, blob: Blob, piece: number): void {
   const { wished } = blob;
   if (wished === undefined || piece < 0 || piece >= blob.pieces || has(wished, piece)) return;
   add(wished, piece);
-  if (!underWay(state, blob, piece)) giveBack(state, blob, piece);
+  // While the verifier has it, it is as good as here.
+  if (!state.checks.some((check) => check.blob === blob && check.piece === piece)) giveBack(state, blob, piece);
 }
 
 function forgo(state: State, blob: Blob, piece: number): void {
@@ -58,13 +60,17 @@ function forgo(state: State, blob: Blob, piece: number): void {
   if (wished !== undefined) remove(wished, piece);
   if (blob.holds(piece)) holdsNoLonger(blob, piece);
   else if (has(blob.open, piece)) take(state, blob, piece);
+  else cancel(state, blob, piece);
 }
 
-/** On its way, or with the verifier. */
-function underWay(state: State, blob: Blob, piece: number): boolean {
-  if (state.checks.some((check) => check.blob === blob && check.piece === piece)) return true;
-  for (const { flights } of blob.sources) {
-    for (const flight of flights) if (flight.piece === piece && flight.state !== 'cancelled') return true;
+/** On its way: whoever sends it need not any more. What comes all the same is thrown away. */
+function cancel(state: State, blob: Blob, piece: number): void {
+  for (const source of blob.sources) {
+    for (const flight of source.flights) {
+      if (flight.piece !== piece || flight.state === 'cancelled') continue;
+      abandon(state, flight);
+      flight.givenUp = true;
+      state.send(source.link, { kind: 'cancel', swarm: source.swarm, piece });
+    }
   }
-  return false;
 }

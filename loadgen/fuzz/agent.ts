@@ -23,9 +23,9 @@ import type { Process, World } from './world.ts';
 
 const lingerMs = 2_000;
 const findMs = 5_000;
-/** The cache of a light node, blobs; of a real one, bytes. */
+/** The cache of a light node, blobs; of real ones, bytes: by host, some of them too small for the larger blobs. */
 const lightBlobsMax = 24;
-const budgetBytes = 40 * unitBytes;
+const budgetBytes = [40, 6, 2].map((units) => units * unitBytes);
 /** Units of an agent's arena; those of a light one are hardly ever written to. */
 const arenaUnits = 16;
 const lightArenaUnits = 8;
@@ -175,7 +175,16 @@ export class AgentSite {
     const workers =
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
     try {
-      const store = await BlobStore.open({ dir: dataDir, role: 'agent', workers, budgetBytes, durable: false, disk });
+      const store = await BlobStore.open({
+        dir: dataDir,
+        role: 'agent',
+        workers,
+        budgetBytes: budgetBytes[this.host % budgetBytes.length] as number,
+        // Of the larger blobs a part only is there at a time.
+        windowBytesMin: 2 * unitBytes,
+        durable: false,
+        disk,
+      });
       return { store, light: undefined, arena };
     } catch (error) {
       disk.end();

@@ -99,7 +99,7 @@ test('a write to an index that hangs goes to the other one in time, and is never
 
 test('a write may take its time on an index that lives', async () => {
   const slow = await index((request, response) => void setTimeout(() => answering(request, response), 3_000));
-  await clientOf(slow).linkBlob('a', 'sha256:1' as never, 1, ctx);
+  await clientOf(slow).linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx);
   expect(slow.requests).toBe(1);
 });
 

@@ -282,3 +282,57 @@ test('a reader that leaves gives back what it borrowed ahead', async () => {
   }
   expect(blob.loans).toBe(0);
 });
+
+/** A blob whose pieces pass through: a piece that came is gone again as often as `vanishes` says. */
+class PassingBlob extends MemoryBlob {
+  vanishes = 0;
+  gone = false;
+  override get entry() {
+    const blob = this;
+    return {
+      ...super.entry,
+      complete: false,
+      window: {},
+      get gone() {
+        return blob.gone;
+      },
+      read: async (piece: number, slot: Slot) => await super.entry.read(piece, slot),
+    };
+  }
+}
+
+test('a piece that passed through before memory was had for it is waited for again, however often', async () => {
+  const blob = new PassingBlob(4 * 256 * KiB, 256 * KiB, []);
+  blob.onWait = (piece) =>
+    setImmediate(() => {
+      blob.arrive(piece);
+      if (piece === 2 && blob.vanishes++ < readAttemptsMax + 3) blob.held.delete(piece);
+    });
+  await readAll(blob, new MemoryArena(4), 0, blob.meta.length);
+  expect(blob.waitedFor.filter((piece) => piece === 2)).toHaveLength(readAttemptsMax + 4);
+  expect(blob.lostPieces).toEqual([]);
+});
+
+test('a reader of a blob that passed through and is gone hears so, and does not wait for ever', async () => {
+  const blob = new PassingBlob(4 * 256 * KiB, 256 * KiB, [0]);
+  const arena = new MemoryArena(4);
+  blob.onWait = (piece) =>
+    setImmediate(() => {
+      blob.gone = true;
+      blob.arrive(piece);
+      blob.held.delete(piece);
+    });
+  await expect(readAll(blob, arena, 0, blob.meta.length)).rejects.toThrow(/was removed while it was read/);
+  expect([arena.out, blob.pins, blob.readers]).toEqual([0, 0, 0]);
+});
+
+test('a reader stands at what it needs next, not at what it has taken', async () => {
+  const blob = new MemoryBlob(3 * 256 * KiB, 256 * KiB, []);
+  blob.onWait = (piece) => setImmediate(() => blob.arrive(piece));
+  const range = { start: 0, end: blob.meta.length };
+  const chunks = readRange(blob, new MemoryArena(4) as unknown as Arena, range, new AbortController().signal);
+  const first = await chunks.next();
+  expect(blob.moves.at(-1)).toBe(1);
+  first.value?.release();
+  await chunks.return();
+});

@@ -12,6 +12,8 @@ export type BlobStoreOptions = {
   readonly workers: PieceIo;
   /** Infinity: the disk is the limit. */
   readonly budgetBytes: number;
+  /** Of a blob that does not fit: what its pull may take beyond the budget (passing.ts). */
+  readonly windowBytesMin?: number | undefined;
   /** What was acknowledged survives a crash, and nothing complete goes unless nobody needs it any more. */
   readonly durable: boolean;
   /** Of a durable store: who knows what nobody needs. Absent: nothing complete ever goes. */

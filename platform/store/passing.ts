@@ -36,6 +36,7 @@ export type PassingOptions = {
   readonly log: StoreLog;
   readonly room: Room;
   readonly budgetBytes: number;
+  readonly windowBytesMin: number;
   readonly host: EntryHost;
 };
 
@@ -117,7 +118,7 @@ export class Passing {
     const { pieceLength, length } = entry.meta;
     const { budgetBytes, room } = this.#o;
     const most = Math.max(windowBytesMax, windowPiecesMax * pieceLength);
-    const wide = Math.min(length, most, Math.max(leastOf(entry.meta), budgetBytes / windowShare));
+    const wide = Math.min(length, most, Math.max(this.#least(entry.meta), budgetBytes / windowShare));
     const pieces = Math.floor(room.possible(wide - pass.beyond - pass.within) / pieceLength);
     if (pieces <= 0) return;
     pass.growing = true;
@@ -154,7 +155,7 @@ export class Passing {
   /** Gives those that have nothing what is theirs by right, the first one first. */
   #serve(): void {
     for (const pass of this.#passes.values()) {
-      const bytes = leastOf(pass.entry.meta);
+      const bytes = this.#least(pass.entry.meta);
       if (pass.window.capacity > 0) continue;
       if (this.#beyondBytes > 0 && this.#beyondBytes + bytes > beyondBudgetBytesMax) return;
       this.#beyondBytes += bytes;
@@ -162,10 +163,10 @@ export class Passing {
       pass.window.grow(bytes / pass.entry.meta.pieceLength);
     }
   }
-}
 
-/** Whole pieces, and no more of them than the blob has. */
-function leastOf(meta: Metainfo): number {
-  const pieces = Math.max(windowPiecesMin, Math.floor(windowBytesMin / meta.pieceLength));
-  return Math.min(pieces, pieceCount(meta)) * meta.pieceLength;
+  /** What is a pull's by right: whole pieces, and no more of them than the blob has. */
+  #least(meta: Metainfo): number {
+    const pieces = Math.max(windowPiecesMin, Math.floor(this.#o.windowBytesMin / meta.pieceLength));
+    return Math.min(pieces, pieceCount(meta)) * meta.pieceLength;
+  }
 }

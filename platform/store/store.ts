@@ -28,7 +28,7 @@ import { Maker } from './make.ts';
 import { Names } from './names.ts';
 import { OpenFiles } from './open-files.ts';
 import type { BlobStoreOptions } from './options.ts';
-import { Passing } from './passing.ts';
+import { Passing, windowBytesMin } from './passing.ts';
 import { Persist } from './persist.ts';
 import { RealDisk } from './real-disk.ts';
 import { claim, type Found, type StoreLog, scan } from './recover.ts';
@@ -132,7 +132,11 @@ export class BlobStore {
       detach: (entry: BlobEntry) => this.#detach(entry),
     };
     this.#becoming = new Becoming({ ...common, files: this.#files, io: o.workers, damage: this.#damage });
-    this.#passing = new Passing({ ...common, budgetBytes: o.budgetBytes });
+    this.#passing = new Passing({
+      ...common,
+      budgetBytes: o.budgetBytes,
+      windowBytesMin: o.windowBytesMin ?? windowBytesMin,
+    });
     this.#maker = new Maker({
       ...common,
       passing: this.#passing,
