@@ -86,8 +86,9 @@ export function onPass(state: State, link: InLink, message: Pass): void {
   hear(state, link, message);
   if (sink !== undefined) heardCount(state, sink, message.count);
   if (message.reason === 'busy') full(state, link);
-  // It has no room for the whole blob, and wants others than that one.
-  if (sink !== undefined && message.reason === 'nothing' && message.count > 0 && allowance?.named === true) {
+  // It has no room for the whole blob, and wants others than that one: where nobody else sends it any, it chooses.
+  const misfit = message.reason === 'nothing' && message.count > 0 && allowance?.named === true;
+  if (sink !== undefined && misfit && link.others < state.config.policy.originSparePieces) {
     sink.choosy = true;
     state.pumpDue = true;
     return;

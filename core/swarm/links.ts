@@ -156,7 +156,7 @@ export class Sink {
   told = 0;
   empty = false;
   needHashes = false;
-  /** It wants others than were named to it: it chooses what it gets. */
+  /** It wants others than were named to it: it chooses the next one. */
   choosy = false;
   constructor(link: InLink, swarm: number, edge: Edge) {
     this.link = link;

@@ -72,7 +72,11 @@ export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: 
 /** The piece to name in a grant to `sink`, taken out of the unsent; -1 where it may choose itself. */
 export function nameFor(sink: Sink, prng: Prng): number {
   const { blob } = sink;
-  if (blob.unsentCount === 0 || sink.choosy) return -1;
+  if (blob.unsentCount === 0) return -1;
+  if (sink.choosy) {
+    sink.choosy = false;
+    return -1;
+  }
   const theirs = sink.edge.source;
   const untold = firstFrom(blob.unsent, 0);
   const from = untold >= 0 ? blob.unsent : blob.doubted;
@@ -94,7 +98,9 @@ export function givenAround({ blob }: Source, piece: number): number[] {
   const given: number[] = [];
   const until = Math.min(blob.pieces, piece + elsewhereSpan);
   for (let i = Math.max(0, piece - elsewhereSpan); i < until; i += 1) {
-    if (i !== piece && (blob.holders[i]! > 0 || !has(blob.open, i))) given.push(i);
+    // What is neither open nor wished for is nobody's, as far as we know.
+    const ours = !has(blob.open, i) && (blob.wished === undefined || has(blob.wished, i));
+    if (i !== piece && (blob.holders[i]! > 0 || ours)) given.push(i);
   }
   return given;
 }

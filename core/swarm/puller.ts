@@ -38,7 +38,7 @@ export function onGrant(state: State, source: Source, message: Grant): void {
     return pass(state, source, message.grant, 'busy');
   }
   if (message.piece >= 0) {
-    if (misfits(source, message.piece)) return pass(state, source, message.grant, 'nothing');
+    if (misfits(state, source, message.piece)) return pass(state, source, message.grant, 'nothing');
     if (!has(blob.open, message.piece)) return pass(state, source, message.grant, 'held');
     if (findFlight(source, message.piece) !== undefined) return pass(state, source, message.grant, 'nothing');
     take(state, blob, message.piece);

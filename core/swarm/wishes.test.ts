@@ -130,6 +130,14 @@ describe('a puller', () => {
     expect(solo.out.filter((o) => o.kind === 'dial' && o.peer.node === address(40).node)).toEqual([]);
   });
 
+  test('does not say of what it does not wish for that somebody has it', () => {
+    const { solo, links } = puller([4, 5, 6]);
+    grant(solo, links[0]!, 4);
+    expect(solo.allSent(links[0]!, 'elsewhere')).toEqual([]);
+    grant(solo, links[0]!, 5);
+    expect([...solo.sent(links[0]!, 'elsewhere')!.pieces]).toEqual([4]);
+  });
+
   test('passes a named piece that is not wished for as not taken, but not for ever', () => {
     const { solo, links } = puller([9]);
     for (let i = 0; i < misfitsMax; i += 1)

@@ -6,9 +6,9 @@
  * one that we gave up (docs/protocol.md, section 6).
  *
  * Rule 1: a piece is open only if it is wished for (interest.ts); one that comes all the same is the host's to refuse.
- * Rule 2: a named piece that is not wished for is passed with `nothing`, and not with `held`: nobody has it yet. The
- *   feeder lets us choose from then on. One of an older version names on; after a few times it hears `held`, for it would
- *   name the same pieces for ever.
+ * Rule 2: a named piece that is not wished for is passed with `nothing`, and not with `held`: nobody has it yet. Where
+ *   nobody else sends us anything the feeder lets us choose then. One of an older version names on; after a few times it
+ *   hears `held`, for it would name the same pieces for ever.
  */
 
 import { add, bits, firstFrom, has, remove } from './bits.ts';
@@ -29,12 +29,15 @@ export function wish(state: State, blob: Blob, input: Extract<Input, { kind: 'wi
 }
 
 /** Whether the piece that `source` names is one that we do not wish for. */
-export function misfits(source: Source, piece: number): boolean {
+export function misfits(state: State, source: Source, piece: number): boolean {
   const { wished, held } = source.blob;
-  if (wished === undefined || has(wished, piece) || has(held, piece)) return false;
-  source.misfits += 1;
-  // With nothing wanted it would rest anyway; saying so again costs nobody anything.
-  return source.misfits <= misfitsMax || wanted(source) === 0;
+  if (wished === undefined || has(wished, piece) || has(held, piece)) {
+    source.misfits = 0;
+    return false;
+  }
+  // With something on its way we only have to wait until our readers have come further.
+  if (state.inPieces === 0 && wanted(source) > 0) source.misfits += 1;
+  return source.misfits <= misfitsMax;
 }
 
 /** Until now everything was fetched. */
