@@ -3,7 +3,7 @@
  * changes which pieces are open, held and how many hold them.
  *
  * A piece is in exactly one state: held; open (lacking, nobody sends it); between the two, that is in
- * flight or with the verifier; or, where there is no room for the whole blob, shut (lacking, not wished for).
+ * flight or with the verifier; or, where there is no room for the whole blob, shut (lacking, not in scope).
  */
 
 import { assert } from '../assert.ts';
@@ -43,8 +43,8 @@ export class Blob {
 
   held: Bits = none;
   heldCount = 0;
-  /** Lacking pieces that are fetched; undefined: all of them. For the others there is no room (wishes.ts). */
-  wished: Bits | undefined = undefined;
+  /** Lacking pieces that are fetched; undefined: all of them. For the others there is no room (scope.ts). */
+  scope: Bits | undefined = undefined;
   open: Bits = none;
   openCount = 0;
   /** By piece: how many sources that do not hold everything hold it. */
@@ -121,7 +121,7 @@ export class Blob {
 
   /** Of a blob that there is no room for nothing stays, however much of it is here now. */
   get complete(): boolean {
-    return this.stage === 'ready' && this.heldCount === this.pieces && this.wished === undefined;
+    return this.stage === 'ready' && this.heldCount === this.pieces && this.scope === undefined;
   }
 
   /** Whether pieces are still to come. */

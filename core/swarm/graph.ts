@@ -130,7 +130,7 @@ function feel(state: State, blob: Blob): void {
 function starves(blob: Blob): boolean {
   if (blob.stage === 'bare' || blob.restsUntilMs > 0 || blob.uncheckedPieces > 0) return false;
   // Whose readers have all that there is room for is full.
-  if (blob.wished !== undefined && blob.openCount === 0) return false;
+  if (blob.scope !== undefined && blob.openCount === 0) return false;
   for (const source of blob.sources) if (source.flights.length > 0 || wanted(source) > 0) return false;
   return true;
 }

@@ -75,10 +75,10 @@ export function take(state: State, blob: Blob, piece: number): void {
   }
 }
 
-/** A piece that was on its way, held, or not wished for is lacking again. */
+/** A piece that was on its way, held, or not in scope is lacking again. */
 export function giveBack(state: State, blob: Blob, piece: number): void {
   if (!blob.pull || blob.stage !== 'ready' || has(blob.held, piece) || has(blob.open, piece)) return;
-  if (blob.wished !== undefined && !has(blob.wished, piece)) return;
+  if (blob.scope !== undefined && !has(blob.scope, piece)) return;
   add(blob.open, piece);
   blob.openCount += 1;
   for (const source of blob.sources) {

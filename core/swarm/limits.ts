@@ -99,7 +99,7 @@ export const namedSpanGain = 8;
 export const namedSpanShare = 8;
 /** So many pieces before and after a named one are told of, where they have been given already. */
 export const elsewhereSpan = 256;
-/** A feeder that names so many pieces which are not wished for, and goes on, is told that they are held. */
+/** A feeder that names so many pieces which are not in scope, and goes on, is told that they are held. */
 export const misfitsMax = 8;
 /** After the disk refused a piece the blob rests, doubled per refusal. */
 export const diskRestMs = 200;

@@ -74,7 +74,7 @@ export class Source {
   token = 0;
   /** The feeder that offered this edge, to be opened when this one answers. */
   via: Source | undefined = undefined;
-  /** Times that it named a piece which is not wished for. */
+  /** Times that it named a piece which is not in scope. */
   misfits = 0;
   /** Opened as `empty`: the piece of a one-piece blob may come unasked. */
   gift = false;

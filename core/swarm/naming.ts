@@ -98,8 +98,8 @@ export function givenAround({ blob }: Source, piece: number): number[] {
   const given: number[] = [];
   const until = Math.min(blob.pieces, piece + elsewhereSpan);
   for (let i = Math.max(0, piece - elsewhereSpan); i < until; i += 1) {
-    // What is neither open nor wished for is nobody's, as far as we know.
-    const ours = !has(blob.open, i) && (blob.wished === undefined || has(blob.wished, i));
+    // What is neither open nor in scope is nobody's, as far as we know.
+    const ours = !has(blob.open, i) && (blob.scope === undefined || has(blob.scope, i));
     if (i !== piece && (blob.holders[i]! > 0 || ours)) given.push(i);
   }
   return given;

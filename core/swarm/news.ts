@@ -55,7 +55,7 @@ export function flush(state: State): void {
 
 /** Without what has been given up meanwhile, where there is no room for the blob. */
 function fresh(blob: Blob, news: number[]): number[] {
-  return blob.wished === undefined ? news : news.filter((piece) => blob.holds(piece));
+  return blob.scope === undefined ? news : news.filter((piece) => blob.holds(piece));
 }
 
 /** Whether the neighbour is known to hold all of this itself: then it gains nothing by hearing of it. */

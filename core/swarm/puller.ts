@@ -19,9 +19,9 @@ import { Flight, findFlight, findSource, type OutLink, type Source, takeOut } fr
 import { givenAround, holdsNoLonger, markUnsent } from './naming.ts';
 import { announce } from './news.ts';
 import { hasRoom, mayTry, redeemed, turnedAway, widen } from './room.ts';
+import { misfits } from './scope.ts';
 import type { Check, State } from './state.ts';
 import type { Input, SlotNo } from './types.ts';
-import { misfits } from './wishes.ts';
 
 export function onGrant(state: State, source: Source, message: Grant): void {
   if (source.state === 'closed') return;

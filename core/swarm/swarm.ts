@@ -36,10 +36,10 @@ import { onEdgeOffer, onHaves, onOpened, onRefuse } from './opening.ts';
 import { checkPolicy } from './policy.ts';
 import { arrived, lost, onGrant, onMissing, verified } from './puller.ts';
 import { tellOrigins, tellRoom } from './room.ts';
+import { rescope } from './scope.ts';
 import { State } from './state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
 import { expire, pump } from './uplink.ts';
-import { wish } from './wishes.ts';
 
 type LinkMessage = Extract<Input, { kind: 'message' }>['message'];
 
@@ -155,8 +155,8 @@ function onBlob(state: State, input: Extract<Input, { blob: BlobNo }>): void {
       return removeReader(blob, input.reader);
     case 'lost':
       return lost(state, blob, input.piece);
-    case 'wish':
-      return wish(state, blob, input);
+    case 'scope':
+      return rescope(state, blob, input);
     case 'drop':
       return removeBlob(state, blob, 'leaving');
     case 'revoke':

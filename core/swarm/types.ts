@@ -54,7 +54,7 @@ export type Input =
    * `drop` are not wanted any more, and if they were held they are not any longer. What the verifier has is the host's to refuse.
    */
   | {
-      readonly kind: 'wish';
+      readonly kind: 'scope';
       readonly blob: BlobNo;
       readonly add: readonly number[];
       readonly drop: readonly number[];

@@ -367,8 +367,8 @@ export class Blobs {
     return new Passage(entry, {
       nowMs: this.#host.nowMs,
       waited: () => task.waited(),
-      wish: (add, drop) => {
-        if (task.no !== undefined) this.#host.input({ kind: 'wish', blob: task.no, add, drop });
+      rescope: (add, drop) => {
+        if (task.no !== undefined) this.#host.input({ kind: 'scope', blob: task.no, add, drop });
       },
     });
   }

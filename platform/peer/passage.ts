@@ -6,7 +6,7 @@
  *   share theirs. So one that pauses holds up nobody.
  * Rule 2: what is waited for comes before what may be read later. What came for somebody stays until it was taken, or
  *   for a moment.
- * Rule 3: only what has a place is wished for, and only what is wished for is fetched (core/swarm/wishes.ts).
+ * Rule 3: only what has a place is in scope, and only what is in scope is fetched (core/swarm/scope.ts).
  */
 
 import type { BlobEntry } from '../store/entry.ts';
@@ -21,7 +21,7 @@ export type PassageHost = {
   nowMs(): number;
   /** Pieces that somebody waits for, in order. */
   waited(): Iterable<number>;
-  wish(add: readonly number[], drop: readonly number[]): void;
+  rescope(add: readonly number[], drop: readonly number[]): void;
 };
 
 type Reader = { readonly at: number; readonly end: number };
@@ -44,7 +44,7 @@ export class Passage {
     this.#host = host;
     this.#window.onRoom = () => this.due();
     // From here on nothing else is fetched.
-    host.wish([], []);
+    host.rescope([], []);
   }
 
   readerAt(reader: number, range: Reader): void {
@@ -94,12 +94,12 @@ export class Passage {
       while (!this.#window.take(piece)) {
         const { value: oldest, done } = passed.next();
         // All others are being read: their places are free in a moment, and this is done again.
-        if (done === true) return this.#wish(add, drop);
+        if (done === true) return this.#rescope(add, drop);
         this.#giveUp(oldest, drop);
       }
       add.push(piece);
     }
-    this.#wish(add, drop);
+    this.#rescope(add, drop);
   }
 
   /** Pieces that should be here, at most as many as there are places. */
@@ -138,7 +138,7 @@ export class Passage {
     drop.push(piece);
   }
 
-  #wish(add: readonly number[], drop: readonly number[]): void {
-    if (add.length > 0 || drop.length > 0) this.#host.wish(add, drop);
+  #rescope(add: readonly number[], drop: readonly number[]): void {
+    if (add.length > 0 || drop.length > 0) this.#host.rescope(add, drop);
   }
 }

@@ -1,12 +1,12 @@
 /**
- * A blob that there is no room for as a whole: only what is wished for is fetched, and what is no longer wished for is
- * given up. The host keeps room for every piece that it wishes for.
+ * A blob that there is no room for as a whole: only what is in scope is fetched, and what is no longer in scope is
+ * given up. The host keeps room for every piece that is in its scope.
  *
  * A feeder need not be told that a piece is gone: it is asked for one that we lack, and `missing` answers who asks us for
  * one that we gave up (docs/protocol.md, section 6).
  *
- * Rule 1: a piece is open only if it is wished for (interest.ts); one that comes all the same is the host's to refuse.
- * Rule 2: a named piece that is not wished for is passed with `nothing`, and not with `held`: nobody has it yet. Where
+ * Rule 1: a piece is open only if it is in scope (interest.ts); one that comes all the same is the host's to refuse.
+ * Rule 2: a named piece that is not in scope is passed with `nothing`, and not with `held`: nobody has it yet. Where
  *   nobody else sends us anything the feeder lets us choose then. One of an older version names on; after a few times it
  *   hears `held`, for it would name the same pieces for ever.
  */
@@ -21,17 +21,17 @@ import { holdsNoLonger } from './naming.ts';
 import type { State } from './state.ts';
 import type { Input } from './types.ts';
 
-export function wish(state: State, blob: Blob, input: Extract<Input, { kind: 'wish' }>): void {
+export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 'scope' }>): void {
   if (!blob.pull || blob.stage !== 'ready') return;
-  if (blob.wished === undefined) begin(state, blob, input.add);
+  if (blob.scope === undefined) begin(state, blob, input.add);
   for (const piece of input.drop) forgo(state, blob, piece);
   for (const piece of input.add) want(state, blob, piece);
 }
 
-/** Whether the piece that `source` names is one that we do not wish for. */
+/** Whether the piece that `source` names is one that is not in our scope. */
 export function misfits(state: State, source: Source, piece: number): boolean {
-  const { wished, held } = source.blob;
-  if (wished === undefined || has(wished, piece) || has(held, piece)) {
+  const { scope, held } = source.blob;
+  if (scope === undefined || has(scope, piece) || has(held, piece)) {
     source.misfits = 0;
     return false;
   }
@@ -43,7 +43,7 @@ export function misfits(state: State, source: Source, piece: number): boolean {
 /** Until now everything was fetched. */
 function begin(state: State, blob: Blob, first: readonly number[]): void {
   const keeps = new Set(first);
-  blob.wished = bits(blob.pieces);
+  blob.scope = bits(blob.pieces);
   for (let piece = firstFrom(blob.open, 0); piece >= 0; piece = firstFrom(blob.open, piece + 1)) {
     if (!keeps.has(piece)) take(state, blob, piece);
   }
@@ -51,16 +51,16 @@ function begin(state: State, blob: Blob, first: readonly number[]): void {
 }
 
 function want(state: State, blob: Blob, piece: number): void {
-  const { wished } = blob;
-  if (wished === undefined || piece < 0 || piece >= blob.pieces || has(wished, piece)) return;
-  add(wished, piece);
+  const { scope } = blob;
+  if (scope === undefined || piece < 0 || piece >= blob.pieces || has(scope, piece)) return;
+  add(scope, piece);
   // While the verifier has it, it is as good as here.
   if (!state.checks.some((check) => check.blob === blob && check.piece === piece)) giveBack(state, blob, piece);
 }
 
 function forgo(state: State, blob: Blob, piece: number): void {
-  const { wished } = blob;
-  if (wished !== undefined) remove(wished, piece);
+  const { scope } = blob;
+  if (scope !== undefined) remove(scope, piece);
   if (blob.holds(piece)) holdsNoLonger(blob, piece);
   else if (has(blob.open, piece)) take(state, blob, piece);
   else cancel(state, blob, piece);

@@ -10,7 +10,7 @@ type Answer = { kind: string; piece?: number; reason?: string; count: number };
 
 let grantNo = 0;
 
-/** Pulls 12 pieces from seeders that hold `haves`, and wishes for `first`. */
+/** Pulls 12 pieces from seeders that hold `haves`, with `first` in scope. */
 function puller(
   first: readonly number[],
   haves: (readonly number[] | 'all')[] = ['all'],
@@ -27,7 +27,7 @@ function puller(
     solo.opened(link, blob, have);
     return link;
   });
-  solo.input({ kind: 'wish', blob: 0, add: first, drop: [] });
+  solo.input({ kind: 'scope', blob: 0, add: first, drop: [] });
   return { solo, blob, links };
 }
 
@@ -43,38 +43,38 @@ function deliver(solo: Solo, link: number, piece: number): void {
   solo.input({ kind: 'verified', blob: 0, piece, link, verdict: 'held' });
 }
 
-const wish = (solo: Solo, add: readonly number[], drop: readonly number[] = []) =>
-  solo.input({ kind: 'wish', blob: 0, add, drop });
+const rescope = (solo: Solo, add: readonly number[], drop: readonly number[] = []) =>
+  solo.input({ kind: 'scope', blob: 0, add, drop });
 
 describe('a puller', () => {
-  test('takes what is wished for and nothing else, and says how much that is', () => {
+  test('takes what is in scope and nothing else, and says how much that is', () => {
     const { solo, links } = puller([3, 7]);
     const taken = [grant(solo, links[0]!), grant(solo, links[0]!)];
     expect(taken.map(({ piece }) => piece).sort()).toEqual([3, 7]);
     expect(taken[1]!.count).toBe(0);
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
-    wish(solo, [8]);
+    rescope(solo, [8]);
     expect(solo.sent(links[0]!, 'wants')?.swarms).toEqual([{ swarm: 0, count: 1 }]);
     expect(grant(solo, links[0]!).piece).toBe(8);
   });
 
-  test('fetches again what it gave up and wishes for once more', () => {
+  test('fetches again what it gave up and takes into scope once more', () => {
     const { solo, links } = puller([0]);
     grant(solo, links[0]!);
     deliver(solo, links[0]!, 0);
     expect(solo.swarm.stats(0)?.held).toBe(1);
-    wish(solo, [1], [0]);
+    rescope(solo, [1], [0]);
     expect(solo.swarm.stats(0)?.held).toBe(0);
-    wish(solo, [0]);
+    rescope(solo, [0]);
     expect([grant(solo, links[0]!), grant(solo, links[0]!)].map(({ piece }) => piece).sort()).toEqual([0, 1]);
   });
 
-  test('calls off what is on its way and no longer wished for, and may ask for it again', () => {
+  test('calls off what is on its way and no longer in scope, and may ask for it again', () => {
     const { solo, links } = puller([0], ['all', 'all']);
     expect(grant(solo, links[0]!).piece).toBe(0);
-    wish(solo, [], [0]);
+    rescope(solo, [], [0]);
     expect(solo.sent(links[0]!, 'cancel')).toMatchObject({ piece: 0 });
-    wish(solo, [0]);
+    rescope(solo, [0]);
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing' });
     expect(grant(solo, links[1]!).piece).toBe(0);
     solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece: 0, slot: 7 });
@@ -87,18 +87,18 @@ describe('a puller', () => {
     const { solo, links } = puller([0, 1]);
     const piece = grant(solo, links[0]!).piece!;
     solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece, slot: piece });
-    wish(solo, [], [piece]);
+    rescope(solo, [], [piece]);
     solo.input({ kind: 'verified', blob: 0, piece, link: links[0]!, verdict: 'unwanted' });
     expect(grant(solo, links[0]!).piece).toBe(1 - piece);
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
   });
 
-  test('waits for the verifier where it wishes again for what that has', () => {
+  test('waits for the verifier where it takes into scope again what that has', () => {
     const { solo, links } = puller([0]);
     grant(solo, links[0]!);
     solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece: 0, slot: 0 });
-    wish(solo, [], [0]);
-    wish(solo, [0]);
+    rescope(solo, [], [0]);
+    rescope(solo, [0]);
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
     solo.input({ kind: 'verified', blob: 0, piece: 0, link: links[0]!, verdict: 'unwanted' });
     expect(grant(solo, links[0]!).piece).toBe(0);
@@ -120,7 +120,7 @@ describe('a puller', () => {
     expect(solo.out.some(({ kind }) => kind === 'complete')).toBe(false);
   });
 
-  test('does not starve while nothing is wished for', () => {
+  test('does not starve while nothing is in scope', () => {
     const { solo, links } = puller([], ['all', 'all'], 2);
     solo.input({ kind: 'candidates', blob: 0, peers: [address(40, 'origin')], meta: undefined });
     for (let i = 0; i < 30; i += 1) {
@@ -130,7 +130,7 @@ describe('a puller', () => {
     expect(solo.out.filter((o) => o.kind === 'dial' && o.peer.node === address(40).node)).toEqual([]);
   });
 
-  test('does not say of what it does not wish for that somebody has it', () => {
+  test('does not say of what is not in scope that somebody has it', () => {
     const { solo, links } = puller([4, 5, 6]);
     grant(solo, links[0]!, 4);
     expect(solo.allSent(links[0]!, 'elsewhere')).toEqual([]);
@@ -138,7 +138,7 @@ describe('a puller', () => {
     expect([...solo.sent(links[0]!, 'elsewhere')!.pieces]).toEqual([4]);
   });
 
-  test('passes a named piece that is not wished for as not taken, but not for ever', () => {
+  test('passes a named piece that is not in scope as not taken, but not for ever', () => {
     const { solo, links } = puller([9]);
     for (let i = 0; i < misfitsMax; i += 1)
       expect(grant(solo, links[0]!, 0)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 1 });
@@ -192,7 +192,7 @@ describe('a feeder', () => {
       needHashes: false,
     });
     for (let i = 0; i < 2; i += 1) deliver(solo, links[0]!, grant(solo, links[0]!).piece!);
-    wish(solo, [2], [0]);
+    rescope(solo, [2], [0]);
     solo.pass(100);
     const told = solo.allSent(sink, 'haves').flatMap(({ pieces }) => [...pieces]);
     expect(told).toContain(1);
