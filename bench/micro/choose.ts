@@ -38,7 +38,7 @@ function swarmOf(random: Prng, reader: boolean): { blob: Blob; sources: Source[]
     blob.open[piece >> 5] = (blob.open[piece >> 5] as number) | (1 << (piece & 31));
     blob.openCount++;
   }
-  if (reader) blob.readers.push({ reader: 1, at: pieces / 4, end: pieces });
+  if (reader) blob.readers.push({ reader: 1, at: pieces / 4, end: pieces, far: false });
   const sources = Array.from({ length: neighbours }, (_, i) => sourceOf(blob, i, random));
   return { blob, sources };
 }

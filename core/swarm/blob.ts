@@ -27,7 +27,8 @@ export class Hunger {
   openings = 0;
 }
 
-export type Reader = { readonly reader: number; at: number; end: number };
+/** `far`: it began or jumped past pieces that are lacking, where nothing comes by itself soon. */
+export type Reader = { readonly reader: number; at: number; end: number; far: boolean };
 
 const none: Bits = new Int32Array(0);
 
@@ -69,6 +70,10 @@ export class Blob {
   candidates: Candidate[] = [];
   readonly openers = new Openers();
   readonly readers: Reader[] = [];
+  /** Somebody here has a wish, or a feeder has heard of one (wishes.ts). */
+  wishing = false;
+  /** One of the readers is far. */
+  astray = false;
   /** Late flights without a hedge, and hedges on their way. */
   readonly late: Flight[] = [];
   hedging = 0;

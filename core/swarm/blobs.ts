@@ -9,6 +9,7 @@ import { learnMeta, makeReady } from './learning.ts';
 import { readersPerBlobMax, revokedMax } from './limits.ts';
 import type { State } from './state.ts';
 import type { Input } from './types.ts';
+import { jumps } from './wishes.ts';
 
 export function addBlob(state: State, input: Extract<Input, { kind: 'blob' }>): void {
   const { meta, hashes, have } = input;
@@ -78,17 +79,26 @@ export function removeBlob(state: State, blob: Blob, reason: 'leaving' | 'revoke
   if (state.revoked.size > revokedMax) state.revoked.delete(state.revoked.keys().next().value!);
 }
 
-export function moveReader(blob: Blob, input: Extract<Input, { kind: 'reader' }>): void {
+export function moveReader(state: State, blob: Blob, input: Extract<Input, { kind: 'reader' }>): void {
   const known = blob.readers.find((r) => r.reader === input.reader);
   if (known !== undefined) {
+    known.far ||= jumps(blob, known.at, input.at);
     known.at = input.at;
     known.end = input.end;
   } else if (blob.readers.length < readersPerBlobMax) {
-    blob.readers.push({ reader: input.reader, at: input.at, end: input.end });
+    blob.readers.push({ reader: input.reader, at: input.at, end: input.end, far: input.at > 0 });
   }
+  readersMoved(state, blob);
 }
 
-export function removeReader(blob: Blob, reader: number): void {
+export function removeReader(state: State, blob: Blob, reader: number): void {
   const at = blob.readers.findIndex((r) => r.reader === reader);
   if (at >= 0) blob.readers.splice(at, 1);
+  readersMoved(state, blob);
+}
+
+function readersMoved(state: State, blob: Blob): void {
+  blob.astray = blob.readers.some(({ far }) => far);
+  blob.wishing ||= blob.astray;
+  if (blob.wishing) state.wishesMayChange(blob, true);
 }

@@ -91,7 +91,7 @@ test('first what the reader stands at, then its window, then anything', () => {
   const source = sourceOf(blob, 'all');
   blob.holders.fill(3);
   blob.holders[190] = 0;
-  blob.readers.push({ reader: 1, at: 100, end: 200 });
+  blob.readers.push({ reader: 1, at: 100, end: 200, far: false });
   expect(choosePiece(source, policy, prng(1))).toBe(100);
   remove(blob.open, 100);
   blob.openCount -= 1;
@@ -104,7 +104,7 @@ test('first what the reader stands at, then its window, then anything', () => {
 test('a reader at the end of the blob, and a window that its range cuts', () => {
   const blob = blobOf(64);
   const source = sourceOf(blob, 'all');
-  blob.readers.push({ reader: 1, at: 64, end: 64 }, { reader: 2, at: 10, end: 12 });
+  blob.readers.push({ reader: 1, at: 64, end: 64, far: false }, { reader: 2, at: 10, end: 12, far: false });
   remove(blob.open, 10);
   blob.openCount -= 1;
   for (let seed = 0; seed < 10; seed += 1) expect(choosePiece(source, defaultPolicy, prng(seed))).toBe(11);
@@ -123,7 +123,7 @@ test('a reader that pulls for nobody else from complete sources gets its pieces 
   const blob = blobOf(400);
   const source = sourceOf(blob, 'all');
   blob.sources.push(source, sourceOf(blob, 'all'));
-  blob.readers.push({ reader: 0, at: 10, end: 400 });
+  blob.readers.push({ reader: 0, at: 10, end: 400, far: false });
   remove(blob.open, 10);
   for (let seed = 0; seed < 20; seed += 1) expect(choosePiece(source, defaultPolicy, prng(seed))).toBe(11);
   // One that is incomplete may lack what we choose: any of the rarest again.

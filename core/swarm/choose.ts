@@ -2,8 +2,9 @@
  * The piece policy, and all of it: which piece a grant is used for.
  *
  * 1. The piece that a local reader stands at, if nobody sends it yet.
- * 2. The rarest in a reader's window: an eighth of the blob ahead of it, within bounds in bytes.
- * 3. The rarest anywhere.
+ * 2. A piece that neighbours wish for, while no more than a few such ones are on their way.
+ * 3. The rarest in a reader's window: an eighth of the blob ahead of it, within bounds in bytes.
+ * 4. The rarest anywhere.
  * In a window the lowest first where the choice helps nobody else: no neighbour pulls from us, and
  * all that we pull from hold everything. Then pieces come as they are read.
  * Among equally rare ones any: the search starts at a random piece, so that peers that start
@@ -16,7 +17,7 @@ import type { Prng } from '../prng.ts';
 import { firstFrom, has } from './bits.ts';
 import type { Blob } from './blob.ts';
 import { holdsPiece } from './interest.ts';
-import { rarestSample } from './limits.ts';
+import { errandsMax, rarestSample } from './limits.ts';
 import type { Source } from './links.ts';
 import type { PolicyConfig } from './types.ts';
 
@@ -25,12 +26,14 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
   const { blob } = source;
   if ((source.all ? blob.openCount : source.count) === 0) return -1;
   const { readers } = blob;
+  const errand = blob.wishing ? errandFor(source) : -1;
   if (readers.length > 0) {
     const first = readers.length === 1 ? 0 : prng.below(readers.length);
     for (let i = 0; i < readers.length; i += 1) {
       const { at, end } = readers[(first + i) % readers.length]!;
       if (at < Math.min(end, blob.pieces) && has(blob.open, at) && holdsPiece(source, at)) return at;
     }
+    if (errand >= 0) return errand;
     const window = windowPieces(blob, policy);
     for (let i = 0; i < readers.length; i += 1) {
       const { at, end } = readers[(first + i) % readers.length]!;
@@ -40,7 +43,21 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
       if (piece >= 0) return piece;
     }
   }
-  return rarest(source, 0, blob.pieces, prng);
+  return errand >= 0 ? errand : rarest(source, 0, blob.pieces, prng);
+}
+
+/** What a neighbour wishes for and `source` has, while few such pieces are on their way. */
+function errandFor(source: Source): number {
+  const { blob } = source;
+  let found = -1;
+  let underway = 0;
+  for (const { wishes } of blob.sinks) {
+    for (const { piece } of wishes) {
+      if (!has(blob.open, piece)) underway += has(blob.held, piece) ? 0 : 1;
+      else if (found < 0 && holdsPiece(source, piece)) found = piece;
+    }
+  }
+  return underway < errandsMax ? found : -1;
 }
 
 function alone({ sinks, sources }: Blob): boolean {

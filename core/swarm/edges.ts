@@ -196,6 +196,7 @@ export function closeSink(state: State, sink: Sink, reason: RefuseReason | undef
     if (was === 'sending') state.out.push({ kind: 'unfeed', link: link.no, grant, swarm: sink.swarm, piece });
   }
   takeOut(blob.sinks, sink);
+  if (blob.wishing) state.wishesMayChange(blob, false);
   takeOut(link.sinks, sink);
   if (link.sinks.length === 0) link.sinceMs = state.nowMs;
   edge.sink = undefined;

@@ -2,7 +2,18 @@
 
 import { PeerFault } from '../assert.ts';
 import { swarmsPerLinkMax } from '../wire/limits.ts';
-import type { Cancel, Elsewhere, Open, Pass, Receipt, Refuse, Request, WantHashes, Wants } from '../wire/messages.ts';
+import type {
+  Cancel,
+  Elsewhere,
+  Open,
+  Pass,
+  Receipt,
+  Refuse,
+  Request,
+  WantHashes,
+  Wants,
+  Wishes,
+} from '../wire/messages.ts';
 import type { Blob } from './blob.ts';
 import { closeSink, edgeTo, makeSink, openSource } from './edges.ts';
 import { degree, established, neighboursFor } from './graph.ts';
@@ -13,6 +24,7 @@ import { isElsewhere } from './naming.ts';
 import { offerEdge, redeem, settle } from './offers.ts';
 import type { State } from './state.ts';
 import { accept, end, full, hasRoomAgain, hear, receipted, regrant, setCount } from './uplink.ts';
+import { grantedWish, onWishes } from './wishes.ts';
 
 export function onOpen(state: State, link: InLink, message: Open): void {
   if (findSink(link, message.swarm) !== undefined) throw new PeerFault('swarm number is in use');
@@ -82,6 +94,7 @@ export function onPass(state: State, link: InLink, message: Pass): void {
   const allowance = sink === undefined ? undefined : findAllowance(sink, message.grant);
   // Whoever says `held` has it from elsewhere: it has been given once.
   if (sink !== undefined && allowance?.state === 'offered') end(state, sink, allowance, message.reason === 'held');
+  if (sink !== undefined && message.reason === 'held' && allowance !== undefined) grantedWish(sink, allowance.piece);
   link.ignored = 0;
   hear(state, link, message);
   if (sink !== undefined) heardCount(state, sink, message.count);
@@ -93,8 +106,8 @@ export function onPass(state: State, link: InLink, message: Pass): void {
     state.pumpDue = true;
     return;
   }
-  // The piece is nobody's again, and would be named to it at once.
-  if (message.reason === 'busy' && allowance?.named === true)
+  // The piece is nobody's again, or still wished for, and would be given to it at once.
+  if (message.reason === 'busy' && (allowance?.named === true || (sink?.wishes.length ?? 0) > 0))
     link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;
   else if (message.reason === 'nothing') link.restsUntilMs = state.nowMs + state.config.policy.passRestMs;
 }
@@ -135,6 +148,11 @@ export function onWantHashes(state: State, link: InLink, message: WantHashes): v
   if (message.from >= sink.blob.pieces) throw new PeerFault('hashes wanted beyond the blob');
   boundHashes(link);
   sendHashes(state, sink, message.from);
+}
+
+export function onWish(state: State, link: InLink, message: Wishes): void {
+  const sink = sinkOf(link, message.swarm);
+  if (sink !== undefined) onWishes(state, link, sink, message);
 }
 
 /** It was sent as many as an honest one could want. */

@@ -1,6 +1,7 @@
 /** Hello and goodbye: who may talk to us, and which of two links of one node stays. */
 
 import { PeerFault } from '../assert.ts';
+import { FEATURES } from '../wire/frames.ts';
 import { protocolVersion } from '../wire/limits.ts';
 import type { Hello } from '../wire/messages.ts';
 import { addCandidates } from './candidates.ts';
@@ -17,7 +18,7 @@ export function connected(state: State, no: LinkNo, dialled: boolean): void {
   state.send(link, {
     kind: 'hello',
     version: protocolVersion,
-    features: 0,
+    features: state.config.policy.wishes ? FEATURES.wishes : 0,
     cluster: state.config.cluster,
     self: state.config.self,
   });
@@ -39,6 +40,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const { config, nowMs } = state;
   if (hello.version !== protocolVersion) return closeLink(state, link, `speaks version ${hello.version}`, 'version');
   if (hello.cluster !== config.cluster) return closeLink(state, link, `is of cluster ${hello.cluster}`, 'cluster');
+  link.wishes = config.policy.wishes && (hello.features & FEATURES.wishes) !== 0;
   const { node } = hello.self;
   if (node === config.self.node) return closeLink(state, link, 'is ourselves', 'duplicate');
   if (state.bans.banned(node, nowMs)) return closeLink(state, link, 'is banned', 'banned');

@@ -63,6 +63,7 @@ export function take(state: State, blob: Blob, piece: number): void {
   assert((blob.open[w]! & mask) !== 0, 'took a piece that is not open');
   blob.open[w]! &= ~mask;
   blob.openCount -= 1;
+  if (blob.wishing) state.wishesMayChange(blob, blob.astray);
   const { sources } = blob;
   for (let i = 0; i < sources.length; i += 1) {
     const source = sources[i]!;
@@ -81,6 +82,7 @@ export function giveBack(state: State, blob: Blob, piece: number): void {
   if (blob.scope !== undefined && !has(blob.scope, piece)) return;
   add(blob.open, piece);
   blob.openCount += 1;
+  if (blob.wishing) state.wishesMayChange(blob, false);
   for (const source of blob.sources) {
     if (source.all) {
       review(state, source);
@@ -107,6 +109,7 @@ export function addHaves(state: State, source: Source, pieces: ArrayLike<number>
     if ((open[w]! & mask) !== 0) count += 1;
   }
   source.count = count;
+  if (source.blob.wishing) state.wishesMayChange(source.blob, false);
   if (source.told === 0 && count > 0) review(state, source);
 }
 
@@ -115,6 +118,7 @@ export function join(state: State, source: Source): void {
   source.blob.sources.push(source);
   if (!source.all) shift(source, 1);
   source.count = source.all ? 0 : overlap(source);
+  if (source.blob.wishing) state.wishesMayChange(source.blob, source.blob.astray);
   review(state, source);
 }
 
@@ -136,6 +140,7 @@ export function holdsAll(state: State, source: Source): void {
   source.all = true;
   source.bits = undefined;
   source.count = 0;
+  if (source.blob.wishing) state.wishesMayChange(source.blob, false);
   review(state, source);
 }
 
@@ -152,6 +157,7 @@ export function lacks(state: State, source: Source, piece: number): void {
   remove(source.bits!, piece);
   blob.holders[piece]! -= 1;
   if (has(blob.open, piece)) source.count -= 1;
+  if (blob.wishing) state.wishesMayChange(blob, false);
   review(state, source);
 }
 

@@ -101,6 +101,22 @@ export const namedSpanShare = 8;
 export const elsewhereSpan = 256;
 /** A feeder that names so many pieces which are not in scope, and goes on, is told that they are held. */
 export const misfitsMax = 8;
+/** Pieces ahead of a reader out of the blue that are wished for: a round trip's worth, so that it goes on at full rate. */
+export const wishAheadMax = 4;
+/** Neighbours that a neighbour's wish goes on to, where none of them is an origin: 16 x 3 x 3 hosts hear of one. */
+export const passedOnToMax = 3;
+/** Pieces on their way to us at a time that only neighbours wish for. */
+export const errandsMax = 2;
+/**
+ * What an origin has given already it gives again to whoever has wished for it so long, which others take to hand it
+ * on; and no more of that than one part in `wishTwiceShare` of its uplink, so many bytes of it at once.
+ */
+export const wishPatienceMs = 150;
+export const wishTwiceShare = 128;
+export const wishTwiceBytesMax = 8 * 1024 * 1024;
+/** Changes of wishes that a link may say at once, and a millisecond after that: one a piece of 256 KiB at 4 GB/s. */
+export const wishesAtOnceMax = 4_096;
+export const wishesPerMs = 16;
 /** After the disk refused a piece the blob rests, doubled per refusal. */
 export const diskRestMs = 200;
 export const diskRestMsMax = 10_000;

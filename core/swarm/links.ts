@@ -9,10 +9,10 @@
  * - Flight: a piece on its way to us (puller.ts, hedge.ts). Allowance: a grant of ours (uplink.ts).
  */
 
-import type { PeerAddress } from '../wire/messages.ts';
+import type { PeerAddress, Wish } from '../wire/messages.ts';
 import type { Bits } from './bits.ts';
 import type { Blob } from './blob.ts';
-import { hashListsMax, refusedMax } from './limits.ts';
+import { hashListsMax, refusedMax, wishesAtOnceMax } from './limits.ts';
 import type { LinkNo } from './types.ts';
 
 export type Peer = {
@@ -69,6 +69,8 @@ export class Source {
   /** `count` as the feeder last heard it. */
   told = 0;
   queued = false;
+  /** What its feeder last heard that we wish for (wishes.ts). */
+  wishes: readonly Wish[] = [];
   flights: Flight[] = [];
   sinceMs = 0;
   token = 0;
@@ -96,6 +98,8 @@ export class OutLink {
   nextSwarm = 0;
   sinceMs: number;
   arrivedMs: number;
+  /** Both sides know wishes. */
+  wishes = false;
   /** Pieces that have come on it. */
   arrived = 0;
   /** What it owed was given up, or missing, before it had sent anything. */
@@ -136,6 +140,8 @@ export class Allowance {
   }
 }
 
+export type SinkWish = Wish & { readonly sinceMs: number };
+
 /** pending: we do not know the blob well enough to answer yet. parting: gets no more grants. */
 export type SinkState = 'pending' | 'open' | 'parting';
 
@@ -152,6 +158,8 @@ export class Sink {
   /** Pieces that it was the first to be given; at most as many as the blob has. */
   readonly given: number[] = [];
   allowances: Allowance[] = [];
+  /** What it wishes for, as last heard, and since when. */
+  wishes: SinkWish[] = [];
   /** How far in the blob's log of new pieces it has been told. */
   told = 0;
   empty = false;
@@ -172,6 +180,8 @@ export class InLink {
   readonly no: LinkNo;
   peer: Peer | undefined = undefined;
   readonly sinks: Sink[] = [];
+  /** Both sides know wishes. */
+  wishes = false;
   swarmMax = -1;
   nextGrant = 1;
   /** Grants out, those of them accepted, sinks that want something. */
@@ -195,6 +205,9 @@ export class InLink {
   /** Bytes of hash lists that it may still be sent, as of `hashesMs`. */
   hashBytes = hashListsMax;
   hashesMs: number;
+  /** Changes of wishes that it may still say, as of `wishedMs`. */
+  wishesLeft = wishesAtOnceMax;
+  wishedMs: number;
   heardMs: number;
   /** When a receipt last came. */
   receiptMs: number;
@@ -203,6 +216,7 @@ export class InLink {
     this.no = no;
     this.refusedMs = nowMs;
     this.hashesMs = nowMs;
+    this.wishedMs = nowMs;
     this.heardMs = nowMs;
     this.receiptMs = nowMs;
     this.sinceMs = nowMs;

@@ -10,16 +10,27 @@
  * Several origins, who do not hear what agents hold, would each give every piece, and the same ones at about the same
  * time. So whoever takes a named piece tells its feeder which ones around it have been given already.
  *
+ * A piece that the puller wishes for (wishes.ts) is named before any other. One that was given already is with somebody
+ * who hands it on: it is named again only to who has waited for that, within a share of the uplink.
+ *
  * Rule 1: a piece leaves the unsent when a grant names it, or two neighbours say that it is elsewhere, and returns when
  *   that grant comes to nothing, or whoever got it leaves while it lacks others. What is wrongly taken for given is still granted, by the puller's choice.
  * Rule 2: what one neighbour alone said is named last. It may lie: one that was believed made 30 hosts take 2.4 x the
  *   bound, since an origin that has given everything leaves the rest to peers.
  */
 
-import type { Prng } from '../prng.ts';
 import { add, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
-import { elsewhereSpan, namedSpanGain, namedSpanMin, namedSpanShare } from './limits.ts';
+import {
+  elsewhereSpan,
+  namedSpanGain,
+  namedSpanMin,
+  namedSpanShare,
+  wishAheadMax,
+  wishPatienceMs,
+  wishTwiceBytesMax,
+  wishTwiceShare,
+} from './limits.ts';
 import type { Sink, Source } from './links.ts';
 import type { State } from './state.ts';
 
@@ -70,15 +81,23 @@ export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: 
 }
 
 /** The piece to name in a grant to `sink`, taken out of the unsent; -1 where it may choose itself. */
-export function nameFor(sink: Sink, prng: Prng): number {
+export function nameFor(state: State, sink: Sink): number {
   const { blob } = sink;
-  if (blob.unsentCount === 0) return -1;
+  const wish = wishFor(state, sink);
+  if (wish >= 0) {
+    if (!markSent(blob, wish)) state.twiceBytes -= blob.bytes(wish);
+    return wish;
+  }
+  if (blob.unsentCount === 0 || asksAgent(state, sink)) return -1;
   if (sink.choosy) {
     sink.choosy = false;
     return -1;
   }
   const theirs = sink.edge.source;
-  const untold = firstFrom(blob.unsent, 0);
+  // What a reader that goes on from elsewhere waits for has been given to others: then what comes next for it.
+  const start = sink.wishes.length < wishAheadMax ? 0 : sink.wishes[0]!.piece;
+  const after = start > 0 ? firstFrom(blob.unsent, start) : -1;
+  const untold = after >= 0 ? after : firstFrom(blob.unsent, 0);
   const from = untold >= 0 ? blob.unsent : blob.doubted;
   const first = untold >= 0 ? untold : firstFrom(from, 0);
   const until = first + spanOf(blob);
@@ -88,9 +107,46 @@ export function nameFor(sink: Sink, prng: Prng): number {
     else if (theirs === undefined || !theirs.all) lowest.push(i);
   }
   if (lowest.length === 0) return -1;
-  const piece = lowest[prng.below(lowest.length)]!;
+  const piece = lowest[state.config.prng.below(lowest.length)]!;
   markSent(blob, piece);
   return piece;
+}
+
+/** Whether a wish of the neighbour on `sink` can be granted by us now. */
+export function isWished(state: State, sink: Sink): boolean {
+  return sink.wishes.length > 0 && (asksAgent(state, sink) || wishFor(state, sink) >= 0);
+}
+
+/** When a wish can be granted that others should have granted by then; Infinity: there is none. */
+export function wishDueMs(state: State, { blob, wishes }: Sink): number {
+  if (state.config.self.role !== 'origin' || wishes.length === 0 || !mayTwice(state)) return Infinity;
+  let dueMs = Infinity;
+  for (const { piece, sinceMs } of wishes) if (blob.holds(piece)) dueMs = Math.min(dueMs, sinceMs + wishPatienceMs);
+  return dueMs;
+}
+
+/** It wishes for what an agent, that we are, holds: it asks for that by itself, unless we name another one. */
+function asksAgent({ config: { self } }: State, { blob, wishes }: Sink): boolean {
+  return self.role !== 'origin' && wishes.some(({ piece }) => blob.holds(piece));
+}
+
+/** The first wish that a grant may name; -1: none. */
+function wishFor(state: State, { blob, wishes, allowances }: Sink): number {
+  for (const { piece, sinceMs } of wishes) {
+    if (!blob.holds(piece) || allowances.some((allowance) => allowance.piece === piece)) continue;
+    if (has(blob.unsent, piece) || has(blob.doubted, piece)) return piece;
+    if (state.config.self.role === 'origin' && sinceMs + wishPatienceMs <= state.nowMs && mayTwice(state)) return piece;
+  }
+  return -1;
+}
+
+/** Whether a piece may be given once more, for a wish. */
+function mayTwice(state: State): boolean {
+  const { meter, nowMs } = state;
+  const perMs = meter.rate / wishTwiceShare;
+  state.twiceBytes = Math.min(wishTwiceBytesMax, state.twiceBytes + (nowMs - state.twiceMs) * perMs);
+  state.twiceMs = nowMs;
+  return state.twiceBytes > 0;
 }
 
 /** What is known to be given of the pieces around `piece`, which `source` named. */

@@ -23,6 +23,10 @@ export function announce(state: State, blob: Blob, piece: number): void {
   }
   blob.news.push(piece);
   for (const sink of blob.sinks) {
+    if (sink.wishes.some((wish) => wish.piece === piece)) {
+      tell(state, sink);
+      continue;
+    }
     if (sink.count > 0 || sink.state !== 'open' || sink.link.inBytes > 0 || sink.link.outstanding > 0) continue;
     const { source } = sink.edge;
     if (source !== undefined && holdsPiece(source, piece)) continue;
@@ -64,6 +68,11 @@ function isOldNews(sink: Sink, news: readonly number[]): boolean {
   if (source === undefined || source.state !== 'open') return false;
   for (let i = 0; i < news.length; i += 1) if (!holdsPiece(source, news[i]!)) return false;
   return true;
+}
+
+/** The sink waits for `piece`, which we hold: it hears so at once. */
+export function tellOf(state: State, sink: Sink, piece: number): void {
+  if (sink.blob.news.includes(piece, Math.max(0, sink.told - sink.blob.newsBase))) tell(state, sink);
 }
 
 /** Everything that this sink has not been told yet. */

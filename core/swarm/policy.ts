@@ -27,6 +27,7 @@ export const defaultPolicy: PolicyConfig = {
   havesEveryMs: 20,
   readWindowBytesMin: 16 * mebibyte,
   readWindowBytesMax: 256 * mebibyte,
+  wishes: true,
   hedgeFloorMs: 400,
   hedgeFactor: 2,
 };

@@ -22,6 +22,7 @@ import { hasRoom, mayTry, redeemed, turnedAway, widen } from './room.ts';
 import { misfits } from './scope.ts';
 import type { Check, State } from './state.ts';
 import type { Input, SlotNo } from './types.ts';
+import { grantedWish } from './wishes.ts';
 
 export function onGrant(state: State, source: Source, message: Grant): void {
   if (source.state === 'closed') return;
@@ -33,13 +34,17 @@ export function onGrant(state: State, source: Source, message: Grant): void {
   if (message.piece >= 0 && !holdsPiece(source, message.piece)) addHaves(state, source, [message.piece]);
   if (source.state === 'parting') return pass(state, source, message.grant, 'nothing');
   if (!ready(source)) return pass(state, source, message.grant, 'nothing');
-  if (!hasRoom(state, blob, 1, message.piece >= 0) || !mayTry(state, source.link, blob)) {
+  const first = message.piece >= 0 || isWaitedFor(source);
+  if (!hasRoom(state, blob, 1, first) || !mayTry(state, source.link, blob)) {
     turnedAway(state, source.link);
     return pass(state, source, message.grant, 'busy');
   }
   if (message.piece >= 0) {
     if (misfits(state, source, message.piece)) return pass(state, source, message.grant, 'nothing');
-    if (!has(blob.open, message.piece)) return pass(state, source, message.grant, 'held');
+    if (!has(blob.open, message.piece)) {
+      grantedWish(source, message.piece);
+      return pass(state, source, message.grant, 'held');
+    }
     if (findFlight(source, message.piece) !== undefined) return pass(state, source, message.grant, 'nothing');
     take(state, blob, message.piece);
     request(state, source, message.grant, fly(state, source, message.piece));
@@ -144,6 +149,14 @@ function tellGiven(state: State, source: Source, named: number): void {
   if (pieces.length > 0) state.send(source.link, { kind: 'elsewhere', swarm: source.swarm, pieces });
 }
 
+/** A reader out of the blue stands at a piece that `source` has and nobody sends: little may stand in its way. */
+function isWaitedFor(source: Source): boolean {
+  const { blob } = source;
+  return blob.readers.some(
+    ({ far, at, end }) => far && at < Math.min(end, blob.pieces) && has(blob.open, at) && holdsPiece(source, at),
+  );
+}
+
 function ready(source: Source): boolean {
   const { blob, flights } = source;
   return blob.stage === 'ready' && blob.restsUntilMs === 0 && flights.length < trust(source);
@@ -162,6 +175,7 @@ function pass(state: State, source: Source, grant: number, reason: Pass['reason'
 }
 
 function request(state: State, source: Source, grant: number, flight: Flight): void {
+  grantedWish(source, flight.piece);
   source.told = wanted(source);
   state.send(source.link, {
     kind: 'request',

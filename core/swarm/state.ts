@@ -7,6 +7,7 @@ import type { Digest } from '../digest.ts';
 import type { Inbound, Message } from '../wire/messages.ts';
 import { Bans } from './bans.ts';
 import type { Blob } from './blob.ts';
+import { wishTwiceBytesMax } from './limits.ts';
 import type { Link, OutLink, Peer, Source } from './links.ts';
 import { Meter } from './meter.ts';
 import type { Offer } from './offers.ts';
@@ -66,6 +67,12 @@ export class State {
   readonly newsOf: Blob[] = [];
   readonly wants: Source[] = [];
   wantsUrgent = false;
+  /** Blobs whose wishes may have changed; whether that can wait for the next batch. */
+  readonly wishesDue = new Set<Blob>();
+  wishesUrgent = false;
+  /** Bytes that wishes may still have given twice, as of `twiceMs` (naming.ts). */
+  twiceBytes = wishTwiceBytesMax;
+  twiceMs = 0;
   /** Links whose feeder we passed for want of room, the first one first; whether room has come. */
   readonly turnedAway: OutLink[] = [];
   /** Of the blobs of which pieces came, the one with the widest downlink window. */
@@ -142,6 +149,13 @@ export class State {
     link.standingBytes += bytes;
     this.roomDue = true;
     this.lossDue = true;
+  }
+
+  /** What `blob`'s readers and sinks wish for is looked at with the next batch, or at the end of the step. */
+  wishesMayChange(blob: Blob, urgent: boolean): void {
+    this.wishesDue.add(blob);
+    this.wishesUrgent ||= urgent;
+    this.batch();
   }
 
   /** Work on the next batch boundary. */

@@ -1,7 +1,7 @@
 /**
  * The swarm of one node, all blobs: sans-I/O. `handle(input, nowMs)`, then `drain()`; a `tick` is due
  * at `deadlineMs`. types.ts says what goes in and out, links.ts what is remembered, and where the
- * rules live: puller.ts, feeder.ts, uplink.ts, choose.ts, graph.ts.
+ * rules live: puller.ts, feeder.ts, uplink.ts, choose.ts, wishes.ts, graph.ts.
  *
  * Rule 1: state changes only inside `handle`; equal seeds and inputs give equal outputs.
  * Rule 2: a PeerFault costs the peer its link and a ban; a Bug is ours and is not caught.
@@ -22,6 +22,7 @@ import {
   onRequest,
   onWantHashes,
   onWants,
+  onWish,
   sinkOf,
 } from './feeder.ts';
 import { connectMore, degree, tend } from './graph.ts';
@@ -40,6 +41,7 @@ import { rescope } from './scope.ts';
 import { State } from './state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
 import { expire, pump } from './uplink.ts';
+import { sendWishes } from './wishes.ts';
 
 type LinkMessage = Extract<Input, { kind: 'message' }>['message'];
 
@@ -150,9 +152,9 @@ function onBlob(state: State, input: Extract<Input, { blob: BlobNo }>): void {
     case 'candidates':
       return candidates(state, blob, input);
     case 'reader':
-      return moveReader(blob, input);
+      return moveReader(state, blob, input);
     case 'readerGone':
-      return removeReader(blob, input.reader);
+      return removeReader(state, blob, input.reader);
     case 'lost':
       return lost(state, blob, input.piece);
     case 'scope':
@@ -208,6 +210,8 @@ function fromPuller(state: State, link: InLink, received: LinkMessage): void {
       return onCancel(state, link, received);
     case 'elsewhere':
       return onElsewhere(state, link, received);
+    case 'wishes':
+      return onWish(state, link, received);
     case 'wantHashes':
       return onWantHashes(state, link, received);
     case 'edgeReserve':
@@ -294,8 +298,13 @@ function finishStep(state: State): void {
   }
   if (state.lossDue) tellOrigins(state);
   if (state.roomDue) tellRoom(state);
-  if (nowMs >= state.batchAtMs) flush(state);
-  else if (state.wantsUrgent) sendWants(state, false);
+  if (nowMs >= state.batchAtMs) {
+    flush(state);
+    if (state.wishesDue.size > 0) sendWishes(state, true);
+  } else {
+    if (state.wantsUrgent) sendWants(state, false);
+    if (state.wishesUrgent) sendWishes(state, false);
+  }
   if (state.pumpDue || nowMs >= state.pumpAtMs) pump(state);
   if (state.graphAtMs === Infinity && (state.links.size > 0 || state.pulling.size > 0)) {
     state.graphAtMs = nowMs + state.jitter(graphMs);

@@ -178,6 +178,8 @@ export type PolicyConfig = {
   readonly havesEveryMs: number;
   readonly readWindowBytesMin: number;
   readonly readWindowBytesMax: number;
+  /** Whether we say that we know wishes (wishes.ts). */
+  readonly wishes: boolean;
   /** A piece in flight is late beyond this, and beyond `hedgeFactor` times its neighbour's own high percentile. */
   readonly hedgeFloorMs: number;
   readonly hedgeFactor: number;

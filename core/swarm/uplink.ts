@@ -4,7 +4,7 @@
  * neighbour): where others send a lot, our share of its downlink is small.
  *
  * Rule 1: a grant ends in a pass, a receipt, its expiry, or with its swarm or link. Only then is its credit free.
- * Rule 2: first the neighbour with the fewest of our grants, then the one whose downlink is least busy, then any;
+ * Rule 2: first the neighbour with the fewest of our grants, then one whose wish we can grant, then the one whose downlink is least busy, then any;
  *   blobs in turn; nobody gets more than twice its share of the target while others want something.
  * Rule 3: after a pass a neighbour rests until its next message, or passRestMs.
  */
@@ -23,8 +23,9 @@ import {
   stallBytesPerMs,
 } from './limits.ts';
 import { Allowance, type InLink, type Sink, takeOut } from './links.ts';
-import { markSent, markUnsent, nameFor } from './naming.ts';
+import { isWished, markSent, markUnsent, nameFor, wishDueMs } from './naming.ts';
 import type { State } from './state.ts';
+import { grantedWish } from './wishes.ts';
 
 /** What the neighbour on `link` says of its downlink; wakes it if it rests. */
 export function hear(state: State, link: InLink, inbound: Inbound): void {
@@ -100,7 +101,7 @@ export function pump(state: State): void {
     const bytes = sink.blob.meta.pieceLength;
     const cap = Math.max(perMs * policy.uplinkCapMs, bytes * policy.uplinkCapPiecesMin);
     if (state.outBytes + bytes > cap) return;
-    grant(state, sink, nameFor(sink, state.config.prng), bytes);
+    grant(state, sink, nameFor(state, sink), bytes);
   }
 }
 
@@ -154,6 +155,7 @@ export function accept(state: State, sink: Sink, allowance: Allowance, piece: nu
   allowance.bytes = bytes;
   sink.offered -= 1;
   sink.link.sending += 1;
+  grantedWish(sink, piece);
   const first = markSent(sink.blob, piece) || allowance.named;
   if (first && sink.given.length < sink.blob.pieces) sink.given.push(piece);
 }
@@ -240,23 +242,23 @@ function pick(state: State, blob: Blob): Sink | undefined {
   // Two at least: one alone would leave the uplink idle for its round trip (simulated: 1.31 x the bound, not 1.10).
   const share = Math.min(grantsPerLinkMax, Math.max(2, Math.ceil((2 * (state.outPieces + 1)) / state.wanting)));
   let best: Sink | undefined;
+  let bestWished = false;
   let ties = 0;
   for (let i = 0; i < sinks.length; i += 1) {
     const sink = sinks[i]!;
     const { link } = sink;
     if (sink.count <= sink.offered || link.outstanding >= share || sink.state !== 'open') continue;
-    const restsUntilMs = Math.max(
-      spared(state, sink) ? link.heardMs + spareMs : link.restsUntilMs,
-      blob.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
-    );
+    const wished = isWished(state, sink);
+    const restsUntilMs = wished ? link.restsUntilMs : restOf(state, sink);
     if (restsUntilMs > state.nowMs) {
       if (restsUntilMs < state.pumpAtMs) state.pumpAtMs = restsUntilMs;
       continue;
     }
     if (wireLoad(state) >= policy.uplinkTargetEnd && nearEnd(state, sink)) continue;
-    const order = best === undefined ? -1 : compare(link, best.link);
+    const order = best === undefined ? -1 : compare(link, best.link, Number(bestWished) - Number(wished));
     if (order < 0) {
       best = sink;
+      bestWished = wished;
       ties = 1;
     } else if (order === 0) {
       ties += 1;
@@ -264,6 +266,15 @@ function pick(state: State, blob: Blob): Sink | undefined {
     }
   }
   return best;
+}
+
+/** When it may have a grant again; one that wishes for something waits for neither others nor room of its downlink. */
+function restOf(state: State, sink: Sink): number {
+  const { blob, link } = sink;
+  return Math.max(
+    spared(state, sink) ? Math.min(link.heardMs + spareMs, wishDueMs(state, sink)) : link.restsUntilMs,
+    blob.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
+  );
 }
 
 /**
@@ -282,7 +293,8 @@ function nearEnd(state: State, sink: Sink): boolean {
   return sink.count * blob.meta.pieceLength <= endBytes && blob.lackingBytes <= endBytes;
 }
 
-function compare(a: InLink, b: InLink): number {
+function compare(a: InLink, b: InLink, wished: number): number {
   if (a.outstanding !== b.outstanding) return a.outstanding - b.outstanding;
+  if (wished !== 0) return wished;
   return a.inBytes - b.inBytes;
 }

@@ -29,8 +29,17 @@ import {
   type Side,
 } from './frames.ts';
 import { readBitmap, readGaps } from './haves.ts';
-import { clusterBytesMax, frameHeaderBytes, grantMax, inBytesMax, inPiecesMax, swarmsPerLinkMax } from './limits.ts';
-import type { Hashes, Haves, Inbound, Message, Opened, Wants } from './messages.ts';
+import {
+  clusterBytesMax,
+  frameHeaderBytes,
+  grantMax,
+  inBytesMax,
+  inPiecesMax,
+  swarmsPerLinkMax,
+  wishesPerFrameMax,
+  wishHopsMax,
+} from './limits.ts';
+import type { Hashes, Haves, Inbound, Message, Opened, Wants, Wish, Wishes } from './messages.ts';
 
 /** Holds a header and nearly every control frame; larger frames grow it by doubling. */
 const partBytesMin = 512;
@@ -177,6 +186,8 @@ function readMessage(from: ByteReader, { frame: { kind }, flags, swarm }: Header
       return { kind, swarm, from: from.varint(piecesMax - 1, 'from') };
     case 'elsewhere':
       return { kind, swarm, pieces: (flags & ELSEWHERE_FLAGS.bitmap) !== 0 ? readBitmap(from) : readGaps(from) };
+    case 'wishes':
+      return readWishes(from, swarm);
     case 'opened':
       return readOpened(from, swarm, flags);
     case 'refuse':
@@ -224,6 +235,18 @@ function readWants(from: ByteReader): Wants {
   const swarms: { swarm: number; count: number }[] = [];
   for (let i = 0; i < count; i++) swarms.push({ swarm: from.u16(), count: from.varint(piecesMax, 'count') });
   return { kind: 'wants', ...inbound, swarms };
+}
+
+function readWishes(from: ByteReader, swarm: number): Wishes {
+  const count = from.u8();
+  if (count > wishesPerFrameMax) from.fault('too many wishes');
+  const wishes: Wish[] = [];
+  for (let i = 0; i < count; i++) {
+    const wish = { piece: readPiece(from), hops: from.u8() };
+    if (wish.hops > wishHopsMax) from.fault('a wish goes too far');
+    wishes.push(wish);
+  }
+  return { kind: 'wishes', swarm, wishes };
 }
 
 function readOpened(from: ByteReader, swarm: number, flags: number): Opened {

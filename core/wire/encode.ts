@@ -32,8 +32,10 @@ import {
   swarmNoMax,
   swarmsPerLinkMax,
   tokenMax,
+  wishesPerFrameMax,
+  wishHopsMax,
 } from './limits.ts';
-import type { Hashes, Haves, Inbound, Message, Opened, Wants } from './messages.ts';
+import type { Hashes, Haves, Inbound, Message, Opened, Wants, Wishes } from './messages.ts';
 
 /** Most control bursts of a tick fit; a larger frame gets a slab of its own size. */
 const slabBytes = 8 * 1024;
@@ -172,6 +174,8 @@ function writeBody(to: ByteWriter, m: Message): void {
       return to.varint(m.from, piecesMax - 1, 'from');
     case 'elsewhere':
       return asBitmap(m.pieces) ? writeBitmap(to, m.pieces) : writeGaps(to, m.pieces);
+    case 'wishes':
+      return writeWishes(to, m);
     case 'opened':
       return writeOpened(to, m);
     case 'refuse':
@@ -221,6 +225,16 @@ function writeWants(to: ByteWriter, m: Wants): void {
     assert(swarm >= 0 && swarm <= swarmNoMax, `wire: swarm ${swarm} out of range`);
     to.u16(swarm);
     to.varint(count, piecesMax, 'count');
+  }
+}
+
+function writeWishes(to: ByteWriter, { wishes }: Wishes): void {
+  assert(wishes.length <= wishesPerFrameMax, `wire: ${wishes.length} wishes in a frame`);
+  to.u8(wishes.length);
+  for (const { piece, hops } of wishes) {
+    assert(hops <= wishHopsMax, `wire: a wish of ${hops} hops`);
+    to.varint(piece, piecesMax - 1, 'piece');
+    to.u8(hops);
   }
 }
 

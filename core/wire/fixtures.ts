@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { type Digest, digestOf } from '../digest.ts';
 import { pieceCount, piecesMax } from '../piece.ts';
 import { GOODBYE_REASONS, type Kind, PASS_REASONS, REFUSE_REASONS, ROLES } from './frames.ts';
-import { grantMax, inBytesMax, inPiecesMax, swarmNoMax, tokenMax } from './limits.ts';
+import { grantMax, inBytesMax, inPiecesMax, swarmNoMax, tokenMax, wishesPerFrameMax, wishHopsMax } from './limits.ts';
 import type { Message, PeerAddress } from './messages.ts';
 
 const hex = (bytes: number): fc.Arbitrary<string> =>
@@ -106,6 +106,11 @@ export const MESSAGES: { readonly [K in Kind]: fc.Arbitrary<Extract<Message, { k
   cancel: fc.record({ kind: fc.constant('cancel'), swarm, piece }),
   wantHashes: fc.record({ kind: fc.constant('wantHashes'), swarm, from: piece }),
   elsewhere: fc.record({ kind: fc.constant('elsewhere'), swarm, pieces }),
+  wishes: fc.record({
+    kind: fc.constant('wishes'),
+    swarm,
+    wishes: fc.array(fc.record({ piece, hops: fc.nat({ max: wishHopsMax }) }), { maxLength: wishesPerFrameMax }),
+  }),
   opened: fc.tuple(swarm, opened).map(([swarm, rest]) => ({ kind: 'opened' as const, swarm, ...rest })),
   refuse: fc.record({
     kind: fc.constant('refuse'),

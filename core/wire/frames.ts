@@ -10,6 +10,7 @@ import {
   hostBytesMax,
   peersPerFrameMax,
   swarmsPerLinkMax,
+  wishesPerFrameMax,
   zoneBytesMax,
 } from './limits.ts';
 import type { Message } from './messages.ts';
@@ -29,6 +30,9 @@ export type Frame = {
   /** Most bytes of the body. */
   readonly bodyMax: number;
 };
+
+/** Bits of a Hello's features: what is used where both sides have it. */
+export const FEATURES = { wishes: 1 } as const;
 
 export const OPEN_FLAGS = { empty: 1, needHashes: 2 } as const;
 export const REQUEST_FLAGS = { hedge: 1 } as const;
@@ -72,6 +76,7 @@ const SPECS: { readonly [K in Kind]: Spec } = {
   cancel: spec('puller', 0x16, pieceVarintMax),
   wantHashes: spec('puller', 0x17, pieceVarintMax),
   elsewhere: spec('puller', 0x18, haveBytesMax, { flags: ELSEWHERE_FLAGS }),
+  wishes: spec('puller', 0x19, 1 + wishesPerFrameMax * (pieceVarintMax + 1)),
 
   opened: spec('feeder', 0x20, 8 + 1 + hashBytes + piecesMax / 8, { flags: OPENED_FLAGS }),
   refuse: spec('feeder', 0x21, 2 + addressesMax),

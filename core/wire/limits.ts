@@ -11,6 +11,10 @@ export const havesPerFrameMax = 8192;
 /** Blobs open at once on one link. */
 export const swarmsPerLinkMax = 1024;
 export const peersPerFrameMax = 32;
+/** Pieces wished for at once on one swarm of a link: a few readers, a few pieces ahead of each. */
+export const wishesPerFrameMax = 8;
+/** How often a wish is passed on: so far that it meets a neighbour of an origin in a swarm of thousands. */
+export const wishHopsMax = 2;
 export const clusterBytesMax = 64;
 export const zoneBytesMax = 64;
 export const hostBytesMax = 255;

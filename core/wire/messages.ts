@@ -122,6 +122,13 @@ export type Elsewhere = {
   readonly swarm: number;
   readonly pieces: readonly number[] | Uint32Array;
 };
+/** A piece that a reader waits for. `hops`: how many more times whoever lacks it may pass the wish on. */
+export type Wish = { readonly piece: number; readonly hops: number };
+/**
+ * Under the feature `wishes` only. Readers wait for these out of the blue, the first one first; in place of what was
+ * wished on this swarm before, so that none means that no wish is left.
+ */
+export type Wishes = { readonly kind: 'wishes'; readonly swarm: number; readonly wishes: readonly Wish[] };
 export type WantHashes = { readonly kind: 'wantHashes'; readonly swarm: number; readonly from: number };
 
 // ---- feeder to puller ------------------------------------------------------------------------
@@ -191,7 +198,7 @@ export type Hashes = {
 /** The blob was not what it claimed: drop every piece of it. Believed from an origin only. */
 export type Revoke = { readonly kind: 'revoke'; readonly swarm: number };
 
-export type PullerMessage = Open | Close | Wants | Request | Pass | Receipt | Cancel | Elsewhere | WantHashes;
+export type PullerMessage = Open | Close | Wants | Request | Pass | Receipt | Cancel | Elsewhere | Wishes | WantHashes;
 export type FeederMessage = Opened | Refuse | EdgeOffer | Haves | Grant | Piece | Missing | Hashes | Revoke;
 export type EitherMessage = Hello | Goodbye | EdgeReserve | EdgeTaken | Neighbours;
 export type Message = PullerMessage | FeederMessage | EitherMessage;

@@ -6,6 +6,7 @@ import { piecesMax } from '../piece.ts';
 import { encode } from './encode.ts';
 import {
   ELSEWHERE_FLAGS,
+  FEATURES,
   FRAMES,
   GOODBYE_REASONS,
   HAVES_FLAGS,
@@ -23,6 +24,7 @@ import {
   peersPerFrameMax,
   protocolVersion,
   swarmsPerLinkMax,
+  wishesPerFrameMax,
 } from './limits.ts';
 
 const page = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
@@ -59,6 +61,13 @@ test('the table of types', () => {
   expect(said).toEqual(meant);
 });
 
+test('the table of features', () => {
+  const said = rows.filter(
+    ([bit, name, ...more]) => more.length === 1 && /^\d+$/.test(bit ?? '') && /[a-z]/.test(name ?? ''),
+  );
+  expect(said.map(([bit, name]) => [name, Number(bit)])).toEqual(Object.entries(FEATURES));
+});
+
 test('every message has its body described', () => {
   const section = page.slice(page.indexOf('## 5.'), page.indexOf('## 6.'));
   const described = [...section.matchAll(/^\| (\w+) +\| \S/gm)].map((row) => row[1]);
@@ -74,6 +83,7 @@ test('reasons and limits', () => {
   expect(limits.get('haves in a frame')).toBe(String(havesPerFrameMax));
   expect(limits.get('swarms open on a link')).toBe(String(swarmsPerLinkMax));
   expect(limits.get('peers in a frame')).toBe(String(peersPerFrameMax));
+  expect(limits.get('wishes in a frame')).toBe(String(wishesPerFrameMax));
   expect(limits.get('cluster name, bytes')).toBe(String(clusterBytesMax));
   expect(limits.get('pieces of a blob')).toBe(String(piecesMax));
   expect(page).toContain(`# The peer protocol, version ${protocolVersion}`);

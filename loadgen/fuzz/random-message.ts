@@ -4,8 +4,16 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import { piecesMax } from '../../core/piece.ts';
 import type { Prng } from '../../core/prng.ts';
 import { FRAMES, GOODBYE_REASONS, type Kind, PASS_REASONS, REFUSE_REASONS, type Side } from '../../core/wire/frames.ts';
-import { grantMax, inBytesMax, inPiecesMax, swarmNoMax, tokenMax } from '../../core/wire/limits.ts';
-import type { Message, Opened, PeerAddress, Wants } from '../../core/wire/messages.ts';
+import {
+  grantMax,
+  inBytesMax,
+  inPiecesMax,
+  swarmNoMax,
+  tokenMax,
+  wishesPerFrameMax,
+  wishHopsMax,
+} from '../../core/wire/limits.ts';
+import type { Message, Opened, PeerAddress, Wants, Wish } from '../../core/wire/messages.ts';
 import type { Content } from './content.ts';
 
 export type Known = {
@@ -86,6 +94,13 @@ function wantsOf(prng: Prng): Wants['swarms'] {
   }));
 }
 
+function wishesOf(prng: Prng): Wish[] {
+  return Array.from({ length: prng.below(wishesPerFrameMax + 1) }, () => ({
+    piece: number(prng, piecesMax - 1),
+    hops: prng.below(wishHopsMax + 1),
+  }));
+}
+
 export function randomMessage(known: Known, side: Side): Exclude<Message, { kind: 'piece' }> {
   const { prng } = known;
   const kind = pick(prng, KINDS[side]) as Exclude<Kind, 'piece'>;
@@ -137,6 +152,8 @@ export function randomMessage(known: Known, side: Side): Exclude<Message, { kind
       return { kind, swarm, piece };
     case 'elsewhere':
       return { kind, swarm, pieces: ascending(prng, prng.below(40)) };
+    case 'wishes':
+      return { kind, swarm, wishes: wishesOf(prng) };
     case 'wantHashes':
       return { kind, swarm, from: piece };
     case 'opened':

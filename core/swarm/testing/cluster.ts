@@ -89,7 +89,7 @@ export class Cluster {
     this.prng = prng(options.seed);
   }
 
-  addNode(role: 'agent' | 'origin'): TestNode {
+  addNode(role: 'agent' | 'origin', own: Partial<PolicyConfig> = {}): TestNode {
     const { uplinkBytesPerS, windowBytes, policy } = this.#options;
     const no = this.nodes.length;
     const self: PeerAddress = {
@@ -106,7 +106,7 @@ export class Cluster {
       rootOf: testRoot,
       uplinkBytesPerS,
       windowBytes,
-      policy: { ...defaultPolicy, ...policy },
+      policy: { ...defaultPolicy, ...policy, ...own },
     });
     const node = new TestNode(self, swarm, uplinkBytesPerS);
     this.nodes.push(node);

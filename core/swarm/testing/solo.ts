@@ -64,25 +64,25 @@ export class Solo {
   }
 
   /** A peer dials us and greets: it pulls. */
-  accept(peer: PeerAddress): LinkNo {
+  accept(peer: PeerAddress, features = 0): LinkNo {
     const link = this.#accepted;
     this.#accepted += 2;
     this.input({ kind: 'connected', link, dialled: false });
-    this.greet(link, peer);
+    this.greet(link, peer, features);
     return link;
   }
 
   /** Our dial to `peer` comes about: we pull. */
-  answer(peer: PeerAddress): LinkNo {
+  answer(peer: PeerAddress, features = 0): LinkNo {
     const dial = this.out.findLast((o) => o.kind === 'dial' && o.peer.node === peer.node);
     if (dial?.kind !== 'dial') throw new Error(`no dial to ${peer.node}`);
     this.input({ kind: 'connected', link: dial.link, dialled: true });
-    this.greet(dial.link, peer);
+    this.greet(dial.link, peer, features);
     return dial.link;
   }
 
-  greet(link: LinkNo, self: PeerAddress): void {
-    this.say(link, { kind: 'hello', version: protocolVersion, features: 0, cluster: 'test', self });
+  greet(link: LinkNo, self: PeerAddress, features = 0): void {
+    this.say(link, { kind: 'hello', version: protocolVersion, features, cluster: 'test', self });
   }
 
   seed(blob: TestBlob): void {
