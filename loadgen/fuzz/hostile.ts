@@ -10,6 +10,7 @@
 import { PeerFault } from '../../core/assert.ts';
 import { Decoder } from '../../core/wire/decode.ts';
 import { encode } from '../../core/wire/encode.ts';
+import { FEATURES } from '../../core/wire/frames.ts';
 import { protocolVersion } from '../../core/wire/limits.ts';
 import type { Message, PeerAddress } from '../../core/wire/messages.ts';
 import { Announcing } from './announcing.ts';
@@ -148,7 +149,7 @@ class HostileSide implements ConnSide {
     this.#say({
       kind: 'hello',
       version: protocolVersion,
-      features: 0,
+      features: FEATURES.wishes,
       cluster: this.#world.once(20) ? 'other' : 'fuzz',
       self: { ...self, role },
     });

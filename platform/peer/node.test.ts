@@ -4,6 +4,7 @@ import { open, readdir } from 'node:fs/promises';
 import { afterEach, expect, test } from 'vitest';
 import type { ApiError } from '../../core/contracts/errors.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
+import { defaultPolicy } from '../../core/swarm/policy.ts';
 import type { BlobEntry } from '../store/store.ts';
 import {
   MemoryTracker,
@@ -41,6 +42,33 @@ function code(promise: Promise<unknown>): Promise<string | undefined> {
 }
 
 const unknown: Digest = digestOf('sha256', 'ab'.repeat(32));
+
+test.each([
+  ['both know wishes', true, true],
+  ['the origin knows none', false, true],
+  ['the agent knows none', true, false],
+])('a reader out of the blue, %s', { timeout: 60_000 }, async (_who, originKnows, agentKnows) => {
+  const tracker = new MemoryTracker();
+  // Slow enough that the order of pieces shows.
+  const limits = { upBytesPerS: 8e6 };
+  const policyOf = (wishes: boolean) => ({ ...defaultPolicy, wishes });
+  const origin = await start(tracker, { role: 'origin', limits, policy: policyOf(originKnows) });
+  const agent = await start(tracker, { policy: policyOf(agentKnows) });
+  const blob = await seedBlob(origin, 24 * mebibyte);
+  const pull = agent.node.pull(blob.digest);
+  const entry = await pull.learned();
+  const reader = pull.reader(90, 91);
+  await pull.waitFor(90);
+  let held = 0;
+  for (let piece = 0; piece < entry.pieces; piece++) if (entry.has(piece)) held++;
+  // A few were on their way before; without wishes all before it come first, but for sixteen.
+  if (originKnows && agentKnows) expect(held).toBeLessThan(48);
+  else expect(held).toBeGreaterThan(70);
+  reader.close();
+  await pull.complete;
+  await same(agent, blob);
+  for (const one of [origin, agent]) expect(await totalOf(one, 'peer_faults_total')).toBe(0);
+});
 
 test('one origin and four agents: all get every byte, much of it from each other, and nothing leaks', async () => {
   const tracker = new MemoryTracker();

@@ -4,7 +4,7 @@
  */
 
 import { digestOf } from '../../../core/digest.ts';
-import { FRAMES } from '../../../core/wire/frames.ts';
+import { FEATURES, FRAMES } from '../../../core/wire/frames.ts';
 import type { Grant, Open, Request } from '../../../core/wire/messages.ts';
 import type { Attack, Wire } from './hostile.ts';
 
@@ -193,9 +193,9 @@ const feeders: readonly Attack[] = [
 const load = (inPieces: number) => ({ inPieces, inBytes: inPieces * 2 ** 18 });
 
 /** Greets and opens the blob as swarm 0; does `act` when that is answered. */
-function pulling(act: (wire: Wire) => void): Attack['play'] {
+function pulling(act: (wire: Wire) => void, features = 0): Attack['play'] {
   return (wire) => {
-    wire.hello();
+    wire.hello(features);
     wire.say({ kind: 'open', swarm: 0, digest: wire.prey.digest, token: 0, empty: false, needHashes: false });
     wire.on({ opened: () => act(wire) });
   };
@@ -284,6 +284,24 @@ const pullers: readonly Attack[] = [
       wire.say({ kind: 'wants', swarms: [{ swarm: 0, count: wire.pieces }], ...load(0) });
     }),
   ),
+  puller(
+    'wishes that were not agreed on',
+    /wishes without their feature/,
+    pulling((wire) => wishOften(wire, 1)),
+  ),
+  puller(
+    'wishes beyond the blob',
+    /wish for a piece beyond/,
+    pulling(
+      (wire) => wire.say({ kind: 'wishes', swarm: 0, wishes: [{ piece: wire.pieces, hops: 2 }] }),
+      FEATURES.wishes,
+    ),
+  ),
+  puller(
+    'wishes without end',
+    /wishes more often than/,
+    pulling((wire) => wishOften(wire, 100_000), FEATURES.wishes),
+  ),
   puller('opens a million swarms', /more swarms than there are/, (wire) => {
     wire.hello();
     wire.on({ hello: () => openMany(wire, 0) });
@@ -339,6 +357,13 @@ const pullers: readonly Attack[] = [
 export const attacks: readonly Attack[] = [...feeders, ...pullers];
 
 function silent(): void {}
+
+/** Another wish each time, a thousand at once, as long as the link lasts. */
+function wishOften(wire: Wire, times: number): void {
+  for (let i = 0; i < Math.min(times, 1_000); i++)
+    wire.say({ kind: 'wishes', swarm: 0, wishes: [{ piece: i % wire.pieces, hops: 2 }] });
+  if (wire.open && times > 1_000) setImmediate(() => wishOften(wire, times - 1_000));
+}
 
 /** A thousand opens of blobs that nobody has, then a thousand more, as long as the link lasts. */
 function openMany(wire: Wire, from: number): void {

@@ -87,9 +87,9 @@ export class Wire {
     if (this.open) this.#socket.write(bytes);
   }
 
-  hello(): void {
+  hello(features = 0): void {
     const { self, prey } = this;
-    this.say({ kind: 'hello', version: protocolVersion, features: 0, cluster: prey.cluster, self });
+    this.say({ kind: 'hello', version: protocolVersion, features, cluster: prey.cluster, self });
   }
 
   /** A frame by hand: whatever the codec thinks of it. */
