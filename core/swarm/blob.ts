@@ -72,8 +72,9 @@ export class Blob {
   readonly readers: Reader[] = [];
   /** Somebody here has a wish, or a feeder has heard of one (wishes.ts). */
   wishing = false;
-  /** One of the readers is far. */
+  /** One of the readers is far; what these waited for when that was last looked at. */
   astray = false;
+  awaited: readonly number[] = [];
   /** Late flights without a hedge, and hedges on their way. */
   readonly late: Flight[] = [];
   hedging = 0;

@@ -63,7 +63,7 @@ export function take(state: State, blob: Blob, piece: number): void {
   assert((blob.open[w]! & mask) !== 0, 'took a piece that is not open');
   blob.open[w]! &= ~mask;
   blob.openCount -= 1;
-  if (blob.wishing) state.wishesMayChange(blob, blob.astray);
+  if (blob.wishing) state.wishesMayChange(blob, blob.awaited.includes(piece));
   const { sources } = blob;
   for (let i = 0; i < sources.length; i += 1) {
     const source = sources[i]!;

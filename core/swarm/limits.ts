@@ -112,8 +112,8 @@ export const errandsMax = 2;
  * on; and no more of that than one part in `wishTwiceShare` of its uplink, so many bytes of it at once.
  */
 export const wishPatienceMs = 150;
-export const wishTwiceShare = 128;
-export const wishTwiceBytesMax = 8 * 1024 * 1024;
+export const wishTwiceShare = 256;
+export const wishTwiceBytesMax = 2 * 1024 * 1024;
 /** Changes of wishes that a link may say at once, and a millisecond after that: one a piece of 256 KiB at 4 GB/s. */
 export const wishesAtOnceMax = 4_096;
 export const wishesPerMs = 16;

@@ -19,6 +19,7 @@
  *   bound, since an origin that has given everything leaves the rest to peers.
  */
 
+import { wishHopsMax } from '../wire/limits.ts';
 import { add, firstFrom, has, remove } from './bits.ts';
 import type { Blob } from './blob.ts';
 import {
@@ -95,8 +96,7 @@ export function nameFor(state: State, sink: Sink): number {
   }
   const theirs = sink.edge.source;
   // What a reader that goes on from elsewhere waits for has been given to others: then what comes next for it.
-  const start = sink.wishes.length < wishAheadMax ? 0 : sink.wishes[0]!.piece;
-  const after = start > 0 ? firstFrom(blob.unsent, start) : -1;
+  const after = goesOn(sink) ? firstFrom(blob.unsent, sink.wishes[0]!.piece) : -1;
   const untold = after >= 0 ? after : firstFrom(blob.unsent, 0);
   const from = untold >= 0 ? blob.unsent : blob.doubted;
   const first = untold >= 0 ? untold : firstFrom(from, 0);
@@ -147,6 +147,16 @@ function mayTwice(state: State): boolean {
   state.twiceBytes = Math.min(wishTwiceBytesMax, state.twiceBytes + (nowMs - state.twiceMs) * perMs);
   state.twiceMs = nowMs;
   return state.twiceBytes > 0;
+}
+
+/** Its own wishes are the next pieces of one reader, who will want more after them. */
+function goesOn({ wishes }: Sink): boolean {
+  if (wishes.length < wishAheadMax) return false;
+  const first = wishes[0]!.piece;
+  return wishes.every(
+    ({ piece, hops }, i) =>
+      i >= wishAheadMax || (hops === wishHopsMax && piece >= first && piece < first + elsewhereSpan),
+  );
 }
 
 /** What is known to be given of the pieces around `piece`, which `source` named. */

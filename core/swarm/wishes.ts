@@ -74,11 +74,13 @@ export function sendWishes(state: State, batch: boolean): void {
   state.wishesUrgent = false;
   for (const blob of state.wishesDue) {
     const wishes = blob.stage === 'gone' ? [] : wishesOf(blob);
+    blob.awaited = wishes.flatMap(({ piece, own }) => (own ? [piece] : []));
+    const byOrigin = asksOrigin(blob);
     let waits = false;
     let said = false;
     for (const source of blob.sources) {
       if (source.state !== 'open' || !source.link.wishes) continue;
-      const theirs = wishes.filter((wish) => tells(blob, source, wish));
+      const theirs = wishes.filter((wish) => tells(source, wish, byOrigin));
       if (!same(theirs, source.wishes)) {
         if (batch || hurries(source, theirs)) tell(state, source, theirs);
         else waits = true;
@@ -129,13 +131,14 @@ function wishesOf(blob: Blob): Due[] {
   return wishes;
 }
 
-/** Whether `source` should hear of this one: it holds it, or may find it. */
-function tells(blob: Blob, source: Source, { piece, own }: Due): boolean {
+/** Whether `source` should hear of this one: it holds it, or may find it; `byOrigin`: an origin hears of it. */
+function tells(source: Source, { piece, own }: Due, byOrigin: boolean): boolean {
+  const { blob } = source;
   const around = blob.holders[piece]! > 0;
   const origin = source.link.peer.address.role === 'origin';
   if (holdsPiece(source, piece)) return !origin || !around;
   if (around || source.edge.sink?.wishes.some((wish) => wish.piece === piece) === true) return false;
-  return own || (!asksOrigin(blob) && isChosen(blob, source, piece));
+  return own || (!byOrigin && isChosen(blob, source, piece));
 }
 
 function asksOrigin({ sources }: Blob): boolean {

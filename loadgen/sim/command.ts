@@ -103,6 +103,15 @@ function table(result: SimResult): string {
     ['p99.9 / max', [result.p999S, result.maxS].map(seconds).join(' / ')],
     ['healthy hosts, p99', seconds(result.healthyP99S)],
     ['first piece, half in order (p50)', `${seconds(result.firstPieceP50S)}, ${seconds(result.prefix50P50S)}`],
+    ...(Number.isNaN(result.rangeP50S)
+      ? []
+      : ([
+          ['first range (p50, p99)', [result.firstRangeP50S, result.firstRangeP99S].map(seconds).join(', ')],
+          [
+            'ranges (p50, p99)',
+            `${[result.rangeP50S, result.rangeP99S].map(seconds).join(', ')}; ${result.rangesUnserved} never`,
+          ],
+        ] as [string, string][])),
     [
       'copies from origins, duplicates',
       `${result.originCopies.toFixed(2)}, ${result.duplicateBytesPercent.toFixed(2)} %`,

@@ -33,8 +33,8 @@ export interface Fleet {
   crash(agent: number): void;
   revive(agent: number): void;
   trackersDie(): void;
-  /** Readers: where the reader of `agent` stands in `blob`. */
-  readerAt(agent: number, blob: number, piece: number): void;
+  /** Readers: where the reader of `agent` stands in `blob`, and the piece before which it ends, if not at the last. */
+  readerAt(agent: number, blob: number, piece: number, end?: number): void;
   /** Bytes that left origins, and bytes that arrived twice. */
   totals(): { originBytes: number; duplicateBytes: number; messages: number };
 }

@@ -36,7 +36,11 @@ export type SimOptions = {
   readonly originUp: number;
   readonly arriveMs: number;
   readonly degree: number;
-  readonly readers: 'none' | 'inorder' | 'random';
+  readonly readers: 'none' | 'inorder' | 'random' | 'lazy';
+  /** Of the hosts, those that have a reader out of the blue. */
+  readonly readerShare: number;
+  /** Whether peers know wishes. */
+  readonly wishes: boolean;
   readonly zones: number;
   /** Cross-zone capacity is the sum of a zone's uplinks divided by this; 0: no bottleneck. */
   readonly oversubscription: number;
@@ -81,6 +85,12 @@ function slow(text: string): { fraction: number; rate: number } {
   return { fraction: percent / 100, rate: bytesPerS };
 }
 
+function share(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)%$/.exec(text);
+  if (match === null || Number(match[1]) > 100) throw new InvalidArgumentError('expected a share such as 5%.');
+  return Number(match[1]) / 100;
+}
+
 function crash(text: string): number {
   const match = /^(\d+(?:\.\d+)?)%\/min$/.exec(text);
   if (match === null || Number(match[1]) > 100)
@@ -109,8 +119,12 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   add('--arrive <time>', 'hosts arrive evenly at random over this time', duration, 1000);
   add('--degree <n>', 'neighbours per blob', whole(2, 64), 0);
   command.addOption(
-    new Option('--readers <how>', 'a reader on every host').choices(['none', 'inorder', 'random']).default('none'),
+    new Option('--readers <how>', 'a reader on every host: in order, of random ranges, or of the end and then those')
+      .choices(['none', 'inorder', 'random', 'lazy'])
+      .default('none'),
   );
+  add('--reader-share <share>', 'of the hosts, those with a random or lazy reader, e.g. 5%', share, 1);
+  command.option('--no-wishes', 'peers that know no wishes');
   add('--zones <n>', 'zones, hosts spread evenly', whole(1, 64), 1);
   add('--oversubscription <n>', 'cross-zone links carry 1/n of a zone’s uplinks (0: all)', number(0, 1000), 0);
   add('--slow <share:rate>', 'slow hosts, e.g. 5%:30MB/s', slow, { fraction: 0, rate: 0 });

@@ -2,6 +2,7 @@
 
 import type { SimOptions } from './options.ts';
 import type { Progress } from './progress.ts';
+import type { Readers } from './readers.ts';
 import type { Scenario } from './scenario.ts';
 
 export type SimResult = {
@@ -21,6 +22,12 @@ export type SimResult = {
   readonly healthyP99S: number;
   readonly firstPieceP50S: number;
   readonly prefix50P50S: number;
+  /** Of readers out of the blue: what a range was waited for, all of them and each reader's first; those never served. */
+  readonly rangeP50S: number;
+  readonly rangeP99S: number;
+  readonly firstRangeP50S: number;
+  readonly firstRangeP99S: number;
+  readonly rangesUnserved: number;
   readonly incomplete: number;
   /** Of those, on hosts that never crashed. */
   readonly incompleteUp: number;
@@ -45,6 +52,7 @@ export type Outcome = {
   readonly options: SimOptions;
   readonly scenario: Scenario;
   readonly progress: Progress;
+  readonly readers: Readers;
   readonly totals: { originBytes: number; duplicateBytes: number; messages: number };
   readonly boundS: number;
   readonly network: 'exact' | 'fast';
@@ -55,7 +63,9 @@ export type Outcome = {
 };
 
 export function resultOf(outcome: Outcome): SimResult {
-  const { options, scenario, progress, totals } = outcome;
+  const { options, scenario, progress, readers, totals } = outcome;
+  const waits = seconds(readers.waitsMs);
+  const firsts = seconds(readers.firstMs);
   const crashed = new Set(scenario.crashes.map((crash) => crash.agent));
   const done = progress.watches.filter((watch) => !Number.isNaN(watch.doneMs));
   const times = seconds(done.map((watch) => watch.doneMs));
@@ -80,6 +90,11 @@ export function resultOf(outcome: Outcome): SimResult {
     healthyP99S: percentile(seconds(healthy.map((watch) => watch.doneMs)), 0.99),
     firstPieceP50S: percentile(seconds(progress.watches.map((watch) => watch.firstMs)), 0.5),
     prefix50P50S: percentile(seconds(progress.watches.map((watch) => watch.halfMs)), 0.5),
+    rangeP50S: percentile(waits, 0.5),
+    rangeP99S: percentile(waits, 0.99),
+    firstRangeP50S: percentile(firsts, 0.5),
+    firstRangeP99S: percentile(firsts, 0.99),
+    rangesUnserved: readers.unserved,
     incomplete: undone.length,
     incompleteUp: undone.filter((watch) => !crashed.has(watch.download.agent)).length,
     efficiency: rounded(outcome.boundS / p99S),

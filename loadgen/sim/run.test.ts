@@ -62,6 +62,22 @@ test('a reader in order sees the first piece early and half of the image by abou
   expect(result.prefix50P50S).toBeLessThan(0.8 * result.p50S);
 }, 60_000);
 
+test('readers out of the blue are served early, which costs the others nothing; without wishes they are not', async () => {
+  const line = '--hosts 30 --origins 1 --image 96MiB --layers 1 --up 50MB/s --down 50MB/s --network fast';
+  for (const readers of ['random', 'lazy']) {
+    const wishes = runSim(await optionsOf(`${line} --readers ${readers}`));
+    const none = runSim(await optionsOf(`${line} --readers ${readers} --no-wishes`));
+    expect([wishes.rangesUnserved, none.rangesUnserved, wishes.incomplete]).toEqual([0, 0, 0]);
+    expect(wishes.firstRangeP50S).toBeLessThan(0.5 * none.firstRangeP50S);
+    expect(wishes.p50S).toBeLessThan(1.1 * none.p50S);
+    expect(wishes.originCopies).toBeLessThan(1.1);
+  }
+  const few = runSim(await optionsOf(`${line} --readers random --reader-share 10%`));
+  const nobody = runSim(await optionsOf(line));
+  expect(few.firstRangeP99S).toBeGreaterThan(0);
+  expect(nobody.firstRangeP99S).toBeNaN();
+}, 120_000);
+
 test.each(['6MB/s', '12MB/s', '25MB/s'])('links of %s are kept busy', async (rate) => {
   const line = `--hosts 12 --origins 1 --image 64MiB --layers 1 --up ${rate} --down ${rate} --origin-up ${rate} --arrive 0s`;
   const result = runSim(await optionsOf(line));
@@ -92,6 +108,8 @@ test.each([
   ['--degree 1', 'degree'],
   ['--policy best', 'policy'],
   ['--readers backwards', 'readers'],
+  ['--reader-share half', 'reader-share'],
+  ['--reader-share 101%', 'reader-share'],
   ['--no-such-option', 'no-such-option'],
 ])('%s is refused by name', async (line, named) => {
   await expect(optionsOf(line)).rejects.toThrow(named);

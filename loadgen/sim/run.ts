@@ -10,6 +10,7 @@ import { KrakenFleet } from './kraken.ts';
 import { CallEvent, type Network, type NetworkConfig } from './network.ts';
 import { exactHostsMax, type SimOptions } from './options.ts';
 import { Progress } from './progress.ts';
+import { Readers } from './readers.ts';
 import { resultOf, type SimResult } from './result.ts';
 import { RoundQueue } from './rounds.ts';
 import { crashedForMs, type Scenario, scenarioOf } from './scenario.ts';
@@ -41,6 +42,7 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
   const events = exact ? new EventQueue(bucketMs(options.hosts)) : new RoundQueue(roundMsOf(scenario));
   const network = networkOf(options, scenario, events);
   const progress = new Progress(scenario);
+  const readers = new Readers({ options, blobs: scenario.blobs, progress, prng: prng(options.seed ^ 0x2545f491) });
   let lastPieceMs = 0;
   const context: FleetContext = {
     options,
@@ -56,11 +58,11 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
         hooks.trace?.({ kind: 'done', agent, atMs: events.nowMs });
         if (progress.left === 0) events.halt();
       }
-      read(options, fleet, progress, { agent, blob, piece, prefix });
+      readers.arrived(fleet, { agent, blob, piece, prefix }, events.nowMs);
     },
   };
   const fleet: Fleet = options.policy === 'kraken' ? new KrakenFleet(context) : new ShoalFleet(context);
-  plan(options, scenario, fleet, { events, progress, hooks });
+  plan(options, scenario, fleet, { events, progress, readers, hooks });
   for (let untilMs = chunkMs; ; untilMs += chunkMs) {
     const goesOn = events.run(Math.min(untilMs, options.limitMs));
     hooks.progress?.(events.nowMs, progress.pieces / Math.max(1, progress.piecesTotal));
@@ -71,6 +73,7 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
     options,
     scenario,
     progress,
+    readers,
     totals: fleet.totals(),
     boundS: boundOf(options, scenario),
     network: network instanceof ExactNetwork ? 'exact' : 'fast',
@@ -106,15 +109,25 @@ function networkOf(options: SimOptions, scenario: Scenario, events: Events): Net
   return network;
 }
 
-type Running = { readonly events: Events; readonly progress: Progress; readonly hooks: RunHooks };
+type Running = {
+  readonly events: Events;
+  readonly progress: Progress;
+  readonly readers: Readers;
+  readonly hooks: RunHooks;
+};
 
-function plan(options: SimOptions, scenario: Scenario, fleet: Fleet, { events, progress, hooks }: Running): void {
+function plan(
+  options: SimOptions,
+  scenario: Scenario,
+  fleet: Fleet,
+  { events, progress, readers, hooks }: Running,
+): void {
   const down = new Set<number>();
   const waiting = new Map<number, (() => void)[]>();
   for (const { agent, blobs, atMs } of scenario.downloads) {
     const ask = (): void => {
       fleet.request(agent, blobs);
-      for (const blob of blobs) if (options.readers !== 'none') fleet.readerAt(agent, blob, 0);
+      readers.begin(fleet, agent, { blobs, nowMs: events.nowMs });
     };
     events.schedule(
       new CallEvent(() => {
@@ -146,15 +159,6 @@ function plan(options: SimOptions, scenario: Scenario, fleet: Fleet, { events, p
   }
   if (Number.isFinite(options.trackersDieMs))
     events.schedule(new CallEvent(() => fleet.trackersDie()), options.trackersDieMs);
-}
-
-type Arrival = { readonly agent: number; readonly blob: number; readonly piece: number; readonly prefix: number };
-
-/** Readers take what is there at once; a random one jumps when it has read its four pieces. */
-function read(options: SimOptions, fleet: Fleet, progress: Progress, { agent, blob, piece, prefix }: Arrival): void {
-  if (options.readers === 'inorder' && prefix >= 0) fleet.readerAt(agent, blob, prefix);
-  if (options.readers === 'random' && piece % 4 === 3 && !progress.has(agent, blob, (piece * 7919) % (piece + 5)))
-    fleet.readerAt(agent, blob, (piece * 7919) % (piece + 5));
 }
 
 function boundOf(options: SimOptions, scenario: Scenario): number {

@@ -142,12 +142,12 @@ export class ShoalFleet implements Fleet {
     for (const tracker of this.#trackers) tracker.alive = false;
   }
 
-  readerAt(agent: number, blob: number, piece: number): void {
+  readerAt(agent: number, blob: number, piece: number, end?: number): void {
     const node = this.#nodes[agent] as Node;
     const pieces = this.#context.blobs[blob]?.pieces ?? 0;
     if (!node.alive || !node.disks.has(blob)) return;
     if (piece >= pieces) this.input(node, { kind: 'readerGone', blob, reader: 0 });
-    else this.input(node, { kind: 'reader', blob, reader: 0, at: piece, end: pieces });
+    else this.input(node, { kind: 'reader', blob, reader: 0, at: piece, end: end ?? pieces });
   }
 
   totals(): { originBytes: number; duplicateBytes: number; messages: number } {
@@ -407,6 +407,7 @@ function policyOf(options: SimOptions): PolicyConfig {
     ...defaultPolicy,
     neighboursPerBlobMax: options.degree === 0 ? defaultPolicy.neighboursPerBlobMax : options.degree,
     neighboursMax: Math.max(defaultPolicy.neighboursMax, options.degree),
+    wishes: options.wishes,
     uplinkTarget: options.target === 0 ? defaultPolicy.uplinkTarget : options.target,
     uplinkTargetEnd: options.targetEnd === 0 ? defaultPolicy.uplinkTargetEnd : options.targetEnd,
   };
