@@ -19,7 +19,7 @@ const advertised = z.string().transform((text, ctx): { host: string; port?: numb
 });
 
 const limit = () =>
-  rate().refine(
+  rate(undefined, { min: '0B/s' }).refine(
     (bytes) => bytes >= limitBytesPerSMin,
     `a limit is at least ${limitBytesPerSMin / 1000}kB/s: peers give up a link that hardly moves`,
   );
