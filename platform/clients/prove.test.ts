@@ -26,7 +26,7 @@ const repos = ['a', 'b'];
 type Action =
   | { readonly kind: 'push' | 'manifest'; readonly of: number; readonly repo: number; readonly at: number }
   | { readonly kind: 'unlink'; readonly of: number; readonly repo: number }
-  | { readonly kind: 'room'; readonly at: number }
+  | { readonly kind: 'room' | 'restart'; readonly at: number }
   | { readonly kind: 'hour' };
 
 const action: fc.Arbitrary<Action> = fc.oneof(
@@ -38,6 +38,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('unlink' as const), of: fc.nat(digests.length - 1), repo: fc.nat(repos.length - 1) }),
   fc.record({ kind: fc.constant('room' as const), at: fc.nat(2) }),
+  fc.record({ kind: fc.constant('restart' as const), at: fc.nat(2) }),
   fc.record({ kind: fc.constant('hour' as const) }),
 );
 
@@ -118,6 +119,9 @@ class Model {
       case 'room':
         await (this.#origins[one.at] as ModelOrigin).makeRoom();
         return;
+      case 'restart':
+        (this.#origins[one.at] as ModelOrigin).restart();
+        return;
       case 'hour':
         this.nowMs += hourMs;
     }
@@ -180,24 +184,37 @@ class Model {
 /** What an origin's store does about these blobs: Room and its claims, without bytes. */
 class ModelOrigin {
   readonly entries = new Map<Digest, BlobEntry>();
-  readonly letGo: LetGo;
+  letGo: LetGo;
+  readonly #make: () => LetGo;
   #nowMs = 0;
   #asking = 0;
+  #life = 0;
 
   constructor(
     ask: (asked: readonly Digest[]) => Promise<{ unneeded: readonly Digest[]; waiting: number }>,
     evicted: () => void,
   ) {
-    this.letGo = new LetGo({
-      ask,
-      nowMs: () => this.#nowMs,
-      candidates: () => [...this.entries.values()],
-      free: (entry) => this.entries.get(entry.digest) === entry,
-      evict: async (entry) => {
-        this.entries.delete(entry.digest);
-        evicted();
-      },
-    });
+    this.#make = () => {
+      const life = this.#life;
+      return new LetGo({
+        ask,
+        nowMs: () => this.#nowMs,
+        candidates: () => [...this.entries.values()],
+        free: (entry) => life === this.#life && this.entries.get(entry.digest) === entry,
+        evict: async (entry) => {
+          this.entries.delete(entry.digest);
+          evicted();
+        },
+      });
+    };
+    this.letGo = this.#make();
+  }
+
+  /** Killed: what it was asking nobody hears, and what was claimed it has forgotten. Its disk it has. */
+  restart(): void {
+    this.#life += 1;
+    this.#asking = 0;
+    this.letGo = this.#make();
   }
 
   commit(digest: Digest): void {
@@ -211,8 +228,9 @@ class ModelOrigin {
   async makeRoom(): Promise<void> {
     if (this.#asking === 0) this.#nowMs += 1e6;
     this.#asking += 1;
+    const life = this.#life;
     await this.letGo.make(1).finally(() => {
-      this.#asking -= 1;
+      if (life === this.#life) this.#asking -= 1;
     });
   }
 
