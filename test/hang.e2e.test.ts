@@ -90,7 +90,7 @@ test('an index: tags are 503 within two seconds, then within a half, and right a
     const read = await timed(() => send('GET', at(registry, 'manifests/1')));
     expect(read).toMatchObject({ status: 200 });
   }
-}, 60_000);
+}, 120_000);
 
 test('one origin of two: reads and pushes go on with the other one, and with both once it goes on', async () => {
   const { agent, proxy, origins } = await start({ origins: 2, push: { copies: 2, required: 1 } });
@@ -125,10 +125,10 @@ test('one origin of two: reads and pushes go on with the other one, and with bot
         const bytes = randomBytes(1_000);
         return (await push(proxy, bytes)).statusCode === 201 && (await held(bytes));
       },
-      { timeout: 15_000 },
+      { timeout: 30_000 },
     )
     .toBe(true);
-}, 60_000);
+}, 120_000);
 
 test('where both origins are required a push fails clearly and soon, and nothing is acknowledged', async () => {
   const { proxy, origins } = await start({ origins: 2, push: { copies: 2, required: 2 } });
@@ -140,5 +140,5 @@ test('where both origins are required a push fails clearly and soon, and nothing
   }
   expect((await send('HEAD', at(proxy, `blobs/${digestOf(layer)}`))).statusCode).toBe(404);
   goOn(origins[1] as Process);
-  await expect.poll(async () => (await push(proxy, layer)).statusCode, { timeout: 15_000 }).toBe(201);
-}, 60_000);
+  await expect.poll(async () => (await push(proxy, layer)).statusCode, { timeout: 30_000 }).toBe(201);
+}, 120_000);

@@ -88,6 +88,17 @@ test('one origin and four agents: all get every byte, much of it from each other
   }
 });
 
+test('who is being fed is told, and for a moment after the last piece', async () => {
+  const tracker = new MemoryTracker();
+  const origin = await start(tracker, { role: 'origin' });
+  const agent = await start(tracker);
+  const blob = await seedBlob(origin, 8 * mebibyte);
+  expect(origin.node.feeding).toBe(0);
+  await agent.node.pull(blob.digest).complete;
+  expect([origin.node.feeding, agent.node.feeding]).toEqual([1, 0]);
+  await until(() => origin.node.feeding === 0);
+});
+
 test('an agent that dies in the middle does not stop the others, and resumes from what it had verified', async () => {
   const tracker = new MemoryTracker();
   const origin = await start(tracker, { role: 'origin' });
