@@ -18,6 +18,7 @@ import { Metrics } from '../platform/telemetry/metrics.ts';
 import { Workers } from '../platform/workers/workers.ts';
 import { addRoutes } from './api.ts';
 import { Blobs, fetchesMax } from './blobs.ts';
+import { Mending } from './mending.ts';
 import { Uploads } from './uploads.ts';
 
 const peer = { node: '0'.repeat(32), host: '127.0.0.1', port: 1, role: 'origin', zone: '' } as const;
@@ -43,12 +44,15 @@ beforeAll(async () => {
       pulls.add(digest);
       return never;
     },
+    receives: () => false,
     drop: (digest: Digest) => void dropped.push(digest),
     arrived: ({ digest }: BlobEntry) => void arrived.push(digest),
   };
   const log = silentLog();
   const app = createHttp({ role: 'origin', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
-  const blobs = new Blobs({ store, workers, node: node as unknown as PeerNode, log });
+  const mending = stack.use(new Mending({ store, node: node as unknown as PeerNode, log }));
+  mending.begin();
+  const blobs = new Blobs({ store, workers, node: node as unknown as PeerNode, mending, log });
   const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, nowMs: () => performance.now() });
   addRoutes(app, {
     blobs,
@@ -125,7 +129,7 @@ test('several blobs are described at once, each as it would be alone', async () 
   const [one, two] = [await upload(randomBytes(10)), await upload(randomBytes(20_000))];
   const missing = digestOf('sha256', createHash('sha256').update('missing').digest('hex'));
   const ask = (digests: unknown) =>
-    fetch(base + ORIGIN_PATHS.infos, {
+    fetch(base + ORIGIN_PATHS.infos(), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ digests }),

@@ -12,6 +12,7 @@ import {
   type BlobInfo,
   clientPattern,
   type FetchRequest,
+  type InfoProof,
   type InfosReply,
   infosMax,
   ORIGIN_PATHS,
@@ -68,8 +69,11 @@ const infosSchema = z.strictObject({ digests: z.array(z.string()).max(infosMax) 
 const fetchSchema: z.ZodType<FetchRequest> = z.object({ from: peerSchema, meta: metaSchema });
 
 type BlobRoute = { Params: { digest: string } };
+type InfoRoute = BlobRoute & { Querystring: { proof?: string } };
 type UploadRoute = { Params: { id: string }; Querystring: { offset?: string; digest?: string } };
 
+/** Trackers and other origins ask so often that at level info their questions would be all of the log. */
+const quiet = { logLevel: 'warn' } as const;
 const blobPath = ORIGIN_PATHS.blob(':digest' as Digest);
 const uploadPath = ORIGIN_PATHS.upload(':id');
 
@@ -89,8 +93,9 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: 
   app.route<BlobRoute>({
     method: ['GET', 'HEAD'],
     url: blobPath,
-    handler: (request, reply) => {
-      const entry = blobs.held(digestIn(request.params.digest));
+    handler: async (request, reply) => {
+      const digest = digestIn(request.params.digest);
+      const entry = await (request.method === 'HEAD' ? blobs.held(digest) : blobs.readable(digest));
       return sendContent(request, reply, blobs.content(entry, clientSignal(reply)));
     },
   });
@@ -100,22 +105,22 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: 
     onRemoved(digest);
     return reply.code(204).send();
   });
-  app.post<BlobRoute>(ORIGIN_PATHS.proof(':digest' as Digest), (request, reply) => {
+  app.post<BlobRoute>(ORIGIN_PATHS.proof(':digest' as Digest), async (request, reply) => {
     // Its owners may have removed it: they get it again.
-    onCommitted(blobs.prove(digestIn(request.params.digest)));
+    onCommitted(await blobs.prove(digestIn(request.params.digest)));
     return reply.send({ state: 'held' });
   });
-  app.get<BlobRoute>(
-    ORIGIN_PATHS.info(':digest' as Digest),
-    (request): Promise<BlobInfo> => blobs.info(blobs.held(digestIn(request.params.digest))),
-  );
-  app.post(ORIGIN_PATHS.infos, async (request): Promise<InfosReply> => {
-    const { digests } = parse(infosSchema, request.body);
-    return { infos: await Promise.all(digests.map((digest) => infoOf(blobs, digestIn(digest)))) };
+  app.get<InfoRoute>(ORIGIN_PATHS.info(':digest' as Digest), quiet, async (request): Promise<BlobInfo> => {
+    return await blobs.info(await blobs.held(digestIn(request.params.digest), proofIn(request.query)));
   });
-  app.post<BlobRoute>(ORIGIN_PATHS.fetch(':digest' as Digest), (request, reply) => {
+  app.post<InfoRoute>(ORIGIN_PATHS.infos(), quiet, async (request): Promise<InfosReply> => {
+    const { digests } = parse(infosSchema, request.body);
+    const proof = proofIn(request.query);
+    return { infos: await Promise.all(digests.map((digest) => infoOf(blobs, digestIn(digest), proof))) };
+  });
+  app.post<BlobRoute>(ORIGIN_PATHS.fetch(':digest' as Digest), quiet, async (request, reply) => {
     const wanted = parse(fetchSchema, request.body);
-    const state = blobs.fetch(digestIn(request.params.digest), wanted);
+    const state = await blobs.fetch(digestIn(request.params.digest), wanted);
     return reply.code(state === 'held' ? 200 : 202).send({ state });
   });
 }
@@ -189,13 +194,17 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
 }
 
 /** As a question for it alone is answered. */
-async function infoOf(blobs: Blobs, digest: Digest): Promise<InfosReply['infos'][number]> {
+async function infoOf(blobs: Blobs, digest: Digest, proof: InfoProof): Promise<InfosReply['infos'][number]> {
   try {
-    return await blobs.info(blobs.held(digest));
+    return await blobs.info(await blobs.held(digest, proof));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return error.code === 'BLOB_UNKNOWN' ? null : { error: { code: error.code, message: error.message } };
   }
+}
+
+function proofIn(query: { readonly proof?: string }): InfoProof {
+  return query.proof === 'sample' ? 'sample' : 'size';
 }
 
 function digestIn(text: string): Digest {

@@ -3,7 +3,9 @@
  *
  * Rule 1: a blob counts as held when the store says complete, which for an origin's store means
  *         durable and checked against its digest, also where it was taken over from another origin.
- * Rule 2: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
+ * Rule 2: what the store believes is looked at before it is told (store/believed.ts). What turns out to be missing or
+ *         damaged is answered as if it were not here, so that others are asked and clients push it, and is fetched again.
+ * Rule 3: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
  *         from `forPeer` on the first Open.
  */
 
@@ -16,20 +18,20 @@ import type { ByteRange } from '../core/oci/range.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import { type Chunk, readRange } from '../platform/reader/read.ts';
 import type { Content } from '../platform/registry/reply.ts';
+import type { Proof } from '../platform/store/believed.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Workers } from '../platform/workers/workers.ts';
+import type { Mending } from './mending.ts';
 
 /** Blobs taken over at a time; the origin that offers more asks again later. */
 export const fetchesMax = 16;
-
-/** For reads that nobody leaves. */
-const never = new AbortController().signal;
 
 export type BlobsOptions = {
   readonly store: BlobStore;
   readonly workers: Workers;
   readonly node: PeerNode;
+  readonly mending: Mending;
   readonly log: Logger;
 };
 
@@ -42,23 +44,42 @@ export class Blobs {
     this.#options = options;
   }
 
-  /** The blob's entry. BLOB_UNKNOWN where it is not here; UNAVAILABLE while it is being fetched or mended. */
-  held(digest: Digest): BlobEntry {
-    const entry = this.#options.store.get(digest);
-    if (entry?.complete === true) return entry;
-    if (entry === undefined) throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not on this origin`);
-    throw new ApiError('UNAVAILABLE', `blob ${digest} is not whole on this origin: it is being fetched, try again`);
+  /** The blob's entry. BLOB_UNKNOWN where it is not here whole, UNAVAILABLE where the disk does not say. */
+  async held(digest: Digest, proof: Proof = 'size'): Promise<BlobEntry> {
+    const entry = await this.#find(digest, proof);
+    if (entry !== undefined) return entry;
+    const here = this.#options.store.get(digest) !== undefined;
+    throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not ${here ? 'whole ' : ''}on this origin`);
   }
 
-  /** As `held`; and it is kept, whatever the index said of it before. Claimed first: it must not go while we look. */
-  prove(digest: Digest): BlobEntry {
+  /**
+   * As `held`, a sample of it looked at; and it is kept, whatever the index said of it before. Claimed first: it must
+   * not go while we look.
+   */
+  async prove(digest: Digest): Promise<BlobEntry> {
     this.#options.store.claim(digest);
-    return this.held(digest);
+    return await this.held(digest, 'sample');
   }
 
-  find(digest: Digest): BlobEntry | undefined {
-    const entry = this.#options.store.get(digest);
-    return entry?.complete === true ? entry : undefined;
+  /** As `held`, for a reader: UNAVAILABLE while what is lacking comes, for then it is here in a moment. */
+  async readable(digest: Digest): Promise<BlobEntry> {
+    const { node } = this.#options;
+    try {
+      return await this.held(digest);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'BLOB_UNKNOWN' || !node.receives(digest)) throw error;
+      throw new ApiError('UNAVAILABLE', `blob ${digest} is being fetched to this origin: try again`);
+    }
+  }
+
+  async #find(digest: Digest, proof: Proof): Promise<BlobEntry | undefined> {
+    const { store, mending } = this.#options;
+    const believed = store.get(digest)?.complete === true;
+    const entry = await store.whole(digest, proof);
+    const damaged = store.get(digest);
+    // One that is gone is told by `onMissing`.
+    if (believed && entry === undefined && damaged?.complete === false) mending.want(digest, damaged.meta);
+    return entry;
   }
 
   content(entry: BlobEntry, signal: AbortSignal): Content {
@@ -71,7 +92,7 @@ export class Blobs {
     };
   }
 
-  #read(entry: BlobEntry, range: ByteRange, signal: AbortSignal = never): AsyncGenerator<Chunk> {
+  #read(entry: BlobEntry, range: ByteRange, signal: AbortSignal): AsyncGenerator<Chunk> {
     const { node, workers } = this.#options;
     const source = {
       entry,
@@ -87,32 +108,40 @@ export class Blobs {
     return meta.length > inlineBytesMax ? about : { ...about, inline: await this.#inline(entry) };
   }
 
+  /** One piece. Who asks what is here does not wait for what is not. */
   async #inline(entry: BlobEntry): Promise<string> {
-    const parts: Buffer[] = [];
-    const range = { start: 0, end: entry.meta.length };
-    for await (const chunk of this.#read(entry, range)) {
-      for (const part of chunk.bytes) parts.push(Buffer.from(part));
-      chunk.release();
+    const { workers, mending } = this.#options;
+    if (entry.pieces === 0) return '';
+    const slot = await workers.arena.acquire('reader', entry.meta.length);
+    try {
+      const verdict = await entry.read(0, slot);
+      if (verdict === 'ok') return Buffer.concat(slot.parts()).toString('base64');
+      if (verdict === 'failed' && entry.complete && entry.failure !== undefined) throw entry.failure;
+    } finally {
+      slot.release();
     }
-    return Buffer.concat(parts).toString('base64');
+    if (!entry.gone) mending.want(entry.digest, entry.meta);
+    throw new ApiError('BLOB_UNKNOWN', `blob ${entry.digest} is not whole on this origin`);
   }
 
   /** An upload brought the blob. It may have been damaged here, and be pulled since: peers may have it again. */
   committed(entry: BlobEntry): void {
     this.#options.store.claim(entry.digest);
+    this.#options.mending.forget(entry.digest);
     this.#options.node.arrived(entry);
   }
 
   async remove(digest: Digest): Promise<void> {
-    const { node, store } = this.#options;
+    const { node, store, mending } = this.#options;
+    mending.forget(digest);
     if (store.get(digest) === undefined) throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not on this origin`);
     node.drop(digest);
     await store.remove(digest);
   }
 
   /** Takes the blob over from another origin, in the background. TOOMANYREQUESTS at the limit. */
-  fetch(digest: Digest, request: FetchRequest): 'held' | 'fetching' {
-    if (this.find(digest) !== undefined) return 'held';
+  async fetch(digest: Digest, request: FetchRequest): Promise<'held' | 'fetching'> {
+    if ((await this.#find(digest, 'sample')) !== undefined) return 'held';
     if (this.#fetching.has(digest)) return 'fetching';
     if (this.#fetching.size >= fetchesMax) {
       throw new ApiError('TOOMANYREQUESTS', `${fetchesMax} blobs are being taken over: try again later`);

@@ -20,6 +20,7 @@ import { Blobs } from './blobs.ts';
 import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema, ownEntry } from './config.ts';
 import { Handover } from './handover.ts';
+import { Mending } from './mending.ts';
 import { Uploads } from './uploads.ts';
 
 /** How often idle uploads are looked for. */
@@ -37,17 +38,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       arenaBytes: config.memory.arena,
     }),
   );
-  const store = stack.use(
-    await BlobStore.open({
-      dir: config.data,
-      role: 'origin',
-      workers,
-      budgetBytes: config.disk.budget,
-      durable: true,
-      askUnneeded: askUnneeded(config, log, stack),
-      log,
-    }),
-  );
+  const store = await openStore(context, workers, stack);
   const tracking = new TrackerSession({ trackers: config.trackers, log });
   stack.defer(() => tracking.leave());
   const node = stack.use(
@@ -64,7 +55,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     }),
   );
 
-  const blobs = new Blobs({ store, workers, node, log });
+  const mending = stack.use(new Mending({ store, node, log }));
+  const blobs = new Blobs({ store, workers, node, mending, log });
   const others = new Map(
     config.origins.filter((url) => url !== self).map((url) => [url, stack.use(new OriginClient(url))]),
   );
@@ -86,6 +78,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     handover.forget(digest);
   };
   for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
+  mending.begin();
 
   const uploads = new Uploads({
     store,
@@ -94,7 +87,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     nowMs: () => performance.now(),
   });
   stack.defer(sweeping(uploads, log));
-  observe(metrics, { store, uploads, handover });
+  observe(metrics, { store, uploads, handover, mending });
 
   const app = createHttp({ role: 'origin', log, metrics, readiness: () => Promise.resolve([]) });
   drainable(app, drain, { role: 'origin', workOf: originWork });
@@ -111,12 +104,41 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   return { ports: { api: api.port, peer: node.port } };
 }
 
-function observe(metrics: Metrics, of: { store: BlobStore; uploads: Uploads; handover: Handover }): void {
-  const { store, uploads, handover } = of;
+async function openStore(
+  { config, log }: RoleContext<OriginConfig>,
+  workers: Workers,
+  stack: AsyncDisposableStack,
+): Promise<BlobStore> {
+  return stack.use(
+    await BlobStore.open({
+      dir: config.data,
+      role: 'origin',
+      workers,
+      budgetBytes: config.disk.budget,
+      durable: true,
+      askUnneeded: askUnneeded(config, log, stack),
+      log,
+    }),
+  );
+}
+
+type Observed = {
+  readonly store: BlobStore;
+  readonly uploads: Uploads;
+  readonly handover: Handover;
+  readonly mending: Mending;
+};
+
+function observe(metrics: Metrics, { store, uploads, handover, mending }: Observed): void {
   metrics.observed('stored_bytes', 'Bytes on disk of blobs', () => store.usedBytes);
   metrics.observed('stored_blobs', 'Blobs on disk', () => store.count);
   metrics.observed('uploads_open', 'Uploads that are open', () => uploads.count);
   metrics.observed('handovers_waiting', 'Blobs that some owner does not hold yet', () => handover.waiting);
+  metrics.observed(
+    'blobs_to_mend',
+    'Blobs that were here whole and are not, as far as is known',
+    () => mending.waiting,
+  );
 }
 
 /** Who knows what may go when room is needed: the index, where there is one. */

@@ -14,7 +14,7 @@ class MemoryStore {
   full = false;
   commitGate: Promise<void> = Promise.resolve();
 
-  get(digest: Digest): BlobEntry | undefined {
+  async whole(digest: Digest): Promise<BlobEntry | undefined> {
     return this.blobs.get(digest);
   }
 

@@ -28,7 +28,8 @@ export const silentWriterMs = 10_000;
 
 /** What this file needs of the store. */
 export type UploadStore = {
-  get(digest: Digest): BlobEntry | undefined;
+  /** As the store's: the blob, where it is here indeed. */
+  whole(digest: Digest, proof: 'size'): Promise<BlobEntry | undefined>;
   beginUpload(id: string, algorithm: DigestAlgorithm): Promise<Upload>;
 };
 export type UploadsOptions = {
@@ -153,8 +154,8 @@ export class Uploads {
   /** Verifies and commits; resolves once the blob is durable. DIGEST_INVALID keeps nothing. */
   async commit(id: string, digest: Digest): Promise<BlobEntry> {
     const before = this.#committed.get(id);
-    const entry = before === digest ? this.#options.store.get(digest) : undefined;
-    if (entry?.complete === true) return entry;
+    const entry = before === digest ? await this.#options.store.whole(digest, 'size') : undefined;
+    if (entry !== undefined) return entry;
     const open = this.#find(id);
     const { state } = open;
     if (state.kind === 'committing' && state.digest === digest) return await state.done;

@@ -26,7 +26,7 @@ export class Blobs {
     const link = await this.#index.blob(repo, digest, ctx);
     if (link === undefined) throw unknown(repo, digest);
     // A push skips what HEAD finds: a blob that the origins have lost must be pushed again.
-    if (head && (await this.#origins.info(digest, ctx)) === undefined) throw unknown(repo, digest);
+    if (head && (await this.#origins.proved(digest, ctx)) === undefined) throw unknown(repo, digest);
     const open = (start: number, end: number) => this.#origins.read(digest, { start, end }, ctx);
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size: link.size, ranges: true, open } };
   }

@@ -40,7 +40,7 @@ export class Manifests {
     const record = await this.#find(repo, reference, ctx);
     if (record === undefined) throw unknown(repo, reference);
     // Clients ask by digest whether a push can be skipped: the bytes must be there, not only the record.
-    if (head && reference.kind === 'digest' && (await this.#origins.info(record.digest, ctx)) === undefined) {
+    if (head && reference.kind === 'digest' && (await this.#origins.proved(record.digest, ctx)) === undefined) {
       throw unknown(repo, reference);
     }
     const { digest, mediaType, size } = record;

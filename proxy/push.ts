@@ -147,7 +147,7 @@ export class Push {
   async #mount(repo: string, mount: { digest: Digest; from: string }, context: OciContext): Promise<boolean> {
     const { index, origins } = this.#parts;
     const ctx = callOf(context);
-    if ((await origins.info(mount.digest, ctx)) === undefined) return false;
+    if ((await origins.proved(mount.digest, ctx)) === undefined) return false;
     return (await index.mount(repo, mount.digest, mount.from, ctx)) !== undefined;
   }
 

@@ -212,6 +212,28 @@ describe('tracker: other requests', () => {
     expect((await announce(testPeer(1), [want(later)])).answers[0]!.meta).toEqual(testMeta(1e9));
   });
 
+  test('what an origin says that it wants again is asked of the origins anew; nobody waits for what is nowhere', async () => {
+    const origin = await new FakeOrigin(1).start(stack);
+    origin.hold(blob, 1e9);
+    const { announce, pass } = await tracker([origin]);
+    expect((await announce(testPeer(2), [want()])).answers).toMatchObject([{ digest: blob, peers: [origin.peer] }]);
+    origin.blobs.delete(blob);
+    pass(1_000);
+    expect((await announce(testPeer(3), [want()])).answers[0]).not.toHaveProperty('error');
+    await announce(origin.peer, [{ digest: blob, state: 'want', seek: 0, meta: testMeta(1e9) }]);
+    const [nowhere] = (await announce(testPeer(3), [want()])).answers;
+    expect(nowhere).toMatchObject({ meta: testMeta(1e9), error: 'unknown' });
+    expect(nowhere?.peers.map(({ node }) => node).sort()).toEqual([origin.peer.node, testPeer(2).node].sort());
+    // An agent has all of it: it is no reason to give up.
+    await announce(testPeer(2), [{ digest: blob, state: 'have', seek: 0 }]);
+    expect((await announce(testPeer(3), [want()])).answers[0]).not.toHaveProperty('error');
+    // Pushed again.
+    await announce(testPeer(2), [{ digest: blob, state: 'gone', seek: 0 }]);
+    origin.hold(blob, 1e9);
+    pass(1_000);
+    expect((await announce(testPeer(3), [want()])).answers[0]).not.toHaveProperty('error');
+  });
+
   test('locate joins nothing', async () => {
     const origin = await new FakeOrigin(1).start(stack);
     origin.hold(blob, small.length, small.toString('base64'));

@@ -103,6 +103,10 @@ export async function announce(api: TrackerApi, request: AnnounceRequest, reques
  * left out, and the origins, whose URLs are ours, are asked. (Pullers would ban the peers that do not agree with it.)
  */
 function believed(api: TrackerApi, request: AnnounceRequest, requestId: string): AnnounceRequest {
+  // An origin that wants a blob does not hold it whole any more, whatever it said before.
+  if (request.self.role === 'origin') {
+    for (const { digest, state } of request.entries) if (state === 'want') api.lookups.doubt(digest);
+  }
   const doubted = request.entries.filter(({ digest, meta }) => {
     const known = api.lookups.peek(digest)?.meta ?? api.state.handout.metaOf(digest);
     return meta !== undefined && known !== undefined && !sameMeta(meta, known);
@@ -125,7 +129,9 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
   assert(out?.kind === 'answer', 'tracker: a question without an answer');
   const { answer } = out;
   if (found?.kind === 'known') return { ...answer, meta: found.meta, inline: found.inline };
-  // An origin may have announced it meanwhile.
+  // Whoever waits is told: what no origin and no peer has whole does not come by waiting.
+  if (found?.kind === 'unknown' && !api.state.handout.heldBeside(digest, node)) return { ...answer, error: 'unknown' };
+  // An origin may have announced it meanwhile, and a peer holds it.
   if (answer.meta !== undefined) return answer;
   return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
 }

@@ -39,7 +39,7 @@ const lookupMsMax = 10_000;
 /** Memory of a cached answer beside its inline bytes, about. */
 const weightOfFact = 1024;
 
-type Fact = { readonly found: Found; readonly untilMs: number };
+type Fact = { readonly found: Found; readonly atMs: number; readonly untilMs: number };
 
 export type LookupsOptions = {
   readonly origins: Pick<Origins, 'order'>;
@@ -83,6 +83,12 @@ export class Lookups {
     return this.#look(digest, requestId);
   }
 
+  /** What was heard of the blob may hold no more: the next who asks has the origins asked. Often is as good as once. */
+  doubt(digest: Digest): void {
+    const fact = this.#facts.get(digest);
+    if (fact?.found.kind === 'known' && this.#options.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
+  }
+
   #look(digest: Digest, requestId: string = randomUUID()): Promise<Found> {
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
@@ -104,7 +110,7 @@ export class Lookups {
     // Origins that do not answer have not forgotten the blob.
     const kept = found.kind === 'unavailable' && before?.kind === 'known' ? before : found;
     const forMs = found.kind === 'known' ? knownMs : found.kind === 'unknown' ? unknownMs : unavailableMs;
-    this.#facts.set(digest, { found: kept, untilMs: nowMs + forMs });
+    this.#facts.set(digest, { found: kept, atMs: nowMs, untilMs: nowMs + forMs });
     this.#options.onLookup(digest, found);
   }
 

@@ -4,15 +4,23 @@ import type { Digest, DigestAlgorithm } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 
+/** 'size': its file is there, as long as it should be. */
+export type InfoProof = 'size' | 'sample';
+
+const queryOf = (proof: InfoProof): string => (proof === 'sample' ? '?proof=sample' : '');
+
 export const ORIGIN_PATHS = {
   /** GET, HEAD (Range honoured): the bytes. DELETE removes it. */
   blob: (digest: Digest): string => `/v1/blobs/${digest}`,
   /** POST: 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. */
   proof: (digest: Digest): string => `/v1/blobs/${digest}/proof`,
-  /** GET: BlobInfo, or 404. */
-  info: (digest: Digest): string => `/v1/blobs/${digest}/info`,
+  /**
+   * GET: BlobInfo, or 404 where the origin cannot serve the blob whole. `?proof=sample`: a sample of its pieces was read
+   * and verified, not long ago. Who will not push because of the answer asks so; an older origin takes no notice.
+   */
+  info: (digest: Digest, proof: InfoProof = 'size'): string => `/v1/blobs/${digest}/info${queryOf(proof)}`,
   /** POST InfosRequest: the same of several, InfosReply. */
-  infos: '/v1/infos',
+  infos: (proof: InfoProof = 'size'): string => `/v1/infos${queryOf(proof)}`,
   /** POST FetchRequest: pull it from a peer that holds it (hand-over to the digest's owners). 202, or 200 if held. */
   fetch: (digest: Digest): string => `/v1/blobs/${digest}/fetch`,
   /** POST begins the upload of that id (201; again: 200, where it stands). GET tells UploadStatus. DELETE cancels it. */

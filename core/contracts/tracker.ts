@@ -57,7 +57,11 @@ export type AnnounceAnswer = {
   readonly meta?: Metainfo | undefined;
   /** Base64 of the whole blob, at most inlineBytesMax. */
   readonly inline?: string | undefined;
-  /** Set where every origin says that it does not know the blob (final), or not all could be asked in time (retry). */
+  /**
+   * 'unknown': every origin says that it cannot serve the blob whole, and no other node announced that it holds it (final
+   * for who has nothing of it; who has a part may still find the rest at `peers`, which have parts). 'unavailable': not
+   * all origins could be asked in time (retry).
+   */
   readonly error?: 'unknown' | 'unavailable' | undefined;
 };
 export type AnnounceReply = {

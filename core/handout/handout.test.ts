@@ -265,3 +265,18 @@ describe('handout: whom it hands out', () => {
     );
   });
 });
+
+describe('handout: who holds a blob whole', () => {
+  test('a node beside the one that asks, agent or origin, that has it and did not leave', () => {
+    const handout = make();
+    expect(handout.heldBeside(blob, testPeer(1).node)).toBe(false);
+    announce(handout, testPeer(1), [want(8)]);
+    expect(handout.heldBeside(blob, testPeer(1).node)).toBe(false);
+    announce(handout, testPeer(1), [have()]);
+    expect([1, 2].map((no) => handout.heldBeside(blob, testPeer(no).node))).toEqual([false, true]);
+    announce(handout, origin, [have()]);
+    expect(handout.heldBeside(blob, testPeer(1).node)).toBe(true);
+    handout.handle({ kind: 'leave', node: origin.node }, 1);
+    expect(handout.heldBeside(blob, testPeer(1).node)).toBe(false);
+  });
+});

@@ -133,6 +133,16 @@ export class Handout {
     return this.#byDigest.get(digest)?.meta;
   }
 
+  /** Whether a node other than `node` announced that it holds the blob whole. */
+  heldBeside(digest: Digest, node: string): boolean {
+    const swarm = this.#byDigest.get(digest);
+    if (swarm === undefined) return false;
+    const own = this.#nodes.find(node);
+    const lease = own === none ? none : this.#leases.find(swarm.no, own);
+    const mine = lease !== none && this.#leases.state[lease] !== LEASE_STATE.want ? 1 : 0;
+    return swarm.members[LEASE_STATE.have].size + swarm.members[LEASE_STATE.origin].size > mine;
+  }
+
   #announce(request: AnnounceRequest): void {
     const node = this.#admit(request.self);
     if (request.reset === true) this.#dropLeases(node, Number.POSITIVE_INFINITY);

@@ -4,17 +4,19 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { BlobInfo, FetchRequest } from '../../core/contracts/origin.ts';
+import type { BlobInfo, FetchRequest, InfoProof } from '../../core/contracts/origin.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { Ring } from '../../core/ring/ring.ts';
 import { Blobs } from '../../origin/blobs.ts';
 import { Handover } from '../../origin/handover.ts';
+import { Mending } from '../../origin/mending.ts';
 import { Uploads } from '../../origin/uploads.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import type { PeerNode } from '../../platform/peer/node.ts';
+import type { PeerNode, PullFrom } from '../../platform/peer/node.ts';
+import { lacking } from '../../platform/peer/repair.ts';
 import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
-import { BlobStore } from '../../platform/store/store.ts';
+import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
 import type { Workers } from '../../platform/workers/workers.ts';
 import { Announcing } from './announcing.ts';
@@ -44,6 +46,7 @@ type Running = {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
   readonly handover: Handover;
+  readonly mending: Mending;
   readonly arena: Arena;
 };
 
@@ -129,10 +132,18 @@ export class OriginSite {
       uplinkBytesPerS: this.#o.bytesPerS,
       nowMs: this.#o.clock,
     });
+    // As node.ts.
+    const mend = async (entry: BlobEntry): Promise<void> => {
+      for (const piece of lacking(entry)) peer.lost(entry.digest, piece);
+      await peer.pull(entry.digest).complete;
+    };
+    const node = { pull: (digest: Digest, from?: PullFrom) => peer.pull(digest, from), mend };
+    const mending = new Mending({ store, node, log });
     const blobs = new Blobs({
       store,
       workers: { arena } as unknown as Workers,
       node: peer as unknown as PeerNode,
+      mending,
       log,
     });
     const names = [...this.#o.origins.keys()];
@@ -152,9 +163,10 @@ export class OriginSite {
       handover.forget(digest);
     };
     for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
+    mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
     const uploads = new Uploads({ store, openMax: uploadsOpenMax, idleMs, nowMs: this.#o.clock });
-    return { ...o, peer, blobs, uploads, handover };
+    return { ...o, peer, blobs, uploads, handover, mending };
   }
 
   /** `power`: what was not synced may be lost or torn. */
@@ -165,6 +177,7 @@ export class OriginSite {
     this.#process = undefined;
     running?.peer.end(power);
     running?.handover[Symbol.dispose]();
+    running?.mending[Symbol.dispose]();
     this.#disk?.end();
     this.#disk = undefined;
     if (power) this.medium.disk.crash();
@@ -173,10 +186,10 @@ export class OriginSite {
   // ---- its API ---------------------------------------------------------------------------------
 
   /** undefined: it is not here. */
-  async info(digest: Digest): Promise<BlobInfo | undefined> {
+  async info(digest: Digest, proof: InfoProof = 'size'): Promise<BlobInfo | undefined> {
     const { blobs } = this.running as Running;
     try {
-      return await blobs.info(blobs.held(digest));
+      return await blobs.info(await blobs.held(digest, proof));
     } catch (error) {
       if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
       throw error;
@@ -190,10 +203,10 @@ export class OriginSite {
     handover.offer(entry);
   }
 
-  prove(digest: Digest): boolean {
+  async prove(digest: Digest): Promise<boolean> {
     const { blobs, handover } = this.running as Running;
     try {
-      handover.offer(blobs.prove(digest));
+      handover.offer(await blobs.prove(digest));
       return true;
     } catch (error) {
       if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return false;
@@ -203,7 +216,8 @@ export class OriginSite {
 
   #ask(from: Process, url: string, digest: Digest, request: FetchRequest): Promise<boolean> {
     const site = this.#o.origins.get(url) as OriginSite;
-    const handle = (): boolean => (site.running as Running).blobs.fetch(digest, request) === 'held';
+    const handle = async (): Promise<boolean> =>
+      (await (site.running as Running).blobs.fetch(digest, request)) === 'held';
     return this.#world.call(from, site, { bytes: 300, limitMs: fetchMs, handle });
   }
 }

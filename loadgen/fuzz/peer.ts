@@ -148,6 +148,10 @@ export class Peer implements Listener {
     this.blobs.drop(digest);
   }
 
+  receives(digest: Digest): boolean {
+    return this.blobs.receives(digest);
+  }
+
   lost(digest: Digest, piece: number): void {
     this.blobs.lost(digest, piece);
   }

@@ -8,7 +8,6 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index.ts';
 import type { Digest } from '../../core/digest.ts';
 import { Ring } from '../../core/ring/ring.ts';
-import type { OriginClient } from '../../platform/clients/origin.ts';
 import { linkProved, prove } from '../../platform/clients/prove.ts';
 import type { Content } from './content.ts';
 import type { OriginSite } from './origin.ts';
@@ -96,15 +95,11 @@ export class Pusher {
 
   #prove(digest: Digest): Promise<boolean> {
     const sites = [...this.#p.origins.values()];
-    const origins = {
-      required: this.#copies,
-      order: () => sites as unknown as OriginClient[],
-      ask: <T>(client: OriginClient): Promise<T> => {
-        const site = client as unknown as OriginSite;
-        const handle = (): boolean => site.prove(digest);
-        return this.#p.world.call(this.process, site, { bytes: 100, limitMs: callMs, handle }) as Promise<T>;
-      },
-    };
+    const proverOf = (site: OriginSite) => ({
+      prove: () =>
+        this.#p.world.call(this.process, site, { bytes: 100, limitMs: callMs, handle: () => site.prove(digest) }),
+    });
+    const origins = { required: this.#copies, order: () => sites.map(proverOf) };
     return prove(origins, digest, { requestId: 'fuzz' });
   }
 

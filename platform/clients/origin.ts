@@ -12,6 +12,7 @@ import {
   type BeginUpload,
   type BlobInfo,
   type FetchRequest,
+  type InfoProof,
   type InfosReply,
   type InfosRequest,
   ORIGIN_PATHS,
@@ -48,16 +49,18 @@ export class OriginClient {
   /** Its base URL, which is also its id on the hash ring. */
   readonly url: string;
   readonly #http: HttpClient;
-  readonly #infos: InfoBatch;
+  readonly #infos: Record<InfoProof, InfoBatch>;
 
   constructor(url: string) {
     this.url = url;
     this.#http = new HttpClient({ base: url, connections: connectionsMax });
-    this.#infos = new InfoBatch({
-      one: (digest, ctx) => this.#info(digest, ctx),
-      many: (digests, ctx) => this.#manyInfos(digests, ctx),
-      checked: (info, digest) => checked(info, digest, url),
-    });
+    const batch = (proof: InfoProof): InfoBatch =>
+      new InfoBatch({
+        one: (digest, ctx) => this.#info(digest, proof, ctx),
+        many: (digests, ctx) => this.#manyInfos(digests, proof, ctx),
+        checked: (info, digest) => checked(info, digest, url),
+      });
+    this.#infos = { size: batch('size'), sample: batch('sample') };
   }
 
   /** Whether it answers at all. */
@@ -114,9 +117,9 @@ export class OriginClient {
     return this.#remove(ORIGIN_PATHS.upload(id), ctx);
   }
 
-  /** The blob's metainfo, or undefined where the origin does not hold it. */
-  info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
-    return this.#infos.ask(digest, ctx);
+  /** The blob's metainfo, or undefined where the origin cannot serve it whole. */
+  info(digest: Digest, ctx: CallContext, proof: InfoProof = 'size'): Promise<BlobInfo | undefined> {
+    return this.#infos[proof].ask(digest, ctx);
   }
 
   /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
@@ -129,21 +132,21 @@ export class OriginClient {
       if (!(error instanceof ApiError)) throw error;
       if (error.code === 'BLOB_UNKNOWN') return false;
       // One of a release that removes nothing by itself, and does not know the question.
-      if (error.code === 'NOT_FOUND') return (await this.info(digest, ctx)) !== undefined;
+      if (error.code === 'NOT_FOUND') return (await this.info(digest, ctx, 'sample')) !== undefined;
       throw error;
     }
   }
 
-  async #info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+  async #info(digest: Digest, proof: InfoProof, ctx: CallContext): Promise<BlobInfo | undefined> {
     const options = { ctx, expect: [404], ...this.#short() };
-    const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest), options);
+    const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest, proof), options);
     const info = await reply.json<BlobInfo>();
     return reply.status === 404 ? undefined : checked(info, digest, this.url);
   }
 
-  async #manyInfos(digests: readonly Digest[], ctx: CallContext): Promise<InfosReply> {
+  async #manyInfos(digests: readonly Digest[], proof: InfoProof, ctx: CallContext): Promise<InfosReply> {
     const body: InfosRequest = { digests };
-    const reply = await this.#http.json<InfosReply>('POST', ORIGIN_PATHS.infos, {
+    const reply = await this.#http.json<InfosReply>('POST', ORIGIN_PATHS.infos(proof), {
       ctx,
       body,
       ...this.#short(),

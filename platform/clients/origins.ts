@@ -57,9 +57,12 @@ export class Origins {
     return [...ranked.filter(({ pulse }) => pulse.well), ...ranked.filter(({ pulse }) => !pulse.well)];
   }
 
-  /** Metainfo from the first origin that holds the blob; undefined where none does. */
-  async info(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
-    const found = await this.#first(this.order(digest), (client, call) => client.info(digest, call), ctx);
+  /**
+   * Metainfo from the first origin that can serve the blob whole, as a sample of its pieces shows: a push is not made
+   * because of it. Undefined where every origin says that it cannot.
+   */
+  async proved(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+    const found = await this.#first(this.order(digest), (client, call) => client.info(digest, call, 'sample'), ctx);
     if (found.kind === 'answer') return found.answer;
     if (found.failures.length > 0) throw unavailable(digest, found.failures);
     return undefined;
@@ -85,7 +88,7 @@ export class Origins {
         failures.push(...found.failures);
         throw failures.length > 0
           ? unavailable(digest, failures)
-          : new ApiError('BLOB_UNKNOWN', `no origin holds ${digest}`);
+          : new ApiError('BLOB_UNKNOWN', `no origin holds ${digest} whole: push it again`);
       }
       left = left.filter((client) => client !== found.from);
       try {
@@ -162,7 +165,7 @@ async function storeAt(
   blob: { digest: Digest; bytes: Uint8Array },
   ctx: CallContext,
 ): Promise<void> {
-  if ((await client.info(blob.digest, ctx)) !== undefined) return;
+  if ((await client.info(blob.digest, ctx, 'sample')) !== undefined) return;
   const id = randomUUID();
   await client.begin(id, digestAlgorithm(blob.digest), ctx, 'manifest');
   if (blob.bytes.length > 0) await client.append(id, 0, { body: once(blob.bytes), ctx });

@@ -17,7 +17,7 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { BlobEntry } from '../store/entry.ts';
 import type { Slot } from '../workers/arena.ts';
 import { inlineBlob } from './inline.ts';
-import { forgottenMs, idleBlobMs } from './limits.ts';
+import { forgottenMs, idleBlobMs, receivingMs } from './limits.ts';
 import type { PeerRole } from './metrics.ts';
 import type { BlobsHost, Part } from './part.ts';
 import { Passage } from './passage.ts';
@@ -130,17 +130,27 @@ export class Blobs {
 
   /** Bytes of a piece are coming. */
   progress(blob: BlobNo): void {
-    const part = this.#byNo[blob];
-    if (part !== undefined) part.task.progressMs = this.#host.nowMs();
+    this.#byNo[blob]?.task.came();
+  }
+
+  /** Whether bytes of the blob came just now. */
+  receives(digest: Digest): boolean {
+    const cameMs = this.#parts.get(digest)?.task.cameMs;
+    return cameMs !== undefined && this.#host.nowMs() - cameMs < receivingMs;
   }
 
   answer(answer: AnnounceAnswer): void {
     const part = this.#parts.get(answer.digest);
     if (part === undefined || part.task.state === 'held' || part.task.inline) return;
     if (answer.inline !== undefined && part.task.state === 'seeking') return this.#track(this.#inline(part, answer));
-    if (answer.error === 'unknown' && part.task.state === 'seeking' && !part.given) {
-      return this.#end(part, new ApiError('BLOB_UNKNOWN', `blob ${answer.digest} is on no origin of this cluster`));
+    const unknown = answer.error === 'unknown' && !part.given;
+    if (unknown && part.task.state === 'seeking') {
+      return this.#end(
+        part,
+        new ApiError('BLOB_UNKNOWN', `blob ${answer.digest} is whole on no origin of this cluster`),
+      );
     }
+    part.task.orphaned = unknown;
     this.#suggest(part, answer);
   }
 
@@ -188,6 +198,7 @@ export class Blobs {
       task.sweep(nowMs, this.#host);
       if (this.#repair.due(task)) this.#track(this.#reread(task));
       if (part.passage !== undefined) this.#tendPassage(part, nowMs);
+      if (task.asks(nowMs)) this.#host.tracking.seek(task.digest, this.#host.neighbours);
       if (task.used || (task.state === 'held' && (this.#host.statsOf(task.no as BlobNo)?.sinks ?? 0) > 0)) {
         part.idleMs = nowMs;
       } else if (task.state === 'held' && nowMs - part.idleMs > idleBlobMs) {

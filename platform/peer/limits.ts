@@ -38,6 +38,13 @@ export const faultReasonsMax = 100;
 
 /** A blob without progress for this long rejects those who wait; the pull goes on. */
 export const stallMsDefault = 60_000;
+/** The same where no origin and no other node is known to hold the blob whole: nobody waits long for what is nowhere. */
+export const orphanStallMs = 3_000;
+/** A pull that somebody waits for and that brings nothing asks its trackers after so long; again after twice as long. */
+export const askAfterMs = 1_000;
+export const askAfterMsMax = 16_000;
+/** A blob of which bytes came within this time is said to be on its way. */
+export const receivingMs = 3_000;
 /** Metainfo and hash list that did not come by then reject those who wait; the pull goes on. */
 export const learnMsDefault = 15_000;
 /** A pull that learned nothing in this long, and that nobody waits for, ends. */

@@ -164,6 +164,11 @@ export class PeerNode {
     await this.pull(entry.digest).complete;
   }
 
+  /** Whether bytes of the blob came just now: what lacks of it is on its way. */
+  receives(digest: Digest): boolean {
+    return this.#blobs.receives(digest);
+  }
+
   stats(): PeerNodeStats {
     const links = [...this.#links.values()];
     const dialled = links.filter((link) => link.dialled).length;

@@ -5,7 +5,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { digestOf } from '../../core/digest.ts';
 import type { BlobEntry } from '../store/entry.ts';
 import { Bans } from './bans.ts';
-import { banMs, banMsMax, bansMax } from './limits.ts';
+import { askAfterMs, banMs, banMsMax, bansMax, orphanStallMs } from './limits.ts';
 import { Task } from './task.ts';
 
 const digest = digestOf('sha256', '0'.repeat(64));
@@ -141,4 +141,32 @@ test('bans double, end, and are bounded in number and length', () => {
   for (let i = 0; i < bansMax; i++) bans.add(`other ${i}`, 0);
   expect(bans.has('a', 0)).toBe(false);
   expect(bans.has('other 0', 0)).toBe(true);
+});
+
+test('who waits for what is nowhere hears so within seconds; the trackers are asked as soon as nothing comes', async () => {
+  const { clock, task, codes, note } = scene();
+  task.enter(entryOf(new Set()));
+  clock.nowMs = 5 * askAfterMs;
+  expect(task.asks(clock.nowMs)).toBe(false);
+  note(task.waitFor(1), 'one');
+  expect(task.asks(clock.nowMs)).toBe(true);
+  expect(task.asks(clock.nowMs + askAfterMs)).toBe(false);
+  expect(task.asks(clock.nowMs + 2 * askAfterMs)).toBe(true);
+  clock.nowMs += orphanStallMs + 1;
+  task.sweep(clock.nowMs, limits);
+  await tick();
+  expect(codes).toEqual([]);
+  task.orphaned = true;
+  task.sweep(clock.nowMs, limits);
+  await tick();
+  expect(codes).toEqual(['one BLOB_UNKNOWN']);
+
+  // It comes again: nobody is told so any more.
+  note(task.waitFor(2), 'two');
+  clock.nowMs += orphanStallMs - 1;
+  task.came();
+  clock.nowMs += orphanStallMs + 1;
+  task.sweep(clock.nowMs, limits);
+  await tick();
+  expect(codes).toEqual(['one BLOB_UNKNOWN']);
 });

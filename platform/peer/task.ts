@@ -2,13 +2,15 @@
  * One blob's part in the swarm, as the rest of the process sees it: who waits for what, and what the
  * swarm's verdicts mean for them.
  *
- * Rule 1: a stall rejects those who wait; the pull itself goes on.
+ * Rule 1: a stall rejects those who wait; the pull itself goes on. Where the trackers know of nobody who holds the blob
+ *   whole, a stall is seconds; that is asked of them as soon as nothing comes.
  * Rule 2: an error that is final (`fail`) rejects everything, and the task is done with.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { BlobEntry } from '../store/entry.ts';
+import { askAfterMs, askAfterMsMax, orphanStallMs } from './limits.ts';
 import { Waiters } from './waiters.ts';
 
 export interface Pull {
@@ -48,6 +50,13 @@ export class Task implements Pull {
   inline = false;
   /** When bytes of it last came, or it began. */
   progressMs: number;
+  /** When bytes of it came last. */
+  cameMs: number | undefined;
+  /** No origin and no other node holds it whole, the trackers said last. */
+  orphaned = false;
+  /** When it asked its trackers because nothing came, and how long it waits before it asks again. */
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #askAgainMs = askAfterMs;
   readonly stats: { bytesFromPeers: number; bytesFromOrigins: number; readonly startedMs: number };
   readonly #host: TaskHost;
   readonly #learned = new Waiters<BlobEntry>();
@@ -130,8 +139,26 @@ export class Task implements Pull {
     if (entry.complete) this.finish();
   }
 
-  held(piece: number): void {
+  /** Bytes of a piece came. */
+  came(): void {
     this.progressMs = this.#host.nowMs();
+    this.cameMs = this.progressMs;
+    this.#askAgainMs = askAfterMs;
+    this.orphaned = false;
+  }
+
+  /** Whether it is time to ask the trackers: somebody waits for pieces, and none come. True once each time. */
+  asks(nowMs: number): boolean {
+    if (this.state !== 'pulling' || this.#pieces.size === 0 || nowMs - this.progressMs < askAfterMs) return false;
+    // What is believed to be nowhere is looked for as often as somebody waits: it may have been pushed again.
+    if (nowMs - this.#askedMs < (this.orphaned ? askAfterMs : this.#askAgainMs)) return false;
+    this.#askedMs = nowMs;
+    this.#askAgainMs = Math.min(askAfterMsMax, 2 * this.#askAgainMs);
+    return true;
+  }
+
+  held(piece: number): void {
+    this.came();
     this.#pieces.get(piece)?.resolve();
     this.#pieces.delete(piece);
   }
@@ -177,9 +204,14 @@ export class Task implements Pull {
       const text = `blob ${this.digest}: no tracker or peer told within ${limits.learnMs / 1000} s what it consists of`;
       return new ApiError('UNAVAILABLE', `${text}: try again`);
     });
-    if (nowMs - this.progressMs <= limits.stallMs) return;
+    const stallMs = this.orphaned ? Math.min(orphanStallMs, limits.stallMs) : limits.stallMs;
+    if (nowMs - this.progressMs <= stallMs) return;
     for (const [piece, waiters] of this.#pieces) {
-      waiters.rejectOlder(nowMs - limits.stallMs, () => {
+      waiters.rejectOlder(nowMs - stallMs, () => {
+        if (this.orphaned) {
+          const text = `piece ${piece} of blob ${this.digest} is on no origin, and no peer that is known has it`;
+          return new ApiError('BLOB_UNKNOWN', `${text}: push the blob again`);
+        }
         const text = `blob ${this.digest}: no byte of it came for ${limits.stallMs / 1000} s, piece ${piece} is missing`;
         return new ApiError(
           'SWARM_STALLED',

@@ -6,6 +6,7 @@
  *   Whoever reads the old file goes on with it, or with the new one; its pieces are the same.
  */
 
+import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
 import type { Damage } from './damage.ts';
@@ -23,6 +24,9 @@ import type { Serial } from './serial.ts';
 import { storedProblem } from './stored.ts';
 import type { ReceivedBlob } from './upload.ts';
 
+/** A blob is read back once more where pieces of it were found wrong and came again meanwhile; so often. */
+const matchTriesMax = 3;
+
 export type BecomingOptions = {
   readonly disk: Disk;
   readonly layout: Layout;
@@ -36,6 +40,8 @@ export type BecomingOptions = {
   readonly damage: Damage;
   readonly durable: boolean;
   readonly host: EntryHost;
+  /** The entry cannot be used any more. */
+  readonly lost: (entry: BlobEntry) => void;
   /** Uncounts and unlinks an entry. */
   readonly detach: (entry: BlobEntry) => Promise<void>;
 };
@@ -117,12 +123,18 @@ export class Becoming {
 
   /** Whether the stored bytes are the digest's. Who keeps a blob for others does not take a peer's word for it. */
   async #matches(entry: BlobEntry, fd: number): Promise<boolean> {
-    const problem = await storedProblem(this.#o.io, entry, fd);
+    let problem: ApiError | undefined;
+    for (let tries = 0; tries < matchTriesMax; tries += 1) {
+      const { changes } = entry;
+      problem = await storedProblem(this.#o.io, entry, fd);
+      if (problem === undefined) return true;
+      if (entry.changes === changes || entry.heldCount < entry.pieces) break;
+    }
     if (problem === undefined) return true;
     entry.failure = problem;
     if (problem.code !== 'DIGEST_INVALID') return false;
     this.#o.log.error({ digest: entry.digest }, `${problem.message}: dropped`);
-    this.#o.host.lost(entry);
+    this.#o.lost(entry);
     return false;
   }
 }

@@ -36,7 +36,7 @@ export type BelievedOptions = {
   readonly arena: Arena;
   readonly nowMs: () => number;
   /** The file is gone. */
-  readonly lost: (entry: BlobEntry) => void;
+  readonly missing: (entry: BlobEntry) => void;
   /** Whether its file has the right list of piece hashes, be it that it is written anew. */
   readonly listed: (entry: BlobEntry) => Promise<boolean>;
 };
@@ -61,7 +61,7 @@ export class Believed {
       if (entry.file !== file) continue;
       if (!entry.complete) return false;
       if (found === undefined) {
-        this.#o.lost(entry);
+        this.#o.missing(entry);
         return false;
       }
       // A longer one has every byte where it belongs.

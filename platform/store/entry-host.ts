@@ -20,7 +20,7 @@ export interface EntryHost {
   /** The disk has no room: whether some was made. */
   makeRoom(bytes: number): Promise<boolean>;
   /** The file is gone from under us. */
-  lost(entry: BlobEntry): void;
+  missing(entry: BlobEntry): void;
   changed(entry: BlobEntry): void;
   touched(entry: BlobEntry): void;
 }

@@ -49,6 +49,7 @@ export class BlobEntry {
   /** Pieces that were held until the disk would not read them: they may be right all the same. */
   readonly #unread = new Set<number>();
   #pins = 0;
+  #changes = 0;
   #unhold: (() => Promise<void>) | undefined;
 
   constructor(o: {
@@ -106,6 +107,11 @@ export class BlobEntry {
   has(piece: number): boolean {
     if (this.#bits !== undefined) return this.#bits.has(piece);
     return piece >= 0 && piece < this.pieces;
+  }
+
+  /** Differs once a piece was found wrong, or came, since. */
+  get changes(): number {
+    return this.#changes;
   }
 
   get unreadCount(): number {
@@ -169,7 +175,7 @@ export class BlobEntry {
         return 'corrupt';
       }
       if (verdict instanceof IoFailure) {
-        if (verdict.errno === 'ENOENT' && !this.gone) this.#host.lost(this);
+        if (verdict.errno === 'ENOENT' && !this.gone) this.#host.missing(this);
         return this.#fail(refusal(this.digest, verdict.errno));
       }
       this.#host.touched(this);
@@ -289,18 +295,15 @@ export class BlobEntry {
       else if (there) this.#unread.add(piece);
     }
     this.#bits = held;
+    this.#changes += 1;
     this.#state = 'partial';
     this.#trust.forget();
     this.#host.degraded(this, undefined, why);
   }
 
-  /** The list of piece hashes came again, checked against the root. */
-  takeHashes(hashes: Uint8Array): void {
+  /** The list of piece hashes, checked against the root; undefined: it is read when it is wanted. */
+  takeHashes(hashes: Uint8Array | undefined): void {
     this.#hashes = hashes;
-  }
-
-  forgetHashes(): void {
-    this.#hashes = undefined;
   }
 
   get hashesLoaded(): boolean {
@@ -330,6 +333,7 @@ export class BlobEntry {
   async #hold(piece: number): Promise<'held' | 'failed'> {
     if (this.gone) return this.#fail(removed(this.digest));
     this.#bits?.set(piece);
+    this.#changes += 1;
     this.#unread.delete(piece);
     this.#host.changed(this);
     if (this.#bits?.count !== this.pieces || this.window !== undefined) return 'held';
@@ -340,6 +344,7 @@ export class BlobEntry {
     if (this.gone) return;
     this.#bits ??= Bits.full(this.pieces);
     this.#bits.clear(piece);
+    this.#changes += 1;
     this.#state = 'partial';
     this.#trust.forget();
     this.#host.degraded(this, piece, why);

@@ -50,7 +50,7 @@ export class HashCache {
       if (this.#bytes <= cacheBytesMax) return;
       if (old === entry || old.pinned) continue;
       this.forget(old);
-      old.forgetHashes();
+      old.takeHashes(undefined);
     }
   }
 

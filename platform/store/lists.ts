@@ -23,6 +23,8 @@ export type ListsOptions = {
   readonly durable: boolean;
   /** The entry cannot be used any more. */
   readonly lost: (entry: BlobEntry) => void;
+  /** Its file is gone. */
+  readonly missing: (entry: BlobEntry) => void;
 };
 
 export class Lists {
@@ -38,7 +40,8 @@ export class Lists {
     const found = hashes.load(entry);
     if (found instanceof Uint8Array) return found;
     const { code, error } = found;
-    if (!durable || entry.file.partial || code === 'ENOENT') {
+    if (code === 'ENOENT') this.#o.missing(entry);
+    else if (!durable || entry.file.partial) {
       log.error({ digest: entry.digest, file: entry.file.path }, error.message);
       this.#o.lost(entry);
     } else if (code === 'DAMAGED' && entry.complete) entry.becomeDamaged(entry.meta.length, error.message);

@@ -50,6 +50,8 @@ const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: 
 export class BlobStore {
   /** Called after a blob was evicted or given up, but not by `remove`: the swarm must drop it. */
   onEvict: ((digest: Digest) => void) | undefined;
+  /** Called where a blob's file turned out to be gone; after `onEvict`. */
+  onMissing: ((digest: Digest, meta: Metainfo) => void) | undefined;
   readonly durable: boolean;
   /** Blobs that were here before the start, as far as is known, and are no more; durable stores only. */
   missing: readonly Digest[] = [];
@@ -109,6 +111,7 @@ export class BlobStore {
       serial: this.#serial,
       durable: o.durable,
       lost: (entry) => this.#lost(entry),
+      missing: (entry) => this.#missing(entry),
     });
     this.#damage = new Damage(this.#log, () => performance.now());
     this.#believed = new Believed({
@@ -116,7 +119,7 @@ export class BlobStore {
       files: this.#files,
       arena: o.workers.arena,
       nowMs: () => performance.now(),
-      lost: (entry) => this.#lost(entry),
+      missing: (entry) => this.#missing(entry),
       listed: (entry) => this.#lists.check(entry),
     });
     const common = {
@@ -131,7 +134,13 @@ export class BlobStore {
       host: this.#host,
       detach: (entry: BlobEntry) => this.#detach(entry),
     };
-    this.#becoming = new Becoming({ ...common, files: this.#files, io: o.workers, damage: this.#damage });
+    this.#becoming = new Becoming({
+      ...common,
+      files: this.#files,
+      io: o.workers,
+      damage: this.#damage,
+      lost: (entry) => this.#lost(entry),
+    });
     this.#passing = new Passing({
       ...common,
       budgetBytes: o.budgetBytes,
@@ -293,7 +302,7 @@ export class BlobStore {
       complete: (entry) => this.#becoming.complete(entry),
       degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
       makeRoom: (bytes) => this.#room.evictBytes(bytes),
-      lost: (entry) => this.#lost(entry),
+      missing: (entry) => this.#missing(entry),
       changed: (entry) => this.#persist.changed(entry),
       touched: (entry) => this.#touched(entry),
     };
@@ -311,6 +320,13 @@ export class BlobStore {
     if (this.#room.remove(entry)) void this.#giveUp(entry);
   }
 
+  #missing(entry: BlobEntry): void {
+    if (!this.#room.remove(entry)) return;
+    this.#log.error({ digest: entry.digest }, 'the file of a blob is gone: it must be fetched or pushed again');
+    void this.#giveUp(entry);
+    this.onMissing?.(entry.digest, entry.meta);
+  }
+
   #touched(entry: BlobEntry): void {
     this.#room.touch(entry);
     this.#persist.used();
@@ -319,6 +335,7 @@ export class BlobStore {
   /** Removes what `Room` no longer counts. Its file waits its turn: a new one of that name may be next. */
   async #giveUp(entry: BlobEntry): Promise<void> {
     entry.becomeGone(undefined);
+    this.#persist.used();
     this.onEvict?.(entry.digest);
     try {
       await this.#serial.run(entry.digest, async () => {

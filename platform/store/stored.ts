@@ -19,7 +19,7 @@ export async function storedProblem(
   fd: number,
   signal?: AbortSignal,
 ): Promise<ApiError | undefined> {
-  const { digest, meta } = entry;
+  const { digest, meta, changes } = entry;
   const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest), signal });
   if (hex instanceof IoFailure) return refusal(digest, hex.errno);
   if (hex === digestHex(digest)) return undefined;
@@ -27,6 +27,8 @@ export async function storedProblem(
   await verifyHeld(entry, io.arena);
   const decayed = entry.pieces - entry.heldCount;
   if (decayed > 0) return new ApiError('UNAVAILABLE', `${digest}: ${decayed} of its pieces have decayed on the disk`);
+  // Others find bad pieces at the same time, and they come again: then the bytes were not of one state of the file.
+  if (entry.changes !== changes) return new ApiError('UNAVAILABLE', `${digest}: it was mended while it was read back`);
   return new ApiError(
     'DIGEST_INVALID',
     `${digest}: the pieces match the list that came with them, but the bytes are ${hex}`,

@@ -44,7 +44,7 @@ export class FakeOrigin {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const several = request.url === ORIGIN_PATHS.infos ? ((await json(request)) as InfosRequest).digests : undefined;
+    const several = request.url === ORIGIN_PATHS.infos() ? ((await json(request)) as InfosRequest).digests : undefined;
     const one = /^\/v1\/blobs\/([^/]+)\/info$/.exec(request.url ?? '')?.[1];
     if (request.url !== '/health') this.requests++;
     this.asked.push(...(several ?? [one ?? 'other']));
