@@ -84,6 +84,8 @@ export class Blob {
   /** Pieces that became held since `newsBase`, in order; sinks are told by batch. */
   news: number[] = [];
   newsBase = 0;
+  /** Pieces that were given up since the last batch. */
+  gone: number[] = [];
 
   /** Whom the hash list is asked of, how much is here, since when. */
   lead: Source | undefined = undefined;

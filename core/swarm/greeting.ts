@@ -18,7 +18,7 @@ export function connected(state: State, no: LinkNo, dialled: boolean): void {
   state.send(link, {
     kind: 'hello',
     version: protocolVersion,
-    features: state.config.policy.wishes ? FEATURES.wishes : 0,
+    features: FEATURES.gone | (state.config.policy.wishes ? FEATURES.wishes : 0),
     cluster: state.config.cluster,
     self: state.config.self,
   });
@@ -55,6 +55,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const current = peerAt(state, hello.self);
   current.in = link;
   link.peer = current;
+  link.features = hello.features & FEATURES.gone;
   link.state = 'active';
   link.heardMs = nowMs;
   link.sinceMs = nowMs;

@@ -179,6 +179,8 @@ export class InLink {
   state: 'greeting' | 'active' = 'greeting';
   readonly no: LinkNo;
   peer: Peer | undefined = undefined;
+  /** Those that both sides have (wire/limits.ts). */
+  features = 0;
   readonly sinks: Sink[] = [];
   /** Both sides know wishes. */
   wishes = false;

@@ -4,6 +4,7 @@
  * and wants nothing we have told it of, and a want that goes from nothing to something.
  */
 
+import { FEATURES } from '../wire/frames.ts';
 import type { Blob } from './blob.ts';
 import { holdsPiece, wanted } from './interest.ts';
 import type { Sink, Source } from './links.ts';
@@ -34,9 +35,32 @@ export function announce(state: State, blob: Blob, piece: number): void {
   }
 }
 
+/** `piece` was given up. */
+export function withdraw(state: State, blob: Blob, piece: number): void {
+  if (blob.sinks.length === 0) return;
+  if (blob.gone.length === 0) {
+    state.goneOf.push(blob);
+    state.batch();
+  }
+  blob.gone.push(piece);
+}
+
+/** Who heard of these pieces and would ask for them in vain hears that they are gone. */
+function tellGone(state: State): void {
+  for (const blob of state.goneOf) {
+    const pieces = [...new Set(blob.gone)].filter((piece) => !blob.holds(piece)).sort((a, b) => a - b);
+    blob.gone = [];
+    if (pieces.length === 0) continue;
+    for (const { link, state: at, swarm } of blob.sinks)
+      if (at === 'open' && (link.features & FEATURES.gone) !== 0) state.send(link, { kind: 'gone', swarm, pieces });
+  }
+  state.goneOf.length = 0;
+}
+
 /** Sends every batch that is due. */
 export function flush(state: State): void {
   state.batchAtMs = Infinity;
+  if (state.goneOf.length > 0) tellGone(state);
   for (const blob of state.newsOf) {
     // Sinks that were told in part first, for places in the log count only while it is in order.
     for (const sink of blob.sinks) if (sink.told > blob.newsBase) tell(state, sink);

@@ -2,12 +2,12 @@
 
 import { PeerFault } from '../assert.ts';
 import type { Metainfo } from '../piece.ts';
-import type { EdgeOffer, Haves, Opened, Refuse } from '../wire/messages.ts';
+import type { EdgeOffer, Gone, Haves, Opened, Refuse } from '../wire/messages.ts';
 import { fromBytes } from './bits.ts';
 import { addCandidates, dropCandidate, praiseCandidate } from './candidates.ts';
 import { closeSource, edgeTo, openedSource, openSource, peerAt, sendOpen } from './edges.ts';
 import { degree } from './graph.ts';
-import { addHaves, holdsAll, wanted } from './interest.ts';
+import { addHaves, holdsAll, lacks, wanted } from './interest.ts';
 import { degreeSlack, offerMs } from './limits.ts';
 import type { Source } from './links.ts';
 import type { State } from './state.ts';
@@ -97,6 +97,20 @@ export function onHaves(state: State, source: Source, message: Haves): void {
     if (pieces[i]! >= bound || pieces[i]! < 0) throw new PeerFault('have of a piece beyond the blob');
   }
   addHaves(state, source, pieces);
+}
+
+/** The feeder has these no longer. */
+export function onGone(state: State, source: Source, message: Gone): void {
+  if (source.state !== 'open' && source.state !== 'parting') {
+    if (source.state === 'closed') return;
+    throw new PeerFault('gone before opened');
+  }
+  const { pieces } = message;
+  const bound = source.blob.pieces;
+  for (let i = 0; i < pieces.length; i += 1) {
+    if (pieces[i]! >= bound || pieces[i]! < 0) throw new PeerFault('gone of a piece beyond the blob');
+    lacks(state, source, pieces[i]!);
+  }
 }
 
 function sameMeta(a: Metainfo, b: Metainfo): boolean {

@@ -1,6 +1,8 @@
 /** A blob without room for all of it: what is fetched, what is given up, and what neighbours hear of both. */
 
 import { describe, expect, test } from 'vitest';
+import { FEATURES } from '../wire/frames.ts';
+import type { Open } from '../wire/messages.ts';
 import { misfitsMax } from './limits.ts';
 import { type TestBlob, testBlob } from './testing/cluster.ts';
 import { address, Solo } from './testing/solo.ts';
@@ -93,6 +95,19 @@ describe('a puller', () => {
     expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
   });
 
+  test('asks once for what was on its way before anything was in scope', () => {
+    const solo = new Solo();
+    solo.pull(testBlob(0, 12), [address(1, 'origin')]);
+    const link = solo.answer(address(1, 'origin'));
+    solo.opened(link, testBlob(0, 12), 'all');
+    expect([grant(solo, link, 3).piece, grant(solo, link, 4).piece]).toEqual([3, 4]);
+    rescope(solo, []);
+    rescope(solo, [3]);
+    expect(grant(solo, link)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
+    deliver(solo, link, 3);
+    expect(solo.swarm.stats(0)?.held).toBe(1);
+  });
+
   test('waits for the verifier where it takes into scope again what that has', () => {
     const { solo, links } = puller([0]);
     grant(solo, links[0]!);
@@ -145,6 +160,18 @@ describe('a puller', () => {
     expect(grant(solo, links[0]!, 0)).toMatchObject({ kind: 'pass', reason: 'held' });
     expect(grant(solo, links[0]!, 9)).toMatchObject({ kind: 'request', piece: 9 });
   });
+});
+
+test('a puller that hears of pieces that are gone asks others for them, and is not misled about others', () => {
+  const { solo, links } = puller([1, 2, 5], [[1, 2, 5], [5]]);
+  solo.say(links[0]!, { kind: 'gone', swarm: 0, pieces: [1, 5, 9] });
+  expect(grant(solo, links[0]!).piece).toBe(2);
+  expect(grant(solo, links[0]!)).toMatchObject({ kind: 'pass', reason: 'nothing', count: 0 });
+  expect(grant(solo, links[1]!).piece).toBe(5);
+  solo.say(links[0]!, { kind: 'haves', swarm: 0, pieces: [1], all: false });
+  expect(grant(solo, links[0]!).piece).toBe(1);
+  solo.say(links[0]!, { kind: 'gone', swarm: 0, pieces: [12] });
+  expect(solo.faultOf(links[0]!)).toBe('gone of a piece beyond the blob');
 });
 
 describe('a feeder', () => {
@@ -202,5 +229,22 @@ describe('a feeder', () => {
     const { grant: no } = grants[1]!;
     solo.say(sink, { kind: 'request', grant: no, swarm: 0, piece: 0, hedge: false, count: 1, ...inbound, inPieces: 1 });
     expect(solo.sent(sink, 'missing')).toMatchObject({ grant: no, piece: 0 });
+  });
+
+  test('says what is gone, once for all of it and to those who understand it; what is back is not gone', () => {
+    const { solo, links } = puller([0, 1, 2]);
+    const open = { kind: 'open', swarm: 0, digest: testBlob(0, 12).digest, token: 0, empty: false, needHashes: false };
+    const [old, now] = [solo.accept(address(30)), solo.accept(address(31), FEATURES.gone)];
+    for (const link of [old, now]) solo.say(link, open as Open);
+    for (let i = 0; i < 3; i += 1) deliver(solo, links[0]!, grant(solo, links[0]!).piece!);
+    solo.pass(100);
+    rescope(solo, [3], [2]);
+    rescope(solo, [0, 4], [0]);
+    rescope(solo, [2, 5], [1]);
+    expect(grant(solo, links[0]!, 2).piece).toBe(2);
+    deliver(solo, links[0]!, 2);
+    solo.pass(100);
+    expect(solo.allSent(now, 'gone').map(({ pieces }) => [...pieces])).toEqual([[0, 1]]);
+    expect(solo.allSent(old, 'gone')).toEqual([]);
   });
 });

@@ -2,8 +2,8 @@
  * A blob that there is no room for as a whole: only what is in scope is fetched, and what is no longer in scope is
  * given up. The host keeps room for every piece that is in its scope.
  *
- * A feeder need not be told that a piece is gone: it is asked for one that we lack, and `missing` answers who asks us for
- * one that we gave up (docs/protocol.md, section 6).
+ * Neighbours hear what is gone in batches, as they hear what is here; those who do not understand that, and those who ask
+ * before they hear, get `missing` (docs/protocol.md, section 6).
  *
  * Rule 1: a piece is open only if it is in scope (interest.ts); one that comes all the same is the host's to refuse.
  * Rule 2: a named piece that is not in scope is passed with `nothing`, and not with `held`: nobody has it yet. Where
@@ -18,6 +18,7 @@ import { giveBack, take, wanted } from './interest.ts';
 import { misfitsMax } from './limits.ts';
 import type { Source } from './links.ts';
 import { holdsNoLonger } from './naming.ts';
+import { withdraw } from './news.ts';
 import type { State } from './state.ts';
 import type { Input } from './types.ts';
 
@@ -54,15 +55,16 @@ function want(state: State, blob: Blob, piece: number): void {
   const { scope } = blob;
   if (scope === undefined || piece < 0 || piece >= blob.pieces || has(scope, piece)) return;
   add(scope, piece);
-  // While the verifier has it, it is as good as here.
-  if (!state.checks.some((check) => check.blob === blob && check.piece === piece)) giveBack(state, blob, piece);
+  if (!underWay(state, blob, piece)) giveBack(state, blob, piece);
 }
 
 function forgo(state: State, blob: Blob, piece: number): void {
   const { scope } = blob;
   if (scope !== undefined) remove(scope, piece);
-  if (blob.holds(piece)) holdsNoLonger(blob, piece);
-  else if (has(blob.open, piece)) take(state, blob, piece);
+  if (blob.holds(piece)) {
+    holdsNoLonger(blob, piece);
+    withdraw(state, blob, piece);
+  } else if (has(blob.open, piece)) take(state, blob, piece);
   else cancel(state, blob, piece);
 }
 
@@ -76,4 +78,13 @@ function cancel(state: State, blob: Blob, piece: number): void {
       state.send(source.link, { kind: 'cancel', swarm: source.swarm, piece });
     }
   }
+}
+
+/** With the verifier, or on its way, since before anything was in scope. */
+function underWay(state: State, blob: Blob, piece: number): boolean {
+  if (state.checks.some((check) => check.blob === blob && check.piece === piece)) return true;
+  for (const { flights } of blob.sources) {
+    for (const flight of flights) if (flight.piece === piece && flight.state !== 'cancelled') return true;
+  }
+  return false;
 }

@@ -65,6 +65,7 @@ export class State {
 
   /** Blobs with news for their sinks, sources whose feeder should hear a new count. */
   readonly newsOf: Blob[] = [];
+  readonly goneOf: Blob[] = [];
   readonly wants: Source[] = [];
   wantsUrgent = false;
   /** Blobs whose wishes may have changed; whether that can wait for the next batch. */

@@ -33,7 +33,7 @@ import { gossipMs, graphMs } from './limits.ts';
 import { type Edge, findFlight, findSource, type InLink, type Link, type OutLink, type Source } from './links.ts';
 import { flush, sendWants } from './news.ts';
 import { edgeTaken, reserveEdge } from './offers.ts';
-import { onEdgeOffer, onHaves, onOpened, onRefuse } from './opening.ts';
+import { onEdgeOffer, onGone, onHaves, onOpened, onRefuse } from './opening.ts';
 import { checkPolicy } from './policy.ts';
 import { arrived, lost, onGrant, onMissing, verified } from './puller.ts';
 import { tellOrigins, tellRoom } from './room.ts';
@@ -235,6 +235,8 @@ function fromFeeder(state: State, link: OutLink, received: LinkMessage): void {
   switch (received.kind) {
     case 'haves':
       return onHaves(state, source, received);
+    case 'gone':
+      return onGone(state, source, received);
     case 'grant':
       return onGrant(state, source, received);
     case 'missing':

@@ -19,6 +19,7 @@ import {
   ELSEWHERE_FLAGS,
   type Frame,
   frameOfType,
+  GONE_FLAGS,
   GOODBYE_REASONS,
   HAVES_FLAGS,
   OPEN_FLAGS,
@@ -188,6 +189,8 @@ function readMessage(from: ByteReader, { frame: { kind }, flags, swarm }: Header
       return { kind, swarm, pieces: (flags & ELSEWHERE_FLAGS.bitmap) !== 0 ? readBitmap(from) : readGaps(from) };
     case 'wishes':
       return readWishes(from, swarm);
+    case 'gone':
+      return { kind, swarm, pieces: (flags & GONE_FLAGS.bitmap) !== 0 ? readBitmap(from) : readGaps(from) };
     case 'opened':
       return readOpened(from, swarm, flags);
     case 'refuse':

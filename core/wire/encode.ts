@@ -13,6 +13,7 @@ import {
   addressBytesMax,
   ELSEWHERE_FLAGS,
   FRAMES,
+  GONE_FLAGS,
   GOODBYE_REASONS,
   HAVES_FLAGS,
   OPEN_FLAGS,
@@ -88,6 +89,7 @@ export function frameBytesMax(message: Message): number {
       return frameHeaderBytes + 64 + message.hashes.length;
     case 'haves':
     case 'elsewhere':
+    case 'gone':
       return frameHeaderBytes + 64 + 3 * message.pieces.length;
     case 'wants':
       return frameHeaderBytes + 64 + 6 * message.swarms.length;
@@ -128,6 +130,8 @@ function flagsOf(message: Message): number {
       return asBitmap(message.pieces) ? HAVES_FLAGS.bitmap : 0;
     case 'elsewhere':
       return asBitmap(message.pieces) ? ELSEWHERE_FLAGS.bitmap : 0;
+    case 'gone':
+      return asBitmap(message.pieces) ? GONE_FLAGS.bitmap : 0;
     default:
       return 0;
   }
@@ -173,6 +177,7 @@ function writeBody(to: ByteWriter, m: Message): void {
     case 'wantHashes':
       return to.varint(m.from, piecesMax - 1, 'from');
     case 'elsewhere':
+    case 'gone':
       return asBitmap(m.pieces) ? writeBitmap(to, m.pieces) : writeGaps(to, m.pieces);
     case 'wishes':
       return writeWishes(to, m);

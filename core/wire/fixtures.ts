@@ -133,6 +133,7 @@ export const MESSAGES: { readonly [K in Kind]: fc.Arbitrary<Extract<Message, { k
   missing: fc.record({ kind: fc.constant('missing'), grant, swarm, piece }),
   hashes: fc.tuple(swarm, hashes).map(([swarm, rest]) => ({ kind: 'hashes' as const, swarm, ...rest })),
   revoke: fc.record({ kind: fc.constant('revoke'), swarm }),
+  gone: fc.record({ kind: fc.constant('gone'), swarm, pieces }),
 };
 
 export const message: fc.Arbitrary<Message> = fc.oneof(...Object.values(MESSAGES));

@@ -31,14 +31,15 @@ export type Frame = {
   readonly bodyMax: number;
 };
 
-/** Bits of a Hello's features: what is used where both sides have it. */
-export const FEATURES = { wishes: 1 } as const;
+/** Bits of a Hello's features, each for the frame of that name: used where both sides have it. */
+export const FEATURES = { wishes: 1, gone: 2 } as const;
 
 export const OPEN_FLAGS = { empty: 1, needHashes: 2 } as const;
 export const REQUEST_FLAGS = { hedge: 1 } as const;
 export const OPENED_FLAGS = { all: 1, growing: 2 } as const;
 export const HAVES_FLAGS = { all: 1, bitmap: 2 } as const;
 export const ELSEWHERE_FLAGS = { bitmap: 2 } as const;
+export const GONE_FLAGS = { bitmap: 2 } as const;
 
 /** Node, role, port, host, zone. */
 export const addressBytesMax = 16 + 1 + 2 + 1 + hostBytesMax + 1 + zoneBytesMax;
@@ -87,6 +88,7 @@ const SPECS: { readonly [K in Kind]: Spec } = {
   missing: spec('feeder', 0x26, grantVarintMax + pieceVarintMax),
   hashes: spec('feeder', 0x27, 2 * pieceVarintMax + hashesPerFrameMax * hashBytes),
   revoke: spec('feeder', 0x28, 0),
+  gone: spec('feeder', 0x29, haveBytesMax, { flags: GONE_FLAGS }),
 };
 
 export const FRAMES = Object.fromEntries(

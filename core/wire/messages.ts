@@ -167,6 +167,8 @@ export type Haves = {
   readonly pieces: readonly number[] | Uint32Array;
   readonly all: boolean;
 };
+/** Pieces that I said to hold and do not any more, ascending. To those who have the feature of that name. */
+export type Gone = { readonly kind: 'gone'; readonly swarm: number; readonly pieces: readonly number[] | Uint32Array };
 /**
  * You may have one piece of this blob now. `piece` is -1 (you choose) or the piece that I name. To an
  * `empty` opener of a blob of one piece it needs no Request: Piece follows at once (or Missing).
@@ -199,6 +201,6 @@ export type Hashes = {
 export type Revoke = { readonly kind: 'revoke'; readonly swarm: number };
 
 export type PullerMessage = Open | Close | Wants | Request | Pass | Receipt | Cancel | Elsewhere | Wishes | WantHashes;
-export type FeederMessage = Opened | Refuse | EdgeOffer | Haves | Grant | Piece | Missing | Hashes | Revoke;
+export type FeederMessage = Opened | Refuse | EdgeOffer | Haves | Grant | Piece | Missing | Hashes | Revoke | Gone;
 export type EitherMessage = Hello | Goodbye | EdgeReserve | EdgeTaken | Neighbours;
 export type Message = PullerMessage | FeederMessage | EitherMessage;

@@ -8,6 +8,7 @@ import {
   ELSEWHERE_FLAGS,
   FEATURES,
   FRAMES,
+  GONE_FLAGS,
   GOODBYE_REASONS,
   HAVES_FLAGS,
   OPEN_FLAGS,
@@ -43,6 +44,7 @@ const flagsOf: Record<string, Record<string, number>> = {
   opened: OPENED_FLAGS,
   elsewhere: ELSEWHERE_FLAGS,
   haves: HAVES_FLAGS,
+  gone: GONE_FLAGS,
 };
 
 test('the table of types', () => {

@@ -151,6 +151,7 @@ export function randomMessage(known: Known, side: Side): Exclude<Message, { kind
     case 'cancel':
       return { kind, swarm, piece };
     case 'elsewhere':
+    case 'gone':
       return { kind, swarm, pieces: ascending(prng, prng.below(40)) };
     case 'wishes':
       return { kind, swarm, wishes: wishesOf(prng) };

@@ -20,7 +20,7 @@ import { inlineBlob } from './inline.ts';
 import { forgottenMs, idleBlobMs, receivingMs } from './limits.ts';
 import type { PeerRole } from './metrics.ts';
 import type { BlobsHost, Part } from './part.ts';
-import { Passage } from './passage.ts';
+import { passageOf } from './passage.ts';
 import { lacking, Repair, usable } from './repair.ts';
 import { storeSlot } from './store-slot.ts';
 import { Task } from './task.ts';
@@ -229,6 +229,7 @@ export class Blobs {
     const have = entry === undefined ? undefined : entry.complete ? ('all' as const) : entry.haveBits();
     const known = { meta: entry?.meta, hashes: entry?.hashes, have };
     this.#host.input({ kind: 'blob', blob: no, digest: task.digest, ...known, pull: o.pulls });
+    if (entry !== undefined) part.passage = passageOf(task, entry, this.#host);
     return part;
   }
 
@@ -261,8 +262,12 @@ export class Blobs {
     const { task } = part;
     try {
       const entry = await this.#host.store.create(task.digest, meta, hashes);
-      if (task.no === undefined) return undefined;
-      if (entry.window !== undefined) part.passage = this.#pass(part, entry);
+      if (task.no === undefined) {
+        // Stopped meanwhile. Whoever pulls it by now has this entry, or is about to.
+        if (entry.window !== undefined && !this.#parts.has(task.digest)) this.#host.store.passed(entry);
+        return undefined;
+      }
+      part.passage = passageOf(task, entry, this.#host);
       task.enter(entry);
       this.#host.tracking.set(task.digest, 'want', meta);
       return entry;
@@ -371,17 +376,6 @@ export class Blobs {
     if (passing.waiting && entry.window.capacity > 0 && !task.used) {
       this.#end(part, new ApiError('UNAVAILABLE', `${task.digest} passed through, and its room is wanted for others`));
     }
-  }
-
-  /** There is no room for all of it. */
-  #pass({ task }: Part, entry: BlobEntry): Passage {
-    return new Passage(entry, {
-      nowMs: this.#host.nowMs,
-      waited: () => task.waited(),
-      rescope: (add, drop) => {
-        if (task.no !== undefined) this.#host.input({ kind: 'scope', blob: task.no, add, drop });
-      },
-    });
   }
 
   #track(work: Promise<void>): void {

@@ -9,8 +9,10 @@
  * Rule 3: only what has a place is in scope, and only what is in scope is fetched (core/swarm/scope.ts).
  */
 
+import type { Input } from '../../core/swarm/types.ts';
 import type { BlobEntry } from '../store/entry.ts';
 import type { Window } from '../store/window.ts';
+import type { Task } from './task.ts';
 
 /** Of a window, the part that is not for what comes next: what readers have passed is given to peers from there. */
 const passedShare = 4;
@@ -141,4 +143,20 @@ export class Passage {
   #rescope(add: readonly number[], drop: readonly number[]): void {
     if (add.length > 0 || drop.length > 0) this.#host.rescope(add, drop);
   }
+}
+
+/** Of a pull whose entry has no room for the whole blob. */
+export function passageOf(
+  task: Task,
+  entry: BlobEntry,
+  host: { nowMs(): number; input(input: Input): void },
+): Passage | undefined {
+  if (entry.window === undefined) return undefined;
+  return new Passage(entry, {
+    nowMs: host.nowMs,
+    waited: () => task.waited(),
+    rescope: (add, drop) => {
+      if (task.no !== undefined) host.input({ kind: 'scope', blob: task.no, add, drop });
+    },
+  });
 }

@@ -171,3 +171,41 @@ test('the seeder is killed: what passes through comes from another peer', async 
     },
   });
 });
+
+test('a pull that is stopped at any moment leaves no room taken, and can begin again', async () => {
+  const tracker = new MemoryTracker();
+  const origin = await start(tracker, { role: 'origin' });
+  const blob = await seedBlob(origin, 12 * MiB);
+  const agent = await start(tracker, { budgetBytes: 4 * MiB });
+  for (let ms = 0; ms < 24; ms += 1) {
+    agent.node.pull(blob.digest);
+    await new Promise((resolve) => setTimeout(resolve, ms / 2));
+    agent.node.stop(blob.digest);
+  }
+  await until(() => agent.store.passing.bytes === 0 && agent.store.usedBytes === 0);
+  for (const again of [agent.node.pull(blob.digest), agent.node.pull(blob.digest)]) await again.learned();
+  await read(agent, blob);
+});
+
+test('a pull that is stopped while its entry is made leaves none', async () => {
+  const tracker = new MemoryTracker();
+  const origin = await start(tracker, { role: 'origin' });
+  const blob = await seedBlob(origin, 12 * MiB);
+  const agent = await start(tracker, { budgetBytes: 4 * MiB });
+  const made = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const create = agent.store.create.bind(agent.store);
+  agent.store.create = async (...args) => {
+    const entry = await create(...args);
+    made.resolve();
+    await gate.promise;
+    return entry;
+  };
+  agent.node.pull(blob.digest);
+  await made.promise;
+  agent.node.stop(blob.digest);
+  gate.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([agent.store.get(blob.digest), agent.store.passing.bytes]).toEqual([undefined, 0]);
+  await read(agent, blob);
+});
