@@ -55,6 +55,7 @@ function startAgent(name: string, bytes: number): Promise<Process> {
     index: [index.url('api')],
     cache: { budget: bytes },
     pull: { linger: '300ms' },
+    verify: 'full',
   });
 }
 

@@ -70,7 +70,7 @@ export class Cluster {
   inputs = 0;
   readonly messages = new Map<string, number>();
   /** Verdict instead of 'held', for faults on a node's disk. */
-  verdict: ((node: TestNode, piece: number) => 'held' | 'failed') | undefined;
+  verdict: ((node: TestNode, piece: number) => 'held' | 'failed' | 'unwanted') | undefined;
   onMessage: ((from: TestNode, to: TestNode, message: Message) => void) | undefined;
   readonly #options: Required<ClusterOptions>;
   readonly #events = new Events();
