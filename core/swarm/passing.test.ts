@@ -47,7 +47,7 @@ class Passer {
       this.#places.add(piece);
       add.push(piece);
     }
-    this.#cluster.input(this.node, { kind: 'wish', blob: 0, add, drop });
+    this.#cluster.input(this.node, { kind: 'scope', blob: 0, add, drop });
   }
 }
 

@@ -17,7 +17,7 @@ import { Agent, type Dispatcher } from 'undici';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
-import { NoAnswer, Pulse, type Watch } from './pulse.ts';
+import { afterReading, NoAnswer, Pulse, type Watch } from './pulse.ts';
 
 /** Who asks (for every log line on the way), and until when. */
 export type CallContext = {
@@ -194,7 +194,7 @@ class CallLimits {
   readonly #abort = new AbortController();
   readonly #caller: AbortSignal | undefined;
   readonly #watch: Watch | undefined;
-  readonly #late: NodeJS.Timeout | undefined;
+  readonly #late: Disposable | undefined;
   readonly #headOnly: boolean;
   readonly #stop = (): void => this.#abort.abort(this.#caller?.reason);
 
@@ -205,7 +205,7 @@ class CallLimits {
     call.signal?.addEventListener('abort', this.#stop, { once: true });
     const { withinMs = Number.POSITIVE_INFINITY } = call;
     const bounded = Number.isFinite(withinMs);
-    if (bounded) this.#late = setTimeout(() => this.#end(call.url, withinMs), Math.max(0, withinMs));
+    if (bounded) this.#late = afterReading(Math.max(0, withinMs), () => this.#end(call.url, withinMs));
     this.#headOnly = call.watched !== true;
     if (!bounded && !call.watched) return;
     this.#watch = pulse.watch();
@@ -219,13 +219,13 @@ class CallLimits {
 
   /** The head is here. */
   answered(): void {
-    clearTimeout(this.#late);
+    this.#late?.[Symbol.dispose]();
     if (this.#headOnly) this.#watch?.[Symbol.dispose]();
     this.#pulse.heard();
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#late);
+    this.#late?.[Symbol.dispose]();
     this.#watch?.[Symbol.dispose]();
     this.#caller?.removeEventListener('abort', this.#stop);
   }

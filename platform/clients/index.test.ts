@@ -97,6 +97,17 @@ test('a write to an index that hangs goes to the other one in time, and is never
   expect(order).toEqual(['two']);
 });
 
+test('two that hang cost a write hardly more than one', async () => {
+  const [one, two] = [await index(), await index()];
+  const client = clientOf(one, two);
+  for (const each of [one, two]) each.stop();
+  const write = await timed(() => client.linkBlob('a', 'sha256:1' as never, 1, ctx));
+  expect(write.error).toMatchObject({ code: 'UNAVAILABLE' });
+  expect(write.ms).toBeLessThan(3_500);
+  const read = await timed(() => client.tag('a', '1', ctx));
+  expect(read.ms).toBeLessThan(1_900);
+});
+
 test('a write may take its time on an index that lives', async () => {
   const slow = await index((request, response) => void setTimeout(() => answering(request, response), 3_000));
   await clientOf(slow).linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx);

@@ -202,14 +202,22 @@ export class IndexClient {
     call: Call,
     round: Round,
   ): Promise<Said<T> | undefined> {
-    for (const client of this.#order()) {
-      try {
-        return await ask(client, call.ctx.signal, client.pulse.silent ? { withinMs: impatienceMs } : { watched: true });
-      } catch (error) {
-        note(error, round);
+    const order = this.#order();
+    // So that it is known by then, whether they hang as well.
+    const late = setTimeout(() => doubt(order.slice(1)), hedgeMsMax);
+    try {
+      for (const client of order) {
+        const limit: Limit = client.pulse.silent ? { withinMs: impatienceMs } : { watched: true };
+        try {
+          return await ask(client, call.ctx.signal, limit);
+        } catch (error) {
+          note(error, round);
+        }
       }
+      return undefined;
+    } finally {
+      clearTimeout(late);
     }
-    return undefined;
   }
 
   /** The one that answered last first, those last that do not answer. */
@@ -227,6 +235,10 @@ async function said<T>(from: HttpClient, ask: () => Promise<T>): Promise<Said<T>
     if (!(error instanceof ApiError) || error.code === 'UNAVAILABLE') throw error;
     return { from, refusal: error };
   }
+}
+
+function doubt(clients: readonly HttpClient[]): void {
+  for (const { pulse } of clients) pulse.doubt();
 }
 
 function note(error: unknown, round: Round): void {

@@ -81,6 +81,36 @@ test('attempts that are repeated share the time; a listener that is gone ends no
   await call;
 });
 
+test('a client that was itself held up does not take the other side for hanging', async () => {
+  const { client } = await start((_request, response) => response.end('{}'));
+  await client.json('GET', '/');
+  const [bounded, watched] = [
+    client.json('GET', '/', { withinMs: 300, tries: 1 }),
+    client.json('PUT', '/', { watched: true }),
+  ];
+  // The requests are out, and here is nobody to read the answers for longer than any limit.
+  await sleep(1);
+  for (const untilMs = performance.now() + 1_500; performance.now() < untilMs; );
+  await Promise.all([bounded, watched]);
+  expect(client.pulse.well).toBe(true);
+});
+
+test('one that answers others, but pings too late, is busy and does not hang', async () => {
+  const far = stack.use(
+    await Stoppable.start(
+      (request, response) => void setTimeout(() => response.end('{}'), request.url === '/slow' ? 1_500 : 0),
+    ),
+  );
+  const client = stack.use(new HttpClient({ base: far.url, silenceMs }));
+  far.pingMs = 5_000;
+  const slow = client.json('PUT', '/slow', { watched: true });
+  for (let i = 0; i < 14; i++) {
+    await client.json('GET', '/');
+    await sleep(100);
+  }
+  await slow;
+});
+
 test('an idle client pings nobody', async () => {
   const { client, far } = await start((_request, response) => response.end('{}'));
   for (let i = 0; i < 5; i++) await client.json('GET', '/', { withinMs: 2_000 });

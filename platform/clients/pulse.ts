@@ -9,7 +9,8 @@
  *         commit of gigabytes may so take minutes, and a process that hangs costs two seconds.
  * Rule 2: what did not answer is remembered until it answers anything: callers ask it last, and have little patience.
  *         While that is so it is pinged, so that no call has to find out that it is back.
- * Rule 3: only silence counts: a refused connection is an answer of the host, and ends no call that is under way.
+ * Rule 3: whoever was itself held up reads what has come meanwhile before it judges (`afterReading`).
+ * Rule 4: only silence counts: a refused connection is an answer of the host, and ends no call that is under way.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -21,6 +22,8 @@ export const silenceMs = 2_000;
 export const impatienceMs = 500;
 /** Most calls are answered before a ping is worth sending. */
 const beatMs = 200;
+/** A turn to read the answer's head, another one for what the reading has put off. */
+const readingTurns = 2;
 /** Pings of what did not answer: a second apart at first. Half of it is drawn at random, for thousands may ask. */
 const healing = { delayMs: 1_000, delayMsMax: 5_000 } as const;
 
@@ -32,6 +35,27 @@ export class NoAnswer extends ApiError {
     super('UNAVAILABLE', `${url}: ${why}`);
     this.url = url;
   }
+}
+
+/**
+ * Calls `then` after `ms`, and after what lies in the sockets by then was read: timers come first in a turn of the event
+ * loop, and ours may have been busy, or stopped, for longer than the other side.
+ */
+export function afterReading(ms: number, then: () => void): { [Symbol.dispose](): void } {
+  let immediate: NodeJS.Immediate | undefined;
+  let turns = readingTurns;
+  const turn = (): void => {
+    if (turns-- > 0) immediate = setImmediate(turn);
+    else then();
+  };
+  const timer = setTimeout(turn, ms);
+  timer.unref();
+  return {
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      if (immediate !== undefined) clearImmediate(immediate);
+    },
+  };
 }
 
 export type PulseOptions = {
@@ -53,6 +77,8 @@ export class Pulse {
   /** The timer is one of a call that is waited for. */
   #soon = false;
   #ping: AbortController | undefined;
+  /** Something was heard since the last ping was sent. */
+  #heardMeanwhile = false;
   /** Pings in a row without an answer. */
   #misses = 0;
   #closed = false;
@@ -75,6 +101,7 @@ export class Pulse {
   /** An answer came, whatever it says. */
   heard(): void {
     this.#state = 'well';
+    this.#heardMeanwhile = true;
     this.#misses = 0;
   }
 
@@ -125,10 +152,10 @@ export class Pulse {
     this.#timer = undefined;
     const ping = new AbortController();
     this.#ping = ping;
-    const late = setTimeout(() => ping.abort(), this.#silenceMs - beatMs);
-    late.unref();
+    this.#heardMeanwhile = false;
+    const late = afterReading(this.#silenceMs - beatMs, () => ping.abort());
     const over = (then: () => void) => (): void => {
-      clearTimeout(late);
+      late[Symbol.dispose]();
       this.#ping = undefined;
       if (this.#closed) return;
       then();
@@ -141,6 +168,8 @@ export class Pulse {
   }
 
   #unanswered(late: boolean): void {
+    // A process under load answers, though not everybody in time.
+    if (late && this.#heardMeanwhile) return;
     this.#misses += 1;
     this.#state = 'silent';
     if (!late) return;

@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 export class Stoppable {
   readonly server: Server;
   pings = 0;
+  /** How long the answer to one takes, milliseconds. */
+  pingMs = 0;
   /** Beside pings. */
   requests = 0;
   #stopped = false;
@@ -18,7 +20,7 @@ export class Stoppable {
       const serve = (): void => {
         if (request.url === '/health') {
           this.pings += 1;
-          response.end('{}');
+          setTimeout(() => response.end('{}'), this.pingMs);
         } else listener(request, response);
       };
       if (this.#stopped) this.#held.push(serve);

@@ -38,7 +38,6 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   ip: { apt: 'iproute2' },
   npm: { apt: 'npm' },
   sh: { apt: 'dash' },
-  curl: { apt: 'curl' },
   crane: { go: 'github.com/google/go-containerregistry/cmd/crane@v0.22.1' },
   helm: { go: 'helm.sh/helm/v3/cmd/helm@v3.22.0' },
 };
