@@ -39,9 +39,10 @@ const turnBytes = 1024 * 1024;
 /** Throws what the source throws before its first chunk. Everything later ends with the connection, and resolves. */
 export async function pump(open: OpenSource, response: ServerResponse, options: PumpOptions): Promise<PumpResult> {
   const supply = new Supply(open);
-  const outlet = new Outlet(response);
   let chunk = await supply.next(0);
   let sent = 0;
+  const outlet = new Outlet(response);
+  const patience = new Patience();
   try {
     options.head();
     while (chunk !== undefined) {
@@ -50,7 +51,7 @@ export async function pump(open: OpenSource, response: ServerResponse, options: 
         throw new Bug('a source gave more bytes than it said');
       }
       supply.prefetch();
-      sent += await new Delivery(chunk, outlet, supply).run(options);
+      sent += await new Delivery(chunk, { outlet, supply, patience }).run(options);
       chunk = sent < options.length ? await supply.next(sent) : undefined;
     }
     if (sent !== options.length) throw new Error(`the source ended ${options.length - sent} bytes early`);
@@ -61,25 +62,29 @@ export async function pump(open: OpenSource, response: ServerResponse, options: 
     if (error instanceof Bug) throw error;
     return { kind: 'cut', why: error };
   } finally {
+    patience.close();
+    outlet.close();
     await supply.handBack();
   }
 }
 
 export type PumpResult = { readonly kind: 'sent' } | { readonly kind: 'cut'; readonly why: unknown };
 
+type Way = { readonly outlet: Outlet; readonly supply: Supply; readonly patience: Patience };
+
 /** One chunk on its way. */
 class Delivery {
   readonly #chunk: SourceChunk;
-  readonly #outlet: Outlet;
-  readonly #supply: Supply;
+  readonly #way: Way;
+  readonly #slot: boolean;
   #rest: readonly Uint8Array[];
   #sent = 0;
   #ours = true;
 
-  constructor(chunk: SourceChunk, outlet: Outlet, supply: Supply) {
+  constructor(chunk: SourceChunk, way: Way) {
     this.#chunk = chunk;
-    this.#outlet = outlet;
-    this.#supply = supply;
+    this.#way = way;
+    this.#slot = isSlot(chunk);
     this.#rest = chunk.bytes.filter((part) => part.length > 0);
   }
 
@@ -88,12 +93,10 @@ class Delivery {
     try {
       let inOneGo = 0;
       while (this.#rest.length > 0) {
-        inOneGo += this.#took(this.#outlet.tryWrite(this.#rest));
+        if (this.#slot) inOneGo += this.#took(this.#way.outlet.tryWrite(this.#rest));
         const [first] = this.#rest;
         if (first === undefined) break;
-        const { taken, drained } = this.#outlet.write(first);
-        this.#took(taken);
-        await this.#drain(drained, options);
+        await this.#drain(this.#write(first), options);
         inOneGo = 0;
       }
       if (inOneGo >= turnBytes) await turn();
@@ -101,6 +104,15 @@ class Delivery {
     } finally {
       this.#release();
     }
+  }
+
+  #write(bytes: Uint8Array): Promise<void> {
+    const { outlet } = this.#way;
+    const { taken, drained } = this.#slot
+      ? outlet.writeCopy(bytes)
+      : { taken: bytes.length, drained: outlet.write(bytes) };
+    this.#took(taken);
+    return drained;
   }
 
   #took(bytes: number): number {
@@ -111,22 +123,21 @@ class Delivery {
 
   /** Waits until the socket has taken what it was sent; a client that is slow holds less and less meanwhile. */
   async #drain(drained: Promise<void>, { slow, client }: PumpOptions): Promise<void> {
-    // Also awaited below; a failure before that must not count as unhandled.
-    drained.catch(() => undefined);
-    if (await inTime(drained, slowAfterMs)) return;
-    const keepMs = isSlot(this.#chunk) || slow.count >= parkedMax ? 0 : parkAfterMs - slowAfterMs;
+    if (await this.#way.patience.inTime(drained)) return;
+    const keepMs = this.#slot || slow.count >= parkedMax ? 0 : parkAfterMs - slowAfterMs;
     const parking = setTimeout(() => this.#handBack(), keepMs);
     try {
-      await slow.wait(client, this.#outlet, drained);
+      await slow.wait(client, this.#way.outlet, drained);
     } finally {
       clearTimeout(parking);
     }
   }
 
   #handBack(): void {
-    this.#release();
+    // Of what is no slot, the socket has a part, and gives it back when it is drained.
+    if (this.#slot) this.#release();
     this.#rest = [];
-    void this.#supply.handBack();
+    void this.#way.supply.handBack();
   }
 
   #release(): void {
@@ -141,16 +152,26 @@ function isSlot(chunk: SourceChunk): boolean {
   return chunk.bytes.some((part) => part.buffer instanceof SharedArrayBuffer);
 }
 
-/** Whether `done` came within `ms`; rejects as it does. */
-async function inTime(done: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([done.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
+/** One clock for all the waiting of a response. */
+class Patience {
+  readonly #timer = setTimeout(() => this.#late?.(), slowAfterMs).unref();
+  #late: (() => void) | undefined;
+
+  /** Whether `drained` came before the client counts as slow; rejects as it does. */
+  async inTime(drained: Promise<void>): Promise<boolean> {
+    this.#timer.refresh();
+    const late = new Promise<boolean>((resolve) => {
+      this.#late = () => resolve(false);
+    });
+    try {
+      return await Promise.race([drained.then(() => true), late]);
+    } finally {
+      this.#late = undefined;
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
   }
 }
 

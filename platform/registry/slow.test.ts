@@ -32,7 +32,7 @@ async function full(): Promise<{ outlet: Outlet; client: Socket; drained: Promis
   response.writeHead(200, { 'content-length': 1 << 30 });
   const outlet = new Outlet(response);
   for (;;) {
-    const { drained, taken } = outlet.write(fill);
+    const { drained, taken } = outlet.writeCopy(fill);
     expect(taken).toBe(copyBytesMax);
     drained.catch(() => undefined);
     if (!(await Promise.race([drained.then(() => true), sleep(300, false)]))) return { outlet, client, drained };
