@@ -7,6 +7,7 @@ import { Origins } from '../platform/clients/origins.ts';
 import { drainable } from '../platform/http/drainable.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
+import { Episodes } from '../platform/telemetry/episodes.ts';
 import { trackerRoutes } from './api.ts';
 import { trackerSchema } from './config.ts';
 import { Lookups } from './lookups.ts';
@@ -26,6 +27,7 @@ await runRole({
         limits: config.limits,
       }),
     );
+    const troubles = stack.use(new Episodes(log, () => performance.now()));
     const counted = metrics.counter('tracker_lookups_total', 'Blobs asked of the origins', ['result']);
     const lookups = new Lookups({
       origins,
@@ -33,7 +35,9 @@ await runRole({
       nowMs: () => performance.now(),
       onLookup(digest, found) {
         counted.inc({ result: found.kind });
-        if (found.kind === 'unavailable') log.warn({ digest, why: found.why }, 'lookup failed');
+        // The same trouble for every blob that is asked for: a line when it begins, one when it is over.
+        if (found.kind === 'unavailable')
+          troubles.came(found.why.replaceAll(digest, ''), { digest, why: found.why }, 'lookup failed');
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });

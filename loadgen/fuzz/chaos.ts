@@ -108,6 +108,7 @@ export class Chaos {
       },
       { name: 'rot at an agent', weight: 5, make: () => this.#world.pick(this.#f.agents).rot() },
       { name: 'rot at an origin', weight: 3, make: () => rotOrigin(this.#world, this.#f, this.#rotten) },
+      { name: 'a file spoilt at an origin', weight: 4, make: () => this.#f.damage.spoil(this.#f) },
       { name: 'blob removed at an agent', weight: 2, make: () => this.#remove() },
     ];
   }

@@ -6,6 +6,7 @@ import type { PolicyConfig } from '../../core/swarm/types.ts';
 import { AgentSite } from './agent.ts';
 import type { Conn } from './conn.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
+import { Damage } from './damage.ts';
 import { Hostile } from './hostile.ts';
 import { Litter, littered, litteredBudget } from './litter.ts';
 import type { Cluster, Listener } from './net.ts';
@@ -14,6 +15,7 @@ import type { Plant } from './plants.ts';
 import { type Image, Pusher, type PushParts } from './push.ts';
 import { Clients, type ReadParts, TagReader } from './readers.ts';
 import { addressOf, type SiteOptions, skewedClock } from './site.ts';
+import type { Rotten } from './stored.ts';
 import { IndexSite, TagHistory } from './tags.ts';
 import { TrackerSite } from './tracker.ts';
 import type { Process, World } from './world.ts';
@@ -28,7 +30,8 @@ export type Fuzzed = {
   readonly proxies: readonly { readonly process: Process; readonly pusher: Pusher; readonly tags: TagReader }[];
   readonly hostiles: readonly Hostile[];
   readonly history: TagHistory;
-  readonly acked: ReadonlyMap<Digest, Content>;
+  readonly acked: Map<Digest, Content>;
+  readonly damage: Damage;
   readonly images: readonly Image[];
   readonly contents: readonly Content[];
   /** The same image by another manifest. */
@@ -39,6 +42,7 @@ export type Fuzzed = {
 export type BuildOptions = {
   readonly plant: Plant | undefined;
   readonly degree: number | undefined;
+  readonly rotten: Rotten;
   readonly onOriginStart: (site: OriginSite) => void;
 };
 
@@ -77,17 +81,12 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   };
   const originsWanted = 1 + world.prng.below(3);
   for (let i = 0; i < originsWanted; i++) origins.set(`http://o${i}`, new OriginSite(cluster, `http://o${i}`, site()));
-  const trackersWanted = 1 + world.prng.below(3);
-  for (let i = 0; i < trackersWanted; i++) {
-    trackers.set(
-      `http://t${i}`,
-      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), origins, clock: skewedClock(world) }),
-    );
-  }
+  addTrackers(world, trackers, origins);
   const index: IndexSite = new IndexSite(world, world.addHost(100e6), indexFailPercent);
   const history = new TagHistory();
   const acked = new Map<Digest, Content>();
-  const push: PushParts = { world, origins, index, history, acked, tidy: litter !== undefined };
+  const damage = new Damage(world, o.rotten);
+  const push: PushParts = { world, origins, index, history, acked, damage, tidy: litter !== undefined };
   const imageOf = new Map(images.map((image) => [image.manifest.digest, image]));
   const again = (image: Image, attempt: number): Image => {
     const { bytes } = image.manifest;
@@ -118,11 +117,22 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     hostiles,
     history,
     acked,
+    damage,
     images,
     contents,
     again,
     litter: litterer,
   };
+}
+
+function addTrackers(world: World, trackers: Map<string, TrackerSite>, origins: Map<string, OriginSite>): void {
+  const trackersWanted = 1 + world.prng.below(3);
+  for (let i = 0; i < trackersWanted; i++) {
+    trackers.set(
+      `http://t${i}`,
+      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), origins, clock: skewedClock(world) }),
+    );
+  }
 }
 
 /** Small clusters mostly: faults meet more often there. */

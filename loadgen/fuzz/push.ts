@@ -10,6 +10,7 @@ import type { Digest } from '../../core/digest.ts';
 import { Ring } from '../../core/ring/ring.ts';
 import { linkProved, prove } from '../../platform/clients/prove.ts';
 import type { Content } from './content.ts';
+import type { Damage } from './damage.ts';
 import type { OriginSite } from './origin.ts';
 import type { IndexSite, TagHistory } from './tags.ts';
 import type { Process, World } from './world.ts';
@@ -36,6 +37,7 @@ export type PushParts = {
   readonly acked: Map<Digest, Content>;
   /** Uploads that fail are cancelled, and hold no room until they have been idle for long. */
   readonly tidy: boolean;
+  readonly damage: Damage;
 };
 
 type Lane = { readonly site: OriginSite; offset: number };
@@ -75,12 +77,45 @@ export class Pusher {
     world.note(`pushed ${tag} ${manifest.digest}`);
   }
 
+  /** Pushes a blob again that was there once, as clients do: not where an origin says that it is not needed. */
+  async pushAgain(content: Content): Promise<void> {
+    for (const name of this.#ring.pick(content.digest)) {
+      const site = this.#p.origins.get(name) as OriginSite;
+      if (await this.#has(site, content)) return;
+    }
+    await this.#blob(content, undefined);
+  }
+
+  /** `times`: how often its files had been spoilt before it was pushed; what was done meanwhile is none of the origins' doing. */
+  #acked(content: Content, times: number): void {
+    const { world, acked, damage } = this.#p;
+    if (damage.timesOf(content.digest) !== times) return;
+    acked.set(content.digest, content);
+    world.note(`acked ${content.digest}`);
+  }
+
+  /** ApiError where it cannot be asked. */
+  async #has(site: OriginSite, content: Content): Promise<boolean> {
+    const { world, damage } = this.#p;
+    return await world.call(this.process, site, {
+      bytes: 150,
+      limitMs: callMs,
+      handle: async () => {
+        const times = damage.timesOf(content.digest);
+        const found = (await site.info(content.digest, 'sample')) !== undefined;
+        if (found && damage.timesOf(content.digest) === times) damage.judgeHave(site, content);
+        return found;
+      },
+    });
+  }
+
   async #layer(layer: Content): Promise<void> {
     await this.linked(layer, undefined, (put) => this.#p.index.linkBlob(repo, layer.digest, put));
   }
 
   /** Pushes it and links it by `link`, as the proxy does; from then on it may not be lost. */
   async linked(content: Content, key: Digest | undefined, link: (put: BlobLinkPut) => Promise<void>): Promise<void> {
+    const times = this.#p.damage.timesOf(content.digest);
     await this.#blob(content, key);
     const size = content.bytes.length;
     const proved = await linkProved(
@@ -89,8 +124,7 @@ export class Pusher {
     );
     if (!proved)
       throw new ApiError('BLOB_UPLOAD_UNKNOWN', `${content.digest} went before it was linked: push it again`);
-    this.#p.acked.set(content.digest, content);
-    this.#p.world.note(`acked ${content.digest}`);
+    this.#acked(content, times);
   }
 
   #prove(digest: Digest): Promise<boolean> {
@@ -105,7 +139,8 @@ export class Pusher {
 
   /** `key`: places it; undefined: the upload's id does. */
   async #blob(content: Content, key: Digest | undefined): Promise<void> {
-    const { world } = this.#p;
+    const { world, damage } = this.#p;
+    const times = damage.timesOf(content.digest);
     const id = this.#uploadId();
     const lanes = await this.#begin(id, key ?? id);
     // A byte goes wrong between the client and one origin: it must not commit.
@@ -117,6 +152,8 @@ export class Pusher {
       if (this.#p.tidy) await this.#cancel(id, lanes);
       throw error;
     }
+    // It was linked before it was destroyed.
+    if (damage.timesOf(content.digest) === times && damage.isBack(content)) this.#acked(content, times);
   }
 
   async #fill(
@@ -132,7 +169,7 @@ export class Pusher {
       at = end;
       if (world.once(10)) await world.sleep(world.between(0, 2_500));
     }
-    const results = await Promise.allSettled(left.map((lane) => this.#commit(id, lane, content.digest)));
+    const results = await Promise.allSettled(left.map((lane) => this.#commit(id, lane, content)));
     const held = results.filter((result) => result.status === 'fulfilled').length;
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []));
     for (const failure of failures) apiErrorOnly(failure);
@@ -189,11 +226,16 @@ export class Pusher {
     return good;
   }
 
-  async #commit(id: string, { site }: Lane, digest: Digest): Promise<void> {
+  async #commit(id: string, { site }: Lane, content: Content): Promise<void> {
     await this.#p.world.call(this.process, site, {
       bytes: 100,
       limitMs: commitMs,
-      handle: () => site.commit(id, digest),
+      handle: async () => {
+        const { damage } = this.#p;
+        const times = damage.timesOf(content.digest);
+        await site.commit(id, content.digest);
+        if (damage.timesOf(content.digest) === times) damage.committed(site, content);
+      },
     });
   }
 

@@ -10,7 +10,7 @@ import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
 import type { Plant } from './plants.ts';
 import type { Image } from './push.ts';
-import { judgeAcked, judgeVisible, type Rotten } from './stored.ts';
+import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './stored.ts';
 import { installTimers } from './timers.ts';
 import { type Violation, World } from './world.ts';
 
@@ -64,6 +64,7 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
   const fuzzed = build(world, {
     plant: o.plant,
     degree: o.degree,
+    rotten,
     onOriginStart: (site) => judgeVisible(world, site, fuzzed.cluster.contents, rotten),
   });
   const work = new Work(fuzzed);
@@ -183,6 +184,7 @@ class Work {
       this.#world.after(atMs, () => void this.#push(image));
       atMs += this.#world.between(0, 4_000);
     }
+    this.#world.after(1_000, () => void this.#pushAgain());
     for (const clients of this.#f.clients)
       this.#world.after(this.#world.between(500, 3_000), () => void this.#readAgent(clients));
     for (const proxy of this.#f.proxies)
@@ -209,6 +211,9 @@ class Work {
     const lacking: string[] = [];
     if (this.#f.litter?.done === false) lacking.push('litter is still linked');
     if (this.#unpushed.size > 0) lacking.push(`${this.#unpushed.size} images are not pushed`);
+    const { waiting } = this.#f.damage;
+    if (waiting.length > 0)
+      lacking.push(`${waiting.map(({ digest }) => digest.slice(7, 15)).join(', ')} were spoilt and are not back`);
     for (const { site, missing } of this.#f.clients) {
       if (!site.up) lacking.push(`h${site.host} is not up`);
       if (missing.length > 0)
@@ -247,6 +252,21 @@ class Work {
       // Its tag may be set or not: the next try is another image, so that a history tells its writes apart.
       if (maybe) image = this.#f.again(image, ++attempts);
       await this.#world.sleep(this.#world.between(200, 1_500));
+    }
+  }
+
+  /** Whoever finds a blob missing pushes it again: all along. */
+  async #pushAgain(): Promise<void> {
+    const { damage, origins, proxies, acked } = this.#f;
+    while (!this.#over && this.#world.violation === undefined) {
+      for (const content of damage.waiting) {
+        // Agents may have brought it back.
+        if (rightSomewhere([...origins.values()], content)) {
+          acked.set(content.digest, content);
+          damage.isBack(content);
+        } else await damage.pushAgain(content, () => this.#world.pick(proxies).pusher.pushAgain(content));
+      }
+      await this.#world.sleep(this.#world.between(500, 3_000));
     }
   }
 

@@ -18,7 +18,7 @@ export type Rotten = Set<string>;
 
 const layout = new Layout(dataDir);
 
-function rotKey(site: OriginSite, digest: Digest, piece: number): string {
+export function rotKey(site: OriginSite, digest: Digest, piece: number): string {
   return `${site.name} ${digest} ${piece}`;
 }
 
@@ -38,6 +38,19 @@ function rightIn(file: Uint8Array | undefined, content: Content, piece: number):
   const wanted = pieceOf(content, piece);
   const at = piece * content.meta.pieceLength;
   return sameBytes(file.subarray(at, at + wanted.length), wanted);
+}
+
+/** The path of the blob's whole file. */
+export function fileOf(content: Content): string {
+  return layout.blob(content.digest, content.meta);
+}
+
+/** Whether every piece of it is right in a whole file at some origin. */
+export function rightSomewhere(sites: readonly OriginSite[], content: Content): boolean {
+  if (content.pieces === 0) return sites.some((site) => hasFile(site, content));
+  return Array.from({ length: content.pieces }, (_, piece) => piece).every((piece) =>
+    sites.some((site) => hasRight(site, content, piece)),
+  );
 }
 
 function hasFile(site: OriginSite, content: Content): boolean {

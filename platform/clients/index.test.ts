@@ -101,7 +101,7 @@ test('two that hang cost a write hardly more than one', async () => {
   const [one, two] = [await index(), await index()];
   const client = clientOf(one, two);
   for (const each of [one, two]) each.stop();
-  const write = await timed(() => client.linkBlob('a', 'sha256:1' as never, 1, ctx));
+  const write = await timed(() => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx));
   expect(write.error).toMatchObject({ code: 'UNAVAILABLE' });
   expect(write.ms).toBeLessThan(3_500);
   const read = await timed(() => client.tag('a', '1', ctx));
