@@ -43,6 +43,8 @@ export class Manifests {
     if (head && reference.kind === 'digest' && (await this.#origins.proved(record.digest, ctx)) === undefined) {
       throw unknown(repo, reference);
     }
+    // crane asks so, also by tag, and sends no layer of what it finds.
+    if (head && (await this.#lost(record, ctx))) throw unknown(repo, reference);
     const { digest, mediaType, size } = record;
     const open = (start: number, end: number) => this.#origins.read(digest, { start, end }, ctx);
     return { kind: 'content', content: { digest, mediaType, size, ranges: false, open } };
@@ -100,6 +102,24 @@ export class Manifests {
         : await this.#index.deleteManifest(repo, reference.digest, ctx);
     if (!found) throw unknown(repo, reference);
     return { kind: 'empty', status: 202 };
+  }
+
+  /** Whether every origin says that it cannot serve some blob of the manifest whole. Who cannot be asked proves nothing. */
+  async #lost({ digest, mediaType, size }: ManifestRecord, ctx: CallContext): Promise<boolean> {
+    try {
+      const parts: Uint8Array[] = [];
+      for await (const chunk of this.#origins.read(digest, { start: 0, end: size }, ctx)) {
+        for (const bytes of chunk.bytes) parts.push(Buffer.from(bytes));
+        chunk.release();
+      }
+      const { blobs } = parseManifest(Buffer.concat(parts), mediaType);
+      const proved = await Promise.all(blobs.map((blob) => this.#origins.proved(blob.digest, ctx)));
+      return proved.includes(undefined);
+    } catch (error) {
+      ctx.signal?.throwIfAborted();
+      if (!(error instanceof ApiError)) throw error;
+      return error.code === 'BLOB_UNKNOWN';
+    }
   }
 
   #find(repo: string, reference: Reference, ctx: CallContext): Promise<ManifestRecord | undefined> {

@@ -80,14 +80,14 @@ describe.each(Object.keys(accidents))('a layer whose file was %s', (accident) =>
     expect(await served(cluster.agents[0] as string, repo, layer)).toBe(true);
   });
 
-  test('crane pushes it under another tag, and curl into an upload of its own', async () => {
+  test.each(['1', '2'])('crane pushes it again as :%s, and curl into an upload of its own', async (tag) => {
     const { layout, layer } = await image();
-    const repo = `crane/${accident}`;
+    const repo = `crane/${accident}-${tag}`;
     const push = (tag: string): Promise<string> =>
       run('crane', ['push', '--insecure', layout, `${cluster.proxy}/${repo}:${tag}`]);
     await push('1');
     spoil(layer);
-    await push('2');
+    await push(tag);
     expect(await served(cluster.proxy, repo, layer)).toBe(true);
     spoil(layer);
     const headers = await curl(
