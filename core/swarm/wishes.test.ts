@@ -17,6 +17,8 @@ import { address, Solo } from './testing/solo.ts';
 const idle = { inPieces: 0, inBytes: 0 } as const;
 const unit = 256 * 1024;
 const uplinkBytesPerS = 25e6;
+/** Whole swarms take a while where other work shares the cores. */
+const slowMs = 120_000;
 const pieceMs = (unit / uplinkBytesPerS) * 1000;
 
 type Herd = {
@@ -73,23 +75,25 @@ test('a reader that goes on from there finds its next pieces under way', () => {
   expect(cluster.nowMs - sinceMs).toBeLessThan(60 * pieceMs * 1.1 + 100);
 });
 
-test('a wish finds its way to an origin that is no neighbour, and to who has got the piece from it', () => {
+test('a wish finds its way to an origin that is no neighbour, and to who has got the piece from it', {
+  timeout: slowMs,
+}, () => {
   for (const [seed, readers] of [
     [3, 1],
-    [4, 20],
+    [4, 15],
   ] as const) {
-    const swarm = herd({ seed }, 80, 2000);
+    const swarm = herd({ seed }, 50, 1200);
     swarm.cluster.run(300);
     const far = apart(swarm).slice(0, readers);
     expect(far).toHaveLength(readers);
-    expect(waitMs(swarm, far, 1900)).toBeLessThan(500);
+    expect(waitMs(swarm, far, 1100)).toBeLessThan(500);
     // One copy serves all of them.
-    expect(swarm.origin.sent[1900] ?? 0).toBeLessThan(3);
+    expect(swarm.origin.sent[1100] ?? 0).toBeLessThan(3);
   }
 });
 
-test('hosts that go on from the same far offset read on together', () => {
-  const { cluster, agents } = herd({ seed: 7 }, 40, 600);
+test('hosts that go on from the same far offset read on together', { timeout: slowMs }, () => {
+  const { cluster, agents } = herd({ seed: 7 }, 24, 600);
   const at = new Map(agents.map((agent) => [agent, 300]));
   const doneMs: number[] = [];
   for (const [node, piece] of at) cluster.input(node, { kind: 'reader', blob: 0, reader: 1, at: piece, end: 600 });
@@ -105,22 +109,24 @@ test('hosts that go on from the same far offset read on together', () => {
       at.delete(node);
     }
   }
-  // A hundred pieces each; where what comes next was not named it took a third longer than the 300 before it do.
+  // A hundred pieces each, before the 300 that lie before them could have been given.
   expect(doneMs).toHaveLength(agents.length);
   expect(doneMs.at(-1)).toBeLessThan(300 * pieceMs);
 });
 
-test('all hosts at the same far offset: an origin gives its pieces about once all the same', () => {
-  const swarm = herd({ seed: 5 }, 60, 400);
+test('all hosts at the same far offset: an origin gives its pieces about once all the same', {
+  timeout: slowMs,
+}, () => {
+  const swarm = herd({ seed: 5 }, 40, 300);
   const { cluster, agents, origin } = swarm;
-  for (const node of agents) cluster.input(node, { kind: 'reader', blob: 0, reader: 1, at: 300, end: 400 });
+  for (const node of agents) cluster.input(node, { kind: 'reader', blob: 0, reader: 1, at: 200, end: 300 });
   expect(cluster.run(60_000, () => agents.every((node) => node.completeMs.has(0)))).toBe(true);
   const sent = origin.sent.reduce((sum, count) => sum + count, 0);
-  expect(sent).toBeLessThan(1.35 * 400);
-  for (let piece = 300; piece < 304; piece++) expect(origin.sent[piece]).toBeLessThan(4);
+  expect(sent).toBeLessThan(1.35 * 300);
+  for (let piece = 200; piece < 204; piece++) expect(origin.sent[piece]).toBeLessThan(4);
 });
 
-test('peers that know no wishes are told of none, and pull and feed as ever', () => {
+test('peers that know no wishes are told of none, and pull and feed as ever', { timeout: slowMs }, () => {
   const cluster = new Cluster({ seed: 6, uplinkBytesPerS });
   const blob = testBlob(0, 300);
   const nodes = [
@@ -142,6 +148,29 @@ test('peers that know no wishes are told of none, and pull and feed as ever', ()
   expect(cluster.run(60_000, () => nodes.slice(2).every((node) => node.completeMs.has(0)))).toBe(true);
   expect(told).toBeGreaterThan(0);
   expect(nodes.flatMap((node) => node.faults)).toEqual([]);
+});
+
+test('one that wishes without end for pieces all over costs a herd in order next to nothing', {
+  timeout: slowMs,
+}, () => {
+  const lastMs = (seed: number, wishes: boolean): number => {
+    const { cluster, agents } = herd({ seed }, 20, 256);
+    const [liar, ...others] = agents as [TestNode, ...TestNode[]];
+    for (const node of others) cluster.input(node, { kind: 'reader', blob: 0, reader: 1, at: 0, end: 256 });
+    const lie = (): void => {
+      for (const [link] of liar.far) {
+        const pieces = Array.from({ length: 8 }, () => cluster.prng.below(256));
+        if ((link & 1) === 0)
+          cluster.forge(liar, link, { kind: 'wishes', swarm: 0, wishes: pieces.map((piece) => ({ piece, hops: 2 })) });
+      }
+    };
+    if (wishes) for (let ms = 100; ms < 5_000; ms += 10) cluster.at(ms, lie);
+    expect(cluster.run(120_000, () => others.every((node) => node.completeMs.has(0)))).toBe(true);
+    expect(others.flatMap((node) => node.faults)).toEqual([]);
+    return Math.max(...others.map((node) => node.completeMs.get(0) as number));
+  };
+  const sum = (wishes: boolean): number => [1, 2, 3].reduce((ms, seed) => ms + lastMs(seed, wishes), 0);
+  expect(sum(true) / sum(false)).toBeLessThan(1.05);
 });
 
 // ---- the puller ----------------------------------------------------------------------------------
