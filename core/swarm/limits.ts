@@ -109,9 +109,10 @@ export const passedOnToMax = 3;
 export const errandsMax = 2;
 /**
  * What an origin has given already it gives again to whoever has wished for it so long, which others take to hand it
- * on; and no more of that than one part in `wishTwiceShare` of its uplink, so many bytes of it at once.
+ * on, longer while there is anything that it has not given yet; and no more of that than one part in `wishTwiceShare` of its uplink, so many bytes of it at once.
  */
 export const wishPatienceMs = 150;
+export const wishPatienceMsMax = 1_000;
 export const wishTwiceShare = 256;
 export const wishTwiceBytesMax = 2 * 1024 * 1024;
 /** Changes of wishes that a link may say at once, and a millisecond after that: one a piece of 256 KiB at 4 GB/s. */

@@ -29,6 +29,7 @@ import {
   namedSpanShare,
   wishAheadMax,
   wishPatienceMs,
+  wishPatienceMsMax,
   wishTwiceBytesMax,
   wishTwiceShare,
 } from './limits.ts';
@@ -121,7 +122,7 @@ export function isWished(state: State, sink: Sink): boolean {
 export function wishDueMs(state: State, { blob, wishes }: Sink): number {
   if (state.config.self.role !== 'origin' || wishes.length === 0 || !mayTwice(state)) return Infinity;
   let dueMs = Infinity;
-  for (const { piece, sinceMs } of wishes) if (blob.holds(piece)) dueMs = Math.min(dueMs, sinceMs + wishPatienceMs);
+  for (const { piece, sinceMs } of wishes) if (blob.holds(piece)) dueMs = Math.min(dueMs, sinceMs + patienceMs(blob));
   return dueMs;
 }
 
@@ -135,9 +136,15 @@ function wishFor(state: State, { blob, wishes, allowances }: Sink): number {
   for (const { piece, sinceMs } of wishes) {
     if (!blob.holds(piece) || allowances.some((allowance) => allowance.piece === piece)) continue;
     if (has(blob.unsent, piece) || has(blob.doubted, piece)) return piece;
-    if (state.config.self.role === 'origin' && sinceMs + wishPatienceMs <= state.nowMs && mayTwice(state)) return piece;
+    if (state.config.self.role === 'origin' && sinceMs + patienceMs(blob) <= state.nowMs && mayTwice(state))
+      return piece;
   }
   return -1;
+}
+
+/** While pieces wait to be given for the first time, all of the swarm waits for the origin's uplink. */
+function patienceMs({ unsentCount }: Blob): number {
+  return unsentCount > 0 ? wishPatienceMsMax : wishPatienceMs;
 }
 
 /** Whether a piece may be given once more, for a wish. */

@@ -7,7 +7,7 @@ import {
   namedSpanMin,
   wishAheadMax,
   wishesAtOnceMax,
-  wishPatienceMs,
+  wishPatienceMsMax,
   wishTwiceBytesMax,
   wishTwiceShare,
 } from './limits.ts';
@@ -109,9 +109,9 @@ test('hosts that go on from the same far offset read on together', { timeout: sl
       at.delete(node);
     }
   }
-  // A hundred pieces each, before the 300 that lie before them could have been given.
+  // A hundred pieces each, in little more than the 300 before them take; 4.3 s where what comes next is not named.
   expect(doneMs).toHaveLength(agents.length);
-  expect(doneMs.at(-1)).toBeLessThan(300 * pieceMs);
+  expect(doneMs.at(-1)).toBeLessThan(350 * pieceMs);
 });
 
 test('all hosts at the same far offset: an origin gives its pieces about once all the same', {
@@ -304,7 +304,7 @@ test('a wish is named next, to who wished; all else stays in order', () => {
   }
 });
 
-test('what was given is named again only to who waited in vain, and within a share of the uplink', () => {
+test('what was given is named again only to who waited in vain', () => {
   const setup = origin(8);
   const { solo, links } = setup;
   const answered = new Set<string>();
@@ -313,10 +313,20 @@ test('what was given is named again only to who waited in vain, and within a sha
     links.flatMap((link) => solo.allSent(link, 'grant')).filter((g) => g.piece === 300).length;
   for (let i = 0; i < 40; i++) takeAny(setup, answered);
   expect(copies()).toBe(1);
-  solo.pass(wishPatienceMs);
+  // Longer while others have not been given yet.
+  for (let ms = 0; ms <= wishPatienceMsMax; ms += 10) {
+    if (ms < wishPatienceMsMax - 20) expect(copies()).toBe(1);
+    solo.pass(10);
+    takeAny(setup, answered);
+  }
   for (let i = 0; i < 40; i++) takeAny(setup, answered);
-  expect(copies()).toBe(links.length);
-  // Without end: no more of them than the share, whatever they wish for.
+  expect(copies()).toBeGreaterThan(2);
+});
+
+test('wishes without end have no more given twice than a share of the uplink', () => {
+  const setup = origin(8);
+  const { solo, links } = setup;
+  const answered = new Set<string>();
   for (let ms = 0; ms < 2_000; ms += 10) {
     for (const link of links) wish(solo, link, 300, 301, 302, 303);
     solo.pass(10);
