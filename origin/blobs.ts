@@ -46,7 +46,7 @@ export class Blobs {
 
   /** The blob's entry. BLOB_UNKNOWN where it is not here whole, UNAVAILABLE where the disk does not say. */
   async held(digest: Digest, proof: Proof = 'size'): Promise<BlobEntry> {
-    const entry = await this.#find(digest, proof);
+    const entry = await this.#options.store.whole(digest, proof);
     if (entry !== undefined) return entry;
     const here = this.#options.store.get(digest) !== undefined;
     throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not ${here ? 'whole ' : ''}on this origin`);
@@ -70,16 +70,6 @@ export class Blobs {
       if (!(error instanceof ApiError) || error.code !== 'BLOB_UNKNOWN' || !node.receives(digest)) throw error;
       throw new ApiError('UNAVAILABLE', `blob ${digest} is being fetched to this origin: try again`);
     }
-  }
-
-  async #find(digest: Digest, proof: Proof): Promise<BlobEntry | undefined> {
-    const { store, mending } = this.#options;
-    const believed = store.get(digest)?.complete === true;
-    const entry = await store.whole(digest, proof);
-    const damaged = store.get(digest);
-    // One that is gone is told by `onMissing`.
-    if (believed && entry === undefined && damaged?.complete === false) mending.want(digest, damaged.meta);
-    return entry;
   }
 
   content(entry: BlobEntry, signal: AbortSignal): Content {
@@ -141,7 +131,7 @@ export class Blobs {
 
   /** Takes the blob over from another origin, in the background. TOOMANYREQUESTS at the limit. */
   async fetch(digest: Digest, request: FetchRequest): Promise<'held' | 'fetching'> {
-    if ((await this.#find(digest, 'sample')) !== undefined) return 'held';
+    if ((await this.#options.store.whole(digest, 'sample')) !== undefined) return 'held';
     if (this.#fetching.has(digest)) return 'fetching';
     if (this.#fetching.size >= fetchesMax) {
       throw new ApiError('TOOMANYREQUESTS', `${fetchesMax} blobs are being taken over: try again later`);

@@ -1,10 +1,11 @@
 /**
  * Blobs that this origin held, and that are gone or damaged here: fetched again from whoever has them.
  *
- * Rule 1: at once where it is noticed, then with back-off as long as nobody has it; a push of the blob ends it.
- * Rule 2: at most `mendsMax` are waited for at a time, none of them for longer than `patienceMs`: others come after it.
+ * Rule 1: what its own file tells is taken from there: a damaged list of hashes is made again from right bytes.
+ * Rule 2: at once where it is noticed, then with back-off as long as nobody has it; a push of the blob ends it.
+ * Rule 3: at most `mendsMax` are waited for at a time, none of them for longer than `patienceMs`: others come after it.
  *   (What was begun goes on: a peer may come up with it at any time.)
- * Rule 3: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
+ * Rule 4: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
@@ -21,8 +22,8 @@ export const patienceMs = 60_000;
 export const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
 
 export type MendingOptions = {
-  readonly store: Pick<BlobStore, 'get' | 'entries' | 'missing' | 'onMissing'>;
-  readonly node: Pick<PeerNode, 'pull' | 'mend'>;
+  readonly store: Pick<BlobStore, 'get' | 'entries' | 'missing' | 'onMissing' | 'restore'>;
+  readonly node: Pick<PeerNode, 'pull' | 'mend' | 'arrived'>;
   readonly log: Logger;
 };
 
@@ -100,7 +101,9 @@ export class Mending {
     const entry = store.get(digest);
     const late = this.#after(patienceMs);
     try {
-      if (entry?.complete !== true) {
+      // Where only its list of hashes was damaged, nobody else is needed.
+      if (entry !== undefined && (await store.restore(entry))) node.arrived(entry);
+      else {
         const mended = entry === undefined ? node.pull(digest, { meta }).complete : node.mend(entry);
         await Promise.race([mended, late.over]);
       }

@@ -137,7 +137,8 @@ export class OriginSite {
       for (const piece of lacking(entry)) peer.lost(entry.digest, piece);
       await peer.pull(entry.digest).complete;
     };
-    const node = { pull: (digest: Digest, from?: PullFrom) => peer.pull(digest, from), mend };
+    const arrived = (entry: BlobEntry): void => peer.arrived(entry);
+    const node = { pull: (digest: Digest, from?: PullFrom) => peer.pull(digest, from), mend, arrived };
     const mending = new Mending({ store, node, log });
     const blobs = new Blobs({
       store,

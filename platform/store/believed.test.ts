@@ -107,7 +107,7 @@ test.each(all)('a file that was %s is not said to be here, and a push mends it',
   expect(await wholeOnDisk(store, path)).toBe(true);
 });
 
-test('a list that was damaged on the disk is written again from memory; where it is not there, the blob is not here', async () => {
+test('a list that was damaged on the disk is written again, from memory or from the bytes', async () => {
   const dir = stores.directory();
   const first = await stored(dir);
   wrongList(first.path);
@@ -116,8 +116,34 @@ test('a list that was damaged on the disk is written again from memory; where it
   wrongList(first.path);
   await stores.close(first.store);
   const store = await stores.open(dir, origin);
+  expect(await store.whole(blob.digest, 'sample')).toBe(store.get(blob.digest));
+  expect(await wholeOnDisk(store, first.path)).toBe(true);
+});
+
+test('where bytes are wrong as well as the list, the blob is not here, and a push mends it', async () => {
+  const dir = stores.directory();
+  const first = await stored(dir);
+  await stores.close(first.store);
+  wrongList(first.path);
+  damage(first.path, 3 * unitBytes);
+  const store = await stores.open(dir, origin);
   expect(await store.whole(blob.digest, 'sample')).toBeUndefined();
   await upload(store, 'again', blob);
+  expect(await wholeOnDisk(store, first.path)).toBe(true);
+});
+
+test('a blob whose list turned out damaged in use is told of, and made whole from its own bytes', async () => {
+  const dir = stores.directory();
+  const first = await stored(dir);
+  await stores.close(first.store);
+  wrongList(first.path);
+  const store = await stores.open(dir, origin);
+  const told: unknown[] = [];
+  store.onMissing = (digest) => told.push(digest);
+  const entry = store.get(blob.digest)!;
+  expect(() => entry.hashes).toThrow('the piece-hash list in its file is damaged');
+  expect([told, entry.complete]).toEqual([[blob.digest], false]);
+  expect(await store.restore(entry)).toBe(true);
   expect(await wholeOnDisk(store, first.path)).toBe(true);
 });
 

@@ -3,16 +3,19 @@
  * not what the blob's root says.
  *
  * Rule: what was acknowledged is never given up for a list that cannot be read now: the disk may do better next time.
- *   One that is wrong leaves the blob damaged: peers bring the list again, or a push does.
+ *   One that is wrong is made again from the bytes, where these give the blob's root; else the blob is damaged: peers
+ *   bring the list again, or a push does.
  */
 
 import type { Digest } from '../../core/digest.ts';
-import type { Disk } from './disk.ts';
+import type { PieceIo } from '../workers/piece-io.ts';
+import { type Disk, diskCode } from './disk.ts';
 import type { BlobEntry } from './entry.ts';
 import type { HashCache } from './hash-cache.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { StoreLog } from './recover.ts';
 import type { Serial } from './serial.ts';
+import { storedList } from './stored.ts';
 
 export type ListsOptions = {
   readonly disk: Disk;
@@ -21,6 +24,7 @@ export type ListsOptions = {
   readonly log: StoreLog;
   readonly serial: Serial<Digest>;
   readonly durable: boolean;
+  readonly io: PieceIo;
   /** The entry cannot be used any more. */
   readonly lost: (entry: BlobEntry) => void;
   /** Its file is gone. */
@@ -60,9 +64,31 @@ export class Lists {
     const found = this.#o.hashes.load(entry);
     if (found instanceof Uint8Array) return true;
     if (found.code !== 'DAMAGED') throw found.error;
-    if (list === undefined) entry.becomeDamaged(entry.meta.length, found.error.message);
-    else await this.#rewrite(entry, list);
+    const right = list ?? (await this.#fromBytes(entry));
+    if (right !== undefined) await this.#rewrite(entry, right);
+    else if (entry.complete) entry.becomeDamaged(entry.meta.length, found.error.message);
     return entry.complete;
+  }
+
+  /** Of a damaged blob: the list as its bytes on the disk give it, where they are all right. False: they are not. */
+  async restore(entry: BlobEntry): Promise<boolean> {
+    if (entry.hashesLoaded) return true;
+    const list = await this.#fromBytes(entry);
+    if (list !== undefined && !entry.hashesLoaded) this.take(entry, list);
+    return entry.hashesLoaded;
+  }
+
+  async #fromBytes(entry: BlobEntry): Promise<Uint8Array | undefined> {
+    const { files, io } = this.#o;
+    const unpin = entry.pin();
+    try {
+      return await files.use(entry.file, (fd) => storedList(io, entry.meta, fd));
+    } catch (error) {
+      if (diskCode(error) === undefined) throw error;
+      return undefined;
+    } finally {
+      unpin();
+    }
   }
 
   async #rewrite(entry: BlobEntry, list: Uint8Array): Promise<void> {

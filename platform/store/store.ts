@@ -34,7 +34,7 @@ import { RealDisk } from './real-disk.ts';
 import { claim, type Found, type StoreLog, scan } from './recover.ts';
 import { Room } from './room.ts';
 import { Serial } from './serial.ts';
-import { storedProblem, verifyHeld } from './stored.ts';
+import { look, storedProblem, verifyHeld } from './stored.ts';
 import { Upload, type UploadHost } from './upload.ts';
 
 export type { BlobEntry } from './entry.ts';
@@ -50,7 +50,7 @@ const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: 
 export class BlobStore {
   /** Called after a blob was evicted or given up, but not by `remove`: the swarm must drop it. */
   onEvict: ((digest: Digest) => void) | undefined;
-  /** Called where a blob's file turned out to be gone; after `onEvict`. */
+  /** Called where a blob that was whole here turned out to be gone (after `onEvict`) or damaged. */
   onMissing: ((digest: Digest, meta: Metainfo) => void) | undefined;
   readonly durable: boolean;
   /** Blobs that were here before the start, as far as is known, and are no more; durable stores only. */
@@ -110,6 +110,7 @@ export class BlobStore {
       log: this.#log,
       serial: this.#serial,
       durable: o.durable,
+      io: o.workers,
       lost: (entry) => this.#lost(entry),
       missing: (entry) => this.#missing(entry),
     });
@@ -229,6 +230,13 @@ export class BlobStore {
     return await this.#files.use(entry.file, (fd) => storedProblem(this.#io, entry, fd, signal));
   }
 
+  /** Makes whole what is here of a damaged blob, from its own file alone. False: bytes of it must come again. */
+  async restore(entry: BlobEntry): Promise<boolean> {
+    if (entry.complete || entry.gone || entry.file.partial) return entry.complete;
+    if (await this.#lists.restore(entry)) for (const piece of entry.unread) await look(entry, piece, this.#io.arena);
+    return entry.complete;
+  }
+
   /** Unlinks it now; whoever has it pinned can read on. One that is not there is fine. ApiError UNAVAILABLE: ask again. */
   async remove(digest: Digest): Promise<void> {
     const remove = async (): Promise<void> => {
@@ -312,6 +320,7 @@ export class BlobStore {
     this.#damage.found(entry, piece, why);
     this.#room.changed(entry);
     this.#persist.changed(entry);
+    if (!entry.file.partial) this.onMissing?.(entry.digest, entry.meta);
   }
 
   /** The entry cannot be used any more: forgets it. */

@@ -2,8 +2,9 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
-import { pieceBytes, unitBytes } from '../../core/piece.ts';
+import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
 import type { Arena } from '../workers/arena.ts';
+import { blake3Hex, pieceHash } from '../workers/hash.ts';
 import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
 import type { BlobEntry } from './entry.ts';
 import { refusal } from './errors.ts';
@@ -11,6 +12,7 @@ import { refusal } from './errors.ts';
 /** Read at a time; the next is read while this one is waited for. */
 const readBytes = 4 * unitBytes;
 const readsAtOnce = 2;
+const nothing = new Uint8Array(0);
 
 /** Why the stored bytes of `entry` cannot be taken for its digest's: ApiError DIGEST_INVALID, or what the disk says. */
 export async function storedProblem(
@@ -61,6 +63,25 @@ export async function storedDigest(
   if (failure === undefined) return await stream.finish();
   stream.abort();
   return failure;
+}
+
+/**
+ * The piece-hash list as the stored bytes give it, one piece read at a time; undefined where they do not give the blob's
+ * root. Hashed here, not by the worker, which only tells whether a hash is the expected one: it is rare.
+ */
+export async function storedList(io: PieceIo, meta: Metainfo, fd: number): Promise<Uint8Array | undefined> {
+  const list = new Uint8Array(pieceCount(meta) * hashBytes);
+  for (let piece = 0; piece < pieceCount(meta); piece += 1) {
+    const slot = await io.arena.acquire('reader', pieceBytes(meta, piece));
+    try {
+      const job = { fd, slot, position: piece * meta.pieceLength, expected: nothing, believed: true };
+      if ((await io.readVerify(job)) !== 'ok') return undefined;
+      list.set(pieceHash(slot.parts(), meta.pieceLength > unitBytes), piece * hashBytes);
+    } finally {
+      slot.release();
+    }
+  }
+  return blake3Hex(list) === meta.root ? list : undefined;
 }
 
 /** Reads every piece that the entry believes to hold; those that do not verify are held no longer. */
