@@ -17,6 +17,7 @@ import { admit, type Place } from '../core/fair/admit.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Upload } from '../platform/store/upload.ts';
+import { Interruption } from './interruption.ts';
 
 /** Commits remembered, so that one whose answer was lost can be asked for again. */
 export const committedMax = 4096;
@@ -41,7 +42,7 @@ export type UploadsOptions = {
 
 type Writing = {
   readonly kind: 'writing';
-  readonly stop: (why: ApiError) => void;
+  readonly interruption: Interruption;
   readonly stopped: Promise<void>;
   /** The client is waited for, not the disk. */
   waiting: boolean;
@@ -117,13 +118,13 @@ export class Uploads {
     if (offset !== open.upload.offset) {
       throw new ApiError('BLOB_UPLOAD_RANGE', `upload ${id} stands at ${open.upload.offset}, not at ${offset}`, status);
     }
-    const stop = Promise.withResolvers<never>();
+    const interruption = new Interruption();
     const ended = Promise.withResolvers<void>();
-    const writing: Writing = { kind: 'writing', stop: stop.reject, stopped: ended.promise, waiting: true };
+    const writing: Writing = { kind: 'writing', interruption, stopped: ended.promise, waiting: true };
     open.state = writing;
     open.usedMs = this.#options.nowMs();
     try {
-      for await (const chunk of interruptible(body, stop.promise)) {
+      for await (const chunk of interruption.until(body)) {
         writing.waiting = false;
         await this.#write(id, open, chunk);
         writing.waiting = true;
@@ -237,7 +238,7 @@ export class Uploads {
   /** Ends the writer, if there is one; the upload stands where its bytes end. */
   async #stop({ state }: Open, why: ApiError): Promise<void> {
     if (state.kind !== 'writing') return;
-    state.stop(why);
+    state.interruption.stop(why);
     await state.stopped;
   }
 
@@ -265,21 +266,4 @@ export class Uploads {
 
 function statusOf(id: string, open: Open): UploadStatus {
   return { id, offset: open.upload.offset };
-}
-
-/** The chunks of `body` until `stop` rejects, which this then throws. */
-async function* interruptible(body: AsyncIterable<Uint8Array>, stop: Promise<never>): AsyncGenerator<Uint8Array> {
-  // Nobody else hears of it where the body ends first.
-  stop.catch(() => undefined);
-  const chunks = body[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = await Promise.race([chunks.next(), stop]);
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    // One that waits for its client ends with the connection.
-    void chunks.return?.().catch(() => undefined);
-  }
 }

@@ -103,15 +103,17 @@ export class Damage {
     const { disk } = site.medium;
     const path = fileOf(content);
     const file = disk.peek(path);
-    if (file === undefined) return;
+    // Cut to nothing before: no worse can be done to it.
+    if (file === undefined || file.length === 0) return;
     for (let piece = 0; piece < content.pieces; piece++) this.#rotten.add(rotKey(site, content.digest, piece));
     const how = world.pick(['cut', 'zeros', 'removed', 'bit', 'list'] as const);
     world.note(`${site.name} ${content.digest.slice(7, 15)} ${how}`);
     if (how === 'removed') return disk.vanish(path);
     if (how === 'cut') return disk.replace(path, file.subarray(0, world.prng.below(file.length)));
     if (how === 'zeros') return disk.replace(path, new Uint8Array(file.length));
-    if (how === 'list' && content.hashes.length > 0) return disk.rot(path, content.bytes.length);
-    if (content.bytes.length > 0) disk.rot(path, world.prng.below(content.bytes.length));
+    // It may have been cut before.
+    const at = how === 'list' ? content.bytes.length : world.prng.below(Math.max(1, content.bytes.length));
+    if (at < file.length) disk.rot(path, at);
   }
 }
 
