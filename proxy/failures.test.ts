@@ -15,6 +15,7 @@ let cluster: TestCluster;
 afterEach(() => cluster.close());
 
 const code = (answer: Answer): string => JSON.parse(answer.body.toString()).errors[0].code;
+const message = (answer: Answer): string => JSON.parse(answer.body.toString()).errors[0].message;
 const begin = async (proxy = cluster.proxy): Promise<string> =>
   String((await proxy.send('POST', '/v2/a/blobs/uploads/')).headers.location);
 
@@ -129,6 +130,20 @@ describe('an origin that fails', () => {
     const put = await cluster.proxy.send('POST', `/v2/a/blobs/uploads/?digest=${digest}`, { body: content });
     expect([put.status, code(put)]).toEqual([507, 'STORAGE_FULL']);
     expect((await cluster.proxy.send('HEAD', `/v2/a/blobs/${digest}`)).status).toBe(404);
+  });
+
+  test('where both are required and one is gone, the answer says how many it takes, and which setting says so', async () => {
+    cluster = await TestCluster.start({ required: 2 });
+    const location = await begin();
+    const two = cluster.origins[1] as FakeOrigin;
+    const need = /^2 origins must hold what is pushed \(`push.required` of the proxy\), and 1 can: .*do not answer/;
+    two.faults = { commitError: 'UNAVAILABLE' };
+    const put = await cluster.proxy.send('PUT', `${location}?digest=${digest}`, { body: content });
+    expect([put.status, message(put)]).toEqual([503, expect.stringMatching(need)]);
+    await two.kill();
+    const post = await cluster.proxy.send('POST', '/v2/a/blobs/uploads/');
+    expect([post.status, message(post)]).toEqual([503, expect.stringMatching(need)]);
+    expect(message(post)).toContain(two.url);
   });
 
   test('where both are required and one refuses, nothing is left open on the other', async () => {

@@ -12,7 +12,7 @@ import { type ByteRange, parseChunkRange, uploadRange } from '../core/oci/range.
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/http.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
-import { type Origins, silent, unavailable } from '../platform/clients/origins.ts';
+import { type Origins, silent, tooFew, unavailable } from '../platform/clients/origins.ts';
 import { linkProved, prove } from '../platform/clients/prove.ts';
 import type { Headers, OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
@@ -222,7 +222,9 @@ export class Push {
     const infos = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
     const [info] = infos;
-    if (info === undefined || infos.length < origins.required) throw uncommitted(session, failures);
+    if (info === undefined || infos.length < origins.required) {
+      throw uncommitted(session, failures, { able: infos.length, required: origins.required });
+    }
     this.#note(session, failures, context);
     const size = info.meta.length;
     const linked = await linkProved(
@@ -267,10 +269,15 @@ function gone(session: Session, kind: 'unknown' | 'silent'): ApiError {
 }
 
 /** Why no origin, or too few, committed: the client's fault is told before ours. */
-function uncommitted(session: Session, failures: readonly unknown[]): unknown {
+function uncommitted(
+  session: Session,
+  failures: readonly unknown[],
+  need: { readonly able: number; readonly required: number },
+): unknown {
   const bug = failures.find((error) => !(error instanceof ApiError));
   const told = failures.find((error) => error instanceof ApiError && error.code === 'DIGEST_INVALID');
-  return bug ?? told ?? (failures.some(silent) ? unavailable(`upload ${session.id}`, failures) : failures[0]);
+  if (bug !== undefined || told !== undefined || !failures.some(silent)) return bug ?? told ?? failures[0];
+  return tooFew(need.able, need.required, unavailable(`upload ${session.id}`, failures));
 }
 
 function locate(repo: string, session: Session): string {

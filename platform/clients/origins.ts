@@ -141,7 +141,7 @@ export class Origins {
       hedgeMs,
     });
     for (const error of failures) passing(error, ctx);
-    if (done.length < required) throw unavailable(key, failures);
+    if (done.length < required) throw tooFew(done.length, required, unavailable(key, failures));
     return done;
   }
 
@@ -194,6 +194,13 @@ export function unavailable(what: string, failures: readonly unknown[]): ApiErro
   const [first] = failures;
   if (failures.length === 1 && first instanceof ApiError && !silent(first)) return first;
   return new ApiError('UNAVAILABLE', `the origins do not answer for ${what}: ${why}`);
+}
+
+/** A push that origins which do not answer hold up: who reads it learns what it needs, and that it can be set. */
+export function tooFew(able: number, required: number, why: ApiError): ApiError {
+  if (able === 0 || !silent(why)) return why;
+  const need = `${required} origins must hold what is pushed (\`push.required\` of the proxy), and ${able} can`;
+  return new ApiError('UNAVAILABLE', `${need}: ${why.message}`);
 }
 
 const nothing = (): void => undefined;
