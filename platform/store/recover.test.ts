@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { TestStores } from './store.fixtures.ts';
@@ -42,6 +42,13 @@ test('a directory that the disk does not give is refused with the place and what
     name: 'StartError',
     message: expect.stringMatching(/cannot be used \(ENOTDIR.*blobs\/sha256\/ab.*see to its disk/),
   });
+});
+
+test('a fresh volume is an empty directory, whatever mkfs has put there', async () => {
+  const dir = join(stores.directory(), '..');
+  mkdirSync(join(dir, 'lost+found'));
+  await stores.close(await stores.open(dir));
+  expect(readdirSync(dir)).toEqual(expect.arrayContaining(['blobs', 'lost+found', 'version']));
 });
 
 test('one process at a time uses a directory, and kill -9 leaves no lock behind', async () => {

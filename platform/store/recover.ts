@@ -57,6 +57,9 @@ export type RecoverOptions = {
 const scanConcurrency = 32;
 /** Lines for what is damaged or missing; after that, one with the rest's number. */
 const namedMax = 20;
+/** A volume that is mounted as a data directory comes with it. */
+const ofEveryExt4 = 'lost+found';
+const SHARD_NAME = /^[0-9a-f]{2}$/;
 /** Digests of missing blobs that are handed on: who lost more has lost its disk. */
 const missingMax = 10_000;
 
@@ -109,7 +112,7 @@ async function checkVersion(o: RecoverOptions, role: string): Promise<boolean> {
   // A crash while the directory was being made leaves some of these.
   const ours = [layout.blobs, layout.uploads, layout.quarantine, layout.lock, layout.pid, `${layout.version}.new`];
   const foreign = (await disk.list(layout.dir)).find(
-    (name) => !ours.some((path) => path.endsWith(`/${name}`) || name.startsWith('lock-')),
+    (name) => name !== ofEveryExt4 && !ours.some((path) => path.endsWith(`/${name}`) || name.startsWith('lock-')),
   );
   if (foreign === undefined) return true;
   throw new StartError(
@@ -146,6 +149,7 @@ async function scanAll(o: RecoverOptions): Promise<Scanned> {
   for (const algorithm of ALGORITHM_DIRECTORIES) {
     const shards = await disk.list(`${layout.blobs}/${algorithm}`);
     await inParallel(shards, async (shard) => {
+      if (!SHARD_NAME.test(shard)) return await setAside(o, algorithm, shard);
       for (const blob of await scanShard(o, algorithm, shard)) found.set(blob.digest, blob);
     });
   }
@@ -167,6 +171,17 @@ function tell<T>(all: readonly T[], line: (one: T) => void): void {
   for (const one of all.slice(0, namedMax)) line(one);
 }
 
+/** Moves what somebody else put among the blobs to where it is in nobody's way. */
+async function setAside(
+  { disk, layout, log }: RecoverOptions,
+  algorithm: string,
+  name: string,
+  file = `${layout.blobs}/${algorithm}/${name}`,
+): Promise<void> {
+  log.warn({ file }, 'a file that is no blob: moved to quarantine');
+  await disk.rename(file, `${layout.quarantine}/${algorithm}.${name}`);
+}
+
 async function scanShard(
   o: RecoverOptions,
   algorithm: (typeof ALGORITHM_DIRECTORIES)[number],
@@ -181,8 +196,7 @@ async function scanShard(
     const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
     const parsed = parseBlobName(algorithm, whole);
     if (parsed === undefined || !parsed.digest.startsWith(`${algorithm}:${shard}`)) {
-      log.warn({ file: `${dir}/${name}` }, 'a file that is no blob: moved to quarantine');
-      await disk.rename(`${dir}/${name}`, `${layout.quarantine}/${algorithm}.${name}`);
+      await setAside(o, algorithm, name, `${dir}/${name}`);
       continue;
     }
     const isPart = name.endsWith(partSuffix);

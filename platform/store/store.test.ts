@@ -1,6 +1,15 @@
 /** The store on the real disk with real worker threads: pieces, restart, budget, damage. */
 
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
@@ -277,9 +286,11 @@ test('what is no blob is moved aside; a damaged hash list gives the blob up with
   await stores.pull(store, bad);
   await stores.close(store);
   writeFileSync(join(dir, 'blobs', 'sha256', good.digest.slice(7, 9), 'core.1234'), 'x');
+  writeFileSync(join(dir, 'blobs', 'sha256', '.DS_Store'), 'x');
+  mkdirSync(join(dir, 'blobs', 'sha512', 'old'));
   damage(blobFiles(dir).find((file) => file.includes(bad.digest.slice(7)))!, bad.bytes.length + 1);
   store = await stores.open(dir);
-  expect(readdirSync(join(dir, 'quarantine'))).toEqual(['sha256.core.1234']);
+  expect(readdirSync(join(dir, 'quarantine'))).toEqual(['sha256..DS_Store', 'sha256.core.1234', 'sha512.old']);
   expect(await stores.intact(store, good)).toBe(true);
   const entry = store.get(bad.digest)!;
   expect(() => entry.hashes).toThrow('piece-hash list in its file is damaged');
