@@ -1,7 +1,7 @@
 /** Index, proxy and origin as real processes: what was deleted makes room for what is pushed. */
 
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -103,14 +103,38 @@ test('an origin of 100 MB takes 60 MB, and 60 MB more once the first were delete
   // What was removed is pushed again as if it had never been there, and stays while it is linked.
   await call('DELETE', `/v2/${repo}/blobs/${digestOf(second)}`);
   await sleep(keepUnlinkedMs + againMs);
-  await pushImage('v1', first);
+  const again = await pushImage('v1', first);
   expect(await intact(digestOf(first))).toBe(true);
   expect((await pushBlob(second)).status).toBe(507);
   expect(await intact(digestOf(first))).toBe(true);
   expect(existsSync(join(cluster.dataOf('origin'), 'index'))).toBe(true);
 
-  await otherIndexes(digestOf(first));
+  // What is damaged, and waits to be mended, goes as well once nothing links to it; and nobody waits any more.
+  damage(digestOf(first));
+  expect((await call('HEAD', `/v2/${repo}/blobs/${digestOf(first)}`)).status).toBe(404);
+  await expect.poll(waitingToBeMended).toBe('1');
+  await remove(again, 'v1');
+  await sleep(keepUnlinkedMs + againMs);
+  await pushImage('v2', second);
+  expect(await intact(digestOf(second))).toBe(true);
+  expect(await waitingToBeMended()).toBe('0');
+
+  await otherIndexes(digestOf(second));
 }, 120_000);
+
+/** Spoils a byte of every piece of the file that the origin has of it. */
+function damage(digest: string): void {
+  const hex = digest.slice('sha256:'.length);
+  const dir = join(cluster.dataOf('origin'), 'blobs/sha256', hex.slice(0, 2));
+  const fd = openSync(join(dir, readdirSync(dir).find((name) => name.startsWith(hex)) as string), 'r+');
+  for (let at = 0; at < 60_000_000; at += 100_000) writeSync(fd, Buffer.from('damage'), 0, 6, at);
+  closeSync(fd);
+}
+
+async function waitingToBeMended(): Promise<string | undefined> {
+  const metrics = await (await fetch(`${origin}/metrics`)).text();
+  return /^shoal_blobs_to_mend\S* (\d+)$/m.exec(metrics)?.[1];
+}
 
 /** Without an answer, or by the word of a database that never heard of anything, nothing goes. */
 async function otherIndexes(held: string): Promise<void> {

@@ -77,6 +77,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     evicted?.(digest);
     handover.forget(digest);
   };
+  store.onUnneeded = (digest) => {
+    mending.forget(digest);
+    node.drop(digest);
+  };
   for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
   mending.begin();
 

@@ -70,7 +70,7 @@ export class Mending {
     this.#go();
   }
 
-  /** A push brought it, or it was removed. */
+  /** A push brought it, it was removed, or nobody needs it. */
   forget(digest: Digest): void {
     this.#cases.delete(digest);
   }

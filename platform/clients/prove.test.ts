@@ -200,7 +200,7 @@ class ModelOrigin {
         ask,
         nowMs: () => this.#nowMs,
         candidates: () => [...this.entries.values()],
-        free: (entry) => life === this.#life && this.entries.get(entry.digest) === entry,
+        release: (entry) => life === this.#life && this.entries.get(entry.digest) === entry,
         evict: async (entry) => {
           this.entries.delete(entry.digest);
           evicted();

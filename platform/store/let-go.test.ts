@@ -24,7 +24,7 @@ class Host {
     },
     nowMs: () => this.nowMs,
     candidates: () => [...this.entries.values()].filter((entry) => !this.pinned.has(entry.digest)),
-    free: (entry) => this.entries.get(entry.digest) === entry && !this.pinned.has(entry.digest),
+    release: (entry) => this.entries.get(entry.digest) === entry && !this.pinned.has(entry.digest),
     evict: async (entry) => void this.entries.delete(entry.digest),
   });
 
@@ -133,7 +133,7 @@ test('an index that hangs costs seconds', async () => {
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
     nowMs: () => performance.now(),
     candidates: () => [...host.entries.values()],
-    free: () => true,
+    release: () => true,
     evict: async (entry) => void host.entries.delete(entry.digest),
   });
   expect(await hung.make(1)).toBe(false);

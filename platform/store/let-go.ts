@@ -6,6 +6,7 @@
  * Rule 2: no answer: nothing goes.
  * Rule 3: the least recently used are asked about first, `batchMax` at a time; one round at a time, whoever waits for it.
  * Rule 4: what was claimed is not asked about for `claimMs`: that spares pushes a detour, nothing depends on it.
+ * Rule 5: a damaged blob takes as much room as a whole one, and goes as one: that it is to be mended keeps nothing here.
  */
 
 import type { Digest } from '../../core/digest.ts';
@@ -25,10 +26,10 @@ export type AskUnneeded = (digests: readonly Digest[], signal: AbortSignal) => P
 export type LetGoHost = {
   readonly ask: AskUnneeded;
   readonly nowMs: () => number;
-  /** Whole blobs that nobody has pinned, least recently used first. */
+  /** Blobs that are or were whole here and that nobody uses, least recently used first. */
   readonly candidates: () => readonly BlobEntry[];
-  /** Whether it still is one. */
-  readonly free: (entry: BlobEntry) => boolean;
+  /** Whether it still is one; whoever was mending it does so no longer. */
+  readonly release: (entry: BlobEntry) => boolean;
   /** Uncounts it at once, and removes it. */
   readonly evict: (entry: BlobEntry) => Promise<void>;
 };
@@ -116,7 +117,7 @@ export class LetGo {
 
   #act(batch: readonly BlobEntry[], named: ReadonlySet<Digest>, round: Round): void {
     for (const entry of batch) {
-      if (!named.has(entry.digest) || !this.#host.free(entry)) continue;
+      if (!named.has(entry.digest) || !this.#host.release(entry)) continue;
       round.freed += bytesOnDisk(entry.meta);
       round.gone.push(this.#host.evict(entry));
     }

@@ -33,8 +33,8 @@ export type RoomOptions = {
   readonly evict: (entry: BlobEntry) => Promise<void>;
   /** Of a durable store: who knows what nobody needs. Absent: nothing complete goes. */
   readonly askUnneeded?: AskUnneeded | undefined;
-  /** Told of what goes by that word. */
-  readonly onLetGo: (entry: BlobEntry) => void;
+  /** By that word it is about to go: who mends it lets go of it. */
+  readonly onUnneeded: (entry: BlobEntry) => void;
   readonly nowMs: () => number;
 };
 
@@ -51,16 +51,18 @@ export class Room {
   constructor(o: RoomOptions) {
     this.#o = o;
     if (o.askUnneeded === undefined) return;
-    const free = (entry: BlobEntry): boolean => !entry.pinned && !entry.file.partial;
+    // Of a damaged one, whoever mends it has a pin, for as long as nobody has what is lacking: that keeps nothing here.
+    const mayGo = (entry: BlobEntry): boolean => !entry.file.partial && !(entry.complete && entry.pinned);
     this.#letGo = new LetGo({
       ask: o.askUnneeded,
       nowMs: o.nowMs,
-      candidates: () => this.all().filter(free),
-      free: (entry) => this.get(entry.digest) === entry && free(entry),
-      evict: (entry) => {
-        o.onLetGo(entry);
-        return this.#evict(entry);
+      candidates: () => this.all().filter(mayGo),
+      release: (entry) => {
+        if (this.get(entry.digest) !== entry || !mayGo(entry)) return false;
+        o.onUnneeded(entry);
+        return !entry.pinned;
       },
+      evict: (entry) => this.#evict(entry),
     });
   }
 

@@ -50,6 +50,8 @@ const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: 
 export class BlobStore {
   /** Called after a blob was evicted or given up, but not by `remove`: the swarm must drop it. */
   onEvict: ((digest: Digest) => void) | undefined;
+  /** Called just before a blob is removed to make room, as nobody needs it: it is not to be mended. */
+  onUnneeded: ((digest: Digest) => void) | undefined;
   /** Called where a blob that was whole here turned out to be gone (after `onEvict`) or damaged. */
   onMissing: ((digest: Digest, meta: Metainfo) => void) | undefined;
   readonly durable: boolean;
@@ -92,7 +94,7 @@ export class BlobStore {
       freeBytes: () => at.disk.freeBytes(o.dir),
       evict: (entry) => this.#giveUp(entry),
       askUnneeded: o.askUnneeded,
-      onLetGo: ({ digest }) => this.#log.info({ digest }, 'blob removed: nobody needs it any more, and room is needed'),
+      onUnneeded: ({ digest }) => this.#unneeded(digest),
       nowMs: () => performance.now(),
     });
     this.#persist = new Persist({
@@ -327,6 +329,11 @@ export class BlobStore {
   #lost(entry: BlobEntry): void {
     if (this.#passing.close(entry)) return this.onEvict?.(entry.digest);
     if (this.#room.remove(entry)) void this.#giveUp(entry);
+  }
+
+  #unneeded(digest: Digest): void {
+    this.#log.info({ digest }, 'nobody needs the blob any more, and room is needed: it is removed');
+    this.onUnneeded?.(digest);
   }
 
   #missing(entry: BlobEntry): void {

@@ -80,6 +80,23 @@ test('what is being read stays, and so does what is pushed while the question is
   expect(sameBlob(await readAll(stores.workers.arena, entry), a)).toBe(true);
 });
 
+test('a damaged blob goes, though whoever mends it has pinned it; a whole one that is pinned stays', async () => {
+  const { dir, store } = await full(async () => unneeded());
+  await stores.close(store);
+  const again = await stores.open(dir, { ...durable, askUnneeded: async () => unneeded(a, b) });
+  const unpinOf = new Map([a, b].map((blob) => [blob.digest, again.get(blob.digest)!.pin()]));
+  again.get(a.digest)!.becomeDamaged(0, 'a test says so');
+  const told: Digest[] = [];
+  again.onUnneeded = (digest) => {
+    told.push(digest);
+    unpinOf.get(digest)?.();
+  };
+  await upload(again, 'upload-c', c);
+  expect(told).toEqual([a.digest]);
+  expect(digestsOf(again)).toEqual([b.digest, c.digest]);
+  expect(blobFiles(dir)).toHaveLength(2);
+});
+
 test('a push of what is here already counts as a claim', async () => {
   const [asked, question] = [Promise.withResolvers<void>(), Promise.withResolvers<Verdict>()];
   const { dir, store } = await full(() => question.promise);
