@@ -19,6 +19,7 @@ import { Arena } from '../workers/arena.ts';
 import { sampleMs } from './believed.ts';
 import { FaultyDisk, faultyRoot } from './faulty-disk.ts';
 import { InlinePieceIo } from './inline-piece-io.ts';
+import { bytesOnDisk } from './layout.ts';
 import type { StoreLog } from './recover.ts';
 import {
   type Blob,
@@ -105,6 +106,21 @@ test.each(all)('a file that was %s is not said to be here, and a push mends it',
   await upload(store, 'again', blob);
   expect(await store.whole(blob.digest, 'sample')).toBe(store.get(blob.digest));
   expect(await wholeOnDisk(store, path)).toBe(true);
+});
+
+test('a store without room takes the push that mends a damaged blob, and nothing more', async () => {
+  const dir = stores.directory();
+  const other = blobOf(9 * unitBytes, 601);
+  const store = await stores.open(dir, { ...origin, budgetBytes: bytesOnDisk(blob.meta) + 4 * unitBytes });
+  await upload(store, 'first', blob);
+  await expect(upload(store, 'no-room', other)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+  const [path = ''] = blobFiles(dir);
+  zeros(path, 0);
+  expect(await store.whole(blob.digest, 'sample')).toBeUndefined();
+  await upload(store, 'again', blob);
+  expect(await wholeOnDisk(store, path)).toBe(true);
+  expect(store.usedBytes).toBe(bytesOnDisk(blob.meta));
+  await expect(upload(store, 'no-room-yet', other)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
 });
 
 test('a list that was damaged on the disk is written again, from memory or from the bytes', async () => {

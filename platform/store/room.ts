@@ -4,7 +4,8 @@
  * Rule 1: room is reserved whole when a blob is created, so that it cannot run out half way.
  * Rule 2: complete blobs nobody uses go first, least recently used first; then partial ones nobody
  *   uses. What is pinned never goes. Where the store is durable, nothing complete goes but what nobody needs any
- *   more, by the word of who knows (let-go.ts). Nothing goes in vain.
+ *   more, by the word of who knows (let-go.ts). Nothing goes in vain. Where nothing can go and a blob is damaged, the push
+ *   that mends it finds room beyond the budget.
  * Rule 3: the choice and the accounting are one synchronous step; only the unlinking takes time.
  */
 
@@ -97,12 +98,13 @@ export class Room {
     // Nothing is evicted in vain; what is small is let in beyond the budget, and evicted again first of all that can be.
     while (this.possible(bytes) < bytes && !this.#isSmall(bytes)) {
       if (bytes <= budgetBytes && (await this.#ask(bytes - this.possible(bytes)))) continue;
+      if (this.#mayMend(bytes)) break;
       throw new ApiError(
         'STORAGE_FULL',
         `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs${this.#why()}`,
       );
     }
-    const enough = this.possible(bytes) === bytes;
+    const enough = this.possible(bytes) === bytes || this.#mayMend(bytes);
     while (this.#used + bytes > budgetBytes) {
       const victim = this.#victim();
       if (victim === undefined) break;
@@ -117,6 +119,16 @@ export class Room {
       this.release(bytes);
       throw error;
     }
+  }
+
+  /**
+   * Beside a damaged blob there must be room for the push that mends it, which then frees as much: else a full origin
+   * would never be whole again. Beyond the budget there is so no more than the largest of them.
+   */
+  #mayMend(bytes: number): boolean {
+    let largest = 0;
+    for (const { file, meta } of this.#partial) if (!file.partial) largest = Math.max(largest, bytesOnDisk(meta));
+    return this.#o.durable && this.#used + bytes <= this.#o.budgetBytes + largest && largest > 0;
   }
 
   /** How many of `bytes` could be reserved now. */
