@@ -60,6 +60,7 @@ test.each([
   ['zeros', '\0'.repeat(100)],
   ['no list', '{"cluster":"c","trackers":["http://t1"],"origins":{"0":"http://o1:1"}}'],
   ['no URLs', '{"cluster":"c","trackers":["http://t1"],"origins":["file:///etc/passwd"]}'],
+  ['a port that there is not', '{"cluster":"c","trackers":["http://t1"],"origins":["http://o1:65536"]}'],
   ['far too long', `{"cluster":"c","trackers":["http://t1"],"origins":["http://o1:1"]}${' '.repeat(100_000)}`],
 ])('a file that is %s is ignored with one line, and replaced', async (_, text) => {
   const dir = await folder();

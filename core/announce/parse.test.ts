@@ -56,11 +56,13 @@ describe('parse', () => {
   });
 
   test('origins that hosts could not use are refused: none, too many, twice the same, no URL of HTTP', () => {
+    // They look like URLs, and whoever made a client of one would throw.
+    const noHosts = ['http://o1:65536', 'http://10.0.0.256:1', 'http://[::g]:1', 'http://:1'].map((url) => [url]);
     const many = Array.from({ length: originsToldMax + 1 }, (_, i) => `http://o${i}:1`);
     expect(parseReply({ ...reply, origins: many.slice(1) }).ok).toBe(true);
     const one = 'http://o:1';
     const wrong = [[], many, [one, one], ['file:///etc'], ['http://'], [one, 1], one, {}, [`http://o/?x=${one}`]];
-    for (const origins of [...wrong, [`http://${'o'.repeat(600)}`], ['http://a@b:1'], ['http://o\n']])
+    for (const origins of [...wrong, [`http://${'o'.repeat(600)}`], ['http://a@b:1'], ['http://o\n'], ...noHosts])
       expect(parseReply({ ...reply, origins }), JSON.stringify(origins)).toMatchObject({
         problem: expect.stringContaining('origins'),
       });

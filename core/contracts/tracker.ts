@@ -85,6 +85,6 @@ export type Located = { readonly digest: Digest; readonly meta: Metainfo; readon
 /** Whether hosts can be told of these origins, and may believe it. */
 export function originsTellable(urls: readonly unknown[]): urls is readonly string[] {
   const right = (url: unknown): boolean =>
-    typeof url === 'string' && url.length <= originUrlCharsMax && originUrlPattern.test(url);
+    typeof url === 'string' && url.length <= originUrlCharsMax && originUrlPattern.test(url) && URL.canParse(url);
   return urls.length > 0 && urls.length <= originsToldMax && urls.every(right) && new Set(urls).size === urls.length;
 }
