@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type AnnounceReply, type AnnounceRequest, type Located, originsToldMax } from '../contracts/tracker.ts';
 import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
-import { parseAnnounce, parseLeave, parseLocated, parseReply } from './parse.ts';
+import { parseAnnounce, parseInfo, parseLeave, parseLocated, parseReply } from './parse.ts';
 
 const request: AnnounceRequest = {
   self: { ...testPeer(1), host: 'fe80::1%eth0' },
@@ -66,6 +66,26 @@ describe('parse', () => {
       expect(parseReply({ ...reply, origins }), JSON.stringify(origins)).toMatchObject({
         problem: expect.stringContaining('origins'),
       });
+  });
+
+  test('what an origin says of a blob names a peer that can be dialled', () => {
+    const info = { digest: testDigest(1), meta: testMeta(5), peer: testPeer(2, 'origin') };
+    for (const said of [info, { ...info, inline: 'aGVsbG8=' }])
+      expect(parseInfo(over(said))).toEqual({ ok: true, value: said });
+    expect(parseInfo({ ...info, inline: 7 }).ok).toBe(false);
+    for (const wrong of [
+      { port: 65_536 },
+      { port: '1' },
+      { host: 'a b' },
+      { host: 1 },
+      { node: 'x' },
+      { role: 'tracker' },
+    ])
+      expect(parseInfo({ ...info, peer: { ...info.peer, ...wrong } })).toMatchObject({
+        problem: expect.stringContaining('peer.'),
+      });
+    for (const wrong of [undefined, null, {}, [], { ...info, meta: {} }, { ...info, peer: undefined }])
+      expect(parseInfo(wrong).ok).toBe(false);
   });
 
   test('a zone that the wire cannot carry is refused', () => {

@@ -6,6 +6,7 @@
  * are dropped. A failure is a line that names the field.
  */
 
+import type { BlobInfo } from '../contracts/origin.ts';
 import {
   type AnnounceAnswer,
   type AnnounceEntry,
@@ -79,6 +80,15 @@ export function parseLocated(body: unknown): Parsed<Located> {
   return guarded(() => {
     const { digest, meta, inline } = fields(body, 'the answer');
     return { digest: digestOf(digest, 'digest'), meta: metaOf(meta, 'meta'), inline: inlineOf(inline, 'inline') };
+  });
+}
+
+/** What an origin says of a blob that it holds. */
+export function parseInfo(body: unknown): Parsed<BlobInfo> {
+  return guarded(() => {
+    const { digest, meta, inline, peer } = fields(body, 'the answer');
+    const info = { digest: digestOf(digest, 'digest'), meta: metaOf(meta, 'meta'), peer: peerOf(peer, 'peer') };
+    return inline === undefined ? info : { ...info, inline: inlineOf(inline, 'inline') };
   });
 }
 

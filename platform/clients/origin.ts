@@ -7,6 +7,7 @@
  * Rule 2: what an origin answers is believed only as far as its shape is right.
  */
 
+import { parseInfo } from '../../core/announce/parse.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import {
   type BeginUpload,
@@ -21,7 +22,6 @@ import {
   uploaderHeaders,
 } from '../../core/contracts/origin.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
-import { metainfoValid } from '../../core/piece.ts';
 import { type CallContext, HttpClient } from './http.ts';
 import { InfoBatch } from './info-batch.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
@@ -214,6 +214,8 @@ function offsetOf(status: UploadStatus | undefined, url: string): number {
 }
 
 function checked(info: BlobInfo | undefined, digest: Digest, url: string): BlobInfo {
-  if (info?.digest === digest && metainfoValid(info.meta)) return info;
-  throw new ApiError('UNAVAILABLE', `origin ${url} answered no metainfo of ${digest}`);
+  const parsed = parseInfo(info);
+  if (parsed.ok && parsed.value.digest === digest) return parsed.value;
+  const why = parsed.ok ? `but of ${parsed.value.digest}` : parsed.problem;
+  throw new ApiError('UNAVAILABLE', `origin ${url} answered no metainfo of ${digest}: ${why}`);
 }
