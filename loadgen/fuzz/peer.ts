@@ -1,15 +1,12 @@
 /**
  * One honest node's peer: what platform/peer/node.ts is over sockets, on the run's network. The swarm,
  * the platform's Machine, Blobs, Feeds and Inflow, and the announcer run unmodified.
- *
- * It judges on the way: no honest node may call another one faulty, no table may outgrow its limit,
- * nothing may be kept or served that is not what it should be.
+ * What it does is judged on the way (judge.ts).
  */
 
 import { PeerFault } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
-import { degreeSlack } from '../../core/swarm/limits.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { LinkNo, Output } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
@@ -19,16 +16,16 @@ import { Feeds } from '../../platform/peer/feeds.ts';
 import { acceptedMax, learnMsDefault, stallMsDefault } from '../../platform/peer/limits.ts';
 import { Machine } from '../../platform/peer/machine.ts';
 import { peerMetrics } from '../../platform/peer/metrics.ts';
-import type { OutPiece } from '../../platform/peer/outbox.ts';
 import type { Pull } from '../../platform/peer/task.ts';
 import type { BlobStore } from '../../platform/store/store.ts';
 import { type Logger, silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
-import type { Arena, Slot } from '../../platform/workers/arena.ts';
-import { blake3Hex, sameBytes } from '../../platform/workers/hash.ts';
+import type { Arena } from '../../platform/workers/arena.ts';
+import { blake3Hex } from '../../platform/workers/hash.ts';
 import type { Announcing } from './announcing.ts';
-import type { Conn, ConnSide, Payload } from './conn.ts';
-import { type Content, pieceOf, slotHolds } from './content.ts';
+import type { Conn, ConnSide } from './conn.ts';
+import type { Content } from './content.ts';
+import { Judge } from './judge.ts';
 import type { LightStore } from './light-store.ts';
 import { type Heard, Link, type LinkHost } from './link.ts';
 import { type Cluster, dial, type Listener } from './net.ts';
@@ -59,6 +56,7 @@ export class Peer implements Listener {
   readonly process: Process;
   readonly swarm: Swarm;
   readonly blobs: Blobs;
+  readonly judge: Judge;
   readonly #o: PeerOptions;
   readonly #world: World;
   readonly #machine: Machine;
@@ -66,11 +64,6 @@ export class Peer implements Listener {
   readonly #bans = new Bans();
   readonly #links = new Map<LinkNo, Link>();
   readonly #linkHost: LinkHost;
-  /** What is fed: the blob, by link, swarm and piece. */
-  readonly #fed = new Map<string, Digest>();
-  /** Arrived pieces that are right, by slot. */
-  readonly #right = new Map<number, boolean>();
-  readonly #verifying = new Map<string, boolean>();
   #nextAccepted = 1;
 
   constructor(o: PeerOptions) {
@@ -103,6 +96,7 @@ export class Peer implements Listener {
       stallMs: stallMsDefault,
       learnMs: learnMsDefault,
     });
+    this.judge = new Judge({ ...o, name: o.self.host }, this.swarm, this.blobs);
     this.#feeds = this.#makeFeeds();
     this.#linkHost = this.#makeLinkHost();
     o.store.onEvict = (digest) => this.drop(digest);
@@ -197,10 +191,10 @@ export class Peer implements Listener {
 
   #input(input: Parameters<Machine['input']>[0]): void {
     if (!this.process.alive) return;
-    if (input.kind === 'verified') this.#judgeVerdict(input);
+    if (input.kind === 'verified') this.judge.verdict(input);
     this.#world.inputs++;
     this.#machine.input(input);
-    this.#judgeTables();
+    this.judge.tables();
   }
 
   #perform(output: Output): void {
@@ -220,7 +214,7 @@ export class Peer implements Listener {
       }
       case 'verify': {
         this.#world.dirty = true;
-        this.#verifying.set(`${output.blob}:${output.piece}`, this.#right.get(output.slot) ?? false);
+        this.judge.verifies(output);
         return this.blobs.verify(output, this.#links.get(output.link)?.peer?.role ?? 'unknown');
       }
       case 'release': {
@@ -269,10 +263,9 @@ export class Peer implements Listener {
 
   #feed(output: Extract<Output, { kind: 'feed' }>): void {
     const link = this.#links.get(output.link);
-    const digest = this.blobs.entryOf(output.blob)?.digest;
     if (link === undefined) return;
     this.#world.dirty = true;
-    if (digest !== undefined) this.#fed.set(`${link.no}:${output.swarm}:${output.piece}`, digest);
+    this.judge.feeds(link, output);
     this.#feeds.add({ ...output, link });
   }
 
@@ -299,8 +292,11 @@ export class Peer implements Listener {
       tryAcquire: (bytes) => arena.tryAcquire('receive', bytes),
       acquire: (bytes, signal) => arena.acquire('receive', bytes, signal),
       progress: (link, { swarm }) => this.blobs.progress(this.swarm.blobOf(link.no, swarm)),
-      arrived: (link, piece, { slot, whole }) => this.#arrived(link, piece, { slot, whole }),
-      contentOf: (link, piece) => this.#contentOf(link, piece),
+      arrived: (link, { swarm, piece }, { slot, whole }) => {
+        this.judge.arrived(this.swarm.blobOf(link.no, swarm), piece, { slot, whole });
+        this.#input({ kind: 'arrived', link: link.no, swarm, piece, slot: slot.no });
+      },
+      contentOf: (link, piece) => this.judge.leaves(link, piece),
     };
   }
 
@@ -319,28 +315,6 @@ export class Peer implements Listener {
     if (expected === length) return 'take';
     if (expected < 0 && this.swarm.blobOf(link.no, swarm) < 0) return 'skip';
     throw new PeerFault(expected < 0 ? 'piece: not asked for' : 'piece: wrong length');
-  }
-
-  #arrived(link: Link, { swarm, piece }: Piece, { slot, whole }: { slot: Slot; whole: Payload | undefined }): void {
-    const no = this.swarm.blobOf(link.no, swarm);
-    const digest = this.blobs.entryOf(no)?.digest ?? this.#digestOf(no);
-    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
-    const right =
-      content !== undefined &&
-      whole !== undefined &&
-      whole.flip < 0 &&
-      sameBytes(whole.content.bytes.subarray(whole.at, whole.at + whole.length), pieceOf(content, piece));
-    this.#right.set(slot.no, right);
-    if (this.#o.light !== undefined) {
-      this.#o.light.mark(slot, content?.digest, piece, right);
-    }
-    this.#input({ kind: 'arrived', link: link.no, swarm, piece, slot: slot.no });
-  }
-
-  /** The entry may be on its way still: then the blob's number tells. */
-  #digestOf(no: number): Digest | undefined {
-    for (const digest of this.#o.cluster.contents.keys()) if (this.blobs.noOf(digest) === no) return digest;
-    return undefined;
   }
 
   #makeFeeds(): Feeds<Link> {
@@ -366,79 +340,9 @@ export class Peer implements Listener {
     this.#world.after(sweepEveryMs, () => this.#sweep());
   }
 
-  // ---- judging ---------------------------------------------------------------------------------
-
-  /** What is about to leave must be what the blob is made of. */
-  #contentOf(link: Link, { header, slot }: OutPiece): Content | undefined {
-    const key = `${link.no}:${header.swarm}:${header.piece}`;
-    const digest = this.#fed.get(key);
-    this.#fed.delete(key);
-    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
-    if (content === undefined) return undefined;
-    if (!this.holdsRight(content, header.piece, slot)) {
-      this.#world.violate('unverified', `${this.self.host} serves piece ${header.piece} of ${digest} with wrong bytes`);
-    }
-    this.#o.light?.unmark(slot);
-    return content;
-  }
-
-  /** Whether the slot holds that piece of the content. */
-  holdsRight(content: Content, piece: number, slot: Slot): boolean {
-    if (this.#o.light !== undefined) return this.#o.light.isRight(slot, content.digest, piece) ?? false;
-    return slotHolds(slot, pieceOf(content, piece));
-  }
-
-  #judgeVerdict({ blob, piece, verdict }: { blob: number; piece: number; verdict: string }): void {
-    const key = `${blob}:${piece}`;
-    const right = this.#verifying.get(key);
-    this.#verifying.delete(key);
-    const digest = this.#digestOf(blob);
-    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
-    // What was there already is not looked at again: it must have been right.
-    if (verdict === 'held' && right === false && content !== undefined && !this.#o.stored(content, piece)) {
-      this.#world.violate('unverified', `${this.self.host} keeps a wrong piece ${piece} of blob ${blob} as held`);
-    }
-    if (verdict === 'corrupt' && right === true) {
-      this.#world.violate('verdict', `${this.self.host} calls piece ${piece} of blob ${blob} corrupt, which is right`);
-    }
-  }
-
-  #judgeTables(): void {
-    const { totals } = this.swarm;
-    const { neighboursMax } = this.#o.cluster.policy;
-    // Either way, and those about to be told no (core/swarm/greeting.ts).
-    const linksMax = 2 * (2 * neighboursMax + 64) + 1;
-    if (totals.links > linksMax)
-      this.#world.violate('limits', `${this.self.host}: ${totals.links} links, ${linksMax} allowed`);
-    const window = this.#o.arena.shareBytes('receive');
-    if (totals.inBytes > 4 * window)
-      this.#world.violate('limits', `${this.self.host}: ${totals.inBytes} bytes on their way, the window is ${window}`);
-  }
-
-  /** Per blob; dearer, so asked for now and then. */
-  judgeBlobs(): void {
-    const { neighboursPerBlobMax } = this.#o.cluster.policy;
-    for (const digest of this.#o.cluster.contents.keys()) {
-      const no = this.blobs.noOf(digest);
-      const stats = no === undefined ? undefined : this.swarm.stats(no);
-      if (stats === undefined) continue;
-      const most = neighboursPerBlobMax + 2 * degreeSlack;
-      if (stats.neighbours > most)
-        this.#world.violate(
-          'limits',
-          `${this.self.host}: ${stats.neighbours} neighbours of ${digest}, ${most} allowed`,
-        );
-      if (stats.held > stats.pieces)
-        this.#world.violate('limits', `${this.self.host}: ${stats.held} of ${stats.pieces} pieces held`);
-    }
-  }
-
   #blame(link: Link, reason: string): void {
     const { conn } = link;
-    const nowMs = this.#o.nowMs();
-    this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : `h${conn?.sides[0].host}`), nowMs);
-    this.#world.note(`${this.self.host} blames ${link.remote}: ${reason}`);
-    if (conn === undefined || conn.tainted || !conn.sides[1 - link.side]?.honest) return;
-    this.#world.violate('fault', `${this.self.host} calls honest ${link.peer?.host ?? link.remote} faulty: ${reason}`);
+    this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : `h${conn?.sides[0].host}`), this.#o.nowMs());
+    this.judge.blames(link, reason);
   }
 }

@@ -75,7 +75,7 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
   const judge = (): void => {
     judgeAcked(world, fuzzed);
     for (const site of fuzzed.origins.values()) judgeVisible(world, site, fuzzed.cluster.contents, rotten);
-    for (const site of fuzzed.agents) site.running?.peer.judgeBlobs();
+    for (const site of fuzzed.agents) site.running?.peer.judge.blobs();
     for (const tracker of fuzzed.trackers.values()) tracker.tick();
     world.after(judgeEveryMs, judge);
   };
