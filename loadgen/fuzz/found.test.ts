@@ -128,6 +128,27 @@ test('a blob that an origin pulls and that is uploaded to it meanwhile is fed fr
   expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
 });
 
+test('a push that ends between a pull learning of its blob and entering it ends the pull: its swarm knows all pieces', async () => {
+  for (const told of ['before', 'after'] as const) {
+    await using origin = await Origin.open();
+    const { store, blobs, inputs } = origin;
+    const content = contentOf(new Uint8Array(300_000).fill(7));
+    const upload = await store.beginUpload('0123456789abcdef', 'sha256');
+    await upload.append(content.bytes);
+    // As where one origin has committed a moment earlier, and hands the blob over to the other one.
+    const pull = blobs.pull(content.digest);
+    const entry = await upload.commit(content.digest);
+    blobs.learned({ kind: 'learned', blob: 0, meta: content.meta, hashes: content.hashes });
+    if (told === 'before') blobs.arrived(entry);
+    expect(await pull.learned()).toBe(entry);
+    await pull.complete;
+    if (told === 'after') blobs.arrived(entry);
+    expect(inputs.at(-1)?.kind).toBe('drop');
+    blobs.wanted(content.digest);
+    expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
+  }
+});
+
 test('the only origin of a blob feeds it again once its disk reads again (seed 2446)', async () => {
   await using origin = await Origin.open();
   const { store, blobs, inputs, disk, arena } = origin;

@@ -267,6 +267,12 @@ export class Blobs {
         if (entry.window !== undefined && !this.#parts.has(task.digest)) this.#host.store.passed(entry);
         return undefined;
       }
+      if (entry.complete) {
+        // A push was faster. The swarm would go on as one that lacks every piece, for us and for those who ask us.
+        this.arrived(entry);
+        this.seed(entry);
+        return undefined;
+      }
       part.passage = passageOf(task, entry, this.#host);
       task.enter(entry);
       this.#host.tracking.set(task.digest, 'want', meta);
