@@ -7,15 +7,16 @@ import { unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Cluster, testBlob } from '../../core/swarm/testing/cluster.ts';
 import { address, Solo } from '../../core/swarm/testing/solo.ts';
-import type { Input } from '../../core/swarm/types.ts';
+import type { BlobStats, Input } from '../../core/swarm/types.ts';
 import { Blobs } from '../../platform/peer/blobs.ts';
 import { peerMetrics } from '../../platform/peer/metrics.ts';
 import { FaultyDisk } from '../../platform/store/faulty-disk.ts';
 import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
-import { BlobStore } from '../../platform/store/store.ts';
+import { partSuffix } from '../../platform/store/layout.ts';
+import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Arena } from '../../platform/workers/arena.ts';
-import { contentOf } from './content.ts';
+import { type Content, contentOf, pieceOf } from './content.ts';
 import { dataDir } from './disk.ts';
 import { log } from './peer.ts';
 
@@ -178,6 +179,32 @@ test('the only origin of a blob feeds it again once its disk reads again (seed 2
   expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
 });
 
+test('pieces that decayed are told before the last one that comes, and that one is held: nothing has to rest', async () => {
+  await using origin = await Origin.open();
+  const { disk, inputs } = origin;
+  const content = contentOf(new Uint8Array(3 * unitBytes).map((_, i) => i % 251));
+  const entry = await origin.pulls(content);
+  for (const piece of [0, 1]) await origin.comes(content, piece);
+  const path = disk.paths().find((one) => one.endsWith(partSuffix)) as string;
+  disk.rot(path, unitBytes + 5);
+  await origin.comes(content, 2);
+  expect(inputs.slice(-2)).toMatchObject([
+    { kind: 'lost', piece: 1 },
+    { kind: 'verified', piece: 2, verdict: 'held' },
+  ]);
+  await origin.comes(content, 1);
+  expect([inputs.at(-1), entry.complete]).toMatchObject([{ kind: 'verified', verdict: 'held' }, true]);
+});
+
+test('a piece that was found wrong while its verdict was under way comes again', async () => {
+  await using origin = await Origin.open();
+  const content = contentOf(new Uint8Array(3 * unitBytes).map((_, i) => i % 251));
+  const entry = await origin.pulls(content);
+  origin.onStats = () => entry.becomeDamaged(0, 'somebody cut its file');
+  await origin.comes(content, 0);
+  expect(origin.inputs.at(-1)).toMatchObject({ kind: 'verified', piece: 0, verdict: 'unwanted' });
+});
+
 /** An origin's blobs over a disk in memory, the swarm left out: its inputs are kept. */
 class Origin implements AsyncDisposable {
   readonly inputs: Input[] = [];
@@ -185,7 +212,10 @@ class Origin implements AsyncDisposable {
   readonly arena: Arena;
   readonly store: BlobStore;
   readonly blobs: Blobs;
+  /** Called when the swarm's numbers are asked for. */
+  onStats: () => void = () => undefined;
   nowMs = 0;
+  #heldCount = 0;
 
   private constructor(store: BlobStore, disk: FaultyDisk, arena: Arena) {
     this.store = store;
@@ -194,7 +224,10 @@ class Origin implements AsyncDisposable {
     this.blobs = new Blobs({
       nowMs: () => this.nowMs,
       input: (input) => this.inputs.push(input),
-      statsOf: () => undefined,
+      statsOf: () => {
+        this.onStats();
+        return { pieces: 3, held: this.#heldCount, sinks: 0 } as BlobStats;
+      },
       store,
       arena,
       tracking: { set: () => undefined, unset: () => undefined } as unknown as Tracking,
@@ -213,6 +246,28 @@ class Origin implements AsyncDisposable {
     const workers = new InlinePieceIo(arena, disk);
     const o = { dir: dataDir, role: 'origin', workers, budgetBytes: 1e9, durable: true, disk } as const;
     return new Origin(await BlobStore.open(o), disk, arena);
+  }
+
+  /** It pulls the blob, and has heard what that consists of. */
+  async pulls({ digest, meta, hashes }: Content): Promise<BlobEntry> {
+    const pull = this.blobs.pull(digest);
+    this.blobs.learned({ kind: 'learned', blob: 0, meta, hashes });
+    return await pull.learned();
+  }
+
+  /** A piece arrives; resolves with the verdict. */
+  async comes(content: Content, piece: number): Promise<void> {
+    const bytes = pieceOf(content, piece);
+    const slot = await this.arena.acquire('receive', bytes.length);
+    let at = 0;
+    for (const part of slot.parts()) {
+      part.set(bytes.subarray(at, at + part.length));
+      at += part.length;
+    }
+    const before = this.inputs.filter(({ kind }) => kind === 'verified').length;
+    this.blobs.verify({ kind: 'verify', link: 0, blob: 0, piece, slot: slot.no, length: bytes.length }, 'origin');
+    await expect.poll(() => this.inputs.filter(({ kind }) => kind === 'verified').length).toBe(before + 1);
+    this.#heldCount++;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -291,9 +291,10 @@ export class Blobs {
     const entry = part?.task.entry ?? (await part?.entry);
     const wanted = (): boolean => part?.task.used === true || (this.#host.statsOf(blob)?.sinks ?? 0) > 0;
     let verdict = await storeSlot(entry, piece, { slot, wanted });
-    // Given up again while this was under way.
-    if (verdict === 'held' && entry?.window?.has(piece) === false) verdict = 'unwanted';
+    // Given up again, or found wrong by somebody else, while this was under way: then it comes again.
+    if (verdict === 'held' && entry?.has(piece) === false) verdict = 'unwanted';
     if (part !== undefined) this.#verified(part, piece, { verdict, bytes, role });
+    if (verdict === 'held' && part !== undefined) this.#lackingStill(part, blob);
     this.#host.input({ kind: 'verified', blob, piece, link, verdict });
     if (part !== undefined) this.#settle(part, blob);
     if (part?.task.no === undefined) return;
@@ -302,6 +303,15 @@ export class Blobs {
       part.passage?.held(piece);
     }
     if (verdict === 'failed') this.#refused(part, piece);
+  }
+
+  /** The swarm is about to take the blob for whole. Of what the disk has lost meanwhile it hears before that. */
+  #lackingStill({ task }: Part, blob: BlobNo): void {
+    const stats = this.#host.statsOf(blob);
+    const { entry } = task;
+    if (stats === undefined || stats.held + 1 < stats.pieces || entry === undefined) return;
+    if (!entry.complete && entry.window === undefined)
+      for (const piece of lacking(entry)) this.#repair.lacks(task, piece);
   }
 
   #verified({ task }: Part, piece: number, o: { verdict: Verdict; bytes: number; role: PeerRole }): void {

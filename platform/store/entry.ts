@@ -337,7 +337,9 @@ export class BlobEntry {
     this.#unread.delete(piece);
     this.#host.changed(this);
     if (this.#bits?.count !== this.pieces || this.window !== undefined) return 'held';
-    return (await this.#host.complete(this)) ? 'held' : 'failed';
+    if (await this.#host.complete(this)) return 'held';
+    // Not for this piece: others turned out to have decayed. They come again, and the last of them is asked for all.
+    return this.has(piece) && this.heldCount < this.pieces ? 'held' : 'failed';
   }
 
   #clear(piece: number, why: string): void {

@@ -193,7 +193,7 @@ test('a piece that decayed before the last one came is fetched again, and the re
   const bytes = readFileSync(file);
   bytes[unitBytes + 5]! ^= 1;
   writeFileSync(file, bytes);
-  expect(await write(2)).toBe('failed');
+  expect(await write(2)).toBe('held');
   expect(entry.failure?.code).toBe('UNAVAILABLE');
   expect(store.get(blob.digest)).toBe(entry);
   expect([...entry.haveBits()]).toEqual([0b101]);
