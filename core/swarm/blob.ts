@@ -145,6 +145,11 @@ export class Blob {
     return this.stage === 'ready' && has(this.held, piece);
   }
 
+  /** Whether there is room for the piece. */
+  inScope(piece: number): boolean {
+    return this.scope === undefined || has(this.scope, piece);
+  }
+
   edgeOf(node: string): Edge | undefined {
     for (const edge of this.edges) if (edge.peer.node === node) return edge;
     return undefined;

@@ -53,7 +53,8 @@ function errandFor(source: Source): number {
   let underway = 0;
   for (const { wishes } of blob.sinks) {
     for (const { piece } of wishes) {
-      if (!has(blob.open, piece)) underway += has(blob.held, piece) ? 0 : 1;
+      // What is not in scope is on its way from nobody, and none of ours to fetch.
+      if (!has(blob.open, piece)) underway += !has(blob.held, piece) && blob.inScope(piece) ? 1 : 0;
       else if (found < 0 && holdsPiece(source, piece)) found = piece;
     }
   }

@@ -79,7 +79,7 @@ export function take(state: State, blob: Blob, piece: number): void {
 /** A piece that was on its way, held, or not in scope is lacking again. */
 export function giveBack(state: State, blob: Blob, piece: number): void {
   if (!blob.pull || blob.stage !== 'ready' || has(blob.held, piece) || has(blob.open, piece)) return;
-  if (blob.scope !== undefined && !has(blob.scope, piece)) return;
+  if (!blob.inScope(piece)) return;
   add(blob.open, piece);
   blob.openCount += 1;
   if (blob.wishing) state.wishesMayChange(blob, false);

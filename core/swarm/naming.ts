@@ -172,7 +172,7 @@ export function givenAround({ blob }: Source, piece: number): number[] {
   const until = Math.min(blob.pieces, piece + elsewhereSpan);
   for (let i = Math.max(0, piece - elsewhereSpan); i < until; i += 1) {
     // What is neither open nor in scope is nobody's, as far as we know.
-    const ours = !has(blob.open, i) && (blob.scope === undefined || has(blob.scope, i));
+    const ours = !has(blob.open, i) && blob.inScope(i);
     if (i !== piece && (blob.holders[i]! > 0 || ours)) given.push(i);
   }
   return given;

@@ -71,6 +71,15 @@ describe('a puller', () => {
     expect([grant(solo, links[0]!), grant(solo, links[0]!)].map(({ piece }) => piece).sort()).toEqual([0, 1]);
   });
 
+  test('fetches what neighbours wish for and is in scope, whatever else they wish for that is not', () => {
+    const { solo, blob, links } = puller([3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    const sink = solo.accept(address(20), FEATURES.wishes);
+    solo.say(sink, { kind: 'open', swarm: 0, digest: blob.digest, token: 0, empty: false, needHashes: false });
+    const wishes = [0, 1, 2, 10, 5].map((piece) => ({ piece, hops: 1 }));
+    solo.say(sink, { kind: 'wishes', swarm: 0, wishes });
+    expect([grant(solo, links[0]!).piece, grant(solo, links[0]!).piece]).toEqual([10, 5]);
+  });
+
   test('calls off what is on its way and no longer in scope, and may ask for it again', () => {
     const { solo, links } = puller([0], ['all', 'all']);
     expect(grant(solo, links[0]!).piece).toBe(0);

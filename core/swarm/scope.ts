@@ -31,8 +31,8 @@ export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 
 
 /** Whether the piece that `source` names is one that is not in our scope. */
 export function misfits(state: State, source: Source, piece: number): boolean {
-  const { scope, held } = source.blob;
-  if (scope === undefined || has(scope, piece) || has(held, piece)) {
+  const { blob } = source;
+  if (blob.inScope(piece) || has(blob.held, piece)) {
     source.misfits = 0;
     return false;
   }
