@@ -16,10 +16,10 @@ import type { PeerNode } from '../platform/peer/node.ts';
 import type { BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
-export const mendsMax = 16;
+const mendsMax = 16;
 export const patienceMs = 60_000;
 /** Somebody who holds it may come up in a moment, or never. */
-export const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
+const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
 
 export type MendingOptions = {
   readonly store: Pick<BlobStore, 'get' | 'entries' | 'missing' | 'onMissing' | 'restore'>;

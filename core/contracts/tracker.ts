@@ -29,7 +29,7 @@ export const handoutPeersMax = 32;
 /** Origins that a tracker tells its hosts of: tens at most, for each question may go to all of them. */
 export const originsToldMax = 64;
 /** Characters of an origin's URL: a name of DNS has 255 at most, and a port, and perhaps a path follow. */
-export const originUrlCharsMax = 512;
+const originUrlCharsMax = 512;
 const originUrlPattern = /^https?:\/\/[A-Za-z0-9._:[\]-]+(?:\/[A-Za-z0-9._~%/-]*)?$/;
 
 export type AnnounceEntry = {

@@ -18,7 +18,7 @@ export function connected(state: State, no: LinkNo, dialled: boolean): void {
   state.send(link, {
     kind: 'hello',
     version: protocolVersion,
-    features: FEATURES.gone | (state.config.policy.wishes ? FEATURES.wishes : 0),
+    features: featuresOf(state),
     cluster: state.config.cluster,
     self: state.config.self,
   });
@@ -40,7 +40,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const { config, nowMs } = state;
   if (hello.version !== protocolVersion) return closeLink(state, link, `speaks version ${hello.version}`, 'version');
   if (hello.cluster !== config.cluster) return closeLink(state, link, `is of cluster ${hello.cluster}`, 'cluster');
-  link.wishes = config.policy.wishes && (hello.features & FEATURES.wishes) !== 0;
+  link.features = featuresOf(state) & hello.features;
   const { node } = hello.self;
   if (node === config.self.node) return closeLink(state, link, 'is ourselves', 'duplicate');
   if (state.bans.banned(node, nowMs)) return closeLink(state, link, 'is banned', 'banned');
@@ -55,10 +55,13 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const current = peerAt(state, hello.self);
   current.in = link;
   link.peer = current;
-  link.features = hello.features & FEATURES.gone;
   link.state = 'active';
   link.heardMs = nowMs;
   link.sinceMs = nowMs;
+}
+
+function featuresOf({ config }: State): number {
+  return FEATURES.gone | (config.policy.wishes ? FEATURES.wishes : 0);
 }
 
 function greetedOut(state: State, link: OutLink, hello: Hello): void {

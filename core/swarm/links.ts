@@ -9,6 +9,7 @@
  * - Flight: a piece on its way to us (puller.ts, hedge.ts). Allowance: a grant of ours (uplink.ts).
  */
 
+import { FEATURES } from '../wire/frames.ts';
 import type { PeerAddress, Wish } from '../wire/messages.ts';
 import type { Bits } from './bits.ts';
 import type { Blob } from './blob.ts';
@@ -98,8 +99,8 @@ export class OutLink {
   nextSwarm = 0;
   sinceMs: number;
   arrivedMs: number;
-  /** Both sides know wishes. */
-  wishes = false;
+  /** Those that both sides have (wire/frames.ts). */
+  features = 0;
   /** Pieces that have come on it. */
   arrived = 0;
   /** What it owed was given up, or missing, before it had sent anything. */
@@ -179,11 +180,9 @@ export class InLink {
   state: 'greeting' | 'active' = 'greeting';
   readonly no: LinkNo;
   peer: Peer | undefined = undefined;
-  /** Those that both sides have (wire/limits.ts). */
+  /** Those that both sides have (wire/frames.ts). */
   features = 0;
   readonly sinks: Sink[] = [];
-  /** Both sides know wishes. */
-  wishes = false;
   swarmMax = -1;
   nextGrant = 1;
   /** Grants out, those of them accepted, sinks that want something. */
@@ -226,6 +225,10 @@ export class InLink {
 }
 
 export type Link = OutLink | InLink;
+
+export function knowsWishes({ features }: Link): boolean {
+  return (features & FEATURES.wishes) !== 0;
+}
 
 export function findSource(link: OutLink, swarm: number): Source | undefined {
   const { sources } = link;

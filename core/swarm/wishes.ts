@@ -19,7 +19,7 @@ import { firstFrom, has } from './bits.ts';
 import type { Blob } from './blob.ts';
 import { holdsPiece } from './interest.ts';
 import { passedOnToMax, wishAheadMax, wishesAtOnceMax, wishesPerMs } from './limits.ts';
-import type { InLink, Sink, Source } from './links.ts';
+import { type InLink, knowsWishes, type Sink, type Source } from './links.ts';
 import { tellOf } from './news.ts';
 import type { State } from './state.ts';
 
@@ -34,7 +34,7 @@ export function jumps(blob: Blob, from: number, to: number): boolean {
 
 /** A message of what is wished for in place of what was. */
 export function onWishes(state: State, link: InLink, sink: Sink, { wishes }: Wishes): void {
-  if (!link.wishes) throw new PeerFault('wishes without their feature');
+  if (!knowsWishes(link)) throw new PeerFault('wishes without their feature');
   if (sink.state === 'pending') throw new PeerFault('wishes before opened');
   bound(state, link);
   const { blob } = sink;
@@ -79,7 +79,7 @@ export function sendWishes(state: State, batch: boolean): void {
     let waits = false;
     let said = false;
     for (const source of blob.sources) {
-      if (source.state !== 'open' || !source.link.wishes) continue;
+      if (source.state !== 'open' || !knowsWishes(source.link)) continue;
       const theirs = wishes.filter((wish) => tells(source, wish, byOrigin));
       if (!same(theirs, source.wishes)) {
         if (batch || hurries(source, theirs)) tell(state, source, theirs);
@@ -142,7 +142,9 @@ function tells(source: Source, { piece, own }: Due, byOrigin: boolean): boolean 
 }
 
 function asksOrigin({ sources }: Blob): boolean {
-  return sources.some(({ link, state }) => state === 'open' && link.wishes && link.peer.address.role === 'origin');
+  return sources.some(
+    ({ link, state }) => state === 'open' && knowsWishes(link) && link.peer.address.role === 'origin',
+  );
 }
 
 /** Others' wishes go on to few, which differ from piece to piece. */

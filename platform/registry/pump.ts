@@ -28,11 +28,11 @@ export type PumpOptions = {
 };
 
 /** A client that has taken nothing for so long is slow: slots of the arena are handed back. */
-export const slowAfterMs = 1_000;
+const slowAfterMs = 1_000;
 /** A source that holds no slots, a connection to an origin for one, is kept for so long... */
 export const parkAfterMs = 30_000;
 /** ...while there are no more slow clients than this: connections to an origin are limited, too. */
-export const parkedMax = 64;
+const parkedMax = 64;
 /** Sent in one go to a client that takes everything at once; then others have their turn. */
 const turnBytes = 1024 * 1024;
 

@@ -25,10 +25,10 @@ export const windowBytesMin = 4 * MiB;
 /** What is beyond the budget, of all pulls together: sixteen at once, or two of the longest pieces. */
 export const beyondBudgetBytesMax = 64 * MiB;
 /** A window is no wider: the swarm's own is narrower, and what readers have passed is given to peers for a while. */
-export const windowPiecesMax = 8;
-export const windowBytesMax = 64 * MiB;
+const windowPiecesMax = 8;
+const windowBytesMax = 64 * MiB;
 /** One part in so many of the budget, at most, is one pull's window. */
-export const windowShare = 4;
+const windowShare = 4;
 
 export type PassingOptions = {
   readonly disk: Disk;
