@@ -109,6 +109,17 @@ describe('the budget', () => {
     expect(left).toEqual(kept.slice(-left.length));
   });
 
+  test('windows of several pulls together leave what is kept alone, beyond that part of the budget', async () => {
+    const store = await stores.open(stores.directory(), { budgetBytes: 64 * MiB });
+    const kept = blobOf(40 * MiB, 34);
+    await upload(store, 'kept', kept);
+    const entries: BlobEntry[] = [];
+    for (let i = 0; i < 4; i += 1) entries.push(await create(store, blobOf(65 * MiB + i * unitBytes, 35 + i)));
+    expect(store.get(kept.digest)?.complete).toBe(true);
+    expect(store.usedBytes - bytesOnDisk(kept.meta)).toBeLessThanOrEqual(16 * MiB);
+    expect(Math.min(...entries.map(capacityOf)) * unitBytes).toBeGreaterThanOrEqual(windowBytesMin);
+  });
+
   test('nothing is evicted for a blob that would not fit even then', async () => {
     const store = await stores.open(stores.directory(), { budgetBytes: 16 * MiB });
     const [used, idle] = [blobOf(8 * MiB, 31), blobOf(7 * MiB, 32)];

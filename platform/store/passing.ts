@@ -4,7 +4,8 @@
  *
  * Rule 1: a pull never fails for want of room. A few pieces are its by right, beyond the budget where that is full.
  * Rule 2: what is beyond the budget is bounded, whatever the number of pulls: those that come later wait in turn.
- * Rule 3: the rest of a window comes out of the budget, a part of it at most: what can be kept is worth more.
+ * Rule 3: the rest of the windows comes out of the budget, a part of it at most for all of them: what can be kept is
+ *   worth more.
  */
 
 import type { Digest } from '../../core/digest.ts';
@@ -27,7 +28,7 @@ export const beyondBudgetBytesMax = 64 * MiB;
 /** A window is no wider: the swarm's own is narrower, and what readers have passed is given to peers for a while. */
 const windowPiecesMax = 8;
 const windowBytesMax = 64 * MiB;
-/** One part in so many of the budget, at most, is one pull's window. */
+/** One part in so many of the budget, at most, is windows. */
 const windowShare = 4;
 
 export type PassingOptions = {
@@ -118,8 +119,10 @@ export class Passing {
     const { pieceLength, length } = entry.meta;
     const { budgetBytes, room } = this.#o;
     const most = Math.max(windowBytesMax, windowPiecesMax * pieceLength);
-    const wide = Math.min(length, most, Math.max(this.#least(entry.meta), budgetBytes / windowShare));
-    const pieces = Math.floor(room.possible(wide - pass.beyond - pass.within) / pieceLength);
+    const share = budgetBytes / windowShare;
+    const has = pass.beyond + pass.within;
+    const wide = Math.min(length, most, Math.max(this.#least(entry.meta), share));
+    const pieces = Math.floor(room.possible(Math.min(wide - has, share - this.#withinBytes)) / pieceLength);
     if (pieces <= 0) return;
     pass.growing = true;
     try {
@@ -134,6 +137,12 @@ export class Passing {
     if (entry.gone) return room.release(pieces * pieceLength);
     pass.within += pieces * pieceLength;
     pass.window.grow(pieces);
+  }
+
+  get #withinBytes(): number {
+    let bytes = 0;
+    for (const { within } of this.#passes.values()) bytes += within;
+    return bytes;
   }
 
   /** Its pull has ended. Whoever reads a piece of it now still can. */
