@@ -21,6 +21,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
   const announced = new Set<Digest>();
   const removed = new Set<Digest>();
   const damaged = new Set<Digest>();
+  const mended = new Set<Digest>();
   const counts = new Map<string, number>();
   let running = 0;
   let runningMax = 0;
@@ -31,6 +32,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
     peer,
     find: (digest) =>
       removed.has(digest) ? undefined : ({ ...entryOf(digest), complete: !damaged.has(digest) } as BlobEntry),
+    mend: (entry) => void mended.add(entry.digest),
     tracking: { set: (digest) => void announced.add(digest), unset: (digest) => void announced.delete(digest) },
     log: silentLog(),
     ask: async (url, digest, request) => {
@@ -46,7 +48,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
       return count >= asksNeeded;
     },
   });
-  return { handover, asked, announced, removed, damaged, runningMax: () => runningMax };
+  return { handover, asked, announced, removed, damaged, mended, runningMax: () => runningMax };
 }
 
 const ownedBy = (self: string, yes: boolean): Digest => {
@@ -109,6 +111,7 @@ test('a cluster of one hands nothing over', () => {
     replicas: 2,
     peer,
     find: entryOf,
+    mend: () => expect.unreachable(),
     tracking: { set: () => expect.unreachable(), unset: () => expect.unreachable() },
     log: silentLog(),
     ask: () => expect.unreachable(),
@@ -117,9 +120,9 @@ test('a cluster of one hands nothing over', () => {
   expect(handover.waiting).toBe(0);
 });
 
-test('a blob that is being mended stays announced, and is offered once it is whole (fuzz seed 1055)', async () => {
+test('a blob that was damaged is mended, stays announced, and is offered once it is whole (fuzz seeds 1055 and 20012)', async () => {
   vi.useFakeTimers();
-  const { handover, asked, announced, damaged } = cluster(1);
+  const { handover, asked, announced, damaged, mended } = cluster(1);
   const digest = ownedBy('http://a', false);
   damaged.add(digest);
   handover.offer(entryOf(digest));
@@ -127,6 +130,7 @@ test('a blob that is being mended stays announced, and is offered once it is who
   expect(asked).toEqual([]);
   expect(handover.waiting).toBe(1);
   expect([...announced]).toEqual([digest]);
+  expect([...mended]).toEqual([digest]);
   damaged.clear();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(asked.length).toBe(2);

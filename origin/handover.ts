@@ -35,6 +35,8 @@ export type HandoverOptions = {
   readonly peer: PeerAddress;
   /** Also one that lacks pieces, which are being fetched again. */
   readonly find: (digest: Digest) => BlobEntry | undefined;
+  /** It was whole when it was offered, and is not now: sees to it that it comes back. Often is as good as once. */
+  readonly mend: (entry: BlobEntry) => void;
   readonly ask: Ask;
   readonly tracking: Pick<Tracking, 'set' | 'unset'>;
   readonly log: Logger;
@@ -104,7 +106,10 @@ export class Handover {
       this.#waiting.delete(digest);
       return;
     }
-    if (!entry.complete) return this.#again(offer);
+    if (!entry.complete) {
+      this.#options.mend(entry);
+      return this.#again(offer);
+    }
     const requestId = randomUUID();
     try {
       if (await ask(owner, digest, { from: peer, meta: entry.meta }, requestId)) return this.#done(offer);

@@ -67,6 +67,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       replicas: config.replicas,
       peer: node.self,
       find: (digest) => store.get(digest),
+      mend: ({ digest, meta }) => mending.want(digest, meta),
       ask: (url, digest, request, requestId) => clientOf(others, url).fetch(digest, request, { requestId }),
       tracking,
       log,

@@ -154,6 +154,7 @@ export class OriginSite {
       replicas,
       peer: peer.self,
       find: (digest) => store.get(digest),
+      mend: ({ digest, meta }) => mending.want(digest, meta),
       ask: (url, digest, request) => this.#ask(process, url, digest, request),
       tracking: announcing,
       log,
