@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { type Digest, digestHex } from '../../core/digest.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { type Digest, digestHex, parseDigest } from '../../core/digest.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { pullToFile } from '../registry/file.ts';
 import { type BlobPull, type BlobSink, pullBlob, pullManifest } from '../registry/pull.ts';
@@ -42,13 +43,28 @@ export async function get(options: GetOptions): Promise<string> {
   const getting: Getting = { registry, repo, progress, persistence, signal: options.signal };
   if (target.kind === 'blob')
     return await getBlob(getting, { digest: target.digest, name: digestHex(target.digest) }, options);
-  const manifest = await pullManifest(registry, target, persistence());
+  const manifest = await manifestAt(getting, target.reference);
+  if ('blob' in manifest) return await getBlob(getting, manifest.blob, options);
   const file = fileIn(manifest);
   if (file !== undefined) return await getBlob(getting, file, options);
   if (options.output === standardOutput)
     throw new StartError(`${options.target} is an image, which goes into a directory: name one with --output`);
   const dir = options.output ?? basename(target.repo);
   return await getLayout(getting, { dir, name: target.tag ?? target.reference, manifest });
+}
+
+/** The manifest; or, since `put` prints the digest of a file's blob, that blob of the repository. */
+async function manifestAt(getting: Getting, reference: string): Promise<FoundManifest | { readonly blob: NamedBlob }> {
+  const { registry, repo, signal } = getting;
+  try {
+    return await pullManifest(registry, { repo, reference }, getting.persistence());
+  } catch (error) {
+    const digest = parseDigest(reference);
+    if (digest === undefined || !(error instanceof ApiError) || error.code !== 'MANIFEST_UNKNOWN') throw error;
+    const size = await registry.blobSize(repo, digest, signal).catch(() => undefined);
+    if (size === undefined) throw error;
+    return { blob: { digest, name: digestHex(digest), size } };
+  }
 }
 
 type NamedBlob = { readonly digest: Digest; readonly name: string; readonly size?: number };

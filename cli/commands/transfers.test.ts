@@ -217,6 +217,18 @@ test('a file that somebody writes to while it is put is named, and no fault of t
   expect(server.blobs.size).toBe(0);
 });
 
+test('the digest that put printed is found behind its repository as well', async () => {
+  const { bytes, digest } = content(1_000);
+  server.blobs.set(digest, bytes);
+  const options = { agent: server.base, screen: quiet, signal };
+  await get({ ...options, target: `models/m@${digest}`, output: join(dir, 'file') });
+  expect(readFileSync(join(dir, 'file')).equals(bytes)).toBe(true);
+  const absent = content(1_001).digest;
+  await expect(get({ ...options, target: `models/m@${absent}`, output: join(dir, 'none') })).rejects.toMatchObject({
+    code: 'MANIFEST_UNKNOWN',
+  });
+});
+
 test('a host in front of a repository is dropped everywhere', async () => {
   const file = join(dir, 'file');
   writeFileSync(file, 'x');
