@@ -1,6 +1,7 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import { Ring } from '../core/ring/ring.ts';
+import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index.ts';
 import { OriginClient } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
@@ -39,7 +40,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     }),
   );
   const store = await openStore(context, workers, stack);
-  const tracking = new TrackerSession({ trackers: config.trackers, log });
+  // What this one lacks it finds at the others, tracker or not.
+  const finder = stack.use(new OriginFinder({ nowMs: () => performance.now() }));
+  finder.know(config.origins.filter((url) => url !== self));
+  const tracking = new TrackerSession({ trackers: config.trackers, log, finder });
   stack.defer(() => tracking.leave());
   const node = stack.use(
     await PeerNode.listen({

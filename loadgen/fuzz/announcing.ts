@@ -31,15 +31,15 @@ export class Announcing implements Tracking {
   #over = false;
   #wake: SimEvent | undefined;
 
-  readonly #finder: OriginFinder | undefined;
+  readonly #finder: OriginFinder;
 
-  /** `origins`: whom to ask where no tracker answers; undefined: nobody, as origins do. */
+  /** `origins`: whom to ask where no tracker answers. */
   constructor(
     world: World,
     process: Process,
     o: {
       trackers: ReadonlyMap<string, TrackerSite>;
-      origins: ReadonlyMap<string, OriginSite> | undefined;
+      origins: ReadonlyMap<string, OriginSite>;
       clock: () => number;
     },
   ) {
@@ -48,7 +48,6 @@ export class Announcing implements Tracking {
     this.#trackers = o.trackers;
     this.#nowMs = o.clock;
     const { origins } = o;
-    if (origins === undefined) return;
     const connect = (): AskedOrigins => askedOrigins(world, process, origins);
     this.#finder = new OriginFinder({ nowMs: o.clock, connect });
     this.#finder.know([...origins.keys()]);
@@ -83,7 +82,7 @@ export class Announcing implements Tracking {
 
   async locate(digest: Digest): Promise<Located | undefined> {
     const order = this.#announcer?.order(digest) ?? [];
-    for (const name of order.filter((tracker) => this.#finder === undefined || this.#announcer?.isUp(tracker))) {
+    for (const name of order.filter((tracker) => this.#announcer?.isUp(tracker))) {
       const tracker = this.#trackers.get(name) as TrackerSite;
       try {
         return await this.#world.call(this.#process, tracker, {
@@ -96,8 +95,7 @@ export class Announcing implements Tracking {
         if (error.code === 'BLOB_UNKNOWN') return undefined;
       }
     }
-    if (this.#finder !== undefined) return await this.#finder.locate(digest, { requestId: 'fuzz' });
-    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}`);
+    return await this.#finder.locate(digest, { requestId: 'fuzz' });
   }
 
   async leave(): Promise<void> {
@@ -152,7 +150,7 @@ export class Announcing implements Tracking {
         return this.onAnswer(output.answer);
       case 'alone':
         this.#world.dirty = true;
-        void this.#finder?.find(output.digest, (answer) => {
+        void this.#finder.find(output.digest, (answer) => {
           this.#world.dirty = true;
           if (this.#process.alive && !this.#over) this.onAnswer(answer);
         });

@@ -43,7 +43,7 @@ export class Hostile implements Listener {
     this.process = { host: o.host, alive: true };
     this.#self = o.address('agent');
     cluster.listeners.set(`${this.#self.host}:${this.#self.port}`, this);
-    this.#announcing = new Announcing(this.#world, this.process, { ...o, origins: undefined });
+    this.#announcing = new Announcing(this.#world, this.process, { ...o, origins: new Map() });
     this.#announcing.join(this.#self);
     for (const content of contents)
       if (this.#world.once(2)) this.#announcing.set(content.digest, this.#world.once(2) ? 'have' : 'want');

@@ -119,7 +119,8 @@ export class OriginSite {
 
   #make(o: { process: Process; disk: ProcessDisk; store: BlobStore; arena: Arena }): Running {
     const { process, store, arena } = o;
-    const announcing = new Announcing(this.#world, process, { ...this.#o, origins: undefined });
+    const others = new Map([...this.#o.origins].filter(([name]) => name !== this.name));
+    const announcing = new Announcing(this.#world, process, { ...this.#o, origins: others });
     const peer = new Peer({
       cluster: this.#cluster,
       process,
