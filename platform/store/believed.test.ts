@@ -20,6 +20,7 @@ import { sampleMs } from './believed.ts';
 import { FaultyDisk, faultyRoot } from './faulty-disk.ts';
 import { InlinePieceIo } from './inline-piece-io.ts';
 import { bytesOnDisk } from './layout.ts';
+import { RealDisk } from './real-disk.ts';
 import type { StoreLog } from './recover.ts';
 import {
   type Blob,
@@ -159,6 +160,24 @@ test('a blob whose list turned out damaged in use is told of, and made whole fro
   const entry = store.get(blob.digest)!;
   expect(() => entry.hashes).toThrow('the piece-hash list in its file is damaged');
   expect([told, entry.complete]).toEqual([[blob.digest], false]);
+  expect(await store.restore(entry)).toBe(true);
+  expect(await wholeOnDisk(store, first.path)).toBe(true);
+});
+
+test('a mending whose last step the disk refused is finished at the next try', async () => {
+  const dir = stores.directory();
+  const first = await stored(dir);
+  await stores.close(first.store);
+  wrongList(first.path);
+  const disk = new RealDisk();
+  const sync = disk.sync.bind(disk);
+  const store = await stores.open(dir, { ...origin, disk });
+  const entry = store.get(blob.digest)!;
+  expect(() => entry.hashes).toThrow('damaged');
+  disk.sync = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
+  expect(await store.restore(entry)).toBe(false);
+  expect(entry.heldCount).toBe(entry.pieces);
+  disk.sync = sync;
   expect(await store.restore(entry)).toBe(true);
   expect(await wholeOnDisk(store, first.path)).toBe(true);
 });

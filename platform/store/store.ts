@@ -236,6 +236,8 @@ export class BlobStore {
   async restore(entry: BlobEntry): Promise<boolean> {
     if (entry.complete || entry.gone || entry.file.partial) return entry.complete;
     if (await this.#lists.restore(entry)) for (const piece of entry.unread) await look(entry, piece, this.#io.arena);
+    // Every piece may be here, and the disk have refused the last step.
+    if (!entry.complete && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
     return entry.complete;
   }
 
