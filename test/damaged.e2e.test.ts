@@ -20,6 +20,7 @@ const secondsMs = 12_000;
 class Site {
   readonly cluster: Cluster;
   origins: Process[] = [];
+  tracker!: Process;
   proxy!: Process;
   agents: Process[] = [];
   readonly #startOrigin: (() => Promise<Process>)[] = [];
@@ -34,7 +35,7 @@ class Site {
     const trackers = [`http://127.0.0.1:${ports[0]}`];
     const at = (no: number): string => `http://127.0.0.1:${ports[1 + no]}`;
     const urls = Array.from({ length: originCount }, (_, no) => at(no));
-    const tracker = await site.#start('tracker', 'tracker', {
+    site.tracker = await site.#start('tracker', 'tracker', {
       listen: { ...ephemeral, port: ports[0] },
       origins: urls,
     });
@@ -54,7 +55,7 @@ class Site {
     site.proxy = await site.#start('proxy', 'proxy', { listen: ephemeral, index: [index.url('api')], origins: urls });
     for (let no = 0; no < agentCount; no++) {
       const own = { listen: ephemeral, admin: ephemeral, peer: ephemeral, data: site.cluster.dataOf(`agent-${no}`) };
-      const settings = { ...own, trackers: [tracker.url('api')], index: [index.url('api')] };
+      const settings = { ...own, trackers: [site.tracker.url('api')], index: [index.url('api')] };
       site.agents.push(await site.#start('agent', `agent-${no}`, settings));
     }
     return site;
@@ -269,5 +270,21 @@ describe('two origins', () => {
     expect(await site.head(digest)).toBe(503);
     await site.restart(1);
     await vi.waitFor(async () => expect(await site.head(digest)).toBe(200), { timeout: 15_000, interval: 300 });
+  }, 60_000);
+
+  test('an origin gets back what it lost without any tracker', async () => {
+    const bytes = randomBytes(5 * MiB);
+    const digest = digestOfBytes(bytes);
+    await site.push(bytes);
+    await site.wholeAt(0, digest);
+    await site.tracker.stop('SIGKILL');
+    rmSync(site.file(digest));
+    const asked = await fetch(`${site.origins[0]?.url('api')}/v1/blobs/${digest}/info`);
+    expect([asked.status, await asked.text()]).toEqual([404, expect.stringContaining('BLOB_UNKNOWN')]);
+    await vi.waitFor(() => expect(statSync(site.file(digest)).size).toBeGreaterThan(bytes.length), {
+      timeout: 20_000,
+      interval: 200,
+    });
+    await site.wholeAt(0, digest);
   }, 60_000);
 });
