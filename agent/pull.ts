@@ -154,7 +154,7 @@ export class Pulls {
     history.passes();
     log.warn(
       { digest: running.digest, bytes: meta.length, cacheBytes: store.usedBytes },
-      'not kept: cache full. The blob is streamed through; what is in use and this one do not fit in cache.budget',
+      'not kept: cache full. The blob is streamed through; what is in use and this one do not fit in cache.budget, or on its disk',
     );
   }
 
