@@ -12,6 +12,7 @@ import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
+import type { Proof } from '../platform/store/believed.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
@@ -315,7 +316,20 @@ test('a proof: whole and kept, and offered to its owners again; or not here', as
   const digest = await upload(randomBytes(1000));
   const before = committed.length;
   const proof = (of: Digest): Promise<Response> => fetch(base + ORIGIN_PATHS.proof(of), { method: 'POST' });
+  // Claimed before it is looked at: what the index said of it meanwhile does not let it go.
+  const order: string[] = [];
+  const { claim, whole } = BlobStore.prototype;
+  vi.spyOn(BlobStore.prototype, 'claim').mockImplementation(function (this: BlobStore, of: Digest) {
+    order.push(`claim ${of}`);
+    claim.call(this, of);
+  });
+  vi.spyOn(BlobStore.prototype, 'whole').mockImplementation(function (this: BlobStore, of: Digest, by: Proof) {
+    order.push(`whole ${of} ${by}`);
+    return whole.call(this, of, by);
+  });
   expect((await proof(digest)).status).toBe(200);
+  vi.restoreAllMocks();
+  expect(order.slice(0, 2)).toEqual([`claim ${digest}`, `whole ${digest} sample`]);
   expect(committed.slice(before)).toEqual([digest]);
   const absent = await proof(digestOf('sha256', 'ab'.repeat(32)));
   expect([absent.status, await codeOf(absent)]).toEqual([404, 'BLOB_UNKNOWN']);
