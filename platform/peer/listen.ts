@@ -7,6 +7,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { StartError } from '../lifecycle/errors.ts';
+import { realClock } from '../net/clock.ts';
 import type { BlobEntry } from '../store/entry.ts';
 import type { BlobStore } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -15,7 +16,7 @@ import type { Workers } from '../workers/workers.ts';
 import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
 import type { Patience } from './link.ts';
-import { realClock, Throttle } from './throttle.ts';
+import { Throttle } from './throttle.ts';
 
 export type PeerNodeOptions = {
   readonly role: 'agent' | 'origin';

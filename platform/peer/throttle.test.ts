@@ -1,38 +1,8 @@
 /** A limit on virtual time: the rate from below and from above, turns, and what an idle time is worth. */
 
 import { expect, test } from 'vitest';
-import { burstMs, type Clock, Throttle } from './throttle.ts';
-
-/** Time that moves by hand; every timer fires `lateMs` late. */
-class VirtualClock implements Clock {
-  ms = 0;
-  readonly #lateMs: () => number;
-  #timers: { readonly atMs: number; readonly wake: () => void }[] = [];
-
-  constructor(lateMs: () => number = () => 0) {
-    this.#lateMs = lateMs;
-  }
-
-  nowMs(): number {
-    return this.ms;
-  }
-
-  after(ms: number, wake: () => void): void {
-    this.#timers.push({ atMs: this.ms + ms + this.#lateMs(), wake });
-  }
-
-  until(endMs: number): void {
-    for (;;) {
-      this.#timers.sort((a, b) => a.atMs - b.atMs);
-      const next = this.#timers[0];
-      if (next === undefined || next.atMs > endMs) break;
-      this.#timers.shift();
-      this.ms = next.atMs;
-      next.wake();
-    }
-    this.ms = endMs;
-  }
-}
+import { VirtualClock } from '../net/clock.fixtures.ts';
+import { burstMs, Throttle } from './throttle.ts';
 
 /** Moves as much as it may, in portions of at most `bytes`; notes when. */
 class Mover {

@@ -7,6 +7,8 @@
  *   So the rate holds over any longer time, from below and from above.
  */
 
+import type { Clock } from '../net/clock.ts';
+
 /** What may be moved at once beyond the rate, as time: longer than timers are late on a busy machine. */
 export const burstMs = 10;
 /** A timer every millisecond would cost more than the smoothness is worth. */
@@ -15,8 +17,6 @@ const sleepMsMin = 2;
 const portionMs = 4;
 const portionBytesMin = 16 * 1024;
 const portionBytesMax = 256 * 1024;
-
-export type Clock = { nowMs(): number; after(ms: number, wake: () => void): void };
 
 /** Called in its turn: asks `enter` again, and may go on. */
 export type Waiting = () => void;
@@ -83,9 +83,3 @@ export class Throttle {
     if (this.#waiting.size > 0) this.#sleep();
   }
 }
-
-/** Real time; does not keep the process alive. */
-export const realClock: Clock = {
-  nowMs: () => performance.now(),
-  after: (ms, wake) => void setTimeout(wake, ms).unref(),
-};
