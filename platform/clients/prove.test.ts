@@ -3,15 +3,15 @@
  * (LetGo) and of the proxy (linkProved, prove), over a network that delays and loses what it carries.
  */
 
-import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
+import { SqliteDatabase } from '../sqlite/database.ts';
 import type { BlobEntry } from '../store/entry.ts';
 import { answerMs, LetGo } from '../store/let-go.ts';
 import { MemoryTables } from '../tags/memory.ts';
-import { migration } from '../tags/schema.ts';
+import { tagsSchema } from '../tags/schema.ts';
 import { SqliteTables } from '../tags/sqlite-tables.ts';
 import type { TagTables } from '../tags/store.ts';
 import { linkProved, prove } from './prove.ts';
@@ -241,9 +241,8 @@ class ModelOrigin {
 }
 
 function sqliteTables(): TagTables {
-  const db = new DatabaseSync(':memory:');
-  db.exec(migration(0) as string);
-  return new SqliteTables(db);
+  const database = new SqliteDatabase({ file: ':memory:', schema: tagsSchema, onBroken: () => undefined });
+  return new SqliteTables(database.connection);
 }
 
 describe.each([

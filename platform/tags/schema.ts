@@ -1,14 +1,11 @@
 /**
- * The tables of the SQLite tag store. A change of anything here is a new version, with a migration from each one before:
- * version 1 knew no digests without a link, nor who the database is.
+ * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
+ * STEPS: version 1 knew no digests without a link, nor who the database is.
  */
 
-export const schemaVersion = 2;
+import type { SqliteSchema } from '../sqlite/database.ts';
 
 const VERSION_1 = `
-CREATE TABLE schema (version INTEGER NOT NULL);
-INSERT INTO schema VALUES (1);
-
 CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
 CREATE TABLE manifests (
@@ -60,11 +57,12 @@ CREATE INDEX unlinked_by_told ON unlinked (told) WHERE told IS NOT NULL;
 -- One row: which database this is, and the last generation.
 CREATE TABLE identity (id TEXT NOT NULL, generation INTEGER NOT NULL);
 INSERT INTO identity VALUES (lower(hex(randomblob(16))), 0);
-UPDATE schema SET version = 2;
 `,
 ];
 
-/** Statements that make a database of `version` (0: an empty one) one of this process's; undefined: there are none. */
-export function migration(version: number): string | undefined {
-  return version >= 0 && version <= schemaVersion ? STEPS.slice(version).join('\n') : undefined;
-}
+export const tagsSchema: SqliteSchema = {
+  name: 'index database',
+  owner: 'a Shoal index',
+  versionTable: 'schema',
+  steps: STEPS,
+};
