@@ -9,7 +9,7 @@ import { type Digest, digestOf, parseDigest } from '../core/digest.ts';
 import { repositoryValid, tagValid } from '../core/oci/name.ts';
 import { pieceCount } from '../core/piece.ts';
 import type { Work } from '../platform/http/drainable.ts';
-import { clientSignal, sendContent } from '../platform/reader/send.ts';
+import { clientSignal, sendContent } from '../platform/http/send.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { IndexReads } from './index-reads.ts';
 import type { Pulls } from './pull.ts';

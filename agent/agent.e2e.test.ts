@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { INDEX_PATHS } from '../core/contracts/index.ts';
+import { INDEX_PATHS } from '../core/contracts/index-api.ts';
 import { type BlobInfo, ORIGIN_PATHS } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';

@@ -9,7 +9,7 @@
 
 import type { ApiError } from '../core/contracts/errors.ts';
 import type { Digest } from '../core/digest.ts';
-import type { BlobEntry } from '../platform/store/entry.ts';
+import type { BlobEntry } from '../platform/store/pieces/entry.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 

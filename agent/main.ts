@@ -2,15 +2,16 @@
 
 import { inlineBytesMax } from '../core/contracts/tracker.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
-import { IndexClient } from '../platform/clients/index.ts';
+import { IndexClient } from '../platform/clients/index-client.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { drainable } from '../platform/http/drainable.ts';
+import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
-import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
+import { registerRegistry } from '../platform/registry/routes.ts';
 import { registryWork } from '../platform/registry/work.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
@@ -102,7 +103,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
 
   const registryApp = createHttp({ role: 'agent', log, metrics, readiness });
   drainable(registryApp, drain, { role: 'agent', workOf: registryWork });
-  const limits = { ...DEFAULT_LIMITS, pauseMs: config.pull.pause };
+  const limits = { ...CLIENT_LIMITS, pauseMs: config.pull.pause };
   registerRegistry(registryApp, new Registry({ pulls, index, proxy: config.proxy }), limits);
   const registry = stack.use(await listen(registryApp, config.listen));
   // First of all: no peer is sent here any more while what runs is finished.

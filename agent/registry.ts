@@ -9,21 +9,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { ManifestRecord } from '../core/contracts/index.ts';
+import type { ManifestRecord } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import type { OciRequest, PageRequest } from '../core/oci/request.ts';
+import { type Content, contentOf } from '../platform/http/content.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
-import {
-  type Content,
-  contentOf,
-  type OciContext,
-  type OciReply,
-  type RegistryHandler,
-} from '../platform/registry/reply.ts';
+import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import type { IndexReads } from './index-reads.ts';
 import type { Asking, Pulls } from './pull.ts';
 import { pushes } from './pushers.ts';

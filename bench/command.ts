@@ -5,11 +5,11 @@
  */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BenchError } from './harness/error.ts';
-import { rate, size, whole } from './harness/option-values.ts';
-import { loadAverage } from './harness/proc.ts';
-import { profileText, readProfiles } from './harness/profile.ts';
-import { type Figures, tableOf } from './harness/report.ts';
+import { BenchError } from '../harness/error.ts';
+import { rate, size, whole } from '../harness/option-values.ts';
+import { loadAverage } from '../harness/proc.ts';
+import { profileText, readProfiles } from '../harness/profile.ts';
+import { type Figures, tableOf } from '../harness/report.ts';
 import { benchHostile } from './hostile/bench.ts';
 import { benchLinks } from './links/bench.ts';
 import type { Congestion } from './links/network.ts';

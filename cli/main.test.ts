@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { MemoryRegistry } from '../platform/clients/registry/fixtures.ts';
 import { freeBase, portsOf } from './cluster/ports.ts';
-import { MemoryRegistry } from './registry/fixtures.ts';
 
 const executable = fileURLToPath(new URL('../bin/shoal.js', import.meta.url));
 let dir: string;

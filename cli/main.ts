@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ApiError } from '../core/contracts/errors.ts';
+import { blobRepository } from '../platform/clients/registry/ref.ts';
 import { ROLES } from '../platform/config/common.ts';
 import { ConfigError } from '../platform/config/load.ts';
 import { parseSize } from '../platform/config/units.ts';
@@ -24,7 +25,6 @@ import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
 import { HELP } from './help.ts';
-import { blobRepository } from './registry/ref.ts';
 
 const demoBytesMin = 1e6;
 const demoBytesMax = 16e9;

@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MemoryRegistry } from './registry/fixtures.ts';
+import { MemoryRegistry } from '../platform/clients/registry/fixtures.ts';
 
 const executable = fileURLToPath(new URL('../bin/shoal.js', import.meta.url));
 const exitPipe = 141;

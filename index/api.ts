@@ -1,5 +1,5 @@
 /**
- * The index's HTTP interface (core/contracts/index.ts) over a TagStore.
+ * The index's HTTP interface (core/contracts/index-api.ts) over a TagStore.
  *
  * Rule 1: a write is answered once it is durable, and is seen by every read that begins after the answer.
  * Rule 2: a write that its caller gave up before it was begun, while this process hung, is not done.
@@ -7,7 +7,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
-import { INDEX_PATHS, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index.ts';
+import { INDEX_PATHS, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';

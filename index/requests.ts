@@ -9,7 +9,7 @@ import {
   type ManifestPut,
   type MountRequest,
   type TagPut,
-} from '../core/contracts/index.ts';
+} from '../core/contracts/index-api.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import {
   manifestBytesMax,

@@ -1,7 +1,7 @@
 /** `npm run loadgen -- sim …`: the load harness. Each sub-command is in its own folder. */
 
 import { Command } from 'commander';
-import { exitOnSignals } from '../bench/harness/at-exit.ts';
+import { exitOnSignals } from '../harness/at-exit.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
 import { announceCommand } from './announce/options.ts';
 import { calibrateCommand } from './calibrate/options.ts';

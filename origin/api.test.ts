@@ -12,7 +12,7 @@ import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
-import type { Proof } from '../platform/store/believed.ts';
+import type { Proof } from '../platform/store/pieces/believed.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';

@@ -22,14 +22,13 @@ import {
 } from '../core/contracts/origin.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { metainfoValid } from '../core/piece.ts';
+import { bodyOf } from '../platform/http/body.ts';
+import type { Headers } from '../platform/http/content.ts';
 import type { Work } from '../platform/http/drainable.ts';
+import { CLIENT_LIMITS, finish } from '../platform/http/exchange.ts';
+import { clientSignal, sendContent } from '../platform/http/send.ts';
 import { errorBody } from '../platform/http/server.ts';
 import { streamBodies } from '../platform/http/stream.ts';
-import { clientSignal, sendContent } from '../platform/reader/send.ts';
-import { bodyOf } from '../platform/registry/body.ts';
-import type { Headers } from '../platform/registry/reply.ts';
-import { DEFAULT_LIMITS } from '../platform/registry/routes.ts';
-import { finish } from '../platform/registry/write.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';
@@ -186,7 +185,7 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
   if (error.status >= 500) request.log.warn({ code: error.code, why: error.message }, 'request failed');
   const headers = { ...(reply.getHeaders() as Headers), 'content-type': 'application/json; charset=utf-8' };
   await finish(
-    { request: request.raw, response: reply.raw, headers, ...DEFAULT_LIMITS },
+    { request: request.raw, response: reply.raw, headers, ...CLIENT_LIMITS },
     { status: misplaced ? 409 : error.status, body: Buffer.from(JSON.stringify(body)) },
   );
   reply.hijack();

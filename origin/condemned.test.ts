@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { CondemnReply } from '../core/contracts/index.ts';
+import type { CondemnReply } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Condemned } from './condemned.ts';

@@ -9,10 +9,10 @@ import { randomUUID } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { CondemnReply } from '../core/contracts/index.ts';
+import type { CondemnReply } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import type { CallContext } from '../platform/clients/http.ts';
-import type { Verdict } from '../platform/store/let-go.ts';
+import type { Verdict } from '../platform/store/room/let-go.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
 export type CondemnedOptions = {

@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ORIGIN_PATHS } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
-import { Ring } from '../core/ring/ring.ts';
+import { Ring } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
 

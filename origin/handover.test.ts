@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Digest } from '../core/digest.ts';
-import { Ring } from '../core/ring/ring.ts';
+import { Ring } from '../core/rendezvous/rendezvous.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { asksMax, Handover } from './handover.ts';

@@ -1,8 +1,8 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
-import { Ring } from '../core/ring/ring.ts';
+import { Ring } from '../core/rendezvous/rendezvous.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
-import { IndexClient } from '../platform/clients/index.ts';
+import { IndexClient } from '../platform/clients/index-client.ts';
 import { OriginClient } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { drainable } from '../platform/http/drainable.ts';
@@ -11,7 +11,7 @@ import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
-import type { AskUnneeded } from '../platform/store/let-go.ts';
+import type { AskUnneeded } from '../platform/store/room/let-go.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';

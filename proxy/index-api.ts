@@ -1,6 +1,6 @@
 /** What the proxy asks of the index; the tests answer it from memory. */
 
-import type { IndexClient } from '../platform/clients/index.ts';
+import type { IndexClient } from '../platform/clients/index-client.ts';
 
 export type IndexApi = Pick<
   IndexClient,

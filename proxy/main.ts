@@ -1,11 +1,12 @@
 /** A proxy: the cluster's read-write registry. It keeps nothing that a crash could lose. */
 
-import { IndexClient } from '../platform/clients/index.ts';
+import { IndexClient } from '../platform/clients/index-client.ts';
 import { Origins } from '../platform/clients/origins.ts';
 import { drainable } from '../platform/http/drainable.ts';
+import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { DEFAULT_LIMITS, registerRegistry } from '../platform/registry/routes.ts';
+import { registerRegistry } from '../platform/registry/routes.ts';
 import { registryWork } from '../platform/registry/work.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
@@ -22,7 +23,7 @@ await runRole({
     const app = createHttp({ role: 'proxy', log, metrics, readiness: () => origins.problems() });
     drainable(app, drain, { role: 'proxy', workOf: registryWork });
     registerRegistry(app, registry, {
-      ...DEFAULT_LIMITS,
+      ...CLIENT_LIMITS,
       stallMs: push.clientStall,
       pauseMs: pull.pause,
       trustedProxies: config.trustedProxies,

@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { ManifestPut, ManifestRecord } from '../core/contracts/index.ts';
+import type { ManifestPut, ManifestRecord } from '../core/contracts/index-api.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest } from '../core/oci/manifest.ts';

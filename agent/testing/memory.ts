@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { ManifestRecord } from '../../core/contracts/index.ts';
+import type { ManifestRecord } from '../../core/contracts/index-api.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { pieceCount, pieceLengthFor } from '../../core/piece.ts';
 import type { PeerNode, Pull } from '../../platform/peer/node.ts';

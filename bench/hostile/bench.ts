@@ -8,12 +8,12 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type Blob, fileOf, uploadRandom } from '../harness/blob.ts';
-import { type AgentProcess, Cluster, forget, pullWhole } from '../harness/cluster.ts';
-import { memoryDirectory } from '../harness/memory.ts';
-import { median, rounded, sum } from '../harness/numbers.ts';
-import { cpuSeconds } from '../harness/proc.ts';
-import type { Figures } from '../harness/report.ts';
+import { type Blob, fileOf, uploadRandom } from '../../harness/blob.ts';
+import { type AgentProcess, Cluster, forget, pullWhole } from '../../harness/cluster.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { median, rounded, sum } from '../../harness/numbers.ts';
+import { cpuSeconds } from '../../harness/proc.ts';
+import type { Figures } from '../../harness/report.ts';
 import { type Contestant, contest, type Sample } from '../pull/contest.ts';
 import type { HostilePlan, HostileReport } from './child.ts';
 

@@ -9,14 +9,14 @@
 
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Blob, uploadRandom } from '../harness/blob.ts';
-import { blobUrl, firstByte, forget } from '../harness/cluster.ts';
-import { Skipped } from '../harness/error.ts';
-import { memoryDirectory, onWarmMemory } from '../harness/memory.ts';
-import { median, rounded, sum } from '../harness/numbers.ts';
-import { machineBusySeconds } from '../harness/proc.ts';
-import { readBody } from '../harness/read.ts';
-import type { Figures } from '../harness/report.ts';
+import { type Blob, uploadRandom } from '../../harness/blob.ts';
+import { blobUrl, firstByte, forget } from '../../harness/cluster.ts';
+import { Skipped } from '../../harness/error.ts';
+import { memoryDirectory, onWarmMemory } from '../../harness/memory.ts';
+import { median, rounded, sum } from '../../harness/numbers.ts';
+import { machineBusySeconds } from '../../harness/proc.ts';
+import { readBody } from '../../harness/read.ts';
+import type { Figures } from '../../harness/report.ts';
 import { ringSeconds, streamSeconds } from './bound.ts';
 import { completeAt, Fleet, type FleetHosts } from './fleet.ts';
 import { type Congestion, type Host, makeNetwork, needNamespaces } from './network.ts';

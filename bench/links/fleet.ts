@@ -1,9 +1,9 @@
 /** A tracker, one origin and agents, each on a host of its own. */
 
-import type { AgentProcess } from '../harness/cluster.ts';
-import { sum } from '../harness/numbers.ts';
-import { cpuSeconds } from '../harness/proc.ts';
-import { RoleProcess } from '../harness/roles.ts';
+import type { AgentProcess } from '../../harness/cluster.ts';
+import { sum } from '../../harness/numbers.ts';
+import { cpuSeconds } from '../../harness/proc.ts';
+import { RoleProcess } from '../../harness/roles.ts';
 import type { Host } from './network.ts';
 
 const ports = {

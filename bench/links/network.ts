@@ -11,9 +11,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { undoneAtExit } from '../harness/at-exit.ts';
-import { BenchError, Skipped } from '../harness/error.ts';
-import { hasProgram } from '../harness/programs.ts';
+import { undoneAtExit } from '../../harness/at-exit.ts';
+import { BenchError, Skipped } from '../../harness/error.ts';
+import { hasProgram } from '../../harness/programs.ts';
 
 export type Congestion = 'bbr' | 'reno' | 'cubic';
 export type LinkShape = {

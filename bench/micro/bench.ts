@@ -1,8 +1,8 @@
 /** `npm run bench -- micro`: the ring, the codec, the piece choice, the hash, the kernel's copies, by benchmark.js. */
 
-import { tmpfs } from '../harness/memory.ts';
-import { median, rounded } from '../harness/numbers.ts';
-import type { Figures } from '../harness/report.ts';
+import { tmpfs } from '../../harness/memory.ts';
+import { median, rounded } from '../../harness/numbers.ts';
+import type { Figures } from '../../harness/report.ts';
 import { chooseCase } from './choose.ts';
 import { decodeCase, encodeCase } from './codec.ts';
 import { copyCases } from './copy.ts';

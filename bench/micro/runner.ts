@@ -6,7 +6,7 @@
  */
 
 import Benchmark from 'benchmark';
-import { rounded } from '../harness/numbers.ts';
+import { rounded } from '../../harness/numbers.ts';
 
 export type MicroCase = {
   readonly name: string;

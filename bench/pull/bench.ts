@@ -1,7 +1,7 @@
 /** `npm run bench -- pull`: real processes on loopback against curl and nginx. */
 
-import { Skipped } from '../harness/error.ts';
-import type { Figures } from '../harness/report.ts';
+import { Skipped } from '../../harness/error.ts';
+import type { Figures } from '../../harness/report.ts';
 import { firstByteMeasures } from './first-byte.ts';
 import type { PullSetup } from './setup.ts';
 import { singleMeasures } from './single.ts';

@@ -1,7 +1,7 @@
 /** Contestants take turns, and ratios compare what ran side by side. */
 
 import { expect, test } from 'vitest';
-import { memoryDirectory } from '../harness/memory.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
 import { type Contestant, contest } from './contest.ts';
 
 test('turns, medians, and the ratio of neighbours', async () => {

@@ -3,8 +3,8 @@
  * meanwhile hits all of them alike.
  */
 
-import { onWarmMemory } from '../harness/memory.ts';
-import { median } from '../harness/numbers.ts';
+import { onWarmMemory } from '../../harness/memory.ts';
+import { median } from '../../harness/numbers.ts';
 
 export type Sample = { readonly seconds: number; readonly cpuS?: Readonly<Record<string, number>> };
 export type Contestant<N extends string> = {

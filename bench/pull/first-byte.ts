@@ -1,11 +1,11 @@
 /** How long the first byte of a cold blob takes through the agent's registry: nothing of it is in the agent's cache. */
 
-import { uploadRandom } from '../harness/blob.ts';
-import { blobUrl, forget } from '../harness/cluster.ts';
-import { memoryDirectory, onWarmMemory } from '../harness/memory.ts';
-import { percentile, rounded } from '../harness/numbers.ts';
-import { readBody } from '../harness/read.ts';
-import type { Figures } from '../harness/report.ts';
+import { uploadRandom } from '../../harness/blob.ts';
+import { blobUrl, forget } from '../../harness/cluster.ts';
+import { memoryDirectory, onWarmMemory } from '../../harness/memory.ts';
+import { percentile, rounded } from '../../harness/numbers.ts';
+import { readBody } from '../../harness/read.ts';
+import type { Figures } from '../../harness/report.ts';
 import type { PullSetup } from './setup.ts';
 
 /** What arrives until the client has left and the cache is emptied. */

@@ -1,6 +1,6 @@
 /** What every measure of `bench pull` is given: sizes, and how to start a cluster. */
 
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster } from '../../harness/cluster.ts';
 import type { PullSizes } from './sizes.ts';
 
 export type PullTuning = {

@@ -6,13 +6,13 @@
 import { rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileOf, uploadRandom } from '../harness/blob.ts';
-import { type AgentProcess, blobUrl, type Cluster, forget, pullWhole } from '../harness/cluster.ts';
-import { memoryDirectory } from '../harness/memory.ts';
-import { rounded } from '../harness/numbers.ts';
-import { cpuSeconds, ResidentPeak, residentMiB } from '../harness/proc.ts';
-import { hasProgram, Nginx, run, timed } from '../harness/programs.ts';
-import type { Figures } from '../harness/report.ts';
+import { fileOf, uploadRandom } from '../../harness/blob.ts';
+import { type AgentProcess, blobUrl, type Cluster, forget, pullWhole } from '../../harness/cluster.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { rounded } from '../../harness/numbers.ts';
+import { cpuSeconds, ResidentPeak, residentMiB } from '../../harness/proc.ts';
+import { hasProgram, Nginx, run, timed } from '../../harness/programs.ts';
+import type { Figures } from '../../harness/report.ts';
 import { type Contestant, contest, type Sample } from './contest.ts';
 import type { PullSetup } from './setup.ts';
 

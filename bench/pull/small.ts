@@ -1,12 +1,12 @@
 /** Cold small blobs through one agent: how many a second sixteen readers get. */
 
 import { Pool } from 'undici';
-import { uploadRandom } from '../harness/blob.ts';
-import { together } from '../harness/lanes.ts';
-import { memoryDirectory } from '../harness/memory.ts';
-import { rounded } from '../harness/numbers.ts';
-import { cpuSeconds } from '../harness/proc.ts';
-import type { Figures } from '../harness/report.ts';
+import { uploadRandom } from '../../harness/blob.ts';
+import { together } from '../../harness/lanes.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { rounded } from '../../harness/numbers.ts';
+import { cpuSeconds } from '../../harness/proc.ts';
+import type { Figures } from '../../harness/report.ts';
 import type { PullSetup } from './setup.ts';
 
 const blobBytes = 4096;

@@ -1,11 +1,11 @@
 /** One origin, ten agents, one blob to all at once, no limits: delivered bytes a second, and what the machine spent. */
 
-import { uploadRandom } from '../harness/blob.ts';
-import { type AgentProcess, pullWhole } from '../harness/cluster.ts';
-import { memoryDirectory, onWarmMemory } from '../harness/memory.ts';
-import { rounded, sum } from '../harness/numbers.ts';
-import { cpuSeconds, machineBusySeconds } from '../harness/proc.ts';
-import type { Figures } from '../harness/report.ts';
+import { uploadRandom } from '../../harness/blob.ts';
+import { type AgentProcess, pullWhole } from '../../harness/cluster.ts';
+import { memoryDirectory, onWarmMemory } from '../../harness/memory.ts';
+import { rounded, sum } from '../../harness/numbers.ts';
+import { cpuSeconds, machineBusySeconds } from '../../harness/proc.ts';
+import type { Figures } from '../../harness/report.ts';
 import type { PullSetup } from './setup.ts';
 
 const agentCount = 10;

@@ -1,13 +1,13 @@
 /** A cached blob read from the agent, in turns with nginx with sendfile over the same bytes. */
 
 import { basename, dirname, join } from 'node:path';
-import { fileOf, uploadRandom } from '../harness/blob.ts';
-import { blobUrl, pullWhole } from '../harness/cluster.ts';
-import { memoryDirectory } from '../harness/memory.ts';
-import { rounded } from '../harness/numbers.ts';
-import { cpuSeconds } from '../harness/proc.ts';
-import { Nginx, timed } from '../harness/programs.ts';
-import type { Figures } from '../harness/report.ts';
+import { fileOf, uploadRandom } from '../../harness/blob.ts';
+import { blobUrl, pullWhole } from '../../harness/cluster.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { rounded } from '../../harness/numbers.ts';
+import { cpuSeconds } from '../../harness/proc.ts';
+import { Nginx, timed } from '../../harness/programs.ts';
+import type { Figures } from '../../harness/report.ts';
 import { type Contestant, contest } from './contest.ts';
 import type { PullSetup } from './setup.ts';
 

@@ -11,11 +11,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Digest, digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { type Descriptor, type Manifest, parseManifest } from '../../core/oci/manifest.ts';
+import type { Persistence } from '../../platform/clients/registry/persistence.ts';
+import { pullManifest } from '../../platform/clients/registry/pull.ts';
+import type { Registry } from '../../platform/clients/registry/registry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import { pullToFile } from '../registry/file.ts';
-import type { Persistence } from '../registry/persistence.ts';
-import { pullManifest } from '../registry/pull.ts';
-import type { Registry } from '../registry/registry.ts';
+import { pullToFile } from '../transfer/file.ts';
 import { bytesText } from '../ui/format.ts';
 import type { Progress } from '../ui/progress.ts';
 

@@ -1,9 +1,9 @@
 /** `shoal ls` and `shoal rm`: what the cluster holds, by name; and taking it out. */
 
 import { ApiError } from '../../core/contracts/errors.ts';
+import { blobRepository, parseRepository, parseTarget } from '../../platform/clients/registry/ref.ts';
+import { Registry } from '../../platform/clients/registry/registry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import { blobRepository, parseRepository, parseTarget } from '../registry/ref.ts';
-import { Registry } from '../registry/registry.ts';
 
 export type ListOptions = { readonly proxy: string; readonly signal: AbortSignal };
 

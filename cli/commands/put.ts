@@ -9,12 +9,12 @@ import { basename } from 'node:path';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { tagValid } from '../../core/oci/name.ts';
 import type { StreamBody } from '../../platform/clients/http.ts';
+import { pushBlob } from '../../platform/clients/registry/push.ts';
+import { parseRepository } from '../../platform/clients/registry/ref.ts';
+import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../../platform/clients/registry/registry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { Failure } from '../failure.ts';
-import { pushBlob } from '../registry/push.ts';
-import { parseRepository } from '../registry/ref.ts';
-import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../registry/registry.ts';
-import { shellPersistence } from '../registry/shell.ts';
+import { shellPersistence } from '../transfer/shell.ts';
 import { bytesText, shellWord } from '../ui/format.ts';
 import { Progress, type Screen } from '../ui/progress.ts';
 

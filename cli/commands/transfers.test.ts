@@ -20,7 +20,7 @@ import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
-import { MemoryRegistry } from '../registry/fixtures.ts';
+import { MemoryRegistry } from '../../platform/clients/registry/fixtures.ts';
 import { get } from './get.ts';
 import { list, remove } from './list.ts';
 import { put } from './put.ts';

@@ -9,7 +9,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Digest, digestOf } from '../../core/digest.ts';
-import { type Descriptor, type ManifestJson, MEDIA } from '../registry/registry.ts';
+import { type Descriptor, type ManifestJson, MEDIA } from '../../platform/clients/registry/registry.ts';
 
 /** Shares of the image's size. */
 const LAYER_SHARES = [0.5, 0.3, 0.15, 0.05];

@@ -6,12 +6,12 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import { ORIGIN_PATHS } from '../../core/contracts/origin.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import { Persistence } from '../../platform/clients/registry/persistence.ts';
+import { pullBlob, pullManifest } from '../../platform/clients/registry/pull.ts';
+import { pushBlob } from '../../platform/clients/registry/push.ts';
+import { type BlobSource, MEDIA, openFrom, Registry } from '../../platform/clients/registry/registry.ts';
 import { agentName, url } from '../cluster/cluster.ts';
 import type { ClusterPorts } from '../cluster/ports.ts';
-import { Persistence } from '../registry/persistence.ts';
-import { pullBlob, pullManifest } from '../registry/pull.ts';
-import { pushBlob } from '../registry/push.ts';
-import { type BlobSource, MEDIA, openFrom, Registry } from '../registry/registry.ts';
 import type { Bar, Progress } from '../ui/progress.ts';
 import type { DemoImage } from './image.ts';
 import type { Kill } from './kill.ts';

@@ -17,8 +17,8 @@ import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } fr
 import type { Digest } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
+import { Ring } from '../rendezvous/rendezvous.ts';
 import { backoffMs } from '../retry/retry.ts';
-import { Ring } from '../ring/ring.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { Patience } from './patience.ts';
 import { type Flight, Target } from './target.ts';

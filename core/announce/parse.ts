@@ -165,7 +165,7 @@ function originsOf(value: unknown): readonly string[] {
 
 function inlineOf(value: unknown, name: string): string | undefined {
   if (value === undefined) return undefined;
-  // Whether it is base64, and of the right bytes, its digest will tell (platform/peer/inline.ts).
+  // Whether it is base64, and of the right bytes, its digest will tell (platform/peer/pulls/inline.ts).
   if (typeof value !== 'string' || value.length > base64LengthMax || value.length % 4 !== 0)
     throw new Malformed(`${name} is no small blob in base64`);
   return value;

@@ -1,8 +1,8 @@
 /** The options of `loadgen announce`: parsed, checked, each error naming its option. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { duration, whole } from '../../bench/harness/option-values.ts';
 import { announceEntriesMax } from '../../core/contracts/tracker.ts';
+import { duration, whole } from '../../harness/option-values.ts';
 
 export const leasesMax = 5_000_000;
 

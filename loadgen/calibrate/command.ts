@@ -5,13 +5,13 @@
  * Rule: within 10 percent at p50 and p99, or the model is wrong and gets fixed. It fails by its exit code.
  */
 
-import { Skipped } from '../../bench/harness/error.ts';
-import { memoryDirectory } from '../../bench/harness/memory.ts';
-import { median, percentile, rounded } from '../../bench/harness/numbers.ts';
-import { loadAverage } from '../../bench/harness/proc.ts';
 import { runOnce } from '../../bench/links/bench.ts';
 import { streamSeconds } from '../../bench/links/bound.ts';
 import { type Host, makeNetwork, needNamespaces } from '../../bench/links/network.ts';
+import { Skipped } from '../../harness/error.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { median, percentile, rounded } from '../../harness/numbers.ts';
+import { loadAverage } from '../../harness/proc.ts';
 import { type SimOptions, simCommand } from '../sim/options.ts';
 import type { SimResult } from '../sim/result.ts';
 import { runSim } from '../sim/run.ts';

@@ -1,7 +1,7 @@
 /** The options of `loadgen calibrate`: parsed, checked, each error naming its option. */
 
 import { Command, Option } from 'commander';
-import { rate, size, whole } from '../../bench/harness/option-values.ts';
+import { rate, size, whole } from '../../harness/option-values.ts';
 
 export type CalibrateOptions = {
   readonly hosts: number;

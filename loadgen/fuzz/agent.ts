@@ -7,7 +7,7 @@ import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import type { PeerNode } from '../../platform/peer/node.ts';
-import { InlinePieceIo } from '../../platform/store/inline-piece-io.ts';
+import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
 import { Announcing } from './announcing.ts';

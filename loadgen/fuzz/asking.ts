@@ -1,6 +1,6 @@
 /** The origins' metainfo over the run's network: what trackers' lookups, and agents without trackers, ask with. */
 
-import { Ring } from '../../core/ring/ring.ts';
+import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { Origins } from '../../platform/clients/origins.ts';
 import type { OriginSite } from './origin.ts';

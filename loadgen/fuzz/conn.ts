@@ -7,7 +7,7 @@
  */
 
 import { SimEvent } from '../sim/events.ts';
-import { CallEvent, Pipe, type Way } from '../sim/network.ts';
+import { CallEvent, Pipe, type Way } from '../sim/network/network.ts';
 import type { Content } from './content.ts';
 import type { World } from './world.ts';
 

@@ -1,5 +1,5 @@
 /**
- * One end of a connection of an honest node: what platform/peer/link.ts is over a socket, over a Conn.
+ * One end of a connection of an honest node: what platform/peer/links/link.ts is over a socket, over a Conn.
  * Every control message goes through the codec both ways, in pieces of any size; what arrives at the
  * side that pulls goes through the platform's own Inflow.
  *
@@ -11,9 +11,9 @@ import { PeerFault } from '../../core/assert.ts';
 import { Decoder } from '../../core/wire/decode.ts';
 import { encode } from '../../core/wire/encode.ts';
 import type { Message, PeerAddress, Piece } from '../../core/wire/messages.ts';
-import { Inflow } from '../../platform/peer/inflow.ts';
 import { connectMs, greetingMs, lingerMs, stalledMs } from '../../platform/peer/limits.ts';
-import type { OutPiece } from '../../platform/peer/outbox.ts';
+import { Inflow } from '../../platform/peer/links/inflow.ts';
+import type { OutPiece } from '../../platform/peer/links/outbox.ts';
 import type { Slot } from '../../platform/workers/arena.ts';
 import { type Conn, type ConnSide, copyPayload, type Item, type Payload } from './conn.ts';
 import type { Content } from './content.ts';

@@ -11,7 +11,7 @@ import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { bytesOnDisk } from '../../platform/store/layout.ts';
-import type { Verdict } from '../../platform/store/let-go.ts';
+import type { Verdict } from '../../platform/store/room/let-go.ts';
 import { type Content, layerOf, layersMax } from './content.ts';
 import type { OriginSite } from './origin.ts';
 import type { Image, Pusher } from './push.ts';

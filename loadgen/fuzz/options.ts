@@ -1,7 +1,7 @@
 /** The options of `loadgen fuzz`: parsed, checked, each error naming its option. */
 
 import { Command, Option } from 'commander';
-import { whole } from '../../bench/harness/option-values.ts';
+import { whole } from '../../harness/option-values.ts';
 import { PLANTS, type Plant } from './plants.ts';
 
 export const seedMax = 2 ** 31 - 1;

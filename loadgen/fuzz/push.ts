@@ -5,9 +5,9 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index.ts';
+import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import { Ring } from '../../core/ring/ring.ts';
+import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import { linkProved, prove } from '../../platform/clients/prove.ts';
 import type { Content } from './content.ts';
 import type { Damage } from './damage.ts';

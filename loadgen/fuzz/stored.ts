@@ -4,7 +4,7 @@
  */
 
 import type { Digest } from '../../core/digest.ts';
-import type { FaultyDisk } from '../../platform/store/faulty-disk.ts';
+import type { FaultyDisk } from '../../platform/store/disk/faulty-disk.ts';
 import { Layout, partSuffix } from '../../platform/store/layout.ts';
 import { sameBytes } from '../../platform/workers/hash.ts';
 import type { Fuzzed } from './cluster.ts';

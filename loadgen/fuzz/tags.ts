@@ -10,7 +10,7 @@ import {
   INDEX_PATHS,
   type ManifestPut,
   type ManifestRecord,
-} from '../../core/contracts/index.ts';
+} from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { indexRoutes } from '../../index/api.ts';
 import { createHttp } from '../../platform/http/server.ts';

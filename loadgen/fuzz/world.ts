@@ -9,8 +9,8 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { EventQueue, type SimEvent } from '../sim/events.ts';
-import { FastNetwork } from '../sim/fast.ts';
-import { CallEvent, type HostCaps } from '../sim/network.ts';
+import { FastNetwork } from '../sim/network/fast.ts';
+import { CallEvent, type HostCaps } from '../sim/network/network.ts';
 
 /** Something that broke a promise of DESIGN, section 6. */
 export type Violation = { readonly kind: string; readonly text: string; readonly atMs: number };

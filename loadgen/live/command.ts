@@ -5,11 +5,11 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { uploadRandom } from '../../bench/harness/blob.ts';
-import { Cluster } from '../../bench/harness/cluster.ts';
-import { memoryDirectory } from '../../bench/harness/memory.ts';
-import { percentile, rounded, sum } from '../../bench/harness/numbers.ts';
-import { cpuSeconds, loadAverage, residentMiB } from '../../bench/harness/proc.ts';
+import { uploadRandom } from '../../harness/blob.ts';
+import { Cluster } from '../../harness/cluster.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { percentile, rounded, sum } from '../../harness/numbers.ts';
+import { cpuSeconds, loadAverage, residentMiB } from '../../harness/proc.ts';
 import type { ChildListening, ChildPlan, ChildProgress, ChildResult } from './child.ts';
 import { type LiveOptions, processesFor } from './options.ts';
 

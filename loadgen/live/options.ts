@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { duration, rate, size, whole } from '../../bench/harness/option-values.ts';
 import { degreeSlack } from '../../core/swarm/limits.ts';
+import { duration, rate, size, whole } from '../../harness/option-values.ts';
 import { limitBytesPerSMin } from '../../platform/peer/limits.ts';
 
 export const agentsMax = 20_000;

@@ -4,13 +4,13 @@
  */
 
 import { Pool } from 'undici';
-import { type Blob, pushRandom } from '../../bench/harness/blob.ts';
-import { blobUrl, Cluster } from '../../bench/harness/cluster.ts';
-import { together } from '../../bench/harness/lanes.ts';
-import { memoryDirectory } from '../../bench/harness/memory.ts';
-import { percentile, rounded } from '../../bench/harness/numbers.ts';
-import { cpuSeconds, loadAverage } from '../../bench/harness/proc.ts';
 import { prng } from '../../core/prng.ts';
+import { type Blob, pushRandom } from '../../harness/blob.ts';
+import { blobUrl, Cluster } from '../../harness/cluster.ts';
+import { together } from '../../harness/lanes.ts';
+import { memoryDirectory } from '../../harness/memory.ts';
+import { percentile, rounded } from '../../harness/numbers.ts';
+import { cpuSeconds, loadAverage } from '../../harness/proc.ts';
 import type { Kind, PullOptions, Target } from './options.ts';
 
 const rangeBytes = 64 * 1024;

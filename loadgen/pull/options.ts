@@ -1,7 +1,7 @@
 /** The options of `loadgen pull`: parsed, checked, each error naming its option. */
 
 import { Command, Option } from 'commander';
-import { duration, size, whole } from '../../bench/harness/option-values.ts';
+import { duration, size, whole } from '../../harness/option-values.ts';
 
 export const KINDS = ['blob', 'range', 'head'] as const;
 export type Kind = (typeof KINDS)[number];

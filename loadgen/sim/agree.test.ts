@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest';
 import { prng } from '../../core/prng.ts';
 import { EventQueue } from './events.ts';
-import { ExactNetwork } from './exact.ts';
-import { FastNetwork } from './fast.ts';
-import { CallEvent, type Network, type NetworkConfig, Pipe } from './network.ts';
+import { ExactNetwork } from './network/exact.ts';
+import { FastNetwork } from './network/fast.ts';
+import { CallEvent, type Network, type NetworkConfig, Pipe } from './network/network.ts';
 import { type SimOptions, simCommand } from './options.ts';
 import { runSim } from './run.ts';
 

@@ -5,9 +5,9 @@
 
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
-import { Ring } from '../../core/ring/ring.ts';
+import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
-import { CallEvent, type Network } from './network.ts';
+import { CallEvent, type Network } from './network/network.ts';
 import type { Node } from './nodes.ts';
 
 /** As the finder has them. */

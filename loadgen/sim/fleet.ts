@@ -5,7 +5,7 @@
 
 import type { Prng } from '../../core/prng.ts';
 import type { Events } from './events.ts';
-import type { Network } from './network.ts';
+import type { Network } from './network/network.ts';
 import type { SimOptions } from './options.ts';
 
 /** A blob of the scenario: `no` counts from 0 over all images. */

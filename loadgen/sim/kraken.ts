@@ -9,7 +9,7 @@
 
 import { type Events, SimEvent } from './events.ts';
 import type { Fleet, FleetContext } from './fleet.ts';
-import { CallEvent, type Network, Pipe } from './network.ts';
+import { CallEvent, type Network, Pipe } from './network/network.ts';
 
 const connectionsMax = 10;
 const pipelineToAgent = 3;

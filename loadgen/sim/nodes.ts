@@ -4,7 +4,7 @@ import type { Announcer } from '../../core/announce/announcer.ts';
 import type { Swarm } from '../../core/swarm/swarm.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { SimEvent } from './events.ts';
-import { Pipe, type Way } from './network.ts';
+import { Pipe, type Way } from './network/network.ts';
 
 /**
  * One side of a connection, and the way from it to the other side. Pieces go from the acceptor to

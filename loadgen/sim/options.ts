@@ -1,14 +1,14 @@
 /** The options of `loadgen sim`: parsed, checked, each error naming its option. */
 
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { pieceLengthFor, pieceLengthMax, pieceLengthMin } from '../../core/piece.ts';
 import {
   duration as durationFrom,
   number,
   rate as rateFrom,
   size as sizeFrom,
   whole,
-} from '../../bench/harness/option-values.ts';
-import { pieceLengthFor, pieceLengthMax, pieceLengthMin } from '../../core/piece.ts';
+} from '../../harness/option-values.ts';
 import { parseRate } from '../../platform/config/units.ts';
 
 export const hostsMax = 100_000;

@@ -1,18 +1,18 @@
 /** Runs one scenario under one policy to its end and says how it went. */
 
 import { prng } from '../../core/prng.ts';
-import { boundS } from './bound.ts';
 import { EventQueue, type Events } from './events.ts';
-import { ExactNetwork } from './exact.ts';
-import { FastNetwork, fastTickMs } from './fast.ts';
 import type { Fleet, FleetContext } from './fleet.ts';
 import { KrakenFleet } from './kraken.ts';
-import { CallEvent, type Network, type NetworkConfig } from './network.ts';
+import { boundS } from './network/bound.ts';
+import { ExactNetwork } from './network/exact.ts';
+import { FastNetwork, fastTickMs } from './network/fast.ts';
+import { CallEvent, type Network, type NetworkConfig } from './network/network.ts';
+import { RoundQueue } from './network/rounds.ts';
 import { exactHostsMax, type SimOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { Readers } from './readers.ts';
 import { resultOf, type SimResult } from './result.ts';
-import { RoundQueue } from './rounds.ts';
 import { crashedForMs, type Scenario, scenarioOf } from './scenario.ts';
 import { ShoalFleet } from './shoal.ts';
 

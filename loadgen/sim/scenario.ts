@@ -3,7 +3,7 @@
 import { pieceCount } from '../../core/piece.ts';
 import type { Prng } from '../../core/prng.ts';
 import type { SimBlob } from './fleet.ts';
-import type { HostCaps } from './network.ts';
+import type { HostCaps } from './network/network.ts';
 import { pieceLengthOf, type SimOptions } from './options.ts';
 
 /** A node's CPU handles about as many messages a second as measured for the core on one core. */

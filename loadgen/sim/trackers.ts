@@ -8,7 +8,7 @@ import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { FleetContext } from './fleet.ts';
-import { CallEvent } from './network.ts';
+import { CallEvent } from './network/network.ts';
 
 type Locate = (digest: Digest) => { meta: Metainfo; origins: PeerAddress[] } | undefined;
 

@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
 import { latencySamplesMin } from '../../core/retry/latency.ts';
-import { IndexClient } from './index.ts';
+import { IndexClient } from './index-client.ts';
 import { Stoppable } from './stoppable.fixtures.ts';
 
 const ctx = { requestId: 'test' };

@@ -8,7 +8,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { Unproved } from '../../core/contracts/index.ts';
+import type { Unproved } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { CallContext } from './http.ts';
 import type { OriginClient } from './origin.ts';

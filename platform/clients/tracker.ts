@@ -22,7 +22,7 @@ import {
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
-import { Ring } from '../../core/ring/ring.ts';
+import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OriginFinder } from './finder.ts';

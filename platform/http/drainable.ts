@@ -10,7 +10,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Drain, WorkKind } from '../lifecycle/drain.ts';
-import { finish } from '../registry/write.ts';
+import { finish } from './exchange.ts';
 import { errorBody } from './server.ts';
 
 /** What a request is to a drain. */

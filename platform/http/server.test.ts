@@ -4,9 +4,9 @@ import { afterEach, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { HttpClient } from '../clients/http.ts';
 import { StartError } from '../lifecycle/errors.ts';
-import { bodyOf } from '../registry/body.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import { bodyOf } from './body.ts';
 import { createHttp, listen } from './server.ts';
 import { streamBodies } from './stream.ts';
 

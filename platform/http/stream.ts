@@ -1,6 +1,6 @@
 /**
  * Request bodies as streams. A blob is never buffered: the parser passes the raw stream on, and the route
- * reads it with `bodyOf` of platform/registry/body.ts. Fastify's bodyLimit does not apply here.
+ * reads it with `bodyOf` of platform/http/body.ts. Fastify's bodyLimit does not apply here.
  */
 
 import type { FastifyInstance } from 'fastify';

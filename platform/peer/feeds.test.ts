@@ -5,7 +5,7 @@ import { unitBytes } from '../../core/piece.ts';
 import type { Message } from '../../core/wire/messages.ts';
 import { Arena } from '../workers/arena.ts';
 import { type Feed, type FeedLink, Feeds, type FeedsHost } from './feeds.ts';
-import type { OutPiece } from './outbox.ts';
+import type { OutPiece } from './links/outbox.ts';
 
 /** Takes pieces and keeps them until the test lets them go. */
 class TestLink implements FeedLink {

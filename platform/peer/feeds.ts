@@ -11,7 +11,7 @@
 import type { Message, Missing } from '../../core/wire/messages.ts';
 import type { Arena, Slot } from '../workers/arena.ts';
 import { sendShareOfLink } from './limits.ts';
-import type { OutPiece } from './outbox.ts';
+import type { OutPiece } from './links/outbox.ts';
 
 /** What this file needs of a Link. */
 export type FeedLink = {

@@ -13,7 +13,7 @@ import {
   type TestNode,
   totalOf,
 } from './fixtures.ts';
-import { burstMs } from './throttle.ts';
+import { burstMs } from './links/throttle.ts';
 
 const mebibyte = 1024 * 1024;
 /** A portion, and what is moved before the first wait. */

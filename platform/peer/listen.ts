@@ -8,15 +8,15 @@ import type { PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { realClock } from '../net/clock.ts';
-import type { BlobEntry } from '../store/entry.ts';
+import type { BlobEntry } from '../store/pieces/entry.ts';
 import type { BlobStore } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Workers } from '../workers/workers.ts';
 import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
-import type { Patience } from './link.ts';
-import { Throttle } from './throttle.ts';
+import type { Patience } from './links/link.ts';
+import { Throttle } from './links/throttle.ts';
 
 export type PeerNodeOptions = {
   readonly role: 'agent' | 'origin';

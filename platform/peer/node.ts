@@ -16,10 +16,9 @@ import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { BlobStats, LinkNo, Output } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
-import type { BlobEntry } from '../store/entry.ts';
+import type { BlobEntry } from '../store/pieces/entry.ts';
 import { blake3Hex } from '../workers/hash.ts';
 import { Bans } from './bans.ts';
-import { Blobs, type PullFrom } from './blobs.ts';
 import { Feeds } from './feeds.ts';
 import {
   acceptedMax,
@@ -31,7 +30,7 @@ import {
   stallMsDefault,
   sweepMs,
 } from './limits.ts';
-import { type Heard, Link, type LinkHost } from './link.ts';
+import { type Heard, Link, type LinkHost } from './links/link.ts';
 import {
   isLoopback,
   listenOn,
@@ -44,12 +43,13 @@ import {
 } from './listen.ts';
 import { Machine } from './machine.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
-import { lacking } from './repair.ts';
-import type { Pull } from './task.ts';
+import { Blobs, type PullFrom } from './pulls/blobs.ts';
+import { lacking } from './pulls/repair.ts';
+import type { Pull } from './pulls/task.ts';
 
-export type { PullFrom } from './blobs.ts';
 export type { PeerNodeOptions, PeerNodeStats } from './listen.ts';
-export type { Pull } from './task.ts';
+export type { PullFrom } from './pulls/blobs.ts';
+export type { Pull } from './pulls/task.ts';
 
 export class PeerNode {
   readonly self: PeerAddress;

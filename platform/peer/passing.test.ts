@@ -5,8 +5,8 @@ import { afterEach, expect, test } from 'vitest';
 import type { ByteRange } from '../../core/oci/range.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { readRange } from '../reader/read.ts';
-import type { BlobEntry } from '../store/entry.ts';
-import { beyondBudgetBytesMax, windowBytesMin } from '../store/passing.ts';
+import type { BlobEntry } from '../store/pieces/entry.ts';
+import { beyondBudgetBytesMax, windowBytesMin } from '../store/room/passing.ts';
 import {
   MemoryTracker,
   seedBlob,

@@ -1,11 +1,12 @@
 /** A page of a list, with a Link to the next one (RFC 8288): no list ends silently at a limit. */
 
-import type { ReferrerList } from '../../core/contracts/index.ts';
+import type { ReferrerList } from '../../core/contracts/index-api.ts';
 import { referrersPageMax } from '../../core/oci/limits.ts';
 import { MEDIA } from '../../core/oci/media.ts';
 import type { OciRequest, PageRequest } from '../../core/oci/request.ts';
+import type { Headers } from '../http/content.ts';
 import type { ReferrersOf } from '../tags/store.ts';
-import type { Headers, OciReply } from './reply.ts';
+import type { OciReply } from './reply.ts';
 
 export type Listed = {
   /** Of the list, without a query. */

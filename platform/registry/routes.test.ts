@@ -8,10 +8,11 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
+import { type Content, contentOf, type SourceChunk } from '../http/content.ts';
 import { createHttp, type Listening, listen } from '../http/server.ts';
 import { type Logger, silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { type Content, contentOf, type OciContext, type OciReply, type SourceChunk } from './reply.ts';
+import type { OciContext, OciReply } from './reply.ts';
 import { registerRegistry } from './routes.ts';
 
 const digest = `sha256:${'0'.repeat(64)}` as Digest;

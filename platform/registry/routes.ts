@@ -9,34 +9,20 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 
 import { Bug } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { parseOciRequest } from '../../core/oci/request.ts';
+import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
+import { bodyOf } from '../http/body.ts';
+import { clientOf, type Trusted, trustedOf } from '../http/client-address.ts';
+import type { Headers } from '../http/content.ts';
+import { CLIENT_LIMITS, type ClientLimits, type Exchange } from '../http/exchange.ts';
+import { SlowReaders, slowReadersMax } from '../http/slow.ts';
 import { streamBodies } from '../http/stream.ts';
-import { WholeBodies, wholeBodiesBytesMax } from './bodies.ts';
-import { bodyOf } from './body.ts';
-import { clientOf, type Trusted, trustedOf } from './client.ts';
-import type { Headers, OciContext, OciReply, RegistryHandler } from './reply.ts';
-import { SlowReaders, slowReadersMax } from './slow.ts';
-import { type Exchange, writeReply } from './write.ts';
+import type { OciContext, OciReply, RegistryHandler } from './reply.ts';
+import { writeReply } from './write.ts';
 
-export type RegistryLimits = {
-  /** A client that sends no byte of its body for so long, while we wait for it, is cut off. */
-  readonly stallMs: number;
-  /** A client that takes no byte of its answer for so long is. It holds no more than a connection meanwhile. */
-  readonly pauseMs: number;
-  /** How long a client may go on sending after it was refused. */
-  readonly lingerMs: number;
-  /** Addresses and networks of proxies whose X-Forwarded-For is believed. Default: nobody's. */
-  readonly trustedProxies?: readonly string[];
-};
-
-/**
- * nginx, which stands in front of most registries, waits 60 s and 5 s. A reader may pause for longer: runtimes
- * that unpack, and machines that sleep, do.
- */
-export const DEFAULT_LIMITS: RegistryLimits = { stallMs: 60_000, pauseMs: 900_000, lingerMs: 5_000 };
-
+const VERSION: Headers = { 'docker-distribution-api-version': 'registry/2.0' };
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = DEFAULT_LIMITS): void {
+export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = CLIENT_LIMITS): void {
   const bodies = new WholeBodies(wholeBodiesBytesMax);
   const trusted = trustedOf(limits.trustedProxies ?? []);
   const slow = new SlowReaders({ pauseMs: limits.pauseMs, readersMax: slowReadersMax });
@@ -56,7 +42,7 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
 
 type Serving = {
   readonly handler: RegistryHandler;
-  readonly limits: RegistryLimits;
+  readonly limits: ClientLimits;
   readonly slow: SlowReaders;
   readonly trusted: Trusted;
   readonly bodies: WholeBodies;
@@ -86,11 +72,11 @@ async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serv
 async function write(
   answer: OciReply,
   request: FastifyRequest,
-  to: { reply: FastifyReply; client: string; limits: RegistryLimits; slow: SlowReaders },
+  to: { reply: FastifyReply; client: string; limits: ClientLimits; slow: SlowReaders },
 ): Promise<void> {
   const { reply, slow, client } = to;
   const { lingerMs } = to.limits;
-  const headers = reply.getHeaders() as Headers;
+  const headers = { ...VERSION, ...(reply.getHeaders() as Headers) };
   const exchange: Exchange = { request: request.raw, response: reply.raw, headers, slow, client, lingerMs };
   const failed = await answerOf(async () => {
     const result = await writeReply(answer, exchange);

@@ -8,8 +8,8 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Arena, SHARES } from '../workers/arena.ts';
-import { type FaultPlan, FaultyDisk, faultyRoot } from './faulty-disk.ts';
-import { InlinePieceIo } from './inline-piece-io.ts';
+import { type FaultPlan, FaultyDisk, faultyRoot } from './disk/faulty-disk.ts';
+import { InlinePieceIo } from './pieces/inline-piece-io.ts';
 import { type Blob, blobOf, readAll, sameBlob, upload, writeAll } from './store.fixtures.ts';
 import { BlobStore } from './store.ts';
 

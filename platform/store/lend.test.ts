@@ -3,7 +3,7 @@
 import { utimesSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { unitBytes } from '../../core/piece.ts';
-import type { BlobEntry } from './entry.ts';
+import type { BlobEntry } from './pieces/entry.ts';
 import { type Blob, blobFiles, blobOf, damage, fill, readAll, TestStores, upload } from './store.fixtures.ts';
 
 const stores = new TestStores();

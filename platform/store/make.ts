@@ -8,15 +8,15 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/piece.ts';
 import { blake3Hex } from '../workers/hash.ts';
-import { Bits } from './bits.ts';
-import { BlobEntry } from './entry.ts';
-import type { EntryHost } from './entry-host.ts';
-import { asApiError, refusal } from './errors.ts';
-import type { HashCache } from './hash-cache.ts';
+import { asApiError, refusal } from './disk/errors.ts';
 import { bytesOnDisk, type Layout } from './layout.ts';
 import type { Names } from './names.ts';
-import type { Passing } from './passing.ts';
-import type { Room } from './room.ts';
+import { Bits } from './pieces/bits.ts';
+import { BlobEntry } from './pieces/entry.ts';
+import type { EntryHost } from './pieces/entry-host.ts';
+import type { HashCache } from './pieces/hash-cache.ts';
+import type { Passing } from './room/passing.ts';
+import type { Room } from './room/room.ts';
 import type { Serial } from './serial.ts';
 
 /** `bytes`: all of them, where they are at hand. */

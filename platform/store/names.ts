@@ -5,10 +5,10 @@
  */
 
 import { type Digest, digestHex } from '../../core/digest.ts';
-import { type Disk, diskCode, unlinkIfThere } from './disk.ts';
-import type { BlobEntry } from './entry.ts';
+import { type Disk, diskCode, unlinkIfThere } from './disk/disk.ts';
+import type { OpenFiles } from './disk/open-files.ts';
 import type { BlobFile, Layout } from './layout.ts';
-import type { OpenFiles } from './open-files.ts';
+import type { BlobEntry } from './pieces/entry.ts';
 
 export type NamesOptions = {
   readonly disk: Disk;

@@ -1,9 +1,9 @@
 /** What a store is opened with. */
 
 import type { PieceIo } from '../workers/piece-io.ts';
-import type { Disk } from './disk.ts';
-import type { AskUnneeded } from './let-go.ts';
+import type { Disk } from './disk/disk.ts';
 import type { StoreLog } from './recover.ts';
+import type { AskUnneeded } from './room/let-go.ts';
 
 export type BlobStoreOptions = {
   /** Made where it is not there. */

@@ -5,9 +5,9 @@
  * Rule: hints. They are not synced, and a failure to write one is logged and changes nothing.
  */
 
-import { type Disk, diskCode, writeWhole } from './disk.ts';
-import type { BlobEntry } from './entry.ts';
+import { type Disk, diskCode, writeWhole } from './disk/disk.ts';
 import type { Layout } from './layout.ts';
+import type { BlobEntry } from './pieces/entry.ts';
 import type { StoreLog } from './recover.ts';
 
 /** The order of use changes with every read and is written whole: not often. */

@@ -56,7 +56,7 @@ test('one process at a time uses a directory, and kill -9 leaves no lock behind'
   const store = await stores.open(dir);
   await expect(stores.open(dir)).rejects.toThrow(new RegExp(`in use by process ${process.pid}: stop that one`));
   await stores.close(store);
-  const disk = new URL('./real-disk.ts', import.meta.url).href;
+  const disk = new URL('./disk/real-disk.ts', import.meta.url).href;
   const code = `
     const { RealDisk } = await import(${JSON.stringify(disk)});
     await new RealDisk().lock(${JSON.stringify(join(dir, 'lock'))});

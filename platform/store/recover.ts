@@ -18,8 +18,7 @@
 import { type Digest, parseDigest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../core/piece.ts';
 import { StartError } from '../lifecycle/errors.ts';
-import { Bits } from './bits.ts';
-import { type Disk, diskCode, makeDirectories, readWhole, unlinkIfThere, writeWhole } from './disk.ts';
+import { type Disk, diskCode, makeDirectories, readWhole, unlinkIfThere, writeWhole } from './disk/disk.ts';
 import {
   ALGORITHM_DIRECTORIES,
   bytesOnDisk,
@@ -29,6 +28,7 @@ import {
   parseBlobName,
   partSuffix,
 } from './layout.ts';
+import { Bits } from './pieces/bits.ts';
 
 /** The part of pino's logger that the store uses. */
 export type StoreLog = {

@@ -11,8 +11,8 @@ import type { Verdict } from '../../core/swarm/types.ts';
 import { type Arena, SHARES, type Slot } from '../workers/arena.ts';
 import { blake3, blake3Hex, foldUnits } from '../workers/hash.ts';
 import { Workers } from '../workers/workers.ts';
-import type { BlobEntry } from './entry.ts';
 import type { BlobStoreOptions } from './options.ts';
+import type { BlobEntry } from './pieces/entry.ts';
 import { BlobStore } from './store.ts';
 
 export type Blob = {

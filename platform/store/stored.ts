@@ -6,8 +6,8 @@ import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../
 import type { Arena } from '../workers/arena.ts';
 import { blake3Hex, pieceHash } from '../workers/hash.ts';
 import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
-import type { BlobEntry } from './entry.ts';
-import { refusal } from './errors.ts';
+import { refusal } from './disk/errors.ts';
+import type { BlobEntry } from './pieces/entry.ts';
 
 /** Read at a time; the next is read while this one is waited for. */
 const readBytes = 4 * unitBytes;

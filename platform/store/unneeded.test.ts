@@ -3,9 +3,9 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
+import { RealDisk } from './disk/real-disk.ts';
 import { bytesOnDisk } from './layout.ts';
-import { claimMs, type Verdict } from './let-go.ts';
-import { RealDisk } from './real-disk.ts';
+import { claimMs, type Verdict } from './room/let-go.ts';
 import { type Blob, blobFiles, blobOf, readAll, sameBlob, TestStores, upload } from './store.fixtures.ts';
 import type { BlobStore } from './store.ts';
 

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { unitBytes } from '../../core/piece.ts';
-import { diskError } from './disk.ts';
+import { diskError } from './disk/disk.ts';
+import { RealDisk } from './disk/real-disk.ts';
 import { bytesOnDisk } from './layout.ts';
-import { RealDisk } from './real-disk.ts';
 import { blobFiles, blobOf, TestStores, upload, writePiece } from './store.fixtures.ts';
 
 const stores = new TestStores();

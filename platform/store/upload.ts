@@ -17,9 +17,9 @@ import { type Metainfo, pieceCount, pieceLengthFor, piecesMax, unitBytes } from 
 import type { Slot } from '../workers/arena.ts';
 import { blake3Hex, foldUnits } from '../workers/hash.ts';
 import { type HashStream, IoFailure, type PieceIo } from '../workers/piece-io.ts';
-import { type Disk, diskCode, unlinkIfThere } from './disk.ts';
-import type { BlobEntry } from './entry.ts';
-import { asApiError, refusal } from './errors.ts';
+import { type Disk, diskCode, unlinkIfThere } from './disk/disk.ts';
+import { asApiError, refusal } from './disk/errors.ts';
+import type { BlobEntry } from './pieces/entry.ts';
 import type { StoreLog } from './recover.ts';
 import { storedDigest } from './stored.ts';
 

@@ -1,7 +1,7 @@
 /** What every tag store must do about digests without a link; part of the conformance suite. */
 
 import { expect, test } from 'vitest';
-import type { ManifestPut } from '../../core/contracts/index.ts';
+import type { ManifestPut } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { condemnedMs, type TagStore } from './store.ts';
 

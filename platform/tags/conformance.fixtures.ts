@@ -1,7 +1,7 @@
 /** What every tag store must do, run against each implementation. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ManifestPut, ReferrerRecord } from '../../core/contracts/index.ts';
+import type { ManifestPut, ReferrerRecord } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { condemned, unlinked } from './condemned.fixtures.ts';
 import { referrerAnnotationBytesMax, type TagStore } from './store.ts';

@@ -1,6 +1,6 @@
 /** As sqlite-unlinked.ts, in memory: the plain statement of it. */
 
-import type { CondemnReply } from '../../core/contracts/index.ts';
+import type { CondemnReply } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from './store.ts';
 

@@ -9,7 +9,7 @@ import type {
   ReferrerList,
   ReferrerRecord,
   TagPage,
-} from '../../core/contracts/index.ts';
+} from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
 import { MemoryUnlinked } from './memory-unlinked.ts';

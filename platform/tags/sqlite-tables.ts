@@ -10,7 +10,7 @@ import type {
   ReferrerList,
   ReferrerRecord,
   TagPage,
-} from '../../core/contracts/index.ts';
+} from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { fitting } from './pages.ts';
 import { SqliteUnlinked } from './sqlite-unlinked.ts';

@@ -6,7 +6,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { CondemnReply } from '../../core/contracts/index.ts';
+import type { CondemnReply } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from './store.ts';
 

@@ -22,7 +22,7 @@ import type {
   ManifestRecord,
   ReferrerList,
   TagPage,
-} from '../../core/contracts/index.ts';
+} from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 
 /** At most `n` entries after `last`, which need not exist. */

@@ -1,8 +1,8 @@
 /** The index without HTTP: its own tables in memory, answering as its client does. */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { MissingReferences, Unproved } from '../../core/contracts/index.ts';
-import type { IndexClient } from '../../platform/clients/index.ts';
+import type { MissingReferences, Unproved } from '../../core/contracts/index-api.ts';
+import type { IndexClient } from '../../platform/clients/index-client.ts';
 import { openMemoryTags } from '../../platform/tags/memory.ts';
 import type { IndexApi } from '../index-api.ts';
 

@@ -1,0 +1,262 @@
+/**
+ * The index over HTTP: core/contracts/index-api.ts as methods.
+ *
+ * Rule 1: nothing is remembered: every answer is the index's own, now. Truth wins over availability.
+ * Rule 2: the index that answered last is asked first, one that is silent last. A read that is not answered as soon as
+ *   99 of 100 are is put to the next one, too. A write goes to one after the other: what two indexes did at once, a
+ *   later write could find undone.
+ *   Every call may be repeated: it sets a state, or reads one.
+ * Rule 3: absent is `undefined` or false; no index at all is ApiError UNAVAILABLE, which leaves as 503
+ *   with Retry-After, after 2 s, or half a second where none answered the calls before it either. A write may take
+ *   longer, on an index that lives: its disk may be slow, and nobody should have to guess whether it was done.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
+import {
+  type BlobLink,
+  type BlobLinkPut,
+  type CatalogPage,
+  type CondemnReply,
+  type CondemnRequest,
+  INDEX_PATHS,
+  type ManifestPut,
+  type ManifestRecord,
+  type MountRequest,
+  type ReferrerList,
+  type TagPage,
+  type TagPut,
+} from '../../core/contracts/index-api.ts';
+import type { Digest } from '../../core/digest.ts';
+import { Latency } from '../../core/retry/latency.ts';
+import type { PageOf, ReferrersOf } from '../tags/store.ts';
+import { firstAnswer } from './hedge.ts';
+import { type CallContext, HttpClient, type Method } from './http.ts';
+import { impatienceMs, silenceMs } from './pulse.ts';
+
+/** Every index is asked this often, with a pause in between: long enough for one that was restarted. */
+const rounds = 2;
+const pauseMs = 250;
+/** A read goes to the next index at the recent 99th percentile, no sooner and no later than this. */
+const hedgeMsMin = 20;
+const hedgeMsMax = 500;
+
+/** What the index answers where the thing is not there. */
+const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
+
+type Call = { readonly ctx: CallContext; readonly body?: unknown };
+/** One round of a call: when it ends, and what came of it so far. */
+type Round = { readonly untilMs: number; readonly failures: Set<string> };
+type Limit = { readonly withinMs: number } | { readonly watched: true };
+/** What an index said: the answer, or its no. */
+type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
+
+export class IndexClient {
+  readonly #clients: readonly HttpClient[];
+  readonly #reads = new Latency();
+  /** The one that answered last. */
+  #first: HttpClient | undefined;
+
+  /** `urls`: base URLs of the indexes, which share their state. */
+  constructor(options: { readonly urls: readonly string[] }) {
+    this.#clients = options.urls.map((base) => new HttpClient({ base }));
+  }
+
+  tag(repo: string, tag: string, ctx: CallContext): Promise<ManifestRecord | undefined> {
+    return this.#find('GET', INDEX_PATHS.tag(repo, tag), { ctx });
+  }
+
+  /** False: the repository does not hold that manifest. */
+  putTag(repo: string, tag: string, digest: Digest, ctx: CallContext): Promise<boolean> {
+    const body: TagPut = { digest };
+    return this.#done('PUT', INDEX_PATHS.tag(repo, tag), { ctx, body });
+  }
+
+  deleteTag(repo: string, tag: string, ctx: CallContext): Promise<boolean> {
+    return this.#done('DELETE', INDEX_PATHS.tag(repo, tag), { ctx });
+  }
+
+  /** Throws NAME_UNKNOWN where there is no such repository. */
+  tags(repo: string, page: PageOf, ctx: CallContext): Promise<TagPage> {
+    return this.#call('GET', INDEX_PATHS.tags(repo) + pageQuery(page), { ctx });
+  }
+
+  manifest(repo: string, digest: Digest, ctx: CallContext): Promise<ManifestRecord | undefined> {
+    return this.#find('GET', INDEX_PATHS.manifest(repo, digest), { ctx });
+  }
+
+  /** Throws MANIFEST_BLOB_UNKNOWN, with MissingReferences in `detail`, or BLOB_CONDEMNED; then nothing has changed. */
+  async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<void> {
+    await this.#call('PUT', INDEX_PATHS.manifest(repo, digest), { ctx, body: put });
+  }
+
+  /** With every tag on it. */
+  deleteManifest(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
+    return this.#done('DELETE', INDEX_PATHS.manifest(repo, digest), { ctx });
+  }
+
+  referrers(repo: string, digest: Digest, of: ReferrersOf, ctx: CallContext): Promise<ReferrerList> {
+    const type = of.artifactType === undefined ? '' : `&artifactType=${encodeURIComponent(of.artifactType)}`;
+    return this.#call('GET', INDEX_PATHS.referrers(repo, digest) + pageQuery(of) + type, { ctx });
+  }
+
+  blob(repo: string, digest: Digest, ctx: CallContext): Promise<BlobLink | undefined> {
+    return this.#find('GET', INDEX_PATHS.blob(repo, digest), { ctx });
+  }
+
+  /** Throws BLOB_CONDEMNED, with Unproved in `detail`; then nothing has changed. */
+  async linkBlob(repo: string, digest: Digest, put: BlobLinkPut, ctx: CallContext): Promise<void> {
+    await this.#call('PUT', INDEX_PATHS.blob(repo, digest), { ctx, body: put });
+  }
+
+  unlinkBlob(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
+    return this.#done('DELETE', INDEX_PATHS.blob(repo, digest), { ctx });
+  }
+
+  /** Links what `from` holds; undefined where it does not. */
+  mount(repo: string, digest: Digest, from: string, ctx: CallContext): Promise<BlobLink | undefined> {
+    const body: MountRequest = { from };
+    return this.#find('POST', INDEX_PATHS.mount(repo, digest), { ctx, body });
+  }
+
+  catalog(page: PageOf, ctx: CallContext): Promise<CatalogPage> {
+    return this.#call('GET', INDEX_PATHS.catalog + pageQuery(page), { ctx });
+  }
+
+  /** Which of these (at most condemnMax) an origin may remove now, since nothing links to them. */
+  condemn(digests: readonly Digest[], ctx: CallContext): Promise<CondemnReply> {
+    const body: CondemnRequest = { digests };
+    return this.#call('POST', INDEX_PATHS.condemn, { ctx, body });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
+  }
+
+  async #find<T>(method: Method, path: string, call: Call): Promise<T | undefined> {
+    try {
+      return await this.#call<T>(method, path, call);
+    } catch (error) {
+      if (absent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #done(method: Method, path: string, call: Call): Promise<boolean> {
+    try {
+      await this.#call(method, path, call);
+      return true;
+    } catch (error) {
+      if (absent(error)) return false;
+      throw error;
+    }
+  }
+
+  async #call<T>(method: Method, path: string, call: Call): Promise<T> {
+    // Who is silent since long is given a chance, not the time that others have.
+    const limitMs = this.#clients.every((client) => client.pulse.silent) ? impatienceMs : silenceMs;
+    const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
+    for (let i = 0; i < rounds; i++) {
+      if (i > 0) await pause(call.ctx.signal);
+      const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<T>> =>
+        said(client, () => {
+          const ctx = { ...call.ctx, signal };
+          return client.json<T>(method, path, { ...call, ...limit, ctx, tries: 1 });
+        });
+      const found = method === 'GET' ? await this.#read(ask, call, round) : await this.#write(ask, call, round);
+      if (found !== undefined) {
+        this.#first = found.from;
+        if ('refusal' in found) throw found.refusal;
+        return found.answer;
+      }
+      if (round.untilMs - performance.now() < pauseMs) break;
+    }
+    throw new ApiError('UNAVAILABLE', `no index answers: ${[...round.failures].join('; ')}`);
+  }
+
+  async #read<T>(
+    ask: (client: HttpClient, signal: AbortSignal, limit: Limit) => Promise<Said<T>>,
+    call: Call,
+    round: Round,
+  ): Promise<Said<T> | undefined> {
+    const begun = performance.now();
+    const found = await firstAnswer(
+      this.#order(),
+      (client, signal) => ask(client, signal, { withinMs: round.untilMs - performance.now() }),
+      {
+        hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMsMax),
+        signal: call.ctx.signal,
+        onSilent: (client) => client.pulse.doubt(),
+      },
+    );
+    if (found.kind === 'answer') {
+      this.#reads.add(performance.now() - begun);
+      return found.answer;
+    }
+    for (const error of found.failures) note(error, round);
+    return undefined;
+  }
+
+  async #write<T>(
+    ask: (client: HttpClient, signal: AbortSignal | undefined, limit: Limit) => Promise<Said<T>>,
+    call: Call,
+    round: Round,
+  ): Promise<Said<T> | undefined> {
+    const order = this.#order();
+    // So that it is known by then, whether they hang as well.
+    const late = setTimeout(() => doubt(order.slice(1)), hedgeMsMax);
+    try {
+      for (const client of order) {
+        const limit: Limit = client.pulse.silent ? { withinMs: impatienceMs } : { watched: true };
+        try {
+          return await ask(client, call.ctx.signal, limit);
+        } catch (error) {
+          note(error, round);
+        }
+      }
+      return undefined;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** The one that answered last first, those last that do not answer. */
+  #order(): HttpClient[] {
+    const rank = (client: HttpClient): number => (client.pulse.well ? (client === this.#first ? 0 : 1) : 2);
+    return this.#clients.toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
+/** No is an answer as well; silence, and a 503, are none. */
+async function said<T>(from: HttpClient, ask: () => Promise<T>): Promise<Said<T>> {
+  try {
+    return { from, answer: await ask() };
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code === 'UNAVAILABLE') throw error;
+    return { from, refusal: error };
+  }
+}
+
+function doubt(clients: readonly HttpClient[]): void {
+  for (const { pulse } of clients) pulse.doubt();
+}
+
+function note(error: unknown, round: Round): void {
+  if (!(error instanceof ApiError)) throw error;
+  round.failures.add(error.message);
+}
+
+function absent(error: unknown): boolean {
+  return error instanceof ApiError && ABSENT.has(error.code);
+}
+
+async function pause(signal: AbortSignal | undefined): Promise<void> {
+  await sleep(pauseMs * (0.5 + Math.random()), undefined, signal === undefined ? {} : { signal }).catch(() => {
+    throw signal?.reason;
+  });
+}
+
+function pageQuery(page: PageOf): string {
+  const last = page.last === undefined ? '' : `&last=${encodeURIComponent(page.last)}`;
+  return `?n=${page.n}${last}`;
+}

@@ -1,0 +1,211 @@
+/**
+ * A registry as its clients see it: the OCI distribution API, over the platform's HTTP client. One try a call;
+ * push.ts and pull.ts say when to try again.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { ApiError } from '../../../core/contracts/errors.ts';
+import { type Digest, parseDigest } from '../../../core/digest.ts';
+import { type CallContext, type CallOptions, HttpClient, type Method, type Reply, type StreamBody } from '../http.ts';
+
+export const MEDIA = {
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  index: 'application/vnd.oci.image.index.v1+json',
+  config: 'application/vnd.oci.image.config.v1+json',
+  layer: 'application/vnd.oci.image.layer.v1.tar',
+  empty: 'application/vnd.oci.empty.v1+json',
+} as const;
+const ACCEPT = [
+  MEDIA.manifest,
+  MEDIA.index,
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+].join(', ');
+
+/** Silence that breaks a transfer off, to resume it; above a component's own limits. */
+const transferStallMs = 30_000;
+/** A commit answers once everything is synced to disk. */
+const commitStallMs = 120_000;
+export const manifestBytesMax = 4 * 1024 * 1024;
+const pageSize = 500;
+
+export type Descriptor = {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly annotations?: Readonly<Record<string, string>>;
+};
+/** An image manifest, or an index (`manifests`); what is missing is empty. */
+export type ManifestJson = {
+  readonly schemaVersion: 2;
+  readonly mediaType?: string;
+  readonly artifactType?: string;
+  readonly config?: Descriptor;
+  readonly layers?: readonly Descriptor[];
+  readonly manifests?: readonly Descriptor[];
+};
+export type ManifestAnswer = {
+  readonly digest: Digest | undefined;
+  readonly mediaType: string;
+  readonly bytes: Uint8Array;
+};
+
+/** Anything that gives a blob from a byte on: a registry, or an origin directly. */
+export type BlobSource = {
+  readonly base: string;
+  blob(repo: string, digest: Digest, from: number, signal: AbortSignal): Promise<Reply>;
+};
+
+/** A 404 that is not about a repository, a manifest or a blob comes from something that is no registry. */
+async function call(client: HttpClient, method: Method, path: string, options: CallOptions): Promise<Reply> {
+  try {
+    return await client.stream(method, path, options);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'NOT_FOUND') throw error;
+    throw new ApiError('NOT_FOUND', `${client.base} is no registry: there is no ${method} ${path.split('?', 1)[0]}`);
+  }
+}
+
+/** GET with a Range; checks that the answer begins at `from`. */
+export async function openFrom(client: HttpClient, path: string, from: number, ctx: CallContext): Promise<Reply> {
+  const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
+  const reply = await call(client, 'GET', path, { ctx, headers, tries: 1, stallMs: transferStallMs });
+  if (from === 0) return reply;
+  const range = reply.headers['content-range'] ?? '';
+  if (reply.status === 206 && range.startsWith(`bytes ${from}-`)) return reply;
+  await reply.discard();
+  throw new ApiError('UNSUPPORTED', `${client.base} did not answer from byte ${from} on, but ${reply.status} ${range}`);
+}
+
+export class Registry implements BlobSource {
+  readonly base: string;
+  readonly #client: HttpClient;
+  readonly #requestId = randomUUID();
+
+  constructor(base: string) {
+    this.base = base;
+    this.#client = new HttpClient({ base, watched: true });
+  }
+
+  #call(method: Method, path: string, options: CallOptions): Promise<Reply> {
+    return call(this.#client, method, path, options);
+  }
+
+  /** Every call of one command has the same request id, so that the logs of all components tell its story. */
+  #ctx(signal: AbortSignal): CallContext {
+    return { requestId: this.#requestId, signal };
+  }
+
+  async manifest(repo: string, reference: string, signal: AbortSignal): Promise<ManifestAnswer> {
+    const path = `/v2/${repo}/manifests/${reference}`;
+    const reply = await this.#call('GET', path, {
+      ctx: this.#ctx(signal),
+      headers: { accept: ACCEPT },
+      tries: 1,
+      stallMs: transferStallMs,
+    });
+    const bytes = await reply.bytes(manifestBytesMax);
+    const digest = parseDigest(reply.headers['docker-content-digest'] ?? '');
+    return { digest, mediaType: reply.headers['content-type'] ?? '', bytes };
+  }
+
+  /** The blob from byte `from` on. */
+  blob(repo: string, digest: Digest, from: number, signal: AbortSignal): Promise<Reply> {
+    return openFrom(this.#client, `/v2/${repo}/blobs/${digest}`, from, this.#ctx(signal));
+  }
+
+  async blobSize(repo: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const reply = await this.#call('HEAD', `/v2/${repo}/blobs/${digest}`, {
+      ctx: this.#ctx(signal),
+      expect: [404],
+      tries: 1,
+    });
+    await reply.discard();
+    return reply.status === 404 ? undefined : Number(reply.headers['content-length']);
+  }
+
+  /** Begins an upload; the answer is its location, or undefined where the repository holds blob `mount` now. */
+  async beginUpload(repo: string, signal: AbortSignal, mount?: Digest): Promise<string | undefined> {
+    const query = mount === undefined ? '' : `?mount=${mount}&from=${encodeURIComponent(repo)}`;
+    const reply = await this.#call('POST', `/v2/${repo}/blobs/uploads/${query}`, { ctx: this.#ctx(signal) });
+    await reply.discard();
+    return mount !== undefined && reply.status === 201 ? undefined : this.#location(reply);
+  }
+
+  /** Bytes that the upload holds, or undefined where it is not known (any more). */
+  async uploadOffset(location: string, signal: AbortSignal): Promise<number | undefined> {
+    const reply = await this.#call('GET', location, { ctx: this.#ctx(signal), expect: [404], tries: 1 });
+    await reply.discard();
+    if (reply.status === 404) return undefined;
+    const match = /^(?:bytes=)?0-(\d+)$/.exec(reply.headers['range'] ?? '');
+    // An empty upload answers 0-0 as one with a single byte does: begin again at 0 is refused then, and asked anew.
+    return match === null || match[1] === '0' ? 0 : Number(match[1]) + 1;
+  }
+
+  /** Appends `body`, the bytes from `from` to `size`; the answer is the location to go on with. */
+  async append(
+    location: string,
+    part: { from: number; size: number; body: StreamBody },
+    signal: AbortSignal,
+  ): Promise<string> {
+    const headers = { 'content-range': `${part.from}-${part.size - 1}` };
+    const options = {
+      ctx: this.#ctx(signal),
+      headers,
+      body: part.body,
+      length: part.size - part.from,
+      stallMs: transferStallMs,
+    };
+    const reply = await this.#call('PATCH', location, options);
+    await reply.discard();
+    return this.#location(reply);
+  }
+
+  async commit(location: string, digest: Digest, signal: AbortSignal): Promise<void> {
+    const path = `${location}${location.includes('?') ? '&' : '?'}digest=${digest}`;
+    const reply = await this.#call('PUT', path, { ctx: this.#ctx(signal), tries: 1, stallMs: commitStallMs });
+    await reply.discard();
+  }
+
+  async putManifest(
+    repo: string,
+    reference: string,
+    manifest: { mediaType: string; bytes: Uint8Array },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const headers = { 'content-type': manifest.mediaType };
+    const options = { ctx: this.#ctx(signal), headers, body: manifest.bytes, tries: 1, stallMs: commitStallMs };
+    const reply = await this.#call('PUT', `/v2/${repo}/manifests/${reference}`, options);
+    await reply.discard();
+  }
+
+  /** All repositories, or all tags of one, page by page. */
+  async *names(what: { repo: string } | 'repositories', signal: AbortSignal): AsyncGenerator<string> {
+    const path = what === 'repositories' ? '/v2/_catalog' : `/v2/${what.repo}/tags/list`;
+    for (let last = ''; ; ) {
+      const query = `?n=${pageSize}${last === '' ? '' : `&last=${encodeURIComponent(last)}`}`;
+      const reply = await this.#call('GET', path + query, { ctx: this.#ctx(signal) });
+      const page = await reply.json<{ repositories?: string[]; tags?: string[] | null }>();
+      const names = page.repositories ?? page.tags ?? [];
+      yield* names;
+      last = names.at(-1) ?? '';
+      if (reply.headers['link'] === undefined || last === '') return;
+    }
+  }
+
+  async delete(repo: string, what: 'manifests' | 'blobs', reference: string, signal: AbortSignal): Promise<void> {
+    const reply = await this.#call('DELETE', `/v2/${repo}/${what}/${reference}`, { ctx: this.#ctx(signal) });
+    await reply.discard();
+  }
+
+  #location(reply: Reply): string {
+    const location = reply.headers['location'];
+    if (location === undefined) throw new ApiError('UNAVAILABLE', `${this.base} began an upload without a location`);
+    const url = new URL(location, this.base);
+    return url.pathname + url.search;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+  }
+}

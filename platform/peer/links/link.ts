@@ -1,0 +1,360 @@
+/**
+ * One connection. The side that dialled pulls: what it receives goes through an Inflow into slots.
+ * The side that accepted feeds: what it receives is control frames, and small.
+ *
+ *   connecting --connect--> greeting --Hello--> active --close()--> ending --flushed--> gone
+ *        any state --error, fault, destroy()--> gone
+ *
+ * Rule 1: one of `closed`, `slow` and `fault` is told exactly once, unless we closed it ourselves: then never.
+ * Rule 2: after `close()` or `destroy()` nothing more is told of what the peer says.
+ * Rule 3: PeerFault is caught here, and nothing else is.
+ */
+
+import { connect, type Socket } from 'node:net';
+import { PeerFault } from '../../../core/assert.ts';
+import { Decoder } from '../../../core/wire/decode.ts';
+import type { Message, PeerAddress, Piece } from '../../../core/wire/messages.ts';
+import type { BlobEntry } from '../../store/pieces/entry.ts';
+import type { Slot } from '../../workers/arena.ts';
+import { connectMs, controlBytesMax, keepAliveMs, lingerMs } from '../limits.ts';
+import { Inflow } from './inflow.ts';
+import { Outbox, type OutPiece } from './outbox.ts';
+import type { Throttle } from './throttle.ts';
+
+export type Heard = Exclude<Message, { kind: 'piece' }>;
+
+/** How long a link waits for its peer, ms. */
+export type Patience = {
+  /** For its hello. */
+  readonly greetingMs: number;
+  /** For a byte more of a piece, for the rest of a frame, for it to take a byte of what we send. */
+  readonly stalledMs: number;
+};
+
+export type LinkHost = {
+  nowMs(): number;
+  readonly patience: Patience;
+  /** What all links together may send of pieces, and read, where that is limited. */
+  readonly up?: Throttle | undefined;
+  readonly down?: Throttle | undefined;
+  connected(link: Link): void;
+  closed(link: Link, why: string): void;
+  /** The peer did not move for too long: told in place of `closed`. */
+  slow(link: Link, why: string): void;
+  fault(link: Link, reason: string): void;
+  /** Its socket is destroyed, whoever wanted it: told once, before `closed`, `slow` or `fault`. */
+  gone(link: Link): void;
+  message(link: Link, message: Heard): void;
+  /** Throws PeerFault where the piece was never asked for. */
+  wants(link: Link, piece: Piece): 'take' | 'skip';
+  tryAcquire(bytes: number): Slot | undefined;
+  acquire(bytes: number, signal: AbortSignal): Promise<Slot>;
+  progress(link: Link, piece: Piece, bytes: number): void;
+  arrived(link: Link, piece: Piece, slot: Slot): void;
+  skipped(bytes: number): void;
+};
+
+type LinkParts = {
+  readonly no: number;
+  readonly remote: string;
+  readonly host: LinkHost;
+  readonly socket: Socket;
+  readonly inflow: Inflow | undefined;
+  readonly partial: () => number;
+};
+type LinkState = 'connecting' | 'greeting' | 'active' | 'ending' | 'gone';
+
+export class Link {
+  readonly no: number;
+  /** host:port of the other end, as dialled or as accepted. */
+  readonly remote: string;
+  /** Who the other end says it is, once it has greeted. */
+  peer: PeerAddress | undefined;
+  /** Blobs of which it was given pieces that we did not hash again. */
+  readonly fedFrom = new Set<BlobEntry>();
+  readonly #host: LinkHost;
+  readonly #socket: Socket;
+  readonly #outbox: Outbox;
+  readonly #inflow: Inflow | undefined;
+  readonly #gone = new AbortController();
+  readonly #turn = (): void => this.#readOn();
+  /** Bytes to read that the limit was paid for; 0: not read from until its turn, and the peer is not to blame. */
+  #paid: number | undefined;
+  #state: LinkState;
+  /** Since when the state lasts. */
+  #sinceMs: number;
+  /** When the last byte of a piece came. */
+  #payloadMs = 0;
+  /** Bytes of a frame that is not whole yet. */
+  readonly #partial: () => number;
+  /** Frames that came; as of the sweep that first found the partial one that is being waited for, and when that was. */
+  #frames = 0;
+  #framesSwept = -1;
+  #partialMs = 0;
+
+  private constructor(o: LinkParts) {
+    this.no = o.no;
+    this.remote = o.remote;
+    this.#host = o.host;
+    this.#socket = o.socket;
+    this.#inflow = o.inflow;
+    this.#partial = o.partial;
+    this.#outbox = new Outbox(o.socket, o.host.nowMs, o.host.up);
+    this.#state = o.inflow === undefined ? 'greeting' : 'connecting';
+    this.#sinceMs = o.host.nowMs();
+    o.socket.on('error', (error) => this.#ended(error.message));
+    o.socket.on('close', () => this.#ended('closed by the peer'));
+  }
+
+  /** A connection that is being made; `connected` or `closed` follows. */
+  static dial(no: number, peer: PeerAddress, host: LinkHost): Link {
+    // The socket asks for its first buffer from within connect, before there is a link; no byte comes before it.
+    const held: { link?: Link } = {};
+    const link = (): Link => held.link as Link;
+    const inflow = new Inflow({
+      message: (message) => link().#heard(message),
+      wants: (piece) => host.wants(link(), piece),
+      acquire: (bytes) => link().#acquire(bytes),
+      progress: (piece, bytes) => link().#progress(piece, bytes),
+      arrived: (piece, slot) => host.arrived(link(), piece, slot),
+      skipped: (bytes) => link().#skipped(bytes),
+    });
+    const socket = connect({
+      host: peer.host,
+      port: peer.port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveMs,
+      onread: {
+        buffer: () => portionOf(inflow.buffer(), host.down),
+        callback: (bytes, buffer) => link().#received(bytes, () => inflow.received(bytes, buffer)),
+      },
+    });
+    const remote = `${peer.host}:${peer.port}`;
+    const made = new Link({ no, remote, host, socket, inflow, partial: () => inflow.partial });
+    held.link = made;
+    socket.once('connect', () => made.#connected());
+    socket.once('finish', () => made.#finished());
+    return made;
+  }
+
+  /** A connection that was made to us; the caller tells the swarm. */
+  static accept(no: number, socket: Socket, host: LinkHost): Link {
+    const remote = `${socket.remoteAddress}:${socket.remotePort}`;
+    const decoder = new Decoder('puller');
+    const link = new Link({ no, remote, host, socket, inflow: undefined, partial: () => decoder.partial });
+    socket.on('data', (chunk: Buffer) => link.#guard(() => link.#decode(decoder, chunk)));
+    return link;
+  }
+
+  get dialled(): boolean {
+    return this.#inflow !== undefined;
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** The address that connected to us, or that we dialled, without its port. */
+  get address(): string {
+    return this.remote.slice(0, this.remote.lastIndexOf(':'));
+  }
+
+  send(message: Message): void {
+    if (this.#state === 'gone' || this.#state === 'ending') return;
+    this.#outbox.send(message);
+    if (this.#outbox.controlBytes > controlBytesMax) this.#slow('does not read');
+  }
+
+  feed(piece: OutPiece): void {
+    if (this.#state === 'gone' || this.#state === 'ending') return piece.done('gone');
+    this.#outbox.feed(piece);
+  }
+
+  /** Takes back a piece whose header is not out. */
+  unfeed(grant: number): boolean {
+    return this.#outbox.unfeed(grant);
+  }
+
+  /** What was sent leaves first, but for pieces that have not begun, and within lingerMs. */
+  close(): void {
+    if (this.#state === 'gone' || this.#state === 'ending') return;
+    if (this.#state === 'connecting') return this.destroy();
+    this.#become('ending');
+    // Paused first: the kernel may have been pointed at the slot that the inflow releases.
+    if (this.#inflow !== undefined) this.#socket.pause();
+    this.#inflow?.close();
+    this.#outbox.end();
+  }
+
+  /** At once, whatever is under way. */
+  destroy(): void {
+    if (this.#state === 'gone') return;
+    this.#become('gone');
+    this.#socket.destroy();
+    this.#host.down?.leave(this.#turn);
+    this.#outbox.close();
+    this.#inflow?.close();
+    this.#gone.abort();
+    this.#host.gone(this);
+  }
+
+  /** Ends what has stood still for too long. */
+  sweep(nowMs: number): void {
+    const ms = nowMs - this.#sinceMs;
+    const { greetingMs, stalledMs } = this.#host.patience;
+    switch (this.#state) {
+      case 'connecting':
+        if (ms > connectMs) this.#lost('no answer to connect');
+        return;
+      case 'greeting':
+        if (ms > greetingMs) this.#slow('no hello');
+        return;
+      case 'active':
+        if (this.#paid === 0) this.#payloadMs = nowMs;
+        if (this.#inflow?.midPiece && nowMs - this.#payloadMs > stalledMs) this.#slow('piece stalled');
+        else if (this.#outbox.stalledMs(nowMs) > stalledMs) this.#slow('does not read');
+        else if (this.#framePartMs(nowMs) > stalledMs) this.#slow('frame stalled');
+        return;
+      case 'ending':
+        if (ms > lingerMs) this.destroy();
+        return;
+      case 'gone':
+        return;
+    }
+  }
+
+  /** How long the rest of a frame has been waited for, as far as sweeps have seen. */
+  #framePartMs(nowMs: number): number {
+    if (this.#partial() === 0 || this.#frames !== this.#framesSwept) {
+      this.#framesSwept = this.#frames;
+      this.#partialMs = nowMs;
+    }
+    return nowMs - this.#partialMs;
+  }
+
+  #become(state: LinkState): void {
+    this.#state = state;
+    this.#sinceMs = this.#host.nowMs();
+  }
+
+  #connected(): void {
+    if (this.#state !== 'connecting') return;
+    this.#become('greeting');
+    this.#host.connected(this);
+    this.#outbox.flush();
+  }
+
+  #heard(message: Message): void {
+    this.#frames++;
+    if (message.kind === 'piece') throw new PeerFault('piece: from the side that pulls');
+    if (this.#state === 'greeting') {
+      if (message.kind === 'hello') {
+        this.peer = message.self;
+        this.#become('active');
+      } else if (message.kind !== 'goodbye') throw new PeerFault('hello: something came before it');
+    } else if (message.kind === 'hello') throw new PeerFault('hello: came twice');
+    this.#host.message(this, message);
+  }
+
+  #decode(decoder: Decoder, chunk: Uint8Array): boolean {
+    let at = 0;
+    while (at < chunk.length && (this.#state === 'greeting' || this.#state === 'active')) {
+      at = decoder.push(chunk, at);
+      const message = decoder.take();
+      if (message !== undefined) this.#heard(message);
+    }
+    return true;
+  }
+
+  /** Runs what reads the peer's bytes; a fault of the peer ends the link. */
+  #guard(read: () => boolean): boolean {
+    if (this.#state === 'gone') return false;
+    if (this.#state === 'ending') return !this.dialled;
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof PeerFault)) throw error;
+      this.destroy();
+      this.#host.fault(this, error.message);
+      return false;
+    }
+  }
+
+  #acquire(bytes: number): Slot | undefined {
+    this.#payloadMs = this.#host.nowMs();
+    const slot = this.#host.tryAcquire(bytes);
+    if (slot === undefined) void this.#wait(bytes);
+    return slot;
+  }
+
+  async #wait(bytes: number): Promise<void> {
+    let slot: Slot;
+    try {
+      slot = await this.#host.acquire(bytes, this.#gone.signal);
+    } catch (error) {
+      if (!this.#gone.signal.aborted) this.#lost(`no memory for a piece: ${String(error)}`);
+      return;
+    }
+    this.#payloadMs = this.#host.nowMs();
+    const inflow = this.#inflow;
+    if (inflow === undefined || this.#state !== 'active') return slot.release();
+    if (this.#guard(() => inflow.resume(slot))) this.#readOn();
+  }
+
+  /** As the reader of the socket answers: false, read no more for now. */
+  #received(bytes: number, read: () => boolean): boolean {
+    this.#host.down?.pay(bytes - (this.#paid ?? 0));
+    this.#paid = undefined;
+    return this.#guard(read) && this.#mayRead();
+  }
+
+  #mayRead(): boolean {
+    this.#paid = this.#host.down?.enter(this.#turn);
+    return this.#paid !== 0;
+  }
+
+  /** Never once it is closed: the kernel would write to memory that is not the link's any more. */
+  #readOn(): void {
+    if ((this.#state === 'active' || this.#state === 'greeting') && this.#mayRead()) this.#socket.resume();
+  }
+
+  #progress(piece: Piece, bytes: number): void {
+    this.#payloadMs = this.#host.nowMs();
+    this.#host.progress(this, piece, bytes);
+  }
+
+  #skipped(bytes: number): void {
+    this.#payloadMs = this.#host.nowMs();
+    this.#host.skipped(bytes);
+  }
+
+  /** The kernel has all that we sent. */
+  #finished(): void {
+    if (this.#state === 'ending') this.destroy();
+  }
+
+  /** We give it up. */
+  #lost(why: string): void {
+    if (this.#state === 'gone') return;
+    this.destroy();
+    this.#host.closed(this, why);
+  }
+
+  /** We give it up: the peer had its time. */
+  #slow(why: string): void {
+    if (this.#state === 'gone') return;
+    this.destroy();
+    this.#host.slow(this, why);
+  }
+
+  /** The socket says so. */
+  #ended(why: string): void {
+    if (this.#state === 'ending') return this.destroy();
+    this.#lost(why);
+  }
+}
+
+function portionOf(buffer: Uint8Array, limit: Throttle | undefined): Uint8Array {
+  return limit === undefined || buffer.length <= limit.portion ? buffer : buffer.subarray(0, limit.portion);
+}

@@ -1,0 +1,90 @@
+/**
+ * Blobs of which the disk has lost something: what is bad is found together and pulled again, and what could
+ * only not be read is looked at again.
+ *
+ * Rule: a disk that refused to read a piece may do better later. Where nobody else has the piece, this is the
+ *   only way back.
+ */
+
+import type { Tracking } from '../../../core/announce/tracking.ts';
+import { ApiError } from '../../../core/contracts/errors.ts';
+import type { Input } from '../../../core/swarm/types.ts';
+import type { BlobEntry } from '../../store/pieces/entry.ts';
+import { look } from '../../store/stored.ts';
+import type { Arena } from '../../workers/arena.ts';
+import { rereadMs } from '../limits.ts';
+import type { Task } from './task.ts';
+
+/** Whether the entry can be used: its hash list may turn out to be unreadable, which gives the entry up. */
+export function usable(entry: BlobEntry): boolean {
+  try {
+    return entry.hashes.length >= 0 && !entry.gone;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return false;
+  }
+}
+
+/** The pieces that the entry does not hold; of none, none. */
+export function lacking(entry: BlobEntry | undefined): number[] {
+  const pieces: number[] = [];
+  for (let piece = 0; piece < (entry?.pieces ?? 0); piece++) if (entry?.has(piece) === false) pieces.push(piece);
+  return pieces;
+}
+
+export type RepairHost = {
+  nowMs(): number;
+  input(input: Input): void;
+  readonly arena: Arena;
+  readonly tracking: Tracking;
+};
+
+export class Repair {
+  readonly #host: RepairHost;
+  /** When each was last looked at again; only those that are being pulled. */
+  readonly #lookedMs = new WeakMap<Task, number>();
+
+  constructor(host: RepairHost) {
+    this.#host = host;
+  }
+
+  /** The swarm pulls the piece, also where it took the blob for whole. False: the blob has left. */
+  lacks(task: Task, piece: number): boolean {
+    if (task.no === undefined) return false;
+    if (task.state === 'held') {
+      task.reopen();
+      this.#host.tracking.set(task.digest, 'want', task.entry?.meta);
+    }
+    this.#host.input({ kind: 'lost', blob: task.no, piece });
+    return true;
+  }
+
+  /**
+   * Where one piece is bad, others may be: reads all that the entry believes to hold, so that what is bad is pulled
+   * together, and not one piece after the other as readers come upon them.
+   */
+  async inspect(task: Task): Promise<void> {
+    const { entry } = task;
+    for (let piece = 0; entry !== undefined && piece < entry.pieces && !entry.gone; piece++) {
+      if (entry.has(piece)) await look(entry, piece, this.#host.arena);
+      if (!entry.has(piece) && !this.lacks(task, piece)) return;
+    }
+  }
+
+  /** Whether it is time to look again at what could not be read. */
+  due(task: Task): boolean {
+    if (task.state !== 'pulling' || task.entry === undefined || task.entry.unreadCount === 0) return false;
+    const nowMs = this.#host.nowMs();
+    if (nowMs - (this.#lookedMs.get(task) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
+    this.#lookedMs.set(task, nowMs);
+    return true;
+  }
+
+  /** Looks again; the entry that is whole by it, or undefined. */
+  async reread(task: Task): Promise<BlobEntry | undefined> {
+    const { entry } = task;
+    if (entry === undefined) return undefined;
+    for (const piece of entry.unread) await look(entry, piece, this.#host.arena);
+    return entry.complete ? entry : undefined;
+  }
+}

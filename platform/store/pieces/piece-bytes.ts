@@ -1,0 +1,101 @@
+/**
+ * The bytes of one blob's pieces, between slots and the file: verified both ways, by the worker.
+ *
+ * Rule 1: what was seen right is noted in `trust`; what `trust` vouches for may be read for a peer without its hash.
+ * Rule 2: of a blob that passes through, a piece lies where the window has it, and is there only while it is used.
+ */
+
+import { assert } from '../../../core/assert.ts';
+import { hashBytes, pieceBytes, unitBytes } from '../../../core/piece.ts';
+import type { Slot } from '../../workers/arena.ts';
+import { IoFailure, type PieceJob } from '../../workers/piece-io.ts';
+import { diskCode } from '../disk/disk.ts';
+import type { BlobEntry } from './entry.ts';
+import type { EntryHost } from './entry-host.ts';
+import type { Trust } from './trust.ts';
+
+const nothing = new Uint8Array(0);
+
+export class PieceBytes {
+  readonly #entry: BlobEntry;
+  readonly #host: EntryHost;
+  readonly #trust: Trust;
+
+  constructor(o: { readonly entry: BlobEntry; readonly host: EntryHost; readonly trust: Trust }) {
+    this.#entry = o.entry;
+    this.#host = o.host;
+    this.#trust = o.trust;
+  }
+
+  /** Bytes of the piece. */
+  length(piece: number): number {
+    const { digest, meta, pieces } = this.#entry;
+    assert(piece >= 0 && piece < pieces, `store: ${digest} has no piece ${piece}`);
+    return pieceBytes(meta, piece);
+  }
+
+  async write(piece: number, slot: Slot): Promise<'held' | 'corrupt' | IoFailure> {
+    const verdict = await this.#withFile(piece, (fd) => this.#host.io.verifyWrite(this.#job(piece, slot, fd)));
+    if (verdict === 'held') this.#trust.saw(piece, this.#host.nowMs());
+    return verdict;
+  }
+
+  async read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | IoFailure> {
+    const verdict = await this.#withFile(piece, (fd) => {
+      this.#checkStamp(fd);
+      return this.#host.io.readVerify(this.#job(piece, slot, fd));
+    });
+    if (verdict === 'ok') this.#trust.saw(piece, this.#host.nowMs());
+    return verdict;
+  }
+
+  /** False: it is not trusted, or cannot be read. */
+  async readTrusted(piece: number, slot: Slot): Promise<boolean> {
+    assert(slot.length === this.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
+    if (!this.#trust.has(piece, this.#host.nowMs())) return false;
+    const verdict = await this.#withFile(piece, async (fd) => {
+      if (!this.#checkStamp(fd) || !this.#trust.has(piece, this.#host.nowMs())) return 'corrupt';
+      const position = this.#position(piece);
+      return await this.#host.io.readVerify({ fd, slot, position, expected: nothing, believed: true });
+    });
+    return verdict === 'ok';
+  }
+
+  #job(piece: number, slot: Slot, fd: number): PieceJob {
+    const { hashes, meta } = this.#entry;
+    return {
+      fd,
+      slot,
+      position: this.#position(piece),
+      expected: hashes.subarray(piece * hashBytes, (piece + 1) * hashBytes),
+      folded: meta.pieceLength > unitBytes,
+    };
+  }
+
+  #position(piece: number): number {
+    const { window, meta } = this.#entry;
+    return (window?.placeOf(piece) ?? piece) * meta.pieceLength;
+  }
+
+  /** Whether the file can be told to be as it was; where it is not, nothing of it is trusted any more. */
+  #checkStamp(fd: number): boolean {
+    const stamp = this.#host.stampOf(fd);
+    if (stamp !== undefined && this.#entry.complete) this.#trust.check(stamp);
+    return stamp !== undefined;
+  }
+
+  async #withFile<T>(piece: number, work: (fd: number) => Promise<T>): Promise<T | IoFailure> {
+    const { window, file } = this.#entry;
+    const done = window?.use(piece);
+    if (window !== undefined && done === undefined) return new IoFailure('ENODATA');
+    try {
+      return await this.#host.files.use(window?.file ?? file, work);
+    } catch (error) {
+      const code = diskCode(error);
+      if (code === undefined) throw error;
+      return new IoFailure(code);
+    } finally {
+      done?.();
+    }
+  }
+}
