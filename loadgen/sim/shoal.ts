@@ -9,7 +9,6 @@ import { assert } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
-import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { Input, Output, PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
@@ -20,7 +19,7 @@ import type { Fleet, FleetContext, SimBlob } from './fleet.ts';
 import { Connections } from './network/connections.ts';
 import { CallEvent } from './network/network.ts';
 import { type Disk, type End, Node } from './nodes.ts';
-import type { SimOptions } from './options.ts';
+import { policyOf } from './options.ts';
 import { type SimTracker, trackersOf } from './trackers.ts';
 
 class TickEvent extends SimEvent {
@@ -151,11 +150,8 @@ export class ShoalFleet implements Fleet {
   }
 
   totals(): { originBytes: number; duplicateBytes: number; messages: number } {
-    return {
-      originBytes: this.#originBytes,
-      duplicateBytes: this.#duplicateBytes,
-      messages: this.#context.network.messages,
-    };
+    const { messages } = this.#context.network;
+    return { originBytes: this.#originBytes, duplicateBytes: this.#duplicateBytes, messages };
   }
 
   // ---- one input, its outputs, the next deadline -------------------------------------------------
@@ -400,15 +396,4 @@ export class ShoalFleet implements Fleet {
     });
     events.schedule(node.announceTick, announcer.deadlineMs);
   }
-}
-
-function policyOf(options: SimOptions): PolicyConfig {
-  return {
-    ...defaultPolicy,
-    neighboursPerBlobMax: options.degree === 0 ? defaultPolicy.neighboursPerBlobMax : options.degree,
-    neighboursMax: Math.max(defaultPolicy.neighboursMax, options.degree),
-    wishes: options.wishes,
-    uplinkTarget: options.target === 0 ? defaultPolicy.uplinkTarget : options.target,
-    uplinkTargetEnd: options.targetEnd === 0 ? defaultPolicy.uplinkTargetEnd : options.targetEnd,
-  };
 }

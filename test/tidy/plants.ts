@@ -8,8 +8,12 @@ export type Plant = {
   readonly biome?: string;
   /** The function of rules.ts that must name this file. */
   readonly tidy?: keyof typeof RULES;
+  /** What a tidy finding begins with, where that is not the path. */
+  readonly named?: string;
 };
 
+const constants = (lines: number): string =>
+  Array.from({ length: lines }, (_, n) => `export const v${n} = ${n};\n`).join('');
 const body = (lines: number): string => '  used(1);\n'.repeat(lines);
 
 /** Files that break nothing: targets of imports, and the proof that the checks do not fire on everything. */
@@ -22,6 +26,16 @@ export const CLEAN: readonly Plant[] = [
   ...['agent', 'origin', 'tracker', 'index', 'proxy', 'cli', 'test'].map((folder) => ({
     path: `${folder}/clean.ts`,
     text: "/** Clean. */\nimport { two } from '../platform/clean.ts';\nexport const three = two + 1;\n",
+  })),
+  { path: 'agent/just-short-enough.ts', text: `/** Clean. */\n${constants(399)}` },
+  ...Array.from({ length: 20 }, (_, n) => ({
+    path: `agent/full/v${n}.ts`,
+    text: '/** Clean. */\nexport const a = 1;\n',
+  })),
+  { path: 'agent/full/v.test.ts', text: '/** A test does not count. */\nexport const a = 1;\n' },
+  ...Array.from({ length: 20 }, (_, n) => ({
+    path: `agent/crowded/v${n}.ts`,
+    text: '/** Clean. */\nexport const a = 1;\n',
   })),
 ];
 
@@ -93,11 +107,29 @@ export const PLANTS: readonly Plant[] = [
     path: 'core/cycle-a.ts',
     text: "/** Planted. */\nimport { b } from './cycle-b.ts';\nexport const a = (): number => b();\n",
     biome: 'lint/suspicious/noImportCycles',
+    tidy: 'circles',
+    named: 'core: a circle of imports: core/cycle-a.ts, core/cycle-b.ts',
   },
   {
     path: 'core/cycle-b.ts',
     text: "/** Planted. */\nimport { a } from './cycle-a.ts';\nexport const b = (): number => a();\n",
     biome: 'lint/suspicious/noImportCycles',
+    tidy: 'circles',
+    named: 'core: a circle of imports: core/cycle-a.ts, core/cycle-b.ts',
+  },
+  {
+    path: 'core/types/circle-a.ts',
+    text: "/** Planted. */\nimport type { B } from './circle-b.ts';\nexport type A = { b: B };\n",
+    tidy: 'circles',
+    named: 'core/types: a circle of imports: core/types/circle-a.ts, core/types/circle-b.ts, core/types/circle-c.ts',
+  },
+  {
+    path: 'core/types/circle-b.ts',
+    text: "/** Planted. */\nimport type { C } from './circle-c.ts';\nexport type B = { c: C };\n",
+  },
+  {
+    path: 'core/types/circle-c.ts',
+    text: "/** Planted. */\nimport type { A } from './circle-a.ts';\nexport type C = { a?: A };\n",
   },
   {
     path: 'agent/floating.ts',
@@ -121,9 +153,21 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     path: 'agent/long-file.ts',
-    text: `/** Planted. */\n${Array.from({ length: 401 }, (_, n) => `export const v${n} = ${n};\n`).join('')}`,
+    text: `/** Planted. */\n${constants(401)}`,
     biome: 'lint/style/noExcessiveLinesPerFile',
-    tidy: 'shape',
+    tidy: 'lengths',
+  },
+  {
+    path: 'agent/long-with-blanks.ts',
+    text: `/** Planted. */\n${constants(200).replaceAll('\n', '\n\n')}`,
+    tidy: 'lengths',
+  },
+  { path: 'agent/long.test.ts', text: `/** Planted. */\n${constants(400)}`, tidy: 'lengths' },
+  {
+    path: 'agent/crowded/one-too-many.ts',
+    text: '/** Planted. */\nexport const a = 1;\n',
+    tidy: 'folders',
+    named: 'agent/crowded: 21 ',
   },
   {
     path: 'agent/parameters.ts',

@@ -1,23 +1,16 @@
 /**
- * The repository's rules that a compiler cannot hold (DESIGN section 2), each a function from a source tree to the
+ * The repository's rules that a compiler cannot hold (CONTRIBUTING.md), each a function from a source tree to the
  * list of what breaks it, one line a finding. Biome holds most of them too: these read plain text, so that a change
  * in Biome cannot switch both off.
  */
 import { forTestsOnly } from '../../tools/tests-only.ts';
+import { BY_URL } from './exceptions.ts';
+import { circles, folders, lengths, median } from './sizes.ts';
 import type { Reference, Source } from './tree.ts';
 import { references, withoutComments } from './tree.ts';
 
 const COMPONENTS = ['agent', 'origin', 'tracker', 'index', 'proxy'];
 const PRODUCT = ['core', 'platform', ...COMPONENTS, 'cli'];
-export const fileLinesMax = 400;
-
-/**
- * What breaks a rule all the same, and why it may. The list may only shrink: `deadExceptions` finds entries that
- * nothing needs any more.
- */
-export const EXCEPTIONS: readonly { readonly from: string; readonly to: string; readonly why: string }[] = [
-  { from: 'origin/', to: 'agent/workers/', why: 'origin and agent run the same worker, by URL (DESIGN 2.2)' },
-];
 
 const top = (path: string): string => path.split('/')[0] ?? '';
 const isProduct = (path: string): boolean => PRODUCT.includes(top(path));
@@ -43,7 +36,7 @@ const runsTestCode = ({ from, to, inTree }: Reference): boolean =>
   inTree && isProduct(from) && !forTestsOnly(from) && forTestsOnly(to);
 
 const excepted = ({ from, to, kind }: Reference): boolean =>
-  kind === 'url' && EXCEPTIONS.some((exception) => from.startsWith(exception.from) && to.startsWith(exception.to));
+  kind === 'url' && BY_URL.some((exception) => from.startsWith(exception.from) && to.startsWith(exception.to));
 
 /** Imports point down; components never import each other; cli/ imports none; nothing imports loadgen, bench, test. */
 function layers(tree: readonly Source[]): string[] {
@@ -56,10 +49,10 @@ function layers(tree: readonly Source[]): string[] {
   ];
 }
 
-/** Entries of EXCEPTIONS that excuse nothing. */
+/** Entries of BY_URL that excuse nothing. */
 export function deadExceptions(tree: readonly Source[]): string[] {
   const broken = tree.flatMap(references).filter(breaksLayers);
-  return EXCEPTIONS.filter(
+  return BY_URL.filter(
     ({ from, to }) => !broken.some((reference) => reference.from.startsWith(from) && reference.to.startsWith(to)),
   ).map(({ from, to }) => `the exception ${from} -> ${to} is not needed: remove it`);
 }
@@ -110,13 +103,11 @@ function bannedWords(tree: readonly Source[]): string[] {
 
 const DRAWERS = /(^|\/)(utils?|helpers?|misc|stuff)(\/|\.ts$)/;
 
-/** No file over the limit, none without its opening comment, none named for nothing. */
+/** No file without its opening comment, none named for nothing. */
 function shape(tree: readonly Source[]): string[] {
   return tree.flatMap(({ path, text }) => {
-    const lines = text.split('\n').filter((line) => line.trim() !== '').length;
     const opens = /^(#!.*\n)?\s*\/[/*]/.test(text);
     return [
-      ...(lines > fileLinesMax ? [`${path}: ${lines} lines, at most ${fileLinesMax}: split it by purpose`] : []),
       ...(opens || forTestsOnly(path) ? [] : [`${path}: opens without a comment that says what it is for`]),
       ...(DRAWERS.test(path) ? [`${path}: a drawer is no purpose: name it for what it does`] : []),
     ];
@@ -130,4 +121,14 @@ function linesThat(source: Source, breaks: (line: string) => boolean, why: strin
 }
 
 /** Every rule, by the name that plants.ts uses. */
-export const RULES = { layers, purity, soleOwners, bannedWords, shape } as const;
+export const RULES = {
+  layers,
+  purity,
+  soleOwners,
+  bannedWords,
+  shape,
+  lengths,
+  folders,
+  median,
+  circles,
+} as const;
