@@ -10,6 +10,7 @@ import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
 import type { Plant } from './plants.ts';
 import type { Image } from './push.ts';
+import { installRandom } from './random.ts';
 import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './stored.ts';
 import { installTimers } from './timers.ts';
 import { type Violation, World } from './world.ts';
@@ -49,10 +50,12 @@ export async function runSeed(o: SeedOptions): Promise<SeedResult> {
   const restore = installTimers(world.events, () => {
     world.dirty = true;
   });
+  const restoreRandom = installRandom(o.seed);
   try {
     return await run(world, o);
   } finally {
     restore();
+    restoreRandom();
     giveBackArenas(world);
     process.off('unhandledRejection', threw);
     process.off('uncaughtException', threw);

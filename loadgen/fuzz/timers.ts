@@ -1,11 +1,14 @@
 /**
- * Virtual timers: while they are installed, setTimeout, setInterval, AbortSignal.timeout and
- * performance.now of this process go by an EventQueue, so that real code that waits (an upload that is
- * parked, a hint that is written later, a hand-over that backs off) runs in virtual time and can be replayed.
+ * Virtual timers: while they are installed, setTimeout and setInterval (those of node:timers/promises, too),
+ * AbortSignal.timeout and performance.now of this process go by an EventQueue, so that real code that waits (an upload
+ * that is parked, a hint that is written later, a hand-over that backs off) runs in virtual time and can be replayed.
  *
- * Rule: setImmediate stays real: it is how a run waits until all promises have settled.
+ * Rule: setImmediate takes no time: it stays real, and is counted, so that a run can wait until all that goes on at
+ *   once has come to rest.
  */
 
+import { syncBuiltinESMExports } from 'node:module';
+import timersPromises from 'node:timers/promises';
 import { type EventQueue, SimEvent } from '../sim/events.ts';
 
 type Call = (...args: unknown[]) => void;
@@ -77,9 +80,69 @@ class VirtualTimer {
   }
 }
 
+const realImmediate = setImmediate;
+const realClearImmediate = clearImmediate;
+/** Immediates that were asked for and have not run. */
+const pending = new Set<NodeJS.Immediate>();
+
+function countedImmediate(call: Call, ...args: unknown[]): NodeJS.Immediate {
+  const immediate = realImmediate(() => {
+    pending.delete(immediate);
+    call(...args);
+  });
+  pending.add(immediate);
+  return immediate;
+}
+
+function clearCounted(immediate: NodeJS.Immediate | undefined): void {
+  if (immediate === undefined) return;
+  pending.delete(immediate);
+  realClearImmediate(immediate);
+}
+
+/** Whether something goes on in the next turn of the real event loop, which is over when this resolves. */
+export async function turnOver(): Promise<boolean> {
+  await new Promise<void>((resolve) => realImmediate(resolve));
+  return pending.size > 0;
+}
+
+/** As those of node:timers/promises: a value after a while, or the signal's end. */
+function promised(begin: (call: () => void) => () => void) {
+  return (value: unknown, options: { readonly signal?: AbortSignal } = {}): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const { signal } = options;
+      const aborted = (): void => {
+        stop();
+        reject(Object.assign(new DOMException('The operation was aborted', 'AbortError'), { cause: signal?.reason }));
+      };
+      const stop = begin(() => {
+        signal?.removeEventListener('abort', aborted);
+        resolve(value);
+      });
+      if (signal?.aborted === true) return aborted();
+      signal?.addEventListener('abort', aborted, { once: true });
+    });
+}
+
+function virtualPromises(): Partial<typeof timersPromises> {
+  const after = (ms: number) => (call: () => void) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  };
+  const next = (call: () => void) => {
+    const immediate = setImmediate(call);
+    return () => clearImmediate(immediate);
+  };
+  return {
+    setTimeout: (ms = 1, ...how: [unknown?, { signal?: AbortSignal }?]) => promised(after(ms))(...how),
+    setImmediate: (...how: [unknown?, { signal?: AbortSignal }?]) => promised(next)(...how),
+  } as Partial<typeof timersPromises>;
+}
+
 /** Installs them; `onRing` is told before a timer's call. The returned function puts the real ones back. */
 export function installTimers(events: EventQueue, onRing: () => void): () => void {
-  const real = { setTimeout, clearTimeout, setInterval, clearInterval };
+  const real = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
+  const realPromises = { setTimeout: timersPromises.setTimeout, setImmediate: timersPromises.setImmediate };
   const realTimeout = AbortSignal.timeout;
   const realNow = performance.now;
   const start = (repeats: boolean) => {
@@ -95,7 +158,11 @@ export function installTimers(events: EventQueue, onRing: () => void): () => voi
     setInterval: start(true),
     clearTimeout: clear(real.clearTimeout),
     clearInterval: clear(real.clearInterval),
+    setImmediate: countedImmediate,
+    clearImmediate: clearCounted,
   });
+  Object.assign(timersPromises, virtualPromises());
+  syncBuiltinESMExports();
   AbortSignal.timeout = (ms) => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(new DOMException('The operation timed out', 'TimeoutError')), ms);
@@ -104,7 +171,12 @@ export function installTimers(events: EventQueue, onRing: () => void): () => voi
   performance.now = () => events.nowMs;
   return () => {
     Object.assign(globalThis, real);
+    Object.assign(timersPromises, realPromises);
+    syncBuiltinESMExports();
     AbortSignal.timeout = realTimeout;
     performance.now = realNow;
+    // What a run left behind would run in the next one.
+    for (const immediate of pending) realClearImmediate(immediate);
+    pending.clear();
   };
 }

@@ -11,6 +11,7 @@ import { type Prng, prng } from '../../core/prng.ts';
 import { EventQueue, type SimEvent } from '../sim/events.ts';
 import { FastNetwork } from '../sim/network/fast.ts';
 import { CallEvent, type HostCaps } from '../sim/network/network.ts';
+import { turnOver } from './timers.ts';
 
 /** Something that broke a promise of DESIGN, section 6. */
 export type Violation = { readonly kind: string; readonly text: string; readonly atMs: number };
@@ -219,8 +220,8 @@ export class World {
   /** Lets everything that awaits go on until it waits for virtual time. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < settleTurnsMax; turn++) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      if (this.outstanding === 0) return;
+      const goesOn = await turnOver();
+      if (this.outstanding === 0 && !goesOn) return;
     }
     this.violate('stuck', 'work that needs no time does not end');
   }
