@@ -3,11 +3,11 @@
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type Prng, prng } from '../../core/prng.ts';
-import { bits } from '../../core/swarm/bits.ts';
-import { Blob } from '../../core/swarm/blob.ts';
-import { choosePiece } from '../../core/swarm/choose.ts';
-import { type Edge, OutLink, type Peer, Source } from '../../core/swarm/links.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
+import { choosePiece } from '../../core/swarm/pulling/choose.ts';
+import { bits } from '../../core/swarm/records/bits.ts';
+import { Blob } from '../../core/swarm/records/blob.ts';
+import { type Edge, OutLink, type Peer, Source } from '../../core/swarm/records/links.ts';
 import type { MicroCase } from './runner.ts';
 
 const pieces = 5_120;

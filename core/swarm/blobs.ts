@@ -1,15 +1,15 @@
 /** A blob's coming and going, its readers, and what the host says of it. */
 
 import { assert } from '../assert.ts';
-import { fromBytes, full } from './bits.ts';
-import { Blob } from './blob.ts';
-import { addCandidates } from './candidates.ts';
-import { closeSink, closeSource, partSource } from './edges.ts';
-import { learnMeta, makeReady } from './learning.ts';
+import { addCandidates } from './graph/candidates.ts';
+import { closeSink, closeSource, partSource } from './graph/edges.ts';
 import { readersPerBlobMax, revokedMax } from './limits.ts';
-import type { State } from './state.ts';
+import { learnMeta, makeReady } from './pulling/learning.ts';
+import { jumps } from './pulling/wishes.ts';
+import { fromBytes, full } from './records/bits.ts';
+import { Blob } from './records/blob.ts';
+import type { State } from './records/state.ts';
 import type { Input } from './types.ts';
-import { jumps } from './wishes.ts';
 
 export function addBlob(state: State, input: Extract<Input, { kind: 'blob' }>): void {
   const { meta, hashes, have } = input;

@@ -1,7 +1,7 @@
 /**
  * The swarm of one node, all blobs: sans-I/O. `handle(input, nowMs)`, then `drain()`; a `tick` is due
- * at `deadlineMs`. types.ts says what goes in and out, links.ts what is remembered, and where the
- * rules live: puller.ts, feeder.ts, uplink.ts, choose.ts, wishes.ts, graph.ts.
+ * at `deadlineMs`. types.ts says what goes in and out. The rooms: records/ is what is remembered, feeding/ and pulling/
+ * the two sides of each link, graph/ who is connected to whom.
  *
  * Rule 1: state changes only inside `handle`; equal seeds and inputs give equal outputs.
  * Rule 2: a PeerFault costs the peer its link and a ban; a Bug is ours and is not caught.
@@ -10,8 +10,6 @@
 
 import { assert, PeerFault } from '../assert.ts';
 import { addBlob, candidates, finish, moveReader, removeBlob, removeReader } from './blobs.ts';
-import { addCandidates } from './candidates.ts';
-import { closeLink, forgetLink } from './edges.ts';
 import {
   onCancel,
   onClose,
@@ -24,24 +22,34 @@ import {
   onWants,
   onWish,
   sinkOf,
-} from './feeder.ts';
-import { connectMore, degree, tend } from './graph.ts';
-import { connected, onHello } from './greeting.ts';
-import { scanFlights } from './hedge.ts';
-import { onHashes } from './learning.ts';
+} from './feeding/feeder.ts';
+import { flush, sendWants } from './feeding/news.ts';
+import { expire, pump } from './feeding/uplink.ts';
+import { addCandidates } from './graph/candidates.ts';
+import { closeLink, forgetLink } from './graph/edges.ts';
+import { connectMore, degree, tend } from './graph/graph.ts';
+import { connected, onHello } from './graph/greeting.ts';
+import { edgeTaken, reserveEdge } from './graph/offers.ts';
+import { onEdgeOffer, onGone, onHaves, onOpened, onRefuse } from './graph/opening.ts';
 import { gossipMs, graphMs } from './limits.ts';
-import { type Edge, findFlight, findSource, type InLink, type Link, type OutLink, type Source } from './links.ts';
-import { flush, sendWants } from './news.ts';
-import { edgeTaken, reserveEdge } from './offers.ts';
-import { onEdgeOffer, onGone, onHaves, onOpened, onRefuse } from './opening.ts';
 import { checkPolicy } from './policy.ts';
-import { arrived, lost, onGrant, onMissing, verified } from './puller.ts';
-import { tellOrigins, tellRoom } from './room.ts';
-import { rescope } from './scope.ts';
-import { State } from './state.ts';
+import { scanFlights } from './pulling/hedge.ts';
+import { onHashes } from './pulling/learning.ts';
+import { arrived, lost, onGrant, onMissing, verified } from './pulling/puller.ts';
+import { tellOrigins, tellRoom } from './pulling/room.ts';
+import { rescope } from './pulling/scope.ts';
+import { sendWishes } from './pulling/wishes.ts';
+import {
+  type Edge,
+  findFlight,
+  findSource,
+  type InLink,
+  type Link,
+  type OutLink,
+  type Source,
+} from './records/links.ts';
+import { State } from './records/state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
-import { expire, pump } from './uplink.ts';
-import { sendWishes } from './wishes.ts';
 
 type LinkMessage = Extract<Input, { kind: 'message' }>['message'];
 

@@ -98,7 +98,7 @@ export class Judge {
   tables(): void {
     const { totals } = this.#swarm;
     const { neighboursMax } = this.#o.cluster.policy;
-    // Either way, and those about to be told no (core/swarm/greeting.ts).
+    // Either way, and those about to be told no (core/swarm/graph/greeting.ts).
     const linksMax = 2 * (2 * neighboursMax + 64) + 1;
     if (totals.links > linksMax) this.#violate('limits', `has ${totals.links} links, ${linksMax} allowed`);
     const window = this.#o.arena.shareBytes('receive');

@@ -6,7 +6,7 @@
  *   share theirs. So one that pauses holds up nobody.
  * Rule 2: what is waited for comes before what may be read later. What came for somebody stays until it was taken, or
  *   for a moment.
- * Rule 3: only what has a place is in scope, and only what is in scope is fetched (core/swarm/scope.ts).
+ * Rule 3: only what has a place is in scope, and only what is in scope is fetched (core/swarm/pulling/scope.ts).
  */
 
 import type { Input } from '../../../core/swarm/types.ts';

@@ -1,0 +1,187 @@
+/**
+ * First seeding: each piece is given once before any is given twice. `blob.unsent` holds the pieces
+ * that nobody else may have; a grant names one of those near the lowest, which suits readers in
+ * order and costs others nothing. An origin starts with all of its pieces unsent; an agent adds a
+ * piece that it gets while no neighbour is known to hold it.
+ *
+ * What was given to a host that left before it had everything may be nowhere now: it is unsent again. Otherwise it would
+ * come only after everything else had been given once (a reader waited 2 to 4 s for its first byte of 1 GiB).
+ *
+ * Several origins, who do not hear what agents hold, would each give every piece, and the same ones at about the same
+ * time. So whoever takes a named piece tells its feeder which ones around it have been given already.
+ *
+ * A piece that the puller wishes for (wishes.ts) is named before any other. One that was given already is with somebody
+ * who hands it on: it is named again only to who has waited for that, within a share of the uplink.
+ *
+ * Rule 1: a piece leaves the unsent when a grant names it, or two neighbours say that it is elsewhere, and returns when
+ *   that grant comes to nothing, or whoever got it leaves while it lacks others. What is wrongly taken for given is still granted, by the puller's choice.
+ * Rule 2: what one neighbour alone said is named last. It may lie: one that was believed made 30 hosts take 2.4 x the
+ *   bound, since an origin that has given everything leaves the rest to peers.
+ */
+
+import { wishHopsMax } from '../../wire/limits.ts';
+import {
+  elsewhereSpan,
+  namedSpanGain,
+  namedSpanMin,
+  namedSpanShare,
+  wishAheadMax,
+  wishPatienceMs,
+  wishPatienceMsMax,
+  wishTwiceBytesMax,
+  wishTwiceShare,
+} from '../limits.ts';
+import { add, firstFrom, has, remove } from '../records/bits.ts';
+import type { Blob } from '../records/blob.ts';
+import type { Sink, Source } from '../records/links.ts';
+import type { State } from '../records/state.ts';
+
+export function markUnsent(blob: Blob, piece: number): void {
+  if (has(blob.unsent, piece) || has(blob.doubted, piece)) return;
+  add(blob.unsent, piece);
+  blob.unsentCount += 1;
+}
+
+/** The piece is not here any more, and so not ours to give. */
+export function holdsNoLonger(blob: Blob, piece: number): void {
+  remove(blob.held, piece);
+  blob.heldCount -= 1;
+  markSent(blob, piece);
+}
+
+/** Somebody else has it, or it is not ours to give any more. Whether it had been unsent. */
+export function markSent(blob: Blob, piece: number): boolean {
+  if (blob.unsentCount === 0) return false;
+  if (has(blob.unsent, piece)) remove(blob.unsent, piece);
+  else if (has(blob.doubted, piece)) remove(blob.doubted, piece);
+  else return false;
+  blob.unsentCount -= 1;
+  return true;
+}
+
+/** The puller leaves. If it lacks something, nobody may have got what it was given first. */
+export function takeBack({ blob, count, given }: Sink): void {
+  if (count === 0) return;
+  for (const piece of given) if (blob.holds(piece) && blob.holders[piece] === 0) markUnsent(blob, piece);
+}
+
+/** The neighbour on `link` says that others hold these. Who has gone since is no witness: it may be the same one again. */
+export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: ArrayLike<number>): void {
+  if (blob.tellers.length === 0) blob.tellers = new Int32Array(blob.pieces);
+  for (let i = 0; i < pieces.length; i += 1) {
+    const piece = pieces[i]!;
+    if (has(blob.unsent, piece)) {
+      remove(blob.unsent, piece);
+      add(blob.doubted, piece);
+      blob.tellers[piece] = no;
+      blob.foundElsewhere += 1;
+    } else if (has(blob.doubted, piece)) {
+      if (!state.links.has(blob.tellers[piece]!)) blob.tellers[piece] = no;
+      else if (blob.tellers[piece] !== no) markSent(blob, piece);
+    }
+  }
+}
+
+/** The piece to name in a grant to `sink`, taken out of the unsent; -1 where it may choose itself. */
+export function nameFor(state: State, sink: Sink): number {
+  const { blob } = sink;
+  const wish = wishFor(state, sink);
+  if (wish >= 0) {
+    if (!markSent(blob, wish)) state.twiceBytes -= blob.bytes(wish);
+    return wish;
+  }
+  if (blob.unsentCount === 0 || asksAgent(state, sink)) return -1;
+  if (sink.choosy) {
+    sink.choosy = false;
+    return -1;
+  }
+  const theirs = sink.edge.source;
+  // What a reader that goes on from elsewhere waits for has been given to others: then what comes next for it.
+  const after = goesOn(sink) ? firstFrom(blob.unsent, sink.wishes[0]!.piece) : -1;
+  const untold = after >= 0 ? after : firstFrom(blob.unsent, 0);
+  const from = untold >= 0 ? blob.unsent : blob.doubted;
+  const first = untold >= 0 ? untold : firstFrom(from, 0);
+  const until = first + spanOf(blob);
+  const lowest: number[] = [];
+  for (let i = first; i >= 0 && (i < until || lowest.length === 0); i = firstFrom(from, i + 1)) {
+    if (blob.holders[i]! > 0) markSent(blob, i);
+    else if (theirs === undefined || !theirs.all) lowest.push(i);
+  }
+  if (lowest.length === 0) return -1;
+  const piece = lowest[state.config.prng.below(lowest.length)]!;
+  markSent(blob, piece);
+  return piece;
+}
+
+/** Whether a wish of the neighbour on `sink` can be granted by us now. */
+export function isWished(state: State, sink: Sink): boolean {
+  return sink.wishes.length > 0 && (asksAgent(state, sink) || wishFor(state, sink) >= 0);
+}
+
+/** When a wish can be granted that others should have granted by then; Infinity: there is none. */
+export function wishDueMs(state: State, { blob, wishes }: Sink): number {
+  if (state.config.self.role !== 'origin' || wishes.length === 0 || !mayTwice(state)) return Infinity;
+  let dueMs = Infinity;
+  for (const { piece, sinceMs } of wishes) if (blob.holds(piece)) dueMs = Math.min(dueMs, sinceMs + patienceMs(blob));
+  return dueMs;
+}
+
+/** It wishes for what an agent, that we are, holds: it asks for that by itself, unless we name another one. */
+function asksAgent({ config: { self } }: State, { blob, wishes }: Sink): boolean {
+  return self.role !== 'origin' && wishes.some(({ piece }) => blob.holds(piece));
+}
+
+/** The first wish that a grant may name; -1: none. */
+function wishFor(state: State, { blob, wishes, allowances }: Sink): number {
+  for (const { piece, sinceMs } of wishes) {
+    if (!blob.holds(piece) || allowances.some((allowance) => allowance.piece === piece)) continue;
+    if (has(blob.unsent, piece) || has(blob.doubted, piece)) return piece;
+    if (state.config.self.role === 'origin' && sinceMs + patienceMs(blob) <= state.nowMs && mayTwice(state))
+      return piece;
+  }
+  return -1;
+}
+
+/** While pieces wait to be given for the first time, all of the swarm waits for the origin's uplink. */
+function patienceMs({ unsentCount }: Blob): number {
+  return unsentCount > 0 ? wishPatienceMsMax : wishPatienceMs;
+}
+
+/** Whether a piece may be given once more, for a wish. */
+function mayTwice(state: State): boolean {
+  const { meter, nowMs } = state;
+  const perMs = meter.rate / wishTwiceShare;
+  state.twiceBytes = Math.min(wishTwiceBytesMax, state.twiceBytes + (nowMs - state.twiceMs) * perMs);
+  state.twiceMs = nowMs;
+  return state.twiceBytes > 0;
+}
+
+/** Its own wishes are the next pieces of one reader, who will want more after them. */
+function goesOn({ wishes }: Sink): boolean {
+  if (wishes.length < wishAheadMax) return false;
+  const first = wishes[0]!.piece;
+  return wishes.every(
+    ({ piece, hops }, i) =>
+      i >= wishAheadMax || (hops === wishHopsMax && piece >= first && piece < first + elsewhereSpan),
+  );
+}
+
+/** What is known to be given of the pieces around `piece`, which `source` named. */
+export function givenAround({ blob }: Source, piece: number): number[] {
+  const given: number[] = [];
+  const until = Math.min(blob.pieces, piece + elsewhereSpan);
+  for (let i = Math.max(0, piece - elsewhereSpan); i < until; i += 1) {
+    // What is neither open nor in scope is nobody's, as far as we know.
+    const ours = !has(blob.open, i) && blob.inScope(i);
+    if (i !== piece && (blob.holders[i]! > 0 || ours)) given.push(i);
+  }
+  return given;
+}
+
+/** Readers in order find their window of the blob given, whatever else is. */
+function spanOf({ pieces, foundElsewhere }: Blob): number {
+  return Math.max(
+    namedSpanMin,
+    Math.min(namedSpanMin + namedSpanGain * foundElsewhere, Math.ceil(pieces / namedSpanShare)),
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * Peers that a blob could be pulled from: from the tracker, from refusals, from neighbours. A bounded
+ * list per blob; who failed rests, longer each time, and is dropped when it keeps failing.
+ */
+
+import type { PeerAddress } from '../../wire/messages.ts';
+import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax, degreeSlack } from '../limits.ts';
+import type { Blob } from '../records/blob.ts';
+import type { State } from '../records/state.ts';
+
+export function addCandidates(state: State, blob: Blob, peers: readonly PeerAddress[]): void {
+  for (const address of peers) {
+    if (address.port === 0 || address.node === state.config.self.node) continue;
+    if (blob.candidates.some((known) => known.address.node === address.node)) continue;
+    const candidate = { address, notBeforeMs: 0, failures: 0 };
+    if (blob.candidates.length < candidatesPerBlobMax) blob.candidates.push(candidate);
+    else blob.candidates[state.config.prng.below(candidatesPerBlobMax)] = candidate;
+  }
+}
+
+/** It did not work out with this one: not again at once. */
+export function restCandidate(state: State, blob: Blob, address: PeerAddress): void {
+  addCandidates(state, blob, [address]);
+  const at = blob.candidates.findIndex((known) => known.address.node === address.node);
+  if (at < 0) return;
+  const candidate = blob.candidates[at]!;
+  candidate.failures += 1;
+  candidate.notBeforeMs = state.nowMs + state.jitter(candidateRestMs * 2 ** (candidate.failures - 1));
+  if (candidate.failures > candidateFailuresMax) blob.candidates.splice(at, 1);
+}
+
+export function dropCandidate(blob: Blob, node: string): void {
+  const at = blob.candidates.findIndex((known) => known.address.node === node);
+  if (at >= 0) blob.candidates.splice(at, 1);
+}
+
+/** Whether this one failed a short while ago. */
+export function resting(state: State, blob: Blob, node: string): boolean {
+  const known = blob.candidates.find((candidate) => candidate.address.node === node);
+  return known !== undefined && known.notBeforeMs > state.nowMs;
+}
+
+/** It worked: its failures are forgiven. */
+export function praiseCandidate(blob: Blob, node: string): void {
+  const candidate = blob.candidates.find((known) => known.address.node === node);
+  if (candidate !== undefined) candidate.failures = 0;
+}
+
+/** Which candidates to look at: of a role, and whether a few more peers than usual are right. */
+export type Wish = { readonly role?: PeerAddress['role']; readonly urgent?: boolean };
+
+/** One to connect to next: a peer that we have a link with where there is one, else any. */
+export function pickCandidate(state: State, blob: Blob, { role, urgent = false }: Wish = {}): PeerAddress | undefined {
+  const roomForPeers = hasRoom(state, urgent);
+  let pick: PeerAddress | undefined;
+  let linked = false;
+  let ties = 0;
+  for (const { address, notBeforeMs } of blob.candidates) {
+    if (role !== undefined && address.role !== role) continue;
+    if (notBeforeMs > state.nowMs || blob.edgeOf(address.node) !== undefined) continue;
+    if (state.bans.banned(address.node, state.nowMs)) continue;
+    const known = state.peers.has(address.node);
+    if ((!known && !roomForPeers) || (linked && !known)) continue;
+    if (known && !linked) ties = 0;
+    linked ||= known;
+    ties += 1;
+    if (state.config.prng.below(ties) === 0) pick = address;
+  }
+  return pick;
+}
+
+/** For one more peer. Those whose link is idle count only where they are many: tend closes them soon. */
+function hasRoom({ neighbours, peers, config }: State, urgent: boolean): boolean {
+  const most = config.policy.neighboursMax + (urgent ? degreeSlack : 0);
+  return neighbours < most && peers.size < 2 * most;
+}

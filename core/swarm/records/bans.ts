@@ -1,0 +1,24 @@
+/** Nodes that misbehaved, and until when nothing is taken from or given to them. Each strike doubles the time. */
+
+import { banMs, banMsMax, bansMax } from '../limits.ts';
+
+export class Bans {
+  readonly #bans = new Map<string, { untilMs: number; strikes: number }>();
+
+  /** Bans `node`, longer each time. */
+  strike(node: string, nowMs: number): void {
+    const strikes = (this.#bans.get(node)?.strikes ?? 0) + 1;
+    this.#bans.delete(node);
+    this.#bans.set(node, { untilMs: nowMs + Math.min(banMsMax, banMs * 2 ** (strikes - 1)), strikes });
+    if (this.#bans.size > bansMax) this.#bans.delete(this.#bans.keys().next().value!);
+  }
+
+  banned(node: string, nowMs: number): boolean {
+    const ban = this.#bans.get(node);
+    return ban !== undefined && nowMs < ban.untilMs;
+  }
+
+  get size(): number {
+    return this.#bans.size;
+  }
+}
