@@ -41,6 +41,7 @@ describe('this repository', () => {
   test('imports point down', () => expect(RULES.layers(tree)).toEqual([]));
   test('core is pure', () => expect(RULES.purity(tree)).toEqual([]));
   test('Atomics and the environment have one owner', () => expect(RULES.soleOwners(tree)).toEqual([]));
+  test('the network has one seam', () => expect(RULES.network(tree)).toEqual([]));
   test('says no banned words', () => expect(RULES.bannedWords(tree)).toEqual([]));
   test('files say what they are for', () => expect(RULES.shape(tree)).toEqual([]));
   test('files are short', () => expect(unexcused('lengths', RULES.lengths(tree))).toEqual([]));

@@ -1,5 +1,5 @@
 /**
- * The HTTP client for calls between components, and of the shell's commands. One per base URL, over undici.
+ * The HTTP client for calls between components, and of the shell's commands. One per base URL, over a transport.
  *
  * Rule 1: limits of transfers are on silence, never on wall-clock time: 2 s to connect, `stallMs` without any byte.
  *         A call that only has to be answered says `withinMs`; one that may take long, but not from a process that
@@ -11,13 +11,21 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, type Dispatcher } from 'undici';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
-import { afterReading, NoAnswer, Pulse, type Watch } from './pulse.ts';
+import {
+  connectMs,
+  connectTimeout,
+  type HttpAnswer,
+  type HttpConnections,
+  type HttpTransport,
+  tcpHttp,
+} from '../net/http.ts';
+import { CallLimits, stalled } from './limits.ts';
+import { NoAnswer, Pulse } from './pulse.ts';
 
 /** Who asks (for every log line on the way), and until when. */
 export type CallContext = {
@@ -60,11 +68,9 @@ export type Reply = {
   discard(): Promise<void>;
 };
 
-export const connectMs = 2_000;
 export const stallMsDefault = 10_000;
 export const wholeBytesMax = 8 * 1024 * 1024;
 const connectionsMax = 64;
-const keepAliveMs = 30_000;
 /** A longer wait than this is not ours to sit out: the caller is told. */
 const retryAfterMsMax = 5_000;
 const REPEATABLE: ReadonlySet<Method> = new Set(['GET', 'HEAD', 'PUT', 'DELETE']);
@@ -78,14 +84,12 @@ const STATUS_CAUSES: Readonly<Record<number, RetryCause>> = {
   503: 'unavailable',
   504: 'stalled',
 };
-const STALL_CODES: ReadonlySet<string> = new Set([
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
+const STALL_CODES: ReadonlySet<string> = new Set([...Object.values(stalled), connectTimeout]);
 
 export type ClientOptions = {
   readonly base: string;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
   readonly connections?: number | undefined;
   /** Every call is `watched`. */
   readonly watched?: boolean | undefined;
@@ -95,10 +99,10 @@ export type ClientOptions = {
 
 export class HttpClient {
   readonly base: string;
-  readonly #agent: Agent;
+  readonly #calls: HttpConnections;
   readonly #origin: string;
   /** Pings have a connection of their own: they never wait for one. */
-  readonly #pings: Agent;
+  readonly #pings: HttpConnections;
   /** What is known of the other side. */
   readonly pulse: Pulse;
   readonly #watched: boolean;
@@ -108,15 +112,10 @@ export class HttpClient {
   constructor(options: ClientOptions) {
     this.base = options.base.replace(/\/+$/, '');
     this.#origin = new URL(this.base).origin;
-    this.#agent = new Agent({
-      allowH2: false,
-      connections: options.connections ?? connectionsMax,
-      pipelining: 1,
-      keepAliveTimeout: keepAliveMs,
-      connect: { timeout: connectMs },
-    });
+    const transport = options.transport ?? tcpHttp;
+    this.#calls = transport.to(this.#origin, { connections: options.connections ?? connectionsMax });
+    this.#pings = transport.to(this.#origin, { connections: 1 });
     this.#watched = options.watched === true;
-    this.#pings = new Agent({ allowH2: false, connections: 1, keepAliveTimeout: keepAliveMs });
     this.pulse = new Pulse({ url: this.base, ping: (signal) => this.#ping(signal), silenceMs: options.silenceMs });
   }
 
@@ -149,23 +148,21 @@ export class HttpClient {
     const url = this.base + path;
     const stallMs = options.stallMs ?? stallMsDefault;
     const signal = options.ctx?.signal;
-    const limits = new CallLimits(this.pulse, { watched: this.#watched, ...options, url, signal });
+    const limits = new CallLimits(this.pulse, { watched: this.#watched, ...options, stallMs, url, signal });
     try {
-      const answer = await this.#agent.request({
-        origin: this.#origin,
+      const answer = await this.#calls.request({
         path: url.slice(this.#origin.length) || '/',
         method,
         headers: headersOf(options),
-        body: bodyOf(options.body),
-        headersTimeout: stallMs,
-        bodyTimeout: stallMs,
+        body: bodyOf(options.body, limits),
         signal: limits.signal,
+        begun: () => limits.wait(),
       });
       limits.answered();
       const reply = replyOf(answer, { url, signal, limits });
-      if (answer.statusCode < 300 || options.expect?.includes(answer.statusCode) === true) return { reply };
+      if (answer.status < 300 || options.expect?.includes(answer.status) === true) return { reply };
       const error = await refusal(reply, method, url);
-      return { error, cause: STATUS_CAUSES[answer.statusCode] ?? 'refused', afterMs: retryAfterMs(reply) };
+      return { error, cause: STATUS_CAUSES[answer.status] ?? 'refused', afterMs: retryAfterMs(reply) };
     } catch (thrown) {
       limits[Symbol.dispose]();
       const error = networkError(thrown, url, signal);
@@ -178,60 +175,13 @@ export class HttpClient {
 
   async #ping(signal: AbortSignal): Promise<void> {
     const path = new URL(this.base).pathname.replace(/\/$/, '');
-    const answer = await this.#pings.request({ origin: this.#origin, path: `${path}/health`, method: 'GET', signal });
-    await answer.body.dump({ limit: 64 * 1024 }).catch(() => undefined);
+    const answer = await this.#pings.request({ path: `${path}/health`, method: 'GET', signal });
+    await answer.discard();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.pulse[Symbol.dispose]();
-    await Promise.all([this.#agent.destroy(), this.#pings.destroy()]);
-  }
-}
-
-/** What may end a call beside its own failure: the caller, the time until its head, a process that hangs. */
-class CallLimits {
-  readonly #pulse: Pulse;
-  readonly #abort = new AbortController();
-  readonly #caller: AbortSignal | undefined;
-  readonly #watch: Watch | undefined;
-  readonly #late: Disposable | undefined;
-  readonly #headOnly: boolean;
-  readonly #stop = (): void => this.#abort.abort(this.#caller?.reason);
-
-  constructor(pulse: Pulse, call: CallOptions & { readonly url: string; readonly signal: AbortSignal | undefined }) {
-    this.#pulse = pulse;
-    this.#caller = call.signal;
-    if (call.signal?.aborted === true) this.#stop();
-    call.signal?.addEventListener('abort', this.#stop, { once: true });
-    const { withinMs = Number.POSITIVE_INFINITY } = call;
-    const bounded = Number.isFinite(withinMs);
-    if (bounded) this.#late = afterReading(Math.max(0, withinMs), () => this.#end(call.url, withinMs));
-    this.#headOnly = call.watched !== true;
-    if (!bounded && !call.watched) return;
-    this.#watch = pulse.watch();
-    const { signal } = this.#watch;
-    signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  /** The head is here. */
-  answered(): void {
-    this.#late?.[Symbol.dispose]();
-    if (this.#headOnly) this.#watch?.[Symbol.dispose]();
-    this.#pulse.heard();
-  }
-
-  [Symbol.dispose](): void {
-    this.#late?.[Symbol.dispose]();
-    this.#watch?.[Symbol.dispose]();
-    this.#caller?.removeEventListener('abort', this.#stop);
-  }
-
-  #end(url: string, withinMs: number): void {
-    this.#abort.abort(new NoAnswer(url, `no answer within ${Math.round(withinMs)} ms`));
+    await Promise.all([this.#calls.destroy(), this.#pings.destroy()]);
   }
 }
 
@@ -243,12 +193,11 @@ function isRaw(body: unknown): body is string | Uint8Array {
   return typeof body === 'string' || body instanceof Uint8Array;
 }
 
-function bodyOf(body: unknown): string | Uint8Array | Readable | null {
+function bodyOf(body: unknown, limits: CallLimits): string | Uint8Array | Readable | null {
   if (body === undefined || body === null) return null;
   if (isRaw(body)) return body;
-  if (body instanceof Readable) return body;
   // undici reads an iterable as it is; its types only know Readable.
-  return isStream(body) ? (body as unknown as Readable) : JSON.stringify(body);
+  return isStream(body) ? (limits.sent(body) as unknown as Readable) : JSON.stringify(body);
 }
 
 function headersOf(options: CallOptions): Record<string, string> {
@@ -262,14 +211,11 @@ function headersOf(options: CallOptions): Record<string, string> {
 
 type Call = { readonly url: string; readonly signal: AbortSignal | undefined; readonly limits: CallLimits };
 
-function replyOf(answer: Dispatcher.ResponseData, call: Call): Reply {
+function replyOf(answer: HttpAnswer, call: Call): Reply {
   const { url, limits } = call;
-  const headers: Record<string, string | undefined> = {};
-  for (const [name, value] of Object.entries(answer.headers))
-    headers[name] = Array.isArray(value) ? value.join(', ') : value;
   const reply: Reply = {
-    status: answer.statusCode,
-    headers,
+    status: answer.status,
+    headers: answer.headers,
     body: guarded(answer.body, call),
     async bytes(bytesMax = wholeBytesMax) {
       const chunks: Uint8Array[] = [];
@@ -291,16 +237,22 @@ function replyOf(answer: Dispatcher.ResponseData, call: Call): Reply {
       }
     },
     async discard() {
-      await answer.body.dump({ limit: 64 * 1024 }).catch(() => undefined);
+      limits.wait();
+      await answer.discard();
       limits[Symbol.dispose]();
     },
   };
   return reply;
 }
 
-async function* guarded(body: Readable, { url, signal, limits }: Call): AsyncGenerator<Uint8Array> {
+async function* guarded(body: AsyncIterable<Uint8Array>, { url, signal, limits }: Call): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of body) yield chunk as Uint8Array;
+    limits.wait();
+    for await (const chunk of body) {
+      limits.rest();
+      yield chunk;
+      limits.wait();
+    }
   } catch (error) {
     throw networkError(error, url, signal);
   } finally {
@@ -357,9 +309,9 @@ const NETWORK_WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no such host',
   EAI_AGAIN: 'the host name cannot be resolved now',
   UND_ERR_SOCKET: 'the connection was cut',
-  UND_ERR_CONNECT_TIMEOUT: `no connection within ${connectMs} ms`,
-  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
-  UND_ERR_BODY_TIMEOUT: 'the answer stalled',
+  [connectTimeout]: `no connection within ${connectMs} ms`,
+  [stalled.head]: 'no answer in time',
+  [stalled.body]: 'the answer stalled',
 };
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

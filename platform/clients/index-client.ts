@@ -29,6 +29,7 @@ import {
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { Latency } from '../../core/retry/latency.ts';
+import type { HttpTransport } from '../net/http.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import { firstAnswer } from './hedge.ts';
 import { type CallContext, HttpClient, type Method } from './http.ts';
@@ -58,8 +59,9 @@ export class IndexClient {
   #first: HttpClient | undefined;
 
   /** `urls`: base URLs of the indexes, which share their state. */
-  constructor(options: { readonly urls: readonly string[] }) {
-    this.#clients = options.urls.map((base) => new HttpClient({ base }));
+  constructor(options: { readonly urls: readonly string[]; readonly transport?: HttpTransport | undefined }) {
+    const { urls, transport } = options;
+    this.#clients = urls.map((base) => new HttpClient({ base, transport }));
   }
 
   tag(repo: string, tag: string, ctx: CallContext): Promise<ManifestRecord | undefined> {

@@ -22,6 +22,7 @@ import {
   uploaderHeaders,
 } from '../../core/contracts/origin.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
+import type { HttpTransport } from '../net/http.ts';
 import { type CallContext, HttpClient } from './http.ts';
 import { InfoBatch } from './info-batch.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
@@ -51,9 +52,10 @@ export class OriginClient {
   readonly #http: HttpClient;
   readonly #infos: Record<InfoProof, InfoBatch>;
 
-  constructor(url: string) {
+  /** Default transport: TCP. */
+  constructor(url: string, transport?: HttpTransport) {
     this.url = url;
-    this.#http = new HttpClient({ base: url, connections: connectionsMax });
+    this.#http = new HttpClient({ base: url, connections: connectionsMax, transport });
     const batch = (proof: InfoProof): InfoBatch =>
       new InfoBatch({
         one: (digest, ctx) => this.#info(digest, proof, ctx),

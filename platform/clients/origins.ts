@@ -14,6 +14,7 @@ import type { BlobInfo } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm } from '../../core/digest.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
+import type { HttpTransport } from '../net/http.ts';
 import { manyAnswers } from './copies.ts';
 import { firstAnswer, type Hedged } from './hedge.ts';
 import type { CallContext } from './http.ts';
@@ -25,6 +26,8 @@ export type OriginsOptions = {
   readonly copies: number;
   /** Of these, how many must hold a blob durably before the push is acknowledged. */
   readonly required: number;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
 };
 
 /** Bytes on loan, as platform/registry takes them. */
@@ -44,7 +47,7 @@ export class Origins {
   readonly #reads = new Latency();
 
   constructor(options: OriginsOptions) {
-    this.clients = options.urls.map((url) => new OriginClient(url));
+    this.clients = options.urls.map((url) => new OriginClient(url, options.transport));
     this.#byUrl = new Map(this.clients.map((client) => [client.url, client]));
     this.#ring = Ring.of(options.urls);
     this.copies = Math.min(options.copies, this.clients.length);

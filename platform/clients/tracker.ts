@@ -24,6 +24,7 @@ import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { HttpTransport } from '../net/http.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OriginFinder } from './finder.ts';
 import { firstAnswer } from './hedge.ts';
@@ -41,6 +42,8 @@ export type TrackerSessionOptions = {
   readonly trackers: readonly string[];
   readonly log: Logger;
   readonly timing?: AnnounceTiming;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
   /** Who is asked where no tracker answers; absent: nobody. */
   readonly finder?: OriginFinder;
   /** A tracker told of the origins; every reply does. */
@@ -67,7 +70,9 @@ export class TrackerSession implements Tracking {
 
   constructor(options: TrackerSessionOptions) {
     this.#options = options;
-    this.#http = new Map(options.trackers.map((base) => [base, new HttpClient({ base })]));
+    this.#http = new Map(
+      options.trackers.map((base) => [base, new HttpClient({ base, transport: options.transport })]),
+    );
     this.#ring = Ring.of(options.trackers);
     this.#health = new TrackerHealth(options.log);
   }

@@ -104,6 +104,16 @@ export const PLANTS: readonly Plant[] = [
     tidy: 'soleOwners',
   },
   {
+    path: 'agent/agent-of-its-own.ts',
+    text: "/** Planted. */\nimport { Agent } from 'undici';\nexport const own = new Agent();\n",
+    tidy: 'network',
+  },
+  {
+    path: 'platform/clients/server.ts',
+    text: "/** Planted. */\nimport { createServer } from 'node:http';\nexport const own = createServer();\n",
+    tidy: 'network',
+  },
+  {
     path: 'core/cycle-a.ts',
     text: "/** Planted. */\nimport { b } from './cycle-b.ts';\nexport const a = (): number => b();\n",
     biome: 'lint/suspicious/noImportCycles',

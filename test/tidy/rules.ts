@@ -5,6 +5,7 @@
  */
 import { forTestsOnly } from '../../tools/tests-only.ts';
 import { BY_URL } from './exceptions.ts';
+import { network } from './network.ts';
 import { circles, folders, lengths, median } from './sizes.ts';
 import type { Reference, Source } from './tree.ts';
 import { references, withoutComments } from './tree.ts';
@@ -125,6 +126,7 @@ export const RULES = {
   layers,
   purity,
   soleOwners,
+  network,
   bannedWords,
   shape,
   lengths,

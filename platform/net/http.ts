@@ -1,0 +1,147 @@
+/**
+ * HTTP's part in the seam of the network: requests and answers with streamed bodies, over whatever dials.
+ * `listen` of platform/http/server.ts is the other half.
+ *
+ * Rule 1: only this file names undici, and makes pools of connections: who calls somebody is given a Transport.
+ * Rule 2: the one time limit here is that of idle connections, and that of a connection that does not come about;
+ *         both are timers of Node, as all others are those of the caller (clients/limits.ts). undici's own, which no
+ *         test can turn, are off.
+ */
+
+import type { Duplex, Readable } from 'node:stream';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+
+export type HttpCall = {
+  readonly path: string;
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly body?: string | Uint8Array | Readable | null;
+  readonly signal: AbortSignal;
+  /** Told once there is a connection for it, and it goes out. */
+  readonly begun?: () => void;
+};
+
+export type HttpAnswer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Breaks off with an error where the connection does. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Gives the connection back; one with a large body that nobody wants is closed. */
+  discard(): Promise<void>;
+};
+
+/** Connections to one other side. */
+export interface HttpConnections {
+  /** Rejects as a socket does, with a `code`, or with the signal's reason. */
+  request(call: HttpCall): Promise<HttpAnswer>;
+  /** Breaks off whatever is under way. */
+  destroy(): Promise<void>;
+}
+
+export interface HttpTransport {
+  /** `origin`: `http://host:port`. Calls beyond `connections` wait for a free one. */
+  to(origin: string, o: { readonly connections: number }): HttpConnections;
+}
+
+type Made = (error: Error | null, socket: Duplex | null) => void;
+/** Makes a connection; the socket may be destroyed before it is there. */
+type Dial = (to: buildConnector.Options, made: Made) => Duplex | undefined;
+
+export const connectMs = 2_000;
+/** `code` of a connection that was not there by then. */
+export const connectTimeout = 'CONNECT_TIMEOUT';
+const keepAliveMs = 30_000;
+/** Of an answer that nobody wants, so much is read so that the connection can be used again. */
+const discardBytesMax = 64 * 1024;
+
+class DialledHttp implements HttpTransport {
+  readonly #dial: Dial;
+
+  constructor(dial: Dial) {
+    this.#dial = dial;
+  }
+
+  to(origin: string, { connections }: { readonly connections: number }): HttpConnections {
+    return new Pool(origin, connections, this.#dial);
+  }
+}
+
+class Pool implements HttpConnections {
+  readonly #origin: string;
+  readonly #agent: ToldAgent;
+
+  constructor(origin: string, connections: number, dial: Dial) {
+    this.#origin = origin;
+    this.#agent = new ToldAgent({
+      allowH2: false,
+      connections,
+      pipelining: 1,
+      keepAliveTimeout: keepAliveMs,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: inTime(dial) as buildConnector.connector,
+    });
+  }
+
+  async request(call: HttpCall): Promise<HttpAnswer> {
+    const { headers: given = {}, ...rest } = call;
+    const answer: Dispatcher.ResponseData = await this.#agent.request({
+      origin: this.#origin,
+      headers: given,
+      ...rest,
+    });
+    const headers: Record<string, string | undefined> = {};
+    for (const [name, value] of Object.entries(answer.headers))
+      headers[name] = Array.isArray(value) ? value.join(', ') : value;
+    return {
+      status: answer.statusCode,
+      headers,
+      body: answer.body,
+      discard: () => answer.body.dump({ limit: discardBytesMax }).catch(() => undefined),
+    };
+  }
+
+  destroy(): Promise<void> {
+    return this.#agent.destroy();
+  }
+}
+
+/** Tells of a request that goes out, which undici tells only to its handler. */
+class ToldAgent extends Agent {
+  override dispatch(call: Dispatcher.DispatchOptions & Pick<HttpCall, 'begun'>, handler: Dispatcher.DispatchHandler) {
+    const { begun } = call;
+    if (begun === undefined) return super.dispatch(call, handler);
+    const start = handler.onRequestStart?.bind(handler);
+    handler.onRequestStart = (controller, context) => {
+      begun();
+      start?.(controller, context);
+    };
+    return super.dispatch(call, handler);
+  }
+}
+
+/** `dial`, with a limit on how long it may take. */
+function inTime(dial: Dial): Dial {
+  return (to, made) => {
+    let settled = false;
+    const settle: Made = (error, connected) => {
+      if (settled) return void connected?.destroy();
+      settled = true;
+      clearTimeout(late);
+      made(error, connected);
+    };
+    const late = setTimeout(() => {
+      settle(Object.assign(new Error(`no connection within ${connectMs} ms`), { code: connectTimeout }), null);
+      socket?.destroy();
+    }, connectMs);
+    const socket = dial(to, settle);
+    return socket;
+  };
+}
+
+const connect = buildConnector({ allowH2: false, timeout: 0 });
+
+/** Over TCP. */
+export const tcpHttp: HttpTransport = new DialledHttp(
+  (to, made) => connect(to, made as buildConnector.Callback) as unknown as Duplex,
+);
