@@ -21,6 +21,8 @@ export type PartsOptions = {
   readonly settings?: object;
   /** Of the proxy. */
   readonly push?: object;
+  /** For Node, by role. */
+  readonly flags?: { readonly [role: string]: readonly string[] };
 };
 
 /** Below the range that the system gives to outgoing connections: nobody takes it between here and its use. */
@@ -42,7 +44,12 @@ async function freePort(): Promise<number> {
 /** A tracker, an index, origins, a proxy and an agent. */
 export async function startParts(cluster: Cluster, options: PartsOptions = {}): Promise<Parts> {
   const part = (role: string, name: string, more: object): Promise<Process> =>
-    cluster.start(entryUrl(`../${role}/main.ts`, import.meta.url), name, { role, ...options.settings, ...more });
+    cluster.start(
+      entryUrl(`../${role}/main.ts`, import.meta.url),
+      name,
+      { role, ...options.settings, ...more },
+      options.flags?.[role],
+    );
   const ports = await Promise.all(Array.from({ length: options.origins ?? 1 }, () => freePort()));
   const trackerPort = await freePort();
   const trackers = [`http://127.0.0.1:${trackerPort}`];

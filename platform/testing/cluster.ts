@@ -74,12 +74,12 @@ export class Cluster implements AsyncDisposable {
     return join(this.dir, name);
   }
 
-  /** Starts `entry`, a role's main.ts, under `name`; `settings` are its configuration. */
-  async start(entry: URL, name: string, settings: object): Promise<Process> {
+  /** Starts `entry`, a role's main.ts, under `name`; `settings` are its configuration, `flags` are for Node. */
+  async start(entry: URL, name: string, settings: object, flags: readonly string[] = []): Promise<Process> {
     const file = join(this.dir, `${name}.yaml`);
     const log = join(this.dir, `${name}.log`);
     await writeFile(file, stringify({ name, log: { level: 'debug' }, ...settings }));
-    const child = fork(entry, ['--config', file], { silent: true });
+    const child = fork(entry, ['--config', file], { silent: true, execArgv: [...process.execArgv, ...flags] });
     const lines: Buffer[] = [];
     for (const output of [child.stdout, child.stderr]) output?.on('data', (chunk: Buffer) => lines.push(chunk));
     child.once('exit', (code) => {
