@@ -27,6 +27,10 @@ export class VirtualClock implements Clock {
     return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
   }
 
+  soon(call: () => void): void {
+    this.#timers.add({ atMs: this.ms, call });
+  }
+
   until(endMs: number): void {
     for (;;) {
       const [next] = [...this.#timers].sort((a, b) => a.atMs - b.atMs);

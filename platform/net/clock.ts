@@ -9,6 +9,8 @@ export type Clock = {
   nowMs(): number;
   /** Calls when `ms` have passed, as soon as it can; beyond `afterMsMax` earlier than that. */
   after(ms: number, call: () => void): Disposable;
+  /** Calls once what happens now has ended, before any time passes. */
+  soon(call: () => void): void;
 };
 
 /** setTimeout takes 31 bits, and would call at once for more. */
@@ -18,4 +20,5 @@ export const afterMsMax = 2 ** 31 - 1;
 export const realClock: Clock = {
   nowMs: () => performance.now(),
   after: (ms, call) => setTimeout(call, Math.min(ms, afterMsMax)),
+  soon: (call) => void setImmediate(call),
 };
