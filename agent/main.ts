@@ -54,7 +54,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
       cluster: config.cluster,
       zone: config.zone,
       store,
-      workers,
+      arena: workers.arena,
       tracking,
       log,
       metrics,

@@ -53,7 +53,7 @@ beforeAll(async () => {
   const app = createHttp({ role: 'origin', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
   const mending = stack.use(new Mending({ store, node: node as unknown as PeerNode, log }));
   mending.begin();
-  const blobs = new Blobs({ store, workers, node: node as unknown as PeerNode, mending, log });
+  const blobs = new Blobs({ store, arena: workers.arena, node: node as unknown as PeerNode, mending, log });
   const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, nowMs: () => performance.now() });
   addRoutes(app, {
     blobs,

@@ -21,7 +21,7 @@ import { type Chunk, readRange } from '../platform/reader/read.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
-import type { Workers } from '../platform/workers/workers.ts';
+import type { Arena } from '../platform/workers/arena.ts';
 import type { Mending } from './mending.ts';
 
 /** Blobs taken over at a time; the origin that offers more asks again later. */
@@ -29,7 +29,7 @@ export const fetchesMax = 16;
 
 export type BlobsOptions = {
   readonly store: BlobStore;
-  readonly workers: Workers;
+  readonly arena: Arena;
   readonly node: PeerNode;
   readonly mending: Mending;
   readonly log: Logger;
@@ -83,13 +83,13 @@ export class Blobs {
   }
 
   #read(entry: BlobEntry, range: ByteRange, signal: AbortSignal): AsyncGenerator<Chunk> {
-    const { node, workers } = this.#options;
+    const { node, arena } = this.#options;
     const source = {
       entry,
       pull: () => node.pull(entry.digest),
       lost: (piece: number) => node.lost(entry.digest, piece),
     };
-    return readRange(source, workers.arena, range, signal);
+    return readRange(source, arena, range, signal);
   }
 
   async info(entry: BlobEntry): Promise<BlobInfo> {
@@ -100,9 +100,9 @@ export class Blobs {
 
   /** One piece. Who asks what is here does not wait for what is not. */
   async #inline(entry: BlobEntry): Promise<string> {
-    const { workers, mending } = this.#options;
+    const { arena, mending } = this.#options;
     if (entry.pieces === 0) return '';
-    const slot = await workers.arena.acquire('reader', entry.meta.length);
+    const slot = await arena.acquire('reader', entry.meta.length);
     try {
       const verdict = await entry.read(0, slot);
       if (verdict === 'ok') return Buffer.concat(slot.parts()).toString('base64');

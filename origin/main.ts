@@ -52,7 +52,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       cluster: config.cluster,
       zone: config.zone,
       store,
-      workers,
+      arena: workers.arena,
       tracking,
       log,
       metrics,
@@ -60,7 +60,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   );
 
   const mending = stack.use(new Mending({ store, node, log }));
-  const blobs = new Blobs({ store, workers, node, mending, log });
+  const blobs = new Blobs({ store, arena: workers.arena, node, mending, log });
   const others = new Map(
     config.origins.filter((url) => url !== self).map((url) => [url, stack.use(new OriginClient(url))]),
   );

@@ -2,8 +2,8 @@
  * The ports of a cluster on one machine: a contract (DESIGN, section 7), relative to a base port.
  */
 
-import { createServer } from 'node:net';
 import { StartError } from '../../platform/lifecycle/errors.ts';
+import { tcp } from '../../platform/net/tcp.ts';
 
 export const basePortDefault = 15_000;
 export const agentsMax = 64;
@@ -78,12 +78,14 @@ export async function freeBase(agents: number, random: () => number): Promise<nu
   throw new StartError(`no free block of ports between ${searchFrom} and ${searchTo}`);
 }
 
-function taken(host: string, port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const probe = createServer();
-  probe.once('error', (error: NodeJS.ErrnoException) =>
-    resolve(error.code === 'EADDRINUSE' || error.code === 'EACCES'),
-  );
-  probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve(false)));
-  return promise;
+async function taken(host: string, port: number): Promise<boolean> {
+  const door = { accept: () => undefined, failed: () => undefined };
+  try {
+    const probe = await tcp.listen({ host, port }, door);
+    await probe.close();
+    return false;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EADDRINUSE' || code === 'EACCES';
+  }
 }

@@ -18,7 +18,6 @@ import { lacking } from '../../platform/peer/pulls/repair.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
-import type { Workers } from '../../platform/workers/workers.ts';
 import { Announcing } from './announcing.ts';
 import { arenaOf } from './arenas.ts';
 import { dataDir, Medium, ProcessDisk } from './disk.ts';
@@ -143,7 +142,7 @@ export class OriginSite {
     const mending = new Mending({ store, node, log });
     const blobs = new Blobs({
       store,
-      workers: { arena } as unknown as Workers,
+      arena,
       node: peer as unknown as PeerNode,
       mending,
       log,

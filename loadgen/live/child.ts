@@ -9,11 +9,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { TrackerSession } from '../../platform/clients/tracker.ts';
+import { realClock } from '../../platform/net/clock.ts';
+import { tcp } from '../../platform/net/tcp.ts';
 import { PeerNode } from '../../platform/peer/node.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
-import { Arena, type Share, type Slot } from '../../platform/workers/arena.ts';
-import type { Workers } from '../../platform/workers/workers.ts';
+import { Arena, type PieceMemory, type Share, type Slot } from '../../platform/workers/arena.ts';
 import { agentStore, SharedBytes } from './store.ts';
 
 export type ChildPlan = {
@@ -59,7 +60,7 @@ const listenLanes = 32;
 const progressMs = 2_000;
 
 /** The process's arena, as one agent sees it. */
-class AgentArena {
+class AgentArena implements PieceMemory {
   readonly #arena: Arena;
   constructor(arena: Arena) {
     this.#arena = arena;
@@ -72,9 +73,6 @@ class AgentArena {
   }
   slot(no: number): Slot {
     return this.#arena.slot(no);
-  }
-  freeBytes(share: Share): number {
-    return this.#arena.freeBytes(share);
   }
   shareBytes(_share: Share): number {
     return windowBytes;
@@ -119,7 +117,9 @@ function start(): Promise<PeerNode> {
     cluster: 'default',
     zone: '',
     store: agentStore(bytes),
-    workers: { arena: new AgentArena(arena) } as unknown as Workers,
+    arena: new AgentArena(arena),
+    net: tcp,
+    clock: realClock,
     tracking: new TrackerSession({ trackers: [plan.tracker], log }),
     log,
     metrics: new Metrics(),

@@ -1,7 +1,7 @@
 /** What only the simulated net does: cuts, power that fails, equal runs, and virtual time that says how long bytes take. */
 
 import { expect, test } from 'vitest';
-import type { Connection } from './net.ts';
+import type { Connection, Ears, Incoming } from './net.ts';
 import type { Pair } from './simulated-connection.ts';
 import { simulatedWorld } from './testing/worlds.ts';
 
@@ -14,7 +14,7 @@ async function scene() {
   const story: string[] = [];
   const note = (line: string): void => void story.push(`${clock.ms.toFixed(1)} ${line}`);
   const counts = { a: 0, b: 0 };
-  const ears = (name: 'a' | 'b') => ({
+  const ears = (name: 'a' | 'b'): Ears => ({
     connected: () => note(`${name} connected`),
     received: (bytes: number) => {
       counts[name] += bytes;
@@ -26,7 +26,7 @@ async function scene() {
   const server = net.place('s');
   const client = net.place('c');
   const held: { b?: Connection } = {};
-  const accept = (incoming: { take(ears: ReturnType<typeof ears>): Connection }): void => {
+  const accept = (incoming: Incoming): void => {
     held.b = incoming.take(ears('b'));
   };
   await server.listen({ host: 's', port: 7 }, { accept, failed: () => undefined });

@@ -3,6 +3,8 @@
 import * as z from 'zod';
 import { hostBytesMax } from '../../core/wire/limits.ts';
 import { hostName, parseHostPort, port, rate } from '../config/units.ts';
+import { realClock } from '../net/clock.ts';
+import { tcp } from '../net/tcp.ts';
 import { localAddressTowards } from './advertise.ts';
 import { limitBytesPerSMin } from './limits.ts';
 
@@ -42,11 +44,13 @@ export const peerShape = (fallbackPort: number) =>
 
 export type PeerConfig = z.infer<ReturnType<typeof peerShape>>;
 
-/** Where to listen and under which address to be dialled, for PeerNode.listen. */
+/** Over which network, where to listen and under which address to be dialled, for PeerNode.listen. */
 export async function peerOptions(peer: PeerConfig, trackers: readonly string[]) {
   const { host, port: listenPort, uplink, limits } = peer;
   const advertise = peer.advertise ?? (isWildcard(host) ? await towards(trackers) : undefined);
   return {
+    net: tcp,
+    clock: realClock,
     host,
     port: listenPort,
     advertise,

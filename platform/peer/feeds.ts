@@ -9,7 +9,7 @@
  */
 
 import type { Message, Missing } from '../../core/wire/messages.ts';
-import type { Arena, Slot } from '../workers/arena.ts';
+import type { PieceMemory, Slot } from '../workers/arena.ts';
 import { sendShareOfLink } from './limits.ts';
 import type { OutPiece } from './links/outbox.ts';
 
@@ -30,7 +30,7 @@ export type Feed<L extends FeedLink = FeedLink> = {
 };
 
 export type FeedsHost<L extends FeedLink = FeedLink> = {
-  readonly arena: Arena;
+  readonly arena: PieceMemory;
   /** The piece from memory, on the send share: where it came just now. */
   lend?(feed: Feed<L>): Slot | undefined;
   /** Reads the piece and checks it. 'gone': the blob is not ours any more. */

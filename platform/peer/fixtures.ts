@@ -9,6 +9,8 @@ import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { realClock } from '../net/clock.ts';
+import { tcp } from '../net/tcp.ts';
 import { BlobStore } from '../store/store.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -128,7 +130,9 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
       host: '127.0.0.1',
       port: 0,
       store,
-      workers,
+      arena: workers.arena,
+      net: tcp,
+      clock: realClock,
       tracking,
       metrics,
     }),

@@ -23,8 +23,6 @@ export const lingerMs = 1_000;
 export const feedingMs = 1_000;
 /** How often links and waiters are looked at. */
 export const sweepMs = 250;
-/** Probes on a silent connection begin after this. */
-export const keepAliveMs = 10_000;
 
 /** Accepted links, all and per address; a host runs one agent, a test machine many. */
 export const acceptedMax = 1_024;

@@ -1,18 +1,18 @@
 /** What a node is made of, and how it begins to listen. */
 
 import { randomBytes } from 'node:crypto';
-import type { Server } from 'node:net';
 import type { Tracking } from '../../core/announce/tracking.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { StartError } from '../lifecycle/errors.ts';
-import { realClock } from '../net/clock.ts';
+import type { Clock } from '../net/clock.ts';
+import type { Door, Listener, Net } from '../net/net.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
 import type { BlobStore } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Workers } from '../workers/workers.ts';
+import type { PieceMemory } from '../workers/arena.ts';
 import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
 import type { Patience } from './links/link.ts';
@@ -28,7 +28,9 @@ export type PeerNodeOptions = {
   readonly cluster: string;
   readonly zone: string;
   readonly store: BlobStore;
-  readonly workers: Workers;
+  readonly arena: PieceMemory;
+  readonly net: Net;
+  readonly clock: Clock;
   readonly tracking: Tracking;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -62,14 +64,14 @@ export function uplinkOf({ uplinkBytesPerS, limits }: PeerNodeOptions): number {
 }
 
 /** Pieces on their way here at once, bytes: beyond what the downlink carries soon they would only wait at others. */
-export function windowOf({ limits, workers }: PeerNodeOptions): number {
-  const share = workers.arena.shareBytes('receive');
+export function windowOf({ limits, arena }: PeerNodeOptions): number {
+  const share = arena.shareBytes('receive');
   const down = limits?.downBytesPerS;
   return down === undefined ? share : Math.min(share, Math.max(downWindowBytesMin, (down * downWindowMs) / 1000));
 }
 
-export function throttleOf(bytesPerS: number | undefined): Throttle | undefined {
-  return bytesPerS === undefined ? undefined : new Throttle(bytesPerS, realClock);
+export function throttleOf(bytesPerS: number | undefined, clock: Clock): Throttle | undefined {
+  return bytesPerS === undefined ? undefined : new Throttle(bytesPerS, clock);
 }
 
 export function isLoopback(address: string): boolean {
@@ -87,18 +89,13 @@ export function selfOf(o: PeerNodeOptions, port: number): PeerAddress {
   };
 }
 
-/** The port that `server` listens on from now on. Throws StartError, naming what to do. */
-export async function listenOn(server: Server, host: string, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = `port ${port} on ${host} is in use: stop what listens there, or set peer.port`;
-      reject(
-        new StartError(error.code === 'EADDRINUSE' ? taken : `cannot listen on ${host}:${port}: ${error.message}`),
-      );
-    });
-    server.listen({ host, port }, resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new StartError(`no port on ${host}:${port}`);
-  return address.port;
+/** Opens the door. Throws StartError, naming what to do. */
+export async function listenOn({ net, host, port }: PeerNodeOptions, door: Door): Promise<Listener> {
+  try {
+    return await net.listen({ host, port }, door);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const taken = `port ${port} on ${host} is in use: stop what listens there, or set peer.port`;
+    throw new StartError(code === 'EADDRINUSE' ? taken : `cannot listen on ${host}:${port}: ${message}`);
+  }
 }

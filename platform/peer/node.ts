@@ -8,7 +8,6 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { createServer, type Server, type Socket } from 'node:net';
 import { PeerFault } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
@@ -16,6 +15,8 @@ import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { BlobStats, LinkNo, Output } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
+import type { Clock } from '../net/clock.ts';
+import type { Incoming, Listener } from '../net/net.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
 import { blake3Hex } from '../workers/hash.ts';
 import { Bans } from './bans.ts';
@@ -24,7 +25,6 @@ import {
   acceptedMax,
   acceptedPerAddressMax,
   feedingMs,
-  keepAliveMs,
   learnMsDefault,
   patience,
   stallMsDefault,
@@ -54,7 +54,8 @@ export type { Pull } from './pulls/task.ts';
 export class PeerNode {
   readonly self: PeerAddress;
   readonly #options: PeerNodeOptions;
-  readonly #server: Server;
+  readonly #listener: Listener;
+  readonly #clock: Clock;
   readonly #swarm: Swarm;
   readonly #machine: Machine;
   readonly #blobs: Blobs;
@@ -62,22 +63,24 @@ export class PeerNode {
   readonly #metrics: PeerMetrics;
   readonly #bans = new Bans();
   readonly #links = new Map<LinkNo, Link>();
-  readonly #sweeper: NodeJS.Timeout;
   readonly #linkHost: LinkHost;
+  #sweeping: Disposable | undefined;
   /** Accepted links are odd. */
   #nextAccepted = 1;
   /** When a piece was last sent. */
   #sentMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(server: Server, self: PeerAddress, o: PeerNodeOptions) {
-    this.#server = server;
-    this.self = self;
+  private constructor(listener: Listener, o: PeerNodeOptions) {
+    this.#listener = listener;
+    this.#clock = o.clock;
+    this.self = selfOf(o, listener.port);
     this.#options = o;
     this.#metrics = peerMetrics(o.metrics);
-    const { arena } = o.workers;
+    const { arena, clock } = o;
+    const nowMs = (): number => clock.nowMs();
     const policy = o.policy ?? defaultPolicy;
     this.#swarm = new Swarm({
-      self,
+      self: this.self,
       cluster: o.cluster,
       prng: prng(randomInt(2 ** 31)),
       rootOf: blake3Hex,
@@ -85,9 +88,9 @@ export class PeerNode {
       windowBytes: windowOf(o),
       policy,
     });
-    this.#machine = new Machine(this.#swarm, now, (output) => this.#perform(output));
+    this.#machine = new Machine(this.#swarm, nowMs, (output) => this.#perform(output));
     this.#blobs = new Blobs({
-      nowMs: now,
+      nowMs,
       input: (input) => this.#machine.input(input),
       statsOf: (blob) => this.#swarm.stats(blob),
       store: o.store,
@@ -102,17 +105,22 @@ export class PeerNode {
     });
     this.#feeds = this.#makeFeeds();
     this.#linkHost = this.#makeLinkHost();
-    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
-    this.#sweeper.unref();
+    this.#sweepLater();
   }
 
   /** Listens, joins the trackers. Throws StartError where the port is taken. */
   static async listen(o: PeerNodeOptions): Promise<PeerNode> {
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
-    const port = await listenOn(server, o.host, o.port);
-    const node = new PeerNode(server, selfOf(o, port), o);
-    server.on('error', (error) => o.log.error({ error: error.message }, 'the peer port does not accept connections'));
-    server.on('connection', (socket) => node.#accept(socket));
+    const held: { node?: PeerNode } = {};
+    const listener = await listenOn(o, {
+      accept: (incoming) => {
+        const { node } = held;
+        if (node === undefined) incoming.refuse();
+        else node.#accept(incoming);
+      },
+      failed: ({ message }) => o.log.error({ error: message }, 'the peer port does not accept connections'),
+    });
+    const node = new PeerNode(listener, o);
+    held.node = node;
     const evicted = o.store.onEvict;
     o.store.onEvict = (digest) => {
       evicted?.(digest);
@@ -181,7 +189,7 @@ export class PeerNode {
 
   /** Peers that pieces go to now; 0: none was sent for a second. */
   get feeding(): number {
-    return now() - this.#sentMs < feedingMs ? this.stats().links.accepted : 0;
+    return this.#clock.nowMs() - this.#sentMs < feedingMs ? this.stats().links.accepted : 0;
   }
 
   /** What the swarm knows of a blob, or undefined where it takes no part in it. */
@@ -192,8 +200,9 @@ export class PeerNode {
 
   /** Says goodbye, gives up what is under way, waits for what workers have begun. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#sweeper);
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#sweeping?.[Symbol.dispose]();
+    this.#sweeping = undefined;
+    const closed = this.#listener.close();
     await this.#blobs.close();
     this.#machine.end();
     for (const link of [...this.#links.values()]) {
@@ -201,7 +210,7 @@ export class PeerNode {
       link.close();
     }
     await this.#feeds.close();
-    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, goodbyeMs))]);
+    await Promise.race([closed, new Promise<void>((resolve) => this.#clock.after(goodbyeMs, resolve))]);
     for (const link of [...this.#links.values()]) link.destroy();
     await closed;
   }
@@ -229,7 +238,7 @@ export class PeerNode {
       case 'verify':
         return this.#blobs.verify(output, this.#links.get(output.link)?.peer?.role ?? 'unknown');
       case 'release': {
-        const slot = this.#options.workers.arena.slot(output.slot);
+        const slot = this.#options.arena.slot(output.slot);
         this.#metrics.duplicate(slot.length);
         return slot.release();
       }
@@ -245,7 +254,10 @@ export class PeerNode {
   }
 
   #dial(no: LinkNo, peer: PeerAddress): void {
-    if (this.#bans.has(peer.node, now()) || this.#bans.has(`${peer.host}:${peer.port}`, now())) {
+    if (
+      this.#bans.has(peer.node, this.#clock.nowMs()) ||
+      this.#bans.has(`${peer.host}:${peer.port}`, this.#clock.nowMs())
+    ) {
       return this.#machine.input({ kind: 'closed', link: no, why: 'banned' });
     }
     this.#add(Link.dial(no, peer, this.#linkHost));
@@ -262,7 +274,7 @@ export class PeerNode {
 
   #blame(link: Link, reason: string): void {
     this.#metrics.fault(reason);
-    const banMs = this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : link.address), now());
+    const banMs = this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : link.address), this.#clock.nowMs());
     const { remote, peer } = link;
     this.#options.log.warn(
       { remote, node: peer?.node, reason, banMs },
@@ -278,14 +290,13 @@ export class PeerNode {
 
   // ---- links -----------------------------------------------------------------------------------
 
-  #accept(socket: Socket): void {
-    const refusal = this.#refusal(socket.remoteAddress ?? '');
+  #accept(incoming: Incoming): void {
+    const refusal = this.#refusal(incoming.remote.host);
     if (refusal !== undefined) {
       this.#metrics.refused(refusal);
-      socket.destroy();
-      return;
+      return incoming.refuse();
     }
-    const link = Link.accept(this.#nextAccepted, socket, this.#linkHost);
+    const link = Link.accept(this.#nextAccepted, incoming, this.#linkHost);
     this.#nextAccepted += 2;
     this.#add(link);
     this.#machine.input({ kind: 'connected', link: link.no, dialled: false });
@@ -294,7 +305,7 @@ export class PeerNode {
   /** Why a connection from `address` is not taken. */
   #refusal(address: string): 'banned' | 'full' | 'address' | undefined {
     const accepted = [...this.#links.values()].filter((link) => !link.dialled);
-    if (!isLoopback(address) && this.#bans.has(address, now())) return 'banned';
+    if (!isLoopback(address) && this.#bans.has(address, this.#clock.nowMs())) return 'banned';
     if (accepted.length >= acceptedMax) return 'full';
     return accepted.filter((link) => link.address === address).length >= acceptedPerAddressMax ? 'address' : undefined;
   }
@@ -305,7 +316,7 @@ export class PeerNode {
   }
 
   #heard(link: Link, message: Heard): void {
-    if (message.kind === 'hello' && this.#bans.has(message.self.node, now())) {
+    if (message.kind === 'hello' && this.#bans.has(message.self.node, this.#clock.nowMs())) {
       link.send({ kind: 'goodbye', reason: 'banned' });
       link.close();
       this.#metrics.refused('banned');
@@ -324,12 +335,13 @@ export class PeerNode {
   }
 
   #makeLinkHost(): LinkHost {
-    const { arena } = this.#options.workers;
+    const { arena, clock, net } = this.#options;
     return {
-      nowMs: now,
+      net,
+      clock,
       patience: this.#options.patience ?? patience,
-      up: throttleOf(this.#options.limits?.upBytesPerS),
-      down: throttleOf(this.#options.limits?.downBytesPerS),
+      up: throttleOf(this.#options.limits?.upBytesPerS, clock),
+      down: throttleOf(this.#options.limits?.downBytesPerS, clock),
       connected: (link) => this.#machine.input({ kind: 'connected', link: link.no, dialled: true }),
       closed: (link, why) => {
         this.#options.log.debug({ remote: link.remote, node: link.peer?.node, why }, 'link closed');
@@ -363,9 +375,9 @@ export class PeerNode {
   }
 
   #makeFeeds(): Feeds<Link> {
-    const { log, workers } = this.#options;
+    const { log, arena } = this.#options;
     return new Feeds<Link>({
-      arena: workers.arena,
+      arena,
       lend: (feed) => this.#blobs.entryOf(feed.blob)?.lend(feed.piece, 'send'),
       read: async (feed, slot) => {
         const entry = this.#blobs.entryOf(feed.blob);
@@ -381,7 +393,7 @@ export class PeerNode {
         this.#blobs.lostNo(feed.blob, feed.piece);
       },
       sent: (feed) => {
-        this.#sentMs = now();
+        this.#sentMs = this.#clock.nowMs();
         this.#metrics.sent(feed.link.peer?.role ?? 'unknown', feed.length);
       },
       noMemory: (feed, error) =>
@@ -389,8 +401,15 @@ export class PeerNode {
     });
   }
 
+  #sweepLater(): void {
+    this.#sweeping = this.#clock.after(sweepMs, () => {
+      this.#sweepLater();
+      this.#sweep();
+    });
+  }
+
   #sweep(): void {
-    const nowMs = now();
+    const nowMs = this.#clock.nowMs();
     for (const link of [...this.#links.values()]) link.sweep(nowMs);
     this.#blobs.sweep(nowMs);
   }
@@ -398,7 +417,3 @@ export class PeerNode {
 
 /** How long goodbyes may take on a shutdown. */
 const goodbyeMs = 300;
-
-function now(): number {
-  return performance.now();
-}

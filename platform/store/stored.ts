@@ -3,7 +3,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
-import type { Arena } from '../workers/arena.ts';
+import type { PieceMemory } from '../workers/arena.ts';
 import { blake3Hex, pieceHash } from '../workers/hash.ts';
 import { IoFailure, type PieceIo } from '../workers/piece-io.ts';
 import { refusal } from './disk/errors.ts';
@@ -85,14 +85,14 @@ export async function storedList(io: PieceIo, meta: Metainfo, fd: number): Promi
 }
 
 /** Reads every piece that the entry believes to hold; those that do not verify are held no longer. */
-export async function verifyHeld(entry: BlobEntry, arena: Arena): Promise<void> {
+export async function verifyHeld(entry: BlobEntry, arena: PieceMemory): Promise<void> {
   for (let piece = 0; piece < entry.pieces && !entry.gone; piece += 1) {
     if (entry.has(piece)) await look(entry, piece, arena);
   }
 }
 
 /** Reads a piece, whether the entry believes to hold it or not: afterwards it is held if it verifies. */
-export async function look(entry: BlobEntry, piece: number, arena: Arena): Promise<void> {
+export async function look(entry: BlobEntry, piece: number, arena: PieceMemory): Promise<void> {
   const slot = await arena.acquire('reader', pieceBytes(entry.meta, piece));
   try {
     await (entry.has(piece) ? entry.read(piece, slot) : entry.reread(piece, slot));

@@ -39,6 +39,9 @@ export interface Slot {
   release(): void;
 }
 
+/** What who only moves pieces needs of an arena. */
+export type PieceMemory = Pick<Arena, 'tryAcquire' | 'acquire' | 'slot' | 'shareBytes'>;
+
 type Waiter = { readonly bytes: number; readonly give: (slot: Slot) => void };
 /** `kept`: slots that count as used, and that go when the room is needed, the first one first. */
 type ShareState = {

@@ -23,6 +23,10 @@ export const CLEAN: readonly Plant[] = [
     path: 'platform/clean.ts',
     text: "/** Clean. */\nimport { one } from '../core/clean.ts';\nexport const two = one + 1;\n",
   },
+  {
+    path: 'platform/clean-address.ts',
+    text: "/** Clean. */\nimport { isIP } from 'node:net';\nexport const kind = (host: string): number => isIP(host);\n",
+  },
   ...['agent', 'origin', 'tracker', 'index', 'proxy', 'cli', 'test'].map((folder) => ({
     path: `${folder}/clean.ts`,
     text: "/** Clean. */\nimport { two } from '../platform/clean.ts';\nexport const three = two + 1;\n",
@@ -95,6 +99,16 @@ export const PLANTS: readonly Plant[] = [
     path: 'platform/atomics.ts',
     text: '/** Planted. */\nexport const load = (a: Int32Array): number => Atomics.load(a, 0);\n',
     biome: 'lint/style/noRestrictedGlobals',
+    tidy: 'soleOwners',
+  },
+  {
+    path: 'platform/dials.ts',
+    text: "/** Planted. */\nimport { connect, isIP } from 'node:net';\nexport const dial = (): unknown => isIP('h') || connect(1);\n",
+    tidy: 'soleOwners',
+  },
+  {
+    path: 'agent/dials.ts',
+    text: "/** Planted. */\nexport const dial = async (): Promise<unknown> => (await import('node:tls')).connect({});\n",
     tidy: 'soleOwners',
   },
   {

@@ -72,12 +72,21 @@ function purity(tree: readonly Source[]): string[] {
   ]);
 }
 
-/** `Atomics` in one file; `process.env` in main.ts (and tests) only. */
+/** What a file may take of node:net all the same: types, and what reads an address. */
+const NET_FOR_ALL = /^import (type \{[^}]*\}|\{ *((isIP|BlockList|type \w+)(, *)?)+ *\}) from/;
+
+const namesNet = (line: string): boolean =>
+  /(from |import\(|require\()['"](node:)?(net|tls)['"]/.test(line) && !NET_FOR_ALL.test(line);
+
+/** `Atomics` in one file; the network in one folder; `process.env` in main.ts (and tests) only. */
 function soleOwners(tree: readonly Source[]): string[] {
   return tree.flatMap((source) => [
     ...(source.path === 'platform/workers/ring.ts' || !isProduct(source.path)
       ? []
       : linesThat(source, (line) => /\bAtomics\s*\./.test(line), 'only platform/workers/ring.ts says Atomics')),
+    ...(source.path.startsWith('platform/net/') || forTestsOnly(source.path) || !isProduct(source.path)
+      ? []
+      : linesThat(source, namesNet, 'only platform/net makes connections: take a Net as an argument')),
     ...(/(^|\/)main\.ts$/.test(source.path) || forTestsOnly(source.path) || !isProduct(source.path)
       ? []
       : linesThat(source, (line) => /\bprocess\.env\b/.test(line), 'only main.ts reads the environment')),

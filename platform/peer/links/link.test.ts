@@ -6,6 +6,9 @@ import { afterEach, expect, test } from 'vitest';
 import { PeerFault } from '../../../core/assert.ts';
 import { unitBytes } from '../../../core/piece.ts';
 import type { Message, PeerAddress, Piece } from '../../../core/wire/messages.ts';
+import { realClock } from '../../net/clock.ts';
+import type { Incoming } from '../../net/net.ts';
+import { tcp } from '../../net/tcp.ts';
 import { Arena, type Slot } from '../../workers/arena.ts';
 import { controlBytesMax, greetingMs, lingerMs, patience, stalledMs } from '../limits.ts';
 import { Link, type LinkHost } from './link.ts';
@@ -29,9 +32,9 @@ class Notes implements LinkHost {
   readonly messages: Message[] = [];
   readonly pieces: Buffer[] = [];
   accepts: 'take' | 'skip' | 'refuse' = 'take';
-  aheadMs = 0;
   readonly patience = patience;
-  readonly nowMs = (): number => performance.now() + this.aheadMs;
+  readonly net = tcp;
+  readonly clock = realClock;
   connected(): void {
     this.said.push('connected');
   }
@@ -89,13 +92,22 @@ async function listening(): Promise<{ server: Server; peer: PeerAddress }> {
   return { server, peer: { node: '1'.repeat(32), host: '127.0.0.1', port, role: 'agent', zone: '' } };
 }
 
-async function pair(): Promise<Pair> {
-  const { server, peer } = await listening();
-  const pulls = new Notes();
+/** A link to another one; neither has said anything. */
+async function dialled(pulls: Notes): Promise<Pair> {
   const feeds = new Notes();
-  const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const puller = Link.dial(2, peer, pulls);
-  const feeder = Link.accept(1, (await accepted)[0], feeds);
+  const { promise, resolve } = Promise.withResolvers<Link>();
+  const accept = (incoming: Incoming): void => resolve(Link.accept(1, incoming, feeds));
+  const listener = await tcp.listen({ host: '127.0.0.1', port: 0 }, { accept, failed: () => undefined });
+  const { port } = listener;
+  const puller = Link.dial(2, { node: '1'.repeat(32), host: '127.0.0.1', port, role: 'agent', zone: '' }, pulls);
+  const feeder = await promise;
+  void listener.close();
+  return { puller, feeder, pulls, feeds };
+}
+
+async function pair(): Promise<Pair> {
+  const pulls = new Notes();
+  const { puller, feeder, feeds } = await dialled(pulls);
   open.unshift({
     async [Symbol.asyncDispose]() {
       puller.destroy();
@@ -164,12 +176,8 @@ test('a piece that was not asked for is a fault, told once, and ends the link', 
 
 test('a message before Hello, a second Hello, and noise are faults', async () => {
   for (const bytes of [[{ ...hello }, hello], [{ kind: 'grant', grant: 1, swarm: 0, piece: -1 } as Message]]) {
-    const { server, peer } = await listening();
-    const feeds = new Notes();
-    const accepted = once(server, 'connection') as Promise<[Socket]>;
     const pulls = new Notes();
-    const puller = Link.dial(2, peer, pulls);
-    const feeder = Link.accept(1, (await accepted)[0], feeds);
+    const { puller, feeder } = await dialled(pulls);
     for (const message of bytes) feeder.send(message);
     await until(() => puller.state === 'gone');
     expect(pulls.said.at(-1)).toMatch(/^fault: hello: /);
@@ -212,16 +220,16 @@ test('no hello, a stalled piece and a peer that does not read end the link', asy
   const silent = new Notes();
   const waiting = Link.dial(2, peer, silent);
   await until(() => waiting.state === 'greeting');
-  waiting.sweep(silent.nowMs() + greetingMs - 100);
+  waiting.sweep(silent.clock.nowMs() + greetingMs - 100);
   expect(waiting.state).toBe('greeting');
-  waiting.sweep(silent.nowMs() + greetingMs + 100);
+  waiting.sweep(silent.clock.nowMs() + greetingMs + 100);
   expect(silent.said.at(-1)).toBe('slow: no hello');
 
   const { puller, feeder, pulls, feeds } = await pair();
   const { header, slot } = piece(feeds.arena, 1, unitBytes);
   feeder.feed({ header: { ...header, length: 4 * unitBytes }, slot, done: () => slot.release() });
   await until(() => pulls.arena.freeBytes('receive') < pulls.arena.shareBytes('receive'));
-  puller.sweep(pulls.nowMs() + stalledMs + 1000);
+  puller.sweep(pulls.clock.nowMs() + stalledMs + 1000);
   expect(pulls.said.at(-1)).toBe('slow: piece stalled');
   expect(pulls.arena.freeBytes('receive')).toBe(pulls.arena.shareBytes('receive'));
 });
@@ -240,7 +248,7 @@ test('control frames for a peer that does not read are bounded', async () => {
 test('a close that cannot finish ends after a while; no one listening is a close', async () => {
   const { puller, pulls } = await pair();
   puller.close();
-  puller.sweep(pulls.nowMs() + lingerMs + 1);
+  puller.sweep(pulls.clock.nowMs() + lingerMs + 1);
   expect(puller.state).toBe('gone');
   const { server, peer } = await listening();
   server.close();

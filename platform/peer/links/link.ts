@@ -10,13 +10,14 @@
  * Rule 3: PeerFault is caught here, and nothing else is.
  */
 
-import { connect, type Socket } from 'node:net';
 import { PeerFault } from '../../../core/assert.ts';
 import { Decoder } from '../../../core/wire/decode.ts';
 import type { Message, PeerAddress, Piece } from '../../../core/wire/messages.ts';
+import type { Clock } from '../../net/clock.ts';
+import type { Connection, Ears, Incoming, Net } from '../../net/net.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Slot } from '../../workers/arena.ts';
-import { connectMs, controlBytesMax, keepAliveMs, lingerMs } from '../limits.ts';
+import { connectMs, controlBytesMax, lingerMs } from '../limits.ts';
 import { Inflow } from './inflow.ts';
 import { Outbox, type OutPiece } from './outbox.ts';
 import type { Throttle } from './throttle.ts';
@@ -32,7 +33,8 @@ export type Patience = {
 };
 
 export type LinkHost = {
-  nowMs(): number;
+  readonly net: Net;
+  readonly clock: Clock;
   readonly patience: Patience;
   /** What all links together may send of pieces, and read, where that is limited. */
   readonly up?: Throttle | undefined;
@@ -42,7 +44,7 @@ export type LinkHost = {
   /** The peer did not move for too long: told in place of `closed`. */
   slow(link: Link, why: string): void;
   fault(link: Link, reason: string): void;
-  /** Its socket is destroyed, whoever wanted it: told once, before `closed`, `slow` or `fault`. */
+  /** Its connection is destroyed, whoever wanted it: told once, before `closed`, `slow` or `fault`. */
   gone(link: Link): void;
   message(link: Link, message: Heard): void;
   /** Throws PeerFault where the piece was never asked for. */
@@ -58,7 +60,8 @@ type LinkParts = {
   readonly no: number;
   readonly remote: string;
   readonly host: LinkHost;
-  readonly socket: Socket;
+  /** Makes the connection; nothing is told before that has returned. */
+  readonly connect: (link: Link) => Connection;
   readonly inflow: Inflow | undefined;
   readonly partial: () => number;
 };
@@ -73,7 +76,7 @@ export class Link {
   /** Blobs of which it was given pieces that we did not hash again. */
   readonly fedFrom = new Set<BlobEntry>();
   readonly #host: LinkHost;
-  readonly #socket: Socket;
+  readonly #connection: Connection;
   readonly #outbox: Outbox;
   readonly #inflow: Inflow | undefined;
   readonly #gone = new AbortController();
@@ -96,19 +99,17 @@ export class Link {
     this.no = o.no;
     this.remote = o.remote;
     this.#host = o.host;
-    this.#socket = o.socket;
     this.#inflow = o.inflow;
     this.#partial = o.partial;
-    this.#outbox = new Outbox(o.socket, o.host.nowMs, o.host.up);
     this.#state = o.inflow === undefined ? 'greeting' : 'connecting';
-    this.#sinceMs = o.host.nowMs();
-    o.socket.on('error', (error) => this.#ended(error.message));
-    o.socket.on('close', () => this.#ended('closed by the peer'));
+    this.#sinceMs = o.host.clock.nowMs();
+    this.#connection = o.connect(this);
+    this.#outbox = new Outbox(this.#connection, o.host.clock, o.host.up);
   }
 
   /** A connection that is being made; `connected` or `closed` follows. */
   static dial(no: number, peer: PeerAddress, host: LinkHost): Link {
-    // The socket asks for its first buffer from within connect, before there is a link; no byte comes before it.
+    // The net may ask for its first buffer from within dial, before there is a link; no byte comes before it.
     const held: { link?: Link } = {};
     const link = (): Link => held.link as Link;
     const inflow = new Inflow({
@@ -119,32 +120,34 @@ export class Link {
       arrived: (piece, slot) => host.arrived(link(), piece, slot),
       skipped: (bytes) => link().#skipped(bytes),
     });
-    const socket = connect({
-      host: peer.host,
-      port: peer.port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveMs,
-      onread: {
+    const connect = (made: Link): Connection =>
+      host.net.dial(peer, {
+        connected: () => made.#connected(),
         buffer: () => portionOf(inflow.buffer(), host.down),
-        callback: (bytes, buffer) => link().#received(bytes, () => inflow.received(bytes, buffer)),
-      },
-    });
+        received: (bytes, buffer) => made.#received(bytes, () => inflow.received(bytes, buffer)),
+        finished: () => made.#finished(),
+        closed: (why) => made.#ended(why),
+      });
     const remote = `${peer.host}:${peer.port}`;
-    const made = new Link({ no, remote, host, socket, inflow, partial: () => inflow.partial });
+    const made = new Link({ no, remote, host, connect, inflow, partial: () => inflow.partial });
     held.link = made;
-    socket.once('connect', () => made.#connected());
-    socket.once('finish', () => made.#finished());
     return made;
   }
 
   /** A connection that was made to us; the caller tells the swarm. */
-  static accept(no: number, socket: Socket, host: LinkHost): Link {
-    const remote = `${socket.remoteAddress}:${socket.remotePort}`;
+  static accept(no: number, incoming: Incoming, host: LinkHost): Link {
     const decoder = new Decoder('puller');
-    const link = new Link({ no, remote, host, socket, inflow: undefined, partial: () => decoder.partial });
-    socket.on('data', (chunk: Buffer) => link.#guard(() => link.#decode(decoder, chunk)));
-    return link;
+    const ears = (made: Link): Ears => ({
+      received: (bytes, buffer) => {
+        made.#guard(() => made.#decode(decoder, buffer.subarray(0, bytes)));
+        // What comes after a close is let go: the other side's end is heard behind it.
+        return true;
+      },
+      closed: (why) => made.#ended(why),
+    });
+    const connect = (made: Link): Connection => incoming.take(ears(made));
+    const remote = `${incoming.remote.host}:${incoming.remote.port}`;
+    return new Link({ no, remote, host, connect, inflow: undefined, partial: () => decoder.partial });
   }
 
   get dialled(): boolean {
@@ -182,7 +185,7 @@ export class Link {
     if (this.#state === 'connecting') return this.destroy();
     this.#become('ending');
     // Paused first: the kernel may have been pointed at the slot that the inflow releases.
-    if (this.#inflow !== undefined) this.#socket.pause();
+    if (this.#inflow !== undefined) this.#connection.pause();
     this.#inflow?.close();
     this.#outbox.end();
   }
@@ -191,7 +194,7 @@ export class Link {
   destroy(): void {
     if (this.#state === 'gone') return;
     this.#become('gone');
-    this.#socket.destroy();
+    this.#connection.destroy();
     this.#host.down?.leave(this.#turn);
     this.#outbox.close();
     this.#inflow?.close();
@@ -235,7 +238,7 @@ export class Link {
 
   #become(state: LinkState): void {
     this.#state = state;
-    this.#sinceMs = this.#host.nowMs();
+    this.#sinceMs = this.#host.clock.nowMs();
   }
 
   #connected(): void {
@@ -282,7 +285,7 @@ export class Link {
   }
 
   #acquire(bytes: number): Slot | undefined {
-    this.#payloadMs = this.#host.nowMs();
+    this.#payloadMs = this.#host.clock.nowMs();
     const slot = this.#host.tryAcquire(bytes);
     if (slot === undefined) void this.#wait(bytes);
     return slot;
@@ -296,13 +299,13 @@ export class Link {
       if (!this.#gone.signal.aborted) this.#lost(`no memory for a piece: ${String(error)}`);
       return;
     }
-    this.#payloadMs = this.#host.nowMs();
+    this.#payloadMs = this.#host.clock.nowMs();
     const inflow = this.#inflow;
     if (inflow === undefined || this.#state !== 'active') return slot.release();
     if (this.#guard(() => inflow.resume(slot))) this.#readOn();
   }
 
-  /** As the reader of the socket answers: false, read no more for now. */
+  /** As the reader of the connection answers: false, read no more for now. */
   #received(bytes: number, read: () => boolean): boolean {
     this.#host.down?.pay(bytes - (this.#paid ?? 0));
     this.#paid = undefined;
@@ -316,16 +319,16 @@ export class Link {
 
   /** Never once it is closed: the kernel would write to memory that is not the link's any more. */
   #readOn(): void {
-    if ((this.#state === 'active' || this.#state === 'greeting') && this.#mayRead()) this.#socket.resume();
+    if ((this.#state === 'active' || this.#state === 'greeting') && this.#mayRead()) this.#connection.resume();
   }
 
   #progress(piece: Piece, bytes: number): void {
-    this.#payloadMs = this.#host.nowMs();
+    this.#payloadMs = this.#host.clock.nowMs();
     this.#host.progress(this, piece, bytes);
   }
 
   #skipped(bytes: number): void {
-    this.#payloadMs = this.#host.nowMs();
+    this.#payloadMs = this.#host.clock.nowMs();
     this.#host.skipped(bytes);
   }
 
@@ -348,7 +351,7 @@ export class Link {
     this.#host.slow(this, why);
   }
 
-  /** The socket says so. */
+  /** The connection says so. */
   #ended(why: string): void {
     if (this.#state === 'ending') return this.destroy();
     this.#lost(why);

@@ -1,30 +1,34 @@
 /** Pieces leave whole, whatever else is said on the link. */
 
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { realClock } from '../../net/clock.ts';
+import type { Ears, Incoming } from '../../net/net.ts';
+import { tcp } from '../../net/tcp.ts';
 import { Arena } from '../../workers/arena.ts';
 import { socketBytesMax } from '../limits.ts';
 import { Outbox, type PieceEnd } from './outbox.ts';
 
 test('a piece longer than the socket is given at a time leaves by itself, and the next after it', async () => {
   await using stack = new AsyncDisposableStack();
-  const server = createServer().listen(0, '127.0.0.1');
-  stack.defer(() => void server.close());
-  await once(server, 'listening');
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  stack.defer(() => void socket.destroy());
-  const [[accepted]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
-    [Socket],
-    unknown,
-  ];
   let received = 0;
-  accepted.on('data', (chunk: Buffer) => {
-    received += chunk.length;
-  });
+  const counts: Ears = {
+    received: (bytes) => {
+      received += bytes;
+      return true;
+    },
+    closed: () => undefined,
+  };
+  const accept = (incoming: Incoming): void => void incoming.take(counts);
+  const listener = await tcp.listen({ host: '127.0.0.1', port: 0 }, { accept, failed: () => undefined });
+  stack.defer(() => listener.close());
+  const made = Promise.withResolvers<void>();
+  const ears: Ears = { connected: made.resolve, received: () => true, closed: () => undefined };
+  const connection = tcp.dial({ host: '127.0.0.1', port: listener.port }, ears);
+  stack.defer(() => connection.destroy());
+  await made.promise;
   const length = 3 * socketBytesMax;
   const arena = new Arena(8 * length);
-  const outbox = new Outbox(socket, () => performance.now());
+  const outbox = new Outbox(connection, realClock);
   const ends = [0, 1].map((piece) => {
     const slot = arena.tryAcquire('send', length);
     if (slot === undefined) throw new Error('no slot');
@@ -33,6 +37,6 @@ test('a piece longer than the socket is given at a time leaves by itself, and th
     );
   });
   expect(await Promise.all(ends)).toEqual(['sent', 'sent']);
-  while (received < 2 * length) await once(accepted, 'data');
+  await expect.poll(() => received).toBeGreaterThanOrEqual(2 * length);
   expect(received).toBeLessThan(2 * length + 100);
 });

@@ -10,9 +10,10 @@
  * Rule 4: pieces wait for their turn at the process's limit, where it has one; control frames never do.
  */
 
-import type { Socket } from 'node:net';
 import { Encoder } from '../../../core/wire/encode.ts';
 import type { Message, Piece } from '../../../core/wire/messages.ts';
+import type { Clock } from '../../net/clock.ts';
+import type { Connection } from '../../net/net.ts';
 import type { SharedBytes, Slot } from '../../workers/arena.ts';
 import { socketBytesMax } from '../limits.ts';
 import type { Throttle } from './throttle.ts';
@@ -25,8 +26,8 @@ export type OutPiece = { readonly header: Piece; readonly slot: Slot; readonly d
 type Writing = { readonly piece: OutPiece; readonly parts: readonly SharedBytes[]; next: number };
 
 export class Outbox {
-  readonly #socket: Socket;
-  readonly #nowMs: () => number;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
   readonly #limit: Throttle | undefined;
   readonly #turn = (): void => this.flush();
   readonly #encoder = new Encoder();
@@ -34,15 +35,15 @@ export class Outbox {
   /** Pieces whose last byte the kernel does not have yet, begun ones. */
   readonly #begun = new Set<OutPiece>();
   #writing: Writing | undefined;
-  #inSocket = 0;
+  #given = 0;
   #progressMs: number;
   #state: 'open' | 'scheduled' | 'ending' | 'closed' = 'open';
 
-  constructor(socket: Socket, nowMs: () => number, limit?: Throttle) {
-    this.#socket = socket;
-    this.#nowMs = nowMs;
+  constructor(connection: Connection, clock: Clock, limit?: Throttle) {
+    this.#connection = connection;
+    this.#clock = clock;
     this.#limit = limit;
-    this.#progressMs = nowMs();
+    this.#progressMs = clock.nowMs();
   }
 
   /** Control bytes that wait; the caller ends a link whose peer lets them grow. */
@@ -52,7 +53,7 @@ export class Outbox {
 
   /** How long the peer has taken none of what it was given, in ms. */
   stalledMs(nowMs: number): number {
-    return this.#inSocket === 0 ? 0 : nowMs - this.#progressMs;
+    return this.#given === 0 ? 0 : nowMs - this.#progressMs;
   }
 
   send(message: Message): void {
@@ -97,13 +98,13 @@ export class Outbox {
 
   /** Writes what there is now, as far as the socket's bound allows. */
   flush(): void {
-    if (this.#state === 'closed' || this.#socket.connecting) return;
+    if (this.#state === 'closed' || this.#connection.connecting) return;
     if (this.#state === 'scheduled') this.#state = 'open';
-    this.#socket.cork();
-    while (this.#inSocket < socketBytesMax && this.#writeNext());
-    this.#socket.uncork();
+    this.#connection.cork();
+    while (this.#given < socketBytesMax && this.#writeNext());
+    this.#connection.uncork();
     const all = this.#writing === undefined && this.#encoder.pending === 0;
-    if (all && this.#state === 'ending') this.#socket.end();
+    if (all && this.#state === 'ending') this.#connection.end();
   }
 
   #dropWaiting(): void {
@@ -113,7 +114,7 @@ export class Outbox {
   #schedule(): void {
     if (this.#state !== 'open') return;
     this.#state = 'scheduled';
-    setImmediate(() => this.flush());
+    this.#clock.soon(this.#turn);
   }
 
   /** One buffer more to the socket; false if there is none. */
@@ -150,13 +151,12 @@ export class Outbox {
   }
 
   #write(bytes: Uint8Array, completes: OutPiece | undefined): void {
-    if (this.#inSocket === 0) this.#progressMs = this.#nowMs();
-    this.#inSocket += bytes.length;
-    this.#socket.write(bytes, (error) => {
-      this.#inSocket -= bytes.length;
-      // An error is followed by the socket's close, which ends everything else.
-      if (error || this.#state === 'closed') return;
-      this.#progressMs = this.#nowMs();
+    if (this.#given === 0) this.#progressMs = this.#clock.nowMs();
+    this.#given += bytes.length;
+    this.#connection.write(bytes, () => {
+      this.#given -= bytes.length;
+      if (this.#state === 'closed') return;
+      this.#progressMs = this.#clock.nowMs();
       if (completes !== undefined && this.#begun.delete(completes)) completes.done('sent');
       if (this.#state === 'ending') this.flush();
       else if (this.#hasMore()) this.#schedule();

@@ -8,7 +8,7 @@ import { metainfoValid } from '../../../core/piece.ts';
 import type { Verdict } from '../../../core/swarm/types.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { BlobStore } from '../../store/store.ts';
-import type { Arena } from '../../workers/arena.ts';
+import type { PieceMemory } from '../../workers/arena.ts';
 import { blake3, blake3Hex } from '../../workers/hash.ts';
 
 /**
@@ -16,7 +16,7 @@ import { blake3, blake3Hex } from '../../workers/hash.ts';
  * Throws what the store throws (STORAGE_FULL), and UNAVAILABLE where the disk refuses it.
  */
 export async function inlineBlob(
-  to: { readonly store: BlobStore; readonly arena: Arena },
+  to: { readonly store: BlobStore; readonly arena: PieceMemory },
   { digest, meta, inline }: AnnounceAnswer,
 ): Promise<BlobEntry | undefined> {
   if (inline === undefined || meta === undefined || !metainfoValid(meta) || meta.length > inlineBytesMax)

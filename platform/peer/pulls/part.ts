@@ -6,7 +6,7 @@ import type { BlobNo, BlobStats, Input } from '../../../core/swarm/types.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { BlobStore } from '../../store/store.ts';
 import type { Logger } from '../../telemetry/log.ts';
-import type { Arena } from '../../workers/arena.ts';
+import type { PieceMemory } from '../../workers/arena.ts';
 import type { PeerMetrics } from '../metrics.ts';
 import type { Passage } from './passage.ts';
 import type { Task } from './task.ts';
@@ -16,7 +16,7 @@ export type BlobsHost = {
   input(input: Input): void;
   statsOf(blob: BlobNo): BlobStats | undefined;
   readonly store: BlobStore;
-  readonly arena: Arena;
+  readonly arena: PieceMemory;
   readonly tracking: Tracking;
   readonly log: Logger;
   readonly metrics: PeerMetrics;

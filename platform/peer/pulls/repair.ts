@@ -11,7 +11,7 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Input } from '../../../core/swarm/types.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { look } from '../../store/stored.ts';
-import type { Arena } from '../../workers/arena.ts';
+import type { PieceMemory } from '../../workers/arena.ts';
 import { rereadMs } from '../limits.ts';
 import type { Task } from './task.ts';
 
@@ -35,7 +35,7 @@ export function lacking(entry: BlobEntry | undefined): number[] {
 export type RepairHost = {
   nowMs(): number;
   input(input: Input): void;
-  readonly arena: Arena;
+  readonly arena: PieceMemory;
   readonly tracking: Tracking;
 };
 
