@@ -91,6 +91,10 @@ export class Workers implements PieceIo {
       trackUnmanagedFds: false,
       resourceLimits: threadLimits,
     });
+    // A thread that Piscina put in place of a dead one may die as well, with no task of its own to tell it by.
+    this.#pool.on('error', (error) =>
+      this.#died(new Bug(`worker: a thread died: ${messageOf(error)}`, { cause: error })),
+    );
   }
 
   /** Resolves once every thread has answered a first job. Rejects where the entry does not load. */
