@@ -22,13 +22,12 @@ import {
 } from '../core/contracts/origin.ts';
 import { type Digest, parseDigest } from '../core/digest.ts';
 import { metainfoValid } from '../core/piece.ts';
-import { bodyOf } from '../platform/http/body.ts';
+import { bodyOf, streamBodies } from '../platform/http/body.ts';
 import type { Headers } from '../platform/http/content.ts';
 import type { Work } from '../platform/http/drainable.ts';
 import { CLIENT_LIMITS, finish } from '../platform/http/exchange.ts';
 import { clientSignal, sendContent } from '../platform/http/send.ts';
 import { errorBody } from '../platform/http/server.ts';
-import { streamBodies } from '../platform/http/stream.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';

@@ -6,8 +6,7 @@ import { drainable } from '../platform/http/drainable.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { registerRegistry } from '../platform/registry/routes.ts';
-import { registryWork } from '../platform/registry/work.ts';
+import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
 

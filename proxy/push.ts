@@ -20,8 +20,16 @@ import type { Logger } from '../platform/telemetry/log.ts';
 import { callOf } from './call.ts';
 import { fanOut, type Lane } from './fanout.ts';
 import type { IndexApi } from './index-api.ts';
-import { drawUploadId, formatSession, parseSession, type Session } from './session.ts';
-import { fullest, place, type Seen, standing } from './standing.ts';
+import {
+  drawUploadId,
+  formatSession,
+  fullest,
+  parseSession,
+  place,
+  type Seen,
+  type Session,
+  standing,
+} from './upload.ts';
 
 /** Refusals of an origin that no other question explains better. */
 const ANSWERS: ReadonlySet<string> = new Set(['STORAGE_FULL', 'SIZE_INVALID', 'TOOMANYREQUESTS']);

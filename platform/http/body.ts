@@ -1,9 +1,11 @@
 /**
- * The body of a request, read so that an early refusal can still be answered: leaving the loop does
- * not destroy the connection, and what the client still sends is drained (`linger`) for a while.
+ * The body of a request as a stream, read so that an early refusal can still be answered: leaving the loop does
+ * not destroy the connection, and what the client still sends is drained (`linger`) for a while. A blob is never
+ * buffered: Fastify's bodyLimit does not apply here.
  */
 
 import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
 
 /** The body of a request; read by at most one caller. */
@@ -15,6 +17,12 @@ export type RequestBody = {
   /** All of it; SIZE_INVALID above `bytesMax`. */
   whole(bytesMax: number): Promise<Uint8Array>;
 };
+
+/** Passes every body on as a stream, JSON too: for routes of a scope (`app.register`) that carry blobs. */
+export function streamBodies(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+}
 
 /** `hold`: told how many bytes a body that is read whole may come to, before it is; it may refuse. */
 export function bodyOf(raw: IncomingMessage, stallMs: number, hold?: (bytes: number) => void): RequestBody {

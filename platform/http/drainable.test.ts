@@ -4,9 +4,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Drain, followUpMs } from '../lifecycle/drain.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import { streamBodies } from './body.ts';
 import { drainable } from './drainable.ts';
 import { createHttp, type Listening, listen } from './server.ts';
-import { streamBodies } from './stream.ts';
 
 const size = 1_000_000;
 let drain: Drain;

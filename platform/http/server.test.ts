@@ -6,9 +6,8 @@ import { HttpClient } from '../clients/http.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { bodyOf } from './body.ts';
+import { bodyOf, streamBodies } from './body.ts';
 import { createHttp, listen } from './server.ts';
-import { streamBodies } from './stream.ts';
 
 const stallMs = 10_000;
 let open: AsyncDisposableStack[] = [];

@@ -27,7 +27,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 
 export const requestIdHeader = 'x-request-id';
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
-/** Bodies that are parsed as JSON; blobs and manifests have parsers of their own (stream.ts). */
+/** Bodies that are parsed as JSON; blobs and manifests are streamed (body.ts). */
 export const jsonBytesMax = 8 * 1024 * 1024;
 /** A repository name of 255 characters, encoded, or a sha512 digest. */
 const pathParamLengthMax = 1024;

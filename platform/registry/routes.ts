@@ -8,16 +8,24 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { Bug } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { parseOciRequest } from '../../core/oci/request.ts';
+import { allowedMethods, parseOciRequest } from '../../core/oci/request.ts';
 import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
-import { bodyOf } from '../http/body.ts';
+import { bodyOf, streamBodies } from '../http/body.ts';
 import { clientOf, type Trusted, trustedOf } from '../http/client-address.ts';
 import type { Headers } from '../http/content.ts';
-import { CLIENT_LIMITS, type ClientLimits, type Exchange } from '../http/exchange.ts';
+import type { Work } from '../http/drainable.ts';
+import {
+  CLIENT_LIMITS,
+  type ClientLimits,
+  type Exchange,
+  finish,
+  refuse,
+  SENT,
+  writeContent,
+} from '../http/exchange.ts';
+import type { PumpResult } from '../http/pump.ts';
 import { SlowReaders, slowReadersMax } from '../http/slow.ts';
-import { streamBodies } from '../http/stream.ts';
 import type { OciContext, OciReply, RegistryHandler } from './reply.ts';
-import { writeReply } from './write.ts';
 
 const VERSION: Headers = { 'docker-distribution-api-version': 'registry/2.0' };
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -87,6 +95,30 @@ async function write(
   reply.hijack();
 }
 
+/** Writes a reply with the headers of OCI distribution 1.1. Throws the ApiError of a source that fails before its first byte: nothing is written then. */
+async function writeReply(reply: OciReply, exchange: Exchange): Promise<PumpResult> {
+  switch (reply.kind) {
+    case 'empty':
+      await finish(exchange, { status: reply.status, headers: { 'content-length': '0', ...reply.headers } });
+      return SENT;
+    case 'json': {
+      const headers = { 'content-type': 'application/json; charset=utf-8', ...reply.headers };
+      await finish(exchange, { status: 200, headers, body: Buffer.from(JSON.stringify(reply.value)) });
+      return SENT;
+    }
+    case 'error': {
+      const allow = allowedMethods(reply.error);
+      await refuse(exchange, reply.error, {
+        ...(allow === undefined ? {} : { allow: allow.join(', ') }),
+        ...reply.headers,
+      });
+      return SENT;
+    }
+    case 'content':
+      return writeContent(reply.content, exchange);
+  }
+}
+
 /** The value of `act`, or its ApiError as a reply. */
 async function answerOf<T>(act: () => Promise<T>): Promise<T | OciReply> {
   try {
@@ -111,4 +143,15 @@ function contextOf(
     // Until the request is answered: its handler has the bytes.
     body: bodyOf(request.raw, limits.stallMs, (bytes) => held.defer(bodies.hold(client, bytes))),
   };
+}
+
+/** `/v2/NAME/blobs/uploads/` begins an upload, with a session behind it goes on with one. */
+const uploadPattern = /^\/v2\/.+\/blobs\/uploads\/?([^/]*)$/;
+const blobPattern = /^\/v2\/.+\/blobs\/[^/]+$/;
+
+/** What a request to a registry is to a process that is being stopped. */
+export function registryWork(method: string, path: string): Work | undefined {
+  const upload = uploadPattern.exec(path);
+  if (upload !== null) return { kind: 'uploads', continues: upload[1] !== '' };
+  return method === 'GET' && blobPattern.test(path) ? { kind: 'downloads', continues: false } : undefined;
 }

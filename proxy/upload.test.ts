@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { fullest, place, type Seen, standing } from './standing.ts';
+import { fullest, place, type Seen, standing } from './upload.ts';
 
 describe('where an upload stands', () => {
   test.each<[Seen[], number, unknown]>([
