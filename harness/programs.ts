@@ -1,10 +1,10 @@
 /** Outside programs that figures are compared with: curl, openssl, nginx. Run, timed, stopped by pid. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Child } from '../platform/lifecycle/child.ts';
 import { BenchError, Skipped } from './error.ts';
 import { freePorts } from './roles.ts';
 
@@ -44,12 +44,12 @@ export async function run(program: string, args: readonly string[]): Promise<str
 export class Nginx implements AsyncDisposable {
   readonly url: string;
   readonly pid: number;
-  readonly #child: ChildProcess;
+  readonly #child: Child;
 
-  private constructor(child: ChildProcess, url: string) {
+  private constructor(child: Child, url: string) {
     this.#child = child;
     this.url = url;
-    this.pid = child.pid ?? 0;
+    this.pid = child.pid;
   }
 
   static async start(dir: string, root: string): Promise<Nginx> {
@@ -58,21 +58,14 @@ export class Nginx implements AsyncDisposable {
     mkdirSync(dir, { recursive: true });
     const file = join(dir, 'nginx.conf');
     writeFileSync(file, configOf(dir, root, port));
-    const child = spawn('nginx', ['-c', file, '-e', join(dir, 'error.log')], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const nginx = new Nginx(child, `http://127.0.0.1:${port}`);
-    for (const endMs = performance.now() + nginxReadyMsMax; !(await listens(port)); await sleep(20)) {
-      if (performance.now() > endMs) throw new Error(`nginx does not listen: see ${join(dir, 'error.log')}`);
-    }
-    return nginx;
+    const command = ['nginx', '-c', file, '-e', join(dir, 'error.log')];
+    const plan = { name: 'nginx', command, output: { file: join(dir, 'error.log') } };
+    const { child } = await Child.ready(plan, (starting) => starting.until(() => listens(port), nginxReadyMsMax));
+    return new Nginx(child, `http://127.0.0.1:${port}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-    this.#child.kill('SIGTERM');
-    await gone;
+    await this.#child.end();
   }
 }
 

@@ -6,20 +6,15 @@
  * Rule 2: a role that ends by itself is an error with the end of its log.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { Role } from '../platform/config/common.ts';
+import { Child, isReady, nodeCommand } from '../platform/lifecycle/child.ts';
 import { launchEnv, launchFlags, nurseryOf } from '../platform/lifecycle/launch.ts';
-import type { ReadyMessage } from '../platform/lifecycle/role.ts';
 
 const readyMsMax = 60_000;
-const stopMsMax = 10_000;
-const tailLines = 20;
 
 export type RolePlan = {
   readonly role: Role;
@@ -42,70 +37,38 @@ export class RoleProcess implements AsyncDisposable {
   readonly ports: Readonly<Record<string, number>>;
   /** Where its blobs are. */
   readonly data: string;
-  readonly #child: ChildProcess;
-  readonly #listeners: Set<(line: LogLine) => void>;
-  #ending = false;
+  readonly #child: Child;
 
-  private constructor(plan: RolePlan, child: ChildProcess, ports: Readonly<Record<string, number>>) {
+  private constructor(plan: RolePlan, child: Child, ports: Readonly<Record<string, number>>) {
     this.name = plan.name;
-    this.pid = child.pid ?? 0;
+    this.pid = child.pid;
     this.ports = ports;
     this.data = dataOf(plan);
     this.#child = child;
-    this.#listeners = new Set();
   }
 
   static async start(plan: RolePlan): Promise<RoleProcess> {
+    const { name } = plan;
     mkdirSync(plan.dir, { recursive: true });
-    const file = join(plan.dir, `${plan.name}.yaml`);
+    const file = join(plan.dir, `${name}.yaml`);
     const stored = plan.role === 'tracker' || plan.role === 'proxy' ? {} : { data: dataOf(plan) };
-    writeFileSync(file, stringify({ role: plan.role, name: plan.name, ...stored, ...plan.config }));
-    const entry = fileURLToPath(new URL(`../${plan.role}/main.ts`, import.meta.url));
-    const variables = Object.entries(launchEnv()).map(([name, value]) => `${name}=${value}`);
+    writeFileSync(file, stringify({ role: plan.role, name, ...stored, ...plan.config }));
+    const entry = new URL(`../${plan.role}/main.ts`, import.meta.url);
     const flags = [...launchFlags(nurseryOf(plan.role)), ...(plan.nodeFlags ?? [])];
-    const node = ['env', ...variables, process.execPath, ...flags];
-    const [program = '', ...args] = [...(plan.on ?? []), ...node, entry, '--config', file];
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-    const tail: string[] = [];
-    const heard: { listeners?: Set<(line: LogLine) => void> } = {};
-    for (const output of [child.stdout, child.stderr]) {
-      if (output === null) continue;
-      createInterface({ input: output }).on('line', (line) => {
-        tail.push(line);
-        if (tail.length > tailLines) tail.shift();
-        if (heard.listeners !== undefined && heard.listeners.size > 0) tell(heard.listeners, line);
-      });
-    }
-    const ports = await ready(plan.name, child, tail);
-    const made = new RoleProcess(plan, child, ports);
-    heard.listeners = made.#listeners;
-    child.once('exit', (code, signal) => {
-      if (!made.#ending) process.stderr.write(`${plan.name} ended (${code ?? signal}):\n${tail.join('\n')}\n`);
+    const variables = Object.entries(launchEnv()).map(([variable, value]) => `${variable}=${value}`);
+    const command = [...(plan.on ?? []), 'env', ...variables, ...nodeCommand(entry, ['--config', file], flags)];
+    const { child, said } = await Child.ready({ name, command, output: 'lines', channel: true }, (starting) =>
+      starting.message(isReady, readyMsMax),
+    );
+    void child.ended.then(({ how }) => {
+      if (!child.asked) process.stderr.write(`${name} ended (${how}):\n${child.tail()}\n`);
     });
-    return made;
+    return new RoleProcess(plan, child, said.ports);
   }
 
-  get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  /** The first line from now on that `wanted` takes. Rejects where the process ends, or after `withinMs`. */
-  async line(wanted: (line: LogLine) => boolean, withinMs: number): Promise<LogLine> {
-    const { promise, resolve, reject } = Promise.withResolvers<LogLine>();
-    const listen = (line: LogLine): void => {
-      if (wanted(line)) resolve(line);
-    };
-    const ended = (): void => reject(new Error(`${this.name} ended`));
-    const late = setTimeout(() => reject(new Error(`${this.name}: not within ${withinMs / 1000} s`)), withinMs);
-    this.#listeners.add(listen);
-    this.#child.once('exit', ended);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(late);
-      this.#listeners.delete(listen);
-      this.#child.off('exit', ended);
-    }
+  /** The first line of its log from now on that `wanted` takes. Rejects where the process ends, or after `withinMs`. */
+  line(wanted: (line: LogLine) => boolean, withinMs: number): Promise<LogLine> {
+    return this.#child.first((found) => this.#child.onLine((text) => tell(text, wanted, found)), withinMs);
   }
 
   /** The sum over all labels of a counter of its /metrics, at `base`. */
@@ -121,13 +84,7 @@ export class RoleProcess implements AsyncDisposable {
 
   /** SIGTERM, then SIGKILL. Resolves when it is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending = true;
-    if (!this.running) return;
-    const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-    this.#child.kill('SIGTERM');
-    const late = setTimeout(() => this.#child.kill('SIGKILL'), stopMsMax);
-    await gone;
-    clearTimeout(late);
+    await this.#child.end();
   }
 }
 
@@ -135,26 +92,10 @@ function dataOf(plan: RolePlan): string {
   return join(plan.dir, 'data', plan.name);
 }
 
-function tell(listeners: ReadonlySet<(line: LogLine) => void>, text: string): void {
+function tell(text: string, wanted: (line: LogLine) => boolean, found: (line: LogLine) => void): void {
   if (!text.startsWith('{')) return;
   const line = JSON.parse(text) as LogLine;
-  for (const listener of listeners) listener(line);
-}
-
-function ready(name: string, child: ChildProcess, tail: readonly string[]): Promise<ReadyMessage['ports']> {
-  return new Promise((resolve, reject) => {
-    const failed = (why: string): void => reject(new Error(`${name} ${why}\n${tail.join('\n')}`));
-    const late = setTimeout(() => {
-      child.kill('SIGKILL');
-      failed(`was not ready within ${readyMsMax / 1000} s`);
-    }, readyMsMax);
-    child.once('error', (error) => failed(`did not start: ${error.message}`));
-    child.once('exit', (code, signal) => failed(`ended (${code ?? signal}) before it was ready`));
-    child.once('message', (message) => {
-      clearTimeout(late);
-      resolve((message as ReadyMessage).ports);
-    });
-  });
+  if (wanted(line)) found(line);
 }
 
 /** Ports that were free a moment ago, all different. */

@@ -6,14 +6,13 @@
  * much, so that what the agent loses to them can be told from what the machine does.
  */
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { type Blob, fileOf, uploadRandom } from '../../harness/blob.ts';
 import { type AgentProcess, Cluster, forget, pullWhole } from '../../harness/cluster.ts';
 import { memoryDirectory } from '../../harness/memory.ts';
 import { median, rounded, sum } from '../../harness/numbers.ts';
 import { cpuSeconds } from '../../harness/proc.ts';
 import type { Figures } from '../../harness/report.ts';
+import { Child, nodeCommand, ofKind } from '../../platform/lifecycle/child.ts';
 import { type Contestant, contest, type Sample } from '../pull/contest.ts';
 import type { HostilePlan, HostileReport } from './child.ts';
 
@@ -23,6 +22,8 @@ const cachedBytes = 64 * 2 ** 20;
 /** Between the end of an attack and its next begin, under another name. */
 const pauseMs = 100;
 const endMs = 2_000;
+/** It hashes what it pretends to have first. */
+const heardMsMax = 60_000;
 
 export async function benchHostile({ bytes, rounds, nodeFlags }: HostileOptions): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
@@ -45,7 +46,7 @@ export async function benchHostile({ bytes, rounds, nodeFlags }: HostileOptions)
       run: async () => {
         hostile.send({ kind: 'begin' });
         const sample = await run();
-        const halted = heard<HostileReport>(hostile, 'halted');
+        const halted = hostile.message(ofKind<HostileReport>('halted'), heardMsMax);
         hostile.send({ kind: 'halt' });
         links.push(sum(Object.values((await halted).links)));
         return sample;
@@ -71,10 +72,10 @@ export async function benchHostile({ bytes, rounds, nodeFlags }: HostileOptions)
   };
 }
 
-async function timedPull(agent: AgentProcess, { digest }: Blob, hostile: ChildProcess): Promise<Sample> {
+async function timedPull(agent: AgentProcess, { digest }: Blob, hostile: Child): Promise<Sample> {
   const cpu = (): { agent: number; hostile: number } => ({
     agent: cpuSeconds(agent.process.pid),
-    hostile: cpuSeconds(hostile.pid ?? 0),
+    hostile: cpuSeconds(hostile.pid),
   });
   const before = cpu();
   const startedMs = performance.now();
@@ -89,12 +90,11 @@ async function startHostile(
   cluster: Cluster,
   agent: AgentProcess,
   { pulled, cached }: { readonly pulled: Blob; readonly cached: Blob },
-): Promise<ChildProcess> {
-  const child = fork(fileURLToPath(new URL('./child.ts', import.meta.url)), [], {
-    execArgv: ['--disable-warning=ExperimentalWarning'],
-  });
-  stack.defer(() => ended(child));
-  const ready = heard(child, 'ready');
+): Promise<Child> {
+  const command = nodeCommand(new URL('./child.ts', import.meta.url), [], ['--disable-warning=ExperimentalWarning']);
+  const child = Child.start({ name: 'hostile peers', command, output: 'ours', channel: true });
+  stack.defer(async () => void (await child.end(endMs)));
+  const ready = child.message(ofKind('ready'), heardMsMax);
   const preyOf = (blob: Blob) => ({ ...blob, file: fileOf(cluster.origin.data, blob) });
   child.send({
     kind: 'plan',
@@ -107,28 +107,4 @@ async function startHostile(
   } satisfies HostilePlan);
   await ready;
   return child;
-}
-
-/** The child's next message of that kind; rejects where it ends before. */
-function heard<T extends { readonly kind: string }>(child: ChildProcess, kind: T['kind']): Promise<T> {
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
-  const exit = (code: number | null): void => reject(new Error(`the hostile process ended with code ${code}`));
-  const listen = (value: unknown): void => {
-    if ((value as T).kind === kind) resolve(value as T);
-  };
-  child.on('message', listen);
-  child.once('exit', exit);
-  return promise.finally(() => {
-    child.off('message', listen);
-    child.off('exit', exit);
-  });
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  if (child.connected) child.disconnect();
-  const late = setTimeout(() => child.kill('SIGKILL'), endMs);
-  await gone;
-  clearTimeout(late);
 }

@@ -1,13 +1,15 @@
 /** What the links themselves give: one TCP stream, and every host sending to the next at once. */
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { Child, isReady } from '../../platform/lifecycle/child.ts';
 import type { Host } from './network.ts';
 
 const program = fileURLToPath(new URL('./stream.ts', import.meta.url));
 const node = [process.execPath, '--disable-warning=ExperimentalWarning', program];
 const port = 15_900;
+const readyMsMax = 20_000;
 const exec = promisify(execFile);
 
 /** Seconds that one TCP stream takes to carry `bytes` from `from` to `to`, both idle otherwise. */
@@ -32,18 +34,8 @@ async function fetchSeconds(at: Host, from: Host, bytes: number): Promise<number
 }
 
 async function serve(stack: AsyncDisposableStack, host: Host): Promise<void> {
-  const [command = '', ...args] = [...host.on, ...node, 'serve', String(port)];
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  stack.defer(() => end(child));
-  await new Promise<void>((resolve, reject) => {
-    child.once('message', () => resolve());
-    child.once('exit', (code) => reject(new Error(`stream ended with code ${code}`)));
-  });
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill('SIGTERM');
-  await gone;
+  const command = [...host.on, ...node, 'serve', String(port)];
+  const plan = { name: 'stream', command, output: 'lines', channel: true } as const;
+  const { child } = await Child.ready(plan, (starting) => starting.message(isReady, readyMsMax));
+  stack.use(child);
 }

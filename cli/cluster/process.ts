@@ -6,13 +6,10 @@
  *         when the supervisor is gone (platform/lifecycle/role.ts).
  */
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { backoffMs } from '../../core/retry/retry.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import { Child, isReady, nodeCommand } from '../../platform/lifecycle/child.ts';
 import { logTail } from './log-tail.ts';
 
 export type PartSpec = {
@@ -41,7 +38,6 @@ export type PartEvent =
 export const restartBackoff = { delayMs: 200, delayMsMax: 10_000 } as const;
 const steadyMs = 30_000;
 const probeEveryMs = 50;
-const logBytesMax = 16 * 1024 * 1024;
 
 /** Why a part could not be brought up: the reason, and the end of its log. */
 export class PartFailed extends Error {
@@ -51,8 +47,7 @@ export class PartFailed extends Error {
 export class Part {
   readonly spec: PartSpec;
   readonly #onEvent: (event: PartEvent) => void;
-  #child: ChildProcess | undefined;
-  #exited: Promise<string> = Promise.resolve('never started');
+  #child: Child | undefined;
   #wanted = true;
   #failures = 0;
   readonly #stopping = new AbortController();
@@ -71,14 +66,13 @@ export class Part {
   /** Starts the process; resolves when it is ready, rejects PartFailed if it ends before, or is not ready in time. */
   async start(limitMs: number): Promise<void> {
     const begun = performance.now();
-    this.#spawn();
-    const exited = this.#exited;
+    const child = this.#spawn();
     const tooLate = AbortSignal.timeout(limitMs);
-    const ready = this.#becomesReady(AbortSignal.any([tooLate, this.#stopping.signal]));
-    const why = await Promise.race([ready, exited.then((how) => `it ended: ${how}`)]);
+    const ready = this.#becomesReady(child, AbortSignal.any([tooLate, this.#stopping.signal]));
+    const why = await Promise.race([ready, child.ended.then(({ how }) => `it ended: ${how}`)]);
     if (why !== undefined) throw new PartFailed(`${this.spec.name} did not start: ${why}${logTail(this.spec.logFile)}`);
     this.#announceReady(begun, false);
-    void this.#keepUp(performance.now());
+    void this.#keepUp(child);
   }
 
   /** Resolves once the part is ready (again). */
@@ -88,19 +82,15 @@ export class Part {
 
   /** kill -9: the supervisor starts it again. */
   kill(): void {
-    this.#child?.kill('SIGKILL');
+    this.#child?.signal('SIGKILL');
   }
 
   /** SIGTERM, then SIGKILL after `limitMs`. Resolves when the process is gone. */
   async stop(limitMs: number): Promise<void> {
     this.#wanted = false;
     this.#stopping.abort();
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), limitMs);
-    const how = await this.#exited;
-    clearTimeout(late);
+    if (this.#child?.running !== true) return;
+    const { how } = await this.#child.end(limitMs);
     this.#onEvent({ kind: 'stopped', part: this.spec.name, why: how });
   }
 
@@ -108,33 +98,26 @@ export class Part {
   end(): void {
     this.#wanted = false;
     this.#stopping.abort();
-    this.#child?.kill('SIGKILL');
+    this.#child?.signal('SIGKILL');
   }
 
-  #spawn(): void {
+  #spawn(): Child {
     const { spec } = this;
-    const log = openLog(spec.logFile);
-    const child = fork(fileURLToPath(spec.entry), [...spec.args], {
-      stdio: ['ignore', log, log, 'ipc'],
-      detached: true,
-      ...(spec.execArgv === undefined ? {} : { execArgv: [...spec.execArgv] }),
-      ...(spec.env === undefined ? {} : { env: { ...spec.env } }),
+    this.#child = Child.start({
+      name: spec.name,
+      command: nodeCommand(spec.entry, spec.args, spec.execArgv),
+      env: spec.env,
+      output: { file: spec.logFile },
+      channel: true,
+      ownSession: true,
     });
-    closeSync(log);
-    this.#child = child;
-    const { promise, resolve } = Promise.withResolvers<string>();
-    child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
-    this.#exited = promise;
+    return this.#child;
   }
 
   /** Undefined once ready, or why not. */
-  async #becomesReady(signal: AbortSignal): Promise<string | undefined> {
-    const child = this.#child as ChildProcess;
+  async #becomesReady(child: Child, signal: AbortSignal): Promise<string | undefined> {
     const said = Promise.withResolvers<void>();
-    child.on('message', (message: { ready?: unknown }) => {
-      if (message.ready === true) said.resolve();
-    });
+    child.onMessage((message) => isReady(message) && said.resolve());
     const aborted = new Promise<string>((resolve) => {
       if (signal.aborted) resolve('stopped');
       signal.addEventListener('abort', () => resolve('not ready in time'), { once: true });
@@ -150,27 +133,27 @@ export class Part {
     this.#onEvent({ kind: 'ready', part: this.spec.name, pid: this.pid ?? 0, ms, again });
   }
 
-  async #keepUp(since: number): Promise<void> {
-    let upSince = since;
-    for (;;) {
-      const why = await this.#exited;
+  /** Starts it again whenever it has ended, until it is stopped. */
+  async #keepUp(first: Child): Promise<void> {
+    let child = first;
+    for (let upSince = performance.now(); ; ) {
+      const { how } = await child.ended;
       if (!this.#wanted) return;
       this.#ready = Promise.withResolvers<void>();
       this.#failures = performance.now() - upSince > steadyMs ? 1 : this.#failures + 1;
       const retryMs = backoffMs(restartBackoff, this.#failures);
-      this.#onEvent({ kind: 'died', part: this.spec.name, why, retryMs });
+      this.#onEvent({ kind: 'died', part: this.spec.name, why: how, retryMs });
       await sleep(retryMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       if (!this.#wanted) return;
       upSince = performance.now();
-      this.#spawn();
-      void this.#comeBack(upSince);
+      child = this.#spawn();
+      void this.#comeBack(child, upSince);
     }
   }
 
-  async #comeBack(begun: number): Promise<void> {
-    const child = this.#child;
-    const gone = this.#exited.then(() => 'gone');
-    const why = await Promise.race([this.#becomesReady(this.#stopping.signal), gone]);
+  async #comeBack(child: Child, begun: number): Promise<void> {
+    const gone = child.ended.then(() => 'gone');
+    const why = await Promise.race([this.#becomesReady(child, this.#stopping.signal), gone]);
     if (why === undefined && child === this.#child) this.#announceReady(begun, true);
   }
 }
@@ -192,12 +175,4 @@ async function probeUntilReady(url: string, signal: AbortSignal): Promise<string
   } finally {
     await client[Symbol.asyncDispose]();
   }
-}
-
-/** The log, opened to append; one that has grown large is put aside first. */
-function openLog(file: string): number {
-  mkdirSync(dirname(file), { recursive: true });
-  const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (bytes > logBytesMax) renameSync(file, `${file}.1`);
-  return openSync(file, 'a');
 }

@@ -1,7 +1,7 @@
 /**
  * A process of `loadgen live`: many PeerNodes over one arena and one shared store. Told what to do over IPC.
  *
- *   parent: ChildPlan -> child: 'listening' -> parent: 'go' -> child: ChildResult -> parent: 'end'
+ *   parent: ChildPlan -> child: 'listening' -> parent: 'go' -> child: ChildResult
  */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -79,7 +79,7 @@ class AgentArena implements PieceMemory {
   }
 }
 
-// The parent is gone: nobody would ever end this process.
+// The parent is gone: nobody would ever end this process. It is ended by SIGTERM.
 process.once('disconnect', () => process.exit(1));
 const plan = await message<ChildPlan>();
 const arena = new Arena(plan.arena, { receive: 0.5, send: 0.5 - 2 ** -6, reader: 2 ** -6 });
@@ -91,9 +91,6 @@ const nodes: PeerNode[] = [];
 for (let left = plan.agents; left > 0; left -= listenLanes)
   nodes.push(...(await Promise.all(Array.from({ length: Math.min(listenLanes, left) }, start))));
 process.send?.({ kind: 'listening', baseMiB } satisfies ChildListening);
-process.on('message', (order: { kind: string }) => {
-  if (order.kind === 'end') process.exit(0);
-});
 await message<{ kind: 'go' }>();
 const failures = new Set<string>();
 let bytesFromOrigins = 0;

@@ -3,19 +3,18 @@
  * own connections. All pull one blob; what is printed is how long they took and what it cost.
  */
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { uploadRandom } from '../../harness/blob.ts';
 import { Cluster } from '../../harness/cluster.ts';
 import { memoryDirectory } from '../../harness/memory.ts';
 import { percentile, rounded, sum } from '../../harness/numbers.ts';
 import { cpuSeconds, loadAverage, residentMiB } from '../../harness/proc.ts';
+import { Child, nodeCommand, ofKind } from '../../platform/lifecycle/child.ts';
 import type { ChildListening, ChildPlan, ChildProgress, ChildResult } from './child.ts';
 import { type LiveOptions, processesFor } from './options.ts';
 
-type Child = { readonly process: ChildProcess; readonly pid: number; readonly agents: number };
+type Agents = { readonly process: Child; readonly pid: number; readonly agents: number };
 
-/** A process of agents that does not end by itself within this is killed. */
+/** A process of agents that does not end when it is told to is killed after this. */
 const endMs = 2_000;
 
 export async function runLiveCommand(options: LiveOptions): Promise<void> {
@@ -63,23 +62,22 @@ function tuning({
   return { degree, arena, uplink, rate, arriveMs, limitMs };
 }
 
-function startChildren(stack: AsyncDisposableStack, options: LiveOptions, processes: number): Child[] {
+function startChildren(stack: AsyncDisposableStack, options: LiveOptions, processes: number): Agents[] {
   return Array.from({ length: processes }, (_, i) => {
-    const child = fork(fileURLToPath(new URL('./child.ts', import.meta.url)), [], {
-      execArgv: ['--disable-warning=ExperimentalWarning'],
-    });
-    stack.defer(() => ended(child));
+    const command = nodeCommand(new URL('./child.ts', import.meta.url), [], ['--disable-warning=ExperimentalWarning']);
+    const child = Child.start({ name: `agents ${i + 1}`, command, output: 'ours', channel: true });
+    stack.defer(async () => void (await child.end(endMs)));
     const agents = Math.floor((options.agents * (i + 1)) / processes) - Math.floor((options.agents * i) / processes);
-    return { process: child, pid: child.pid ?? 0, agents };
+    return { process: child, pid: child.pid, agents };
   });
 }
 
 /** On standard error, so that the last line of the output stays the result. */
-function showProgress(children: readonly ChildProcess[]): void {
-  const latest = new Map<ChildProcess, ChildProgress>();
+function showProgress(children: readonly Child[]): void {
+  const latest = new Map<Child, ChildProgress>();
   for (const child of children) {
-    child.on('message', (value: ChildProgress) => {
-      if (value.kind !== 'progress') return;
+    child.onMessage((value) => {
+      if (!ofKind<ChildProgress>('progress')(value)) return;
       latest.set(child, value);
       if (child !== children[0]) return;
       const all = [...latest.values()];
@@ -91,36 +89,11 @@ function showProgress(children: readonly ChildProcess[]): void {
   }
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  if (child.connected) child.send({ kind: 'end' });
-  const late = setTimeout(() => child.kill('SIGKILL'), endMs);
-  await gone;
-  clearTimeout(late);
-}
-
 /** The child's next message of that kind. Rejects where it ends before, or after `withinMs`. */
-async function heard<T extends { readonly kind: string }>(
-  child: ChildProcess,
-  kind: T['kind'],
-  withinMs: number,
-): Promise<T> {
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
-  const exit = (code: number | null): void => reject(new Error(`a process of agents ended with code ${code}`));
-  const late = setTimeout(() => reject(new Error(`not done within ${withinMs / 1000} s: raise --limit`)), withinMs);
-  const listen = (value: unknown): void => {
-    if ((value as T).kind === kind) resolve(value as T);
-  };
-  child.on('message', listen);
-  child.once('exit', exit);
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(late);
-    child.off('exit', exit);
-    child.off('message', listen);
-  }
+function heard<T extends { readonly kind: string }>(child: Child, kind: T['kind'], withinMs: number): Promise<T> {
+  return child.message(ofKind<T>(kind), withinMs).catch((error: Error) => {
+    throw new Error(`${error.message} (where it is only slow: raise --limit)`);
+  });
 }
 
 type Spent = {

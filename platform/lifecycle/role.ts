@@ -17,6 +17,7 @@ import { ConfigError, jsonSchema, loadConfig } from '../config/load.ts';
 import type { Env } from '../config/yaml.ts';
 import { createLog, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import type { ReadyMessage } from './child.ts';
 import { Drain } from './drain.ts';
 import { StartError } from './errors.ts';
 import { heedOutput } from './output.ts';
@@ -29,13 +30,6 @@ export type RoleContext<C> = {
 };
 /** Ports that the role listens on, by name, e.g. { api: 15002, peer: 15001 }. */
 export type Running = { readonly ports: Readonly<Record<string, number>> };
-/** What a supervised role tells its parent once it is ready. */
-export type ReadyMessage = {
-  readonly ready: true;
-  readonly role: string;
-  readonly ports: Readonly<Record<string, number>>;
-};
-
 export type RoleOptions<C extends CommonConfig> = {
   readonly role: Role;
   readonly schema: z.ZodType<C>;

@@ -3,27 +3,25 @@
  * under one temporary directory, on ports that the system chose.
  */
 
-import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { ReadyMessage } from '../lifecycle/role.ts';
+import { Child, isReady, nodeCommand } from '../lifecycle/child.ts';
 
 const host = '127.0.0.1';
 const startMsMax = 15_000;
-const exitCrash = 1;
-/** Of its log, what an unexpected end is told with. */
-const crashBytesMax = 4_000;
+/** More than any role has to let transfers finish. */
+const stopMsMax = 60_000;
 
 export class Process {
   readonly name: string;
   readonly ports: Readonly<Record<string, number>>;
-  readonly #child: ChildProcess;
+  readonly #child: Child;
 
-  constructor(name: string, child: ChildProcess, ports: Readonly<Record<string, number>>) {
-    this.name = name;
+  constructor(child: Child, ports: Readonly<Record<string, number>>) {
+    this.name = child.name;
     this.#child = child;
     this.ports = ports;
   }
@@ -34,26 +32,22 @@ export class Process {
   }
 
   get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return this.#child.running;
   }
 
   /** It hangs: nothing is answered, while connections to it are still taken. */
   hang(): void {
-    this.#child.kill('SIGSTOP');
+    this.#child.signal('SIGSTOP');
   }
 
   /** It goes on. */
   wake(): void {
-    this.#child.kill('SIGCONT');
+    this.#child.signal('SIGCONT');
   }
 
   /** Ends it by `signal`; resolves with its exit code. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
-    if (!this.running) return this.#child.exitCode;
-    const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-    this.#child.kill(signal);
-    await ended;
-    return this.#child.exitCode;
+    return (await this.#child.end(signal === 'SIGKILL' ? 0 : stopMsMax)).code;
   }
 }
 
@@ -77,33 +71,27 @@ export class Cluster implements AsyncDisposable {
   /** Starts `entry`, a role's main.ts, under `name`; `settings` are its configuration, `flags` are for Node. */
   async start(entry: URL, name: string, settings: object, flags: readonly string[] = []): Promise<Process> {
     const file = join(this.dir, `${name}.yaml`);
-    const log = join(this.dir, `${name}.log`);
     await writeFile(file, stringify({ name, log: { level: 'debug' }, ...settings }));
-    const child = fork(entry, ['--config', file], { silent: true, execArgv: [...process.execArgv, ...flags] });
-    const lines: Buffer[] = [];
-    for (const output of [child.stdout, child.stderr]) output?.on('data', (chunk: Buffer) => lines.push(chunk));
-    child.once('exit', (code) => {
-      void writeFile(log, Buffer.concat(lines)).catch(() => undefined);
-      if (code === exitCrash)
-        process.stderr.write(`${name} crashed:\n${Buffer.concat(lines).subarray(-crashBytesMax)}\n`);
+    const command = nodeCommand(entry, ['--config', file], flags);
+    const { child, said } = await Child.ready(
+      { name, command, output: { file: this.#logOf(name) }, channel: true },
+      (starting) => starting.message(isReady, startMsMax),
+    );
+    void child.ended.then(({ how }) => {
+      if (!child.asked) process.stderr.write(`${name} ended (${how}):\n${child.tail()}\n`);
     });
-    const ports = await new Promise<ReadyMessage['ports']>((resolve, reject) => {
-      const failed = (why: string): void => reject(new Error(`${name} ${why}:\n${Buffer.concat(lines)}`));
-      const late = setTimeout(() => failed('was not ready in time'), startMsMax);
-      child.once('exit', (code) => failed(`ended with code ${code}`));
-      child.once('message', (message) => {
-        clearTimeout(late);
-        resolve((message as ReadyMessage).ports);
-      });
-    });
-    const started = new Process(name, child, ports);
+    const started = new Process(child, said.ports);
     this.#processes.push(started);
     return started;
   }
 
-  /** What an ended process printed. */
+  /** What a process printed, and those of its name before it. */
   async log(name: string): Promise<string> {
-    return await readFile(join(this.dir, `${name}.log`), 'utf8');
+    return await readFile(this.#logOf(name), 'utf8');
+  }
+
+  #logOf(name: string): string {
+    return join(this.dir, `${name}.log`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,14 +1,15 @@
 /** `shoal up` as a user starts it, on free ports and in a directory of its own. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { answers, freeBasePort, Service, temporary } from './processes.ts';
+import type { Child } from '../../platform/lifecycle/child.ts';
+import { answers, freeBasePort, keepRunning, temporary } from './processes.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const shoal: readonly string[] = [process.execPath, join(root, 'bin/shoal.js')];
 const readyMsMax = 60_000;
 
 export type Cluster = {
-  readonly up: Service;
+  readonly up: Child;
   readonly dir: string;
   /** host:port of the proxy's registry. */
   readonly proxy: string;
@@ -21,7 +22,7 @@ export async function startCluster(stack: AsyncDisposableStack, agents: number):
   const dir = await temporary(stack, 'up');
   const base = await freeBasePort(agents);
   const args = ['up', '--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
-  const up = stack.use(Service.start([...shoal, ...args], join(dir, 'up.log')));
+  const up = stack.use(keepRunning([...shoal, ...args], join(dir, 'up.log')));
   const registries = Array.from({ length: agents }, (_, n) => base + 1_000 + 10 * n);
   const readiness = [base, base + 2, base + 3, base + 4, ...registries.map((port) => port + 2)];
   await up.until(async () => {

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, Service, temporary } from './processes.ts';
+import { keepRunning, run, temporary } from './processes.ts';
 import { need } from './programs.ts';
 
 const readyMsMax = 60_000;
@@ -12,7 +12,7 @@ export async function startDocker(stack: AsyncDisposableStack): Promise<(...args
   const dir = await temporary(stack, 'docker');
   const socket = `unix://${join(dir, 'sock')}`;
   stack.defer(() => unmountUnder(dir));
-  const daemon = Service.start(
+  const daemon = keepRunning(
     [
       need('dockerd'),
       ...['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')],
@@ -41,7 +41,7 @@ export async function startContainerd(stack: AsyncDisposableStack): Promise<(...
   ];
   writeFileSync(join(dir, 'config.toml'), `${config.join('\n')}\n`);
   stack.defer(() => unmountUnder(dir));
-  const daemon = Service.start([need('containerd'), '--config', join(dir, 'config.toml')], join(dir, 'log'));
+  const daemon = keepRunning([need('containerd'), '--config', join(dir, 'config.toml')], join(dir, 'log'));
   stack.use(daemon);
   const ctr = (...args: string[]): Promise<string> => run('ctr', ['-a', socket, ...args]);
   await daemon.until(async () => (await ctr('version')) !== '', readyMsMax);

@@ -1,20 +1,17 @@
 /**
- * Outside processes of a real test: run one to its end, or keep one running and stop it by its own pid. Their output
- * goes to a file, whose tail every error carries.
+ * Outside processes of a real test: run one to its end, or keep one running for as long as a test goes on.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { Child } from '../../platform/lifecycle/child.ts';
 import { need } from './programs.ts';
 
 const exec = promisify(execFile);
 const tailChars = 4_000;
-const stopMsMax = 20_000;
 
 /** Runs a program to its end; its standard output. Throws with what it printed where it fails. */
 export async function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
@@ -27,57 +24,10 @@ export async function run(program: string, args: readonly string[], env: NodeJS.
   }
 }
 
-/** A process that runs until the test is done with it. */
-export class Service implements AsyncDisposable {
-  readonly #child: ChildProcess;
-  readonly #log: string;
-  readonly #closed: Promise<void>;
-  constructor(child: ChildProcess, log: string) {
-    this.#child = child;
-    this.#log = log;
-    this.#closed = new Promise((resolve) => child.once('close', () => resolve()));
-  }
-
-  /** Starts `command` with its output in the file `log`. */
-  static start(command: readonly string[], log: string, env: NodeJS.ProcessEnv = {}): Service {
-    const [program = '', ...args] = command;
-    const out = openSync(log, 'a');
-    const child = spawn(program, args, { stdio: ['ignore', out, out], env: { ...process.env, ...env } });
-    closeSync(out);
-    return new Service(child, log);
-  }
-
-  get pid(): number {
-    if (this.#child.pid === undefined) throw new Error(`did not start: ${this.tail()}`);
-    return this.#child.pid;
-  }
-
-  get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  tail(): string {
-    return readFileSync(this.#log, 'utf8').slice(-tailChars);
-  }
-
-  /** Waits until `ready` says so; throws with the log's tail if the process ends or `withinMs` pass before. */
-  async until(ready: () => Promise<boolean>, withinMs: number): Promise<void> {
-    const deadline = Date.now() + withinMs;
-    while (!(await ready().catch(() => false))) {
-      if (!this.running) throw new Error(`ended before it was ready:\n${this.tail()}`);
-      if (Date.now() > deadline) throw new Error(`not ready within ${withinMs} ms:\n${this.tail()}`);
-      await sleep(100);
-    }
-  }
-
-  /** SIGTERM, then SIGKILL after 20 s. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.running) return;
-    this.#child.kill('SIGTERM');
-    const late = setTimeout(() => this.#child.kill('SIGKILL'), stopMsMax);
-    await this.#closed;
-    clearTimeout(late);
-  }
+/** Starts `command`, with its output in the file `log`, for as long as the test goes on. */
+export function keepRunning(command: readonly string[], log: string, env?: NodeJS.ProcessEnv): Child {
+  const name = basename(command[0] ?? '');
+  return Child.start({ name, command, output: { file: log }, ...(env && { env: { ...process.env, ...env } }) });
 }
 
 /** A temporary directory that goes with the stack. */

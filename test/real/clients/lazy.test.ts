@@ -8,7 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, shoal, startCluster } from '../cluster.ts';
-import { answers, freeBasePort, run, Service, temporary } from '../processes.ts';
+import { answers, freeBasePort, keepRunning, run, temporary } from '../processes.ts';
 
 const blobBytes = 320 << 20;
 const rangeBytes = 100;
@@ -38,7 +38,7 @@ async function coldAgent(name: string): Promise<Agent> {
   };
   const sets = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
   const config = join(cluster.dir, 'data/config/agent-1.yaml');
-  const agent = stack.use(Service.start([...shoal, 'agent', '--config', config, ...sets], join(dir, `${name}.log`)));
+  const agent = stack.use(keepRunning([...shoal, 'agent', '--config', config, ...sets], join(dir, `${name}.log`)));
   await agent.until(() => answers(`http://127.0.0.1:${base + 2}/readiness`), 30_000);
   return { registry: `127.0.0.1:${base}`, admin: `127.0.0.1:${base + 2}` };
 }

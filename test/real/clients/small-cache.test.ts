@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, shoal, startCluster } from '../cluster.ts';
 import { startDocker } from '../engines.ts';
 import { writeContext, writeNoise } from '../image.ts';
-import { answers, freeBasePort, run, Service, temporary } from '../processes.ts';
+import { answers, freeBasePort, keepRunning, run, temporary } from '../processes.ts';
 
 const MB = 1_000_000;
 const MiB = 1 << 20;
@@ -40,7 +40,7 @@ beforeAll(async () => {
   };
   // JSON is YAML.
   await writeFile(join(dir, 'small.yaml'), JSON.stringify(settings));
-  const service = stack.use(Service.start([...shoal, 'agent', '--config', join(dir, 'small.yaml')], join(dir, 'log')));
+  const service = stack.use(keepRunning([...shoal, 'agent', '--config', join(dir, 'small.yaml')], join(dir, 'log')));
   agent = `127.0.0.1:${port}`;
   admin = `http://127.0.0.1:${port + 2}`;
   await service.until(() => answers(`${admin}/readiness`), 60_000);

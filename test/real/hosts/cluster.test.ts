@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Child } from '../../../platform/lifecycle/child.ts';
 import { root, shoal } from '../cluster.ts';
 import { writeDirImage } from '../image.ts';
-import { run, Service, temporary } from '../processes.ts';
+import { keepRunning, run, temporary } from '../processes.ts';
 import { type Host, makeHosts } from './namespaces.ts';
 
 const readyMsMax = 30_000;
@@ -15,7 +16,7 @@ let dir = '';
 let hosts: Host[] = [];
 const roles = ['proxy', 'origin', 'tracker', 'index', 'proxy', 'agent', 'agent', 'agent'] as const;
 const READINESS = { proxy: 15000, origin: 15002, tracker: 15003, index: 15004, agent: 16002 } as const;
-const services: Service[] = [];
+const services: Child[] = [];
 
 const host = (n: number): Host => hosts[n] as Host;
 /** Runs a program on a host to its end. */
@@ -29,7 +30,7 @@ const copyOn = (n: number, from: string, to: string): Promise<string> =>
 /** Asks for a URL from that host; the body. */
 const ask = (n: number, url: string): Promise<string> => runOn(n, 'busybox', 'wget', '-q', '-O', '-', url);
 
-async function start(n: number): Promise<Service> {
+async function start(n: number): Promise<Child> {
   const role = roles[n] ?? 'agent';
   const env = {
     SHOAL_PROXY: host(0).address,
@@ -39,7 +40,7 @@ async function start(n: number): Promise<Service> {
     SHOAL_DATA: join(dir, `host${n}`),
   };
   const config = join(root, `examples/cluster/${role}.yaml`);
-  const service = Service.start(host(n).on(...shoal, role, '--config', config), join(dir, `${role}${n}.log`), env);
+  const service = keepRunning(host(n).on(...shoal, role, '--config', config), join(dir, `${role}${n}.log`), env);
   stack.use(service);
   const at = `http://127.0.0.1:${READINESS[role]}/readiness`;
   await service.until(async () => (await ask(n, at)) !== '', readyMsMax);
