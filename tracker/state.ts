@@ -1,40 +1,39 @@
-/** Drives the Handout: gives it the clock, wakes it when leases end. */
+/** The Handout, driven: what it answers to each input. */
 
-import { Handout, type HandoutConfig, type HandoutInput, type HandoutOutput } from '../core/handout/handout.ts';
-
-/** Between two steps of a mass expiry: other requests come in between. */
-const stepMs = 1;
+import {
+  Handout,
+  type HandoutConfig,
+  type HandoutDue,
+  type HandoutInput,
+  type HandoutOutput,
+} from '../core/handout/handout.ts';
+import { alarmOf, Driver } from '../platform/drive/driver.ts';
+import { type Clock, realClock } from '../platform/net/clock.ts';
 
 export class TrackerState {
   readonly handout: Handout;
-  #timer: NodeJS.Timeout | undefined = undefined;
+  readonly #driver: Driver<HandoutInput, HandoutOutput, HandoutDue>;
+  #answer: HandoutOutput | undefined = undefined;
 
-  constructor(config: HandoutConfig) {
+  constructor(config: HandoutConfig, clock: Clock = realClock) {
     this.handout = new Handout(config);
+    this.#driver = new Driver({
+      machine: this.handout,
+      alarm: alarmOf(clock),
+      perform: (output) => {
+        this.#answer = output;
+      },
+    });
   }
 
   /** Applies `input`; the answer, for inputs that have one. */
   tell(input: HandoutInput): HandoutOutput | undefined {
-    this.handout.handle(input, performance.now());
-    const [out] = this.handout.drain();
-    this.#wake();
-    return out;
-  }
-
-  /** One timer; renewals only move the deadline on, so it may fire early and is set anew. */
-  #wake(): void {
-    const { deadlineMs } = this.handout;
-    if (this.#timer !== undefined || deadlineMs === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.tell({ kind: 'tick' });
-      },
-      Math.max(stepMs, Math.ceil(deadlineMs - performance.now())),
-    );
+    this.#answer = undefined;
+    this.#driver.input(input);
+    return this.#answer;
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#driver.end();
   }
 }

@@ -15,6 +15,7 @@
 import { assert } from '../assert.ts';
 import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } from '../contracts/tracker.ts';
 import type { Digest } from '../digest.ts';
+import type { Machine } from '../machine.ts';
 import type { Metainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
 import { Ring } from '../rendezvous/rendezvous.ts';
@@ -68,7 +69,10 @@ type Blob = {
   unavailable: number;
 };
 
-export class Announcer {
+/** What a tick is for: a tracker is to be told, a seek waited too long for an answer, a seek is repeated. */
+export type AnnouncerDue = 'announce' | 'alone' | 'again';
+
+export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, AnnouncerDue> {
   readonly #config: AnnouncerConfig;
   readonly #ring: Ring;
   readonly #targets: readonly Target[];
@@ -98,6 +102,15 @@ export class Announcer {
     for (const target of this.#targets) deadlineMs = Math.min(deadlineMs, target.deadlineMs(this.#blobs.size > 0));
     for (const atMs of this.#again.values()) deadlineMs = Math.min(deadlineMs, atMs);
     return deadlineMs;
+  }
+
+  get due(): AnnouncerDue | undefined {
+    const { deadlineMs } = this;
+    if (deadlineMs === Number.POSITIVE_INFINITY) return undefined;
+    if (deadlineMs === this.#patience.deadlineMs) return 'alone';
+    return this.#targets.some((target) => target.deadlineMs(this.#blobs.size > 0) === deadlineMs)
+      ? 'announce'
+      : 'again';
   }
 
   /** `held`: leases that trackers acknowledged; `down`: trackers that did not answer last time. */

@@ -17,6 +17,7 @@ import {
   handoutPeersMax,
 } from '../contracts/tracker.ts';
 import type { Digest } from '../digest.ts';
+import type { Machine } from '../machine.ts';
 import type { Metainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
 import type { PeerAddress } from '../wire/messages.ts';
@@ -47,6 +48,9 @@ export type HandoutOutput =
   | { readonly kind: 'reply'; readonly reply: AnnounceReply; readonly cold: readonly Cold[] }
   | { readonly kind: 'answer'; readonly answer: AnnounceAnswer };
 
+/** What a tick is for: leases end. */
+export type HandoutDue = 'leases';
+
 export type HandoutConfig = {
   readonly prng: Prng;
   readonly leaseMs: number;
@@ -66,7 +70,7 @@ type Swarm = {
 
 const none = -1;
 
-export class Handout {
+export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue> {
   readonly #config: HandoutConfig;
   readonly #nodes = new NodeTable();
   readonly #leases = new LeaseTable();
@@ -85,6 +89,10 @@ export class Handout {
 
   get deadlineMs(): number {
     return this.#nodes.expiresMs;
+  }
+
+  get due(): HandoutDue | undefined {
+    return this.deadlineMs === Number.POSITIVE_INFINITY ? undefined : 'leases';
   }
 
   /** `refused`: leases that a limit kept out; `handedOut`: peers given; both since the start. */

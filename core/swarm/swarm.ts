@@ -9,6 +9,7 @@
  */
 
 import { assert, PeerFault } from '../assert.ts';
+import type { Machine } from '../machine.ts';
 import { addBlob, candidates, finish, moveReader, removeBlob, removeReader } from './blobs.ts';
 import {
   onCancel,
@@ -49,11 +50,11 @@ import {
   type Source,
 } from './records/links.ts';
 import { State } from './records/state.ts';
-import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmTotals } from './types.ts';
+import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmDue, SwarmTotals } from './types.ts';
 
 type LinkMessage = Extract<Input, { kind: 'message' }>['message'];
 
-export class Swarm {
+export class Swarm implements Machine<Input, Output, SwarmDue> {
   readonly #state: State;
   #drained: Output[] = [];
 
@@ -85,6 +86,15 @@ export class Swarm {
   get deadlineMs(): number {
     const s = this.#state;
     return Math.min(s.batchAtMs, s.pumpAtMs, s.scanAtMs, s.graphAtMs);
+  }
+
+  get due(): SwarmDue | undefined {
+    const { deadlineMs } = this;
+    const { batchAtMs, pumpAtMs, scanAtMs } = this.#state;
+    if (deadlineMs === Infinity) return undefined;
+    if (deadlineMs === pumpAtMs) return 'grants';
+    if (deadlineMs === batchAtMs) return 'news';
+    return deadlineMs === scanAtMs ? 'flights' : 'graph';
   }
 
   /** The length of the piece if this link may send it now, else -1. */

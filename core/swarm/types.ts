@@ -203,6 +203,10 @@ export type BlobStats = {
   readonly corrupt: number;
 };
 
+/** What a tick is for: more may be granted, news go out in a batch, pieces on their way are looked at, the graph is tended. */
+export const swarmDues = ['grants', 'news', 'flights', 'graph'] as const;
+export type SwarmDue = (typeof swarmDues)[number];
+
 /** The node as a whole. */
 export type SwarmTotals = {
   readonly links: number;

@@ -1,6 +1,11 @@
 /** A node's session with the trackers: platform/clients/tracker.ts, over the run's network, with its finder. */
 
-import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
+import {
+  Announcer,
+  type AnnouncerDue,
+  type AnnouncerInput,
+  type AnnouncerOutput,
+} from '../../core/announce/announcer.ts';
 import { announceTiming } from '../../core/announce/timing.ts';
 import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -10,11 +15,12 @@ import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { type AskedOrigins, OriginFinder } from '../../platform/clients/finder.ts';
-import type { SimEvent } from '../sim/events.ts';
+import { alarmOf, Driver } from '../../platform/drive/driver.ts';
+import type { Clock } from '../../platform/net/clock.ts';
 import { askedOrigins } from './asking.ts';
 import type { OriginSite } from './origin.ts';
 import type { TrackerSite } from './tracker.ts';
-import type { Process, World } from './world.ts';
+import { clockOf, type Process, type World } from './world.ts';
 
 const announceMs = 1_500;
 const locateMs = 4_000;
@@ -24,13 +30,10 @@ export class Announcing implements Tracking {
   readonly #world: World;
   readonly #process: Process;
   readonly #trackers: ReadonlyMap<string, TrackerSite>;
-  readonly #nowMs: () => number;
-  readonly #inbox: AnnouncerInput[] = [];
+  readonly #clock: Clock;
   #announcer: Announcer | undefined;
-  #busy = false;
+  #driver: Driver<AnnouncerInput, AnnouncerOutput, AnnouncerDue> | undefined;
   #over = false;
-  #wake: SimEvent | undefined;
-
   readonly #finder: OriginFinder;
 
   /** `origins`: whom to ask where no tracker answers. */
@@ -46,7 +49,7 @@ export class Announcing implements Tracking {
     this.#world = world;
     this.#process = process;
     this.#trackers = o.trackers;
-    this.#nowMs = o.clock;
+    this.#clock = clockOf(world, o.clock);
     const { origins } = o;
     const connect = (): AskedOrigins => askedOrigins(world, process, origins);
     this.#finder = new OriginFinder({ nowMs: o.clock, connect });
@@ -59,13 +62,14 @@ export class Announcing implements Tracking {
 
   join(self: PeerAddress): void {
     const trackers = [...this.#trackers.keys()];
-    this.#announcer = new Announcer({
+    const machine = new Announcer({
       self,
       trackers,
       prng: prng(this.#world.prng.below(2 ** 31)),
       timing: announceTiming,
     });
-    this.#run();
+    this.#announcer = machine;
+    this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
   }
 
   set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void {
@@ -105,37 +109,13 @@ export class Announcing implements Tracking {
 
   end(): void {
     this.#over = true;
-    if (this.#wake !== undefined) this.#wake.dead = true;
+    this.#driver?.end();
   }
 
   #tell(input: AnnouncerInput): void {
     if (this.#over || !this.#process.alive) return;
-    this.#inbox.push(input);
-    this.#run();
-  }
-
-  #run(): void {
-    const announcer = this.#announcer;
-    if (announcer === undefined || this.#busy) return;
-    this.#busy = true;
-    for (let input = this.#inbox.shift(); input !== undefined; input = this.#inbox.shift()) {
-      announcer.handle(input, this.#nowMs());
-      this.#world.inputs++;
-      for (const output of announcer.drain()) this.#perform(output);
-    }
-    this.#busy = false;
-    this.#wakeAt(announcer.deadlineMs);
-  }
-
-  #wakeAt(deadlineMs: number): void {
-    if (this.#wake !== undefined) this.#wake.dead = true;
-    this.#wake = undefined;
-    if (deadlineMs === Number.POSITIVE_INFINITY) return;
-    // A clock that runs slow is looked at again.
-    this.#wake = this.#world.after(Math.max(0, Math.ceil(deadlineMs - this.#nowMs())), () => {
-      this.#wake = undefined;
-      this.#tell({ kind: 'tick' });
-    });
+    this.#world.inputs++;
+    this.#driver?.input(input);
   }
 
   #perform(output: AnnouncerOutput): void {

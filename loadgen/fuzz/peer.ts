@@ -1,6 +1,6 @@
 /**
  * One honest node's peer: what platform/peer/node.ts is over sockets, on the run's network. The swarm,
- * the platform's Machine, Blobs, Feeds and Inflow, and the announcer run unmodified.
+ * the platform's Driver, Blobs, Feeds and Inflow, and the announcer run unmodified.
  * What it does is judged on the way (judge.ts).
  */
 
@@ -8,12 +8,13 @@ import { PeerFault } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
-import type { LinkNo, Output } from '../../core/swarm/types.ts';
+import type { Input, LinkNo, Output, SwarmDue } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
+import { alarmOf, Driver } from '../../platform/drive/driver.ts';
+import { realClock } from '../../platform/net/clock.ts';
 import { Bans } from '../../platform/peer/bans.ts';
 import { Feeds } from '../../platform/peer/feeds.ts';
 import { acceptedMax, learnMsDefault, stallMsDefault } from '../../platform/peer/limits.ts';
-import { Machine } from '../../platform/peer/machine.ts';
 import { peerMetrics } from '../../platform/peer/metrics.ts';
 import { Blobs, type PullFrom } from '../../platform/peer/pulls/blobs.ts';
 import type { Pull } from '../../platform/peer/pulls/task.ts';
@@ -59,7 +60,7 @@ export class Peer implements Listener {
   readonly judge: Judge;
   readonly #o: PeerOptions;
   readonly #world: World;
-  readonly #machine: Machine;
+  readonly #driver: Driver<Input, Output, SwarmDue>;
   readonly #feeds: Feeds<Link>;
   readonly #bans = new Bans();
   readonly #links = new Map<LinkNo, Link>();
@@ -81,7 +82,12 @@ export class Peer implements Listener {
       windowBytes: o.arena.shareBytes('receive'),
       policy,
     });
-    this.#machine = new Machine(this.swarm, o.nowMs, (output) => this.#perform(output));
+    this.#driver = new Driver({
+      machine: this.swarm,
+      alarm: alarmOf({ ...realClock, nowMs: o.nowMs }),
+      perform: (output) => this.#perform(output),
+      woken: (due) => world.debug(`h${this.host} wakes for ${due}`),
+    });
     this.blobs = new Blobs({
       nowMs: o.nowMs,
       input: (input) => this.#input(input),
@@ -152,7 +158,7 @@ export class Peer implements Listener {
 
   /** The process ends. `power`: without its system closing its connections. */
   end(power: boolean): void {
-    this.#machine.end();
+    this.#driver.end();
     for (const link of this.links) {
       if (power) link.vanish();
       else link.destroy();
@@ -166,7 +172,7 @@ export class Peer implements Listener {
   /** Ends in order; resolves when everything has been told and waited for. */
   async leave(): Promise<void> {
     await this.blobs.close();
-    this.#machine.end();
+    this.#driver.end();
     for (const link of this.links) {
       link.send({ kind: 'goodbye', reason: 'shutdown' });
       link.close();
@@ -189,11 +195,11 @@ export class Peer implements Listener {
 
   // ---- the swarm -------------------------------------------------------------------------------
 
-  #input(input: Parameters<Machine['input']>[0]): void {
+  #input(input: Input): void {
     if (!this.process.alive) return;
     if (input.kind === 'verified') this.judge.verdict(input);
     this.#world.inputs++;
-    this.#machine.input(input);
+    this.#driver.input(input);
     this.judge.tables();
   }
 

@@ -79,7 +79,6 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
     judgeAcked(world, fuzzed);
     for (const site of fuzzed.origins.values()) judgeVisible(world, site, fuzzed.cluster.contents, rotten);
     for (const site of fuzzed.agents) site.running?.peer.judge.blobs();
-    for (const tracker of fuzzed.trackers.values()) tracker.tick();
     world.after(judgeEveryMs, judge);
   };
   world.after(judgeEveryMs, judge);

@@ -2,45 +2,20 @@
 
 import type { AnnounceReply, AnnounceRequest, Located } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
-import { Handout, type HandoutInput, type HandoutOutput } from '../../core/handout/handout.ts';
 import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
+import type { Clock } from '../../platform/net/clock.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { announce, locate, type TrackerApi } from '../../tracker/api.ts';
 import { Lookups } from '../../tracker/lookups.ts';
-import type { TrackerState } from '../../tracker/state.ts';
+import { TrackerState } from '../../tracker/state.ts';
 import { askedOrigins } from './asking.ts';
 import type { OriginSite } from './origin.ts';
-import type { Process, World } from './world.ts';
+import { clockOf, type Process, type World } from './world.ts';
 
 const waitMs = 1_000;
 const lookupBytes = 4 * 1024 * 1024;
 const metrics = new Metrics();
-
-/** TrackerState by this tracker's own clock. */
-class SkewedState {
-  readonly handout: Handout;
-  readonly #world: World;
-  readonly #nowMs: () => number;
-
-  constructor(world: World, nowMs: () => number) {
-    this.#world = world;
-    this.#nowMs = nowMs;
-    this.handout = new Handout({
-      prng: prng(world.prng.below(2 ** 31)),
-      leaseMs: leaseMsDefault,
-      intervalMs: intervalMsDefault,
-      limits: handoutLimits,
-    });
-  }
-
-  tell(input: HandoutInput): HandoutOutput | undefined {
-    this.handout.handle(input, this.#nowMs());
-    this.#world.inputs++;
-    const [out] = this.handout.drain();
-    return out;
-  }
-}
 
 export class TrackerSite {
   readonly name: string;
@@ -74,7 +49,15 @@ export class TrackerSite {
   start(): void {
     const process = { host: this.host, alive: true };
     this.#process = process;
-    const state = new SkewedState(this.#world, this.#clock) as unknown as TrackerState;
+    const state = new TrackerState(
+      {
+        prng: prng(this.#world.prng.below(2 ** 31)),
+        leaseMs: leaseMsDefault,
+        intervalMs: intervalMsDefault,
+        limits: handoutLimits,
+      },
+      this.#time(),
+    );
     const lookups = new Lookups({
       origins: askedOrigins(this.#world, process, this.#origins),
       memoryBytes: lookupBytes,
@@ -106,6 +89,7 @@ export class TrackerSite {
     this.#hung = undefined;
     if (this.#process !== undefined) this.#process.alive = false;
     this.#process = undefined;
+    this.#api?.state[Symbol.dispose]();
     this.#api = undefined;
   }
 
@@ -121,15 +105,33 @@ export class TrackerSite {
     (await this.#awake()).state.tell({ kind: 'leave', node });
   }
 
+  /** What rings while it hangs rings when it goes on. */
+  #time(): Clock {
+    const { nowMs, after, soon } = clockOf(this.#world, this.#clock);
+    return {
+      nowMs,
+      soon,
+      after: (ms, call) => {
+        let off = false;
+        const ring = async (): Promise<void> => {
+          await this.#hung?.promise;
+          if (!off) call();
+        };
+        const timer = after(ms, () => (this.#hung === undefined ? call() : void ring()));
+        return {
+          [Symbol.dispose]: () => {
+            off = true;
+            timer[Symbol.dispose]();
+          },
+        };
+      },
+    };
+  }
+
   /** This process's parts, as soon as it does not hang; never where it is killed before. */
   async #awake(): Promise<TrackerApi> {
     const api = this.#api as TrackerApi;
     while (this.#hung !== undefined) await this.#hung.promise;
     return this.#api === api ? api : await new Promise<never>(() => undefined);
-  }
-
-  tick(): void {
-    if (this.hangs) return;
-    this.#api?.state.tell({ kind: 'tick' });
   }
 }

@@ -8,6 +8,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type Prng, prng } from '../../core/prng.ts';
+import type { Clock } from '../../platform/net/clock.ts';
 import { EventQueue, type SimEvent } from '../sim/events.ts';
 import { FastNetwork } from '../sim/network/fast.ts';
 import { CallEvent, type HostCaps } from '../sim/network/network.ts';
@@ -20,6 +21,22 @@ export type Violation = { readonly kind: string; readonly text: string; readonly
 export interface Process {
   readonly host: number;
   alive: boolean;
+}
+
+/** A process's own clock, which may be off, over the run's time. */
+export function clockOf(world: World, nowMs: () => number): Clock {
+  return {
+    nowMs,
+    after: (ms, call) => {
+      const event = world.after(ms, call);
+      return {
+        [Symbol.dispose]: () => {
+          event.dead = true;
+        },
+      };
+    },
+    soon: (call) => void world.after(0, call),
+  };
 }
 
 /** Turns of the real event loop that everything which awaits is given; HTTP handled in memory takes a few. */

@@ -2,13 +2,18 @@
  * A node's session with its trackers: drives core/announce over HTTP. Where no tracker answers, the origins are
  * asked (finder.ts), and their answer is as a tracker's.
  *
- * Rule 1: all that is decided is decided in the Announcer; this file has the clock, a timer and the calls.
+ * Rule 1: all that is decided is decided in the Announcer; this file makes the calls.
  * Rule 2: a tracker that fails, answers nonsense or is silent for `announceMs` is down, whatever the cause.
  * Rule 3: a tracker that fails is told of when that begins and when it ends, not each time.
  */
 
 import { randomBytes, randomInt } from 'node:crypto';
-import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
+import {
+  Announcer,
+  type AnnouncerDue,
+  type AnnouncerInput,
+  type AnnouncerOutput,
+} from '../../core/announce/announcer.ts';
 import { type Parsed, parseLocated, parseReply } from '../../core/announce/parse.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import type { Tracking } from '../../core/announce/tracking.ts';
@@ -24,6 +29,8 @@ import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { alarmOf, Driver } from '../drive/driver.ts';
+import { type Clock, realClock } from '../net/clock.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { OriginFinder } from './finder.ts';
@@ -42,6 +49,8 @@ export type TrackerSessionOptions = {
   readonly trackers: readonly string[];
   readonly log: Logger;
   readonly timing?: AnnounceTiming;
+  /** Default: this machine's. */
+  readonly clock?: Clock | undefined;
   /** Default: TCP. */
   readonly transport?: HttpTransport | undefined;
   /** Who is asked where no tracker answers; absent: nobody. */
@@ -57,19 +66,20 @@ type Locator = string | typeof originsThemselves;
 export class TrackerSession implements Tracking {
   onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #options: TrackerSessionOptions;
+  readonly #clock: Clock;
   readonly #http: ReadonlyMap<string, HttpClient>;
   readonly #ring: Ring;
   readonly #health: TrackerHealth;
   readonly #closing = new AbortController();
-  /** What was said before `join`, or from within `onAnswer`: taken in order. */
-  readonly #inbox: AnnouncerInput[] = [];
+  /** What was said before `join`. */
+  readonly #early: AnnouncerInput[] = [];
   #announcer: Announcer | undefined = undefined;
-  #busy = false;
-  #timer: NodeJS.Timeout | undefined = undefined;
+  #driver: Driver<AnnouncerInput, AnnouncerOutput, AnnouncerDue> | undefined = undefined;
   #leaving: Promise<unknown>[] = [];
 
   constructor(options: TrackerSessionOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? realClock;
     this.#http = new Map(
       options.trackers.map((base) => [base, new HttpClient({ base, transport: options.transport })]),
     );
@@ -85,10 +95,12 @@ export class TrackerSession implements Tracking {
   join(self: PeerAddress): void {
     if (this.#announcer !== undefined) return;
     const { trackers, timing = announceTiming } = this.#options;
-    this.#announcer = new Announcer({ self, trackers, prng: prng(randomInt(2 ** 32)), timing });
+    const machine = new Announcer({ self, trackers, prng: prng(randomInt(2 ** 32)), timing });
+    this.#announcer = machine;
+    this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
+    for (const input of this.#early.splice(0)) this.#tell(input);
     // Whoever may have to do without trackers finds out who is there, and what they know, before it matters.
-    if (this.#options.finder !== undefined) this.#inbox.push({ kind: 'greet' });
-    this.#run();
+    if (this.#options.finder !== undefined) this.#tell({ kind: 'greet' });
   }
 
   set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void {
@@ -116,7 +128,7 @@ export class TrackerSession implements Tracking {
 
   async leave(): Promise<void> {
     if (this.#announcer !== undefined) this.#tell({ kind: 'leave' });
-    clearTimeout(this.#timer);
+    this.#driver?.end();
     this.#closing.abort();
     await Promise.all(this.#leaving);
     await Promise.all([...this.#http.values()].map((http) => http[Symbol.asyncDispose]()));
@@ -129,7 +141,7 @@ export class TrackerSession implements Tracking {
     const there = order.filter((tracker) => this.#announcer?.isUp(tracker) !== false && !this.#health.silent(tracker));
     for (const tracker of order) {
       // Whoever is not asked for an answer is asked whether it answers.
-      if (!this.#health.probes(tracker, performance.now())) continue;
+      if (!this.#health.probes(tracker, this.#clock.nowMs())) continue;
       const ctx = { requestId: newId(), signal: this.#closing.signal };
       void this.#locateAt(tracker, digest, ctx).catch(() => undefined);
     }
@@ -164,37 +176,13 @@ export class TrackerSession implements Tracking {
   }
 
   #silent(who: Locator): void {
-    if (typeof who === 'string') this.#health.wasSilent(who, performance.now());
+    if (typeof who === 'string') this.#health.wasSilent(who, this.#clock.nowMs());
   }
 
   #tell(input: AnnouncerInput): void {
     if (this.#closing.signal.aborted) return;
-    this.#inbox.push(input);
-    this.#run();
-  }
-
-  #run(): void {
-    const announcer = this.#announcer;
-    if (announcer === undefined || this.#busy) return;
-    this.#busy = true;
-    try {
-      for (let input = this.#inbox.shift(); input !== undefined; input = this.#inbox.shift()) {
-        announcer.handle(input, performance.now());
-        for (const output of announcer.drain()) this.#perform(output);
-      }
-    } finally {
-      this.#busy = false;
-    }
-    this.#wakeAt(announcer.deadlineMs);
-  }
-
-  #wakeAt(deadlineMs: number): void {
-    clearTimeout(this.#timer);
-    if (deadlineMs === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => this.#tell({ kind: 'tick' }),
-      Math.max(0, Math.ceil(deadlineMs - performance.now())),
-    );
+    if (this.#driver === undefined) this.#early.push(input);
+    else this.#driver.input(input);
   }
 
   #perform(output: AnnouncerOutput): void {

@@ -1,5 +1,6 @@
 /** What a node counts. Labels come from small fixed sets, whatever peers say. */
 
+import { type SwarmDue, swarmDues } from '../../core/swarm/types.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { faultReasonsMax } from './limits.ts';
 
@@ -28,6 +29,12 @@ export function peerMetrics(metrics: Metrics) {
     'outcome',
     outcomes,
   );
+  const wakeUps = metrics.tallies(
+    'peer_wakeups_total',
+    'Times that the swarm was woken, by what was due',
+    'due',
+    swarmDues,
+  );
   const duplicates = metrics.counter('peer_duplicate_bytes_total', 'Bytes of pieces that had come from elsewhere');
   const skipped = metrics.counter('peer_skipped_bytes_total', 'Bytes of pieces that nobody wanted any more');
   const unreadable = metrics.counter('peer_unreadable_pieces_total', 'Pieces asked of us that the disk did not give');
@@ -42,6 +49,7 @@ export function peerMetrics(metrics: Metrics) {
     received: (role: PeerRole, bytes: number) => received[role].add(bytes),
     sent: (role: PeerRole, bytes: number) => sent[role].add(bytes),
     piece: (outcome: PieceOutcome) => pieces[outcome].add(1),
+    woken: (due: SwarmDue) => wakeUps[due].add(1),
     duplicate: (bytes: number) => {
       pieces.duplicate.add(1);
       duplicates.inc(bytes);

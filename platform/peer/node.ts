@@ -1,7 +1,7 @@
 /**
  * One peer: a swarm driven over real sockets, a store and workers. No globals: several run in one process.
  *
- *   sockets -> Link -> Machine -> core/swarm -> outputs -> Links, Feeds (pieces out), Blobs (pieces in)
+ *   sockets -> Link -> Driver -> core/swarm -> outputs -> Links, Feeds (pieces out), Blobs (pieces in)
  *
  * Rule 1: the swarm decides; this file carries out, and hands back what came of it as an input.
  * Rule 2: whatever a peer sends ends at most its own connection.
@@ -13,8 +13,9 @@ import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
-import type { BlobStats, LinkNo, Output } from '../../core/swarm/types.ts';
+import type { BlobStats, Input, LinkNo, Output, SwarmDue } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
+import { alarmOf, Driver } from '../drive/driver.ts';
 import type { Clock } from '../net/clock.ts';
 import type { Incoming, Listener } from '../net/net.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
@@ -41,7 +42,6 @@ import {
   uplinkOf,
   windowOf,
 } from './listen.ts';
-import { Machine } from './machine.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
 import { Blobs, type PullFrom } from './pulls/blobs.ts';
 import { lacking } from './pulls/repair.ts';
@@ -57,7 +57,7 @@ export class PeerNode {
   readonly #listener: Listener;
   readonly #clock: Clock;
   readonly #swarm: Swarm;
-  readonly #machine: Machine;
+  readonly #driver: Driver<Input, Output, SwarmDue>;
   readonly #blobs: Blobs;
   readonly #feeds: Feeds<Link>;
   readonly #metrics: PeerMetrics;
@@ -88,10 +88,15 @@ export class PeerNode {
       windowBytes: windowOf(o),
       policy,
     });
-    this.#machine = new Machine(this.#swarm, nowMs, (output) => this.#perform(output));
+    this.#driver = new Driver({
+      machine: this.#swarm,
+      alarm: alarmOf(clock),
+      perform: (output) => this.#perform(output),
+      woken: (due) => this.#metrics.woken(due),
+    });
     this.#blobs = new Blobs({
       nowMs,
-      input: (input) => this.#machine.input(input),
+      input: (input) => this.#driver.input(input),
       statsOf: (blob) => this.#swarm.stats(blob),
       store: o.store,
       arena,
@@ -204,7 +209,7 @@ export class PeerNode {
     this.#sweeping = undefined;
     const closed = this.#listener.close();
     await this.#blobs.close();
-    this.#machine.end();
+    this.#driver.end();
     for (const link of [...this.#links.values()]) {
       link.send({ kind: 'goodbye', reason: 'shutdown' });
       link.close();
@@ -258,7 +263,7 @@ export class PeerNode {
       this.#bans.has(peer.node, this.#clock.nowMs()) ||
       this.#bans.has(`${peer.host}:${peer.port}`, this.#clock.nowMs())
     ) {
-      return this.#machine.input({ kind: 'closed', link: no, why: 'banned' });
+      return this.#driver.input({ kind: 'closed', link: no, why: 'banned' });
     }
     this.#add(Link.dial(no, peer, this.#linkHost));
   }
@@ -299,7 +304,7 @@ export class PeerNode {
     const link = Link.accept(this.#nextAccepted, incoming, this.#linkHost);
     this.#nextAccepted += 2;
     this.#add(link);
-    this.#machine.input({ kind: 'connected', link: link.no, dialled: false });
+    this.#driver.input({ kind: 'connected', link: link.no, dialled: false });
   }
 
   /** Why a connection from `address` is not taken. */
@@ -320,10 +325,10 @@ export class PeerNode {
       link.send({ kind: 'goodbye', reason: 'banned' });
       link.close();
       this.#metrics.refused('banned');
-      return this.#machine.input({ kind: 'closed', link: link.no, why: 'banned' });
+      return this.#driver.input({ kind: 'closed', link: link.no, why: 'banned' });
     }
     if (message.kind === 'open') this.#blobs.wanted(message.digest);
-    this.#machine.input({ kind: 'message', link: link.no, message });
+    this.#driver.input({ kind: 'message', link: link.no, message });
   }
 
   #wants(link: Link, { swarm, piece, length }: Piece): 'take' | 'skip' {
@@ -342,18 +347,18 @@ export class PeerNode {
       patience: this.#options.patience ?? patience,
       up: throttleOf(this.#options.limits?.upBytesPerS, clock),
       down: throttleOf(this.#options.limits?.downBytesPerS, clock),
-      connected: (link) => this.#machine.input({ kind: 'connected', link: link.no, dialled: true }),
+      connected: (link) => this.#driver.input({ kind: 'connected', link: link.no, dialled: true }),
       closed: (link, why) => {
         this.#options.log.debug({ remote: link.remote, node: link.peer?.node, why }, 'link closed');
-        this.#machine.input({ kind: 'closed', link: link.no, why });
+        this.#driver.input({ kind: 'closed', link: link.no, why });
       },
       slow: (link, why) => {
         this.#giveUp(link, why);
-        this.#machine.input({ kind: 'closed', link: link.no, why });
+        this.#driver.input({ kind: 'closed', link: link.no, why });
       },
       fault: (link, reason) => {
         this.#blame(link, reason);
-        this.#machine.input({ kind: 'closed', link: link.no, why: reason });
+        this.#driver.input({ kind: 'closed', link: link.no, why: reason });
       },
       gone: (link) => {
         if (this.#links.delete(link.no)) this.#metrics.links(link.dialled, -1);
@@ -369,7 +374,7 @@ export class PeerNode {
         this.#blobs.progress(this.#swarm.blobOf(link.no, swarm));
       },
       arrived: (link, { swarm, piece }, slot) =>
-        this.#machine.input({ kind: 'arrived', link: link.no, swarm, piece, slot: slot.no }),
+        this.#driver.input({ kind: 'arrived', link: link.no, swarm, piece, slot: slot.no }),
       skipped: (bytes) => this.#metrics.skipped(bytes),
     };
   }
