@@ -4,13 +4,13 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { INDEX_PATHS } from '../core/contracts/index-api.ts';
-import { type BlobInfo, ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { AGENT, type AgentStatus } from '../core/contracts/agent.ts';
+import { INDEX } from '../core/contracts/index-api.ts';
+import { type BlobInfo, ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
-import type { AgentStatus } from './status.ts';
 
 const repo = 'library/app';
 const MiB = 1024 * 1024;
@@ -77,19 +77,19 @@ async function upload(bytes: Uint8Array): Promise<Digest> {
   const id = randomUUID();
   const digest = digestOfBytes(bytes);
   const api = origin.url('api');
-  expect((await call('POST', api + ORIGIN_PATHS.upload(id), { algorithm: 'sha256' })).status).toBe(201);
+  expect((await call('POST', api + ORIGIN.upload.path({ id }), { algorithm: 'sha256' })).status).toBe(201);
   const half = Math.floor(bytes.length / 2);
   for (const [from, to] of [
     [0, half],
     [half, bytes.length],
   ] as const) {
-    const appended = await call('PATCH', api + ORIGIN_PATHS.append(id, from), bytes.subarray(from, to));
+    const appended = await call('PATCH', api + ORIGIN.append.path({ id, offset: from }), bytes.subarray(from, to));
     expect([appended.status, await appended.json()]).toEqual([200, { id, offset: to }]);
   }
-  const again = await call('PATCH', api + ORIGIN_PATHS.append(id, 1), bytes.subarray(0, 10));
+  const again = await call('PATCH', api + ORIGIN.append.path({ id, offset: 1 }), bytes.subarray(0, 10));
   expect([again.status, await again.json()]).toMatchObject([409, { id, offset: bytes.length }]);
   for (let times = 0; times < 2; times++) {
-    const committed = await call('PUT', api + ORIGIN_PATHS.commit(id, digest));
+    const committed = await call('PUT', api + ORIGIN.commit.path({ id, digest }));
     expect(committed.status).toBe(200);
     const info = (await committed.json()) as BlobInfo;
     expect(info).toMatchObject({ digest, meta: { length: bytes.length }, peer: { role: 'origin' } });
@@ -117,15 +117,19 @@ async function push(
   const blobs = [digests.config, digests.layer];
   for (const blob of blobs) {
     const size = blob === digests.layer ? layer.length : config.length;
-    expect((await call('PUT', index.url('api') + INDEX_PATHS.blob(repo, blob), { size })).ok).toBe(true);
+    expect((await call('PUT', index.url('api') + INDEX.linkBlob.path({ name: repo, digest: blob }), { size })).ok).toBe(
+      true,
+    );
   }
   const put = { mediaType: MEDIA.ociManifest, size: manifestBytes.length, tags: [tag], blobs, manifests: [] };
-  expect((await call('PUT', index.url('api') + INDEX_PATHS.manifest(repo, manifest), put)).ok).toBe(true);
+  expect((await call('PUT', index.url('api') + INDEX.putManifest.path({ name: repo, digest: manifest }), put)).ok).toBe(
+    true,
+  );
   return { layer: digests.layer, manifest, manifestBytes };
 }
 
 const statusOf = async (agent: Process): Promise<AgentStatus> =>
-  (await (await fetch(`${agent.url('admin')}/v1/status`)).json()) as AgentStatus;
+  AGENT.status.reply(await (await fetch(agent.url('admin') + AGENT.status.pattern)).json(), 'the agent');
 const getBlob = (agent: Process, digest: string, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(`${agent.url('registry')}/v2/${repo}/blobs/${digest}`, { headers });
 
@@ -156,7 +160,9 @@ test('ranges, HEAD, and what is not there', async () => {
   const [agent] = agents as [Process, Process];
   const head = await fetch(`${agent.url('registry')}/v2/${repo}/blobs/${digest}`, { method: 'HEAD' });
   expect([head.status, head.headers.get('content-length')]).toEqual([200, String(bytes.length)]);
-  const cached = (await (await fetch(`${agent.url('admin')}/v1/blobs`)).json()) as { blobs: { digest: string }[] };
+  const cached = (await (await fetch(agent.url('admin') + AGENT.blobs.pattern)).json()) as {
+    blobs: { digest: string }[];
+  };
   expect(cached.blobs.some((blob) => blob.digest === digest)).toBe(false);
 
   const part = await getBlob(agent, digest, { range: `bytes=${2 * MiB - 5}-${2 * MiB + 4}` });

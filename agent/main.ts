@@ -1,6 +1,6 @@
 /** The agent, from its cache to its registry. Built top to bottom, closed bottom to top. */
 
-import { inlineBytesMax } from '../core/contracts/tracker.ts';
+import { inlineBytesMax } from '../core/contracts/fields.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';

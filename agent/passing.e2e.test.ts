@@ -4,11 +4,11 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { AGENT, type AgentStatus } from '../core/contracts/agent.ts';
+import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
-import type { AgentStatus } from './status.ts';
 
 const MB = 1_000_000;
 const budget = 20 * MB;
@@ -67,10 +67,10 @@ async function pushed(length: number): Promise<Blob> {
   const id = randomUUID();
   const at = (path: string): string => origin.url('api') + path;
   const json = { 'content-type': 'application/json' };
-  await fetch(at(ORIGIN_PATHS.upload(id)), { method: 'POST', headers: json, body: '{"algorithm":"sha256"}' });
+  await fetch(at(ORIGIN.upload.path({ id })), { method: 'POST', headers: json, body: '{"algorithm":"sha256"}' });
   const raw = { 'content-type': 'application/octet-stream' };
-  await fetch(at(ORIGIN_PATHS.append(id, 0)), { method: 'PATCH', headers: raw, body: bytes });
-  expect((await fetch(at(ORIGIN_PATHS.commit(id, digest)), { method: 'PUT' })).status).toBe(200);
+  await fetch(at(ORIGIN.append.path({ id, offset: 0 })), { method: 'PATCH', headers: raw, body: bytes });
+  expect((await fetch(at(ORIGIN.commit.path({ id, digest })), { method: 'PUT' })).status).toBe(200);
   return { digest, bytes };
 }
 
@@ -84,7 +84,7 @@ async function pulls(agent: Process, { digest, bytes }: Blob): Promise<void> {
 }
 
 const statusOf = async (agent: Process): Promise<AgentStatus> =>
-  (await (await fetch(`${agent.url('admin')}/v1/status`)).json()) as AgentStatus;
+  AGENT.status.reply(await (await fetch(agent.url('admin') + AGENT.status.pattern)).json(), 'the agent');
 
 async function metricOf(agent: Process, name: string): Promise<number> {
   const text = await (await fetch(`${agent.url('admin')}/metrics`)).text();

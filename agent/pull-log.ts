@@ -1,22 +1,7 @@
 /** The latest finished pulls, for `status` and the demo's table, and their sums for metrics. */
 
-import type { Digest } from '../core/digest.ts';
+import { type FinishedPull, finishedPullsMax } from '../core/contracts/agent.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
-
-export const finishedPullsMax = 256;
-
-export type FinishedPull = {
-  readonly digest: Digest;
-  readonly bytes: number;
-  readonly bytesFromPeers: number;
-  readonly bytesFromOrigins: number;
-  /** From the first request to the last verified piece. */
-  readonly ms: number;
-  /** From the first request until the first client got its first bytes. */
-  readonly firstByteMs: number;
-  /** False: the cache had no room for the blob, which passed through. */
-  readonly kept: boolean;
-};
 
 export class PullLog {
   readonly #finished: FinishedPull[] = [];

@@ -10,6 +10,7 @@
  */
 
 import type { Tracking } from '../core/announce/tracking.ts';
+import type { RunningPull } from '../core/contracts/agent.ts';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
@@ -39,16 +40,6 @@ export type PullsOptions = {
 
 /** Who asks, and until when. */
 export type Asking = { readonly requestId: string; readonly signal: AbortSignal };
-
-/** `kept`: whether the cache has room for the blob. */
-export type RunningPull = {
-  readonly digest: Digest;
-  readonly users: number;
-  readonly ms: number;
-  readonly bytesFromPeers: number;
-  readonly bytesFromOrigins: number;
-  readonly kept: boolean;
-};
 
 type Running = {
   readonly digest: Digest;

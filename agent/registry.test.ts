@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { AgentStatus } from '../core/contracts/agent.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
@@ -45,7 +46,7 @@ beforeEach(async () => {
   );
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
   registerRegistry(app, new Registry({ pulls, index, proxy: 'http://proxy:15000' }));
-  addAdminRoutes(app, { pulls, index, entries: () => store.entries(), status: () => ({}) });
+  addAdminRoutes(app, { pulls, index, entries: () => store.entries(), status: () => ({}) as AgentStatus });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   base = `http://127.0.0.1:${port}`;
 });

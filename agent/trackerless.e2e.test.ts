@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { Ring } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
@@ -70,9 +70,10 @@ async function upload(bytes: Uint8Array, no = 0): Promise<Digest> {
   const id = randomUUID();
   const digest = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
   const json = { 'content-type': 'application/json' };
-  await fetch(api + ORIGIN_PATHS.upload(id), { method: 'POST', body: '{}', headers: json });
-  if (bytes.length > 0) await fetch(api + ORIGIN_PATHS.append(id, 0), { method: 'PATCH', body: bytes.slice() });
-  expect((await fetch(api + ORIGIN_PATHS.commit(id, digest), { method: 'PUT' })).status).toBe(200);
+  await fetch(api + ORIGIN.upload.path({ id }), { method: 'POST', body: '{}', headers: json });
+  if (bytes.length > 0)
+    await fetch(api + ORIGIN.append.path({ id, offset: 0 }), { method: 'PATCH', body: bytes.slice() });
+  expect((await fetch(api + ORIGIN.commit.path({ id, digest }), { method: 'PUT' })).status).toBe(200);
   return digest;
 }
 

@@ -41,6 +41,10 @@ export function pieceBytes(meta: { length: number; pieceLength: number }, index:
   return Math.min(meta.pieceLength, meta.length - index * meta.pieceLength);
 }
 
+export function sameMetainfo(one: Metainfo, two: Metainfo): boolean {
+  return one.length === two.length && one.pieceLength === two.pieceLength && one.root === two.root;
+}
+
 /** Whether `meta`, which may come from a stranger, can be a blob's. */
 export function metainfoValid(meta: Metainfo): boolean {
   return (

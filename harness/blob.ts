@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
-import { ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestHex, digestOf } from '../core/digest.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -15,16 +15,19 @@ export type Blob = { readonly digest: Digest; readonly bytes: number };
 /** Sends `bytes` random bytes to the origin at `base` while it hashes them; resolves once they are durable. */
 export async function uploadRandom(base: string, bytes: number): Promise<Blob> {
   const id = randomBytes(12).toString('hex');
-  await expect(base, 'POST', ORIGIN_PATHS.upload(id), { body: '{}', headers: { 'content-type': 'application/json' } });
+  await expect(base, 'POST', ORIGIN.upload.path({ id }), {
+    body: '{}',
+    headers: { 'content-type': 'application/json' },
+  });
   const hash = createHash('sha256');
   const body = Readable.from(
     randomChunks(bytes, (chunk) => hash.update(chunk)),
     { objectMode: false },
   );
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes) };
-  await expect(base, 'PATCH', ORIGIN_PATHS.append(id, 0), { body, headers });
+  await expect(base, 'PATCH', ORIGIN.append.path({ id, offset: 0 }), { body, headers });
   const digest = digestOf('sha256', hash.digest('hex'));
-  await expect(base, 'PUT', ORIGIN_PATHS.commit(id, digest), {});
+  await expect(base, 'PUT', ORIGIN.commit.path({ id, digest }), {});
   return { digest, bytes };
 }
 

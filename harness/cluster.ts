@@ -1,6 +1,7 @@
 /** A tracker, an origin and agents on loopback, as `bench pull` and `loadgen pull` use them. */
 
 import { request } from 'undici';
+import { AGENT } from '../core/contracts/agent.ts';
 import type { Digest } from '../core/digest.ts';
 import { freePorts, RoleProcess } from './roles.ts';
 
@@ -140,7 +141,7 @@ export async function firstByte(url: string): Promise<void> {
 
 /** Removes the blob from the agent's cache. */
 export async function forget(agent: AgentProcess, digest: Digest): Promise<void> {
-  const reply = await request(`${agent.admin}/v1/blobs/${digest}`, { method: 'DELETE' });
+  const reply = await request(agent.admin + AGENT.remove.path({ digest }), { method: 'DELETE' });
   await reply.body.dump();
   if (reply.statusCode !== 204) throw new Error(`DELETE ${digest} at ${agent.admin}: status ${reply.statusCode}`);
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ApiError } from '../core/contracts/errors.ts';
-import { condemnMax, INDEX_PATHS, type ManifestPut, type Unproved } from '../core/contracts/index-api.ts';
+import { condemnMax, INDEX, type ManifestPut, type Unproved } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
@@ -217,24 +217,34 @@ describe('index: malformed requests', () => {
     stack.defer(() => app.close());
     await store.putManifest('a', digest(1), image({ tags: ['1'] }), 0);
     const wrong: ['GET' | 'PUT' | 'POST' | 'DELETE', string, object | undefined, string][] = [
-      ['GET', INDEX_PATHS.tag('A', '1'), undefined, 'NAME_INVALID'],
-      ['GET', INDEX_PATHS.tag('../etc', '1'), undefined, 'NAME_INVALID'],
-      ['GET', INDEX_PATHS.tag('a', '-x'), undefined, 'TAG_INVALID'],
-      ['GET', INDEX_PATHS.manifest('a', 'sha256:1' as Digest), undefined, 'DIGEST_INVALID'],
-      ['GET', `${INDEX_PATHS.tags('a')}?n=-1`, undefined, 'REQUEST_INVALID'],
-      ['GET', `${INDEX_PATHS.tags('a')}?last=1&last=2`, undefined, 'REQUEST_INVALID'],
-      ['PUT', INDEX_PATHS.tag('a', '1'), {}, 'REQUEST_INVALID'],
-      ['PUT', INDEX_PATHS.tag('a', '1'), { digest: digest(2) }, 'MANIFEST_UNKNOWN'],
-      ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), tags: ['bad tag'] }, 'MANIFEST_INVALID'],
-      ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), size: 5 * 1024 * 1024 }, 'MANIFEST_INVALID'],
-      ['PUT', INDEX_PATHS.manifest('a', digest(2)), { ...image(), extra: 1 }, 'MANIFEST_INVALID'],
-      ['PUT', INDEX_PATHS.blob('a', digest(2)), { size: -1 }, 'REQUEST_INVALID'],
-      ['POST', INDEX_PATHS.mount('a', digest(2)), { from: 'B' }, 'REQUEST_INVALID'],
-      ['PUT', INDEX_PATHS.blob('a', digest(2)), { size: 1, proof: 'x' }, 'REQUEST_INVALID'],
-      ['POST', INDEX_PATHS.condemn, { digests: ['x'] }, 'REQUEST_INVALID'],
-      ['POST', INDEX_PATHS.condemn, { digests: Array(condemnMax + 1).fill(digest(1)) }, 'REQUEST_INVALID'],
-      ['POST', INDEX_PATHS.mount('a', digest(2)), { from: 'b' }, 'BLOB_UNKNOWN'],
-      ['GET', INDEX_PATHS.tag('a', 'x'.repeat(2000)), undefined, 'REQUEST_INVALID'],
+      ['GET', INDEX.tag.path({ name: 'A', tag: '1' }), undefined, 'NAME_INVALID'],
+      ['GET', INDEX.tag.path({ name: '../etc', tag: '1' }), undefined, 'NAME_INVALID'],
+      ['GET', INDEX.tag.path({ name: 'a', tag: '-x' }), undefined, 'TAG_INVALID'],
+      ['GET', INDEX.manifest.path({ name: 'a', digest: 'sha256:1' as Digest }), undefined, 'DIGEST_INVALID'],
+      ['GET', INDEX.tags.path({ name: 'a', n: -1 }), undefined, 'REQUEST_INVALID'],
+      ['GET', `${INDEX.tags.path({ name: 'a', n: 5 })}&last=1&last=2`, undefined, 'REQUEST_INVALID'],
+      ['PUT', INDEX.putTag.path({ name: 'a', tag: '1' }), {}, 'REQUEST_INVALID'],
+      ['PUT', INDEX.putTag.path({ name: 'a', tag: '1' }), { digest: digest(2) }, 'MANIFEST_UNKNOWN'],
+      [
+        'PUT',
+        INDEX.putManifest.path({ name: 'a', digest: digest(2) }),
+        { ...image(), tags: ['bad tag'] },
+        'MANIFEST_INVALID',
+      ],
+      [
+        'PUT',
+        INDEX.putManifest.path({ name: 'a', digest: digest(2) }),
+        { ...image(), size: 5 * 1024 * 1024 },
+        'MANIFEST_INVALID',
+      ],
+      ['PUT', INDEX.putManifest.path({ name: 'a', digest: digest(2) }), { ...image(), extra: 1 }, 'MANIFEST_INVALID'],
+      ['PUT', INDEX.linkBlob.path({ name: 'a', digest: digest(2) }), { size: -1 }, 'REQUEST_INVALID'],
+      ['POST', INDEX.mount.path({ name: 'a', digest: digest(2) }), { from: 'B' }, 'REQUEST_INVALID'],
+      ['PUT', INDEX.linkBlob.path({ name: 'a', digest: digest(2) }), { size: 1, proof: 'x' }, 'REQUEST_INVALID'],
+      ['POST', INDEX.condemn.pattern, { digests: ['x'] }, 'REQUEST_INVALID'],
+      ['POST', INDEX.condemn.pattern, { digests: Array(condemnMax + 1).fill(digest(1)) }, 'REQUEST_INVALID'],
+      ['POST', INDEX.mount.path({ name: 'a', digest: digest(2) }), { from: 'b' }, 'BLOB_UNKNOWN'],
+      ['GET', INDEX.tag.path({ name: 'a', tag: 'x'.repeat(2000) }), undefined, 'REQUEST_INVALID'],
     ];
     for (const [method, url, payload, code] of wrong) {
       const response = await app.inject(payload === undefined ? { method, url } : { method, url, payload });

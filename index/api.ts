@@ -5,33 +5,17 @@
  * Rule 2: a write that its caller gave up before it was begun, while this process hung, is not done.
  */
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
-import { INDEX_PATHS, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index-api.ts';
+import { INDEX, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
+import { serve } from '../platform/http/serve.ts';
 import type { TagStore } from '../platform/tags/store.ts';
-import {
-  digestOf,
-  pageOf,
-  readBlobLinkPut,
-  readCondemn,
-  readManifestPut,
-  readMount,
-  readTagPut,
-  referrersOf,
-  repositoryOf,
-  tagOf,
-} from './requests.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
 const missingToldMax = 100;
-
-type Request = FastifyRequest<{
-  Params: { name: string; tag: string; digest: string };
-  Querystring: { n?: unknown; last?: unknown; artifactType?: unknown };
-}>;
 
 export type IndexSettings = {
   /** Patterns of repositories that take an index whose manifests are not all there. */
@@ -47,73 +31,56 @@ export function indexRoutes(app: FastifyInstance, store: TagStore, settings: Ind
   tagRoutes(app, store);
   manifestRoutes(app, store, settings);
   blobRoutes(app, store, settings);
-  app.post(INDEX_PATHS.condemn, async ({ body }) =>
-    store.condemn(readCondemn(body).digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
+  serve(app, INDEX.condemn, ({ body }) =>
+    store.condemn(body.digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
   );
-  app.get(INDEX_PATHS.catalog, async (request: Request) => store.catalog(pageOf(request.query)));
+  serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
 }
 
 function tagRoutes(app: FastifyInstance, store: TagStore): void {
-  app.get('/v1/repos/:name/tags', async ({ params, query }: Request) => {
-    const page = await store.tags(repositoryOf(params.name), pageOf(query));
-    if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${params.name}`);
+  serve(app, INDEX.tags, async ({ at }) => {
+    const page = await store.tags(at.name, at);
+    if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${at.name}`);
     return page;
   });
-  app.get('/v1/repos/:name/tags/:tag', async ({ params }: Request) => {
-    const record = await store.tag(repositoryOf(params.name), tagOf(params.tag));
-    return record ?? absentTag(params);
+  serve(app, INDEX.tag, async ({ at }) => (await store.tag(at.name, at.tag)) ?? absentTag(at));
+  serve(app, INDEX.putTag, async ({ at, body: { digest } }) => {
+    if (!(await store.putTag(at.name, at.tag, digest))) absentManifest(at.name, digest);
   });
-  app.put('/v1/repos/:name/tags/:tag', async ({ params, body }: Request, reply) => {
-    const { digest } = readTagPut(body);
-    const set = await store.putTag(repositoryOf(params.name), tagOf(params.tag), digest);
-    return set ? done(reply) : absentManifest(params.name, digest);
-  });
-  app.delete('/v1/repos/:name/tags/:tag', async ({ params }: Request, reply) => {
-    const gone = await store.deleteTag(repositoryOf(params.name), tagOf(params.tag));
-    return gone ? done(reply) : absentTag(params);
+  serve(app, INDEX.deleteTag, async ({ at }) => {
+    if (!(await store.deleteTag(at.name, at.tag))) absentTag(at);
   });
 }
 
 function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
-  app.get('/v1/repos/:name/manifests/:digest', async ({ params }: Request) => {
-    const record = await store.manifest(repositoryOf(params.name), digestOf(params.digest));
-    return record ?? absentManifest(params.name, params.digest);
+  serve(app, INDEX.manifest, async ({ at: { name, digest } }) => {
+    return (await store.manifest(name, digest)) ?? absentManifest(name, digest);
   });
-  app.put('/v1/repos/:name/manifests/:digest', async ({ params, body }: Request, reply) => {
-    const repo = repositoryOf(params.name);
-    const put = { ...readManifestPut(body), sparse: repositoryMatches(settings.allowMissingChildren, repo) };
-    const digest = digestOf(params.digest);
-    const { missing, unproved } = await store.putManifest(repo, digest, put, settings.nowMs());
-    if (missing.length > 0) return incomplete(repo, put, missing);
-    return unproved === undefined ? done(reply) : condemned(digest, unproved);
+  serve(app, INDEX.putManifest, async ({ at: { name, digest }, body }) => {
+    const put = { ...body, sparse: repositoryMatches(settings.allowMissingChildren, name) };
+    const { missing, unproved } = await store.putManifest(name, digest, put, settings.nowMs());
+    if (missing.length > 0) incomplete(name, put, missing);
+    if (unproved !== undefined) condemned(digest, unproved);
   });
-  app.delete('/v1/repos/:name/manifests/:digest', async ({ params }: Request, reply) => {
-    const gone = await store.deleteManifest(repositoryOf(params.name), digestOf(params.digest), settings.nowMs());
-    return gone ? done(reply) : absentManifest(params.name, params.digest);
+  serve(app, INDEX.deleteManifest, async ({ at: { name, digest } }) => {
+    if (!(await store.deleteManifest(name, digest, settings.nowMs()))) absentManifest(name, digest);
   });
-  app.get('/v1/repos/:name/referrers/:digest', async ({ params, query }: Request) => {
-    return store.referrers(repositoryOf(params.name), digestOf(params.digest), referrersOf(query));
-  });
+  serve(app, INDEX.referrers, ({ at }) => store.referrers(at.name, at.digest, at));
 }
 
 function blobRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
-  app.get('/v1/repos/:name/blobs/:digest', async ({ params }: Request) => {
-    const link = await store.blob(repositoryOf(params.name), digestOf(params.digest));
-    return link ?? absentBlob(params.name, params.digest);
+  serve(app, INDEX.blob, async ({ at: { name, digest } }) => {
+    return (await store.blob(name, digest)) ?? absentBlob(name, digest);
   });
-  app.put('/v1/repos/:name/blobs/:digest', async ({ params, body }: Request, reply) => {
-    const digest = digestOf(params.digest);
-    const unproved = await store.linkBlob(repositoryOf(params.name), digest, readBlobLinkPut(body));
-    return unproved === undefined ? done(reply) : condemned(digest, unproved);
+  serve(app, INDEX.linkBlob, async ({ at: { name, digest }, body }) => {
+    const unproved = await store.linkBlob(name, digest, body);
+    if (unproved !== undefined) condemned(digest, unproved);
   });
-  app.delete('/v1/repos/:name/blobs/:digest', async ({ params }: Request, reply) => {
-    const gone = await store.unlinkBlob(repositoryOf(params.name), digestOf(params.digest), settings.nowMs());
-    return gone ? done(reply) : absentBlob(params.name, params.digest);
+  serve(app, INDEX.unlinkBlob, async ({ at: { name, digest } }) => {
+    if (!(await store.unlinkBlob(name, digest, settings.nowMs()))) absentBlob(name, digest);
   });
-  app.post('/v1/repos/:name/blobs/:digest/mount', async ({ params, body }: Request) => {
-    const { from } = readMount(body);
-    const link = await store.mount(repositoryOf(params.name), digestOf(params.digest), from);
-    return link ?? absentBlob(from, params.digest);
+  serve(app, INDEX.mount, async ({ at: { name, digest }, body: { from } }) => {
+    return (await store.mount(name, digest, from)) ?? absentBlob(from, digest);
   });
 }
 
@@ -139,10 +106,6 @@ function condemned(digest: Digest, generation: number): never {
     `nothing has linked to ${digest} for long, and origins may be removing it: prove that they have it, or push it again`,
     detail,
   );
-}
-
-function done(reply: FastifyReply): FastifyReply {
-  return reply.code(204).send();
 }
 
 function absentTag(params: { name: string; tag: string }): never {

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type BlobInfo, type InfosReply, ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { type BlobInfo, type InfosReply, ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
@@ -74,11 +74,11 @@ const codeOf = async (response: Response): Promise<unknown> =>
 const json = { 'content-type': 'application/json' };
 
 const begin = (id: string, headers: Record<string, string> = json): Promise<Response> =>
-  fetch(base + ORIGIN_PATHS.upload(id), { method: 'POST', body: '{}', headers });
+  fetch(base + ORIGIN.upload.path({ id }), { method: 'POST', body: '{}', headers });
 const append = (id: string, offset: number, body: Uint8Array): Promise<Response> =>
-  fetch(base + ORIGIN_PATHS.append(id, offset), { method: 'PATCH', body: body.slice() });
+  fetch(base + ORIGIN.append.path({ id, offset }), { method: 'PATCH', body: body.slice() });
 const commit = (id: string, digest: Digest): Promise<Response> =>
-  fetch(base + ORIGIN_PATHS.commit(id, digest), { method: 'PUT' });
+  fetch(base + ORIGIN.commit.path({ id, digest }), { method: 'PUT' });
 
 async function upload(bytes: Uint8Array): Promise<Digest> {
   const id = randomUUID();
@@ -96,8 +96,8 @@ test('an upload in parts becomes a blob that is read whole, in ranges, and descr
   expect((await begin(id)).status).toBe(201);
   expect(await (await append(id, 0, bytes.subarray(0, 1_000_001))).json()).toEqual({ id, offset: 1_000_001 });
   expect((await begin(id)).status).toBe(200);
-  expect(await (await fetch(base + ORIGIN_PATHS.upload(id))).json()).toEqual({ id, offset: 1_000_001 });
-  expect((await fetch(base + ORIGIN_PATHS.blob(digest))).status).toBe(404);
+  expect(await (await fetch(base + ORIGIN.upload.path({ id }))).json()).toEqual({ id, offset: 1_000_001 });
+  expect((await fetch(base + ORIGIN.read.path({ digest }))).status).toBe(404);
   await append(id, 1_000_001, bytes.subarray(1_000_001));
   const info = (await (await commit(id, digest)).json()) as BlobInfo;
   expect(info).toMatchObject({ digest, meta: { length: bytes.length, pieceLength: 262_144 }, peer });
@@ -105,15 +105,15 @@ test('an upload in parts becomes a blob that is read whole, in ranges, and descr
   expect(committed).toContain(digest);
   expect(arrived).toContain(digest);
 
-  const whole = await fetch(base + ORIGIN_PATHS.blob(digest));
+  const whole = await fetch(base + ORIGIN.read.path({ digest }));
   expect(whole.headers.get('content-length')).toBe(String(bytes.length));
   expect((await bytesOf(whole)).equals(bytes)).toBe(true);
-  const part = await fetch(base + ORIGIN_PATHS.blob(digest), { headers: { range: 'bytes=262143-262145' } });
+  const part = await fetch(base + ORIGIN.read.path({ digest }), { headers: { range: 'bytes=262143-262145' } });
   expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 262143-262145/${bytes.length}`]);
   expect((await bytesOf(part)).equals(bytes.subarray(262_143, 262_146))).toBe(true);
-  const head = await fetch(base + ORIGIN_PATHS.blob(digest), { method: 'HEAD' });
+  const head = await fetch(base + ORIGIN.read.path({ digest }), { method: 'HEAD' });
   expect([head.status, head.headers.get('content-length')]).toEqual([200, String(bytes.length)]);
-  const outside = await fetch(base + ORIGIN_PATHS.blob(digest), { headers: { range: `bytes=${bytes.length}-` } });
+  const outside = await fetch(base + ORIGIN.read.path({ digest }), { headers: { range: `bytes=${bytes.length}-` } });
   expect([outside.status, outside.headers.get('content-range')]).toEqual([416, `bytes */${bytes.length}`]);
   expect(workers.arena.freeBytes('reader')).toBe(workers.arena.shareBytes('reader'));
 });
@@ -121,23 +121,23 @@ test('an upload in parts becomes a blob that is read whole, in ranges, and descr
 test.each([0, 1, 16_384])('a blob of %d bytes comes with its info', async (length) => {
   const bytes = randomBytes(length);
   const digest = await upload(bytes);
-  const info = (await (await fetch(base + ORIGIN_PATHS.info(digest))).json()) as BlobInfo;
+  const info = (await (await fetch(base + ORIGIN.info.path({ digest }))).json()) as BlobInfo;
   expect(Buffer.from(info.inline as string, 'base64').equals(bytes)).toBe(true);
-  expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(digest)))).equals(bytes)).toBe(true);
+  expect((await bytesOf(await fetch(base + ORIGIN.read.path({ digest })))).equals(bytes)).toBe(true);
 });
 
 test('several blobs are described at once, each as it would be alone', async () => {
   const [one, two] = [await upload(randomBytes(10)), await upload(randomBytes(20_000))];
   const missing = digestOf('sha256', createHash('sha256').update('missing').digest('hex'));
   const ask = (digests: unknown) =>
-    fetch(base + ORIGIN_PATHS.infos(), {
+    fetch(base + ORIGIN.infos.pattern, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ digests }),
     });
   const { infos } = (await (await ask([one, missing, two])).json()) as InfosReply;
   const alone = await Promise.all(
-    [one, two].map(async (digest) => await (await fetch(base + ORIGIN_PATHS.info(digest))).json()),
+    [one, two].map(async (digest) => await (await fetch(base + ORIGIN.info.path({ digest }))).json()),
   );
   expect(infos).toEqual([alone[0], null, alone[1]]);
   for (const wrong of [['sha256:x'], Array(65).fill(one), 'all', undefined]) {
@@ -156,8 +156,8 @@ test('bytes at another offset are refused with where the upload stands', async (
     expect([refused.status, await refused.json()]).toMatchObject([409, { id, offset: 10 }]);
   }
   expect((await append(id, -1, randomBytes(1))).status).toBe(400);
-  expect((await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' })).status).toBe(204);
-  expect((await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' })).status).toBe(404);
+  expect((await fetch(base + ORIGIN.upload.path({ id }), { method: 'DELETE' })).status).toBe(204);
+  expect((await fetch(base + ORIGIN.upload.path({ id }), { method: 'DELETE' })).status).toBe(404);
 });
 
 test('an upload begun for one algorithm is committed under another', async () => {
@@ -167,13 +167,13 @@ test('an upload begun for one algorithm is committed under another', async () =>
   await append(id, 0, bytes);
   const long = digestOf('sha512', createHash('sha512').update(bytes).digest('hex'));
   expect((await commit(id, long)).status).toBe(200);
-  expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(long)))).equals(bytes)).toBe(true);
+  expect((await bytesOf(await fetch(base + ORIGIN.read.path({ digest: long })))).equals(bytes)).toBe(true);
 });
 
 test('a refusal reaches a client that has megabytes yet to send', async () => {
   const id = randomUUID();
   await begin(id);
-  for (const path of [ORIGIN_PATHS.append(id, 5), ORIGIN_PATHS.append(randomUUID(), 0)]) {
+  for (const path of [ORIGIN.append.path({ id, offset: 5 }), ORIGIN.append.path({ id: randomUUID(), offset: 0 })]) {
     const length = 64 * 1024 * 1024;
     const socket = connect(Number(new URL(base).port), '127.0.0.1');
     const answer = new Promise<string>((resolve, reject) => {
@@ -189,7 +189,7 @@ test('a refusal reaches a client that has megabytes yet to send', async () => {
     expect(await answer).toMatch(/^HTTP\/1.1 (409|404) .*"code":"BLOB_UPLOAD_(RANGE|UNKNOWN)"/s);
     socket.destroy();
   }
-  await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
+  await fetch(base + ORIGIN.upload.path({ id }), { method: 'DELETE' });
 });
 
 test('a commit with a wrong digest keeps nothing', async () => {
@@ -198,7 +198,7 @@ test('a commit with a wrong digest keeps nothing', async () => {
   await append(id, 0, randomBytes(1000));
   const wrong = digestOfBytes(randomBytes(1000));
   expect(await codeOf(await commit(id, wrong))).toBe('DIGEST_INVALID');
-  expect((await fetch(base + ORIGIN_PATHS.info(wrong))).status).toBe(404);
+  expect((await fetch(base + ORIGIN.info.path({ digest: wrong }))).status).toBe(404);
   expect(await codeOf(await commit(id, wrong))).toBe('BLOB_UPLOAD_UNKNOWN');
   expect(await readdir(join(dir, 'uploads'))).toEqual([]);
 });
@@ -209,13 +209,13 @@ test('an upload that is cut stands where its bytes ended, and goes on from there
   await begin(id);
   await new Promise<void>((resolve) => {
     const headers = { 'content-length': bytes.length, 'content-type': 'application/octet-stream' };
-    const cut = httpRequest(base + ORIGIN_PATHS.append(id, 0), { method: 'PATCH', headers });
+    const cut = httpRequest(base + ORIGIN.append.path({ id, offset: 0 }), { method: 'PATCH', headers });
     cut.on('error', () => undefined);
     cut.on('close', resolve);
     cut.write(bytes.subarray(0, 700_000), () => setTimeout(() => cut.destroy(), 50));
   });
   const { offset } = await vi.waitFor(async () => {
-    const status = (await (await fetch(base + ORIGIN_PATHS.upload(id))).json()) as { offset: number };
+    const status = (await (await fetch(base + ORIGIN.upload.path({ id }))).json()) as { offset: number };
     expect((await append(id, status.offset, bytes.subarray(status.offset))).status).toBe(200);
     return status;
   });
@@ -223,7 +223,7 @@ test('an upload that is cut stands where its bytes ended, and goes on from there
   expect(offset).toBeLessThanOrEqual(700_000);
   const digest = digestOfBytes(bytes);
   expect((await commit(id, digest)).status).toBe(200);
-  expect((await bytesOf(await fetch(base + ORIGIN_PATHS.blob(digest)))).equals(bytes)).toBe(true);
+  expect((await bytesOf(await fetch(base + ORIGIN.read.path({ digest })))).equals(bytes)).toBe(true);
 });
 
 test('uploads open at once are limited: one that nobody writes to gives way, a manifest competes with none', async () => {
@@ -231,13 +231,16 @@ test('uploads open at once are limited: one that nobody writes to gives way, a m
   for (const id of ids) expect((await begin(id)).status).toBe(201);
   expect(await codeOf(await append(ids[0] as string, 0, randomBytes(10)))).toBe('BLOB_UPLOAD_UNKNOWN');
   const busy = ids.slice(1).map((id) => {
-    const sending = httpRequest(base + ORIGIN_PATHS.append(id, 0), { method: 'PATCH' }).on('error', () => undefined);
+    const sending = httpRequest(base + ORIGIN.append.path({ id, offset: 0 }), { method: 'PATCH' }).on(
+      'error',
+      () => undefined,
+    );
     sending.write('x');
     return sending;
   });
   await vi.waitFor(async () => {
     for (const id of ids.slice(1))
-      expect(await (await fetch(base + ORIGIN_PATHS.upload(id))).json()).toEqual({ id, offset: 1 });
+      expect(await (await fetch(base + ORIGIN.upload.path({ id }))).json()).toEqual({ id, offset: 1 });
   });
   expect(await codeOf(await begin(randomUUID()))).toBe('TOOMANYREQUESTS');
   const other = { ...json, 'x-shoal-client': '203.0.113.9' };
@@ -247,7 +250,7 @@ test('uploads open at once are limited: one that nobody writes to gives way, a m
   await append(manifest, 0, Buffer.from('{}'));
   expect((await commit(manifest, digestOfBytes(Buffer.from('{}')))).status).toBe(200);
   for (const sending of busy) sending.destroy();
-  for (const id of ids) await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
+  for (const id of ids) await fetch(base + ORIGIN.upload.path({ id }), { method: 'DELETE' });
 });
 
 test('clients are told apart by what the proxy says, else by their address', async () => {
@@ -258,27 +261,31 @@ test('clients are told apart by what the proxy says, else by their address', asy
   await begin(ids[2] as string, as('two'));
   // The one that has most loses its oldest, not the oldest of all.
   expect((await begin(ids[3] as string, as('three'))).status).toBe(201);
-  const there = async (id: string) => (await fetch(base + ORIGIN_PATHS.upload(id))).status;
+  const there = async (id: string) => (await fetch(base + ORIGIN.upload.path({ id }))).status;
   expect(await Promise.all(ids.slice(0, 4).map(there))).toEqual([200, 404, 200, 200]);
   // What is no name is not believed: it is the address's own, which has none to lose, and all others have one.
   expect((await begin(ids[4] as string, as('not a name'))).status).toBe(201);
-  for (const id of ids) await fetch(base + ORIGIN_PATHS.upload(id), { method: 'DELETE' });
+  for (const id of ids) await fetch(base + ORIGIN.upload.path({ id }), { method: 'DELETE' });
 });
 
 test('a removed blob is gone, from the swarm too', async () => {
   const digest = await upload(randomBytes(100_000));
-  expect((await fetch(base + ORIGIN_PATHS.blob(digest), { method: 'DELETE' })).status).toBe(204);
+  expect((await fetch(base + ORIGIN.read.path({ digest }), { method: 'DELETE' })).status).toBe(204);
   expect(dropped).toContain(digest);
   for (const method of ['GET', 'HEAD', 'DELETE']) {
-    expect((await fetch(base + ORIGIN_PATHS.blob(digest), { method })).status).toBe(404);
+    expect((await fetch(base + ORIGIN.read.path({ digest }), { method })).status).toBe(404);
   }
 });
 
 test('taking over: what is held is 200, what is not is pulled, up to a limit', async () => {
   const held = await upload(randomBytes(50_000));
-  const { meta } = (await (await fetch(base + ORIGIN_PATHS.info(held))).json()) as BlobInfo;
+  const { meta } = (await (await fetch(base + ORIGIN.info.path({ digest: held }))).json()) as BlobInfo;
   const ask = (digest: string, body: unknown = { from: peer, meta }): Promise<Response> =>
-    fetch(`${base}/v1/blobs/${digest}/fetch`, { method: 'POST', body: JSON.stringify(body), headers: json });
+    fetch(base + ORIGIN.fetch.path({ digest: digest as Digest }), {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: json,
+    });
   expect((await ask(held)).status).toBe(200);
   for (const bad of [
     {},
@@ -315,7 +322,7 @@ test.each([
 test('a proof: whole and kept, and offered to its owners again; or not here', async () => {
   const digest = await upload(randomBytes(1000));
   const before = committed.length;
-  const proof = (of: Digest): Promise<Response> => fetch(base + ORIGIN_PATHS.proof(of), { method: 'POST' });
+  const proof = (of: Digest): Promise<Response> => fetch(base + ORIGIN.prove.path({ digest: of }), { method: 'POST' });
   // Claimed before it is looked at: what the index said of it meanwhile does not let it go.
   const order: string[] = [];
   const { claim, whole } = BlobStore.prototype;

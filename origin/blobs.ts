@@ -10,8 +10,8 @@
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
+import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { BlobInfo, FetchRequest } from '../core/contracts/origin.ts';
-import { inlineBytesMax } from '../core/contracts/tracker.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';

@@ -41,8 +41,3 @@ test('by the word of another index nothing goes, until a person agrees', async (
   expect((await condemned.ask([digest], signal)).unneeded).toEqual([digest]);
   expect(await readFile(join(dir, 'index'), 'utf8')).toBe(`${other}\n`);
 });
-
-test.each([undefined, {}, { index: 'x', condemned: [] }, { index: mine }])('an answer %j is none', async (answer) => {
-  reply = answer;
-  await expect(open().ask([digest], signal)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-});

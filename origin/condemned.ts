@@ -36,7 +36,7 @@ export class Condemned {
   async ask(digests: readonly Digest[], signal: AbortSignal): Promise<Verdict> {
     const requestId = randomUUID();
     const reply = await this.#options.index.condemn(digests, { requestId, signal });
-    const { condemned, waiting } = checked(reply);
+    const { condemned, waiting } = reply;
     await this.#same(reply.index);
     const told = { requestId, asked: digests.length, condemned: condemned.length, waiting };
     this.#options.log[condemned.length > 0 ? 'info' : 'debug'](told, 'room is needed: the index was asked what may go');
@@ -58,11 +58,6 @@ export class Condemned {
       `the index says that it is ${index}, but this origin has gone by ${known}: if that is right, remove ${this.#file}`,
     );
   }
-}
-
-function checked(reply: CondemnReply | undefined): CondemnReply {
-  if (reply !== undefined && /^[0-9a-f]{32}$/.test(reply.index) && Array.isArray(reply.condemned)) return reply;
-  throw new ApiError('UNAVAILABLE', 'the index did not say what may go');
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {

@@ -2,7 +2,7 @@
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { ORIGIN_PATHS } from '../core/contracts/origin.ts';
+import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { Ring } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
@@ -46,9 +46,10 @@ async function upload(url: string, bytes: Uint8Array): Promise<Digest> {
   const id = randomUUID();
   const digest = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
   const json = { 'content-type': 'application/json' };
-  await fetch(url + ORIGIN_PATHS.upload(id), { method: 'POST', body: '{}', headers: json });
-  if (bytes.length > 0) await fetch(url + ORIGIN_PATHS.append(id, 0), { method: 'PATCH', body: bytes.slice() });
-  expect((await fetch(url + ORIGIN_PATHS.commit(id, digest), { method: 'PUT' })).status).toBe(200);
+  await fetch(url + ORIGIN.upload.path({ id }), { method: 'POST', body: '{}', headers: json });
+  if (bytes.length > 0)
+    await fetch(url + ORIGIN.append.path({ id, offset: 0 }), { method: 'PATCH', body: bytes.slice() });
+  expect((await fetch(url + ORIGIN.commit.path({ id, digest }), { method: 'PUT' })).status).toBe(200);
   return digest;
 }
 
@@ -63,7 +64,7 @@ test('every owner holds every blob, wherever it was uploaded', async () => {
     for (const owner of ring.pick(digest, replicas)) {
       await vi.waitFor(
         async () => {
-          const response = await fetch(owner + ORIGIN_PATHS.blob(digest));
+          const response = await fetch(owner + ORIGIN.read.path({ digest }));
           expect([owner, response.status]).toEqual([owner, 200]);
           expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
         },
@@ -99,7 +100,7 @@ test('an owner that was down gets it when it is back', async () => {
   await cluster.start(entryUrl('./main.ts', import.meta.url), 'origin-0', settings(0));
   await vi.waitFor(
     async () => {
-      const response = await fetch(urls[1] + ORIGIN_PATHS.blob(digest));
+      const response = await fetch(urls[1] + ORIGIN.read.path({ digest }));
       expect(response.status).toBe(200);
       expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
     },

@@ -1,7 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type AnnounceEntry, type AnnounceReply, type Located, TRACKER_PATHS } from '../core/contracts/tracker.ts';
+import { type AnnounceEntry, type AnnounceReply, type Located, TRACKER } from '../core/contracts/tracker.ts';
+import type { Digest } from '../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { prng } from '../core/prng.ts';
@@ -53,11 +54,11 @@ async function tracker(origins: readonly { url: string }[], options: { waitMs?: 
       nowMs += ms;
     },
     async announce(self: ReturnType<typeof testPeer>, entries: readonly AnnounceEntry[]): Promise<AnnounceReply> {
-      const response = await app.inject({ method: 'POST', url: TRACKER_PATHS.announce, payload: { self, entries } });
+      const response = await app.inject({ method: 'POST', url: TRACKER.announce.path({}), payload: { self, entries } });
       expect(response.statusCode).toBe(200);
       return response.json<AnnounceReply>();
     },
-    locate: (digest: string) => app.inject({ url: `/v1/blobs/${digest}` }),
+    locate: (digest: string) => app.inject({ url: TRACKER.locate.path({ digest: digest as Digest }) }),
   };
 }
 
@@ -260,7 +261,7 @@ describe('tracker: other requests', () => {
     await announce(testPeer(1), [{ digest: blob, state: 'have', seek: 0 }]);
     const response = await app.inject({
       method: 'POST',
-      url: TRACKER_PATHS.leave,
+      url: TRACKER.leave.path({}),
       payload: { node: testPeer(1).node },
     });
     expect(response.statusCode).toBe(204);
@@ -284,19 +285,19 @@ describe('tracker: other requests', () => {
       [{ self, entries: [], held: 1.5 }, 'held'],
     ];
     for (const [payload, problem] of wrong) {
-      const response = await app.inject({ method: 'POST', url: TRACKER_PATHS.announce, payload: payload as object });
+      const response = await app.inject({ method: 'POST', url: TRACKER.announce.path({}), payload: payload as object });
       expect(response.statusCode).toBe(400);
       expect(response.json<{ errors: { message: string }[] }>().errors[0]!.message).toContain(problem);
     }
     const huge = await app.inject({
       method: 'POST',
-      url: TRACKER_PATHS.announce,
+      url: TRACKER.announce.path({}),
       payload: { self, entries: [], more: 'x'.repeat(2e6) },
     });
     expect(huge.statusCode).toBe(413);
     const noJson = await app.inject({
       method: 'POST',
-      url: TRACKER_PATHS.announce,
+      url: TRACKER.announce.path({}),
       payload: '{',
       headers: { 'content-type': 'application/json' },
     });

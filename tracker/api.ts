@@ -8,22 +8,22 @@
  * Rule: a slow origin never holds up answers that are known for longer than `sharedWaitMs`.
  */
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Parsed, parseAnnounce, parseLeave } from '../core/announce/parse.ts';
+import type { FastifyInstance } from 'fastify';
 import { assert } from '../core/assert.ts';
 import { ApiError } from '../core/contracts/errors.ts';
+import { inlineBytesMax } from '../core/contracts/fields.ts';
 import {
   type AnnounceAnswer,
   type AnnounceReply,
   type AnnounceRequest,
   announceBytesMax,
-  inlineBytesMax,
   type Located,
-  TRACKER_PATHS,
+  TRACKER,
 } from '../core/contracts/tracker.ts';
-import { type Digest, parseDigest } from '../core/digest.ts';
+import type { Digest } from '../core/digest.ts';
 import type { Cold } from '../core/handout/handout.ts';
-import type { Metainfo } from '../core/piece.ts';
+import { sameMetainfo } from '../core/piece.ts';
+import { serve } from '../platform/http/serve.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Found, Lookups } from './lookups.ts';
 import type { TrackerState } from './state.ts';
@@ -47,25 +47,17 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
   const count = counters(api);
   // An announce a host and interval: at level info they would be all of the log.
   const options = { bodyLimit: announceBytesMax, logLevel: 'warn' } as const;
-  app.post(TRACKER_PATHS.announce, options, async (request): Promise<AnnounceReply> => {
-    const body = valid(parseAnnounce(request.body));
-    count(body);
-    return announce(api, body, request.id);
-  });
-  app.post(TRACKER_PATHS.leave, options, async (request, reply) => {
-    const { node } = valid(parseLeave(request.body));
-    api.state.tell({ kind: 'leave', node });
-    return reply.code(204).send();
-  });
-  app.get('/v1/blobs/:digest', async (request: FastifyRequest<{ Params: { digest: string } }>): Promise<Located> => {
-    const digest = parseDigest(request.params.digest);
-    if (digest === undefined)
-      throw new ApiError(
-        'DIGEST_INVALID',
-        `'${request.params.digest}' is no digest: expected sha256: and 64 hex digits`,
-      );
-    return locate(api, digest, request.id);
-  });
+  serve(
+    app,
+    TRACKER.announce,
+    ({ body, request }) => {
+      count(body);
+      return announce(api, body, request.id);
+    },
+    options,
+  );
+  serve(app, TRACKER.leave, ({ body: { node } }) => void api.state.tell({ kind: 'leave', node }), options);
+  serve(app, TRACKER.locate, ({ at, request }) => locate(api, at.digest, request.id));
 }
 
 export async function announce(api: TrackerApi, request: AnnounceRequest, requestId: string): Promise<AnnounceReply> {
@@ -109,16 +101,12 @@ function believed(api: TrackerApi, request: AnnounceRequest, requestId: string):
   }
   const doubted = request.entries.filter(({ digest, meta }) => {
     const known = api.lookups.peek(digest)?.meta ?? api.state.handout.metaOf(digest);
-    return meta !== undefined && known !== undefined && !sameMeta(meta, known);
+    return meta !== undefined && known !== undefined && !sameMetainfo(meta, known);
   });
   if (doubted.length === 0) return request;
   for (const { digest } of doubted) void api.lookups.find(digest, requestId);
   const entries = request.entries.map((entry) => (doubted.includes(entry) ? { ...entry, meta: undefined } : entry));
   return { ...request, entries };
-}
-
-function sameMeta(one: Metainfo, two: Metainfo): boolean {
-  return one.length === two.length && one.pieceLength === two.pieceLength && one.root === two.root;
 }
 
 /** `found` is undefined where the origins have not answered yet. */
@@ -164,11 +152,6 @@ async function within<T>(ms: number, promises: readonly Promise<T>[]): Promise<(
   await Promise.race([all, limit.promise]);
   clearTimeout(timer);
   return [...results];
-}
-
-function valid<T>(parsed: Parsed<T>): T {
-  if (parsed.ok) return parsed.value;
-  throw new ApiError('REQUEST_INVALID', parsed.problem);
 }
 
 function counters({ state, lookups, metrics }: TrackerApi): (request: AnnounceRequest) => void {

@@ -9,8 +9,8 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { BlobInfo } from '../core/contracts/origin.ts';
-import { inlineBytesMax } from '../core/contracts/tracker.ts';
 import type { Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';

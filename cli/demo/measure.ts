@@ -1,23 +1,16 @@
 /** What the demo asks of the running parts: where bytes came from, CPU and memory. */
 
 import { readFileSync } from 'node:fs';
+import { AGENT, type FinishedPull } from '../../core/contracts/agent.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 
-export type PullStatus = {
-  readonly digest: string;
-  readonly bytes: number;
-  readonly bytesFromPeers: number;
-  readonly bytesFromOrigins: number;
-  readonly ms: number;
-  readonly firstByteMs: number;
-};
-
 /** The finished pulls of an agent, from its admin interface. */
-export function agentPulls(adminUrl: string): Promise<readonly PullStatus[]> {
-  return withClient(
-    adminUrl,
-    async (client) => (await client.json<{ finished: PullStatus[] }>('GET', '/v1/status')).finished,
-  );
+export function agentPulls(adminUrl: string): Promise<readonly FinishedPull[]> {
+  return withClient(adminUrl, async (client) => {
+    const status = await client.json('GET', AGENT.status.pattern);
+    return AGENT.status.reply(status, adminUrl).finished;
+  });
 }
 
 /** Samples of a Prometheus text: the sum over the lines of `name` whose labels include all of `labels`. */
@@ -33,7 +26,7 @@ export function sample(text: string, name: string, labels: readonly string[] = [
 
 export function metricsOf(base: string): Promise<string> {
   return withClient(base, async (client) =>
-    Buffer.from(await (await client.stream('GET', '/metrics')).bytes()).toString('utf8'),
+    Buffer.from(await (await client.stream('GET', PROBES.metrics.pattern)).bytes()).toString('utf8'),
   );
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import { ORIGIN_PATHS } from '../../core/contracts/origin.ts';
+import { ORIGIN } from '../../core/contracts/origin.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 import { Persistence } from '../../platform/clients/registry/persistence.ts';
 import { pullBlob, pullManifest } from '../../platform/clients/registry/pull.ts';
@@ -150,7 +150,7 @@ async function direct(stage: Stage): Promise<DirectRead> {
   const straight: BlobSource = {
     base: origin,
     blob: (_repo, digest, from, signal) =>
-      openFrom(client, ORIGIN_PATHS.blob(digest), from, { requestId: 'demo-direct', signal }),
+      openFrom(client, ORIGIN.read.path({ digest }), from, { requestId: 'demo-direct', signal }),
   };
   const cpuBefore = process.cpuUsage();
   const originBefore = sample(await metricsOf(origin), 'process_cpu_seconds_total');

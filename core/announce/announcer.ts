@@ -16,7 +16,7 @@ import { assert } from '../assert.ts';
 import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } from '../contracts/tracker.ts';
 import type { Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
-import type { Metainfo } from '../piece.ts';
+import { type Metainfo, sameMetainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
 import { Ring } from '../rendezvous/rendezvous.ts';
 import { backoffMs } from '../retry/retry.ts';
@@ -174,7 +174,8 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #set(digest: Digest, state: 'want' | 'have', meta: Metainfo | undefined): void {
     const known = this.#blobs.get(digest);
     if (known !== undefined) {
-      if (known.state === state && (meta === undefined || sameMeta(known.meta, meta))) return;
+      if (known.state === state && (meta === undefined || (known.meta !== undefined && sameMetainfo(known.meta, meta))))
+        return;
       known.state = state;
       known.meta = meta ?? known.meta;
       if (state === 'have') this.#forgetSeek(known);
@@ -392,8 +393,4 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 function entryOf(blob: Blob, role: PeerAddress['role']): AnnounceEntry {
   const { digest, state, seek, meta } = blob;
   return meta === undefined || role !== 'origin' ? { digest, state, seek } : { digest, state, seek, meta };
-}
-
-function sameMeta(one: Metainfo | undefined, two: Metainfo): boolean {
-  return one !== undefined && one.length === two.length && one.pieceLength === two.pieceLength && one.root === two.root;
 }

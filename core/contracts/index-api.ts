@@ -1,27 +1,22 @@
 /** The index's HTTP interface: tag to digest, and what each repository holds. */
 
 import type { Digest } from '../digest.ts';
-
-const repo = (name: string): string => `/v1/repos/${encodeURIComponent(name)}`;
-
-export const INDEX_PATHS = {
-  /** GET: ManifestRecord. PUT TagPut. DELETE. */
-  tag: (name: string, tag: string): string => `${repo(name)}/tags/${encodeURIComponent(tag)}`,
-  /** GET ?n=&last=: TagPage, in lexical order. */
-  tags: (name: string): string => `${repo(name)}/tags`,
-  /** GET: ManifestRecord. PUT ManifestPut (409 with Unproved). DELETE: removes the manifest and every tag on it. */
-  manifest: (name: string, digest: Digest): string => `${repo(name)}/manifests/${digest}`,
-  /** GET ?n=&last=: ReferrerList, by digest (filtered by ?artifactType=). */
-  referrers: (name: string, digest: Digest): string => `${repo(name)}/referrers/${digest}`,
-  /** GET: BlobLink or 404. PUT BlobLinkPut: links a blob to the repository (409 with Unproved). DELETE: unlinks it. */
-  blob: (name: string, digest: Digest): string => `${repo(name)}/blobs/${digest}`,
-  /** POST MountRequest: links a blob that another repository holds; 404 if it does not. */
-  mount: (name: string, digest: Digest): string => `${repo(name)}/blobs/${digest}/mount`,
-  /** GET ?n=&last=: CatalogPage. */
-  catalog: '/v1/catalog',
-  /** POST CondemnRequest: CondemnReply. An origin that needs room asks what it may remove. */
-  condemn: '/v1/condemned',
-} as const;
+import { manifestBytesMax, pageEntriesMax, pushTagsMax, referrersPageMax } from '../oci/limits.ts';
+import { digest, inDigest, inRepository, inTag, mediaType, repository, size, tag } from './fields.ts';
+import {
+  closed,
+  digits,
+  flag,
+  list,
+  Malformed,
+  optional,
+  type Parser,
+  record,
+  texts,
+  textThat,
+  whole,
+} from './parse.ts';
+import { route } from './route.ts';
 
 export type ManifestRecord = {
   readonly digest: Digest;
@@ -33,6 +28,7 @@ export type ReferrerRecord = ManifestRecord & {
   readonly artifactType?: string | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 };
+
 export type ManifestPut = {
   readonly mediaType: string;
   readonly size: number;
@@ -50,11 +46,13 @@ export type ManifestPut = {
   readonly proof?: number | undefined;
 };
 export type MissingReferences = { readonly missing: readonly Digest[] };
+
 export type TagPut = { readonly digest: Digest };
 export type TagPage = { readonly tags: readonly string[]; readonly more: boolean };
 export type CatalogPage = { readonly repositories: readonly string[]; readonly more: boolean };
 /** `more` is absent in the answers of an index that knows no pages: it lists the first thousand. */
 export type ReferrerList = { readonly manifests: readonly ReferrerRecord[]; readonly more?: boolean | undefined };
+
 export type BlobLinkPut = {
   readonly size: number;
   /** The generation of an answer BLOB_CONDEMNED, after which the origins were asked for the bytes and have them. */
@@ -79,3 +77,94 @@ export type CondemnReply = {
   /** Of the digests, so many have no link either, but not for long enough yet. */
   readonly waiting: number;
 };
+
+/** The smallest descriptor in a manifest of 4 MiB is about 100 bytes. */
+const referencesMax = 50_000;
+const pageEntriesDefault = 1000;
+const generation = whole(Number.MAX_SAFE_INTEGER);
+const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
+
+const manifestRecord = record({ digest, mediaType, size });
+const referrerRecord = record({
+  digest,
+  mediaType,
+  size,
+  artifactType: optional(mediaType),
+  annotations: optional(texts),
+});
+const manifestPut: Parser<ManifestPut> = closed({
+  mediaType,
+  size: whole(manifestBytesMax),
+  tags: list(tag, pushTagsMax),
+  blobs: list(digest, referencesMax),
+  manifests: list(digest, referencesMax),
+  subject: optional(digest),
+  artifactType: optional(mediaType),
+  annotations: optional(texts),
+  proof: optional(generation),
+});
+const blobLink = record({ digest, size });
+export const unproved: Parser<Unproved> = record({ generation });
+
+/** `?n=`: a page is never larger than `max`, whatever is asked for. */
+const entriesOf = (max: number): Parser<number> => {
+  const read = digits(999_999_999);
+  return (value) => Math.min(value === undefined ? pageEntriesDefault : read(value), max);
+};
+const once: Parser<string | undefined> = (value) => {
+  if (value === undefined || typeof value === 'string') return value;
+  throw new Malformed('was given twice');
+};
+const page = { n: entriesOf(pageEntriesMax), last: once };
+const referrersPage = { n: entriesOf(referrersPageMax), last: once, artifactType: once };
+
+const ofTag = { params: { name: inRepository, tag: inTag } };
+const ofDigest = { params: { name: inRepository, digest: inDigest } };
+const tagPath = '/v1/repos/:name/tags/:tag';
+const manifestPath = '/v1/repos/:name/manifests/:digest';
+const blobPath = '/v1/repos/:name/blobs/:digest';
+
+export const INDEX = {
+  tag: route('GET', tagPath, { ...ofTag, reply: manifestRecord }),
+  putTag: route('PUT', tagPath, { ...ofTag, body: closed({ digest }) satisfies Parser<TagPut> }),
+  deleteTag: route('DELETE', tagPath, ofTag),
+  /** In lexical order. */
+  tags: route('GET', '/v1/repos/:name/tags', {
+    params: { name: inRepository },
+    query: page,
+    reply: record({ tags: list(tag, pageEntriesMax), more: flag }),
+  }),
+  manifest: route('GET', manifestPath, { ...ofDigest, reply: manifestRecord }),
+  /** 409 with Unproved. */
+  putManifest: route('PUT', manifestPath, { ...ofDigest, body: manifestPut, refused: 'MANIFEST_INVALID' }),
+  /** With every tag on it. */
+  deleteManifest: route('DELETE', manifestPath, ofDigest),
+  /** By digest. */
+  referrers: route('GET', '/v1/repos/:name/referrers/:digest', {
+    ...ofDigest,
+    query: referrersPage,
+    reply: record({ manifests: list(referrerRecord, pageEntriesMax), more: optional(flag) }),
+  }),
+  blob: route('GET', blobPath, { ...ofDigest, reply: blobLink }),
+  /** Links a blob to the repository; 409 with Unproved. */
+  linkBlob: route('PUT', blobPath, {
+    ...ofDigest,
+    body: closed({ size, proof: optional(generation) }) satisfies Parser<BlobLinkPut>,
+  }),
+  unlinkBlob: route('DELETE', blobPath, ofDigest),
+  /** Links a blob that another repository holds; 404 if it does not. */
+  mount: route('POST', '/v1/repos/:name/blobs/:digest/mount', {
+    ...ofDigest,
+    body: closed({ from: repository }) satisfies Parser<MountRequest>,
+    reply: blobLink,
+  }),
+  catalog: route('GET', '/v1/catalog', {
+    query: page,
+    reply: record({ repositories: list(repository, pageEntriesMax), more: flag }),
+  }),
+  /** An origin that needs room asks what it may remove. */
+  condemn: route('POST', '/v1/condemned', {
+    body: closed({ digests: list(digest, condemnMax) }) satisfies Parser<CondemnRequest>,
+    reply: record({ index: databaseId, condemned: list(digest, condemnMax), waiting: whole(condemnMax) }),
+  }),
+} as const;

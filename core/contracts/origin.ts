@@ -3,36 +3,13 @@
 import type { Digest, DigestAlgorithm } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
+import { ERRORS, type ErrorCode } from './errors.ts';
+import { digest, inDigest, inline, metainfo, peer, size } from './fields.ts';
+import { closed, digits, fields, list, oneOf, optional, type Parser, parse, record, text, textThat } from './parse.ts';
+import { type Param, route } from './route.ts';
 
 /** 'size': its file is there, as long as it should be. */
 export type InfoProof = 'size' | 'sample';
-
-const queryOf = (proof: InfoProof): string => (proof === 'sample' ? '?proof=sample' : '');
-
-export const ORIGIN_PATHS = {
-  /** GET, HEAD (Range honoured): the bytes. DELETE removes it. */
-  blob: (digest: Digest): string => `/v1/blobs/${digest}`,
-  /** POST: 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. */
-  proof: (digest: Digest): string => `/v1/blobs/${digest}/proof`,
-  /**
-   * GET: BlobInfo, or 404 where the origin cannot serve the blob whole. `?proof=sample`: a sample of its pieces was read
-   * and verified, not long ago. Who will not push because of the answer asks so; an older origin takes no notice.
-   */
-  info: (digest: Digest, proof: InfoProof = 'size'): string => `/v1/blobs/${digest}/info${queryOf(proof)}`,
-  /** POST InfosRequest: the same of several, InfosReply. */
-  infos: (proof: InfoProof = 'size'): string => `/v1/infos${queryOf(proof)}`,
-  /** POST FetchRequest: pull it from a peer that holds it (hand-over to the digest's owners). 202, or 200 if held. */
-  fetch: (digest: Digest): string => `/v1/blobs/${digest}/fetch`,
-  /** POST begins the upload of that id (201; again: 200, where it stands). GET tells UploadStatus. DELETE cancels it. */
-  upload: (id: string): string => `/v1/uploads/${id}`,
-  /** PATCH ?offset=N: appends the body at exactly that offset (409 with UploadStatus otherwise); answers UploadStatus. */
-  append: (id: string, offset: number): string => `/v1/uploads/${id}?offset=${offset}`,
-  /**
-   * PUT: verifies and commits; answers BlobInfo once it is durable. 400 DIGEST_INVALID keeps nothing. May be asked
-   * again. A digest of another algorithm than the upload was begun for may cost a second read, or be refused so.
-   */
-  commit: (id: string, digest: Digest): string => `/v1/uploads/${id}?digest=${digest}`,
-} as const;
 
 /** Lower-case letters, digits and dashes; the proxy draws it. */
 export const uploadIdPattern = /^[a-z0-9-]{16,64}$/;
@@ -59,8 +36,82 @@ export type BlobInfo = {
 /** Blobs that are asked of at once, at most. */
 export const infosMax = 64;
 export type InfosRequest = { readonly digests: readonly Digest[] };
-/** In the order of the digests. null: the origin does not hold it. `error`: what a question for it alone would get. */
-export type InfosReply = {
-  readonly infos: readonly (BlobInfo | { readonly error: { code: string; message: string } } | null)[];
-};
+/** null: the origin does not hold it. `error`: what a question for it alone would get. */
+export type InfoOutcome = BlobInfo | null | { readonly error: { readonly code: ErrorCode; readonly message: string } };
+/** In the order of the digests. */
+export type InfosReply = { readonly infos: readonly InfoOutcome[] };
 export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };
+export type FetchState = { readonly state: 'held' | 'fetching' };
+
+const messageMax = 4096;
+const inUpload: Param<string> = {
+  parser: textThat((id) => uploadIdPattern.test(id), 'is no upload id: 16 to 64 lower-case letters, digits and dashes'),
+  refused: 'BLOB_UPLOAD_INVALID',
+};
+const inOffset: Param<number> = { parser: digits(Number.MAX_SAFE_INTEGER), refused: 'BLOB_UPLOAD_INVALID' };
+/** Whatever is not known here asks for no more than usual. */
+const proof: Parser<InfoProof | undefined> = (value) => (value === 'sample' ? 'sample' : undefined);
+
+const uploadStatus = record({ id: text(64), offset: size }) satisfies Parser<UploadStatus>;
+const blobInfo: Parser<BlobInfo> = record({ digest, meta: metainfo, inline: optional(inline), peer });
+const beginUpload: Parser<BeginUpload> = (value) => {
+  const { algorithm = 'sha256' } = closedBegin(value ?? {});
+  return { algorithm };
+};
+const closedBegin = closed({ algorithm: optional(oneOf('sha256', 'sha512')) });
+
+/** A code that a newer origin knows, and we do not, is a failure all the same. */
+const errorCode: Parser<ErrorCode> = (value) =>
+  typeof value === 'string' && Object.hasOwn(ERRORS, value) ? (value as ErrorCode) : 'UNAVAILABLE';
+const errorOf = record({ code: errorCode, message: text(messageMax) });
+/** What cannot be read is a failure of that blob's, and not of the others'. */
+const infoOutcome: Parser<InfoOutcome> = (value) => {
+  if (value === null) return null;
+  const read: Parser<InfoOutcome> = (it) =>
+    fields(it)['error'] === undefined ? blobInfo(it) : record({ error: errorOf })(it);
+  const parsed = parse(read, value, 'it');
+  if (parsed.ok) return parsed.value;
+  return { error: { code: 'UNAVAILABLE', message: `an origin answered no metainfo: ${parsed.problem}` } };
+};
+
+const blobPath = '/v1/blobs/:digest';
+const uploadPath = '/v1/uploads/:id';
+const ofBlob = { params: { digest: inDigest } };
+const ofUpload = { params: { id: inUpload } };
+
+export const ORIGIN = {
+  /** The bytes; Range is honoured. */
+  read: route('GET', blobPath, ofBlob),
+  head: route('HEAD', blobPath, ofBlob),
+  remove: route('DELETE', blobPath, ofBlob),
+  /** 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. */
+  prove: route('POST', `${blobPath}/proof`, { ...ofBlob, reply: record({ state: oneOf('held') }) }),
+  /**
+   * 404 where the origin cannot serve the blob whole. `proof=sample`: a sample of its pieces was read and verified, not
+   * long ago. Who will not push because of the answer asks so; an older origin takes no notice.
+   */
+  info: route('GET', `${blobPath}/info`, { ...ofBlob, query: { proof }, reply: blobInfo }),
+  /** The same of several. */
+  infos: route('POST', '/v1/infos', {
+    query: { proof },
+    body: closed({ digests: list(digest, infosMax) }) satisfies Parser<InfosRequest>,
+    reply: record({ infos: list(infoOutcome, infosMax) }),
+  }),
+  /** Pull it from a peer that holds it (hand-over to the digest's owners): 202, or 200 if held. */
+  fetch: route('POST', `${blobPath}/fetch`, {
+    ...ofBlob,
+    body: record({ from: peer, meta: metainfo }) satisfies Parser<FetchRequest>,
+    reply: record({ state: oneOf('held', 'fetching') }) satisfies Parser<FetchState>,
+  }),
+  /** Begins the upload of that id (201; again: 200, where it stands). */
+  begin: route('POST', uploadPath, { ...ofUpload, body: beginUpload, reply: uploadStatus }),
+  upload: route('GET', uploadPath, { ...ofUpload, reply: uploadStatus }),
+  cancel: route('DELETE', uploadPath, ofUpload),
+  /** Appends the body at exactly that offset (409 with UploadStatus otherwise). */
+  append: route('PATCH', uploadPath, { ...ofUpload, query: { offset: inOffset }, reply: uploadStatus }),
+  /**
+   * Verifies and commits; answered once it is durable. 400 DIGEST_INVALID keeps nothing. May be asked again. A digest of
+   * another algorithm than the upload was begun for may cost a second read, or be refused so.
+   */
+  commit: route('PUT', uploadPath, { ...ofUpload, query: { digest: inDigest }, reply: blobInfo }),
+} as const;

@@ -9,22 +9,14 @@
 import type { Digest } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
-
-export const TRACKER_PATHS = {
-  /** POST AnnounceRequest, answers AnnounceReply. */
-  announce: '/v1/announce',
-  /** POST LeaveRequest, 204: explicit leave; every lease of the node ends. */
-  leave: '/v1/leave',
-  /** GET: Located, or 404 with the error BLOB_UNKNOWN. Joins nothing; HEAD requests use it. */
-  locate: (digest: Digest): string => `/v1/blobs/${digest}`,
-} as const;
+import { digest, inDigest, inline, metainfo, node, peer } from './fields.ts';
+import { field, fields, list, Malformed, oneOf, optional, type Parser, record, whole } from './parse.ts';
+import { route } from './route.ts';
 
 /** Bytes of an announce's body: announceEntriesMax entries with metainfo and sha512 digests, with room. */
 export const announceBytesMax = 1024 * 1024;
 /** Swarms a batch; a host with more sends several. */
 export const announceEntriesMax = 2048;
-/** Blobs up to this size come with the tracker's answer. */
-export const inlineBytesMax = 16 * 1024;
 export const handoutPeersMax = 32;
 /** Origins that a tracker tells its hosts of: tens at most, for each question may go to all of them. */
 export const originsToldMax = 64;
@@ -81,6 +73,64 @@ export type AnnounceReply = {
 };
 /** `inline` as above. */
 export type Located = { readonly digest: Digest; readonly meta: Metainfo; readonly inline?: string | undefined };
+
+/** A lease of more than a day is a mistake. */
+const timeMsMax = 86_400_000;
+/** Never so short that the announcer would spin. */
+const intervalMsMin = 100;
+const seekMax = 1024;
+
+const state = oneOf('want', 'have', 'gone');
+const seek = whole(seekMax);
+const held = whole(Number.MAX_SAFE_INTEGER);
+const time = whole(timeMsMax);
+
+/** By hand: a tracker reads thousands of these a second. */
+const entry: Parser<AnnounceEntry> = (value) => {
+  const of = fields(value);
+  const read = { digest: field(of, 'digest', digest), state: field(of, 'state', state), seek: field(of, 'seek', seek) };
+  return of['meta'] === undefined ? read : { ...read, meta: field(of, 'meta', metainfo) };
+};
+const entries = list(entry, announceEntriesMax);
+
+const announceRequest: Parser<AnnounceRequest> = (value) => {
+  const of = fields(value);
+  const read = { self: field(of, 'self', peer), entries: field(of, 'entries', entries) };
+  const reset = of['reset'] === true;
+  if (of['held'] === undefined && !reset) return read;
+  return { ...read, held: field(of, 'held', optional(held)), reset };
+};
+
+const answer: Parser<AnnounceAnswer> = record({
+  digest,
+  peers: list(peer, handoutPeersMax),
+  meta: optional(metainfo),
+  inline: optional(inline),
+  error: optional(oneOf('unknown', 'unavailable')),
+});
+const origins: Parser<readonly string[]> = (value) => {
+  if (Array.isArray(value) && originsTellable(value)) return value;
+  throw new Malformed(`is not a list of 1 to ${originsToldMax} different http(s) URLs`);
+};
+const resync: Parser<boolean | undefined> = (value) => (value === true ? true : undefined);
+const announceReply: Parser<AnnounceReply> = record({
+  leaseMs: time,
+  intervalMs: (value) => Math.max(intervalMsMin, time(value)),
+  answers: list(answer, announceEntriesMax),
+  origins: optional(origins),
+  resync,
+});
+
+export const TRACKER = {
+  announce: route('POST', '/v1/announce', { body: announceRequest, reply: announceReply }),
+  /** Explicit leave: every lease of the node ends. */
+  leave: route('POST', '/v1/leave', { body: record({ node }) satisfies Parser<LeaveRequest> }),
+  /** 404 with the error BLOB_UNKNOWN. Joins nothing; HEAD requests use it. */
+  locate: route('GET', '/v1/blobs/:digest', {
+    params: { digest: inDigest },
+    reply: record({ digest, meta: metainfo, inline: optional(inline) }) satisfies Parser<Located>,
+  }),
+} as const;
 
 /** Whether hosts can be told of these origins, and may believe it. */
 export function originsTellable(urls: readonly unknown[]): urls is readonly string[] {

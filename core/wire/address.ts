@@ -4,19 +4,17 @@ import { assert } from '../assert.ts';
 import { DIGEST_ALGORITHMS, type Digest, digestAlgorithm, digestHex, digestOf } from '../digest.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { ALGORITHMS, ROLES } from './frames.ts';
-import { hostBytesMax, peersPerFrameMax, zoneBytesMax } from './limits.ts';
+import { hostBytesMax, hostPattern, peersPerFrameMax, zoneBytesMax } from './limits.ts';
 import type { PeerAddress } from './messages.ts';
 
 export const nodeBytes = 16;
-/** Names, IPv4, IPv6 with a zone. Empty where the peer cannot be dialled. */
-const hostPattern = /^[A-Za-z0-9._:%-]*$/;
 
 export function writeAddress(to: ByteWriter, peer: PeerAddress): void {
   to.hex(peer.node, nodeBytes);
   to.u8(ROLES.indexOf(peer.role));
   assert(peer.port >= 0 && peer.port <= 0xffff, `wire: port ${peer.port} out of range`);
   to.u16(peer.port);
-  assert(hostPattern.test(peer.host), `wire: '${peer.host}' is no host`);
+  assert(dialled(peer.host), `wire: '${peer.host}' is no host`);
   to.text(peer.host, hostBytesMax, 'host');
   to.text(peer.zone, zoneBytesMax, 'zone');
 }
@@ -26,9 +24,14 @@ export function readAddress(from: ByteReader): PeerAddress {
   const role = readOne(from, ROLES, 'role');
   const port = from.u16();
   const host = from.text(hostBytesMax, 'host');
-  if (!hostPattern.test(host)) from.fault('host has characters that no host has');
+  if (!dialled(host)) from.fault('host has characters that no host has');
   if (port !== 0 && host === '') from.fault('port without a host');
   return { node, host, port, role, zone: from.text(zoneBytesMax, 'zone') };
+}
+
+/** Empty where the peer cannot be dialled. */
+function dialled(host: string): boolean {
+  return host === '' || hostPattern.test(host);
 }
 
 export function writeAddresses(to: ByteWriter, peers: readonly PeerAddress[]): void {

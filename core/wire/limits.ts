@@ -18,6 +18,11 @@ export const wishHopsMax = 2;
 export const clusterBytesMax = 64;
 export const zoneBytesMax = 64;
 export const hostBytesMax = 255;
+/** A name, IPv4, IPv6 with a zone. */
+export const hostPattern = /^[A-Za-z0-9._:%-]+$/;
+export const zonePattern = /^[\x20-\x7e]*$/;
+/** What a peer draws at its start, in hex. */
+export const nodePattern = /^[0-9a-f]{32}$/;
 /** A swarm's number on a link is 16 bits of the frame's header. */
 export const swarmNoMax = 0xffff;
 /** Grants and edge tokens are 32 bits. */

@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool } from 'undici';
-import { TRACKER_PATHS } from '../../core/contracts/tracker.ts';
+import { TRACKER } from '../../core/contracts/tracker.ts';
 import { prng } from '../../core/prng.ts';
 import { undoneAtExit } from '../../harness/at-exit.ts';
 import { together } from '../../harness/lanes.ts';
@@ -132,7 +132,7 @@ async function load(pool: Pool, hosts: Hosts, options: AnnounceOptions, duration
 
 async function announce(pool: Pool, body: string): Promise<void> {
   const headers = { 'content-type': 'application/json' };
-  const reply = await pool.request({ method: 'POST', path: TRACKER_PATHS.announce, headers, body });
+  const reply = await pool.request({ method: 'POST', path: TRACKER.announce.path({}), headers, body });
   if (reply.statusCode !== 200) throw new Error(`announce: status ${reply.statusCode} ${await reply.body.text()}`);
   await reply.body.dump({ limit: 64 * 1024 * 1024 });
 }

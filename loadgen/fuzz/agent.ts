@@ -2,7 +2,7 @@
 
 import { Pulls } from '../../agent/pull.ts';
 import type { PullLog } from '../../agent/pull-log.ts';
-import { inlineBytesMax } from '../../core/contracts/tracker.ts';
+import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { inlineBytesMax } from '../../core/contracts/tracker.ts';
+import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { type Metainfo, pieceBytes, pieceLengthFor, unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';

@@ -7,7 +7,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import { inlineBytesMax } from '../../core/contracts/tracker.ts';
+import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../core/piece.ts';
 import type { BlobStore } from '../../platform/store/store.ts';

@@ -7,10 +7,11 @@ import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
 import {
   type BlobLinkPut,
   type CondemnReply,
-  INDEX_PATHS,
+  INDEX,
   type ManifestPut,
   type ManifestRecord,
 } from '../../core/contracts/index-api.ts';
+import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
 import { indexRoutes } from '../../index/api.ts';
 import { createHttp } from '../../platform/http/server.ts';
@@ -34,8 +35,6 @@ const forward = new Proxy({} as TagStore, {
 const app = createHttp({ role: 'index', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
 indexRoutes(app, forward, { allowMissingChildren: [], keepUnlinkedMs, nowMs: () => current.nowMs });
 await app.ready();
-
-type Request = { readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'; readonly url: string; readonly body?: unknown };
 
 export class IndexSite {
   readonly host: number;
@@ -76,38 +75,35 @@ export class IndexSite {
   }
 
   async tag(repo: string, tag: string): Promise<ManifestRecord | undefined> {
-    return await this.#ask<ManifestRecord>({ method: 'GET', url: INDEX_PATHS.tag(repo, tag) });
+    return await this.#ask(INDEX.tag, { name: repo, tag });
   }
 
   async linkBlob(repo: string, digest: Digest, put: BlobLinkPut): Promise<void> {
-    await this.#ask({ method: 'PUT', url: INDEX_PATHS.blob(repo, digest), body: put });
+    await this.#ask(INDEX.linkBlob, { name: repo, digest }, put);
   }
 
   async unlinkBlob(repo: string, digest: Digest): Promise<void> {
-    await this.#ask({ method: 'DELETE', url: INDEX_PATHS.blob(repo, digest) });
+    await this.#ask(INDEX.unlinkBlob, { name: repo, digest });
   }
 
   async condemn(digests: readonly Digest[]): Promise<CondemnReply> {
-    return (await this.#ask<CondemnReply>({
-      method: 'POST',
-      url: INDEX_PATHS.condemn,
-      body: { digests },
-    })) as CondemnReply;
+    return (await this.#ask(INDEX.condemn, {}, { digests: [...digests] })) as CondemnReply;
   }
 
   async putManifest(repo: string, digest: Digest, put: ManifestPut): Promise<void> {
-    await this.#ask({ method: 'PUT', url: INDEX_PATHS.manifest(repo, digest), body: put });
+    await this.#ask(INDEX.putManifest, { name: repo, digest }, put);
   }
 
   /** undefined: 404. */
-  async #ask<T>(request: Request): Promise<T | undefined> {
+  async #ask<A, B, R>(route: Route<A, B, R>, at: A, body?: B): Promise<R | undefined> {
     current.store = this.#store;
     current.nowMs = this.#world.nowMs;
     this.#world.outstanding++;
     try {
-      const { method, url, body } = request;
+      const { method } = route;
+      const url = route.path(at);
       const reply = await app.inject({ method, url, ...(body === undefined ? {} : { payload: body as object }) });
-      if (reply.statusCode === 404 && request.method !== 'PUT') return undefined;
+      if (reply.statusCode === 404 && method !== 'PUT') return undefined;
       if (reply.statusCode >= 400) {
         const [error] = reply.json<{ errors: { code: ErrorCode; message: string; detail?: unknown }[] }>().errors;
         const { code, message, detail } = error as { code: ErrorCode; message: string; detail?: unknown };
@@ -115,7 +111,7 @@ export class IndexSite {
         if (message.includes('start anew')) this.#restart();
         throw new ApiError(code, message, detail);
       }
-      return reply.statusCode === 204 ? undefined : reply.json<T>();
+      return reply.statusCode === 204 ? undefined : route.reply(reply.json(), 'the index');
     } finally {
       this.#world.outstanding--;
     }

@@ -18,21 +18,19 @@ import {
   type BlobLinkPut,
   type CatalogPage,
   type CondemnReply,
-  type CondemnRequest,
-  INDEX_PATHS,
+  INDEX,
   type ManifestPut,
   type ManifestRecord,
-  type MountRequest,
   type ReferrerList,
   type TagPage,
-  type TagPut,
 } from '../../core/contracts/index-api.ts';
+import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import { firstAnswer } from './hedge.ts';
-import { type CallContext, HttpClient, type Method } from './http.ts';
+import { type CallContext, HttpClient } from './http.ts';
 import { impatienceMs, silenceMs } from './pulse.ts';
 
 /** Every index is asked this often, with a pause in between: long enough for one that was restarted. */
@@ -45,7 +43,8 @@ const hedgeMsMax = 500;
 /** What the index answers where the thing is not there. */
 const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
 
-type Call = { readonly ctx: CallContext; readonly body?: unknown };
+/** What goes along a route. */
+type Call<At, Body> = { readonly at: At; readonly body?: Body; readonly ctx: CallContext };
 /** One round of a call: when it ends, and what came of it so far. */
 type Round = { readonly untilMs: number; readonly failures: Set<string> };
 type Limit = { readonly withinMs: number } | { readonly watched: true };
@@ -65,88 +64,84 @@ export class IndexClient {
   }
 
   tag(repo: string, tag: string, ctx: CallContext): Promise<ManifestRecord | undefined> {
-    return this.#find('GET', INDEX_PATHS.tag(repo, tag), { ctx });
+    return this.#find(INDEX.tag, { at: { name: repo, tag }, ctx });
   }
 
   /** False: the repository does not hold that manifest. */
   putTag(repo: string, tag: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    const body: TagPut = { digest };
-    return this.#done('PUT', INDEX_PATHS.tag(repo, tag), { ctx, body });
+    return this.#done(INDEX.putTag, { at: { name: repo, tag }, body: { digest }, ctx });
   }
 
   deleteTag(repo: string, tag: string, ctx: CallContext): Promise<boolean> {
-    return this.#done('DELETE', INDEX_PATHS.tag(repo, tag), { ctx });
+    return this.#done(INDEX.deleteTag, { at: { name: repo, tag }, ctx });
   }
 
   /** Throws NAME_UNKNOWN where there is no such repository. */
   tags(repo: string, page: PageOf, ctx: CallContext): Promise<TagPage> {
-    return this.#call('GET', INDEX_PATHS.tags(repo) + pageQuery(page), { ctx });
+    return this.#call(INDEX.tags, { at: { name: repo, ...page }, ctx });
   }
 
   manifest(repo: string, digest: Digest, ctx: CallContext): Promise<ManifestRecord | undefined> {
-    return this.#find('GET', INDEX_PATHS.manifest(repo, digest), { ctx });
+    return this.#find(INDEX.manifest, { at: { name: repo, digest }, ctx });
   }
 
   /** Throws MANIFEST_BLOB_UNKNOWN, with MissingReferences in `detail`, or BLOB_CONDEMNED; then nothing has changed. */
   async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<void> {
-    await this.#call('PUT', INDEX_PATHS.manifest(repo, digest), { ctx, body: put });
+    await this.#call(INDEX.putManifest, { at: { name: repo, digest }, body: put, ctx });
   }
 
   /** With every tag on it. */
   deleteManifest(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done('DELETE', INDEX_PATHS.manifest(repo, digest), { ctx });
+    return this.#done(INDEX.deleteManifest, { at: { name: repo, digest }, ctx });
   }
 
   referrers(repo: string, digest: Digest, of: ReferrersOf, ctx: CallContext): Promise<ReferrerList> {
-    const type = of.artifactType === undefined ? '' : `&artifactType=${encodeURIComponent(of.artifactType)}`;
-    return this.#call('GET', INDEX_PATHS.referrers(repo, digest) + pageQuery(of) + type, { ctx });
+    return this.#call(INDEX.referrers, { at: { name: repo, digest, ...of }, ctx });
   }
 
   blob(repo: string, digest: Digest, ctx: CallContext): Promise<BlobLink | undefined> {
-    return this.#find('GET', INDEX_PATHS.blob(repo, digest), { ctx });
+    return this.#find(INDEX.blob, { at: { name: repo, digest }, ctx });
   }
 
   /** Throws BLOB_CONDEMNED, with Unproved in `detail`; then nothing has changed. */
   async linkBlob(repo: string, digest: Digest, put: BlobLinkPut, ctx: CallContext): Promise<void> {
-    await this.#call('PUT', INDEX_PATHS.blob(repo, digest), { ctx, body: put });
+    await this.#call(INDEX.linkBlob, { at: { name: repo, digest }, body: put, ctx });
   }
 
   unlinkBlob(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done('DELETE', INDEX_PATHS.blob(repo, digest), { ctx });
+    return this.#done(INDEX.unlinkBlob, { at: { name: repo, digest }, ctx });
   }
 
   /** Links what `from` holds; undefined where it does not. */
   mount(repo: string, digest: Digest, from: string, ctx: CallContext): Promise<BlobLink | undefined> {
-    const body: MountRequest = { from };
-    return this.#find('POST', INDEX_PATHS.mount(repo, digest), { ctx, body });
+    return this.#find(INDEX.mount, { at: { name: repo, digest }, body: { from }, ctx });
   }
 
   catalog(page: PageOf, ctx: CallContext): Promise<CatalogPage> {
-    return this.#call('GET', INDEX_PATHS.catalog + pageQuery(page), { ctx });
+    return this.#call(INDEX.catalog, { at: page, ctx });
   }
 
   /** Which of these (at most condemnMax) an origin may remove now, since nothing links to them. */
   condemn(digests: readonly Digest[], ctx: CallContext): Promise<CondemnReply> {
-    const body: CondemnRequest = { digests };
-    return this.#call('POST', INDEX_PATHS.condemn, { ctx, body });
+    return this.#call(INDEX.condemn, { at: {}, body: { digests }, ctx });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
   }
 
-  async #find<T>(method: Method, path: string, call: Call): Promise<T | undefined> {
+  async #find<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<R | undefined> {
     try {
-      return await this.#call<T>(method, path, call);
+      return await this.#call(route, call);
     } catch (error) {
       if (absent(error)) return undefined;
       throw error;
     }
   }
 
-  async #done(method: Method, path: string, call: Call): Promise<boolean> {
+  async #done<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<boolean> {
     try {
-      await this.#call(method, path, call);
+      await this.#call(route, call);
       return true;
     } catch (error) {
       if (absent(error)) return false;
@@ -154,18 +149,20 @@ export class IndexClient {
     }
   }
 
-  async #call<T>(method: Method, path: string, call: Call): Promise<T> {
+  async #call<A, B, R>(route: Route<A, B, R>, { at, body, ctx: given }: Call<A, B>): Promise<R> {
+    const path = route.path(at);
     // Who is silent since long is given a chance, not the time that others have.
     const limitMs = this.#clients.every((client) => client.pulse.silent) ? impatienceMs : silenceMs;
     const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
     for (let i = 0; i < rounds; i++) {
-      if (i > 0) await pause(call.ctx.signal);
-      const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<T>> =>
-        said(client, () => {
-          const ctx = { ...call.ctx, signal };
-          return client.json<T>(method, path, { ...call, ...limit, ctx, tries: 1 });
+      if (i > 0) await pause(given.signal);
+      const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<R>> =>
+        said(client, async () => {
+          const ctx = { ...given, signal };
+          const answer = await client.json<unknown>(route.method, path, { body, ...limit, ctx, tries: 1 });
+          return route.reply(answer, client.base);
         });
-      const found = method === 'GET' ? await this.#read(ask, call, round) : await this.#write(ask, call, round);
+      const found = route.method === 'GET' ? await this.#read(ask, given, round) : await this.#write(ask, given, round);
       if (found !== undefined) {
         this.#first = found.from;
         if ('refusal' in found) throw found.refusal;
@@ -178,16 +175,16 @@ export class IndexClient {
 
   async #read<T>(
     ask: (client: HttpClient, signal: AbortSignal, limit: Limit) => Promise<Said<T>>,
-    call: Call,
+    { signal }: CallContext,
     round: Round,
   ): Promise<Said<T> | undefined> {
     const begun = performance.now();
     const found = await firstAnswer(
       this.#order(),
-      (client, signal) => ask(client, signal, { withinMs: round.untilMs - performance.now() }),
+      (client, stop) => ask(client, stop, { withinMs: round.untilMs - performance.now() }),
       {
         hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMsMax),
-        signal: call.ctx.signal,
+        signal,
         onSilent: (client) => client.pulse.doubt(),
       },
     );
@@ -201,7 +198,7 @@ export class IndexClient {
 
   async #write<T>(
     ask: (client: HttpClient, signal: AbortSignal | undefined, limit: Limit) => Promise<Said<T>>,
-    call: Call,
+    { signal }: CallContext,
     round: Round,
   ): Promise<Said<T> | undefined> {
     const order = this.#order();
@@ -211,7 +208,7 @@ export class IndexClient {
       for (const client of order) {
         const limit: Limit = client.pulse.silent ? { withinMs: impatienceMs } : { watched: true };
         try {
-          return await ask(client, call.ctx.signal, limit);
+          return await ask(client, signal, limit);
         } catch (error) {
           note(error, round);
         }
@@ -256,9 +253,4 @@ async function pause(signal: AbortSignal | undefined): Promise<void> {
   await sleep(pauseMs * (0.5 + Math.random()), undefined, signal === undefined ? {} : { signal }).catch(() => {
     throw signal?.reason;
   });
-}
-
-function pageQuery(page: PageOf): string {
-  const last = page.last === undefined ? '' : `&last=${encodeURIComponent(page.last)}`;
-  return `?n=${page.n}${last}`;
 }

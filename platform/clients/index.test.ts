@@ -1,10 +1,12 @@
 import type { RequestListener } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
+import { testDigest } from '../../core/handout/fixtures.ts';
 import { latencySamplesMin } from '../../core/retry/latency.ts';
 import { IndexClient } from './index-client.ts';
 import { Stoppable } from './stoppable.fixtures.ts';
 
 const ctx = { requestId: 'test' };
+const digest = testDigest(1);
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
   await stack.disposeAsync();
@@ -21,7 +23,7 @@ function clientOf(...indexes: readonly Stoppable[]): IndexClient {
 
 const answering: RequestListener = (request, response) => {
   response.setHeader('content-type', 'application/json');
-  if (request.method === 'GET') response.end(JSON.stringify({ digest: 'd', mediaType: 'm', size: 1 }));
+  if (request.method === 'GET') response.end(JSON.stringify({ digest, mediaType: 'm', size: 1 }));
   else response.writeHead(204).end();
 };
 
@@ -42,16 +44,13 @@ test('an index that hangs costs a tag read two seconds, those after it a half, a
   expect(first.error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(only.url) });
   expect(first.ms).toBeGreaterThan(1_500);
   expect(first.ms).toBeLessThan(5_000);
-  for (const act of [
-    () => client.tag('a', '1', ctx),
-    () => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx),
-  ]) {
+  for (const act of [() => client.tag('a', '1', ctx), () => client.linkBlob('a', digest, { size: 1 }, ctx)]) {
     const next = await timed(act);
     expect(next.error).toMatchObject({ code: 'UNAVAILABLE' });
     expect(next.ms).toBeLessThan(1_900);
   }
   only.goOn();
-  expect(await client.tag('a', '1', ctx)).toMatchObject({ digest: 'd' });
+  expect(await client.tag('a', '1', ctx)).toMatchObject({ digest });
 });
 
 test('one whose caller gives up before that is found out as well', async () => {
@@ -75,7 +74,7 @@ test('with another index a read is answered by that, as soon as answers are late
   expect(read.error).toBeUndefined();
   expect(read.ms).toBeLessThan(1_900);
   const asked = one.requests;
-  for (let i = 0; i < 5; i++) await client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx);
+  for (let i = 0; i < 5; i++) await client.linkBlob('a', digest, { size: 1 }, ctx);
   expect([one.requests, two.requests]).toEqual([asked, 6]);
 });
 
@@ -90,7 +89,7 @@ test('a write to an index that hangs goes to the other one in time, and is never
   const [one, two] = [await index(noting('one')), await index(noting('two'))];
   const client = clientOf(one, two);
   one.stop();
-  const write = await timed(() => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx));
+  const write = await timed(() => client.linkBlob('a', digest, { size: 1 }, ctx));
   expect(write.error).toBeUndefined();
   expect(write.ms).toBeGreaterThan(800);
   expect(write.ms).toBeLessThan(5_000);
@@ -101,7 +100,7 @@ test('two that hang cost a write hardly more than one', async () => {
   const [one, two] = [await index(), await index()];
   const client = clientOf(one, two);
   for (const each of [one, two]) each.stop();
-  const write = await timed(() => client.linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx));
+  const write = await timed(() => client.linkBlob('a', digest, { size: 1 }, ctx));
   expect(write.error).toMatchObject({ code: 'UNAVAILABLE' });
   expect(write.ms).toBeLessThan(3_500);
   const read = await timed(() => client.tag('a', '1', ctx));
@@ -110,7 +109,7 @@ test('two that hang cost a write hardly more than one', async () => {
 
 test('a write may take its time on an index that lives', async () => {
   const slow = await index((request, response) => void setTimeout(() => answering(request, response), 3_000));
-  await clientOf(slow).linkBlob('a', 'sha256:1' as never, { size: 1 }, ctx);
+  await clientOf(slow).linkBlob('a', digest, { size: 1 }, ctx);
   expect(slow.requests).toBe(1);
 });
 

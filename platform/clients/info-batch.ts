@@ -6,8 +6,8 @@
  * Rule: a question that is given up is not waited for; the others of its batch are.
  */
 
-import { ApiError, ERRORS, type ErrorCode } from '../../core/contracts/errors.ts';
-import { type BlobInfo, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
+import { ApiError } from '../../core/contracts/errors.ts';
+import { type BlobInfo, type InfoOutcome, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { CallContext } from './http.ts';
 
@@ -68,27 +68,19 @@ export class InfoBatch {
         questions.map(({ digest }) => digest),
         { requestId: first.ctx.requestId },
       );
-      for (const [i, question] of questions.entries()) this.#settle(question, infos[i]);
+      for (const [i, question] of questions.entries()) this.#settle(question, infos[i] as InfoOutcome);
     } catch (error) {
       for (const { refuse } of questions) refuse(error);
     }
   }
 
-  /** Its shape is not to be relied on. */
-  #settle({ digest, answer, refuse }: Question, found: InfosReply['infos'][number] | undefined): void {
+  #settle({ digest, answer, refuse }: Question, found: InfoOutcome): void {
     if (found === null) return answer(undefined);
-    const error = (found as { error?: unknown } | undefined)?.error;
-    if (error !== undefined) return refuse(errorOf(error));
+    if ('error' in found) return refuse(new ApiError(found.error.code, found.error.message));
     try {
-      answer(this.#calls.checked(found as BlobInfo, digest));
+      answer(this.#calls.checked(found, digest));
     } catch (wrong) {
       refuse(wrong);
     }
   }
-}
-
-function errorOf(error: unknown): ApiError {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  const known = typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'UNAVAILABLE';
-  return new ApiError(known, typeof message === 'string' ? message : 'the origin refused without a reason');
 }

@@ -7,7 +7,6 @@
  * Rule 2: what an origin answers is believed only as far as its shape is right.
  */
 
-import { parseInfo } from '../../core/announce/parse.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import {
   type BeginUpload,
@@ -16,11 +15,11 @@ import {
   type InfoProof,
   type InfosReply,
   type InfosRequest,
-  ORIGIN_PATHS,
+  ORIGIN,
   type Uploader,
-  type UploadStatus,
   uploaderHeaders,
 } from '../../core/contracts/origin.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { HttpTransport } from '../net/http.ts';
 import { type CallContext, HttpClient } from './http.ts';
@@ -86,15 +85,15 @@ export class OriginClient {
     const client = ctx.client === undefined ? {} : { [uploaderHeaders.client]: ctx.client };
     const headers = { ...client, [uploaderHeaders.kind]: kind };
     const options = { ctx, body, headers, ...this.#short() };
-    return offsetOf(await this.#http.json<UploadStatus>('POST', ORIGIN_PATHS.upload(id), options), this.url);
+    return ORIGIN.begin.reply(await this.#http.json('POST', ORIGIN.begin.path({ id }), options), this.url).offset;
   }
 
   /** Where the upload stands, or undefined where the origin does not know it. */
   async offset(id: string, ctx: CallContext): Promise<number | undefined> {
     const options = { ctx, expect: [404], ...this.#short() };
-    const reply = await this.#http.stream('GET', ORIGIN_PATHS.upload(id), options);
-    const status = await reply.json<UploadStatus>();
-    return reply.status === 404 ? undefined : offsetOf(status, this.url);
+    const reply = await this.#http.stream('GET', ORIGIN.upload.path({ id }), options);
+    const status = await reply.json();
+    return reply.status === 404 ? undefined : ORIGIN.upload.reply(status, this.url).offset;
   }
 
   /** Appends `body` at `offset`. A failure midway leaves the upload where its bytes ended. */
@@ -104,19 +103,20 @@ export class OriginClient {
     upload: { body: AsyncIterable<Uint8Array>; ctx: CallContext },
   ): Promise<Appended> {
     const options = { ...upload, expect: [409], stallMs: 0, watched: true };
-    const reply = await this.#http.stream('PATCH', ORIGIN_PATHS.append(id, offset), options);
-    return { taken: reply.status !== 409, offset: offsetOf(await reply.json<UploadStatus>(), this.url) };
+    const reply = await this.#http.stream('PATCH', ORIGIN.append.path({ id, offset }), options);
+    return { taken: reply.status !== 409, offset: ORIGIN.append.reply(await reply.json(), this.url).offset };
   }
 
   /** Verifies and makes durable. May be asked again. Throws DIGEST_INVALID (nothing is kept), BLOB_UPLOAD_UNKNOWN. */
   async commit(id: string, digest: Digest, ctx: CallContext): Promise<BlobInfo> {
     const options = { ctx, stallMs: commitStallMs, watched: true };
-    return checked(await this.#http.json<BlobInfo>('PUT', ORIGIN_PATHS.commit(id, digest), options), digest, this.url);
+    const info = await this.#http.json('PUT', ORIGIN.commit.path({ id, digest }), options);
+    return checked(ORIGIN.commit.reply(info, this.url), digest, this.url);
   }
 
   /** Whether there was such an upload. */
   async cancel(id: string, ctx: CallContext): Promise<boolean> {
-    return this.#remove(ORIGIN_PATHS.upload(id), ctx);
+    return this.#remove(ORIGIN.cancel.path({ id }), ctx);
   }
 
   /** The blob's metainfo, or undefined where the origin cannot serve it whole. */
@@ -127,7 +127,7 @@ export class OriginClient {
   /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
   async prove(digest: Digest, ctx: CallContext): Promise<boolean> {
     try {
-      const reply = await this.#http.stream('POST', ORIGIN_PATHS.proof(digest), { ctx, ...this.#short() });
+      const reply = await this.#http.stream('POST', ORIGIN.prove.path({ digest }), { ctx, ...this.#short() });
       await reply.discard();
       return true;
     } catch (error) {
@@ -141,19 +141,19 @@ export class OriginClient {
 
   async #info(digest: Digest, proof: InfoProof, ctx: CallContext): Promise<BlobInfo | undefined> {
     const options = { ctx, expect: [404], ...this.#short() };
-    const reply = await this.#http.stream('GET', ORIGIN_PATHS.info(digest, proof), options);
-    const info = await reply.json<BlobInfo>();
-    return reply.status === 404 ? undefined : checked(info, digest, this.url);
+    const reply = await this.#http.stream('GET', ORIGIN.info.path({ digest, proof: beyondSize(proof) }), options);
+    const info = await reply.json();
+    return reply.status === 404 ? undefined : checked(ORIGIN.info.reply(info, this.url), digest, this.url);
   }
 
   async #manyInfos(digests: readonly Digest[], proof: InfoProof, ctx: CallContext): Promise<InfosReply> {
     const body: InfosRequest = { digests };
-    const reply = await this.#http.json<InfosReply>('POST', ORIGIN_PATHS.infos(proof), {
-      ctx,
-      body,
-      ...this.#short(),
-    });
-    if (Array.isArray(reply?.infos) && reply.infos.length === digests.length) return reply;
+    const options = { ctx, body, ...this.#short() };
+    const reply = ORIGIN.infos.reply(
+      await this.#http.json('POST', ORIGIN.infos.path({ proof: beyondSize(proof) }), options),
+      this.url,
+    );
+    if (reply.infos.length === digests.length) return reply;
     throw new ApiError('UNAVAILABLE', `origin ${this.url} did not answer for ${digests.length} blobs`);
   }
 
@@ -169,7 +169,7 @@ export class OriginClient {
       watched: part.alone === true ? ('head' as const) : true,
       ...limit,
     };
-    const reply = await this.#http.stream('GET', ORIGIN_PATHS.blob(digest), options);
+    const reply = await this.#http.stream('GET', ORIGIN.read.path({ digest }), options);
     if (reply.status === 404) {
       await reply.discard();
       return undefined;
@@ -182,19 +182,19 @@ export class OriginClient {
 
   /** Whether the origin held the blob. */
   async remove(digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#remove(ORIGIN_PATHS.blob(digest), ctx);
+    return this.#remove(ORIGIN.remove.path({ digest }), ctx);
   }
 
   /** Asks the origin to pull the blob from `from`; true where it holds it already. */
   async fetch(digest: Digest, from: FetchRequest, ctx: CallContext): Promise<boolean> {
-    const reply = await this.#http.stream('POST', ORIGIN_PATHS.fetch(digest), { ctx, body: from, ...this.#short() });
-    await reply.discard();
-    return reply.status === 200;
+    const options = { ctx, body: from, ...this.#short() };
+    const reply = await this.#http.json('POST', ORIGIN.fetch.path({ digest }), options);
+    return ORIGIN.fetch.reply(reply, this.url).state === 'held';
   }
 
   /** Resolves where the origin answers at all. */
   async ping(ctx: CallContext): Promise<void> {
-    const reply = await this.#http.stream('GET', '/health', { ctx, withinMs: silenceMs, tries: 1 });
+    const reply = await this.#http.stream('GET', PROBES.health.pattern, { ctx, withinMs: silenceMs, tries: 1 });
     await reply.discard();
   }
 
@@ -209,15 +209,12 @@ export class OriginClient {
   }
 }
 
-function offsetOf(status: UploadStatus | undefined, url: string): number {
-  const offset = status?.offset;
-  if (typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= 0) return offset;
-  throw new ApiError('UNAVAILABLE', `origin ${url} did not say where the upload stands`);
+function checked(info: BlobInfo, digest: Digest, url: string): BlobInfo {
+  if (info.digest === digest) return info;
+  throw new ApiError('UNAVAILABLE', `origin ${url} answered metainfo of ${info.digest}, asked for ${digest}`);
 }
 
-function checked(info: BlobInfo | undefined, digest: Digest, url: string): BlobInfo {
-  const parsed = parseInfo(info);
-  if (parsed.ok && parsed.value.digest === digest) return parsed.value;
-  const why = parsed.ok ? `but of ${parsed.value.digest}` : parsed.problem;
-  throw new ApiError('UNAVAILABLE', `origin ${url} answered no metainfo of ${digest}: ${why}`);
+/** What every origin looks at is not asked for. */
+function beyondSize(proof: InfoProof): InfoProof | undefined {
+  return proof === 'size' ? undefined : proof;
 }

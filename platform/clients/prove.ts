@@ -8,7 +8,8 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { Unproved } from '../../core/contracts/index-api.ts';
+import { unproved } from '../../core/contracts/index-api.ts';
+import { parse } from '../../core/contracts/parse.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { CallContext } from './http.ts';
 import type { OriginClient } from './origin.ts';
@@ -65,9 +66,9 @@ export function prove(origins: Provers, digest: Digest, ctx: CallContext): Promi
 
 function generationOf(error: unknown): number {
   if (!(error instanceof ApiError) || error.code !== 'BLOB_CONDEMNED') throw error;
-  const { generation } = (error.detail ?? {}) as Partial<Unproved>;
-  if (generation === undefined) throw error;
-  return generation;
+  const told = parse(unproved, error.detail, 'detail');
+  if (!told.ok) throw error;
+  return told.value.generation;
 }
 
 function reasonOf(digest: Digest, failures: readonly unknown[], ctx: CallContext): unknown {

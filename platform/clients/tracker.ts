@@ -14,16 +14,10 @@ import {
   type AnnouncerInput,
   type AnnouncerOutput,
 } from '../../core/announce/announcer.ts';
-import { type Parsed, parseLocated, parseReply } from '../../core/announce/parse.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
-import {
-  type AnnounceAnswer,
-  type AnnounceRequest,
-  type Located,
-  TRACKER_PATHS,
-} from '../../core/contracts/tracker.ts';
+import { type AnnounceAnswer, type AnnounceRequest, type Located, TRACKER } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
@@ -159,9 +153,9 @@ export class TrackerSession implements Tracking {
       return await (this.#options.finder as OriginFinder).locate(digest, { ...call, signal });
     }
     try {
-      const found = await this.#call(who, 'GET', TRACKER_PATHS.locate(digest), { limitMs: locateMs, ...call });
+      const found = await this.#call(who, 'GET', TRACKER.locate.path({ digest }), { limitMs: locateMs, ...call });
       this.#health.answered(who);
-      const located = checked(parseLocated(found), who);
+      const located = TRACKER.locate.reply(found, who);
       if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
       return located;
     } catch (error) {
@@ -217,8 +211,8 @@ export class TrackerSession implements Tracking {
 
   async #replyOf(tracker: string, request: number, body: AnnounceRequest): Promise<AnnouncerInput | undefined> {
     try {
-      const reply = await this.#call(tracker, 'POST', TRACKER_PATHS.announce, { limitMs: announceMs, body });
-      const parsed = checked(parseReply(reply), tracker);
+      const reply = await this.#call(tracker, 'POST', TRACKER.announce.path({}), { limitMs: announceMs, body });
+      const parsed = TRACKER.announce.reply(reply, tracker);
       this.#health.answered(tracker);
       if (parsed.origins !== undefined) this.#options.onOrigins?.(parsed.origins);
       return { kind: 'reply', request, reply: parsed };
@@ -232,7 +226,7 @@ export class TrackerSession implements Tracking {
     const signal = AbortSignal.timeout(leaveMs);
     const http = this.#http.get(tracker) as HttpClient;
     await http
-      .json('POST', TRACKER_PATHS.leave, { body: { node }, ctx: { requestId: newId(), signal }, tries: 1 })
+      .json('POST', TRACKER.leave.path({}), { body: { node }, ctx: { requestId: newId(), signal }, tries: 1 })
       .catch((error: unknown) => this.#options.log.debug({ tracker, why: (error as Error).message }, 'leave failed'));
   }
 
@@ -256,11 +250,6 @@ export class TrackerSession implements Tracking {
       throw new ApiError('UNAVAILABLE', `${tracker} did not answer within ${how.limitMs} ms`);
     }
   }
-}
-
-function checked<T>(parsed: Parsed<T>, tracker: string): T {
-  if (parsed.ok) return parsed.value;
-  throw new ApiError('UNAVAILABLE', `${tracker} answered what is no answer: ${parsed.problem}`);
 }
 
 function newId(): string {

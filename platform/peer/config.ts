@@ -1,15 +1,12 @@
 /** The `peer` part of an agent's or origin's configuration, and what PeerNode takes of it. */
 
 import * as z from 'zod';
-import { hostBytesMax } from '../../core/wire/limits.ts';
+import { hostBytesMax, hostPattern } from '../../core/wire/limits.ts';
 import { hostName, parseHostPort, port, rate } from '../config/units.ts';
 import { realClock } from '../net/clock.ts';
 import { tcp } from '../net/tcp.ts';
 import { localAddressTowards } from './advertise.ts';
 import { limitBytesPerSMin } from './limits.ts';
-
-/** What peers can tell one another. */
-const hostPattern = /^[A-Za-z0-9._:%-]+$/;
 
 /** host, host:port or [ipv6]:port; empty: found out. */
 const advertised = z.string().transform((text, ctx): { host: string; port?: number | undefined } | undefined => {

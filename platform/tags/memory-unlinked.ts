@@ -6,6 +6,9 @@ import { type CondemnAt, condemnedMs } from './store.ts';
 
 type Unlinked = { sinceMs: number; told: { readonly generation: number; readonly atMs: number } | undefined };
 
+/** Which database this is: none that is kept. */
+const memoryId = '0'.repeat(32);
+
 export class MemoryUnlinked {
   readonly #unlinked = new Map<Digest, Unlinked>();
   readonly #linked: (digest: Digest) => boolean;
@@ -49,7 +52,7 @@ export class MemoryUnlinked {
       unlinked.told = { generation, atMs: nowMs };
       condemned.push(digest);
     }
-    return { index: 'memory', condemned, waiting };
+    return { index: memoryId, condemned, waiting };
   }
 
   #of(digest: Digest, nowMs: number): Unlinked {

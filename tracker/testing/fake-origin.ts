@@ -3,7 +3,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { type BlobInfo, type InfosRequest, ORIGIN_PATHS } from '../../core/contracts/origin.ts';
+import { type BlobInfo, ORIGIN } from '../../core/contracts/origin.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import type { Digest } from '../../core/digest.ts';
 import { testMeta, testPeer } from '../../core/handout/fixtures.ts';
 
@@ -44,9 +45,12 @@ export class FakeOrigin {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const several = request.url === ORIGIN_PATHS.infos() ? ((await json(request)) as InfosRequest).digests : undefined;
-    const one = /^\/v1\/blobs\/([^/]+)\/info$/.exec(request.url ?? '')?.[1];
-    if (request.url !== '/health') this.requests++;
+    const url = new URL(request.url ?? '', 'http://origin');
+    const at = (route: { matches(method: string, path: string): boolean }): boolean =>
+      route.matches(request.method ?? '', url.pathname);
+    const several = at(ORIGIN.infos) ? ORIGIN.infos.body(await json(request)).digests : undefined;
+    const one = at(ORIGIN.info) ? (url.pathname.split('/')[3] as Digest) : undefined;
+    if (!at(PROBES.health)) this.requests++;
     this.asked.push(...(several ?? [one ?? 'other']));
     const answer = (): void => {
       const info = this.blobs.get(one as Digest);

@@ -1,7 +1,7 @@
 /** The puller's side of a swarm's opening and upkeep: the answer to Open, refusals, edge offers, haves. */
 
 import { PeerFault } from '../../assert.ts';
-import type { Metainfo } from '../../piece.ts';
+import { sameMetainfo } from '../../piece.ts';
 import type { EdgeOffer, Gone, Haves, Opened, Refuse } from '../../wire/messages.ts';
 import { degreeSlack, offerMs } from '../limits.ts';
 import { addHaves, holdsAll, lacks, wanted } from '../pulling/interest.ts';
@@ -20,7 +20,7 @@ export function onOpened(state: State, source: Source, message: Opened): void {
     // Its length and root are not final: nothing can be checked against them yet.
     return closeSource(state, source, true);
   }
-  if (!sameMeta(blob.meta, message.meta)) throw new PeerFault('metainfo differs from the tracker');
+  if (!sameMetainfo(blob.meta, message.meta)) throw new PeerFault('metainfo differs from the tracker');
   if (!message.all && message.have.length !== (blob.pieces + 7) >>> 3)
     throw new PeerFault('bit set of the wrong length');
   source.all = message.all;
@@ -111,8 +111,4 @@ export function onGone(state: State, source: Source, message: Gone): void {
     if (pieces[i]! >= bound || pieces[i]! < 0) throw new PeerFault('gone of a piece beyond the blob');
     lacks(state, source, pieces[i]!);
   }
-}
-
-function sameMeta(a: Metainfo, b: Metainfo): boolean {
-  return a.length === b.length && a.pieceLength === b.pieceLength && a.root === b.root;
 }

@@ -2,7 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { ApiError } from '../../../core/contracts/errors.ts';
-import { type AnnounceAnswer, inlineBytesMax } from '../../../core/contracts/tracker.ts';
+import { inlineBytesMax } from '../../../core/contracts/fields.ts';
+import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import { digestAlgorithm, digestHex } from '../../../core/digest.ts';
 import { metainfoValid } from '../../../core/piece.ts';
 import type { Verdict } from '../../../core/swarm/types.ts';

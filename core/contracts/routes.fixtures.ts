@@ -1,0 +1,182 @@
+/** A request and an answer of every route, for tests: as a caller sends it, as a server answers. */
+
+import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
+import { AGENT, KRAKEN } from './agent.ts';
+import { INDEX } from './index-api.ts';
+import { ORIGIN } from './origin.ts';
+import { PROBES } from './probes.ts';
+import type { Route } from './route.ts';
+import { TRACKER } from './tracker.ts';
+
+export type Example<A, B, R> = {
+  readonly route: Route<A, B, R>;
+  readonly at: A;
+  readonly body: B;
+  readonly reply: R;
+  /** Fields that read anything, by their last name: a flag that is not set, a failure of one of many. */
+  readonly lenient: readonly string[];
+};
+type Any = Example<unknown, unknown, unknown>;
+
+/** One whose types are checked against each other, and then forgotten. */
+function example<A, B, R>(
+  route: Route<A, B, R>,
+  at: A,
+  { body, reply, lenient = [] }: { body?: B; reply?: R; lenient?: string[] } = {},
+): Any {
+  return { route, at, body, reply, lenient } as Any;
+}
+
+const [one, two] = [testDigest(1), testDigest(2)];
+const sha512 = `sha512:${'0f'.repeat(64)}` as typeof one;
+const name = 'library/a--b/c.d_e__f';
+const record = { digest: one, mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 500 };
+
+const index: Readonly<Record<keyof typeof INDEX, Any>> = {
+  tag: example(INDEX.tag, { name, tag: 'V1.0-x_y' }, { reply: record }),
+  putTag: example(INDEX.putTag, { name, tag: '__proto__' }, { body: { digest: sha512 } }),
+  deleteTag: example(INDEX.deleteTag, { name, tag: 'latest' }),
+  tags: example(INDEX.tags, { name, n: 3, last: 'a b&c=%/ä' }, { reply: { tags: ['1', 'latest'], more: true } }),
+  manifest: example(INDEX.manifest, { name, digest: sha512 }, { reply: record }),
+  putManifest: example(
+    INDEX.putManifest,
+    { name, digest: one },
+    {
+      body: {
+        mediaType: record.mediaType,
+        size: 500,
+        tags: ['1', 'latest'],
+        blobs: [one, two],
+        manifests: [sha512],
+        subject: two,
+        artifactType: 'application/x.sbom',
+        annotations: { 'org.example': 'ä "quoted"' },
+        proof: 7,
+      },
+    },
+  ),
+  deleteManifest: example(INDEX.deleteManifest, { name, digest: one }),
+  referrers: example(
+    INDEX.referrers,
+    { name, digest: one, n: 1, artifactType: 'a/b+json' },
+    { reply: { manifests: [record, { ...record, artifactType: 'a/b', annotations: { k: 'v' } }], more: false } },
+  ),
+  blob: example(INDEX.blob, { name, digest: one }, { reply: { digest: one, size: 9 } }),
+  linkBlob: example(INDEX.linkBlob, { name, digest: one }, { body: { size: 9, proof: 0 } }),
+  unlinkBlob: example(INDEX.unlinkBlob, { name, digest: one }),
+  mount: example(INDEX.mount, { name, digest: one }, { body: { from: 'other/x' }, reply: { digest: one, size: 9 } }),
+  catalog: example(INDEX.catalog, { n: 10_000, last: name }, { reply: { repositories: ['a', name], more: false } }),
+  condemn: example(
+    INDEX.condemn,
+    {},
+    { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), condemned: [one], waiting: 1 } },
+  ),
+};
+
+const agent = { ...testPeer(1), host: 'fe80::1%eth0', zone: 'a b' };
+const origin = testPeer(2, 'origin');
+const meta = testMeta(5);
+const inline = 'aGVsbG8=';
+
+const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
+  announce: example(
+    TRACKER.announce,
+    {},
+    {
+      body: {
+        self: agent,
+        entries: [
+          { digest: one, state: 'want', seek: 8 },
+          { digest: two, state: 'have', seek: 0, meta },
+          { digest: sha512, state: 'gone', seek: 0 },
+        ],
+        held: 2,
+        reset: true,
+      },
+      reply: {
+        leaseMs: 30_000,
+        intervalMs: 10_000,
+        resync: true,
+        origins: ['http://10.0.0.2:15002', 'https://origin-1.shoal.svc:15002/api', 'http://[fe80::1]:1'],
+        answers: [
+          { digest: one, peers: [agent, origin], meta, inline },
+          { digest: two, peers: [], error: 'unknown' },
+        ],
+      },
+      lenient: ['reset', 'resync'],
+    },
+  ),
+  leave: example(TRACKER.leave, {}, { body: { node: agent.node } }),
+  locate: example(TRACKER.locate, { digest: one }, { reply: { digest: one, meta, inline } }),
+};
+
+const info = { digest: one, meta, inline, peer: origin };
+const id = '0123456789ab-0123456789abcdef';
+
+const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
+  read: example(ORIGIN.read, { digest: one }),
+  head: example(ORIGIN.head, { digest: one }),
+  remove: example(ORIGIN.remove, { digest: one }),
+  prove: example(ORIGIN.prove, { digest: one }, { reply: { state: 'held' } }),
+  info: example(ORIGIN.info, { digest: one, proof: 'sample' }, { reply: info, lenient: ['?proof'] }),
+  infos: example(
+    ORIGIN.infos,
+    { proof: 'sample' },
+    {
+      body: { digests: [one, sha512] },
+      reply: { infos: [info, null, { error: { code: 'UNAVAILABLE', message: 'is being fetched' } }] },
+      lenient: ['?proof', 'infos'],
+    },
+  ),
+  fetch: example(ORIGIN.fetch, { digest: one }, { body: { from: origin, meta }, reply: { state: 'fetching' } }),
+  begin: example(ORIGIN.begin, { id }, { body: { algorithm: 'sha512' }, reply: { id, offset: 0 } }),
+  upload: example(ORIGIN.upload, { id }, { reply: { id, offset: 2 ** 40 } }),
+  cancel: example(ORIGIN.cancel, { id }),
+  append: example(ORIGIN.append, { id, offset: 2 ** 40 }, { reply: { id, offset: 7 } }),
+  commit: example(ORIGIN.commit, { id, digest: sha512 }, { reply: info }),
+};
+
+const moved = { digest: one, bytesFromPeers: 3, bytesFromOrigins: 2, ms: 1.5, kept: true };
+
+const ofAgent: Readonly<Record<keyof typeof AGENT, Any>> = {
+  status: example(
+    AGENT.status,
+    {},
+    {
+      reply: {
+        role: 'agent',
+        self: agent,
+        cluster: 'c',
+        peer: {
+          links: { dialled: 1, accepted: 2 },
+          blobs: 3,
+          peers: [{ address: { ...origin, host: '', port: 0 }, dialled: false }],
+        },
+        cache: { blobs: 1, complete: 1, bytes: 5, budgetBytes: 9, passing: 0, passingBytes: 0 },
+        running: [{ ...moved, users: 1 }],
+        finished: [{ ...moved, bytes: 5, firstByteMs: 0.5 }],
+        finishedTotal: 1,
+      },
+    },
+  ),
+  blobs: example(AGENT.blobs, {}, { reply: { blobs: [{ digest: one, size: 5, complete: false, share: 0.5 }] } }),
+  remove: example(AGENT.remove, { digest: one }),
+  read: example(AGENT.read, { digest: one }),
+  head: example(AGENT.head, { digest: sha512 }),
+};
+
+const kraken: Readonly<Record<keyof typeof KRAKEN, Any>> = {
+  read: example(KRAKEN.read, { ns: 'library/x', digest: one }),
+  head: example(KRAKEN.head, { ns: '.*', digest: one }),
+  remove: example(KRAKEN.remove, { digest: one }),
+  tag: example(KRAKEN.tag, { tag: 'library/x:1' }),
+};
+
+const probes: Readonly<Record<keyof typeof PROBES, Any>> = {
+  health: example(PROBES.health, {}),
+  readiness: example(PROBES.readiness, {}),
+  metrics: example(PROBES.metrics, {}),
+};
+
+/** By the name of the interface and that of the route. */
+export const EXAMPLES = { index, tracker, origin: ofOrigin, agent: ofAgent, kraken, probes } as const;
