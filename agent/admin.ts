@@ -9,8 +9,9 @@ import { ApiError } from '../core/contracts/errors.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryValid, tagValid } from '../core/oci/name.ts';
 import { pieceCount } from '../core/piece.ts';
+import { callOf } from '../platform/http/call.ts';
 import type { Work } from '../platform/http/drainable.ts';
-import { clientSignal, sendContent } from '../platform/http/send.ts';
+import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { IndexReads } from './index-reads.ts';
@@ -47,7 +48,7 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
   });
   serve(app, KRAKEN.tag, async ({ at, request, reply }) => {
     const { repo, tag } = tagIn(at.tag);
-    const record = await parts.index.tag(repo, tag, { requestId: request.id, signal: clientSignal(reply) });
+    const record = await parts.index.tag(repo, tag, callOf(request));
     if (record === undefined) throw new ApiError('MANIFEST_UNKNOWN', `repository ${repo} has no tag ${tag}`);
     return reply.type('text/plain; charset=utf-8').send(record.digest);
   });
@@ -56,12 +57,11 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
 type AskedBlob = Asked<{ readonly digest: Digest }, undefined>;
 
 async function sendBlob({ at, request, reply }: AskedBlob, pulls: Pulls): Promise<FastifyReply> {
-  const asking = { requestId: request.id, signal: clientSignal(reply) };
-  return sendContent(request, reply, await pulls.open(at.digest, asking));
+  return sendContent(request, reply, await pulls.open(at.digest, callOf(request)));
 }
 
 async function sendSize({ at: { digest }, request, reply }: AskedBlob, pulls: Pulls): Promise<FastifyReply> {
-  const size = await pulls.sizeOf(digest, { requestId: request.id });
+  const size = await pulls.sizeOf(digest, callOf(request));
   if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
   return reply.header('content-length', size).header('accept-ranges', 'bytes').send();
 }

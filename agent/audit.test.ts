@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { unitBytes } from '../core/piece.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Blob, blobFiles, blobOf, damage, TestStores } from '../platform/store/store.fixtures.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
@@ -92,7 +93,7 @@ test('what has decayed is mended, not removed, and looked at again', async () =>
 
 test('a reader in the middle of a wrong blob is cut off, and gets no further piece', async () => {
   await stores.pull(store, wrong);
-  const asking = { requestId: 'test', signal: new AbortController().signal };
+  const asking = CallContext.begin({ requestId: 'test', signal: new AbortController().signal });
   const content = await pulls.open(wrong.digest, asking);
   const chunks = content.open(0, content.size)[Symbol.asyncIterator]();
   const first = await chunks.next();

@@ -9,13 +9,13 @@
  * Rule 5: a blob that the cache has no room for is read as any other; it is gone when its pull stops, and said to be.
  */
 
-import type { Tracking } from '../core/announce/tracking.ts';
 import type { RunningPull } from '../core/contracts/agent.ts';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
-import type { CallContext } from '../platform/clients/http.ts';
+import type { CallContext } from '../platform/clients/context.ts';
+import type { Tracking } from '../platform/clients/tracking.ts';
 import type { Content } from '../platform/http/content.ts';
 import type { PeerNode, Pull } from '../platform/peer/node.ts';
 import { type Chunk, readRange } from '../platform/reader/read.ts';
@@ -37,9 +37,6 @@ export type PullsOptions = {
   /** Told of every blob that came whole. */
   readonly onComplete?: (digest: Digest) => void;
 };
-
-/** Who asks, and until when. */
-export type Asking = { readonly requestId: string; readonly signal: AbortSignal };
 
 type Running = {
   readonly digest: Digest;
@@ -65,7 +62,7 @@ export class Pulls {
    * The blob, once its length is known; its bytes as they arrive. Throws BLOB_UNKNOWN where no origin
    * knows it, UNAVAILABLE where nobody could be asked.
    */
-  async open(digest: Digest, asking: Asking, mediaType: string = MEDIA.octets): Promise<Content> {
+  async open(digest: Digest, asking: CallContext, mediaType: string = MEDIA.octets): Promise<Content> {
     const entry = await this.#entry(digest, asking);
     return {
       digest,
@@ -77,9 +74,9 @@ export class Pulls {
   }
 
   /** The blob's length in bytes, or undefined where no origin knows it. Downloads nothing. */
-  async sizeOf(digest: Digest, context: CallContext): Promise<number | undefined> {
+  async sizeOf(digest: Digest, asking: CallContext): Promise<number | undefined> {
     const { store, tracking } = this.#options;
-    const meta = store.get(digest)?.meta ?? (await tracking.locate(digest, context.requestId))?.meta;
+    const meta = store.get(digest)?.meta ?? (await tracking.locate(digest, asking))?.meta;
     return meta?.length;
   }
 
@@ -112,15 +109,15 @@ export class Pulls {
     this.#running.clear();
   }
 
-  async #entry(digest: Digest, asking: Asking): Promise<BlobEntry> {
+  async #entry(digest: Digest, asking: CallContext): Promise<BlobEntry> {
     return this.#options.store.get(digest) ?? (await this.#learn(digest, asking));
   }
 
-  async #learn(digest: Digest, asking: Asking): Promise<BlobEntry> {
+  async #learn(digest: Digest, asking: CallContext): Promise<BlobEntry> {
     const { findMs, log } = this.#options;
     const running = this.#use(digest);
     const late = AbortSignal.timeout(findMs);
-    log.debug({ requestId: asking.requestId, digest }, 'pull begins');
+    log.debug({ ...asking.ids, digest }, 'pull begins');
     try {
       const entry = await running.pull.learned(AbortSignal.any([asking.signal, late]));
       if (entry.window !== undefined) this.#passes(running, entry);
@@ -149,7 +146,7 @@ export class Pulls {
     );
   }
 
-  async *#read(found: BlobEntry, range: ByteRange, asking: Asking): AsyncGenerator<Chunk, void, undefined> {
+  async *#read(found: BlobEntry, range: ByteRange, asking: CallContext): AsyncGenerator<Chunk, void, undefined> {
     const { digest } = found;
     // It may have been evicted, or have passed through, since it was found.
     const entry = found.gone && !this.#condemned.has(found) ? await this.#entry(digest, asking) : found;

@@ -16,11 +16,12 @@ import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import type { OciRequest, PageRequest } from '../core/oci/request.ts';
+import type { CallContext } from '../platform/clients/context.ts';
 import { type Content, contentOf } from '../platform/http/content.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import type { IndexReads } from './index-reads.ts';
-import type { Asking, Pulls } from './pull.ts';
+import type { Pulls } from './pull.ts';
 import { pushes } from './pushers.ts';
 
 /** How long the index may hold up a manifest that is asked for by digest: it only says whether the repository has it. */
@@ -50,19 +51,20 @@ export class Registry implements RegistryHandler {
   }
 
   handle(request: OciRequest, context: OciContext): Promise<OciReply> {
+    const { call } = context;
     switch (request.kind) {
       case 'ping':
         return Promise.resolve({ kind: 'json', value: {} });
       case 'manifestRead':
-        return this.#manifest(request, context);
+        return this.#manifest(request, call);
       case 'blobRead':
         return this.#blob(request, context);
       case 'tags':
-        return this.#tags(request.repo, request.page, context);
+        return this.#tags(request.repo, request.page, call);
       case 'catalog':
-        return this.#catalog(request.page, context);
+        return this.#catalog(request.page, call);
       case 'referrers':
-        return this.#referrers(request, context);
+        return this.#referrers(request, call);
       default:
         throw new ApiError('UNSUPPORTED', this.#readOnly(), { allow: ['GET', 'HEAD'] });
     }
@@ -72,41 +74,41 @@ export class Registry implements RegistryHandler {
     return `an agent's registry is read only: push to and delete at the proxy, ${this.#proxy}`;
   }
 
-  async #manifest(request: ManifestRead, context: OciContext): Promise<OciReply> {
+  async #manifest(request: ManifestRead, call: CallContext): Promise<OciReply> {
     const { repo, reference, head } = request;
-    if (reference.kind === 'digest' && !head) return this.#manifestByDigest(repo, reference.digest, context);
-    const record = await this.#record(repo, reference, context);
-    if (record !== undefined) return { kind: 'content', content: await this.#recorded(record, context, head) };
+    if (reference.kind === 'digest' && !head) return this.#manifestByDigest(repo, reference.digest, call);
+    const record = await this.#record(repo, reference, call);
+    if (record !== undefined) return { kind: 'content', content: await this.#recorded(record, call, head) };
     throw manifestUnknown(repo, reference);
   }
 
-  #record(repo: string, reference: Reference, context: OciContext): Promise<ManifestRecord | undefined> {
+  #record(repo: string, reference: Reference, call: CallContext): Promise<ManifestRecord | undefined> {
     return reference.kind === 'tag'
-      ? this.#index.tag(repo, reference.tag, context)
-      : this.#index.manifest(repo, reference.digest, context);
+      ? this.#index.tag(repo, reference.tag, call)
+      : this.#index.manifest(repo, reference.digest, call);
   }
 
-  async #recorded(record: ManifestRecord, asking: Asking, head: boolean): Promise<Content> {
+  async #recorded(record: ManifestRecord, call: CallContext, head: boolean): Promise<Content> {
     const { digest, mediaType, size } = record;
     if (head) return { digest, mediaType, size, ranges: false, open: () => noBytes() };
-    return { ...(await this.#open(digest, asking, mediaType)), ranges: false };
+    return { ...(await this.#open(digest, call, mediaType)), ranges: false };
   }
 
   /** The manifest's bytes, which the index knows of. */
-  async #open(digest: Digest, asking: Asking, mediaType?: string): Promise<Content> {
+  async #open(digest: Digest, call: CallContext, mediaType?: string): Promise<Content> {
     try {
-      return await this.#pulls.open(digest, asking, mediaType);
+      return await this.#pulls.open(digest, call, mediaType);
     } catch (error) {
       if (!blobUnknown(error)) throw error;
-      return await this.#openAgain(digest, asking, mediaType);
+      return await this.#openAgain(digest, call, mediaType);
     }
   }
 
   /** It was pushed, and nobody knows it: a tracker may have said so before it heard. After that the manifest is unknown. */
-  async #openAgain(digest: Digest, asking: Asking, mediaType?: string): Promise<Content> {
-    await sleep(unknownAgainMs, undefined, { signal: asking.signal });
+  async #openAgain(digest: Digest, call: CallContext, mediaType?: string): Promise<Content> {
+    await aMoment(call);
     try {
-      return await this.#pulls.open(digest, asking, mediaType);
+      return await this.#pulls.open(digest, call, mediaType);
     } catch (error) {
       if (!blobUnknown(error)) throw error;
       throw new ApiError('MANIFEST_UNKNOWN', `no origin holds manifest ${digest}`);
@@ -114,15 +116,15 @@ export class Registry implements RegistryHandler {
   }
 
   /** The index says whether the repository has it; where there is no index in time, the digest is enough. */
-  async #manifestByDigest(repo: string, digest: Digest, context: OciContext): Promise<OciReply> {
-    const asked = this.#recordSoon(repo, digest, context);
+  async #manifestByDigest(repo: string, digest: Digest, call: CallContext): Promise<OciReply> {
+    const asked = this.#recordSoon(repo, digest, call);
     // Both are asked at once; the index's no counts more than a failure of the pull.
-    const opened = this.#pulls.open(digest, context).catch((error: unknown) => ({ error }));
+    const opened = this.#pulls.open(digest, call).catch((error: unknown) => ({ error }));
     const record = await asked;
     if (record === undefined) throw manifestUnknown(repo, { kind: 'digest', digest });
     const content = await opened;
     if ('error' in content && !blobUnknown(content.error)) throw content.error;
-    const bytes = await bytesOf('error' in content ? await this.#openAgain(digest, context) : content);
+    const bytes = await bytesOf('error' in content ? await this.#openAgain(digest, call) : content);
     const mediaType = record === 'unavailable' ? parseManifest(bytes, undefined).mediaType : record.mediaType;
     return { kind: 'content', content: contentOf(bytes, { digest, mediaType, ranges: false }) };
   }
@@ -130,71 +132,74 @@ export class Registry implements RegistryHandler {
   async #recordSoon(
     repo: string,
     digest: Digest,
-    context: OciContext,
+    call: CallContext,
   ): Promise<ManifestRecord | undefined | 'unavailable'> {
-    const late = AbortSignal.timeout(indexPatienceMs);
-    const signal = AbortSignal.any([context.signal, late]);
+    using soon = call.within(indexPatienceMs);
     try {
-      return await this.#index.manifest(repo, digest, { requestId: context.requestId, signal });
+      return await this.#index.manifest(repo, digest, soon);
     } catch (error) {
-      const unavailable = late.aborted || (error instanceof ApiError && error.code === 'UNAVAILABLE');
-      if (unavailable && !context.signal.aborted) return 'unavailable';
+      const unavailable = error instanceof ApiError && error.code === 'UNAVAILABLE';
+      if (unavailable && !call.signal.aborted) return 'unavailable';
       throw error;
     }
   }
 
-  async #blob({ repo, digest, head }: BlobRead, context: OciContext): Promise<OciReply> {
-    if (!head) return { kind: 'content', content: await this.#blobContent(repo, digest, context) };
-    if (pushes(context.header('user-agent'))) throw new ApiError('BLOB_UNKNOWN', this.#readOnly());
-    const size = await this.#sizeOf(repo, digest, context);
+  async #blob({ repo, digest, head }: BlobRead, { call, header }: OciContext): Promise<OciReply> {
+    if (!head) return { kind: 'content', content: await this.#blobContent(repo, digest, call) };
+    if (pushes(header('user-agent'))) throw new ApiError('BLOB_UNKNOWN', this.#readOnly());
+    const size = await this.#sizeOf(repo, digest, call);
     if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size, ranges: true, open: () => noBytes() } };
   }
 
-  async #blobContent(repo: string, digest: Digest, context: OciContext): Promise<Content> {
+  async #blobContent(repo: string, digest: Digest, call: CallContext): Promise<Content> {
     try {
-      return await this.#pulls.open(digest, context);
+      return await this.#pulls.open(digest, call);
     } catch (error) {
-      if (!blobUnknown(error) || !(await this.#linked(repo, digest, context))) throw error;
-      await sleep(unknownAgainMs, undefined, { signal: context.signal });
-      return await this.#pulls.open(digest, context);
+      if (!blobUnknown(error) || !(await this.#linked(repo, digest, call))) throw error;
+      await aMoment(call);
+      return await this.#pulls.open(digest, call);
     }
   }
 
   /** Whether the index knows, in time, that the repository has the blob. */
-  async #linked(repo: string, digest: Digest, context: OciContext): Promise<boolean> {
-    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(indexPatienceMs)]);
-    const link = await this.#index.blob(repo, digest, { requestId: context.requestId, signal }).catch(() => undefined);
+  async #linked(repo: string, digest: Digest, call: CallContext): Promise<boolean> {
+    using soon = call.within(indexPatienceMs);
+    const link = await this.#index.blob(repo, digest, soon).catch(() => undefined);
     return link !== undefined;
   }
 
   /** What any of cache, trackers and index knows; the first that knows is enough. */
-  async #sizeOf(repo: string, digest: Digest, context: OciContext): Promise<number | undefined> {
+  async #sizeOf(repo: string, digest: Digest, call: CallContext): Promise<number | undefined> {
     try {
-      return await this.#pulls.sizeOf(digest, context);
+      return await this.#pulls.sizeOf(digest, call);
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE') throw error;
-      const link = await this.#index.blob(repo, digest, context);
+      const link = await this.#index.blob(repo, digest, call);
       // A repository may hold a blob through another: only an origin's no is a no.
       if (link === undefined) throw error;
       return link.size;
     }
   }
 
-  async #tags(repo: string, page: PageRequest, context: OciContext): Promise<OciReply> {
-    const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, context);
+  async #tags(repo: string, page: PageRequest, call: CallContext): Promise<OciReply> {
+    const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, call);
     return pageReply({ name: repo, tags }, { path: `/v2/${repo}/tags/list`, page, more, last: tags.at(-1) });
   }
 
-  async #catalog(page: PageRequest, context: OciContext): Promise<OciReply> {
-    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, context);
+  async #catalog(page: PageRequest, call: CallContext): Promise<OciReply> {
+    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, call);
     return pageReply({ repositories }, { path: '/v2/_catalog', page, more, last: repositories.at(-1) });
   }
 
-  async #referrers(request: Extract<OciRequest, { kind: 'referrers' }>, context: OciContext): Promise<OciReply> {
+  async #referrers(request: Extract<OciRequest, { kind: 'referrers' }>, call: CallContext): Promise<OciReply> {
     const { repo, digest } = request;
-    return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, context));
+    return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, call));
   }
+}
+
+async function aMoment({ signal }: CallContext): Promise<void> {
+  await sleep(unknownAgainMs, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 function blobUnknown(error: unknown): boolean {

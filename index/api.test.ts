@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ApiError } from '../core/contracts/errors.ts';
 import { condemnMax, INDEX, type ManifestPut, type Unproved } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { openMemoryTags } from '../platform/tags/memory.ts';
@@ -20,7 +21,7 @@ afterEach(async () => {
   stack = new AsyncDisposableStack();
 });
 
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
   mediaType: 'm/x',
@@ -195,7 +196,7 @@ describe('index: client and server', () => {
     await expect(lost.tag('a', '1', ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 });
     await expect(lost.tag('a', '1', ctx)).rejects.toThrow(/127\.0\.0\.1:1.*127\.0\.0\.1:2/);
     const reason = new Error('the client went away');
-    await expect(lost.tag('a', '1', { ...ctx, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await expect(lost.tag('a', '1', ctx.withSignal(AbortSignal.abort(reason)))).rejects.toBe(reason);
   });
 });
 

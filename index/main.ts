@@ -34,7 +34,7 @@ await runRole({
         () => [],
         (error: unknown) => [(error as Error).message],
       );
-    const app = createHttp({ role: 'index', log, metrics, readiness });
+    const app = createHttp({ role: 'index', log, metrics, readiness, believed: true });
     drainable(app, drain, { role: 'index' });
     indexRoutes(app, store, {
       ...config.manifests,

@@ -50,7 +50,13 @@ beforeAll(async () => {
     arrived: ({ digest }: BlobEntry) => void arrived.push(digest),
   };
   const log = silentLog();
-  const app = createHttp({ role: 'origin', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
+  const app = createHttp({
+    role: 'origin',
+    log,
+    metrics: new Metrics(),
+    readiness: () => Promise.resolve([]),
+    believed: true,
+  });
   const mending = stack.use(new Mending({ store, node: node as unknown as PeerNode, log }));
   mending.begin();
   const blobs = new Blobs({ store, arena: workers.arena, node: node as unknown as PeerNode, mending, log });

@@ -8,20 +8,20 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
 import {
-  clientPattern,
   type InfoOutcome,
   type InfoProof,
   ORIGIN,
   type Uploader,
   type UploadStatus,
-  uploaderHeaders,
+  uploadKindHeader,
 } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
 import { bodyOf, streamBodies } from '../platform/http/body.ts';
+import { callOf } from '../platform/http/call.ts';
 import type { Headers } from '../platform/http/content.ts';
 import type { Work } from '../platform/http/drainable.ts';
 import { CLIENT_LIMITS, finish } from '../platform/http/exchange.ts';
-import { clientSignal, sendContent } from '../platform/http/send.ts';
+import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
 import { errorBody } from '../platform/http/server.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
@@ -60,7 +60,7 @@ export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
 
 function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: ApiParts): void {
   const send = (entry: BlobEntry, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
-    sendContent(request, reply, blobs.content(entry, clientSignal(reply)));
+    sendContent(request, reply, blobs.content(entry, callOf(request).signal));
   serve(app, ORIGIN.read, async ({ at, request, reply }) => send(await blobs.readable(at.digest), request, reply));
   serve(app, ORIGIN.head, async ({ at, request, reply }) => send(await blobs.held(at.digest), request, reply));
   serve(app, ORIGIN.remove, async ({ at: { digest } }) => {
@@ -119,10 +119,9 @@ function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: 
  * network of the cluster's own, until callers have identities.
  */
 function uploaderOf(request: FastifyRequest): Uploader {
-  const client = request.headers[uploaderHeaders.client];
   return {
-    client: typeof client === 'string' && clientPattern.test(client) ? client : request.ip,
-    kind: request.headers[uploaderHeaders.kind] === 'manifest' ? 'manifest' : 'blob',
+    client: callOf(request).caller?.name ?? request.ip,
+    kind: request.headers[uploadKindHeader] === 'manifest' ? 'manifest' : 'blob',
   };
 }
 

@@ -5,13 +5,12 @@
  *       is stands in `DIR/index` from the first answer on, and another one's answer removes nothing until a person agrees.
  */
 
-import { randomUUID } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { CondemnReply } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
-import type { CallContext } from '../platform/clients/http.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import type { Verdict } from '../platform/store/room/let-go.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
@@ -34,11 +33,11 @@ export class Condemned {
 
   /** Rejects where the index does not answer, or is another one than before. */
   async ask(digests: readonly Digest[], signal: AbortSignal): Promise<Verdict> {
-    const requestId = randomUUID();
-    const reply = await this.#options.index.condemn(digests, { requestId, signal });
+    const ctx = CallContext.begin({ signal });
+    const reply = await this.#options.index.condemn(digests, ctx);
     const { condemned, waiting } = reply;
     await this.#same(reply.index);
-    const told = { requestId, asked: digests.length, condemned: condemned.length, waiting };
+    const told = { ...ctx.ids, asked: digests.length, condemned: condemned.length, waiting };
     this.#options.log[condemned.length > 0 ? 'info' : 'debug'](told, 'room is needed: the index was asked what may go');
     return { unneeded: condemned, waiting };
   }

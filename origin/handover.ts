@@ -10,13 +10,13 @@
  * Rule 2: at most `asksMax` calls at a time, however many blobs are waiting.
  */
 
-import { randomUUID } from 'node:crypto';
-import type { Tracking } from '../core/announce/tracking.ts';
 import type { FetchRequest } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
 import type { Ring } from '../core/rendezvous/rendezvous.ts';
 import { backoffMs } from '../core/retry/retry.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
+import { CallContext } from '../platform/clients/context.ts';
+import type { Tracking } from '../platform/clients/tracking.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
@@ -25,7 +25,7 @@ export const asksMax = 8;
 export const askAgain = { delayMs: 250, delayMsMax: 30_000 };
 
 /** Asks the origin at `url` to take a blob over; true once it holds it. */
-export type Ask = (url: string, digest: Digest, request: FetchRequest, requestId: string) => Promise<boolean>;
+export type Ask = (url: string, digest: Digest, request: FetchRequest, ctx: CallContext) => Promise<boolean>;
 
 export type HandoverOptions = {
   readonly ring: Ring;
@@ -110,11 +110,11 @@ export class Handover {
       this.#options.mend(entry);
       return this.#again(offer);
     }
-    const requestId = randomUUID();
+    const ctx = CallContext.begin();
     try {
-      if (await ask(owner, digest, { from: peer, meta: entry.meta }, requestId)) return this.#done(offer);
+      if (await ask(owner, digest, { from: peer, meta: entry.meta }, ctx)) return this.#done(offer);
     } catch (error) {
-      log.debug({ requestId, digest, owner, why: (error as Error).message }, 'hand-over: owner asked in vain');
+      log.debug({ ...ctx.ids, digest, owner, why: (error as Error).message }, 'hand-over: owner asked in vain');
     }
     this.#again(offer);
   }

@@ -72,7 +72,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
-      ask: (url, digest, request, requestId) => clientOf(others, url).fetch(digest, request, { requestId }),
+      ask: (url, digest, request, ctx) => clientOf(others, url).fetch(digest, request, ctx),
       tracking,
       log,
     }),
@@ -98,7 +98,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   stack.defer(sweeping(uploads, log));
   observe(metrics, { store, uploads, handover, mending });
 
-  const app = createHttp({ role: 'origin', log, metrics, readiness: () => Promise.resolve([]) });
+  const app = createHttp({ role: 'origin', log, metrics, readiness: () => Promise.resolve([]), believed: true });
   drainable(app, drain, { role: 'origin', workOf: originWork });
   addRoutes(app, {
     blobs,

@@ -6,7 +6,6 @@ import { MEDIA } from '../core/oci/media.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { Origins } from '../platform/clients/origins.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
-import { callOf } from './call.ts';
 import type { IndexApi } from './index-api.ts';
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
@@ -22,7 +21,7 @@ export class Blobs {
 
   async read(request: Request<'blobRead'>, context: OciContext): Promise<OciReply> {
     const { repo, digest, head } = request;
-    const ctx = callOf(context);
+    const ctx = context.call;
     const link = await this.#index.blob(repo, digest, ctx);
     if (link === undefined) throw unknown(repo, digest);
     // A push skips what HEAD finds: a blob that the origins have lost must be pushed again.
@@ -34,7 +33,7 @@ export class Blobs {
   /** The bytes stay: another repository may have linked them. */
   async remove(request: Request<'blobDelete'>, context: OciContext): Promise<OciReply> {
     const { repo, digest } = request;
-    const ctx = callOf(context);
+    const ctx = context.call;
     if (!(await this.#index.unlinkBlob(repo, digest, ctx))) throw unknown(repo, digest);
     return { kind: 'empty', status: 202 };
   }

@@ -3,11 +3,12 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Answer, digestOfBytes, TestCluster } from './testing/cluster.ts';
 import type { FakeOrigin } from './testing/fake-origin.ts';
 
 const repo = 'library/app';
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const layer = Buffer.from('layer');
 const config = Buffer.from('{}');
 const longMs = 1_000_000;

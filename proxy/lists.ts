@@ -3,7 +3,6 @@
 import type { OciRequest } from '../core/oci/request.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
-import { callOf } from './call.ts';
 import type { IndexApi } from './index-api.ts';
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
@@ -16,17 +15,17 @@ export class Lists {
   }
 
   async tags({ repo, page }: Request<'tags'>, context: OciContext): Promise<OciReply> {
-    const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, callOf(context));
+    const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, context.call);
     return pageReply({ name: repo, tags }, { path: `/v2/${repo}/tags/list`, page, more, last: tags.at(-1) });
   }
 
   async catalog({ page }: Request<'catalog'>, context: OciContext): Promise<OciReply> {
-    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, callOf(context));
+    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, context.call);
     return pageReply({ repositories }, { path: '/v2/_catalog', page, more, last: repositories.at(-1) });
   }
 
   async referrers(request: Request<'referrers'>, context: OciContext): Promise<OciReply> {
     const { repo, digest } = request;
-    return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, callOf(context)));
+    return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, context.call));
   }
 }

@@ -4,10 +4,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { MEDIA } from '../core/oci/media.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Answer, digestOfBytes, TestCluster } from './testing/cluster.ts';
 
 const repo = 'library/app';
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const layer = Buffer.from('layer');
 const config = Buffer.from('{}');
 

@@ -13,11 +13,10 @@ import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest } from '../core/oci/manifest.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import type { OciRequest } from '../core/oci/request.ts';
-import type { CallContext } from '../platform/clients/http.ts';
+import type { CallContext } from '../platform/clients/context.ts';
 import type { Origins } from '../platform/clients/origins.ts';
 import { linkProved, prove } from '../platform/clients/prove.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
-import { callOf } from './call.ts';
 import type { IndexApi } from './index-api.ts';
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
@@ -36,7 +35,7 @@ export class Manifests {
 
   async read(request: Request<'manifestRead'>, context: OciContext): Promise<OciReply> {
     const { repo, reference, head } = request;
-    const ctx = callOf(context);
+    const ctx = context.call;
     const record = await this.#find(repo, reference, ctx);
     if (record === undefined) throw unknown(repo, reference);
     // Clients ask by digest whether a push can be skipped: the bytes must be there, not only the record.
@@ -52,7 +51,7 @@ export class Manifests {
 
   async put(request: Request<'manifestPut'>, context: OciContext): Promise<OciReply> {
     const { repo, reference, tags } = request;
-    const ctx = callOf(context);
+    const ctx = context.call;
     const bytes = await context.body.whole(manifestBytesMax);
     const manifest = parseManifest(bytes, context.header('content-type'));
     const digest = digestOfBytes(bytes, reference);
@@ -95,7 +94,7 @@ export class Manifests {
 
   async remove(request: Request<'manifestDelete'>, context: OciContext): Promise<OciReply> {
     const { repo, reference } = request;
-    const ctx = callOf(context);
+    const ctx = context.call;
     const found =
       reference.kind === 'tag'
         ? await this.#index.deleteTag(repo, reference.tag, ctx)
@@ -116,7 +115,7 @@ export class Manifests {
       const proved = await Promise.all(blobs.map((blob) => this.#origins.proved(blob.digest, ctx)));
       return proved.includes(undefined);
     } catch (error) {
-      ctx.signal?.throwIfAborted();
+      ctx.signal.throwIfAborted();
       if (!(error instanceof ApiError)) throw error;
       return error.code === 'BLOB_UNKNOWN';
     }

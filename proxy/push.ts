@@ -10,14 +10,13 @@ import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, digestAlgorithm } from '../core/digest.ts';
 import { type ByteRange, parseChunkRange, uploadRange } from '../core/oci/range.ts';
 import type { OciRequest } from '../core/oci/request.ts';
-import type { CallContext } from '../platform/clients/http.ts';
+import type { CallContext } from '../platform/clients/context.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import { type Origins, silent, tooFew, unavailable } from '../platform/clients/origins.ts';
 import { linkProved, prove } from '../platform/clients/prove.ts';
 import type { Headers } from '../platform/http/content.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
-import { callOf } from './call.ts';
 import { fanOut, type Lane } from './fanout.ts';
 import type { IndexApi } from './index-api.ts';
 import {
@@ -60,9 +59,9 @@ export class Push {
   async begin(request: Request<'uploadBegin'>, context: OciContext): Promise<OciReply> {
     const { repo, mount, digest } = request;
     if (mount !== undefined && (await this.#mount(repo, mount, context))) return created(repo, mount.digest);
-    if (digest === undefined) return accepted(repo, await this.#open(repo, request, context));
+    if (digest === undefined) return accepted(repo, await this.#open(repo, request, context.call));
     // The digest is known: its owners get it at once, and nothing has to be handed over later.
-    const session = await this.#open(repo, { algorithm: digestAlgorithm(digest), key: digest }, context);
+    const session = await this.#open(repo, { algorithm: digestAlgorithm(digest), key: digest }, context.call);
     const streamed = await this.#stream(session, undefined, context);
     if (streamed.kind === 'misfit') return misfit(repo, session, streamed.at);
     return this.#commit(repo, { session: streamed.session, digest }, context);
@@ -102,7 +101,7 @@ export class Push {
 
   async cancel(request: Request<'uploadCancel'>, context: OciContext): Promise<OciReply> {
     const session = this.#session(request);
-    const ctx = callOf(context);
+    const ctx = context.call;
     const found = await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, ctx)));
     if (found.some((result) => result.status === 'fulfilled' && result.value)) return { kind: 'empty', status: 204 };
     const failures = found.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
@@ -123,8 +122,8 @@ export class Push {
     if (session.algorithm === algorithm) return session;
     const seen = await this.#seen(session, context);
     if (seen.some((offset) => offset !== 0)) return session;
-    await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, callOf(context))));
-    return this.#open(request.repo, { algorithm, key: request.digest }, context);
+    await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, context.call)));
+    return this.#open(request.repo, { algorithm, key: request.digest }, context.call);
   }
 
   /** Begins an upload on the origins of `key`, or of its own id. */
@@ -142,32 +141,31 @@ export class Push {
     };
     let origins: OriginClient[] = [];
     try {
-      origins = await this.#parts.origins.onCopies(about.key ?? id, begin, callOf(ctx));
+      origins = await this.#parts.origins.onCopies(about.key ?? id, begin, ctx);
       return { id, algorithm, acked: 0, origins };
     } finally {
       // The client never hears of an upload there: it must not take the place of one that goes on.
-      const { requestId } = callOf(ctx);
       const others = asked.filter((origin) => !origins.includes(origin) && !origin.pulse.silent);
-      void Promise.allSettled(others.map((origin) => origin.cancel(id, { requestId })));
+      void Promise.allSettled(others.map((origin) => origin.cancel(id, ctx.detached())));
     }
   }
 
   /** Whether the blob is now linked. It must be at the origins too: else the client had better push it. */
   async #mount(repo: string, mount: { digest: Digest; from: string }, context: OciContext): Promise<boolean> {
     const { index, origins } = this.#parts;
-    const ctx = callOf(context);
+    const ctx = context.call;
     if ((await origins.proved(mount.digest, ctx)) === undefined) return false;
     return (await index.mount(repo, mount.digest, mount.from, ctx)) !== undefined;
   }
 
   async #seen(session: Session, context: OciContext): Promise<Seen[]> {
-    const ctx = callOf(context);
+    const ctx = context.call;
     return Promise.all(
       session.origins.map(async (origin): Promise<Seen> => {
         try {
           return (await origin.offset(session.id, ctx)) ?? 'unknown';
         } catch (error) {
-          if (!(error instanceof ApiError) || ctx.signal?.aborted === true) throw error;
+          if (!(error instanceof ApiError) || ctx.signal.aborted) throw error;
           return 'silent';
         }
       }),
@@ -184,7 +182,7 @@ export class Push {
     const lanes = placed.lanes.map((lane) =>
       this.#lane(session, lane, { at: seen[lane] as number, start: placed.start, context }),
     );
-    const options = { stallMs: this.#parts.originStallMs, signal: context.signal };
+    const options = { stallMs: this.#parts.originStallMs, signal: context.call.signal };
     const { bytes, results } = await fanOut(context.body.chunks(), lanes, options);
     if (range !== undefined && bytes > range.end - range.start) throw longer(range, bytes);
     const good = origins.filter((_, i) => {
@@ -202,7 +200,7 @@ export class Push {
     return {
       skip: to.at - to.start,
       send: async (body, signal) => {
-        const ctx = { ...callOf(to.context), signal };
+        const ctx = to.context.call.withSignal(signal);
         const { taken, offset } = await origin.append(session.id, to.at, { body, ctx });
         if (!taken) throw new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${offset} on ${origin.url}`);
         return offset;
@@ -226,7 +224,7 @@ export class Push {
   async #commit(repo: string, upload: { session: Session; digest: Digest }, context: OciContext): Promise<OciReply> {
     const { index, origins } = this.#parts;
     const { session, digest } = upload;
-    const ctx = callOf(context);
+    const ctx = context.call;
     const results = await Promise.allSettled(session.origins.map((origin) => origin.commit(session.id, digest, ctx)));
     const infos = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
@@ -248,10 +246,7 @@ export class Push {
   #note(session: Session, failures: readonly unknown[], context: OciContext): void {
     for (const error of failures) {
       const why = (error as Error).message;
-      this.#parts.log.warn(
-        { requestId: context.requestId, upload: session.id, why },
-        'upload goes on without an origin',
-      );
+      this.#parts.log.warn({ ...context.call.ids, upload: session.id, why }, 'upload goes on without an origin');
     }
   }
 }

@@ -1,10 +1,11 @@
 /** Reads of blobs, whole, in part and on conditions, and what a path may look like, over real HTTP. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Answer, digestOfBytes, TestCluster } from './testing/cluster.ts';
 
 const repo = 'library/app';
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const layer = Buffer.from('layer');
 
 let cluster: TestCluster;

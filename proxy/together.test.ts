@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Digest, digestOf } from '../core/digest.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Answer, answerTo, digestOfBytes, TestCluster } from './testing/cluster.ts';
 import type { FakeOrigin } from './testing/fake-origin.ts';
 
@@ -102,7 +103,7 @@ describe('backpressure', () => {
     cluster = await TestCluster.start({ origins: 1 });
     const origin = cluster.origins[0] as FakeOrigin;
     const large = origin.hold(Buffer.alloc(100_000_000));
-    await cluster.index.linkBlob('a', large, { size: 100_000_000 }, { requestId: 'test' });
+    await cluster.index.linkBlob('a', large, { size: 100_000_000 }, CallContext.begin({ requestId: 'test' }));
     const request = cluster.proxy.open('GET', `/v2/a/blobs/${large}`);
     request.end();
     const response = await new Promise<import('node:http').IncomingMessage>((resolve) =>

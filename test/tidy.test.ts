@@ -42,6 +42,7 @@ describe('this repository', () => {
   test('core is pure', () => expect(RULES.purity(tree)).toEqual([]));
   test('Atomics and the environment have one owner', () => expect(RULES.soleOwners(tree)).toEqual([]));
   test('the network has one seam', () => expect(RULES.network(tree)).toEqual([]));
+  test('call contexts have one maker', () => expect(RULES.calls(tree)).toEqual([]));
   test('says no banned words', () => expect(RULES.bannedWords(tree)).toEqual([]));
   test('files say what they are for', () => expect(RULES.shape(tree)).toEqual([]));
   test('files are short', () => expect(unexcused('lengths', RULES.lengths(tree))).toEqual([]));

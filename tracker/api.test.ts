@@ -6,6 +6,7 @@ import type { Digest } from '../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { prng } from '../core/prng.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { Origins } from '../platform/clients/origins.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
@@ -16,6 +17,7 @@ import { Lookups } from './lookups.ts';
 import { TrackerState } from './state.ts';
 import { FakeOrigin } from './testing/fake-origin.ts';
 
+const ctx = CallContext.begin();
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
   await stack.disposeAsync();
@@ -337,8 +339,8 @@ describe('a session with trackers over real sockets', () => {
     peer.onAnswer = (answer) => answers.push(answer);
     peer.set(blob, 'want');
     peer.seek(blob, 4);
-    expect(await peer.locate(blob)).toMatchObject({ digest: blob, inline: small.toString('base64') });
-    expect(await peer.locate(testDigest(5))).toBeUndefined();
+    expect(await peer.locate(blob, ctx)).toMatchObject({ digest: blob, inline: small.toString('base64') });
+    expect(await peer.locate(testDigest(5), ctx)).toBeUndefined();
     peer.join(testPeer(1));
     await expect
       .poll(() => answers)
@@ -363,7 +365,7 @@ describe('a session with trackers over real sockets', () => {
     for (let i = 0; i < 10; i++) {
       peer.set(testDigest(i), 'want');
       peer.seek(testDigest(i), 4);
-      expect(await peer.locate(testDigest(i))).toMatchObject({ meta: testMeta(1e9) });
+      expect(await peer.locate(testDigest(i), ctx)).toMatchObject({ meta: testMeta(1e9) });
     }
     await expect.poll(() => answered.size).toBe(10);
     const lost = session(['http://127.0.0.1:1']);
@@ -373,7 +375,7 @@ describe('a session with trackers over real sockets', () => {
     lost.set(blob, 'want');
     lost.seek(blob, 4);
     await expect.poll(() => errors[0]).toBe('unavailable');
-    await expect(lost.locate(blob)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(lost.locate(blob, ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('a server that talks nonsense is a tracker that failed', async () => {
@@ -390,6 +392,6 @@ describe('a session with trackers over real sockets', () => {
     peer.set(blob, 'want');
     peer.seek(blob, 4);
     await expect.poll(() => errors[0]).toBe('unavailable');
-    await expect(peer.locate(blob)).rejects.toThrow('what is no answer');
+    await expect(peer.locate(blob, ctx)).rejects.toThrow('what is no answer');
   });
 });

@@ -23,6 +23,8 @@ import {
 import type { Digest } from '../core/digest.ts';
 import type { Cold } from '../core/handout/handout.ts';
 import { sameMetainfo } from '../core/piece.ts';
+import type { CallContext } from '../platform/clients/context.ts';
+import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Found, Lookups } from './lookups.ts';
@@ -52,16 +54,16 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
     TRACKER.announce,
     ({ body, request }) => {
       count(body);
-      return announce(api, body, request.id);
+      return announce(api, body, callOf(request));
     },
     options,
   );
   serve(app, TRACKER.leave, ({ body: { node } }) => void api.state.tell({ kind: 'leave', node }), options);
-  serve(app, TRACKER.locate, ({ at, request }) => locate(api, at.digest, request.id));
+  serve(app, TRACKER.locate, ({ at, request }) => locate(api, at.digest, callOf(request)));
 }
 
-export async function announce(api: TrackerApi, request: AnnounceRequest, requestId: string): Promise<AnnounceReply> {
-  const out = api.state.tell({ kind: 'announce', request: believed(api, request, requestId) });
+export async function announce(api: TrackerApi, request: AnnounceRequest, call: CallContext): Promise<AnnounceReply> {
+  const out = api.state.tell({ kind: 'announce', request: believed(api, request, call) });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
   const { cold } = out;
   // Origins know each other by configuration.
@@ -84,7 +86,7 @@ export async function announce(api: TrackerApi, request: AnnounceRequest, reques
   if (waiting.length === 0) return { ...reply, answers };
   const found = await within(
     answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
-    waiting.map(({ digest }) => api.lookups.find(digest, requestId)),
+    waiting.map(({ digest }) => api.lookups.find(digest, call)),
   );
   for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
   return { ...reply, answers };
@@ -94,7 +96,7 @@ export async function announce(api: TrackerApi, request: AnnounceRequest, reques
  * Metainfo of a blob never changes, so what contradicts what is known is a lie or a mistake, whoever told it: it is
  * left out, and the origins, whose URLs are ours, are asked. (Pullers would ban the peers that do not agree with it.)
  */
-function believed(api: TrackerApi, request: AnnounceRequest, requestId: string): AnnounceRequest {
+function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext): AnnounceRequest {
   // An origin that wants a blob does not hold it whole any more, whatever it said before.
   if (request.self.role === 'origin') {
     for (const { digest, state } of request.entries) if (state === 'want') api.lookups.doubt(digest);
@@ -104,7 +106,7 @@ function believed(api: TrackerApi, request: AnnounceRequest, requestId: string):
     return meta !== undefined && known !== undefined && !sameMetainfo(meta, known);
   });
   if (doubted.length === 0) return request;
-  for (const { digest } of doubted) void api.lookups.find(digest, requestId);
+  for (const { digest } of doubted) void api.lookups.find(digest, call);
   const entries = request.entries.map((entry) => (doubted.includes(entry) ? { ...entry, meta: undefined } : entry));
   return { ...request, entries };
 }
@@ -124,12 +126,12 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
   return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
 }
 
-export async function locate(api: TrackerApi, digest: Digest, requestId: string): Promise<Located> {
+export async function locate(api: TrackerApi, digest: Digest, call: CallContext): Promise<Located> {
   const meta = api.state.handout.metaOf(digest);
   const known = api.lookups.peek(digest);
   if (known !== undefined) return { digest, meta: known.meta, inline: known.inline };
   if (meta !== undefined && meta.length > inlineBytesMax) return { digest, meta };
-  const [found] = await within(locateWaitMs, [api.lookups.find(digest, requestId)]);
+  const [found] = await within(locateWaitMs, [api.lookups.find(digest, call)]);
   if (found?.kind === 'known') return { digest, meta: found.meta, inline: found.inline };
   if (meta !== undefined) return { digest, meta };
   if (found?.kind === 'unknown') throw new ApiError('BLOB_UNKNOWN', `no origin holds ${digest}`);

@@ -8,12 +8,12 @@
  *   after a fraction of a second, so that a pull right after a push finds the blob.
  */
 
-import { randomUUID } from 'node:crypto';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { BlobInfo } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Origins, silent } from '../platform/clients/origins.ts';
 import { Lru } from './lru.ts';
 
@@ -75,12 +75,12 @@ export class Lookups {
   }
 
   /** What is known, or what the origins say. Never rejects. */
-  find(digest: Digest, requestId?: string): Promise<Found> {
+  find(digest: Digest, call: CallContext): Promise<Found> {
     const known = this.peek(digest);
     if (known !== undefined) return Promise.resolve(known);
     const fact = this.#facts.get(digest);
     if (fact !== undefined && fact.untilMs > this.#options.nowMs()) return Promise.resolve(fact.found);
-    return this.#look(digest, requestId);
+    return this.#look(digest, call);
   }
 
   /** What was heard of the blob may hold no more: the next who asks has the origins asked. Often is as good as once. */
@@ -89,13 +89,13 @@ export class Lookups {
     if (fact?.found.kind === 'known' && this.#options.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
   }
 
-  #look(digest: Digest, requestId: string = randomUUID()): Promise<Found> {
+  #look(digest: Digest, call: CallContext = CallContext.begin()): Promise<Found> {
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
     if (this.#running.size >= lookupsMax) {
       return Promise.resolve({ kind: 'unavailable', why: `${lookupsMax} lookups are on their way` });
     }
-    const lookup = this.#ask(digest, requestId).then((found) => {
+    const lookup = this.#ask(digest, call).then((found) => {
       this.#running.delete(digest);
       this.#learn(digest, found);
       return found;
@@ -114,15 +114,16 @@ export class Lookups {
     this.#options.onLookup(digest, found);
   }
 
-  async #ask(digest: Digest, requestId: string): Promise<Found> {
+  async #ask(digest: Digest, call: CallContext): Promise<Found> {
     const { origins } = this.#options;
     const order = origins.order(digest);
-    const signal = AbortSignal.timeout(lookupMsMax);
+    // Others may wait for it as well.
+    using ctx = call.detached().within(lookupMsMax);
     const failures: string[] = [];
     for (const group of [order.slice(0, ownersAtOnce), order.slice(ownersAtOnce)]) {
       const infos: BlobInfo[] = [];
       const asks = group.map(async (client) => {
-        const info = await client.info(digest, { requestId, signal });
+        const info = await client.info(digest, ctx);
         if (info !== undefined) infos.push(info);
       });
       await firstOf(asks, () => infos.length > 0, failures);

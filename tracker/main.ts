@@ -41,7 +41,7 @@ await runRole({
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });
-    const app = createHttp({ role: 'tracker', log, metrics, readiness: async () => [] });
+    const app = createHttp({ role: 'tracker', log, metrics, readiness: async () => [], believed: true });
     drainable(app, drain, { role: 'tracker' });
     const tellable = originsTellable(config.origins);
     if (!tellable)

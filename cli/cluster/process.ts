@@ -8,6 +8,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { backoffMs } from '../../core/retry/retry.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 import { Child, isReady, nodeCommand } from '../../platform/lifecycle/child.ts';
 import { logTail } from './log-tail.ts';
@@ -164,7 +165,11 @@ async function probeUntilReady(url: string, signal: AbortSignal): Promise<string
   try {
     while (!signal.aborted) {
       const reply = await client
-        .stream('GET', '/readiness', { expect: [503], tries: 1, ctx: { requestId: 'supervisor', signal } })
+        .stream('GET', '/readiness', {
+          expect: [503],
+          tries: 1,
+          ctx: CallContext.begin({ requestId: 'supervisor', signal }),
+        })
         .catch(() => undefined);
       if (reply?.status === 200) return undefined;
       const body = await reply?.json<{ problems?: string[] }>().catch(() => undefined);

@@ -5,6 +5,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { ORIGIN } from '../../core/contracts/origin.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 import { Persistence } from '../../platform/clients/registry/persistence.ts';
 import { pullBlob, pullManifest } from '../../platform/clients/registry/pull.ts';
@@ -150,7 +151,7 @@ async function direct(stage: Stage): Promise<DirectRead> {
   const straight: BlobSource = {
     base: origin,
     blob: (_repo, digest, from, signal) =>
-      openFrom(client, ORIGIN.read.path({ digest }), from, { requestId: 'demo-direct', signal }),
+      openFrom(client, ORIGIN.read.path({ digest }), from, CallContext.begin({ requestId: 'demo-direct', signal })),
   };
   const cpuBefore = process.cpuUsage();
   const originBefore = sample(await metricsOf(origin), 'process_cpu_seconds_total');

@@ -15,13 +15,11 @@ export type InfoProof = 'size' | 'sample';
 export const uploadIdPattern = /^[a-z0-9-]{16,64}$/;
 
 /**
- * Who uploads: `client` as the proxy tells it apart from others, and what. Sent when an upload begins, as headers,
- * which an origin of before does not mind; a proxy of before sends none, and is itself the client.
+ * Who uploads (the call's caller, as the proxy tells it apart from others), and what. Sent when an upload begins, as
+ * headers, which an origin of before does not mind; a proxy of before sends none, and is itself the client.
  */
 export type Uploader = { readonly client: string; readonly kind: 'blob' | 'manifest' };
-export const uploaderHeaders = { client: 'x-shoal-client', kind: 'x-shoal-upload' } as const;
-/** An address, or the name of a user. Anything else is not believed. */
-export const clientPattern = /^[\x21-\x7e]{1,128}$/;
+export const uploadKindHeader = 'x-shoal-upload';
 
 /** `algorithm` of the running digest; sha256 unless the client said otherwise when it began. */
 export type BeginUpload = { readonly algorithm: DigestAlgorithm };

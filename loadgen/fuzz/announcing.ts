@@ -7,14 +7,15 @@ import {
   type AnnouncerOutput,
 } from '../../core/announce/announcer.ts';
 import { announceTiming } from '../../core/announce/timing.ts';
-import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { type AskedOrigins, OriginFinder } from '../../platform/clients/finder.ts';
+import type { Tracking } from '../../platform/clients/tracking.ts';
 import { alarmOf, Driver } from '../../platform/drive/driver.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import { askedOrigins } from './asking.ts';
@@ -99,7 +100,7 @@ export class Announcing implements Tracking {
         if (error.code === 'BLOB_UNKNOWN') return undefined;
       }
     }
-    return await this.#finder.locate(digest, { requestId: 'fuzz' });
+    return await this.#finder.locate(digest, CallContext.begin({ requestId: 'fuzz' }));
   }
 
   async leave(): Promise<void> {

@@ -1,13 +1,13 @@
 /** What the fuzzer has found, each as small as it gets. A new failing seed becomes a test here. */
 
 import { expect, test } from 'vitest';
-import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Cluster, testBlob } from '../../core/swarm/testing/cluster.ts';
 import { address, Solo } from '../../core/swarm/testing/solo.ts';
 import type { BlobStats, Input } from '../../core/swarm/types.ts';
+import type { Tracking } from '../../platform/clients/tracking.ts';
 import { peerMetrics } from '../../platform/peer/metrics.ts';
 import { Blobs } from '../../platform/peer/pulls/blobs.ts';
 import { FaultyDisk } from '../../platform/store/disk/faulty-disk.ts';

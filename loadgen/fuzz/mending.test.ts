@@ -5,6 +5,7 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { AgentSite } from './agent.ts';
 import { giveBackArenas } from './arenas.ts';
 import type { Conn } from './conn.ts';
@@ -117,7 +118,7 @@ class Scene {
     let endedMs: number | undefined;
     let failure: unknown;
     const reading = async (): Promise<void> => {
-      const asking = { requestId: 'mending', signal: new AbortController().signal };
+      const asking = CallContext.begin({ requestId: 'mending', signal: new AbortController().signal });
       const opened = await agent.running?.pulls.open(content.digest, asking);
       for await (const chunk of opened?.open(0, content.bytes.length) ?? []) chunk.release();
     };

@@ -8,6 +8,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { linkProved, prove } from '../../platform/clients/prove.ts';
 import type { Content } from './content.ts';
 import type { Damage } from './damage.ts';
@@ -134,7 +135,7 @@ export class Pusher {
         this.#p.world.call(this.process, site, { bytes: 100, limitMs: callMs, handle: () => site.prove(digest) }),
     });
     const origins = { required: this.#copies, order: () => sites.map(proverOf) };
-    return prove(origins, digest, { requestId: 'fuzz' });
+    return prove(origins, digest, CallContext.begin({ requestId: 'fuzz' }));
   }
 
   /** `key`: places it; undefined: the upload's id does. */

@@ -5,6 +5,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { sameBytes } from '../../platform/workers/hash.ts';
 import type { AgentSite, RunningAgent } from './agent.ts';
 import type { Content } from './content.ts';
@@ -128,7 +129,10 @@ export class Clients {
         : undefined;
     this.reads++;
     try {
-      const opened = await running.pulls.open(content.digest, { requestId: 'fuzz', signal: stop.signal });
+      const opened = await running.pulls.open(
+        content.digest,
+        CallContext.begin({ requestId: 'fuzz', signal: stop.signal }),
+      );
       if (opened.size !== content.bytes.length)
         world.violate(
           'reader',

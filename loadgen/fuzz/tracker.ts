@@ -4,6 +4,7 @@ import type { AnnounceReply, AnnounceRequest, Located } from '../../core/contrac
 import type { Digest } from '../../core/digest.ts';
 import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { announce, locate, type TrackerApi } from '../../tracker/api.ts';
@@ -94,11 +95,11 @@ export class TrackerSite {
   }
 
   async announce(request: AnnounceRequest): Promise<AnnounceReply> {
-    return await announce(await this.#awake(), request, 'fuzz');
+    return await announce(await this.#awake(), request, CallContext.begin());
   }
 
   async locate(digest: Digest): Promise<Located> {
-    return await locate(await this.#awake(), digest, 'fuzz');
+    return await locate(await this.#awake(), digest, CallContext.begin());
   }
 
   async leave(node: string): Promise<void> {

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { CallContext } from './context.ts';
 import { manyAnswers } from './copies.ts';
-import type { CallContext } from './http.ts';
 import type { OriginClient } from './origin.ts';
 
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const hedgeMs = 100;
 
 type Far = OriginClient & { readonly url: string; doubts: number };

@@ -7,7 +7,7 @@
  *         are required made, silent ones are not waited for at all.
  */
 
-import type { CallContext } from './http.ts';
+import type { CallContext } from './context.ts';
 import type { OriginClient } from './origin.ts';
 
 export type CopiesOptions = {
@@ -69,9 +69,8 @@ class Copying {
     }, hedgeMs);
     const running = { stop, hedge, late: false };
     this.#running.set(client, running);
-    const signal = ctx.signal === undefined ? stop.signal : AbortSignal.any([ctx.signal, stop.signal]);
     try {
-      await this.#act(client, { ...ctx, signal });
+      await this.#act(client, ctx.withSignal(stop.signal));
       if (!this.#over) this.#done.push(client);
     } catch (error) {
       if (!this.#over) this.#failures.push(error);

@@ -4,6 +4,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 import type { OriginClient } from './origin.ts';
 import { hedgeMs } from './origins.ts';
@@ -65,7 +66,7 @@ test.each<[Does[], number[], string]>([
     expect(last).toMatchObject({ digest, meta: testMeta(5) });
     expect(ports(last as AnnounceAnswer)).toEqual(holders.map((no) => no + 1));
   }
-  const ctx = { requestId: 'r' };
+  const ctx = CallContext.begin({ requestId: 'r' });
   const located = o.finder.locate(digest, ctx);
   if (result === 'known') expect(await located).toMatchObject({ digest, meta: testMeta(5) });
   else if (result === 'unknown') expect(await located).toBeUndefined();
@@ -82,7 +83,9 @@ test('an owner that hangs keeps neither the other owner nor the other origins fr
     void o.finder.find(digest, o.tell);
     await sleep(hedgeMs + 100);
     expect(o.answers.map(ports)).toEqual([[does.indexOf('has') + 1]]);
-    expect(await finderOf(...does).finder.locate(digest, { requestId: 'r' })).toMatchObject({ digest });
+    expect(await finderOf(...does).finder.locate(digest, CallContext.begin({ requestId: 'r' }))).toMatchObject({
+      digest,
+    });
   }
 });
 
@@ -113,7 +116,9 @@ test('without origins nothing is found, and that is no no', async () => {
   const answers: AnnounceAnswer[] = [];
   await finder.find(digest, (answer) => answers.push(answer));
   expect(answers).toEqual([{ digest, peers: [], error: 'unavailable' }]);
-  await expect(finder.locate(digest, { requestId: 'r' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await expect(finder.locate(digest, CallContext.begin({ requestId: 'r' }))).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+  });
   expect([finder.know(['http://a', 'http://b']), finder.know(['http://b', 'http://a'])]).toEqual([true, false]);
   await finder[Symbol.asyncDispose]();
 });

@@ -7,12 +7,11 @@
  *   (OriginClient), so many at a time, and what was found is not asked again for a while.
  */
 
-import { randomBytes } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { CallContext } from './http.ts';
+import { CallContext } from './context.ts';
 import type { OriginClient } from './origin.ts';
 import { hedgeMs, Origins, unavailable } from './origins.ts';
 
@@ -80,8 +79,9 @@ export class OriginFinder implements AsyncDisposable {
       answer = { digest, meta, inline, peers: [...(answer?.peers ?? []), peer] };
       tell(answer);
     };
+    using ctx = CallContext.begin().within(askMsMax);
     try {
-      const failures = await askAll(origins, { digest, ctx: context(), found });
+      const failures = await askAll(origins, { digest, ctx, found });
       if (answer !== undefined) this.#remember(answer);
       else tell({ digest, peers: [], error: failures.length > 0 ? 'unavailable' : 'unknown' });
       this.#options.onFound?.(answer !== undefined ? 'known' : failures.length > 0 ? 'unavailable' : 'unknown');
@@ -142,7 +142,7 @@ async function askAll(origins: AskedOrigins, { digest, ctx, found }: Question): 
       found(info);
     } catch (error) {
       if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return;
-      if (ctx.signal?.aborted !== true && !(error instanceof ApiError)) throw error;
+      if (!ctx.signal.aborted && !(error instanceof ApiError)) throw error;
       failures.push(error);
     }
   };
@@ -158,10 +158,6 @@ async function askAll(origins: AskedOrigins, { digest, ctx, found }: Question): 
   // An owner that was silent may hold it all the same.
   await asked;
   return failures;
-}
-
-function context(): CallContext {
-  return { requestId: randomBytes(8).toString('hex'), signal: AbortSignal.timeout(askMsMax) };
 }
 
 function sameList(one: readonly string[], two: readonly string[]): boolean {

@@ -2,6 +2,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
 
 let closers: (() => void)[] = [];
@@ -106,8 +107,10 @@ test('an abort rejects with its reason, at once and during a body', async () => 
     if (request.url === '/body') response.writeHead(200).write('x');
   });
   const abort = new AbortController();
-  const call = client.json('GET', '/', { ctx: { requestId: 'r', signal: abort.signal } });
-  const body = await client.stream('GET', '/body', { ctx: { requestId: 'r', signal: abort.signal } });
+  const call = client.json('GET', '/', { ctx: CallContext.begin({ requestId: 'r', signal: abort.signal }) });
+  const body = await client.stream('GET', '/body', {
+    ctx: CallContext.begin({ requestId: 'r', signal: abort.signal }),
+  });
   const reading = body.bytes();
   abort.abort(new Error('enough'));
   await expect(call).rejects.toThrow('enough');

@@ -24,16 +24,10 @@ import {
   type HttpTransport,
   tcpHttp,
 } from '../net/http.ts';
+import type { CallContext } from './context.ts';
 import { CallLimits, stalled } from './limits.ts';
 import { NoAnswer, Pulse } from './pulse.ts';
 
-/** Who asks (for every log line on the way), and until when. */
-export type CallContext = {
-  readonly requestId: string;
-  readonly signal?: AbortSignal | undefined;
-  /** For whom we call, where it is not for ourselves: an address, or the name of a user. */
-  readonly client?: string | undefined;
-};
 export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 export type StreamBody = AsyncIterable<Uint8Array>;
 
@@ -201,8 +195,7 @@ function bodyOf(body: unknown, limits: CallLimits): string | Uint8Array | Readab
 }
 
 function headersOf(options: CallOptions): Record<string, string> {
-  const headers: Record<string, string> = {};
-  if (options.ctx !== undefined) headers['x-request-id'] = options.ctx.requestId;
+  const headers: Record<string, string> = options.ctx?.sent() ?? {};
   if (isStream(options.body) || isRaw(options.body)) headers['content-type'] = 'application/octet-stream';
   else if (options.body !== undefined && options.body !== null) headers['content-type'] = 'application/json';
   if (options.length !== undefined) headers['content-length'] = String(options.length);

@@ -29,8 +29,9 @@ import type { Digest } from '../../core/digest.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
+import type { CallContext } from './context.ts';
 import { firstAnswer } from './hedge.ts';
-import { type CallContext, HttpClient } from './http.ts';
+import { HttpClient } from './http.ts';
 import { impatienceMs, silenceMs } from './pulse.ts';
 
 /** Every index is asked this often, with a pause in between: long enough for one that was restarted. */
@@ -158,7 +159,7 @@ export class IndexClient {
       if (i > 0) await pause(given.signal);
       const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<R>> =>
         said(client, async () => {
-          const ctx = { ...given, signal };
+          const ctx = signal === undefined ? given : given.withSignal(signal);
           const answer = await client.json<unknown>(route.method, path, { body, ...limit, ctx, tries: 1 });
           return route.reply(answer, client.base);
         });

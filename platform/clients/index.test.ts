@@ -2,10 +2,11 @@ import type { RequestListener } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
 import { testDigest } from '../../core/handout/fixtures.ts';
 import { latencySamplesMin } from '../../core/retry/latency.ts';
+import { CallContext } from './context.ts';
 import { IndexClient } from './index-client.ts';
 import { Stoppable } from './stoppable.fixtures.ts';
 
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const digest = testDigest(1);
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -58,7 +59,7 @@ test('one whose caller gives up before that is found out as well', async () => {
   const client = clientOf(only);
   only.stop();
   const signal = AbortSignal.timeout(1_000);
-  await expect(client.tag('a', '1', { ...ctx, signal })).rejects.toMatchObject({ name: 'TimeoutError' });
+  await expect(client.tag('a', '1', ctx.withSignal(signal))).rejects.toMatchObject({ name: 'TimeoutError' });
   await expect
     .poll(async () => (await timed(() => client.tag('a', '1', ctx))).ms, { timeout: 8_000 })
     .toBeLessThan(1_900);

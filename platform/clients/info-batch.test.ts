@@ -4,9 +4,10 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type BlobInfo, type InfoOutcome, infosMax } from '../../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
+import { CallContext } from './context.ts';
 import { InfoBatch } from './info-batch.ts';
 
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const digest = (no: number): Digest => digestOf('sha256', no.toString(16).padStart(64, '0'));
 const infoOf = (of: Digest): BlobInfo => ({ digest: of }) as BlobInfo;
 
@@ -55,13 +56,13 @@ test('each question has its own answer: here, not here, an error, or nonsense', 
 test('a question that is given up ends at once, and the others do not', async () => {
   const { batch: asked, sent } = batch();
   const leaving = new AbortController();
-  const left = asked.ask(digest(0), { ...ctx, signal: leaving.signal });
+  const left = asked.ask(digest(0), ctx.withSignal(leaving.signal));
   const others = [1, 2].map((no) => asked.ask(digest(no), ctx));
   leaving.abort(new Error('gone'));
   await expect(left).rejects.toThrow('gone');
   expect(await Promise.all(others)).toEqual([1, 2].map((no) => infoOf(digest(no))));
   expect(sent).toEqual([2]);
-  await expect(asked.ask(digest(0), { ...ctx, signal: leaving.signal })).rejects.toThrow('gone');
+  await expect(asked.ask(digest(0), ctx.withSignal(leaving.signal))).rejects.toThrow('gone');
 });
 
 test('a request that fails fails all of its questions', async () => {

@@ -9,7 +9,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type BlobInfo, type InfoOutcome, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { CallContext } from './http.ts';
+import type { CallContext } from './context.ts';
 
 type Question = {
   readonly digest: Digest;
@@ -38,12 +38,12 @@ export class InfoBatch {
   ask(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
     const { signal } = ctx;
     const asked = new Promise<BlobInfo | undefined>((answer, refuse) => {
-      if (signal?.aborted) return refuse(signal.reason);
-      const givenUp = (): void => refuse(signal?.reason);
-      signal?.addEventListener('abort', givenUp, { once: true });
+      if (signal.aborted) return refuse(signal.reason);
+      const givenUp = (): void => refuse(signal.reason);
+      signal.addEventListener('abort', givenUp, { once: true });
       const settled = <T>(then: (value: T) => void) => {
         return (value: T): void => {
-          signal?.removeEventListener('abort', givenUp);
+          signal.removeEventListener('abort', givenUp);
           then(value);
         };
       };
@@ -54,7 +54,7 @@ export class InfoBatch {
   }
 
   #flush(): void {
-    const waiting = this.#waiting.filter(({ ctx }) => ctx.signal?.aborted !== true);
+    const waiting = this.#waiting.filter(({ ctx }) => !ctx.signal.aborted);
     this.#waiting = [];
     for (let at = 0; at < waiting.length; at += infosMax) void this.#send(waiting.slice(at, at + infosMax));
   }
@@ -66,7 +66,7 @@ export class InfoBatch {
       // Whoever gives up does not end the others' request; silence does.
       const { infos } = await this.#calls.many(
         questions.map(({ digest }) => digest),
-        { requestId: first.ctx.requestId },
+        first.ctx.detached(),
       );
       for (const [i, question] of questions.entries()) this.#settle(question, infos[i] as InfoOutcome);
     } catch (error) {

@@ -17,12 +17,13 @@ import {
   type InfosRequest,
   ORIGIN,
   type Uploader,
-  uploaderHeaders,
+  uploadKindHeader,
 } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { HttpTransport } from '../net/http.ts';
-import { type CallContext, HttpClient } from './http.ts';
+import type { CallContext } from './context.ts';
+import { HttpClient } from './http.ts';
 import { InfoBatch } from './info-batch.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
 
@@ -82,8 +83,7 @@ export class OriginClient {
     kind: Uploader['kind'] = 'blob',
   ): Promise<number> {
     const body: BeginUpload = { algorithm };
-    const client = ctx.client === undefined ? {} : { [uploaderHeaders.client]: ctx.client };
-    const headers = { ...client, [uploaderHeaders.kind]: kind };
+    const headers = { [uploadKindHeader]: kind };
     const options = { ctx, body, headers, ...this.#short() };
     return ORIGIN.begin.reply(await this.#http.json('POST', ORIGIN.begin.path({ id }), options), this.url).offset;
   }

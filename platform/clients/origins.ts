@@ -15,9 +15,9 @@ import { type Digest, digestAlgorithm } from '../../core/digest.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import type { HttpTransport } from '../net/http.ts';
+import { CallContext } from './context.ts';
 import { manyAnswers } from './copies.ts';
 import { firstAnswer, type Hedged } from './hedge.ts';
-import type { CallContext } from './http.ts';
 import { OriginClient, type ReadPart } from './origin.ts';
 
 export type OriginsOptions = {
@@ -112,7 +112,7 @@ export class Origins {
     ctx: CallContext,
   ): Promise<Hedged<OriginClient, T>> {
     const begun = performance.now();
-    const hedged = await firstAnswer(clients, (client, signal) => question(client, { ...ctx, signal }), {
+    const hedged = await firstAnswer(clients, (client, signal) => question(client, ctx.withSignal(signal)), {
       hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMs),
       signal: ctx.signal,
       onSilent: (client) => client.pulse.doubt(),
@@ -150,7 +150,7 @@ export class Origins {
 
   /** Why a push could not be taken now, one line each; empty: it could. */
   async problems(): Promise<string[]> {
-    const ctx = { requestId: 'readiness' };
+    const ctx = CallContext.begin({ requestId: 'readiness' });
     const results = await Promise.allSettled(this.clients.map((client) => client.ping(ctx)));
     const failed = results.flatMap((result) =>
       result.status === 'rejected' ? [(result.reason as Error).message] : [],
@@ -181,7 +181,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 /** An error that another origin may not have; anything else is thrown. */
 function passing(error: unknown, ctx: CallContext): unknown {
-  if (ctx.signal?.aborted === true || !(error instanceof ApiError)) throw error;
+  if (ctx.signal.aborted || !(error instanceof ApiError)) throw error;
   return error;
 }
 

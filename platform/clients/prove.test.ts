@@ -14,9 +14,10 @@ import { MemoryTables } from '../tags/memory.ts';
 import { tagsSchema } from '../tags/schema.ts';
 import { SqliteTables } from '../tags/sqlite-tables.ts';
 import type { TagTables } from '../tags/store.ts';
+import { CallContext } from './context.ts';
 import { linkProved, prove } from './prove.ts';
 
-const ctx = { requestId: 'test' };
+const ctx = CallContext.begin({ requestId: 'test' });
 const digestNo = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const hourMs = 3_600_000;
 const required = 2;

@@ -11,7 +11,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { unproved } from '../../core/contracts/index-api.ts';
 import { parse } from '../../core/contracts/parse.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { CallContext } from './http.ts';
+import type { CallContext } from './context.ts';
 import type { OriginClient } from './origin.ts';
 import { unavailable } from './origins.ts';
 
@@ -72,6 +72,6 @@ function generationOf(error: unknown): number {
 }
 
 function reasonOf(digest: Digest, failures: readonly unknown[], ctx: CallContext): unknown {
-  if (ctx.signal?.aborted === true) return ctx.signal.reason;
+  if (ctx.signal.aborted) return ctx.signal.reason;
   return failures.find((error) => !(error instanceof ApiError)) ?? unavailable(digest, failures);
 }

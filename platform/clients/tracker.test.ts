@@ -7,11 +7,13 @@ import { announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 import type { OriginClient } from './origin.ts';
 import { TrackerSession } from './tracker.ts';
 
 const digest = testDigest(1);
+const ctx = CallContext.begin();
 const stack: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const end of stack.splice(0).reverse()) await end();
@@ -72,7 +74,7 @@ const dead = 'http://127.0.0.1:9';
 test('a tracker that answers is asked, the origins are not', async () => {
   const { url } = await tracker();
   const { session, asked } = sessionOf([url]);
-  expect(await session.locate(digest)).toMatchObject({ meta: testMeta(5) });
+  expect(await session.locate(digest, ctx)).toMatchObject({ meta: testMeta(5) });
   expect(asked).toEqual([]);
 });
 
@@ -80,25 +82,26 @@ test('a tracker that says no is believed, and one that cannot say is not', async
   const one = await tracker();
   one.does = 'knows nothing';
   const { session, asked } = sessionOf([one.url]);
-  expect(await session.locate(digest)).toBeUndefined();
+  expect(await session.locate(digest, ctx)).toBeUndefined();
   expect(asked).toEqual([]);
 });
 
 test('a dead tracker: the origins answer; a hung one: the same, and the next question does not wait for it', async () => {
   const one = sessionOf([dead]);
-  expect(await one.session.locate(digest)).toMatchObject({ meta: testMeta(5) });
+  expect(await one.session.locate(digest, ctx)).toMatchObject({ meta: testMeta(5) });
   const hung = await tracker();
   hung.does = 'hangs';
   const two = sessionOf([hung.url]);
-  for (let times = 0; times < 4; times++) expect(await two.session.locate(digest)).toMatchObject({ meta: testMeta(5) });
+  for (let times = 0; times < 4; times++)
+    expect(await two.session.locate(digest, ctx)).toMatchObject({ meta: testMeta(5) });
   // Four that each waited for the tracker would have put four questions to it.
   expect([hung.asked.length, two.asked.length]).toEqual([1, 4]);
 });
 
 test('no is said where every origin says no; else it is UNAVAILABLE', async () => {
-  expect(await sessionOf([dead], { has: false }).session.locate(digest)).toBeUndefined();
+  expect(await sessionOf([dead], { has: false }).session.locate(digest, ctx)).toBeUndefined();
   const without = sessionOf([dead], { origins: [] });
-  const error = await without.session.locate(digest).catch((thrown: unknown) => thrown);
+  const error = await without.session.locate(digest, ctx).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ApiError);
   expect(error).toMatchObject({ code: 'UNAVAILABLE' });
 });

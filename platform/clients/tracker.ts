@@ -7,7 +7,7 @@
  * Rule 3: a tracker that fails is told of when that begins and when it ends, not each time.
  */
 
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import {
   Announcer,
   type AnnouncerDue,
@@ -15,7 +15,6 @@ import {
   type AnnouncerOutput,
 } from '../../core/announce/announcer.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
-import type { Tracking } from '../../core/announce/tracking.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type AnnounceAnswer, type AnnounceRequest, type Located, TRACKER } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
@@ -27,10 +26,12 @@ import { alarmOf, Driver } from '../drive/driver.ts';
 import { type Clock, realClock } from '../net/clock.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { CallContext } from './context.ts';
 import type { OriginFinder } from './finder.ts';
 import { firstAnswer } from './hedge.ts';
 import { HttpClient } from './http.ts';
 import { TrackerHealth } from './tracker-health.ts';
+import type { Tracking } from './tracking.ts';
 
 /** A tracker answers from memory, at most a short wait for origins later: no answer by then is a failure. */
 const announceMs = 1_500;
@@ -109,13 +110,18 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'seek', digest, count });
   }
 
-  async locate(digest: Digest, requestId: string = newId()): Promise<Located | undefined> {
+  async locate(digest: Digest, ctx: CallContext): Promise<Located | undefined> {
     const hedged = await firstAnswer(
       this.#locators(digest),
-      async (who, signal) => ({ located: await this.#locateAt(who, digest, { requestId, signal }) }),
-      { hedgeMs: (this.#options.timing ?? announceTiming).aloneMs, onSilent: (who) => this.#silent(who) },
+      async (who, signal) => ({ located: await this.#locateAt(who, digest, ctx.withSignal(signal)) }),
+      {
+        hedgeMs: (this.#options.timing ?? announceTiming).aloneMs,
+        signal: ctx.signal,
+        onSilent: (who) => this.#silent(who),
+      },
     );
     if (hedged.kind === 'answer') return hedged.answer.located;
+    ctx.signal.throwIfAborted();
     const why = hedged.failures.map((error) => (error as Error).message).join('; ');
     throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}: ${why}`);
   }
@@ -136,24 +142,19 @@ export class TrackerSession implements Tracking {
     for (const tracker of order) {
       // Whoever is not asked for an answer is asked whether it answers.
       if (!this.#health.probes(tracker, this.#clock.nowMs())) continue;
-      const ctx = { requestId: newId(), signal: this.#closing.signal };
-      void this.#locateAt(tracker, digest, ctx).catch(() => undefined);
+      void this.#locateAt(tracker, digest, CallContext.begin()).catch(() => undefined);
     }
     const absent = order.filter((tracker) => !there.includes(tracker));
     return [...there.slice(0, 1), originsThemselves, ...there.slice(1), ...absent];
   }
 
-  async #locateAt(
-    who: Locator,
-    digest: Digest,
-    call: { requestId: string; signal: AbortSignal },
-  ): Promise<Located | undefined> {
+  async #locateAt(who: Locator, digest: Digest, call: CallContext): Promise<Located | undefined> {
     if (typeof who !== 'string') {
-      const signal = AbortSignal.any([call.signal, AbortSignal.timeout(locateMs)]);
-      return await (this.#options.finder as OriginFinder).locate(digest, { ...call, signal });
+      using soon = call.within(locateMs);
+      return await (this.#options.finder as OriginFinder).locate(digest, soon);
     }
     try {
-      const found = await this.#call(who, 'GET', TRACKER.locate.path({ digest }), { limitMs: locateMs, ...call });
+      const found = await this.#call(who, 'GET', TRACKER.locate.path({ digest }), { limitMs: locateMs, call });
       this.#health.answered(who);
       const located = TRACKER.locate.reply(found, who);
       if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
@@ -211,7 +212,11 @@ export class TrackerSession implements Tracking {
 
   async #replyOf(tracker: string, request: number, body: AnnounceRequest): Promise<AnnouncerInput | undefined> {
     try {
-      const reply = await this.#call(tracker, 'POST', TRACKER.announce.path({}), { limitMs: announceMs, body });
+      const reply = await this.#call(tracker, 'POST', TRACKER.announce.path({}), {
+        limitMs: announceMs,
+        body,
+        call: CallContext.begin(),
+      });
       const parsed = TRACKER.announce.reply(reply, tracker);
       this.#health.answered(tracker);
       if (parsed.origins !== undefined) this.#options.onOrigins?.(parsed.origins);
@@ -223,10 +228,10 @@ export class TrackerSession implements Tracking {
   }
 
   async #sayLeave(tracker: string, node: string): Promise<void> {
-    const signal = AbortSignal.timeout(leaveMs);
+    using ctx = CallContext.begin().within(leaveMs);
     const http = this.#http.get(tracker) as HttpClient;
     await http
-      .json('POST', TRACKER.leave.path({}), { body: { node }, ctx: { requestId: newId(), signal }, tries: 1 })
+      .json('POST', TRACKER.leave.path({}), { body: { node }, ctx, tries: 1 })
       .catch((error: unknown) => this.#options.log.debug({ tracker, why: (error as Error).message }, 'leave failed'));
   }
 
@@ -234,24 +239,16 @@ export class TrackerSession implements Tracking {
     tracker: string,
     method: 'GET' | 'POST',
     path: string,
-    how: { limitMs: number; body?: unknown; requestId?: string; signal?: AbortSignal },
+    how: { limitMs: number; body?: unknown; call: CallContext },
   ): Promise<unknown> {
-    const limit = AbortSignal.timeout(how.limitMs);
-    const signals = how.signal === undefined ? [] : [how.signal];
-    const ctx = {
-      requestId: how.requestId ?? newId(),
-      signal: AbortSignal.any([limit, this.#closing.signal, ...signals]),
-    };
+    using limited = how.call.within(how.limitMs);
+    const ctx = limited.withSignal(this.#closing.signal);
     const http = this.#http.get(tracker) as HttpClient;
     try {
       return await http.json<unknown>(method, path, { body: how.body, ctx, tries: 1 });
     } catch (error) {
-      if (!limit.aborted) throw error;
+      if (!limited.signal.aborted || how.call.signal.aborted) throw error;
       throw new ApiError('UNAVAILABLE', `${tracker} did not answer within ${how.limitMs} ms`);
     }
   }
-}
-
-function newId(): string {
-  return randomBytes(8).toString('hex');
 }

@@ -4,22 +4,12 @@
  */
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ApiError } from '../../core/contracts/errors.ts';
 import type { Content, Headers } from './content.ts';
 import { CLIENT_LIMITS, writeContent } from './exchange.ts';
 import { SlowReaders, slowReadersMax } from './slow.ts';
 
 /** Of all that is sent from here, in this process: connections are the process's. */
 const slow = new SlowReaders({ pauseMs: CLIENT_LIMITS.pauseMs, readersMax: slowReadersMax });
-
-/** A signal that is aborted when the client leaves before its answer is complete. */
-export function clientSignal(reply: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort(new ApiError('REQUEST_INVALID', 'the client closed the connection'));
-  });
-  return gone.signal;
-}
 
 /** Sends `content`. Throws what fails before the first byte; what fails later cuts the connection. */
 export async function sendContent(

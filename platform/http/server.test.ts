@@ -41,7 +41,7 @@ test('health, readiness with its problems, metrics with the routes seen', async 
 test('a request id is taken where it is well formed, else drawn', async () => {
   const { client } = await started();
   const id = async (requestId: string) =>
-    (await client.stream('GET', '/health', { ctx: { requestId } })).headers['x-request-id'];
+    (await client.stream('GET', '/health', { headers: { 'x-request-id': requestId } })).headers['x-request-id'];
   expect(await id('pull-7')).toBe('pull-7');
   expect(await id('has space')).toMatch(/^[0-9a-f-]{36}$/);
   expect(await id('x'.repeat(65))).toMatch(/^[0-9a-f-]{36}$/);

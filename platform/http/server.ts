@@ -8,8 +8,7 @@
  * Rule 4: HEAD routes are written out by their owners; none is derived from a GET.
  */
 
-import { randomUUID } from 'node:crypto';
-import { createServer, maxHeaderSize } from 'node:http';
+import { createServer, type IncomingMessage, maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
 import {
   type FastifyBaseLogger,
@@ -24,9 +23,8 @@ import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/con
 import { StartError } from '../lifecycle/errors.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { callOf, idsOf, receiveCall, watchCall } from './call.ts';
 
-export const requestIdHeader = 'x-request-id';
-const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
 /** Bodies that are parsed as JSON; blobs and manifests are streamed (body.ts). */
 export const jsonBytesMax = 8 * 1024 * 1024;
 /** A repository name of 255 characters, encoded, or a sha512 digest. */
@@ -43,6 +41,11 @@ export type HttpOptions = {
   readonly metrics: Metrics;
   /** What keeps this process from serving, one line each; empty: ready. */
   readonly readiness: () => Promise<readonly string[]>;
+  /**
+   * Only processes of the cluster call here: what they say of whom they call for is believed. Default: nobody is, for
+   * anybody may call.
+   */
+  readonly believed?: boolean;
 };
 
 /** A server without routes of its own but /health, /readiness and /metrics. It does not listen yet. */
@@ -50,7 +53,9 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const app = fastify({
     loggerInstance: options.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
-    genReqId: (request) => requestIdOf(request.headers[requestIdHeader]),
+    genReqId: (request) => receiveCall(request as IncomingMessage, options.believed === true).requestId,
+    childLoggerFactory: (log, bindings, how, request) =>
+      log.child({ ...bindings, ...idsOf(request as IncomingMessage) }, how),
     bodyLimit: jsonBytesMax,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
@@ -70,10 +75,6 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   return app;
 }
 
-function requestIdOf(given: string | string[] | undefined): string {
-  return typeof given === 'string' && requestIdPattern.test(given) ? given : randomUUID();
-}
-
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] as string;
 }
@@ -85,8 +86,8 @@ function observe(app: FastifyInstance, options: HttpOptions): void {
     'status',
   ]);
   app.addHook('onRequest', (request, reply, done) => {
-    reply.header(requestIdHeader, request.id);
-    done();
+    reply.headers(callOf(request).answered());
+    done(watchCall(request.raw, reply.raw));
   });
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none';

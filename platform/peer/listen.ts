@@ -1,10 +1,10 @@
 /** What a node is made of, and how it begins to listen. */
 
 import { randomBytes } from 'node:crypto';
-import type { Tracking } from '../../core/announce/tracking.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Tracking } from '../clients/tracking.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import type { Clock } from '../net/clock.ts';
 import type { Door, Listener, Net } from '../net/net.ts';

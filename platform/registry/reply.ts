@@ -5,6 +5,7 @@
 
 import type { ApiError } from '../../core/contracts/errors.ts';
 import type { OciRequest } from '../../core/oci/request.ts';
+import type { CallContext } from '../clients/context.ts';
 import type { RequestBody } from '../http/body.ts';
 import type { Content, Headers } from '../http/content.ts';
 
@@ -15,11 +16,8 @@ export type OciReply =
   | { readonly kind: 'error'; readonly error: ApiError; readonly headers?: Headers };
 
 export type OciContext = {
-  readonly requestId: string;
-  /** Who asks, as far as it can be told: its address (client.ts). */
-  readonly client: string;
-  /** Aborted when the client has gone. */
-  readonly signal: AbortSignal;
+  /** Whose caller is the client, as far as it can be told: its address (client-address.ts). */
+  readonly call: CallContext;
   header(name: 'content-type' | 'content-range' | 'user-agent'): string | undefined;
   readonly body: RequestBody;
 };

@@ -182,7 +182,7 @@ describe('streaming', () => {
     const lender = new Lender(400);
     let signal: AbortSignal | undefined;
     await serve((context) => {
-      signal = context.signal;
+      signal = context.call.signal;
       return { kind: 'content', content: lender.content() };
     });
     const response = await open();
@@ -196,8 +196,8 @@ describe('streaming', () => {
   test('a client that leaves before there is a reply', async () => {
     let signal: AbortSignal | undefined;
     await serve(async (context) => {
-      signal = context.signal;
-      await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+      signal = context.call.signal;
+      await new Promise((resolve) => context.call.signal.addEventListener('abort', resolve));
       throw new ApiError('UNAVAILABLE', 'too late');
     });
     const request = httpRequest({ host: '127.0.0.1', port: server?.port, path, agent: false });

@@ -11,6 +11,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { allowedMethods, parseOciRequest } from '../../core/oci/request.ts';
 import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
 import { bodyOf, streamBodies } from '../http/body.ts';
+import { callOf, hasLeft } from '../http/call.ts';
 import { clientOf, type Trusted, trustedOf } from '../http/client-address.ts';
 import type { Headers } from '../http/content.ts';
 import type { Work } from '../http/drainable.ts';
@@ -58,21 +59,18 @@ type Serving = {
 
 async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serving): Promise<void> {
   const { handler } = serving;
-  const gone = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) gone.abort(new ApiError('REQUEST_INVALID', 'the client closed the connection'));
-  });
   using held = new DisposableStack();
-  const context = contextOf(request, gone.signal, { ...serving, held });
+  const client = clientOf(request.raw, serving.trusted);
+  const context = contextOf(request, client, { ...serving, held });
   try {
     const answer = await answerOf(() =>
       handler.handle(parseOciRequest(request.method, request.raw.url ?? ''), context),
     );
-    if (gone.signal.aborted) return void reply.hijack();
-    await write(answer, request, { reply, client: context.client, ...serving });
+    if (hasLeft(request)) return void reply.hijack();
+    await write(answer, request, { reply, client, ...serving });
   } catch (error) {
     // Whoever is gone needs no answer; what went wrong because of that is no error either.
-    if (!gone.signal.aborted || error instanceof Bug) throw error;
+    if (!hasLeft(request) || error instanceof Bug) throw error;
     reply.hijack();
   }
 }
@@ -131,14 +129,11 @@ async function answerOf<T>(act: () => Promise<T>): Promise<T | OciReply> {
 
 function contextOf(
   request: FastifyRequest,
-  signal: AbortSignal,
-  { limits, trusted, bodies, held }: Serving & { held: DisposableStack },
+  client: string,
+  { limits, bodies, held }: Serving & { held: DisposableStack },
 ): OciContext {
-  const client = clientOf(request.raw, trusted);
   return {
-    requestId: request.id,
-    client,
-    signal,
+    call: callOf(request).by({ kind: 'unverified', name: client }),
     header: (name) => request.headers[name],
     // Until the request is answered: its handler has the bytes.
     body: bodyOf(request.raw, limits.stallMs, (bytes) => held.defer(bodies.hold(client, bytes))),

@@ -4,11 +4,18 @@
  */
 
 import { createHash, type Hash } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CALL_HEADERS } from '../../core/contracts/call.ts';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
-import { type BlobInfo, uploaderHeaders, uploadIdPattern } from '../../core/contracts/origin.ts';
+import { type BlobInfo, uploadIdPattern, uploadKindHeader } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
 import { chooseRange, contentRange } from '../../core/oci/range.ts';
 import { pieceLengthFor } from '../../core/piece.ts';
@@ -56,6 +63,8 @@ export class FakeOrigin {
   onReceived: ((total: number) => void | Promise<void>) | undefined;
   url = '';
   requests = 0;
+  /** The headers of every request but pings. */
+  readonly heard: IncomingHttpHeaders[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -104,7 +113,10 @@ export class FakeOrigin {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.url !== '/health') this.requests += 1;
+    if (request.url !== '/health') {
+      this.requests += 1;
+      this.heard.push(request.headers);
+    }
     if (this.faults.hang) return;
     if (request.url === '/health') return json(response, 200, {});
     try {
@@ -162,7 +174,7 @@ export class FakeOrigin {
 
   async #begin(id: string, request: IncomingMessage): Promise<{ id: string; offset: number }> {
     if (this.faults.beginError) throw new ApiError(this.faults.beginError, 'told to fail');
-    const { [uploaderHeaders.client]: client, [uploaderHeaders.kind]: kind } = request.headers;
+    const { [CALL_HEADERS.client]: client, [uploadKindHeader]: kind } = request.headers;
     this.begun.push({ client: client?.toString(), kind: kind?.toString() });
     let text = '';
     for await (const chunk of request) text += chunk;

@@ -225,6 +225,21 @@ export const PLANTS: readonly Plant[] = [
     text: `/** Planted. */\n// TO${'DO'} finish this\nexport const a = 1;\n`,
     tidy: 'bannedWords',
   },
+  {
+    path: 'agent/context-literal.ts',
+    text: "/** Planted. */\nimport type { CallContext } from './clean.ts';\nexport const ctx: CallContext = { requestId: '1' };\n",
+    tidy: 'calls',
+  },
+  {
+    path: 'agent/context-copy.ts',
+    text: '/** Planted. */\nexport const copy = (ctx: object): object => ({ ...ctx, signal: undefined });\n',
+    tidy: 'calls',
+  },
+  {
+    path: 'agent/context-header.ts',
+    text: "/** Planted. */\nexport const of = (headers: Record<string, string>): unknown => headers['x-shoal-client'];\n",
+    tidy: 'calls',
+  },
   { path: 'agent/wordless.ts', text: 'export const a = 1;\n', tidy: 'shape' },
   { path: 'agent/utils.ts', text: '/** Planted. */\nexport const a = 1;\n', tidy: 'shape' },
 ];

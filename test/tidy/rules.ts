@@ -4,6 +4,7 @@
  * in Biome cannot switch both off.
  */
 import { forTestsOnly } from '../../tools/tests-only.ts';
+import { calls } from './calls.ts';
 import { BY_URL } from './exceptions.ts';
 import { network } from './network.ts';
 import { circles, folders, lengths, median } from './sizes.ts';
@@ -136,6 +137,7 @@ export const RULES = {
   purity,
   soleOwners,
   network,
+  calls,
   bannedWords,
   shape,
   lengths,

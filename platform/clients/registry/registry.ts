@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
-import { type CallContext, type CallOptions, HttpClient, type Method, type Reply, type StreamBody } from '../http.ts';
+import { CallContext } from '../context.ts';
+import { type CallOptions, HttpClient, type Method, type Reply, type StreamBody } from '../http.ts';
 
 export const MEDIA = {
   manifest: 'application/vnd.oci.image.manifest.v1+json',
@@ -93,7 +94,7 @@ export class Registry implements BlobSource {
 
   /** Every call of one command has the same request id, so that the logs of all components tell its story. */
   #ctx(signal: AbortSignal): CallContext {
-    return { requestId: this.#requestId, signal };
+    return CallContext.begin({ requestId: this.#requestId, signal });
   }
 
   async manifest(repo: string, reference: string, signal: AbortSignal): Promise<ManifestAnswer> {

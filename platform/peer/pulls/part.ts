@@ -1,8 +1,8 @@
 /** A blob that this node takes part in, and what is needed for it (blobs.ts). */
 
-import type { Tracking } from '../../../core/announce/tracking.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { BlobNo, BlobStats, Input } from '../../../core/swarm/types.ts';
+import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { BlobStore } from '../../store/store.ts';
 import type { Logger } from '../../telemetry/log.ts';

@@ -1,10 +1,10 @@
 /** Mending, step by step: the store is real, its disk in memory, and the test is the swarm. */
 
 import { expect, test } from 'vitest';
-import type { Tracking } from '../../../core/announce/tracking.ts';
 import { unitBytes } from '../../../core/piece.ts';
 import { prng } from '../../../core/prng.ts';
 import type { Input } from '../../../core/swarm/types.ts';
+import type { Tracking } from '../../clients/tracking.ts';
 import { FaultyDisk, faultyRoot } from '../../store/disk/faulty-disk.ts';
 import { InlinePieceIo } from '../../store/pieces/inline-piece-io.ts';
 import { blobOf, fill, writeAll } from '../../store/store.fixtures.ts';

@@ -6,9 +6,9 @@
  *   only way back.
  */
 
-import type { Tracking } from '../../../core/announce/tracking.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Input } from '../../../core/swarm/types.ts';
+import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { look } from '../../store/stored.ts';
 import type { PieceMemory } from '../../workers/arena.ts';

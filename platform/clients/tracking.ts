@@ -1,9 +1,10 @@
-/** What a peer needs of the trackers. platform/clients/tracker.ts is the real one; tests keep an in-memory one. */
+/** What a peer needs of the trackers. tracker.ts is the real one; tests keep an in-memory one. */
 
-import type { AnnounceAnswer, Located } from '../contracts/tracker.ts';
-import type { Digest } from '../digest.ts';
-import type { Metainfo } from '../piece.ts';
-import type { PeerAddress } from '../wire/messages.ts';
+import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Metainfo } from '../../core/piece.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { CallContext } from './context.ts';
 
 export interface Tracking {
   /** Called once, as soon as the peer listens; nothing is announced before. Calls made earlier are kept. */
@@ -22,7 +23,7 @@ export interface Tracking {
    */
   onAnswer: (answer: AnnounceAnswer) => void;
   /** What is known of a blob; joins nothing. Undefined: no origin knows it. Throws ApiError UNAVAILABLE. */
-  locate(digest: Digest, requestId?: string): Promise<Located | undefined>;
+  locate(digest: Digest, ctx: CallContext): Promise<Located | undefined>;
   /** Ends every lease, as far as trackers can be reached, within a second; announces nothing from then on. */
   leave(): Promise<void>;
 }
