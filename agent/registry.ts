@@ -15,6 +15,7 @@ import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest, PageRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { type Content, contentOf } from '../platform/http/content.ts';
@@ -184,12 +185,12 @@ export class Registry implements RegistryHandler {
 
   async #tags(repo: string, page: PageRequest, call: CallContext): Promise<OciReply> {
     const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, call);
-    return pageReply({ name: repo, tags }, { path: `/v2/${repo}/tags/list`, page, more, last: tags.at(-1) });
+    return pageReply({ name: repo, tags }, { path: OCI_PATHS.tags(repo), page, more, last: tags.at(-1) });
   }
 
   async #catalog(page: PageRequest, call: CallContext): Promise<OciReply> {
     const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, call);
-    return pageReply({ repositories }, { path: '/v2/_catalog', page, more, last: repositories.at(-1) });
+    return pageReply({ repositories }, { path: OCI_PATHS.catalog, page, more, last: repositories.at(-1) });
   }
 
   async #referrers(request: Extract<OciRequest, { kind: 'referrers' }>, call: CallContext): Promise<OciReply> {

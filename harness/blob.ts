@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { request } from 'undici';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestHex, digestOf } from '../core/digest.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
 
 const chunkBytes = 1024 * 1024;
 
@@ -54,7 +55,7 @@ async function expect(base: string, method: 'POST' | 'PATCH' | 'PUT', path: stri
 export async function pushRandom(base: string, bytes: number): Promise<Blob> {
   const body = randomBytes(bytes);
   const digest = digestOf('sha256', createHash('sha256').update(body).digest('hex'));
-  const begun = await request(`${base}/v2/bench/blobs/uploads/`, { method: 'POST' });
+  const begun = await request(base + OCI_PATHS.uploads('bench'), { method: 'POST' });
   await begun.body.dump();
   const location = begun.headers['location'];
   if (begun.statusCode !== 202 || typeof location !== 'string') throw new Error(`${base}: status ${begun.statusCode}`);

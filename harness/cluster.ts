@@ -3,6 +3,7 @@
 import { request } from 'undici';
 import { AGENT } from '../core/contracts/agent.ts';
 import type { Digest } from '../core/digest.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
 import { freePorts, RoleProcess } from './roles.ts';
 
 export type ClusterOptions = {
@@ -124,7 +125,7 @@ function tuned({ arena, workers }: ClusterOptions): Record<string, unknown> {
 }
 
 export const blobUrl = (agent: Pick<AgentProcess, 'registry'>, digest: Digest): string =>
-  `${agent.registry}/v2/bench/blobs/${digest}`;
+  agent.registry + OCI_PATHS.blob('bench', digest);
 
 /** Starts the pull by asking for the blob's first byte; resolves when every piece is verified and stored. */
 export async function pullWhole(agent: AgentProcess, digest: Digest): Promise<void> {

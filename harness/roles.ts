@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { PROBES } from '../core/contracts/probes.ts';
 import type { Role } from '../platform/config/common.ts';
 import { Child, isReady, nodeCommand } from '../platform/lifecycle/child.ts';
 import { launchEnv, launchFlags, nurseryOf } from '../platform/lifecycle/launch.ts';
@@ -73,7 +74,7 @@ export class RoleProcess implements AsyncDisposable {
 
   /** The sum over all labels of a counter of its /metrics, at `base`. */
   async counter(base: string, name: string): Promise<number> {
-    const text = await (await fetch(`${base}/metrics`)).text();
+    const text = await (await fetch(base + PROBES.metrics.pattern)).text();
     let total = 0;
     for (const line of text.split('\n')) {
       if (line.startsWith(`${name}{`) || line.startsWith(`${name} `))

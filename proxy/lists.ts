@@ -1,5 +1,6 @@
 /** Tags, repositories and referrers, page by page. */
 
+import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
@@ -16,12 +17,12 @@ export class Lists {
 
   async tags({ repo, page }: Request<'tags'>, context: OciContext): Promise<OciReply> {
     const { tags, more } = await this.#index.tags(repo, { n: page.limit, last: page.last }, context.call);
-    return pageReply({ name: repo, tags }, { path: `/v2/${repo}/tags/list`, page, more, last: tags.at(-1) });
+    return pageReply({ name: repo, tags }, { path: OCI_PATHS.tags(repo), page, more, last: tags.at(-1) });
   }
 
   async catalog({ page }: Request<'catalog'>, context: OciContext): Promise<OciReply> {
     const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, context.call);
-    return pageReply({ repositories }, { path: '/v2/_catalog', page, more, last: repositories.at(-1) });
+    return pageReply({ repositories }, { path: OCI_PATHS.catalog, page, more, last: repositories.at(-1) });
   }
 
   async referrers(request: Request<'referrers'>, context: OciContext): Promise<OciReply> {

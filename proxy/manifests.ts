@@ -12,6 +12,7 @@ import { type Digest, digestAlgorithm, digestOf } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest } from '../core/oci/manifest.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { Origins } from '../platform/clients/origins.ts';
@@ -67,7 +68,7 @@ export class Manifests {
     };
     await this.#link(repo, { digest, bytes, put }, ctx);
     const headers = {
-      location: `/v2/${repo}/manifests/${digest}`,
+      location: OCI_PATHS.manifest(repo, digest),
       'docker-content-digest': digest,
       ...(put.subject === undefined ? {} : { 'oci-subject': put.subject }),
       ...(reference.kind === 'digest' && tags.length > 0 ? { 'oci-tag': tags.join(', ') } : {}),

@@ -8,6 +8,7 @@
 
 import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, digestAlgorithm } from '../core/digest.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
 import { type ByteRange, parseChunkRange, uploadRange } from '../core/oci/range.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
@@ -285,7 +286,7 @@ function uncommitted(
 }
 
 function locate(repo: string, session: Session): string {
-  return `/v2/${repo}/blobs/uploads/${formatSession(session)}`;
+  return OCI_PATHS.upload(repo, formatSession(session));
 }
 
 /** Where the client goes on, and what it has been told of. */
@@ -307,6 +308,6 @@ function misfit(repo: string, session: Session, at: number): OciReply {
 }
 
 function created(repo: string, digest: Digest): OciReply {
-  const headers = { location: `/v2/${repo}/blobs/${digest}`, 'docker-content-digest': digest };
+  const headers = { location: OCI_PATHS.blob(repo, digest), 'docker-content-digest': digest };
   return { kind: 'empty', status: 201, headers };
 }

@@ -1,6 +1,8 @@
 /** Cold small blobs through one agent: how many a second sixteen readers get. */
 
 import { Pool } from 'undici';
+import type { Digest } from '../../core/digest.ts';
+import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { uploadRandom } from '../../harness/blob.ts';
 import { together } from '../../harness/lanes.ts';
 import { memoryDirectory } from '../../harness/memory.ts';
@@ -19,7 +21,7 @@ export async function smallMeasures(setup: PullSetup): Promise<Figures> {
   const dir = memoryDirectory(stack, count * 64 * 1024);
   const cluster = stack.use(await setup.cluster(dir, 'warn'));
   const agent = await cluster.agent(setup.agentFlags);
-  const digests: string[] = [];
+  const digests: Digest[] = [];
   await together(uploaders, count, async () => {
     digests.push((await uploadRandom(cluster.originUrl, blobBytes)).digest);
   });
@@ -28,7 +30,7 @@ export async function smallMeasures(setup: PullSetup): Promise<Figures> {
   const cpuBefore = cpuSeconds(agent.process.pid);
   const startedMs = performance.now();
   await together(readers, count, async (i) => {
-    const reply = await pool.request({ method: 'GET', path: `/v2/bench/blobs/${digests[i]}` });
+    const reply = await pool.request({ method: 'GET', path: OCI_PATHS.blob('bench', digests[i] as Digest) });
     const body = await reply.body.arrayBuffer();
     if (reply.statusCode !== 200 || body.byteLength !== blobBytes)
       throw new Error(`blob ${digests[i]}: status ${reply.statusCode}, ${body.byteLength} bytes`);

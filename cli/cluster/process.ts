@@ -7,6 +7,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PROBES } from '../../core/contracts/probes.ts';
 import { backoffMs } from '../../core/retry/retry.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
@@ -165,14 +166,17 @@ async function probeUntilReady(url: string, signal: AbortSignal): Promise<string
   try {
     while (!signal.aborted) {
       const reply = await client
-        .stream('GET', '/readiness', {
+        .stream('GET', PROBES.readiness.pattern, {
           expect: [503],
           tries: 1,
           ctx: CallContext.begin({ requestId: 'supervisor', signal }),
         })
         .catch(() => undefined);
       if (reply?.status === 200) return undefined;
-      const body = await reply?.json<{ problems?: string[] }>().catch(() => undefined);
+      const body = await reply
+        ?.json()
+        .then((said) => PROBES.readiness.reply(said, url))
+        .catch(() => undefined);
       if (body?.problems !== undefined) problems = body.problems.join('; ');
       await sleep(probeEveryMs, undefined, { signal }).catch(() => undefined);
     }

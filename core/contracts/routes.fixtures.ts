@@ -173,8 +173,12 @@ const kraken: Readonly<Record<keyof typeof KRAKEN, Any>> = {
 };
 
 const probes: Readonly<Record<keyof typeof PROBES, Any>> = {
-  health: example(PROBES.health, {}),
-  readiness: example(PROBES.readiness, {}),
+  health: example(PROBES.health, {}, { reply: { status: 'ok', role: 'proxy' } }),
+  readiness: example(
+    PROBES.readiness,
+    {},
+    { reply: { status: 'not ready', role: 'agent', problems: ['it is stopping'] } },
+  ),
   metrics: example(PROBES.metrics, {}),
 };
 

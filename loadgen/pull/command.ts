@@ -4,6 +4,7 @@
  */
 
 import { Pool } from 'undici';
+import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { prng } from '../../core/prng.ts';
 import { type Blob, pushRandom } from '../../harness/blob.ts';
 import { blobUrl, Cluster } from '../../harness/cluster.ts';
@@ -98,7 +99,7 @@ async function load(
 
 /** Bytes of the answer's body. */
 async function ask(pool: Pool, { digest, bytes }: Blob, kind: Kind): Promise<number> {
-  const path = `/v2/bench/blobs/${digest}`;
+  const path = OCI_PATHS.blob('bench', digest);
   if (kind === 'head') return await body(pool, { method: 'HEAD', path }, 200);
   if (kind === 'blob') return await body(pool, { method: 'GET', path }, 200);
   const from = Math.max(0, Math.floor((bytes - rangeBytes) / 2));

@@ -14,6 +14,7 @@ import { randomInt } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
 import {
@@ -169,7 +170,7 @@ export class HttpClient {
 
   async #ping(signal: AbortSignal): Promise<void> {
     const path = new URL(this.base).pathname.replace(/\/$/, '');
-    const answer = await this.#pings.request({ path: `${path}/health`, method: 'GET', signal });
+    const answer = await this.#pings.request({ path: path + PROBES.health.pattern, method: 'GET', signal });
     await answer.discard();
   }
 

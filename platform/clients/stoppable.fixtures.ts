@@ -2,6 +2,7 @@
 
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PROBES } from '../../core/contracts/probes.ts';
 
 /** While it is stopped, connections are accepted and nothing is answered. */
 export class Stoppable {
@@ -16,9 +17,9 @@ export class Stoppable {
 
   constructor(listener: RequestListener) {
     this.server = createServer((request, response) => {
-      if (request.url !== '/health') this.requests += 1;
+      if (request.url !== PROBES.health.pattern) this.requests += 1;
       const serve = (): void => {
-        if (request.url === '/health') {
+        if (request.url === PROBES.health.pattern) {
           this.pings += 1;
           setTimeout(() => response.end('{}'), this.pingMs);
         } else listener(request, response);

@@ -9,6 +9,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import type { Drain, WorkKind } from '../lifecycle/drain.ts';
 import { finish } from './exchange.ts';
 import { errorBody } from './server.ts';
@@ -20,7 +21,7 @@ export type Work = {
   readonly continues: boolean;
 };
 
-const PROBES: ReadonlySet<string> = new Set(['/health', '/readiness', '/metrics']);
+const PROBED: ReadonlySet<string> = new Set(Object.values(PROBES).map(({ pattern }) => pattern));
 const REQUEST: Work = { kind: 'requests', continues: false };
 /** How long a client may go on sending after it was refused. */
 const lingerMs = 5_000;
@@ -38,7 +39,8 @@ export function drainable(
   app.addHook('onRequest', async (request, reply) => {
     const path = request.url.split('?', 1)[0] as string;
     if (drain.draining) closing(reply);
-    if (PROBES.has(path)) return drain.draining && path === '/readiness' ? notReady(reply, about.role) : undefined;
+    if (PROBED.has(path))
+      return drain.draining && path === PROBES.readiness.pattern ? notReady(reply, about.role) : undefined;
     const work = about.workOf?.(request.method, path) ?? REQUEST;
     if (drain.draining && !work.continues) return await refuse(request, reply, about.role);
     const end = drain.begin(work.kind, () => reply.raw.destroy());

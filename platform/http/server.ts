@@ -20,10 +20,12 @@ import {
 } from 'fastify';
 import { Bug } from '../../core/assert.ts';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { callOf, idsOf, receiveCall, watchCall } from './call.ts';
+import { serve } from './serve.ts';
 
 /** Bodies that are parsed as JSON; blobs and manifests are streamed (body.ts). */
 export const jsonBytesMax = 8 * 1024 * 1024;
@@ -33,7 +35,7 @@ const keepAliveMs = 72_000;
 const headersMs = 30_000;
 /** How long a client that was refused before its request could be read has to hang up. */
 const refusedMs = 1_000;
-const QUIET_PATHS = new Set(['/health', '/readiness', '/metrics']);
+const QUIET_PATHS: ReadonlySet<string> = new Set(Object.values(PROBES).map(({ pattern }) => pattern));
 
 export type HttpOptions = {
   readonly role: string;
@@ -105,13 +107,15 @@ function observe(app: FastifyInstance, options: HttpOptions): void {
 }
 
 function addProbes(app: FastifyInstance, options: HttpOptions): void {
-  app.get('/health', () => ({ status: 'ok', role: options.role }));
-  app.get('/readiness', async (_request, reply) => {
+  const { role } = options;
+  serve(app, PROBES.health, () => ({ status: 'ok', role }));
+  serve(app, PROBES.readiness, async ({ reply }) => {
     const problems = await options.readiness();
-    if (problems.length === 0) return { status: 'ready', role: options.role };
-    return reply.code(503).header('retry-after', '1').send({ status: 'not ready', role: options.role, problems });
+    if (problems.length === 0) return { status: 'ready' as const, role };
+    reply.code(503).header('retry-after', '1');
+    return { status: 'not ready' as const, role, problems };
   });
-  app.get('/metrics', async (_request, reply) =>
+  serve(app, PROBES.metrics, async ({ reply }) =>
     reply.header('content-type', options.metrics.contentType).send(await options.metrics.text()),
   );
 }

@@ -3,6 +3,7 @@
 import type { ReferrerList } from '../../core/contracts/index-api.ts';
 import { referrersPageMax } from '../../core/oci/limits.ts';
 import { MEDIA } from '../../core/oci/media.ts';
+import { OCI_PATHS } from '../../core/oci/paths.ts';
 import type { OciRequest, PageRequest } from '../../core/oci/request.ts';
 import type { Headers } from '../http/content.ts';
 import type { ReferrersOf } from '../tags/store.ts';
@@ -32,7 +33,7 @@ export async function referrersReply(
   return pageReply(
     { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests },
     {
-      path: `/v2/${repo}/referrers/${digest}`,
+      path: OCI_PATHS.referrers(repo, digest),
       page,
       more,
       last: manifests.at(-1)?.digest,

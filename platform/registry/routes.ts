@@ -8,6 +8,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { Bug } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
+import { isBlobPath, OCI_PATHS, sessionOf } from '../../core/oci/paths.ts';
 import { allowedMethods, parseOciRequest } from '../../core/oci/request.ts';
 import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
 import { bodyOf, streamBodies } from '../http/body.ts';
@@ -37,7 +38,7 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
   const slow = new SlowReaders({ pauseMs: limits.pauseMs, readersMax: slowReadersMax });
   app.register((scope, _options, done) => {
     streamBodies(scope);
-    for (const url of ['/v2', '/v2/', '/v2/*']) {
+    for (const url of [OCI_PATHS.base.slice(0, -1), OCI_PATHS.base, `${OCI_PATHS.base}*`]) {
       scope.route({
         method: METHODS,
         url,
@@ -140,13 +141,9 @@ function contextOf(
   };
 }
 
-/** `/v2/NAME/blobs/uploads/` begins an upload, with a session behind it goes on with one. */
-const uploadPattern = /^\/v2\/.+\/blobs\/uploads\/?([^/]*)$/;
-const blobPattern = /^\/v2\/.+\/blobs\/[^/]+$/;
-
 /** What a request to a registry is to a process that is being stopped. */
 export function registryWork(method: string, path: string): Work | undefined {
-  const upload = uploadPattern.exec(path);
-  if (upload !== null) return { kind: 'uploads', continues: upload[1] !== '' };
-  return method === 'GET' && blobPattern.test(path) ? { kind: 'downloads', continues: false } : undefined;
+  const session = sessionOf(path);
+  if (session !== undefined) return { kind: 'uploads', continues: session !== '' };
+  return method === 'GET' && isBlobPath(path) ? { kind: 'downloads', continues: false } : undefined;
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { Digest } from '../../core/digest.ts';
+import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
@@ -130,7 +131,7 @@ export class TestCluster {
   /** Pushes a blob in one request. */
   async push(repo: string, bytes: Uint8Array): Promise<Digest> {
     const digest = digestOfBytes(bytes);
-    const answer = await this.proxy.send('POST', `/v2/${repo}/blobs/uploads/?digest=${digest}`, { body: bytes });
+    const answer = await this.proxy.send('POST', `${OCI_PATHS.uploads(repo)}?digest=${digest}`, { body: bytes });
     if (answer.status !== 201) throw new Error(`push: ${answer.status} ${answer.body.toString()}`);
     return digest;
   }

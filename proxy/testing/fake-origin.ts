@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CALL_HEADERS } from '../../core/contracts/call.ts';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
 import { type BlobInfo, uploadIdPattern, uploadKindHeader } from '../../core/contracts/origin.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
 import { chooseRange, contentRange } from '../../core/oci/range.ts';
 import { pieceLengthFor } from '../../core/piece.ts';
@@ -113,12 +114,12 @@ export class FakeOrigin {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.url !== '/health') {
+    if (request.url !== PROBES.health.pattern) {
       this.requests += 1;
       this.heard.push(request.headers);
     }
     if (this.faults.hang) return;
-    if (request.url === '/health') return json(response, 200, {});
+    if (request.url === PROBES.health.pattern) return json(response, 200, {});
     try {
       const url = new URL(request.url ?? '', 'http://origin');
       const [, , kind, key = '', info] = url.pathname.split('/');

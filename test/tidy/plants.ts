@@ -240,6 +240,13 @@ export const PLANTS: readonly Plant[] = [
     text: "/** Planted. */\nexport const of = (headers: Record<string, string>): unknown => headers['x-shoal-client'];\n",
     tidy: 'calls',
   },
+  ...[
+    ['bench/one.ts', "export const path = '/v1/blobs';"],
+    ['tracker/two.ts', `export const path = (base: string): string => \`\${base}/v1/announce\`;`],
+    ['proxy/three.ts', `export const path = (repo: string): string => \`/v2/\${repo}/tags/list\`;`],
+    ['origin/four.ts', 'export const read = /^\\/v1\\/blobs/;'],
+    ['harness/five.ts', "export const path = '/metrics';"],
+  ].map(([path = '', text]): Plant => ({ path, text: `/** Planted. */\n${text}\n`, tidy: 'paths' })),
   { path: 'agent/wordless.ts', text: 'export const a = 1;\n', tidy: 'shape' },
   { path: 'agent/utils.ts', text: '/** Planted. */\nexport const a = 1;\n', tidy: 'shape' },
 ];

@@ -7,6 +7,7 @@ import { forTestsOnly } from '../../tools/tests-only.ts';
 import { calls } from './calls.ts';
 import { BY_URL } from './exceptions.ts';
 import { network } from './network.ts';
+import { paths } from './paths.ts';
 import { circles, folders, lengths, median } from './sizes.ts';
 import type { Reference, Source } from './tree.ts';
 import { references, withoutComments } from './tree.ts';
@@ -138,6 +139,7 @@ export const RULES = {
   soleOwners,
   network,
   calls,
+  paths,
   bannedWords,
   shape,
   lengths,

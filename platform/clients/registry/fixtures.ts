@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { OCI_PATHS, sessionOf } from '../../../core/oci/paths.ts';
 
 export class MemoryRegistry {
   readonly blobs = new Map<string, Buffer>();
@@ -37,13 +38,14 @@ export class MemoryRegistry {
     const url = new URL(request.url ?? '', this.base);
     const method = request.method ?? '';
     this.seen.push(`${method} ${url.pathname}`);
-    const upload = /^\/v2\/(.+)\/blobs\/uploads\/([^/]*)$/.exec(url.pathname);
-    if (upload !== null) return this.#upload(request, response, { url, repo: upload[1] ?? '', id: upload[2] ?? '' });
+    const id = sessionOf(url.pathname);
+    const [, repo = ''] = /^\/[^/]+\/(.+)\/blobs\/uploads\//.exec(url.pathname) ?? [];
+    if (id !== undefined) return this.#upload(request, response, { url, repo, id });
     const blob = /\/blobs\/(sha256:.*)$/.exec(url.pathname);
     if (blob !== null) return this.#blob(request, response, blob[1] ?? '');
-    const manifest = /^\/v2\/(.+\/manifests\/.+)$/.exec(url.pathname);
+    const manifest = /^\/[^/]+\/(.+\/manifests\/.+)$/.exec(url.pathname);
     if (manifest !== null) return this.#manifest(request, response, manifest[1] ?? '');
-    const names = url.pathname === '/v2/_catalog' ? 'repositories' : 'tags';
+    const names = url.pathname === OCI_PATHS.catalog ? 'repositories' : 'tags';
     const second = url.searchParams.get('last') !== null;
     if (!second) response.setHeader('link', `<${url.pathname}?n=2&last=2>; rel="next"`);
     return void response.end(JSON.stringify({ [names]: second ? ['3'] : ['1', '2'] }));
@@ -72,7 +74,7 @@ export class MemoryRegistry {
   ): Promise<void> {
     const { url, repo } = at;
     const id = at.id === '' ? `u${this.uploads.size}` : at.id;
-    const location = { location: `/v2/${repo}/blobs/uploads/${id}` };
+    const location = { location: OCI_PATHS.upload(repo, id) };
     if (this.readOnly) return error(response, 405, 'UNSUPPORTED');
     if (this.blobs.has(url.searchParams.get('mount') ?? '')) return void response.writeHead(201).end();
     if (request.method === 'POST') this.uploads.set(id, Buffer.alloc(0));

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
+import { OCI_PATHS } from '../../../core/oci/paths.ts';
 import { CallContext } from '../context.ts';
 import { type CallOptions, HttpClient, type Method, type Reply, type StreamBody } from '../http.ts';
 
@@ -98,7 +99,7 @@ export class Registry implements BlobSource {
   }
 
   async manifest(repo: string, reference: string, signal: AbortSignal): Promise<ManifestAnswer> {
-    const path = `/v2/${repo}/manifests/${reference}`;
+    const path = OCI_PATHS.manifest(repo, reference);
     const reply = await this.#call('GET', path, {
       ctx: this.#ctx(signal),
       headers: { accept: ACCEPT },
@@ -112,11 +113,11 @@ export class Registry implements BlobSource {
 
   /** The blob from byte `from` on. */
   blob(repo: string, digest: Digest, from: number, signal: AbortSignal): Promise<Reply> {
-    return openFrom(this.#client, `/v2/${repo}/blobs/${digest}`, from, this.#ctx(signal));
+    return openFrom(this.#client, OCI_PATHS.blob(repo, digest), from, this.#ctx(signal));
   }
 
   async blobSize(repo: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    const reply = await this.#call('HEAD', `/v2/${repo}/blobs/${digest}`, {
+    const reply = await this.#call('HEAD', OCI_PATHS.blob(repo, digest), {
       ctx: this.#ctx(signal),
       expect: [404],
       tries: 1,
@@ -128,7 +129,7 @@ export class Registry implements BlobSource {
   /** Begins an upload; the answer is its location, or undefined where the repository holds blob `mount` now. */
   async beginUpload(repo: string, signal: AbortSignal, mount?: Digest): Promise<string | undefined> {
     const query = mount === undefined ? '' : `?mount=${mount}&from=${encodeURIComponent(repo)}`;
-    const reply = await this.#call('POST', `/v2/${repo}/blobs/uploads/${query}`, { ctx: this.#ctx(signal) });
+    const reply = await this.#call('POST', OCI_PATHS.uploads(repo) + query, { ctx: this.#ctx(signal) });
     await reply.discard();
     return mount !== undefined && reply.status === 201 ? undefined : this.#location(reply);
   }
@@ -176,13 +177,13 @@ export class Registry implements BlobSource {
   ): Promise<void> {
     const headers = { 'content-type': manifest.mediaType };
     const options = { ctx: this.#ctx(signal), headers, body: manifest.bytes, tries: 1, stallMs: commitStallMs };
-    const reply = await this.#call('PUT', `/v2/${repo}/manifests/${reference}`, options);
+    const reply = await this.#call('PUT', OCI_PATHS.manifest(repo, reference), options);
     await reply.discard();
   }
 
   /** All repositories, or all tags of one, page by page. */
   async *names(what: { repo: string } | 'repositories', signal: AbortSignal): AsyncGenerator<string> {
-    const path = what === 'repositories' ? '/v2/_catalog' : `/v2/${what.repo}/tags/list`;
+    const path = what === 'repositories' ? OCI_PATHS.catalog : OCI_PATHS.tags(what.repo);
     for (let last = ''; ; ) {
       const query = `?n=${pageSize}${last === '' ? '' : `&last=${encodeURIComponent(last)}`}`;
       const reply = await this.#call('GET', path + query, { ctx: this.#ctx(signal) });
@@ -195,7 +196,8 @@ export class Registry implements BlobSource {
   }
 
   async delete(repo: string, what: 'manifests' | 'blobs', reference: string, signal: AbortSignal): Promise<void> {
-    const reply = await this.#call('DELETE', `/v2/${repo}/${what}/${reference}`, { ctx: this.#ctx(signal) });
+    const path = what === 'blobs' ? OCI_PATHS.blob(repo, reference as Digest) : OCI_PATHS.manifest(repo, reference);
+    const reply = await this.#call('DELETE', path, { ctx: this.#ctx(signal) });
     await reply.discard();
   }
 

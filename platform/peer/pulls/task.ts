@@ -7,6 +7,7 @@
  * Rule 2: an error that is final (`fail`) rejects everything, and the task is done with.
  */
 
+import { AGENT } from '../../../core/contracts/agent.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
@@ -215,7 +216,7 @@ export class Task implements Pull {
         const text = `blob ${this.digest}: no byte of it came for ${limits.stallMs / 1000} s, piece ${piece} is missing`;
         return new ApiError(
           'SWARM_STALLED',
-          `${text}: try again; /v1/status at the agent's admin port shows its pulls and peers`,
+          `${text}: try again; ${AGENT.status.pattern} at the agent's admin port shows its pulls and peers`,
         );
       });
     }
