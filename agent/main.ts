@@ -12,6 +12,7 @@ import { type RoleContext, type Running, runRole } from '../platform/lifecycle/r
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
+import { agentPromises } from '../platform/store/options.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { Workers } from '../platform/workers/workers.ts';
@@ -38,10 +39,9 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const store = stack.use(
     await BlobStore.open({
       dir: config.data,
-      role: 'agent',
+      ...agentPromises,
       workers,
       budgetBytes: config.cache.budget,
-      durable: false,
       log,
     }),
   );

@@ -13,7 +13,7 @@ const chunkBytes = 1024 * 1024;
 
 export type Blob = { readonly digest: Digest; readonly bytes: number };
 
-/** Sends `bytes` random bytes to the origin at `base` while it hashes them; resolves once they are durable. */
+/** Sends `bytes` random bytes to the origin at `base` while it hashes them; resolves once they are synced. */
 export async function uploadRandom(base: string, bytes: number): Promise<Blob> {
   const id = randomBytes(12).toString('hex');
   await expect(base, 'POST', ORIGIN.upload.path({ id }), {

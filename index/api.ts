@@ -1,7 +1,7 @@
 /**
  * The index's HTTP interface (core/contracts/index-api.ts) over a TagStore.
  *
- * Rule 1: a write is answered once it is durable, and is seen by every read that begins after the answer.
+ * Rule 1: a write is answered once it is on disk, and is seen by every read that begins after the answer.
  * Rule 2: a write that its caller gave up before it was begun, while this process hung, is not done.
  */
 

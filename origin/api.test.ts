@@ -12,6 +12,7 @@ import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
+import { originPromises } from '../platform/store/options.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
@@ -37,7 +38,7 @@ beforeAll(async () => {
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   const entry = entryUrl('../agent/workers/piece.ts', import.meta.url);
   workers = stack.use(await Workers.start({ entry, count: 1, arenaBytes: 16 * 1024 * 1024 }));
-  const store = stack.use(await BlobStore.open({ dir, role: 'origin', workers, budgetBytes: 1e9, durable: true }));
+  const store = stack.use(await BlobStore.open({ dir, ...originPromises, workers, budgetBytes: 1e9 }));
   const never = { learned: () => new Promise<never>(() => undefined) };
   const node = {
     self: peer,

@@ -1,7 +1,7 @@
 /**
  * The origin's HTTP interface (core/contracts/origin.ts): uploads, reads, metainfo, hand-over.
  *
- * Rule 1: a blob that is not here whole, durable and verified is answered as if it were not here.
+ * Rule 1: a blob that is not here whole, synced and verified is answered as if it were not here.
  * Rule 2: bodies are streamed in and out; the client waits where the disk does.
  */
 

@@ -62,7 +62,7 @@ export class Handover {
     return this.#waiting.size;
   }
 
-  /** The blob is here, durable: offer it to its owners. */
+  /** The blob is here, synced: offer it to its owners. */
   offer(entry: BlobEntry): void {
     const { ring, self, replicas, tracking } = this.#options;
     const owners = ring.pick(entry.digest, replicas);

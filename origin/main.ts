@@ -11,6 +11,7 @@ import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { peerOptions } from '../platform/peer/config.ts';
 import { PeerNode } from '../platform/peer/node.ts';
+import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
@@ -121,10 +122,9 @@ async function openStore(
   return stack.use(
     await BlobStore.open({
       dir: config.data,
-      role: 'origin',
+      ...originPromises,
       workers,
       budgetBytes: config.disk.budget,
-      durable: true,
       askUnneeded: askUnneeded(config, log, stack),
       log,
     }),

@@ -152,7 +152,7 @@ export class Uploads {
     }
   }
 
-  /** Verifies and commits; resolves once the blob is durable. DIGEST_INVALID keeps nothing. */
+  /** Verifies and commits; resolves once the blob is synced. DIGEST_INVALID keeps nothing. */
   async commit(id: string, digest: Digest): Promise<BlobEntry> {
     const before = this.#committed.get(id);
     const entry = before === digest ? await this.#options.store.whole(digest, 'size') : undefined;

@@ -21,7 +21,7 @@ const shape = z.strictObject({
     .strictObject({
       /** Origins that every upload is streamed to; all where there are fewer. */
       copies: z.int().min(1).max(8).prefault(2),
-      /** How many of these (of as many origins as there are) hold a blob durably before its push is acknowledged: one host may then be lost. */
+      /** How many of these (of as many origins as there are) hold a blob synced before its push is acknowledged: one host may then be lost. */
       required: z.int().min(1).max(8).prefault(2),
       /** An origin that takes no byte for so long is left behind. */
       originStall: duration('15s', { min: '1s', why: 'as a disk may pause' }),

@@ -1,7 +1,7 @@
 /**
  * Manifests: push, read, delete.
  *
- * Rule 1: a manifest's bytes are durable on the origins before the index knows it, and the index sets
+ * Rule 1: a manifest's bytes are synced on the origins before the index knows it, and the index sets
  *         tags and links in one transaction: a tag never names what cannot be read.
  */
 

@@ -2,7 +2,7 @@
  * Blob uploads: the client's stream goes to the origins as it comes, and nothing stays here.
  *
  * Rule 1: where an upload stands is asked from its origins, at every request: any proxy can go on with it.
- * Rule 2: 201 says that the origins hold the blob durably and the index has linked it, in that order.
+ * Rule 2: 201 says that the origins hold the blob synced and the index has linked it, in that order.
  * Rule 3: of several origins, those that hold every acknowledged byte count; fewer than required is an error.
  */
 

@@ -108,7 +108,7 @@ export const ORIGIN = {
   /** Appends the body at exactly that offset (409 with UploadStatus otherwise). */
   append: route('PATCH', uploadPath, { ...ofUpload, query: { offset: inOffset }, reply: uploadStatus }),
   /**
-   * Verifies and commits; answered once it is durable. 400 DIGEST_INVALID keeps nothing. May be asked again. A digest of
+   * Verifies and commits; answered once it is synced. 400 DIGEST_INVALID keeps nothing. May be asked again. A digest of
    * another algorithm than the upload was begun for may cost a second read, or be refused so.
    */
   commit: route('PUT', uploadPath, { ...ofUpload, query: { digest: inDigest }, reply: blobInfo }),

@@ -7,6 +7,7 @@ import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import type { PeerNode } from '../../platform/peer/node.ts';
+import { agentPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
@@ -177,12 +178,11 @@ export class AgentSite {
     try {
       const store = await BlobStore.open({
         dir: dataDir,
-        role: 'agent',
+        ...agentPromises,
         workers,
         budgetBytes: budgetBytes[this.host % budgetBytes.length] as number,
         // Of the larger blobs a part only is there at a time.
         windowBytesMin: 2 * unitBytes,
-        durable: false,
         disk,
       });
       return { store, light: undefined, arena };

@@ -12,6 +12,7 @@ import { peerMetrics } from '../../platform/peer/metrics.ts';
 import { Blobs } from '../../platform/peer/pulls/blobs.ts';
 import { FaultyDisk } from '../../platform/store/disk/faulty-disk.ts';
 import { partSuffix } from '../../platform/store/layout.ts';
+import { originPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -29,7 +30,8 @@ test('an origin does not delete an acknowledged blob because its disk fails once
       role: 'origin',
       workers: new InlinePieceIo(arena, disk),
       budgetBytes: 1e9,
-      durable: true,
+      synced: true,
+      keeps: true,
       disk,
       flushEveryMs: 0,
     });
@@ -244,7 +246,7 @@ class Origin implements AsyncDisposable {
     const disk = new FaultyDisk({ prng: prng(1) });
     const arena = new Arena(16 * unitBytes);
     const workers = new InlinePieceIo(arena, disk);
-    const o = { dir: dataDir, role: 'origin', workers, budgetBytes: 1e9, durable: true, disk } as const;
+    const o = { dir: dataDir, ...originPromises, workers, budgetBytes: 1e9, disk } as const;
     return new Origin(await BlobStore.open(o), disk, arena);
   }
 

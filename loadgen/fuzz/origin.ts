@@ -15,6 +15,7 @@ import { Uploads } from '../../origin/uploads.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import type { PeerNode, PullFrom } from '../../platform/peer/node.ts';
 import { lacking } from '../../platform/peer/pulls/repair.ts';
+import { originPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
@@ -93,13 +94,13 @@ export class OriginSite {
     let store: BlobStore;
     try {
       const { litter } = this.#o;
-      const durable = this.#o.plant !== 'lost-write';
+      const synced = this.#o.plant !== 'lost-write';
       store = await BlobStore.open({
         dir: dataDir,
-        role: 'origin',
+        ...originPromises,
         workers: io,
         budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
-        durable,
+        synced,
         askUnneeded: litter && asking(world, process, litter.index()),
         disk,
       });

@@ -107,7 +107,7 @@ export class OriginClient {
     return { taken: reply.status !== 409, offset: ORIGIN.append.reply(await reply.json(), this.url).offset };
   }
 
-  /** Verifies and makes durable. May be asked again. Throws DIGEST_INVALID (nothing is kept), BLOB_UPLOAD_UNKNOWN. */
+  /** Verifies, and syncs. May be asked again. Throws DIGEST_INVALID (nothing is kept), BLOB_UPLOAD_UNKNOWN. */
   async commit(id: string, digest: Digest, ctx: CallContext): Promise<BlobInfo> {
     const options = { ctx, stallMs: commitStallMs, watched: true };
     const info = await this.#http.json('PUT', ORIGIN.commit.path({ id, digest }), options);

@@ -24,7 +24,7 @@ export type OriginsOptions = {
   readonly urls: readonly string[];
   /** Origins that a push goes to; all where there are fewer. */
   readonly copies: number;
-  /** Of these, how many must hold a blob durably before the push is acknowledged. */
+  /** Of these, how many must hold a blob synced before the push is acknowledged. */
   readonly required: number;
   /** Default: TCP. */
   readonly transport?: HttpTransport | undefined;
@@ -122,7 +122,7 @@ export class Origins {
     return hedged;
   }
 
-  /** Makes a manifest's `bytes`, whose digest the caller has checked, durable on as many owners as a push needs. */
+  /** Makes a manifest's `bytes`, whose digest the caller has checked, lie synced on as many owners as a push needs. */
   async store(digest: Digest, bytes: Uint8Array, ctx: CallContext): Promise<void> {
     await this.onCopies(digest, (client, call) => storeAt(client, { digest, bytes }, call), ctx);
   }

@@ -128,7 +128,7 @@ class Model {
     }
   }
 
-  /** As proxy/push.ts: durable on two origins, then linked. */
+  /** As proxy/push.ts: synced on two origins, then linked. */
   async #push(digest: Digest, repo: string, at: number): Promise<void> {
     const to = [at, at + 1].map((no) => this.#origins[no % 3] as ModelOrigin);
     await Promise.all(to.map((origin) => this.#call('commit', () => origin.commit(digest))));

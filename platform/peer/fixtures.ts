@@ -11,6 +11,7 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Tracking } from '../clients/tracking.ts';
 import { realClock } from '../net/clock.ts';
 import { tcp } from '../net/tcp.ts';
+import { agentPromises, originPromises } from '../store/options.ts';
 import { BlobStore } from '../store/store.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -114,9 +115,9 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
   const workers = stack.use(
     await Workers.start({ entry: workerEntry, count: 1, arenaBytes: o.arenaBytes ?? 16 * mebibyte }),
   );
-  const durable = role === 'origin';
+  const promises = role === 'origin' ? originPromises : agentPromises;
   const budgetBytes = o.budgetBytes ?? 1024 * mebibyte;
-  const store = stack.use(await BlobStore.open({ dir, role, workers, budgetBytes, durable }));
+  const store = stack.use(await BlobStore.open({ dir, ...promises, workers, budgetBytes }));
   const metrics = new Metrics();
   const tracking = tracker.session();
   stack.defer(() => tracking.leave());

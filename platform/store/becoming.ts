@@ -38,7 +38,8 @@ export type BecomingOptions = {
   readonly log: StoreLog;
   readonly serial: Serial<Digest>;
   readonly damage: Damage;
-  readonly durable: boolean;
+  readonly synced: boolean;
+  readonly keeps: boolean;
   readonly host: EntryHost;
   /** The entry cannot be used any more. */
   readonly lost: (entry: BlobEntry) => void;
@@ -55,15 +56,15 @@ export class Becoming {
 
   /** Gives a received, verified blob its name, within the digest's turn. The file, its descriptor and the caller's reservation are the entry's from now on. */
   async received(blob: ReceivedBlob): Promise<BlobEntry> {
-    const { disk, layout, files, names, room, hashes, durable, host } = this.#o;
+    const { disk, layout, files, names, room, hashes, synced, host } = this.#o;
     const { digest, meta, fd, path } = blob;
     room.claim(digest);
     await disk.write(fd, blob.hashes, meta.length);
-    if (durable) await disk.sync(fd);
+    if (synced) await disk.sync(fd);
     const file = layout.file(digest, meta, false);
     await names.ensureShard(file);
     await disk.rename(path, file.whole);
-    if (durable) {
+    if (synced) {
       await disk.syncDirectory(layout.shard(digest));
       await disk.syncDirectory(layout.uploads);
     }
@@ -105,12 +106,12 @@ export class Becoming {
   async #finish(entry: BlobEntry, fd: number): Promise<boolean> {
     if (entry.complete) return true;
     if (entry.gone) return false;
-    if (this.#o.durable) {
+    if (this.#o.keeps) {
       if (!(await this.#matches(entry, fd))) return false;
       // Mended in place: whatever was wrong with the file may have been wrong with its list.
       if (!entry.file.partial) await this.#o.disk.write(fd, entry.hashes, entry.meta.length);
-      await this.#o.disk.sync(fd);
     }
+    if (this.#o.synced) await this.#o.disk.sync(fd);
     await this.#o.names.makeWhole(entry.digest, entry.file);
     // A reader may have found a wrong piece meanwhile: then it comes again.
     if (entry.heldCount === entry.pieces) {

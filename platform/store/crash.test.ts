@@ -9,6 +9,7 @@ import { unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Arena, SHARES } from '../workers/arena.ts';
 import { type FaultPlan, FaultyDisk, faultyRoot } from './disk/faulty-disk.ts';
+import { originPromises } from './options.ts';
 import { InlinePieceIo } from './pieces/inline-piece-io.ts';
 import { type Blob, blobOf, readAll, sameBlob, upload, writeAll } from './store.fixtures.ts';
 import { BlobStore } from './store.ts';
@@ -18,13 +19,13 @@ const blobs = [blobOf(0, 1), blobOf(700, 2), blobOf(unitBytes + 5, 3), blobOf(90
 const [empty, small, large, other] = blobs;
 const dir = `${faultyRoot}/a/origin`;
 
-const open = (disk: FaultyDisk, durable = true): Promise<BlobStore> =>
+const open = (disk: FaultyDisk, synced = true): Promise<BlobStore> =>
   BlobStore.open({
     dir,
-    role: 'origin',
+    ...originPromises,
     workers: new InlinePieceIo(arena, disk),
     budgetBytes: 1e9,
-    durable,
+    synced,
     disk,
     flushEveryMs: 0,
   });
@@ -176,7 +177,7 @@ test('the check itself can fail: a disk that forgets its syncs is found out', as
   expect(found).toBeGreaterThan(0);
 });
 
-test('what a durable store could not read for a while is whole again by itself: asked again, or at the next start', async () => {
+test('what a store that keeps could not read for a while is whole again by itself: asked again, or at the next start', async () => {
   const disk = new FaultyDisk({ prng: prng(7) });
   const store = await open(disk);
   const entry = await upload(store, 'one', large);

@@ -29,7 +29,7 @@ export type NewBlob = {
 
 export type MakerOptions = {
   readonly host: EntryHost;
-  readonly durable: boolean;
+  readonly keeps: boolean;
   readonly layout: Layout;
   readonly names: Names;
   readonly room: Room;
@@ -88,7 +88,7 @@ export class Maker {
       await this.#o.room.reserve(bytesOnDisk(meta));
       return true;
     } catch (error) {
-      if (this.#o.durable || !mayPass || !(error instanceof ApiError) || error.code !== 'STORAGE_FULL') throw error;
+      if (this.#o.keeps || !mayPass || !(error instanceof ApiError) || error.code !== 'STORAGE_FULL') throw error;
       return false;
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The names of blobs on disk: made, made whole, unlinked, with what else must be durable then.
+ * The names of blobs on disk: made, made whole, unlinked, with what else must be synced then.
  *
  * Rule: a caller has the digest's turn (serial.ts).
  */
@@ -14,7 +14,7 @@ export type NamesOptions = {
   readonly disk: Disk;
   readonly layout: Layout;
   readonly files: OpenFiles;
-  readonly durable: boolean;
+  readonly synced: boolean;
 };
 
 export class Names {
@@ -44,17 +44,17 @@ export class Names {
   }
 
   async ensureShard(file: BlobFile): Promise<void> {
-    const { disk, durable } = this.#o;
+    const { disk, synced } = this.#o;
     const shard = parentOf(file.whole);
     if (this.#shards.has(shard)) return;
     await disk.mkdir(shard);
-    if (durable) await disk.syncDirectory(parentOf(shard));
+    if (synced) await disk.syncDirectory(parentOf(shard));
     this.#shards.add(shard);
   }
 
   /** Every piece is in the file, and synced where that is to be: it gets the name of a whole one. */
   async makeWhole(digest: Digest, file: BlobFile): Promise<void> {
-    const { disk, layout, durable } = this.#o;
+    const { disk, layout, synced } = this.#o;
     if (file.partial) {
       const { part, whole, have } = file;
       await disk.rename(part, whole);
@@ -62,12 +62,12 @@ export class Names {
       if (file.hinted) await unlinkIfThere(disk, have);
     }
     // Also where an earlier try renamed it and then failed.
-    if (durable) await disk.syncDirectory(layout.shard(digest));
+    if (synced) await disk.syncDirectory(layout.shard(digest));
   }
 
-  /** Removes every name of the digest, also those that a failed commit or removal left, and makes that durable. */
+  /** Removes every name of the digest, also those that a failed commit or removal left, and syncs that. */
   async sweep(digest: Digest): Promise<void> {
-    const { disk, layout, durable } = this.#o;
+    const { disk, layout, synced } = this.#o;
     const shard = layout.shard(digest);
     let names: string[];
     try {
@@ -79,7 +79,7 @@ export class Names {
     for (const name of names) {
       if (name.startsWith(`${digestHex(digest)}.`)) await unlinkIfThere(disk, `${shard}/${name}`);
     }
-    if (durable) await disk.syncDirectory(shard);
+    if (synced) await disk.syncDirectory(shard);
   }
 
   /** Whoever has the entry pinned can read on. */

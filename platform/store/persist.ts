@@ -110,7 +110,7 @@ export class Persist {
     const { disk, layout } = this.#o;
     const digests = this.#o.inOrder().map((entry) => entry.digest);
     const bytes = Buffer.from(digests.join('\n'), 'latin1');
-    await writeWhole(disk, `${layout.access}.new`, { bytes, durable: false });
+    await writeWhole(disk, `${layout.access}.new`, { bytes, synced: false });
     await disk.rename(`${layout.access}.new`, layout.access);
   }
 }

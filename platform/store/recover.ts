@@ -8,10 +8,10 @@
  *   A shard's own name is: nothing is put in a shard before (names.ts).
  * Rule 5: no blob's file is opened: the names tell all (layout.ts), and a look at each tells whether it is as long as its
  *   name says. Only partial ones have a second file to read.
- * Rule 6: a whole file that is too short is no whole blob. Where the store is durable it stays where it is, as a blob
+ * Rule 6: a whole file that is too short is no whole blob. Where the store keeps it stays where it is, as a blob
  *   that lacks pieces: what is left of it may be all that is left anywhere, it is verified piece by piece once its list
  *   of hashes came again, and it is no more evidence elsewhere than here. A cache removes it: it comes anew for less.
- *   Each is named in the log, the first few; so are, where the store is durable, those that are gone altogether, as far
+ *   Each is named in the log, the first few; so are, where the store keeps, those that are gone altogether, as far
  *   as the last list of what was used tells (a hint: what was removed just before a crash may be among them).
  */
 
@@ -44,13 +44,14 @@ export type Found = {
   readonly bits: Bits | undefined;
   readonly shortBytes?: number | undefined;
 };
-/** `missing`: what was here when the order of use was last written, and is no more; durable stores only. */
+/** `missing`: what was here when the order of use was last written, and is no more; stores that keep only. */
 export type Scanned = { readonly found: readonly Found[]; readonly missing: readonly Digest[] };
 export type RecoverOptions = {
   readonly disk: Disk;
   readonly layout: Layout;
   readonly log: StoreLog;
-  readonly durable: boolean;
+  readonly synced: boolean;
+  readonly keeps: boolean;
 };
 
 /** Directories or files looked at at a time. */
@@ -75,7 +76,7 @@ export async function claim(o: RecoverOptions, role: string): Promise<() => Prom
     if (fresh) {
       await writeWhole(disk, `${layout.version}.new`, {
         bytes: Buffer.from(`${role} ${formatVersion}\n`),
-        durable: true,
+        synced: true,
       });
       await disk.rename(`${layout.version}.new`, layout.version);
     }
@@ -124,7 +125,7 @@ async function takeLock(o: RecoverOptions): Promise<() => Promise<void>> {
   const { disk, layout } = o;
   try {
     const unlock = await disk.lock(layout.lock);
-    await writeWhole(disk, layout.pid, { bytes: Buffer.from(`${process.pid}\n`), durable: false });
+    await writeWhole(disk, layout.pid, { bytes: Buffer.from(`${process.pid}\n`), synced: false });
     return unlock;
   } catch (error) {
     if (diskCode(error) !== 'EBUSY') throw error;
@@ -160,7 +161,7 @@ async function scanAll(o: RecoverOptions): Promise<Scanned> {
     log.error(fields, 'a blob has a file that is too short: it counts as damaged until it was fetched or pushed again');
   });
   if (short.length > namedMax) log.error({ more: short.length - namedMax }, 'more blobs have files that are too short');
-  if (!o.durable) return { found: ordered, missing: [] };
+  if (!o.keeps) return { found: ordered, missing: [] };
   const why = 'a blob that was here has no file any more: it must be fetched or pushed again';
   tell(missing, (digest) => log.error({ digest }, why));
   if (missing.length > namedMax) log.error({ more: missing.length - namedMax }, 'more blobs have no file any more');
@@ -190,7 +191,7 @@ async function scanShard(
   const { disk, layout, log } = o;
   const dir = `${layout.blobs}/${algorithm}/${shard}`;
   const names = new Set(await disk.list(dir));
-  if (o.durable) await disk.syncDirectory(dir);
+  if (o.synced) await disk.syncDirectory(dir);
   const found = new Map<Digest, Found>();
   for (const name of names) {
     const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
@@ -210,7 +211,7 @@ async function scanShard(
     const bytes = isPart ? Number.POSITIVE_INFINITY : (await disk.stat(`${dir}/${name}`)).size;
     const wanted = bytesOnDisk(parsed.meta);
     if (bytes >= wanted) found.set(parsed.digest, { ...parsed, bits });
-    else if (o.durable) found.set(parsed.digest, { ...parsed, bits, shortBytes: bytes });
+    else if (o.keeps) found.set(parsed.digest, { ...parsed, bits, shortBytes: bytes });
     else {
       log.warn({ digest: parsed.digest, bytes, wanted }, 'a cached blob has a file that is too short: removed');
       await unlinkIfThere(disk, `${dir}/${name}`);

@@ -11,7 +11,7 @@ import type { Verdict } from '../../core/swarm/types.ts';
 import { type Arena, SHARES, type Slot } from '../workers/arena.ts';
 import { blake3, blake3Hex, foldUnits } from '../workers/hash.ts';
 import { Workers } from '../workers/workers.ts';
-import type { BlobStoreOptions } from './options.ts';
+import { agentPromises, type BlobStoreOptions } from './options.ts';
 import type { BlobEntry } from './pieces/entry.ts';
 import { BlobStore } from './store.ts';
 
@@ -137,7 +137,7 @@ export class TestStores {
 
   async open(dir: string, o: Partial<BlobStoreOptions> = {}): Promise<BlobStore> {
     const { workers } = this;
-    const base = { dir, role: 'agent', workers, budgetBytes: 1e9, durable: false, flushEveryMs: 0 } as const;
+    const base = { dir, ...agentPromises, workers, budgetBytes: 1e9, flushEveryMs: 0 } as const;
     const store = await BlobStore.open({ ...base, ...o });
     this.#open.push(store);
     return store;

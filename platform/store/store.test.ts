@@ -15,6 +15,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { bytesOnDisk } from './layout.ts';
+import { originPromises } from './options.ts';
 import {
   type Blob,
   blobFiles,
@@ -138,10 +139,10 @@ test('have bits that claim too much are found out piece by piece', async () => {
   expect([entry.has(0), entry.has(1)]).toEqual([false, true]);
 });
 
-test('a durable store checks what it held before a restart, before it trusts it', async () => {
+test('a store that keeps checks what it held before a restart, before it trusts it', async () => {
   const dir = stores.directory();
   const blob = blobOf(3 * unitBytes, 8);
-  const o = { role: 'origin', durable: true } as const;
+  const o = { ...originPromises } as const;
   let store = await stores.open(dir, o);
   const before = await store.create(blob.digest, blob.meta, blob.hashes);
   await writePiece({ arena: stores.workers.arena, entry: before, blob }, 1);
@@ -169,8 +170,8 @@ test('a blob that is given whole is complete at once, in its file alone, and out
   expect(await stores.intact(store, blob)).toBe(true);
 });
 
-test('a durable store does not take a list’s word for the digest', async () => {
-  const store = await stores.open(stores.directory(), { role: 'origin', durable: true });
+test('a store that keeps does not take a list’s word for the digest', async () => {
+  const store = await stores.open(stores.directory(), { ...originPromises });
   const evicted: Digest[] = [];
   store.onEvict = (digest) => evicted.push(digest);
   const { digest } = blobOf(100, 9);
@@ -185,7 +186,7 @@ test('a durable store does not take a list’s word for the digest', async () =>
 test('a piece that decayed before the last one came is fetched again, and the rest stays', async () => {
   const dir = stores.directory();
   const blob = blobOf(3 * unitBytes, 9);
-  const store = await stores.open(dir, { role: 'origin', durable: true });
+  const store = await stores.open(dir, { ...originPromises });
   const entry = await store.create(blob.digest, blob.meta, blob.hashes);
   const write = (piece: number): Promise<string> => writePiece({ arena: stores.workers.arena, entry, blob }, piece);
   for (const piece of [0, 1]) expect(await write(piece)).toBe('held');
@@ -244,8 +245,8 @@ test('complete blobs go before idle partial ones; what cannot fit evicts nothing
   expect(await stores.intact(store, next)).toBe(true);
 });
 
-test('a durable store evicts nothing complete', async () => {
-  const store = await stores.open(stores.directory(), { role: 'origin', durable: true, budgetBytes: 2 * unitBytes });
+test('a store that keeps evicts nothing complete', async () => {
+  const store = await stores.open(stores.directory(), { ...originPromises, budgetBytes: 2 * unitBytes });
   const [kept, more] = [blobOf(unitBytes, 20), blobOf(unitBytes + 1, 21)];
   await upload(store, 'first', kept);
   await expect(upload(store, 'second', more)).rejects.toMatchObject({

@@ -1,8 +1,8 @@
 /**
- * The blobs of one data directory: what is there, room for more, what must be durable when.
+ * The blobs of one data directory: what is there, room for more, what must be synced when.
  *
  * Rule 1: a name in blobs/ without a suffix is a whole blob. It appears by one rename, after its
- *   bytes; where the store is durable both are synced before anybody is told.
+ *   bytes; where they are to be synced, both are before anybody is told.
  * Rule 2: what is done to the names of one digest is done one after the other (`#serial`).
  * Rule 3: a hint (which pieces, which order of use) may be lost or wrong: nothing depends on it.
  * Rule 4: what is believed whole is only believed: `whole` looks, and a push replaces it whatever is believed.
@@ -54,9 +54,9 @@ export class BlobStore {
   onUnneeded: ((digest: Digest) => void) | undefined;
   /** Called where a blob that was whole here turned out to be gone (after `onEvict`) or damaged. */
   onMissing: ((digest: Digest, meta: Metainfo) => void) | undefined;
-  readonly durable: boolean;
-  /** Blobs that were here before the start, as far as is known, and are no more; durable stores only. */
+  /** Blobs that were here before the start, as far as is known, and are no more; stores that keep only. */
   missing: readonly Digest[] = [];
+  readonly #promises: { readonly synced: boolean; readonly keeps: boolean };
   readonly #io: PieceIo;
   readonly #disk: Disk;
   readonly #layout: Layout;
@@ -78,19 +78,19 @@ export class BlobStore {
   #unlock: () => Promise<void>;
 
   private constructor(o: BlobStoreOptions, at: { disk: Disk; layout: Layout; unlock: () => Promise<void> }) {
-    this.durable = o.durable;
+    this.#promises = { synced: o.synced, keeps: o.keeps };
     this.#io = o.workers;
     this.#disk = at.disk;
     this.#layout = at.layout;
     this.#unlock = at.unlock;
     this.#log = o.log ?? silent;
     this.#files = new OpenFiles(at.disk, openFilesMax);
-    this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, durable: o.durable });
+    this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, synced: o.synced });
     this.#hashes = new HashCache(at.disk);
     this.#room = new Room({
       dir: o.dir,
       budgetBytes: o.budgetBytes,
-      durable: o.durable,
+      keeps: o.keeps,
       freeBytes: () => at.disk.freeBytes(o.dir),
       evict: (entry) => this.#giveUp(entry),
       askUnneeded: o.askUnneeded,
@@ -111,7 +111,7 @@ export class BlobStore {
       hashes: this.#hashes,
       log: this.#log,
       serial: this.#serial,
-      durable: o.durable,
+      ...this.#promises,
       io: o.workers,
       lost: (entry) => this.#lost(entry),
       missing: (entry) => this.#missing(entry),
@@ -133,7 +133,7 @@ export class BlobStore {
       hashes: this.#hashes,
       log: this.#log,
       serial: this.#serial,
-      durable: o.durable,
+      ...this.#promises,
       host: this.#host,
       detach: (entry: BlobEntry) => this.#detach(entry),
     };
@@ -161,7 +161,7 @@ export class BlobStore {
   static async open(o: BlobStoreOptions): Promise<BlobStore> {
     const disk = o.disk ?? new RealDisk();
     const layout = new Layout(resolve(o.dir));
-    const recover = { disk, layout, log: o.log ?? silent, durable: o.durable };
+    const recover = { disk, layout, log: o.log ?? silent, synced: o.synced, keeps: o.keeps };
     const unlock = await claim(recover, o.role);
     try {
       const store = new BlobStore(o, { disk, layout, unlock });
@@ -297,8 +297,8 @@ export class BlobStore {
     this.#room.found(entry);
     if (found.shortBytes !== undefined) entry.becomeDamaged(found.shortBytes, 'its file is too short');
     if (found.bits === undefined) return;
-    // What a durable store completes must be right: the hint's word is not taken.
-    if (this.durable) await verifyHeld(entry, this.#io.arena);
+    // What a store that keeps completes must be right: the hint's word is not taken.
+    if (this.#promises.keeps) await verifyHeld(entry, this.#io.arena);
     if (!entry.gone && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
   }
 
@@ -388,7 +388,7 @@ export class BlobStore {
       io: this.#io,
       disk: this.#disk,
       log: this.#log,
-      durable: this.durable,
+      synced: this.#promises.synced,
       reserve: (bytes) => this.#room.reserve(bytes),
       release: (bytes) => this.#room.release(bytes),
       ended: (upload) => {

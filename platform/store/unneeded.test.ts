@@ -1,10 +1,11 @@
-/** A durable store that is told what nobody needs any more. */
+/** A store that keeps that is told what nobody needs any more. */
 
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { RealDisk } from './disk/real-disk.ts';
 import { bytesOnDisk } from './layout.ts';
+import { originPromises } from './options.ts';
 import { claimMs, type Verdict } from './room/let-go.ts';
 import { type Blob, blobFiles, blobOf, readAll, sameBlob, TestStores, upload } from './store.fixtures.ts';
 import type { BlobStore } from './store.ts';
@@ -15,12 +16,12 @@ afterEach(() => stores.after());
 afterAll(() => stores.stop());
 
 const [a, b, c] = [1, 2, 3].map((seed) => blobOf(2 * unitBytes, seed)) as [Blob, Blob, Blob];
-const durable = { role: 'origin', durable: true, budgetBytes: 2 * bytesOnDisk(a.meta) + 10 } as const;
+const keeping = { ...originPromises, budgetBytes: 2 * bytesOnDisk(a.meta) + 10 } as const;
 const unneeded = (...blobs: Blob[]) => ({ unneeded: blobs.map(({ digest }) => digest), waiting: 0 });
 
 async function full(askUnneeded: (digests: readonly Digest[]) => Promise<Verdict>) {
   const dir = stores.directory();
-  const store = await stores.open(dir, { ...durable, askUnneeded });
+  const store = await stores.open(dir, { ...keeping, askUnneeded });
   await upload(store, 'upload-a', a);
   await upload(store, 'upload-b', b);
   return { dir, store };
@@ -37,7 +38,7 @@ test('room for a push: what nobody needs goes, its file too, and the peer is tol
   await stores.close(store);
   // What was pushed a moment ago is not asked about; a restart has no such memory.
   const again = await stores.open(dir, {
-    ...durable,
+    ...keeping,
     askUnneeded: async (digests) => {
       asked.push(digests);
       return unneeded(a);
@@ -52,7 +53,7 @@ test('room for a push: what nobody needs goes, its file too, and the peer is tol
   expect(blobFiles(dir)).toHaveLength(2);
   for (const blob of [b, c]) expect(await stores.intact(again, blob)).toBe(true);
   // And what went can come again.
-  const third = await stores.open(stores.directory(), durable);
+  const third = await stores.open(stores.directory(), keeping);
   await upload(third, 'upload-d', a);
   expect(await stores.intact(third, a)).toBe(true);
 });
@@ -65,7 +66,7 @@ test('what is being read stays, and so does what is pushed while the question is
   };
   const { dir, store } = await full(askUnneeded);
   await stores.close(store);
-  const again = await stores.open(dir, { ...durable, askUnneeded });
+  const again = await stores.open(dir, { ...keeping, askUnneeded });
   const entry = again.get(a.digest)!;
   const waiting = again.beginUpload('upload-c', 'sha256').then(async (begun) => {
     await begun.append(c.bytes).finally(() => begun.cancel());
@@ -83,7 +84,7 @@ test('what is being read stays, and so does what is pushed while the question is
 test('a damaged blob goes, though whoever mends it has pinned it; a whole one that is pinned stays', async () => {
   const { dir, store } = await full(async () => unneeded());
   await stores.close(store);
-  const again = await stores.open(dir, { ...durable, askUnneeded: async () => unneeded(a, b) });
+  const again = await stores.open(dir, { ...keeping, askUnneeded: async () => unneeded(a, b) });
   const unpinOf = new Map([a, b].map((blob) => [blob.digest, again.get(blob.digest)!.pin()]));
   again.get(a.digest)!.becomeDamaged(0, 'a test says so');
   const told: Digest[] = [];
@@ -102,7 +103,7 @@ test('a push of what is here already counts as a claim', async () => {
   const { dir, store } = await full(() => question.promise);
   await stores.close(store);
   const again = await stores.open(dir, {
-    ...durable,
+    ...keeping,
     budgetBytes: 3 * bytesOnDisk(a.meta) + 10,
     askUnneeded: () => {
       asked.resolve();
@@ -121,7 +122,7 @@ test('a push of what is here already counts as a claim', async () => {
 });
 
 test('nobody to ask: nothing goes, and the refusal says so', async () => {
-  const store = await stores.open(stores.directory(), durable);
+  const store = await stores.open(stores.directory(), keeping);
   await upload(store, 'upload-a', a);
   await upload(store, 'upload-b', b);
   await expect(upload(store, 'upload-c', c)).rejects.toMatchObject({
@@ -137,7 +138,7 @@ test('a copy that goes while a push of the same blob waits for the disk does not
   const disk = new RealDisk();
   const sync = disk.syncDirectory.bind(disk);
   const again = await stores.open(dir, {
-    ...durable,
+    ...keeping,
     budgetBytes: 3 * bytesOnDisk(a.meta) + 10,
     disk,
     askUnneeded: async () => unneeded(a),
@@ -163,6 +164,6 @@ test('a copy that goes while a push of the same blob waits for the disk does not
   expect(evicted).toEqual([a.digest]);
   expect(await stores.intact(again, a)).toBe(true);
   await stores.close(again);
-  const third = await stores.open(dir, durable);
+  const third = await stores.open(dir, keeping);
   expect(await stores.intact(third, a)).toBe(true);
 });

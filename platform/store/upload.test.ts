@@ -7,6 +7,7 @@ import { unitBytes } from '../../core/piece.ts';
 import { diskError } from './disk/disk.ts';
 import { RealDisk } from './disk/real-disk.ts';
 import { bytesOnDisk } from './layout.ts';
+import { originPromises } from './options.ts';
 import { blobFiles, blobOf, TestStores, upload, writePiece } from './store.fixtures.ts';
 
 const stores = new TestStores();
@@ -16,7 +17,7 @@ afterAll(() => stores.stop());
 
 test('an upload of any chunks becomes a blob; its file is the bytes and the list', async () => {
   const dir = stores.directory();
-  const store = await stores.open(dir, { role: 'origin', durable: true });
+  const store = await stores.open(dir, { ...originPromises });
   for (const [i, length] of [1, unitBytes, unitBytes + 1, 11 * unitBytes + 13].entries()) {
     const blob = blobOf(length, 30 + i);
     const running = await store.beginUpload(`upload-${i}`, 'sha256');
@@ -36,7 +37,7 @@ test('an upload of any chunks becomes a blob; its file is the bytes and the list
 
 test('a wrong digest keeps nothing; another algorithm than begun with is computed', async () => {
   const dir = stores.directory();
-  const store = await stores.open(dir, { role: 'origin', durable: true });
+  const store = await stores.open(dir, { ...originPromises });
   const [blob, other] = [blobOf(300_000, 40), blobOf(300_000, 41)];
   await expect(upload(store, 'wrong', { ...blob, digest: other.digest })).rejects.toMatchObject({
     code: 'DIGEST_INVALID',
@@ -50,7 +51,7 @@ test('a wrong digest keeps nothing; another algorithm than begun with is compute
 
 test('the same blob committed twice at once is one blob; a commit and a removal leave one or none', async () => {
   const dir = stores.directory();
-  const store = await stores.open(dir, { role: 'origin', durable: true });
+  const store = await stores.open(dir, { ...originPromises });
   const blob = blobOf(600_000, 42);
   const [one, two] = await Promise.all([upload(store, 'one', blob), upload(store, 'two', blob)]);
   expect(one).toBe(two);
@@ -70,7 +71,7 @@ test('the same blob committed twice at once is one blob; a commit and a removal 
 
 test('an upload completes the entry of a pull that is under way', async () => {
   const dir = stores.directory();
-  const store = await stores.open(dir, { role: 'origin', durable: true });
+  const store = await stores.open(dir, { ...originPromises });
   const blob = blobOf(3 * unitBytes, 43);
   const entry = await store.create(blob.digest, blob.meta, blob.hashes);
   await writePiece({ arena: stores.workers.arena, entry, blob }, 1);
@@ -105,7 +106,7 @@ test('a cancelled upload leaves nothing, whatever it was doing; half uploads are
 test('a client that is slow holds no memory, and its bytes are not hurt by it', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   try {
-    const store = await stores.open(stores.directory(), { role: 'origin', durable: true });
+    const store = await stores.open(stores.directory(), { ...originPromises });
     const { arena } = stores.workers;
     const blob = blobOf(7 * unitBytes + 99, 60);
     const running = await store.beginUpload('slow', 'sha256');
@@ -140,7 +141,7 @@ test('a large upload is synced as it arrives, and a sync that fails fails it', a
       await disk.sync(fd);
     },
   });
-  const store = await stores.open(stores.directory(), { role: 'origin', durable: true, disk: failing });
+  const store = await stores.open(stores.directory(), { ...originPromises, disk: failing });
   const running = await store.beginUpload('large', 'sha256');
   const chunk = new Uint8Array(1024 * 1024);
   syncs = 0;

@@ -30,7 +30,7 @@ const largeFrom = 4 * unitBytes;
 const largeSlotBytes = 2 * unitBytes;
 /** A half full slot is kept this long for its client. */
 const parkAfterMs = 1000;
-/** Where the store is durable, the disk is set to work while bytes still come: the last sync is then short. */
+/** Where bytes are synced, the disk is set to work while bytes still come: the last sync is then short. */
 const syncEveryBytes = 32 * 1024 * 1024;
 
 export type ReceivedBlob = {
@@ -45,7 +45,7 @@ export interface UploadHost {
   readonly io: PieceIo;
   readonly disk: Disk;
   readonly log: StoreLog;
-  readonly durable: boolean;
+  readonly synced: boolean;
   /** Room in the byte budget; ApiError STORAGE_FULL. */
   reserve(bytes: number): Promise<void>;
   release(bytes: number): void;
@@ -242,7 +242,7 @@ export class Upload {
 
   /** Not waited for, but a failure counts: the system tells it once only. */
   #syncAhead(): void {
-    if (!this.#host.durable || this.#sync !== undefined || this.#offset < this.#syncFrom) return;
+    if (!this.#host.synced || this.#sync !== undefined || this.#offset < this.#syncFrom) return;
     this.#syncFrom = this.#offset + syncEveryBytes;
     this.#sync = this.#syncNow();
   }

@@ -1,6 +1,6 @@
 /**
  * A TagStore over tables: writes that arrive in the same turn of the event loop share one transaction
- * and one sync to disk, and are acknowledged together once it is durable.
+ * and one sync to disk, and are acknowledged together once that is done.
  *
  * Rule 1: reads see acknowledged writes only: a transaction begins, ends and is synced within one turn.
  * Rule 2: a transaction that fails fails all of its writes; none of them has happened.
@@ -10,7 +10,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { TagStore, TagTables, TagWrites } from './store.ts';
 
-/** Where the writes of a group become durable: runs `apply`, then makes its effects durable, or undoes them and throws. */
+/** Where the writes of a group reach the disk: runs `apply`, then syncs its effects, or undoes them and throws. */
 export type Transaction = (apply: () => void) => void;
 
 export type GroupedOptions = {

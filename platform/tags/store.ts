@@ -2,7 +2,7 @@
  * What the index knows: tag to digest, and what each repository holds.
  *
  * A TagTables is the state itself, synchronous: SQLite, or memory. A TagStore is what the index talks
- * to: every write that it acknowledged is durable, and seen by every read that begins afterwards.
+ * to: every write that it acknowledged is on disk, and seen by every read that begins afterwards.
  * conformance.ts tests any implementation of either.
  *
  * Rule 1: each method is one transaction: it happens whole, or not at all.

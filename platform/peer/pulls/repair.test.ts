@@ -6,6 +6,7 @@ import { prng } from '../../../core/prng.ts';
 import type { Input } from '../../../core/swarm/types.ts';
 import type { Tracking } from '../../clients/tracking.ts';
 import { FaultyDisk, faultyRoot } from '../../store/disk/faulty-disk.ts';
+import { agentPromises } from '../../store/options.ts';
 import { InlinePieceIo } from '../../store/pieces/inline-piece-io.ts';
 import { blobOf, fill, writeAll } from '../../store/store.fixtures.ts';
 import { BlobStore } from '../../store/store.ts';
@@ -33,7 +34,7 @@ test('a bad piece that is found after the one before it has come again is announ
   const arena = new Arena(16 * unitBytes);
   const io = new GatedIo(arena, disk);
   const dir = `${faultyRoot}/data`;
-  await using store = await BlobStore.open({ dir, role: 'agent', workers: io, budgetBytes: 1e9, durable: false, disk });
+  await using store = await BlobStore.open({ dir, ...agentPromises, workers: io, budgetBytes: 1e9, disk });
   const blob = blobOf(8 * unitBytes, 1, { pieceLength: unitBytes });
   const entry = await store.create(blob.digest, blob.meta, blob.hashes);
   await writeAll(arena, entry, blob);

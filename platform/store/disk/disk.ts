@@ -21,7 +21,7 @@ export interface Disk {
   read(fd: number, into: Uint8Array, position: number): Promise<number>;
   /** Writes all of `bytes`. */
   write(fd: number, bytes: Uint8Array, position: number): Promise<void>;
-  /** Makes the file's bytes and length durable. */
+  /** Syncs the file's bytes and length: they survive a crash. */
   sync(fd: number): Promise<void>;
   size(fd: number): Promise<number>;
   /** Of what bears the name now, whatever is open. ENOENT where nothing does. */
@@ -37,7 +37,7 @@ export interface Disk {
   mkdir(path: string): Promise<void>;
   /** Names in the directory, in no order. */
   list(path: string): Promise<string[]>;
-  /** Makes the directory's names durable. */
+  /** Syncs the directory's names. */
   syncDirectory(path: string): Promise<void>;
   /** Bytes that can still be written. */
   freeBytes(path: string): Promise<number>;
@@ -74,16 +74,16 @@ export async function readWhole(disk: Disk, path: string): Promise<Uint8Array | 
   }
 }
 
-/** Writes a new file, or replaces the one there; synced where `durable`. */
+/** Writes a new file, or replaces the one there; and syncs it where `synced`. */
 export async function writeWhole(
   disk: Disk,
   path: string,
-  content: { bytes: Uint8Array; durable: boolean },
+  content: { bytes: Uint8Array; synced: boolean },
 ): Promise<void> {
   const fd = await disk.open(path, 'create');
   try {
     if (content.bytes.length > 0) await disk.write(fd, content.bytes, 0);
-    if (content.durable) await disk.sync(fd);
+    if (content.synced) await disk.sync(fd);
   } finally {
     await disk.close(fd);
   }
@@ -98,7 +98,7 @@ export async function unlinkIfThere(disk: Disk, path: string): Promise<void> {
   }
 }
 
-/** Makes the directory and those above it that are missing; their names are durable. */
+/** Makes the directory and those above it that are missing; their names are synced. */
 export async function makeDirectories(disk: Disk, path: string): Promise<void> {
   const parent = path.slice(0, path.lastIndexOf('/'));
   try {

@@ -27,16 +27,16 @@ export type FaultPlan = (no: number, action: string, path: string) => Fault | un
 
 /** `truncate`: the file was emptied. */
 type Write = { readonly position: number; readonly bytes: Uint8Array; readonly truncate: boolean };
-/** `bytes` is what a program sees, `durable` what a crash leaves, `pending` the writes between the two. */
+/** `bytes` is what a program sees, `synced` what a crash leaves, `pending` the writes between the two. */
 type Inode = {
   readonly no: number;
   bytes: Uint8Array;
-  durable: Uint8Array;
+  synced: Uint8Array;
   pending: Write[];
   name: string;
   writes: number;
 };
-/** A change of names that no sync has made durable yet. */
+/** A change of names that no sync has reached yet. */
 type Change =
   | { readonly kind: 'link'; readonly path: string; readonly inode: Inode }
   | { readonly kind: 'unlink'; readonly path: string }
@@ -85,8 +85,8 @@ export class FaultyDisk implements Disk {
     this.#files = new Map(this.#durableFiles);
     this.#directories = new Set(this.#durableDirectories);
     for (const inode of new Set(this.#files.values())) {
-      inode.durable = this.#torn(inode);
-      inode.bytes = inode.durable.slice();
+      inode.synced = this.#torn(inode);
+      inode.bytes = inode.synced.slice();
       inode.pending = [];
     }
     this.#changes = [];
@@ -112,25 +112,25 @@ export class FaultyDisk implements Disk {
     return [...this.#files.keys()].sort();
   }
 
-  /** Flips a bit of what is stored, durably: the medium decays. */
+  /** Flips a bit of what is stored, for good: the medium decays. */
   rot(path: string, position: number): void {
     const inode = this.#files.get(path);
     assert(inode !== undefined && position < inode.bytes.length, `rot: ${path} has no byte ${position}`);
     inode.bytes[position] = (inode.bytes[position] as number) ^ 1;
-    if (position < inode.durable.length) inode.durable[position] = inode.bytes[position] as number;
+    if (position < inode.synced.length) inode.synced[position] = inode.bytes[position] as number;
   }
 
-  /** Somebody else writes to the file, behind the program's back and durably: `bytes` are all of it now. */
+  /** Somebody else writes to the file, behind the program's back and for good: `bytes` are all of it now. */
   replace(path: string, bytes: Uint8Array): void {
     const inode = this.#files.get(path);
     assert(inode !== undefined, `replace: there is no ${path}`);
     inode.bytes = bytes.slice();
-    inode.durable = bytes.slice();
+    inode.synced = bytes.slice();
     inode.pending = [];
     inode.writes += 1;
   }
 
-  /** Somebody else removes the file, durably. */
+  /** Somebody else removes the file, for good. */
   vanish(path: string): void {
     assert(this.#files.delete(path), `vanish: there is no ${path}`);
     this.#durableFiles.delete(path);
@@ -146,7 +146,7 @@ export class FaultyDisk implements Disk {
       this.#needDirectory(parentOf(path), 'open');
       if (inode === undefined) {
         this.#nextInode += 1;
-        const empty = { bytes: new Uint8Array(0), durable: new Uint8Array(0), pending: [] };
+        const empty = { bytes: new Uint8Array(0), synced: new Uint8Array(0), pending: [] };
         inode = { ...empty, no: this.#nextInode, name: path, writes: 0 };
         this.#files.set(path, inode);
         this.#changes.push({ kind: 'link', path, inode });
@@ -188,7 +188,7 @@ export class FaultyDisk implements Disk {
   async sync(fd: number): Promise<void> {
     const inode = this.#inode(fd, 'sync');
     await this.#begin('sync', inode.name);
-    inode.durable = inode.bytes.slice();
+    inode.synced = inode.bytes.slice();
     inode.pending = [];
   }
 
@@ -354,13 +354,13 @@ export class FaultyDisk implements Disk {
     }
   }
 
-  /** What a crash leaves of the file: the durable bytes and any sectors of the writes since. */
+  /** What a crash leaves of the file: the synced bytes and any sectors of the writes since. */
   #torn(inode: Inode): Uint8Array {
     const ends = inode.pending.map((write) => write.position + write.bytes.length);
     // Room for all that may be kept, so that sector by sector nothing is copied twice.
-    const bytes = new Uint8Array(Math.max(inode.durable.length, ...ends));
-    bytes.set(inode.durable);
-    let length = inode.durable.length;
+    const bytes = new Uint8Array(Math.max(inode.synced.length, ...ends));
+    bytes.set(inode.synced);
+    let length = inode.synced.length;
     for (const write of inode.pending) {
       const mode = this.#prng.below(3);
       if (mode === 0) continue;

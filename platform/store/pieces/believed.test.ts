@@ -19,6 +19,7 @@ import { Arena } from '../../workers/arena.ts';
 import { FaultyDisk, faultyRoot } from '../disk/faulty-disk.ts';
 import { RealDisk } from '../disk/real-disk.ts';
 import { bytesOnDisk } from '../layout.ts';
+import { originPromises } from '../options.ts';
 import type { StoreLog } from '../recover.ts';
 import {
   type Blob,
@@ -40,7 +41,7 @@ beforeAll(() => stores.start());
 afterEach(() => stores.after());
 afterAll(() => stores.stop());
 
-const origin = { role: 'origin', durable: true } as const;
+const origin = { ...originPromises } as const;
 const blob = blobOf(9 * unitBytes + 77, 600);
 
 /** Of the whole file: its first `bytes`, the rest zeros. */

@@ -23,7 +23,8 @@ export type ListsOptions = {
   readonly hashes: HashCache;
   readonly log: StoreLog;
   readonly serial: Serial<Digest>;
-  readonly durable: boolean;
+  readonly synced: boolean;
+  readonly keeps: boolean;
   readonly io: PieceIo;
   /** The entry cannot be used any more. */
   readonly lost: (entry: BlobEntry) => void;
@@ -40,12 +41,12 @@ export class Lists {
 
   /** From its file. ApiError UNAVAILABLE. */
   load(entry: BlobEntry): Uint8Array {
-    const { hashes, log, durable } = this.#o;
+    const { hashes, log, keeps } = this.#o;
     const found = hashes.load(entry);
     if (found instanceof Uint8Array) return found;
     const { code, error } = found;
     if (code === 'ENOENT') this.#o.missing(entry);
-    else if (!durable || entry.file.partial) {
+    else if (!keeps || entry.file.partial) {
       log.error({ digest: entry.digest, file: entry.file.path }, error.message);
       this.#o.lost(entry);
     } else if (code === 'DAMAGED' && entry.complete) entry.becomeDamaged(entry.meta.length, error.message);
@@ -92,11 +93,11 @@ export class Lists {
   }
 
   async #rewrite(entry: BlobEntry, list: Uint8Array): Promise<void> {
-    const { disk, files, serial, durable, log } = this.#o;
+    const { disk, files, serial, synced, log } = this.#o;
     log.warn({ digest: entry.digest }, 'the list of piece hashes of a blob is damaged on the disk: written again');
     const write = async (fd: number): Promise<void> => {
       await disk.write(fd, list, entry.meta.length);
-      if (durable) await disk.sync(fd);
+      if (synced) await disk.sync(fd);
     };
     await serial.run(entry.digest, () => files.use(entry.file, write));
   }

@@ -1,5 +1,5 @@
 /**
- * What a durable store may remove to make room: whole blobs that somebody else, asked each time, says nobody needs.
+ * What a store that keeps may remove to make room: whole blobs that somebody else, asked each time, says nobody needs.
  *
  * Rule 1: an answer counts for `answerMs` from the question on, and is acted on in one synchronous step: only what has
  *   been neither claimed nor pinned since it was asked about goes. Whoever claims a blob may rely on that.

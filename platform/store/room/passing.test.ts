@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { pieceBytes, unitBytes } from '../../../core/piece.ts';
 import { bytesOnDisk } from '../layout.ts';
+import { originPromises } from '../options.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
 import { type Blob, blobOf, readAll, sameBlob, TestStores, upload, writePiece } from '../store.fixtures.ts';
 import type { BlobStore } from '../store.ts';
@@ -193,8 +194,8 @@ describe('the budget', () => {
     for (const free of pins) free?.();
   });
 
-  test('a durable store takes nothing that it cannot keep', async () => {
-    const store = await stores.open(stores.directory(), { role: 'origin', durable: true, budgetBytes: 2 * MiB });
+  test('a store that keeps takes nothing that it cannot keep', async () => {
+    const store = await stores.open(stores.directory(), { ...originPromises, budgetBytes: 2 * MiB });
     for (const blob of [blobOf(3 * MiB, 46), blobOf(2 * MiB, 47)])
       await expect(store.create(blob.digest, blob.meta, blob.hashes)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
     expect([...store.entries()]).toEqual([]);

@@ -3,7 +3,7 @@
  *
  * Rule 1: room is reserved whole when a blob is created, so that it cannot run out half way.
  * Rule 2: complete blobs nobody uses go first, least recently used first; then partial ones nobody
- *   uses. What is pinned never goes. Where the store is durable, nothing complete goes but what nobody needs any
+ *   uses. What is pinned never goes. Where the store keeps, nothing complete goes but what nobody needs any
  *   more, by the word of who knows (let-go.ts). Nothing goes in vain. Where nothing can go and a blob is damaged, the push
  *   that mends it finds room beyond the budget.
  * Rule 3: the choice and the accounting are one synchronous step; only the unlinking takes time.
@@ -27,12 +27,12 @@ export const smallBeyondBytesMax = 16 * 1024 * 1024;
 export type RoomOptions = {
   readonly dir: string;
   readonly budgetBytes: number;
-  readonly durable: boolean;
+  readonly keeps: boolean;
   /** Bytes that can still be written to the disk. */
   readonly freeBytes: () => Promise<number>;
   /** Removes the blob; called for what `Room` has already given up. */
   readonly evict: (entry: BlobEntry) => Promise<void>;
-  /** Of a durable store: who knows what nobody needs. Absent: nothing complete goes. */
+  /** Of a store that keeps: who knows what nobody needs. Absent: nothing complete goes. */
   readonly askUnneeded?: AskUnneeded | undefined;
   /** By that word it is about to go: who mends it lets go of it. */
   readonly onUnneeded: (entry: BlobEntry) => void;
@@ -128,7 +128,7 @@ export class Room {
   #mayMend(bytes: number): boolean {
     let largest = 0;
     for (const { file, meta } of this.#partial) if (!file.partial) largest = Math.max(largest, bytesOnDisk(meta));
-    return this.#o.durable && this.#used + bytes <= this.#o.budgetBytes + largest && largest > 0;
+    return this.#o.keeps && this.#used + bytes <= this.#o.budgetBytes + largest && largest > 0;
   }
 
   /** How many of `bytes` could be reserved now. */
@@ -222,17 +222,17 @@ export class Room {
     return (await this.#letGo?.make(bytes)) ?? false;
   }
 
-  /** Why nothing complete of a durable store went. */
+  /** Why nothing complete of a store that keeps went. */
   #why(): string {
-    if (!this.#o.durable) return '';
+    if (!this.#o.keeps) return '';
     if (this.#letGo === undefined) return '; nothing goes by itself, since no index is configured here to say what may';
     return this.#letGo.why === '' ? '' : `; nothing could go by itself: ${this.#letGo.why}`;
   }
 
   /** Where blobs can be fetched again, one of a single piece is not worth a way of its own. */
   #isSmall(bytes: number): boolean {
-    const { budgetBytes, durable } = this.#o;
-    return !durable && bytes <= smallBytesMax && this.#used + bytes <= budgetBytes + smallBeyondBytesMax;
+    const { budgetBytes, keeps } = this.#o;
+    return !keeps && bytes <= smallBytesMax && this.#used + bytes <= budgetBytes + smallBeyondBytesMax;
   }
 
   #promised(): number {
@@ -248,10 +248,10 @@ export class Room {
 
   /** In the order in which they go. */
   *#victims(): Generator<BlobEntry, undefined> {
-    if (!this.#o.durable) {
+    if (!this.#o.keeps) {
       for (const entry of this.#entries.values()) if (entry.complete && !entry.pinned) yield entry;
     }
-    for (const entry of this.#partial) if (!entry.pinned && (entry.file.partial || !this.#o.durable)) yield entry;
+    for (const entry of this.#partial) if (!entry.pinned && (entry.file.partial || !this.#o.keeps)) yield entry;
     return undefined;
   }
 

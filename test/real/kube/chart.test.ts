@@ -85,7 +85,7 @@ describe('rendered with its defaults', () => {
     expect(find('ConfigMap', role).data).toHaveProperty([`${role}.yaml`]);
   });
 
-  test('what is durable has a volume', () => {
+  test('what keeps something has a volume', () => {
     for (const role of ['index', 'origin']) expect(find('StatefulSet', role).spec.volumeClaimTemplates).toHaveLength(1);
   });
 
