@@ -1,29 +1,25 @@
 /** The Handout, driven: what it answers to each input. */
 
-import {
-  Handout,
-  type HandoutConfig,
-  type HandoutDue,
-  type HandoutInput,
-  type HandoutOutput,
-} from '../core/handout/handout.ts';
+import { Handout, type HandoutConfig, type HandoutInput, type HandoutOutput } from '../core/handout/handout.ts';
 import { alarmOf, Driver } from '../platform/drive/driver.ts';
 import { type Clock, realClock } from '../platform/net/clock.ts';
 
 export class TrackerState {
-  readonly handout: Handout;
-  readonly #driver: Driver<HandoutInput, HandoutOutput, HandoutDue>;
+  readonly #driver: Driver<Handout>;
   #answer: HandoutOutput | undefined = undefined;
 
   constructor(config: HandoutConfig, clock: Clock = realClock) {
-    this.handout = new Handout(config);
     this.#driver = new Driver({
-      machine: this.handout,
+      machine: new Handout(config),
       alarm: alarmOf(clock),
       perform: (output) => {
         this.#answer = output;
       },
     });
+  }
+
+  get handout(): Handout {
+    return this.#driver.machine;
   }
 
   /** Applies `input`; the answer, for inputs that have one. */

@@ -1,11 +1,6 @@
 /** A node's session with the trackers: platform/clients/tracker.ts, over the run's network, with its finder. */
 
-import {
-  Announcer,
-  type AnnouncerDue,
-  type AnnouncerInput,
-  type AnnouncerOutput,
-} from '../../core/announce/announcer.ts';
+import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
 import { announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
@@ -32,8 +27,7 @@ export class Announcing implements Tracking {
   readonly #process: Process;
   readonly #trackers: ReadonlyMap<string, TrackerSite>;
   readonly #clock: Clock;
-  #announcer: Announcer | undefined;
-  #driver: Driver<AnnouncerInput, AnnouncerOutput, AnnouncerDue> | undefined;
+  #driver: Driver<Announcer> | undefined;
   #over = false;
   readonly #finder: OriginFinder;
 
@@ -58,7 +52,7 @@ export class Announcing implements Tracking {
   }
 
   get stats(): Announcer['stats'] {
-    return (this.#announcer as Announcer).stats;
+    return (this.#driver as Driver<Announcer>).machine.stats;
   }
 
   join(self: PeerAddress): void {
@@ -69,7 +63,6 @@ export class Announcing implements Tracking {
       prng: prng(this.#world.prng.below(2 ** 31)),
       timing: announceTiming,
     });
-    this.#announcer = machine;
     this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
   }
 
@@ -86,8 +79,8 @@ export class Announcing implements Tracking {
   }
 
   async locate(digest: Digest): Promise<Located | undefined> {
-    const order = this.#announcer?.order(digest) ?? [];
-    for (const name of order.filter((tracker) => this.#announcer?.isUp(tracker))) {
+    const order = this.#driver?.machine.order(digest) ?? [];
+    for (const name of order.filter((tracker) => this.#driver?.machine.isUp(tracker))) {
       const tracker = this.#trackers.get(name) as TrackerSite;
       try {
         return await this.#world.call(this.#process, tracker, {

@@ -8,7 +8,7 @@ import { PeerFault } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
-import type { Input, LinkNo, Output, SwarmDue } from '../../core/swarm/types.ts';
+import type { Input, LinkNo, Output } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
 import { alarmOf, Driver } from '../../platform/drive/driver.ts';
 import { realClock } from '../../platform/net/clock.ts';
@@ -60,7 +60,7 @@ export class Peer implements Listener {
   readonly judge: Judge;
   readonly #o: PeerOptions;
   readonly #world: World;
-  readonly #driver: Driver<Input, Output, SwarmDue>;
+  readonly #driver: Driver<Swarm>;
   readonly #feeds: Feeds<Link>;
   readonly #bans = new Bans();
   readonly #links = new Map<LinkNo, Link>();

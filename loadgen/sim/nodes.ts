@@ -3,6 +3,7 @@
 import type { Announcer } from '../../core/announce/announcer.ts';
 import type { Swarm } from '../../core/swarm/swarm.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Driver } from '../../platform/drive/driver.ts';
 import type { SimEvent } from './events.ts';
 import { Pipe, type Way } from './network/network.ts';
 
@@ -40,30 +41,27 @@ export type Disk = { readonly have: Uint8Array; learned: boolean; wanted: boolea
 export class Node {
   readonly host: number;
   readonly address: PeerAddress;
-  readonly swarm: Swarm;
-  readonly announcer: Announcer | undefined;
+  readonly swarm: Driver<Swarm>;
+  readonly announcer: Driver<Announcer> | undefined;
   /** By number; open ones. */
   readonly ends: (End | undefined)[] = [];
   readonly disks: Map<number, Disk>;
   alive = true;
-  busy = false;
-  /** Inputs so far. */
-  steps = 0;
   nextAccepted = 1;
-  tick: SimEvent | undefined = undefined;
-  announceTick: SimEvent | undefined = undefined;
   diskWriteMs = 0;
   diskReadMs = 0;
 
-  constructor(
-    host: number,
-    address: PeerAddress,
-    parts: { swarm: Swarm; announcer: Announcer | undefined; disks: Map<number, Disk> },
-  ) {
+  constructor(host: number, address: PeerAddress, parts: Pick<Node, 'swarm' | 'announcer' | 'disks'>) {
     this.host = host;
     this.address = address;
     this.swarm = parts.swarm;
     this.announcer = parts.announcer;
     this.disks = parts.disks;
+  }
+
+  end(): void {
+    this.alive = false;
+    this.swarm.end();
+    this.announcer?.end();
   }
 }

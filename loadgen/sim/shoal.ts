@@ -3,15 +3,16 @@
  * `Host`. One armed deadline per node; nothing here decides what a peer does.
  */
 
-import { Announcer } from '../../core/announce/announcer.ts';
+import { Announcer, type AnnouncerOutput } from '../../core/announce/announcer.ts';
 import { announceTiming } from '../../core/announce/timing.ts';
-import { assert } from '../../core/assert.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { Input, Output, PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { Driver } from '../../platform/drive/driver.ts';
+import { alarmOf } from './alarm.ts';
 import { OriginAsks } from './asks.ts';
 import { hashesOf, rootOfBlob, rootOfHashes } from './contents.ts';
 import { SimEvent } from './events.ts';
@@ -21,21 +22,6 @@ import { CallEvent } from './network/network.ts';
 import { type Disk, type End, Node } from './nodes.ts';
 import { policyOf } from './options.ts';
 import { type SimTracker, trackersOf } from './trackers.ts';
-
-class TickEvent extends SimEvent {
-  readonly fleet: ShoalFleet;
-  readonly node: Node;
-  constructor(fleet: ShoalFleet, node: Node) {
-    super();
-    this.host = node.host;
-    this.fleet = fleet;
-    this.node = node;
-  }
-  run(): void {
-    this.fleet.tick(this.node);
-  }
-}
-const tick: Input = { kind: 'tick' };
 
 class PieceEvent extends SimEvent {
   readonly fleet: ShoalFleet;
@@ -124,9 +110,7 @@ export class ShoalFleet implements Fleet {
 
   crash(agent: number): void {
     const node = this.#nodes[agent] as Node;
-    node.alive = false;
-    if (node.tick !== undefined) node.tick.dead = true;
-    if (node.announceTick !== undefined) node.announceTick.dead = true;
+    node.end();
     for (let no = 0; no < node.ends.length; no++) this.#connections.cut(node, no);
   }
 
@@ -157,36 +141,7 @@ export class ShoalFleet implements Fleet {
   // ---- one input, its outputs, the next deadline -------------------------------------------------
 
   input(node: Node, input: Input): void {
-    if (!node.alive) return;
-    assert(!node.busy, 'an input within an output');
-    node.busy = true;
-    node.steps++;
-    node.swarm.handle(input, this.#context.events.nowMs);
-    const outputs = node.swarm.drain();
-    for (let i = 0; i < outputs.length; i++) this.#perform(node, outputs[i] as Output);
-    node.busy = false;
-    this.#arm(node);
-  }
-
-  tick(node: Node): void {
-    node.tick = undefined;
-    // What it was armed for may have been put off since.
-    if (node.swarm.deadlineMs <= this.#context.events.nowMs) this.input(node, tick);
-    else this.#arm(node);
-  }
-
-  #arm(node: Node): void {
-    // Half a round later, so that rounding never makes it too early.
-    const dueMs = node.swarm.deadlineMs + this.#context.events.roundMs / 2;
-    if (node.tick !== undefined) {
-      // One that comes too early is cheaper than a new one for every input.
-      if (node.tick.atMs <= dueMs) return;
-      node.tick.dead = true;
-      node.tick = undefined;
-    }
-    if (dueMs === Number.POSITIVE_INFINITY) return;
-    node.tick = new TickEvent(this, node);
-    this.#context.events.schedule(node.tick, dueMs);
+    node.swarm.input(input);
   }
 
   #perform(node: Node, output: Output): void {
@@ -204,17 +159,17 @@ export class ShoalFleet implements Fleet {
       case 'unfeed':
         return this.#unfeed(node, output);
       case 'seek':
-        node.announcer?.handle(
-          { kind: 'seek', digest: this.#digests[output.blob] as Digest, count: this.#policy.neighboursPerBlobMax },
-          this.#context.events.nowMs,
-        );
-        return this.#announce(node);
+        return node.announcer?.input({
+          kind: 'seek',
+          digest: this.#digests[output.blob] as Digest,
+          count: this.#policy.neighboursPerBlobMax,
+        });
       case 'complete':
-        node.announcer?.handle(
-          { kind: 'set', digest: this.#digests[output.blob] as Digest, state: 'have' },
-          this.#context.events.nowMs,
-        );
-        return this.#announce(node);
+        return node.announcer?.input({
+          kind: 'set',
+          digest: this.#digests[output.blob] as Digest,
+          state: 'have',
+        });
       case 'learned': {
         const disk = node.disks.get(output.blob);
         if (disk !== undefined) disk.learned = true;
@@ -262,7 +217,7 @@ export class ShoalFleet implements Fleet {
 
   pieceArrived(to: End, swarm: number, piece: number, bytes: number): void {
     const { node, no } = to;
-    if (!to.open || !node.alive || node.swarm.expects(no, swarm, piece) !== bytes) return;
+    if (!to.open || !node.alive || node.swarm.machine.expects(no, swarm, piece) !== bytes) return;
     // A slot's number stands for its bytes: a released one is a duplicate.
     this.input(node, { kind: 'arrived', link: no, swarm, piece, slot: bytes });
   }
@@ -293,7 +248,7 @@ export class ShoalFleet implements Fleet {
     };
     node.disks.set(no, disk);
     const digest = this.#digests[no] as Digest;
-    node.announcer?.handle({ kind: 'set', digest, state: 'want' }, this.#context.events.nowMs);
+    node.announcer?.input({ kind: 'set', digest, state: 'want' });
     this.input(node, {
       kind: 'blob',
       blob: no,
@@ -303,7 +258,6 @@ export class ShoalFleet implements Fleet {
       have: disk.learned ? disk.have.slice() : undefined,
       pull: true,
     });
-    this.#announce(node);
   }
 
   #start(host: number, role: 'agent' | 'origin', disks: Map<number, Disk>): Node {
@@ -325,7 +279,24 @@ export class ShoalFleet implements Fleet {
       role === 'agent'
         ? new Announcer({ self: address, trackers, prng: prng(random.below(2 ** 31)), timing: announceTiming })
         : undefined;
-    const node = new Node(host, address, { swarm, announcer, disks });
+    const { events } = this.#context;
+    const node: Node = new Node(host, address, {
+      // Half a round later, so that rounding never makes it too early.
+      swarm: new Driver({
+        machine: swarm,
+        alarm: alarmOf(events, host, events.roundMs / 2),
+        perform: (output) => this.#perform(node, output),
+      }),
+      announcer:
+        announcer === undefined
+          ? undefined
+          : new Driver({
+              machine: announcer,
+              alarm: alarmOf(events, -1, 0),
+              perform: (output) => this.#announced(node, output),
+            }),
+      disks,
+    });
     this.#byId.set(address.node, node);
     return node;
   }
@@ -349,26 +320,18 @@ export class ShoalFleet implements Fleet {
 
   // ---- trackers ---------------------------------------------------------------------------------
 
-  #announce(node: Node): void {
-    const { announcer } = node;
-    if (announcer === undefined || !node.alive) return;
-    const { events } = this.#context;
-    for (const output of announcer.drain()) {
-      if (output.kind === 'alone') this.#alone(node, output.digest);
-      else if (output.kind === 'answer') {
-        const blob = this.#blobNo.get(output.answer.digest) as number;
-        this.input(node, { kind: 'candidates', blob, peers: output.answer.peers, meta: output.answer.meta });
-      } else if (output.kind === 'send') {
-        const tracker = this.#trackers[Number(output.tracker.slice(1))] as SimTracker;
-        tracker.ask(node.host, output.body, (reply) => {
-          if (!node.alive) return;
-          if (reply === undefined) announcer.handle({ kind: 'failed', request: output.request }, events.nowMs);
-          else announcer.handle({ kind: 'reply', request: output.request, reply }, events.nowMs);
-          this.#announce(node);
-        });
-      }
+  #announced(node: Node, output: AnnouncerOutput): void {
+    if (output.kind === 'alone') this.#alone(node, output.digest);
+    else if (output.kind === 'answer') {
+      const blob = this.#blobNo.get(output.answer.digest) as number;
+      this.input(node, { kind: 'candidates', blob, peers: output.answer.peers, meta: output.answer.meta });
+    } else if (output.kind === 'send') {
+      const { request } = output;
+      const tracker = this.#trackers[Number(output.tracker.slice(1))] as SimTracker;
+      tracker.ask(node.host, output.body, (reply) =>
+        node.announcer?.input(reply === undefined ? { kind: 'failed', request } : { kind: 'reply', request, reply }),
+      );
     }
-    this.#armAnnouncer(node, announcer);
   }
 
   /** No tracker tells of it: the origins do. */
@@ -379,21 +342,5 @@ export class ShoalFleet implements Fleet {
       const tell = new CallEvent(() => this.input(node, { kind: 'candidates', blob, ...told }));
       this.#context.events.schedule(tell, this.#context.events.nowMs);
     });
-  }
-
-  #armAnnouncer(node: Node, announcer: Announcer): void {
-    const { events } = this.#context;
-    if (node.announceTick !== undefined) {
-      if (node.announceTick.atMs <= announcer.deadlineMs) return;
-      node.announceTick.dead = true;
-      node.announceTick = undefined;
-    }
-    if (announcer.deadlineMs === Number.POSITIVE_INFINITY) return;
-    node.announceTick = new CallEvent(() => {
-      node.announceTick = undefined;
-      announcer.handle({ kind: 'tick' }, events.nowMs);
-      this.#announce(node);
-    });
-    events.schedule(node.announceTick, announcer.deadlineMs);
   }
 }

@@ -1,12 +1,14 @@
-/** Trackers on the simulated network: core/handout behind a link and a bounded number of messages a second. */
+/** Trackers on the simulated network: the tracker's own state behind a link and a bounded number of messages a second. */
 
+import { assert } from '../../core/assert.ts';
 import type { AnnounceReply, AnnounceRequest } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
-import { Handout } from '../../core/handout/handout.ts';
 import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { TrackerState } from '../../tracker/state.ts';
+import { clockOf } from './alarm.ts';
 import type { FleetContext } from './fleet.ts';
 import { CallEvent } from './network/network.ts';
 
@@ -21,18 +23,21 @@ export class SimTracker {
   readonly #context: FleetContext;
   readonly #host: number;
   readonly #locate: Locate;
-  readonly #handout: Handout;
+  readonly #state: TrackerState;
 
   constructor(context: FleetContext, host: number, locate: Locate) {
     this.#context = context;
     this.#host = host;
     this.#locate = locate;
-    this.#handout = new Handout({
-      prng: prng(context.prng.below(2 ** 31)),
-      leaseMs: leaseMsDefault,
-      intervalMs: intervalMsDefault,
-      limits: handoutLimits,
-    });
+    this.#state = new TrackerState(
+      {
+        prng: prng(context.prng.below(2 ** 31)),
+        leaseMs: leaseMsDefault,
+        intervalMs: intervalMsDefault,
+        limits: handoutLimits,
+      },
+      clockOf(context.events),
+    );
   }
 
   /** One announce from `host`; `answered` with undefined where no answer comes. */
@@ -49,13 +54,11 @@ export class SimTracker {
 
   #announce(host: number, request: AnnounceRequest, answered: (reply: AnnounceReply | undefined) => void): void {
     if (!this.alive) return answered(undefined);
-    this.#handout.handle({ kind: 'announce', request }, this.#context.events.nowMs);
-    for (const output of this.#handout.drain()) {
-      if (output.kind !== 'reply') continue;
-      const { reply, cold } = output;
-      if (cold.length === 0) this.#reply(host, reply, answered);
-      else this.#lookUp(host, { request, reply, cold }, answered);
-    }
+    const output = this.#state.tell({ kind: 'announce', request });
+    assert(output?.kind === 'reply', 'an announce without a reply');
+    const { reply, cold } = output;
+    if (cold.length === 0) this.#reply(host, reply, answered);
+    else this.#lookUp(host, { request, reply, cold }, answered);
   }
 
   /** The origins are asked, a round trip, and the whole is answered at once. */
@@ -74,10 +77,10 @@ export class SimTracker {
             answers.push({ digest, peers: [], error: 'unknown' });
             continue;
           }
-          this.#handout.handle({ kind: 'located', digest, meta: located.meta, origins: located.origins }, events.nowMs);
-          this.#handout.handle({ kind: 'ask', digest, node: asked.request.self.node, seek }, events.nowMs);
+          this.#state.tell({ kind: 'located', digest, meta: located.meta, origins: located.origins });
+          const output = this.#state.tell({ kind: 'ask', digest, node: asked.request.self.node, seek });
+          if (output?.kind === 'answer') answers.push(output.answer);
         }
-        for (const output of this.#handout.drain()) if (output.kind === 'answer') answers.push(output.answer);
         this.#reply(host, { ...asked.reply, answers }, answered);
       }),
       events.nowMs + 2 * options.latencyMs + 1,

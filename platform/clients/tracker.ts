@@ -8,12 +8,7 @@
  */
 
 import { randomInt } from 'node:crypto';
-import {
-  Announcer,
-  type AnnouncerDue,
-  type AnnouncerInput,
-  type AnnouncerOutput,
-} from '../../core/announce/announcer.ts';
+import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type AnnounceAnswer, type AnnounceRequest, type Located, TRACKER } from '../../core/contracts/tracker.ts';
@@ -68,8 +63,7 @@ export class TrackerSession implements Tracking {
   readonly #closing = new AbortController();
   /** What was said before `join`. */
   readonly #early: AnnouncerInput[] = [];
-  #announcer: Announcer | undefined = undefined;
-  #driver: Driver<AnnouncerInput, AnnouncerOutput, AnnouncerDue> | undefined = undefined;
+  #driver: Driver<Announcer> | undefined = undefined;
   #leaving: Promise<unknown>[] = [];
 
   constructor(options: TrackerSessionOptions) {
@@ -84,14 +78,13 @@ export class TrackerSession implements Tracking {
 
   /** Blobs announced, leases that trackers acknowledged, trackers that are down. */
   get stats(): { blobs: number; held: number; down: number } {
-    return this.#announcer?.stats ?? { blobs: 0, held: 0, down: 0 };
+    return this.#driver?.machine.stats ?? { blobs: 0, held: 0, down: 0 };
   }
 
   join(self: PeerAddress): void {
-    if (this.#announcer !== undefined) return;
+    if (this.#driver !== undefined) return;
     const { trackers, timing = announceTiming } = this.#options;
     const machine = new Announcer({ self, trackers, prng: prng(randomInt(2 ** 32)), timing });
-    this.#announcer = machine;
     this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
     for (const input of this.#early.splice(0)) this.#tell(input);
     // Whoever may have to do without trackers finds out who is there, and what they know, before it matters.
@@ -127,7 +120,7 @@ export class TrackerSession implements Tracking {
   }
 
   async leave(): Promise<void> {
-    if (this.#announcer !== undefined) this.#tell({ kind: 'leave' });
+    if (this.#driver !== undefined) this.#tell({ kind: 'leave' });
     this.#driver?.end();
     this.#closing.abort();
     await Promise.all(this.#leaving);
@@ -136,9 +129,11 @@ export class TrackerSession implements Tracking {
 
   /** Whom to ask in turn: the first tracker that is there, the origins, then who else there is. */
   #locators(digest: Digest): Locator[] {
-    const order = this.#announcer?.order(digest) ?? this.#ring.pick(digest);
+    const order = this.#driver?.machine.order(digest) ?? this.#ring.pick(digest);
     if ((this.#options.finder?.urls.length ?? 0) === 0) return order;
-    const there = order.filter((tracker) => this.#announcer?.isUp(tracker) !== false && !this.#health.silent(tracker));
+    const there = order.filter(
+      (tracker) => this.#driver?.machine.isUp(tracker) !== false && !this.#health.silent(tracker),
+    );
     for (const tracker of order) {
       // Whoever is not asked for an answer is asked whether it answers.
       if (!this.#health.probes(tracker, this.#clock.nowMs())) continue;

@@ -42,7 +42,7 @@ function driven(
   const clock = new VirtualClock(lateMs);
   const said: string[] = [];
   const woken: string[] = [];
-  const driver: Driver<Input, string, 'echo'> = new Driver({
+  const driver: Driver<Echo> = new Driver({
     machine,
     alarm: alarmOf(clock),
     perform: (output) => {

@@ -23,30 +23,38 @@ export function alarmOf(clock: Clock): Alarm {
   };
 }
 
-export type DriverParts<Input, Output, Due extends string> = {
-  readonly machine: Machine<Input, Output, Due>;
+type Any = Machine<never, unknown, string>;
+type InputOf<M extends Any> = Parameters<M['handle']>[0];
+type OutputOf<M extends Any> = ReturnType<M['drain']>[number];
+type DueOf<M extends Any> = NonNullable<M['due']>;
+
+export type DriverParts<M extends Any> = {
+  readonly machine: M;
   readonly alarm: Alarm;
-  readonly perform: (output: Output) => void;
+  readonly perform: (output: OutputOf<M>) => void;
   /** It is woken, and for that. */
-  readonly woken?: (due: Due) => void;
+  readonly woken?: (due: DueOf<M>) => void;
 };
 
-export class Driver<Input, Output, Due extends string> {
+export class Driver<M extends Any> {
+  /** To ask things of; only its driver tells it any. */
+  readonly machine: M;
   /** Inputs handled so far, ticks among them. */
   steps = 0;
-  readonly #parts: DriverParts<Input, Output, Due>;
-  readonly #inputs: (Input | Tick)[] = [];
+  readonly #parts: DriverParts<M>;
+  readonly #inputs: (InputOf<M> | Tick)[] = [];
   readonly #ring = (): void => this.#wake();
   #state: 'idle' | 'running' | 'ended' = 'idle';
   #timer: Disposable | undefined = undefined;
   /** When the timer rings; Infinity: it is not set. */
   #wakeMs = Number.POSITIVE_INFINITY;
 
-  constructor(parts: DriverParts<Input, Output, Due>) {
+  constructor(parts: DriverParts<M>) {
+    this.machine = parts.machine;
     this.#parts = parts;
   }
 
-  input(input: Input | Tick): void {
+  input(input: InputOf<M> | Tick): void {
     if (this.#state === 'ended') return;
     this.#inputs.push(input);
     if (this.#state === 'idle') this.#run();
@@ -60,14 +68,15 @@ export class Driver<Input, Output, Due extends string> {
   }
 
   #run(): void {
-    const { machine, alarm, perform } = this.#parts;
+    const { machine } = this;
+    const { alarm, perform } = this.#parts;
     this.#state = 'running';
     try {
       // By index, for a performed output may add inputs.
       for (let i = 0; i < this.#inputs.length && this.#state === 'running'; i++) {
         this.steps++;
-        machine.handle(this.#inputs[i] as Input, alarm.nowMs());
-        for (const output of machine.drain()) perform(output);
+        machine.handle(this.#inputs[i] as never, alarm.nowMs());
+        for (const output of machine.drain()) perform(output as OutputOf<M>);
       }
     } finally {
       this.#inputs.length = 0;
@@ -78,20 +87,20 @@ export class Driver<Input, Output, Due extends string> {
 
   /** A timer that rings too early is kept: to move it for every input would cost more. */
   #sleep(): void {
-    const { machine, alarm } = this.#parts;
-    const { deadlineMs } = machine;
+    const { deadlineMs } = this.machine;
     if (this.#wakeMs <= deadlineMs) return;
     this.#timer?.[Symbol.dispose]();
     this.#wakeMs = deadlineMs;
-    this.#timer = alarm.at(deadlineMs, this.#ring);
+    this.#timer = this.#parts.alarm.at(deadlineMs, this.#ring);
   }
 
   #wake(): void {
-    const { machine, alarm, woken } = this.#parts;
+    const { machine } = this;
+    const { alarm, woken } = this.#parts;
     this.#wakeMs = Number.POSITIVE_INFINITY;
     this.#timer = undefined;
     if (machine.deadlineMs > alarm.nowMs()) return this.#sleep();
-    woken?.(machine.due as Due);
+    woken?.(machine.due as DueOf<M>);
     this.input(tick);
   }
 }

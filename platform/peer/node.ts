@@ -13,7 +13,7 @@ import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
-import type { BlobStats, Input, LinkNo, Output, SwarmDue } from '../../core/swarm/types.ts';
+import type { BlobStats, LinkNo, Output } from '../../core/swarm/types.ts';
 import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
 import { alarmOf, Driver } from '../drive/driver.ts';
 import type { Clock } from '../net/clock.ts';
@@ -57,7 +57,7 @@ export class PeerNode {
   readonly #listener: Listener;
   readonly #clock: Clock;
   readonly #swarm: Swarm;
-  readonly #driver: Driver<Input, Output, SwarmDue>;
+  readonly #driver: Driver<Swarm>;
   readonly #blobs: Blobs;
   readonly #feeds: Feeds<Link>;
   readonly #metrics: PeerMetrics;

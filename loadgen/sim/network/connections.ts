@@ -78,14 +78,14 @@ export class Connections {
     if (end === undefined || message.kind === 'piece') return;
     const bytes = messageBytes(message);
     const { said } = end;
-    if (said instanceof MessageEvent && end.saidStep === node.steps) {
+    if (said instanceof MessageEvent && end.saidStep === node.swarm.steps) {
       said.more ??= [];
       said.more.push(message);
       return this.#network.charge(end, bytes);
     }
     const event = new MessageEvent(this.#inputs, end.other, message);
     end.said = event;
-    end.saidStep = node.steps;
+    end.saidStep = node.swarm.steps;
     this.#send(end, bytes, event);
   }
 
