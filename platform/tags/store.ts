@@ -3,7 +3,7 @@
  *
  * A TagTables is the state itself, synchronous: SQLite, or memory. A TagStore is what the index talks
  * to: every write that it acknowledged is on disk, and seen by every read that begins afterwards.
- * conformance.ts tests any implementation of either.
+ * conformance.fixtures.ts tests any implementation of either.
  *
  * Rule 1: each method is one transaction: it happens whole, or not at all.
  * Rule 2: names and digests come in checked; nothing here knows HTTP, or what time it is.

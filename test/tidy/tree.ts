@@ -16,39 +16,56 @@ export type Reference = {
 
 const SKIPPED = new Set(['node_modules', '.git', 'dist', 'coverage']);
 
-/** Every TypeScript and JavaScript file under `root`. */
-export function readTree(root: string): Source[] {
-  const found: Source[] = [];
+/** Every file and folder under `root`, from there, but for what is fetched or made. */
+export function pathsIn(root: string): string[] {
+  const found: string[] = [];
   const walk = (folder: string): void => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (SKIPPED.has(entry.name)) continue;
       const path = join(folder, entry.name);
-      if (entry.isDirectory() && !SKIPPED.has(entry.name)) walk(path);
-      else if (/\.[tj]s$/.test(entry.name))
-        found.push({ path: relative(root, path), text: readFileSync(path, 'utf8') });
+      found.push(relative(root, path));
+      if (entry.isDirectory()) walk(path);
     }
   };
   walk(root);
   return found;
 }
 
+const read = (root: string, wanted: RegExp): Source[] =>
+  pathsIn(root)
+    .filter((path) => wanted.test(path))
+    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+
+/** Every TypeScript and JavaScript file under `root`. */
+export const readTree = (root: string): Source[] => read(root, /\.[tj]s$/);
+
+/** Every document for people. */
+export const readDocuments = (root: string): Source[] => read(root, /\.md$/);
+
 /** The text with comments blanked, line for line. Strings stay: the rules below look for identifiers that no string has. */
-export function withoutComments(text: string): string {
-  let inBlock = false;
-  return text
-    .split('\n')
-    .map((line) => {
-      const trimmed = line.trimStart();
-      if (inBlock) {
-        inBlock = !trimmed.includes('*/');
-        return '';
-      }
-      if (trimmed.startsWith('/*')) {
-        inBlock = !trimmed.includes('*/');
-        return '';
-      }
-      return trimmed.startsWith('//') ? '' : line.replace(/\s\/\/\s.*$/, '');
-    })
+export const withoutComments = (text: string): string =>
+  split(text)
+    .map(({ code }) => code)
     .join('\n');
+
+/** Only the comments, line for line. */
+export const commentsOf = (text: string): string =>
+  split(text)
+    .map(({ comment }) => comment)
+    .join('\n');
+
+function split(text: string): { code: string; comment: string }[] {
+  let inBlock = false;
+  return text.split('\n').map((line) => {
+    const trimmed = line.trimStart();
+    if (inBlock || trimmed.startsWith('/*')) {
+      inBlock = !trimmed.includes('*/');
+      return { code: '', comment: line };
+    }
+    if (trimmed.startsWith('//')) return { code: '', comment: line };
+    const [end = ''] = /\s\/\/\s.*$/.exec(line) ?? [];
+    return { code: line.slice(0, line.length - end.length), comment: end };
+  });
 }
 
 const IMPORT = /\b(?:from|import)\s*\(?\s*(['"])([^'"\n]+)\1/g;
