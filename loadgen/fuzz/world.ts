@@ -21,6 +21,8 @@ export type Violation = { readonly kind: string; readonly text: string; readonly
 export interface Process {
   readonly host: number;
   alive: boolean;
+  /** It is stopped (SIGSTOP): it keeps its connections, and neither sends nor reads. */
+  hangs?: boolean;
 }
 
 /** A process's own clock, which may be off, over the run's time. */

@@ -45,7 +45,7 @@ export interface HttpTransport {
 
 type Made = (error: Error | null, socket: Duplex | null) => void;
 /** Makes a connection; the socket may be destroyed before it is there. */
-type Dial = (to: buildConnector.Options, made: Made) => Duplex | undefined;
+export type Dial = (to: buildConnector.Options, made: Made) => Duplex | undefined;
 
 export const connectMs = 2_000;
 /** `code` of a connection that was not there by then. */
@@ -54,7 +54,7 @@ const keepAliveMs = 30_000;
 /** Of an answer that nobody wants, so much is read so that the connection can be used again. */
 const discardBytesMax = 64 * 1024;
 
-class DialledHttp implements HttpTransport {
+export class DialledHttp implements HttpTransport {
   readonly #dial: Dial;
 
   constructor(dial: Dial) {
