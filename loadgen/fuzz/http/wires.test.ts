@@ -2,11 +2,11 @@
 
 import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
+import { CallContext } from '../../../platform/clients/context.ts';
 import { HttpClient } from '../../../platform/clients/http.ts';
-import { bodyOf } from '../../../platform/http/body.ts';
-import { clientSignal } from '../../../platform/http/send.ts';
+import { bodyOf, streamBodies } from '../../../platform/http/body.ts';
+import { callOf } from '../../../platform/http/call.ts';
 import { createHttp, listen } from '../../../platform/http/server.ts';
-import { streamBodies } from '../../../platform/http/stream.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
 import { installTimers } from '../timers.ts';
@@ -37,8 +37,8 @@ function served(): FastifyInstance {
   seen = mine;
   const app = createHttp({ role: 'test', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
   app.get('/json', async (request) => ({ id: request.id, from: request.headers['x-from'] }));
-  app.get('/never', (_request, reply) => {
-    clientSignal(reply).addEventListener('abort', () => mine.push('the client went'));
+  app.get('/never', (request, _reply) => {
+    callOf(request).signal.addEventListener('abort', () => mine.push('the client went'));
   });
   app.get('/part', (request, reply) => {
     reply.hijack();
@@ -148,7 +148,8 @@ async function settled(until: () => boolean): Promise<void> {
 /** Each answers what is seen of it; the same of both pairs. */
 const SCENES: Readonly<Record<string, { play(pair: Pair): Promise<unknown>; expected: unknown }>> = {
   'a plain call': {
-    play: ({ client }) => client.json('GET', '/json', { ctx: { requestId: 'r1' }, headers: { 'x-from': 'me' } }),
+    play: ({ client }) =>
+      client.json('GET', '/json', { ctx: CallContext.begin({ requestId: 'r1' }), headers: { 'x-from': 'me' } }),
     expected: { id: 'r1', from: 'me' },
   },
   'many calls at once, more than there are connections': {
@@ -177,7 +178,10 @@ const SCENES: Readonly<Record<string, { play(pair: Pair): Promise<unknown>; expe
   'whoever does not read lets the other side wait: an answer': {
     play: async ({ client }) => {
       const stop = new AbortController();
-      const reply = await client.stream('GET', '/large', { ctx: { requestId: 'r', signal: stop.signal }, stallMs: 50 });
+      const reply = await client.stream('GET', '/large', {
+        ctx: CallContext.begin({ signal: stop.signal }),
+        stallMs: 50,
+      });
       await ms(500);
       const [first] = [await reply.body[Symbol.asyncIterator]().next()];
       stop.abort(new Error('enough'));
@@ -208,7 +212,7 @@ const SCENES: Readonly<Record<string, { play(pair: Pair): Promise<unknown>; expe
         await ms(50);
         yield chunk;
       }
-      const ctx = { requestId: 'r', signal: stop.signal };
+      const ctx = CallContext.begin({ signal: stop.signal });
       const said = await outcome(client.json('PUT', '/sum', { body: slow(), ctx }));
       await settled(() => seen.length > 0);
       return [said, seen];
@@ -218,7 +222,7 @@ const SCENES: Readonly<Record<string, { play(pair: Pair): Promise<unknown>; expe
   'a client that goes is noticed by the handler': {
     play: async ({ client }) => {
       const stop = new AbortController();
-      const call = outcome(client.json('GET', '/never', { ctx: { requestId: 'r', signal: stop.signal } }));
+      const call = outcome(client.json('GET', '/never', { ctx: CallContext.begin({ signal: stop.signal }) }));
       await ms(50);
       stop.abort(new Error('enough'));
       const said = await call;
