@@ -1,22 +1,28 @@
-/** The cluster's read-write registry: one request, one branch. */
+/**
+ * The cluster's read-write registry: one request, one branch. What is no push and no manifest is answered here: blobs,
+ * which are visible only where the index has linked them, and lists, page by page.
+ */
 
+import { ApiError } from '../core/contracts/errors.ts';
+import type { Digest } from '../core/digest.ts';
+import { MEDIA } from '../core/oci/media.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
+import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
-import { Blobs } from './blobs.ts';
-import { Lists } from './lists.ts';
 import { Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
 
+type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
+
 export class ProxyRegistry implements RegistryHandler {
-  readonly #blobs: Blobs;
+  readonly #parts: PushParts;
   readonly #manifests: Manifests;
-  readonly #lists: Lists;
   readonly #push: Push;
 
   constructor(parts: PushParts) {
-    this.#blobs = new Blobs(parts);
+    this.#parts = parts;
     this.#manifests = new Manifests(parts);
-    this.#lists = new Lists(parts);
     this.#push = new Push(parts);
   }
 
@@ -25,9 +31,9 @@ export class ProxyRegistry implements RegistryHandler {
       case 'ping':
         return { kind: 'json', value: {} };
       case 'blobRead':
-        return this.#blobs.read(request, context);
+        return this.#readBlob(request, context);
       case 'blobDelete':
-        return this.#blobs.remove(request, context);
+        return this.#removeBlob(request, context);
       case 'manifestRead':
         return this.#manifests.read(request, context);
       case 'manifestPut':
@@ -35,11 +41,11 @@ export class ProxyRegistry implements RegistryHandler {
       case 'manifestDelete':
         return this.#manifests.remove(request, context);
       case 'referrers':
-        return this.#lists.referrers(request, context);
+        return this.#referrers(request, context);
       case 'tags':
-        return this.#lists.tags(request, context);
+        return this.#tags(request, context);
       case 'catalog':
-        return this.#lists.catalog(request, context);
+        return this.#catalog(request, context);
       case 'uploadBegin':
         return this.#push.begin(request, context);
       case 'uploadStatus':
@@ -52,4 +58,41 @@ export class ProxyRegistry implements RegistryHandler {
         return this.#push.cancel(request, context);
     }
   }
+
+  async #readBlob(request: Request<'blobRead'>, context: OciContext): Promise<OciReply> {
+    const { index, origins } = this.#parts;
+    const { repo, digest, head } = request;
+    const ctx = context.call;
+    const link = await index.blob(repo, digest, ctx);
+    if (link === undefined) throw unknown(repo, digest);
+    // A push skips what HEAD finds: a blob that the origins have lost must be pushed again.
+    if (head && (await origins.proved(digest, ctx)) === undefined) throw unknown(repo, digest);
+    const open = (start: number, end: number) => origins.read(digest, { start, end }, ctx);
+    return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size: link.size, ranges: true, open } };
+  }
+
+  /** The bytes stay: another repository may have linked them. */
+  async #removeBlob({ repo, digest }: Request<'blobDelete'>, context: OciContext): Promise<OciReply> {
+    if (!(await this.#parts.index.unlinkBlob(repo, digest, context.call))) throw unknown(repo, digest);
+    return { kind: 'empty', status: 202 };
+  }
+
+  async #tags({ repo, page }: Request<'tags'>, context: OciContext): Promise<OciReply> {
+    const { tags, more } = await this.#parts.index.tags(repo, { n: page.limit, last: page.last }, context.call);
+    return pageReply({ name: repo, tags }, { path: OCI_PATHS.tags(repo), page, more, last: tags.at(-1) });
+  }
+
+  async #catalog({ page }: Request<'catalog'>, context: OciContext): Promise<OciReply> {
+    const { repositories, more } = await this.#parts.index.catalog({ n: page.limit, last: page.last }, context.call);
+    return pageReply({ repositories }, { path: OCI_PATHS.catalog, page, more, last: repositories.at(-1) });
+  }
+
+  async #referrers(request: Request<'referrers'>, context: OciContext): Promise<OciReply> {
+    const { repo, digest } = request;
+    return referrersReply(request, (of) => this.#parts.index.referrers(repo, digest, of, context.call));
+  }
+}
+
+function unknown(repo: string, digest: Digest): ApiError {
+  return new ApiError('BLOB_UNKNOWN', `repository ${repo} has no blob ${digest}`, { digest });
 }

@@ -32,7 +32,7 @@ export type Exchange = {
   readonly response: ServerResponse;
   readonly headers: Headers;
   readonly slow: SlowReaders;
-  /** Who asks (client-address.ts). */
+  /** Who asks (call.ts). */
   readonly client: string;
   readonly lingerMs: number;
 };

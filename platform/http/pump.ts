@@ -21,7 +21,7 @@ export type PumpOptions = {
   /** Bytes that the source has to give. */
   readonly length: number;
   readonly slow: SlowReaders;
-  /** Whom they are for (client-address.ts). */
+  /** Whom they are for (call.ts). */
   readonly client: string;
   /** Writes the head; called once, before the first byte. */
   head(): void;

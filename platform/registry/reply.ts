@@ -16,7 +16,7 @@ export type OciReply =
   | { readonly kind: 'error'; readonly error: ApiError; readonly headers?: Headers };
 
 export type OciContext = {
-  /** Whose caller is the client, as far as it can be told: its address (client-address.ts). */
+  /** Whose caller is the client, as far as it can be told: its address (call.ts). */
   readonly call: CallContext;
   header(name: 'content-type' | 'content-range' | 'user-agent'): string | undefined;
   readonly body: RequestBody;

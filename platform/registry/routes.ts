@@ -12,8 +12,7 @@ import { isBlobPath, OCI_PATHS, sessionOf } from '../../core/oci/paths.ts';
 import { allowedMethods, parseOciRequest } from '../../core/oci/request.ts';
 import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
 import { bodyOf, streamBodies } from '../http/body.ts';
-import { callOf, hasLeft } from '../http/call.ts';
-import { clientOf, type Trusted, trustedOf } from '../http/client-address.ts';
+import { callOf, clientOf, hasLeft, type Trusted, trustedOf } from '../http/call.ts';
 import type { Headers } from '../http/content.ts';
 import type { Work } from '../http/drainable.ts';
 import {

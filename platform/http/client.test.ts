@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
-import { clientOf, trustedOf } from './client-address.ts';
+import { clientOf, trustedOf } from './call.ts';
 
 const trusted = ['10.0.0.0/8', '127.0.0.1', 'fd00::/16', '::1'];
 const from = (remoteAddress: string | undefined, forwarded?: string, believed = trusted): string =>
