@@ -1,8 +1,8 @@
 /** An index: tag to digest, and what each repository holds. State: one SQLite database. */
 
 import { join } from 'node:path';
-import { drainable } from '../platform/http/drainable.ts';
-import { createHttp, listen } from '../platform/http/server.ts';
+import type { FastifyInstance } from 'fastify';
+import { openDoor } from '../platform/host/door.ts';
 import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { openSqliteTags } from '../platform/tags/sqlite.ts';
@@ -16,7 +16,8 @@ await runRole({
   role: 'index',
   schema: indexSchema,
   env: process.env,
-  async run({ config, log, metrics, drain }, stack) {
+  async run(context, stack) {
+    const { config, log } = context;
     await openDataDir(config.data, 'index', dataVersion);
     const store = stack.use(
       openSqliteTags({
@@ -34,14 +35,12 @@ await runRole({
         () => [],
         (error: unknown) => [(error as Error).message],
       );
-    const app = createHttp({ role: 'index', log, metrics, readiness, believed: true });
-    drainable(app, drain, { role: 'index' });
-    indexRoutes(app, store, {
-      ...config.manifests,
-      keepUnlinkedMs: config.keepUnlinked,
-      nowMs: Date.now,
-    });
-    const { port } = stack.use(await listen(app, config.listen));
-    return { ports: { api: port } };
+    const routes = (app: FastifyInstance): void =>
+      indexRoutes(app, store, {
+        ...config.manifests,
+        keepUnlinkedMs: config.keepUnlinked,
+        nowMs: Date.now,
+      });
+    return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
   },
 });

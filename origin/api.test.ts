@@ -10,7 +10,6 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type BlobInfo, type InfosReply, ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
-import { entryUrl } from '../platform/lifecycle/entry.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
@@ -36,8 +35,7 @@ let workers: Workers;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'shoal-origin-'));
   stack.defer(() => rm(dir, { recursive: true, force: true }));
-  const entry = entryUrl('../agent/workers/piece.ts', import.meta.url);
-  workers = stack.use(await Workers.start({ entry, count: 1, arenaBytes: 16 * 1024 * 1024 }));
+  workers = stack.use(await Workers.start({ count: 1, arenaBytes: 16 * 1024 * 1024 }));
   const store = stack.use(await BlobStore.open({ dir, ...originPromises, workers, budgetBytes: 1e9 }));
   const never = { learned: () => new Promise<never>(() => undefined) };
   const node = {

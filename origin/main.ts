@@ -1,22 +1,18 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
+import type { FastifyInstance } from 'fastify';
 import { Ring } from '../core/rendezvous/rendezvous.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { OriginClient } from '../platform/clients/origin.ts';
-import { TrackerSession } from '../platform/clients/tracker.ts';
-import { drainable } from '../platform/http/drainable.ts';
-import { createHttp, listen } from '../platform/http/server.ts';
-import { entryUrl } from '../platform/lifecycle/entry.ts';
+import { openDoor } from '../platform/host/door.ts';
+import { startHost } from '../platform/host/host.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
-import { peerOptions } from '../platform/peer/config.ts';
-import { PeerNode } from '../platform/peer/node.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
-import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
+import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
-import { Workers } from '../platform/workers/workers.ts';
 import { addRoutes, originWork } from './api.ts';
 import { Blobs } from './blobs.ts';
 import { Condemned } from './condemned.ts';
@@ -33,35 +29,19 @@ await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
 async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics, drain } = context;
   const self = ownEntry(config);
-  const workers = stack.use(
-    await Workers.start({
-      entry: entryUrl('../agent/workers/piece.ts', import.meta.url),
-      count: config.workers,
-      arenaBytes: config.memory.arena,
-    }),
-  );
-  const store = await openStore(context, workers, stack);
   // What this one lacks it finds at the others, tracker or not.
   const finder = stack.use(new OriginFinder({ nowMs: () => performance.now() }));
   finder.know(config.origins.filter((url) => url !== self));
-  const tracking = new TrackerSession({ trackers: config.trackers, log, finder });
-  stack.defer(() => tracking.leave());
-  const node = stack.use(
-    await PeerNode.listen({
-      ...(await peerOptions(config.peer, config.trackers)),
-      role: 'origin',
-      cluster: config.cluster,
-      zone: config.zone,
-      store,
-      arena: workers.arena,
-      tracking,
-      log,
-      metrics,
-    }),
-  );
+  const plan = {
+    promises: originPromises,
+    budgetBytes: config.disk.budget,
+    askUnneeded: askUnneeded(config, log, stack),
+    finding: async () => ({ finder }),
+  };
+  const { arena, store, tracking, node } = await startHost(context, plan, stack);
 
   const mending = stack.use(new Mending({ store, node, log }));
-  const blobs = new Blobs({ store, arena: workers.arena, node, mending, log });
+  const blobs = new Blobs({ store, arena, node, mending, log });
   const others = new Map(
     config.origins.filter((url) => url !== self).map((url) => [url, stack.use(new OriginClient(url))]),
   );
@@ -99,36 +79,18 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   stack.defer(sweeping(uploads, log));
   observe(metrics, { store, uploads, handover, mending });
 
-  const app = createHttp({ role: 'origin', log, metrics, readiness: () => Promise.resolve([]), believed: true });
-  drainable(app, drain, { role: 'origin', workOf: originWork });
-  addRoutes(app, {
-    blobs,
-    uploads,
-    onCommitted: (entry: BlobEntry) => handover.offer(entry),
-    onRemoved: (digest) => handover.forget(digest),
-  });
-  const api = stack.use(await listen(app, config.listen));
+  const routes = (app: FastifyInstance): void =>
+    addRoutes(app, {
+      blobs,
+      uploads,
+      onCommitted: (entry: BlobEntry) => handover.offer(entry),
+      onRemoved: (digest) => handover.forget(digest),
+    });
+  const api = await openDoor(context, { at: config.listen, workOf: originWork, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
   drain.watch('peers fed', () => node.feeding);
-  return { ports: { api: api.port, peer: node.port } };
-}
-
-async function openStore(
-  { config, log }: RoleContext<OriginConfig>,
-  workers: Workers,
-  stack: AsyncDisposableStack,
-): Promise<BlobStore> {
-  return stack.use(
-    await BlobStore.open({
-      dir: config.data,
-      ...originPromises,
-      workers,
-      budgetBytes: config.disk.budget,
-      askUnneeded: askUnneeded(config, log, stack),
-      log,
-    }),
-  );
+  return { ports: { api, peer: node.port } };
 }
 
 type Observed = {

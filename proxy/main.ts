@@ -1,10 +1,10 @@
 /** A proxy: the cluster's read-write registry. It keeps nothing that a crash could lose. */
 
+import type { FastifyInstance } from 'fastify';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { Origins } from '../platform/clients/origins.ts';
-import { drainable } from '../platform/http/drainable.ts';
+import { openDoor } from '../platform/host/door.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
-import { createHttp, listen } from '../platform/http/server.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
@@ -14,20 +14,24 @@ await runRole({
   role: 'proxy',
   schema: proxySchema,
   env: process.env,
-  async run({ config, log, metrics, drain }, stack) {
+  async run(context, stack) {
+    const { config, log } = context;
     const { push, pull } = config;
     const origins = stack.use(new Origins({ urls: config.origins, copies: push.copies, required: push.required }));
     const index = stack.use(new IndexClient({ urls: config.index }));
     const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
-    const app = createHttp({ role: 'proxy', log, metrics, readiness: () => origins.problems() });
-    drainable(app, drain, { role: 'proxy', workOf: registryWork });
-    registerRegistry(app, registry, {
+    const limits = {
       ...CLIENT_LIMITS,
       stallMs: push.clientStall,
       pauseMs: pull.pause,
       trustedProxies: config.trustedProxies,
-    });
-    const { port } = stack.use(await listen(app, config.listen));
-    return { ports: { registry: port } };
+    };
+    const door = {
+      at: config.listen,
+      readiness: () => origins.problems(),
+      workOf: registryWork,
+      routes: (app: FastifyInstance) => registerRegistry(app, registry, limits),
+    };
+    return { ports: { registry: await openDoor(context, door, stack) } };
   },
 });

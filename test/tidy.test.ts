@@ -10,10 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Lock, lacking } from '../tools/lock.ts';
-import { BY_URL, needless, OVERDUE, unexcused } from './tidy/exceptions.ts';
+import { needless, OVERDUE, unexcused } from './tidy/exceptions.ts';
 import { namesInComments, namesInDocuments } from './tidy/names.ts';
 import { CLEAN, PLANTS, type Plant } from './tidy/plants.ts';
-import { deadExceptions, RULES } from './tidy/rules.ts';
+import { RULES } from './tidy/rules.ts';
 import { fileLinesMax, medianLinesBelow } from './tidy/sizes.ts';
 import { pathsIn, readDocuments, readTree, type Source } from './tidy/tree.ts';
 
@@ -62,7 +62,6 @@ describe('this repository', () => {
     expect(lacking(lock).map(([path]) => path)).toEqual([]);
   });
   test('every exception is needed', () => {
-    expect(deadExceptions(tree)).toEqual([]);
     const { lengths, folders, circles } = RULES;
     expect(needless({ lengths: lengths(tree), folders: folders(tree), circles: circles(tree) })).toEqual([]);
   });
@@ -159,7 +158,6 @@ describe('planted violations', () => {
   });
 
   test('an exception that nothing needs is found', () => {
-    expect(deadExceptions(tree)).toHaveLength(BY_URL.length);
     expect(needless({ lengths: [], folders: [], circles: [] })).toHaveLength(OVERDUE.length);
   });
 

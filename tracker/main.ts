@@ -1,11 +1,11 @@
 /** A tracker: knows which peers have or want which blob, and hands out neighbours. State: leases, in memory. */
 
 import { randomInt } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
 import { originsTellable, originsToldMax } from '../core/contracts/tracker.ts';
 import { prng } from '../core/prng.ts';
 import { Origins } from '../platform/clients/origins.ts';
-import { drainable } from '../platform/http/drainable.ts';
-import { createHttp, listen } from '../platform/http/server.ts';
+import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
 import { trackerRoutes } from './api.ts';
@@ -17,7 +17,8 @@ await runRole({
   role: 'tracker',
   schema: trackerSchema,
   env: process.env,
-  async run({ config, log, metrics, drain }, stack) {
+  async run(context, stack) {
+    const { config, log, metrics } = context;
     const origins = stack.use(new Origins({ urls: config.origins, copies: 1, required: 1 }));
     const state = stack.use(
       new TrackerState({
@@ -41,14 +42,12 @@ await runRole({
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });
-    const app = createHttp({ role: 'tracker', log, metrics, readiness: async () => [], believed: true });
-    drainable(app, drain, { role: 'tracker' });
     const tellable = originsTellable(config.origins);
     if (!tellable)
       log.warn({ most: originsToldMax }, '`origins` cannot be told to the agents: set them in their configuration');
     const told = tellable ? config.origins : undefined;
-    trackerRoutes(app, { state, lookups, origins: told, waitMs: config.lookup.wait, metrics });
-    const { port } = stack.use(await listen(app, config.listen));
-    return { ports: { api: port } };
+    const routes = (app: FastifyInstance): void =>
+      trackerRoutes(app, { state, lookups, origins: told, waitMs: config.lookup.wait, metrics });
+    return { ports: { api: await openDoor(context, { at: config.listen, routes }, stack) } };
   },
 });

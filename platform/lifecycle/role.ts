@@ -23,6 +23,7 @@ import { StartError } from './errors.ts';
 import { heedOutput } from './output.ts';
 
 export type RoleContext<C> = {
+  readonly role: Role;
   readonly config: C;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -63,6 +64,7 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     const log = createLog({ role: options.role, level: config.log.level, name: config.name });
     for (const warning of warnings) log.warn({ config: warning }, 'configuration');
     await runUntilStopped(options, {
+      role: options.role,
       config,
       log,
       metrics: new Metrics({ processDefaults: true }),

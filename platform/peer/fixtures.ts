@@ -19,7 +19,6 @@ import { Workers } from '../workers/workers.ts';
 import { PeerNode, type PeerNodeOptions } from './node.ts';
 
 const mebibyte = 1024 * 1024;
-const workerEntry = new URL('../../agent/workers/piece.ts', import.meta.url);
 
 type Member = { readonly peer: PeerAddress; state: 'want' | 'have'; answer(answer: AnnounceAnswer): void };
 type Swarm = { meta: Metainfo | undefined; inline: string | undefined; readonly members: Map<string, Member> };
@@ -112,9 +111,7 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
   const role = o.role ?? 'agent';
   const dir = o.dir ?? (await mkdtemp(join(tmpdir(), 'shoal-peer-')));
   const stack = new AsyncDisposableStack();
-  const workers = stack.use(
-    await Workers.start({ entry: workerEntry, count: 1, arenaBytes: o.arenaBytes ?? 16 * mebibyte }),
-  );
+  const workers = stack.use(await Workers.start({ count: 1, arenaBytes: o.arenaBytes ?? 16 * mebibyte }));
   const promises = role === 'origin' ? originPromises : agentPromises;
   const budgetBytes = o.budgetBytes ?? 1024 * mebibyte;
   const store = stack.use(await BlobStore.open({ dir, ...promises, workers, budgetBytes }));

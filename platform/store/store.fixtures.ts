@@ -111,8 +111,7 @@ export class TestStores {
   readonly #open: BlobStore[] = [];
 
   async start(): Promise<void> {
-    const entry = new URL('../../agent/workers/piece.ts', import.meta.url);
-    this.workers = await Workers.start({ entry, count: 1, arenaBytes: 64 * unitBytes });
+    this.workers = await Workers.start({ count: 1, arenaBytes: 64 * unitBytes });
   }
 
   async after(): Promise<void> {

@@ -12,13 +12,12 @@ import { blake3, foldUnits, pieceHash } from './hash.ts';
 import { IoFailure } from './piece-io.ts';
 import { Workers } from './workers.ts';
 
-const entry = new URL('../../agent/workers/piece.ts', import.meta.url);
 const dir = mkdtempSync(join(tmpdir(), 'shoal-workers-'));
 let workers: Workers;
 let files = 0;
 
 beforeAll(async () => {
-  workers = await Workers.start({ entry, count: 2, arenaBytes: 64 * unitBytes });
+  workers = await Workers.start({ count: 2, arenaBytes: 64 * unitBytes });
 });
 afterAll(async () => {
   await workers[Symbol.asyncDispose]();
@@ -173,7 +172,7 @@ test('piece hashes folded from the units of an upload are those of the pieces', 
 });
 
 test('closing finishes the jobs that were given', async () => {
-  const own = await Workers.start({ entry, count: 1, arenaBytes: 8 * unitBytes });
+  const own = await Workers.start({ count: 1, arenaBytes: 8 * unitBytes });
   const slot = own.arena.tryAcquire('receive', 10)!;
   slot.parts()[0]!.fill(1);
   const { fd } = file();
@@ -187,7 +186,7 @@ test('closing finishes the jobs that were given', async () => {
 
 test('a thread that dies fails every job and says so once', async () => {
   const deaths: Bug[] = [];
-  const own = await Workers.start({ entry, count: 1, arenaBytes: 8 * unitBytes, onDeath: (bug) => deaths.push(bug) });
+  const own = await Workers.start({ count: 1, arenaBytes: 8 * unitBytes, onDeath: (bug) => deaths.push(bug) });
   const slot = own.arena.tryAcquire('receive', 10)!;
   // An fd that is no number of the system's: Node throws its own error, which no disk refusal excuses.
   const job = own.readVerify({ fd: -5, position: 0, slot, expected: new Uint8Array(hashBytes) });

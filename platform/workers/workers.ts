@@ -15,6 +15,7 @@ import { Piscina } from 'piscina';
 import { assert, Bug } from '../../core/assert.ts';
 import type { DigestAlgorithm } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
+import { entryUrl } from '../lifecycle/entry.ts';
 import { Arena, defaultShares, type Share, type Slot } from './arena.ts';
 import {
   type Job,
@@ -37,8 +38,8 @@ const ringRecords = 256;
 const threadLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 };
 
 export type WorkersOptions = {
-  /** The file that exports `run`: agent/workers/piece.ts. */
-  readonly entry: URL;
+  /** The file that exports `run`. Default: thread.ts. */
+  readonly entry?: URL;
   readonly count: number;
   readonly arenaBytes: number;
   /** Fractions of the arena, together at most 1. */
@@ -82,7 +83,7 @@ export class Workers implements PieceIo {
     this.arena = new Arena(o.arenaBytes, o.shares ?? defaultShares);
     this.#onDeath = o.onDeath ?? throwLater;
     this.#pool = new Piscina({
-      filename: o.entry.href,
+      filename: (o.entry ?? entryUrl('./thread.ts', import.meta.url)).href,
       name: 'run',
       minThreads: o.count,
       maxThreads: o.count,

@@ -3,11 +3,6 @@
  * needs any more, and a test fails until they go.
  */
 
-/** An exception to `layers`: files under `from` may name what is under `to` by URL. */
-export const BY_URL: readonly { readonly from: string; readonly to: string; readonly why: string }[] = [
-  { from: 'origin/', to: 'agent/workers/', why: 'origin and agent run the same worker, by URL' },
-];
-
 /** An exception to a rule of sizes.ts: a file or a folder that is not yet what it should be. */
 export type Overdue = { readonly rule: 'lengths' | 'folders' | 'circles'; readonly path: string; readonly why: string };
 

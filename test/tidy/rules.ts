@@ -5,7 +5,6 @@
  */
 import { forTestsOnly } from '../../tools/tests-only.ts';
 import { calls } from './calls.ts';
-import { BY_URL } from './exceptions.ts';
 import { network } from './network.ts';
 import { paths } from './paths.ts';
 import { circles, folders, lengths, median } from './sizes.ts';
@@ -38,26 +37,13 @@ const breaksLayers = ({ from, to, kind, inTree }: Reference): boolean =>
 const runsTestCode = ({ from, to, inTree }: Reference): boolean =>
   inTree && isProduct(from) && !forTestsOnly(from) && forTestsOnly(to);
 
-const excepted = ({ from, to, kind }: Reference): boolean =>
-  kind === 'url' && BY_URL.some((exception) => from.startsWith(exception.from) && to.startsWith(exception.to));
-
 /** Imports point down; components never import each other; cli/ imports none; nothing imports loadgen, bench, test. */
 function layers(tree: readonly Source[]): string[] {
   const all = tree.flatMap(references);
   return [
-    ...all
-      .filter((reference) => breaksLayers(reference) && !excepted(reference))
-      .map(({ from, to, kind }) => `${from}: ${kind} of ${to} points up or sideways`),
+    ...all.filter(breaksLayers).map(({ from, to, kind }) => `${from}: ${kind} of ${to} points up or sideways`),
     ...all.filter(runsTestCode).map(({ from, to }) => `${from}: import of ${to}, which is for tests only`),
   ];
-}
-
-/** Entries of BY_URL that excuse nothing. */
-export function deadExceptions(tree: readonly Source[]): string[] {
-  const broken = tree.flatMap(references).filter(breaksLayers);
-  return BY_URL.filter(
-    ({ from, to }) => !broken.some((reference) => reference.from.startsWith(from) && reference.to.startsWith(to)),
-  ).map(({ from, to }) => `the exception ${from} -> ${to} is not needed: remove it`);
 }
 
 const IMPURE =

@@ -1,0 +1,27 @@
+/** A port on which a role answers HTTP: its routes beside the probes and the metrics, all of it refused while it drains. */
+
+import type { FastifyInstance } from 'fastify';
+import { drainable, type Work } from '../http/drainable.ts';
+import { createHttp, listen } from '../http/server.ts';
+import type { RoleContext } from '../lifecycle/role.ts';
+
+export type Door = {
+  readonly at: { readonly host: string; readonly port: number };
+  readonly routes: (app: FastifyInstance) => void;
+  /** What keeps the role from serving, one line each. Default: nothing ever does. */
+  readonly readiness?: () => Promise<readonly string[]>;
+  /** What a request is to a role that is being stopped. Default: nothing special. */
+  readonly workOf?: (method: string, path: string) => Work | undefined;
+};
+
+/** The port that it listens on. It is closed with the stack. */
+export async function openDoor(
+  { role, log, metrics, drain }: Omit<RoleContext<unknown>, 'config'>,
+  { at, routes, readiness, workOf }: Door,
+  stack: AsyncDisposableStack,
+): Promise<number> {
+  const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []) });
+  drainable(app, drain, { role, ...(workOf && { workOf }) });
+  routes(app);
+  return stack.use(await listen(app, at)).port;
+}

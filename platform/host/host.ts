@@ -1,0 +1,80 @@
+/**
+ * What an agent and an origin are both built of: worker threads, the blobs on disk, the session with the trackers, and the
+ * node that peers dial. Built in this order, closed in the reverse.
+ */
+
+import type { OriginFinder } from '../clients/finder.ts';
+import { TrackerSession } from '../clients/tracker.ts';
+import type { RoleContext } from '../lifecycle/role.ts';
+import { type PeerConfig, peerOptions } from '../peer/config.ts';
+import { PeerNode } from '../peer/node.ts';
+import type { agentPromises, originPromises } from '../store/options.ts';
+import type { AskUnneeded } from '../store/room/let-go.ts';
+import { BlobStore } from '../store/store.ts';
+import type { Arena } from '../workers/arena.ts';
+import { Workers } from '../workers/workers.ts';
+
+/** Of the role's configuration. */
+export type HostConfig = {
+  readonly data: string;
+  readonly cluster: string;
+  readonly zone: string;
+  readonly peer: PeerConfig;
+  readonly trackers: readonly string[];
+  readonly workers: number;
+  readonly memory: { readonly arena: number };
+};
+
+export type HostPlan = {
+  readonly promises: typeof agentPromises | typeof originPromises;
+  readonly budgetBytes: number;
+  readonly askUnneeded?: AskUnneeded | undefined;
+  /** Called once the data directory is ours. */
+  readonly finding: () => Promise<Finding>;
+};
+
+export type Finding = {
+  /** Who is asked where no tracker answers. */
+  readonly finder: OriginFinder;
+  /** A tracker told of the origins. */
+  readonly onOrigins?: (urls: readonly string[]) => void;
+};
+
+export type Host = {
+  readonly arena: Arena;
+  readonly store: BlobStore;
+  readonly finder: OriginFinder;
+  readonly tracking: TrackerSession;
+  readonly node: PeerNode;
+};
+
+/** Everything of it is closed with the stack. */
+export async function startHost(
+  { config, log, metrics }: RoleContext<HostConfig>,
+  { promises, budgetBytes, askUnneeded, finding }: HostPlan,
+  stack: AsyncDisposableStack,
+): Promise<Host> {
+  const { trackers } = config;
+  const workers = stack.use(await Workers.start({ count: config.workers, arenaBytes: config.memory.arena }));
+  const { arena } = workers;
+  const store = stack.use(
+    await BlobStore.open({ dir: config.data, ...promises, workers, budgetBytes, askUnneeded, log }),
+  );
+  const { finder, onOrigins } = await finding();
+  const tracking = new TrackerSession({ trackers, log, finder, ...(onOrigins && { onOrigins }) });
+  stack.defer(() => tracking.leave());
+  const node = stack.use(
+    await PeerNode.listen({
+      ...(await peerOptions(config.peer, [...trackers, ...finder.urls])),
+      role: promises.role,
+      cluster: config.cluster,
+      zone: config.zone,
+      store,
+      arena,
+      tracking,
+      log,
+      metrics,
+    }),
+  );
+  return { arena, store, finder, tracking, node };
+}
