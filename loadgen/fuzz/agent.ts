@@ -1,35 +1,30 @@
 /** An agent of the run: a peer over the real store or a light one, and the agent's own Pulls. */
 
 import { Pulls } from '../../agent/pull.ts';
-import type { PullLog } from '../../agent/pull-log.ts';
+import { PullLog } from '../../agent/pull-log.ts';
 import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import type { PeerNode } from '../../platform/peer/node.ts';
 import { agentPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
-import { Announcing } from './announcing.ts';
 import { arenaOf } from './arenas.ts';
 import { type Ailments, dataDir, Medium, ProcessDisk } from './disk.ts';
-import { type LightMedium, LightStore, lightMedium, powerCut, rotLight } from './light-store.ts';
+import { JudgedPieceIo } from './judge.ts';
 import type { Cluster } from './net.ts';
-import { log, Peer } from './peer.ts';
+import { log, type Peer, startPeer } from './peer.ts';
 import { UnverifiedPieceIo } from './plants.ts';
 import type { SiteOptions } from './site.ts';
-import { pieceStored } from './stored.ts';
 import type { Process, World } from './world.ts';
 
 const lingerMs = 2_000;
 const findMs = 5_000;
-/** The cache of a light node, blobs; of real ones, bytes: by host, some of them too small for the larger blobs. */
-const lightBlobsMax = 24;
-const budgetBytes = [40, 6, 2].map((units) => units * unitBytes);
-/** Units of an agent's arena; those of a light one are hardly ever written to. */
+/** The cache, by host: some too small for the larger blobs, which pass through. */
+const budgetBytes = [40, 6, 40, 2, 40].map((units) => units * unitBytes);
 const arenaUnits = 16;
-const lightArenaUnits = 8;
 
 export type RunningAgent = {
   readonly process: Process;
@@ -39,28 +34,22 @@ export type RunningAgent = {
   readonly arena: Arena;
 };
 
-type Store = { readonly store: BlobStore; readonly light: LightStore | undefined; readonly arena: Arena };
-
 export class AgentSite {
   readonly host: number;
-  readonly real: boolean;
   readonly #cluster: Cluster;
   readonly #world: World;
   readonly #o: SiteOptions;
-  readonly #medium: Medium | undefined;
-  readonly #light: LightMedium;
+  readonly #medium: Medium;
   #process: Process | undefined;
   #endDisk: (() => void) | undefined;
   running: RunningAgent | undefined;
 
-  constructor(cluster: Cluster, real: boolean, o: SiteOptions) {
+  constructor(cluster: Cluster, o: SiteOptions) {
     this.#cluster = cluster;
     this.#world = cluster.world;
     this.#o = o;
     this.host = o.host;
-    this.real = real;
-    this.#medium = real ? new Medium(cluster.world) : undefined;
-    this.#light = lightMedium();
+    this.#medium = new Medium(cluster.world);
   }
 
   get up(): boolean {
@@ -68,7 +57,7 @@ export class AgentSite {
   }
 
   get ailments(): Ailments {
-    return (this.#medium ?? this.#light).ailments;
+    return this.#medium.ailments;
   }
 
   /** Its process has begun and is not ready yet. */
@@ -82,42 +71,20 @@ export class AgentSite {
   async start(): Promise<boolean> {
     const process: Process = { host: this.host, alive: true };
     this.#process = process;
-    const made = this.#medium === undefined ? this.#openLight(process) : await this.#openReal(this.#medium, process);
-    if (made === undefined) {
+    const arena = arenaOf(this.#world, process, arenaUnits);
+    const store = await this.#open(process, arena);
+    if (store === undefined) {
       process.alive = false;
       if (this.#process === process) this.#process = undefined;
       return false;
     }
     if (!process.alive) return false;
-    const { store, light, arena } = made;
-    const announcing = new Announcing(this.#world, process, this.#o);
-    const peer = new Peer({
-      cluster: this.#cluster,
-      process,
-      self: this.#o.address('agent'),
-      store,
-      light,
-      stored: (content, piece) => this.#medium !== undefined && pieceStored(this.#medium.disk, content, piece),
-      arena,
-      announcing,
-      uplinkBytesPerS: this.#o.bytesPerS,
-      nowMs: this.#o.clock,
-    });
-    for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) peer.seed(entry);
-    const node = peer as unknown as PeerNode;
-    const nothing = (): void => undefined;
-    const history = { add: nothing, passes: nothing, passed: nothing } as unknown as PullLog;
-    const pulls = new Pulls({
-      store,
-      arena,
-      node,
-      tracking: announcing,
-      log,
-      history,
-      lingerMs,
-      findMs,
-      nowMs: this.#o.clock,
-    });
+    const { origins, clock } = this.#o;
+    const peer = await startPeer(this.#cluster, { role: 'agent', process, store, arena, site: this.#o, origins });
+    const { node, announcing: tracking } = peer;
+    for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
+    const history = new PullLog(new Metrics());
+    const pulls = new Pulls({ store, arena, node, tracking, log, history, lingerMs, findMs, nowMs: clock });
     this.running = { process, store, peer, pulls, arena };
     return true;
   }
@@ -132,9 +99,7 @@ export class AgentSite {
     running?.pulls[Symbol.dispose]();
     this.#endDisk?.();
     this.#endDisk = undefined;
-    if (!power) return;
-    if (this.#medium === undefined) powerCut(this.#light, this.#world);
-    else this.#medium.disk.crash();
+    if (power) this.#medium.disk.crash();
   }
 
   heal(): void {
@@ -143,7 +108,6 @@ export class AgentSite {
 
   /** A stored piece decays; false: there is none. */
   rot(): boolean {
-    if (this.#medium === undefined) return rotLight(this.#light, this.#world);
     const { disk } = this.#medium;
     const paths = disk
       .paths()
@@ -159,24 +123,16 @@ export class AgentSite {
     await this.running?.pulls.remove(digest);
   }
 
-  #openLight(process: Process): Store {
-    const arena = arenaOf(this.#world, process, lightArenaUnits);
-    const plantUnverified = this.#o.plant === 'unverified-serve';
-    const light = new LightStore(this.#world, this.#light, { plantUnverified, blobsMax: lightBlobsMax });
-    this.#endDisk = () => {
-      light.ended = true;
-    };
-    return { store: light.asBlobStore(), light, arena };
-  }
-
-  async #openReal(medium: Medium, process: Process): Promise<Store | undefined> {
-    const disk = new ProcessDisk(this.#world, medium);
+  async #open(process: Process, arena: Arena): Promise<BlobStore | undefined> {
+    const disk = new ProcessDisk(this.#world, this.#medium);
     this.#endDisk = () => disk.end();
-    const arena = arenaOf(this.#world, process, arenaUnits);
-    const workers =
+    const io =
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
+    const workers = new JudgedPieceIo(io, this.#o.truth, (kind, what) =>
+      this.#world.violate(kind, `h${process.host} ${what}`),
+    );
     try {
-      const store = await BlobStore.open({
+      return await BlobStore.open({
         dir: dataDir,
         ...agentPromises,
         workers,
@@ -185,7 +141,6 @@ export class AgentSite {
         windowBytesMin: 2 * unitBytes,
         disk,
       });
-      return { store, light: undefined, arena };
     } catch (error) {
       disk.end();
       if (!(error instanceof StartError) && !(error instanceof Error && 'code' in error)) throw error;

@@ -1,8 +1,10 @@
 /** Makes faults, all kinds at once, until told to stop; then mends everything. */
 
+import type { Pair } from '../../platform/net/simulated-connection.ts';
 import type { AgentSite } from './agent.ts';
 import type { Fuzzed } from './cluster.ts';
 import type { Ailments } from './disk.ts';
+import { hostsOf } from './net.ts';
 import type { OriginSite } from './origin.ts';
 import { type Rotten, rotOrigin } from './stored.ts';
 import type { TrackerSite } from './tracker.ts';
@@ -38,10 +40,10 @@ export class Chaos {
   /** Everything is mended and comes up. */
   stop(): void {
     this.#over = true;
-    const { world, conns } = this.#f.cluster;
+    const { world, net } = this.#f.cluster;
     world.faultsOver = true;
     for (let host = 0; host < world.hosts; host++) world.setSide(host, 0);
-    for (const conn of conns) conn.resume(world.once(2));
+    for (const pair of net.pairs) this.#mend(pair);
     for (const site of this.#f.origins.values()) site.medium.heal();
     for (const site of this.#f.agents) site.heal();
     this.#trackersAtLast();
@@ -79,8 +81,6 @@ export class Chaos {
       return draw < 0;
     }) as Kind;
     if (kind.make()) this.#world.fault(kind.name);
-    const { conns } = this.#f.cluster;
-    for (const conn of conns) if (conn.dead) conns.delete(conn);
     this.#world.after(this.#world.between(0, 2 * this.#meanMs), () => this.#next());
   }
 
@@ -176,27 +176,31 @@ export class Chaos {
 
   /** A random part of all hosts hears nothing of the rest for a while. */
   #partition(): boolean {
-    const { world, conns } = this.#f.cluster;
+    const { world, net } = this.#f.cluster;
     const side = 1 + world.prng.below(3);
     const share = world.pick([0.1, 0.3, 0.5]);
     const cut: number[] = [];
     for (let host = 0; host < world.hosts; host++) if (world.prng.unit() < share) cut.push(host);
     for (const host of cut) world.setSide(host, side);
-    for (const conn of conns) if (!conn.dead && !world.connected(conn.sides[0].host, conn.sides[1].host)) conn.pause();
+    for (const pair of net.pairs) if (!world.connected(...hostsOf(pair))) pair.cut();
     world.after(world.between(300, 7_000), () => {
       for (const host of cut) world.setSide(host, 0);
-      for (const conn of conns)
-        if (conn.paused && world.connected(conn.sides[0].host, conn.sides[1].host)) conn.resume(world.once(2));
+      for (const pair of net.pairs) if (pair.cutOff && world.connected(...hostsOf(pair))) this.#mend(pair);
     });
     return cut.length > 0;
   }
 
   #reset(): boolean {
-    const alive = [...this.#f.cluster.conns].filter((conn) => !conn.dead && !conn.paused);
+    const alive = [...this.#f.cluster.net.pairs].filter((pair) => !pair.cutOff);
     if (alive.length === 0) return false;
-    const conn = this.#world.pick(alive);
-    for (const side of [0, 1]) this.#world.after(this.#world.between(0, 5), () => conn.end(side, 'reset on the way'));
+    this.#world.pick(alive).reset();
     return true;
+  }
+
+  /** It was cut off: it goes on, or turns out to be dead. */
+  #mend(pair: Pair): void {
+    const world = this.#world;
+    pair.mend(world.once(2), world.between(0, 50));
   }
 
   #ail(how: (disk: Ailments) => void): boolean {

@@ -4,12 +4,13 @@ import type { Digest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import { AgentSite } from './agent.ts';
-import type { Conn } from './conn.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Damage } from './damage.ts';
 import { Hostile } from './hostile.ts';
+import { Truth } from './judge.ts';
 import { Litter, littered, litteredBudget } from './litter.ts';
-import type { Cluster, Listener } from './net.ts';
+import { clusterOf } from './medium.ts';
+import type { Cluster } from './net.ts';
 import { OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
 import { type Image, Pusher, type PushParts } from './push.ts';
@@ -52,13 +53,8 @@ const indexFailPercent = 3;
 export function build(world: World, o: BuildOptions): Fuzzed {
   const { images, contents } = imagesOf(world);
   const byDigest = new Map(contents.map((content) => [content.digest, content]));
-  const cluster: Cluster = {
-    world,
-    policy: policyOf(world, o.degree),
-    listeners: new Map<string, Listener>(),
-    conns: new Set<Conn>(),
-    contents: byDigest,
-  };
+  const cluster = clusterOf(world, { policy: policyOf(world, o.degree), contents: byDigest });
+  const truth = new Truth(cluster);
   const trackers = new Map<string, TrackerSite>();
   const origins = new Map<string, OriginSite>();
   const litter = littered(world.seed)
@@ -75,6 +71,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       trackers,
       origins,
       plant: o.plant,
+      truth,
       litter,
       onStart: o.onOriginStart,
     };
@@ -102,8 +99,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const pushers = Array.from({ length: proxies }, () => new Pusher(world.addHost(300e6), push));
   const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, index, origins, acked });
   for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);
-  const real = 1 + world.prng.below(3);
-  const agents = Array.from({ length: agentsWanted(world) }, (_, i) => new AgentSite(cluster, i < real, site()));
+  const agents = Array.from({ length: agentsWanted(world) }, () => new AgentSite(cluster, site()));
   const hostilesWanted = world.once(2) ? 1 + world.prng.below(4) : 0;
   const hostiles = Array.from({ length: hostilesWanted }, () => new Hostile(cluster, contents, site()));
   return {

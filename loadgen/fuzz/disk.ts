@@ -22,13 +22,25 @@ export const dataDir = `${faultyRoot}/data`;
 /** Room has to be left free by the store's own rule (16 MiB); what a run stores is far below this. */
 const capacityBytes = 256 * 1024 * 1024;
 
+/** Decay counts as a write: what has decayed is not sent on trust, so that whoever sends it wrong is at fault. */
+class StampedDisk extends FaultyDisk {
+  #rotted = 0;
+  override rot(path: string, position: number): void {
+    super.rot(path, position);
+    this.#rotted++;
+  }
+  override stampNow(fd: number): number {
+    return super.stampNow(fd) * 2 ** 20 + this.#rotted;
+  }
+}
+
 export class Medium {
   readonly disk: FaultyDisk;
   readonly ailments: Ailments = { slowMs: 0, full: false, failsOnceIn: 0 };
 
   constructor(world: World) {
     const { prng } = world;
-    this.disk = new FaultyDisk({ prng, capacityBytes });
+    this.disk = new StampedDisk({ prng, capacityBytes });
   }
 
   heal(): void {
@@ -92,6 +104,10 @@ export class ProcessDisk implements Disk {
 
   stat(path: string): Promise<FileState> {
     return this.#do('stat', path, () => this.#medium.disk.stat(path));
+  }
+
+  stampNow(fd: number): number {
+    return this.#medium.disk.stampNow(fd);
   }
 
   readNow(path: string, position: number, length: number): Uint8Array {

@@ -1,53 +1,45 @@
 /**
- * Peers that do not play by the rules. Each connection draws a temper; whatever it does, an honest node
+ * Peers that do not play by the rules. Each connection draws a temper (hostile-side.ts); whatever it does, an honest node
  * may lose that connection and nothing else.
- *
- * As feeder: lies about what it holds, about metainfo and hashes; grants and never sends; sends wrong
- * bytes, too few, too many, unasked. As puller: opens everything, asks without grants, never receipts,
- * never reads. Either way: garbage, truncated frames, any message at any time, silence.
  */
 
-import { PeerFault } from '../../core/assert.ts';
-import { Decoder } from '../../core/wire/decode.ts';
-import { encode } from '../../core/wire/encode.ts';
-import { FEATURES } from '../../core/wire/frames.ts';
-import { protocolVersion } from '../../core/wire/limits.ts';
-import type { Message, PeerAddress } from '../../core/wire/messages.ts';
+import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Incoming } from '../../platform/net/net.ts';
+import type { Place } from '../../platform/net/simulated.ts';
 import { Announcing } from './announcing.ts';
-import type { Conn, ConnSide, Item } from './conn.ts';
-import { type Content, pieceOf } from './content.ts';
-import { type Cluster, dial, type Listener } from './net.ts';
-import { type Known, nodeId, pick, randomMessage, strangeAddress } from './random-message.ts';
+import type { Content } from './content.ts';
+import { HostileSide, TEMPERS } from './hostile-side.ts';
+import { type Cluster, hostName } from './net.ts';
+import { type Known, nodeId, pick } from './random-message.ts';
 import type { SiteOptions } from './site.ts';
 import type { Process, World } from './world.ts';
 
-const TEMPERS = ['corrupts', 'withholds', 'lies', 'floods', 'babbles', 'garbles', 'silent', 'serves'] as const;
-type Temper = (typeof TEMPERS)[number];
+const port = 1;
+const connectionsMax = 12;
 
-export class Hostile implements Listener {
+export class Hostile {
   readonly host: number;
   readonly process: Process;
+  readonly world: World;
   readonly #cluster: Cluster;
-  readonly #world: World;
+  readonly #place: Place;
   readonly #announcing: Announcing;
   readonly #contents: readonly Content[];
-  readonly #conns = new Set<HostileSide>();
+  readonly #sides = new Set<HostileSide>();
   #self: PeerAddress;
   acts = 0;
 
   constructor(cluster: Cluster, contents: readonly Content[], o: SiteOptions) {
     this.#cluster = cluster;
-    this.#world = cluster.world;
+    this.world = cluster.world;
     this.#contents = contents;
     this.host = o.host;
     this.process = { host: o.host, alive: true };
     this.#self = o.address('agent');
-    cluster.listeners.set(`${this.#self.host}:${this.#self.port}`, this);
-    this.#announcing = new Announcing(this.#world, this.process, { ...o, origins: new Map() });
-    this.#announcing.join(this.#self);
-    for (const content of contents)
-      if (this.#world.once(2)) this.#announcing.set(content.digest, this.#world.once(2) ? 'have' : 'want');
-    this.#act();
+    this.#place = cluster.net.place(hostName(o.host));
+    cluster.hostile.add(o.host);
+    this.#announcing = new Announcing(this.world, this.process, { ...o, origins: new Map() });
+    void this.#begin();
   }
 
   get self(): PeerAddress {
@@ -55,8 +47,8 @@ export class Hostile implements Listener {
   }
 
   known(): Known {
-    const peers = [...this.#cluster.listeners.values()].map((one) => one.self);
-    return { prng: this.#world.prng, contents: this.#contents, peers };
+    const peers = [...this.#cluster.peers.values()].map((one) => one.self);
+    return { prng: this.world.prng, contents: this.#contents, peers };
   }
 
   /** It gives up, and so do its connections. */
@@ -64,26 +56,34 @@ export class Hostile implements Listener {
     if (!this.process.alive) return;
     this.process.alive = false;
     this.#announcing.end();
-    this.#cluster.listeners.delete(`${this.#self.host}:${this.#self.port}`);
-    for (const side of this.#conns) side.conn?.reset(side.side);
-    this.#conns.clear();
-  }
-
-  accept(_dialler: ConnSide, make: (acceptor: ConnSide) => Conn): boolean {
-    if (this.#world.once(10)) return false;
-    const side = this.#side(1);
-    side.conn = make(side);
-    side.start();
-    return true;
+    this.#cluster.peers.delete(this.host);
+    this.#place.end();
+    this.#sides.clear();
   }
 
   gone(side: HostileSide): void {
-    this.#conns.delete(side);
+    this.#sides.delete(side);
+  }
+
+  async #begin(): Promise<void> {
+    const { host } = this.#self;
+    await this.#place.listen({ host, port }, { accept: (incoming) => this.#accept(incoming), failed: () => undefined });
+    this.#cluster.peers.set(this.host, { process: this.process, self: this.#self, windowBytes: 0 });
+    this.#announcing.join(this.#self);
+    for (const content of this.#contents)
+      if (this.world.once(2)) this.#announcing.set(content.digest, this.world.once(2) ? 'have' : 'want');
+    this.#act();
+  }
+
+  #accept(incoming: Incoming): void {
+    if (this.world.once(10)) return incoming.refuse();
+    const side = this.#side(1);
+    side.begin(incoming.take(side));
   }
 
   #side(no: 0 | 1): HostileSide {
-    const side = new HostileSide(this, { world: this.#world, no, temper: pick(this.#world.prng, TEMPERS) });
-    this.#conns.add(side);
+    const side = new HostileSide(this, { no, temper: pick(this.world.prng, TEMPERS) });
+    this.#sides.add(side);
     return side;
   }
 
@@ -91,316 +91,22 @@ export class Hostile implements Listener {
   #act(): void {
     if (!this.process.alive) return;
     this.acts++;
-    const world = this.#world;
+    const { world } = this;
     const draw = world.prng.below(10);
-    if (draw < 3 && this.#conns.size < 12) this.#dial();
+    if (draw < 3 && this.#sides.size < connectionsMax) this.#dial();
     else if (draw === 3) this.#self = { ...this.#self, node: nodeId(world.prng) };
-    else if (draw === 4 && this.#conns.size > 0) {
-      const side = pick(world.prng, [...this.#conns]);
-      side.conn?.reset(side.side);
+    else if (draw === 4 && this.#sides.size > 0) {
+      const side = pick(world.prng, [...this.#sides]);
+      side.connection?.destroy();
       this.gone(side);
-    } else if (this.#conns.size > 0) pick(world.prng, [...this.#conns]).act();
+    } else if (this.#sides.size > 0) pick(world.prng, [...this.#sides]).act();
     world.after(world.between(10, 250), () => this.#act());
   }
 
   #dial(): void {
-    const others = [...this.#cluster.listeners.values()].filter((one) => one !== this);
+    const others = [...this.#cluster.peers.values()].filter((one) => one.process !== this.process);
     if (others.length === 0) return;
-    const to = pick(this.#world.prng, others).self;
     const side = this.#side(0);
-    dial(this.#cluster, side, to, {
-      made: (conn) => {
-        side.conn = conn;
-        side.start();
-      },
-      refused: () => this.gone(side),
-      wanted: () => this.process.alive,
-    });
-  }
-}
-
-class HostileSide implements ConnSide {
-  readonly honest = false;
-  readonly host: number;
-  readonly side: 0 | 1;
-  conn: Conn | undefined;
-  readonly #of: Hostile;
-  readonly #world: World;
-  readonly #temper: Temper;
-  readonly #decoder: Decoder;
-  /** Swarm number to blob, as opened on this connection. */
-  readonly #swarms = new Map<number, Content>();
-  #grants = 0;
-  #deaf = false;
-
-  constructor(of: Hostile, o: { world: World; no: 0 | 1; temper: Temper }) {
-    this.#of = of;
-    this.host = of.host;
-    this.#world = o.world;
-    this.side = o.no;
-    this.#temper = o.temper;
-    this.#decoder = new Decoder(o.no === 0 ? 'feeder' : 'puller');
-  }
-
-  start(): void {
-    if (this.#temper === 'silent' && this.#world.once(2)) return;
-    const { self } = this.#of;
-    const role = this.#world.once(6) ? 'origin' : 'agent';
-    this.#say({
-      kind: 'hello',
-      version: protocolVersion,
-      features: FEATURES.wishes,
-      cluster: this.#world.once(20) ? 'other' : 'fuzz',
-      self: { ...self, role },
-    });
-    if (this.side === 0) this.#openSome();
-  }
-
-  received(item: Item): void {
-    if (item.kind !== 'bytes' || this.#deaf) return;
-    try {
-      for (let at = 0; at < item.bytes.length; ) {
-        at = this.#decoder.push(item.bytes, at);
-        const message = this.#decoder.take();
-        if (message !== undefined) this.#heard(message);
-      }
-    } catch (error) {
-      if (!(error instanceof PeerFault)) throw error;
-      // An honest node said what may not be said, unless a bit flipped on the way.
-      if (this.conn?.tainted === false && this.conn.sides[1 - this.side]?.honest)
-        this.#world.violate('fault', `an honest node sent what cannot be decoded: ${error.message}`);
-      this.#deaf = true;
-    }
-  }
-
-  ended(): void {
-    this.#of.gone(this);
-  }
-
-  /** Something unasked for. */
-  act(): void {
-    switch (this.#temper) {
-      case 'garbles':
-        return this.#garbage();
-      case 'babbles':
-        return this.#say(randomMessage(this.#of.known(), this.side === 0 ? 'puller' : 'feeder'));
-      case 'floods':
-        for (let i = 0; i < 20; i++) this.#flood();
-        return;
-      case 'silent':
-        return;
-      default:
-        if (this.side === 1) this.#grantSome();
-        else if (this.#world.once(3)) this.#openSome();
-        else this.#askSome();
-    }
-  }
-
-  // ---- as feeder -------------------------------------------------------------------------------
-
-  #heard(message: Message): void {
-    const { prng } = this.#world;
-    switch (message.kind) {
-      case 'open': {
-        const content = this.#of.known().contents.find((one) => one.digest === message.digest);
-        if (content === undefined || this.#temper === 'silent') return;
-        this.#swarms.set(message.swarm, content);
-        if (this.#world.once(12)) {
-          this.#say({
-            kind: 'refuse',
-            swarm: message.swarm,
-            reason: pick(prng, ['unknown', 'full', 'limit', 'revoked', 'leaving'] as const),
-            peers: [strangeAddress(this.#of.known())],
-          });
-          return;
-        }
-        if (this.#world.once(12))
-          return this.#say({
-            kind: 'edgeOffer',
-            swarm: message.swarm,
-            peer: strangeAddress(this.#of.known()),
-            token: 1 + prng.below(1000),
-          });
-        this.#opened(message.swarm, content);
-        if (message.needHashes) this.#hashes(message.swarm, content, 0);
-        return this.#grantSome();
-      }
-      case 'wantHashes': {
-        const content = this.#swarms.get(message.swarm);
-        if (content !== undefined) this.#hashes(message.swarm, content, Math.min(message.from, content.pieces));
-        return;
-      }
-      case 'request': {
-        const content = this.#swarms.get(message.swarm);
-        if (content !== undefined && message.piece < content.pieces)
-          this.#answer(message.swarm, message.grant, message.piece, content);
-        return;
-      }
-      case 'opened':
-        return this.#askSome();
-      case 'grant':
-        return this.#used(message.swarm, message.grant, message.piece);
-      default:
-        return;
-    }
-  }
-
-  #opened(swarm: number, content: Content): void {
-    const lies = this.#temper === 'lies' && this.#world.once(2);
-    const meta =
-      lies && this.#world.once(3)
-        ? { ...content.meta, root: nodeId(this.#world.prng) + nodeId(this.#world.prng) }
-        : content.meta;
-    const all = !this.#world.once(3);
-    const have = all ? new Uint8Array(0) : new Uint8Array((content.pieces + 7) >> 3).fill(this.#world.prng.below(256));
-    this.#say({ kind: 'opened', swarm, meta, all, growing: lies && this.#world.once(4), have });
-  }
-
-  #hashes(swarm: number, content: Content, from: number): void {
-    const hashes = content.hashes.slice(from * 32);
-    if (this.#temper === 'lies' && hashes.length > 0) hashes[this.#world.prng.below(hashes.length)]! ^= 1;
-    if (this.#temper === 'withholds' && this.#world.once(2)) return;
-    this.#say({ kind: 'hashes', swarm, from, total: content.pieces, hashes });
-  }
-
-  #grantSome(): void {
-    for (const [swarm, content] of this.#swarms) {
-      if (content.pieces === 0) continue;
-      this.#grants++;
-      this.#say({
-        kind: 'grant',
-        grant: this.#grants,
-        swarm,
-        piece: this.#world.once(2) ? -1 : this.#world.prng.below(content.pieces),
-      });
-    }
-  }
-
-  #answer(swarm: number, grant: number, piece: number, content: Content): void {
-    const { prng } = this.#world;
-    const bytes = pieceOf(content, piece);
-    const header = { kind: 'piece', grant, swarm, piece, length: bytes.length } as const;
-    const draw = prng.below(8);
-    if (this.#temper === 'withholds') {
-      if (draw < 3) this.#say(header);
-      return;
-    }
-    if (this.#temper === 'floods' && draw < 4) {
-      const other = prng.below(content.pieces);
-      this.#say({ ...header, piece: other, length: pieceOf(content, other).length });
-      return this.#payload(content, other, -1);
-    }
-    if (this.#temper === 'lies' && draw < 3) {
-      this.#say({ ...header, length: 1 + prng.below(bytes.length + 100) });
-      return this.#payload(content, piece, -1);
-    }
-    if (draw === 7) {
-      this.#say({ kind: 'missing', grant, swarm, piece });
-      if (this.#world.once(2)) return;
-    }
-    const wrong = this.#temper === 'corrupts' ? draw < 6 : draw === 0;
-    this.#say(header);
-    this.#payload(content, piece, wrong ? prng.below(bytes.length) : -1);
-    if (this.#world.once(8)) {
-      this.#say(header);
-      this.#payload(content, piece, -1);
-    }
-  }
-
-  #payload(content: Content, piece: number, flip: number): void {
-    const bytes = pieceOf(content, piece);
-    if (bytes.length === 0) return;
-    if (flip >= 0) this.#world.fault('a hostile peer sends a wrong piece');
-    const at = piece * content.meta.pieceLength;
-    this.conn?.send(this.side, {
-      kind: 'payload',
-      payload: { content, at, length: bytes.length, flip, delivered: undefined },
-    });
-  }
-
-  // ---- as puller -------------------------------------------------------------------------------
-
-  #openSome(): void {
-    const known = this.#of.known();
-    for (let i = this.#world.prng.below(4); i >= 0; i--) {
-      const content = pick(known.prng, known.contents);
-      const swarm = this.#world.once(10) ? this.#world.prng.below(5) : this.#swarms.size;
-      this.#swarms.set(swarm, content);
-      this.#say({
-        kind: 'open',
-        swarm,
-        digest: content.digest,
-        token: this.#world.once(4) ? this.#world.prng.below(1000) : 0,
-        empty: this.#world.once(2),
-        needHashes: this.#world.once(2),
-      });
-      this.#say({
-        kind: 'wants',
-        inPieces: 0,
-        inBytes: 0,
-        swarms: [{ swarm, count: 1 + this.#world.prng.below(1000) }],
-      });
-    }
-  }
-
-  #askSome(): void {
-    for (const [swarm, content] of this.#swarms) {
-      if (content.pieces === 0 || this.#world.once(2)) continue;
-      const piece = this.#world.prng.below(content.pieces);
-      const nothing = { inPieces: 0, inBytes: 0 };
-      const draw = this.#world.prng.below(16);
-      if (draw < 5) this.#say({ kind: 'wants', ...nothing, swarms: [{ swarm, count: 1_000 }] });
-      else if (draw < 8) this.#say({ kind: 'cancel', swarm, piece });
-      else if (draw < 10) this.#say({ kind: 'receipt', ...nothing, swarm, piece, count: 5 });
-      else if (draw === 10) {
-        const grant = this.#world.prng.below(50);
-        this.#say({ kind: 'request', ...nothing, grant, swarm, piece, hedge: false, count: 9 });
-      }
-    }
-  }
-
-  #used(swarm: number, grant: number, piece: number): void {
-    const content = this.#swarms.get(swarm);
-    if (content === undefined || this.#temper === 'withholds' || content.pieces === 0) return;
-    const wanted = piece >= 0 && !this.#world.once(20) ? piece : this.#world.prng.below(content.pieces);
-    this.#say({
-      kind: 'request',
-      inPieces: 0,
-      inBytes: 0,
-      grant,
-      swarm,
-      piece: wanted,
-      hedge: this.#world.once(5),
-      count: 50,
-    });
-    if (this.#temper === 'serves')
-      this.#say({ kind: 'receipt', inPieces: 0, inBytes: 0, swarm, piece: wanted, count: 50 });
-  }
-
-  // ---- either way ------------------------------------------------------------------------------
-
-  #flood(): void {
-    if (this.side === 0) this.#askSome();
-    else this.#grantSome();
-  }
-
-  #garbage(): void {
-    const { prng } = this.#world;
-    const bytes = new Uint8Array(1 + prng.below(300));
-    for (let i = 0; i < bytes.length; i++) bytes[i] = prng.below(256);
-    if (this.#world.once(2)) {
-      const frame = encode(randomMessage(this.#of.known(), this.side === 0 ? 'puller' : 'feeder'));
-      bytes.set(frame.subarray(0, bytes.length));
-    }
-    this.#world.fault('a hostile peer sends garbage');
-    this.#send(bytes);
-  }
-
-  #say(message: Message): void {
-    this.#send(encode(message));
-  }
-
-  #send(bytes: Uint8Array): void {
-    this.conn?.send(this.side, { kind: 'bytes', bytes });
+    side.connection = this.#place.dial(pick(this.world.prng, others).self, side);
   }
 }

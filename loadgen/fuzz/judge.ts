@@ -1,153 +1,114 @@
 /**
- * What a node's peer keeps, sends and says is judged against what blobs really contain: nothing wrong may be
- * kept as held, served, or called corrupt when it is right; no table may outgrow its limit; and no honest
- * node may call another one faulty.
+ * What a node keeps, says of others and holds in its tables is judged against what blobs really contain: nothing wrong
+ * may be kept as held, or called corrupt when it is right; no table may outgrow its limit; and no honest node may call
+ * another one faulty. What it sends is judged on the wire (wiretap.ts).
  */
 
-import type { Digest } from '../../core/digest.ts';
+import { pino } from 'pino';
+import type { DigestAlgorithm } from '../../core/digest.ts';
 import { degreeSlack } from '../../core/swarm/limits.ts';
-import type { Swarm } from '../../core/swarm/swarm.ts';
-import type { Output } from '../../core/swarm/types.ts';
-import type { OutPiece } from '../../platform/peer/links/outbox.ts';
-import type { Blobs } from '../../platform/peer/pulls/blobs.ts';
-import type { Arena, Slot } from '../../platform/workers/arena.ts';
-import { sameBytes } from '../../platform/workers/hash.ts';
-import type { Payload } from './conn.ts';
-import { type Content, pieceOf, slotHolds } from './content.ts';
-import type { LightStore } from './light-store.ts';
-import type { Link } from './link.ts';
-import type { Cluster } from './net.ts';
+import type { PeerNode } from '../../platform/peer/node.ts';
+import type { Logger } from '../../platform/telemetry/log.ts';
+import type { Arena } from '../../platform/workers/arena.ts';
+import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../platform/workers/piece-io.ts';
+import { pieceOf, slotHolds } from './content.ts';
+import { type Cluster, hostOf } from './net.ts';
 
-export type Judged = {
-  readonly cluster: Cluster;
-  /** How reports name this node. */
-  readonly name: string;
-  readonly arena: Arena;
-  /** The store of a light node. */
-  readonly light: LightStore | undefined;
-  /** Whether that piece lies on the disk as it should. */
-  readonly stored: (content: Content, piece: number) => boolean;
-};
+/** Every piece that there is, by its hash. */
+export class Truth {
+  readonly #cluster: Cluster;
+  readonly #pieces = new Map<string, Uint8Array>();
+  #known = 0;
 
-export class Judge {
-  readonly #o: Judged;
-  readonly #swarm: Swarm;
-  readonly #blobs: Blobs;
-  /** What is fed: the blob, by link, swarm and piece. */
-  readonly #fed = new Map<string, Digest>();
-  /** Arrived pieces that are right, by slot. */
-  readonly #right = new Map<number, boolean>();
-  readonly #verifying = new Map<string, boolean>();
-
-  constructor(o: Judged, swarm: Swarm, blobs: Blobs) {
-    this.#o = o;
-    this.#swarm = swarm;
-    this.#blobs = blobs;
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
   }
 
-  // ---- pieces ----------------------------------------------------------------------------------
-
-  /** Told before it is read, as the blob may be gone when it leaves. */
-  feeds(link: Link, { swarm, piece, blob }: Extract<Output, { kind: 'feed' }>): void {
-    const digest = this.#blobs.entryOf(blob)?.digest;
-    if (digest !== undefined) this.#fed.set(`${link.no}:${swarm}:${piece}`, digest);
-  }
-
-  /** What is about to leave must be what the blob is made of. */
-  leaves(link: Link, { header, slot }: OutPiece): Content | undefined {
-    const key = `${link.no}:${header.swarm}:${header.piece}`;
-    const digest = this.#fed.get(key);
-    this.#fed.delete(key);
-    const content = digest === undefined ? undefined : this.#o.cluster.contents.get(digest);
-    if (content === undefined) return undefined;
-    if (!this.#holdsRight(content, header.piece, slot))
-      this.#violate('unverified', `serves piece ${header.piece} of ${digest} with wrong bytes`);
-    this.#o.light?.unmark(slot);
-    return content;
-  }
-
-  arrived(blob: number, piece: number, { slot, whole }: { slot: Slot; whole: Payload | undefined }): void {
-    const content = this.#contentOf(blob);
-    const right =
-      content !== undefined &&
-      whole !== undefined &&
-      whole.flip < 0 &&
-      sameBytes(whole.content.bytes.subarray(whole.at, whole.at + whole.length), pieceOf(content, piece));
-    this.#right.set(slot.no, right);
-    this.#o.light?.mark(slot, content?.digest, piece, right);
-  }
-
-  verifies({ blob, piece, slot }: Extract<Output, { kind: 'verify' }>): void {
-    this.#verifying.set(`${blob}:${piece}`, this.#right.get(slot) ?? false);
-  }
-
-  verdict({ blob, piece, verdict }: { blob: number; piece: number; verdict: string }): void {
-    const key = `${blob}:${piece}`;
-    const right = this.#verifying.get(key);
-    this.#verifying.delete(key);
-    const content = this.#contentOf(blob);
-    // What was there already is not looked at again: it must have been right.
-    if (verdict === 'held' && right === false && content !== undefined && !this.#o.stored(content, piece))
-      this.#violate('unverified', `keeps a wrong piece ${piece} of blob ${blob} as held`);
-    if (verdict === 'corrupt' && right === true)
-      this.#violate('verdict', `calls piece ${piece} of blob ${blob} corrupt, which is right`);
-  }
-
-  // ---- limits ----------------------------------------------------------------------------------
-
-  tables(): void {
-    const { totals } = this.#swarm;
-    const { neighboursMax } = this.#o.cluster.policy;
-    // Either way, and those about to be told no (core/swarm/graph/greeting.ts).
-    const linksMax = 2 * (2 * neighboursMax + 64) + 1;
-    if (totals.links > linksMax) this.#violate('limits', `has ${totals.links} links, ${linksMax} allowed`);
-    const window = this.#o.arena.shareBytes('receive');
-    if (totals.inBytes > 4 * window)
-      this.#violate('limits', `has ${totals.inBytes} bytes on their way, the window is ${window}`);
-  }
-
-  /** Per blob; dearer, so asked for now and then. */
-  blobs(): void {
-    const { neighboursPerBlobMax } = this.#o.cluster.policy;
-    for (const digest of this.#o.cluster.contents.keys()) {
-      const no = this.#blobs.noOf(digest);
-      const stats = no === undefined ? undefined : this.#swarm.stats(no);
-      if (stats === undefined) continue;
-      const most = neighboursPerBlobMax + 2 * degreeSlack;
-      if (stats.neighbours > most)
-        this.#violate('limits', `has ${stats.neighbours} neighbours of ${digest}, ${most} allowed`);
-      if (stats.held > stats.pieces) this.#violate('limits', `holds ${stats.held} of ${stats.pieces} pieces`);
+  pieceWith(hash: Uint8Array): Uint8Array | undefined {
+    const { contents } = this.#cluster;
+    if (contents.size !== this.#known) {
+      this.#known = contents.size;
+      for (const content of contents.values()) {
+        for (let piece = 0; piece < content.pieces; piece++)
+          this.#pieces.set(hexOf(content.hashes.subarray(32 * piece, 32 * piece + 32)), pieceOf(content, piece));
+      }
     }
+    return this.#pieces.get(hexOf(hash));
+  }
+}
+
+function hexOf(hash: Uint8Array): string {
+  return Buffer.from(hash).toString('hex');
+}
+
+/** A store's PieceIo, its verdicts judged. */
+export class JudgedPieceIo implements PieceIo {
+  readonly arena: Arena;
+  readonly #io: PieceIo;
+  readonly #truth: Truth;
+  readonly #violate: (kind: string, what: string) => void;
+
+  constructor(io: PieceIo, truth: Truth, violate: (kind: string, what: string) => void) {
+    this.arena = io.arena;
+    this.#io = io;
+    this.#truth = truth;
+    this.#violate = violate;
   }
 
-  // ---- others ----------------------------------------------------------------------------------
-
-  /** This node calls the other end of `link` faulty. */
-  blames(link: Link, reason: string): void {
-    const { conn } = link;
-    this.#o.cluster.world.note(`${this.#o.name} blames ${link.remote}: ${reason}`);
-    if (conn === undefined || conn.tainted || !conn.sides[1 - link.side]?.honest) return;
-    this.#violate('fault', `calls honest ${link.peer?.host ?? link.remote} faulty: ${reason}`);
+  async verifyWrite(job: PieceJob): Promise<'held' | 'corrupt' | IoFailure> {
+    const truth = this.#truth.pieceWith(job.expected);
+    const right = truth !== undefined && slotHolds(job.slot, truth);
+    const verdict = await this.#io.verifyWrite(job);
+    if (verdict === 'held' && !right) this.#violate('unverified', 'keeps a wrong piece as held');
+    if (verdict === 'corrupt' && right) this.#violate('verdict', 'calls a piece corrupt that is right');
+    return verdict;
   }
 
-  // ---- within ----------------------------------------------------------------------------------
-
-  #violate(kind: string, what: string): void {
-    this.#o.cluster.world.violate(kind, `${this.#o.name} ${what}`);
+  async readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure> {
+    const verdict = await this.#io.readVerify(job);
+    // What is believed is judged where it is sent.
+    if (verdict !== 'ok' || job.believed === true) return verdict;
+    const truth = this.#truth.pieceWith(job.expected);
+    if (truth === undefined || !slotHolds(job.slot, truth))
+      this.#violate('unverified', 'takes a piece that it read for right, which is wrong');
+    return verdict;
   }
 
-  /** Whether the slot holds that piece of the content. */
-  #holdsRight(content: Content, piece: number, slot: Slot): boolean {
-    if (this.#o.light !== undefined) return this.#o.light.isRight(slot, content.digest, piece) ?? false;
-    return slotHolds(slot, pieceOf(content, piece));
+  hashStream(algorithm: DigestAlgorithm): HashStream {
+    return this.#io.hashStream(algorithm);
   }
+}
 
-  /** The entry may be on its way still: then the blob's number tells. */
-  #contentOf(no: number): Content | undefined {
-    const { contents } = this.#o.cluster;
-    const digest = this.#blobs.entryOf(no)?.digest;
-    if (digest !== undefined) return contents.get(digest);
-    for (const [known, content] of contents) if (this.#blobs.noOf(known) === no) return content;
-    return undefined;
+/** Is told of what platform/peer/node.ts logs of others. */
+export function judgingLog(cluster: Cluster, host: number): Logger {
+  const formatters = { level: (level: string) => ({ level }) };
+  return pino({ level: 'warn', formatters }, { write: (line) => judgeLine(cluster, host, line) });
+}
+
+function judgeLine({ world, hostile }: Cluster, host: number, line: string): void {
+  const said: { level: string; msg?: string; remote?: string; reason?: string } = JSON.parse(line);
+  if (said.level === 'error') return world.violate('error', `h${host} logs ${line.slice(0, 300)}`);
+  if (said.msg?.startsWith('a peer broke the protocol') !== true) return;
+  const { remote = '', reason } = said;
+  world.note(`h${host} blames ${remote}: ${reason}`);
+  const other = hostOf(remote.slice(0, remote.lastIndexOf(':')));
+  if (other === undefined || hostile.has(other) || world.isTainted(host, other)) return;
+  world.violate('fault', `h${host} calls honest h${other} faulty: ${reason}`);
+}
+
+/** Its tables, now and then. */
+export function judgeTables({ world, policy, contents }: Cluster, host: number, node: PeerNode): void {
+  const violate = (what: string): void => world.violate('limits', `h${host} ${what}`);
+  const { links } = node.stats();
+  // Either way, and those about to be told no (core/swarm), each with one that still says goodbye.
+  const linksMax = 2 * (2 * (2 * policy.neighboursMax + 64) + 1);
+  if (links.dialled + links.accepted > linksMax)
+    violate(`has ${links.dialled + links.accepted} links, ${linksMax} allowed`);
+  const most = policy.neighboursPerBlobMax + 2 * degreeSlack;
+  for (const digest of contents.keys()) {
+    const stats = node.statsOf(digest);
+    if (stats === undefined) continue;
+    if (stats.neighbours > most) violate(`has ${stats.neighbours} neighbours of ${digest}, ${most} allowed`);
+    if (stats.held > stats.pieces) violate(`holds ${stats.held} of ${stats.pieces} pieces`);
   }
 }

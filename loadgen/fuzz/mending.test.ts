@@ -8,9 +8,9 @@ import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { AgentSite } from './agent.ts';
 import { giveBackArenas } from './arenas.ts';
-import type { Conn } from './conn.ts';
 import { type Content, contentOf } from './content.ts';
-import type { Cluster, Listener } from './net.ts';
+import { Truth } from './judge.ts';
+import { clusterOf } from './medium.ts';
 import { OriginSite } from './origin.ts';
 import { addressOf, type SiteOptions } from './site.ts';
 import { fileOf } from './stored.ts';
@@ -49,23 +49,19 @@ class Scene {
     );
     const bytes = new Uint8Array(pieces * 256 * 1024).map((_, i) => i * 31 + (i >> 16));
     this.content = contentOf(bytes);
-    const cluster: Cluster = {
-      world,
-      policy: defaultPolicy,
-      listeners: new Map<string, Listener>(),
-      conns: new Set<Conn>(),
-      contents: new Map([[this.content.digest, this.content]]),
-    };
+    const contents = new Map([[this.content.digest, this.content]]);
+    const cluster = clusterOf(world, { policy: defaultPolicy, contents });
+    const truth = new Truth(cluster);
     const trackers = new Map<string, TrackerSite>();
     const site = (): SiteOptions => {
       const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
       const host = world.addHost(bytesPerS);
       const clock = (): number => world.nowMs;
       const { origins } = this;
-      return { host, bytesPerS, clock, address: addressOf(world, host), trackers, origins, plant: undefined };
+      return { host, bytesPerS, clock, address: addressOf(world, host), trackers, origins, plant: undefined, truth };
     };
     // The first host's cache has room for the blob (agent.ts).
-    this.agent = new AgentSite(cluster, world.once(2), site());
+    this.agent = new AgentSite(cluster, site());
     for (const name of ['http://o0', 'http://o1']) this.origins.set(name, new OriginSite(cluster, name, site()));
     this.#bad = world.pick([...this.origins.values()]);
     const tracker = new TrackerSite(world, 'http://t0', {

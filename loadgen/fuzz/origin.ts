@@ -13,21 +13,18 @@ import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
 import { Uploads } from '../../origin/uploads.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
-import type { PeerNode, PullFrom } from '../../platform/peer/node.ts';
-import { lacking } from '../../platform/peer/pulls/repair.ts';
 import { originPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
-import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import { BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
-import { Announcing } from './announcing.ts';
 import { arenaOf } from './arenas.ts';
 import { dataDir, Medium, ProcessDisk } from './disk.ts';
+import { JudgedPieceIo } from './judge.ts';
 import { asking } from './litter.ts';
 import type { Cluster } from './net.ts';
-import { log, Peer } from './peer.ts';
+import { log, type Peer, startPeer } from './peer.ts';
 import { UnverifiedPieceIo } from './plants.ts';
 import type { SiteOptions } from './site.ts';
-import { pieceStored } from './stored.ts';
 import type { Process, World } from './world.ts';
 
 const replicas = 2;
@@ -91,6 +88,7 @@ export class OriginSite {
     const arena = arenaOf(world, process, arenaUnits);
     const io =
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
+    const workers = new JudgedPieceIo(io, this.#o.truth, (kind, what) => world.violate(kind, `${this.name} ${what}`));
     let store: BlobStore;
     try {
       const { litter } = this.#o;
@@ -98,7 +96,7 @@ export class OriginSite {
       store = await BlobStore.open({
         dir: dataDir,
         ...originPromises,
-        workers: io,
+        workers,
         budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
         synced,
         askUnneeded: litter && asking(world, process, litter.index()),
@@ -112,48 +110,24 @@ export class OriginSite {
       return false;
     }
     if (!process.alive) return false;
-    this.running = this.#make({ process, disk, store, arena });
+    this.running = await this.#make({ process, disk, store, arena });
     this.#o.onStart?.(this);
     return true;
   }
 
-  #make(o: { process: Process; disk: ProcessDisk; store: BlobStore; arena: Arena }): Running {
+  async #make(o: { process: Process; disk: ProcessDisk; store: BlobStore; arena: Arena }): Promise<Running> {
     const { process, store, arena } = o;
-    const others = new Map([...this.#o.origins].filter(([name]) => name !== this.name));
-    const announcing = new Announcing(this.#world, process, { ...this.#o, origins: others });
-    const peer = new Peer({
-      cluster: this.#cluster,
-      process,
-      self: this.#o.address('origin'),
-      store,
-      light: undefined,
-      stored: (content, piece) => pieceStored(this.medium.disk, content, piece),
-      arena,
-      announcing,
-      uplinkBytesPerS: this.#o.bytesPerS,
-      nowMs: this.#o.clock,
-    });
-    // As node.ts.
-    const mend = async (entry: BlobEntry): Promise<void> => {
-      for (const piece of lacking(entry)) peer.lost(entry.digest, piece);
-      await peer.pull(entry.digest).complete;
-    };
-    const arrived = (entry: BlobEntry): void => peer.arrived(entry);
-    const node = { pull: (digest: Digest, from?: PullFrom) => peer.pull(digest, from), mend, arrived };
+    const origins = new Map([...this.#o.origins].filter(([name]) => name !== this.name));
+    const peer = await startPeer(this.#cluster, { role: 'origin', process, store, arena, site: this.#o, origins });
+    const { node, announcing } = peer;
     const mending = new Mending({ store, node, log });
-    const blobs = new Blobs({
-      store,
-      arena,
-      node: peer as unknown as PeerNode,
-      mending,
-      log,
-    });
+    const blobs = new Blobs({ store, arena, node, mending, log });
     const names = [...this.#o.origins.keys()];
     const handover = new Handover({
       ring: Ring.of(names),
       self: this.name,
       replicas,
-      peer: peer.self,
+      peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
       ask: (url, digest, request) => this.#ask(process, url, digest, request),

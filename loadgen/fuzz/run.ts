@@ -8,6 +8,7 @@ import { SHARES } from '../../platform/workers/arena.ts';
 import { giveBackArenas } from './arenas.ts';
 import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
+import { judgeTables } from './judge.ts';
 import type { Plant } from './plants.ts';
 import type { Image } from './push.ts';
 import { installRandom } from './random.ts';
@@ -78,7 +79,8 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
   const judge = (): void => {
     judgeAcked(world, fuzzed);
     for (const site of fuzzed.origins.values()) judgeVisible(world, site, fuzzed.cluster.contents, rotten);
-    for (const site of fuzzed.agents) site.running?.peer.judge.blobs();
+    for (const { running, host } of fuzzed.agents)
+      if (running !== undefined) judgeTables(fuzzed.cluster, host, running.peer.node);
     world.after(judgeEveryMs, judge);
   };
   world.after(judgeEveryMs, judge);
@@ -122,7 +124,7 @@ async function live(
 /** Whatever was pulled or pushed without trackers, they know of it once they are back. */
 function judgeJoined(world: World, { agents, origins }: Fuzzed): void {
   for (const site of [...agents, ...origins.values()]) {
-    const stats = site.running?.peer.announced;
+    const stats = site.running?.peer.announcing.stats;
     // Who has nothing to announce asks after no tracker.
     if (stats !== undefined && stats.blobs > 0 && (stats.down > 0 || stats.held !== stats.blobs))
       world.violate(
@@ -142,8 +144,7 @@ function describe(world: World, { agents, origins }: Fuzzed): void {
       `h${site.host}: ${SHARES.map((share) => `${share} ${arena.freeBytes(share)} of ${arena.shareBytes(share)} free`).join(', ')}`,
     );
     for (const entry of store.entries()) {
-      const no = peer.blobs.noOf(entry.digest);
-      const stats = no === undefined ? undefined : peer.swarm.stats(no);
+      const stats = peer.node.statsOf(entry.digest);
       world.debug(
         `h${site.host}   ${entry.digest.slice(7, 15)} ${entry.heldCount} of ${entry.pieces} ${entry.complete ? 'complete' : 'partial'} ${entry.failure?.message ?? ''} ${JSON.stringify(stats)}`,
       );

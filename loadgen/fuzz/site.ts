@@ -1,6 +1,7 @@
 /** What a host is given when the cluster is made, and what its processes share. */
 
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Truth } from './judge.ts';
 import type { OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
 import type { IndexSite } from './tags.ts';
@@ -17,6 +18,7 @@ export type SiteOptions = {
   readonly trackers: ReadonlyMap<string, TrackerSite>;
   readonly origins: ReadonlyMap<string, OriginSite>;
   readonly plant: Plant | undefined;
+  readonly truth: Truth;
   /** In a run with litter. */
   readonly litter?: { readonly budgetBytes: number; readonly index: () => IndexSite } | undefined;
   readonly onStart?: ((site: OriginSite) => void) | undefined;

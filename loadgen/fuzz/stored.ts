@@ -4,8 +4,7 @@
  */
 
 import type { Digest } from '../../core/digest.ts';
-import type { FaultyDisk } from '../../platform/store/disk/faulty-disk.ts';
-import { Layout, partSuffix } from '../../platform/store/layout.ts';
+import { Layout } from '../../platform/store/layout.ts';
 import { sameBytes } from '../../platform/workers/hash.ts';
 import type { Fuzzed } from './cluster.ts';
 import { type Content, pieceOf } from './content.ts';
@@ -25,12 +24,6 @@ export function rotKey(site: OriginSite, digest: Digest, piece: number): string 
 /** Whether a whole file of the blob at that origin has that piece right. */
 function hasRight(site: OriginSite, content: Content, piece: number): boolean {
   return rightIn(site.medium.disk.peek(layout.blob(content.digest, content.meta)), content, piece);
-}
-
-/** Whether the disk has that piece right, in a whole file or one that still grows. */
-export function pieceStored(disk: FaultyDisk, content: Content, piece: number): boolean {
-  const path = layout.blob(content.digest, content.meta);
-  return rightIn(disk.peek(path), content, piece) || rightIn(disk.peek(path + partSuffix), content, piece);
 }
 
 function rightIn(file: Uint8Array | undefined, content: Content, piece: number): boolean {

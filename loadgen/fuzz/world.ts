@@ -25,19 +25,22 @@ export interface Process {
   hangs?: boolean;
 }
 
-/** A process's own clock, which may be off, over the run's time. */
-export function clockOf(world: World, nowMs: () => number): Clock {
+/** A process's own clock, which may be off, over the run's time. It rings only while the process lives. */
+export function clockOf(world: World, nowMs: () => number, process: { readonly alive: boolean } = world): Clock {
+  const rings = (call: () => void) => (): void => {
+    if (process.alive) call();
+  };
   return {
     nowMs,
     after: (ms, call) => {
-      const event = world.after(ms, call);
+      const event = world.after(ms, rings(call));
       return {
         [Symbol.dispose]: () => {
           event.dead = true;
         },
       };
     },
-    soon: (call) => void world.after(0, call),
+    soon: (call) => void world.after(0, rings(call)),
   };
 }
 
@@ -46,6 +49,7 @@ const settleTurnsMax = 10_000;
 
 export class World {
   readonly seed: number;
+  readonly alive = true;
   readonly prng: Prng;
   readonly events = new EventQueue();
   readonly network: FastNetwork;
@@ -61,7 +65,7 @@ export class World {
   /** Work in memory (HTTP by inject) that must end before time goes on. */
   outstanding = 0;
   /** Pairs of hosts between which a bit flipped. */
-  readonly tainted = new Set<string>();
+  readonly #tainted = new Set<string>();
   trace: ((line: string) => void) | undefined;
   readonly #sides: number[] = [];
   #hash = 0x811c9dc5;
@@ -154,6 +158,15 @@ export class World {
     this.#sides[host] = side;
   }
 
+  /** A flipped bit makes either host think ill of the other, on any connection. */
+  taint(a: number, b: number): void {
+    this.#tainted.add(pairName(a, b));
+  }
+
+  isTainted(a: number, b: number): boolean {
+    return this.#tainted.has(pairName(a, b));
+  }
+
   connected(a: number, b: number): boolean {
     return this.#sides[a] === this.#sides[b];
   }
@@ -200,7 +213,8 @@ export class World {
           if (server.alive) back(200, () => resolve(answer));
           else back(0, unavailable('connection reset'));
         } catch (error) {
-          if (!(error instanceof ApiError)) throw error;
+          // What goes on in a process that is gone never happened.
+          if (!(error instanceof ApiError) && server.alive) throw error;
           if (server.alive) back(200, () => reject(error));
         }
       };
@@ -244,4 +258,8 @@ export class World {
     }
     this.violate('stuck', 'work that needs no time does not end');
   }
+}
+
+function pairName(a: number, b: number): string {
+  return `${Math.min(a, b)} ${Math.max(a, b)}`;
 }

@@ -10,6 +10,9 @@ export type Lane = {
   close(): void;
 };
 
+/** One connection: the places of who dialled and of who accepted. */
+export type Between = { readonly hosts: readonly [string, string] };
+
 export type Medium = {
   readonly clock: Clock;
   /** How long until `to` hears that somebody dials it, in ms; undefined: it never does. */
@@ -18,6 +21,8 @@ export type Medium = {
   noticeMs(): number;
   /** `feeds`: from the side that accepted, which sends most. */
   lane(from: string, to: string, side: 'dialler' | 'feeds'): Lane;
+  /** What comes out at the other end in place of `bytes`, which side `from` of that connection has just sent. */
+  sent?(between: Between, from: 0 | 1, bytes: Uint8Array): Uint8Array;
   /** Where `bytes`, written together, come apart on their way: offsets within them, ascending. */
   cuts?(bytes: number): readonly number[];
 };

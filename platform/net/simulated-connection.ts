@@ -7,7 +7,7 @@
  */
 
 import type { Clock } from './clock.ts';
-import type { Lane, Medium } from './medium.ts';
+import type { Between, Lane, Medium } from './medium.ts';
 import type { Connection, Ears, Endpoint } from './net.ts';
 import { type Parcel, Pour } from './pour.ts';
 
@@ -163,11 +163,17 @@ export class End implements Connection {
     this.#corked = [];
     let segment: Parcel[] = [];
     for (const [i, parcel] of parcels.entries()) {
-      segment.push(parcel);
+      segment.push(this.#onItsWay(parcel));
       if (parcel.bytes.length <= joinedBytesMax && i + 1 < parcels.length) continue;
       this.#send(segment);
       segment = [];
     }
+  }
+
+  #onItsWay(parcel: Parcel): Parcel {
+    const { medium, ends } = this.#pair as Pair;
+    const bytes = medium.sent?.(this.#pair as Pair, ends[0] === this ? 0 : 1, parcel.bytes) ?? parcel.bytes;
+    return bytes === parcel.bytes ? parcel : { ...parcel, bytes };
   }
 
   /** Together, or where the medium takes them apart. */
@@ -234,9 +240,8 @@ export class End implements Connection {
 }
 
 /** What a connection is between its ends: whole, cut, or broken. */
-export class Pair {
+export class Pair implements Between {
   readonly medium: Medium;
-  /** The dialler's place, and the acceptor's. */
   readonly hosts: readonly [string, string];
   readonly ends: readonly [End, End];
   #state: 'whole' | 'cut' | 'broken' = 'whole';

@@ -13,8 +13,6 @@ const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 export const OVERDUE: readonly Overdue[] = [
   { rule: 'lengths', path: 'platform/peer/pulls/blobs.ts', why: driver },
   { rule: 'lengths', path: 'platform/peer/node.ts', why: driver },
-  { rule: 'lengths', path: 'loadgen/fuzz/link.ts', why: fuzzer },
-  { rule: 'lengths', path: 'loadgen/fuzz/hostile.ts', why: fuzzer },
   { rule: 'folders', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'circles', path: 'core/swarm/records', why: swarm },
   { rule: 'circles', path: 'platform/store/pieces', why: driver },
