@@ -4,10 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
+import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { type Finding, startHost } from '../platform/host/host.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
+import { httpMembers } from '../platform/members/http.ts';
+import { fixedList, ToldList } from '../platform/members/list.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
@@ -37,7 +40,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
 
   observe(metrics, store);
 
-  const index = stack.use(new IndexClient({ urls: config.index }));
+  const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
   const history = new PullLog(metrics);
   const pulls: Pulls = stack.use(
     new Pulls({
@@ -96,14 +99,17 @@ async function startFinding(
   const asked = metrics.counter('origin_lookups_total', 'Blobs asked of the origins, for no tracker answered', [
     'result',
   ]);
-  const finder = stack.use(
-    new OriginFinder({ nowMs: () => performance.now(), onFound: (result) => asked.inc({ result }) }),
-  );
   const remembered = stack.use(new KnownOrigins({ dir, cluster, trackers, log }));
-  finder.know(config.origins ?? (await remembered.read()) ?? []);
+  const list = new ToldList(config.origins ?? (await remembered.read()) ?? []);
+  const origins = stack.use(originMembers(list));
+  const finder = new OriginFinder({
+    origins,
+    nowMs: () => performance.now(),
+    onFound: (result) => asked.inc({ result }),
+  });
   const onOrigins = (urls: readonly string[]): void => {
     if (config.origins !== undefined) return;
-    if (finder.know(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
+    if (list.tell(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
     remembered.write(urls);
   };
   return { finder, onOrigins };

@@ -8,6 +8,8 @@ import type { Digest } from '../core/digest.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
+import { httpMembers } from '../platform/members/http.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { openMemoryTags } from '../platform/tags/memory.ts';
 import { openSqliteTags } from '../platform/tags/sqlite.ts';
 import type { TagStore } from '../platform/tags/store.ts';
@@ -49,7 +51,7 @@ async function started(
   return `http://127.0.0.1:${port}`;
 }
 
-const client = (...urls: string[]): IndexClient => stack.use(new IndexClient({ urls }));
+const client = (...urls: string[]): IndexClient => new IndexClient(stack.use(httpMembers(fixedList(urls))));
 
 async function sqlite(): Promise<TagStore> {
   const dir = await mkdtemp(join(tmpdir(), 'shoal-index-'));

@@ -54,7 +54,6 @@ beforeAll(async () => {
     log,
     metrics: new Metrics(),
     readiness: () => Promise.resolve([]),
-    believed: true,
   });
   const mending = stack.use(new Mending({ store, node: node as unknown as PeerNode, log }));
   mending.begin();

@@ -26,7 +26,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
   let running = 0;
   let runningMax = 0;
   const handover = new Handover({
-    ring,
+    origins: ring,
     self,
     replicas: 2,
     peer,
@@ -106,7 +106,7 @@ test('however many blobs wait, calls are few at a time', async () => {
 
 test('a cluster of one hands nothing over', () => {
   const handover = new Handover({
-    ring: Ring.of(['http://a']),
+    origins: Ring.of(['http://a']),
     self: 'http://a',
     replicas: 2,
     peer,

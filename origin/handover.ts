@@ -1,5 +1,5 @@
 /**
- * Sees to it that the owners of a blob, by the hash ring, hold it.
+ * Sees to it that the owners of a blob, by rendezvous hash, hold it.
  *
  * An upload lands on the origins of its upload id, since the client names the digest last. These
  * offer the blob to the digest's owners until each of them says that it holds it. Meanwhile an
@@ -12,11 +12,11 @@
 
 import type { FetchRequest } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
-import type { Ring } from '../core/rendezvous/rendezvous.ts';
 import { backoffMs } from '../core/retry/retry.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
+import type { Member, Members } from '../platform/members/members.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
@@ -28,8 +28,9 @@ export const askAgain = { delayMs: 250, delayMsMax: 30_000 };
 export type Ask = (url: string, digest: Digest, request: FetchRequest, ctx: CallContext) => Promise<boolean>;
 
 export type HandoverOptions = {
-  readonly ring: Ring;
-  /** This origin's id on the ring. */
+  /** All origins of the cluster: whose a blob is. */
+  readonly origins: Pick<Members<Member>, 'pick' | 'owns'>;
+  /** This origin's URL among them. */
   readonly self: string;
   readonly replicas: number;
   readonly peer: PeerAddress;
@@ -64,8 +65,8 @@ export class Handover {
 
   /** The blob is here, synced: offer it to its owners. */
   offer(entry: BlobEntry): void {
-    const { ring, self, replicas, tracking } = this.#options;
-    const owners = ring.pick(entry.digest, replicas);
+    const { origins, self, replicas, tracking } = this.#options;
+    const owners = origins.pick(entry.digest, replicas);
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
     this.#waiting.set(entry.digest, new Set(others));
@@ -98,7 +99,7 @@ export class Handover {
   }
 
   async #make(offer: Offer): Promise<void> {
-    const { find, ask, peer, log } = this.#options;
+    const { find, ask, peer, log, origins, replicas } = this.#options;
     const { digest, owner } = offer;
     const entry = find(digest);
     if (entry === undefined) {
@@ -109,6 +110,11 @@ export class Handover {
     if (!entry.complete) {
       this.#options.mend(entry);
       return this.#again(offer);
+    }
+    // The list of origins is another one than it was.
+    if (!origins.owns(digest, owner, replicas)) {
+      this.#waiting.delete(digest);
+      return this.offer(entry);
     }
     const ctx = CallContext.begin();
     try {
@@ -134,13 +140,13 @@ export class Handover {
   }
 
   #done({ digest, owner }: Offer): void {
-    const { ring, self, replicas, find, tracking, log } = this.#options;
+    const { origins, self, replicas, find, tracking, log } = this.#options;
     const left = this.#waiting.get(digest);
     left?.delete(owner);
     if (left === undefined || left.size > 0) return;
     this.#waiting.delete(digest);
     // What is being mended is wanted, whoever else holds it.
-    if (!ring.owns(digest, self, replicas) && find(digest)?.complete) tracking.unset(digest);
+    if (!origins.owns(digest, self, replicas) && find(digest)?.complete) tracking.unset(digest);
     log.info({ digest }, 'hand-over: every owner holds the blob');
   }
 }

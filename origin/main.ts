@@ -1,13 +1,14 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import type { FastifyInstance } from 'fastify';
-import { Ring } from '../core/rendezvous/rendezvous.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
-import { OriginClient } from '../platform/clients/origin.ts';
+import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
+import { httpMembers } from '../platform/members/http.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
@@ -30,8 +31,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const { config, log, metrics, drain } = context;
   const self = ownEntry(config);
   // What this one lacks it finds at the others, tracker or not.
-  const finder = stack.use(new OriginFinder({ nowMs: () => performance.now() }));
-  finder.know(config.origins.filter((url) => url !== self));
+  const origins = stack.use(originMembers(fixedList(config.origins), { self }));
+  const finder = new OriginFinder({ origins, nowMs: () => performance.now() });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
@@ -42,18 +43,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
 
   const mending = stack.use(new Mending({ store, node, log }));
   const blobs = new Blobs({ store, arena, node, mending, log });
-  const others = new Map(
-    config.origins.filter((url) => url !== self).map((url) => [url, stack.use(new OriginClient(url))]),
-  );
   const handover = stack.use(
     new Handover({
-      ring: Ring.of(config.origins),
+      origins,
       self,
       replicas: config.replicas,
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
-      ask: (url, digest, request, ctx) => clientOf(others, url).fetch(digest, request, ctx),
+      ask: async (url, digest, request, ctx) => (await origins.of(url)?.fetch(digest, request, ctx)) ?? false,
       tracking,
       log,
     }),
@@ -115,7 +113,7 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
 /** Who knows what may go when room is needed: the index, where there is one. */
 function askUnneeded(config: OriginConfig, log: Logger, stack: AsyncDisposableStack): AskUnneeded | undefined {
   if (config.index.length === 0) return undefined;
-  const index = stack.use(new IndexClient({ urls: config.index }));
+  const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
   const condemned = new Condemned({ index, dir: config.data, log });
   return (digests, signal) => condemned.ask(digests, signal);
 }
@@ -129,10 +127,4 @@ function sweeping(uploads: Uploads, log: Logger): () => void {
     );
   }, sweepMs);
   return () => clearInterval(sweep);
-}
-
-function clientOf(clients: ReadonlyMap<string, OriginClient>, url: string): OriginClient {
-  const client = clients.get(url);
-  if (client === undefined) throw new Error(`${url} is on the ring but is no origin of the configuration`);
-  return client;
 }

@@ -2,10 +2,13 @@
 
 import type { FastifyInstance } from 'fastify';
 import { IndexClient } from '../platform/clients/index-client.ts';
+import { originMembers } from '../platform/clients/origin.ts';
 import { Origins } from '../platform/clients/origins.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
+import { httpMembers } from '../platform/members/http.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
@@ -17,8 +20,9 @@ await runRole({
   async run(context, stack) {
     const { config, log } = context;
     const { push, pull } = config;
-    const origins = stack.use(new Origins({ urls: config.origins, copies: push.copies, required: push.required }));
-    const index = stack.use(new IndexClient({ urls: config.index }));
+    const members = stack.use(originMembers(fixedList(config.origins)));
+    const origins = new Origins({ members, copies: push.copies, required: push.required });
+    const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
     const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
     const limits = {
       ...CLIENT_LIMITS,

@@ -45,6 +45,7 @@ describe('this repository', () => {
   test('the network has one seam', () => expect(RULES.network(tree)).toEqual([]));
   test('call contexts have one maker', () => expect(RULES.calls(tree)).toEqual([]));
   test('no path of an interface is written by hand', () => expect(RULES.paths(tree)).toEqual([]));
+  test('members have one client each', () => expect(RULES.members(tree)).toEqual([]));
   test('says no banned words', () => expect(RULES.bannedWords(tree)).toEqual([]));
   test('files say what they are for', () => expect(RULES.shape(tree)).toEqual([]));
   test('files are short', () => expect(unexcused('lengths', RULES.lengths(tree))).toEqual([]));

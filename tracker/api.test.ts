@@ -7,9 +7,11 @@ import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { prng } from '../core/prng.ts';
 import { CallContext } from '../platform/clients/context.ts';
-import { Origins } from '../platform/clients/origins.ts';
+import { originMembers } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
+import { httpMembers } from '../platform/members/http.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { trackerRoutes } from './api.ts';
@@ -26,7 +28,7 @@ afterEach(async () => {
 
 async function tracker(origins: readonly { url: string }[], options: { waitMs?: number; memoryBytes?: number } = {}) {
   const metrics = new Metrics();
-  const clients = stack.use(new Origins({ urls: origins.map(({ url }) => url), copies: 1, required: 1 }));
+  const clients = stack.use(originMembers(fixedList(origins.map(({ url }) => url))));
   const state = stack.use(
     new TrackerState({ prng: prng(1), leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
   );
@@ -319,7 +321,8 @@ describe('tracker: other requests', () => {
 });
 
 describe('a session with trackers over real sockets', () => {
-  const session = (trackers: readonly string[]): TrackerSession => {
+  const session = (urls: readonly string[]): TrackerSession => {
+    const trackers = stack.use(httpMembers(fixedList(urls)));
     const made = new TrackerSession({ trackers, log: silentLog() });
     stack.defer(() => made.leave());
     return made;

@@ -8,9 +8,11 @@ import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { prng } from '../core/prng.ts';
 import { CallContext } from '../platform/clients/context.ts';
-import { Origins } from '../platform/clients/origins.ts';
+import { originMembers } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
+import { httpMembers } from '../platform/members/http.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { trackerRoutes } from './api.ts';
@@ -30,7 +32,7 @@ test('request id, caller and trace arrive at the origin; the deadline of one who
   const url = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`;
   const metrics = new Metrics();
   const lookups = new Lookups({
-    origins: stack.use(new Origins({ urls: [url], copies: 1, required: 1 })),
+    origins: stack.use(originMembers(fixedList([url]))),
     memoryBytes: 1e6,
     nowMs: () => 0,
     onLookup: () => undefined,
@@ -38,10 +40,11 @@ test('request id, caller and trace arrive at the origin; the deadline of one who
   const state = stack.use(
     new TrackerState({ prng: prng(1), leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
   );
-  const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [], believed: true });
+  const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
   trackerRoutes(app, { state, lookups, origins: undefined, waitMs: 1_000, metrics });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
-  const session = new TrackerSession({ trackers: [`http://127.0.0.1:${port}`], log: silentLog() });
+  const trackers = stack.use(httpMembers(fixedList([`http://127.0.0.1:${port}`])));
+  const session = new TrackerSession({ trackers, log: silentLog() });
   stack.defer(() => session.leave());
   const traceId = randomBytes(16).toString('hex');
   const headers = {

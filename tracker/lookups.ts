@@ -14,7 +14,8 @@ import type { Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
-import { type Origins, silent } from '../platform/clients/origins.ts';
+import type { OriginClient } from '../platform/clients/origin.ts';
+import { silent } from '../platform/clients/origins.ts';
 import { Lru } from './lru.ts';
 
 /** `inline`: base64 of a blob of at most inlineBytesMax. */
@@ -42,7 +43,7 @@ const weightOfFact = 1024;
 type Fact = { readonly found: Found; readonly atMs: number; readonly untilMs: number };
 
 export type LookupsOptions = {
-  readonly origins: Pick<Origins, 'order'>;
+  readonly origins: { order(digest: Digest): readonly Pick<OriginClient, 'info'>[] };
   readonly memoryBytes: number;
   readonly nowMs: () => number;
   /** Told of every lookup that ended. */

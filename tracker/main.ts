@@ -4,9 +4,10 @@ import { randomInt } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { originsTellable, originsToldMax } from '../core/contracts/tracker.ts';
 import { prng } from '../core/prng.ts';
-import { Origins } from '../platform/clients/origins.ts';
+import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
 import { trackerRoutes } from './api.ts';
 import { trackerSchema } from './config.ts';
@@ -19,7 +20,7 @@ await runRole({
   env: process.env,
   async run(context, stack) {
     const { config, log, metrics } = context;
-    const origins = stack.use(new Origins({ urls: config.origins, copies: 1, required: 1 }));
+    const origins = stack.use(originMembers(fixedList(config.origins)));
     const state = stack.use(
       new TrackerState({
         prng: prng(randomInt(2 ** 32)),

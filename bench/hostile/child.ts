@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
 import { hashBytes, pieceBytes, pieceCount, pieceLengthFor } from '../../core/piece.ts';
 import { TrackerSession } from '../../platform/clients/tracker.ts';
+import { httpMembers } from '../../platform/members/http.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { attacks } from '../../platform/peer/testing/attacks.ts';
 import { type Attack, hostileFeeder, hostilePuller, type Prey } from '../../platform/peer/testing/hostile.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
@@ -59,7 +61,7 @@ async function lane(attack: Attack, links: Record<string, number>, halt: AbortSi
 /** Waits at the tracker for somebody to dial, until that cost it its link. How often it was dialled. */
 async function feed(attack: Attack, halted: Promise<void>): Promise<number> {
   await using peer = await hostileFeeder(attack, pulled);
-  const tracking = new TrackerSession({ trackers: [plan.tracker], log });
+  const tracking = new TrackerSession({ trackers: httpMembers(fixedList([plan.tracker])), log });
   tracking.join(peer.self);
   tracking.set(plan.pulled.digest, 'have');
   const dialled = async (): Promise<void> => {

@@ -9,7 +9,7 @@ import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { CallContext } from '../../platform/clients/context.ts';
-import { type AskedOrigins, OriginFinder } from '../../platform/clients/finder.ts';
+import { OriginFinder } from '../../platform/clients/finder.ts';
 import type { Tracking } from '../../platform/clients/tracking.ts';
 import { alarmOf, Driver } from '../../platform/drive/driver.ts';
 import type { Clock } from '../../platform/net/clock.ts';
@@ -45,10 +45,7 @@ export class Announcing implements Tracking {
     this.#process = process;
     this.#trackers = o.trackers;
     this.#clock = clockOf(world, o.clock);
-    const { origins } = o;
-    const connect = (): AskedOrigins => askedOrigins(world, process, origins);
-    this.#finder = new OriginFinder({ nowMs: o.clock, connect });
-    this.#finder.know([...origins.keys()]);
+    this.#finder = new OriginFinder({ nowMs: o.clock, origins: askedOrigins(world, process, o.origins) });
   }
 
   get stats(): Announcer['stats'] {

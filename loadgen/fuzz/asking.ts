@@ -1,18 +1,14 @@
 /** The origins' metainfo over the run's network: what trackers' lookups, and agents without trackers, ask with. */
 
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import type { AskedOrigins } from '../../platform/clients/finder.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
-import type { Origins } from '../../platform/clients/origins.ts';
 import type { OriginSite } from './origin.ts';
 import type { Process, World } from './world.ts';
 
 const infoMs = 2_000;
 
-export function askedOrigins(
-  world: World,
-  process: Process,
-  origins: ReadonlyMap<string, OriginSite>,
-): Pick<Origins, 'order'> {
+export function askedOrigins(world: World, process: Process, origins: ReadonlyMap<string, OriginSite>): AskedOrigins {
   const ring = Ring.of([...origins.keys()]);
   const clients = new Map(
     [...origins].map(([url, site]) => {
@@ -22,6 +18,7 @@ export function askedOrigins(
     }),
   );
   return {
+    urls: [...origins.keys()],
     order: (key) => ring.pick(key).map((url) => clients.get(url) as OriginClient),
   };
 }

@@ -124,7 +124,7 @@ export class OriginSite {
     const blobs = new Blobs({ store, arena, node, mending, log });
     const names = [...this.#o.origins.keys()];
     const handover = new Handover({
-      ring: Ring.of(names),
+      origins: Ring.of(names),
       self: this.name,
       replicas,
       peer: node.self,

@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { TrackerSession } from '../../platform/clients/tracker.ts';
+import { httpMembers } from '../../platform/members/http.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { realClock } from '../../platform/net/clock.ts';
 import { tcp } from '../../platform/net/tcp.ts';
 import { PeerNode } from '../../platform/peer/node.ts';
@@ -117,7 +119,7 @@ function start(): Promise<PeerNode> {
     arena: new AgentArena(arena),
     net: tcp,
     clock: realClock,
-    tracking: new TrackerSession({ trackers: [plan.tracker], log }),
+    tracking: new TrackerSession({ trackers: httpMembers(fixedList([plan.tracker])), log }),
     log,
     metrics: new Metrics(),
     uplinkBytesPerS: plan.uplink,

@@ -6,11 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CALL_HEADERS } from '../../core/contracts/call.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { httpMembers } from '../members/http.ts';
+import { fixedList } from '../members/list.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 import { IndexClient } from './index-client.ts';
-import { OriginClient } from './origin.ts';
+import { OriginClient, originMembers } from './origin.ts';
 import { Origins } from './origins.ts';
 import { prove } from './prove.ts';
 import { TrackerSession } from './tracker.ts';
@@ -141,12 +143,13 @@ type Calls = Record<string, (ctx: CallContext) => Promise<unknown>>;
 type Row = { readonly of: { readonly prototype: object }; readonly calls: Calls; readonly own?: readonly string[] };
 
 function rows(url: string, end: AsyncDisposableStack): Row[] {
-  const index = end.use(new IndexClient({ urls: [url] }));
-  const origin = end.use(new OriginClient(url));
-  const origins = end.use(new Origins({ urls: [url], copies: 1, required: 1 }));
-  const finder = end.use(new OriginFinder({ nowMs: () => 0 }));
-  finder.know([url]);
-  const session = new TrackerSession({ trackers: [url], log: silentLog() });
+  const list = fixedList([url]);
+  const index = new IndexClient(end.use(httpMembers(list)));
+  const members = end.use(originMembers(list));
+  const origin = members.of(url) as OriginClient;
+  const origins = new Origins({ members, copies: 1, required: 1 });
+  const finder = new OriginFinder({ nowMs: () => 0, origins: members });
+  const session = new TrackerSession({ trackers: end.use(httpMembers(list)), log: silentLog() });
   end.defer(() => session.leave());
   return [
     {
@@ -184,7 +187,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         fetch: (ctx) => origin.fetch(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),
         ping: (ctx) => origin.ping(ctx),
       },
-      own: ['pulse'],
+      own: ['pulse', 'underWay'],
     },
     {
       of: Origins,
@@ -194,12 +197,12 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         store: (ctx) => origins.store(digest, Buffer.from('four'), ctx),
         onCopies: (ctx) => origins.onCopies(digest, (client, call) => client.remove(digest, call), ctx),
       },
-      own: ['order', 'problems'],
+      own: ['clients', 'copies', 'required', 'order', 'problems'],
     },
     {
       of: OriginFinder,
       calls: { locate: (ctx) => finder.locate(digest, ctx) },
-      own: ['urls', 'know', 'find'],
+      own: ['urls', 'find'],
     },
     {
       of: TrackerSession,

@@ -4,10 +4,10 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { hedgeMs } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 import type { OriginClient } from './origin.ts';
-import { hedgeMs } from './origins.ts';
 
 type Does = 'has' | 'inline' | 'no' | 'refuses' | 'hangs' | 'unknown';
 
@@ -27,16 +27,11 @@ function finderOf(...does: Does[]) {
       return what === 'has' ? info : undefined;
     },
   })) as unknown as OriginClient[];
-  const origins = {
-    order: () => clients,
-    ask: <T>(client: OriginClient, ask: (c: OriginClient) => Promise<T>) => ask(client),
-  };
   const finder = new OriginFinder({
     nowMs: () => nowMs,
     onFound: (result) => found.push(result),
-    connect: () => origins,
+    origins: { urls: does.map((_, no) => `http://o${no}`), order: () => clients },
   });
-  finder.know(does.map((_, no) => `http://o${no}`));
   const answers: AnnounceAnswer[] = [];
   const pass = (ms: number): void => {
     nowMs += ms;
@@ -112,13 +107,11 @@ test('a blob is asked of once at a time, and only so many are', async () => {
 });
 
 test('without origins nothing is found, and that is no no', async () => {
-  const finder = new OriginFinder({ nowMs: () => 0 });
+  const finder = new OriginFinder({ nowMs: () => 0, origins: { urls: [], order: () => [] } });
   const answers: AnnounceAnswer[] = [];
   await finder.find(digest, (answer) => answers.push(answer));
   expect(answers).toEqual([{ digest, peers: [], error: 'unavailable' }]);
   await expect(finder.locate(digest, CallContext.begin({ requestId: 'r' }))).rejects.toMatchObject({
     code: 'UNAVAILABLE',
   });
-  expect([finder.know(['http://a', 'http://b']), finder.know(['http://b', 'http://a'])]).toEqual([true, false]);
-  await finder[Symbol.asyncDispose]();
 });

@@ -11,9 +11,10 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
+import { hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import type { OriginClient } from './origin.ts';
-import { hedgeMs, Origins, unavailable } from './origins.ts';
+import { unavailable } from './origins.ts';
 
 /** As a tracker does: one of two owners is enough, and two seeds are better than one. */
 const ownersAtOnce = 2;
@@ -26,25 +27,25 @@ const knownMax = 1_024;
 /** Longer than anybody waits. */
 const askMsMax = 5_000;
 
-/** Of the clients of the origins, what is needed here. */
-export type AskedOrigins = Pick<Origins, 'order'> & Partial<AsyncDisposable>;
+/** Of the origins, what is needed here. */
+export type AskedOrigins = Pick<Members<OriginClient>, 'urls'> & {
+  order(digest: Digest): readonly Pick<OriginClient, 'info'>[];
+};
 
 export type FinderOptions = {
+  /** Nobody, while none has been told of. */
+  readonly origins: AskedOrigins;
   readonly nowMs: () => number;
   /** Told of every question that ended. */
   readonly onFound?: (result: 'known' | 'unknown' | 'unavailable') => void;
-  /** Default: over HTTP. */
-  readonly connect?: (urls: readonly string[]) => AskedOrigins;
 };
 
 type Known = { readonly answer: AnnounceAnswer; readonly untilMs: number };
 
-export class OriginFinder implements AsyncDisposable {
+export class OriginFinder {
   readonly #options: FinderOptions;
   readonly #known = new Map<Digest, Known>();
   readonly #asking = new Set<Digest>();
-  #urls: readonly string[] = [];
-  #origins: AskedOrigins | undefined;
 
   constructor(options: FinderOptions) {
     this.#options = options;
@@ -52,25 +53,15 @@ export class OriginFinder implements AsyncDisposable {
 
   /** The origins' base URLs; empty while nobody has told. */
   get urls(): readonly string[] {
-    return this.#urls;
-  }
-
-  /** These are the origins, all of them. True: that is news. */
-  know(urls: readonly string[]): boolean {
-    if (sameList(this.#urls, urls)) return false;
-    const before = this.#origins;
-    this.#urls = [...urls];
-    this.#origins = this.#options.connect?.(urls) ?? new Origins({ urls, copies: 1, required: 1 });
-    void before?.[Symbol.asyncDispose]?.();
-    return true;
+    return this.#options.origins.urls;
   }
 
   /** Tells who holds the blob: of the first one at once, of another owner when it answers. Never rejects. */
   async find(digest: Digest, tell: (answer: AnnounceAnswer) => void): Promise<void> {
     const known = this.#remembered(digest);
     if (known !== undefined) return tell(known);
-    const origins = this.#origins;
-    if (origins === undefined) return tell({ digest, peers: [], error: 'unavailable' });
+    const { origins } = this.#options;
+    if (origins.urls.length === 0) return tell({ digest, peers: [], error: 'unavailable' });
     if (this.#asking.has(digest) || this.#asking.size >= asksMax) return;
     this.#asking.add(digest);
     let answer: AnnounceAnswer | undefined;
@@ -92,8 +83,8 @@ export class OriginFinder implements AsyncDisposable {
 
   /** What the first origin that holds the blob says; undefined where all said no. Throws UNAVAILABLE. */
   async locate(digest: Digest, ctx: CallContext): Promise<Located | undefined> {
-    const origins = this.#origins;
-    if (origins === undefined) throw new ApiError('UNAVAILABLE', 'no tracker has told yet which origins there are');
+    const { origins } = this.#options;
+    if (origins.urls.length === 0) throw new ApiError('UNAVAILABLE', 'no tracker has told yet which origins there are');
     const first = Promise.withResolvers<Located>();
     const all = askAll(origins, { digest, ctx, found: ({ meta, inline }) => first.resolve({ digest, meta, inline }) });
     // Where one has been found, it was so before all have ended.
@@ -102,11 +93,6 @@ export class OriginFinder implements AsyncDisposable {
       return undefined;
     });
     return await Promise.race([first.promise, none]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#origins?.[Symbol.asyncDispose]?.();
-    this.#origins = undefined;
   }
 
   #remembered(digest: Digest): AnnounceAnswer | undefined {
@@ -134,7 +120,7 @@ async function askAll(origins: AskedOrigins, { digest, ctx, found }: Question): 
   const order = origins.order(digest);
   const owners = Promise.withResolvers<void>();
   let known = false;
-  const ask = async (client: OriginClient): Promise<void> => {
+  const ask = async (client: Pick<OriginClient, 'info'>): Promise<void> => {
     try {
       const info = await client.info(digest, ctx);
       if (info === undefined) return;
@@ -158,8 +144,4 @@ async function askAll(origins: AskedOrigins, { digest, ctx, found }: Question): 
   // An owner that was silent may hold it all the same.
   await asked;
   return failures;
-}
-
-function sameList(one: readonly string[], two: readonly string[]): boolean {
-  return one.length === two.length && one.every((url) => two.includes(url));
 }

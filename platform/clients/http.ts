@@ -101,6 +101,7 @@ export class HttpClient {
   /** What is known of the other side. */
   readonly pulse: Pulse;
   readonly #watched: boolean;
+  readonly #open = new Set<CallLimits>();
   readonly #prng: Prng = prng(randomInt(2 ** 31));
 
   /** `base`: `http://host:port`, perhaps with a path. Calls beyond `connections` (default 64) wait for a free one. */
@@ -112,6 +113,11 @@ export class HttpClient {
     this.#pings = transport.to(this.#origin, { connections: 1 });
     this.#watched = options.watched === true;
     this.pulse = new Pulse({ url: this.base, ping: (signal) => this.#ping(signal), silenceMs: options.silenceMs });
+  }
+
+  /** Calls whose answer has not been read to its end. */
+  get underWay(): number {
+    return this.#open.size;
   }
 
   /** Sends a call whose answer is JSON, or empty (undefined). */
@@ -143,7 +149,9 @@ export class HttpClient {
     const url = this.base + path;
     const stallMs = options.stallMs ?? stallMsDefault;
     const signal = options.ctx?.signal;
-    const limits = new CallLimits(this.pulse, { watched: this.#watched, ...options, stallMs, url, signal });
+    const ended = (): void => void this.#open.delete(limits);
+    const limits = new CallLimits(this.pulse, { watched: this.#watched, ...options, stallMs, url, signal, ended });
+    this.#open.add(limits);
     try {
       const answer = await this.#calls.request({
         path: url.slice(this.#origin.length) || '/',

@@ -26,20 +26,15 @@ import {
 } from '../../core/contracts/index-api.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
-import { Latency } from '../../core/retry/latency.ts';
-import type { HttpTransport } from '../net/http.ts';
+import { hedgeMs, type Members } from '../members/members.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import type { CallContext } from './context.ts';
-import { firstAnswer } from './hedge.ts';
-import { HttpClient } from './http.ts';
+import type { HttpClient } from './http.ts';
 import { impatienceMs, silenceMs } from './pulse.ts';
 
 /** Every index is asked this often, with a pause in between: long enough for one that was restarted. */
 const rounds = 2;
 const pauseMs = 250;
-/** A read goes to the next index at the recent 99th percentile, no sooner and no later than this. */
-const hedgeMsMin = 20;
-const hedgeMsMax = 500;
 
 /** What the index answers where the thing is not there. */
 const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
@@ -53,15 +48,13 @@ type Limit = { readonly withinMs: number } | { readonly watched: true };
 type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
 
 export class IndexClient {
-  readonly #clients: readonly HttpClient[];
-  readonly #reads = new Latency();
+  readonly #members: Members<HttpClient>;
   /** The one that answered last. */
   #first: HttpClient | undefined;
 
-  /** `urls`: base URLs of the indexes, which share their state. */
-  constructor(options: { readonly urls: readonly string[]; readonly transport?: HttpTransport | undefined }) {
-    const { urls, transport } = options;
-    this.#clients = urls.map((base) => new HttpClient({ base, transport }));
+  /** The indexes, which share their state. */
+  constructor(members: Members<HttpClient>) {
+    this.#members = members;
   }
 
   tag(repo: string, tag: string, ctx: CallContext): Promise<ManifestRecord | undefined> {
@@ -127,10 +120,6 @@ export class IndexClient {
     return this.#call(INDEX.condemn, { at: {}, body: { digests }, ctx });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
-  }
-
   async #find<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<R | undefined> {
     try {
       return await this.#call(route, call);
@@ -153,7 +142,7 @@ export class IndexClient {
   async #call<A, B, R>(route: Route<A, B, R>, { at, body, ctx: given }: Call<A, B>): Promise<R> {
     const path = route.path(at);
     // Who is silent since long is given a chance, not the time that others have.
-    const limitMs = this.#clients.every((client) => client.pulse.silent) ? impatienceMs : silenceMs;
+    const limitMs = this.#members.silent ? impatienceMs : silenceMs;
     const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
     for (let i = 0; i < rounds; i++) {
       if (i > 0) await pause(given.signal);
@@ -179,20 +168,12 @@ export class IndexClient {
     { signal }: CallContext,
     round: Round,
   ): Promise<Said<T> | undefined> {
-    const begun = performance.now();
-    const found = await firstAnswer(
+    const found = await this.#members.first(
       this.#order(),
       (client, stop) => ask(client, stop, { withinMs: round.untilMs - performance.now() }),
-      {
-        hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMsMax),
-        signal,
-        onSilent: (client) => client.pulse.doubt(),
-      },
+      signal,
     );
-    if (found.kind === 'answer') {
-      this.#reads.add(performance.now() - begun);
-      return found.answer;
-    }
+    if (found.kind === 'answer') return found.answer;
     for (const error of found.failures) note(error, round);
     return undefined;
   }
@@ -204,7 +185,7 @@ export class IndexClient {
   ): Promise<Said<T> | undefined> {
     const order = this.#order();
     // So that it is known by then, whether they hang as well.
-    const late = setTimeout(() => doubt(order.slice(1)), hedgeMsMax);
+    const late = setTimeout(() => doubt(order.slice(1)), hedgeMs);
     try {
       for (const client of order) {
         const limit: Limit = client.pulse.silent ? { withinMs: impatienceMs } : { watched: true };
@@ -223,7 +204,7 @@ export class IndexClient {
   /** The one that answered last first, those last that do not answer. */
   #order(): HttpClient[] {
     const rank = (client: HttpClient): number => (client.pulse.well ? (client === this.#first ? 0 : 1) : 2);
-    return this.#clients.toSorted((a, b) => rank(a) - rank(b));
+    return this.#members.all.toSorted((a, b) => rank(a) - rank(b));
   }
 }
 

@@ -2,6 +2,8 @@ import type { RequestListener } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
 import { testDigest } from '../../core/handout/fixtures.ts';
 import { latencySamplesMin } from '../../core/retry/latency.ts';
+import { httpMembers } from '../members/http.ts';
+import { fixedList } from '../members/list.ts';
 import { CallContext } from './context.ts';
 import { IndexClient } from './index-client.ts';
 import { Stoppable } from './stoppable.fixtures.ts';
@@ -19,7 +21,7 @@ async function index(listener: RequestListener = answering): Promise<Stoppable> 
 }
 
 function clientOf(...indexes: readonly Stoppable[]): IndexClient {
-  return stack.use(new IndexClient({ urls: indexes.map(({ url }) => url) }));
+  return new IndexClient(stack.use(httpMembers(fixedList(indexes.map(({ url }) => url)))));
 }
 
 const answering: RequestListener = (request, response) => {

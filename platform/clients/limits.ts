@@ -14,6 +14,8 @@ export type Limits = {
   readonly stallMs: number;
   readonly withinMs?: number | undefined;
   readonly watched?: boolean | 'head' | undefined;
+  /** Told when the call is over; more than once, perhaps. */
+  readonly ended?: (() => void) | undefined;
 };
 
 /** `code` of the error where the other side was silent for too long. */
@@ -27,6 +29,7 @@ export class CallLimits {
   readonly #late: Disposable | undefined;
   readonly #stallMs: number;
   readonly #headOnly: boolean;
+  readonly #ended: (() => void) | undefined;
   #stall: NodeJS.Timeout | undefined;
   /** The other side is waited for. */
   #waiting = false;
@@ -43,6 +46,7 @@ export class CallLimits {
     call.signal?.addEventListener('abort', this.#stop, { once: true });
     const { withinMs = Number.POSITIVE_INFINITY } = call;
     this.#stallMs = call.stallMs;
+    this.#ended = call.ended;
     const bounded = Number.isFinite(withinMs);
     if (bounded) this.#late = afterReading(Math.max(0, withinMs), () => this.#end(call.url, withinMs));
     this.#headOnly = call.watched !== true;
@@ -93,6 +97,7 @@ export class CallLimits {
 
   [Symbol.dispose](): void {
     this.#over = true;
+    this.#ended?.();
     this.#late?.[Symbol.dispose]();
     this.#watch?.[Symbol.dispose]();
     clearTimeout(this.#stall);

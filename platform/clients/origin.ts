@@ -21,6 +21,8 @@ import {
 } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
+import type { MemberList } from '../members/list.ts';
+import { Members } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
@@ -68,6 +70,10 @@ export class OriginClient {
   /** Whether it answers at all. */
   get pulse(): Pulse {
     return this.#http.pulse;
+  }
+
+  get underWay(): number {
+    return this.#http.underWay;
   }
 
   /** For what an origin answers from memory. */
@@ -217,4 +223,12 @@ function checked(info: BlobInfo, digest: Digest, url: string): BlobInfo {
 /** What every origin looks at is not asked for. */
 function beyondSize(proof: InfoProof): InfoProof | undefined {
   return proof === 'size' ? undefined : proof;
+}
+
+/** All origins, as many clients of this process share them. Default transport: TCP. `self`: which of them we are. */
+export function originMembers(
+  list: MemberList,
+  o: { readonly transport?: HttpTransport | undefined; readonly self?: string | undefined } = {},
+): Members<OriginClient> {
+  return new Members({ list, self: o.self, connect: (url) => new OriginClient(url, o.transport) });
 }

@@ -1,63 +1,53 @@
 /**
- * All origins of the cluster as one: owners by the hash ring, the next one where one fails.
+ * All origins of the cluster as one: owners by rendezvous hash, the next one where one fails.
  *
  * Rule 1: "nobody holds it" is said only where every origin said so; else it is UNAVAILABLE.
- * Rule 2: an origin that did not answer goes to the end of every order until it does (pulse.ts), so that a
- *         dead or hung one costs its timeout once and not at every request. A read is put to the next one as soon as
- *         99 of 100 would have been answered.
- * Rule 3: a push goes to origins that answer; to one that does not only where there are too few without it.
+ * Rule 2: a push goes to origins that answer; to one that does not only where there are too few without it.
  */
 
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm } from '../../core/digest.ts';
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
-import { Latency } from '../../core/retry/latency.ts';
-import type { HttpTransport } from '../net/http.ts';
+import { hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { manyAnswers } from './copies.ts';
-import { firstAnswer, type Hedged } from './hedge.ts';
-import { OriginClient, type ReadPart } from './origin.ts';
+import type { Hedged } from './hedge.ts';
+import type { OriginClient, ReadPart } from './origin.ts';
 
 export type OriginsOptions = {
-  readonly urls: readonly string[];
+  readonly members: Members<OriginClient>;
   /** Origins that a push goes to; all where there are fewer. */
   readonly copies: number;
   /** Of these, how many must hold a blob synced before the push is acknowledged. */
   readonly required: number;
-  /** Default: TCP. */
-  readonly transport?: HttpTransport | undefined;
 };
 
 /** Bytes on loan, as platform/registry takes them. */
 export type OriginChunk = { readonly bytes: readonly Uint8Array[]; release(): void };
 
-/** An origin that is silent for so long is not waited for alone: a dead one costs a reader, and a push, little. */
-export const hedgeMs = 500;
-/** A read does not wait even that long, where origins answer faster. */
-const hedgeMsMin = 20;
-
 export class Origins {
-  readonly clients: readonly OriginClient[];
-  readonly copies: number;
-  readonly required: number;
-  readonly #ring: Ring;
-  readonly #byUrl: ReadonlyMap<string, OriginClient>;
-  readonly #reads = new Latency();
+  readonly #options: OriginsOptions;
 
   constructor(options: OriginsOptions) {
-    this.clients = options.urls.map((url) => new OriginClient(url, options.transport));
-    this.#byUrl = new Map(this.clients.map((client) => [client.url, client]));
-    this.#ring = Ring.of(options.urls);
-    this.copies = Math.min(options.copies, this.clients.length);
-    this.required = Math.min(options.required, this.copies);
+    this.#options = options;
+  }
+
+  get clients(): readonly OriginClient[] {
+    return this.#options.members.all;
+  }
+
+  get copies(): number {
+    return Math.min(this.#options.copies, this.clients.length);
+  }
+
+  get required(): number {
+    return Math.min(this.#options.required, this.copies);
   }
 
   /** Every origin, the owners of `key` first, those that did not answer lately last. */
   order(key: string): OriginClient[] {
-    const ranked = this.#ring.pick(key).map((url) => this.#byUrl.get(url) as OriginClient);
-    return [...ranked.filter(({ pulse }) => pulse.well), ...ranked.filter(({ pulse }) => !pulse.well)];
+    return this.#options.members.order(key);
   }
 
   /**
@@ -111,14 +101,9 @@ export class Origins {
     question: (client: OriginClient, ctx: CallContext) => Promise<T | undefined>,
     ctx: CallContext,
   ): Promise<Hedged<OriginClient, T>> {
-    const begun = performance.now();
-    const hedged = await firstAnswer(clients, (client, signal) => question(client, ctx.withSignal(signal)), {
-      hedgeMs: this.#reads.p99(hedgeMsMin, hedgeMs),
-      signal: ctx.signal,
-      onSilent: (client) => client.pulse.doubt(),
-    });
-    if (hedged.kind === 'answer') this.#reads.add(performance.now() - begun);
-    else for (const error of hedged.failures) passing(error, ctx);
+    const ask = (client: OriginClient, signal: AbortSignal) => question(client, ctx.withSignal(signal));
+    const hedged = await this.#options.members.first(clients, ask, ctx.signal);
+    if (hedged.kind === 'none') for (const error of hedged.failures) passing(error, ctx);
     return hedged;
   }
 
@@ -156,10 +141,6 @@ export class Origins {
       result.status === 'rejected' ? [(result.reason as Error).message] : [],
     );
     return this.clients.length - failed.length >= this.required ? [] : failed;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.clients.map((client) => client[Symbol.asyncDispose]()));
   }
 }
 

@@ -6,6 +6,8 @@ import { afterEach, expect, test } from 'vitest';
 import { announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { httpMembers } from '../members/http.ts';
+import { fixedList } from '../members/list.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
@@ -23,7 +25,7 @@ type Tracker = { server: Server; url: string; asked: string[]; does: 'answers' |
 
 async function tracker(): Promise<Tracker> {
   const server = createServer((request, response) => {
-    one.asked.push(`${request.method} ${request.url}`);
+    if (request.url !== '/health') one.asked.push(`${request.method} ${request.url}`);
     if (one.does === 'hangs') return;
     const json = { 'content-type': 'application/json' };
     const errors = [{ code: 'BLOB_UNKNOWN', message: 'no' }];
@@ -45,7 +47,7 @@ async function tracker(): Promise<Tracker> {
 }
 
 /** A session, and one origin that has the blob or has not. */
-function sessionOf(trackers: string[], o: { has?: boolean; origins?: string[] } = {}) {
+function sessionOf(urls: string[], o: { has?: boolean; origins?: string[] } = {}) {
   const asked: number[] = [];
   const lines: string[] = [];
   const told: string[][] = [];
@@ -55,15 +57,13 @@ function sessionOf(trackers: string[], o: { has?: boolean; origins?: string[] } 
       return o.has === false ? undefined : { digest, meta: testMeta(5), peer: testPeer(9, 'origin') };
     },
   } as unknown as OriginClient;
-  const connect = () => ({
-    order: () => [client],
-    ask: <T>(c: OriginClient, q: (c: OriginClient) => Promise<T>) => q(c),
-  });
-  const finder = new OriginFinder({ nowMs: () => performance.now(), connect });
-  finder.know(o.origins ?? ['http://o1:1']);
+  const origins = { urls: o.origins ?? ['http://o1:1'], order: () => [client] };
+  const finder = new OriginFinder({ nowMs: () => performance.now(), origins });
   const line = (_: object, text: string): number => lines.push(text);
   const log = { warn: line, info: line, debug: () => 0 } as unknown as Logger;
   const timing = { ...announceTiming, down: { delayMs: 10, delayMsMax: 20 } };
+  const trackers = httpMembers(fixedList(urls));
+  stack.push(() => trackers[Symbol.asyncDispose]());
   const session = new TrackerSession({ trackers, log, finder, timing, onOrigins: (urls) => told.push([...urls]) });
   stack.push(() => session.leave());
   return { session, asked, lines, told };

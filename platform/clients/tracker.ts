@@ -15,16 +15,15 @@ import { type AnnounceAnswer, type AnnounceRequest, type Located, TRACKER } from
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { alarmOf, Driver } from '../drive/driver.ts';
+import type { Members } from '../members/members.ts';
 import { type Clock, realClock } from '../net/clock.ts';
-import type { HttpTransport } from '../net/http.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import type { OriginFinder } from './finder.ts';
 import { firstAnswer } from './hedge.ts';
-import { HttpClient } from './http.ts';
+import type { HttpClient } from './http.ts';
 import { TrackerHealth } from './tracker-health.ts';
 import type { Tracking } from './tracking.ts';
 
@@ -35,14 +34,12 @@ const locateMs = 1_800;
 const leaveMs = 1_000;
 
 export type TrackerSessionOptions = {
-  /** Base URLs; the same list, in any order, on every host. */
-  readonly trackers: readonly string[];
+  /** The same list, in any order, on every host. */
+  readonly trackers: Members<HttpClient>;
   readonly log: Logger;
   readonly timing?: AnnounceTiming;
   /** Default: this machine's. */
   readonly clock?: Clock | undefined;
-  /** Default: TCP. */
-  readonly transport?: HttpTransport | undefined;
   /** Who is asked where no tracker answers; absent: nobody. */
   readonly finder?: OriginFinder;
   /** A tracker told of the origins; every reply does. */
@@ -57,8 +54,6 @@ export class TrackerSession implements Tracking {
   onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #options: TrackerSessionOptions;
   readonly #clock: Clock;
-  readonly #http: ReadonlyMap<string, HttpClient>;
-  readonly #ring: Ring;
   readonly #health: TrackerHealth;
   readonly #closing = new AbortController();
   /** What was said before `join`. */
@@ -69,10 +64,6 @@ export class TrackerSession implements Tracking {
   constructor(options: TrackerSessionOptions) {
     this.#options = options;
     this.#clock = options.clock ?? realClock;
-    this.#http = new Map(
-      options.trackers.map((base) => [base, new HttpClient({ base, transport: options.transport })]),
-    );
-    this.#ring = Ring.of(options.trackers);
     this.#health = new TrackerHealth(options.log);
   }
 
@@ -84,7 +75,7 @@ export class TrackerSession implements Tracking {
   join(self: PeerAddress): void {
     if (this.#driver !== undefined) return;
     const { trackers, timing = announceTiming } = this.#options;
-    const machine = new Announcer({ self, trackers, prng: prng(randomInt(2 ** 32)), timing });
+    const machine = new Announcer({ self, trackers: trackers.urls, prng: prng(randomInt(2 ** 32)), timing });
     this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
     for (const input of this.#early.splice(0)) this.#tell(input);
     // Whoever may have to do without trackers finds out who is there, and what they know, before it matters.
@@ -110,7 +101,7 @@ export class TrackerSession implements Tracking {
       {
         hedgeMs: (this.#options.timing ?? announceTiming).aloneMs,
         signal: ctx.signal,
-        onSilent: (who) => this.#silent(who),
+        onSilent: (who) => typeof who === 'string' && this.#options.trackers.of(who)?.pulse.doubt(),
       },
     );
     if (hedged.kind === 'answer') return hedged.answer.located;
@@ -124,21 +115,15 @@ export class TrackerSession implements Tracking {
     this.#driver?.end();
     this.#closing.abort();
     await Promise.all(this.#leaving);
-    await Promise.all([...this.#http.values()].map((http) => http[Symbol.asyncDispose]()));
   }
 
   /** Whom to ask in turn: the first tracker that is there, the origins, then who else there is. */
   #locators(digest: Digest): Locator[] {
-    const order = this.#driver?.machine.order(digest) ?? this.#ring.pick(digest);
-    if ((this.#options.finder?.urls.length ?? 0) === 0) return order;
-    const there = order.filter(
-      (tracker) => this.#driver?.machine.isUp(tracker) !== false && !this.#health.silent(tracker),
-    );
-    for (const tracker of order) {
-      // Whoever is not asked for an answer is asked whether it answers.
-      if (!this.#health.probes(tracker, this.#clock.nowMs())) continue;
-      void this.#locateAt(tracker, digest, CallContext.begin()).catch(() => undefined);
-    }
+    const { trackers, finder } = this.#options;
+    const order = this.#driver?.machine.order(digest) ?? trackers.pick(digest);
+    if ((finder?.urls.length ?? 0) === 0) return order;
+    const well = (tracker: string): boolean => trackers.of(tracker)?.pulse.well === true;
+    const there = order.filter((tracker) => this.#driver?.machine.isUp(tracker) !== false && well(tracker));
     const absent = order.filter((tracker) => !there.includes(tracker));
     return [...there.slice(0, 1), originsThemselves, ...there.slice(1), ...absent];
   }
@@ -150,23 +135,13 @@ export class TrackerSession implements Tracking {
     }
     try {
       const found = await this.#call(who, 'GET', TRACKER.locate.path({ digest }), { limitMs: locateMs, call });
-      this.#health.answered(who);
       const located = TRACKER.locate.reply(found, who);
       if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
       return located;
     } catch (error) {
-      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') {
-        this.#health.answered(who);
-        return undefined;
-      }
-      // Whoever answered first ends the others' calls.
-      if (!call.signal.aborted) this.#silent(who);
+      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
       throw error;
     }
-  }
-
-  #silent(who: Locator): void {
-    if (typeof who === 'string') this.#health.wasSilent(who, this.#clock.nowMs());
   }
 
   #tell(input: AnnouncerInput): void {
@@ -224,9 +199,9 @@ export class TrackerSession implements Tracking {
 
   async #sayLeave(tracker: string, node: string): Promise<void> {
     using ctx = CallContext.begin().within(leaveMs);
-    const http = this.#http.get(tracker) as HttpClient;
-    await http
-      .json('POST', TRACKER.leave.path({}), { body: { node }, ctx, tries: 1 })
+    await this.#options.trackers
+      .of(tracker)
+      ?.json('POST', TRACKER.leave.path({}), { body: { node }, ctx, tries: 1 })
       .catch((error: unknown) => this.#options.log.debug({ tracker, why: (error as Error).message }, 'leave failed'));
   }
 
@@ -238,11 +213,13 @@ export class TrackerSession implements Tracking {
   ): Promise<unknown> {
     using limited = how.call.within(how.limitMs);
     const ctx = limited.withSignal(this.#closing.signal);
-    const http = this.#http.get(tracker) as HttpClient;
+    const http = this.#options.trackers.of(tracker);
+    if (http === undefined) throw new ApiError('UNAVAILABLE', `${tracker} is no tracker any more`);
     try {
       return await http.json<unknown>(method, path, { body: how.body, ctx, tries: 1 });
     } catch (error) {
       if (!limited.signal.aborted || how.call.signal.aborted) throw error;
+      http.pulse.missed();
       throw new ApiError('UNAVAILABLE', `${tracker} did not answer within ${how.limitMs} ms`);
     }
   }

@@ -6,6 +6,8 @@
 import type { OriginFinder } from '../clients/finder.ts';
 import { TrackerSession } from '../clients/tracker.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
+import { httpMembers } from '../members/http.ts';
+import { fixedList } from '../members/list.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
@@ -61,7 +63,8 @@ export async function startHost(
     await BlobStore.open({ dir: config.data, ...promises, workers, budgetBytes, askUnneeded, log }),
   );
   const { finder, onOrigins } = await finding();
-  const tracking = new TrackerSession({ trackers, log, finder, ...(onOrigins && { onOrigins }) });
+  const members = stack.use(httpMembers(fixedList(trackers)));
+  const tracking = new TrackerSession({ trackers: members, log, finder, ...(onOrigins && { onOrigins }) });
   stack.defer(() => tracking.leave());
   const node = stack.use(
     await PeerNode.listen({

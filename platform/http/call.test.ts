@@ -21,7 +21,7 @@ async function serve() {
     },
   });
   const log = pino({ level: 'debug' }, sink);
-  const app = createHttp({ role: 'index', log, metrics: new Metrics(), readiness: async () => [], believed: true });
+  const app = createHttp({ role: 'index', log, metrics: new Metrics(), readiness: async () => [] });
   const called: string[] = [];
   const ended: unknown[] = [];
   app.get('/at-once', (request) => {

@@ -37,17 +37,15 @@ const headersMs = 30_000;
 const refusedMs = 1_000;
 const QUIET_PATHS: ReadonlySet<string> = new Set(Object.values(PROBES).map(({ pattern }) => pattern));
 
+/** Only processes of the cluster call these: what they say of whom they call for is believed. Others anybody calls. */
+const INSIDE: ReadonlySet<string> = new Set(['index', 'origin', 'tracker']);
+
 export type HttpOptions = {
   readonly role: string;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** What keeps this process from serving, one line each; empty: ready. */
   readonly readiness: () => Promise<readonly string[]>;
-  /**
-   * Only processes of the cluster call here: what they say of whom they call for is believed. Default: nobody is, for
-   * anybody may call.
-   */
-  readonly believed?: boolean;
 };
 
 /** A server without routes of its own but /health, /readiness and /metrics. It does not listen yet. */
@@ -55,7 +53,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const app = fastify({
     loggerInstance: options.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
-    genReqId: (request) => receiveCall(request as IncomingMessage, options.believed === true).requestId,
+    genReqId: (request) => receiveCall(request as IncomingMessage, INSIDE.has(options.role)).requestId,
     childLoggerFactory: (log, bindings, how, request) =>
       log.child({ ...bindings, ...idsOf(request as IncomingMessage) }, how),
     bodyLimit: jsonBytesMax,

@@ -4,8 +4,10 @@ import { createHash } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { Digest } from '../../core/digest.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
+import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -32,12 +34,13 @@ export class TestProxy {
 
   static async start(parts: {
     index: FakeIndex;
-    origins: OriginsOptions;
+    origins: Omit<OriginsOptions, 'members'> & { urls: readonly string[] };
     originStallMs?: number;
     trustedProxies?: string[];
   }): Promise<TestProxy> {
     const log = silentLog();
-    const origins = new Origins(parts.origins);
+    const members = originMembers(fixedList(parts.origins.urls));
+    const origins = new Origins({ ...parts.origins, members });
     const app = createHttp({ role: 'proxy', log, metrics: new Metrics(), readiness: async () => [] });
     const registry = new ProxyRegistry({
       index: parts.index,
@@ -54,7 +57,7 @@ export class TestProxy {
     const listening = await listen(app, { host: '127.0.0.1', port: 0 });
     return new TestProxy(listening.port, async () => {
       await listening[Symbol.asyncDispose]();
-      await origins[Symbol.asyncDispose]();
+      await members[Symbol.asyncDispose]();
     });
   }
 

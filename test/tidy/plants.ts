@@ -247,6 +247,16 @@ export const PLANTS: readonly Plant[] = [
     ['origin/four.ts', 'export const read = /^\\/v1\\/blobs/;'],
     ['harness/five.ts', "export const path = '/metrics';"],
   ].map(([path = '', text]): Plant => ({ path, text: `/** Planted. */\n${text}\n`, tidy: 'paths' })),
+  {
+    path: 'agent/own-client.ts',
+    text: "/** Planted. */\nimport { HttpClient } from './clean.ts';\nexport const one = new HttpClient({ base: '' });\n",
+    tidy: 'members',
+  },
+  {
+    path: 'origin/own-ring.ts',
+    text: "/** Planted. */\nimport { Ring } from '../core/rendezvous/rendezvous.ts';\nexport const ring = Ring.of([]);\n",
+    tidy: 'members',
+  },
   { path: 'agent/wordless.ts', text: 'export const a = 1;\n', tidy: 'shape' },
   { path: 'agent/utils.ts', text: '/** Planted. */\nexport const a = 1;\n', tidy: 'shape' },
 ];

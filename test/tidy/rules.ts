@@ -5,6 +5,7 @@
  */
 import { forTestsOnly } from '../../tools/tests-only.ts';
 import { calls } from './calls.ts';
+import { members } from './members.ts';
 import { network } from './network.ts';
 import { paths } from './paths.ts';
 import { circles, folders, lengths, median } from './sizes.ts';
@@ -126,6 +127,7 @@ export const RULES = {
   network,
   calls,
   paths,
+  members,
   bannedWords,
   shape,
   lengths,

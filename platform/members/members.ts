@@ -1,0 +1,128 @@
+/**
+ * The members of one role (all origins, all trackers, all indexes) as this process knows them: one value per list and
+ * process, shared by whoever calls them, so that what one caller finds out about a member holds for all.
+ *
+ * Rule 1: a member has one client, whatever it is asked for. One that leaves the list is asked for nothing new; what is
+ *         under way there ends by itself.
+ * Rule 2: who is silent goes to the end of every order until it answers; it is pinged, so that no call has to find out
+ *         that it is back (clients/pulse.ts). A dead or hung one so costs its time-out once, not at each call.
+ * Rule 3: a question goes to the next member as soon as 99 of 100 would have been answered; the first answer wins.
+ * Rule 4: who owns a key depends on the list only, and is the same for all who have the same list.
+ */
+
+import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { Latency } from '../../core/retry/latency.ts';
+import { firstAnswer, type Hedged } from '../clients/hedge.ts';
+import type { Pulse } from '../clients/pulse.ts';
+import type { MemberList } from './list.ts';
+
+/** A question goes to the next member at the recent 99th percentile, no sooner and no later than this. */
+const hedgeMsMin = 20;
+/** Somebody who is silent for so long is not waited for alone: a dead one costs a reader, and a push, little. */
+export const hedgeMs = 500;
+/** How often it is looked whether one that left still has calls under way. */
+const leavingMs = 5_000;
+
+export type Member = AsyncDisposable & {
+  /** Whether it answers. */
+  readonly pulse: Pick<Pulse, 'well' | 'silent' | 'doubt'>;
+  /** Calls that have not ended. */
+  readonly underWay: number;
+};
+
+export type MembersOptions<M> = {
+  readonly list: MemberList;
+  readonly connect: (url: string) => M;
+  /** Which of them this process is: it owns keys as the others do, and calls nobody by that name. */
+  readonly self?: string | undefined;
+};
+
+export class Members<M extends Member> implements AsyncDisposable {
+  readonly #options: MembersOptions<M>;
+  readonly #listening: Disposable;
+  readonly #answers = new Latency();
+  readonly #leaving = new Map<M, NodeJS.Timeout>();
+  #clients: ReadonlyMap<string, M> = new Map();
+  #ring: Ring = Ring.of([]);
+
+  constructor(options: MembersOptions<M>) {
+    this.#options = options;
+    this.#take();
+    this.#listening = options.list.onChange(() => this.#take());
+  }
+
+  /** Those that can be called, in the order of the list. */
+  get urls(): string[] {
+    return [...this.#clients.keys()];
+  }
+
+  get all(): M[] {
+    return [...this.#clients.values()];
+  }
+
+  /** undefined: it is not there, or is ourselves. */
+  of(url: string): M | undefined {
+    return this.#clients.get(url);
+  }
+
+  /** Nobody answers, as far as known. */
+  get silent(): boolean {
+    return this.all.every(({ pulse }) => pulse.silent);
+  }
+
+  /** The owners of `key`, ourselves among them, whether they answer or not. */
+  pick(key: string, count?: number): string[] {
+    return this.#ring.pick(key, count);
+  }
+
+  owns(key: string, url: string, count: number): boolean {
+    return this.#ring.owns(key, url, count);
+  }
+
+  /** Every member that can be called, the owners of `key` first, those that did not answer lately last. */
+  order(key: string): M[] {
+    const ranked = this.#ring.pick(key).flatMap((url) => this.#clients.get(url) ?? []);
+    return [...ranked.filter(({ pulse }) => pulse.well), ...ranked.filter(({ pulse }) => !pulse.well)];
+  }
+
+  /** The first answer of `candidates` in order; none of them is waited for much longer than usual alone. */
+  async first<T>(
+    candidates: readonly M[],
+    ask: (member: M, signal: AbortSignal) => Promise<T | undefined>,
+    signal: AbortSignal,
+  ): Promise<Hedged<M, T>> {
+    const begun = performance.now();
+    const hedged = await firstAnswer(candidates, ask, {
+      hedgeMs: this.#answers.p99(hedgeMsMin, hedgeMs),
+      signal,
+      onSilent: ({ pulse }) => pulse.doubt(),
+    });
+    if (hedged.kind === 'answer') this.#answers.add(performance.now() - begun);
+    return hedged;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listening[Symbol.dispose]();
+    for (const timer of this.#leaving.values()) clearTimeout(timer);
+    await Promise.all([...this.all, ...this.#leaving.keys()].map((member) => member[Symbol.asyncDispose]()));
+  }
+
+  #take(): void {
+    const { list, connect, self } = this.#options;
+    const before = this.#clients;
+    const others = list.urls.filter((url) => url !== self);
+    this.#ring = Ring.of(list.urls);
+    this.#clients = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
+    for (const [url, member] of before) if (!this.#clients.has(url)) this.#leave(member);
+  }
+
+  #leave(member: M): void {
+    const timer = setTimeout(() => {
+      if (member.underWay > 0) return this.#leave(member);
+      this.#leaving.delete(member);
+      void member[Symbol.asyncDispose]();
+    }, leavingMs);
+    timer.unref();
+    this.#leaving.set(member, timer);
+  }
+}
