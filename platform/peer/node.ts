@@ -44,12 +44,12 @@ import {
 } from './listen.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
 import { Blobs, type PullFrom } from './pulls/blobs.ts';
+import type { Pull } from './pulls/part.ts';
 import { lacking } from './pulls/repair.ts';
-import type { Pull } from './pulls/task.ts';
 
 export type { PeerNodeOptions, PeerNodeStats } from './listen.ts';
 export type { PullFrom } from './pulls/blobs.ts';
-export type { Pull } from './pulls/task.ts';
+export type { Pull } from './pulls/part.ts';
 
 export class PeerNode {
   readonly self: PeerAddress;

@@ -11,7 +11,6 @@ const driver = 'the life of a pull is being drawn as one table';
 const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 
 export const OVERDUE: readonly Overdue[] = [
-  { rule: 'lengths', path: 'platform/peer/pulls/blobs.ts', why: driver },
   { rule: 'lengths', path: 'platform/peer/node.ts', why: driver },
   { rule: 'folders', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'circles', path: 'core/swarm/records', why: swarm },

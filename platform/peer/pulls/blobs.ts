@@ -12,26 +12,49 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type Metainfo, metainfoValid } from '../../../core/piece.ts';
-import type { BlobNo, Output, Verdict } from '../../../core/swarm/types.ts';
+import type { BlobNo, BlobStats, Input, Output } from '../../../core/swarm/types.ts';
 import type { PeerAddress } from '../../../core/wire/messages.ts';
+import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
-import type { Slot } from '../../workers/arena.ts';
-import { forgottenMs, idleBlobMs, receivingMs } from '../limits.ts';
-import type { PeerRole } from '../metrics.ts';
+import type { BlobStore } from '../../store/store.ts';
+import type { Logger } from '../../telemetry/log.ts';
+import type { PieceMemory } from '../../workers/arena.ts';
+import { receivingMs } from '../limits.ts';
+import type { PeerMetrics, PeerRole } from '../metrics.ts';
+import { Arrivals } from './arrivals.ts';
 import { inlineBlob } from './inline.ts';
-import type { BlobsHost, Part } from './part.ts';
-import { passageOf } from './passage.ts';
-import { lacking, Repair, usable } from './repair.ts';
-import { storeSlot } from './store-slot.ts';
-import { Task } from './task.ts';
+import type { PartEnd } from './life.ts';
+import { Part, type PartHost, type PartKind } from './part.ts';
+import { Passage } from './passage.ts';
+import { Repair, usable } from './repair.ts';
 
 /** Where a pull may begin before any tracker answers. */
 export type PullFrom = { readonly peers?: readonly PeerAddress[] | undefined; readonly meta?: Metainfo | undefined };
 
 type Of<K extends Output['kind']> = Extract<Output, { kind: K }>;
+
+export type BlobsHost = {
+  nowMs(): number;
+  input(input: Input): void;
+  statsOf(blob: BlobNo): BlobStats | undefined;
+  readonly store: BlobStore;
+  readonly arena: PieceMemory;
+  readonly tracking: Tracking;
+  readonly log: Logger;
+  readonly metrics: PeerMetrics;
+  /** A whole blob that peers may have of us, or undefined. */
+  readonly serves: (digest: Digest) => BlobEntry | undefined;
+  /** Neighbours to ask a tracker for. */
+  readonly neighbours: number;
+  readonly stallMs: number;
+  readonly learnMs: number;
+};
+
 export class Blobs {
   readonly #host: BlobsHost;
   readonly #repair: Repair;
+  readonly #arrivals: Arrivals;
+  readonly #partHost: PartHost;
   readonly #parts = new Map<Digest, Part>();
   readonly #byNo: (Part | undefined)[] = [];
   readonly #freeNos: BlobNo[] = [];
@@ -41,6 +64,13 @@ export class Blobs {
   constructor(host: BlobsHost) {
     this.#host = host;
     this.#repair = new Repair(host);
+    this.#partHost = this.#makePartHost();
+    this.#arrivals = new Arrivals({
+      host,
+      repair: this.#repair,
+      settled: (part, blob) => this.#settled(part, blob),
+      refused: (part, why) => this.#end(part, 'refused', why),
+    });
   }
 
   get size(): number {
@@ -48,24 +78,24 @@ export class Blobs {
   }
 
   noOf(digest: Digest): BlobNo | undefined {
-    return this.#parts.get(digest)?.task.no;
+    return this.#parts.get(digest)?.no;
   }
 
-  pull(digest: Digest, from: PullFrom = {}): Task {
+  pull(digest: Digest, from: PullFrom = {}): Part {
     const known = this.#parts.get(digest);
-    if (known !== undefined && (known.pulls || known.task.state === 'held')) {
-      if (known.task.state !== 'held') this.#suggest(known, from);
-      return known.task;
+    if (known !== undefined) {
+      if (known.state !== 'held') this.#suggest(known, from);
+      return known;
     }
     const entry = this.#host.store.get(digest);
-    const task = new Task(digest, this.#taskHost());
-    if (entry !== undefined && usable(entry)) task.enter(entry);
-    if (task.state === 'held') return task;
+    const part = this.#make(digest, { pulls: true, given: (from.peers?.length ?? 0) > 0 });
+    if (entry !== undefined && usable(entry)) part.enter(entry, entry.complete ? 'found' : 'resumed');
+    if (part.state === 'whole') return part;
     // Before the swarm seeks: trackers are asked only for what is wanted.
-    this.#host.tracking.set(digest, 'want', task.entry?.meta);
-    const part = this.#join(task, { pulls: true, given: (from.peers?.length ?? 0) > 0 });
+    this.#host.tracking.set(digest, 'want', part.entry?.meta);
+    this.#join(part);
     this.#suggest(part, from);
-    return task;
+    return part;
   }
 
   /** A whole blob: trackers are told; peers get it when they ask. */
@@ -76,46 +106,46 @@ export class Blobs {
   /** It came whole by another way: if it is being pulled, that has ended well. */
   arrived(entry: BlobEntry): void {
     const part = this.#parts.get(entry.digest);
-    if (part?.pulls !== true || part.task.state === 'held') return;
+    if (part === undefined || part.state === 'held') return;
     this.#leave(part);
     this.#host.tracking.unset(entry.digest);
-    part.task.enter(entry);
+    part.enter(entry, 'arrived');
   }
 
   /** Ends a pull; what it brought stays in the store. A whole blob stays as it is. */
   stop(digest: Digest): void {
     const part = this.#parts.get(digest);
-    if (part === undefined || part.task.state === 'held') return;
-    this.#end(part, new ApiError('UNAVAILABLE', `the pull of ${digest} was stopped: begin it again`));
+    if (part === undefined || part.state === 'held') return;
+    this.#end(part, 'stopped', new ApiError('UNAVAILABLE', `the pull of ${digest} was stopped: begin it again`));
   }
 
   /** The blob is not ours any more. */
   drop(digest: Digest): void {
     const part = this.#parts.get(digest);
-    if (part === undefined) this.#host.tracking.unset(digest);
-    else
-      this.#end(part, new ApiError('UNAVAILABLE', `blob ${digest} was removed while it was in use: ask for it again`));
+    if (part === undefined) return this.#host.tracking.unset(digest);
+    const why = `blob ${digest} was removed while it was in use: ask for it again`;
+    this.#end(part, 'dropped', new ApiError('UNAVAILABLE', why));
   }
 
   /** A piece that the store claimed to hold is not there: pulled again. */
   lost(digest: Digest, piece: number): void {
     const part = this.#parts.get(digest);
     if (part?.pulls !== true) {
-      if (part !== undefined) this.#leave(part);
+      if (part !== undefined) this.#leave(part, 'left');
       return this.#track(this.#repair.inspect(this.pull(digest)));
     }
-    const whole = part.task.state === 'held';
-    this.#repair.lacks(part.task, piece);
-    if (whole) this.#track(this.#repair.inspect(part.task));
+    const whole = part.state === 'held';
+    this.#repair.lacks(part, piece);
+    if (whole) this.#track(this.#repair.inspect(part));
   }
 
   lostNo(blob: BlobNo, piece: number): void {
     const part = this.#byNo[blob];
-    if (part !== undefined) this.lost(part.task.digest, piece);
+    if (part !== undefined) this.lost(part.digest, piece);
   }
 
   entryOf(blob: BlobNo): BlobEntry | undefined {
-    return this.#byNo[blob]?.task.entry;
+    return this.#byNo[blob]?.entry;
   }
 
   /** A peer opens `digest`: if we hold it whole, the swarm learns so before it answers. */
@@ -123,34 +153,32 @@ export class Blobs {
     if (this.#parts.has(digest)) return;
     const entry = this.#host.serves(digest);
     if (entry === undefined || !entry.complete || !usable(entry)) return;
-    const task = new Task(digest, this.#taskHost());
-    task.enter(entry);
-    this.#join(task, { pulls: false, given: false });
+    const part = this.#make(digest, { pulls: false, given: false });
+    part.enter(entry, 'opened');
+    this.#join(part);
   }
 
   /** Bytes of a piece are coming. */
   progress(blob: BlobNo): void {
-    this.#byNo[blob]?.task.came();
+    this.#byNo[blob]?.came();
   }
 
   /** Whether bytes of the blob came just now. */
   receives(digest: Digest): boolean {
-    const cameMs = this.#parts.get(digest)?.task.cameMs;
+    const cameMs = this.#parts.get(digest)?.cameMs;
     return cameMs !== undefined && this.#host.nowMs() - cameMs < receivingMs;
   }
 
   answer(answer: AnnounceAnswer): void {
     const part = this.#parts.get(answer.digest);
-    if (part === undefined || part.task.state === 'held' || part.task.inline) return;
-    if (answer.inline !== undefined && part.task.state === 'seeking') return this.#track(this.#inline(part, answer));
+    if (part === undefined || part.state === 'held' || part.state === 'storing') return;
+    if (answer.inline !== undefined && part.state === 'seeking') return this.#track(this.#inline(part, answer));
     const unknown = answer.error === 'unknown' && !part.given;
-    if (unknown && part.task.state === 'seeking') {
-      return this.#end(
-        part,
-        new ApiError('BLOB_UNKNOWN', `blob ${answer.digest} is whole on no origin of this cluster`),
-      );
+    if (unknown && part.state === 'seeking') {
+      const why = `blob ${answer.digest} is whole on no origin of this cluster`;
+      return this.#end(part, 'unknown', new ApiError('BLOB_UNKNOWN', why));
     }
-    part.task.orphaned = unknown;
+    part.orphaned = unknown;
     this.#suggest(part, answer);
   }
 
@@ -158,14 +186,15 @@ export class Blobs {
 
   learned({ blob, meta, hashes }: Of<'learned'>): void {
     const part = this.#byNo[blob];
-    if (part === undefined || part.task.entry !== undefined) return;
-    part.entry = this.#enter(part, meta, hashes);
-    this.#track(part.entry.then(() => undefined));
+    if (part === undefined || part.entry !== undefined) return;
+    part.making = this.#enter(part, meta, hashes);
+    this.#track(part.making.then(() => undefined));
   }
 
   /** Stores an arrived piece. The slot is released here. */
-  verify(output: Of<'verify'>, role: PeerRole): void {
-    this.#track(this.#store(output, this.#host.arena.slot(output.slot), role));
+  verify({ blob, piece, link, slot }: Of<'verify'>, role: PeerRole): void {
+    const arrival = { blob, piece, link, role };
+    this.#track(this.#arrivals.store(this.#byNo[blob], arrival, this.#host.arena.slot(slot)));
   }
 
   complete({ blob }: Of<'complete'>): void {
@@ -175,18 +204,16 @@ export class Blobs {
 
   seek({ blob }: Of<'seek'>): void {
     const part = this.#byNo[blob];
-    if (part !== undefined && !part.task.inline) this.#host.tracking.seek(part.task.digest, this.#host.neighbours);
+    if (part !== undefined && part.state !== 'storing') this.#host.tracking.seek(part.digest, this.#host.neighbours);
   }
 
   revoked({ blob }: Of<'revoked'>): void {
     const part = this.#byNo[blob];
     if (part === undefined) return;
-    const { digest } = part.task;
+    const { digest } = part;
     this.#host.log.warn({ digest }, 'an origin revoked the blob: its pieces are dropped');
-    this.#end(
-      part,
-      new ApiError('BLOB_UNKNOWN', `blob ${digest} was not what it claimed to be: its origin took it back`),
-    );
+    const why = `blob ${digest} was not what it claimed to be: its origin took it back`;
+    this.#end(part, 'revoked', new ApiError('BLOB_UNKNOWN', why));
     this.#track(this.#host.store.remove(digest));
   }
 
@@ -194,17 +221,16 @@ export class Blobs {
 
   sweep(nowMs: number): void {
     for (const part of this.#parts.values()) {
-      const { task } = part;
-      task.sweep(nowMs, this.#host);
-      if (this.#repair.due(task)) this.#track(this.#reread(task));
+      part.sweep(nowMs, this.#host);
+      if (this.#repair.due(part)) this.#track(this.#reread(part));
       if (part.passage !== undefined) this.#tendPassage(part, nowMs);
-      if (task.asks(nowMs)) this.#host.tracking.seek(task.digest, this.#host.neighbours);
-      if (task.used || (task.state === 'held' && (this.#host.statsOf(task.no as BlobNo)?.sinks ?? 0) > 0)) {
-        part.idleMs = nowMs;
-      } else if (task.state === 'held' && nowMs - part.idleMs > idleBlobMs) {
-        this.#leave(part);
-      } else if (task.state === 'seeking' && nowMs - part.idleMs > forgottenMs) {
-        this.#end(part, new ApiError('UNAVAILABLE', `nobody told of ${task.digest}, and nobody waits for it`));
+      if (part.asks(nowMs)) this.#host.tracking.seek(part.digest, this.#host.neighbours);
+      if (part.no === undefined) continue;
+      if (part.used || (part.state === 'held' && (this.#host.statsOf(part.no)?.sinks ?? 0) > 0)) part.usedMs = nowMs;
+      const end = part.unused(nowMs);
+      if (end === 'idle') this.#leave(part, end);
+      else if (end !== undefined) {
+        this.#end(part, end, new ApiError('UNAVAILABLE', `nobody told of ${part.digest}, and nobody waits for it`));
       }
     }
   }
@@ -212,59 +238,57 @@ export class Blobs {
   async close(): Promise<void> {
     for (const part of [...this.#parts.values()]) {
       this.#leave(part);
-      part.task.fail(new ApiError('UNAVAILABLE', 'this process is shutting down'));
+      part.fail('closed', new ApiError('UNAVAILABLE', 'this process is shutting down'));
     }
     while (this.#busy.size > 0) await Promise.all(this.#busy);
   }
 
   // ---- within ----------------------------------------------------------------------------------
 
-  #join(task: Task, o: { pulls: boolean; given: boolean }): Part {
+  #join(part: Part): void {
+    const { digest, pulls: pull, entry } = part;
     const no = this.#freeNos.pop() ?? this.#byNo.length;
-    const part: Part = { ...o, task, entry: undefined, passage: undefined, idleMs: this.#host.nowMs(), verifying: 0 };
-    task.no = no;
+    part.no = no;
     this.#byNo[no] = part;
-    this.#parts.set(task.digest, part);
-    const { entry } = task;
+    this.#parts.set(digest, part);
     const have = entry === undefined ? undefined : entry.complete ? ('all' as const) : entry.haveBits();
     const known = { meta: entry?.meta, hashes: entry?.hashes, have };
-    this.#host.input({ kind: 'blob', blob: no, digest: task.digest, ...known, pull: o.pulls });
-    if (entry !== undefined) part.passage = passageOf(task, entry, this.#host);
-    return part;
+    this.#host.input({ kind: 'blob', blob: no, digest, ...known, pull });
+    if (entry?.window !== undefined) part.passage = new Passage(part, entry, this.#host);
   }
 
-  /** Out of the swarm; the task may live on. */
-  #leave(part: Part): void {
-    const { task } = part;
-    if (task.no === undefined) return;
-    this.#host.input({ kind: 'drop', blob: task.no });
+  /** Out of the swarm; the part may live on. `end`: and whole. */
+  #leave(part: Part, end?: PartEnd): void {
+    if (part.no === undefined) return;
+    this.#host.input({ kind: 'drop', blob: part.no });
     part.passage?.close();
-    if (task.entry?.window !== undefined) this.#host.store.passed(task.entry);
-    this.#byNo[task.no] = undefined;
-    if (part.verifying === 0) this.#freeNos.push(task.no);
-    task.no = undefined;
-    this.#parts.delete(task.digest);
+    if (part.entry?.window !== undefined) this.#host.store.passed(part.entry);
+    this.#byNo[part.no] = undefined;
+    if (part.verifying === 0) this.#freeNos.push(part.no);
+    part.no = undefined;
+    this.#parts.delete(part.digest);
+    if (end !== undefined) part.go(end);
   }
 
-  #end(part: Part, error: Error): void {
+  #end(part: Part, end: PartEnd, error: Error): void {
     this.#leave(part);
-    this.#host.tracking.unset(part.task.digest);
-    part.task.fail(error);
+    this.#host.tracking.unset(part.digest);
+    part.fail(end, error);
   }
 
   #suggest(part: Part, { peers = [], meta }: PullFrom): void {
-    if (part.task.no === undefined || (peers.length === 0 && meta === undefined)) return;
+    if (part.no === undefined || (peers.length === 0 && meta === undefined)) return;
     const valid = meta !== undefined && metainfoValid(meta) ? meta : undefined;
-    this.#host.input({ kind: 'candidates', blob: part.task.no, peers, meta: valid });
+    this.#host.input({ kind: 'candidates', blob: part.no, peers, meta: valid });
   }
 
   async #enter(part: Part, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry | undefined> {
-    const { task } = part;
+    const { digest } = part;
     try {
-      const entry = await this.#host.store.create(task.digest, meta, hashes);
-      if (task.no === undefined) {
+      const entry = await this.#host.store.create(digest, meta, hashes);
+      if (part.no === undefined) {
         // Stopped meanwhile. Whoever pulls it by now has this entry, or is about to.
-        if (entry.window !== undefined && !this.#parts.has(task.digest)) this.#host.store.passed(entry);
+        if (entry.window !== undefined && !this.#parts.has(digest)) this.#host.store.passed(entry);
         return undefined;
       }
       if (entry.complete) {
@@ -273,125 +297,71 @@ export class Blobs {
         this.seed(entry);
         return undefined;
       }
-      part.passage = passageOf(task, entry, this.#host);
-      task.enter(entry);
-      this.#host.tracking.set(task.digest, 'want', meta);
+      if (entry.window !== undefined) part.passage = new Passage(part, entry, this.#host);
+      part.enter(entry, 'learned');
+      this.#host.tracking.set(digest, 'want', meta);
       return entry;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (task.no !== undefined) this.#end(part, error);
+      if (part.no !== undefined) this.#end(part, 'refused', error);
       return undefined;
     }
   }
 
-  async #store({ blob, piece, link }: Of<'verify'>, slot: Slot, role: PeerRole): Promise<void> {
-    const part = this.#byNo[blob];
-    const bytes = slot.length;
-    if (part !== undefined) part.verifying++;
-    const entry = part?.task.entry ?? (await part?.entry);
-    const wanted = (): boolean => part?.task.used === true || (this.#host.statsOf(blob)?.sinks ?? 0) > 0;
-    let verdict = await storeSlot(entry, piece, { slot, wanted });
-    // Given up again, or found wrong by somebody else, while this was under way: then it comes again.
-    if (verdict === 'held' && entry?.has(piece) === false) verdict = 'unwanted';
-    if (part !== undefined) this.#verified(part, piece, { verdict, bytes, role });
-    if (verdict === 'held' && part !== undefined) this.#lackingStill(part, blob);
-    this.#host.input({ kind: 'verified', blob, piece, link, verdict });
-    if (part !== undefined) this.#settle(part, blob);
-    if (part?.task.no === undefined) return;
-    if (verdict === 'held') {
-      part.task.held(piece);
-      part.passage?.held(piece);
-    }
-    if (verdict === 'failed') this.#refused(part, piece);
-  }
-
-  /** The swarm is about to take the blob for whole. Of what the disk has lost meanwhile it hears before that. */
-  #lackingStill({ task }: Part, blob: BlobNo): void {
-    const stats = this.#host.statsOf(blob);
-    const { entry } = task;
-    if (stats === undefined || stats.held + 1 < stats.pieces || entry === undefined) return;
-    if (!entry.complete && entry.window === undefined)
-      for (const piece of lacking(entry)) this.#repair.lacks(task, piece);
-  }
-
-  #verified({ task }: Part, piece: number, o: { verdict: Verdict; bytes: number; role: PeerRole }): void {
-    const { verdict, bytes, role } = o;
-    this.#host.metrics.piece(verdict);
-    if (verdict === 'held' && role === 'origin') task.stats.bytesFromOrigins += bytes;
-    else if (verdict === 'held') task.stats.bytesFromPeers += bytes;
-    if (verdict === 'corrupt') this.#host.log.warn({ digest: task.digest, piece }, 'a peer sent a corrupt piece');
-  }
-
-  /** The number of a blob that has left is free once the store has answered for its last piece. */
-  #settle(part: Part, blob: BlobNo): void {
-    part.verifying--;
-    if (part.verifying === 0 && part.task.no === undefined) this.#freeNos.push(blob);
-  }
-
-  /** The disk would not take a piece: those who wait for it hear why; the swarm tries again later, and brings what else was found bad. */
-  #refused(part: Part, piece: number): void {
-    const { entry, digest } = part.task;
-    const why = entry?.failure ?? new ApiError('UNAVAILABLE', `piece ${piece} of ${digest} cannot be stored`);
-    this.#host.log.warn({ digest, piece, why: why.message }, 'a piece cannot be stored');
-    if (entry?.gone === true) return this.#end(part, why);
-    part.task.refused(piece, why);
-    for (const other of lacking(entry)) if (other !== piece) this.#repair.lacks(part.task, other);
-  }
-
   /** What the disk would not read is looked at again: what is whole by it is fed at once. */
-  async #reread(task: Task): Promise<void> {
-    const entry = await this.#repair.reread(task);
+  async #reread(part: Part): Promise<void> {
+    const entry = await this.#repair.reread(part);
     if (entry === undefined) return;
     this.arrived(entry);
     this.seed(entry);
   }
 
   async #finish(part: Part): Promise<void> {
-    const { task } = part;
-    const entry = task.entry ?? (await part.entry);
-    if (entry === undefined || task.no === undefined) return;
-    part.idleMs = this.#host.nowMs();
-    task.finish();
-    this.#host.tracking.set(task.digest, 'have', entry.meta);
+    const entry = part.entry ?? (await part.making);
+    if (entry === undefined || part.no === undefined || part.state !== 'pulling') return;
+    part.usedMs = this.#host.nowMs();
+    part.finish();
+    this.#host.tracking.set(part.digest, 'have', entry.meta);
   }
 
   /** The tracker's answer held the whole blob: no swarm is needed. */
   async #inline(part: Part, answer: AnnounceAnswer): Promise<void> {
-    const { task } = part;
-    task.inline = true;
+    const { digest } = part;
+    part.go('inlined');
     try {
       const entry = await inlineBlob(this.#host, answer);
-      if (task.no === undefined) return;
-      task.inline = false;
+      if (part.no === undefined) return;
       if (entry === undefined) {
-        this.#host.log.warn(
-          { digest: task.digest },
-          "a tracker's inline blob does not match: pulled from peers instead",
-        );
+        this.#host.log.warn({ digest }, "a tracker's inline blob does not match: pulled from peers instead");
+        if (part.state === 'storing') part.go('mismatched');
         return this.#suggest(part, answer);
       }
-      this.#leave(part);
-      this.#host.tracking.unset(task.digest);
-      task.stats.bytesFromOrigins += entry.meta.length;
-      task.enter(entry);
+      part.stats.bytesFromOrigins += entry.meta.length;
+      this.arrived(entry);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (task.no !== undefined) this.#end(part, error);
+      if (part.no !== undefined) this.#end(part, 'refused', error);
     }
   }
 
   #tendPassage(part: Part, nowMs: number): void {
-    const { task, passage } = part;
-    const { entry } = task;
+    const { passage, entry } = part;
     if (entry?.window === undefined || passage === undefined) return;
     const { passing } = this.#host.store;
     // In turn: it is no stall that those before it take their time.
-    if (entry.window.capacity === 0) task.progressMs = nowMs;
+    if (entry.window.capacity === 0) part.progressMs = nowMs;
     this.#track(passing.grow(entry));
     passage.due();
-    if (passing.waiting && entry.window.capacity > 0 && !task.used) {
-      this.#end(part, new ApiError('UNAVAILABLE', `${task.digest} passed through, and its room is wanted for others`));
+    if (passing.waiting && entry.window.capacity > 0 && !part.used) {
+      const why = `${part.digest} passed through, and its room is wanted for others`;
+      this.#end(part, 'displaced', new ApiError('UNAVAILABLE', why));
     }
+  }
+
+  /** The number of a blob that has left is free once the store has answered for its last piece. */
+  #settled(part: Part, blob: BlobNo): void {
+    part.verifying--;
+    if (part.verifying === 0 && part.no === undefined) this.#freeNos.push(blob);
   }
 
   #track(work: Promise<void>): void {
@@ -399,21 +369,25 @@ export class Blobs {
     void work.finally(() => this.#busy.delete(work));
   }
 
-  #taskHost() {
+  #make(digest: Digest, kind: PartKind): Part {
+    return new Part(digest, kind, this.#partHost);
+  }
+
+  #makePartHost(): PartHost {
     return {
       nowMs: this.#host.nowMs,
-      readerAt: ({ no }: Task, reader: number, { at, end }: { at: number; end: number }) => {
+      readerAt: ({ no, passage }, reader, { at, end }) => {
         if (no === undefined) return;
         this.#host.input({ kind: 'reader', blob: no, reader, at, end });
-        this.#byNo[no]?.passage?.readerAt(reader, { at, end });
+        passage?.readerAt(reader, { at, end });
       },
-      readerGone: ({ no }: Task, reader: number) => {
+      readerGone: ({ no, passage }, reader) => {
         if (no === undefined) return;
         this.#host.input({ kind: 'readerGone', blob: no, reader });
-        this.#byNo[no]?.passage?.readerGone(reader);
+        passage?.readerGone(reader);
       },
-      waits: ({ no }: Task) => {
-        if (no !== undefined) this.#byNo[no]?.passage?.due();
+      waits: ({ no, passage }) => {
+        if (no !== undefined) passage?.due();
       },
     };
   }

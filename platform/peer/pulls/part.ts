@@ -1,46 +1,266 @@
-/** A blob that this node takes part in, and what is needed for it (blobs.ts). */
+/**
+ * A blob that this node takes part in, as the rest of the process sees it: who waits for what of it, and what the
+ * swarm's and the store's word means for them. life.ts says what states there are and what ends each.
+ *
+ * Rule 1: a stall rejects those who wait; the pull itself goes on. Where the trackers know of nobody who holds the blob
+ *   whole, a stall is seconds; that is asked of them as soon as nothing comes.
+ * Rule 2: an error that is final (`fail`) rejects everything, and the part is done with.
+ */
 
+import { Bug } from '../../../core/assert.ts';
+import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
-import type { BlobNo, BlobStats, Input } from '../../../core/swarm/types.ts';
-import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
-import type { BlobStore } from '../../store/store.ts';
-import type { Logger } from '../../telemetry/log.ts';
-import type { PieceMemory } from '../../workers/arena.ts';
-import type { PeerMetrics } from '../metrics.ts';
+import { askAfterMs, askAfterMsMax } from '../limits.ts';
+import { type PartEnd, type PartState, partLife, waitEnds } from './life.ts';
 import type { Passage } from './passage.ts';
-import type { Task } from './task.ts';
+import { Waiters } from './waiters.ts';
 
-export type BlobsHost = {
+export interface Pull {
+  readonly digest: Digest;
+  /**
+   * The blob's entry, once metainfo and hash list are known. Rejects with BLOB_UNKNOWN (no origin knows it),
+   * UNAVAILABLE (nobody told in time), STORAGE_FULL, or the signal's reason.
+   */
+  learned(signal?: AbortSignal): Promise<BlobEntry>;
+  /** The piece is on disk, verified. Rejects with SWARM_STALLED, what `fail` was given, or the signal's reason. */
+  waitFor(piece: number, signal?: AbortSignal): Promise<void>;
+  /** A reader stands at piece `at` and reads up to `end`, exclusive. */
+  reader(at: number, end: number): { move(at: number): void; close(): void };
+  /** Every piece is on disk. Nobody has to listen to it. */
+  readonly complete: Promise<void>;
+  readonly stats: { readonly bytesFromPeers: number; readonly bytesFromOrigins: number; readonly startedMs: number };
+}
+
+export type PartHost = {
   nowMs(): number;
-  input(input: Input): void;
-  statsOf(blob: BlobNo): BlobStats | undefined;
-  readonly store: BlobStore;
-  readonly arena: PieceMemory;
-  readonly tracking: Tracking;
-  readonly log: Logger;
-  readonly metrics: PeerMetrics;
-  /** A whole blob that peers may have of us, or undefined. */
-  readonly serves: (digest: Digest) => BlobEntry | undefined;
-  /** Neighbours to ask a tracker for. */
-  readonly neighbours: number;
-  readonly stallMs: number;
-  readonly learnMs: number;
+  readerAt(part: Part, reader: number, range: { at: number; end: number }): void;
+  readerGone(part: Part, reader: number): void;
+  /** Somebody waits for a piece. */
+  waits(part: Part): void;
 };
 
-/** A task with what only the node needs of it. */
-export type Part = {
-  readonly task: Task;
-  /** Whether the swarm was told to pull it, rather than only to feed it. */
+type Ends = Readonly<Record<string, { readonly to: PartState; readonly unusedMs?: number } | undefined>>;
+
+/** `pulls`: the swarm is told to pull it, rather than only to feed it. `given`: by peers that were named with it. */
+export type PartKind = { readonly pulls: boolean; readonly given: boolean };
+
+export class Part implements Pull {
+  readonly digest: Digest;
   readonly pulls: boolean;
-  /** Peers were given: what trackers do not know does not end it. */
+  /** Peers were named with it: what trackers do not know does not end it. */
   readonly given: boolean;
+  /** The swarm's number for it; undefined while the swarm does not know it. */
+  no: number | undefined;
+  entry: BlobEntry | undefined;
   /** The entry, as soon as the store has made it; undefined where it could not. */
-  entry: Promise<BlobEntry | undefined> | undefined;
+  making: Promise<BlobEntry | undefined> | undefined;
   /** There is no room for the whole blob: which pieces are here when. */
   passage: Passage | undefined;
-  /** Since when nobody opened it. */
-  idleMs: number;
   /** Pieces that the store has and has not answered for. */
-  verifying: number;
-};
+  verifying = 0;
+  /** When somebody used it last, or it began. */
+  usedMs: number;
+  /** When bytes of it last came, or it began. */
+  progressMs: number;
+  /** When bytes of it came last. */
+  cameMs: number | undefined;
+  /** No origin and no other node holds it whole, the trackers said last. */
+  orphaned = false;
+  /** When it asked its trackers because nothing came, and how long it waits before it asks again. */
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #askAgainMs = askAfterMs;
+  readonly stats: { bytesFromPeers: number; bytesFromOrigins: number; readonly startedMs: number };
+  #state: PartState = 'seeking';
+  readonly #host: PartHost;
+  readonly #learned = new Waiters<BlobEntry>();
+  readonly #pieces = new Map<number, Waiters<void>>();
+  #done = Promise.withResolvers<void>();
+  #nextReader = 0;
+  #readers = 0;
+  #unpin: (() => void) | undefined;
+  #failure: Error | undefined;
+
+  constructor(digest: Digest, { pulls, given }: PartKind, host: PartHost) {
+    this.digest = digest;
+    this.pulls = pulls;
+    this.given = given;
+    this.#host = host;
+    this.progressMs = host.nowMs();
+    this.usedMs = this.progressMs;
+    this.stats = { bytesFromPeers: 0, bytesFromOrigins: 0, startedMs: this.progressMs };
+    this.complete.catch(() => undefined);
+  }
+
+  get state(): PartState {
+    return this.#state;
+  }
+
+  /** Another promise each time that it begins anew. */
+  get complete(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** Somebody waits for it or reads it. */
+  get used(): boolean {
+    return this.#learned.size > 0 || this.#pieces.size > 0 || this.#readers > 0;
+  }
+
+  /** Pieces that somebody waits for, the one that has been waited for longest first. */
+  waited(): IterableIterator<number> {
+    return this.#pieces.keys();
+  }
+
+  async learned(signal?: AbortSignal): Promise<BlobEntry> {
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.entry ?? (await this.#learned.wait(this.#host.nowMs(), signal));
+  }
+
+  async waitFor(piece: number, signal?: AbortSignal): Promise<void> {
+    if (this.entry?.has(piece)) return;
+    if (this.#failure !== undefined) throw this.#failure;
+    const waiters = this.#pieces.get(piece) ?? new Waiters<void>();
+    this.#pieces.set(piece, waiters);
+    const arrival = waiters.wait(this.#host.nowMs(), signal);
+    this.#host.waits(this);
+    try {
+      await arrival;
+    } finally {
+      if (waiters.size === 0 && this.#pieces.get(piece) === waiters) this.#pieces.delete(piece);
+    }
+  }
+
+  reader(at: number, end: number): { move(at: number): void; close(): void } {
+    const reader = this.#nextReader++;
+    let open = true;
+    this.#readers++;
+    this.#host.readerAt(this, reader, { at, end });
+    return {
+      move: (to) => {
+        if (open && to !== at) this.#host.readerAt(this, reader, { at: to, end });
+      },
+      close: () => {
+        if (!open) return;
+        open = false;
+        this.#readers--;
+        this.#host.readerGone(this, reader);
+      },
+    };
+  }
+
+  // ---- for the node ----------------------------------------------------------------------------
+
+  /** Leaves its state in the way that is named `end`. */
+  go(end: PartEnd): void {
+    const to = (partLife[this.#state].ends as Ends)[end]?.to;
+    if (to === undefined) throw new Bug(`a blob that is '${this.#state}' cannot be '${end}'`);
+    this.#state = to;
+  }
+
+  /** In which way it ends by now, as nobody has used it for so long; undefined: it goes on. */
+  unused(nowMs: number): PartEnd | undefined {
+    const ends: Ends = partLife[this.#state].ends;
+    for (const end in ends) if (nowMs - this.usedMs > (ends[end]?.unusedMs ?? Infinity)) return end as PartEnd;
+    return undefined;
+  }
+
+  /** The entry is there; it is not evicted while pieces are missing. */
+  enter(entry: BlobEntry, end: PartEnd): void {
+    this.go(end);
+    this.entry = entry;
+    this.progressMs = this.#host.nowMs();
+    if (this.#state === 'pulling') this.#unpin ??= entry.pin();
+    this.#learned.resolve(entry);
+    if (this.#state !== 'pulling') this.#whole();
+  }
+
+  /** Bytes of a piece came. */
+  came(): void {
+    this.progressMs = this.#host.nowMs();
+    this.cameMs = this.progressMs;
+    this.#askAgainMs = askAfterMs;
+    this.orphaned = false;
+  }
+
+  /** Whether it is time to ask the trackers: somebody waits for pieces, and none come. True once each time. */
+  asks(nowMs: number): boolean {
+    if (this.#state !== 'pulling' || this.#pieces.size === 0 || nowMs - this.progressMs < askAfterMs) return false;
+    // What is believed to be nowhere is looked for as often as somebody waits: it may have been pushed again.
+    if (nowMs - this.#askedMs < (this.orphaned ? askAfterMs : this.#askAgainMs)) return false;
+    this.#askedMs = nowMs;
+    this.#askAgainMs = Math.min(askAfterMsMax, 2 * this.#askAgainMs);
+    return true;
+  }
+
+  held(piece: number): void {
+    this.came();
+    this.#pieces.get(piece)?.resolve();
+    this.#pieces.delete(piece);
+  }
+
+  /** The disk would not take the piece. */
+  refused(piece: number, error: Error): void {
+    this.#pieces.get(piece)?.reject(error);
+    this.#pieces.delete(piece);
+  }
+
+  /** A piece of a whole blob went bad: it is pulled again. */
+  reopen(): void {
+    this.go('lost');
+    this.progressMs = this.#host.nowMs();
+    this.#done = Promise.withResolvers<void>();
+    this.complete.catch(() => undefined);
+    this.#unpin ??= this.entry?.pin();
+  }
+
+  finish(): void {
+    this.go('complete');
+    this.#whole();
+  }
+
+  fail(end: PartEnd, error: Error): void {
+    this.go(end);
+    this.#failure = error;
+    this.#learned.reject(error);
+    for (const waiters of this.#pieces.values()) waiters.reject(error);
+    this.#pieces.clear();
+    this.#release();
+    this.#done.reject(error);
+  }
+
+  /** Rejects those who have waited too long, without ending the pull. */
+  sweep(nowMs: number, limits: { readonly stallMs: number; readonly learnMs: number }): void {
+    const { learn, stall, orphan } = waitEnds;
+    this.#learned.rejectOlder(nowMs - limits.learnMs, () => {
+      const text = `blob ${this.digest}: no tracker or peer told within ${limits.learnMs / 1000} s what it consists of`;
+      return new ApiError(learn.code, `${text}: try again`);
+    });
+    const stallMs = this.orphaned ? Math.min(orphan.ms, limits.stallMs) : limits.stallMs;
+    if (nowMs - this.progressMs <= stallMs) return;
+    for (const [piece, waiters] of this.#pieces) {
+      waiters.rejectOlder(nowMs - stallMs, () => {
+        if (this.orphaned) {
+          const text = `piece ${piece} of blob ${this.digest} is on no origin, and no peer that is known has it`;
+          return new ApiError(orphan.code, `${text}: push the blob again`);
+        }
+        const text = `blob ${this.digest}: no byte of it came for ${limits.stallMs / 1000} s, piece ${piece} is missing`;
+        return new ApiError(
+          stall.code,
+          `${text}: try again; /v1/status at the agent's admin port shows its pulls and peers`,
+        );
+      });
+    }
+  }
+
+  #whole(): void {
+    for (const waiters of this.#pieces.values()) waiters.resolve();
+    this.#pieces.clear();
+    this.#release();
+    this.#done.resolve();
+  }
+
+  #release(): void {
+    this.#unpin?.();
+    this.#unpin = undefined;
+  }
+}

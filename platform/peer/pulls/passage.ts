@@ -12,23 +12,20 @@
 import type { Input } from '../../../core/swarm/types.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Window } from '../../store/room/window.ts';
-import type { Task } from './task.ts';
 
 /** Of a window, the part that is not for what comes next: what readers have passed is given to peers from there. */
 const passedShare = 4;
 /** Whoever waited for a piece takes it at once, or waits for memory; then others are next. */
 const takenMs = 1_000;
 
-export type PassageHost = {
-  nowMs(): number;
-  /** Pieces that somebody waits for, in order. */
-  waited(): Iterable<number>;
-  rescope(add: readonly number[], drop: readonly number[]): void;
-};
+/** Whose it is: its number in the swarm, and the pieces that somebody waits for, in order. */
+type Passing = { readonly no: number | undefined; waited(): Iterable<number> };
+export type PassageHost = { nowMs(): number; input(input: Input): void };
 
 type Reader = { readonly at: number; readonly end: number };
 
 export class Passage {
+  readonly #part: Passing;
   readonly #entry: BlobEntry;
   readonly #window: Window;
   readonly #host: PassageHost;
@@ -39,14 +36,15 @@ export class Passage {
   #due = false;
   #closed = false;
 
-  constructor(entry: BlobEntry, host: PassageHost) {
+  constructor(part: Passing, entry: BlobEntry, host: PassageHost) {
     if (entry.window === undefined) throw new TypeError(`${entry.digest} has room for all of it`);
+    this.#part = part;
     this.#entry = entry;
     this.#window = entry.window;
     this.#host = host;
     this.#window.onRoom = () => this.due();
     // From here on nothing else is fetched.
-    host.rescope([], []);
+    this.#scope([], []);
   }
 
   readerAt(reader: number, range: Reader): void {
@@ -113,7 +111,7 @@ export class Passage {
       if (sinceMs < oldMs || !this.#entry.has(piece)) this.#fresh.delete(piece);
       else if (wanted.size < capacity) wanted.add(piece);
     }
-    this.#waited = new Set(this.#host.waited());
+    this.#waited = new Set(this.#part.waited());
     for (const piece of this.#waited) if (wanted.size < capacity) wanted.add(piece);
     const ahead = capacity - Math.floor(capacity / passedShare);
     const readers = [...this.#readers.values()];
@@ -141,22 +139,11 @@ export class Passage {
   }
 
   #rescope(add: readonly number[], drop: readonly number[]): void {
-    if (add.length > 0 || drop.length > 0) this.#host.rescope(add, drop);
+    if (add.length > 0 || drop.length > 0) this.#scope(add, drop);
   }
-}
 
-/** Of a pull whose entry has no room for the whole blob. */
-export function passageOf(
-  task: Task,
-  entry: BlobEntry,
-  host: { nowMs(): number; input(input: Input): void },
-): Passage | undefined {
-  if (entry.window === undefined) return undefined;
-  return new Passage(entry, {
-    nowMs: host.nowMs,
-    waited: () => task.waited(),
-    rescope: (add, drop) => {
-      if (task.no !== undefined) host.input({ kind: 'scope', blob: task.no, add, drop });
-    },
-  });
+  #scope(add: readonly number[], drop: readonly number[]): void {
+    const { no } = this.#part;
+    if (no !== undefined) this.#host.input({ kind: 'scope', blob: no, add, drop });
+  }
 }

@@ -13,7 +13,7 @@ import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { look } from '../../store/stored.ts';
 import type { PieceMemory } from '../../workers/arena.ts';
 import { rereadMs } from '../limits.ts';
-import type { Task } from './task.ts';
+import type { Part } from './part.ts';
 
 /** Whether the entry can be used: its hash list may turn out to be unreadable, which gives the entry up. */
 export function usable(entry: BlobEntry): boolean {
@@ -42,20 +42,20 @@ export type RepairHost = {
 export class Repair {
   readonly #host: RepairHost;
   /** When each was last looked at again; only those that are being pulled. */
-  readonly #lookedMs = new WeakMap<Task, number>();
+  readonly #lookedMs = new WeakMap<Part, number>();
 
   constructor(host: RepairHost) {
     this.#host = host;
   }
 
   /** The swarm pulls the piece, also where it took the blob for whole. False: the blob has left. */
-  lacks(task: Task, piece: number): boolean {
-    if (task.no === undefined) return false;
-    if (task.state === 'held') {
-      task.reopen();
-      this.#host.tracking.set(task.digest, 'want', task.entry?.meta);
+  lacks(part: Part, piece: number): boolean {
+    if (part.no === undefined) return false;
+    if (part.state === 'held') {
+      part.reopen();
+      this.#host.tracking.set(part.digest, 'want', part.entry?.meta);
     }
-    this.#host.input({ kind: 'lost', blob: task.no, piece });
+    this.#host.input({ kind: 'lost', blob: part.no, piece });
     return true;
   }
 
@@ -63,26 +63,26 @@ export class Repair {
    * Where one piece is bad, others may be: reads all that the entry believes to hold, so that what is bad is pulled
    * together, and not one piece after the other as readers come upon them.
    */
-  async inspect(task: Task): Promise<void> {
-    const { entry } = task;
+  async inspect(part: Part): Promise<void> {
+    const { entry } = part;
     for (let piece = 0; entry !== undefined && piece < entry.pieces && !entry.gone; piece++) {
       if (entry.has(piece)) await look(entry, piece, this.#host.arena);
-      if (!entry.has(piece) && !this.lacks(task, piece)) return;
+      if (!entry.has(piece) && !this.lacks(part, piece)) return;
     }
   }
 
   /** Whether it is time to look again at what could not be read. */
-  due(task: Task): boolean {
-    if (task.state !== 'pulling' || task.entry === undefined || task.entry.unreadCount === 0) return false;
+  due(part: Part): boolean {
+    if (part.state !== 'pulling' || part.entry === undefined || part.entry.unreadCount === 0) return false;
     const nowMs = this.#host.nowMs();
-    if (nowMs - (this.#lookedMs.get(task) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
-    this.#lookedMs.set(task, nowMs);
+    if (nowMs - (this.#lookedMs.get(part) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
+    this.#lookedMs.set(part, nowMs);
     return true;
   }
 
   /** Looks again; the entry that is whole by it, or undefined. */
-  async reread(task: Task): Promise<BlobEntry | undefined> {
-    const { entry } = task;
+  async reread(part: Part): Promise<BlobEntry | undefined> {
+    const { entry } = part;
     if (entry === undefined) return undefined;
     for (const piece of entry.unread) await look(entry, piece, this.#host.arena);
     return entry.complete ? entry : undefined;

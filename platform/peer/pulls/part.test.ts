@@ -6,12 +6,12 @@ import { digestOf } from '../../../core/digest.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { Bans } from '../bans.ts';
 import { askAfterMs, banMs, banMsMax, bansMax, orphanStallMs } from '../limits.ts';
-import { Task } from './task.ts';
+import { Part } from './part.ts';
 
 const digest = digestOf('sha256', '0'.repeat(64));
 const limits = { stallMs: 60_000, learnMs: 10_000 };
 
-/** What a task needs of an entry: four pieces, none held. */
+/** What a part needs of an entry: four pieces, none held. */
 function entryOf(held: Set<number>): BlobEntry & { pins: number } {
   const entry = {
     pins: 0,
@@ -28,12 +28,16 @@ function entryOf(held: Set<number>): BlobEntry & { pins: number } {
 function scene() {
   const clock = { nowMs: 0 };
   const readers: string[] = [];
-  const task = new Task(digest, {
-    nowMs: () => clock.nowMs,
-    readerAt: (_task, reader, { at, end }) => readers.push(`${reader}: ${at}-${end}`),
-    waits: () => undefined,
-    readerGone: (_task, reader) => readers.push(`${reader} gone`),
-  });
+  const part = new Part(
+    digest,
+    { pulls: true, given: false },
+    {
+      nowMs: () => clock.nowMs,
+      readerAt: (_part, reader, { at, end }) => readers.push(`${reader}: ${at}-${end}`),
+      waits: () => undefined,
+      readerGone: (_part, reader) => readers.push(`${reader} gone`),
+    },
+  );
   const codes: string[] = [];
   const note = (promise: Promise<unknown>, name: string): void => {
     promise.then(
@@ -41,94 +45,94 @@ function scene() {
       (error) => codes.push(`${name} ${error instanceof ApiError ? error.code : String(error)}`),
     );
   };
-  return { clock, readers, task, codes, note };
+  return { clock, readers, part, codes, note };
 }
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('waiters hear of their piece, once, and the blob is pinned until it is whole', async () => {
-  const { task, codes, note } = scene();
+  const { part, codes, note } = scene();
   const held = new Set<number>();
   const entry = entryOf(held);
-  note(task.learned(), 'learned');
-  note(task.waitFor(2), 'two');
-  note(task.waitFor(2), 'two again');
-  note(task.waitFor(3), 'three');
-  task.enter(entry);
+  note(part.learned(), 'learned');
+  note(part.waitFor(2), 'two');
+  note(part.waitFor(2), 'two again');
+  note(part.waitFor(3), 'three');
+  part.enter(entry, 'learned');
   expect(entry.pins).toBe(1);
   held.add(2);
-  task.held(2);
+  part.held(2);
   await tick();
   expect(codes).toEqual(['learned', 'two', 'two again']);
-  note(task.waitFor(2), 'two at once');
-  task.finish();
+  note(part.waitFor(2), 'two at once');
+  part.finish();
   await tick();
   expect(codes.slice(3).sort()).toEqual(['three', 'two at once']);
   expect(entry.pins).toBe(0);
-  await task.complete;
+  await part.complete;
 });
 
 test('a stall rejects who has waited that long, not who came later, and not while bytes come', async () => {
-  const { clock, task, codes, note } = scene();
-  task.enter(entryOf(new Set()));
-  note(task.waitFor(1), 'early');
+  const { clock, part, codes, note } = scene();
+  part.enter(entryOf(new Set()), 'learned');
+  note(part.waitFor(1), 'early');
   clock.nowMs = 50_000;
-  task.progressMs = clock.nowMs;
-  task.sweep(65_000, limits);
+  part.progressMs = clock.nowMs;
+  part.sweep(65_000, limits);
   await tick();
   expect(codes).toEqual([]);
   clock.nowMs = 100_000;
-  note(task.waitFor(1), 'late');
-  task.sweep(111_000, limits);
+  note(part.waitFor(1), 'late');
+  part.sweep(111_000, limits);
   await tick();
   expect(codes).toEqual(['early SWARM_STALLED']);
-  expect(task.state).toBe('pulling');
-  task.sweep(161_000, limits);
+  expect(part.state).toBe('pulling');
+  part.sweep(161_000, limits);
   await tick();
   expect(codes).toEqual(['early SWARM_STALLED', 'late SWARM_STALLED']);
 });
 
 test('who waits to learn of the blob hears UNAVAILABLE in time; a failure is final and tells everybody', async () => {
-  const { clock, task, codes, note } = scene();
-  note(task.learned(), 'first');
+  const { clock, part, codes, note } = scene();
+  note(part.learned(), 'first');
   clock.nowMs = 9_000;
-  note(task.learned(), 'second');
-  task.sweep(10_001, limits);
+  note(part.learned(), 'second');
+  part.sweep(10_001, limits);
   await tick();
   expect(codes).toEqual(['first UNAVAILABLE']);
-  note(task.complete, 'complete');
-  note(task.waitFor(0), 'piece');
-  task.fail(new ApiError('BLOB_UNKNOWN', 'gone'));
-  note(task.learned(), 'after');
+  note(part.complete, 'complete');
+  note(part.waitFor(0), 'piece');
+  part.fail('unknown', new ApiError('BLOB_UNKNOWN', 'gone'));
+  note(part.learned(), 'after');
   await tick();
   expect(codes.slice(1).sort()).toEqual(['after', 'complete', 'piece', 'second'].map((name) => `${name} BLOB_UNKNOWN`));
 });
 
 test('a signal ends one wait, and only that', async () => {
-  const { task, codes, note } = scene();
-  task.enter(entryOf(new Set()));
+  const { part, codes, note } = scene();
+  part.enter(entryOf(new Set()), 'learned');
   const leaving = new AbortController();
-  note(task.waitFor(1, leaving.signal), 'left');
-  note(task.waitFor(1), 'stayed');
+  note(part.waitFor(1, leaving.signal), 'left');
+  note(part.waitFor(1), 'stayed');
   leaving.abort('bye');
   await tick();
   expect(codes).toEqual(['left bye']);
-  task.held(1);
+  part.held(1);
   await tick();
   expect(codes).toEqual(['left bye', 'stayed']);
 });
 
 test('readers say where they stand, and nothing after they are closed', () => {
-  const { task, readers } = scene();
-  const reader = task.reader(3, 9);
+  const { part, readers } = scene();
+  const reader = part.reader(3, 9);
   reader.move(3);
   reader.move(4);
-  expect(task.used).toBe(true);
+  expect(part.used).toBe(true);
   reader.close();
   reader.close();
   reader.move(5);
   expect(readers).toEqual(['0: 3-9', '0: 4-9', '0 gone']);
-  expect(task.used).toBe(false);
+  expect(part.used).toBe(false);
 });
 
 test('bans double, end, and are bounded in number and length', () => {
@@ -144,29 +148,29 @@ test('bans double, end, and are bounded in number and length', () => {
 });
 
 test('who waits for what is nowhere hears so within seconds; the trackers are asked as soon as nothing comes', async () => {
-  const { clock, task, codes, note } = scene();
-  task.enter(entryOf(new Set()));
+  const { clock, part, codes, note } = scene();
+  part.enter(entryOf(new Set()), 'learned');
   clock.nowMs = 5 * askAfterMs;
-  expect(task.asks(clock.nowMs)).toBe(false);
-  note(task.waitFor(1), 'one');
-  expect(task.asks(clock.nowMs)).toBe(true);
-  expect(task.asks(clock.nowMs + askAfterMs)).toBe(false);
-  expect(task.asks(clock.nowMs + 2 * askAfterMs)).toBe(true);
+  expect(part.asks(clock.nowMs)).toBe(false);
+  note(part.waitFor(1), 'one');
+  expect(part.asks(clock.nowMs)).toBe(true);
+  expect(part.asks(clock.nowMs + askAfterMs)).toBe(false);
+  expect(part.asks(clock.nowMs + 2 * askAfterMs)).toBe(true);
   clock.nowMs += orphanStallMs + 1;
-  task.sweep(clock.nowMs, limits);
+  part.sweep(clock.nowMs, limits);
   await tick();
   expect(codes).toEqual([]);
-  task.orphaned = true;
-  task.sweep(clock.nowMs, limits);
+  part.orphaned = true;
+  part.sweep(clock.nowMs, limits);
   await tick();
   expect(codes).toEqual(['one BLOB_UNKNOWN']);
 
   // It comes again: nobody is told so any more.
-  note(task.waitFor(2), 'two');
+  note(part.waitFor(2), 'two');
   clock.nowMs += orphanStallMs - 1;
-  task.came();
+  part.came();
   clock.nowMs += orphanStallMs + 1;
-  task.sweep(clock.nowMs, limits);
+  part.sweep(clock.nowMs, limits);
   await tick();
   expect(codes).toEqual(['one BLOB_UNKNOWN']);
 });

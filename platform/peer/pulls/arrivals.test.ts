@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { unitBytes } from '../../../core/piece.ts';
 import { blobOf, fill, TestStores } from '../../store/store.fixtures.ts';
 import type { Slot } from '../../workers/arena.ts';
-import { storeSlot } from './store-slot.ts';
+import { storeSlot } from './arrivals.ts';
 
 const stores = new TestStores();
 beforeAll(() => stores.start());
