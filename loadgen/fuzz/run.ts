@@ -226,7 +226,10 @@ class Work {
     }
     for (const site of this.#f.origins.values()) {
       if (!site.up) lacking.push(`${site.name} is not up`);
-      const waiting = site.running?.handover.waiting ?? 0;
+      // What nothing links to any more, and no origin has whole, is nobody's to bring back.
+      const entries = [...(site.running?.store.entries() ?? [])];
+      const unlinked = entries.filter(({ complete, digest }) => !complete && !this.#f.acked.has(digest));
+      const waiting = (site.running?.handover.waiting ?? 0) - unlinked.length;
       if (waiting > 0) lacking.push(`${site.name} waits to hand over ${waiting} blobs`);
     }
     const readers = this.#f.clients.length + this.#f.proxies.length;
