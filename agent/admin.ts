@@ -10,9 +10,9 @@ import type { Digest } from '../core/digest.ts';
 import { repositoryValid, tagValid } from '../core/oci/name.ts';
 import { pieceCount } from '../core/piece.ts';
 import { callOf } from '../platform/http/call.ts';
-import type { Work } from '../platform/http/drainable.ts';
 import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
+import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { IndexReads } from './index-reads.ts';
 import type { Pulls } from './pull.ts';
@@ -25,7 +25,7 @@ export type AdminParts = {
 };
 
 /** What a request is to an agent that is being stopped. */
-export function adminWork(method: string, path: string): Work | undefined {
+export function adminWork(method: string, path: string): RequestWork | undefined {
   const reads = AGENT.read.matches(method, path) || KRAKEN.read.matches(method, path);
   return reads ? { kind: 'downloads', continues: false } : undefined;
 }

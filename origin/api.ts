@@ -16,14 +16,13 @@ import {
   uploadKindHeader,
 } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
-import { bodyOf, streamBodies } from '../platform/http/body.ts';
 import { callOf } from '../platform/http/call.ts';
 import type { Headers } from '../platform/http/content.ts';
-import type { Work } from '../platform/http/drainable.ts';
-import { CLIENT_LIMITS, finish } from '../platform/http/exchange.ts';
+import { bodyOf, CLIENT_LIMITS, finish, streamBodies } from '../platform/http/exchange.ts';
 import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
 import { errorBody } from '../platform/http/server.ts';
+import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';
@@ -46,7 +45,7 @@ const bodyStallMs = 900_000;
 const quiet = { logLevel: 'warn' } as const;
 
 /** What a request is to an origin that is being stopped: uploads that were begun go on, reads as long as they last. */
-export function originWork(method: string, path: string): Work | undefined {
+export function originWork(method: string, path: string): RequestWork | undefined {
   const { begin, upload, cancel, append, commit, read } = ORIGIN;
   if ([begin, upload, cancel, append, commit].some((route) => route.matches(method, path)))
     return { kind: 'uploads', continues: !begin.matches(method, path) };

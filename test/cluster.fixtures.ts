@@ -29,7 +29,7 @@ export type PartsOptions = {
 const portMin = 10_000;
 const portMax = 32_000;
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(portMin, portMax);
     const server = createServer();

@@ -1,8 +1,8 @@
 /** A port on which a role answers HTTP: its routes beside the probes and the metrics, all of it refused while it drains. */
 
 import type { FastifyInstance } from 'fastify';
-import { drainable, type Work } from '../http/drainable.ts';
 import { createHttp, listen } from '../http/server.ts';
+import { drainable, type RequestWork } from '../lifecycle/drain.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
 
 export type Door = {
@@ -11,7 +11,7 @@ export type Door = {
   /** What keeps the role from serving, one line each. Default: nothing ever does. */
   readonly readiness?: () => Promise<readonly string[]>;
   /** What a request is to a role that is being stopped. Default: nothing special. */
-  readonly workOf?: (method: string, path: string) => Work | undefined;
+  readonly workOf?: (method: string, path: string) => RequestWork | undefined;
 };
 
 /** The port that it listens on. It is closed with the stack. */

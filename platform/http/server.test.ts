@@ -6,7 +6,7 @@ import { HttpClient } from '../clients/http.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { bodyOf, streamBodies } from './body.ts';
+import { bodyOf, streamBodies } from './exchange.ts';
 import { createHttp, listen } from './server.ts';
 
 const stallMs = 10_000;

@@ -27,7 +27,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { callOf, idsOf, receiveCall, watchCall } from './call.ts';
 import { serve } from './serve.ts';
 
-/** Bodies that are parsed as JSON; blobs and manifests are streamed (body.ts). */
+/** Bodies that are parsed as JSON; blobs and manifests are streamed (exchange.ts). */
 export const jsonBytesMax = 8 * 1024 * 1024;
 /** A repository name of 255 characters, encoded, or a sha512 digest. */
 const pathParamLengthMax = 1024;

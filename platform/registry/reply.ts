@@ -6,8 +6,8 @@
 import type { ApiError } from '../../core/contracts/errors.ts';
 import type { OciRequest } from '../../core/oci/request.ts';
 import type { CallContext } from '../clients/context.ts';
-import type { RequestBody } from '../http/body.ts';
 import type { Content, Headers } from '../http/content.ts';
+import type { RequestBody } from '../http/exchange.ts';
 
 export type OciReply =
   | { readonly kind: 'empty'; readonly status: number; readonly headers?: Headers }

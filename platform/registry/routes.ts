@@ -11,21 +11,22 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { isBlobPath, OCI_PATHS, sessionOf } from '../../core/oci/paths.ts';
 import { allowedMethods, parseOciRequest } from '../../core/oci/request.ts';
 import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
-import { bodyOf, streamBodies } from '../http/body.ts';
 import { callOf, clientOf, hasLeft, type Trusted, trustedOf } from '../http/call.ts';
 import type { Headers } from '../http/content.ts';
-import type { Work } from '../http/drainable.ts';
 import {
+  bodyOf,
   CLIENT_LIMITS,
   type ClientLimits,
   type Exchange,
   finish,
   refuse,
   SENT,
+  streamBodies,
   writeContent,
 } from '../http/exchange.ts';
 import type { PumpResult } from '../http/pump.ts';
 import { SlowReaders, slowReadersMax } from '../http/slow.ts';
+import type { RequestWork } from '../lifecycle/drain.ts';
 import type { OciContext, OciReply, RegistryHandler } from './reply.ts';
 
 const VERSION: Headers = { 'docker-distribution-api-version': 'registry/2.0' };
@@ -141,7 +142,7 @@ function contextOf(
 }
 
 /** What a request to a registry is to a process that is being stopped. */
-export function registryWork(method: string, path: string): Work | undefined {
+export function registryWork(method: string, path: string): RequestWork | undefined {
   const session = sessionOf(path);
   if (session !== undefined) return { kind: 'uploads', continues: session !== '' };
   return method === 'GET' && isBlobPath(path) ? { kind: 'downloads', continues: false } : undefined;

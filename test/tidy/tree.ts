@@ -14,14 +14,16 @@ export type Reference = {
   readonly inTree: boolean;
 };
 
-const SKIPPED = new Set(['node_modules', '.git', 'dist', 'coverage']);
+/** Made, or fetched; folders that begin with a dot are tools', or a test's that runs beside this one. */
+const isSkipped = (name: string): boolean =>
+  name.startsWith('.') || ['node_modules', 'dist', 'coverage'].includes(name);
 
 /** Every file and folder under `root`, from there, but for what is fetched or made. */
 export function pathsIn(root: string): string[] {
   const found: string[] = [];
   const walk = (folder: string): void => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      if (SKIPPED.has(entry.name)) continue;
+      if (isSkipped(entry.name)) continue;
       const path = join(folder, entry.name);
       found.push(relative(root, path));
       if (entry.isDirectory()) walk(path);

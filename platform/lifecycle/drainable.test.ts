@@ -1,12 +1,11 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Drain, followUpMs } from '../lifecycle/drain.ts';
+import { streamBodies } from '../http/exchange.ts';
+import { createHttp, type Listening, listen } from '../http/server.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { streamBodies } from './body.ts';
-import { drainable } from './drainable.ts';
-import { createHttp, type Listening, listen } from './server.ts';
+import { Drain, drainable, followUpMs } from './drain.ts';
 
 const size = 1_000_000;
 let drain: Drain;
