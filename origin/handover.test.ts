@@ -16,7 +16,7 @@ const entryOf = (digest: Digest): BlobEntry => ({ digest, meta, complete: true }
 
 afterEach(() => vi.useRealTimers());
 
-function cluster(asksNeeded: number, self = 'http://a') {
+function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Ring, 'pick' | 'owns'> = ring) {
   const asked: string[] = [];
   const announced = new Set<Digest>();
   const removed = new Set<Digest>();
@@ -26,7 +26,7 @@ function cluster(asksNeeded: number, self = 'http://a') {
   let running = 0;
   let runningMax = 0;
   const handover = new Handover({
-    origins: ring,
+    origins,
     self,
     replicas: 2,
     peer,
@@ -136,4 +136,31 @@ test('a blob that was damaged is mended, stays announced, and is offered once it
   expect(asked.length).toBe(2);
   expect(handover.waiting).toBe(0);
   expect([...announced]).toEqual([]);
+});
+
+test('when the list changes, what is here is offered to its new owners, and to none that has left', async () => {
+  vi.useFakeTimers();
+  let now = ring;
+  const list: Pick<Ring, 'pick' | 'owns'> = {
+    pick: (key, count) => now.pick(key, count),
+    owns: (key, id, count) => now.owns(key, id, count),
+  };
+  const { handover, asked } = cluster(4, 'http://a', list);
+  const digest = ownedBy('http://a', false);
+  handover.offer(entryOf(digest));
+  await vi.advanceTimersByTimeAsync(10);
+  const before = ring.pick(digest, 2);
+  expect(asked.map((key) => key.split(' ')[0]).toSorted()).toEqual(before.toSorted());
+  now = Ring.of([...urls.filter((url) => url !== before[0]), 'http://new']);
+  asked.length = 0;
+  handover.relist([entryOf(digest)]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  const left = new Set(asked.map((key) => key.split(' ')[0]));
+  expect([...left].toSorted()).toEqual(
+    now
+      .pick(digest, 2)
+      .filter((url) => url !== 'http://a')
+      .toSorted(),
+  );
+  expect(handover.waiting).toBe(0);
 });

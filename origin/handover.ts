@@ -75,6 +75,12 @@ export class Handover {
     this.#go();
   }
 
+  /** The list of origins has changed: what is here may have other owners. */
+  relist(entries: Iterable<BlobEntry>): void {
+    this.#waiting.clear();
+    for (const entry of entries) if (entry.complete) this.offer(entry);
+  }
+
   /** The blob was removed: nobody needs to take it over. */
   forget(digest: Digest): void {
     if (this.#waiting.delete(digest)) this.#options.tracking.unset(digest);
@@ -111,11 +117,8 @@ export class Handover {
       this.#options.mend(entry);
       return this.#again(offer);
     }
-    // The list of origins is another one than it was.
-    if (!origins.owns(digest, owner, replicas)) {
-      this.#waiting.delete(digest);
-      return this.offer(entry);
-    }
+    // The list is another one than it was (relist).
+    if (!origins.owns(digest, owner, replicas)) return;
     const ctx = CallContext.begin();
     try {
       if (await ask(owner, digest, { from: peer, meta: entry.meta }, ctx)) return this.#done(offer);

@@ -65,7 +65,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     mending.forget(digest);
     node.drop(digest);
   };
-  for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
+  handover.relist(store.entries());
+  stack.use(origins.onChange(() => handover.relist(store.entries())));
   mending.begin();
 
   const uploads = new Uploads({

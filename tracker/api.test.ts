@@ -45,7 +45,7 @@ async function tracker(origins: readonly { url: string }[], options: { waitMs?: 
   trackerRoutes(app, {
     state,
     lookups,
-    origins: origins.map(({ url }) => url),
+    origins: () => origins.map(({ url }) => url),
     waitMs: options.waitMs ?? 2000,
     metrics,
   });

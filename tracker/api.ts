@@ -39,7 +39,7 @@ export type TrackerApi = {
   readonly state: TrackerState;
   readonly lookups: Lookups;
   /** What hosts are told of the origins; undefined: nothing. */
-  readonly origins?: readonly string[] | undefined;
+  readonly origins?: (() => readonly string[] | undefined) | undefined;
   /** How long an announce that can answer nothing yet waits. */
   readonly waitMs: number;
   readonly metrics: Metrics;
@@ -67,7 +67,7 @@ export async function announce(api: TrackerApi, request: AnnounceRequest, call: 
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
   const { cold } = out;
   // Origins know each other by configuration.
-  const { origins } = request.self.role === 'agent' ? api : { origins: undefined };
+  const origins = request.self.role === 'agent' ? api.origins?.() : undefined;
   const reply: AnnounceReply = origins === undefined ? out.reply : { ...out.reply, origins };
   const answers: AnnounceAnswer[] = [];
   const waiting: Cold[] = [...cold];

@@ -43,12 +43,11 @@ await runRole({
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });
-    const tellable = originsTellable(config.origins);
-    if (!tellable)
+    const told = (): readonly string[] | undefined => (originsTellable(origins.urls) ? origins.urls : undefined);
+    if (told() === undefined)
       log.warn({ most: originsToldMax }, '`origins` cannot be told to the agents: set them in their configuration');
-    const told = tellable ? config.origins : undefined;
-    const routes = (app: FastifyInstance): void =>
-      trackerRoutes(app, { state, lookups, origins: told, waitMs: config.lookup.wait, metrics });
+    const api = { state, lookups, waitMs: config.lookup.wait, metrics };
+    const routes = (app: FastifyInstance): void => trackerRoutes(app, { ...api, origins: told });
     return { ports: { api: await openDoor(context, { at: config.listen, routes }, stack) } };
   },
 });

@@ -144,7 +144,10 @@ describe('a list', () => {
     const members = new Members({ list, connect });
     const [a, b] = made as [(typeof made)[0], (typeof made)[0]];
     a.underWay = 1;
+    const seen: string[][] = [];
+    const listening = members.onChange(() => seen.push(members.urls));
     list.tell(['b', 'c']);
+    listening[Symbol.dispose]();
     expect(made.map(({ url }) => url)).toEqual(['a', 'b', 'c']);
     expect([members.of('b'), members.of('a')]).toEqual([b, undefined]);
     await vi.advanceTimersByTimeAsync(60_000);
@@ -156,7 +159,7 @@ describe('a list', () => {
     await members[Symbol.asyncDispose]();
     expect(made.map(({ disposed }) => disposed)).toEqual([true, true, true]);
     list.tell(['d']);
-    expect(made).toHaveLength(3);
+    expect([made.length, seen]).toEqual([3, [['b', 'c']]]);
   });
 
   test('is told of what is new, not of another order of the same', () => {

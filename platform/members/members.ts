@@ -42,6 +42,7 @@ export class Members<M extends Member> implements AsyncDisposable {
   readonly #listening: Disposable;
   readonly #answers = new Latency();
   readonly #leaving = new Map<M, NodeJS.Timeout>();
+  readonly #listeners = new Set<() => void>();
   #clients: ReadonlyMap<string, M> = new Map();
   #ring: Ring = Ring.of([]);
 
@@ -63,6 +64,12 @@ export class Members<M extends Member> implements AsyncDisposable {
   /** undefined: it is not there, or is ourselves. */
   of(url: string): M | undefined {
     return this.#clients.get(url);
+  }
+
+  /** Calls after each change of the list, when this knows of it. */
+  onChange(then: () => void): Disposable {
+    this.#listeners.add(then);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(then) };
   }
 
   /** Nobody answers, as far as known. */
@@ -114,6 +121,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     this.#ring = Ring.of(list.urls);
     this.#clients = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
     for (const [url, member] of before) if (!this.#clients.has(url)) this.#leave(member);
+    for (const listener of this.#listeners) listener();
   }
 
   #leave(member: M): void {
