@@ -32,11 +32,18 @@ beforeEach(async () => {
   metrics = new Metrics();
   dropped = [];
   mended = [];
-  const node = { drop: (digest: string) => void dropped.push(digest) };
+  const node = {
+    drop: (digest: string) => void dropped.push(digest),
+    stop: () => undefined,
+    lost: () => undefined,
+    pull: () => {
+      throw new Error('nothing is pulled here');
+    },
+  };
   pulls = new Pulls({
     store,
     arena: stores.workers.arena,
-    node: node as never,
+    node,
     tracking: { locate: () => Promise.resolve(undefined) },
     log: silentLog(),
     history: new PullLog(metrics),

@@ -2,7 +2,6 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import type { Logger } from '../platform/telemetry/log.ts';
 import { KnownOrigins } from './known-origins.ts';
 
 const dirs: string[] = [];
@@ -18,7 +17,7 @@ async function folder(): Promise<string> {
 
 function known(dir: string, o: { cluster?: string; trackers?: string[] } = {}) {
   const warned: string[] = [];
-  const log = { warn: (_: object, text: string) => warned.push(text) } as unknown as Logger;
+  const log = { warn: (_: object, text: string) => warned.push(text) };
   const { cluster = 'c', trackers = ['http://t1', 'http://t2'] } = o;
   return Object.assign(new KnownOrigins({ dir, cluster, trackers, log }), { warned });
 }

@@ -10,14 +10,14 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { originsTellable } from '../core/contracts/tracker.ts';
-import type { Logger } from '../platform/telemetry/log.ts';
+import type { LineLog } from '../platform/telemetry/log.ts';
 
 export type KnownOriginsOptions = {
   /** The data directory; it is ours, and locked. */
   readonly dir: string;
   readonly cluster: string;
   readonly trackers: readonly string[];
-  readonly log: Logger;
+  readonly log: Pick<LineLog, 'warn'>;
 };
 
 /** More than the longest list takes; what is longer is none of ours. */

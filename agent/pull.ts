@@ -18,16 +18,15 @@ import type { CallContext } from '../platform/clients/context.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
 import type { Content } from '../platform/http/content.ts';
 import type { PeerNode, Pull } from '../platform/peer/node.ts';
-import { type Chunk, readRange } from '../platform/reader/read.ts';
+import { type Chunk, type ReaderArena, readRange } from '../platform/reader/read.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
-import type { Arena } from '../platform/workers/arena.ts';
 import type { PullLog } from './pull-log.ts';
 
 export type PullsOptions = {
-  readonly store: BlobStore;
-  readonly arena: Arena;
-  readonly node: PeerNode;
+  readonly store: Pick<BlobStore, 'get' | 'entries' | 'remove' | 'usedBytes'>;
+  readonly arena: ReaderArena;
+  readonly node: Pick<PeerNode, 'pull' | 'stop' | 'drop' | 'lost'>;
   readonly tracking: Pick<Tracking, 'locate'>;
   readonly log: Logger;
   readonly history: PullLog;

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type BlobInfo, type InfosReply, ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
-import type { PeerNode } from '../platform/peer/node.ts';
+import type { Pull } from '../platform/peer/node.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
 import { type BlobEntry, BlobStore } from '../platform/store/store.ts';
@@ -37,14 +37,23 @@ beforeAll(async () => {
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   workers = stack.use(await Workers.start({ count: 1, arenaBytes: 16 * 1024 * 1024 }));
   const store = stack.use(await BlobStore.open({ dir, ...originPromises, workers, budgetBytes: 1e9 }));
-  const never = { learned: () => new Promise<never>(() => undefined) };
+  const never = new Promise<never>(() => undefined);
   const node = {
     self: peer,
-    pull: (digest: Digest) => {
+    pull: (digest: Digest): Pull => {
       pulls.add(digest);
-      return never;
+      return {
+        digest,
+        complete: never,
+        stats: { bytesFromPeers: 0, bytesFromOrigins: 0, startedMs: 0 },
+        learned: () => never,
+        waitFor: () => never,
+        reader: () => ({ move: () => undefined, close: () => undefined }),
+      };
     },
     receives: () => false,
+    lost: () => undefined,
+    mend: () => never,
     drop: (digest: Digest) => void dropped.push(digest),
     arrived: ({ digest }: BlobEntry) => void arrived.push(digest),
   };
@@ -55,9 +64,9 @@ beforeAll(async () => {
     metrics: new Metrics(),
     readiness: () => Promise.resolve([]),
   });
-  const mending = stack.use(new Mending({ store, node: node as unknown as PeerNode, log }));
+  const mending = stack.use(new Mending({ store, node, log }));
   mending.begin();
-  const blobs = new Blobs({ store, arena: workers.arena, node: node as unknown as PeerNode, mending, log });
+  const blobs = new Blobs({ store, arena: workers.arena, node, mending, log });
   const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, nowMs: () => performance.now() });
   addRoutes(app, {
     blobs,

@@ -17,11 +17,10 @@ import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
 import type { Content } from '../platform/http/content.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
-import { type Chunk, readRange } from '../platform/reader/read.ts';
+import { type Chunk, type ReaderArena, readRange } from '../platform/reader/read.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
-import type { Arena } from '../platform/workers/arena.ts';
 import type { Mending } from './mending.ts';
 
 /** Blobs taken over at a time; the origin that offers more asks again later. */
@@ -29,8 +28,8 @@ export const fetchesMax = 16;
 
 export type BlobsOptions = {
   readonly store: BlobStore;
-  readonly arena: Arena;
-  readonly node: PeerNode;
+  readonly arena: ReaderArena;
+  readonly node: Pick<PeerNode, 'self' | 'pull' | 'receives' | 'lost' | 'arrived' | 'drop'>;
   readonly mending: Mending;
   readonly log: Logger;
 };

@@ -51,6 +51,7 @@ describe('this repository', () => {
   test('files are short', () => expect(unexcused('lengths', RULES.lengths(tree))).toEqual([]));
   test('folders are small', () => expect(unexcused('folders', RULES.folders(tree))).toEqual([]));
   test('the median file is short', () => expect(RULES.median(tree)).toEqual([]));
+  test('nothing is cast through unknown', () => expect(unexcused('casts', RULES.casts(tree))).toEqual([]));
   test('no imports lead back to where they began', () => expect(unexcused('circles', RULES.circles(tree))).toEqual([]));
   test('what comments and documents name is there', () => {
     const paths = pathsIn(root);
@@ -63,8 +64,9 @@ describe('this repository', () => {
     expect(lacking(lock).map(([path]) => path)).toEqual([]);
   });
   test('every exception is needed', () => {
-    const { lengths, folders, circles } = RULES;
-    expect(needless({ lengths: lengths(tree), folders: folders(tree), circles: circles(tree) })).toEqual([]);
+    const { lengths, folders, circles, casts } = RULES;
+    const findings = { lengths: lengths(tree), folders: folders(tree), circles: circles(tree), casts: casts(tree) };
+    expect(needless(findings)).toEqual([]);
   });
 });
 

@@ -8,8 +8,8 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { ManifestRecord } from '../../core/contracts/index-api.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { pieceCount, pieceLengthFor } from '../../core/piece.ts';
-import type { PeerNode, Pull } from '../../platform/peer/node.ts';
-import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import type { Pull } from '../../platform/peer/node.ts';
+import type { BlobEntry } from '../../platform/store/store.ts';
 import type { ReferrersOf } from '../../platform/tags/store.ts';
 import { Arena, type Slot } from '../../platform/workers/arena.ts';
 import type { IndexReads } from '../index-reads.ts';
@@ -47,13 +47,13 @@ export class MemorySwarm {
     for (const wake of this.#wakers) wake();
   }
 
-  get store(): BlobStore {
-    const store = {
+  get store() {
+    return {
+      usedBytes: 0,
       get: (digest: Digest) => this.cache.get(digest)?.entry,
       entries: () => Array.from(this.cache.values(), ({ entry }) => entry),
       remove: async (digest: Digest) => void this.cache.delete(digest),
     };
-    return store as unknown as BlobStore;
   }
 
   get tracking() {
@@ -66,14 +66,13 @@ export class MemorySwarm {
     };
   }
 
-  get node(): PeerNode {
-    const node = {
+  get node() {
+    return {
       pull: (digest: Digest) => this.#pull(digest),
       stop: (digest: Digest) => void this.stopped.push(digest),
       drop: (digest: Digest) => void this.dropped.push(digest),
       lost: () => undefined,
     };
-    return node as unknown as PeerNode;
   }
 
   #pull(digest: Digest): Pull {

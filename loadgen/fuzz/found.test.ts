@@ -7,7 +7,6 @@ import { prng } from '../../core/prng.ts';
 import { Cluster, testBlob } from '../../core/swarm/testing/cluster.ts';
 import { address, Solo } from '../../core/swarm/testing/solo.ts';
 import type { BlobStats, Input } from '../../core/swarm/types.ts';
-import type { Tracking } from '../../platform/clients/tracking.ts';
 import { peerMetrics } from '../../platform/peer/metrics.ts';
 import { Blobs } from '../../platform/peer/pulls/blobs.ts';
 import { FaultyDisk } from '../../platform/store/disk/faulty-disk.ts';
@@ -232,7 +231,7 @@ class Origin implements AsyncDisposable {
       },
       store,
       arena,
-      tracking: { set: () => undefined, unset: () => undefined } as unknown as Tracking,
+      tracking: { set: () => undefined, unset: () => undefined, seek: () => undefined },
       log,
       metrics: peerMetrics(new Metrics()),
       serves: (digest) => store.get(digest),

@@ -166,7 +166,7 @@ type Given = Omit<
   limit: number;
 };
 
-function resolve(raw: Record<string, never>): SimOptions {
+function resolve(raw: unknown): SimOptions {
   const {
     arrive,
     slow: slowHosts,
@@ -176,7 +176,7 @@ function resolve(raw: Record<string, never>): SimOptions {
     jitter,
     limit,
     ...given
-  } = raw as unknown as Given;
+  } = raw as Given;
   return {
     ...given,
     originUp: given.originUp === 0 ? given.up : given.originUp,

@@ -2,16 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { CallContext } from './context.ts';
 import { manyAnswers } from './copies.ts';
-import type { OriginClient } from './origin.ts';
 
 const ctx = CallContext.begin({ requestId: 'test' });
 const hedgeMs = 100;
 
-type Far = OriginClient & { readonly url: string; doubts: number };
+type Far = { readonly url: string; doubts: number; readonly pulse: { readonly silent: boolean; doubt(): void } };
 
 function far(url: string, state: { silent?: boolean } = {}): Far {
-  const client = { url, doubts: 0, pulse: { silent: state.silent === true, doubt: () => (client.doubts += 1) } };
-  return client as unknown as Far;
+  const client: Far = { url, doubts: 0, pulse: { silent: state.silent === true, doubt: () => void client.doubts++ } };
+  return client;
 }
 
 /** Ends when it is told to. */
@@ -21,7 +20,7 @@ function hang({ signal }: CallContext): Promise<never> {
 
 async function copy(
   order: readonly Far[],
-  act: (client: OriginClient, ctx: CallContext) => Promise<unknown>,
+  act: (client: Far, ctx: CallContext) => Promise<unknown>,
   want: { copies: number; required: number },
 ) {
   const asked: string[] = [];
@@ -45,7 +44,7 @@ describe('copies', () => {
       failures: 0,
       asked: ['a', 'b'],
     });
-    const failing = async (client: OriginClient): Promise<void> => {
+    const failing = async (client: Far): Promise<void> => {
       if (client.url !== 'c') throw new Error('no');
     };
     expect(await copy([a, b, c, d], failing, { copies: 2, required: 1 })).toEqual({
@@ -57,7 +56,7 @@ describe('copies', () => {
 
   test('one that hangs gets the next beside it, and is told to stop', async () => {
     let stopped = false;
-    const act = async (client: OriginClient, call: CallContext): Promise<void> => {
+    const act = async (client: Far, call: CallContext): Promise<void> => {
       if (client.url !== 'a') return;
       await hang(call).finally(() => {
         stopped = true;
@@ -69,7 +68,7 @@ describe('copies', () => {
   });
 
   test('one that is slow still counts where nobody else is left', async () => {
-    const act = async (client: OriginClient): Promise<void> => {
+    const act = async (client: Far): Promise<void> => {
       if (client.url === 'a') await sleep(3 * hedgeMs);
     };
     expect((await copy([a, b], act, { copies: 2, required: 2 })).done.toSorted()).toEqual(['a', 'b']);

@@ -8,7 +8,7 @@
  */
 
 import type { CallContext } from './context.ts';
-import type { OriginClient } from './origin.ts';
+import type { Pulse } from './pulse.ts';
 
 export type CopiesOptions = {
   readonly ctx: CallContext;
@@ -17,29 +17,32 @@ export type CopiesOptions = {
   readonly hedgeMs: number;
 };
 
-export type Copies = { readonly done: OriginClient[]; readonly failures: unknown[] };
+export type Copies<C> = { readonly done: C[]; readonly failures: unknown[] };
 
-type Act = (client: OriginClient, ctx: CallContext) => Promise<unknown>;
+/** Of an origin's client: whether it answers lately. */
+type Asked = { readonly pulse: Pick<Pulse, 'silent' | 'doubt'> };
+type Act<C> = (client: C, ctx: CallContext) => Promise<unknown>;
 
 /** `order`: those first that answer. Never rejects. */
-export function manyAnswers(order: readonly OriginClient[], act: Act, options: CopiesOptions): Promise<Copies> {
+export function manyAnswers<C extends Asked>(
+  order: readonly C[],
+  act: Act<C>,
+  options: CopiesOptions,
+): Promise<Copies<C>> {
   return new Promise((resolve) => new Copying(order, { act, options, resolve }).start());
 }
 
-class Copying {
-  readonly #waiting: OriginClient[];
-  readonly #act: Act;
+class Copying<C extends Asked> {
+  readonly #waiting: C[];
+  readonly #act: Act<C>;
   readonly #options: CopiesOptions;
-  readonly #resolve: (copies: Copies) => void;
-  readonly #running = new Map<OriginClient, { stop: AbortController; hedge: NodeJS.Timeout; late: boolean }>();
-  readonly #done: OriginClient[] = [];
+  readonly #resolve: (copies: Copies<C>) => void;
+  readonly #running = new Map<C, { stop: AbortController; hedge: NodeJS.Timeout; late: boolean }>();
+  readonly #done: C[] = [];
   readonly #failures: unknown[] = [];
   #over = false;
 
-  constructor(
-    order: readonly OriginClient[],
-    to: { act: Act; options: CopiesOptions; resolve: (copies: Copies) => void },
-  ) {
+  constructor(order: readonly C[], to: { act: Act<C>; options: CopiesOptions; resolve: (copies: Copies<C>) => void }) {
     this.#waiting = [...order];
     this.#act = to.act;
     this.#options = to.options;
@@ -59,7 +62,7 @@ class Copying {
     this.#settle();
   }
 
-  async #run(client: OriginClient): Promise<void> {
+  async #run(client: C): Promise<void> {
     const { ctx, hedgeMs } = this.#options;
     const stop = new AbortController();
     const hedge = setTimeout(() => {

@@ -7,7 +7,6 @@ import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { hedgeMs } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
-import type { OriginClient } from './origin.ts';
 
 type Does = 'has' | 'inline' | 'no' | 'refuses' | 'hangs' | 'unknown';
 
@@ -26,7 +25,7 @@ function finderOf(...does: Does[]) {
       if (what === 'inline') return { ...info, inline: 'aGVsbG8=' };
       return what === 'has' ? info : undefined;
     },
-  })) as unknown as OriginClient[];
+  }));
   const finder = new OriginFinder({
     nowMs: () => nowMs,
     onFound: (result) => found.push(result),

@@ -4,14 +4,14 @@
  * Rule: one line when a tracker stops answering, one when it answers again, with how often it was tried.
  */
 
-import type { Logger } from '../telemetry/log.ts';
+import type { LineLog } from '../telemetry/log.ts';
 
 export class TrackerHealth {
-  readonly #log: Logger;
+  readonly #log: Pick<LineLog, 'debug' | 'info' | 'warn'>;
   /** Announces that failed in a row. */
   readonly #failures = new Map<string, number>();
 
-  constructor(log: Logger) {
+  constructor(log: Pick<LineLog, 'debug' | 'info' | 'warn'>) {
     this.#log = log;
   }
 

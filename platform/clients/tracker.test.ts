@@ -8,10 +8,8 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
 import { fixedList } from '../members/list.ts';
-import type { Logger } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
-import type { OriginClient } from './origin.ts';
 import { TrackerSession } from './tracker.ts';
 
 const digest = testDigest(1);
@@ -56,11 +54,11 @@ function sessionOf(urls: string[], o: { has?: boolean; origins?: string[] } = {}
       asked.push(1);
       return o.has === false ? undefined : { digest, meta: testMeta(5), peer: testPeer(9, 'origin') };
     },
-  } as unknown as OriginClient;
+  };
   const origins = { urls: o.origins ?? ['http://o1:1'], order: () => [client] };
   const finder = new OriginFinder({ nowMs: () => performance.now(), origins });
   const line = (_: object, text: string): number => lines.push(text);
-  const log = { warn: line, info: line, debug: () => 0 } as unknown as Logger;
+  const log = { warn: line, info: line, debug: () => 0 };
   const timing = { ...announceTiming, down: { delayMs: 10, delayMsMax: 20 } };
   const trackers = httpMembers(fixedList(urls));
   stack.push(() => trackers[Symbol.asyncDispose]());

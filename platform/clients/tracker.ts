@@ -19,7 +19,7 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import { alarmOf, Driver } from '../drive/driver.ts';
 import type { Members } from '../members/members.ts';
 import { type Clock, realClock } from '../net/clock.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { LineLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import type { OriginFinder } from './finder.ts';
 import { firstAnswer } from './hedge.ts';
@@ -36,7 +36,7 @@ const leaveMs = 1_000;
 export type TrackerSessionOptions = {
   /** The same list, in any order, on every host. */
   readonly trackers: Members<HttpClient>;
-  readonly log: Logger;
+  readonly log: Pick<LineLog, 'debug' | 'info' | 'warn'>;
   readonly timing?: AnnounceTiming;
   /** Default: this machine's. */
   readonly clock?: Clock | undefined;

@@ -9,7 +9,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, type Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -78,8 +78,11 @@ export function trustedOf(addresses: readonly string[]): Trusted {
   return list;
 }
 
+/** Of a request: who sent it, and for whom, as that one says. */
+type Forwarded = Pick<IncomingMessage, 'headers'> & { readonly socket: Pick<Socket, 'remoteAddress'> };
+
 /** The nearest address that no trusted proxy has. */
-export function clientOf(request: IncomingMessage, trusted: Trusted): string {
+export function clientOf(request: Forwarded, trusted: Trusted): string {
   const forwarded = request.headers['x-forwarded-for'];
   const hops = (Array.isArray(forwarded) ? forwarded.join(',') : (forwarded ?? '')).split(',');
   let client = plain(request.socket.remoteAddress ?? '');

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
-import type { Arena, Slot } from '../workers/arena.ts';
+import type { Slot } from '../workers/arena.ts';
 import { type Chunk, type ReadablePull, type ReadSource, readAttemptsMax, readRange } from './read.ts';
 
 const byteAt = (offset: number): number => (offset * 7 + (offset >> 11)) & 0xff;
@@ -166,7 +166,7 @@ function matches(chunk: Chunk, offset: number): number {
 async function readAll(blob: MemoryBlob, arena: MemoryArena, start: number, end: number): Promise<void> {
   let at = start;
   const range = { start, end };
-  for await (const chunk of readRange(blob, arena as unknown as Arena, range, new AbortController().signal)) {
+  for await (const chunk of readRange(blob, arena, range, new AbortController().signal)) {
     at = matches(chunk, at);
     chunk.release();
   }
@@ -238,7 +238,7 @@ test('an abort ends a wait at once and gives everything back', async () => {
   const blob = new MemoryBlob(4 * 256 * KiB, 256 * KiB, [0, 2]);
   const arena = new MemoryArena(8);
   const abort = new AbortController();
-  const chunks = readRange(blob, arena as unknown as Arena, { start: 0, end: blob.meta.length }, abort.signal);
+  const chunks = readRange(blob, arena, { start: 0, end: blob.meta.length }, abort.signal);
   const first = await chunks.next();
   first.value?.release();
   const second = chunks.next();
@@ -253,7 +253,7 @@ test('a reader that stops between two chunks frees what was read ahead', async (
   const blob = new MemoryBlob(6 * 256 * KiB, 256 * KiB, 'all');
   const arena = new MemoryArena(8);
   const signal = new AbortController().signal;
-  for await (const chunk of readRange(blob, arena as unknown as Arena, { start: 0, end: blob.meta.length }, signal)) {
+  for await (const chunk of readRange(blob, arena, { start: 0, end: blob.meta.length }, signal)) {
     chunk.release();
     break;
   }
@@ -274,7 +274,7 @@ test('a reader that leaves gives back what it borrowed ahead', async () => {
   const blob = new MemoryBlob(6 * 256 * KiB, 256 * KiB, 'all');
   for (let piece = 0; piece < 6; piece++) blob.lendable.add(piece);
   const range = { start: 0, end: blob.meta.length };
-  const arena = new MemoryArena(8) as unknown as Arena;
+  const arena = new MemoryArena(8);
   for await (const chunk of readRange(blob, arena, range, new AbortController().signal)) {
     expect(blob.loans).toBeGreaterThan(1);
     chunk.release();
@@ -330,7 +330,7 @@ test('a reader stands at what it needs next, not at what it has taken', async ()
   const blob = new MemoryBlob(3 * 256 * KiB, 256 * KiB, []);
   blob.onWait = (piece) => setImmediate(() => blob.arrive(piece));
   const range = { start: 0, end: blob.meta.length };
-  const chunks = readRange(blob, new MemoryArena(4) as unknown as Arena, range, new AbortController().signal);
+  const chunks = readRange(blob, new MemoryArena(4), range, new AbortController().signal);
   const first = await chunks.next();
   expect(blob.moves.at(-1)).toBe(1);
   first.value?.release();

@@ -45,6 +45,9 @@ export type ReadablePull = {
   reader(at: number, end: number): { move(at: number): void; close(): void };
 };
 
+/** What this file needs of the arena: memory of the readers' share. */
+export type ReaderArena = Pick<Arena, 'acquire' | 'tryAcquire'>;
+
 export type ReadSource = {
   readonly entry: ReadableEntry;
   /** The pull that brings what the entry lacks: the running one, or a new one. */
@@ -63,7 +66,7 @@ export type Chunk = { readonly bytes: readonly SharedBytes[]; readonly length: n
  */
 export async function* readRange(
   source: ReadSource,
-  arena: Arena,
+  arena: ReaderArena,
   range: ByteRange,
   signal: AbortSignal,
 ): AsyncGenerator<Chunk, void, undefined> {
@@ -84,7 +87,7 @@ class Reading {
   readonly first: number;
   readonly end: number;
   readonly #source: ReadSource;
-  readonly #arena: Arena;
+  readonly #arena: ReaderArena;
   readonly #range: ByteRange;
   readonly #signal: AbortSignal;
   readonly #unpin: () => void;
@@ -93,7 +96,7 @@ class Reading {
   /** Reads under way; each resolves to its slot, or to undefined where the piece was not good. */
   readonly #ahead = new Map<number, Promise<Slot | undefined>>();
 
-  constructor(source: ReadSource, arena: Arena, range: ByteRange, signal: AbortSignal) {
+  constructor(source: ReadSource, arena: ReaderArena, range: ByteRange, signal: AbortSignal) {
     const pieceLength = source.entry.meta.pieceLength;
     this.first = Math.floor(range.start / pieceLength);
     this.end = Math.ceil(range.end / pieceLength);

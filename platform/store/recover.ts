@@ -18,6 +18,7 @@
 import { type Digest, parseDigest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../core/piece.ts';
 import { StartError } from '../lifecycle/errors.ts';
+import type { LineLog } from '../telemetry/log.ts';
 import { type Disk, diskCode, makeDirectories, readWhole, unlinkIfThere, writeWhole } from './disk/disk.ts';
 import {
   ALGORITHM_DIRECTORIES,
@@ -31,11 +32,7 @@ import {
 import { Bits } from './pieces/bits.ts';
 
 /** The part of pino's logger that the store uses. */
-export type StoreLog = {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-};
+export type StoreLog = Pick<LineLog, 'info' | 'warn' | 'error'>;
 
 /** `bits` undefined: complete, unless its file has only `shortBytes`. */
 export type Found = {

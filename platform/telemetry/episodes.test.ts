@@ -2,13 +2,12 @@
 
 import { expect, test } from 'vitest';
 import { Episodes, episodesMax, quietMs, remindMs } from './episodes.ts';
-import type { Logger } from './log.ts';
 
 function scene() {
   const lines: [string, object, string][] = [];
   const line = (level: string) => (fields: object, text: string) => void lines.push([level, fields, text]);
   const clock = { nowMs: 0 };
-  const log = { warn: line('warn'), info: line('info') } as unknown as Logger;
+  const log = { warn: line('warn'), info: line('info') };
   return { lines, clock, episodes: new Episodes(log, () => clock.nowMs) };
 }
 

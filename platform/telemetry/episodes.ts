@@ -5,7 +5,7 @@
  * Rule: memory and lines are bounded: beyond `episodesMax` troubles at a time the others share one.
  */
 
-import type { Logger } from './log.ts';
+import type { LineLog } from './log.ts';
 
 /** It is over once it has not come for so long: well above any back-off between two tries. */
 export const quietMs = 60_000;
@@ -17,12 +17,12 @@ const others = 'others';
 type Episode = { fields: object; text: string; sinceMs: number; lastMs: number; toldMs: number; times: number };
 
 export class Episodes {
-  readonly #log: Logger;
+  readonly #log: Pick<LineLog, 'info' | 'warn'>;
   readonly #nowMs: () => number;
   readonly #open = new Map<string, Episode>();
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor(log: Logger, nowMs: () => number) {
+  constructor(log: Pick<LineLog, 'info' | 'warn'>, nowMs: () => number) {
     this.#log = log;
     this.#nowMs = nowMs;
     this.#sweeper = setInterval(() => this.sweep(), quietMs / 4);

@@ -6,6 +6,13 @@
 import { type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
+/** Of it, what most of the product uses: a line, with fields. */
+export type LineLog = {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+};
 export type LogOptions = { readonly role: string; readonly level: string; readonly name?: string | undefined };
 
 export function createLog(options: LogOptions): Logger {

@@ -3,11 +3,17 @@
  * needs any more, and a test fails until they go.
  */
 
-/** An exception to a rule of sizes.ts: a file or a folder that is not yet what it should be. */
-export type Overdue = { readonly rule: 'lengths' | 'folders' | 'circles'; readonly path: string; readonly why: string };
+/** An exception to a rule of sizes.ts, or to `casts`: a file or a folder that is not yet, or cannot be, what it should be. */
+export type Overdue = {
+  readonly rule: 'lengths' | 'folders' | 'circles' | 'casts';
+  readonly path: string;
+  readonly why: string;
+};
 
 const swarm = 'the swarm is being divided into rooms';
 const driver = 'the life of a pull is being drawn as one table';
+const types = 'Object.fromEntries forgets which names there are';
+const undici = 'the types of undici know less than it takes';
 const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 
 export const OVERDUE: readonly Overdue[] = [
@@ -16,6 +22,13 @@ export const OVERDUE: readonly Overdue[] = [
   { rule: 'circles', path: 'core/swarm/records', why: swarm },
   { rule: 'circles', path: 'platform/store/pieces', why: driver },
   { rule: 'circles', path: 'loadgen/fuzz', why: fuzzer },
+  { rule: 'casts', path: 'agent/testing/memory.ts', why: driver },
+  { rule: 'casts', path: 'core/wire/frames.ts', why: types },
+  { rule: 'casts', path: 'loadgen/fuzz/asking.ts', why: fuzzer },
+  { rule: 'casts', path: 'loadgen/live/store.ts', why: driver },
+  { rule: 'casts', path: 'platform/clients/http.ts', why: undici },
+  { rule: 'casts', path: 'platform/net/http.ts', why: undici },
+  { rule: 'casts', path: 'platform/peer/pulls/part.test.ts', why: driver },
 ];
 
 const excuses = ({ rule, path }: Overdue, of: string, finding: string): boolean =>

@@ -226,6 +226,11 @@ export const PLANTS: readonly Plant[] = [
     tidy: 'bannedWords',
   },
   {
+    path: 'agent/cast.ts',
+    text: `/** Planted. */\nexport const a = {} as ${'unknown'} as Map<string, string>;\n`,
+    tidy: 'casts',
+  },
+  {
     path: 'agent/context-literal.ts',
     text: "/** Planted. */\nimport type { CallContext } from './clean.ts';\nexport const ctx: CallContext = { requestId: '1' };\n",
     tidy: 'calls',

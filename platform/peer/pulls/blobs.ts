@@ -39,7 +39,7 @@ export type BlobsHost = {
   statsOf(blob: BlobNo): BlobStats | undefined;
   readonly store: BlobStore;
   readonly arena: PieceMemory;
-  readonly tracking: Tracking;
+  readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek'>;
   readonly log: Logger;
   readonly metrics: PeerMetrics;
   /** A whole blob that peers may have of us, or undefined. */

@@ -4,7 +4,6 @@ import { expect, test } from 'vitest';
 import { unitBytes } from '../../../core/piece.ts';
 import { prng } from '../../../core/prng.ts';
 import type { Input } from '../../../core/swarm/types.ts';
-import type { Tracking } from '../../clients/tracking.ts';
 import { FaultyDisk, faultyRoot } from '../../store/disk/faulty-disk.ts';
 import { agentPromises } from '../../store/options.ts';
 import { InlinePieceIo } from '../../store/pieces/inline-piece-io.ts';
@@ -45,7 +44,8 @@ test('a bad piece that is found after the one before it has come again is announ
 
   const inputs: Input[] = [];
   const announced: string[] = [];
-  const tracking = { set: (_: string, state: string) => announced.push(state) } as unknown as Tracking;
+  const nothing = (): void => undefined;
+  const tracking = { set: (_: string, state: string) => announced.push(state), unset: nothing, seek: nothing };
   const blobs = new Blobs({
     nowMs: () => 0,
     input: (input) => inputs.push(input),

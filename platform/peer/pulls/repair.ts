@@ -36,7 +36,7 @@ export type RepairHost = {
   nowMs(): number;
   input(input: Input): void;
   readonly arena: PieceMemory;
-  readonly tracking: Tracking;
+  readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek'>;
 };
 
 export class Repair {
