@@ -56,15 +56,13 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       log,
     }),
   );
-  const evicted = store.onEvict;
-  store.onEvict = (digest) => {
-    evicted?.(digest);
-    handover.forget(digest);
-  };
-  store.onUnneeded = (digest) => {
-    mending.forget(digest);
-    node.drop(digest);
-  };
+  store.watch({
+    evicted: (digest) => handover.forget(digest),
+    unneeded: (digest) => {
+      mending.forget(digest);
+      node.drop(digest);
+    },
+  });
   handover.relist(store.entries());
   stack.use(origins.onChange(() => handover.relist(store.entries())));
   mending.begin();

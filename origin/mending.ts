@@ -22,7 +22,7 @@ export const patienceMs = 60_000;
 const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
 
 export type MendingOptions = {
-  readonly store: Pick<BlobStore, 'get' | 'entries' | 'missing' | 'onMissing' | 'restore'>;
+  readonly store: Pick<BlobStore, 'get' | 'entries' | 'missing' | 'watch' | 'restore'>;
   readonly node: Pick<PeerNode, 'pull' | 'mend' | 'arrived'>;
   readonly log: Logger;
 };
@@ -49,7 +49,7 @@ export class Mending {
   /** Begins with what the store lacks, and is told of what it finds lacking from then on. */
   begin(): void {
     const { store } = this.#options;
-    store.onMissing = (digest, meta) => this.want(digest, meta);
+    store.watch({ missing: (digest, meta) => this.want(digest, meta) });
     // One that never was whole here is offered again by whoever has it.
     for (const { complete, file, digest, meta } of store.entries())
       if (!complete && !file.partial) this.want(digest, meta);

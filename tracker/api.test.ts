@@ -339,12 +339,11 @@ describe('a session with trackers over real sockets', () => {
     const one = await started([origin]);
     const peer = session([one.url]);
     const answers: unknown[] = [];
-    peer.onAnswer = (answer) => answers.push(answer);
     peer.set(blob, 'want');
     peer.seek(blob, 4);
     expect(await peer.locate(blob, ctx)).toMatchObject({ digest: blob, inline: small.toString('base64') });
     expect(await peer.locate(testDigest(5), ctx)).toBeUndefined();
-    peer.join(testPeer(1));
+    peer.join(testPeer(1), (answer) => answers.push(answer));
     await expect
       .poll(() => answers)
       .toMatchObject([{ digest: blob, peers: [origin.peer], inline: small.toString('base64') }]);
@@ -361,10 +360,9 @@ describe('a session with trackers over real sockets', () => {
     const one = await started([origin]);
     const peer = session([one.url, 'http://127.0.0.1:1']);
     const answered = new Set<string>();
-    peer.onAnswer = (answer) => {
+    peer.join(testPeer(1), (answer) => {
       if (answer.error === undefined) answered.add(answer.digest);
-    };
-    peer.join(testPeer(1));
+    });
     for (let i = 0; i < 10; i++) {
       peer.set(testDigest(i), 'want');
       peer.seek(testDigest(i), 4);
@@ -373,8 +371,7 @@ describe('a session with trackers over real sockets', () => {
     await expect.poll(() => answered.size).toBe(10);
     const lost = session(['http://127.0.0.1:1']);
     const errors: unknown[] = [];
-    lost.onAnswer = (answer) => errors.push(answer.error);
-    lost.join(testPeer(2));
+    lost.join(testPeer(2), (answer) => errors.push(answer.error));
     lost.set(blob, 'want');
     lost.seek(blob, 4);
     await expect.poll(() => errors[0]).toBe('unavailable');
@@ -390,8 +387,7 @@ describe('a session with trackers over real sockets', () => {
     });
     const peer = session([`http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`]);
     const errors: unknown[] = [];
-    peer.onAnswer = (answer) => errors.push(answer.error);
-    peer.join(testPeer(1));
+    peer.join(testPeer(1), (answer) => errors.push(answer.error));
     peer.set(blob, 'want');
     peer.seek(blob, 4);
     await expect.poll(() => errors[0]).toBe('unavailable');

@@ -62,7 +62,7 @@ async function lane(attack: Attack, links: Record<string, number>, halt: AbortSi
 async function feed(attack: Attack, halted: Promise<void>): Promise<number> {
   await using peer = await hostileFeeder(attack, pulled);
   const tracking = new TrackerSession({ trackers: httpMembers(fixedList([plan.tracker])), log });
-  tracking.join(peer.self);
+  tracking.join(peer.self, () => undefined);
   tracking.set(plan.pulled.digest, 'have');
   const dialled = async (): Promise<void> => {
     while (peer.wires.length === 0) await sleep(10);

@@ -22,7 +22,7 @@ const announceMs = 1_500;
 const locateMs = 4_000;
 
 export class Announcing implements Tracking {
-  onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
+  #answered: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #world: World;
   readonly #process: Process;
   readonly #trackers: ReadonlyMap<string, TrackerSite>;
@@ -52,7 +52,8 @@ export class Announcing implements Tracking {
     return (this.#driver as Driver<Announcer>).machine.stats;
   }
 
-  join(self: PeerAddress): void {
+  join(self: PeerAddress, answered: (answer: AnnounceAnswer) => void): void {
+    this.#answered = answered;
     const trackers = [...this.#trackers.keys()];
     const machine = new Announcer({
       self,
@@ -118,12 +119,12 @@ export class Announcing implements Tracking {
         return;
       case 'answer':
         this.#world.dirty = true;
-        return this.onAnswer(output.answer);
+        return this.#answered(output.answer);
       case 'alone':
         this.#world.dirty = true;
         void this.#finder.find(output.digest, (answer) => {
           this.#world.dirty = true;
-          if (this.#process.alive && !this.#over) this.onAnswer(answer);
+          if (this.#process.alive && !this.#over) this.#answered(answer);
         });
         return;
       case 'leave': {

@@ -69,7 +69,7 @@ export class Hostile {
     const { host } = this.#self;
     await this.#place.listen({ host, port }, { accept: (incoming) => this.#accept(incoming), failed: () => undefined });
     this.#cluster.peers.set(this.host, { process: this.process, self: this.#self, windowBytes: 0 });
-    this.#announcing.join(this.#self);
+    this.#announcing.join(this.#self, () => undefined);
     for (const content of this.#contents)
       if (this.world.once(2)) this.#announcing.set(content.digest, this.world.once(2) ? 'have' : 'want');
     this.#act();

@@ -134,11 +134,7 @@ export class OriginSite {
       tracking: announcing,
       log,
     });
-    const evicted = store.onEvict;
-    store.onEvict = (digest) => {
-      evicted?.(digest);
-      handover.forget(digest);
-    };
+    store.watch({ evicted: (digest) => handover.forget(digest) });
     for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;

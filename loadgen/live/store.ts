@@ -155,13 +155,15 @@ class Entry {
 
 /** What one agent sees. */
 class AgentStore {
-  onEvict: ((digest: Digest) => void) | undefined;
   readonly #bytes: SharedBytes;
   readonly #entries = new Map<Digest, Entry>();
 
   constructor(bytes: SharedBytes) {
     this.#bytes = bytes;
   }
+
+  /** It evicts nothing. */
+  watch(): void {}
 
   get(digest: Digest): Entry | undefined {
     return this.#entries.get(digest);

@@ -107,7 +107,7 @@ test('no is said where every origin says no; else it is UNAVAILABLE', async () =
 test('a session that may do without trackers speaks to each once, and hears of the origins', async () => {
   const one = await tracker();
   const { session, told } = sessionOf([one.url]);
-  session.join(testPeer(1));
+  session.join(testPeer(1), () => undefined);
   while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   expect([told, one.asked]).toEqual([[['http://o1:1']], ['POST /v1/announce']]);
 });
@@ -116,7 +116,7 @@ test('a tracker that fails a hundred times costs two lines in the log', async ()
   const one = await tracker();
   one.does = 'knows nothing';
   const { session, lines, told } = sessionOf([one.url]);
-  session.join(testPeer(1));
+  session.join(testPeer(1), () => undefined);
   while (one.asked.length < 20) await new Promise((resolve) => setTimeout(resolve, 5));
   one.does = 'answers';
   while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -125,10 +125,7 @@ test('a tracker that fails a hundred times costs two lines in the log', async ()
 
 test('where no tracker is there, a seek is answered by the origins', async () => {
   const { session } = sessionOf([dead]);
-  const answered = new Promise((resolve) => {
-    session.onAnswer = resolve;
-  });
-  session.join(testPeer(1));
+  const answered = new Promise((resolve) => session.join(testPeer(1), resolve));
   session.set(digest, 'want');
   session.seek(digest, 8);
   expect(await answered).toMatchObject({ digest, meta: testMeta(5), peers: [testPeer(9, 'origin')] });

@@ -51,7 +51,7 @@ const originsThemselves = Symbol('the origins');
 type Locator = string | typeof originsThemselves;
 
 export class TrackerSession implements Tracking {
-  onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
+  #answered: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #options: TrackerSessionOptions;
   readonly #clock: Clock;
   readonly #health: TrackerHealth;
@@ -72,8 +72,9 @@ export class TrackerSession implements Tracking {
     return this.#driver?.machine.stats ?? { blobs: 0, held: 0, down: 0 };
   }
 
-  join(self: PeerAddress): void {
+  join(self: PeerAddress, answered: (answer: AnnounceAnswer) => void): void {
     if (this.#driver !== undefined) return;
+    this.#answered = answered;
     const { trackers, timing = announceTiming } = this.#options;
     const machine = new Announcer({ self, trackers: trackers.urls, prng: prng(randomInt(2 ** 32)), timing });
     this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
@@ -156,7 +157,7 @@ export class TrackerSession implements Tracking {
         void this.#announce(output.tracker, output.request, output.body);
         return;
       case 'answer':
-        this.onAnswer(output.answer);
+        this.#answered(output.answer);
         return;
       case 'alone':
         return this.#alone(output.digest);
@@ -168,9 +169,9 @@ export class TrackerSession implements Tracking {
 
   #alone(digest: Digest): void {
     const { finder } = this.#options;
-    if (finder === undefined) return this.onAnswer({ digest, peers: [], error: 'unavailable' });
+    if (finder === undefined) return this.#answered({ digest, peers: [], error: 'unavailable' });
     void finder.find(digest, (answer) => {
-      if (!this.#closing.signal.aborted) this.onAnswer(answer);
+      if (!this.#closing.signal.aborted) this.#answered(answer);
     });
   }
 

@@ -7,8 +7,12 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { CallContext } from './context.ts';
 
 export interface Tracking {
-  /** Called once, as soon as the peer listens; nothing is announced before. Calls made earlier are kept. */
-  join(self: PeerAddress): void;
+  /**
+   * Called once, as soon as the peer listens; nothing is announced before. Calls made earlier are kept. `answered` is
+   * told what a seek brings: the error 'unavailable' is not final, the session keeps asking, with back-off, until the
+   * blob is no longer wanted; 'unknown' is final for this seek.
+   */
+  join(self: PeerAddress, answered: (answer: AnnounceAnswer) => void): void;
   /** Take part in a blob's swarm. `meta` is what an origin knows; trackers believe it of origins only. */
   set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void;
   unset(digest: Digest): void;
@@ -17,11 +21,6 @@ export interface Tracking {
    * tracker answers, an agent's session asks the origins, as far as it knows them, and answers with who holds it.
    */
   seek(digest: Digest, count: number): void;
-  /**
-   * Set by the peer. An answer with the error 'unavailable' is not final: the session keeps asking,
-   * with back-off, until the blob is no longer wanted. 'unknown' is final for this seek.
-   */
-  onAnswer: (answer: AnnounceAnswer) => void;
   /** What is known of a blob; joins nothing. Undefined: no origin knows it. Throws ApiError UNAVAILABLE. */
   locate(digest: Digest, ctx: CallContext): Promise<Located | undefined>;
   /** Ends every lease, as far as trackers can be reached, within a second; announces nothing from then on. */

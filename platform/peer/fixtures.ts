@@ -40,7 +40,7 @@ export class MemoryTracker {
 }
 
 class MemoryTracking implements Tracking {
-  onAnswer: (answer: AnnounceAnswer) => void = () => undefined;
+  #answered: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #tracker: MemoryTracker;
   readonly #mine = new Set<Digest>();
   #self: PeerAddress | undefined;
@@ -49,7 +49,8 @@ class MemoryTracking implements Tracking {
     this.#tracker = tracker;
   }
 
-  join(self: PeerAddress): void {
+  join(self: PeerAddress, answered: (answer: AnnounceAnswer) => void): void {
+    this.#answered = answered;
     this.#self = self;
   }
 
@@ -57,7 +58,7 @@ class MemoryTracking implements Tracking {
     const peer = this.#self as PeerAddress;
     const swarm = this.#tracker.swarm(digest);
     if (peer.role === 'origin' && meta !== undefined) swarm.meta = meta;
-    swarm.members.set(peer.node, { peer, state, answer: (answer) => this.onAnswer(answer) });
+    swarm.members.set(peer.node, { peer, state, answer: (answer) => this.#answered(answer) });
     this.#mine.add(digest);
   }
 
@@ -82,10 +83,10 @@ class MemoryTracking implements Tracking {
   #answer(digest: Digest, count: number): void {
     if (this.#tracker.state === 'down' || !this.#mine.has(digest)) return;
     const { meta, inline, members } = this.#tracker.swarm(digest);
-    if (meta === undefined) return this.onAnswer({ digest, peers: [], error: 'unknown' });
+    if (meta === undefined) return this.#answered({ digest, peers: [], error: 'unknown' });
     const others = [...members.values()].map((m) => m.peer).filter((p) => p.node !== this.#self?.node);
     const peers = others.sort(() => Math.random() - 0.5).slice(0, count);
-    this.onAnswer({ digest, peers, meta, ...(inline === undefined ? {} : { inline }) });
+    this.#answered({ digest, peers, meta, ...(inline === undefined ? {} : { inline }) });
   }
 }
 

@@ -74,10 +74,6 @@ export function throttleOf(bytesPerS: number | undefined, clock: Clock): Throttl
   return bytesPerS === undefined ? undefined : new Throttle(bytesPerS, clock);
 }
 
-export function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
-}
-
 /** Who we are to peers: drawn anew at each start. */
 export function selfOf(o: PeerNodeOptions, port: number): PeerAddress {
   return {

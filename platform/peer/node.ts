@@ -20,20 +20,11 @@ import type { Clock } from '../net/clock.ts';
 import type { Incoming, Listener } from '../net/net.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
 import { blake3Hex } from '../workers/hash.ts';
-import { Bans } from './bans.ts';
+import { Guard } from './bans.ts';
 import { Feeds } from './feeds.ts';
-import {
-  acceptedMax,
-  acceptedPerAddressMax,
-  feedingMs,
-  learnMsDefault,
-  patience,
-  stallMsDefault,
-  sweepMs,
-} from './limits.ts';
+import { feedingMs, learnMsDefault, patience, stallMsDefault, sweepMs } from './limits.ts';
 import { type Heard, Link, type LinkHost } from './links/link.ts';
 import {
-  isLoopback,
   listenOn,
   type PeerNodeOptions,
   type PeerNodeStats,
@@ -61,7 +52,7 @@ export class PeerNode {
   readonly #blobs: Blobs;
   readonly #feeds: Feeds<Link>;
   readonly #metrics: PeerMetrics;
-  readonly #bans = new Bans();
+  readonly #guard: Guard;
   readonly #links = new Map<LinkNo, Link>();
   readonly #linkHost: LinkHost;
   #sweeping: Disposable | undefined;
@@ -76,7 +67,8 @@ export class PeerNode {
     this.self = selfOf(o, listener.port);
     this.#options = o;
     this.#metrics = peerMetrics(o.metrics);
-    const { arena, clock } = o;
+    const { arena, clock, log } = o;
+    this.#guard = new Guard({ clock, log, metrics: this.#metrics });
     const nowMs = (): number => clock.nowMs();
     const policy = o.policy ?? defaultPolicy;
     this.#swarm = new Swarm({
@@ -126,13 +118,8 @@ export class PeerNode {
     });
     const node = new PeerNode(listener, o);
     held.node = node;
-    const evicted = o.store.onEvict;
-    o.store.onEvict = (digest) => {
-      evicted?.(digest);
-      node.drop(digest);
-    };
-    o.tracking.onAnswer = (answer) => node.#blobs.answer(answer);
-    o.tracking.join(node.self);
+    o.store.watch({ evicted: (digest) => node.drop(digest) });
+    o.tracking.join(node.self, (answer) => node.#blobs.answer(answer));
     return node;
   }
 
@@ -259,10 +246,7 @@ export class PeerNode {
   }
 
   #dial(no: LinkNo, peer: PeerAddress): void {
-    if (
-      this.#bans.has(peer.node, this.#clock.nowMs()) ||
-      this.#bans.has(`${peer.host}:${peer.port}`, this.#clock.nowMs())
-    ) {
+    if (this.#guard.bans(peer.node) || this.#guard.bans(`${peer.host}:${peer.port}`)) {
       return this.#driver.input({ kind: 'closed', link: no, why: 'banned' });
     }
     this.#add(Link.dial(no, peer, this.#linkHost));
@@ -271,32 +255,16 @@ export class PeerNode {
   #close({ link: no, why, whose }: Extract<Output, { kind: 'close' }>): void {
     const link = this.#links.get(no);
     if (link === undefined) return;
-    if (whose === 'fault') this.#blame(link, why);
-    else if (whose === 'slow') this.#giveUp(link, why);
+    if (whose === 'fault') this.#guard.blame(link, why);
+    else if (whose === 'slow') this.#guard.giveUp(link, why);
     this.#feeds.drop(link);
     link.close();
-  }
-
-  #blame(link: Link, reason: string): void {
-    this.#metrics.fault(reason);
-    const banMs = this.#bans.add(link.peer?.node ?? (link.dialled ? link.remote : link.address), this.#clock.nowMs());
-    const { remote, peer } = link;
-    this.#options.log.warn(
-      { remote, node: peer?.node, reason, banMs },
-      'a peer broke the protocol: its link is closed',
-    );
-  }
-
-  /** It may be a host in trouble: no ban. */
-  #giveUp({ remote, peer }: Link, reason: string): void {
-    this.#metrics.slow(reason);
-    this.#options.log.info({ remote, node: peer?.node, reason }, 'a peer does not move: its link is closed');
   }
 
   // ---- links -----------------------------------------------------------------------------------
 
   #accept(incoming: Incoming): void {
-    const refusal = this.#refusal(incoming.remote.host);
+    const refusal = this.#guard.refusal(incoming.remote.host, this.#links.values());
     if (refusal !== undefined) {
       this.#metrics.refused(refusal);
       return incoming.refuse();
@@ -307,21 +275,13 @@ export class PeerNode {
     this.#driver.input({ kind: 'connected', link: link.no, dialled: false });
   }
 
-  /** Why a connection from `address` is not taken. */
-  #refusal(address: string): 'banned' | 'full' | 'address' | undefined {
-    const accepted = [...this.#links.values()].filter((link) => !link.dialled);
-    if (!isLoopback(address) && this.#bans.has(address, this.#clock.nowMs())) return 'banned';
-    if (accepted.length >= acceptedMax) return 'full';
-    return accepted.filter((link) => link.address === address).length >= acceptedPerAddressMax ? 'address' : undefined;
-  }
-
   #add(link: Link): void {
     this.#links.set(link.no, link);
     this.#metrics.links(link.dialled, 1);
   }
 
   #heard(link: Link, message: Heard): void {
-    if (message.kind === 'hello' && this.#bans.has(message.self.node, this.#clock.nowMs())) {
+    if (message.kind === 'hello' && this.#guard.bans(message.self.node)) {
       link.send({ kind: 'goodbye', reason: 'banned' });
       link.close();
       this.#metrics.refused('banned');
@@ -353,11 +313,11 @@ export class PeerNode {
         this.#driver.input({ kind: 'closed', link: link.no, why });
       },
       slow: (link, why) => {
-        this.#giveUp(link, why);
+        this.#guard.giveUp(link, why);
         this.#driver.input({ kind: 'closed', link: link.no, why });
       },
       fault: (link, reason) => {
-        this.#blame(link, reason);
+        this.#guard.blame(link, reason);
         this.#driver.input({ kind: 'closed', link: link.no, why: reason });
       },
       gone: (link) => {

@@ -1,5 +1,7 @@
-/** What a store is opened with. */
+/** What a store is opened with, and what it tells. */
 
+import type { Digest } from '../../core/digest.ts';
+import type { Metainfo } from '../../core/piece.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
 import type { Disk } from './disk/disk.ts';
 import type { StoreLog } from './recover.ts';
@@ -32,3 +34,28 @@ export type BlobStoreOptions = {
   /** 0: only `flush` and the close write hints. */
   readonly flushEveryMs?: number;
 };
+
+/** Told at once, before anything else happens. */
+export type StoreWatcher = {
+  /** A blob was evicted or given up, but not by `remove`: the swarm must drop it. */
+  readonly evicted?: (digest: Digest) => void;
+  /** A blob is about to be removed to make room, as nobody needs it: it is not to be mended. */
+  readonly unneeded?: (digest: Digest) => void;
+  /** A blob that was whole here turned out to be gone (and was `evicted`) or damaged. */
+  readonly missing?: (digest: Digest, meta: Metainfo) => void;
+};
+
+/** All of them at once, in order. */
+export function toEach(watchers: readonly StoreWatcher[]): Required<StoreWatcher> {
+  return {
+    evicted: (digest) => {
+      for (const { evicted } of watchers) evicted?.(digest);
+    },
+    unneeded: (digest) => {
+      for (const { unneeded } of watchers) unneeded?.(digest);
+    },
+    missing: (digest, meta) => {
+      for (const { missing } of watchers) missing?.(digest, meta);
+    },
+  };
+}

@@ -173,7 +173,7 @@ test('a blob that is given whole is complete at once, in its file alone, and out
 test('a store that keeps does not take a list’s word for the digest', async () => {
   const store = await stores.open(stores.directory(), { ...originPromises });
   const evicted: Digest[] = [];
-  store.onEvict = (digest) => evicted.push(digest);
+  store.watch({ evicted: (digest) => evicted.push(digest) });
   const { digest } = blobOf(100, 9);
   const lie = { ...blobOf(100, 10), digest };
   const entry = await store.create(digest, lie.meta, lie.hashes);
@@ -214,7 +214,7 @@ test('the least recently used goes first, never what is pinned; the order outliv
   await stores.close(store);
   store = await stores.open(dir, o);
   const evicted: Digest[] = [];
-  store.onEvict = (digest) => evicted.push(digest);
+  store.watch({ evicted: (digest) => evicted.push(digest) });
   expect([...store.entries()].map((entry) => entry.digest)).toEqual([b.digest, c.digest, a.digest]);
   const unpin = store.get(b.digest)!.pin();
   await stores.pull(store, d);

@@ -22,7 +22,7 @@ import { RealDisk } from './disk/real-disk.ts';
 import { Layout } from './layout.ts';
 import { Maker } from './make.ts';
 import { Names } from './names.ts';
-import type { BlobStoreOptions } from './options.ts';
+import { type BlobStoreOptions, type StoreWatcher, toEach } from './options.ts';
 import { Persist } from './persist.ts';
 import { Believed, type Proof } from './pieces/believed.ts';
 import { Damage } from './pieces/damage.ts';
@@ -48,14 +48,10 @@ const flushEveryMsDefault = 500;
 const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export class BlobStore {
-  /** Called after a blob was evicted or given up, but not by `remove`: the swarm must drop it. */
-  onEvict: ((digest: Digest) => void) | undefined;
-  /** Called just before a blob is removed to make room, as nobody needs it: it is not to be mended. */
-  onUnneeded: ((digest: Digest) => void) | undefined;
-  /** Called where a blob that was whole here turned out to be gone (after `onEvict`) or damaged. */
-  onMissing: ((digest: Digest, meta: Metainfo) => void) | undefined;
   /** Blobs that were here before the start, as far as is known, and are no more; stores that keep only. */
   missing: readonly Digest[] = [];
+  readonly #watchers: StoreWatcher[] = [];
+  readonly #tell = toEach(this.#watchers);
   readonly #promises: { readonly synced: boolean; readonly keeps: boolean };
   readonly #io: PieceIo;
   readonly #disk: Disk;
@@ -173,6 +169,11 @@ export class BlobStore {
       await unlock();
       throw error;
     }
+  }
+
+  /** From now on `watcher` is told, after those who were here before. */
+  watch(watcher: StoreWatcher): void {
+    this.#watchers.push(watcher);
   }
 
   get usedBytes(): number {
@@ -324,25 +325,24 @@ export class BlobStore {
     this.#damage.found(entry, piece, why);
     this.#room.changed(entry);
     this.#persist.changed(entry);
-    if (!entry.file.partial) this.onMissing?.(entry.digest, entry.meta);
+    if (!entry.file.partial) this.#tell.missing(entry.digest, entry.meta);
   }
 
-  /** The entry cannot be used any more: forgets it. */
   #lost(entry: BlobEntry): void {
-    if (this.#passing.close(entry)) return this.onEvict?.(entry.digest);
+    if (this.#passing.close(entry)) return this.#tell.evicted(entry.digest);
     if (this.#room.remove(entry)) void this.#giveUp(entry);
   }
 
   #unneeded(digest: Digest): void {
     this.#log.info({ digest }, 'nobody needs the blob any more, and room is needed: it is removed');
-    this.onUnneeded?.(digest);
+    this.#tell.unneeded(digest);
   }
 
   #missing(entry: BlobEntry): void {
     if (!this.#room.remove(entry)) return;
     this.#log.error({ digest: entry.digest }, 'the file of a blob is gone: it must be fetched or pushed again');
     void this.#giveUp(entry);
-    this.onMissing?.(entry.digest, entry.meta);
+    this.#tell.missing(entry.digest, entry.meta);
   }
 
   #touched(entry: BlobEntry): void {
@@ -354,7 +354,7 @@ export class BlobStore {
   async #giveUp(entry: BlobEntry): Promise<void> {
     entry.becomeGone(undefined);
     this.#persist.used();
-    this.onEvict?.(entry.digest);
+    this.#tell.evicted(entry.digest);
     try {
       await this.#serial.run(entry.digest, async () => {
         const next = this.#room.get(entry.digest);

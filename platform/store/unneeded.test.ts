@@ -45,7 +45,7 @@ test('room for a push: what nobody needs goes, its file too, and the peer is tol
     },
   });
   const evicted: Digest[] = [];
-  again.onEvict = (digest) => evicted.push(digest);
+  again.watch({ evicted: (digest) => evicted.push(digest) });
   await upload(again, 'upload-c', c);
   expect(asked.at(-1)).toEqual([a.digest, b.digest]);
   expect(evicted).toEqual([a.digest]);
@@ -88,10 +88,12 @@ test('a damaged blob goes, though whoever mends it has pinned it; a whole one th
   const unpinOf = new Map([a, b].map((blob) => [blob.digest, again.get(blob.digest)!.pin()]));
   again.get(a.digest)!.becomeDamaged(0, 'a test says so');
   const told: Digest[] = [];
-  again.onUnneeded = (digest) => {
-    told.push(digest);
-    unpinOf.get(digest)?.();
-  };
+  again.watch({
+    unneeded: (digest) => {
+      told.push(digest);
+      unpinOf.get(digest)?.();
+    },
+  });
   await upload(again, 'upload-c', c);
   expect(told).toEqual([a.digest]);
   expect(digestsOf(again)).toEqual([b.digest, c.digest]);
@@ -144,7 +146,7 @@ test('a copy that goes while a push of the same blob waits for the disk does not
     askUnneeded: async () => unneeded(a),
   });
   const evicted: Digest[] = [];
-  again.onEvict = (digest) => evicted.push(digest);
+  again.watch({ evicted: (digest) => evicted.push(digest) });
   let other: Promise<unknown> | undefined;
   disk.syncDirectory = async (path) => {
     if (other === undefined) {

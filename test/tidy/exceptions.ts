@@ -17,7 +17,6 @@ const undici = 'the types of undici know less than it takes';
 const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 
 export const OVERDUE: readonly Overdue[] = [
-  { rule: 'lengths', path: 'platform/peer/node.ts', why: driver },
   { rule: 'folders', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'circles', path: 'core/swarm/records', why: swarm },
   { rule: 'circles', path: 'platform/store/pieces', why: driver },

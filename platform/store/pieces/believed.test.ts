@@ -157,7 +157,7 @@ test('a blob whose list turned out damaged in use is told of, and made whole fro
   wrongList(first.path);
   const store = await stores.open(dir, origin);
   const told: unknown[] = [];
-  store.onMissing = (digest) => told.push(digest);
+  store.watch({ missing: (digest) => told.push(digest) });
   const entry = store.get(blob.digest)!;
   expect(() => entry.hashes).toThrow('the piece-hash list in its file is damaged');
   expect([told, entry.complete]).toEqual([[blob.digest], false]);
