@@ -15,8 +15,8 @@ import { type Reference, referenceText } from '../core/oci/name.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
+import { linkProved, prove } from '../platform/clients/copies.ts';
 import type { Origins } from '../platform/clients/origins.ts';
-import { linkProved, prove } from '../platform/clients/prove.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { IndexApi } from './index-api.ts';
 

@@ -14,8 +14,8 @@ import type { Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
+import { silent } from '../platform/clients/copies.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
-import { silent } from '../platform/clients/origins.ts';
 import { Lru } from './lru.ts';
 
 /** `inline`: base64 of a blob of at most inlineBytesMax. */

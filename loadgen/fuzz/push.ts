@@ -9,7 +9,7 @@ import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index-api.ts
 import type { Digest } from '../../core/digest.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../../platform/clients/context.ts';
-import { linkProved, prove } from '../../platform/clients/prove.ts';
+import { linkProved, prove } from '../../platform/clients/copies.ts';
 import type { Content } from './content.ts';
 import type { Damage } from './damage.ts';
 import type { OriginSite } from './origin.ts';

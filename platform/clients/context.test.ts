@@ -10,11 +10,11 @@ import { httpMembers } from '../members/http.ts';
 import { fixedList } from '../members/list.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
+import { prove } from './copies.ts';
 import { OriginFinder } from './finder.ts';
 import { IndexClient } from './index-client.ts';
 import { OriginClient, originMembers } from './origin.ts';
 import { Origins } from './origins.ts';
-import { prove } from './prove.ts';
 import { TrackerSession } from './tracker.ts';
 
 const traceId = 'ab'.repeat(16);

@@ -1,13 +1,25 @@
 /**
- * Acts on several origins at once, until so many copies are made as are wanted.
+ * What is asked of several origins at once: to make copies, to prove what they hold; and what it is called where too few
+ * of them do.
  *
- * Rule 1: one that fails is replaced by the next in order; one that is silent for `hedgeMs` gets the next beside it.
+ * Rule 1: of those that are to make a copy, one that fails is replaced by the next in order; one that is silent for
+ *         `hedgeMs` gets the next beside it.
  * Rule 2: those that do not answer lately are asked only where there are fewer than `required` without them.
  * Rule 3: with the copies made, whoever is still being asked is told to stop (its signal is aborted). With those that
  *         are required made, silent ones are not waited for at all.
+ * Rule 4: before what the index has condemned is linked, as many origins as a push needs must say that they hold it
+ *         whole, each keeping it from then on; only then is the index asked again, with the generation that it named. It
+ *         refuses where another origin was told meanwhile.
+ * Rule 5: where too few hold it, nothing is linked: whoever wants it pushes it again. Where one that may hold it was not
+ *         heard, that is UNAVAILABLE.
  */
 
+import { ApiError } from '../../core/contracts/errors.ts';
+import { unproved } from '../../core/contracts/index-api.ts';
+import { parse } from '../../core/contracts/parse.ts';
+import type { Digest } from '../../core/digest.ts';
 import type { CallContext } from './context.ts';
+import type { OriginClient } from './origin.ts';
 import type { Pulse } from './pulse.ts';
 
 export type CopiesOptions = {
@@ -97,4 +109,86 @@ class Copying<C extends Asked> {
     }
     this.#resolve({ done: this.#done, failures: this.#failures });
   }
+}
+
+/** Questions and answers that cross; each time another origin needed room within the time of two calls. */
+const turnsMax = 5;
+
+/** Links by `link`; false: the bytes could not be proved, and nothing has changed. */
+export async function linkProved(
+  link: (proof: number | undefined) => Promise<void>,
+  prove: () => Promise<boolean>,
+): Promise<boolean> {
+  let proof: number | undefined;
+  for (let turn = 0; turn < turnsMax; turn++) {
+    try {
+      await link(proof);
+      return true;
+    } catch (error) {
+      proof = generationOf(error);
+    }
+    if (!(await prove())) return false;
+  }
+  throw new ApiError('UNAVAILABLE', 'origins are removing what nothing links to, this too: try again');
+}
+
+/** Of the clients of the origins, what a proof needs. */
+export type Provers = {
+  readonly required: number;
+  order(digest: Digest): readonly Pick<OriginClient, 'prove'>[];
+};
+
+/** Whether enough origins hold the blob whole, and keep it. */
+export function prove(origins: Provers, digest: Digest, ctx: CallContext): Promise<boolean> {
+  const asked = origins.order(digest);
+  const failures: unknown[] = [];
+  let [held, left] = [0, asked.length];
+  return new Promise<boolean>((resolve, reject) => {
+    const ask = async (client: Pick<OriginClient, 'prove'>): Promise<void> => {
+      try {
+        if (await client.prove(digest, ctx)) held += 1;
+      } catch (error) {
+        failures.push(error);
+      }
+      left -= 1;
+      if (held >= origins.required) resolve(true);
+      else if (left > 0) return;
+      else if (failures.length > 0) reject(reasonOf(digest, failures, ctx));
+      else resolve(false);
+    };
+    for (const client of asked) void ask(client);
+  });
+}
+
+function generationOf(error: unknown): number {
+  if (!(error instanceof ApiError) || error.code !== 'BLOB_CONDEMNED') throw error;
+  const told = parse(unproved, error.detail, 'detail');
+  if (!told.ok) throw error;
+  return told.value.generation;
+}
+
+function reasonOf(digest: Digest, failures: readonly unknown[], ctx: CallContext): unknown {
+  if (ctx.signal.aborted) return ctx.signal.reason;
+  return failures.find((error) => !(error instanceof ApiError)) ?? unavailable(digest, failures);
+}
+
+/** Whether the origin did not answer, rather than answer no. */
+export function silent(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'UNAVAILABLE';
+}
+
+/** The failures of several origins as one error. */
+export function unavailable(what: string, failures: readonly unknown[]): ApiError {
+  const why = failures.map((failure) => (failure as Error).message).join('; ');
+  // One failure is told as it is (a full disk, too many uploads), several as one.
+  const [first] = failures;
+  if (failures.length === 1 && first instanceof ApiError && !silent(first)) return first;
+  return new ApiError('UNAVAILABLE', `the origins do not answer for ${what}: ${why}`);
+}
+
+/** A push that origins which do not answer hold up: who reads it learns what it needs, and that it can be set. */
+export function tooFew(able: number, required: number, why: ApiError): ApiError {
+  if (able === 0 || !silent(why)) return why;
+  const need = `${required} origins must hold what is pushed (\`push.required\` of the proxy), and ${able} can`;
+  return new ApiError('UNAVAILABLE', `${need}: ${why.message}`);
 }

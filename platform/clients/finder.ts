@@ -13,8 +13,8 @@ import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
+import { unavailable } from './copies.ts';
 import type { OriginClient } from './origin.ts';
-import { unavailable } from './origins.ts';
 
 /** As a tracker does: one of two owners is enough, and two seeds are better than one. */
 const ownersAtOnce = 2;

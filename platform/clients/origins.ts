@@ -9,10 +9,9 @@ import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import { type Digest, digestAlgorithm } from '../../core/digest.ts';
-import { hedgeMs, type Members } from '../members/members.ts';
+import { type Hedged, hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
-import { manyAnswers } from './copies.ts';
-import type { Hedged } from './hedge.ts';
+import { manyAnswers, tooFew, unavailable } from './copies.ts';
 import type { OriginClient, ReadPart } from './origin.ts';
 
 export type OriginsOptions = {
@@ -164,27 +163,6 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 function passing(error: unknown, ctx: CallContext): unknown {
   if (ctx.signal.aborted || !(error instanceof ApiError)) throw error;
   return error;
-}
-
-/** Whether the origin did not answer, rather than answer no. */
-export function silent(error: unknown): boolean {
-  return error instanceof ApiError && error.code === 'UNAVAILABLE';
-}
-
-/** The failures of several origins as one error. */
-export function unavailable(what: string, failures: readonly unknown[]): ApiError {
-  const why = failures.map((failure) => (failure as Error).message).join('; ');
-  // One failure is told as it is (a full disk, too many uploads), several as one.
-  const [first] = failures;
-  if (failures.length === 1 && first instanceof ApiError && !silent(first)) return first;
-  return new ApiError('UNAVAILABLE', `the origins do not answer for ${what}: ${why}`);
-}
-
-/** A push that origins which do not answer hold up: who reads it learns what it needs, and that it can be set. */
-export function tooFew(able: number, required: number, why: ApiError): ApiError {
-  if (able === 0 || !silent(why)) return why;
-  const need = `${required} origins must hold what is pushed (\`push.required\` of the proxy), and ${able} can`;
-  return new ApiError('UNAVAILABLE', `${need}: ${why.message}`);
 }
 
 const nothing = (): void => undefined;

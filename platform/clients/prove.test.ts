@@ -15,7 +15,7 @@ import { tagsSchema } from '../tags/schema.ts';
 import { SqliteTables } from '../tags/sqlite-tables.ts';
 import type { TagTables } from '../tags/store.ts';
 import { CallContext } from './context.ts';
-import { linkProved, prove } from './prove.ts';
+import { linkProved, prove } from './copies.ts';
 
 const ctx = CallContext.begin({ requestId: 'test' });
 const digestNo = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { firstAnswer } from './hedge.ts';
+import { firstAnswer } from './members.ts';
 
 const hedgeMs = 20;
 type Plan = Record<string, string | undefined | Error | 'hang'>;
