@@ -4,10 +4,11 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
+import { beginPieces } from '../../core/swarm/pulling/availability.ts';
 import { choosePiece } from '../../core/swarm/pulling/choose.ts';
-import { bits } from '../../core/swarm/records/bits.ts';
-import { Blob } from '../../core/swarm/records/blob.ts';
-import { type Edge, OutLink, type Peer, Source } from '../../core/swarm/records/links.ts';
+import { add, bits, has } from '../../core/swarm/records/bits.ts';
+import type { Ours } from '../../core/swarm/records/ours.ts';
+import { Blob, Edge, OutLink, type Peer, Source } from '../../core/swarm/records/records.ts';
 import type { MicroCase } from './runner.ts';
 
 const pieces = 5_120;
@@ -33,12 +34,14 @@ export function chooseCase(reader: boolean): MicroCase {
 function swarmOf(random: Prng, reader: boolean): { blob: Blob; sources: Source[] } {
   const blob = new Blob(0, digestOf('sha256', '0'.repeat(64)) as Digest, true);
   blob.root({ length: pieces * unitBytes, pieceLength: unitBytes, root: '0'.repeat(64) });
+  beginPieces(blob);
+  const pulling = blob.pulling as Ours<Blob['pulling']>;
   for (let piece = 0; piece < pieces; piece++) {
     if (random.unit() >= openShare) continue;
-    blob.open[piece >> 5] = (blob.open[piece >> 5] as number) | (1 << (piece & 31));
-    blob.openCount++;
+    add(pulling.open, piece);
+    pulling.openCount++;
   }
-  if (reader) blob.readers.push({ reader: 1, at: pieces / 4, end: pieces, far: false });
+  if (reader) pulling.readers.push({ reader: 1, at: pieces / 4, end: pieces, far: false });
   const sources = Array.from({ length: neighbours }, (_, i) => sourceOf(blob, i, random));
   return { blob, sources };
 }
@@ -47,15 +50,17 @@ function sourceOf(blob: Blob, i: number, random: Prng): Source {
   const node = i.toString(16).padStart(32, '0');
   const address = { node, host: '10.0.0.1', port: 1, role: 'agent', zone: '' } as const;
   const peer: Peer = { node, address, out: undefined, in: undefined, edges: 0 };
-  const edge: Edge = { peer, blob, source: undefined, sink: undefined };
-  const source = new Source(new OutLink(i * 2, peer, 0), 0, edge);
+  const at = { token: 0, via: undefined, nowMs: 0 };
+  const source: Ours<Source> = new Source(new Edge(peer, blob), new OutLink(i * 2, peer, 0), 0, at) as Ours<Source>;
+  const pulling = blob.pulling as Ours<Blob['pulling']>;
+  const theirs = bits(pieces);
   source.state = 'open';
-  source.bits = bits(pieces);
+  source.bits = theirs;
   for (let piece = 0; piece < pieces; piece++) {
     if (random.unit() >= heldShare) continue;
-    source.bits[piece >> 5] = (source.bits[piece >> 5] as number) | (1 << (piece & 31));
-    blob.holders[piece] = (blob.holders[piece] as number) + 1;
-    if ((((blob.open[piece >> 5] as number) >>> (piece & 31)) & 1) === 1) source.count++;
+    add(theirs, piece);
+    pulling.holders[piece] = (pulling.holders[piece] as number) + 1;
+    if (has(pulling.open, piece)) source.count++;
   }
   return source;
 }

@@ -8,38 +8,40 @@
  * Rule 3: what an input makes due (grants, wants, neighbours) is done once, at the end of its step.
  */
 
-import { assert, PeerFault } from '../assert.ts';
+import { assert, Bug, PeerFault } from '../assert.ts';
 import type { Machine } from '../machine.ts';
-import { addBlob, candidates, finish, moveReader, removeBlob, removeReader } from './blobs.ts';
+import { addBlob, candidates, finish, lost, removeBlob } from './blobs.ts';
 import {
   onCancel,
-  onClose,
   onElsewhere,
-  onOpen,
   onPass,
   onReceipt,
   onRequest,
   onWantHashes,
   onWants,
-  onWish,
+  onWishes,
   sinkOf,
 } from './feeding/feeder.ts';
-import { flush, sendWants } from './feeding/news.ts';
-import { expire, pump } from './feeding/uplink.ts';
+import { flushHaves } from './feeding/haves.ts';
+import { pump, scanGrants } from './feeding/uplink.ts';
 import { addCandidates } from './graph/candidates.ts';
-import { closeLink, forgetLink } from './graph/edges.ts';
-import { connectMore, degree, tend } from './graph/graph.ts';
-import { connected, onHello } from './graph/greeting.ts';
-import { edgeTaken, reserveEdge } from './graph/offers.ts';
-import { onEdgeOffer, onGone, onHaves, onOpened, onRefuse } from './graph/opening.ts';
-import { gossipMs, graphMs } from './limits.ts';
+import { closeDue, fault, forgetLink, onGoodbye } from './graph/closing.ts';
+import { edgeTaken, reserveEdge } from './graph/edge-offers.ts';
+import { closeIfParted } from './graph/edges.ts';
+import { connected, heard, onHello } from './graph/greeting.ts';
+import { connectMore, degree } from './graph/neighbours.ts';
+import { onClose, onEdgeOffer, onOpen, onOpened, onRefuse } from './graph/opening.ts';
+import { tend } from './graph/tending.ts';
+import { gossipMs, graphMs, scanMs } from './limits.ts';
+import type { OurState } from './ours.ts';
 import { checkPolicy } from './policy.ts';
+import { onHashes } from './pulling/hash-list.ts';
 import { scanFlights } from './pulling/hedge.ts';
-import { onHashes } from './pulling/learning.ts';
-import { arrived, lost, onGrant, onMissing, verified } from './pulling/puller.ts';
-import { tellOrigins, tellRoom } from './pulling/room.ts';
+import { arrived, onGone, onGrant, onHaves, onMissing, verified } from './pulling/puller.ts';
 import { rescope } from './pulling/scope.ts';
-import { sendWishes } from './pulling/wishes.ts';
+import { sendWants } from './pulling/wants.ts';
+import { tellOrigins, tellRoom } from './pulling/window.ts';
+import { moveReader, removeReader, sendWishes } from './pulling/wishes.ts';
 import {
   type Edge,
   findFlight,
@@ -48,7 +50,7 @@ import {
   type Link,
   type OutLink,
   type Source,
-} from './records/links.ts';
+} from './records/records.ts';
 import { State } from './records/state.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmDue, SwarmTotals } from './types.ts';
 
@@ -67,30 +69,32 @@ export class Swarm implements Machine<Input, Output, SwarmDue> {
   handle(input: Input, nowMs: number): void {
     const state = this.#state;
     assert(nowMs >= state.nowMs, 'time ran backwards');
-    state.nowMs = nowMs;
+    (state as OurState).nowMs = nowMs;
     apply(state, input);
+    if (state.due.closings.length > 0) closeDue(state);
     finishStep(state);
-    check(state);
+    const why = broken(state);
+    if (why !== undefined) throw new Bug(why);
   }
 
   /** What came of the last inputs, in order. The array is reused: it is good until the next `drain`. */
   drain(): readonly Output[] {
     const { out } = this.#state;
     this.#drained.length = 0;
-    this.#state.out = this.#drained;
+    (this.#state as OurState).out = this.#drained;
     this.#drained = out;
     return out;
   }
 
   /** When a `tick` is due, in the clock of `handle`; Infinity: never. */
   get deadlineMs(): number {
-    const s = this.#state;
-    return Math.min(s.batchAtMs, s.pumpAtMs, s.scanAtMs, s.graphAtMs);
+    const { batchAtMs, pumpAtMs, scanAtMs, graphAtMs } = this.#state.due;
+    return Math.min(batchAtMs, pumpAtMs, scanAtMs, graphAtMs);
   }
 
   get due(): SwarmDue | undefined {
     const { deadlineMs } = this;
-    const { batchAtMs, pumpAtMs, scanAtMs } = this.#state;
+    const { batchAtMs, pumpAtMs, scanAtMs } = this.#state.due;
     if (deadlineMs === Infinity) return undefined;
     if (deadlineMs === pumpAtMs) return 'grants';
     if (deadlineMs === batchAtMs) return 'news';
@@ -106,7 +110,7 @@ export class Swarm implements Machine<Input, Output, SwarmDue> {
 
   /** The blob behind a swarm number of a link; -1 where there is none (any more). */
   blobOf(link: LinkNo, swarm: number): BlobNo | -1 {
-    const at = this.#state.links.get(link);
+    const at = this.#state.graph.links.get(link);
     if (at === undefined) return -1;
     const record = at.kind === 'out' ? findSource(at, swarm) : at.sinks.find((sink) => sink.swarm === swarm);
     return record === undefined || record.blob.stage === 'gone' || record.state === 'closed' ? -1 : record.blob.no;
@@ -115,23 +119,31 @@ export class Swarm implements Machine<Input, Output, SwarmDue> {
   stats(no: BlobNo): BlobStats | undefined {
     const blob = this.#state.blobs[no];
     if (blob === undefined) return undefined;
-    const { arrived: _, ...counts } = blob.counts;
+    const { pieces, heldCount: held, pulling, feeding } = blob;
+    const { sources, bytesFromPeers, bytesFromOrigins, hedges, duplicates, corrupt } = pulling;
     let inFlight = 0;
-    for (const source of blob.sources) inFlight += source.flights.length;
-    const { pieces, heldCount: held } = blob;
+    for (const source of sources) inFlight += source.flights.length;
     return {
       pieces,
       held,
       inFlight,
       neighbours: degree(blob),
-      sources: blob.sources.length,
-      sinks: blob.sinks.length,
-      ...counts,
+      sources: sources.length,
+      sinks: feeding.sinks.length,
+      bytesFromPeers,
+      bytesFromOrigins,
+      bytesSent: feeding.bytesSent,
+      hedges,
+      duplicates,
+      corrupt,
     };
   }
 
   get totals(): SwarmTotals {
-    const { links, peers, byDigest, inPieces, inBytes, outPieces, outBytes } = this.#state;
+    const { graph, byDigest, down, up } = this.#state;
+    const { links, peers } = graph;
+    const { inPieces, inBytes } = down;
+    const { outPieces, outBytes } = up;
     return { links: links.size, peers: peers.size, blobs: byDigest.size, inPieces, inBytes, outPieces, outBytes };
   }
 
@@ -146,7 +158,7 @@ function apply(state: State, input: Input): void {
     case 'message':
       return message(state, input.link, input.message);
     case 'arrived':
-      return arrived(state, state.dialled(input.link), input);
+      return onArrived(state, input);
     case 'verified':
       return verified(state, input);
     case 'tick':
@@ -184,14 +196,22 @@ function onBlob(state: State, input: Extract<Input, { blob: BlobNo }>): void {
   }
 }
 
+/** A source that waited for this piece is done. */
+function onArrived(state: State, { link, swarm, piece, slot }: Extract<Input, { kind: 'arrived' }>): void {
+  const at = state.dialled(link);
+  const source = at === undefined ? undefined : findSource(at, swarm);
+  arrived(state, source, piece, slot);
+  if (source !== undefined) closeIfParted(state, source);
+}
+
 function closed(state: State, no: LinkNo): void {
-  const link = state.links.get(no);
+  const link = state.graph.links.get(no);
   if (link !== undefined) forgetLink(state, link);
 }
 
 /** A message from a peer; whatever is wrong with it costs the peer its link. */
 function message(state: State, no: LinkNo, received: LinkMessage): void {
-  const link = state.links.get(no);
+  const link = state.graph.links.get(no);
   if (link === undefined) return;
   try {
     if (received.kind === 'hello') return onHello(state, link, received);
@@ -204,13 +224,8 @@ function message(state: State, no: LinkNo, received: LinkMessage): void {
   }
 }
 
-function fault(state: State, link: Link, why: string): void {
-  if (link.peer !== undefined) state.bans.strike(link.peer.node, state.nowMs);
-  closeLink(state, link, why, 'fault');
-}
-
 function fromPuller(state: State, link: InLink, received: LinkMessage): void {
-  link.heardMs = state.nowMs;
+  heard(state, link);
   switch (received.kind) {
     case 'request':
       return onRequest(state, link, received);
@@ -229,7 +244,7 @@ function fromPuller(state: State, link: InLink, received: LinkMessage): void {
     case 'elsewhere':
       return onElsewhere(state, link, received);
     case 'wishes':
-      return onWish(state, link, received);
+      return onWishes(state, link, received);
     case 'wantHashes':
       return onWantHashes(state, link, received);
     case 'edgeReserve':
@@ -258,21 +273,19 @@ function fromFeeder(state: State, link: OutLink, received: LinkMessage): void {
     case 'grant':
       return onGrant(state, source, received);
     case 'missing':
-      return onMissing(state, source, received);
+      onMissing(state, source, received);
+      return closeIfParted(state, source);
     case 'opened':
       return onOpened(state, source, received);
     case 'refuse':
       return onRefuse(state, source, received);
     case 'edgeOffer':
       return onEdgeOffer(state, source, received);
-    case 'hashes': {
-      const wrong = onHashes(state, source, received);
-      if (wrong !== undefined) throw new PeerFault(wrong);
-      return;
-    }
+    case 'hashes':
+      return onHashes(state, source, received);
     case 'revoke':
       if (link.peer.address.role !== 'origin') throw new PeerFault('revoke from an agent');
-      state.disowned.add(source.blob);
+      state.due.disowned.add(source.blob);
       return;
     case 'edgeReserve':
     case 'edgeTaken':
@@ -291,91 +304,81 @@ type EitherWay = Extract<LinkMessage, { kind: 'goodbye' | 'edgeReserve' | 'edgeT
 
 /** `edge`: the one that the message is about; undefined where it is gone. */
 function eitherWay(state: State, link: Link, received: EitherWay, edge: Edge | undefined): void {
-  if (received.kind === 'goodbye') {
-    state.out.push({ kind: 'close', link: link.no, why: `peer said goodbye: ${received.reason}`, whose: 'none' });
-    return forgetLink(state, link);
-  }
+  if (received.kind === 'goodbye') return onGoodbye(state, link, received.reason);
   if (edge === undefined) return;
   if (received.kind === 'edgeReserve') return reserveEdge(state, edge, received.token, received.node);
   if (received.kind === 'edgeTaken') return edgeTaken(state, edge, received.token);
-  if (!edge.blob.pulling) return;
+  if (!edge.blob.unfinished) return;
   addCandidates(state, edge.blob, received.peers);
-  state.needy.add(edge.blob);
+  state.due.connect.add(edge.blob);
 }
 
 /** Does what has become due, by the input or by the time. */
 function finishStep(state: State): void {
-  const { nowMs } = state;
-  if (state.disowned.size > 0) disown(state);
-  if (state.finished.size > 0) finishBlobs(state);
-  if (nowMs >= state.graphAtMs) tend(state);
-  if (nowMs >= state.scanAtMs) scan(state);
-  if (state.needy.size > 0) {
-    // Connecting may close what is no longer needed, which makes others needy: next step's concern.
-    const needy = [...state.needy];
-    state.needy.clear();
-    for (const blob of needy) connectMore(state, blob);
+  const { nowMs, due } = state;
+  if (due.disowned.size > 0) disown(state);
+  if (due.finished.size > 0) finishBlobs(state);
+  if (nowMs >= due.graphAtMs) tend(state);
+  if (nowMs >= due.scanAtMs) scan(state);
+  if (due.connect.size > 0) {
+    // Connecting may close what is no longer needed, so that others have to be looked after: the next step's concern.
+    const blobs = [...due.connect];
+    due.connect.clear();
+    for (const blob of blobs) connectMore(state, blob);
   }
-  if (state.lossDue) tellOrigins(state);
-  if (state.roomDue) tellRoom(state);
-  if (nowMs >= state.batchAtMs) {
-    flush(state);
-    if (state.wishesDue.size > 0) sendWishes(state, true);
+  if (due.loss) tellOrigins(state);
+  if (due.room) tellRoom(state);
+  if (nowMs >= due.batchAtMs) {
+    due.batchAtMs = Infinity;
+    flushHaves(state);
+    sendWants(state, true);
+    if (due.wishes.size > 0) sendWishes(state, true);
   } else {
-    if (state.wantsUrgent) sendWants(state, false);
-    if (state.wishesUrgent) sendWishes(state, false);
+    if (due.wants) sendWants(state, false);
+    if (due.wishesNow) sendWishes(state, false);
   }
-  if (state.pumpDue || nowMs >= state.pumpAtMs) pump(state);
-  if (state.graphAtMs === Infinity && (state.links.size > 0 || state.pulling.size > 0)) {
-    state.graphAtMs = nowMs + state.jitter(graphMs);
-    state.gossipAtMs = nowMs + state.jitter(gossipMs);
+  if (due.pump || nowMs >= due.pumpAtMs) pump(state);
+  if (due.graphAtMs === Infinity && (state.graph.links.size > 0 || state.unfinished.size > 0)) {
+    due.graphAtMs = nowMs + state.jitter(graphMs);
+    due.gossipAtMs = nowMs + state.jitter(gossipMs);
   }
 }
 
+/** Grants and pieces that are owed for too long. */
 function scan(state: State): void {
-  state.scanAtMs = Infinity;
-  state.pumpDue = true;
-  if (state.outPieces > 0 || state.wanting > 0) {
-    const stuck: { readonly link: InLink; readonly why: string }[] = [];
-    for (const link of state.links.values()) {
-      if (link.kind !== 'in' || (link.outstanding === 0 && link.restsUntilMs !== Infinity)) continue;
-      const why = expire(state, link);
-      if (why !== undefined) stuck.push({ link, why });
-    }
-    for (const { link, why } of stuck) closeLink(state, link, why, 'slow');
-  }
+  state.due.scanAtMs = Infinity;
+  scanGrants(state);
+  closeDue(state);
   scanFlights(state);
+  closeDue(state);
+  const { down, up } = state;
+  if (down.inPieces > 0 || up.outPieces > 0 || up.takers > 0) state.due.scanAtMs = state.nowMs + scanMs;
 }
 
 function finishBlobs(state: State): void {
-  for (const blob of state.finished) if (blob.complete) finish(state, blob);
-  state.finished.clear();
+  for (const blob of state.due.finished) if (blob.complete) finish(state, blob);
+  state.due.finished.clear();
 }
 
 function disown(state: State): void {
-  for (const blob of state.disowned) {
+  for (const blob of state.due.disowned) {
     if (blob.stage === 'gone') continue;
     state.out.push({ kind: 'revoked', blob: blob.no });
     removeBlob(state, blob, 'revoked');
   }
-  state.disowned.clear();
+  state.due.disowned.clear();
 }
 
-/** What holds after every step. */
-function check(state: State): void {
-  assert(state.inPieces >= 0 && state.inBytes >= 0, 'more pieces came than were on their way');
-  assert(state.inPieces > 0 || state.inBytes === 0, 'bytes on their way without a piece');
-  assert(state.standingPieces <= state.inPieces, 'more pieces stand still than are on their way');
-  assert(
-    state.uncheckedBytes >= 0 && (state.checks.length > 0 || state.uncheckedBytes === 0),
-    'unverified bytes without a piece',
-  );
-  assert(state.outPieces >= 0 && state.outBytes >= 0, 'more grants ended than were given');
-  assert(state.outPieces > 0 || (state.outBytes === 0 && state.load === 0), 'uplink is loaded without a grant');
-  assert(
-    state.wanting >= 0 && state.wanting <= state.links.size,
-    'more neighbours want something than there are links',
-  );
-  assert(state.feeding.length <= state.byDigest.size, 'feeding a blob that is gone');
-  assert(state.pulling.size <= state.byDigest.size, 'pulling a blob that is gone');
+/** What breaks a rule that holds after every step; undefined where nothing does. */
+function broken({ down, up, graph, byDigest, unfinished }: State): string | undefined {
+  if (down.inPieces < 0 || down.inBytes < 0) return 'more pieces came than were on their way';
+  if (down.inPieces === 0 && down.inBytes !== 0) return 'bytes on their way without a piece';
+  if (down.standingPieces > down.inPieces) return 'more pieces stand still than are on their way';
+  if (down.uncheckedBytes < 0 || (down.checks.length === 0 && down.uncheckedBytes !== 0))
+    return 'unverified bytes without a piece';
+  if (up.outPieces < 0 || up.outBytes < 0) return 'more grants ended than were given';
+  if (up.outPieces === 0 && (up.outBytes !== 0 || up.load !== 0)) return 'uplink is loaded without a grant';
+  if (up.takers < 0 || up.takers > graph.links.size) return 'more neighbours want something than there are links';
+  if (up.blobs.length > byDigest.size) return 'feeding a blob that is gone';
+  return unfinished.size > byDigest.size ? 'pulling a blob that is gone' : undefined;
 }

@@ -10,7 +10,6 @@ export type Overdue = {
   readonly why: string;
 };
 
-const swarm = 'the swarm is being divided into rooms';
 const driver = 'the life of a pull is being drawn as one table';
 const types = 'Object.fromEntries forgets which names there are';
 const undici = 'the types of undici know less than it takes';
@@ -18,7 +17,6 @@ const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 
 export const OVERDUE: readonly Overdue[] = [
   { rule: 'folders', path: 'loadgen/fuzz', why: fuzzer },
-  { rule: 'circles', path: 'core/swarm/records', why: swarm },
   { rule: 'circles', path: 'platform/store/pieces', why: driver },
   { rule: 'circles', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'casts', path: 'agent/testing/memory.ts', why: driver },

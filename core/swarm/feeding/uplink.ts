@@ -21,21 +21,25 @@ import {
   spareMs,
   stallBytesPerMs,
 } from '../limits.ts';
-import { grantedWish } from '../pulling/wishes.ts';
-import type { Blob } from '../records/blob.ts';
-import { Allowance, type InLink, type Sink, takeOut } from '../records/links.ts';
+import { Allowance, type Puller } from '../records/ends.ts';
+import { allowanceLife, next } from '../records/lives.ts';
+import { takeOut } from '../records/ours.ts';
+import { type Blob, type InLink, type Sink, withoutWish } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { isWished, markSent, markUnsent, nameFor, wishDueMs } from './naming.ts';
+import type { OurAllowance, OurBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
+import { isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
 
 /** What the neighbour on `link` says of its downlink; wakes it if it rests. */
 export function hear(state: State, link: InLink, inbound: Inbound): void {
-  if (inbound.inPieces < link.sending && inbound.inPieces < requested(link))
+  const puller = link.puller as OurPuller;
+  if (inbound.inPieces < puller.sending && inbound.inPieces < requested(link))
     throw new PeerFault('says that less is on its way to it than it asked for');
-  link.inBytes = inbound.inBytes;
-  link.others = Math.max(0, inbound.inPieces - link.sending);
-  link.restsUntilMs = 0;
-  reweigh(state, link);
-  if (link.hungry > 0 && (link.inBytes < link.fullBytes || link.fullUntilMs <= state.nowMs)) state.pumpDue = true;
+  puller.inBytes = inbound.inBytes;
+  puller.others = Math.max(0, inbound.inPieces - puller.sending);
+  puller.restsUntilMs = 0;
+  reweigh(state, puller);
+  if (puller.takers > 0 && (puller.inBytes < puller.fullBytes || puller.fullUntilMs <= state.nowMs))
+    state.due.pump = true;
 }
 
 /** Pieces that the neighbour asked for and has not receipted. A blob's only piece may go out unasked. */
@@ -50,57 +54,58 @@ function requested(link: InLink): number {
 
 /** The neighbour's downlink is full at what it says is on its way. */
 export function full(state: State, link: InLink): void {
-  link.fullBytes = link.inBytes;
-  link.fullUntilMs = state.nowMs + state.config.policy.fullRestMs;
+  const puller = link.puller as OurPuller;
+  puller.fullBytes = puller.inBytes;
+  puller.fullUntilMs = state.nowMs + state.config.policy.fullRestMs;
 }
 
 /** It says so by itself: one grant may try, also where what filled its downlink waits for its disk. */
 export function hasRoomAgain(link: InLink, { inBytes }: Inbound): void {
-  link.fullBytes = Math.max(link.fullBytes, inBytes + 1);
+  const puller = link.puller as OurPuller;
+  puller.fullBytes = Math.max(puller.fullBytes, inBytes + 1);
 }
 
 /** When `link` may have a grant of `bytes` again, as far as its downlink is concerned. */
-function roomAtMs(link: InLink, bytes: number): number {
-  const offered = (link.outstanding - link.sending) * bytes;
-  return link.inBytes + offered < link.fullBytes ? 0 : link.fullUntilMs;
+function roomAtMs({ puller }: InLink, bytes: number): number {
+  const offered = (puller.outstanding - puller.sending) * bytes;
+  return puller.inBytes + offered < puller.fullBytes ? 0 : puller.fullUntilMs;
 }
 
 /** How many pieces `sink` would take from us now. */
 export function setCount(state: State, sink: Sink, count: number): void {
   const before = sink.count;
-  sink.count = count;
-  if (before === 0 && count > 0) {
-    const { blob, link } = sink;
-    if (blob.hungry === 0) state.feeding.push(blob);
-    blob.hungry += 1;
-    if (link.hungry === 0) state.wanting += 1;
-    link.hungry += 1;
-    state.pumpDue = true;
-  } else if (before > 0 && count === 0) {
-    const { blob, link } = sink;
-    blob.hungry -= 1;
-    if (blob.hungry === 0) takeOut(state.feeding, blob);
-    link.hungry -= 1;
-    if (link.hungry === 0) state.wanting -= 1;
-  }
+  (sink as OurSink).count = count;
+  if ((before === 0) === (count === 0)) return;
+  const by = count > 0 ? 1 : -1;
+  const up = state.up as OurUplink;
+  const blob = sink.blob.feeding as OurBlob;
+  const puller = sink.link.puller as OurPuller;
+  if (by > 0 && blob.takers === 0) up.blobs.push(sink.blob);
+  blob.takers += by;
+  if (blob.takers === 0) takeOut(up.blobs, sink.blob);
+  if (by > 0 && puller.takers === 0) up.takers += 1;
+  puller.takers += by;
+  if (puller.takers === 0) up.takers -= 1;
+  if (by > 0) state.due.pump = true;
 }
 
 /** Gives out what the uplink can carry. */
 export function pump(state: State): void {
-  state.pumpDue = false;
-  state.noTaker = false;
-  state.pumpAtMs = Infinity;
+  const up = state.up as OurUplink;
+  state.due.pump = false;
+  state.due.pumpAtMs = Infinity;
+  up.noTaker = false;
   const { policy, uplinkBytesPerS } = state.config;
-  const perMs = Math.min(uplinkBytesPerS / 1000, state.meter.rate * meterGain);
-  while (state.feeding.length > 0 && wireLoad(state) < policy.uplinkTarget) {
+  const perMs = Math.min(uplinkBytesPerS / 1000, up.meter.rate * meterGain);
+  while (up.blobs.length > 0 && wireLoad(state) < policy.uplinkTarget) {
     const sink = nextSink(state);
     if (sink === undefined) {
-      state.noTaker = true;
+      up.noTaker = true;
       return;
     }
     const bytes = sink.blob.meta.pieceLength;
     const cap = Math.max(perMs * policy.uplinkCapMs, bytes * policy.uplinkCapPiecesMin);
-    if (state.outBytes + bytes > cap) return;
+    if (up.outBytes + bytes > cap) return;
     grant(state, sink, nameFor(state, sink), bytes);
   }
 }
@@ -109,81 +114,99 @@ export function pump(state: State): void {
  * The load without what is on no wire: a grant's way there, its answer's way back and its receipt's.
  * So an uplink with a long round trip has more grants out, and one with a short round trip few.
  */
-function wireLoad(state: State): number {
-  const { outPieces, outBytes, load } = state;
+function wireLoad({ up: { outPieces, outBytes, load, answerMs, meter } }: State): number {
   if (outPieces === 0) return 0;
-  const idleBytes = Math.min(idleMsMax, idleTrips * state.answerMs) * state.meter.rate;
+  const idleBytes = Math.min(idleMsMax, idleTrips * answerMs) * meter.rate;
   return load * Math.max(0, 1 - idleBytes / outBytes);
-}
-
-/** A grant was answered after `ms`. */
-function answered(state: State, ms: number): void {
-  state.answerMs += (ms - state.answerMs) * answerWeight;
 }
 
 /** Gives `sink` one piece: `piece` by name, or where that is -1 the one that it chooses. */
 export function grant(state: State, sink: Sink, piece: number, bytes: number): Allowance {
-  const { link } = sink;
-  const allowance = new Allowance(link.nextGrant, piece, bytes, state.nowMs);
-  link.nextGrant += 1;
-  sink.allowances.push(allowance);
-  sink.offered += 1;
-  count(state, link, 1, bytes);
-  state.send(link, { kind: 'grant', grant: allowance.grant, swarm: sink.swarm, piece });
-  if (state.scanAtMs === Infinity) state.scanAtMs = state.nowMs + state.config.policy.grantExpiryMs / 2;
+  const puller = sink.link.puller as OurPuller;
+  const allowance = allow(state, sink, new Allowance(puller.nextGrant, piece, bytes, state.nowMs));
+  puller.nextGrant += 1;
+  state.send(sink.link, { kind: 'grant', grant: allowance.grant, swarm: sink.swarm, piece });
+  if (state.due.scanAtMs === Infinity) state.due.scanAtMs = state.nowMs + state.config.policy.grantExpiryMs / 2;
   return allowance;
 }
 
 /** A request came after its grant had expired: it stands again, as far as there is room. */
 export function regrant(state: State, sink: Sink, no: number): Allowance | undefined {
-  if (sink.link.outstanding >= grantsPerLinkMax) return undefined;
-  const allowance = new Allowance(no, -1, sink.blob.meta.pieceLength, state.nowMs);
-  sink.allowances.push(allowance);
-  sink.offered += 1;
+  if (sink.link.puller.outstanding >= grantsPerLinkMax) return undefined;
+  return allow(state, sink, new Allowance(no, -1, sink.blob.meta.pieceLength, state.nowMs));
+}
+
+function allow(state: State, sink: Sink, allowance: Allowance): Allowance {
+  const ours = sink as OurSink;
+  ours.allowances.push(allowance);
+  ours.offered += 1;
   count(state, sink.link, 1, allowance.bytes);
   return allowance;
 }
 
 /** The grant is used for `piece`. */
 export function accept(state: State, sink: Sink, allowance: Allowance, piece: number): void {
-  const bytes = sink.blob.bytes(piece);
-  if (allowance.state === 'offered') answered(state, state.nowMs - allowance.sinceMs);
-  allowance.state = 'sending';
-  allowance.piece = piece;
-  allowance.sinceMs = state.nowMs;
-  state.outBytes += bytes - allowance.bytes;
-  allowance.bytes = bytes;
-  sink.offered -= 1;
-  sink.link.sending += 1;
-  grantedWish(sink, piece);
-  const first = markSent(sink.blob, piece) || allowance.named;
-  if (first && sink.given.length < sink.blob.pieces) sink.given.push(piece);
+  const up = state.up as OurUplink;
+  const ours = allowance as OurAllowance;
+  const { blob } = sink;
+  const bytes = blob.bytes(piece);
+  up.answerMs += (state.nowMs - ours.sinceMs - up.answerMs) * answerWeight;
+  ours.state = next(allowanceLife, ours.state, 'sending');
+  ours.piece = piece;
+  ours.sinceMs = state.nowMs;
+  up.outBytes += bytes - ours.bytes;
+  ours.bytes = bytes;
+  (sink as OurSink).offered -= 1;
+  (sink.link.puller as OurPuller).sending += 1;
+  forgetWish(sink, piece);
+  const first = markSent(blob, piece) || ours.named;
+  if (first && sink.given.length < blob.pieces) (sink as OurSink).given.push(piece);
+}
+
+/** Its piece is asked for here, or is not wanted from here: the wish is over on both sides. */
+export function forgetWish(sink: Sink, piece: number): void {
+  if (sink.wishes.length > 0) (sink as OurSink).wishes = withoutWish(sink.wishes, piece);
 }
 
 /** The grant is over. `given`: somebody holds its piece for it, or it named none. */
 export function end(state: State, sink: Sink, allowance: Allowance, given: boolean): void {
-  assert(takeOut(sink.allowances, allowance), 'ended a grant twice');
-  if (allowance.state === 'offered') sink.offered -= 1;
-  else sink.link.sending -= 1;
+  const ours = sink as OurSink;
+  const was = allowance.state;
+  assert(takeOut(ours.allowances, allowance), 'ended a grant twice');
+  (allowance as OurAllowance).state = next(allowanceLife, was, 'over');
+  if (was === 'offered') ours.offered -= 1;
+  else (sink.link.puller as OurPuller).sending -= 1;
   if (!given && allowance.named && sink.blob.holds(allowance.piece)) markUnsent(sink.blob, allowance.piece);
   count(state, sink.link, -1, -allowance.bytes);
-  if (!state.noTaker) state.pumpDue = true;
+  if (!state.up.noTaker) state.due.pump = true;
 }
 
 /** The puller has all of the piece. */
 export function receipted(state: State, sink: Sink, allowance: Allowance): void {
-  sink.blob.counts.bytesSent += allowance.bytes;
-  sink.link.receiptMs = state.nowMs;
-  state.meter.carried(allowance.bytes, state.nowMs);
+  (sink.blob.feeding as OurBlob).bytesSent += allowance.bytes;
+  (sink.link.puller as OurPuller).receiptMs = state.nowMs;
+  state.up.meter.carried(allowance.bytes, state.nowMs);
   end(state, sink, allowance, true);
+}
+
+/** Takes back what was not answered, and asks for the closing of links that are stuck. */
+export function scanGrants(state: State): void {
+  state.due.pump = true;
+  if (state.up.outPieces === 0 && state.up.takers === 0) return;
+  for (const link of state.graph.links.values()) {
+    if (link.kind !== 'in' || (link.puller.outstanding === 0 && link.puller.restsUntilMs !== Infinity)) continue;
+    const why = expire(state, link);
+    if (why !== undefined) state.due.closings.push({ kind: 'slow', link, why });
+  }
 }
 
 /**
  * Takes back the grants on `link` that were not answered; it gets no more until it says something.
  * Returns why the link is stuck: it owes a receipt or answers for too long. Else undefined.
  */
-export function expire(state: State, link: InLink): string | undefined {
+function expire(state: State, link: InLink): string | undefined {
   const { grantExpiryMs, stallMs } = state.config.policy;
+  const puller = link.puller as OurPuller;
   let bytes = 0;
   let sinceMs = Infinity;
   let expired = 0;
@@ -199,63 +222,66 @@ export function expire(state: State, link: InLink): string | undefined {
       }
     }
   }
-  link.ignored += expired;
-  if (expired > 0) link.restsUntilMs = Infinity;
+  puller.ignored += expired;
+  if (expired > 0) puller.restsUntilMs = Infinity;
   // Whatever else it says meanwhile: only receipts show that pieces get there. They come one after the other.
-  const receipted = state.nowMs - Math.max(sinceMs, link.receiptMs);
-  if (bytes > 0 && receipted > stallMs + bytes / stallBytesPerMs) return 'no receipt';
-  const silent = link.restsUntilMs === Infinity && state.nowMs - link.heardMs > stallMs;
-  return silent || link.ignored >= ignoredMax ? 'grants are not answered' : undefined;
+  const unreceiptedMs = state.nowMs - Math.max(sinceMs, puller.receiptMs);
+  if (bytes > 0 && unreceiptedMs > stallMs + bytes / stallBytesPerMs) return 'no receipt';
+  const silent = puller.restsUntilMs === Infinity && state.nowMs - link.heardMs > stallMs;
+  return silent || puller.ignored >= ignoredMax ? 'grants are not answered' : undefined;
 }
 
 function count(state: State, link: InLink, pieces: 1 | -1, bytes: number): void {
-  link.outstanding += pieces;
-  state.outPieces += pieces;
-  state.outBytes += bytes;
-  if (state.outPieces === 0) state.meter.idle();
-  else state.meter.busy(state.nowMs);
-  reweigh(state, link);
+  const up = state.up as OurUplink;
+  const puller = link.puller as OurPuller;
+  puller.outstanding += pieces;
+  up.outPieces += pieces;
+  up.outBytes += bytes;
+  if (up.outPieces === 0) up.meter.idle();
+  else up.meter.busy(state.nowMs);
+  reweigh(state, puller);
 }
 
-function reweigh(state: State, link: InLink): void {
-  const weight = link.outstanding / (1 + link.others);
-  state.load += weight - link.weight;
-  link.weight = weight;
+function reweigh(state: State, puller: OurPuller): void {
+  const up = state.up as OurUplink;
+  const weight = puller.outstanding / (1 + puller.others);
+  up.load += weight - puller.weight;
+  puller.weight = weight;
   // Sums of fractions drift; an idle uplink is exactly idle.
-  if (state.outPieces === 0) state.load = 0;
+  if (up.outPieces === 0) up.load = 0;
 }
 
 /** The sink to grant to next, from the blob whose turn it is; undefined: nobody may have one now. */
 function nextSink(state: State): Sink | undefined {
-  const { feeding } = state;
-  for (let tries = feeding.length; tries > 0; tries -= 1) {
-    state.turn = (state.turn + 1) % feeding.length;
-    const sink = pick(state, feeding[state.turn]!);
+  const up = state.up as OurUplink;
+  for (let tries = up.blobs.length; tries > 0; tries -= 1) {
+    up.turn = (up.turn + 1) % up.blobs.length;
+    const sink = pick(state, up.blobs[up.turn]!);
     if (sink !== undefined) return sink;
   }
   return undefined;
 }
 
-function pick(state: State, blob: Blob): Sink | undefined {
+function pick(state: State, { feeding: { sinks } }: Blob): Sink | undefined {
+  const { up, due } = state;
   const { policy, prng } = state.config;
-  const { sinks } = blob;
   // Two at least: one alone would leave the uplink idle for its round trip (simulated: 1.31 x the bound, not 1.10).
-  const share = Math.min(grantsPerLinkMax, Math.max(2, Math.ceil((2 * (state.outPieces + 1)) / state.wanting)));
+  const share = Math.min(grantsPerLinkMax, Math.max(2, Math.ceil((2 * (up.outPieces + 1)) / up.takers)));
   let best: Sink | undefined;
   let bestWished = false;
   let ties = 0;
   for (let i = 0; i < sinks.length; i += 1) {
     const sink = sinks[i]!;
-    const { link } = sink;
-    if (sink.count <= sink.offered || link.outstanding >= share || sink.state !== 'open') continue;
+    const { puller } = sink.link;
+    if (sink.count <= sink.offered || puller.outstanding >= share || sink.state !== 'open') continue;
     const wished = isWished(state, sink);
-    const restsUntilMs = wished ? link.restsUntilMs : restOf(state, sink);
+    const restsUntilMs = wished ? puller.restsUntilMs : restOf(state, sink);
     if (restsUntilMs > state.nowMs) {
-      if (restsUntilMs < state.pumpAtMs) state.pumpAtMs = restsUntilMs;
+      if (restsUntilMs < due.pumpAtMs) due.pumpAtMs = restsUntilMs;
       continue;
     }
     if (wireLoad(state) >= policy.uplinkTargetEnd && nearEnd(state, sink)) continue;
-    const order = best === undefined ? -1 : compare(link, best.link, Number(bestWished) - Number(wished));
+    const order = best === undefined ? -1 : compare(puller, best.link.puller, Number(bestWished) - Number(wished));
     if (order < 0) {
       best = sink;
       bestWished = wished;
@@ -272,8 +298,8 @@ function pick(state: State, blob: Blob): Sink | undefined {
 function restOf(state: State, sink: Sink): number {
   const { blob, link } = sink;
   return Math.max(
-    spared(state, sink) ? Math.min(link.heardMs + spareMs, wishDueMs(state, sink)) : link.restsUntilMs,
-    blob.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
+    spared(state, sink) ? Math.min(link.heardMs + spareMs, wishDueMs(state, sink)) : link.puller.restsUntilMs,
+    blob.feeding.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
   );
 }
 
@@ -283,7 +309,7 @@ function restOf(state: State, sink: Sink): number {
  */
 function spared(state: State, { blob, link }: Sink): boolean {
   const { self, policy } = state.config;
-  return self.role === 'origin' && blob.unsentCount === 0 && link.others >= policy.originSparePieces;
+  return self.role === 'origin' && blob.feeding.unsentCount === 0 && link.puller.others >= policy.originSparePieces;
 }
 
 /** The end is near where little is missing here as well as there: fewer pieces at once finish sooner. */
@@ -293,7 +319,7 @@ function nearEnd(state: State, sink: Sink): boolean {
   return sink.count * blob.meta.pieceLength <= endBytes && blob.lackingBytes <= endBytes;
 }
 
-function compare(a: InLink, b: InLink, wished: number): number {
+function compare(a: Puller, b: Puller, wished: number): number {
   if (a.outstanding !== b.outstanding) return a.outstanding - b.outstanding;
   if (wished !== 0) return wished;
   return a.inBytes - b.inBytes;

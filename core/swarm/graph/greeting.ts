@@ -5,11 +5,15 @@ import { FEATURES } from '../../wire/frames.ts';
 import { protocolVersion } from '../../wire/limits.ts';
 import type { Hello } from '../../wire/messages.ts';
 import { silentMs } from '../limits.ts';
-import { InLink, type Link, type OutLink } from '../records/links.ts';
+import { sendOpen } from '../pulling/sources.ts';
+import { linkLife, next } from '../records/lives.ts';
+import { InLink, type Link, type OutLink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { LinkNo } from '../types.ts';
 import { addCandidates } from './candidates.ts';
-import { closeLink, peerAt, sendOpen } from './edges.ts';
+import { closeLink } from './closing.ts';
+import { peerAt } from './edges.ts';
+import type { OurGraph, OurInLink, OurLink, OurPeer } from './ours.ts';
 
 /** A link is up: greets. */
 export function connected(state: State, no: LinkNo, dialled: boolean): void {
@@ -22,12 +26,12 @@ export function connected(state: State, no: LinkNo, dialled: boolean): void {
     cluster: state.config.cluster,
     self: state.config.self,
   });
-  link.sinceMs = state.nowMs;
+  (link as OurLink).sinceMs = state.nowMs;
   if (link.kind === 'out') {
-    link.state = 'greeting';
+    (link as OurLink).state = next(linkLife, link.state, 'greeting');
     // Opens ride along with the greeting: a round trip less.
     for (const source of link.sources) if (source.state === 'waiting') sendOpen(state, source);
-  } else if (state.links.size > linksMax(state)) {
+  } else if (state.graph.links.size > linksMax(state)) {
     // Whoever was told of others needs us no more; whoever comes has yet to be told.
     const done = longestDone(state);
     if (done === undefined) closeLink(state, link, 'too many links', 'full');
@@ -40,10 +44,10 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const { config, nowMs } = state;
   if (hello.version !== protocolVersion) return closeLink(state, link, `speaks version ${hello.version}`, 'version');
   if (hello.cluster !== config.cluster) return closeLink(state, link, `is of cluster ${hello.cluster}`, 'cluster');
-  link.features = featuresOf(state) & hello.features;
+  (link as OurLink).features = featuresOf(state) & hello.features;
   const { node } = hello.self;
   if (node === config.self.node) return closeLink(state, link, 'is ourselves', 'duplicate');
-  if (state.bans.banned(node, nowMs)) return closeLink(state, link, 'is banned', 'banned');
+  if (state.graph.bans.banned(node, nowMs)) return closeLink(state, link, 'is banned', 'banned');
   if (link.kind === 'out') return greetedOut(state, link, hello);
   const peer = peerAt(state, hello.self);
   if (peer.in !== undefined) {
@@ -52,12 +56,23 @@ export function onHello(state: State, link: Link, hello: Hello): void {
     closeLink(state, peer.in, 'silent, and its node dialled again', 'duplicate');
   }
   // Closing the old link may have forgotten the peer.
-  const current = peerAt(state, hello.self);
+  const current = peerAt(state, hello.self) as OurPeer;
   current.in = link;
-  link.peer = current;
-  link.state = 'active';
-  link.heardMs = nowMs;
-  link.sinceMs = nowMs;
+  const ours = link as OurInLink;
+  ours.peer = current;
+  ours.heardMs = nowMs;
+  activate(state, link);
+}
+
+function activate(state: State, link: Link): void {
+  const ours = link as OurLink;
+  ours.state = next(linkLife, link.state, 'active');
+  ours.sinceMs = state.nowMs;
+}
+
+/** Something came on an accepted link. */
+export function heard(state: State, link: InLink): void {
+  (link as OurInLink).heardMs = state.nowMs;
 }
 
 function featuresOf({ config }: State): number {
@@ -65,11 +80,7 @@ function featuresOf({ config }: State): number {
 }
 
 function greetedOut(state: State, link: OutLink, hello: Hello): void {
-  if (hello.self.node === link.peer.node) {
-    link.state = 'active';
-    link.sinceMs = state.nowMs;
-    return;
-  }
+  if (hello.self.node === link.peer.node) return activate(state, link);
   // Another node listens there now, for it was restarted: dialled again under its own name.
   const { host, port } = link.peer.address;
   for (const { blob } of link.sources) addCandidates(state, blob, [{ ...hello.self, host, port }]);
@@ -78,14 +89,14 @@ function greetedOut(state: State, link: OutLink, hello: Hello): void {
 
 function accepted(state: State, no: LinkNo): InLink {
   const link = new InLink(no, state.nowMs);
-  state.links.set(no, link);
+  (state.graph as OurGraph).links.set(no, link);
   return link;
 }
 
 /** The accepted link that has had nothing to carry for longest, after its peer has asked for something. */
 function longestDone(state: State): InLink | undefined {
   let done: InLink | undefined;
-  for (const link of state.links.values()) {
+  for (const link of state.graph.links.values()) {
     if (link.kind !== 'in' || link.state !== 'active' || link.sinks.length > 0 || link.swarmMax < 0) continue;
     if (done === undefined || link.sinceMs < done.sinceMs) done = link;
   }

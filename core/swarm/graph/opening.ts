@@ -1,55 +1,115 @@
-/** The puller's side of a swarm's opening and upkeep: the answer to Open, refusals, edge offers, haves. */
+/**
+ * Opening a blob at a peer, and ending that: what a puller asks and a feeder answers, both sides. A feeder that is full
+ * offers one of its edges (edge-offers.ts), and names others.
+ */
 
 import { PeerFault } from '../../assert.ts';
 import { sameMetainfo } from '../../piece.ts';
-import type { EdgeOffer, Gone, Haves, Opened, Refuse } from '../../wire/messages.ts';
+import { swarmsPerLinkMax } from '../../wire/limits.ts';
+import type { EdgeOffer, Open, Opened, Refuse } from '../../wire/messages.ts';
+import { boundHashes, sinkOf } from '../feeding/feeder.ts';
+import { answerOpen } from '../feeding/sinks.ts';
 import { degreeSlack, offerMs } from '../limits.ts';
-import { addHaves, holdsAll, lacks, wanted } from '../pulling/interest.ts';
-import { fromBytes } from '../records/bits.ts';
-import type { Source } from '../records/links.ts';
+import { mayLead } from '../pulling/hash-list.ts';
+import { offered, opened, sendOpen, takeVia } from '../pulling/sources.ts';
+import { wanted } from '../pulling/trust.ts';
+import { type Blob, findSink, type InLink, type Sink, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { addCandidates, dropCandidate, praiseCandidate } from './candidates.ts';
-import { closeSource, edgeTo, openedSource, openSource, peerAt, sendOpen } from './edges.ts';
-import { degree } from './graph.ts';
+import { offerEdge, redeem, settle } from './edge-offers.ts';
+import { closeSink, closeSource, edgeTo, openSink, openSource, settleEdge } from './edges.ts';
+import { degree, neighboursFor } from './neighbours.ts';
+import type { OurInLink } from './ours.ts';
+
+// ---- the feeder's side -------------------------------------------------------------------------
+
+export function onOpen(state: State, link: InLink, message: Open): void {
+  const { swarm, digest } = message;
+  const { peer } = link;
+  if (peer === undefined) return;
+  if (findSink(link, swarm) !== undefined) throw new PeerFault('swarm number is in use');
+  (link as OurInLink).swarmMax = Math.max(link.swarmMax, swarm);
+  const blob = state.byDigest.get(digest);
+  if (blob === undefined) {
+    const reason = state.revoked.has(digest) ? 'revoked' : 'unknown';
+    return refuse(state, link, { swarm, reason, peers: [] });
+  }
+  if (link.sinks.some((sink) => sink.blob === blob)) throw new PeerFault('blob is opened twice');
+  if (link.sinks.length >= swarmsPerLinkMax) return refuse(state, link, { swarm, reason: 'limit', peers: [] });
+  if (message.needHashes) boundHashes(link);
+  const known = blob.edgeOf(peer.node)?.state === 'kept';
+  const offer = known ? undefined : redeem(state, blob, peer.node, message.token);
+  const isNeighbour = peer.edges > 0;
+  if (!known && !roomFor(state, blob, isNeighbour, offer !== undefined)) return redirect(state, blob, link, swarm);
+  const sink = openSink(state, edgeTo(state, blob, peer.address), link, message);
+  if (blob.stage === 'ready') answerOpen(state, sink);
+  if (offer !== undefined) settle(state, offer);
+  const peers = neighboursFor(state, blob, peer.node);
+  if (peers.length > 0) state.send(link, { kind: 'neighbours', swarm, peers });
+  dialBack(state, sink);
+  if (blob.unfinished) state.due.connect.add(blob);
+}
+
+export function onClose(state: State, link: InLink, swarm: number): void {
+  const sink = sinkOf(link, swarm);
+  if (sink !== undefined) closeSink(state, sink, undefined);
+}
+
+function roomFor({ config: { policy }, graph }: State, blob: Blob, isNeighbour: boolean, invited: boolean): boolean {
+  const { neighboursPerBlobMax, neighboursMax } = policy;
+  const edges = degree(blob);
+  if (invited) return edges < neighboursPerBlobMax + degreeSlack;
+  return edges < neighboursPerBlobMax && (isNeighbour || graph.neighbours < neighboursMax);
+}
+
+/** We are full: offers one of our edges, and names others who may have room. */
+function redirect(state: State, blob: Blob, link: InLink, swarm: number): void {
+  const { address } = link.peer!;
+  const peers = neighboursFor(state, blob, address.node);
+  if (state.config.self.role === 'origin') blob.graph.openers.add(address, state.nowMs);
+  if (!offerEdge(state, blob, link, swarm)) return refuse(state, link, { swarm, reason: 'full', peers });
+  if (peers.length > 0) state.send(link, { kind: 'neighbours', swarm, peers });
+}
+
+function refuse(state: State, link: InLink, answer: Omit<Refuse, 'kind'>): void {
+  if (!link.refusals.spend(1, state.nowMs)) throw new PeerFault('opens more swarms than there are');
+  state.send(link, { kind: 'refuse', ...answer });
+}
+
+/** Whoever pulls from us will have what we lack: the edge goes both ways. */
+function dialBack(state: State, { blob, edge }: Sink): void {
+  const { address } = edge.peer;
+  if (!blob.unfinished || edge.source !== undefined || address.port === 0 || address.role === 'origin') return;
+  openSource(state, edge);
+}
+
+// ---- the puller's side -------------------------------------------------------------------------
 
 export function onOpened(state: State, source: Source, message: Opened): void {
   if (source.state === 'closed') return;
   if (source.state !== 'opening') throw new PeerFault('opened what was not asked to be');
   const { blob, edge } = source;
-  if (message.growing) {
-    // Its length and root are not final: nothing can be checked against them yet.
-    return closeSource(state, source, true);
-  }
+  // Its length and root are not final: nothing can be checked against them yet.
+  if (message.growing) return closeSource(state, source, true);
   if (!sameMetainfo(blob.meta, message.meta)) throw new PeerFault('metainfo differs from the tracker');
   if (!message.all && message.have.length !== (blob.pieces + 7) >>> 3)
     throw new PeerFault('bit set of the wrong length');
-  source.all = message.all;
-  // Only a feeder that has it whole when it answers sends it unasked; its later grants are grants.
-  if (!message.all) source.gift = false;
-  source.bits = message.all ? undefined : fromBytes(message.have, blob.pieces);
   praiseCandidate(blob, edge.peer.node);
-  const first = blob.stage === 'rooted' && blob.sources.length === 0;
-  openedSource(state, source);
-  if (
-    !first &&
-    source.token === 0 &&
-    edge.sink === undefined &&
-    degree(blob) > state.config.policy.neighboursPerBlobMax &&
-    !(blob.hunger.rounds > 0 && wanted(source) > 0)
-  ) {
-    // Others were faster: we have our degree without this one. To who starves, only what it lacks is worth more.
-    return closeSource(state, source, true);
-  }
-  if (blob.stage === 'rooted' && blob.lead !== source && blob.lead?.state !== 'open') {
-    blob.lead = source;
-    blob.hashesAt = 0;
-    blob.hashesAskedMs = state.nowMs;
-    state.send(source.link, { kind: 'wantHashes', swarm: source.swarm, from: 0 });
-  }
-  const { via } = source;
-  source.via = undefined;
-  if (via !== undefined && via.state === 'offered') sendOpen(state, via);
-  state.needy.add(blob);
+  const first = blob.stage === 'rooted' && blob.pulling.sources.length === 0;
+  opened(state, source, message);
+  settleEdge(state, edge);
+  if (!first && isTooMany(state, source)) return closeSource(state, source, true);
+  mayLead(state, source);
+  const via = takeVia(source);
+  if (via?.state === 'offered') sendOpen(state, via);
+  state.due.connect.add(blob);
+}
+
+/** Others were faster: we have our degree without this one. To who starves, only what it lacks is worth more. */
+function isTooMany({ config: { policy } }: State, source: Source): boolean {
+  const { blob, edge, token } = source;
+  if (token !== 0 || edge.sink !== undefined || degree(blob) <= policy.neighboursPerBlobMax) return false;
+  return blob.graph.starving.rounds === 0 || wanted(source) <= 0;
 }
 
 export function onRefuse(state: State, source: Source, message: Refuse): void {
@@ -58,57 +118,25 @@ export function onRefuse(state: State, source: Source, message: Refuse): void {
   addCandidates(state, blob, message.peers);
   closeSource(state, source, false);
   if (message.reason === 'unknown' || message.reason === 'leaving') dropCandidate(blob, edge.peer.node);
-  if (via !== undefined && via.state === 'offered') closeSource(state, via, true);
-  if (message.reason === 'revoked' && edge.peer.address.role === 'origin') state.disowned.add(blob);
+  if (via?.state === 'offered') closeSource(state, via, true);
+  if (message.reason === 'revoked' && edge.peer.address.role === 'origin') state.due.disowned.add(blob);
 }
 
 /** The feeder is full; `peer` would take us in its place, and then the feeder takes us as well. */
-export function onEdgeOffer(state: State, source: Source, message: EdgeOffer): void {
+export function onEdgeOffer(state: State, source: Source, { peer, token }: EdgeOffer): void {
   if (source.state === 'closed') return;
-  if (source.state !== 'opening' || message.token === 0) throw new PeerFault('edge offer out of turn');
+  if (source.state !== 'opening' || token === 0) throw new PeerFault('edge offer out of turn');
   const { blob } = source;
-  const { peer, token } = message;
   // Who starved for long takes even this way in.
-  const slack = blob.hunger.rounds > 1 ? degreeSlack : 0;
+  const slack = blob.graph.starving.rounds > 1 ? degreeSlack : 0;
   const room = state.config.policy.neighboursPerBlobMax + slack - degree(blob) >= 2;
   const usable =
     peer.node !== state.config.self.node &&
     peer.port !== 0 &&
     blob.edgeOf(peer.node) === undefined &&
-    !state.bans.banned(peer.node, state.nowMs);
+    !state.graph.bans.banned(peer.node, state.nowMs);
   if (!room || !usable) return closeSource(state, source, false);
-  source.state = 'offered';
-  source.token = token;
-  source.sinceMs = state.nowMs;
-  if (blob.lead === source) blob.lead = undefined;
-  openSource(state, edgeTo(state, blob, peerAt(state, peer)), token, source);
-  state.graphAtMs = Math.min(state.graphAtMs, state.nowMs + offerMs);
-}
-
-export function onHaves(state: State, source: Source, message: Haves): void {
-  if (source.state !== 'open' && source.state !== 'parting') {
-    if (source.state === 'closed') return;
-    throw new PeerFault('haves before opened');
-  }
-  if (message.all) return holdsAll(state, source);
-  const { pieces } = message;
-  const bound = source.blob.pieces;
-  for (let i = 0; i < pieces.length; i += 1) {
-    if (pieces[i]! >= bound || pieces[i]! < 0) throw new PeerFault('have of a piece beyond the blob');
-  }
-  addHaves(state, source, pieces);
-}
-
-/** The feeder has these no longer. */
-export function onGone(state: State, source: Source, message: Gone): void {
-  if (source.state !== 'open' && source.state !== 'parting') {
-    if (source.state === 'closed') return;
-    throw new PeerFault('gone before opened');
-  }
-  const { pieces } = message;
-  const bound = source.blob.pieces;
-  for (let i = 0; i < pieces.length; i += 1) {
-    if (pieces[i]! >= bound || pieces[i]! < 0) throw new PeerFault('gone of a piece beyond the blob');
-    lacks(state, source, pieces[i]!);
-  }
+  offered(state, source, token);
+  openSource(state, edgeTo(state, blob, peer), { token, via: source });
+  state.due.graphAtMs = Math.min(state.due.graphAtMs, state.nowMs + offerMs);
 }

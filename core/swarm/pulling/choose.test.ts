@@ -5,35 +5,40 @@ import type { Digest } from '../../digest.ts';
 import { prng } from '../../prng.ts';
 import { defaultPolicy } from '../policy.ts';
 import { bits, full, has, remove } from '../records/bits.ts';
-import { Blob } from '../records/blob.ts';
-import { type Edge, OutLink, type Peer, Source } from '../records/links.ts';
+import { Blob, Edge, OutLink, type Peer, Source } from '../records/records.ts';
 import { testBlob } from '../testing/cluster.ts';
 import { address } from '../testing/solo.ts';
+import { beginPieces } from './availability.ts';
 import { choosePiece, windowPieces } from './choose.ts';
+import type { OurBlob, OurSource } from './ours.ts';
 
 const unit = 256 * 1024;
 
-function blobOf(pieces: number): Blob {
-  const blob = new Blob(0, 'sha256:00' as Digest, true);
+type TestBlob = Omit<Blob, 'pulling'> & { readonly pulling: OurBlob };
+
+function blobOf(pieces: number): TestBlob {
+  const blob = new Blob(0, 'sha256:00' as Digest, true) as TestBlob;
   blob.root(testBlob(0, pieces).meta);
-  blob.open = full(pieces);
-  blob.openCount = pieces;
+  beginPieces(blob);
+  blob.pulling.open = full(pieces);
+  blob.pulling.openCount = pieces;
   return blob;
 }
 
-function sourceOf(blob: Blob, have: Iterable<number> | 'all'): Source {
+function sourceOf(blob: TestBlob, have: Iterable<number> | 'all'): OurSource {
   const peer: Peer = { node: 'x', address: address(1), out: undefined, in: undefined, edges: 0 };
-  const edge: Edge = { peer, blob, source: undefined, sink: undefined };
-  const source = new Source(new OutLink(0, peer, 0), 0, edge);
+  const at = { token: 0, via: undefined, nowMs: 0 };
+  const source = new Source(new Edge(peer, blob), new OutLink(0, peer, 0), 0, at) as OurSource;
   source.state = 'open';
   if (have === 'all') {
-    source.all = true;
+    source.bits = 'all';
     return source;
   }
-  source.bits = bits(blob.pieces);
+  const theirs = bits(blob.pieces);
+  source.bits = theirs;
   for (const piece of have) {
-    source.bits[piece >> 5]! |= 1 << (piece & 31);
-    blob.holders[piece]! += 1;
+    theirs[piece >> 5]! |= 1 << (piece & 31);
+    blob.pulling.holders[piece]! += 1;
     source.count += 1;
   }
   return source;
@@ -46,7 +51,7 @@ test('the rarest of what the source has, wherever it is', () => {
   sourceOf(blob, range(0, 200));
   sourceOf(blob, range(0, 150));
   const source = sourceOf(blob, range(60, 160));
-  blob.holders[77] = 1;
+  blob.pulling.holders[77] = 1;
   for (let seed = 0; seed < 20; seed += 1) expect(choosePiece(source, defaultPolicy, prng(seed))).toBe(77);
   expect(choosePiece(sourceOf(blob, []), defaultPolicy, prng(1))).toBe(-1);
 });
@@ -57,9 +62,9 @@ test('never a piece that is not open, and none once nothing is', () => {
   const chosen = new Set<number>();
   for (let i = 0; i < 70; i += 1) {
     const piece = choosePiece(source, defaultPolicy, prng(i));
-    expect(has(blob.open, piece)).toBe(true);
-    remove(blob.open, piece);
-    blob.openCount -= 1;
+    expect(has(blob.pulling.open, piece)).toBe(true);
+    remove(blob.pulling.open, piece);
+    blob.pulling.openCount -= 1;
     source.count -= 1;
     chosen.add(piece);
   }
@@ -80,33 +85,33 @@ test('ties fall evenly enough over all pieces', () => {
 test('a large blob is sampled, and the sample finds rare pieces', () => {
   const blob = blobOf(5_000);
   const source = sourceOf(blob, range(0, 5_000));
-  for (let i = 0; i < 5_000; i += 1) blob.holders[i] = 2 + (i % 9);
+  for (let i = 0; i < 5_000; i += 1) blob.pulling.holders[i] = 2 + (i % 9);
   const random = prng(5);
-  for (let i = 0; i < 50; i += 1) expect(blob.holders[choosePiece(source, defaultPolicy, random)]).toBe(2);
+  for (let i = 0; i < 50; i += 1) expect(blob.pulling.holders[choosePiece(source, defaultPolicy, random)]).toBe(2);
 });
 
 test('first what the reader stands at, then its window, then anything', () => {
   const blob = blobOf(200);
   const policy = { ...defaultPolicy, readWindowBytesMin: 20 * unit, readWindowBytesMax: 20 * unit };
   const source = sourceOf(blob, 'all');
-  blob.holders.fill(3);
-  blob.holders[190] = 0;
-  blob.readers.push({ reader: 1, at: 100, end: 200, far: false });
+  blob.pulling.holders.fill(3);
+  blob.pulling.holders[190] = 0;
+  blob.pulling.readers.push({ reader: 1, at: 100, end: 200, far: false });
   expect(choosePiece(source, policy, prng(1))).toBe(100);
-  remove(blob.open, 100);
-  blob.openCount -= 1;
-  blob.holders[111] = 1;
+  remove(blob.pulling.open, 100);
+  blob.pulling.openCount -= 1;
+  blob.pulling.holders[111] = 1;
   expect(choosePiece(source, policy, prng(2))).toBe(111);
-  for (const piece of range(100, 120)) remove(blob.open, piece);
+  for (const piece of range(100, 120)) remove(blob.pulling.open, piece);
   expect(choosePiece(source, policy, prng(3))).toBe(190);
 });
 
 test('a reader at the end of the blob, and a window that its range cuts', () => {
   const blob = blobOf(64);
   const source = sourceOf(blob, 'all');
-  blob.readers.push({ reader: 1, at: 64, end: 64, far: false }, { reader: 2, at: 10, end: 12, far: false });
-  remove(blob.open, 10);
-  blob.openCount -= 1;
+  blob.pulling.readers.push({ reader: 1, at: 64, end: 64, far: false }, { reader: 2, at: 10, end: 12, far: false });
+  remove(blob.pulling.open, 10);
+  blob.pulling.openCount -= 1;
   for (let seed = 0; seed < 10; seed += 1) expect(choosePiece(source, defaultPolicy, prng(seed))).toBe(11);
 });
 
@@ -122,12 +127,12 @@ test('the window is an eighth of the blob within its bounds', () => {
 test('a reader that pulls for nobody else from complete sources gets its pieces in order', () => {
   const blob = blobOf(400);
   const source = sourceOf(blob, 'all');
-  blob.sources.push(source, sourceOf(blob, 'all'));
-  blob.readers.push({ reader: 0, at: 10, end: 400, far: false });
-  remove(blob.open, 10);
+  blob.pulling.sources.push(source, sourceOf(blob, 'all'));
+  blob.pulling.readers.push({ reader: 0, at: 10, end: 400, far: false });
+  remove(blob.pulling.open, 10);
   for (let seed = 0; seed < 20; seed += 1) expect(choosePiece(source, defaultPolicy, prng(seed))).toBe(11);
   // One that is incomplete may lack what we choose: any of the rarest again.
-  blob.sources.push(sourceOf(blob, [11]));
+  blob.pulling.sources.push(sourceOf(blob, [11]));
   const chosen = new Set<number>();
   for (let seed = 0; seed < 20; seed += 1) chosen.add(choosePiece(source, defaultPolicy, prng(seed)));
   expect(chosen.size).toBeGreaterThan(5);

@@ -16,22 +16,20 @@
 import type { Prng } from '../../prng.ts';
 import { errandsMax, rarestSample } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import type { Blob } from '../records/blob.ts';
-import type { Source } from '../records/links.ts';
+import { type Blob, holdsPiece, type Source } from '../records/records.ts';
 import type { PolicyConfig } from '../types.ts';
-import { holdsPiece } from './interest.ts';
 
 /** The piece to ask `source` for, or -1 where it has nothing that we lack and do not fetch. */
 export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): number {
   const { blob } = source;
-  if ((source.all ? blob.openCount : source.count) === 0) return -1;
-  const { readers } = blob;
+  if ((source.bits === 'all' ? blob.pulling.openCount : source.count) === 0) return -1;
+  const { readers, open } = blob.pulling;
   const errand = blob.wishing ? errandFor(source) : -1;
   if (readers.length > 0) {
     const first = readers.length === 1 ? 0 : prng.below(readers.length);
     for (let i = 0; i < readers.length; i += 1) {
       const { at, end } = readers[(first + i) % readers.length]!;
-      if (at < Math.min(end, blob.pieces) && has(blob.open, at) && holdsPiece(source, at)) return at;
+      if (at < Math.min(end, blob.pieces) && has(open, at) && holdsPiece(source, at)) return at;
     }
     if (errand >= 0) return errand;
     const window = windowPieces(blob, policy);
@@ -39,7 +37,7 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
       const { at, end } = readers[(first + i) % readers.length]!;
       const until = Math.min(end, at + window, blob.pieces);
       if (at >= until) continue;
-      const piece = source.all && alone(blob) ? lowest(source, at, until) : rarest(source, at, until, prng);
+      const piece = source.bits === 'all' && alone(blob) ? lowest(source, at, until) : rarest(source, at, until, prng);
       if (piece >= 0) return piece;
     }
   }
@@ -51,25 +49,25 @@ function errandFor(source: Source): number {
   const { blob } = source;
   let found = -1;
   let underway = 0;
-  for (const { wishes } of blob.sinks) {
+  for (const { wishes } of blob.feeding.sinks) {
     for (const { piece } of wishes) {
       // What is not in scope is on its way from nobody, and none of ours to fetch.
-      if (!has(blob.open, piece)) underway += !has(blob.held, piece) && blob.inScope(piece) ? 1 : 0;
+      if (!has(blob.pulling.open, piece)) underway += !has(blob.held, piece) && blob.inScope(piece) ? 1 : 0;
       else if (found < 0 && holdsPiece(source, piece)) found = piece;
     }
   }
   return underway < errandsMax ? found : -1;
 }
 
-function alone({ sinks, sources }: Blob): boolean {
+function alone({ feeding: { sinks }, pulling: { sources } }: Blob): boolean {
   if (sinks.length > 0 || sources.length === 0) return false;
-  for (let i = 0; i < sources.length; i += 1) if (!sources[i]!.all) return false;
+  for (let i = 0; i < sources.length; i += 1) if (sources[i]!.bits !== 'all') return false;
   return true;
 }
 
 /** The lowest open piece in [from, to), of a source that holds everything. */
 function lowest({ blob }: Source, from: number, to: number): number {
-  const piece = firstFrom(blob.open, from);
+  const piece = firstFrom(blob.pulling.open, from);
   return piece < to ? piece : -1;
 }
 
@@ -81,10 +79,10 @@ export function windowPieces(blob: Blob, policy: PolicyConfig): number {
 
 /** The rarest open piece of `source` in [from, to), looking at no more than a sample of them. */
 function rarest(source: Source, from: number, to: number, prng: Prng): number {
-  const { open, holders } = source.blob;
-  const theirs = source.bits;
+  const { open, holders } = source.blob.pulling;
+  const theirs = source.bits === 'all' ? undefined : source.bits;
   // A piece that only this source holds cannot be beaten.
-  const floor = source.all ? 0 : 1;
+  const floor = theirs === undefined ? 0 : 1;
   const start = from + prng.below(to - from);
   let best = -1;
   let bestHolders = 256;

@@ -7,258 +7,242 @@
  */
 
 import { PeerFault } from '../../assert.ts';
-import type { Grant, Missing, Pass } from '../../wire/messages.ts';
-import { givenAround, holdsNoLonger, markUnsent } from '../feeding/naming.ts';
-import { announce } from '../feeding/news.ts';
-import { abandon, closeIfParted, closeLink, closeSource, landed, openSource, unlate } from '../graph/edges.ts';
-import { diskRestMs, diskRestMsMax, scanMs } from '../limits.ts';
-import { add, has } from '../records/bits.ts';
-import type { Blob } from '../records/blob.ts';
-import { Flight, findFlight, findSource, type OutLink, type Source, takeOut } from '../records/links.ts';
+import type { Gone, Grant, Haves, Missing, Pass } from '../../wire/messages.ts';
+import { announce } from '../feeding/haves.ts';
+import { markUnsent } from '../feeding/unsent.ts';
+import { diskRestMs, diskRestMsMax, elsewhereSpan } from '../limits.ts';
+import { has } from '../records/bits.ts';
+import { type Blob, type Flight, findFlight, holdsPiece, type Source } from '../records/records.ts';
 import type { Check, State } from '../records/state.ts';
 import type { Input, SlotNo } from '../types.ts';
+import { addHaves, giveBack, holdsAll, lacks, take } from './availability.ts';
 import { choosePiece } from './choose.ts';
-import { cancelTwin, hedged, lateFor, tookMs } from './hedge.ts';
-import { addHaves, giveBack, holdsPiece, lacks, reviewAll, take, trust, wanted } from './interest.ts';
-import { hasRoom, mayTry, redeemed, turnedAway, widen } from './room.ts';
+import { abandon, arrives, fly, hedged, isOver, land, unwanted } from './flights.ts';
+import { lateFor } from './hedge.ts';
+import type { OurBlob, OurDownlink, OurSource } from './ours.ts';
 import { misfits } from './scope.ts';
-import { grantedWish } from './wishes.ts';
+import { dropClosed } from './sources.ts';
+import { delivers, letsDown, tookMs, trust } from './trust.ts';
+import { reviewAll, toldOf } from './wants.ts';
+import { admits, redeem, widen } from './window.ts';
+import { forgetWish } from './wishes.ts';
 
-export function onGrant(state: State, source: Source, message: Grant): void {
+// ---- grants ------------------------------------------------------------------------------------
+
+export function onGrant(state: State, source: Source, { grant, piece: named }: Grant): void {
   if (source.state === 'closed') return;
   if (source.state !== 'open' && source.state !== 'parting') throw new PeerFault('grant before opened');
+  const { blob, flights } = source;
+  redeem(state, source.link);
+  if (named >= blob.pieces) throw new PeerFault('grant names a piece beyond the blob');
+  if (source.gift && blob.pieces === 1 && named === 0) return takeGift(state, source);
+  if (named >= 0 && !holdsPiece(source, named)) addHaves(state, source, [named]);
+  const ready = blob.stage === 'ready' && blob.pulling.restsUntilMs === 0 && flights.length < trust(source);
+  if (source.state === 'parting' || !ready) return pass(state, source, grant, 'nothing');
+  if (!admits(state, source, named >= 0 || isWaitedFor(source))) return pass(state, source, grant, 'busy');
+  if (named >= 0) onNamed(state, source, grant, named);
+  else onFree(state, source, grant);
+}
+
+/** The feeder names the piece. */
+function onNamed(state: State, source: Source, grant: number, piece: number): void {
+  if (misfits(state, source, piece)) return pass(state, source, grant, 'nothing');
+  if (!has(source.blob.pulling.open, piece)) {
+    forgetWish(source, piece);
+    return pass(state, source, grant, 'held');
+  }
+  if (findFlight(source, piece) !== undefined) return pass(state, source, grant, 'nothing');
+  take(state, source.blob, piece);
+  request(state, source, grant, fly(state, source, piece));
+  tellElsewhere(state, source, piece);
+}
+
+/** We choose the piece. */
+function onFree(state: State, source: Source, grant: number): void {
   const { blob } = source;
-  redeemed(state, source.link);
-  if (message.piece >= blob.pieces) throw new PeerFault('grant names a piece beyond the blob');
-  if (source.gift && blob.pieces === 1 && message.piece === 0) return takeGift(state, source);
-  if (message.piece >= 0 && !holdsPiece(source, message.piece)) addHaves(state, source, [message.piece]);
-  if (source.state === 'parting') return pass(state, source, message.grant, 'nothing');
-  if (!ready(source)) return pass(state, source, message.grant, 'nothing');
-  const first = message.piece >= 0 || isWaitedFor(source);
-  if (!hasRoom(state, blob, 1, first) || !mayTry(state, source.link, blob)) {
-    turnedAway(state, source.link);
-    return pass(state, source, message.grant, 'busy');
-  }
-  if (message.piece >= 0) {
-    if (misfits(state, source, message.piece)) return pass(state, source, message.grant, 'nothing');
-    if (!has(blob.open, message.piece)) {
-      grantedWish(source, message.piece);
-      return pass(state, source, message.grant, 'held');
-    }
-    if (findFlight(source, message.piece) !== undefined) return pass(state, source, message.grant, 'nothing');
-    take(state, blob, message.piece);
-    request(state, source, message.grant, fly(state, source, message.piece));
-    return tellGiven(state, source, message.piece);
-  }
-  const urgent = lateFor(source, true);
+  const hedges = blob.pulling.late.length > 0;
+  const urgent = hedges ? lateFor(source, true) : undefined;
   const piece = urgent === undefined ? choosePiece(source, state.config.policy, state.config.prng) : -1;
-  // It was given up here and may still come: it is not asked for twice of the same.
-  if (piece >= 0 && findFlight(source, piece) !== undefined) return pass(state, source, message.grant, 'nothing');
   if (piece >= 0) {
+    // It was given up here and may still come: it is not asked for twice of the same.
+    if (findFlight(source, piece) !== undefined) return pass(state, source, grant, 'nothing');
     take(state, blob, piece);
-    return request(state, source, message.grant, fly(state, source, piece));
+    return request(state, source, grant, fly(state, source, piece));
   }
-  const late = urgent ?? lateFor(source, false);
-  if (late === undefined) return pass(state, source, message.grant, 'nothing');
+  const late = urgent ?? (hedges ? lateFor(source, false) : undefined);
+  if (late === undefined) return pass(state, source, grant, 'nothing');
   const hedge = fly(state, source, late.piece);
   hedged(state, late, hedge);
-  request(state, source, message.grant, hedge);
-}
-
-/** The feeder does not send the piece: unreadable there, or we cancelled it. */
-export function onMissing(state: State, source: Source, message: Missing): void {
-  const flight = findFlight(source, message.piece);
-  if (flight === undefined) throw new PeerFault('missing a piece that was not asked for');
-  land(state, source, flight);
-  if (source.link.arrived === 0) source.link.letDown = true;
-  if (flight.state !== 'cancelled') {
-    lacks(state, source, flight.piece);
-    abandon(state, flight);
-  }
-  settle(state, source, flight);
-}
-
-/** A piece's last byte is in `slot`. */
-export function arrived(state: State, link: OutLink | undefined, input: Extract<Input, { kind: 'arrived' }>): void {
-  const source = link === undefined ? undefined : findSource(link, input.swarm);
-  const flight = source === undefined ? undefined : findFlight(source, input.piece);
-  if (source === undefined || flight === undefined) {
-    // Its link or blob ended while it was on the last hop to us.
-    state.out.push({ kind: 'release', slot: input.slot });
-    return;
-  }
-  land(state, source, flight);
-  source.link.arrivedMs = state.nowMs;
-  source.link.arrived += 1;
-  source.link.letDown = false;
-  if (flight.state === 'cancelled') {
-    source.blob.counts.duplicates += 1;
-    if (flight.givenUp) source.blob.cameTooLate += 1;
-    state.out.push({ kind: 'release', slot: input.slot });
-  } else {
-    check(state, source, flight, input.slot);
-  }
-  settle(state, source, flight);
-}
-
-/** The verifier's word on a piece. */
-export function verified(state: State, input: Extract<Input, { kind: 'verified' }>): void {
-  const { checks } = state;
-  const at = checks.findIndex((c) => c.piece === input.piece && c.blob.no === input.blob);
-  if (at < 0) return;
-  const found = checks[at]!;
-  checks[at] = checks[checks.length - 1]!;
-  checks.pop();
-  state.uncheckedBytes -= found.bytes;
-  state.roomDue = true;
-  const { blob } = found;
-  if (blob.stage === 'gone') return;
-  blob.uncheckedPieces -= 1;
-  if (input.verdict === 'held') return hold(state, found);
-  giveBack(state, blob, found.piece);
-  if (input.verdict === 'unwanted') return;
-  if (input.verdict === 'failed') return rest(state, blob);
-  blob.counts.corrupt += 1;
-  state.bans.strike(found.peer.node, state.nowMs);
-  for (const link of [found.peer.out, found.peer.in]) {
-    if (link !== undefined) closeLink(state, link, `sent a corrupt piece ${found.piece} of ${blob.digest}`, 'fault');
-  }
-}
-
-/** The piece cannot be read any more: it is lacking again, and fetched again where we pull. */
-export function lost(state: State, blob: Blob, piece: number): void {
-  if (!blob.holds(piece)) return;
-  holdsNoLonger(blob, piece);
-  if (!blob.pull) return;
-  state.pulling.add(blob);
-  state.needy.add(blob);
-  giveBack(state, blob, piece);
-  // Neighbours that know we had it do not tell us of it again: asked anew they say all that they hold.
-  for (const edge of [...blob.edges]) {
-    const { source } = edge;
-    if (source === undefined || source.state !== 'open' || holdsPiece(source, piece)) continue;
-    closeSource(state, source, true);
-    if (edge.sink !== undefined) openSource(state, edge, 0, undefined);
-  }
-}
-
-/** Agents hear of their neighbours' pieces themselves; and what is rare around them they had better give twice. */
-function tellGiven(state: State, source: Source, named: number): void {
-  if (source.link.peer.address.role !== 'origin') return;
-  const pieces = givenAround(source, named);
-  if (pieces.length > 0) state.send(source.link, { kind: 'elsewhere', swarm: source.swarm, pieces });
+  request(state, source, grant, hedge);
 }
 
 /** A reader out of the blue stands at a piece that `source` has and nobody sends: little may stand in its way. */
 function isWaitedFor(source: Source): boolean {
-  const { blob } = source;
-  return blob.readers.some(
-    ({ far, at, end }) => far && at < Math.min(end, blob.pieces) && has(blob.open, at) && holdsPiece(source, at),
-  );
-}
-
-function ready(source: Source): boolean {
-  const { blob, flights } = source;
-  return blob.stage === 'ready' && blob.restsUntilMs === 0 && flights.length < trust(source);
+  const { pieces, pulling } = source.blob;
+  for (const { far, at, end } of pulling.readers)
+    if (far && at < Math.min(end, pieces) && has(pulling.open, at) && holdsPiece(source, at)) return true;
+  return false;
 }
 
 function pass(state: State, source: Source, grant: number, reason: Pass['reason']): void {
-  source.told = wanted(source);
-  state.send(source.link, {
-    kind: 'pass',
-    grant,
-    swarm: source.swarm,
-    reason,
-    count: source.told,
-    ...state.inbound(source.link),
-  });
+  const { link, swarm } = source;
+  state.send(link, { kind: 'pass', grant, swarm, reason, ...toldOf(state, source) });
 }
 
-function request(state: State, source: Source, grant: number, flight: Flight): void {
-  grantedWish(source, flight.piece);
-  source.told = wanted(source);
-  state.send(source.link, {
-    kind: 'request',
-    grant,
-    swarm: source.swarm,
-    piece: flight.piece,
-    hedge: flight.state === 'hedge',
-    count: source.told,
-    ...state.inbound(source.link),
-  });
+function request(state: State, source: Source, grant: number, { piece, state: as }: Flight): void {
+  const { link, swarm } = source;
+  forgetWish(source, piece);
+  state.send(link, { kind: 'request', grant, swarm, piece, hedge: as === 'hedge', ...toldOf(state, source) });
 }
 
-/** The piece is on its way from `source` from here on. */
-function fly(state: State, source: Source, piece: number): Flight {
-  const flight = new Flight(source, piece, source.blob.bytes(piece), state.nowMs);
-  source.flights.push(flight);
-  state.inPieces += 1;
-  state.inBytes += flight.bytes;
-  if (state.scanAtMs === Infinity) state.scanAtMs = state.nowMs + scanMs;
-  return flight;
+/**
+ * Of the pieces around the one that an origin named, those that are known to be given. Agents hear of their neighbours'
+ * pieces themselves; and what is rare around them they had better give twice.
+ */
+function tellElsewhere(state: State, { link, swarm, blob }: Source, named: number): void {
+  if (link.peer.address.role !== 'origin') return;
+  const { open, holders } = blob.pulling;
+  const pieces: number[] = [];
+  const until = Math.min(blob.pieces, named + elsewhereSpan);
+  for (let i = Math.max(0, named - elsewhereSpan); i < until; i += 1) {
+    // What is neither open nor in scope is nobody's, as far as we know.
+    const ours = !has(open, i) && blob.inScope(i);
+    if (i !== named && (holders[i]! > 0 || ours)) pieces.push(i);
+  }
+  if (pieces.length > 0) state.send(link, { kind: 'elsewhere', swarm, pieces });
 }
 
 /** The one piece of the blob comes along with the answer, wanted or not. */
 function takeGift(state: State, source: Source): void {
   const { blob } = source;
   if (blob.stage !== 'ready') throw new PeerFault('a piece before its hash');
-  source.gift = false;
-  const wants = has(blob.open, 0);
+  (source as OurSource).gift = false;
+  const wants = has(blob.pulling.open, 0);
   if (wants) take(state, blob, 0);
   const flight = fly(state, source, 0);
-  if (!wants) flight.state = 'cancelled';
+  if (!wants) unwanted(flight);
 }
 
-function land(state: State, source: Source, flight: Flight): void {
-  takeOut(source.flights, flight);
-  landed(state, flight);
+// ---- what the feeder holds ---------------------------------------------------------------------
+
+export function onHaves(state: State, source: Source, { all, pieces }: Haves): void {
+  if (!isWithin(source, pieces, 'have')) return;
+  if (all) holdsAll(state, source);
+  else addHaves(state, source, pieces);
 }
 
-/** Gives the feeder its credit back; a source that waited for this piece is done. */
-function settle(state: State, source: Source, flight: Flight): void {
-  if (source.state === 'closed') {
-    if (source.flights.length === 0) takeOut(source.link.sources, source);
-    return;
+/** The feeder has these no longer. */
+export function onGone(state: State, source: Source, { pieces }: Gone): void {
+  if (!isWithin(source, pieces, 'gone')) return;
+  for (let i = 0; i < pieces.length; i += 1) lacks(state, source, pieces[i]!);
+}
+
+/** False where the source is closed, and nothing that is said of it matters. */
+function isWithin({ state, blob }: Source, pieces: ArrayLike<number>, what: 'have' | 'gone'): boolean {
+  if (state === 'closed') return false;
+  if (state !== 'open' && state !== 'parting') throw new PeerFault(`${what} before opened`);
+  for (let i = 0; i < pieces.length; i += 1)
+    if (pieces[i]! >= blob.pieces || pieces[i]! < 0) throw new PeerFault(`${what} of a piece beyond the blob`);
+  return true;
+}
+
+/** The feeder does not send the piece: unreadable there, or we cancelled it. */
+export function onMissing(state: State, source: Source, { piece }: Missing): void {
+  const flight = findFlight(source, piece);
+  if (flight === undefined) throw new PeerFault('missing a piece that was not asked for');
+  land(state, flight);
+  letsDown(source.link);
+  if (!isOver(flight)) {
+    lacks(state, source, piece);
+    abandon(state, flight);
   }
-  source.told = wanted(source);
-  state.send(source.link, {
-    kind: 'receipt',
-    swarm: source.swarm,
-    piece: flight.piece,
-    count: source.told,
-    ...state.inbound(source.link),
-  });
-  closeIfParted(state, source);
+  receipt(state, source, piece);
 }
 
-function check(state: State, source: Source, flight: Flight, slot: SlotNo): void {
-  const { blob, link } = source;
+// ---- pieces ------------------------------------------------------------------------------------
+
+/** A piece's last byte is in `slot`. Where its link or blob ended while it was on the last hop to us there is no source. */
+export function arrived(state: State, source: Source | undefined, piece: number, slot: SlotNo): void {
+  const flight = source === undefined ? undefined : findFlight(source, piece);
+  if (source === undefined || flight === undefined) return void state.out.push({ kind: 'release', slot });
+  land(state, flight);
+  delivers(state, source.link);
+  if (isOver(flight)) {
+    const ours = source.blob.pulling as OurBlob;
+    ours.duplicates += 1;
+    if (flight.state === 'givenUp') ours.cameTooLate += 1;
+    state.out.push({ kind: 'release', slot });
+  } else {
+    check(state, source, flight, slot);
+  }
+  receipt(state, source, piece);
+}
+
+/** Gives the feeder its credit back. */
+function receipt(state: State, source: Source, piece: number): void {
+  if (source.state === 'closed') return dropClosed(source);
+  const { link, swarm } = source;
+  state.send(link, { kind: 'receipt', swarm, piece, ...toldOf(state, source) });
+}
+
+function check(state: State, { blob, link }: Source, flight: Flight, slot: SlotNo): void {
   const { piece, bytes } = flight;
+  const ours = blob.pulling as OurBlob;
+  const down = state.down as OurDownlink;
   tookMs(link, state.nowMs - flight.sinceMs);
-  if (flight.state === 'late') unlate(state, flight);
-  else if (flight.state !== 'due') cancelTwin(state, flight);
-  blob.counts.arrived += 1;
-  blob.uncheckedPieces += 1;
-  state.uncheckedBytes += bytes;
-  state.checks.push({ blob, piece, peer: link.peer, bytes });
+  arrives(state, flight);
+  ours.arrived += 1;
+  ours.unchecked += 1;
+  down.uncheckedBytes += bytes;
+  down.checks.push({ blob, piece, peer: link.peer, bytes });
   state.out.push({ kind: 'verify', link: link.no, blob: blob.no, piece, slot, length: bytes });
 }
 
+/** The verifier's word on a piece. */
+export function verified(state: State, input: Extract<Input, { kind: 'verified' }>): void {
+  const { checks } = state.down as OurDownlink;
+  const at = checks.findIndex((one) => one.piece === input.piece && one.blob.no === input.blob);
+  if (at < 0) return;
+  const found = checks[at]!;
+  checks[at] = checks[checks.length - 1]!;
+  checks.pop();
+  (state.down as OurDownlink).uncheckedBytes -= found.bytes;
+  state.due.room = true;
+  const { blob, piece, peer } = found;
+  if (blob.stage === 'gone') return;
+  (blob.pulling as OurBlob).unchecked -= 1;
+  if (input.verdict === 'held') return hold(state, found);
+  giveBack(state, blob, piece);
+  if (input.verdict === 'failed') rest(state, blob);
+  if (input.verdict !== 'corrupt') return;
+  (blob.pulling as OurBlob).corrupt += 1;
+  state.due.closings.push({ kind: 'fault', peer, why: `sent a corrupt piece ${piece} of ${blob.digest}` });
+}
+
 function hold(state: State, { blob, piece, peer, bytes }: Check): void {
-  add(blob.held, piece);
-  blob.heldCount += 1;
+  const ours = blob.pulling as OurBlob;
+  blob.gain(piece);
   widen(state, blob);
-  blob.diskRefusals = 0;
-  if (peer.address.role === 'origin') blob.counts.bytesFromOrigins += bytes;
-  else blob.counts.bytesFromPeers += bytes;
-  if (blob.holders[piece] === 0) markUnsent(blob, piece);
+  ours.diskRefusals = 0;
+  if (peer.address.role === 'origin') ours.bytesFromOrigins += bytes;
+  else ours.bytesFromPeers += bytes;
+  if (ours.holders[piece] === 0) markUnsent(blob, piece);
   announce(state, blob, piece);
-  if (blob.heldCount === blob.pieces) state.finished.add(blob);
+  if (blob.heldCount === blob.pieces) state.due.finished.add(blob);
 }
 
 /** The disk would not take a piece: the blob rests, longer each time. */
 function rest(state: State, blob: Blob): void {
-  blob.restsUntilMs = state.nowMs + Math.min(diskRestMsMax, diskRestMs * 2 ** blob.diskRefusals);
-  blob.diskRefusals += 1;
+  const ours = blob.pulling as OurBlob;
+  ours.restsUntilMs = state.nowMs + Math.min(diskRestMsMax, diskRestMs * 2 ** ours.diskRefusals);
+  ours.diskRefusals += 1;
+  reviewAll(state, blob);
+}
+
+/** It has rested. */
+export function resume(state: State, blob: Blob): void {
+  const ours = blob.pulling as OurBlob;
+  if (ours.restsUntilMs === 0 || ours.restsUntilMs > state.nowMs) return;
+  ours.restsUntilMs = 0;
   reviewAll(state, blob);
 }

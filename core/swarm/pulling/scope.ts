@@ -5,26 +5,27 @@
  * Neighbours hear what is gone in batches, as they hear what is here; those who do not understand that, and those who ask
  * before they hear, get `missing` (docs/protocol.md, section 6).
  *
- * Rule 1: a piece is open only if it is in scope (interest.ts); one that comes all the same is the host's to refuse.
+ * Rule 1: a piece is open only if it is in scope (availability.ts); one that comes all the same is the host's to refuse.
  * Rule 2: a named piece that is not in scope is passed with `nothing`, and not with `held`: nobody has it yet. Where
  *   nobody else sends us anything the feeder lets us choose then. One of an older version names on; after a few times it
  *   hears `held`, for it would name the same pieces for ever.
  */
 
-import { holdsNoLonger } from '../feeding/naming.ts';
-import { withdraw } from '../feeding/news.ts';
-import { abandon } from '../graph/edges.ts';
+import { withdraw } from '../feeding/haves.ts';
+import { loses } from '../feeding/unsent.ts';
 import { misfitsMax } from '../limits.ts';
 import { add, bits, firstFrom, has, remove } from '../records/bits.ts';
-import type { Blob } from '../records/blob.ts';
-import type { Source } from '../records/links.ts';
+import type { Blob, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';
-import { giveBack, take, wanted } from './interest.ts';
+import { giveBack, take } from './availability.ts';
+import { giveUp, isOver } from './flights.ts';
+import type { OurBlob, OurSource } from './ours.ts';
+import { wanted } from './trust.ts';
 
 export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 'scope' }>): void {
   if (!blob.pull || blob.stage !== 'ready') return;
-  if (blob.scope === undefined) begin(state, blob, input.add);
+  if (blob.pulling.scope === undefined) begin(state, blob, input.add);
   for (const piece of input.drop) forgo(state, blob, piece);
   for (const piece of input.add) want(state, blob, piece);
 }
@@ -32,59 +33,57 @@ export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 
 /** Whether the piece that `source` names is one that is not in our scope. */
 export function misfits(state: State, source: Source, piece: number): boolean {
   const { blob } = source;
+  if (blob.pulling.scope === undefined) return false;
+  const ours = source as OurSource;
   if (blob.inScope(piece) || has(blob.held, piece)) {
-    source.misfits = 0;
+    ours.misfits = 0;
     return false;
   }
   // With something on its way we only have to wait until our readers have come further.
-  if (state.inPieces === 0 && wanted(source) > 0) source.misfits += 1;
-  return source.misfits <= misfitsMax;
+  if (state.down.inPieces === 0 && wanted(source) > 0) ours.misfits += 1;
+  return ours.misfits <= misfitsMax;
 }
 
 /** Until now everything was fetched. */
 function begin(state: State, blob: Blob, first: readonly number[]): void {
   const keeps = new Set(first);
-  blob.scope = bits(blob.pieces);
-  for (let piece = firstFrom(blob.open, 0); piece >= 0; piece = firstFrom(blob.open, piece + 1)) {
+  const ours = blob.pulling as OurBlob;
+  ours.scope = bits(blob.pieces);
+  for (let piece = firstFrom(ours.open, 0); piece >= 0; piece = firstFrom(ours.open, piece + 1)) {
     if (!keeps.has(piece)) take(state, blob, piece);
   }
-  state.finished.delete(blob);
+  state.due.finished.delete(blob);
 }
 
 function want(state: State, blob: Blob, piece: number): void {
-  const { scope } = blob;
+  const { scope } = blob.pulling as OurBlob;
   if (scope === undefined || piece < 0 || piece >= blob.pieces || has(scope, piece)) return;
   add(scope, piece);
   if (!underWay(state, blob, piece)) giveBack(state, blob, piece);
 }
 
 function forgo(state: State, blob: Blob, piece: number): void {
-  const { scope } = blob;
+  const { scope, open } = blob.pulling as OurBlob;
   if (scope !== undefined) remove(scope, piece);
   if (blob.holds(piece)) {
-    holdsNoLonger(blob, piece);
+    loses(blob, piece);
     withdraw(state, blob, piece);
-  } else if (has(blob.open, piece)) take(state, blob, piece);
+  } else if (has(open, piece)) take(state, blob, piece);
   else cancel(state, blob, piece);
 }
 
 /** On its way: whoever sends it need not any more. What comes all the same is thrown away. */
-function cancel(state: State, blob: Blob, piece: number): void {
-  for (const source of blob.sources) {
-    for (const flight of source.flights) {
-      if (flight.piece !== piece || flight.state === 'cancelled') continue;
-      abandon(state, flight);
-      flight.givenUp = true;
-      state.send(source.link, { kind: 'cancel', swarm: source.swarm, piece });
-    }
+function cancel(state: State, { pulling: { sources } }: Blob, piece: number): void {
+  for (const { flights } of sources) {
+    for (const flight of flights) if (flight.piece === piece && !isOver(flight)) giveUp(state, flight);
   }
 }
 
 /** With the verifier, or on its way, since before anything was in scope. */
 function underWay(state: State, blob: Blob, piece: number): boolean {
-  if (state.checks.some((check) => check.blob === blob && check.piece === piece)) return true;
-  for (const { flights } of blob.sources) {
-    for (const flight of flights) if (flight.piece === piece && flight.state !== 'cancelled') return true;
+  if (state.down.checks.some((check) => check.blob === blob && check.piece === piece)) return true;
+  for (const { flights } of blob.pulling.sources) {
+    for (const flight of flights) if (flight.piece === piece && !isOver(flight)) return true;
   }
   return false;
 }

@@ -1,8 +1,8 @@
 /**
- * Wishes: pieces that readers wait for out of the blue. A reader in order is served by what is named and by its
+ * Readers, and wishes: pieces that they wait for out of the blue. A reader in order is served by what is named and by its
  * window. One that begins or jumps elsewhere would wait until all before it had been given once (1 GB: 3 to 7 s for a
  * hundred bytes). So a puller tells its feeders what such readers wait for first, and a feeder that holds it gives
- * that first (naming.ts, uplink.ts). Who lacks it wishes for it as well, a hop or two further, until it meets
+ * that first (feeding/unsent.ts, uplink.ts). Who lacks it wishes for it as well, a hop or two further, until it meets
  * somebody who has it, or an origin.
  *
  * Rule 1: a wish changes which piece comes next, not how many: what an origin has given is given again only within a
@@ -12,73 +12,70 @@
  * Rule 3: both sides forget a wish with the request for its piece, and with a pass that says `held`.
  */
 
-import { PeerFault } from '../../assert.ts';
 import { wishesPerFrameMax, wishHopsMax } from '../../wire/limits.ts';
-import type { Wish, Wishes } from '../../wire/messages.ts';
-import { tellOf } from '../feeding/news.ts';
-import { passedOnToMax, wishAheadMax, wishesAtOnceMax, wishesPerMs } from '../limits.ts';
+import type { Wish } from '../../wire/messages.ts';
+import { passedOnToMax, readersPerBlobMax, wishAheadMax } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import type { Blob } from '../records/blob.ts';
-import { type InLink, knowsWishes, type Sink, type Source } from '../records/links.ts';
+import { type Blob, holdsPiece, knowsWishes, type Source, withoutWish } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { holdsPiece } from './interest.ts';
+import type { Input } from '../types.ts';
+import type { OurBlob, OurReader, OurSource } from './ours.ts';
 
 type Due = Wish & { readonly own: boolean };
 
+// ---- readers -----------------------------------------------------------------------------------
+
+export function moveReader(state: State, blob: Blob, { reader, at, end }: Extract<Input, { kind: 'reader' }>): void {
+  const { readers } = blob.pulling as OurBlob;
+  const known = readers.find((one) => one.reader === reader) as OurReader | undefined;
+  if (known !== undefined) {
+    known.far ||= jumps(blob, known.at, at);
+    known.at = at;
+    known.end = end;
+  } else if (readers.length < readersPerBlobMax) {
+    readers.push({ reader, at, end, far: at > 0 });
+  }
+  readersMoved(state, blob);
+}
+
+export function removeReader(state: State, blob: Blob, reader: number): void {
+  const { readers } = blob.pulling as OurBlob;
+  const at = readers.findIndex((one) => one.reader === reader);
+  if (at >= 0) readers.splice(at, 1);
+  readersMoved(state, blob);
+}
+
 /** A reader is at `to` now; whether it came there past pieces that are lacking. */
-export function jumps(blob: Blob, from: number, to: number): boolean {
+function jumps(blob: Blob, from: number, to: number): boolean {
   if (to < from) return true;
   for (let piece = from; piece < to; piece += 1) if (!blob.holds(piece)) return true;
   return false;
 }
 
-/** A message of what is wished for in place of what was. */
-export function onWishes(state: State, link: InLink, sink: Sink, { wishes }: Wishes): void {
-  if (!knowsWishes(link)) throw new PeerFault('wishes without their feature');
-  if (sink.state === 'pending') throw new PeerFault('wishes before opened');
-  bound(state, link);
-  const { blob } = sink;
-  const before = sink.wishes;
-  sink.wishes = [];
-  for (const { piece, hops } of wishes) {
-    if (piece >= blob.pieces) throw new PeerFault('wish for a piece beyond the blob');
-    const sinceMs = before.find((wish) => wish.piece === piece)?.sinceMs ?? state.nowMs;
-    sink.wishes.push({ piece, hops, sinceMs });
-    if (blob.holds(piece)) tellOf(state, sink, piece);
-  }
-  if (sink.count > 0 && sink.wishes.length > 0) state.pumpDue = true;
-  if (!blob.pulling) return;
-  blob.wishing = true;
-  state.wishesMayChange(blob, false);
+function readersMoved(state: State, blob: Blob): void {
+  const ours = blob.pulling as OurBlob;
+  ours.astray = ours.readers.some(({ far }) => far);
+  blob.wishing ||= ours.astray;
+  if (blob.wishing) state.wishesMayChange(blob, true);
 }
 
-function bound(state: State, link: InLink): void {
-  const regained = (state.nowMs - link.wishedMs) * wishesPerMs;
-  link.wishesLeft = Math.min(wishesAtOnceMax, link.wishesLeft + regained) - 1;
-  link.wishedMs = state.nowMs;
-  if (link.wishesLeft < 0) throw new PeerFault('wishes more often than pieces can come');
-}
+// ---- what they wish for ------------------------------------------------------------------------
 
 /** Its piece is asked for there, or is not wanted from there: the wish is over on both sides. */
-export function grantedWish(at: { wishes: readonly { readonly piece: number }[] }, piece: number): void {
-  const { wishes } = at;
-  for (let i = 0; i < wishes.length; i += 1) {
-    if (wishes[i]!.piece !== piece) continue;
-    at.wishes = wishes.filter((wish) => wish.piece !== piece);
-    return;
-  }
+export function forgetWish(source: Source, piece: number): void {
+  if (source.wishes.length > 0) (source as OurSource).wishes = withoutWish(source.wishes, piece);
 }
 
 /** Tells feeders what is wished for now; between batches only what cannot wait. */
 export function sendWishes(state: State, batch: boolean): void {
-  state.wishesUrgent = false;
-  for (const blob of state.wishesDue) {
+  state.due.wishesNow = false;
+  for (const blob of state.due.wishes) {
     const wishes = blob.stage === 'gone' ? [] : wishesOf(blob);
-    blob.awaited = wishes.flatMap(({ piece, own }) => (own ? [piece] : []));
+    (blob.pulling as OurBlob).awaited = wishes.flatMap(({ piece, own }) => (own ? [piece] : []));
     const byOrigin = asksOrigin(blob);
     let waits = false;
     let said = false;
-    for (const source of blob.sources) {
+    for (const source of blob.pulling.sources) {
       if (source.state !== 'open' || !knowsWishes(source.link)) continue;
       const theirs = wishes.filter((wish) => tells(source, wish, byOrigin));
       if (!same(theirs, source.wishes)) {
@@ -88,8 +85,8 @@ export function sendWishes(state: State, batch: boolean): void {
       said ||= source.wishes.length > 0;
     }
     if (waits) continue;
-    state.wishesDue.delete(blob);
-    blob.wishing = said || blob.astray || blob.sinks.some((sink) => sink.wishes.length > 0);
+    state.due.wishes.delete(blob);
+    blob.wishing = said || blob.pulling.astray || blob.feeding.sinks.some((sink) => sink.wishes.length > 0);
   }
 }
 
@@ -100,7 +97,7 @@ function hurries(source: Source, wishes: readonly Due[]): boolean {
 
 function tell(state: State, source: Source, due: readonly Due[]): void {
   const wishes = due.map(({ piece, hops }) => ({ piece, hops }));
-  source.wishes = wishes;
+  (source as OurSource).wishes = wishes;
   state.send(source.link, { kind: 'wishes', swarm: source.swarm, wishes });
 }
 
@@ -117,16 +114,16 @@ function wishesOf(blob: Blob): Due[] {
     if (wishes.length < wishesPerFrameMax && !wishes.some((wish) => wish.piece === piece))
       wishes.push({ piece, hops, own });
   };
-  const next = blob.readers.flatMap(({ far, at, end }) => (far ? [{ at, end }] : []));
+  const next = blob.pulling.readers.flatMap(({ far, at, end }) => (far ? [{ at, end }] : []));
   for (let ahead = 0; ahead < wishAheadMax && wishes.length < wishesPerFrameMax; ahead += 1) {
     for (const reader of next) {
-      const piece = firstFrom(blob.open, reader.at);
+      const piece = firstFrom(blob.pulling.open, reader.at);
       reader.at = piece < 0 ? blob.pieces : piece + 1;
       if (piece >= 0 && piece < reader.end) add(piece, wishHopsMax, true);
     }
   }
-  for (const { wishes: theirs } of blob.sinks) {
-    for (const { piece, hops } of theirs) if (hops > 0 && has(blob.open, piece)) add(piece, hops - 1, false);
+  for (const { wishes: theirs } of blob.feeding.sinks) {
+    for (const { piece, hops } of theirs) if (hops > 0 && has(blob.pulling.open, piece)) add(piece, hops - 1, false);
   }
   return wishes;
 }
@@ -134,20 +131,20 @@ function wishesOf(blob: Blob): Due[] {
 /** Whether `source` should hear of this one: it holds it, or may find it; `byOrigin`: an origin hears of it. */
 function tells(source: Source, { piece, own }: Due, byOrigin: boolean): boolean {
   const { blob } = source;
-  const around = blob.holders[piece]! > 0;
+  const around = blob.pulling.holders[piece]! > 0;
   const origin = source.link.peer.address.role === 'origin';
   if (holdsPiece(source, piece)) return !origin || !around;
   if (around || source.edge.sink?.wishes.some((wish) => wish.piece === piece) === true) return false;
   return own || (!byOrigin && isChosen(blob, source, piece));
 }
 
-function asksOrigin({ sources }: Blob): boolean {
+function asksOrigin({ pulling: { sources } }: Blob): boolean {
   return sources.some(
     ({ link, state }) => state === 'open' && knowsWishes(link) && link.peer.address.role === 'origin',
   );
 }
 
 /** Others' wishes go on to few, which differ from piece to piece. */
-function isChosen({ sources }: Blob, source: Source, piece: number): boolean {
+function isChosen({ pulling: { sources } }: Blob, source: Source, piece: number): boolean {
   return (sources.indexOf(source) + piece) % sources.length < passedOnToMax;
 }

@@ -4,12 +4,26 @@
  */
 
 export type Bits = Int32Array;
+/** The same for whoever only looks. */
+export type SeenBits = {
+  readonly length: number;
+  readonly [word: number]: number;
+  readonly [Symbol.toStringTag]: 'Int32Array';
+  slice(): Bits;
+};
+
+/** Bytes for whoever only looks. */
+export type SeenBytes = {
+  readonly length: number;
+  readonly [at: number]: number;
+  readonly [Symbol.toStringTag]: 'Uint8Array';
+};
 
 export function bits(count: number): Bits {
   return new Int32Array((count + 31) >>> 5);
 }
 
-export function has(set: Bits, i: number): boolean {
+export function has(set: SeenBits, i: number): boolean {
   return ((set[i >>> 5]! >>> (i & 31)) & 1) === 1;
 }
 
@@ -28,7 +42,7 @@ export function ones(word: number): number {
   return Math.imul((w + (w >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-export function size(set: Bits): number {
+export function size(set: SeenBits): number {
   let count = 0;
   for (let w = 0; w < set.length; w += 1) count += ones(set[w]!);
   return count;
@@ -50,14 +64,14 @@ export function fromBytes(bytes: Uint8Array, count: number): Bits {
   return set;
 }
 
-export function toBytes(set: Bits, count: number): Uint8Array {
+export function toBytes(set: SeenBits, count: number): Uint8Array {
   const bytes = new Uint8Array((count + 7) >>> 3);
   for (let i = 0; i < bytes.length; i += 1) bytes[i] = set[i >>> 2]! >>> ((i & 3) * 8);
   return bytes;
 }
 
 /** The first set bit at or after `from`, or -1. */
-export function firstFrom(set: Bits, from: number): number {
+export function firstFrom(set: SeenBits, from: number): number {
   let w = from >>> 5;
   if (w >= set.length) return -1;
   let word = set[w]! & (-1 << (from & 31));

@@ -1,20 +1,21 @@
 /**
- * The one mutable world of a Swarm, handed to every module. Only `Swarm.handle` enters it.
- * The modules share no other state, and none of them keeps a clock: `nowMs` is the last input's.
+ * The one mutable world of a Swarm, handed to every module. Only `Swarm.handle` enters it. The modules share no other
+ * state, and none of them keeps a clock: `nowMs` is the last input's. Each room has a part that it alone writes;
+ * `due` is the notice board: any room may write there, and whoever does the work takes it off.
  */
 
 import type { Digest } from '../../digest.ts';
-import type { Inbound, Message } from '../../wire/messages.ts';
+import type { Message } from '../../wire/messages.ts';
 import { wishTwiceBytesMax } from '../limits.ts';
 import type { LinkNo, Output, SwarmConfig } from '../types.ts';
 import { Bans } from './bans.ts';
-import type { Blob } from './blob.ts';
-import type { Edge, Link, OutLink, Peer, Source } from './links.ts';
 import { Meter } from './meter.ts';
+import type { Blob, Edge, Link, OutLink, Peer, Source } from './records.ts';
 
+/** A piece with the verifier. */
 export type Check = { readonly blob: Blob; readonly piece: number; readonly peer: Peer; readonly bytes: number };
 
-/** An edge offer (graph/offers.ts). given: we are p. reserved: we are q. Each holds until `untilMs`. */
+/** An edge offer (graph/edge-offers.ts). given: we are p. reserved: we are q. Each holds until `untilMs`. */
 export type Offer = {
   readonly side: 'given' | 'reserved';
   readonly token: number;
@@ -24,157 +25,134 @@ export type Offer = {
   readonly newcomer: string;
   readonly untilMs: number;
   /** The newcomer is here; the other end has it too. */
-  here: boolean;
-  there: boolean;
+  readonly here: boolean;
+  readonly there: boolean;
 };
 
-export class State {
-  readonly config: SwarmConfig;
-  nowMs = 0;
-  out: Output[] = [];
+/** A link on which what is owed does not come; or all links of a peer, which is at fault and banned. */
+export type Closing =
+  | { readonly kind: 'slow'; readonly link: Link; readonly why: string }
+  | { readonly kind: 'fault'; readonly peer: Peer; readonly why: string };
 
-  readonly links = new Map<LinkNo, Link>();
-  readonly peers = new Map<string, Peer>();
-  /** Peers that are neighbours in some blob's graph; others have an idle link. */
-  neighbours = 0;
-  readonly bans = new Bans();
-  nextLink: LinkNo = 0;
-  /** By number; holes are undefined. */
-  readonly blobs: (Blob | undefined)[] = [];
-  readonly byDigest = new Map<Digest, Blob>();
-  /** Blobs with pieces to come, and those of them whose graph should be looked after in this step. */
-  readonly pulling = new Set<Blob>();
-  readonly needy = new Set<Blob>();
-  /** Blobs whose last piece came in this step. */
-  readonly finished = new Set<Blob>();
-  /** Blobs that an origin revoked in this step. */
-  readonly disowned = new Set<Blob>();
-  readonly revoked = new Set<Digest>();
-  readonly offers: Offer[] = [];
-
-  /** Pieces with the verifier. */
-  readonly checks: Check[] = [];
+/** pulling/ writes it. */
+class Downlink {
+  readonly checks: readonly Check[] = [];
   /** On their way to us, and arrived but not verified. */
-  inPieces = 0;
-  inBytes = 0;
-  uncheckedBytes = 0;
+  readonly inPieces: number = 0;
+  readonly inBytes: number = 0;
+  readonly uncheckedBytes: number = 0;
   /** Of what is on its way, that on links where nothing has moved for a while. */
-  standingPieces = 0;
-  standingBytes = 0;
-
-  /** Our grants: their number, bytes and load (uplink.ts); links and blobs that want something. */
-  outPieces = 0;
-  outBytes = 0;
-  load = 0;
-  /** Time from a grant to its answer, about; 0: none was answered yet. */
-  answerMs = 0;
-  readonly meter: Meter;
-  wanting = 0;
-  readonly feeding: Blob[] = [];
-  turn = 0;
-  pumpDue = false;
-  /** There was credit, and nobody to grant it to: more credit changes nothing. */
-  noTaker = false;
-
-  /** Blobs with news for their sinks, sources whose feeder should hear a new count. */
-  readonly newsOf: Blob[] = [];
-  readonly goneOf: Blob[] = [];
-  readonly wants: Source[] = [];
-  wantsUrgent = false;
-  /** Blobs whose wishes may have changed; whether that can wait for the next batch. */
-  readonly wishesDue = new Set<Blob>();
-  wishesUrgent = false;
-  /** Bytes that wishes may still have given twice, as of `twiceMs` (naming.ts). */
-  twiceBytes = wishTwiceBytesMax;
-  twiceMs = 0;
-  /** Links whose feeder we passed for want of room, the first one first; whether room has come. */
-  readonly turnedAway: OutLink[] = [];
+  readonly standingPieces: number = 0;
+  readonly standingBytes: number = 0;
+  /** Links whose feeder we passed for want of room, and those that room is kept for; the first one first. */
+  readonly waiting: readonly OutLink[] = [];
+  readonly promised: readonly OutLink[] = [];
   /** Of the blobs of which pieces came, the one with the widest downlink window. */
-  widest: Blob | undefined = undefined;
-  /** Links that room is kept for, the first one first. */
-  readonly promised: OutLink[] = [];
-  roomDue = false;
-  /** Pieces that were on their way will not come, or not soon. */
-  lossDue = false;
+  readonly widest: Blob | undefined = undefined;
+  /** Sources whose feeder should hear a new count. */
+  readonly wants: readonly Source[] = [];
+}
 
+/** feeding/ writes it. */
+class Uplink {
+  /** Our grants: their number, bytes and load (uplink.ts). */
+  readonly outPieces: number = 0;
+  readonly outBytes: number = 0;
+  readonly load: number = 0;
+  /** Time from a grant to its answer, about; 0: none was answered yet. */
+  readonly answerMs: number = 0;
+  readonly meter: Meter;
+  /** Links that would take something, the blobs of it, whose turn it is. */
+  readonly takers: number = 0;
+  readonly blobs: readonly Blob[] = [];
+  readonly turn: number = 0;
+  /** There was credit, and nobody to grant it to: more credit changes nothing. */
+  readonly noTaker: boolean = false;
+  /** Bytes that wishes may still have given twice, as of `twiceMs` (unsent.ts). */
+  readonly twiceBytes: number = wishTwiceBytesMax;
+  readonly twiceMs: number = 0;
+  /** Blobs with something new for their sinks, and with something gone. */
+  readonly freshOf: readonly Blob[] = [];
+  readonly goneOf: readonly Blob[] = [];
+  constructor(config: SwarmConfig) {
+    this.meter = new Meter(config.uplinkBytesPerS);
+  }
+}
+
+/** graph/ writes it. */
+class Graph {
+  readonly links: ReadonlyMap<LinkNo, Link> = new Map();
+  readonly peers: ReadonlyMap<string, Peer> = new Map();
+  /** Peers that are neighbours in some blob's graph; others have an idle link. */
+  readonly neighbours: number = 0;
+  readonly bans = new Bans();
+  readonly nextLink: LinkNo = 0;
+  readonly offers: readonly Offer[] = [];
+}
+
+/** What a step, or the time, has made due. */
+class Due {
+  /** Blobs whose graph is looked after; whose last piece came; that an origin revoked. */
+  readonly connect = new Set<Blob>();
+  readonly finished = new Set<Blob>();
+  readonly disowned = new Set<Blob>();
+  /** Links that are to be closed, which graph/closing.ts does. */
+  readonly closings: Closing[] = [];
+  /** There may be somebody to grant something to. */
+  pump = false;
+  /** A count went from nothing to something. */
+  wants = false;
+  /** Blobs whose wishes may have changed; whether one of them cannot wait for the next batch. */
+  readonly wishes = new Set<Blob>();
+  wishesNow = false;
+  /** Room has come in our downlink; pieces that were on their way will not come, or not soon. */
+  room = false;
+  loss = false;
   /** When each kind of work is due. */
   batchAtMs = Infinity;
   pumpAtMs = Infinity;
   scanAtMs = Infinity;
   graphAtMs = Infinity;
   gossipAtMs = Infinity;
+}
+
+export class State {
+  readonly config: SwarmConfig;
+  readonly nowMs: number = 0;
+  /** Only `push` it; the face empties it. */
+  readonly out: Output[] = [];
+
+  /** The face (blobs.ts) writes these. By number; holes are undefined. */
+  readonly blobs: readonly (Blob | undefined)[] = [];
+  readonly byDigest: ReadonlyMap<Digest, Blob> = new Map();
+  /** Those with pieces to come. */
+  readonly unfinished: ReadonlySet<Blob> = new Set();
+  readonly revoked: ReadonlySet<Digest> = new Set();
+
+  readonly down = new Downlink();
+  readonly up: Uplink;
+  readonly graph = new Graph();
+  readonly due = new Due();
 
   constructor(config: SwarmConfig) {
     this.config = config;
-    this.meter = new Meter(config.uplinkBytesPerS);
+    this.up = new Uplink(config);
   }
 
   send(link: Link, message: Message): void {
     this.out.push({ kind: 'send', link: link.no, message });
   }
 
-  /**
-   * Our load, as the feeder on `link` hears of it: what stands still elsewhere takes nothing of our downlink. An origin
-   * does not hear of what comes from whom nothing has come yet either: it leaves us to others where they send, and those
-   * who only say so would keep it from it (hostile peers: 0.3 of the speed without them, then 0.68).
-   */
-  inbound(link: OutLink): Inbound {
-    const load = this.#load(link);
-    link.toldOthers = load.inPieces - flightsOn(link);
-    return load;
-  }
-
-  /** Pieces on their way from others, as the feeder on `link` would hear of them now. */
-  othersThan(link: OutLink): number {
-    return this.#load(link).inPieces - flightsOn(link);
-  }
-
-  #load(link: OutLink): Inbound {
-    const inPieces = this.inPieces - this.standingPieces + link.standingPieces;
-    const inBytes = this.inBytes - this.standingBytes + link.standingBytes;
-    if (link.peer.address.role !== 'origin') return { inPieces, inBytes };
-    let pieces = 0;
-    let bytes = 0;
-    for (const other of this.links.values()) {
-      if (other.kind !== 'out' || other === link || other.arrived > 0) continue;
-      pieces -= other.standingPieces;
-      bytes -= other.standingBytes;
-      for (const { flights } of other.sources) {
-        pieces += flights.length;
-        for (const flight of flights) bytes += flight.bytes;
-      }
-    }
-    return { inPieces: inPieces - pieces, inBytes: inBytes - bytes };
-  }
-
-  /** Something moves on `link`, or it is gone. */
-  moves(link: OutLink): void {
-    this.standingPieces -= link.standingPieces;
-    this.standingBytes -= link.standingBytes;
-    link.standingPieces = 0;
-    link.standingBytes = 0;
-  }
-
-  /** `pieces` on their way on `link` stand still. */
-  stands(link: OutLink, pieces: number, bytes: number): void {
-    this.standingPieces += pieces;
-    this.standingBytes += bytes;
-    link.standingPieces += pieces;
-    link.standingBytes += bytes;
-    this.roomDue = true;
-    this.lossDue = true;
-  }
-
   /** What `blob`'s readers and sinks wish for is looked at with the next batch, or at the end of the step. */
   wishesMayChange(blob: Blob, urgent: boolean): void {
-    this.wishesDue.add(blob);
-    this.wishesUrgent ||= urgent;
+    this.due.wishes.add(blob);
+    this.due.wishesNow ||= urgent;
     this.batch();
   }
 
   /** Work on the next batch boundary. */
   batch(): void {
-    if (this.batchAtMs === Infinity) this.batchAtMs = this.nowMs + this.config.policy.havesEveryMs;
+    if (this.due.batchAtMs === Infinity) this.due.batchAtMs = this.nowMs + this.config.policy.havesEveryMs;
   }
 
   /** `ms` give or take a quarter, so that hosts which start together do not stay together. */
@@ -183,13 +161,7 @@ export class State {
   }
 
   dialled(no: LinkNo): OutLink | undefined {
-    const link = this.links.get(no);
+    const link = this.graph.links.get(no);
     return link?.kind === 'out' ? link : undefined;
   }
-}
-
-function flightsOn({ sources }: OutLink): number {
-  let count = 0;
-  for (const { flights } of sources) count += flights.length;
-  return count;
 }

@@ -1,5 +1,5 @@
 /**
- * First seeding: each piece is given once before any is given twice. `blob.unsent` holds the pieces
+ * First seeding: each piece is given once before any is given twice. `unsent` holds the pieces
  * that nobody else may have; a grant names one of those near the lowest, which suits readers in
  * order and costs others nothing. An origin starts with all of its pieces unsent; an agent adds a
  * piece that it gets while no neighbour is known to hold it.
@@ -31,53 +31,64 @@ import {
   wishTwiceBytesMax,
   wishTwiceShare,
 } from '../limits.ts';
-import { add, firstFrom, has, remove } from '../records/bits.ts';
-import type { Blob } from '../records/blob.ts';
-import type { Sink, Source } from '../records/links.ts';
+import { add, bits, firstFrom, has, remove } from '../records/bits.ts';
+import type { Blob, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
+import type { OurBlob, OurSink, OurUplink } from './ours.ts';
 
-export function markUnsent(blob: Blob, piece: number): void {
-  if (has(blob.unsent, piece) || has(blob.doubted, piece)) return;
-  add(blob.unsent, piece);
-  blob.unsentCount += 1;
+/** The blob is ready: what of it is to be given by name. */
+export function beginUnsent(state: State, blob: Blob): void {
+  const ours = blob.feeding as OurBlob;
+  const origin = state.config.self.role === 'origin';
+  ours.doubted = bits(blob.pieces);
+  ours.unsent = origin ? blob.held.slice() : bits(blob.pieces);
+  ours.unsentCount = origin ? blob.heldCount : 0;
 }
 
-/** The piece is not here any more, and so not ours to give. */
-export function holdsNoLonger(blob: Blob, piece: number): void {
-  remove(blob.held, piece);
-  blob.heldCount -= 1;
-  markSent(blob, piece);
+export function markUnsent(blob: Blob, piece: number): void {
+  const ours = blob.feeding as OurBlob;
+  if (has(ours.unsent, piece) || has(ours.doubted, piece)) return;
+  add(ours.unsent, piece);
+  ours.unsentCount += 1;
 }
 
 /** Somebody else has it, or it is not ours to give any more. Whether it had been unsent. */
 export function markSent(blob: Blob, piece: number): boolean {
-  if (blob.unsentCount === 0) return false;
-  if (has(blob.unsent, piece)) remove(blob.unsent, piece);
-  else if (has(blob.doubted, piece)) remove(blob.doubted, piece);
+  const ours = blob.feeding as OurBlob;
+  if (ours.unsentCount === 0) return false;
+  if (has(ours.unsent, piece)) remove(ours.unsent, piece);
+  else if (has(ours.doubted, piece)) remove(ours.doubted, piece);
   else return false;
-  blob.unsentCount -= 1;
+  ours.unsentCount -= 1;
   return true;
+}
+
+/** The piece is not here any more, and so not ours to give. */
+export function loses(blob: Blob, piece: number): void {
+  blob.lose(piece);
+  markSent(blob, piece);
 }
 
 /** The puller leaves. If it lacks something, nobody may have got what it was given first. */
 export function takeBack({ blob, count, given }: Sink): void {
   if (count === 0) return;
-  for (const piece of given) if (blob.holds(piece) && blob.holders[piece] === 0) markUnsent(blob, piece);
+  for (const piece of given) if (blob.holds(piece) && blob.pulling.holders[piece] === 0) markUnsent(blob, piece);
 }
 
 /** The neighbour on `link` says that others hold these. Who has gone since is no witness: it may be the same one again. */
 export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: ArrayLike<number>): void {
-  if (blob.tellers.length === 0) blob.tellers = new Int32Array(blob.pieces);
+  const ours = blob.feeding as OurBlob;
+  if (ours.tellers.length === 0) ours.tellers = new Int32Array(blob.pieces);
   for (let i = 0; i < pieces.length; i += 1) {
     const piece = pieces[i]!;
-    if (has(blob.unsent, piece)) {
-      remove(blob.unsent, piece);
-      add(blob.doubted, piece);
-      blob.tellers[piece] = no;
-      blob.foundElsewhere += 1;
-    } else if (has(blob.doubted, piece)) {
-      if (!state.links.has(blob.tellers[piece]!)) blob.tellers[piece] = no;
-      else if (blob.tellers[piece] !== no) markSent(blob, piece);
+    if (has(ours.unsent, piece)) {
+      remove(ours.unsent, piece);
+      add(ours.doubted, piece);
+      ours.tellers[piece] = no;
+      ours.foundElsewhere += 1;
+    } else if (has(ours.doubted, piece)) {
+      if (!state.graph.links.has(ours.tellers[piece]!)) ours.tellers[piece] = no;
+      else if (ours.tellers[piece] !== no) markSent(blob, piece);
     }
   }
 }
@@ -85,27 +96,28 @@ export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: 
 /** The piece to name in a grant to `sink`, taken out of the unsent; -1 where it may choose itself. */
 export function nameFor(state: State, sink: Sink): number {
   const { blob } = sink;
+  const { unsent, doubted, unsentCount } = blob.feeding;
   const wish = wishFor(state, sink);
   if (wish >= 0) {
-    if (!markSent(blob, wish)) state.twiceBytes -= blob.bytes(wish);
+    if (!markSent(blob, wish)) (state.up as OurUplink).twiceBytes -= blob.bytes(wish);
     return wish;
   }
-  if (blob.unsentCount === 0 || asksAgent(state, sink)) return -1;
+  if (unsentCount === 0 || asksAgent(state, sink)) return -1;
   if (sink.choosy) {
-    sink.choosy = false;
+    (sink as OurSink).choosy = false;
     return -1;
   }
   const theirs = sink.edge.source;
   // What a reader that goes on from elsewhere waits for has been given to others: then what comes next for it.
-  const after = goesOn(sink) ? firstFrom(blob.unsent, sink.wishes[0]!.piece) : -1;
-  const untold = after >= 0 ? after : firstFrom(blob.unsent, 0);
-  const from = untold >= 0 ? blob.unsent : blob.doubted;
+  const after = goesOn(sink) ? firstFrom(unsent, sink.wishes[0]!.piece) : -1;
+  const untold = after >= 0 ? after : firstFrom(unsent, 0);
+  const from = untold >= 0 ? unsent : doubted;
   const first = untold >= 0 ? untold : firstFrom(from, 0);
   const until = first + spanOf(blob);
   const lowest: number[] = [];
   for (let i = first; i >= 0 && (i < until || lowest.length === 0); i = firstFrom(from, i + 1)) {
-    if (blob.holders[i]! > 0) markSent(blob, i);
-    else if (theirs === undefined || !theirs.all) lowest.push(i);
+    if (blob.pulling.holders[i]! > 0) markSent(blob, i);
+    else if (theirs?.bits !== 'all') lowest.push(i);
   }
   if (lowest.length === 0) return -1;
   const piece = lowest[state.config.prng.below(lowest.length)]!;
@@ -133,9 +145,10 @@ function asksAgent({ config: { self } }: State, { blob, wishes }: Sink): boolean
 
 /** The first wish that a grant may name; -1: none. */
 function wishFor(state: State, { blob, wishes, allowances }: Sink): number {
+  const { unsent, doubted } = blob.feeding;
   for (const { piece, sinceMs } of wishes) {
     if (!blob.holds(piece) || allowances.some((allowance) => allowance.piece === piece)) continue;
-    if (has(blob.unsent, piece) || has(blob.doubted, piece)) return piece;
+    if (has(unsent, piece) || has(doubted, piece)) return piece;
     if (state.config.self.role === 'origin' && sinceMs + patienceMs(blob) <= state.nowMs && mayTwice(state))
       return piece;
   }
@@ -143,17 +156,17 @@ function wishFor(state: State, { blob, wishes, allowances }: Sink): number {
 }
 
 /** While pieces wait to be given for the first time, all of the swarm waits for the origin's uplink. */
-function patienceMs({ unsentCount }: Blob): number {
+function patienceMs({ feeding: { unsentCount } }: Blob): number {
   return unsentCount > 0 ? wishPatienceMsMax : wishPatienceMs;
 }
 
 /** Whether a piece may be given once more, for a wish. */
 function mayTwice(state: State): boolean {
-  const { meter, nowMs } = state;
-  const perMs = meter.rate / wishTwiceShare;
-  state.twiceBytes = Math.min(wishTwiceBytesMax, state.twiceBytes + (nowMs - state.twiceMs) * perMs);
-  state.twiceMs = nowMs;
-  return state.twiceBytes > 0;
+  const up = state.up as OurUplink;
+  const perMs = up.meter.rate / wishTwiceShare;
+  up.twiceBytes = Math.min(wishTwiceBytesMax, up.twiceBytes + (state.nowMs - up.twiceMs) * perMs);
+  up.twiceMs = state.nowMs;
+  return up.twiceBytes > 0;
 }
 
 /** Its own wishes are the next pieces of one reader, who will want more after them. */
@@ -166,20 +179,8 @@ function goesOn({ wishes }: Sink): boolean {
   );
 }
 
-/** What is known to be given of the pieces around `piece`, which `source` named. */
-export function givenAround({ blob }: Source, piece: number): number[] {
-  const given: number[] = [];
-  const until = Math.min(blob.pieces, piece + elsewhereSpan);
-  for (let i = Math.max(0, piece - elsewhereSpan); i < until; i += 1) {
-    // What is neither open nor in scope is nobody's, as far as we know.
-    const ours = !has(blob.open, i) && blob.inScope(i);
-    if (i !== piece && (blob.holders[i]! > 0 || ours)) given.push(i);
-  }
-  return given;
-}
-
 /** Readers in order find their window of the blob given, whatever else is. */
-function spanOf({ pieces, foundElsewhere }: Blob): number {
+function spanOf({ pieces, feeding: { foundElsewhere } }: Blob): number {
   return Math.max(
     namedSpanMin,
     Math.min(namedSpanMin + namedSpanGain * foundElsewhere, Math.ceil(pieces / namedSpanShare)),

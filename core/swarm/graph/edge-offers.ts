@@ -8,25 +8,25 @@
  */
 
 import { degreeSlack, offerMs, offersMax } from '../limits.ts';
-import type { Blob } from '../records/blob.ts';
-import type { Edge, InLink } from '../records/links.ts';
+import type { Blob, Edge, InLink } from '../records/records.ts';
 import type { Offer, State } from '../records/state.ts';
-import { partSink, partSource } from './edges.ts';
+import { leaveEdge } from './edges.ts';
+import type { OurGraph, OurOffer } from './ours.ts';
 
 const tokenBound = 0x7fff_ffff;
 
 /** Offers the newcomer on `link` one of our edges of `blob`. False where there is none to offer. */
 export function offerEdge(state: State, blob: Blob, link: InLink, swarm: number): boolean {
   const newcomer = link.peer!.node;
-  if (state.offers.length >= offersMax) return false;
-  if (blob.edges.length >= state.config.policy.neighboursPerBlobMax + degreeSlack) return false;
-  const free = blob.edges.filter((edge) => offerable(state, edge));
+  if (state.graph.offers.length >= offersMax) return false;
+  if (blob.graph.edges.length >= state.config.policy.neighboursPerBlobMax + degreeSlack) return false;
+  const free = blob.graph.edges.filter((edge) => offerable(state, edge));
   if (free.length === 0) return false;
   const edge = free[state.config.prng.below(free.length)]!;
   const token = 1 + state.config.prng.below(tokenBound);
   const untilMs = state.nowMs + offerMs;
   const offer: Offer = { side: 'given', token, blob, edge, newcomer, untilMs, here: false, there: false };
-  state.offers.push(offer);
+  (state.graph as OurGraph).offers.push(offer);
   reserve(state, offer);
   state.send(link, { kind: 'edgeOffer', swarm, peer: edge.peer.address, token });
   return true;
@@ -34,16 +34,27 @@ export function offerEdge(state: State, blob: Blob, link: InLink, swarm: number)
 
 /** p asks us to take `newcomer` in place of the edge to p. */
 export function reserveEdge(state: State, edge: Edge, token: number, newcomer: string): void {
-  if (state.offers.length >= offersMax || newcomer === state.config.self.node) return;
+  if (state.graph.offers.length >= offersMax || newcomer === state.config.self.node) return;
   const { blob } = edge;
   const untilMs = state.nowMs + offerMs;
-  state.offers.push({ side: 'reserved', token, blob, edge, newcomer, untilMs, here: false, there: false });
+  (state.graph as OurGraph).offers.push({
+    side: 'reserved',
+    token,
+    blob,
+    edge,
+    newcomer,
+    untilMs,
+    here: false,
+    there: false,
+  });
 }
 
 /** Whether `node` may open `blob` with this token; it may once. */
 export function redeem(state: State, blob: Blob, node: string, token: number): Offer | undefined {
   if (token === 0) return undefined;
-  const offer = state.offers.find((o) => o.token === token && o.blob === blob && o.newcomer === node && !o.here);
+  const offer: OurOffer | undefined = state.graph.offers.find(
+    (o) => o.token === token && o.blob === blob && o.newcomer === node && !o.here,
+  );
   if (offer !== undefined) offer.here = true;
   return offer;
 }
@@ -56,7 +67,7 @@ export function settle(state: State, offer: Offer): void {
 
 /** EdgeTaken came from the other end of `edge`. */
 export function edgeTaken(state: State, edge: Edge, token: number): void {
-  const offer = state.offers.find((o) => o.token === token && o.edge === edge);
+  const offer: OurOffer | undefined = state.graph.offers.find((o) => o.token === token && o.edge === edge);
   if (offer === undefined) return;
   offer.there = true;
   if (offer.side === 'reserved') {
@@ -68,16 +79,14 @@ export function edgeTaken(state: State, edge: Edge, token: number): void {
 
 /** Forgets what has not come about, and what concerned an edge that is gone. */
 export function expireOffers(state: State): void {
-  for (let i = state.offers.length - 1; i >= 0; i -= 1) {
-    const offer = state.offers[i]!;
-    if (offer.untilMs <= state.nowMs || !offer.blob.edges.includes(offer.edge)) state.offers.splice(i, 1);
-  }
+  const ours = state.graph as OurGraph;
+  ours.offers = ours.offers.filter(({ untilMs, edge }) => untilMs > state.nowMs && edge.state !== 'gone');
 }
 
 function offerable(state: State, edge: Edge): boolean {
   if (edge.peer.address.role === 'origin' || edge.peer.address.port === 0) return false;
   if (edge.sink?.state !== 'open' && edge.source?.state !== 'open') return false;
-  return !state.offers.some((o) => o.edge === edge);
+  return !state.graph.offers.some((o) => o.edge === edge);
 }
 
 /** p's end: says so to q, and parts. */
@@ -86,12 +95,10 @@ function part(state: State, offer: Offer): void {
   partEdge(state, offer);
 }
 
-/** No new pieces either way; whoever pulls closes after its last piece in flight. */
 function partEdge(state: State, offer: Offer): void {
-  const { source, sink } = offer.edge;
-  state.offers.splice(state.offers.indexOf(offer), 1);
-  if (sink !== undefined) partSink(state, sink);
-  if (source !== undefined) partSource(state, source);
+  const { offers } = state.graph as OurGraph;
+  offers.splice(offers.indexOf(offer), 1);
+  leaveEdge(state, offer.edge);
 }
 
 /** On whichever link of the edge there is: both ends know its swarm number. */

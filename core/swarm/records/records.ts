@@ -1,0 +1,399 @@
+/**
+ * What the swarm remembers of peers, links and blobs. They all know each other, so that they are one file. Data and
+ * questions only; ours.ts says who may write what.
+ *
+ * - Peer: a node that we have a link with; at most one link each way.
+ * - OutLink: we dialled, so we pull on it. Its Sources are the blobs that we opened there.
+ * - InLink: we accepted, so we feed on it. Its Sinks are the blobs that were opened by the peer.
+ * - Edge: a peer in the graph of one blob, with its Source, its Sink, or both.
+ * - Flight: a piece on its way to us.
+ *
+ * A piece of a blob is in exactly one state: held; open (lacking, nobody sends it); between the two, that is in
+ * flight or with the verifier; or, where there is no room for the whole blob, shut (lacking, not in scope).
+ */
+
+import type { Digest } from '../../digest.ts';
+import { type Metainfo, pieceBytes, pieceCount } from '../../piece.ts';
+import { FEATURES } from '../../wire/frames.ts';
+import type { PeerAddress, Wish } from '../../wire/messages.ts';
+import { refusedMax, refusedPerMs } from '../limits.ts';
+import type { BlobNo, LinkNo } from '../types.ts';
+import { add, type Bits, bits, has, remove, type SeenBits, type SeenBytes, size } from './bits.ts';
+import { Budget } from './budget.ts';
+import { type Allowance, Feeder, Puller, type SinkWish } from './ends.ts';
+import {
+  type BlobStage,
+  blobLife,
+  type EdgeState,
+  type FlightState,
+  type LinkState,
+  next,
+  type SinkState,
+  type SourceState,
+} from './lives.ts';
+import type { Ours } from './ours.ts';
+import { type Candidate, Openers, type Starving } from './seeking.ts';
+
+const none: SeenBits = new Int32Array(0);
+const noBytes = new Uint8Array(0);
+
+// ---- graph/ writes these ----------------------------------------------------------------------
+
+export type Peer = {
+  readonly node: string;
+  readonly address: PeerAddress;
+  readonly out: OutLink | undefined;
+  readonly in: InLink | undefined;
+  /** In how many blobs' graphs it is our neighbour. */
+  readonly edges: number;
+};
+
+export class Edge {
+  readonly state: EdgeState = 'hoped';
+  readonly peer: Peer;
+  readonly blob: Blob;
+  readonly source: Source | undefined = undefined;
+  readonly sink: Sink | undefined = undefined;
+  constructor(peer: Peer, blob: Blob) {
+    this.peer = peer;
+    this.blob = blob;
+  }
+}
+
+/** All but `feeder` and `sources`, which pulling/ writes. */
+export class OutLink {
+  readonly kind = 'out';
+  readonly state: LinkState = 'dialling';
+  readonly no: LinkNo;
+  readonly peer: Peer;
+  /** Counts on past the 16 bits of the wire, so that it says whether a number was ever used. */
+  readonly nextSwarm: number = 0;
+  readonly sinceMs: number;
+  /** Those that both sides have (wire/frames.ts). */
+  readonly features: number = 0;
+  readonly feeder: Feeder;
+  readonly sources: readonly Source[] = [];
+  constructor(no: LinkNo, peer: Peer, nowMs: number) {
+    this.no = no;
+    this.peer = peer;
+    this.sinceMs = nowMs;
+    this.feeder = new Feeder(nowMs);
+  }
+}
+
+/** All but `puller` and `sinks`, which feeding/ writes. */
+export class InLink {
+  readonly kind = 'in';
+  readonly state: LinkState = 'greeting';
+  readonly no: LinkNo;
+  /** From its greeting on. */
+  readonly peer: Peer | undefined = undefined;
+  readonly features: number = 0;
+  readonly swarmMax: number = -1;
+  readonly sinceMs: number;
+  readonly heardMs: number;
+  /** Opens that may still be refused. */
+  readonly refusals: Budget;
+  readonly puller: Puller;
+  readonly sinks: readonly Sink[] = [];
+  constructor(no: LinkNo, nowMs: number) {
+    this.no = no;
+    this.sinceMs = nowMs;
+    this.heardMs = nowMs;
+    this.refusals = new Budget(refusedMax, refusedPerMs, nowMs);
+    this.puller = new Puller(nowMs);
+  }
+}
+
+export type Link = OutLink | InLink;
+
+/** Of one blob. */
+class Neighbourhood {
+  readonly edges: readonly Edge[] = [];
+  readonly candidates: readonly Candidate[] = [];
+  readonly openers = new Openers();
+  readonly starving: Starving = { sinceMs: 0, held: -1, rounds: 0, openings: 0 };
+  readonly seekAtMs: number = 0;
+  readonly seekEveryMs: number = 0;
+}
+
+// ---- pulling/ writes these --------------------------------------------------------------------
+
+export class Flight {
+  readonly state: FlightState = 'due';
+  readonly source: Source;
+  readonly piece: number;
+  readonly bytes: number;
+  readonly sinceMs: number;
+  constructor(source: Source, piece: number, bytes: number, sinceMs: number) {
+    this.source = source;
+    this.piece = piece;
+    this.bytes = bytes;
+    this.sinceMs = sinceMs;
+  }
+}
+
+export class Source {
+  readonly state: SourceState = 'waiting';
+  readonly link: OutLink;
+  readonly swarm: number;
+  readonly blob: Blob;
+  readonly edge: Edge;
+  /** The pieces that it holds, as it said; none before it has opened. */
+  readonly bits: SeenBits | 'all' = none;
+  /** Of them, those that we lack and do not fetch. For 'all' the blob's own count holds. */
+  readonly count: number = 0;
+  /** `count` as the feeder last heard it. */
+  readonly told: number = 0;
+  readonly queued: boolean = false;
+  /** What its feeder last heard that we wish for (wishes.ts). */
+  readonly wishes: readonly Wish[] = [];
+  readonly flights: readonly Flight[] = [];
+  readonly sinceMs: number;
+  readonly token: number;
+  /** The feeder that offered this edge, to be opened when this one answers. */
+  readonly via: Source | undefined;
+  /** Times that it named a piece which is not in scope. */
+  readonly misfits: number = 0;
+  /** Opened as `empty`: the piece of a one-piece blob may come unasked. */
+  readonly gift: boolean = false;
+  constructor(edge: Edge, link: OutLink, swarm: number, { token, via, nowMs }: Beginning) {
+    this.link = link;
+    this.swarm = swarm;
+    this.blob = edge.blob;
+    this.edge = edge;
+    this.token = token;
+    this.via = via;
+    this.sinceMs = nowMs;
+  }
+}
+type Beginning = { readonly token: number; readonly via: Source | undefined; readonly nowMs: number };
+/** How far the hash list of a blob has come. */
+export type Learning = {
+  /** When the metainfo became known. */
+  readonly sinceMs: number;
+  /** Whom the list is asked of, how much is here, since when. */
+  readonly lead: Source | undefined;
+  readonly at: number;
+  readonly askedMs: number;
+  readonly hashes: Uint8Array;
+};
+
+/** `far`: it began or jumped past pieces that are lacking, where nothing comes by itself soon. */
+export type Reader = { readonly reader: number; readonly at: number; readonly end: number; readonly far: boolean };
+
+/** Of one blob. */
+class Pulling {
+  /** Lacking pieces that are fetched; undefined: all of them. For the others there is no room (scope.ts). */
+  readonly scope: SeenBits | undefined = undefined;
+  readonly open: SeenBits = none;
+  readonly openCount: number = 0;
+  /** By piece: how many sources that do not hold everything hold it. */
+  readonly holders: SeenBytes = noBytes;
+  /** Open or parting ones only. */
+  readonly sources: readonly Source[] = [];
+  readonly unchecked: number = 0;
+  /** While it is rooted, and only then. */
+  readonly learning: Learning | undefined = undefined;
+  readonly readers: readonly Reader[] = [];
+  /** One of the readers is far; what these waited for when that was last looked at. */
+  readonly astray: boolean = false;
+  readonly awaited: readonly number[] = [];
+  /** Late flights without a hedge, and hedges on their way. */
+  readonly late: readonly Flight[] = [];
+  readonly hedging: number = 0;
+  /** Of the duplicates, those that had been given up. */
+  readonly cameTooLate: number = 0;
+  readonly restsUntilMs: number = 0;
+  readonly diskRefusals: number = 0;
+  readonly bytesFromPeers: number = 0;
+  readonly bytesFromOrigins: number = 0;
+  readonly arrived: number = 0;
+  readonly hedges: number = 0;
+  readonly duplicates: number = 0;
+  readonly corrupt: number = 0;
+}
+
+// ---- feeding/ writes these --------------------------------------------------------------------
+
+export class Sink {
+  readonly state: SinkState = 'pending';
+  readonly link: InLink;
+  readonly swarm: number;
+  readonly blob: Blob;
+  readonly edge: Edge;
+  /** Asked for with Open: the piece of a one-piece blob, the hash list. */
+  readonly empty: boolean;
+  readonly needHashes: boolean;
+  /** Pieces that it would take from us, as last heard. */
+  readonly count: number = 0;
+  /** Of our grants to it, those not answered yet. */
+  readonly offered: number = 0;
+  /** Pieces that it was the first to be given; at most as many as the blob has. */
+  readonly given: readonly number[] = [];
+  readonly allowances: readonly Allowance[] = [];
+  /** What it wishes for, as last heard, and since when. */
+  readonly wishes: readonly SinkWish[] = [];
+  /** How far in the blob's log of new pieces it has been told. */
+  readonly told: number = 0;
+  /** It wants others than were named to it: it chooses the next one. */
+  readonly choosy: boolean = false;
+  constructor(edge: Edge, link: InLink, asked: Asked) {
+    this.link = link;
+    this.swarm = asked.swarm;
+    this.blob = edge.blob;
+    this.edge = edge;
+    this.empty = asked.empty;
+    this.needHashes = asked.needHashes;
+  }
+}
+type Asked = { readonly swarm: number; readonly empty: boolean; readonly needHashes: boolean };
+/** Of one blob. */
+class Feeding {
+  readonly sinks: readonly Sink[] = [];
+  /** Sinks that would take something of us. */
+  readonly takers: number = 0;
+  /** Pieces to give by name, since nobody else may hold them; those that one neighbour alone said to be elsewhere apart. */
+  readonly unsent: SeenBits = none;
+  readonly doubted: SeenBits = none;
+  /** Of both. */
+  readonly unsentCount: number = 0;
+  /** By doubted piece: the link that said so. */
+  readonly tellers: SeenBits = none;
+  /** Pieces that we had not given and that turned out to be elsewhere: others give them as well. */
+  readonly foundElsewhere: number = 0;
+  /** Pieces that became held since `freshBase`, in order; sinks are told by batch. */
+  readonly fresh: readonly number[] = [];
+  readonly freshBase: number = 0;
+  /** Pieces that were given up since the last batch. */
+  readonly gone: readonly number[] = [];
+  readonly bytesSent: number = 0;
+}
+
+// ---- a blob ------------------------------------------------------------------------------------
+
+/** Its own part is written by its methods. */
+export class Blob {
+  readonly no: BlobNo;
+  readonly digest: Digest;
+  readonly stage: BlobStage = 'bare';
+  readonly pull: boolean;
+  readonly meta: Metainfo = { length: 0, pieceLength: 0, root: '' };
+  readonly hashes: Uint8Array = noBytes;
+  readonly pieces: number = 0;
+  readonly held: SeenBits = none;
+  readonly heldCount: number = 0;
+  readonly pulling = new Pulling();
+  readonly feeding = new Feeding();
+  readonly graph = new Neighbourhood();
+  /** Somebody here has a wish, or a feeder has heard of one. Whoever hears of a wish says so; pulling/wishes.ts takes it back. */
+  wishing = false;
+
+  constructor(no: BlobNo, digest: Digest, pull: boolean) {
+    this.no = no;
+    this.digest = digest;
+    this.pull = pull;
+  }
+
+  /** The metainfo is known. `have` pieces of it are here. */
+  root(meta: Metainfo, have: (pieces: number) => Bits = bits): void {
+    const ours = become(this, 'rooted');
+    ours.meta = meta;
+    ours.pieces = pieceCount(meta);
+    ours.held = have(this.pieces);
+    ours.heldCount = size(this.held);
+  }
+
+  /** The hash list is known and agrees with the root. */
+  ready(hashes: Uint8Array): void {
+    become(this, 'ready').hashes = hashes;
+  }
+
+  leave(): void {
+    become(this, 'gone');
+  }
+
+  gain(piece: number): void {
+    const ours = this as Blob as Ours<Blob>;
+    add(ours.held, piece);
+    ours.heldCount += 1;
+  }
+
+  lose(piece: number): void {
+    const ours = this as Blob as Ours<Blob>;
+    remove(ours.held, piece);
+    ours.heldCount -= 1;
+  }
+
+  /** Of a blob that there is no room for nothing stays, however much of it is here now. */
+  get complete(): boolean {
+    return this.stage === 'ready' && this.heldCount === this.pieces && this.pulling.scope === undefined;
+  }
+
+  /** Whether pieces are still to come. */
+  get unfinished(): boolean {
+    return this.pull && this.stage !== 'gone' && !this.complete;
+  }
+
+  bytes(piece: number): number {
+    return pieceBytes(this.meta, piece);
+  }
+
+  holds(piece: number): boolean {
+    return this.stage === 'ready' && has(this.held, piece);
+  }
+
+  /** Whether there is room for the piece. */
+  inScope(piece: number): boolean {
+    const { scope } = this.pulling;
+    return scope === undefined || has(scope, piece);
+  }
+
+  edgeOf(node: string): Edge | undefined {
+    for (const edge of this.graph.edges) if (edge.peer.node === node) return edge;
+    return undefined;
+  }
+
+  /** Bytes that we still lack, about. */
+  get lackingBytes(): number {
+    return (this.pieces - this.heldCount) * this.meta.pieceLength;
+  }
+}
+
+function become(blob: Blob, stage: BlobStage): Ours<Blob> {
+  const ours = blob as Ours<Blob>;
+  ours.stage = next(blobLife, blob.stage, stage);
+  return ours;
+}
+
+// ---- questions ---------------------------------------------------------------------------------
+
+export function knowsWishes({ features }: Link): boolean {
+  return (features & FEATURES.wishes) !== 0;
+}
+
+export function holdsPiece({ bits: theirs }: Source, piece: number): boolean {
+  return theirs === 'all' || has(theirs, piece);
+}
+
+export function findSource({ sources }: OutLink, swarm: number): Source | undefined {
+  for (let i = 0; i < sources.length; i += 1) if (sources[i]!.swarm === swarm) return sources[i];
+  return undefined;
+}
+
+export function findSink({ sinks }: InLink, swarm: number): Sink | undefined {
+  for (let i = 0; i < sinks.length; i += 1) if (sinks[i]!.swarm === swarm) return sinks[i];
+  return undefined;
+}
+
+export function findFlight({ flights }: Source, piece: number): Flight | undefined {
+  for (let i = 0; i < flights.length; i += 1) if (flights[i]!.piece === piece) return flights[i];
+  return undefined;
+}
+
+/** The wishes but that for `piece`. */
+export function withoutWish<W extends Wish>(wishes: readonly W[], piece: number): W[] {
+  for (let i = 0; i < wishes.length; i += 1)
+    if (wishes[i]!.piece === piece) return wishes.filter((wish) => wish.piece !== piece);
+  return wishes as W[];
+}
