@@ -1,9 +1,11 @@
 /** What `loadgen fuzz` prints: each seed that failed with the command that replays it, and the sums. */
 
 import type { FuzzOptions } from './options.ts';
+import { runPlants } from './plants-command.ts';
 import { runSeed, type SeedResult } from './run.ts';
 
 export async function runFuzzCommand(options: FuzzOptions): Promise<void> {
+  if (options.plants) return await runPlants(options);
   const sums = { seeds: 0, failed: 0, steps: 0, inputs: 0, faults: 0, pushes: 0, tagReads: 0 };
   const byKind = new Map<string, number>();
   const startedMs = Date.now();

@@ -12,6 +12,8 @@ export type FuzzOptions = {
   /** The first. */
   readonly seed: number;
   readonly plant: Plant | undefined;
+  /** Every plant, each until it is found. */
+  readonly plants: boolean;
   /** Neighbours per blob; undefined: drawn. */
   readonly degree: number | undefined;
   /** Goes on after a seed that failed. */
@@ -29,10 +31,13 @@ export function fuzzCommand(run: (options: FuzzOptions) => Promise<void>): Comma
   command.addOption(
     new Option('--seed <first>', 'the first seed; each determines its run').argParser(whole(0, seedMax)).default(1),
   );
-  command.addOption(new Option('--plant <defect>', 'plants a defect that the checks must find').choices([...PLANTS]));
+  command.addOption(
+    new Option('--plant <defect>', 'plants a defect that the checks must find').choices(Object.keys(PLANTS)),
+  );
   command.addOption(
     new Option('--degree <n>', 'neighbours per blob, in place of what the seed draws').argParser(whole(2, 64)),
   );
+  command.option('--plants', 'plant each defect in turn, and run seeds until it is found; 500 of them at most', false);
   command.option('--keep-going', 'do not stop at the first seed that fails', false);
   command.option('--trace', 'print what happens, line by line, on stderr', false);
   command.option('--json', 'print one JSON object as the last line', false);

@@ -9,7 +9,7 @@ import { giveBackArenas } from './arenas.ts';
 import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
 import { judgeTables } from './judge.ts';
-import type { Plant } from './plants.ts';
+import { type Plant, plantIn } from './plants.ts';
 import type { Image } from './push.ts';
 import { installRandom } from './random.ts';
 import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './stored.ts';
@@ -20,6 +20,8 @@ export type SeedOptions = {
   readonly seed: number;
   readonly plant?: Plant | undefined;
   readonly degree?: number | undefined;
+  /** In place of `liveWithinMs`. */
+  readonly liveMs?: number | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 };
 
@@ -52,11 +54,13 @@ export async function runSeed(o: SeedOptions): Promise<SeedResult> {
     world.dirty = true;
   });
   const restoreRandom = installRandom(o.seed);
+  const takeOut = plantIn(o.plant);
   try {
     return await run(world, o);
   } finally {
     restore();
     restoreRandom();
+    takeOut();
     giveBackArenas(world);
     process.off('unhandledRejection', threw);
     process.off('uncaughtException', threw);
@@ -85,7 +89,7 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
   };
   world.after(judgeEveryMs, judge);
   await world.run(world.between(10_000, 30_000), () => false);
-  if (world.violation === undefined) await live(world, { fuzzed, work, chaos });
+  if (world.violation === undefined) await live(world, { fuzzed, work, chaos, withinMs: o.liveMs ?? liveWithinMs });
   for (const [kind, count] of world.faults) world.note(`${kind}: ${count}`);
   return {
     seed: o.seed,
@@ -103,16 +107,16 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
 /** Faults are over: what should complete does. */
 async function live(
   world: World,
-  { fuzzed, work, chaos }: { fuzzed: Fuzzed; work: Work; chaos: Chaos },
+  { fuzzed, work, chaos, withinMs }: { fuzzed: Fuzzed; work: Work; chaos: Chaos; withinMs: number },
 ): Promise<void> {
   chaos.stop();
   if (world.once(2)) for (const hostile of fuzzed.hostiles) hostile.end();
-  const endMs = world.nowMs + liveWithinMs;
+  const endMs = world.nowMs + withinMs;
   const done = await world.run(endMs, () => work.done());
   if (world.violation !== undefined) return;
   if (!done && world.trace !== undefined) describe(world, fuzzed);
   if (!done)
-    return world.violate('liveness', `${liveWithinMs / 1000} s after the last fault: ${work.lacking().join('; ')}`);
+    return world.violate('liveness', `${withinMs / 1000} s after the last fault: ${work.lacking().join('; ')}`);
   work.stop();
   for (const hostile of fuzzed.hostiles) hostile.end();
   chaos.trackersReturn();

@@ -1,0 +1,60 @@
+/**
+ * The proof that the checks can fail: defects planted in the product's own code, each in another room, are found within a
+ * few seeds. `npm run loadgen -- fuzz --plants` shows them all, with the time that the whole command gives a run.
+ */
+
+import { describe, expect, test } from 'vitest';
+import { PLANTS, type Plant } from './plants.ts';
+import { runSeed } from './run.ts';
+
+/** What an honest run needs a part of, and one that stands still is not given longer. */
+const liveMs = 40_000;
+const seedsMax = 6;
+/** Some take a second of a quiet machine, and there are six seeds. */
+const testMs = 120_000;
+
+/** What each breaks, as the run calls it. Those that are not here take longer: mending-waits, 19 seeds. */
+const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
+  'lost-write': ['lost', 'visible'],
+  'unverified-serve': ['unverified', 'reader'],
+  'stale-tag': ['tag'],
+  'driver-sleeps': ['liveness', 'joined'],
+  'link-waits-for-ever': ['liveness'],
+  'inflow-keeps-slot': ['memory'],
+  'outbox-frees-early': ['fault', 'unverified'],
+  'feeds-twice': ['fault'],
+  'trust-never-ends': ['unverified'],
+  'repair-tells-nobody': ['liveness'],
+  'passage-stands-still': ['liveness'],
+  'part-tells-no-waiter': ['liveness'],
+  'announcer-gives-up': ['joined', 'liveness'],
+  'swarm-believes': ['liveness'],
+};
+
+test('each of at least ten is planted in another room', () => {
+  const rooms = Object.values(PLANTS).map(({ room }) => room);
+  expect(new Set(rooms).size).toBe(rooms.length);
+  expect(rooms.length).toBeGreaterThanOrEqual(10);
+});
+
+const seeds = Array.from({ length: seedsMax }, (_, i) => i + 1);
+
+describe('is found:', () => {
+  const plants = (Object.keys(kinds) as Plant[]).map((plant) => {
+    const { room, defect } = PLANTS[plant];
+    return { plant, room, defect };
+  });
+  test.each(plants)('$defect ($room)', { timeout: testMs }, async ({ plant }) => {
+    let found: string | undefined;
+    for (const seed of seeds) {
+      found ??= (await runSeed({ seed, plant, liveMs })).violation?.kind;
+      if (found !== undefined) break;
+    }
+    expect(kinds[plant]).toContain(found);
+  });
+});
+
+// After them: whatever was planted is out again.
+test.each(seeds)('without a plant seed %i holds in the same time', { timeout: testMs }, async (seed) => {
+  expect((await runSeed({ seed, liveMs })).violation).toBeUndefined();
+});
