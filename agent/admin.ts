@@ -6,7 +6,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { AGENT, type AgentStatus, type CachedBlob, KRAKEN } from '../core/contracts/agent.ts';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { Digest } from '../core/digest.ts';
+import { byDigest, type Digest } from '../core/digest.ts';
 import { repositoryValid, tagValid } from '../core/oci/name.ts';
 import { pieceCount } from '../core/piece.ts';
 import { callOf } from '../platform/http/call.ts';
@@ -57,11 +57,11 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
 type AskedBlob = Asked<{ readonly digest: Digest }, undefined>;
 
 async function sendBlob({ at, request, reply }: AskedBlob, pulls: Pulls): Promise<FastifyReply> {
-  return sendContent(request, reply, await pulls.open(at.digest, callOf(request)));
+  return sendContent(request, reply, await pulls.open(byDigest(at.digest), callOf(request)));
 }
 
 async function sendSize({ at: { digest }, request, reply }: AskedBlob, pulls: Pulls): Promise<FastifyReply> {
-  const size = await pulls.sizeOf(digest, callOf(request));
+  const size = await pulls.sizeOf(byDigest(digest), callOf(request));
   if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
   return reply.header('content-length', size).header('accept-ranges', 'bytes').send();
 }

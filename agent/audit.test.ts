@@ -1,6 +1,7 @@
 /** A blob whose pieces are right by their list and whose digest is another: found, removed, cut off; others stay. */
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { byDigest } from '../core/digest.ts';
 import { unitBytes } from '../core/piece.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import { type Blob, blobFiles, blobOf, damage, TestStores } from '../platform/store/store.fixtures.ts';
@@ -101,7 +102,7 @@ test('what has decayed is mended, not removed, and looked at again', async () =>
 test('a reader in the middle of a wrong blob is cut off, and gets no further piece', async () => {
   await stores.pull(store, wrong);
   const asking = CallContext.begin({ requestId: 'test', signal: new AbortController().signal });
-  const content = await pulls.open(wrong.digest, asking);
+  const content = await pulls.open(byDigest(wrong.digest), asking);
   const chunks = content.open(0, content.size)[Symbol.asyncIterator]();
   const first = await chunks.next();
   expect(first.done).toBe(false);

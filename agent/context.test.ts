@@ -38,9 +38,9 @@ test('request id, client, deadline and trace reach the index and the trackers, w
     },
   });
   const { store, node, arena } = swarm;
-  const locate = (digest: Parameters<typeof swarm.tracking.locate>[0], ctx: CallContext) => {
+  const locate = (blob: Parameters<typeof swarm.tracking.locate>[0], ctx: CallContext) => {
     heard.push(['locate', ctx]);
-    return swarm.tracking.locate(digest);
+    return swarm.tracking.locate(blob);
   };
   const [log, metrics] = [silentLog(), new Metrics()];
   const how = { log, history: new PullLog(metrics), lingerMs: 50, findMs: 200, nowMs: () => performance.now() };

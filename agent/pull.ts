@@ -11,7 +11,7 @@
 
 import type { RunningPull } from '../core/contracts/agent.ts';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { Digest } from '../core/digest.ts';
+import type { BlobIn, Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
 import type { CallContext } from '../platform/clients/context.ts';
@@ -61,21 +61,21 @@ export class Pulls {
    * The blob, once its length is known; its bytes as they arrive. Throws BLOB_UNKNOWN where no origin
    * knows it, UNAVAILABLE where nobody could be asked.
    */
-  async open(digest: Digest, asking: CallContext, mediaType: string = MEDIA.octets): Promise<Content> {
-    const entry = await this.#entry(digest, asking);
+  async open(blob: BlobIn, asking: CallContext, mediaType: string = MEDIA.octets): Promise<Content> {
+    const entry = await this.#entry(blob, asking);
     return {
-      digest,
+      digest: blob.digest,
       mediaType,
       size: entry.meta.length,
       ranges: true,
-      open: (start, end) => this.#read(entry, { start, end }, asking),
+      open: (start, end) => this.#read(entry, { range: { start, end }, repo: blob.repo }, asking),
     };
   }
 
   /** The blob's length in bytes, or undefined where no origin knows it. Downloads nothing. */
-  async sizeOf(digest: Digest, asking: CallContext): Promise<number | undefined> {
+  async sizeOf(blob: BlobIn, asking: CallContext): Promise<number | undefined> {
     const { store, tracking } = this.#options;
-    const meta = store.get(digest)?.meta ?? (await tracking.locate(digest, asking))?.meta;
+    const meta = store.get(blob.digest)?.meta ?? (await tracking.locate(blob, asking))?.meta;
     return meta?.length;
   }
 
@@ -108,15 +108,16 @@ export class Pulls {
     this.#running.clear();
   }
 
-  async #entry(digest: Digest, asking: CallContext): Promise<BlobEntry> {
-    return this.#options.store.get(digest) ?? (await this.#learn(digest, asking));
+  async #entry(blob: BlobIn, asking: CallContext): Promise<BlobEntry> {
+    return this.#options.store.get(blob.digest) ?? (await this.#learn(blob, asking));
   }
 
-  async #learn(digest: Digest, asking: CallContext): Promise<BlobEntry> {
+  async #learn(blob: BlobIn, asking: CallContext): Promise<BlobEntry> {
     const { findMs, log } = this.#options;
-    const running = this.#use(digest);
+    const { digest, repo } = blob;
+    const running = this.#use(blob);
     const late = AbortSignal.timeout(findMs);
-    log.debug({ ...asking.ids, digest }, 'pull begins');
+    log.debug({ ...asking.ids, digest, repo }, 'pull begins');
     try {
       const entry = await running.pull.learned(AbortSignal.any([asking.signal, late]));
       if (entry.window !== undefined) this.#passes(running, entry);
@@ -145,16 +146,21 @@ export class Pulls {
     );
   }
 
-  async *#read(found: BlobEntry, range: ByteRange, asking: CallContext): AsyncGenerator<Chunk, void, undefined> {
+  async *#read(
+    found: BlobEntry,
+    { range, repo }: { readonly range: ByteRange; readonly repo: string | undefined },
+    asking: CallContext,
+  ): AsyncGenerator<Chunk, void, undefined> {
     const { digest } = found;
+    const blob = { digest, repo };
     // It may have been evicted, or have passed through, since it was found.
-    const entry = found.gone && !this.#condemned.has(found) ? await this.#entry(digest, asking) : found;
+    const entry = found.gone && !this.#condemned.has(found) ? await this.#entry(blob, asking) : found;
     const used = new Set<Running>();
     const source = {
       entry,
       pull: () => {
-        const running = this.#start(digest);
-        if (!used.has(running)) used.add(this.#use(digest));
+        const running = this.#start(blob);
+        if (!used.has(running)) used.add(this.#use(blob));
         return running.pull;
       },
       lost: (piece: number) => this.#options.node.lost(digest, piece),
@@ -182,11 +188,11 @@ export class Pulls {
   }
 
   /** The running pull of the blob, or a new one. */
-  #start(digest: Digest): Running {
+  #start({ digest, repo }: BlobIn): Running {
     const known = this.#running.get(digest);
     if (known !== undefined) return known;
     const { node, nowMs } = this.#options;
-    const pull = node.pull(digest);
+    const pull = node.pull(digest, { repo });
     const running: Running = {
       digest,
       pull,
@@ -204,8 +210,8 @@ export class Pulls {
     return running;
   }
 
-  #use(digest: Digest): Running {
-    const running = this.#start(digest);
+  #use(blob: BlobIn): Running {
+    const running = this.#start(blob);
     running.users++;
     clearTimeout(running.linger);
     return running;

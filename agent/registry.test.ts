@@ -280,3 +280,23 @@ test("the admin interface: cache, plain digests, Kraken's paths", async () => {
   expect((await fetch(`${base}/v1/blobs/${digest}`, { method: 'DELETE' })).status).toBe(404);
   expect((await fetch(`${base}/blobs/${hex}`, { method: 'DELETE' })).status).toBe(200);
 });
+
+test('the repository that a client names goes along with what is asked for it', async () => {
+  const bytes = randomBytes(10);
+  const digest = swarm.add(bytes);
+  const manifest = swarm.add(Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex })));
+  const record = { digest: manifest, mediaType: MEDIA.ociIndex, size: 5 };
+  index.tagged.set('team/app:1', record);
+  index.held.set(`team/app@${manifest}`, record);
+  await fetch(`${base}/v2/team/app/blobs/${digest}`, { method: 'HEAD', headers: { 'user-agent': 'x' } });
+  await bytesOf(await fetch(`${base}/v2/team/app/blobs/${digest}`));
+  swarm.cache.clear();
+  await bytesOf(await fetch(`${base}/v2/team/app/manifests/1`));
+  swarm.cache.clear();
+  await bytesOf(await fetch(`${base}/v2/team/app/manifests/${manifest}`));
+  expect(new Set(swarm.askedIn)).toEqual(new Set(['team/app']));
+  expect(swarm.askedIn.length).toBeGreaterThanOrEqual(3);
+  // By digest alone, nobody names one.
+  await bytesOf(await fetch(`${base}/v1/blobs/${swarm.add(randomBytes(11))}/data`));
+  expect(swarm.askedIn.at(-1)).toBeUndefined();
+});

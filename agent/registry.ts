@@ -10,7 +10,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { ManifestRecord } from '../core/contracts/index-api.ts';
-import type { Digest } from '../core/digest.ts';
+import type { BlobIn, Digest } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
@@ -79,7 +79,7 @@ export class Registry implements RegistryHandler {
     const { repo, reference, head } = request;
     if (reference.kind === 'digest' && !head) return this.#manifestByDigest(repo, reference.digest, call);
     const record = await this.#record(repo, reference, call);
-    if (record !== undefined) return { kind: 'content', content: await this.#recorded(record, call, head) };
+    if (record !== undefined) return { kind: 'content', content: await this.#recorded(repo, record, call, head) };
     throw manifestUnknown(repo, reference);
   }
 
@@ -89,43 +89,44 @@ export class Registry implements RegistryHandler {
       : this.#index.manifest(repo, reference.digest, call);
   }
 
-  async #recorded(record: ManifestRecord, call: CallContext, head: boolean): Promise<Content> {
+  async #recorded(repo: string, record: ManifestRecord, call: CallContext, head: boolean): Promise<Content> {
     const { digest, mediaType, size } = record;
     if (head) return { digest, mediaType, size, ranges: false, open: () => noBytes() };
-    return { ...(await this.#open(digest, call, mediaType)), ranges: false };
+    return { ...(await this.#open({ digest, repo }, call, mediaType)), ranges: false };
   }
 
   /** The manifest's bytes, which the index knows of. */
-  async #open(digest: Digest, call: CallContext, mediaType?: string): Promise<Content> {
+  async #open(blob: BlobIn, call: CallContext, mediaType?: string): Promise<Content> {
     try {
-      return await this.#pulls.open(digest, call, mediaType);
+      return await this.#pulls.open(blob, call, mediaType);
     } catch (error) {
       if (!blobUnknown(error)) throw error;
-      return await this.#openAgain(digest, call, mediaType);
+      return await this.#openAgain(blob, call, mediaType);
     }
   }
 
   /** It was pushed, and nobody knows it: a tracker may have said so before it heard. After that the manifest is unknown. */
-  async #openAgain(digest: Digest, call: CallContext, mediaType?: string): Promise<Content> {
+  async #openAgain(blob: BlobIn, call: CallContext, mediaType?: string): Promise<Content> {
     await aMoment(call);
     try {
-      return await this.#pulls.open(digest, call, mediaType);
+      return await this.#pulls.open(blob, call, mediaType);
     } catch (error) {
       if (!blobUnknown(error)) throw error;
-      throw new ApiError('MANIFEST_UNKNOWN', `no origin holds manifest ${digest}`);
+      throw new ApiError('MANIFEST_UNKNOWN', `no origin holds manifest ${blob.digest}`);
     }
   }
 
   /** The index says whether the repository has it; where there is no index in time, the digest is enough. */
   async #manifestByDigest(repo: string, digest: Digest, call: CallContext): Promise<OciReply> {
+    const blob = { digest, repo };
     const asked = this.#recordSoon(repo, digest, call);
     // Both are asked at once; the index's no counts more than a failure of the pull.
-    const opened = this.#pulls.open(digest, call).catch((error: unknown) => ({ error }));
+    const opened = this.#pulls.open(blob, call).catch((error: unknown) => ({ error }));
     const record = await asked;
     if (record === undefined) throw manifestUnknown(repo, { kind: 'digest', digest });
     const content = await opened;
     if ('error' in content && !blobUnknown(content.error)) throw content.error;
-    const bytes = await bytesOf('error' in content ? await this.#openAgain(digest, call) : content);
+    const bytes = await bytesOf('error' in content ? await this.#openAgain(blob, call) : content);
     const mediaType = record === 'unavailable' ? parseManifest(bytes, undefined).mediaType : record.mediaType;
     return { kind: 'content', content: contentOf(bytes, { digest, mediaType, ranges: false }) };
   }
@@ -155,11 +156,11 @@ export class Registry implements RegistryHandler {
 
   async #blobContent(repo: string, digest: Digest, call: CallContext): Promise<Content> {
     try {
-      return await this.#pulls.open(digest, call);
+      return await this.#pulls.open({ digest, repo }, call);
     } catch (error) {
       if (!blobUnknown(error) || !(await this.#linked(repo, digest, call))) throw error;
       await aMoment(call);
-      return await this.#pulls.open(digest, call);
+      return await this.#pulls.open({ digest, repo }, call);
     }
   }
 
@@ -173,7 +174,7 @@ export class Registry implements RegistryHandler {
   /** What any of cache, trackers and index knows; the first that knows is enough. */
   async #sizeOf(repo: string, digest: Digest, call: CallContext): Promise<number | undefined> {
     try {
-      return await this.#pulls.sizeOf(digest, call);
+      return await this.#pulls.sizeOf({ digest, repo }, call);
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE') throw error;
       const link = await this.#index.blob(repo, digest, call);

@@ -9,6 +9,18 @@ export type DigestAlgorithm = keyof typeof DIGEST_ALGORITHMS;
 /** A digest that `parseDigest` has accepted, e.g. `sha256:` and 64 hex digits. */
 export type Digest = string & { readonly __brand: 'Digest' };
 
+/**
+ * A blob as it is asked for: the same digest may live in several repositories, and who may see it, or where it is kept,
+ * may differ. It goes to trackers and origins, never to peers. Undefined: nobody named a repository, as for a blob that is
+ * asked for by its digest alone, or by a caller of a release before.
+ */
+export type BlobIn = { readonly digest: Digest; readonly repo: string | undefined };
+
+/** For whoever names no repository. */
+export function byDigest(digest: Digest): BlobIn {
+  return { digest, repo: undefined };
+}
+
 /** The digest in `text`, or undefined where it is malformed or of an algorithm we do not know. */
 export function parseDigest(text: string): Digest | undefined {
   const colon = text.indexOf(':');

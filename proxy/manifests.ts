@@ -40,11 +40,15 @@ export class Manifests {
     const record = await this.#find(repo, reference, ctx);
     if (record === undefined) throw unknown(repo, reference);
     // Clients ask by digest whether a push can be skipped: the bytes must be there, not only the record.
-    if (head && reference.kind === 'digest' && (await this.#origins.proved(record.digest, ctx)) === undefined) {
+    if (
+      head &&
+      reference.kind === 'digest' &&
+      (await this.#origins.proved({ digest: record.digest, repo }, ctx)) === undefined
+    ) {
       throw unknown(repo, reference);
     }
     // crane asks so, also by tag, and sends no layer of what it finds.
-    if (head && (await this.#lost(record, ctx))) throw unknown(repo, reference);
+    if (head && (await this.#lost(repo, record, ctx))) throw unknown(repo, reference);
     const { digest, mediaType, size } = record;
     const open = (start: number, end: number) => this.#origins.read(digest, { start, end }, ctx);
     return { kind: 'content', content: { digest, mediaType, size, ranges: false, open } };
@@ -83,7 +87,7 @@ export class Manifests {
     ctx: CallContext,
   ): Promise<void> {
     for (let turn = 0; turn < storesMax; turn++) {
-      await this.#origins.store(digest, bytes, ctx);
+      await this.#origins.store({ digest, repo }, bytes, ctx);
       const linked = await linkProved(
         (proof) => this.#index.putManifest(repo, digest, { ...put, proof }, ctx),
         () => prove(this.#origins, digest, ctx),
@@ -105,7 +109,7 @@ export class Manifests {
   }
 
   /** Whether every origin says that it cannot serve some blob of the manifest whole. Who cannot be asked proves nothing. */
-  async #lost({ digest, mediaType, size }: ManifestRecord, ctx: CallContext): Promise<boolean> {
+  async #lost(repo: string, { digest, mediaType, size }: ManifestRecord, ctx: CallContext): Promise<boolean> {
     try {
       const parts: Uint8Array[] = [];
       for await (const chunk of this.#origins.read(digest, { start: 0, end: size }, ctx)) {
@@ -113,7 +117,7 @@ export class Manifests {
         chunk.release();
       }
       const { blobs } = parseManifest(Buffer.concat(parts), mediaType);
-      const proved = await Promise.all(blobs.map((blob) => this.#origins.proved(blob.digest, ctx)));
+      const proved = await Promise.all(blobs.map((blob) => this.#origins.proved({ digest: blob.digest, repo }, ctx)));
       return proved.includes(undefined);
     } catch (error) {
       ctx.signal.throwIfAborted();

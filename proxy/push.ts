@@ -155,7 +155,7 @@ export class Push {
   async #mount(repo: string, mount: { digest: Digest; from: string }, context: OciContext): Promise<boolean> {
     const { index, origins } = this.#parts;
     const ctx = context.call;
-    if ((await origins.proved(mount.digest, ctx)) === undefined) return false;
+    if ((await origins.proved({ digest: mount.digest, repo: mount.from }, ctx)) === undefined) return false;
     return (await index.mount(repo, mount.digest, mount.from, ctx)) !== undefined;
   }
 

@@ -1,70 +1,17 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type AnnounceEntry, type AnnounceReply, type Located, TRACKER } from '../core/contracts/tracker.ts';
-import type { Digest } from '../core/digest.ts';
+import { type AnnounceEntry, type Located, TRACKER } from '../core/contracts/tracker.ts';
 import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
-import { handoutLimits } from '../core/handout/limits.ts';
-import { prng } from '../core/prng.ts';
-import { CallContext } from '../platform/clients/context.ts';
-import { originMembers } from '../platform/clients/origin.ts';
-import { TrackerSession } from '../platform/clients/tracker.ts';
-import { createHttp, listen } from '../platform/http/server.ts';
-import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
-import { silentLog } from '../platform/telemetry/log.ts';
-import { Metrics } from '../platform/telemetry/metrics.ts';
-import { trackerRoutes } from './api.ts';
-import { Lookups } from './lookups.ts';
-import { TrackerState } from './state.ts';
 import { FakeOrigin } from './testing/fake-origin.ts';
+import { startTracker } from './testing/tracker.ts';
 
-const ctx = CallContext.begin();
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
   await stack.disposeAsync();
   stack = new AsyncDisposableStack();
 });
 
-async function tracker(origins: readonly { url: string }[], options: { waitMs?: number; memoryBytes?: number } = {}) {
-  const metrics = new Metrics();
-  const clients = stack.use(originMembers(fixedList(origins.map(({ url }) => url))));
-  const state = stack.use(
-    new TrackerState({ prng: prng(1), leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
-  );
-  let nowMs = 0;
-  const lookups = new Lookups({
-    origins: clients,
-    memoryBytes: options.memoryBytes ?? 1e6,
-    nowMs: () => nowMs,
-    onLookup: (digest, found) => {
-      if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
-    },
-  });
-  const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
-  trackerRoutes(app, {
-    state,
-    lookups,
-    origins: () => origins.map(({ url }) => url),
-    waitMs: options.waitMs ?? 2000,
-    metrics,
-  });
-  stack.defer(() => app.close());
-  return {
-    app,
-    state,
-    metrics,
-    pass: (ms: number) => {
-      nowMs += ms;
-    },
-    async announce(self: ReturnType<typeof testPeer>, entries: readonly AnnounceEntry[]): Promise<AnnounceReply> {
-      const response = await app.inject({ method: 'POST', url: TRACKER.announce.path({}), payload: { self, entries } });
-      expect(response.statusCode).toBe(200);
-      return response.json<AnnounceReply>();
-    },
-    locate: (digest: string) => app.inject({ url: TRACKER.locate.path({ digest: digest as Digest }) }),
-  };
-}
+const tracker = (...args: Parameters<typeof startTracker> extends [unknown, ...infer A] ? A : never) =>
+  startTracker(stack, ...args);
 
 const blob = testDigest(1);
 const small = Buffer.from('{"schemaVersion":2}');
@@ -317,80 +264,5 @@ describe('tracker: other requests', () => {
     expect(text).toContain('shoal_tracker_leases 2');
     expect(text).toContain('shoal_tracker_announce_entries_total{state="have"} 1');
     expect(text).toContain('shoal_tracker_announces_total 1');
-  });
-});
-
-describe('a session with trackers over real sockets', () => {
-  const session = (urls: readonly string[]): TrackerSession => {
-    const trackers = stack.use(httpMembers(fixedList(urls)));
-    const made = new TrackerSession({ trackers, log: silentLog() });
-    stack.defer(() => made.leave());
-    return made;
-  };
-  const started = async (origins: readonly { url: string }[]) => {
-    const made = await tracker(origins);
-    const { port } = stack.use(await listen(made.app, { host: '127.0.0.1', port: 0 }));
-    return { ...made, url: `http://127.0.0.1:${port}` };
-  };
-
-  test('what was said before joining goes out, answers come back, leaving ends the leases', async () => {
-    const origin = await new FakeOrigin(1).start(stack);
-    origin.hold(blob, small.length, small.toString('base64'));
-    const one = await started([origin]);
-    const peer = session([one.url]);
-    const answers: unknown[] = [];
-    peer.set(blob, 'want');
-    peer.seek(blob, 4);
-    expect(await peer.locate(blob, ctx)).toMatchObject({ digest: blob, inline: small.toString('base64') });
-    expect(await peer.locate(testDigest(5), ctx)).toBeUndefined();
-    peer.join(testPeer(1), (answer) => answers.push(answer));
-    await expect
-      .poll(() => answers)
-      .toMatchObject([{ digest: blob, peers: [origin.peer], inline: small.toString('base64') }]);
-    expect(one.state.handout.stats.leases).toBe(1);
-    await peer.leave();
-    expect(one.state.handout.stats.leases).toBe(0);
-    peer.set(testDigest(9), 'have');
-    await peer.leave();
-  });
-
-  test('a dead tracker is passed over; with none, it says unavailable', async () => {
-    const origin = await new FakeOrigin(1).start(stack);
-    for (let i = 0; i < 10; i++) origin.hold(testDigest(i), 1e9);
-    const one = await started([origin]);
-    const peer = session([one.url, 'http://127.0.0.1:1']);
-    const answered = new Set<string>();
-    peer.join(testPeer(1), (answer) => {
-      if (answer.error === undefined) answered.add(answer.digest);
-    });
-    for (let i = 0; i < 10; i++) {
-      peer.set(testDigest(i), 'want');
-      peer.seek(testDigest(i), 4);
-      expect(await peer.locate(testDigest(i), ctx)).toMatchObject({ meta: testMeta(1e9) });
-    }
-    await expect.poll(() => answered.size).toBe(10);
-    const lost = session(['http://127.0.0.1:1']);
-    const errors: unknown[] = [];
-    lost.join(testPeer(2), (answer) => errors.push(answer.error));
-    lost.set(blob, 'want');
-    lost.seek(blob, 4);
-    await expect.poll(() => errors[0]).toBe('unavailable');
-    await expect(lost.locate(blob, ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-  });
-
-  test('a server that talks nonsense is a tracker that failed', async () => {
-    const nonsense = createServer((_request, response) => response.end('{"leaseMs":"soon"}'));
-    await new Promise<void>((resolve) => nonsense.listen(0, '127.0.0.1', resolve));
-    stack.defer(() => {
-      nonsense.closeAllConnections();
-      nonsense.close();
-    });
-    const peer = session([`http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`]);
-    const errors: unknown[] = [];
-    peer.join(testPeer(1), (answer) => errors.push(answer.error));
-    peer.set(blob, 'want');
-    peer.seek(blob, 4);
-    await expect.poll(() => errors[0]).toBe('unavailable');
-    await expect(peer.locate(blob, ctx)).rejects.toThrow('what is no answer');
   });
 });

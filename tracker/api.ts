@@ -20,7 +20,7 @@ import {
   type Located,
   TRACKER,
 } from '../core/contracts/tracker.ts';
-import type { Digest } from '../core/digest.ts';
+import type { BlobIn, Digest } from '../core/digest.ts';
 import type { Cold } from '../core/handout/handout.ts';
 import { sameMetainfo } from '../core/piece.ts';
 import type { CallContext } from '../platform/clients/context.ts';
@@ -59,7 +59,7 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
     options,
   );
   serve(app, TRACKER.leave, ({ body: { node } }) => void api.state.tell({ kind: 'leave', node }), options);
-  serve(app, TRACKER.locate, ({ at, request }) => locate(api, at.digest, callOf(request)));
+  serve(app, TRACKER.locate, ({ at: { digest, repo }, request }) => locate(api, { digest, repo }, callOf(request)));
 }
 
 export async function announce(api: TrackerApi, request: AnnounceRequest, call: CallContext): Promise<AnnounceReply> {
@@ -71,9 +71,11 @@ export async function announce(api: TrackerApi, request: AnnounceRequest, call: 
   const reply: AnnounceReply = origins === undefined ? out.reply : { ...out.reply, origins };
   const answers: AnnounceAnswer[] = [];
   const waiting: Cold[] = [...cold];
+  const repos = new Map<Digest, string>();
+  for (const { digest, repo } of request.entries) if (repo !== undefined) repos.set(digest, repo);
   let limitMs = cold.length > 0 ? api.waitMs : sharedWaitMs;
   for (const answer of reply.answers) {
-    const known = api.lookups.peek(answer.digest);
+    const known = api.lookups.peek(answer.digest, repos.get(answer.digest));
     if (known === undefined) {
       // Only an origin's announcement tells of it, and anybody can say to be one: the origins are asked, but not waited
       // for long, unless it is small: then it comes whole. Neighbours are drawn anew.
@@ -86,7 +88,7 @@ export async function announce(api: TrackerApi, request: AnnounceRequest, call: 
   if (waiting.length === 0) return { ...reply, answers };
   const found = await within(
     answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
-    waiting.map(({ digest }) => api.lookups.find(digest, call)),
+    waiting.map(({ digest }) => api.lookups.find({ digest, repo: repos.get(digest) }, call)),
   );
   for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
   return { ...reply, answers };
@@ -101,12 +103,12 @@ function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext):
   if (request.self.role === 'origin') {
     for (const { digest, state } of request.entries) if (state === 'want') api.lookups.doubt(digest);
   }
-  const doubted = request.entries.filter(({ digest, meta }) => {
-    const known = api.lookups.peek(digest)?.meta ?? api.state.handout.metaOf(digest);
+  const doubted = request.entries.filter(({ digest, meta, repo }) => {
+    const known = api.lookups.peek(digest, repo)?.meta ?? api.state.handout.metaOf(digest);
     return meta !== undefined && known !== undefined && !sameMetainfo(meta, known);
   });
   if (doubted.length === 0) return request;
-  for (const { digest } of doubted) void api.lookups.find(digest, call);
+  for (const { digest, repo } of doubted) void api.lookups.find({ digest, repo }, call);
   const entries = request.entries.map((entry) => (doubted.includes(entry) ? { ...entry, meta: undefined } : entry));
   return { ...request, entries };
 }
@@ -126,12 +128,13 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
   return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
 }
 
-export async function locate(api: TrackerApi, digest: Digest, call: CallContext): Promise<Located> {
+export async function locate(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<Located> {
+  const { digest, repo } = blob;
   const meta = api.state.handout.metaOf(digest);
-  const known = api.lookups.peek(digest);
+  const known = api.lookups.peek(digest, repo);
   if (known !== undefined) return { digest, meta: known.meta, inline: known.inline };
   if (meta !== undefined && meta.length > inlineBytesMax) return { digest, meta };
-  const [found] = await within(locateWaitMs, [api.lookups.find(digest, call)]);
+  const [found] = await within(locateWaitMs, [api.lookups.find(blob, call)]);
   if (found?.kind === 'known') return { digest, meta: found.meta, inline: found.inline };
   if (meta !== undefined) return { digest, meta };
   if (found?.kind === 'unknown') throw new ApiError('BLOB_UNKNOWN', `no origin holds ${digest}`);

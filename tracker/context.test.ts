@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
+import { byDigest } from '../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { prng } from '../core/prng.ts';
@@ -54,7 +55,7 @@ test('request id, caller and trace arrive at the origin; the deadline of one who
   };
   const ctx = CallContext.received(headers, { signal: new AbortController().signal, believed: true });
   using soon = ctx.within(1_000);
-  expect(await session.locate(digest, soon)).toMatchObject({ digest });
+  expect(await session.locate(byDigest(digest), soon)).toMatchObject({ digest });
   expect(heard).toEqual([
     expect.objectContaining({
       'x-request-id': 'asked',

@@ -4,13 +4,15 @@
  * Rule 1: one lookup per blob at a time, whoever asks; its owners first and at once, then all others,
  *   since a blob that was just pushed is not yet at its owners.
  * Rule 2: 'unknown' is said only where every origin said so; where one did not answer, 'unavailable'.
+ *   The answer is that of the digest, whichever repository it was asked for in: whoever asks first names that to the
+ *   origins, for all who wait. (What an origin would refuse to one of them it cannot tell apart yet.)
  * Rule 3: what is known is used while it is refreshed in the background; what is not is asked again
  *   after a fraction of a second, so that a pull right after a push finds the blob.
  */
 
 import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { BlobInfo } from '../core/contracts/origin.ts';
-import type { Digest } from '../core/digest.ts';
+import type { BlobIn, Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
@@ -47,7 +49,7 @@ export type LookupsOptions = {
   readonly memoryBytes: number;
   readonly nowMs: () => number;
   /** Told of every lookup that ended. */
-  readonly onLookup: (digest: Digest, found: Found) => void;
+  readonly onLookup: (blob: BlobIn, found: Found) => void;
 };
 
 export class Lookups {
@@ -68,20 +70,21 @@ export class Lookups {
   }
 
   /** What is known now; a refresh is begun where that is old. */
-  peek(digest: Digest): Known | undefined {
+  peek(digest: Digest, repo?: string): Known | undefined {
     const fact = this.#facts.get(digest);
     if (fact?.found.kind !== 'known') return undefined;
-    if (fact.untilMs <= this.#options.nowMs()) void this.#look(digest);
+    if (fact.untilMs <= this.#options.nowMs()) void this.#look({ digest, repo });
     return fact.found;
   }
 
   /** What is known, or what the origins say. Never rejects. */
-  find(digest: Digest, call: CallContext): Promise<Found> {
-    const known = this.peek(digest);
+  find(blob: BlobIn, call: CallContext): Promise<Found> {
+    const { digest, repo } = blob;
+    const known = this.peek(digest, repo);
     if (known !== undefined) return Promise.resolve(known);
     const fact = this.#facts.get(digest);
     if (fact !== undefined && fact.untilMs > this.#options.nowMs()) return Promise.resolve(fact.found);
-    return this.#look(digest, call);
+    return this.#look(blob, call);
   }
 
   /** What was heard of the blob may hold no more: the next who asks has the origins asked. Often is as good as once. */
@@ -90,41 +93,43 @@ export class Lookups {
     if (fact?.found.kind === 'known' && this.#options.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
   }
 
-  #look(digest: Digest, call: CallContext = CallContext.begin()): Promise<Found> {
+  #look(blob: BlobIn, call: CallContext = CallContext.begin()): Promise<Found> {
+    const { digest } = blob;
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
     if (this.#running.size >= lookupsMax) {
       return Promise.resolve({ kind: 'unavailable', why: `${lookupsMax} lookups are on their way` });
     }
-    const lookup = this.#ask(digest, call).then((found) => {
+    const lookup = this.#ask(blob, call).then((found) => {
       this.#running.delete(digest);
-      this.#learn(digest, found);
+      this.#learn(blob, found);
       return found;
     });
     this.#running.set(digest, lookup);
     return lookup;
   }
 
-  #learn(digest: Digest, found: Found): void {
+  #learn(blob: BlobIn, found: Found): void {
+    const { digest } = blob;
     const nowMs = this.#options.nowMs();
     const before = this.#facts.get(digest)?.found;
     // Origins that do not answer have not forgotten the blob.
     const kept = found.kind === 'unavailable' && before?.kind === 'known' ? before : found;
     const forMs = found.kind === 'known' ? knownMs : found.kind === 'unknown' ? unknownMs : unavailableMs;
     this.#facts.set(digest, { found: kept, atMs: nowMs, untilMs: nowMs + forMs });
-    this.#options.onLookup(digest, found);
+    this.#options.onLookup(blob, found);
   }
 
-  async #ask(digest: Digest, call: CallContext): Promise<Found> {
+  async #ask(blob: BlobIn, call: CallContext): Promise<Found> {
     const { origins } = this.#options;
-    const order = origins.order(digest);
+    const order = origins.order(blob.digest);
     // Others may wait for it as well.
     using ctx = call.detached().within(lookupMsMax);
     const failures: string[] = [];
     for (const group of [order.slice(0, ownersAtOnce), order.slice(ownersAtOnce)]) {
       const infos: BlobInfo[] = [];
       const asks = group.map(async (client) => {
-        const info = await client.info(digest, ctx);
+        const info = await client.info(blob, ctx);
         if (info !== undefined) infos.push(info);
       });
       await firstOf(asks, () => infos.length > 0, failures);

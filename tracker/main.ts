@@ -35,11 +35,11 @@ await runRole({
       origins,
       memoryBytes: config.lookup.memory,
       nowMs: () => performance.now(),
-      onLookup(digest, found) {
+      onLookup({ digest, repo }, found) {
         counted.inc({ result: found.kind });
         // The same trouble for every blob that is asked for: a line when it begins, one when it is over.
         if (found.kind === 'unavailable')
-          troubles.came(found.why.replaceAll(digest, ''), { digest, why: found.why }, 'lookup failed');
+          troubles.came(found.why.replaceAll(digest, ''), { digest, repo, why: found.why }, 'lookup failed');
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { ManifestRecord } from '../../core/contracts/index-api.ts';
-import { type Digest, digestOf } from '../../core/digest.ts';
+import { type BlobIn, type Digest, digestOf } from '../../core/digest.ts';
 import { pieceCount, pieceLengthFor } from '../../core/piece.ts';
 import type { Pull } from '../../platform/peer/node.ts';
 import type { BlobEntry } from '../../platform/store/store.ts';
@@ -30,6 +30,8 @@ export class MemorySwarm {
   /** No tracker answers. */
   down = false;
   pulled: Digest[] = [];
+  /** The repository of each pull, and of each question for a size. */
+  readonly askedIn: (string | undefined)[] = [];
   stopped: Digest[] = [];
   dropped: Digest[] = [];
   readonly arena = new Arena(16 * 1024 * 1024);
@@ -58,7 +60,8 @@ export class MemorySwarm {
 
   get tracking() {
     return {
-      locate: async (digest: Digest) => {
+      locate: async ({ digest, repo }: BlobIn) => {
+        this.askedIn.push(repo);
         if (this.down) throw new ApiError('UNAVAILABLE', 'no tracker answers');
         const bytes = this.has.get(digest);
         return bytes && { digest, meta: metaOf(bytes) };
@@ -68,15 +71,16 @@ export class MemorySwarm {
 
   get node() {
     return {
-      pull: (digest: Digest) => this.#pull(digest),
+      pull: (digest: Digest, from: { repo?: string | undefined } = {}) => this.#pull(digest, from.repo),
       stop: (digest: Digest) => void this.stopped.push(digest),
       drop: (digest: Digest) => void this.dropped.push(digest),
       lost: () => undefined,
     };
   }
 
-  #pull(digest: Digest): Pull {
+  #pull(digest: Digest, repo: string | undefined): Pull {
     this.pulled.push(digest);
+    this.askedIn.push(repo);
     const bytes = this.has.get(digest);
     const done = Promise.withResolvers<void>();
     done.promise.catch(() => undefined);

@@ -14,7 +14,7 @@
 
 import { assert } from '../assert.ts';
 import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } from '../contracts/tracker.ts';
-import type { Digest } from '../digest.ts';
+import type { BlobIn, Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
 import { type Metainfo, sameMetainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
@@ -34,7 +34,7 @@ export type AnnouncerInput =
     }
   | { readonly kind: 'unset'; readonly digest: Digest }
   /** Only for a blob that is wanted; otherwise without effect. */
-  | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number }
+  | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number; readonly repo?: string | undefined }
   | { readonly kind: 'reply'; readonly request: number; readonly reply: AnnounceReply }
   | { readonly kind: 'failed'; readonly request: number }
   /** Has every tracker speak once, though there may be nothing to announce: so it is known who is there. */
@@ -47,7 +47,7 @@ export type AnnouncerOutput =
   | { readonly kind: 'send'; readonly tracker: string; readonly request: number; readonly body: AnnounceRequest }
   | { readonly kind: 'answer'; readonly answer: AnnounceAnswer }
   /** The blob is sought, and no tracker is there to tell of it: whoever knows the origins asks them. */
-  | { readonly kind: 'alone'; readonly digest: Digest }
+  | ({ readonly kind: 'alone' } & BlobIn)
   | { readonly kind: 'leave'; readonly tracker: string; readonly node: string };
 
 export type AnnouncerConfig = {
@@ -65,6 +65,8 @@ type Blob = {
   state: 'want' | 'have';
   meta: Metainfo | undefined;
   at: Target;
+  /** The repository that it was sought in last. */
+  repo: string | undefined;
   seek: number;
   unavailable: number;
 };
@@ -154,7 +156,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       case 'unset':
         return this.#unset(input.digest);
       case 'seek':
-        return this.#seek(input.digest, input.count);
+        return this.#seek(input, input.count);
       case 'reply':
         return this.#onReply(this.#landed(input.request), input.reply);
       case 'failed':
@@ -183,7 +185,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     }
     const order = this.#orderOf(digest);
     const at = order.find((target) => target.up) ?? (order[0] as Target);
-    const blob: Blob = { digest, order, state, meta, at, seek: 0, unavailable: 0 };
+    const blob: Blob = { digest, order, state, meta, at, repo: undefined, seek: 0, unavailable: 0 };
     this.#blobs.set(digest, blob);
     this.#news(blob);
   }
@@ -196,27 +198,28 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     blob.at.mark(digest, this.#soon(this.#config.timing.newsMs));
   }
 
-  #seek(digest: Digest, count: number): void {
+  #seek({ digest, repo }: { digest: Digest; repo?: string | undefined }, count: number): void {
     const blob = this.#blobs.get(digest);
     if (blob === undefined || blob.state !== 'want' || count <= 0) return;
     this.#again.delete(digest);
     blob.seek = Math.max(blob.seek, count);
+    blob.repo = repo;
     // What a client waits for goes at once; while a request is out, others gather for the next one by themselves.
     blob.at.markFirst(digest, this.#nowMs + this.#config.timing.seekMs);
     this.#expect(blob);
   }
 
   /** An answer is waited for, where anybody may be there to give it. */
-  #expect({ digest, at }: Blob): void {
+  #expect({ digest, at, repo }: Blob): void {
     if (!at.silent && this.#targets.some((target) => target.up)) this.#patience.begin(digest, this.#nowMs);
-    else this.#out.push({ kind: 'alone', digest });
+    else this.#out.push({ kind: 'alone', digest, repo });
   }
 
   #lostPatience(digest: Digest): void {
-    const { at } = this.#blobs.get(digest) as Blob;
+    const { at, repo } = this.#blobs.get(digest) as Blob;
     // What is sought from it next need not wait as long to find out.
     at.silent = at.flight !== undefined;
-    this.#out.push({ kind: 'alone', digest });
+    this.#out.push({ kind: 'alone', digest, repo });
   }
 
   #news(blob: Blob): void {
@@ -339,7 +342,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     if (blob.seek === 0) return;
     blob.at.markFirst(blob.digest, Number.POSITIVE_INFINITY);
     // A seek is told of once: the swarm seeks again by itself, less and less often.
-    if (this.#patience.end(blob.digest)) this.#out.push({ kind: 'alone', digest: blob.digest });
+    if (this.#patience.end(blob.digest)) this.#out.push({ kind: 'alone', digest: blob.digest, repo: blob.repo });
   }
 
   /** Blobs that prefer this tracker to the one they are at come back to it. */
@@ -391,6 +394,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
 /** Only an origin's metainfo is believed, so only an origin sends it. */
 function entryOf(blob: Blob, role: PeerAddress['role']): AnnounceEntry {
-  const { digest, state, seek, meta } = blob;
-  return meta === undefined || role !== 'origin' ? { digest, state, seek } : { digest, state, seek, meta };
+  const { digest, state, seek, meta, repo } = blob;
+  const entry = seek > 0 && repo !== undefined ? { digest, state, seek, repo } : { digest, state, seek };
+  return meta === undefined || role !== 'origin' ? entry : { ...entry, meta };
 }

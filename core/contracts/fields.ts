@@ -6,7 +6,7 @@ import { repositoryValid, tagValid } from '../oci/name.ts';
 import { type Metainfo, metainfoValid } from '../piece.ts';
 import { hostBytesMax, hostPattern, nodePattern, zoneBytesMax, zonePattern } from '../wire/limits.ts';
 import type { PeerAddress } from '../wire/messages.ts';
-import { field, fields, Malformed, oneOf, type Parser, text, textThat, whole } from './parse.ts';
+import { field, fields, Malformed, oneOf, optional, type Parser, text, textThat, whole } from './parse.ts';
 import type { Param } from './route.ts';
 
 export const digest: Parser<Digest> = (value) => {
@@ -23,6 +23,8 @@ export const size = whole(Number.MAX_SAFE_INTEGER);
 
 export const inDigest: Param<Digest> = { parser: digest, refused: 'DIGEST_INVALID' };
 export const inRepository: Param<string> = { parser: repository, refused: 'NAME_INVALID' };
+/** The repository of a question (BlobIn): callers of a release before name none. */
+export const askedIn: Param<string | undefined> = { parser: optional(repository), refused: 'NAME_INVALID' };
 export const inTag: Param<string> = { parser: tag, refused: 'TAG_INVALID' };
 
 export const node = textThat((value) => nodePattern.test(value), 'is not 32 hex digits');

@@ -4,7 +4,7 @@ import type { Digest, DigestAlgorithm } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
-import { digest, inDigest, inline, metainfo, peer, size } from './fields.ts';
+import { askedIn, digest, inDigest, inline, metainfo, peer, size } from './fields.ts';
 import { closed, digits, fields, list, oneOf, optional, type Parser, parse, record, text, textThat } from './parse.ts';
 import { type Param, route } from './route.ts';
 
@@ -88,10 +88,10 @@ export const ORIGIN = {
    * 404 where the origin cannot serve the blob whole. `proof=sample`: a sample of its pieces was read and verified, not
    * long ago. Who will not push because of the answer asks so; an older origin takes no notice.
    */
-  info: route('GET', `${blobPath}/info`, { ...ofBlob, query: { proof }, reply: blobInfo }),
-  /** The same of several. */
+  info: route('GET', `${blobPath}/info`, { ...ofBlob, query: { proof, repo: askedIn }, reply: blobInfo }),
+  /** The same of several, of one repository. */
   infos: route('POST', '/v1/infos', {
-    query: { proof },
+    query: { proof, repo: askedIn },
     body: closed({ digests: list(digest, infosMax) }) satisfies Parser<InfosRequest>,
     reply: record({ infos: list(infoOutcome, infosMax) }),
   }),

@@ -86,7 +86,7 @@ const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
       body: {
         self: agent,
         entries: [
-          { digest: one, state: 'want', seek: 8 },
+          { digest: one, state: 'want', seek: 8, repo: name },
           { digest: two, state: 'have', seek: 0, meta },
           { digest: sha512, state: 'gone', seek: 0 },
         ],
@@ -107,7 +107,7 @@ const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
     },
   ),
   leave: example(TRACKER.leave, {}, { body: { node: agent.node } }),
-  locate: example(TRACKER.locate, { digest: one }, { reply: { digest: one, meta, inline } }),
+  locate: example(TRACKER.locate, { digest: one, repo: name }, { reply: { digest: one, meta, inline } }),
 };
 
 const info = { digest: one, meta, inline, peer: origin };
@@ -118,10 +118,10 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   head: example(ORIGIN.head, { digest: one }),
   remove: example(ORIGIN.remove, { digest: one }),
   prove: example(ORIGIN.prove, { digest: one }, { reply: { state: 'held' } }),
-  info: example(ORIGIN.info, { digest: one, proof: 'sample' }, { reply: info, lenient: ['?proof'] }),
+  info: example(ORIGIN.info, { digest: one, proof: 'sample', repo: name }, { reply: info, lenient: ['?proof'] }),
   infos: example(
     ORIGIN.infos,
-    { proof: 'sample' },
+    { proof: 'sample', repo: 'a' },
     {
       body: { digests: [one, sha512] },
       reply: { infos: [info, null, { error: { code: 'UNAVAILABLE', message: 'is being fetched' } }] },

@@ -9,7 +9,7 @@
 import type { Digest } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
-import { digest, inDigest, inline, metainfo, node, peer } from './fields.ts';
+import { askedIn, digest, inDigest, inline, metainfo, node, peer, repository } from './fields.ts';
 import { field, fields, list, Malformed, oneOf, optional, type Parser, record, whole } from './parse.ts';
 import { route } from './route.ts';
 
@@ -30,6 +30,8 @@ export type AnnounceEntry = {
   readonly state: 'want' | 'have' | 'gone';
   /** Neighbours that the announcer asks for now; 0 renews the lease only. */
   readonly seek: number;
+  /** With a seek: the repository that the blob is asked for in. An older tracker takes no notice. */
+  readonly repo?: string | undefined;
   /** What the announcer knows, so that a tracker that was restarted learns it again. Believed from origins only. */
   readonly meta?: Metainfo | undefined;
 };
@@ -89,7 +91,8 @@ const time = whole(timeMsMax);
 const entry: Parser<AnnounceEntry> = (value) => {
   const of = fields(value);
   const read = { digest: field(of, 'digest', digest), state: field(of, 'state', state), seek: field(of, 'seek', seek) };
-  return of['meta'] === undefined ? read : { ...read, meta: field(of, 'meta', metainfo) };
+  if (of['meta'] === undefined && of['repo'] === undefined) return read;
+  return { ...read, meta: field(of, 'meta', optional(metainfo)), repo: field(of, 'repo', optional(repository)) };
 };
 const entries = list(entry, announceEntriesMax);
 
@@ -128,6 +131,7 @@ export const TRACKER = {
   /** 404 with the error BLOB_UNKNOWN. Joins nothing; HEAD requests use it. */
   locate: route('GET', '/v1/blobs/:digest', {
     params: { digest: inDigest },
+    query: { repo: askedIn },
     reply: record({ digest, meta: metainfo, inline: optional(inline) }) satisfies Parser<Located>,
   }),
 } as const;

@@ -4,7 +4,7 @@ import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core
 import { announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
@@ -72,11 +72,12 @@ export class Announcing implements Tracking {
     this.#tell({ kind: 'unset', digest });
   }
 
-  seek(digest: Digest, count: number): void {
-    this.#tell({ kind: 'seek', digest, count });
+  seek({ digest, repo }: BlobIn, count: number): void {
+    this.#tell({ kind: 'seek', digest, count, repo });
   }
 
-  async locate(digest: Digest): Promise<Located | undefined> {
+  async locate(blob: BlobIn): Promise<Located | undefined> {
+    const { digest } = blob;
     const order = this.#driver?.machine.order(digest) ?? [];
     for (const name of order.filter((tracker) => this.#driver?.machine.isUp(tracker))) {
       const tracker = this.#trackers.get(name) as TrackerSite;
@@ -84,14 +85,14 @@ export class Announcing implements Tracking {
         return await this.#world.call(this.#process, tracker, {
           bytes: 100,
           limitMs: locateMs,
-          handle: () => tracker.locate(digest),
+          handle: () => tracker.locate(blob),
         });
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         if (error.code === 'BLOB_UNKNOWN') return undefined;
       }
     }
-    return await this.#finder.locate(digest, CallContext.begin({ requestId: 'fuzz' }));
+    return await this.#finder.locate(blob, CallContext.begin({ requestId: 'fuzz' }));
   }
 
   async leave(): Promise<void> {
@@ -122,7 +123,7 @@ export class Announcing implements Tracking {
         return this.#answered(output.answer);
       case 'alone':
         this.#world.dirty = true;
-        void this.#finder.find(output.digest, (answer) => {
+        void this.#finder.find(output, (answer) => {
           this.#world.dirty = true;
           if (this.#process.alive && !this.#over) this.#answered(answer);
         });

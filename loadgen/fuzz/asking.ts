@@ -12,7 +12,7 @@ export function askedOrigins(world: World, process: Process, origins: ReadonlyMa
   const ring = Ring.of([...origins.keys()]);
   const clients = new Map(
     [...origins].map(([url, site]) => {
-      const info: OriginClient['info'] = (digest) =>
+      const info: OriginClient['info'] = ({ digest }) =>
         world.call(process, site, { bytes: 150, limitMs: infoMs, handle: () => site.info(digest) });
       return [url, { url, info } as unknown as OriginClient];
     }),

@@ -4,6 +4,7 @@
  */
 
 import { afterEach, expect, test } from 'vitest';
+import { byDigest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { AgentSite } from './agent.ts';
@@ -115,7 +116,7 @@ class Scene {
     let failure: unknown;
     const reading = async (): Promise<void> => {
       const asking = CallContext.begin({ requestId: 'mending', signal: new AbortController().signal });
-      const opened = await agent.running?.pulls.open(content.digest, asking);
+      const opened = await agent.running?.pulls.open(byDigest(content.digest), asking);
       for await (const chunk of opened?.open(0, content.bytes.length) ?? []) chunk.release();
     };
     const ends = (): void => {

@@ -5,6 +5,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
+import { byDigest } from '../../core/digest.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { sameBytes } from '../../platform/workers/hash.ts';
 import type { AgentSite, RunningAgent } from './agent.ts';
@@ -130,7 +131,7 @@ export class Clients {
     this.reads++;
     try {
       const opened = await running.pulls.open(
-        content.digest,
+        byDigest(content.digest),
         CallContext.begin({ requestId: 'fuzz', signal: stop.signal }),
       );
       if (opened.size !== content.bytes.length)

@@ -1,7 +1,7 @@
 /** A tracker of the run: the tracker's own announce, locate and lookups over core/handout, without HTTP. */
 
 import type { AnnounceReply, AnnounceRequest, Located } from '../../core/contracts/tracker.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn } from '../../core/digest.ts';
 import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
 import { CallContext } from '../../platform/clients/context.ts';
@@ -64,7 +64,7 @@ export class TrackerSite {
       memoryBytes: lookupBytes,
       nowMs: this.#clock,
       // As tracker/main.ts does.
-      onLookup: (digest, found) => {
+      onLookup: ({ digest }, found) => {
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });
@@ -98,8 +98,8 @@ export class TrackerSite {
     return await announce(await this.#awake(), request, CallContext.begin());
   }
 
-  async locate(digest: Digest): Promise<Located> {
-    return await locate(await this.#awake(), digest, CallContext.begin());
+  async locate(blob: BlobIn): Promise<Located> {
+    return await locate(await this.#awake(), blob, CallContext.begin());
   }
 
   async leave(node: string): Promise<void> {

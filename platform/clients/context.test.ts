@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CALL_HEADERS } from '../../core/contracts/call.ts';
+import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
 import { fixedList } from '../members/list.ts';
@@ -180,7 +181,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         append: (ctx) => origin.append('u'.repeat(16), 0, { body: bytes(), ctx }),
         commit: (ctx) => origin.commit('u'.repeat(16), digest, ctx),
         cancel: (ctx) => origin.cancel('u'.repeat(16), ctx),
-        info: (ctx) => origin.info(digest, ctx),
+        info: (ctx) => origin.info(byDigest(digest), ctx),
         prove: (ctx) => origin.prove(digest, ctx),
         read: async (ctx) => await drain(await origin.read(digest, { start: 0, end: 4 }, ctx)),
         remove: (ctx) => origin.remove(digest, ctx),
@@ -192,21 +193,21 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
     {
       of: Origins,
       calls: {
-        proved: (ctx) => origins.proved(digest, ctx),
+        proved: (ctx) => origins.proved(byDigest(digest), ctx),
         read: (ctx) => drain(origins.read(digest, { start: 0, end: 4 }, ctx)),
-        store: (ctx) => origins.store(digest, Buffer.from('four'), ctx),
+        store: (ctx) => origins.store(byDigest(digest), Buffer.from('four'), ctx),
         onCopies: (ctx) => origins.onCopies(digest, (client, call) => client.remove(digest, call), ctx),
       },
       own: ['clients', 'copies', 'required', 'order', 'problems'],
     },
     {
       of: OriginFinder,
-      calls: { locate: (ctx) => finder.locate(digest, ctx) },
+      calls: { locate: (ctx) => finder.locate(byDigest(digest), ctx) },
       own: ['urls', 'find'],
     },
     {
       of: TrackerSession,
-      calls: { locate: (ctx) => session.locate(digest, ctx) },
+      calls: { locate: (ctx) => session.locate(byDigest(digest), ctx) },
       own: ['stats', 'join', 'set', 'unset', 'seek', 'leave'],
     },
     { of: { prototype: { constructor: prove, prove } }, calls: { prove: (ctx) => prove(origins, digest, ctx) } },

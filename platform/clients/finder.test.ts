@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../core/contracts/tracker.ts';
-import type { Digest } from '../../core/digest.ts';
+import { type BlobIn, byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { hedgeMs } from '../members/members.ts';
 import { CallContext } from './context.ts';
@@ -16,7 +17,7 @@ function finderOf(...does: Does[]) {
   const found: string[] = [];
   let nowMs = 0;
   const clients = does.map((what, no) => ({
-    async info(digest: Digest) {
+    async info({ digest }: BlobIn) {
       asked.push(no);
       if (what === 'refuses') throw new ApiError('UNAVAILABLE', `origin ${no} is dead`);
       if (what === 'unknown') throw new ApiError('BLOB_UNKNOWN', 'no');
@@ -51,7 +52,7 @@ test.each<[Does[], number[], string]>([
   [['no', 'no', 'refuses'], [0, 1, 2], 'unavailable'],
 ])('owners first, then all: %j', async (does, asked, result) => {
   const o = finderOf(...does);
-  await o.finder.find(digest, o.tell);
+  await o.finder.find(byDigest(digest), o.tell);
   expect([o.asked, o.found]).toEqual([asked, [result]]);
   const last = o.answers.at(-1);
   if (result !== 'known') expect(last).toEqual({ digest, peers: [], error: result });
@@ -61,7 +62,7 @@ test.each<[Does[], number[], string]>([
     expect(ports(last as AnnounceAnswer)).toEqual(holders.map((no) => no + 1));
   }
   const ctx = CallContext.begin({ requestId: 'r' });
-  const located = o.finder.locate(digest, ctx);
+  const located = o.finder.locate(byDigest(digest), ctx);
   if (result === 'known') expect(await located).toMatchObject({ digest, meta: testMeta(5) });
   else if (result === 'unknown') expect(await located).toBeUndefined();
   else await expect(located).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -74,10 +75,12 @@ test('an owner that hangs keeps neither the other owner nor the other origins fr
     ['hangs', 'hangs', 'has'],
   ] satisfies Does[][]) {
     const o = finderOf(...does);
-    void o.finder.find(digest, o.tell);
+    void o.finder.find(byDigest(digest), o.tell);
     await sleep(hedgeMs + 100);
     expect(o.answers.map(ports)).toEqual([[does.indexOf('has') + 1]]);
-    expect(await finderOf(...does).finder.locate(digest, CallContext.begin({ requestId: 'r' }))).toMatchObject({
+    expect(
+      await finderOf(...does).finder.locate(byDigest(digest), CallContext.begin({ requestId: 'r' })),
+    ).toMatchObject({
       digest,
     });
   }
@@ -85,32 +88,32 @@ test('an owner that hangs keeps neither the other owner nor the other origins fr
 
 test('what was found is not asked again for a while; what nobody has is', async () => {
   const o = finderOf('has', 'no', 'no');
-  for (let times = 0; times < 5; times++) await o.finder.find(digest, o.tell);
+  for (let times = 0; times < 5; times++) await o.finder.find(byDigest(digest), o.tell);
   expect([o.asked, o.answers.length]).toEqual([[0, 1], 5]);
   o.pass(60_000);
-  await o.finder.find(digest, o.tell);
+  await o.finder.find(byDigest(digest), o.tell);
   expect(o.asked).toEqual([0, 1, 0, 1]);
   const none = finderOf('no');
-  for (let times = 0; times < 2; times++) await none.finder.find(digest, none.tell);
+  for (let times = 0; times < 2; times++) await none.finder.find(byDigest(digest), none.tell);
   expect(none.asked).toEqual([0, 0]);
   const small = finderOf('inline');
-  await small.finder.find(digest, small.tell);
+  await small.finder.find(byDigest(digest), small.tell);
   expect(small.answers).toMatchObject([{ inline: 'aGVsbG8=' }]);
 });
 
 test('a blob is asked of once at a time, and only so many are', async () => {
   const o = finderOf('hangs');
-  for (let times = 0; times < 3; times++) void o.finder.find(digest, o.tell);
-  for (let no = 2; no < 2_000; no++) void o.finder.find(testDigest(no), o.tell);
+  for (let times = 0; times < 3; times++) void o.finder.find(byDigest(digest), o.tell);
+  for (let no = 2; no < 2_000; no++) void o.finder.find(byDigest(testDigest(no)), o.tell);
   expect(o.asked.length).toBe(256);
 });
 
 test('without origins nothing is found, and that is no no', async () => {
   const finder = new OriginFinder({ nowMs: () => 0, origins: { urls: [], order: () => [] } });
   const answers: AnnounceAnswer[] = [];
-  await finder.find(digest, (answer) => answers.push(answer));
+  await finder.find(byDigest(digest), (answer) => answers.push(answer));
   expect(answers).toEqual([{ digest, peers: [], error: 'unavailable' }]);
-  await expect(finder.locate(digest, CallContext.begin({ requestId: 'r' }))).rejects.toMatchObject({
+  await expect(finder.locate(byDigest(digest), CallContext.begin({ requestId: 'r' }))).rejects.toMatchObject({
     code: 'UNAVAILABLE',
   });
 });

@@ -10,7 +10,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { unavailable } from './copies.ts';
@@ -57,7 +57,8 @@ export class OriginFinder {
   }
 
   /** Tells who holds the blob: of the first one at once, of another owner when it answers. Never rejects. */
-  async find(digest: Digest, tell: (answer: AnnounceAnswer) => void): Promise<void> {
+  async find(blob: BlobIn, tell: (answer: AnnounceAnswer) => void): Promise<void> {
+    const { digest } = blob;
     const known = this.#remembered(digest);
     if (known !== undefined) return tell(known);
     const { origins } = this.#options;
@@ -72,7 +73,7 @@ export class OriginFinder {
     };
     using ctx = CallContext.begin().within(askMsMax);
     try {
-      const failures = await askAll(origins, { digest, ctx, found });
+      const failures = await askAll(origins, { blob, ctx, found });
       if (answer !== undefined) this.#remember(answer);
       else tell({ digest, peers: [], error: failures.length > 0 ? 'unavailable' : 'unknown' });
       this.#options.onFound?.(answer !== undefined ? 'known' : failures.length > 0 ? 'unavailable' : 'unknown');
@@ -82,11 +83,12 @@ export class OriginFinder {
   }
 
   /** What the first origin that holds the blob says; undefined where all said no. Throws UNAVAILABLE. */
-  async locate(digest: Digest, ctx: CallContext): Promise<Located | undefined> {
+  async locate(blob: BlobIn, ctx: CallContext): Promise<Located | undefined> {
+    const { digest } = blob;
     const { origins } = this.#options;
     if (origins.urls.length === 0) throw new ApiError('UNAVAILABLE', 'no tracker has told yet which origins there are');
     const first = Promise.withResolvers<Located>();
-    const all = askAll(origins, { digest, ctx, found: ({ meta, inline }) => first.resolve({ digest, meta, inline }) });
+    const all = askAll(origins, { blob, ctx, found: ({ meta, inline }) => first.resolve({ digest, meta, inline }) });
     // Where one has been found, it was so before all have ended.
     const none = all.then((failures) => {
       if (failures.length > 0) throw unavailable(digest, failures);
@@ -112,17 +114,17 @@ export class OriginFinder {
   }
 }
 
-type Question = { readonly digest: Digest; readonly ctx: CallContext; readonly found: (info: BlobInfo) => void };
+type Question = { readonly blob: BlobIn; readonly ctx: CallContext; readonly found: (info: BlobInfo) => void };
 
 /** Asks the owners, then the others; `found` is told of each that holds it. The failures of those that did not answer. */
-async function askAll(origins: AskedOrigins, { digest, ctx, found }: Question): Promise<unknown[]> {
+async function askAll(origins: AskedOrigins, { blob, ctx, found }: Question): Promise<unknown[]> {
   const failures: unknown[] = [];
-  const order = origins.order(digest);
+  const order = origins.order(blob.digest);
   const owners = Promise.withResolvers<void>();
   let known = false;
   const ask = async (client: Pick<OriginClient, 'info'>): Promise<void> => {
     try {
-      const info = await client.info(digest, ctx);
+      const info = await client.info(blob, ctx);
       if (info === undefined) return;
       known = true;
       found(info);

@@ -1,5 +1,6 @@
 /**
- * Questions for the metainfo of blobs, put to one origin: those that come up in the same moment go as one request.
+ * Questions for the metainfo of blobs, put to one origin: those of one repository that come up in the same moment go as
+ * one request.
  *
  * Why: a host that pulls many small blobs, or the layers of an image, has its tracker ask for all of them at once, and
  *   a request each cost the tracker and the origin more than all that they had to say.
@@ -8,11 +9,11 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type BlobInfo, type InfoOutcome, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { CallContext } from './context.ts';
 
 type Question = {
-  readonly digest: Digest;
+  readonly blob: BlobIn;
   readonly ctx: CallContext;
   readonly answer: (info: BlobInfo | undefined) => void;
   readonly refuse: (error: unknown) => void;
@@ -20,8 +21,9 @@ type Question = {
 
 export type InfoCalls = {
   /** Undefined: the origin does not hold it. */
-  one(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined>;
-  many(digests: readonly Digest[], ctx: CallContext): Promise<InfosReply>;
+  one(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined>;
+  /** All of one repository. */
+  many(digests: readonly Digest[], repo: string | undefined, ctx: CallContext): Promise<InfosReply>;
   /** Throws ApiError where the answer is not one for that blob. */
   checked(info: BlobInfo, digest: Digest): BlobInfo;
 };
@@ -35,7 +37,7 @@ export class InfoBatch {
   }
 
   /** Undefined: the origin does not hold it. Rejects with ApiError, or with the signal's reason. */
-  ask(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
+  ask(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined> {
     const { signal } = ctx;
     const asked = new Promise<BlobInfo | undefined>((answer, refuse) => {
       if (signal.aborted) return refuse(signal.reason);
@@ -47,7 +49,7 @@ export class InfoBatch {
           then(value);
         };
       };
-      this.#waiting.push({ digest, ctx, answer: settled(answer), refuse: settled(refuse) });
+      this.#waiting.push({ blob, ctx, answer: settled(answer), refuse: settled(refuse) });
       if (this.#waiting.length === 1) setImmediate(() => this.#flush());
     });
     return asked;
@@ -56,16 +58,19 @@ export class InfoBatch {
   #flush(): void {
     const waiting = this.#waiting.filter(({ ctx }) => !ctx.signal.aborted);
     this.#waiting = [];
-    for (let at = 0; at < waiting.length; at += infosMax) void this.#send(waiting.slice(at, at + infosMax));
+    for (const of of Map.groupBy(waiting, ({ blob }) => blob.repo).values()) {
+      for (let at = 0; at < of.length; at += infosMax) void this.#send(of.slice(at, at + infosMax));
+    }
   }
 
   async #send(questions: readonly Question[]): Promise<void> {
     const [first, second] = questions as [Question, ...Question[]];
     try {
-      if (second === undefined) return first.answer(await this.#calls.one(first.digest, first.ctx));
+      if (second === undefined) return first.answer(await this.#calls.one(first.blob, first.ctx));
       // Whoever gives up does not end the others' request; silence does.
       const { infos } = await this.#calls.many(
-        questions.map(({ digest }) => digest),
+        questions.map(({ blob }) => blob.digest),
+        first.blob.repo,
         first.ctx.detached(),
       );
       for (const [i, question] of questions.entries()) this.#settle(question, infos[i] as InfoOutcome);
@@ -74,11 +79,11 @@ export class InfoBatch {
     }
   }
 
-  #settle({ digest, answer, refuse }: Question, found: InfoOutcome): void {
+  #settle({ blob, answer, refuse }: Question, found: InfoOutcome): void {
     if (found === null) return answer(undefined);
     if ('error' in found) return refuse(new ApiError(found.error.code, found.error.message));
     try {
-      answer(this.#calls.checked(found, digest));
+      answer(this.#calls.checked(found, blob.digest));
     } catch (wrong) {
       refuse(wrong);
     }

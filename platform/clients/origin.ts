@@ -20,7 +20,7 @@ import {
   uploadKindHeader,
 } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
-import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
+import { type BlobIn, byDigest, type Digest, type DigestAlgorithm } from '../../core/digest.ts';
 import type { MemberList } from '../members/list.ts';
 import { Members } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
@@ -60,8 +60,8 @@ export class OriginClient {
     this.#http = new HttpClient({ base: url, connections: connectionsMax, transport });
     const batch = (proof: InfoProof): InfoBatch =>
       new InfoBatch({
-        one: (digest, ctx) => this.#info(digest, proof, ctx),
-        many: (digests, ctx) => this.#manyInfos(digests, proof, ctx),
+        one: (blob, ctx) => this.#info(blob, proof, ctx),
+        many: (digests, repo, ctx) => this.#manyInfos(digests, { proof: beyondSize(proof), repo }, ctx),
         checked: (info, digest) => checked(info, digest, url),
       });
     this.#infos = { size: batch('size'), sample: batch('sample') };
@@ -126,8 +126,8 @@ export class OriginClient {
   }
 
   /** The blob's metainfo, or undefined where the origin cannot serve it whole. */
-  info(digest: Digest, ctx: CallContext, proof: InfoProof = 'size'): Promise<BlobInfo | undefined> {
-    return this.#infos[proof].ask(digest, ctx);
+  info(blob: BlobIn, ctx: CallContext, proof: InfoProof = 'size'): Promise<BlobInfo | undefined> {
+    return this.#infos[proof].ask(blob, ctx);
   }
 
   /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
@@ -140,25 +140,26 @@ export class OriginClient {
       if (!(error instanceof ApiError)) throw error;
       if (error.code === 'BLOB_UNKNOWN') return false;
       // One of a release that removes nothing by itself, and does not know the question.
-      if (error.code === 'NOT_FOUND') return (await this.info(digest, ctx, 'sample')) !== undefined;
+      if (error.code === 'NOT_FOUND') return (await this.info(byDigest(digest), ctx, 'sample')) !== undefined;
       throw error;
     }
   }
 
-  async #info(digest: Digest, proof: InfoProof, ctx: CallContext): Promise<BlobInfo | undefined> {
+  async #info(blob: BlobIn, proof: InfoProof, ctx: CallContext): Promise<BlobInfo | undefined> {
     const options = { ctx, expect: [404], ...this.#short() };
-    const reply = await this.#http.stream('GET', ORIGIN.info.path({ digest, proof: beyondSize(proof) }), options);
+    const reply = await this.#http.stream('GET', ORIGIN.info.path({ ...blob, proof: beyondSize(proof) }), options);
     const info = await reply.json();
-    return reply.status === 404 ? undefined : checked(ORIGIN.info.reply(info, this.url), digest, this.url);
+    return reply.status === 404 ? undefined : checked(ORIGIN.info.reply(info, this.url), blob.digest, this.url);
   }
 
-  async #manyInfos(digests: readonly Digest[], proof: InfoProof, ctx: CallContext): Promise<InfosReply> {
+  async #manyInfos(
+    digests: readonly Digest[],
+    of: { readonly proof: InfoProof | undefined; readonly repo: string | undefined },
+    ctx: CallContext,
+  ): Promise<InfosReply> {
     const body: InfosRequest = { digests };
     const options = { ctx, body, ...this.#short() };
-    const reply = ORIGIN.infos.reply(
-      await this.#http.json('POST', ORIGIN.infos.path({ proof: beyondSize(proof) }), options),
-      this.url,
-    );
+    const reply = ORIGIN.infos.reply(await this.#http.json('POST', ORIGIN.infos.path(of), options), this.url);
     if (reply.infos.length === digests.length) return reply;
     throw new ApiError('UNAVAILABLE', `origin ${this.url} did not answer for ${digests.length} blobs`);
   }

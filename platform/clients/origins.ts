@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
-import { type Digest, digestAlgorithm } from '../../core/digest.ts';
+import { type BlobIn, type Digest, digestAlgorithm } from '../../core/digest.ts';
 import { type Hedged, hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { manyAnswers, tooFew, unavailable } from './copies.ts';
@@ -53,8 +53,9 @@ export class Origins {
    * Metainfo from the first origin that can serve the blob whole, as a sample of its pieces shows: a push is not made
    * because of it. Undefined where every origin says that it cannot.
    */
-  async proved(digest: Digest, ctx: CallContext): Promise<BlobInfo | undefined> {
-    const found = await this.#first(this.order(digest), (client, call) => client.info(digest, call, 'sample'), ctx);
+  async proved(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined> {
+    const { digest } = blob;
+    const found = await this.#first(this.order(digest), (client, call) => client.info(blob, call, 'sample'), ctx);
     if (found.kind === 'answer') return found.answer;
     if (found.failures.length > 0) throw unavailable(digest, found.failures);
     return undefined;
@@ -107,8 +108,8 @@ export class Origins {
   }
 
   /** Makes a manifest's `bytes`, whose digest the caller has checked, lie synced on as many owners as a push needs. */
-  async store(digest: Digest, bytes: Uint8Array, ctx: CallContext): Promise<void> {
-    await this.onCopies(digest, (client, call) => storeAt(client, { digest, bytes }, call), ctx);
+  async store(blob: BlobIn, bytes: Uint8Array, ctx: CallContext): Promise<void> {
+    await this.onCopies(blob.digest, (client, call) => storeAt(client, { blob, bytes }, call), ctx);
   }
 
   /**
@@ -145,13 +146,13 @@ export class Origins {
 
 async function storeAt(
   client: OriginClient,
-  blob: { digest: Digest; bytes: Uint8Array },
+  { blob, bytes }: { blob: BlobIn; bytes: Uint8Array },
   ctx: CallContext,
 ): Promise<void> {
-  if ((await client.info(blob.digest, ctx, 'sample')) !== undefined) return;
+  if ((await client.info(blob, ctx, 'sample')) !== undefined) return;
   const id = randomUUID();
   await client.begin(id, digestAlgorithm(blob.digest), ctx, 'manifest');
-  if (blob.bytes.length > 0) await client.append(id, 0, { body: once(blob.bytes), ctx });
+  if (bytes.length > 0) await client.append(id, 0, { body: once(bytes), ctx });
   await client.commit(id, blob.digest, ctx);
 }
 

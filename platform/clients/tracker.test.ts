@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
+import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
 import { fixedList } from '../members/list.ts';
@@ -72,7 +73,7 @@ const dead = 'http://127.0.0.1:9';
 test('a tracker that answers is asked, the origins are not', async () => {
   const { url } = await tracker();
   const { session, asked } = sessionOf([url]);
-  expect(await session.locate(digest, ctx)).toMatchObject({ meta: testMeta(5) });
+  expect(await session.locate(byDigest(digest), ctx)).toMatchObject({ meta: testMeta(5) });
   expect(asked).toEqual([]);
 });
 
@@ -80,26 +81,26 @@ test('a tracker that says no is believed, and one that cannot say is not', async
   const one = await tracker();
   one.does = 'knows nothing';
   const { session, asked } = sessionOf([one.url]);
-  expect(await session.locate(digest, ctx)).toBeUndefined();
+  expect(await session.locate(byDigest(digest), ctx)).toBeUndefined();
   expect(asked).toEqual([]);
 });
 
 test('a dead tracker: the origins answer; a hung one: the same, and the next question does not wait for it', async () => {
   const one = sessionOf([dead]);
-  expect(await one.session.locate(digest, ctx)).toMatchObject({ meta: testMeta(5) });
+  expect(await one.session.locate(byDigest(digest), ctx)).toMatchObject({ meta: testMeta(5) });
   const hung = await tracker();
   hung.does = 'hangs';
   const two = sessionOf([hung.url]);
   for (let times = 0; times < 4; times++)
-    expect(await two.session.locate(digest, ctx)).toMatchObject({ meta: testMeta(5) });
+    expect(await two.session.locate(byDigest(digest), ctx)).toMatchObject({ meta: testMeta(5) });
   // Four that each waited for the tracker would have put four questions to it.
   expect([hung.asked.length, two.asked.length]).toEqual([1, 4]);
 });
 
 test('no is said where every origin says no; else it is UNAVAILABLE', async () => {
-  expect(await sessionOf([dead], { has: false }).session.locate(digest, ctx)).toBeUndefined();
+  expect(await sessionOf([dead], { has: false }).session.locate(byDigest(digest), ctx)).toBeUndefined();
   const without = sessionOf([dead], { origins: [] });
-  const error = await without.session.locate(digest, ctx).catch((thrown: unknown) => thrown);
+  const error = await without.session.locate(byDigest(digest), ctx).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ApiError);
   expect(error).toMatchObject({ code: 'UNAVAILABLE' });
 });
@@ -127,6 +128,6 @@ test('where no tracker is there, a seek is answered by the origins', async () =>
   const { session } = sessionOf([dead]);
   const answered = new Promise((resolve) => session.join(testPeer(1), resolve));
   session.set(digest, 'want');
-  session.seek(digest, 8);
+  session.seek(byDigest(digest), 8);
   expect(await answered).toMatchObject({ digest, meta: testMeta(5), peers: [testPeer(9, 'origin')] });
 });

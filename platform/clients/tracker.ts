@@ -12,7 +12,7 @@ import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type AnnounceAnswer, type AnnounceRequest, type Located, TRACKER } from '../../core/contracts/tracker.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
@@ -91,14 +91,14 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'unset', digest });
   }
 
-  seek(digest: Digest, count: number): void {
-    this.#tell({ kind: 'seek', digest, count });
+  seek({ digest, repo }: BlobIn, count: number): void {
+    this.#tell({ kind: 'seek', digest, count, repo });
   }
 
-  async locate(digest: Digest, ctx: CallContext): Promise<Located | undefined> {
+  async locate(blob: BlobIn, ctx: CallContext): Promise<Located | undefined> {
     const hedged = await firstAnswer(
-      this.#locators(digest),
-      async (who, signal) => ({ located: await this.#locateAt(who, digest, ctx.withSignal(signal)) }),
+      this.#locators(blob),
+      async (who, signal) => ({ located: await this.#locateAt(who, blob, ctx.withSignal(signal)) }),
       {
         hedgeMs: (this.#options.timing ?? announceTiming).aloneMs,
         signal: ctx.signal,
@@ -108,7 +108,7 @@ export class TrackerSession implements Tracking {
     if (hedged.kind === 'answer') return hedged.answer.located;
     ctx.signal.throwIfAborted();
     const why = hedged.failures.map((error) => (error as Error).message).join('; ');
-    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${digest}: ${why}`);
+    throw new ApiError('UNAVAILABLE', `no tracker can tell of ${blob.digest}: ${why}`);
   }
 
   async leave(): Promise<void> {
@@ -119,7 +119,7 @@ export class TrackerSession implements Tracking {
   }
 
   /** Whom to ask in turn: the first tracker that is there, the origins, then who else there is. */
-  #locators(digest: Digest): Locator[] {
+  #locators({ digest }: BlobIn): Locator[] {
     const { trackers, finder } = this.#options;
     const order = this.#driver?.machine.order(digest) ?? trackers.pick(digest);
     if ((finder?.urls.length ?? 0) === 0) return order;
@@ -129,15 +129,15 @@ export class TrackerSession implements Tracking {
     return [...there.slice(0, 1), originsThemselves, ...there.slice(1), ...absent];
   }
 
-  async #locateAt(who: Locator, digest: Digest, call: CallContext): Promise<Located | undefined> {
+  async #locateAt(who: Locator, blob: BlobIn, call: CallContext): Promise<Located | undefined> {
     if (typeof who !== 'string') {
       using soon = call.within(locateMs);
-      return await (this.#options.finder as OriginFinder).locate(digest, soon);
+      return await (this.#options.finder as OriginFinder).locate(blob, soon);
     }
     try {
-      const found = await this.#call(who, 'GET', TRACKER.locate.path({ digest }), { limitMs: locateMs, call });
+      const found = await this.#call(who, 'GET', TRACKER.locate.path(blob), { limitMs: locateMs, call });
       const located = TRACKER.locate.reply(found, who);
-      if (located.digest !== digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
+      if (located.digest !== blob.digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
       return located;
     } catch (error) {
       if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
@@ -160,17 +160,17 @@ export class TrackerSession implements Tracking {
         this.#answered(output.answer);
         return;
       case 'alone':
-        return this.#alone(output.digest);
+        return this.#alone(output);
       case 'leave':
         this.#leaving.push(this.#sayLeave(output.tracker, output.node));
         return;
     }
   }
 
-  #alone(digest: Digest): void {
+  #alone({ digest, repo }: BlobIn): void {
     const { finder } = this.#options;
     if (finder === undefined) return this.#answered({ digest, peers: [], error: 'unavailable' });
-    void finder.find(digest, (answer) => {
+    void finder.find({ digest, repo }, (answer) => {
       if (!this.#closing.signal.aborted) this.#answered(answer);
     });
   }

@@ -1,7 +1,7 @@
 /** What a peer needs of the trackers. tracker.ts is the real one; tests keep an in-memory one. */
 
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { CallContext } from './context.ts';
@@ -20,9 +20,9 @@ export interface Tracking {
    * Ask for up to `count` neighbours in the next batch, which goes out within about 10 ms. Only while 'want'. Where no
    * tracker answers, an agent's session asks the origins, as far as it knows them, and answers with who holds it.
    */
-  seek(digest: Digest, count: number): void;
+  seek(blob: BlobIn, count: number): void;
   /** What is known of a blob; joins nothing. Undefined: no origin knows it. Throws ApiError UNAVAILABLE. */
-  locate(digest: Digest, ctx: CallContext): Promise<Located | undefined>;
+  locate(blob: BlobIn, ctx: CallContext): Promise<Located | undefined>;
   /** Ends every lease, as far as trackers can be reached, within a second; announces nothing from then on. */
   leave(): Promise<void>;
 }

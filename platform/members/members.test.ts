@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { byDigest } from '../../core/digest.ts';
 import { testDigest } from '../../core/handout/fixtures.ts';
 import { Ring } from '../../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../clients/context.ts';
@@ -104,7 +105,7 @@ describe('a member', () => {
     const finder = new OriginFinder({ nowMs: () => 0, origins: members });
     expect([origins.order(digest)[0]?.url, finder.urls]).toEqual([otherUrl, urls]);
     const before = other.requests;
-    await finder.locate(digest, ctx).catch(() => undefined);
+    await finder.locate(byDigest(digest), ctx).catch(() => undefined);
     expect(other.requests).toBe(before + 1);
   });
 });

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
-import { type Digest, digestOf } from '../../core/digest.ts';
+import { type BlobIn, type Digest, digestOf } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Tracking } from '../clients/tracking.ts';
@@ -26,6 +26,8 @@ type Swarm = { meta: Metainfo | undefined; inline: string | undefined; readonly 
 /** A tracker that every node of a test shares. It knows a blob as soon as an origin has it. */
 export class MemoryTracker {
   readonly swarms = new Map<Digest, Swarm>();
+  /** What neighbours were asked for. */
+  readonly sought: BlobIn[] = [];
   state: 'up' | 'down' = 'up';
 
   swarm(digest: Digest): Swarm {
@@ -67,11 +69,12 @@ class MemoryTracking implements Tracking {
     this.#mine.delete(digest);
   }
 
-  seek(digest: Digest, count: number): void {
+  seek({ digest, repo }: BlobIn, count: number): void {
+    this.#tracker.sought.push({ digest, repo });
     setTimeout(() => this.#answer(digest, count), 2);
   }
 
-  async locate(digest: Digest): Promise<Located | undefined> {
+  async locate({ digest }: BlobIn): Promise<Located | undefined> {
     const meta = this.#tracker.swarms.get(digest)?.meta;
     return meta === undefined ? undefined : { digest, meta };
   }
@@ -101,7 +104,7 @@ export type TestNode = AsyncDisposable & {
 };
 
 type NodeOptions = Partial<
-  Pick<PeerNodeOptions, 'role' | 'cluster' | 'stallMs' | 'learnMs' | 'policy' | 'patience' | 'log' | 'limits'>
+  Pick<PeerNodeOptions, 'role' | 'cluster' | 'net' | 'stallMs' | 'learnMs' | 'policy' | 'patience' | 'log' | 'limits'>
 > & {
   readonly dir?: string;
   readonly arenaBytes?: number;
@@ -130,7 +133,7 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
       port: 0,
       store,
       arena: workers.arena,
-      net: tcp,
+      net: o.net ?? tcp,
       clock: realClock,
       tracking,
       metrics,

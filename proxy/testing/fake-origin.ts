@@ -62,6 +62,8 @@ export class FakeOrigin {
   /** Bytes of uploads taken so far; called at every chunk. */
   received = 0;
   onReceived: ((total: number) => void | Promise<void>) | undefined;
+  /** The repository that each question for metainfo named. */
+  readonly askedIn: (string | undefined)[] = [];
   url = '';
   requests = 0;
   /** The headers of every request but pings. */
@@ -131,6 +133,7 @@ export class FakeOrigin {
         return json(response, 200, { state: 'held' });
       }
       if (info !== undefined && info !== 'info') throw new ApiError('NOT_FOUND', `no ${url.pathname}`);
+      if (info === 'info') this.askedIn.push(url.searchParams.get('repo') ?? undefined);
       if (info === 'info') return json(response, 200, this.#info(digest));
       return this.#blob(digest, request, response);
     } catch (error) {

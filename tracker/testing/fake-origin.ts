@@ -12,6 +12,8 @@ export class FakeOrigin {
   readonly blobs = new Map<Digest, BlobInfo>();
   /** The blobs that it was asked of, in order, however many at once. */
   readonly asked: string[] = [];
+  /** The repository that each question named. */
+  readonly askedIn: (string | undefined)[] = [];
   requests = 0;
   state: 'answers' | 'hangs' | 'fails' = 'answers';
   readonly peer;
@@ -51,6 +53,7 @@ export class FakeOrigin {
     const several = at(ORIGIN.infos) ? ORIGIN.infos.body(await json(request)).digests : undefined;
     const one = at(ORIGIN.info) ? (url.pathname.split('/')[3] as Digest) : undefined;
     if (!at(PROBES.health)) this.requests++;
+    this.askedIn.push(url.searchParams.get('repo') ?? undefined);
     this.asked.push(...(several ?? [one ?? 'other']));
     const answer = (): void => {
       const info = this.blobs.get(one as Digest);

@@ -29,7 +29,12 @@ import { Passage } from './passage.ts';
 import { Repair, usable } from './repair.ts';
 
 /** Where a pull may begin before any tracker answers. */
-export type PullFrom = { readonly peers?: readonly PeerAddress[] | undefined; readonly meta?: Metainfo | undefined };
+export type PullFrom = {
+  readonly peers?: readonly PeerAddress[] | undefined;
+  readonly meta?: Metainfo | undefined;
+  /** The repository that it is pulled in: of whoever began the pull. */
+  readonly repo?: string | undefined;
+};
 
 type Of<K extends Output['kind']> = Extract<Output, { kind: K }>;
 
@@ -88,7 +93,7 @@ export class Blobs {
       return known;
     }
     const entry = this.#host.store.get(digest);
-    const part = this.#make(digest, { pulls: true, given: (from.peers?.length ?? 0) > 0 });
+    const part = this.#make(digest, { pulls: true, given: (from.peers?.length ?? 0) > 0, repo: from.repo });
     if (entry !== undefined && usable(entry)) part.enter(entry, entry.complete ? 'found' : 'resumed');
     if (part.state === 'whole') return part;
     // Before the swarm seeks: trackers are asked only for what is wanted.
@@ -204,7 +209,7 @@ export class Blobs {
 
   seek({ blob }: Of<'seek'>): void {
     const part = this.#byNo[blob];
-    if (part !== undefined && part.state !== 'storing') this.#host.tracking.seek(part.digest, this.#host.neighbours);
+    if (part !== undefined && part.state !== 'storing') this.#host.tracking.seek(part, this.#host.neighbours);
   }
 
   revoked({ blob }: Of<'revoked'>): void {
@@ -224,7 +229,7 @@ export class Blobs {
       part.sweep(nowMs, this.#host);
       if (this.#repair.due(part)) this.#track(this.#reread(part));
       if (part.passage !== undefined) this.#tendPassage(part, nowMs);
-      if (part.asks(nowMs)) this.#host.tracking.seek(part.digest, this.#host.neighbours);
+      if (part.asks(nowMs)) this.#host.tracking.seek(part, this.#host.neighbours);
       if (part.no === undefined) continue;
       if (part.used || (part.state === 'held' && (this.#host.statsOf(part.no)?.sinks ?? 0) > 0)) part.usedMs = nowMs;
       const end = part.unused(nowMs);

@@ -43,10 +43,16 @@ export type PartHost = {
 type Ends = Readonly<Record<string, { readonly to: PartState; readonly unusedMs?: number } | undefined>>;
 
 /** `pulls`: the swarm is told to pull it, rather than only to feed it. `given`: by peers that were named with it. */
-export type PartKind = { readonly pulls: boolean; readonly given: boolean };
+export type PartKind = {
+  readonly pulls: boolean;
+  readonly given: boolean;
+  /** The repository that it is pulled in, where somebody said: for trackers and origins, not for peers. */
+  readonly repo?: string | undefined;
+};
 
 export class Part implements Pull {
   readonly digest: Digest;
+  readonly repo: string | undefined;
   readonly pulls: boolean;
   /** Peers were named with it: what trackers do not know does not end it. */
   readonly given: boolean;
@@ -81,8 +87,9 @@ export class Part implements Pull {
   #unpin: (() => void) | undefined;
   #failure: Error | undefined;
 
-  constructor(digest: Digest, { pulls, given }: PartKind, host: PartHost) {
+  constructor(digest: Digest, { pulls, given, repo }: PartKind, host: PartHost) {
     this.digest = digest;
+    this.repo = repo;
     this.pulls = pulls;
     this.given = given;
     this.#host = host;

@@ -1,0 +1,61 @@
+/** A whole tracker in this process, without a port of its own: its routes, state and lookups, by a clock that is moved by hand. */
+
+import { expect } from 'vitest';
+import { type AnnounceEntry, type AnnounceReply, TRACKER } from '../../core/contracts/tracker.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { testPeer } from '../../core/handout/fixtures.ts';
+import { handoutLimits } from '../../core/handout/limits.ts';
+import { prng } from '../../core/prng.ts';
+import { originMembers } from '../../platform/clients/origin.ts';
+import { createHttp } from '../../platform/http/server.ts';
+import { fixedList } from '../../platform/members/list.ts';
+import { silentLog } from '../../platform/telemetry/log.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
+import { trackerRoutes } from '../api.ts';
+import { Lookups } from '../lookups.ts';
+import { TrackerState } from '../state.ts';
+
+/** Ends with the stack. */
+export async function startTracker(
+  stack: AsyncDisposableStack,
+  origins: readonly { url: string }[],
+  options: { waitMs?: number; memoryBytes?: number } = {},
+) {
+  const metrics = new Metrics();
+  const clients = stack.use(originMembers(fixedList(origins.map(({ url }) => url))));
+  const state = stack.use(
+    new TrackerState({ prng: prng(1), leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
+  );
+  let nowMs = 0;
+  const lookups = new Lookups({
+    origins: clients,
+    memoryBytes: options.memoryBytes ?? 1e6,
+    nowMs: () => nowMs,
+    onLookup: ({ digest }, found) => {
+      if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
+    },
+  });
+  const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
+  trackerRoutes(app, {
+    state,
+    lookups,
+    origins: () => origins.map(({ url }) => url),
+    waitMs: options.waitMs ?? 2000,
+    metrics,
+  });
+  stack.defer(() => app.close());
+  return {
+    app,
+    state,
+    metrics,
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+    async announce(self: ReturnType<typeof testPeer>, entries: readonly AnnounceEntry[]): Promise<AnnounceReply> {
+      const response = await app.inject({ method: 'POST', url: TRACKER.announce.path({}), payload: { self, entries } });
+      expect(response.statusCode).toBe(200);
+      return response.json<AnnounceReply>();
+    },
+    locate: (digest: string) => app.inject({ url: TRACKER.locate.path({ digest: digest as Digest }) }),
+  };
+}
