@@ -11,7 +11,7 @@ import { Metrics } from '../platform/telemetry/metrics.ts';
 import { addAdminRoutes } from './admin.ts';
 import { Pulls } from './pull.ts';
 import { PullLog } from './pull-log.ts';
-import { Registry } from './registry.ts';
+import { AgentRegistry } from './registry.ts';
 import { MemoryIndex, MemorySwarm } from './testing/memory.ts';
 
 const traceId = 'ab'.repeat(16);
@@ -46,7 +46,7 @@ test('request id, client, deadline and trace reach the index and the trackers, w
   const how = { log, history: new PullLog(metrics), lingerMs: 50, findMs: 200, nowMs: () => performance.now() };
   const pulls = stack.use(new Pulls({ store, arena, node, tracking: { locate }, ...how }));
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
-  registerRegistry(app, new Registry({ pulls, index, proxy: 'http://proxy:15000' }));
+  registerRegistry(app, new AgentRegistry({ pulls, index, proxy: 'http://proxy:15000' }));
   addAdminRoutes(app, { pulls, index, entries: () => [], status: () => ({}) as AgentStatus });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   const ask = async (method: string, path: string, status: number): Promise<void> => {

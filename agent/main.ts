@@ -21,7 +21,7 @@ import { type AgentConfig, agentSchema } from './config.ts';
 import { KnownOrigins } from './known-origins.ts';
 import { Pulls } from './pull.ts';
 import { PullLog } from './pull-log.ts';
-import { Registry } from './registry.ts';
+import { AgentRegistry } from './registry.ts';
 import { statusOf } from './status.ts';
 
 await runRole({ role: 'agent', schema: agentSchema, env: process.env, run });
@@ -81,7 +81,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     },
     stack,
   );
-  const served = new Registry({ pulls, index, proxy: config.proxy });
+  const served = new AgentRegistry({ pulls, index, proxy: config.proxy });
   const limits = { ...CLIENT_LIMITS, pauseMs: config.pull.pause };
   const routes = (app: FastifyInstance): void => registerRegistry(app, served, limits);
   const registry = await openDoor(context, { at: config.listen, readiness, workOf: registryWork, routes }, stack);

@@ -12,7 +12,7 @@ import { Metrics } from '../platform/telemetry/metrics.ts';
 import { addAdminRoutes } from './admin.ts';
 import { Pulls } from './pull.ts';
 import { PullLog } from './pull-log.ts';
-import { Registry } from './registry.ts';
+import { AgentRegistry } from './registry.ts';
 import { MemoryIndex, MemorySwarm } from './testing/memory.ts';
 
 const repo = 'library/app';
@@ -45,7 +45,7 @@ beforeEach(async () => {
     new Pulls({ store, arena, node, tracking, log, history, lingerMs, findMs: 200, nowMs: () => performance.now() }),
   );
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
-  registerRegistry(app, new Registry({ pulls, index, proxy: 'http://proxy:15000' }));
+  registerRegistry(app, new AgentRegistry({ pulls, index, proxy: 'http://proxy:15000' }));
   addAdminRoutes(app, { pulls, index, entries: () => store.entries(), status: () => ({}) as AgentStatus });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   base = `http://127.0.0.1:${port}`;

@@ -40,7 +40,7 @@ export type RegistryOptions = {
 type ManifestRead = Extract<OciRequest, { kind: 'manifestRead' }>;
 type BlobRead = Extract<OciRequest, { kind: 'blobRead' }>;
 
-export class Registry implements RegistryHandler {
+export class AgentRegistry implements RegistryHandler {
   readonly #pulls: Pulls;
   readonly #index: IndexReads;
   readonly #proxy: string;

@@ -18,7 +18,7 @@ import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { get, standardOutput } from './commands/get.ts';
-import { list, remove } from './commands/list.ts';
+import { listCommand, removeCommand } from './commands/list.ts';
 import { put } from './commands/put.ts';
 import { becomeRole, checkConfig, isRole } from './commands/role.ts';
 import { up } from './commands/up.ts';
@@ -152,7 +152,7 @@ program
   .addHelpText('after', HELP.ls)
   .action((repo: string | undefined, { proxy }: { proxy: string }) =>
     stoppable(async (signal) => {
-      for await (const line of list(repo, { proxy, signal })) say(line);
+      for await (const line of listCommand(repo, { proxy, signal })) say(line);
     }),
   );
 
@@ -164,7 +164,7 @@ program
   .addOption(proxyUrl())
   .addHelpText('after', HELP.rm)
   .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
-    finishing(async (signal) => say(await remove(what, repo, { proxy, signal }))),
+    finishing(async (signal) => say(await removeCommand(what, repo, { proxy, signal }))),
   );
 
 try {

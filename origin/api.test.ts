@@ -18,7 +18,7 @@ import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { Workers } from '../platform/workers/workers.ts';
 import { addRoutes } from './api.ts';
-import { Blobs, fetchesMax } from './blobs.ts';
+import { fetchesMax, OriginBlobs } from './blobs.ts';
 import { Mending } from './mending.ts';
 import { Uploads } from './uploads.ts';
 
@@ -66,7 +66,7 @@ beforeAll(async () => {
   });
   const mending = stack.use(new Mending({ store, node, log }));
   mending.begin();
-  const blobs = new Blobs({ store, arena: workers.arena, node, mending, log });
+  const blobs = new OriginBlobs({ store, arena: workers.arena, node, mending, log });
   const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, nowMs: () => performance.now() });
   addRoutes(app, {
     blobs,

@@ -18,17 +18,17 @@ import {
 import type { Digest } from '../core/digest.ts';
 import { callOf } from '../platform/http/call.ts';
 import type { Headers } from '../platform/http/content.ts';
-import { bodyOf, CLIENT_LIMITS, finish, streamBodies } from '../platform/http/exchange.ts';
+import { bodyOf, CLIENT_LIMITS, finishExchange, streamBodies } from '../platform/http/exchange.ts';
 import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
 import { errorBody } from '../platform/http/server.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
-import type { Blobs } from './blobs.ts';
+import type { OriginBlobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';
 
 export type ApiParts = {
-  readonly blobs: Blobs;
+  readonly blobs: OriginBlobs;
   readonly uploads: Uploads;
   /** It was pushed here, or is relied on anew. */
   readonly onCommitted: (entry: BlobEntry) => void;
@@ -142,7 +142,7 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
   const body = misplaced ? { ...(error.detail as UploadStatus), ...errorBody(error) } : errorBody(error);
   if (error.status >= 500) request.log.warn({ code: error.code, why: error.message }, 'request failed');
   const headers = { ...(reply.getHeaders() as Headers), 'content-type': 'application/json; charset=utf-8' };
-  await finish(
+  await finishExchange(
     { request: request.raw, response: reply.raw, headers, ...CLIENT_LIMITS },
     { status: misplaced ? 409 : error.status, body: Buffer.from(JSON.stringify(body)) },
   );
@@ -151,7 +151,7 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
 }
 
 /** As a question for it alone is answered. */
-async function infoOf(blobs: Blobs, digest: Digest, proof: InfoProof | undefined): Promise<InfoOutcome> {
+async function infoOf(blobs: OriginBlobs, digest: Digest, proof: InfoProof | undefined): Promise<InfoOutcome> {
   try {
     return await blobs.info(await blobs.held(digest, proof));
   } catch (error) {

@@ -34,7 +34,7 @@ export type BlobsOptions = {
   readonly log: Logger;
 };
 
-export class Blobs {
+export class OriginBlobs {
   readonly #options: BlobsOptions;
   /** Being taken over. */
   readonly #fetching = new Map<Digest, Promise<void>>();

@@ -11,7 +11,7 @@ import { ApiError } from '../core/contracts/errors.ts';
 import type { CondemnReply } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { CallContext } from '../platform/clients/context.ts';
-import type { Verdict } from '../platform/store/room/let-go.ts';
+import type { UnneededAnswer } from '../platform/store/room/let-go.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
 export type CondemnedOptions = {
@@ -32,7 +32,7 @@ export class Condemned {
   }
 
   /** Rejects where the index does not answer, or is another one than before. */
-  async ask(digests: readonly Digest[], signal: AbortSignal): Promise<Verdict> {
+  async ask(digests: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> {
     const ctx = CallContext.begin({ signal });
     const reply = await this.#options.index.condemn(digests, ctx);
     const { condemned, waiting } = reply;

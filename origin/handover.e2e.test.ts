@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
-import { Ring } from '../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
 
@@ -54,7 +54,7 @@ async function upload(url: string, bytes: Uint8Array): Promise<Digest> {
 }
 
 test('every owner holds every blob, wherever it was uploaded', async () => {
-  const ring = Ring.of(urls);
+  const ring = Rendezvous.of(urls);
   const blobs: [Digest, Buffer][] = [];
   for (const size of [0, 5, 20_000, 300_000, 3_000_000, 1, 100_000, 2_000_000]) {
     const bytes = randomBytes(size);
@@ -75,7 +75,7 @@ test('every owner holds every blob, wherever it was uploaded', async () => {
 }, 60_000);
 
 test('an owner that was down gets it when it is back', async () => {
-  const ring = Ring.of(urls);
+  const ring = Rendezvous.of(urls);
   const [first, second, third] = origins as [Process, Process, Process];
   await second.stop('SIGKILL');
   let digest: Digest;

@@ -2,13 +2,13 @@
 
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Digest } from '../core/digest.ts';
-import { Ring } from '../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { asksMax, Handover } from './handover.ts';
 
 const urls = ['http://a', 'http://b', 'http://c', 'http://d'];
-const ring = Ring.of(urls);
+const ring = Rendezvous.of(urls);
 const peer = { node: '0'.repeat(32), host: 'a', port: 1, role: 'origin', zone: '' } as const;
 const meta = { length: 5, pieceLength: 262_144, root: '0'.repeat(64) };
 const digestNo = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -16,7 +16,7 @@ const entryOf = (digest: Digest): BlobEntry => ({ digest, meta, complete: true }
 
 afterEach(() => vi.useRealTimers());
 
-function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Ring, 'pick' | 'owns'> = ring) {
+function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous, 'pick' | 'owns'> = ring) {
   const asked: string[] = [];
   const announced = new Set<Digest>();
   const removed = new Set<Digest>();
@@ -106,7 +106,7 @@ test('however many blobs wait, calls are few at a time', async () => {
 
 test('a cluster of one hands nothing over', () => {
   const handover = new Handover({
-    origins: Ring.of(['http://a']),
+    origins: Rendezvous.of(['http://a']),
     self: 'http://a',
     replicas: 2,
     peer,
@@ -141,7 +141,7 @@ test('a blob that was damaged is mended, stays announced, and is offered once it
 test('when the list changes, what is here is offered to its new owners, and to none that has left', async () => {
   vi.useFakeTimers();
   let now = ring;
-  const list: Pick<Ring, 'pick' | 'owns'> = {
+  const list: Pick<Rendezvous, 'pick' | 'owns'> = {
     pick: (key, count) => now.pick(key, count),
     owns: (key, id, count) => now.owns(key, id, count),
   };
@@ -151,7 +151,7 @@ test('when the list changes, what is here is offered to its new owners, and to n
   await vi.advanceTimersByTimeAsync(10);
   const before = ring.pick(digest, 2);
   expect(asked.map((key) => key.split(' ')[0]).toSorted()).toEqual(before.toSorted());
-  now = Ring.of([...urls.filter((url) => url !== before[0]), 'http://new']);
+  now = Rendezvous.of([...urls.filter((url) => url !== before[0]), 'http://new']);
   asked.length = 0;
   handover.relist([entryOf(digest)]);
   await vi.advanceTimersByTimeAsync(60_000);

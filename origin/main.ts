@@ -15,7 +15,7 @@ import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { addRoutes, originWork } from './api.ts';
-import { Blobs } from './blobs.ts';
+import { OriginBlobs } from './blobs.ts';
 import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema, ownEntry } from './config.ts';
 import { Handover } from './handover.ts';
@@ -42,7 +42,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const { arena, store, tracking, node } = await startHost(context, plan, stack);
 
   const mending = stack.use(new Mending({ store, node, log }));
-  const blobs = new Blobs({ store, arena, node, mending, log });
+  const blobs = new OriginBlobs({ store, arena, node, mending, log });
   const handover = stack.use(
     new Handover({
       origins,

@@ -13,7 +13,7 @@
 import { ApiError } from '../core/contracts/errors.ts';
 import { type Uploader, type UploadStatus, uploadIdPattern } from '../core/contracts/origin.ts';
 import type { Digest, DigestAlgorithm } from '../core/digest.ts';
-import { admit, type Place } from '../core/fair/admit.ts';
+import { admit, type FairPlace } from '../core/fair/admit.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Upload } from '../platform/store/upload.ts';
@@ -207,7 +207,7 @@ export class Uploads {
   /** Before it returns, the place is free; what it resolves with is only that the store has it back. TOOMANYREQUESTS. */
   #makeRoom(by: Uploader): Promise<void> {
     const limit = by.kind === 'manifest' ? manifestsMax : this.#options.openMax;
-    const places: Place<string>[] = [];
+    const places: FairPlace<string>[] = [];
     for (const [id, open] of this.#open) {
       if (open.by.kind !== by.kind) continue;
       places.push({ item: id, client: open.by.client, usedMs: open.usedMs, idle: this.#givesWay(open) });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { fanOut, type Lane } from './fanout.ts';
+import { fanOut, type OriginLane } from './fanout.ts';
 
 const options = { stallMs: 200, signal: new AbortController().signal };
 
@@ -9,7 +9,7 @@ async function* body(...chunks: string[]): AsyncGenerator<Uint8Array> {
 }
 
 /** Takes everything, and remembers it. */
-function taker(skip = 0, got: string[] = []): Lane & { got: string[] } {
+function taker(skip = 0, got: string[] = []): OriginLane & { got: string[] } {
   return {
     skip,
     got,
@@ -34,15 +34,15 @@ describe('one body to several', () => {
   });
 
   test('one that fails, answers early or stalls is left behind', async () => {
-    const failing: Lane = {
+    const failing: OriginLane = {
       skip: 0,
       async send(chunks) {
         for await (const chunk of chunks) if (chunk.length > 0) throw new Error('broken');
         return 0;
       },
     };
-    const early: Lane = { skip: 0, send: async () => 0 };
-    const stalling: Lane = {
+    const early: OriginLane = { skip: 0, send: async () => 0 };
+    const stalling: OriginLane = {
       skip: 0,
       send: (_chunks, signal) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
@@ -69,7 +69,7 @@ describe('one body to several', () => {
     async function* endless(): AsyncGenerator<Uint8Array> {
       for (; ; given++) yield Buffer.from('x');
     }
-    const failing: Lane = {
+    const failing: OriginLane = {
       skip: 0,
       async send(chunks) {
         let taken = 0;
@@ -91,7 +91,7 @@ describe('one body to several', () => {
       throw new Error('client gone');
     }
     let ended = 0;
-    const watching: Lane = {
+    const watching: OriginLane = {
       skip: 0,
       async send(chunks) {
         for await (const _ of chunks);
@@ -107,7 +107,7 @@ describe('one body to several', () => {
     let fast = 0;
     let slow = 0;
     let most = 0;
-    const lane = (each: () => void | Promise<void>): Lane => ({
+    const lane = (each: () => void | Promise<void>): OriginLane => ({
       skip: 0,
       async send(chunks) {
         let bytes = 0;

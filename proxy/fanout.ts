@@ -9,7 +9,7 @@
 import { ApiError } from '../core/contracts/errors.ts';
 
 /** Where a part of the stream goes. */
-export type Lane = {
+export type OriginLane = {
   /** Leading bytes of the body that this one already holds. */
   readonly skip: number;
   /** Sends the body; resolves with the offset that it leads to. */
@@ -36,7 +36,7 @@ export type FanOutOptions = {
 /** Throws what the body throws. A lane that fails is a result, not an error. */
 export async function fanOut(
   body: AsyncIterable<Uint8Array>,
-  lanes: readonly Lane[],
+  lanes: readonly OriginLane[],
   options: FanOutOptions,
 ): Promise<FanOut> {
   const runs = lanes.map((lane) => new LaneRun(lane, options));
@@ -65,7 +65,7 @@ class LaneRun {
   /** While the origin, not the client, is waited for. */
   #waiting = false;
 
-  constructor(lane: Lane, options: FanOutOptions) {
+  constructor(lane: OriginLane, options: FanOutOptions) {
     this.#skip = lane.skip;
     this.#stall = setTimeout(() => {
       if (this.#waiting) this.#abort.abort(stalled(options.stallMs));
@@ -98,7 +98,7 @@ class LaneRun {
     this.#abort.abort(error);
   }
 
-  async #run(lane: Lane, signal: AbortSignal): Promise<LaneResult> {
+  async #run(lane: OriginLane, signal: AbortSignal): Promise<LaneResult> {
     try {
       return { kind: 'sent', offset: await lane.send(this.#feed, signal) };
     } catch (error) {

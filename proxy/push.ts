@@ -18,7 +18,7 @@ import type { Origins } from '../platform/clients/origins.ts';
 import type { Headers } from '../platform/http/content.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
-import { fanOut, type Lane } from './fanout.ts';
+import { fanOut, type OriginLane } from './fanout.ts';
 import type { IndexApi } from './index-api.ts';
 import {
   drawUploadId,
@@ -196,7 +196,7 @@ export class Push {
     return { kind: 'streamed', bytes, session: { ...session, acked: placed.start + bytes, origins: good } };
   }
 
-  #lane(session: Session, lane: number, to: { at: number; start: number; context: OciContext }): Lane {
+  #lane(session: Session, lane: number, to: { at: number; start: number; context: OciContext }): OriginLane {
     const origin = session.origins[lane] as OriginClient;
     return {
       skip: to.at - to.start,

@@ -54,7 +54,7 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
     TRACKER.announce,
     ({ body, request }) => {
       count(body);
-      return announce(api, body, callOf(request));
+      return answerAnnounce(api, body, callOf(request));
     },
     options,
   );
@@ -62,7 +62,11 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
   serve(app, TRACKER.locate, ({ at: { digest, repo }, request }) => locate(api, { digest, repo }, callOf(request)));
 }
 
-export async function announce(api: TrackerApi, request: AnnounceRequest, call: CallContext): Promise<AnnounceReply> {
+export async function answerAnnounce(
+  api: TrackerApi,
+  request: AnnounceRequest,
+  call: CallContext,
+): Promise<AnnounceReply> {
   const out = api.state.tell({ kind: 'announce', request: believed(api, request, call) });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
   const { cold } = out;

@@ -46,7 +46,7 @@ export class PartFailed extends Error {
   override readonly name = 'PartFailed';
 }
 
-export class Part {
+export class SupervisedPart {
   readonly spec: PartSpec;
   readonly #onEvent: (event: PartEvent) => void;
   #child: Child | undefined;

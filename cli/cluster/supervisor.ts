@@ -7,7 +7,7 @@
 
 import { assert } from '../../core/assert.ts';
 import { shutdownMsDefault } from '../../platform/config/common.ts';
-import { Part, type PartEvent, type PartSpec } from './process.ts';
+import { type PartEvent, type PartSpec, SupervisedPart } from './process.ts';
 
 export type SupervisorOptions = {
   /** Waves of parts; all are started at once. */
@@ -23,19 +23,19 @@ export const startMsDefault = 30_000;
 export const stopMsDefault = shutdownMsDefault + 1_000;
 
 export class Supervisor {
-  readonly #waves: readonly (readonly Part[])[];
+  readonly #waves: readonly (readonly SupervisedPart[])[];
   readonly #options: SupervisorOptions;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#waves = options.waves.map((wave) => wave.map((spec) => new Part(spec, options.onEvent)));
+    this.#waves = options.waves.map((wave) => wave.map((spec) => new SupervisedPart(spec, options.onEvent)));
   }
 
-  get parts(): readonly Part[] {
+  get parts(): readonly SupervisedPart[] {
     return this.#waves.flat();
   }
 
-  part(name: string): Part {
+  part(name: string): SupervisedPart {
     const found = this.parts.find((part) => part.spec.name === name);
     assert(found !== undefined, `there is no part ${name}`);
     return found;

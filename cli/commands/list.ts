@@ -8,7 +8,7 @@ import { StartError } from '../../platform/lifecycle/errors.ts';
 export type ListOptions = { readonly proxy: string; readonly signal: AbortSignal };
 
 /** Every repository, or every tag of one as `repository:tag`. */
-export async function* list(named: string | undefined, options: ListOptions): AsyncGenerator<string> {
+export async function* listCommand(named: string | undefined, options: ListOptions): AsyncGenerator<string> {
   const repo = named === undefined ? undefined : parseRepository(named);
   await using registry = new Registry(options.proxy);
   for await (const name of registry.names(repo === undefined ? 'repositories' : { repo }, options.signal)) {
@@ -17,7 +17,7 @@ export async function* list(named: string | undefined, options: ListOptions): As
 }
 
 /** Removes a tag, a manifest (`repository@digest`) or a blob of `repo`. The line that tells which. */
-export async function remove(what: string, named: string | undefined, options: ListOptions): Promise<string> {
+export async function removeCommand(what: string, named: string | undefined, options: ListOptions): Promise<string> {
   const target = parseTarget(what);
   await using registry = new Registry(options.proxy);
   if (target.kind === 'blob') {

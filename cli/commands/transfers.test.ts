@@ -22,7 +22,7 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
 import { MemoryRegistry } from '../../platform/clients/registry/fixtures.ts';
 import { get } from './get.ts';
-import { list, remove } from './list.ts';
+import { listCommand, removeCommand } from './list.ts';
 import { put } from './put.ts';
 
 let server: MemoryRegistry;
@@ -236,11 +236,11 @@ test('a host in front of a repository is dropped everywhere', async () => {
   await put({ ...at, file, repo: 'localhost:15000/library/files', tag: '1' });
   expect(server.manifests.has('library/files/manifests/1')).toBe(true);
   server.seen.length = 0;
-  for await (const line of list('registry.example/library/files', at)) expect(line).toMatch(/^library\/files:/);
+  for await (const line of listCommand('registry.example/library/files', at)) expect(line).toMatch(/^library\/files:/);
   expect(server.seen[0]).toBe('GET /v2/library/files/tags/list');
-  await remove('localhost:15000/library/files:1', undefined, at);
+  await removeCommand('localhost:15000/library/files:1', undefined, at);
   const { digest } = content(5);
-  await expect(remove(digest, 'localhost:15000/library/files', at)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(removeCommand(digest, 'localhost:15000/library/files', at)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   expect(server.seen.at(-1)).toBe(`DELETE /v2/library/files/blobs/${digest}`);
   await expect(put({ ...at, file, repo: 'library/files:1' })).rejects.toThrow('without tag and digest, library/files');
 });
@@ -297,6 +297,8 @@ test('a manifest whose digests are none writes nothing outside of the layout', a
 test('rm of a tag and a digest at once is refused: one of them takes every other tag away', async () => {
   const { digest } = content(1);
   const at = { proxy: server.base, signal };
-  await expect(remove(`library/app:1@${digest}`, undefined, at)).rejects.toThrow('library/app:1 removes the tag');
+  await expect(removeCommand(`library/app:1@${digest}`, undefined, at)).rejects.toThrow(
+    'library/app:1 removes the tag',
+  );
   expect(server.seen).toEqual([]);
 });

@@ -14,7 +14,7 @@ import { digestAlgorithm, digestHex } from '../../core/digest.ts';
 import type { Persistence } from '../../platform/clients/registry/persistence.ts';
 import { type BlobPull, NotOfThisBlob, pullBlob } from '../../platform/clients/registry/pull.ts';
 import type { BlobSource } from '../../platform/clients/registry/registry.ts';
-import { Part } from './part.ts';
+import { PartFile } from './part.ts';
 
 const readBytes = 256 * 1024;
 
@@ -30,7 +30,7 @@ export async function pullToFile(source: BlobSource, pull: BlobPull, to: ToFile)
   const { file, persistence, say } = to;
   const { signal } = persistence;
   if (await holds(file, pull, signal)) return 'there';
-  await using part = new Part(`${file}.part`);
+  await using part = new PartFile(`${file}.part`);
   const held = await part.held((bytes) => fileChunks(part.path, signal, bytes));
   try {
     await pullPart(source, { ...pull, held }, { part, persistence });
@@ -75,7 +75,7 @@ async function* fileChunks(
 async function pullPart(
   source: BlobSource,
   pull: BlobPull,
-  to: { readonly part: Part; readonly persistence: Persistence },
+  to: { readonly part: PartFile; readonly persistence: Persistence },
 ): Promise<void> {
   const { part, persistence } = to;
   const { held, size } = pull;

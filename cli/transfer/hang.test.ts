@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { Stoppable } from '../../platform/clients/stoppable.fixtures.ts';
 import { get } from '../commands/get.ts';
-import { list, remove } from '../commands/list.ts';
+import { listCommand, removeCommand } from '../commands/list.ts';
 import { put } from '../commands/put.ts';
 
 const bytes = Buffer.alloc(100_000, 'x');
@@ -32,8 +32,8 @@ const commands: readonly (readonly [string, () => Promise<unknown>])[] = [
   ['get of a blob', () => get({ target: digest, output: join(dir, 'out'), agent: far.url, screen, signal })],
   ['get of an image', () => get({ target: 'a:1', output: join(dir, 'out'), agent: far.url, screen, signal })],
   ['put', () => put({ file: import.meta.filename, repo: 'a', proxy: far.url, screen, signal })],
-  ['ls', () => Array.fromAsync(list('a', { proxy: far.url, signal }))],
-  ['rm', () => remove('a:1', undefined, { proxy: far.url, signal })],
+  ['ls', () => Array.fromAsync(listCommand('a', { proxy: far.url, signal }))],
+  ['rm', () => removeCommand('a:1', undefined, { proxy: far.url, signal })],
 ];
 
 test.each(commands)('%s fails within seconds, and says who hangs', async (_name, act) => {

@@ -18,7 +18,7 @@ import { bytesText } from '../ui/format.ts';
 /** The end of a part that is compared with the blob. Fetched again, so small; that it is alike and of another blob, as good as never. */
 const tailBytesMax = 64 * 1024;
 
-export class Part implements BlobSink, AsyncDisposable {
+export class PartFile implements BlobSink, AsyncDisposable {
   readonly path: string;
   #locked = false;
   #handle: FileHandle | undefined;

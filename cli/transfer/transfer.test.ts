@@ -12,7 +12,7 @@ import { pushBlob } from '../../platform/clients/registry/push.ts';
 import { parseTarget } from '../../platform/clients/registry/ref.ts';
 import { Registry } from '../../platform/clients/registry/registry.ts';
 import { get } from '../commands/get.ts';
-import { list, remove } from '../commands/list.ts';
+import { listCommand, removeCommand } from '../commands/list.ts';
 import { put } from '../commands/put.ts';
 
 let server: MemoryRegistry;
@@ -178,15 +178,15 @@ test('get of an image is an OCI layout', async () => {
 
 test('ls pages through; rm takes a tag, or a blob by digest', async () => {
   const lines: string[] = [];
-  for await (const line of list('library/app', { proxy: server.base, signal })) lines.push(line);
+  for await (const line of listCommand('library/app', { proxy: server.base, signal })) lines.push(line);
   expect(lines).toEqual(['library/app:1', 'library/app:2', 'library/app:3']);
   const { bytes, digest } = content(5);
   server.blobs.set(digest, bytes);
-  expect(await remove(`library/app@${digest}`, undefined, { proxy: server.base, signal })).toBe(
+  expect(await removeCommand(`library/app@${digest}`, undefined, { proxy: server.base, signal })).toBe(
     `removed library/app@${digest}`,
   );
   expect(server.blobs.size).toBe(0);
-  await expect(remove('library/app:9', undefined, { proxy: server.base, signal })).rejects.toMatchObject({
+  await expect(removeCommand('library/app:9', undefined, { proxy: server.base, signal })).rejects.toMatchObject({
     code: 'MANIFEST_UNKNOWN',
   });
 });

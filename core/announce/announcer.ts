@@ -18,11 +18,11 @@ import type { BlobIn, Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
 import { type Metainfo, sameMetainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
-import { Ring } from '../rendezvous/rendezvous.ts';
+import { Rendezvous } from '../rendezvous/rendezvous.ts';
 import { backoffMs } from '../retry/retry.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { Patience } from './patience.ts';
-import { type Flight, Target } from './target.ts';
+import { type AnnounceFlight, Target } from './target.ts';
 import type { AnnounceTiming } from './timing.ts';
 
 export type AnnouncerInput =
@@ -76,7 +76,7 @@ export type AnnouncerDue = 'announce' | 'alone' | 'again';
 
 export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, AnnouncerDue> {
   readonly #config: AnnouncerConfig;
-  readonly #ring: Ring;
+  readonly #ring: Rendezvous;
   readonly #targets: readonly Target[];
   readonly #byId: ReadonlyMap<string, Target>;
   readonly #blobs = new Map<Digest, Blob>();
@@ -93,7 +93,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     assert(config.trackers.length > 0, 'announcer: no tracker');
     this.#config = config;
     this.#patience = new Patience(config.timing.aloneMs);
-    this.#ring = Ring.of(config.trackers);
+    this.#ring = Rendezvous.of(config.trackers);
     this.#targets = config.trackers.map((id) => new Target(id, config.timing.intervalMs));
     this.#byId = new Map(this.#targets.map((target) => [target.id, target]));
   }
@@ -258,7 +258,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   #send(target: Target): void {
     const entries: AnnounceEntry[] = [];
-    const sent: Flight['sent'] = [];
+    const sent: AnnounceFlight['sent'] = [];
     for (const digest of target.take()) {
       const blob = this.#blobs.get(digest);
       if (blob !== undefined && blob.at === target) {
@@ -290,7 +290,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   }
 
   #onReply(target: Target, reply: AnnounceReply): void {
-    const { sent } = target.flight as Flight;
+    const { sent } = target.flight as AnnounceFlight;
     const wasDown = !target.up;
     const seeks = new Map(sent.filter((one) => one.seek > 0).map((one) => [one.digest, one.seek]));
     target.landed(reply, this.#nowMs, this.#config.prng.unit());
@@ -322,7 +322,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   }
 
   #onFailed(target: Target): void {
-    const { sent } = target.flight as Flight;
+    const { sent } = target.flight as AnnounceFlight;
     target.failed(this.#nowMs + this.#jittered(backoffMs(this.#config.timing.down, target.failures + 1)));
     for (const { digest, seek } of sent) {
       const blob = this.#blobs.get(digest);

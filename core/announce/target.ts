@@ -9,7 +9,7 @@ import { type AnnounceReply, announceEntriesMax } from '../contracts/tracker.ts'
 import type { Digest } from '../digest.ts';
 
 /** A request on its way. `put`: the entry makes or keeps a lease, otherwise ends it. */
-export type Flight = {
+export type AnnounceFlight = {
   readonly request: number;
   readonly sent: { readonly digest: Digest; readonly put: boolean; readonly seek: number }[];
 };
@@ -20,7 +20,7 @@ export class Target {
   readonly id: string;
   /** Leases that the tracker acknowledged. */
   held = new Set<Digest>();
-  flight: Flight | undefined = undefined;
+  flight: AnnounceFlight | undefined = undefined;
   /** The next request has the tracker forget us first: what it holds is not known. */
   reset = false;
   /** Its request has been on its way for longer than a seek waits. */
@@ -94,7 +94,7 @@ export class Target {
   }
 
   /** Notes the request; tells how many leases the tracker has once it is applied. */
-  fly(flight: Flight): number {
+  fly(flight: AnnounceFlight): number {
     this.flight = flight;
     let held = this.held.size;
     for (const { digest, put } of flight.sent) {
@@ -105,7 +105,7 @@ export class Target {
 
   /** The request was answered. `jitter` in [0, 1) spreads the renewals. */
   landed(reply: AnnounceReply, nowMs: number, jitter: number): void {
-    for (const { digest, put } of (this.flight as Flight).sent) {
+    for (const { digest, put } of (this.flight as AnnounceFlight).sent) {
       if (put) this.held.add(digest);
       else this.held.delete(digest);
     }

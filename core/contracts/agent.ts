@@ -2,8 +2,8 @@
 
 import { type Digest, digestOf, parseDigest } from '../digest.ts';
 import type { PeerAddress } from '../wire/messages.ts';
-import { anyPeer, digest, peer, size } from './fields.ts';
-import { finite, flag, list, Malformed, oneOf, type Parser, record, text } from './parse.ts';
+import { anyPeer, byteCount, digest, peer } from './fields.ts';
+import { finite, flag, listOf, Malformed, oneOf, type Parser, record, text } from './parse.ts';
 import { type Param, route } from './route.ts';
 
 /** The agent at a glance, for people and for the demo's table. */
@@ -73,20 +73,27 @@ export const finishedPullsMax = 256;
 const entriesMax = 1_000_000;
 const clusterMax = 64;
 
-const pulled = { digest, bytesFromPeers: size, bytesFromOrigins: size, ms: finite, kept: flag };
+const pulled = { digest, bytesFromPeers: byteCount, bytesFromOrigins: byteCount, ms: finite, kept: flag };
 const status: Parser<AgentStatus> = record({
   role: oneOf('agent'),
   self: peer,
   cluster: text(clusterMax),
   peer: record({
-    links: record({ dialled: size, accepted: size }),
-    blobs: size,
-    peers: list(record({ address: anyPeer, dialled: flag }), entriesMax),
+    links: record({ dialled: byteCount, accepted: byteCount }),
+    blobs: byteCount,
+    peers: listOf(record({ address: anyPeer, dialled: flag }), entriesMax),
   }),
-  cache: record({ blobs: size, complete: size, bytes: size, budgetBytes: size, passing: size, passingBytes: size }),
-  running: list(record({ ...pulled, users: size }), entriesMax),
-  finished: list(record({ ...pulled, bytes: size, firstByteMs: finite }), finishedPullsMax),
-  finishedTotal: size,
+  cache: record({
+    blobs: byteCount,
+    complete: byteCount,
+    bytes: byteCount,
+    budgetBytes: byteCount,
+    passing: byteCount,
+    passingBytes: byteCount,
+  }),
+  running: listOf(record({ ...pulled, users: byteCount }), entriesMax),
+  finished: listOf(record({ ...pulled, bytes: byteCount, firstByteMs: finite }), finishedPullsMax),
+  finishedTotal: byteCount,
 });
 
 /** Also bare hex, as Kraken takes it. */
@@ -111,7 +118,10 @@ export const AGENT = {
   status: route('GET', '/v1/status', { reply: status }),
   blobs: route('GET', '/v1/blobs', {
     reply: record({
-      blobs: list(record({ digest, size, complete: flag, share: finite }) satisfies Parser<CachedBlob>, entriesMax),
+      blobs: listOf(
+        record({ digest, size: byteCount, complete: flag, share: finite }) satisfies Parser<CachedBlob>,
+        entriesMax,
+      ),
     }),
   }),
   /** From the cache only. */

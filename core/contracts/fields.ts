@@ -19,7 +19,7 @@ export const repository = textThat(repositoryValid, 'is no valid repository name
 export const tag = textThat(tagValid, 'is no valid tag');
 export const mediaType = text(mediaTypeLengthMax, 1);
 /** Bytes. */
-export const size = whole(Number.MAX_SAFE_INTEGER);
+export const byteCount = whole(Number.MAX_SAFE_INTEGER);
 
 export const inDigest: Param<Digest> = { parser: digest, refused: 'DIGEST_INVALID' };
 export const inRepository: Param<string> = { parser: repository, refused: 'NAME_INVALID' };

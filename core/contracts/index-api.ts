@@ -2,12 +2,12 @@
 
 import type { Digest } from '../digest.ts';
 import { manifestBytesMax, pageEntriesMax, pushTagsMax, referrersPageMax } from '../oci/limits.ts';
-import { digest, inDigest, inRepository, inTag, mediaType, repository, size, tag } from './fields.ts';
+import { byteCount, digest, inDigest, inRepository, inTag, mediaType, repository, tag } from './fields.ts';
 import {
   closed,
   digits,
   flag,
-  list,
+  listOf,
   Malformed,
   optional,
   type Parser,
@@ -84,26 +84,26 @@ const pageEntriesDefault = 1000;
 const generation = whole(Number.MAX_SAFE_INTEGER);
 const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
 
-const manifestRecord = record({ digest, mediaType, size });
+const manifestRecord = record({ digest, mediaType, size: byteCount });
 const referrerRecord = record({
   digest,
   mediaType,
-  size,
+  size: byteCount,
   artifactType: optional(mediaType),
   annotations: optional(texts),
 });
 const manifestPut: Parser<ManifestPut> = closed({
   mediaType,
   size: whole(manifestBytesMax),
-  tags: list(tag, pushTagsMax),
-  blobs: list(digest, referencesMax),
-  manifests: list(digest, referencesMax),
+  tags: listOf(tag, pushTagsMax),
+  blobs: listOf(digest, referencesMax),
+  manifests: listOf(digest, referencesMax),
   subject: optional(digest),
   artifactType: optional(mediaType),
   annotations: optional(texts),
   proof: optional(generation),
 });
-const blobLink = record({ digest, size });
+const blobLink = record({ digest, size: byteCount });
 export const unproved: Parser<Unproved> = record({ generation });
 
 /** `?n=`: a page is never larger than `max`, whatever is asked for. */
@@ -132,7 +132,7 @@ export const INDEX = {
   tags: route('GET', '/v1/repos/:name/tags', {
     params: { name: inRepository },
     query: page,
-    reply: record({ tags: list(tag, pageEntriesMax), more: flag }),
+    reply: record({ tags: listOf(tag, pageEntriesMax), more: flag }),
   }),
   manifest: route('GET', manifestPath, { ...ofDigest, reply: manifestRecord }),
   /** 409 with Unproved. */
@@ -143,13 +143,13 @@ export const INDEX = {
   referrers: route('GET', '/v1/repos/:name/referrers/:digest', {
     ...ofDigest,
     query: referrersPage,
-    reply: record({ manifests: list(referrerRecord, pageEntriesMax), more: optional(flag) }),
+    reply: record({ manifests: listOf(referrerRecord, pageEntriesMax), more: optional(flag) }),
   }),
   blob: route('GET', blobPath, { ...ofDigest, reply: blobLink }),
   /** Links a blob to the repository; 409 with Unproved. */
   linkBlob: route('PUT', blobPath, {
     ...ofDigest,
-    body: closed({ size, proof: optional(generation) }) satisfies Parser<BlobLinkPut>,
+    body: closed({ size: byteCount, proof: optional(generation) }) satisfies Parser<BlobLinkPut>,
   }),
   unlinkBlob: route('DELETE', blobPath, ofDigest),
   /** Links a blob that another repository holds; 404 if it does not. */
@@ -160,11 +160,11 @@ export const INDEX = {
   }),
   catalog: route('GET', '/v1/catalog', {
     query: page,
-    reply: record({ repositories: list(repository, pageEntriesMax), more: flag }),
+    reply: record({ repositories: listOf(repository, pageEntriesMax), more: flag }),
   }),
   /** An origin that needs room asks what it may remove. */
   condemn: route('POST', '/v1/condemned', {
-    body: closed({ digests: list(digest, condemnMax) }) satisfies Parser<CondemnRequest>,
-    reply: record({ index: databaseId, condemned: list(digest, condemnMax), waiting: whole(condemnMax) }),
+    body: closed({ digests: listOf(digest, condemnMax) }) satisfies Parser<CondemnRequest>,
+    reply: record({ index: databaseId, condemned: listOf(digest, condemnMax), waiting: whole(condemnMax) }),
   }),
 } as const;

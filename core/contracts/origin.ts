@@ -4,8 +4,20 @@ import type { Digest, DigestAlgorithm } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
-import { askedIn, digest, inDigest, inline, metainfo, peer, size } from './fields.ts';
-import { closed, digits, fields, list, oneOf, optional, type Parser, parse, record, text, textThat } from './parse.ts';
+import { askedIn, byteCount, digest, inDigest, inline, metainfo, peer } from './fields.ts';
+import {
+  closed,
+  digits,
+  fields,
+  listOf,
+  oneOf,
+  optional,
+  type Parser,
+  parse,
+  record,
+  text,
+  textThat,
+} from './parse.ts';
 import { type Param, route } from './route.ts';
 
 /** 'size': its file is there, as long as it should be. */
@@ -50,7 +62,7 @@ const inOffset: Param<number> = { parser: digits(Number.MAX_SAFE_INTEGER), refus
 /** Whatever is not known here asks for no more than usual. */
 const proof: Parser<InfoProof | undefined> = (value) => (value === 'sample' ? 'sample' : undefined);
 
-const uploadStatus = record({ id: text(64), offset: size }) satisfies Parser<UploadStatus>;
+const uploadStatus = record({ id: text(64), offset: byteCount }) satisfies Parser<UploadStatus>;
 const blobInfo: Parser<BlobInfo> = record({ digest, meta: metainfo, inline: optional(inline), peer });
 const beginUpload: Parser<BeginUpload> = (value) => {
   const { algorithm = 'sha256' } = closedBegin(value ?? {});
@@ -92,8 +104,8 @@ export const ORIGIN = {
   /** The same of several, of one repository. */
   infos: route('POST', '/v1/infos', {
     query: { proof, repo: askedIn },
-    body: closed({ digests: list(digest, infosMax) }) satisfies Parser<InfosRequest>,
-    reply: record({ infos: list(infoOutcome, infosMax) }),
+    body: closed({ digests: listOf(digest, infosMax) }) satisfies Parser<InfosRequest>,
+    reply: record({ infos: listOf(infoOutcome, infosMax) }),
   }),
   /** Pull it from a peer that holds it (hand-over to the digest's owners): 202, or 200 if held. */
   fetch: route('POST', `${blobPath}/fetch`, {

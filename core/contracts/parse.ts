@@ -89,7 +89,7 @@ export function closed<S extends Shape>(shape: S): Parser<Fields<S>> {
   };
 }
 
-export function list<T>(of: Parser<T>, max: number): Parser<readonly T[]> {
+export function listOf<T>(of: Parser<T>, max: number): Parser<readonly T[]> {
   return (value) => {
     if (!Array.isArray(value)) throw new Malformed('is not a list');
     if (value.length > max) throw new Malformed(`has more than ${max} entries`);

@@ -1,6 +1,6 @@
 /** What every component answers wherever it listens, whatever else it does. */
 
-import { list, oneOf, optional, record, text } from './parse.ts';
+import { listOf, oneOf, optional, record, text } from './parse.ts';
 import { route } from './route.ts';
 
 /** Characters of what keeps a component from serving: a line of text. */
@@ -16,7 +16,7 @@ export const PROBES = {
     reply: record({
       status: oneOf('ready', 'not ready'),
       role,
-      problems: optional(list(text(problemMax), problemsMax)),
+      problems: optional(listOf(text(problemMax), problemsMax)),
     }),
   }),
   /** Text, as Prometheus reads it. */

@@ -10,7 +10,7 @@ import type { Digest } from '../digest.ts';
 import type { Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { askedIn, digest, inDigest, inline, metainfo, node, peer, repository } from './fields.ts';
-import { field, fields, list, Malformed, oneOf, optional, type Parser, record, whole } from './parse.ts';
+import { field, fields, listOf, Malformed, oneOf, optional, type Parser, record, whole } from './parse.ts';
 import { route } from './route.ts';
 
 /** Bytes of an announce's body: announceEntriesMax entries with metainfo and sha512 digests, with room. */
@@ -94,7 +94,7 @@ const entry: Parser<AnnounceEntry> = (value) => {
   if (of['meta'] === undefined && of['repo'] === undefined) return read;
   return { ...read, meta: field(of, 'meta', optional(metainfo)), repo: field(of, 'repo', optional(repository)) };
 };
-const entries = list(entry, announceEntriesMax);
+const entries = listOf(entry, announceEntriesMax);
 
 const announceRequest: Parser<AnnounceRequest> = (value) => {
   const of = fields(value);
@@ -106,7 +106,7 @@ const announceRequest: Parser<AnnounceRequest> = (value) => {
 
 const answer: Parser<AnnounceAnswer> = record({
   digest,
-  peers: list(peer, handoutPeersMax),
+  peers: listOf(peer, handoutPeersMax),
   meta: optional(metainfo),
   inline: optional(inline),
   error: optional(oneOf('unknown', 'unavailable')),
@@ -119,7 +119,7 @@ const resync: Parser<boolean | undefined> = (value) => (value === true ? true : 
 const announceReply: Parser<AnnounceReply> = record({
   leaseMs: time,
   intervalMs: (value) => Math.max(intervalMsMin, time(value)),
-  answers: list(answer, announceEntriesMax),
+  answers: listOf(answer, announceEntriesMax),
   origins: optional(origins),
   resync,
 });

@@ -1,11 +1,11 @@
 /** Places among clients: what one may take, and whose goes. */
 
 import { describe, expect, test } from 'vitest';
-import { admit, type Place } from './admit.ts';
+import { admit, type FairPlace } from './admit.ts';
 
 const limit = 256;
 /** `count` places of one client, the first the longest unused. */
-const places = (client: string, count: number, idle = true, fromMs = 0): Place<string>[] =>
+const places = (client: string, count: number, idle = true, fromMs = 0): FairPlace<string>[] =>
   Array.from({ length: count }, (_, i) => ({ item: `${client}${i}`, client, usedMs: fromMs + i, idle }));
 
 describe('one client alone', () => {
@@ -39,7 +39,7 @@ describe('another client', () => {
 });
 
 test.each([1, 2, 3, 7])('of %i places all can be taken by clients of one each', (few) => {
-  const held: Place<string>[] = [];
+  const held: FairPlace<string>[] = [];
   for (let i = 0; i < few; i++) {
     expect(admit(held, `client${i}`, few)).toEqual({ kind: 'room' });
     held.push(...places(`client${i}`, 1, false));

@@ -12,7 +12,7 @@ const reservedShare = 1 / 8;
 /** ...is for clients that hold less than a thirty-second: of 256 uploads 8, and docker pushes 5 at a time. */
 const littleShare = 1 / 32;
 
-export type Place<T> = {
+export type FairPlace<T> = {
   readonly item: T;
   readonly client: string;
   /** When it was used last. */
@@ -28,13 +28,13 @@ export type Admission<T> =
   | { readonly kind: 'full' };
 
 /** Whether `client` may have one more place of `limit`, of which `places` are taken. */
-export function admit<T>(places: readonly Place<T>[], client: string, limit: number): Admission<T> {
+export function admit<T>(places: readonly FairPlace<T>[], client: string, limit: number): Admission<T> {
   if (places.length < limit - Math.floor(limit * reservedShare)) return { kind: 'room' };
   const held = new Map<string, number>();
   for (const place of places) held.set(place.client, (held.get(place.client) ?? 0) + 1);
   const own = held.get(client) ?? 0;
   if (own < Math.max(1, Math.floor(limit * littleShare)) && places.length < limit) return { kind: 'room' };
-  let best: Place<T> | undefined;
+  let best: FairPlace<T> | undefined;
   let bestHolds = 0;
   for (const place of places) {
     const holds = held.get(place.client) as number;

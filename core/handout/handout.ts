@@ -23,7 +23,7 @@ import type { Prng } from '../prng.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { LEASE_STATE, type LeaseState, LeaseTable } from './leases.ts';
 import { expiriesPerStepMax, type HandoutLimits, originsPerSwarmMax } from './limits.ts';
-import { Members } from './members.ts';
+import { LeaseDraw } from './members.ts';
 import { NodeTable } from './nodes.ts';
 import { portions } from './portions.ts';
 
@@ -65,7 +65,7 @@ type Swarm = {
   meta: Metainfo | undefined;
   located: readonly PeerAddress[];
   /** By LeaseState. */
-  readonly members: readonly [Members, Members, Members];
+  readonly members: readonly [LeaseDraw, LeaseDraw, LeaseDraw];
 };
 
 const none = -1;
@@ -235,7 +235,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       digest,
       meta: undefined,
       located: [],
-      members: [new Members(), new Members(), new Members()],
+      members: [new LeaseDraw(), new LeaseDraw(), new LeaseDraw()],
     };
     this.#swarms[no] = swarm;
     this.#byDigest.set(digest, swarm);
@@ -299,7 +299,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   }
 
   /** Draws up to `count` members other than `lease`, which may be among them. */
-  #draw(members: Members, count: number, lease: number, peers: PeerAddress[]): void {
+  #draw(members: LeaseDraw, count: number, lease: number, peers: PeerAddress[]): void {
     if (count === 0) return;
     const drawn: number[] = [];
     // One more than needed, for the requester may come up; where it does not, the last one's turn is spent for nothing.

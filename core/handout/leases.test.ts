@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { prng } from '../prng.ts';
 import { LEASE_STATE, LeaseTable } from './leases.ts';
-import { Members } from './members.ts';
+import { LeaseDraw } from './members.ts';
 
 test('leases: agrees with a map whatever comes and goes', () => {
   fc.assert(
@@ -53,7 +53,7 @@ test('members: every member comes up once in each round, none twice in one draw'
     fc.property(fc.integer(), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 45 }), (seed, size, count) => {
       const random = prng(seed);
       const place = new Int32Array(size);
-      const members = new Members();
+      const members = new LeaseDraw();
       for (let lease = 0; lease < size; lease++) members.add(lease, place);
       const times = new Array<number>(size).fill(0);
       for (let turn = 0; turn < 50; turn++) {
@@ -73,7 +73,7 @@ test('members: stays whole when members come and go between draws', () => {
     fc.property(fc.integer(), (seed) => {
       const random = prng(seed);
       const place = new Int32Array(64);
-      const members = new Members();
+      const members = new LeaseDraw();
       const there = new Set<number>();
       for (let step = 0; step < 500; step++) {
         const lease = random.below(64);

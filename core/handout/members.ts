@@ -9,7 +9,7 @@
 
 import type { Prng } from '../prng.ts';
 
-export class Members {
+export class LeaseDraw {
   readonly #leases: number[] = [];
   #cursor = 0;
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { combine, hashText, unitOf } from './hash.ts';
-import { Ring } from './rendezvous.ts';
+import { Rendezvous } from './rendezvous.ts';
 
 const keys = (count: number): string[] =>
   Array.from({ length: count }, (_, i) => `sha256:${i.toString(16).padStart(64, '0')}`);
@@ -69,7 +69,7 @@ describe('hash', () => {
 describe('ring', () => {
   test('shares keys evenly', () => {
     for (const count of [2, 3, 5, 10]) {
-      const ring = Ring.of(nodes(count));
+      const ring = Rendezvous.of(nodes(count));
       const owned = new Map(nodes(count).map((id) => [id, 0]));
       for (const key of keys(20_000)) owned.set(ring.pick(key, 1)[0]!, owned.get(ring.pick(key, 1)[0]!)! + 1);
       // At most 9 degrees of freedom: 30 is passed by chance once in 2,000 times; the keys are fixed.
@@ -78,7 +78,7 @@ describe('ring', () => {
   });
 
   test('shares keys by weight', () => {
-    const ring = new Ring([
+    const ring = new Rendezvous([
       { id: 'a', weight: 1 },
       { id: 'b', weight: 2 },
       { id: 'c', weight: 5 },
@@ -95,8 +95,8 @@ describe('ring', () => {
       fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 3 }), fc.nat(), (count, copies, which) => {
         const all = nodes(count + 1);
         const gone = all[which % all.length]!;
-        const before = Ring.of(all);
-        const after = Ring.of(all.filter((id) => id !== gone));
+        const before = Rendezvous.of(all);
+        const after = Rendezvous.of(all.filter((id) => id !== gone));
         for (const key of keys(50)) {
           const rank = before.pick(key).filter((id) => id !== gone);
           expect(after.pick(key, copies)).toEqual(rank.slice(0, copies));
@@ -107,8 +107,8 @@ describe('ring', () => {
   });
 
   test('a heavier node only gains', () => {
-    const light = new Ring(nodes(5).map((id) => ({ id, weight: 1 })));
-    const heavy = new Ring(nodes(5).map((id, i) => ({ id, weight: i === 0 ? 3 : 1 })));
+    const light = new Rendezvous(nodes(5).map((id) => ({ id, weight: 1 })));
+    const heavy = new Rendezvous(nodes(5).map((id, i) => ({ id, weight: i === 0 ? 3 : 1 })));
     for (const key of keys(2000)) {
       const [was, is] = [light.pick(key, 1)[0], heavy.pick(key, 1)[0]];
       if (was !== is) expect(is).toBe(nodes(5)[0]);
@@ -116,23 +116,23 @@ describe('ring', () => {
   });
 
   test('does not depend on the order of the list', () => {
-    const ring = Ring.of(nodes(7));
-    const turned = Ring.of(nodes(7).reverse());
+    const ring = Rendezvous.of(nodes(7));
+    const turned = Rendezvous.of(nodes(7).reverse());
     for (const key of keys(200)) expect(turned.pick(key, 3)).toEqual(ring.pick(key, 3));
   });
 
   test('owners are different, and all nodes where more are asked for', () => {
-    const ring = Ring.of(nodes(3));
+    const ring = Rendezvous.of(nodes(3));
     expect(new Set(ring.pick('k', 3)).size).toBe(3);
     expect(ring.pick('k', 9)).toHaveLength(3);
     expect(ring.owns('k', ring.pick('k')[0]!, 1)).toBe(true);
     expect(ring.owns('k', ring.pick('k')[2]!, 2)).toBe(false);
-    expect(Ring.of([]).pick('k', 2)).toEqual([]);
+    expect(Rendezvous.of([]).pick('k', 2)).toEqual([]);
   });
 
   test('refuses what cannot be meant', () => {
-    expect(() => Ring.of(['a', 'a'])).toThrow('a is listed twice');
-    expect(() => new Ring([{ id: 'a', weight: 0 }])).toThrow('the weight of a must be above 0');
-    expect(() => new Ring([{ id: 'a', weight: Number.NaN }])).toThrow('above 0');
+    expect(() => Rendezvous.of(['a', 'a'])).toThrow('a is listed twice');
+    expect(() => new Rendezvous([{ id: 'a', weight: 0 }])).toThrow('the weight of a must be above 0');
+    expect(() => new Rendezvous([{ id: 'a', weight: Number.NaN }])).toThrow('above 0');
   });
 });

@@ -15,7 +15,7 @@ import { combine, type Hash64, hashText, unitOf } from './hash.ts';
 /** `weight` is relative and above 0; two nodes with one id are a mistake of the caller. */
 export type RingNode = { readonly id: string; readonly weight: number };
 
-export class Ring {
+export class Rendezvous {
   readonly ids: readonly string[];
   readonly #nodes: readonly { readonly id: string; readonly weight: number; readonly hash: Hash64 }[];
 
@@ -32,8 +32,8 @@ export class Ring {
   }
 
   /** A ring of equals. */
-  static of(ids: readonly string[]): Ring {
-    return new Ring(ids.map((id) => ({ id, weight: 1 })));
+  static of(ids: readonly string[]): Rendezvous {
+    return new Rendezvous(ids.map((id) => ({ id, weight: 1 })));
   }
 
   get size(): number {

@@ -3,7 +3,7 @@
 import { assert } from '../assert.ts';
 import { DIGEST_ALGORITHMS, type Digest, digestAlgorithm, digestHex, digestOf } from '../digest.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
-import { ALGORITHMS, ROLES } from './frames.ts';
+import { ALGORITHMS, PEER_ROLES } from './frames.ts';
 import { hostBytesMax, hostPattern, peersPerFrameMax, zoneBytesMax } from './limits.ts';
 import type { PeerAddress } from './messages.ts';
 
@@ -11,7 +11,7 @@ export const nodeBytes = 16;
 
 export function writeAddress(to: ByteWriter, peer: PeerAddress): void {
   to.hex(peer.node, nodeBytes);
-  to.u8(ROLES.indexOf(peer.role));
+  to.u8(PEER_ROLES.indexOf(peer.role));
   assert(peer.port >= 0 && peer.port <= 0xffff, `wire: port ${peer.port} out of range`);
   to.u16(peer.port);
   assert(dialled(peer.host), `wire: '${peer.host}' is no host`);
@@ -21,7 +21,7 @@ export function writeAddress(to: ByteWriter, peer: PeerAddress): void {
 
 export function readAddress(from: ByteReader): PeerAddress {
   const node = from.hex(nodeBytes);
-  const role = readOne(from, ROLES, 'role');
+  const role = readOne(from, PEER_ROLES, 'role');
   const port = from.u16();
   const host = from.text(hostBytesMax, 'host');
   if (!dialled(host)) from.fault('host has characters that no host has');

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { type Digest, digestOf } from '../digest.ts';
 import { pieceCount, piecesMax } from '../piece.ts';
-import { GOODBYE_REASONS, type Kind, PASS_REASONS, REFUSE_REASONS, ROLES } from './frames.ts';
+import { GOODBYE_REASONS, type Kind, PASS_REASONS, PEER_ROLES, REFUSE_REASONS } from './frames.ts';
 import { grantMax, inBytesMax, inPiecesMax, swarmNoMax, tokenMax, wishesPerFrameMax, wishHopsMax } from './limits.ts';
 import type { Message, PeerAddress } from './messages.ts';
 
@@ -22,7 +22,7 @@ export const address: fc.Arbitrary<PeerAddress> = fc.record({
   node: hex(16),
   host: fc.constantFrom('10.0.0.1', '::1', 'fe80::1%eth0', 'node-7.rack_2.example', 'h'.repeat(255)),
   port: upTo(0xffff),
-  role: fc.constantFrom(...ROLES),
+  role: fc.constantFrom(...PEER_ROLES),
   zone: ascii(64),
 });
 const addresses = fc.array(address, { maxLength: 32 });

@@ -106,7 +106,7 @@ export function frameOfType(type: number): Frame | undefined {
 }
 
 /** Order is the wire number, from 0. */
-export const ROLES = ['agent', 'origin'] as const;
+export const PEER_ROLES = ['agent', 'origin'] as const;
 export const GOODBYE_REASONS = [
   'idle',
   'shutdown',

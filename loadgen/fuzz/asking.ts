@@ -1,6 +1,6 @@
 /** The origins' metainfo over the run's network: what trackers' lookups, and agents without trackers, ask with. */
 
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import type { AskedOrigins } from '../../platform/clients/finder.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { OriginSite } from './origin.ts';
@@ -9,7 +9,7 @@ import type { Process, World } from './world.ts';
 const infoMs = 2_000;
 
 export function askedOrigins(world: World, process: Process, origins: ReadonlyMap<string, OriginSite>): AskedOrigins {
-  const ring = Ring.of([...origins.keys()]);
+  const ring = Rendezvous.of([...origins.keys()]);
   const clients = new Map(
     [...origins].map(([url, site]) => {
       const info: OriginClient['info'] = ({ digest }) =>

@@ -5,7 +5,7 @@
 
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Incoming } from '../../platform/net/net.ts';
-import type { Place } from '../../platform/net/simulated.ts';
+import type { SimulatedHost } from '../../platform/net/simulated.ts';
 import { Announcing } from './announcing.ts';
 import type { Content } from './content.ts';
 import { HostileSide, TEMPERS } from './hostile-side.ts';
@@ -22,7 +22,7 @@ export class Hostile {
   readonly process: Process;
   readonly world: World;
   readonly #cluster: Cluster;
-  readonly #place: Place;
+  readonly #place: SimulatedHost;
   readonly #announcing: Announcing;
   readonly #contents: readonly Content[];
   readonly #sides = new Set<HostileSide>();

@@ -11,7 +11,7 @@ import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { bytesOnDisk } from '../../platform/store/layout.ts';
-import type { Verdict } from '../../platform/store/room/let-go.ts';
+import type { UnneededAnswer } from '../../platform/store/room/let-go.ts';
 import { type Content, layerOf, layersMax } from './content.ts';
 import type { OriginSite } from './origin.ts';
 import type { Image, Pusher } from './push.ts';
@@ -42,7 +42,7 @@ function sum(contents: readonly Content[]): number {
 
 /** What an origin asks when it needs room. */
 export function asking(world: World, process: Process, index: IndexSite) {
-  return async (digests: readonly Digest[]): Promise<Verdict> => {
+  return async (digests: readonly Digest[]): Promise<UnneededAnswer> => {
     const handle = () => index.condemn(digests);
     const { condemned, waiting } = await world.call(process, index, { bytes: 100, limitMs: callMs, handle });
     if (condemned.length > 0) world.fault('origin told what may go');

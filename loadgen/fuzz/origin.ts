@@ -7,8 +7,8 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo, FetchRequest, InfoProof } from '../../core/contracts/origin.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
-import { Blobs } from '../../origin/blobs.ts';
+import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
+import { OriginBlobs } from '../../origin/blobs.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
 import { Uploads } from '../../origin/uploads.ts';
@@ -40,7 +40,7 @@ type Running = {
   readonly disk: ProcessDisk;
   readonly store: BlobStore;
   readonly peer: Peer;
-  readonly blobs: Blobs;
+  readonly blobs: OriginBlobs;
   readonly uploads: Uploads;
   readonly handover: Handover;
   readonly mending: Mending;
@@ -121,10 +121,10 @@ export class OriginSite {
     const peer = await startPeer(this.#cluster, { role: 'origin', process, store, arena, site: this.#o, origins });
     const { node, announcing } = peer;
     const mending = new Mending({ store, node, log });
-    const blobs = new Blobs({ store, arena, node, mending, log });
+    const blobs = new OriginBlobs({ store, arena, node, mending, log });
     const names = [...this.#o.origins.keys()];
     const handover = new Handover({
-      origins: Ring.of(names),
+      origins: Rendezvous.of(names),
       self: this.name,
       replicas,
       peer: node.self,

@@ -7,7 +7,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobLinkPut, ManifestPut } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { linkProved, prove } from '../../platform/clients/copies.ts';
 import type { Content } from './content.ts';
@@ -46,13 +46,13 @@ type Lane = { readonly site: OriginSite; offset: number };
 export class Pusher {
   readonly process: Process;
   readonly #p: PushParts;
-  readonly #ring: Ring;
+  readonly #ring: Rendezvous;
   readonly #copies: number;
 
   constructor(host: number, parts: PushParts) {
     this.process = { host, alive: true };
     this.#p = parts;
-    this.#ring = Ring.of([...parts.origins.keys()]);
+    this.#ring = Rendezvous.of([...parts.origins.keys()]);
     this.#copies = Math.min(copies, parts.origins.size);
   }
 

@@ -7,7 +7,7 @@ import { prng } from '../../core/prng.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
-import { announce, locate, type TrackerApi } from '../../tracker/api.ts';
+import { answerAnnounce, locate, type TrackerApi } from '../../tracker/api.ts';
 import { Lookups } from '../../tracker/lookups.ts';
 import { TrackerState } from '../../tracker/state.ts';
 import { askedOrigins } from './asking.ts';
@@ -95,7 +95,7 @@ export class TrackerSite {
   }
 
   async announce(request: AnnounceRequest): Promise<AnnounceReply> {
-    return await announce(await this.#awake(), request, CallContext.begin());
+    return await answerAnnounce(await this.#awake(), request, CallContext.begin());
   }
 
   async locate(blob: BlobIn): Promise<Located> {

@@ -5,7 +5,7 @@
 
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { CallEvent, type Network } from './network/network.ts';
 import type { Node } from './nodes.ts';
@@ -22,14 +22,14 @@ export type Told = { readonly peers: readonly PeerAddress[]; readonly meta: Meta
 export class OriginAsks {
   readonly #network: Network;
   readonly #origins: ReadonlyMap<string, Node>;
-  readonly #ring: Ring;
+  readonly #ring: Rendezvous;
   /** By node: until when what it heard of a blob is not asked again. */
   readonly #known = new WeakMap<Node, Map<Digest, number>>();
 
   constructor(network: Network, origins: readonly Node[]) {
     this.#network = network;
     this.#origins = new Map(origins.map((origin, i) => [`http://origin-${i}:15002`, origin]));
-    this.#ring = Ring.of([...this.#origins.keys()]);
+    this.#ring = Rendezvous.of([...this.#origins.keys()]);
   }
 
   /** `told` is called once for each owner, a round trip later, or at once of what is known. */

@@ -18,11 +18,11 @@ import { PROBES } from '../../core/contracts/probes.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
 import {
-  connectMs,
   connectTimeout,
   type HttpAnswer,
   type HttpConnections,
   type HttpTransport,
+  httpConnectMs,
   tcpHttp,
 } from '../net/http.ts';
 import type { CallContext } from './context.ts';
@@ -41,7 +41,7 @@ export type CallOptions = {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Statuses of 300 and more that are answers, not errors. */
   readonly expect?: readonly number[] | undefined;
-  /** Silence that ends the call, milliseconds; default `stallMsDefault`. */
+  /** Silence that ends the call, milliseconds; default `callStallMsDefault`. */
   readonly stallMs?: number | undefined;
   /** Until the answer's head, all attempts together, milliseconds; then it is NoAnswer. Default: no limit. */
   readonly withinMs?: number | undefined;
@@ -63,7 +63,7 @@ export type Reply = {
   discard(): Promise<void>;
 };
 
-export const stallMsDefault = 10_000;
+export const callStallMsDefault = 10_000;
 export const wholeBytesMax = 8 * 1024 * 1024;
 const connectionsMax = 64;
 /** A longer wait than this is not ours to sit out: the caller is told. */
@@ -147,7 +147,7 @@ export class HttpClient {
 
   async #once(method: Method, path: string, options: CallOptions): Promise<Outcome> {
     const url = this.base + path;
-    const stallMs = options.stallMs ?? stallMsDefault;
+    const stallMs = options.stallMs ?? callStallMsDefault;
     const signal = options.ctx?.signal;
     const ended = (): void => void this.#open.delete(limits);
     const limits = new CallLimits(this.pulse, { watched: this.#watched, ...options, stallMs, url, signal, ended });
@@ -311,7 +311,7 @@ const NETWORK_WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no such host',
   EAI_AGAIN: 'the host name cannot be resolved now',
   UND_ERR_SOCKET: 'the connection was cut',
-  [connectTimeout]: `no connection within ${connectMs} ms`,
+  [connectTimeout]: `no connection within ${httpConnectMs} ms`,
   [stalled.head]: 'no answer in time',
   [stalled.body]: 'the answer stalled',
 };

@@ -9,8 +9,8 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parse, parseDocument, Scalar } from 'yaml';
 
 /** Where a value was written: `file:line`, or `--set key`. */
-export type Place = string;
-export type Tree = { readonly place: Place; readonly value: TreeValue };
+export type WrittenAt = string;
+export type Tree = { readonly place: WrittenAt; readonly value: TreeValue };
 export type TreeValue = string | number | boolean | null | readonly Tree[] | ReadonlyMap<string, Tree>;
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -44,14 +44,14 @@ export function readTree(file: string, text: string, env: Env, problems: Problem
 }
 
 /** The tree of one `--set` value. */
-export function setTree(place: Place, text: string, problems: Problems): Tree | undefined {
+export function setTree(place: WrittenAt, text: string, problems: Problems): Tree | undefined {
   const inner: Problems = { errors: [], warnings: [] };
   const tree = readTree(place, text, {}, inner);
   for (const error of inner.errors) problems.errors.push(error.replace(/^(.*?):\d+: /, '$1: '));
   return tree === undefined ? undefined : replaced(tree, place);
 }
 
-function replaced(tree: Tree, place: Place): Tree {
+function replaced(tree: Tree, place: WrittenAt): Tree {
   const { value } = tree;
   if (value instanceof Map)
     return { place, value: new Map([...value].map(([key, child]) => [key, replaced(child, place)])) };
@@ -83,7 +83,7 @@ function toTree(node: Node | null, walk: Walk, resolve: (node: unknown) => unkno
   return { place, value: isScalar(actual) ? scalarValue(actual, place, walk) : null };
 }
 
-function scalarValue(scalar: Scalar, place: Place, walk: Walk): string | number | boolean | null {
+function scalarValue(scalar: Scalar, place: WrittenAt, walk: Walk): string | number | boolean | null {
   const value = scalar.value;
   if (typeof value !== 'string') return typeof value === 'number' || typeof value === 'boolean' ? value : null;
   const expanded = expandEnv(value, place, walk.env, walk.problems);
@@ -102,7 +102,7 @@ function parseScalar(text: string): unknown {
 }
 
 /** `text` with `${NAME}` and `${NAME:-default}` replaced from `env`. */
-export function expandEnv(text: string, place: Place, env: Env, problems: Problems): string {
+export function expandEnv(text: string, place: WrittenAt, env: Env, problems: Problems): string {
   return text.replace(/(\$?)\$\{([^}]*)\}/g, (whole, escaped: string, inner: string) => {
     if (escaped !== '') return whole.slice(1);
     const match = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/.exec(inner);

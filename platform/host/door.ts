@@ -5,7 +5,7 @@ import { createHttp, listen } from '../http/server.ts';
 import { drainable, type RequestWork } from '../lifecycle/drain.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
 
-export type Door = {
+export type HttpDoor = {
   readonly at: { readonly host: string; readonly port: number };
   readonly routes: (app: FastifyInstance) => void;
   /** What keeps the role from serving, one line each. Default: nothing ever does. */
@@ -17,7 +17,7 @@ export type Door = {
 /** The port that it listens on. It is closed with the stack. */
 export async function openDoor(
   { role, log, metrics, drain }: Omit<RoleContext<unknown>, 'config'>,
-  { at, routes, readiness, workOf }: Door,
+  { at, routes, readiness, workOf }: HttpDoor,
   stack: AsyncDisposableStack,
 ): Promise<number> {
   const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []) });

@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { chooseRange, contentRange, unsatisfiedRange } from '../../core/oci/range.ts';
 import type { Content, Headers } from './content.ts';
-import { type PumpResult, pump } from './pump.ts';
+import { type PumpResult, pumpBody } from './pump.ts';
 import { errorBody } from './server.ts';
 import type { SlowReaders } from './slow.ts';
 
@@ -54,7 +54,7 @@ export async function writeContent(content: Content, exchange: Exchange): Promis
   const etag = `"${content.digest}"`;
   const common = { etag, 'docker-content-digest': content.digest, 'cache-control': immutable };
   if (matches(request.headers['if-none-match'], etag)) {
-    await finish(exchange, { status: 304, headers: common });
+    await finishExchange(exchange, { status: 304, headers: common });
     return SENT;
   }
   const full = {
@@ -91,7 +91,7 @@ async function send(content: Content, exchange: Exchange, part: Part): Promise<P
   const head = (): void => void response.writeHead(part.status, headers);
   const open = (from: number) => content.open(part.start + from, part.end);
   const { slow, client } = exchange;
-  return pump(open, response, { length, slow, client, head });
+  return pumpBody(open, response, { length, slow, client, head });
 }
 
 /** Answers with `error`, and when to come again where that is worth a try. */
@@ -102,11 +102,15 @@ export function refuse(
 ): Promise<void> {
   const again = error.code === 'UNAVAILABLE' || error.code === 'TOOMANYREQUESTS' ? { 'retry-after': retryAfterS } : {};
   const headers = { 'content-type': 'application/json; charset=utf-8', ...again, ...extra };
-  return finish(exchange, { status: error.status, headers, body: Buffer.from(JSON.stringify(errorBody(error))) });
+  return finishExchange(exchange, {
+    status: error.status,
+    headers,
+    body: Buffer.from(JSON.stringify(errorBody(error))),
+  });
 }
 
 /** Ends the exchange; a client that is still sending is heard out first, so that it reads the answer. */
-export async function finish(
+export async function finishExchange(
   exchange: Omit<Exchange, 'slow' | 'client'>,
   { status, headers, body }: { status: number; headers?: Headers | undefined; body?: Buffer | undefined },
 ): Promise<void> {

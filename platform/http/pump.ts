@@ -39,7 +39,7 @@ const parkedMax = 64;
 const turnBytes = 1024 * 1024;
 
 /** Throws what the source throws before its first chunk. Everything later ends with the connection, and resolves. */
-export async function pump(open: OpenSource, response: ServerResponse, options: PumpOptions): Promise<PumpResult> {
+export async function pumpBody(open: OpenSource, response: ServerResponse, options: PumpOptions): Promise<PumpResult> {
   const supply = new Supply(open);
   let chunk = await supply.next(0);
   let sent = 0;

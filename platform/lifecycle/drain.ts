@@ -15,7 +15,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
-import { finish } from '../http/exchange.ts';
+import { finishExchange } from '../http/exchange.ts';
 import { errorBody } from '../http/server.ts';
 
 /** What is under way, as a log line names it. */
@@ -174,7 +174,7 @@ async function refuseNew(request: FastifyRequest, reply: FastifyReply, role: str
   const error = new ApiError('UNAVAILABLE', `this ${role} is stopping: ask another one, or try again`);
   const headers = { 'content-type': 'application/json; charset=utf-8', 'retry-after': '1' };
   reply.hijack();
-  await finish(
+  await finishExchange(
     {
       request: request.raw,
       response: reply.raw,

@@ -9,7 +9,7 @@
 /** 128 and the number of SIGPIPE, which is what ends most programs then. */
 const exitPipe = 141;
 
-export type Output = {
+export type OutputState = {
   /** Nobody reads any more: what is printed now goes nowhere. */
   readonly broken: boolean;
   /** Of a command that was ended by it. */
@@ -19,7 +19,7 @@ export type Output = {
 };
 
 /** Listens on standard output and standard error, for as long as the process lives. */
-export function heedOutput(): Output {
+export function heedOutput(): OutputState {
   const state = { broken: false, exitCode: 0 };
   const failed = (name: string, error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { byDigest } from '../../core/digest.ts';
 import { testDigest } from '../../core/handout/fixtures.ts';
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../clients/context.ts';
 import { OriginFinder } from '../clients/finder.ts';
 import { HttpClient } from '../clients/http.ts';
@@ -176,7 +176,7 @@ describe('a list', () => {
   test('places keys as every other list of the same members does, and ourselves among them', () => {
     const urls = ['http://a', 'http://b', 'http://c'];
     const members = stack.use(originMembers(fixedList(urls.toReversed()), { self: 'http://b' }));
-    const ring = Ring.of(urls);
+    const ring = Rendezvous.of(urls);
     for (let no = 0; no < 50; no++) {
       const key = `key ${no}`;
       expect(members.pick(key, 2)).toEqual(ring.pick(key, 2));

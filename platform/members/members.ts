@@ -10,7 +10,7 @@
  * Rule 4: who owns a key depends on the list only, and is the same for all who have the same list.
  */
 
-import { Ring } from '../../core/rendezvous/rendezvous.ts';
+import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import type { Pulse } from '../clients/pulse.ts';
 import type { MemberList } from './list.ts';
@@ -43,7 +43,7 @@ export class Members<M extends Member> implements AsyncDisposable {
   readonly #leaving = new Map<M, NodeJS.Timeout>();
   readonly #listeners = new Set<() => void>();
   #clients: ReadonlyMap<string, M> = new Map();
-  #ring: Ring = Ring.of([]);
+  #ring: Rendezvous = Rendezvous.of([]);
 
   constructor(options: MembersOptions<M>) {
     this.#options = options;
@@ -117,7 +117,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     const { list, connect, self } = this.#options;
     const before = this.#clients;
     const others = list.urls.filter((url) => url !== self);
-    this.#ring = Ring.of(list.urls);
+    this.#ring = Rendezvous.of(list.urls);
     this.#clients = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
     for (const [url, member] of before) if (!this.#clients.has(url)) this.#leave(member);
     for (const listener of this.#listeners) listener();

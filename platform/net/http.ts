@@ -47,7 +47,7 @@ type Made = (error: Error | null, socket: Duplex | null) => void;
 /** Makes a connection; the socket may be destroyed before it is there. */
 export type Dial = (to: buildConnector.Options, made: Made) => Duplex | undefined;
 
-export const connectMs = 2_000;
+export const httpConnectMs = 2_000;
 /** `code` of a connection that was not there by then. */
 export const connectTimeout = 'CONNECT_TIMEOUT';
 const keepAliveMs = 30_000;
@@ -131,9 +131,9 @@ function inTime(dial: Dial): Dial {
       made(error, connected);
     };
     const late = setTimeout(() => {
-      settle(Object.assign(new Error(`no connection within ${connectMs} ms`), { code: connectTimeout }), null);
+      settle(Object.assign(new Error(`no connection within ${httpConnectMs} ms`), { code: connectTimeout }), null);
       socket?.destroy();
-    }, connectMs);
+    }, httpConnectMs);
     const socket = dial(to, settle);
     return socket;
   };

@@ -12,7 +12,7 @@ import { End, type Pair, pairOf } from './simulated-connection.ts';
 /** Where a drawn port begins, as a system's do. */
 const drawnPortMin = 32_768;
 
-type Open = { readonly place: Place; readonly door: Door };
+type Open = { readonly place: SimulatedHost; readonly door: Door };
 
 export class SimulatedNet {
   readonly medium: Medium;
@@ -26,13 +26,13 @@ export class SimulatedNet {
   }
 
   /** One process on the host of that name. */
-  place(host: string): Place {
-    return new Place(this, host);
+  place(host: string): SimulatedHost {
+    return new SimulatedHost(this, host);
   }
 
   // ---- for places ------------------------------------------------------------------------------
 
-  open(place: Place, at: Endpoint, door: Door): number {
+  open(place: SimulatedHost, at: Endpoint, door: Door): number {
     const port = at.port === 0 ? this.#nextPort++ : at.port;
     const name = `${place.host}:${port}`;
     if (this.#doors.has(name)) throw Object.assign(new Error(`${name} is in use`), { code: 'EADDRINUSE' });
@@ -44,7 +44,7 @@ export class SimulatedNet {
     this.#doors.delete(`${host}:${port}`);
   }
 
-  dial(place: Place, to: Endpoint, ears: Ears): Connection {
+  dial(place: SimulatedHost, to: Endpoint, ears: Ears): Connection {
     const { clock } = this.medium;
     const dialler = new End({ remote: to, ears, clock });
     place.add(dialler);
@@ -84,7 +84,7 @@ export class SimulatedNet {
 }
 
 /** The network of one process, from its start to its end. */
-export class Place implements Net {
+export class SimulatedHost implements Net {
   readonly host: string;
   readonly #net: SimulatedNet;
   readonly #ends = new Set<End>();

@@ -15,7 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { PieceMemory } from '../workers/arena.ts';
 import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
-import type { Patience } from './links/link.ts';
+import type { LinkPatience } from './links/link.ts';
 import { Throttle } from './links/throttle.ts';
 
 export type PeerNodeOptions = {
@@ -42,7 +42,7 @@ export type PeerNodeOptions = {
   readonly limits?: PeerLimits | undefined;
   readonly policy?: PolicyConfig | undefined;
   /** How long links wait for a peer; by default as docs/protocol.md says. */
-  readonly patience?: Patience | undefined;
+  readonly patience?: LinkPatience | undefined;
   /** Without a byte for this long, those who wait for a piece get SWARM_STALLED. */
   readonly stallMs?: number | undefined;
   /** Those who wait for a blob's metainfo get UNAVAILABLE after this long. */
@@ -86,7 +86,7 @@ export function selfOf(o: PeerNodeOptions, port: number): PeerAddress {
 }
 
 /** Opens the door. Throws StartError, naming what to do. */
-export async function listenOn({ net, host, port }: PeerNodeOptions, door: Door): Promise<Listener> {
+export async function listenForPeers({ net, host, port }: PeerNodeOptions, door: Door): Promise<Listener> {
   try {
     return await net.listen({ host, port }, door);
   } catch (error) {

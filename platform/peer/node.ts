@@ -25,7 +25,7 @@ import { Feeds } from './feeds.ts';
 import { feedingMs, learnMsDefault, patience, stallMsDefault, sweepMs } from './limits.ts';
 import { type Heard, Link, type LinkHost } from './links/link.ts';
 import {
-  listenOn,
+  listenForPeers,
   type PeerNodeOptions,
   type PeerNodeStats,
   selfOf,
@@ -108,7 +108,7 @@ export class PeerNode {
   /** Listens, joins the trackers. Throws StartError where the port is taken. */
   static async listen(o: PeerNodeOptions): Promise<PeerNode> {
     const held: { node?: PeerNode } = {};
-    const listener = await listenOn(o, {
+    const listener = await listenForPeers(o, {
       accept: (incoming) => {
         const { node } = held;
         if (node === undefined) incoming.refuse();

@@ -18,7 +18,7 @@ import {
   CLIENT_LIMITS,
   type ClientLimits,
   type Exchange,
-  finish,
+  finishExchange,
   refuse,
   SENT,
   streamBodies,
@@ -98,11 +98,11 @@ async function write(
 async function writeReply(reply: OciReply, exchange: Exchange): Promise<PumpResult> {
   switch (reply.kind) {
     case 'empty':
-      await finish(exchange, { status: reply.status, headers: { 'content-length': '0', ...reply.headers } });
+      await finishExchange(exchange, { status: reply.status, headers: { 'content-length': '0', ...reply.headers } });
       return SENT;
     case 'json': {
       const headers = { 'content-type': 'application/json; charset=utf-8', ...reply.headers };
-      await finish(exchange, { status: 200, headers, body: Buffer.from(JSON.stringify(reply.value)) });
+      await finishExchange(exchange, { status: 200, headers, body: Buffer.from(JSON.stringify(reply.value)) });
       return SENT;
     }
     case 'error': {

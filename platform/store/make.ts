@@ -11,7 +11,7 @@ import { blake3Hex } from '../workers/hash.ts';
 import { asApiError, refusal } from './disk/errors.ts';
 import { bytesOnDisk, type Layout } from './layout.ts';
 import type { Names } from './names.ts';
-import { Bits } from './pieces/bits.ts';
+import { PieceBits } from './pieces/bits.ts';
 import { BlobEntry } from './pieces/entry.ts';
 import type { EntryHost } from './pieces/entry-host.ts';
 import type { HashCache } from './pieces/hash-cache.ts';
@@ -103,7 +103,7 @@ export class Maker {
       const file = layout.file(digest, meta, true);
       await names.makePart(file, hashes, meta.length, bytes);
       const count = pieceCount(meta);
-      const bits = bytes === undefined ? new Bits(count) : Bits.full(count);
+      const bits = bytes === undefined ? new PieceBits(count) : PieceBits.full(count);
       const entry = new BlobEntry({ host, digest, meta, file, bits, hashes });
       room.add(entry);
       used = true;

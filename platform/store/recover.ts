@@ -29,20 +29,20 @@ import {
   parseBlobName,
   partSuffix,
 } from './layout.ts';
-import { Bits } from './pieces/bits.ts';
+import { PieceBits } from './pieces/bits.ts';
 
 /** The part of pino's logger that the store uses. */
 export type StoreLog = Pick<LineLog, 'info' | 'warn' | 'error'>;
 
 /** `bits` undefined: complete, unless its file has only `shortBytes`. */
-export type Found = {
+export type FoundBlob = {
   readonly digest: Digest;
   readonly meta: Metainfo;
-  readonly bits: Bits | undefined;
+  readonly bits: PieceBits | undefined;
   readonly shortBytes?: number | undefined;
 };
 /** `missing`: what was here when the order of use was last written, and is no more; stores that keep only. */
-export type Scanned = { readonly found: readonly Found[]; readonly missing: readonly Digest[] };
+export type Scanned = { readonly found: readonly FoundBlob[]; readonly missing: readonly Digest[] };
 export type RecoverOptions = {
   readonly disk: Disk;
   readonly layout: Layout;
@@ -143,7 +143,7 @@ export async function scan(o: RecoverOptions): Promise<Scanned> {
 async function scanAll(o: RecoverOptions): Promise<Scanned> {
   const { disk, layout, log } = o;
   for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
-  const found = new Map<Digest, Found>();
+  const found = new Map<Digest, FoundBlob>();
   for (const algorithm of ALGORITHM_DIRECTORIES) {
     const shards = await disk.list(`${layout.blobs}/${algorithm}`);
     await inParallel(shards, async (shard) => {
@@ -184,12 +184,12 @@ async function scanShard(
   o: RecoverOptions,
   algorithm: (typeof ALGORITHM_DIRECTORIES)[number],
   shard: string,
-): Promise<Found[]> {
+): Promise<FoundBlob[]> {
   const { disk, layout, log } = o;
   const dir = `${layout.blobs}/${algorithm}/${shard}`;
   const names = new Set(await disk.list(dir));
   if (o.synced) await disk.syncDirectory(dir);
-  const found = new Map<Digest, Found>();
+  const found = new Map<Digest, FoundBlob>();
   for (const name of names) {
     const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
     const parsed = parseBlobName(algorithm, whole);
@@ -217,17 +217,17 @@ async function scanShard(
   return [...found.values()];
 }
 
-async function readBits(disk: Disk, path: string, pieces: number): Promise<Bits> {
-  return new Bits(pieces, await readWhole(disk, path));
+async function readBits(disk: Disk, path: string, pieces: number): Promise<PieceBits> {
+  return new PieceBits(pieces, await readWhole(disk, path));
 }
 
 /** By the `access` file; what it does not name came after it was written. */
 async function inOrderOfUse(
   o: RecoverOptions,
-  found: Map<Digest, Found>,
-): Promise<{ ordered: Found[]; missing: Digest[] }> {
+  found: Map<Digest, FoundBlob>,
+): Promise<{ ordered: FoundBlob[]; missing: Digest[] }> {
   const access = await readWhole(o.disk, o.layout.access);
-  const ordered: Found[] = [];
+  const ordered: FoundBlob[] = [];
   const missing: Digest[] = [];
   if (access !== undefined) {
     for (const digest of Buffer.from(access).toString('latin1').split('\n')) {

@@ -30,7 +30,7 @@ import { BlobEntry } from './pieces/entry.ts';
 import type { EntryHost } from './pieces/entry-host.ts';
 import { HashCache } from './pieces/hash-cache.ts';
 import { Lists } from './pieces/lists.ts';
-import { claim, type Found, type StoreLog, scan } from './recover.ts';
+import { claim, type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
 import { Serial } from './serial.ts';
@@ -292,7 +292,7 @@ export class BlobStore {
 
   // ---- at start --------------------------------------------------------------------------------
 
-  async #found(found: Found): Promise<void> {
+  async #found(found: FoundBlob): Promise<void> {
     const file = this.#layout.file(found.digest, found.meta, found.bits !== undefined);
     const entry = new BlobEntry({ host: this.#host, digest: found.digest, meta: found.meta, file, bits: found.bits });
     this.#room.found(entry);

@@ -6,7 +6,7 @@ import { unitBytes } from '../../core/piece.ts';
 import { RealDisk } from './disk/real-disk.ts';
 import { bytesOnDisk } from './layout.ts';
 import { originPromises } from './options.ts';
-import { claimMs, type Verdict } from './room/let-go.ts';
+import { claimMs, type UnneededAnswer } from './room/let-go.ts';
 import { type Blob, blobFiles, blobOf, readAll, sameBlob, TestStores, upload } from './store.fixtures.ts';
 import type { BlobStore } from './store.ts';
 
@@ -19,7 +19,7 @@ const [a, b, c] = [1, 2, 3].map((seed) => blobOf(2 * unitBytes, seed)) as [Blob,
 const keeping = { ...originPromises, budgetBytes: 2 * bytesOnDisk(a.meta) + 10 } as const;
 const unneeded = (...blobs: Blob[]) => ({ unneeded: blobs.map(({ digest }) => digest), waiting: 0 });
 
-async function full(askUnneeded: (digests: readonly Digest[]) => Promise<Verdict>) {
+async function full(askUnneeded: (digests: readonly Digest[]) => Promise<UnneededAnswer>) {
   const dir = stores.directory();
   const store = await stores.open(dir, { ...keeping, askUnneeded });
   await upload(store, 'upload-a', a);
@@ -59,7 +59,7 @@ test('room for a push: what nobody needs goes, its file too, and the peer is tol
 });
 
 test('what is being read stays, and so does what is pushed while the question is open', async () => {
-  const [asked, question] = [Promise.withResolvers<void>(), Promise.withResolvers<Verdict>()];
+  const [asked, question] = [Promise.withResolvers<void>(), Promise.withResolvers<UnneededAnswer>()];
   const askUnneeded = () => {
     asked.resolve();
     return question.promise;
@@ -101,7 +101,7 @@ test('a damaged blob goes, though whoever mends it has pinned it; a whole one th
 });
 
 test('a push of what is here already counts as a claim', async () => {
-  const [asked, question] = [Promise.withResolvers<void>(), Promise.withResolvers<Verdict>()];
+  const [asked, question] = [Promise.withResolvers<void>(), Promise.withResolvers<UnneededAnswer>()];
   const { dir, store } = await full(() => question.promise);
   await stores.close(store);
   const again = await stores.open(dir, {

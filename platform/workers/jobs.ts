@@ -38,7 +38,7 @@ export type Job = {
 };
 
 /** `errno` is the system's positive number, or `shortErrno`. */
-export type Verdict = {
+export type JobVerdict = {
   readonly id: number;
   readonly outcome: Outcome;
   readonly errno: number;
@@ -110,7 +110,7 @@ export class VerdictRecord {
   readonly bytes = new Uint8Array(verdictRecordBytes);
   readonly #view = new DataView(this.bytes.buffer);
 
-  write(verdict: Verdict): Uint8Array {
+  write(verdict: JobVerdict): Uint8Array {
     this.#view.setInt32(answer.id, verdict.id, true);
     this.#view.setInt32(answer.outcome, OUTCOMES.indexOf(verdict.outcome), true);
     this.#view.setInt32(answer.errno, verdict.errno, true);
@@ -120,7 +120,7 @@ export class VerdictRecord {
   }
 
   /** What is in `bytes`, copied. */
-  read(): Verdict {
+  read(): JobVerdict {
     const length = this.#view.getInt32(answer.length, true);
     return {
       id: this.#view.getInt32(answer.id, true),

@@ -10,7 +10,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { readvSync, writevSync } from 'node:fs';
 import { assert } from '../../core/assert.ts';
 import { blake3, pieceHash, sameBytes } from './hash.ts';
-import { type Job, JobRecord, shortErrno, type Verdict, VerdictRecord } from './jobs.ts';
+import { type Job, JobRecord, type JobVerdict, shortErrno, VerdictRecord } from './jobs.ts';
 import { ArenaMemory, type SharedBytes } from './memory.ts';
 import { Ring } from './ring.ts';
 
@@ -22,7 +22,7 @@ export type LoopStart = {
 };
 
 type State = { readonly memory: ArenaMemory; readonly streams: Map<number, Hash> };
-type Answer = Pick<Verdict, 'outcome' | 'errno' | 'digest'>;
+type Answer = Pick<JobVerdict, 'outcome' | 'errno' | 'digest'>;
 
 const nothing = new Uint8Array(0);
 const ok: Answer = { outcome: 'ok', errno: 0, digest: nothing };

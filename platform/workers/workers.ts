@@ -20,9 +20,9 @@ import { Arena, defaultShares, type Share, type Slot } from './arena.ts';
 import {
   type Job,
   JobRecord,
+  type JobVerdict,
   jobRecordBytes,
   shortErrno,
-  type Verdict,
   VerdictRecord,
   verdictRecordBytes,
 } from './jobs.ts';
@@ -51,7 +51,7 @@ export type WorkersOptions = {
 type Pending = {
   readonly slot: Slot | undefined;
   readonly bytes: number;
-  readonly resolve: (verdict: Verdict) => void;
+  readonly resolve: (verdict: JobVerdict) => void;
   readonly reject: (error: Error) => void;
 };
 type Thread = {
@@ -189,7 +189,7 @@ export class Workers implements PieceIo {
     }
   }
 
-  #settle(thread: Thread, verdict: Verdict): void {
+  #settle(thread: Thread, verdict: JobVerdict): void {
     const pending = this.#pending.get(verdict.id);
     // After a death the verdicts of other threads still come in; their jobs were rejected.
     if (pending === undefined && this.#state instanceof Bug) return;
@@ -204,7 +204,7 @@ export class Workers implements PieceIo {
     if (this.#pending.size === 0) for (const idle of this.#whenIdle.splice(0)) idle();
   }
 
-  #run(thread: Thread, fields: JobFields, slot: Slot | undefined): Promise<Verdict> {
+  #run(thread: Thread, fields: JobFields, slot: Slot | undefined): Promise<JobVerdict> {
     if (this.#state !== 'running') {
       return Promise.reject(this.#state === 'closing' ? new Bug('worker: a job after the close') : this.#state);
     }
@@ -264,7 +264,7 @@ function pieceFields(kind: 'verifyWrite' | 'readVerify', job: PieceJob): JobFiel
   return { ...rangeFields(job), kind, folded, believed: job.believed === true, expected: job.expected };
 }
 
-function failure(verdict: Verdict): IoFailure {
+function failure(verdict: JobVerdict): IoFailure {
   return new IoFailure(verdict.errno === shortErrno ? 'SHORT' : getSystemErrorName(-verdict.errno));
 }
 

@@ -14,7 +14,7 @@ export const blobRepository = 'library/blobs';
 /** Of what a user typed, for a message. */
 const shownMax = 160;
 
-export type Target =
+export type RefTarget =
   | { readonly kind: 'blob'; readonly digest: Digest }
   | {
       readonly kind: 'manifest';
@@ -26,7 +26,7 @@ export type Target =
     };
 
 /** Throws StartError. */
-export function parseTarget(text: string): Target {
+export function parseTarget(text: string): RefTarget {
   const digest = parseDigest(text);
   if (digest !== undefined) return { kind: 'blob', digest };
   if (/^sha(256|512):/.test(text))

@@ -25,7 +25,7 @@ import type { Throttle } from './throttle.ts';
 export type Heard = Exclude<Message, { kind: 'piece' }>;
 
 /** How long a link waits for its peer, ms. */
-export type Patience = {
+export type LinkPatience = {
   /** For its hello. */
   readonly greetingMs: number;
   /** For a byte more of a piece, for the rest of a frame, for it to take a byte of what we send. */
@@ -35,7 +35,7 @@ export type Patience = {
 export type LinkHost = {
   readonly net: Net;
   readonly clock: Clock;
-  readonly patience: Patience;
+  readonly patience: LinkPatience;
   /** What all links together may send of pieces, and read, where that is limited. */
   readonly up?: Throttle | undefined;
   readonly down?: Throttle | undefined;

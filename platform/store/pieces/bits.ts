@@ -1,6 +1,6 @@
 /** Which pieces of a blob are held: bit (i & 7) of byte i >> 3, as on the wire. */
 
-export class Bits {
+export class PieceBits {
   readonly bytes: Uint8Array;
   readonly size: number;
   #count = 0;
@@ -13,8 +13,8 @@ export class Bits {
     for (let i = 0; i < size; i += 1) if (((from[i >> 3] as number) >> (i & 7)) & 1) this.set(i);
   }
 
-  static full(size: number): Bits {
-    return new Bits(size, new Uint8Array(Math.ceil(size / 8)).fill(0xff));
+  static full(size: number): PieceBits {
+    return new PieceBits(size, new Uint8Array(Math.ceil(size / 8)).fill(0xff));
   }
 
   get count(): number {

@@ -20,7 +20,7 @@ import { IoFailure } from '../../workers/piece-io.ts';
 import { isBad, refusal, removed } from '../disk/errors.ts';
 import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
-import { Bits } from './bits.ts';
+import { PieceBits } from './bits.ts';
 import type { EntryHost } from './entry-host.ts';
 import { Kept } from './kept.ts';
 import { PieceBytes } from './piece-bytes.ts';
@@ -41,7 +41,7 @@ export class BlobEntry {
   readonly #host: EntryHost;
   #state: State;
   /** undefined: all. */
-  #bits: Bits | undefined;
+  #bits: PieceBits | undefined;
   #hashes: Uint8Array | undefined;
   readonly #trust: Trust;
   readonly #bytes: PieceBytes;
@@ -57,7 +57,7 @@ export class BlobEntry {
     digest: Digest;
     meta: Metainfo;
     file: BlobFile;
-    bits: Bits | undefined;
+    bits: PieceBits | undefined;
     hashes?: Uint8Array;
     window?: Window;
   }) {
@@ -125,7 +125,7 @@ export class BlobEntry {
 
   /** A copy: bit (i & 7) of byte i >> 3. */
   haveBits(): Uint8Array {
-    return (this.#bits ?? Bits.full(this.pieces)).bytes.slice();
+    return (this.#bits ?? PieceBits.full(this.pieces)).bytes.slice();
   }
 
   /**
@@ -288,7 +288,7 @@ export class BlobEntry {
    */
   becomeDamaged(bytes: number, why: string): void {
     if (this.gone) return;
-    const held = new Bits(this.pieces);
+    const held = new PieceBits(this.pieces);
     for (let piece = 0; piece < this.pieces; piece += 1) {
       const there = piece * this.meta.pieceLength + this.#bytes.length(piece) <= bytes;
       if (there && this.hashesLoaded && this.has(piece)) held.set(piece);
@@ -344,7 +344,7 @@ export class BlobEntry {
 
   #clear(piece: number, why: string): void {
     if (this.gone) return;
-    this.#bits ??= Bits.full(this.pieces);
+    this.#bits ??= PieceBits.full(this.pieces);
     this.#bits.clear(piece);
     this.#changes += 1;
     this.#state = 'partial';

@@ -8,7 +8,7 @@
  * Rule 2: a file that still grows has no stamp: we write to it ourselves. It is sealed when it is whole.
  */
 
-import { Bits } from './bits.ts';
+import { PieceBits } from './bits.ts';
 
 /** What was right so long ago is hashed again. */
 export const trustMs = 600_000;
@@ -16,8 +16,8 @@ export const trustMs = 600_000;
 export class Trust {
   readonly #pieces: number;
   /** What was seen in this half of `trustMs`, and in the one before. */
-  #recent: Bits | undefined;
-  #before: Bits | undefined;
+  #recent: PieceBits | undefined;
+  #before: PieceBits | undefined;
   #half = 0;
   #stamp: number | undefined;
 
@@ -28,13 +28,13 @@ export class Trust {
   /** The piece was right just now. */
   saw(piece: number, nowMs: number): void {
     this.#turn(nowMs);
-    this.#recent ??= new Bits(this.#pieces);
+    this.#recent ??= new PieceBits(this.#pieces);
     this.#recent.set(piece);
   }
 
   sawAll(nowMs: number): void {
     this.#turn(nowMs);
-    this.#recent = Bits.full(this.#pieces);
+    this.#recent = PieceBits.full(this.#pieces);
   }
 
   has(piece: number, nowMs: number): boolean {

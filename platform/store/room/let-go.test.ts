@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
-import { againMs, answerMs, atLeastBytes, batchMax, claimMs, LetGo, type Verdict } from './let-go.ts';
+import { againMs, answerMs, atLeastBytes, batchMax, claimMs, LetGo, type UnneededAnswer } from './let-go.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 
@@ -13,8 +13,8 @@ class Host {
   readonly asked: (readonly Digest[])[] = [];
   nowMs = 0;
   /** Answers at once, where set. */
-  answer: ((asked: readonly Digest[]) => Verdict | Promise<Verdict>) | undefined;
-  #waiting: PromiseWithResolvers<Verdict> | undefined;
+  answer: ((asked: readonly Digest[]) => UnneededAnswer | Promise<UnneededAnswer>) | undefined;
+  #waiting: PromiseWithResolvers<UnneededAnswer> | undefined;
   readonly letGo = new LetGo({
     ask: (asked) => {
       this.asked.push(asked);
@@ -38,14 +38,14 @@ class Host {
   }
 
   /** The answer to the question that is open. */
-  reply(verdict: Partial<Verdict>): Promise<Verdict> {
-    const waiting = this.#waiting as PromiseWithResolvers<Verdict>;
+  reply(verdict: Partial<UnneededAnswer>): Promise<UnneededAnswer> {
+    const waiting = this.#waiting as PromiseWithResolvers<UnneededAnswer>;
     waiting.resolve({ unneeded: [], waiting: 0, ...verdict });
     return waiting.promise;
   }
 }
 
-const all = (asked: readonly Digest[]): Verdict => ({ unneeded: asked, waiting: 0 });
+const all = (asked: readonly Digest[]): UnneededAnswer => ({ unneeded: asked, waiting: 0 });
 
 test('only what was named goes, and what nobody claimed or pinned since it was asked about', async () => {
   const host = new Host(5);

@@ -13,7 +13,7 @@ import type { Digest } from '../../../core/digest.ts';
 import { bytesOnDisk } from '../layout.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
 
-export type Verdict = {
+export type UnneededAnswer = {
   /** Nobody needs these: they may go now. */
   readonly unneeded: readonly Digest[];
   /** So many more may go in a while. */
@@ -21,7 +21,7 @@ export type Verdict = {
 };
 
 /** Asks which of `digests` nobody needs any more. Rejects where there is no answer in `answerMs`, by whose signal it ends. */
-export type AskUnneeded = (digests: readonly Digest[], signal: AbortSignal) => Promise<Verdict>;
+export type AskUnneeded = (digests: readonly Digest[], signal: AbortSignal) => Promise<UnneededAnswer>;
 
 export type LetGoHost = {
   readonly ask: AskUnneeded;

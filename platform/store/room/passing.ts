@@ -12,7 +12,7 @@ import type { Digest } from '../../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../../core/piece.ts';
 import { type Disk, unlinkIfThere } from '../disk/disk.ts';
 import type { Layout } from '../layout.ts';
-import { Bits } from '../pieces/bits.ts';
+import { PieceBits } from '../pieces/bits.ts';
 import { BlobEntry } from '../pieces/entry.ts';
 import type { EntryHost } from '../pieces/entry-host.ts';
 import type { StoreLog } from '../recover.ts';
@@ -103,7 +103,7 @@ export class Passing {
     await unlinkIfThere(disk, path);
     file.unlinked = true;
     const window = new Window(file);
-    const bits = new Bits(pieceCount(meta));
+    const bits = new PieceBits(pieceCount(meta));
     const nameless = layout.file(digest, meta, true);
     const entry = new BlobEntry({ host: this.#host, digest, meta, file: nameless, bits, hashes, window });
     this.#passes.set(digest, { entry, window, unhold, beyond: 0, within: 0, growing: false });
