@@ -14,9 +14,15 @@ import { freePort, startParts } from './cluster.fixtures.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Thirty-two pieces: all of a swarm's ways are gone, and a run takes a second. */
 const blobBytes = 8 << 20;
+/** So few functions of a file are told by name: perhaps they belong to whoever calls them. */
+const namesMax = 4;
 
 /** Functions that ran, by file from the repository's root, busiest first. */
-export type Passed = readonly { readonly file: string; readonly functions: number; readonly calls: number }[];
+export type Passed = readonly {
+  readonly file: string;
+  readonly functions: readonly string[];
+  readonly calls: number;
+}[];
 
 type Message = { readonly id?: number; readonly method?: string; readonly params?: object; readonly result?: object };
 type Ran = { readonly functionName: string; readonly ranges: readonly { startOffset: number; count: number }[] };
@@ -57,15 +63,16 @@ class Watch implements Disposable {
 
   /** What ran since the last look. */
   async look(): Promise<Passed> {
-    const files = new Map<string, { functions: number; calls: number }>();
+    const files = new Map<string, { functions: string[]; calls: number }>();
     for (const thread of this.#threads) {
       const { result } = (await this.#ask(thread, 'Profiler.takePreciseCoverage')) as Scripts;
       for (const { url, functions } of result.filter((script) => ours(script.url))) {
         const file = relative(root, fileURLToPath(url));
         const ran = functions.filter(isCalled);
-        const before = files.get(file) ?? { functions: 0, calls: 0 };
+        const before = files.get(file) ?? { functions: [], calls: 0 };
         const calls = ran.reduce((sum, { ranges }) => sum + (ranges[0]?.count ?? 0), before.calls);
-        if (ran.length > 0) files.set(file, { functions: before.functions + ran.length, calls });
+        const names = [...before.functions, ...ran.map(({ functionName }) => functionName || '(nameless)')];
+        if (ran.length > 0) files.set(file, { functions: names, calls });
       }
     }
     return [...files].map(([file, ran]) => ({ file, ...ran })).sort((a, b) => b.calls - a.calls);
@@ -145,10 +152,13 @@ export async function journeys(cluster: Cluster): Promise<{ push: Passed; pull: 
 
 export const inCore = ({ file }: Passed[number]): boolean => file.startsWith('core/');
 
+const told = (functions: readonly string[]): string =>
+  functions.length > namesMax ? `${functions.length} functions` : functions.join(', ');
+
 /** For people: a line a file, the busiest first; those of core/ at the end. */
 export function listOf(journey: string, passed: Passed): string {
   const lines = (files: Passed): string =>
-    files.map(({ file, functions, calls }) => `  ${file}  ${functions} functions, ${calls} calls`).join('\n');
+    files.map(({ file, functions, calls }) => `  ${file}  ${calls} calls of ${told(functions)}`).join('\n');
   const [core, others] = [passed.filter(inCore), passed.filter((one) => !inCore(one))];
   return `${journey}: ${others.length} files\n${lines(others)}\n  and ${core.length} of core/\n${lines(core)}`;
 }
