@@ -18,11 +18,11 @@ import type { BlobIn, Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
 import { type Metainfo, sameMetainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
-import { Rendezvous } from '../rendezvous/rendezvous.ts';
 import { backoffMs } from '../retry/retry.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { Patience } from './patience.ts';
-import { type AnnounceFlight, Target } from './target.ts';
+import type { AnnounceFlight, Target } from './target.ts';
+import { Targets } from './targets.ts';
 import type { AnnounceTiming } from './timing.ts';
 
 export type AnnouncerInput =
@@ -37,6 +37,8 @@ export type AnnouncerInput =
   | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number; readonly repo?: string | undefined }
   | { readonly kind: 'reply'; readonly request: number; readonly reply: AnnounceReply }
   | { readonly kind: 'failed'; readonly request: number }
+  /** These are the trackers from now on; at least one. */
+  | { readonly kind: 'trackers'; readonly trackers: readonly string[] }
   /** Has every tracker speak once, though there may be nothing to announce: so it is known who is there. */
   | { readonly kind: 'greet' }
   /** The last input that has an effect. */
@@ -61,7 +63,7 @@ export type AnnouncerConfig = {
 /** `at`: the target that it is announced to. `seek`: neighbours to ask for in the next batch. */
 type Blob = {
   readonly digest: Digest;
-  readonly order: readonly Target[];
+  order: readonly Target[];
   state: 'want' | 'have';
   meta: Metainfo | undefined;
   at: Target;
@@ -76,9 +78,7 @@ export type AnnouncerDue = 'announce' | 'alone' | 'again';
 
 export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, AnnouncerDue> {
   readonly #config: AnnouncerConfig;
-  readonly #ring: Rendezvous;
-  readonly #targets: readonly Target[];
-  readonly #byId: ReadonlyMap<string, Target>;
+  readonly #targets: Targets;
   readonly #blobs = new Map<Digest, Blob>();
   /** Seeks to repeat, and when. */
   readonly #again = new Map<Digest, number>();
@@ -90,18 +90,14 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #left = false;
 
   constructor(config: AnnouncerConfig) {
-    assert(config.trackers.length > 0, 'announcer: no tracker');
     this.#config = config;
     this.#patience = new Patience(config.timing.aloneMs);
-    this.#ring = Rendezvous.of(config.trackers);
-    this.#targets = config.trackers.map((id) => new Target(id, config.timing.intervalMs));
-    this.#byId = new Map(this.#targets.map((target) => [target.id, target]));
+    this.#targets = new Targets(config.trackers, config.timing.intervalMs);
   }
 
   get deadlineMs(): number {
     if (this.#left) return Number.POSITIVE_INFINITY;
-    let { deadlineMs } = this.#patience;
-    for (const target of this.#targets) deadlineMs = Math.min(deadlineMs, target.deadlineMs(this.#blobs.size > 0));
+    let deadlineMs = Math.min(this.#patience.deadlineMs, this.#targets.deadlineMs(this.#blobs.size > 0));
     for (const atMs of this.#again.values()) deadlineMs = Math.min(deadlineMs, atMs);
     return deadlineMs;
   }
@@ -110,29 +106,23 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     const { deadlineMs } = this;
     if (deadlineMs === Number.POSITIVE_INFINITY) return undefined;
     if (deadlineMs === this.#patience.deadlineMs) return 'alone';
-    return this.#targets.some((target) => target.deadlineMs(this.#blobs.size > 0) === deadlineMs)
-      ? 'announce'
-      : 'again';
+    return this.#targets.deadlineMs(this.#blobs.size > 0) === deadlineMs ? 'announce' : 'again';
   }
 
   /** `held`: leases that trackers acknowledged; `down`: trackers that did not answer last time. */
   get stats(): { blobs: number; held: number; down: number } {
-    return {
-      blobs: this.#blobs.size,
-      held: this.#targets.reduce((sum, target) => sum + target.held.size, 0),
-      down: this.#targets.filter((target) => !target.up).length,
-    };
+    return { blobs: this.#blobs.size, ...this.#targets.stats };
   }
 
   /** The trackers to ask about a digest, best first, those that are up before those that are not. */
   order(digest: Digest): string[] {
-    const order = this.#orderOf(digest);
+    const order = this.#targets.order(digest);
     return [...order.filter((target) => target.up), ...order.filter((target) => !target.up)].map((target) => target.id);
   }
 
   /** Whether the tracker answered last time, as far as it was asked. */
   isUp(tracker: string): boolean {
-    return this.#byId.get(tracker)?.up === true;
+    return this.#targets.of(tracker)?.up === true;
   }
 
   handle(input: AnnouncerInput, nowMs: number): void {
@@ -158,11 +148,13 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       case 'seek':
         return this.#seek(input, input.count);
       case 'reply':
-        return this.#onReply(this.#landed(input.request), input.reply);
+        return this.#onReply(this.#targets.landed(input.request), input.reply);
       case 'failed':
-        return this.#onFailed(this.#landed(input.request));
+        return this.#onFailed(this.#targets.landed(input.request));
+      case 'trackers':
+        return this.#retarget(input.trackers);
       case 'greet':
-        for (const target of this.#targets) target.greet(this.#soon(this.#config.timing.newsMs));
+        for (const target of this.#targets.all) target.greet(this.#soon(this.#config.timing.newsMs));
         return;
       case 'leave':
         return this.#leave();
@@ -183,7 +175,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       if (state === 'have') this.#forgetSeek(known);
       return this.#news(known);
     }
-    const order = this.#orderOf(digest);
+    const order = this.#targets.order(digest);
     const at = order.find((target) => target.up) ?? (order[0] as Target);
     const blob: Blob = { digest, order, state, meta, at, repo: undefined, seek: 0, unavailable: 0 };
     this.#blobs.set(digest, blob);
@@ -211,7 +203,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   /** An answer is waited for, where anybody may be there to give it. */
   #expect({ digest, at, repo }: Blob): void {
-    if (!at.silent && this.#targets.some((target) => target.up)) this.#patience.begin(digest, this.#nowMs);
+    if (!at.silent && this.#targets.anyUp) this.#patience.begin(digest, this.#nowMs);
     else this.#out.push({ kind: 'alone', digest, repo });
   }
 
@@ -229,7 +221,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   #leave(): void {
     const { node } = this.#config.self;
-    for (const target of this.#targets) {
+    for (const target of this.#targets.all) {
       if (target.held.size > 0 || target.flight !== undefined)
         this.#out.push({ kind: 'leave', tracker: target.id, node });
     }
@@ -251,7 +243,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       this.#expect(blob);
     }
     for (const digest of this.#patience.take(this.#nowMs)) this.#lostPatience(digest);
-    for (const target of this.#targets) {
+    for (const target of this.#targets.all) {
       if (target.flight === undefined && target.deadlineMs(this.#blobs.size > 0) <= this.#nowMs) this.#send(target);
     }
   }
@@ -282,14 +274,8 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   // ---- what comes back -------------------------------------------------------------------------
 
-  /** The target whose request has ended. */
-  #landed(request: number): Target {
-    const target = this.#targets.find((one) => one.flight?.request === request);
-    assert(target !== undefined, 'announcer: an answer to no request');
-    return target;
-  }
-
-  #onReply(target: Target, reply: AnnounceReply): void {
+  #onReply(target: Target | undefined, reply: AnnounceReply): void {
+    if (target === undefined) return;
     const { sent } = target.flight as AnnounceFlight;
     const wasDown = !target.up;
     const seeks = new Map(sent.filter((one) => one.seek > 0).map((one) => [one.digest, one.seek]));
@@ -321,18 +307,33 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     this.#again.set(blob.digest, this.#nowMs + this.#jittered(backoffMs(this.#config.timing.again, blob.unavailable)));
   }
 
-  #onFailed(target: Target): void {
-    const { sent } = target.flight as AnnounceFlight;
+  #onFailed(target: Target | undefined): void {
+    if (target === undefined) return;
+    this.#unsaid(target);
     target.failed(this.#nowMs + this.#jittered(backoffMs(this.#config.timing.down, target.failures + 1)));
-    for (const { digest, seek } of sent) {
-      const blob = this.#blobs.get(digest);
-      if (blob !== undefined && blob.at === target && blob.state === 'want') blob.seek = Math.max(blob.seek, seek);
-    }
     for (const blob of this.#blobs.values()) {
       if (blob.at !== target) continue;
       const next = blob.order.find((other) => other.up);
       if (next !== undefined) this.#move(blob, next);
       else this.#stranded(blob);
+    }
+  }
+
+  /** Each blob goes to who is first for it now. */
+  #retarget(ids: readonly string[]): void {
+    for (const target of this.#targets.change(ids)) this.#unsaid(target);
+    for (const blob of this.#blobs.values()) {
+      blob.order = this.#targets.order(blob.digest);
+      const first = blob.order.find((target) => target.up) ?? (blob.order[0] as Target);
+      if (first !== blob.at) this.#move(blob, first);
+    }
+  }
+
+  /** What was sought with the request that is under way there is still sought. */
+  #unsaid(target: Target): void {
+    for (const { digest, seek } of target.flight?.sent ?? []) {
+      const blob = this.#blobs.get(digest);
+      if (blob !== undefined && blob.at === target && blob.state === 'want') blob.seek = Math.max(blob.seek, seek);
     }
   }
 
@@ -369,11 +370,6 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   }
 
   // ---- small things ----------------------------------------------------------------------------
-
-  #orderOf(digest: Digest): readonly Target[] {
-    if (this.#targets.length === 1) return this.#targets;
-    return this.#ring.pick(digest).map((id) => this.#byId.get(id) as Target);
-  }
 
   #forgetSeek(blob: Blob): void {
     blob.seek = 0;

@@ -8,7 +8,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/list.ts';
+import { fixedList, ToldList } from '../members/list.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 import { TrackerSession } from './tracker.ts';
@@ -46,7 +46,7 @@ async function tracker(): Promise<Tracker> {
 }
 
 /** A session, and one origin that has the blob or has not. */
-function sessionOf(urls: string[], o: { has?: boolean; origins?: string[] } = {}) {
+function sessionOf(urls: string[] | ToldList, o: { has?: boolean; origins?: string[] } = {}) {
   const asked: number[] = [];
   const lines: string[] = [];
   const told: string[][] = [];
@@ -61,7 +61,7 @@ function sessionOf(urls: string[], o: { has?: boolean; origins?: string[] } = {}
   const line = (_: object, text: string): number => lines.push(text);
   const log = { warn: line, info: line, debug: () => 0 };
   const timing = { ...announceTiming, down: { delayMs: 10, delayMsMax: 20 } };
-  const trackers = httpMembers(fixedList(urls));
+  const trackers = httpMembers(Array.isArray(urls) ? fixedList(urls) : urls);
   stack.push(() => trackers[Symbol.asyncDispose]());
   const session = new TrackerSession({ trackers, log, finder, timing, onOrigins: (urls) => told.push([...urls]) });
   stack.push(() => session.leave());
@@ -130,4 +130,20 @@ test('where no tracker is there, a seek is answered by the origins', async () =>
   session.set(digest, 'want');
   session.seek(byDigest(digest), 8);
   expect(await answered).toMatchObject({ digest, meta: testMeta(5), peers: [testPeer(9, 'origin')] });
+});
+
+test('a list of trackers that changes is followed: the new one is told what is here', async () => {
+  const [one, two] = [await tracker(), await tracker()];
+  const list = new ToldList([one.url]);
+  const { session } = sessionOf(list);
+  session.join(testPeer(1), () => undefined);
+  session.set(digest, 'have');
+  await expect.poll(() => session.stats.held).toBe(1);
+  list.tell([two.url]);
+  await expect.poll(() => two.asked).toContain('POST /v1/announce');
+  await expect.poll(() => session.stats).toEqual({ blobs: 1, held: 1, down: 0 });
+  expect(await session.locate(byDigest(digest), ctx)).toMatchObject({ digest });
+  expect(two.asked.at(-1)).toContain('GET ');
+  list.tell([]);
+  expect(session.stats.blobs).toBe(1);
 });

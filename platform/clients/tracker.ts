@@ -59,6 +59,7 @@ export class TrackerSession implements Tracking {
   /** What was said before `join`. */
   readonly #early: AnnouncerInput[] = [];
   #driver: Driver<Announcer> | undefined = undefined;
+  #listening: Disposable | undefined = undefined;
   #leaving: Promise<unknown>[] = [];
 
   constructor(options: TrackerSessionOptions) {
@@ -79,6 +80,9 @@ export class TrackerSession implements Tracking {
     const machine = new Announcer({ self, trackers: trackers.urls, prng: prng(randomInt(2 ** 32)), timing });
     this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
     for (const input of this.#early.splice(0)) this.#tell(input);
+    this.#listening = trackers.onChange(() => {
+      if (trackers.urls.length > 0) this.#tell({ kind: 'trackers', trackers: trackers.urls });
+    });
     // Whoever may have to do without trackers finds out who is there, and what they know, before it matters.
     if (this.#options.finder !== undefined) this.#tell({ kind: 'greet' });
   }
@@ -113,6 +117,7 @@ export class TrackerSession implements Tracking {
 
   async leave(): Promise<void> {
     if (this.#driver !== undefined) this.#tell({ kind: 'leave' });
+    this.#listening?.[Symbol.dispose]();
     this.#driver?.end();
     this.#closing.abort();
     await Promise.all(this.#leaving);
