@@ -1,11 +1,14 @@
 /**
  * TCP. What a dialled connection reads, the kernel writes where the reader says (`onread`); what an accepted one reads
- * is small, and comes in memory of Node's.
+ * is small, and comes in memory of Node's. TLS (tls.ts) has the same connections, over sockets of its own.
  */
 
-import { connect, createServer, type Socket } from 'node:net';
-import type { Door, Ears, Endpoint, Net } from './net.ts';
-import { keepAliveMs, listenOn, remoteOf, SocketConnection } from './socket.ts';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Connection, Door, Ears, Endpoint, Listener, Net } from './net.ts';
+import { Pour } from './pour.ts';
+
+/** Probes on a silent connection begin after this. */
+export const keepAliveMs = 10_000;
 
 const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs } as const;
 
@@ -40,4 +43,113 @@ export function welcome(socket: Socket, door: Door): void {
     refuse: () => undefined,
   });
   if (!taken) socket.destroy();
+}
+
+type How = {
+  /** The event that says that it is made; none: it is already. */
+  readonly ready?: 'connect' | 'secureConnect' | undefined;
+  /** The socket writes to the reader's buffer itself. */
+  readonly direct?: boolean;
+};
+
+/** A connection over a socket of Node's, whichever way its bytes come in. */
+export class SocketConnection implements Connection {
+  readonly remote: Endpoint;
+  readonly #socket: Socket;
+  readonly #ears: Ears;
+  readonly #pour: Pour | undefined;
+  #made: boolean;
+  #over = false;
+
+  constructor(socket: Socket, remote: Endpoint, ears: Ears, how: How = {}) {
+    this.#socket = socket;
+    this.remote = remote;
+    this.#ears = ears;
+    this.#made = how.ready === undefined;
+    if (how.direct !== true) this.#pour = this.#pourInto(ears);
+    socket.on('error', (error) => this.#closed(error.message));
+    socket.on('close', () => this.#closed('closed by the peer'));
+    socket.once('finish', () => {
+      if (!this.#over) ears.finished?.();
+    });
+    if (how.ready !== undefined) socket.once(how.ready, () => this.#ready());
+  }
+
+  get connecting(): boolean {
+    return !this.#made;
+  }
+
+  write(bytes: Uint8Array, done: () => void): void {
+    this.#socket.write(bytes, (error) => {
+      if (!error && !this.#over) done();
+    });
+  }
+
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+    this.#pour?.pause();
+  }
+
+  resume(): void {
+    if (this.#pour === undefined) this.#socket.resume();
+    else this.#pour.resume();
+  }
+
+  destroy(): void {
+    this.#over = true;
+    this.#pour?.close();
+    this.#socket.destroy();
+  }
+
+  #pourInto(ears: Ears): Pour {
+    const pour = new Pour(ears, { later: setImmediate, empty: () => this.#socket.resume() });
+    this.#socket.on('data', (bytes: Buffer) => {
+      if (!pour.push({ bytes })) this.#socket.pause();
+    });
+    return pour;
+  }
+
+  #ready(): void {
+    this.#made = true;
+    if (!this.#over) this.#ears.connected?.();
+  }
+
+  #closed(why: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pour?.close();
+    this.#ears.closed(why);
+  }
+}
+
+/** Listens from now on; what goes wrong before is the promise's, and afterwards the door's. */
+export async function listenOn(server: Server, at: Endpoint, door: Door): Promise<Listener> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: at.host, port: at.port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', (error) => door.failed(error));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error(`no port on ${at.host}:${at.port}`);
+  const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+  return { port: address.port, close };
+}
+
+function remoteOf(socket: Socket): Endpoint {
+  return { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
 }

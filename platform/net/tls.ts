@@ -5,8 +5,7 @@
 
 import { connect, createServer } from 'node:tls';
 import type { Door, Ears, Endpoint, Net } from './net.ts';
-import { keepAliveMs, listenOn, SocketConnection } from './socket.ts';
-import { welcome } from './tcp.ts';
+import { keepAliveMs, listenOn, SocketConnection, welcome } from './tcp.ts';
 
 /** Who greets for longer holds a socket in vain; a handshake takes milliseconds. */
 const handshakeMs = 5_000;
