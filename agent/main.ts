@@ -10,7 +10,7 @@ import { type Finding, startHost } from '../platform/host/host.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList, ToldList } from '../platform/members/list.ts';
+import { fixedList, ToldList } from '../platform/members/members.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';

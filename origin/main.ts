@@ -8,7 +8,7 @@ import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { fixedList } from '../platform/members/members.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';

@@ -8,7 +8,7 @@ import { openDoor } from '../platform/host/door.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { fixedList } from '../platform/members/members.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';

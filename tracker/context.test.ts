@@ -13,7 +13,7 @@ import { originMembers } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { fixedList } from '../platform/members/members.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { trackerRoutes } from './api.ts';

@@ -7,7 +7,7 @@ import { prng } from '../core/prng.ts';
 import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { fixedList } from '../platform/members/members.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
 import { trackerRoutes } from './api.ts';
 import { trackerSchema } from './config.ts';

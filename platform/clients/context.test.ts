@@ -8,7 +8,7 @@ import { CALL_HEADERS } from '../../core/contracts/call.ts';
 import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/list.ts';
+import { fixedList } from '../members/members.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import { prove } from './copies.ts';

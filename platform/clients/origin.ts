@@ -21,8 +21,7 @@ import {
 } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import { type BlobIn, byDigest, type Digest, type DigestAlgorithm } from '../../core/digest.ts';
-import type { MemberList } from '../members/list.ts';
-import { Members } from '../members/members.ts';
+import { type MemberList, Members } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';

@@ -7,7 +7,7 @@ import type { OriginFinder } from '../clients/finder.ts';
 import { TrackerSession } from '../clients/tracker.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/list.ts';
+import { fixedList } from '../members/members.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';

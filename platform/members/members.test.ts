@@ -12,8 +12,7 @@ import { HttpClient } from '../clients/http.ts';
 import { originMembers } from '../clients/origin.ts';
 import { Origins } from '../clients/origins.ts';
 import { Stoppable } from '../clients/stoppable.fixtures.ts';
-import { fixedList, type MemberList, ToldList } from './list.ts';
-import { hedgeMs, type Member, Members } from './members.ts';
+import { fixedList, hedgeMs, type Member, type MemberList, Members, ToldList } from './members.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {

@@ -8,12 +8,13 @@
  *         that it is back (clients/pulse.ts). A dead or hung one so costs its time-out once, not at each call.
  * Rule 3: a question goes to the next member as soon as 99 of 100 would have been answered; the first answer wins.
  * Rule 4: who owns a key depends on the list only, and is the same for all who have the same list.
+ * Rule 5: whatever finds members (a configuration, a tracker that tells of the origins, DNS, Kubernetes) is a MemberList;
+ *         nobody else looks where the URLs come from.
  */
 
 import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import type { Pulse } from '../clients/pulse.ts';
-import type { MemberList } from './list.ts';
 
 /** A question goes to the next member at the recent 99th percentile, no sooner and no later than this. */
 const hedgeMsMin = 20;
@@ -21,6 +22,13 @@ const hedgeMsMin = 20;
 export const hedgeMs = 500;
 /** How often it is looked whether one that left still has calls under way. */
 const leavingMs = 5_000;
+
+/** Who is there of one role: base URLs, and being told when they change. */
+export interface MemberList {
+  readonly urls: readonly string[];
+  /** Calls after each change, until it is disposed of. */
+  onChange(then: () => void): Disposable;
+}
 
 export type Member = AsyncDisposable & {
   /** Whether it answers. */
@@ -131,6 +139,39 @@ export class Members<M extends Member> implements AsyncDisposable {
     }, leavingMs);
     timer.unref();
     this.#leaving.set(member, timer);
+  }
+}
+
+/** As the configuration has them. */
+export function fixedList(urls: readonly string[]): MemberList {
+  return { urls, onChange: () => ({ [Symbol.dispose]: () => undefined }) };
+}
+
+/** As somebody told last; empty while nobody has. */
+export class ToldList implements MemberList {
+  #urls: readonly string[];
+  readonly #listeners = new Set<() => void>();
+
+  constructor(urls: readonly string[] = []) {
+    this.#urls = [...urls];
+  }
+
+  get urls(): readonly string[] {
+    return this.#urls;
+  }
+
+  onChange(then: () => void): Disposable {
+    const listener = (): void => then();
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** These are all of them, in any order. True: that is news. */
+  tell(urls: readonly string[]): boolean {
+    if (urls.length === this.#urls.length && urls.every((url) => this.#urls.includes(url))) return false;
+    this.#urls = [...urls];
+    for (const listener of this.#listeners) listener();
+    return true;
   }
 }
 

@@ -8,7 +8,7 @@ import { handoutLimits } from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { createHttp } from '../../platform/http/server.ts';
-import { fixedList } from '../../platform/members/list.ts';
+import { fixedList } from '../../platform/members/members.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { trackerRoutes } from '../api.ts';
