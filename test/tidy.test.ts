@@ -51,6 +51,7 @@ describe('this repository', () => {
   test('files are short', () => expect(unexcused('lengths', RULES.lengths(tree))).toEqual([]));
   test('folders are small', () => expect(unexcused('folders', RULES.folders(tree))).toEqual([]));
   test('the median file is short', () => expect(RULES.median(tree)).toEqual([]));
+  test('exported names mean one thing', () => expect(RULES.once(tree)).toEqual([]));
   test('nothing is cast through unknown', () => expect(unexcused('casts', RULES.casts(tree))).toEqual([]));
   test('no imports lead back to where they began', () => expect(unexcused('circles', RULES.circles(tree))).toEqual([]));
   test('what comments and documents name is there', () => {

@@ -7,11 +7,12 @@ import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Digest, digestOf } from '../../core/digest.ts';
+import { MEDIA } from '../../core/oci/media.ts';
 import { tagValid } from '../../core/oci/name.ts';
 import type { StreamBody } from '../../platform/clients/http.ts';
 import { pushBlob } from '../../platform/clients/registry/push.ts';
 import { parseRepository } from '../../platform/clients/registry/ref.ts';
-import { type Descriptor, type ManifestJson, MEDIA, Registry } from '../../platform/clients/registry/registry.ts';
+import { type DescriptorJson, type ManifestJson, Registry } from '../../platform/clients/registry/registry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { Failure } from '../failure.ts';
 import { shellPersistence } from '../transfer/shell.ts';
@@ -63,12 +64,12 @@ export async function put(options: PutOptions): Promise<string> {
   };
   await pushBlob(registry, small, persistence());
   const bytes = Buffer.from(JSON.stringify(artifact({ digest, size, name: basename(file) }, config)));
-  await persistence().run(() => registry.putManifest(repo, tag, { mediaType: MEDIA.manifest, bytes }, signal));
+  await persistence().run(() => registry.putManifest(repo, tag, { mediaType: MEDIA.ociManifest, bytes }, signal));
   return `${digest}  ${bytesText(size)}\nshoal get ${repo}:${tag}`;
 }
 
 function artifact(file: { digest: Digest; size: number; name: string }, config: Digest): ManifestJson {
-  const layer: Descriptor = {
+  const layer: DescriptorJson = {
     mediaType: fileMediaType,
     digest: file.digest,
     size: file.size,
@@ -76,9 +77,9 @@ function artifact(file: { digest: Digest; size: number; name: string }, config: 
   };
   return {
     schemaVersion: 2,
-    mediaType: MEDIA.manifest,
+    mediaType: MEDIA.ociManifest,
     artifactType: fileArtifactType,
-    config: { mediaType: MEDIA.empty, digest: config, size: emptyConfig.length },
+    config: { mediaType: MEDIA.ociEmpty, digest: config, size: emptyConfig.length },
     layers: [layer],
   };
 }

@@ -9,7 +9,8 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Digest, digestOf } from '../../core/digest.ts';
-import { type Descriptor, type ManifestJson, MEDIA } from '../../platform/clients/registry/registry.ts';
+import { MEDIA } from '../../core/oci/media.ts';
+import type { DescriptorJson, ManifestJson } from '../../platform/clients/registry/registry.ts';
 
 /** Shares of the image's size. */
 const LAYER_SHARES = [0.5, 0.3, 0.15, 0.05];
@@ -46,11 +47,11 @@ export async function demoImage(size: number, seed: string): Promise<DemoImage> 
 }
 
 function manifestOf(config: SmallBlob, layers: readonly Layer[]): ManifestJson {
-  const layerOf = ({ digest, size }: Layer): Descriptor => ({ mediaType: MEDIA.layer, digest, size });
+  const layerOf = ({ digest, size }: Layer): DescriptorJson => ({ mediaType: MEDIA.ociLayer, digest, size });
   return {
     schemaVersion: 2,
-    mediaType: MEDIA.manifest,
-    config: { mediaType: MEDIA.config, digest: config.digest, size: config.bytes.length },
+    mediaType: MEDIA.ociManifest,
+    config: { mediaType: MEDIA.ociConfig, digest: config.digest, size: config.bytes.length },
     layers: layers.map(layerOf),
   };
 }

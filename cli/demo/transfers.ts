@@ -5,12 +5,13 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { ORIGIN } from '../../core/contracts/origin.ts';
+import { MEDIA } from '../../core/oci/media.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 import { Persistence } from '../../platform/clients/registry/persistence.ts';
 import { pullBlob, pullManifest } from '../../platform/clients/registry/pull.ts';
 import { pushBlob } from '../../platform/clients/registry/push.ts';
-import { type BlobSource, MEDIA, openFrom, Registry } from '../../platform/clients/registry/registry.ts';
+import { type BlobSource, openFrom, Registry } from '../../platform/clients/registry/registry.ts';
 import { agentName, url } from '../cluster/cluster.ts';
 import type { ClusterPorts } from '../cluster/ports.ts';
 import type { Bar, Progress } from '../ui/progress.ts';
@@ -81,7 +82,7 @@ async function push(stage: Stage): Promise<{ bytes: number; ms: number }> {
   }
   const { bytes } = image.manifest;
   await persistent(stage, 'push').run(() =>
-    registry.putManifest(repo, tag, { mediaType: MEDIA.manifest, bytes }, signal),
+    registry.putManifest(repo, tag, { mediaType: MEDIA.ociManifest, bytes }, signal),
   );
   onBytes(bytes.length);
   progress.finish();

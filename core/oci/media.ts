@@ -1,10 +1,13 @@
-/** Media types of manifests and layers that Shoal knows by name. */
+/** Media types that Shoal knows by name. */
 
 export const MEDIA = {
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',
+  ociConfig: 'application/vnd.oci.image.config.v1+json',
+  ociLayer: 'application/vnd.oci.image.layer.v1.tar',
+  ociEmpty: 'application/vnd.oci.empty.v1+json',
   octets: 'application/octet-stream',
 } as const;
 

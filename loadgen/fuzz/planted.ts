@@ -12,7 +12,7 @@ import { Mending } from '../../origin/mending.ts';
 import { Driver } from '../../platform/drive/driver.ts';
 import { Feeds } from '../../platform/peer/feeds.ts';
 import { Inflow } from '../../platform/peer/links/inflow.ts';
-import { Link } from '../../platform/peer/links/link.ts';
+import { PeerLink } from '../../platform/peer/links/link.ts';
 import { Outbox, type PieceEnd } from '../../platform/peer/links/outbox.ts';
 import { Part } from '../../platform/peer/pulls/part.ts';
 import { Passage } from '../../platform/peer/pulls/passage.ts';
@@ -62,7 +62,7 @@ export const PLANTED = {
   'link-waits-for-ever': {
     room: 'platform/peer/links/link.ts',
     defect: 'a link that stands still is not given up',
-    plant: () => replace(Link, 'sweep', () => nothing),
+    plant: () => replace(PeerLink, 'sweep', () => nothing),
   },
   'inflow-keeps-slot': {
     room: 'platform/peer/links/inflow.ts',

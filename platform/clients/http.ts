@@ -15,6 +15,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
+import type { Method } from '../../core/contracts/route.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/retry.ts';
 import {
@@ -29,7 +30,6 @@ import type { CallContext } from './context.ts';
 import { CallLimits, stalled } from './limits.ts';
 import { NoAnswer, Pulse } from './pulse.ts';
 
-export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 export type StreamBody = AsyncIterable<Uint8Array>;
 
 export type CallOptions = {

@@ -5,10 +5,11 @@
  *   trouble.
  */
 
+import { Bans } from '../../core/swarm/records/bans.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Clock } from '../net/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { acceptedMax, acceptedPerAddressMax, banMs, banMsMax, bansMax } from './limits.ts';
+import { acceptedMax, acceptedPerAddressMax } from './limits.ts';
 import type { PeerMetrics } from './metrics.ts';
 
 export type GuardParts = { readonly clock: Clock; readonly log: Logger; readonly metrics: PeerMetrics };
@@ -31,7 +32,7 @@ export class Guard {
 
   /** `key`: a node's identity, `host:port`, or the address of one who dialled us. */
   bans(key: string): boolean {
-    return this.#bans.has(key, this.#parts.clock.nowMs());
+    return this.#bans.banned(key, this.#parts.clock.nowMs());
   }
 
   /** Why a connection from `address` is not taken, beside those that there are. */
@@ -46,7 +47,7 @@ export class Guard {
   blame({ remote, peer, dialled, address }: GuardedLink, reason: string): void {
     const { clock, log, metrics } = this.#parts;
     metrics.fault(reason);
-    const banMs = this.#bans.add(peer?.node ?? (dialled ? remote : address), clock.nowMs());
+    const banMs = this.#bans.strike(peer?.node ?? (dialled ? remote : address), clock.nowMs());
     log.warn({ remote, node: peer?.node, reason, banMs }, 'a peer broke the protocol: its link is closed');
   }
 
@@ -58,28 +59,4 @@ export class Guard {
 
 function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
-}
-
-type Ban = { readonly untilMs: number; readonly lengthMs: number };
-
-/** Bounded, the oldest forgotten first. */
-export class Bans {
-  readonly #bans = new Map<string, Ban>();
-
-  /** Bans `key` for twice as long as the last time; returns how long, in ms. */
-  add(key: string, nowMs: number): number {
-    const lengthMs = Math.min(banMsMax, 2 * (this.#bans.get(key)?.lengthMs ?? banMs / 2));
-    this.#bans.delete(key);
-    this.#bans.set(key, { untilMs: nowMs + lengthMs, lengthMs });
-    for (const oldest of this.#bans.keys()) {
-      if (this.#bans.size <= bansMax) break;
-      this.#bans.delete(oldest);
-    }
-    return lengthMs;
-  }
-
-  has(key: string, nowMs: number): boolean {
-    const ban = this.#bans.get(key);
-    return ban !== undefined && nowMs < ban.untilMs;
-  }
 }

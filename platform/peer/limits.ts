@@ -1,5 +1,7 @@
 /** Limits and times of the driver; the wire's are in core/wire/limits.ts, the swarm's in core/swarm/limits.ts. */
 
+import { greetingMs } from '../../core/swarm/limits.ts';
+
 /** Frame headers land here, and no more than this of a payload, which is then copied: under 2 percent of a piece. */
 export const scratchBytes = 4 * 1024;
 /** Bytes that a link's socket has and has not written: covers the kernel's appetite between two callbacks. */
@@ -13,7 +15,6 @@ export const sendShareOfLink = 0.25;
 
 /** Within a data centre a SYN is answered in a millisecond; two lost ones are forgiven. */
 export const connectMs = 3_500;
-export const greetingMs = 5_000;
 /** No byte of a piece that has begun, not the rest of a frame, or none taken of what we send. */
 export const stalledMs = 5_000;
 export const patience = { greetingMs, stalledMs } as const;
@@ -27,10 +28,6 @@ export const sweepMs = 250;
 /** Accepted links, all and per address; a host runs one agent, a test machine many. */
 export const acceptedMax = 1_024;
 export const acceptedPerAddressMax = 256;
-/** Banned peers remembered; the oldest is forgotten first. */
-export const bansMax = 4_096;
-export const banMs = 10_000;
-export const banMsMax = 3_600_000;
 /** Reasons that get a counter of their own; a peer chooses none of them. */
 export const faultReasonsMax = 100;
 

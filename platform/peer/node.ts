@@ -23,7 +23,7 @@ import { blake3Hex } from '../workers/hash.ts';
 import { Guard } from './bans.ts';
 import { Feeds } from './feeds.ts';
 import { feedingMs, learnMsDefault, patience, stallMsDefault, sweepMs } from './limits.ts';
-import { type Heard, Link, type LinkHost } from './links/link.ts';
+import { type Heard, type LinkHost, PeerLink } from './links/link.ts';
 import {
   listenForPeers,
   type PeerNodeOptions,
@@ -50,10 +50,10 @@ export class PeerNode {
   readonly #swarm: Swarm;
   readonly #driver: Driver<Swarm>;
   readonly #blobs: Blobs;
-  readonly #feeds: Feeds<Link>;
+  readonly #feeds: Feeds<PeerLink>;
   readonly #metrics: PeerMetrics;
   readonly #guard: Guard;
-  readonly #links = new Map<LinkNo, Link>();
+  readonly #links = new Map<LinkNo, PeerLink>();
   readonly #linkHost: LinkHost;
   #sweeping: Disposable | undefined;
   /** Accepted links are odd. */
@@ -249,7 +249,7 @@ export class PeerNode {
     if (this.#guard.bans(peer.node) || this.#guard.bans(`${peer.host}:${peer.port}`)) {
       return this.#driver.input({ kind: 'closed', link: no, why: 'banned' });
     }
-    this.#add(Link.dial(no, peer, this.#linkHost));
+    this.#add(PeerLink.dial(no, peer, this.#linkHost));
   }
 
   #close({ link: no, why, whose }: Extract<Output, { kind: 'close' }>): void {
@@ -269,18 +269,18 @@ export class PeerNode {
       this.#metrics.refused(refusal);
       return incoming.refuse();
     }
-    const link = Link.accept(this.#nextAccepted, incoming, this.#linkHost);
+    const link = PeerLink.accept(this.#nextAccepted, incoming, this.#linkHost);
     this.#nextAccepted += 2;
     this.#add(link);
     this.#driver.input({ kind: 'connected', link: link.no, dialled: false });
   }
 
-  #add(link: Link): void {
+  #add(link: PeerLink): void {
     this.#links.set(link.no, link);
     this.#metrics.links(link.dialled, 1);
   }
 
-  #heard(link: Link, message: Heard): void {
+  #heard(link: PeerLink, message: Heard): void {
     if (message.kind === 'hello' && this.#guard.bans(message.self.node)) {
       link.send({ kind: 'goodbye', reason: 'banned' });
       link.close();
@@ -291,7 +291,7 @@ export class PeerNode {
     this.#driver.input({ kind: 'message', link: link.no, message });
   }
 
-  #wants(link: Link, { swarm, piece, length }: Piece): 'take' | 'skip' {
+  #wants(link: PeerLink, { swarm, piece, length }: Piece): 'take' | 'skip' {
     const expected = this.#swarm.expects(link.no, swarm, piece);
     if (expected === length) return 'take';
     // Sent before it heard that we closed the swarm.
@@ -339,9 +339,9 @@ export class PeerNode {
     };
   }
 
-  #makeFeeds(): Feeds<Link> {
+  #makeFeeds(): Feeds<PeerLink> {
     const { log, arena } = this.#options;
-    return new Feeds<Link>({
+    return new Feeds<PeerLink>({
       arena,
       lend: (feed) => this.#blobs.entryOf(feed.blob)?.lend(feed.piece, 'send'),
       read: async (feed, slot) => {

@@ -226,6 +226,13 @@ export const PLANTS: readonly Plant[] = [
     tidy: 'bannedWords',
   },
   {
+    path: 'agent/twice.ts',
+    text: '/** Planted. */\nexport type DeclaredTwice = string;\n',
+    tidy: 'once',
+    named: 'DeclaredTwice: is declared in agent/twice.ts and in platform/twice.ts',
+  },
+  { path: 'platform/twice.ts', text: '/** Planted. */\nexport class DeclaredTwice {}\n' },
+  {
     path: 'agent/cast.ts',
     text: `/** Planted. */\nexport const a = {} as ${'unknown'} as Map<string, string>;\n`,
     tidy: 'casts',

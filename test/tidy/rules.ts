@@ -99,6 +99,22 @@ function casts(tree: readonly Source[]): string[] {
   );
 }
 
+const DECLARED = /^export (?:declare |async |abstract )*(?:type|const|let|function\*?|class|interface) (\w+)/gm;
+
+/** An exported name is declared in one file of the product: who reads it knows which is meant. */
+function once(tree: readonly Source[]): string[] {
+  const files = new Map<string, Set<string>>();
+  for (const { path, text } of tree.filter(({ path }) => isProduct(path) && !forTestsOnly(path))) {
+    for (const [, name = ''] of text.matchAll(DECLARED)) files.set(name, (files.get(name) ?? new Set()).add(path));
+  }
+  return [...files]
+    .filter(([, paths]) => paths.size > 1)
+    .map(
+      ([name, paths]) =>
+        `${name}: is declared in ${[...paths].join(' and in ')}: give each a name that explains itself`,
+    );
+}
+
 /** Words that stand for work not done, and ways around the compiler or the tests. */
 function bannedWords(tree: readonly Source[]): string[] {
   return tree.flatMap(({ path, text }) =>
@@ -134,6 +150,7 @@ export const RULES = {
   purity,
   soleOwners,
   casts,
+  once,
   network,
   calls,
   paths,

@@ -9,7 +9,17 @@ import { tellOf } from './haves.ts';
 import type { OurPuller, OurSink } from './ours.ts';
 import { sendHashes } from './sinks.ts';
 import { isElsewhere } from './unsent.ts';
-import { accept, end, forgetWish, full, hasRoomAgain, hear, receipted, regrant, setCount } from './uplink.ts';
+import {
+  accept,
+  downlinkIsFull,
+  end,
+  forgetPullerWish,
+  hasRoomAgain,
+  hear,
+  receipted,
+  regrant,
+  setCount,
+} from './uplink.ts';
 
 export function onWants(state: State, link: InLink, message: Wants): void {
   hasRoomAgain(link, message);
@@ -48,12 +58,12 @@ export function onPass(state: State, link: InLink, message: Pass): void {
   if (sink !== undefined && allowance !== undefined) {
     // Whoever says `held` has it from elsewhere: it has been given once.
     if (allowance.state === 'offered') end(state, sink, allowance, reason === 'held');
-    if (reason === 'held') forgetWish(sink, allowance.piece);
+    if (reason === 'held') forgetPullerWish(sink, allowance.piece);
   }
   puller.ignored = 0;
   hear(state, link, message);
   heardCount(state, sink, message.count);
-  if (reason === 'busy') full(state, link);
+  if (reason === 'busy') downlinkIsFull(state, link);
   // It has no room for the whole blob, and wants others than that one: where nobody else sends it any, it chooses.
   const named = allowance?.named === true;
   const misfit = reason === 'nothing' && message.count > 0 && named;

@@ -7,13 +7,13 @@
 import { FEATURES } from '../../wire/frames.ts';
 import { type Blob, holdsPiece, type Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurBlob, OurSink, OurUplink } from './ours.ts';
+import type { OurFeedingBlob, OurSink, OurUplink } from './ours.ts';
 
 const nothing: readonly number[] = [];
 
 /** `piece` is held from now on. */
 export function announce(state: State, blob: Blob, piece: number): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   if (ours.sinks.length === 0) {
     ours.freshBase += 1;
     return;
@@ -38,7 +38,7 @@ export function announce(state: State, blob: Blob, piece: number): void {
 
 /** `piece` was given up. */
 export function withdraw(state: State, blob: Blob, piece: number): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   if (ours.sinks.length === 0) return;
   if (ours.gone.length === 0) {
     (state.up as OurUplink).goneOf.push(blob);
@@ -58,7 +58,7 @@ export function flushHaves(state: State): void {
 
 /** Who heard of these pieces and would ask for them in vain hears that they are gone. */
 function flushGone(state: State, blob: Blob): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   const pieces = [...new Set(ours.gone)].filter((piece) => !blob.holds(piece)).sort((a, b) => a - b);
   ours.gone = [];
   if (pieces.length === 0) return;
@@ -67,7 +67,7 @@ function flushGone(state: State, blob: Blob): void {
 }
 
 function flushFresh(state: State, blob: Blob): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   // Sinks that were told in part first, for places in the log count only while it is in order.
   for (const sink of ours.sinks) if (sink.told > ours.freshBase) tell(state, sink);
   const end = ours.freshBase + ours.fresh.length;

@@ -6,8 +6,8 @@ import type { Blob, InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 
 export type OurUplink = Ours<State['up']>;
-export type OurBlob = Ours<Blob['feeding']>;
-export type OurLink = InLink & Ours<Pick<InLink, 'sinks'>>;
+export type OurFeedingBlob = Ours<Blob['feeding']>;
+export type OurFeedingLink = InLink & Ours<Pick<InLink, 'sinks'>>;
 export type OurPuller = Ours<InLink['puller']>;
 export type OurSink = Ours<Sink>;
 export type OurAllowance = Ours<Allowance>;

@@ -8,7 +8,7 @@ import { next, sinkLife } from '../records/lives.ts';
 import { takeOut } from '../records/ours.ts';
 import { type Blob, type Edge, type InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurBlob, OurLink, OurSink } from './ours.ts';
+import type { OurFeedingBlob, OurFeedingLink, OurSink } from './ours.ts';
 import { beginUnsent, takeBack } from './unsent.ts';
 import { accept, end, grant, setCount } from './uplink.ts';
 
@@ -17,8 +17,8 @@ const noBytes = new Uint8Array(0);
 /** The peer on `link` opens the blob of `edge`. */
 export function beginSink(edge: Edge, link: InLink, asked: Open): Sink {
   const sink = new Sink(edge, link, asked);
-  (link as OurLink).sinks.push(sink);
-  (edge.blob.feeding as OurBlob).sinks.push(sink);
+  (link as OurFeedingLink).sinks.push(sink);
+  (edge.blob.feeding as OurFeedingBlob).sinks.push(sink);
   return sink;
 }
 
@@ -72,7 +72,7 @@ export function endSink(state: State, sink: Sink): void {
     if (was === 'sending') state.out.push({ kind: 'unfeed', link: link.no, grant: no, swarm, piece });
   }
   (sink as OurSink).state = next(sinkLife, sink.state, 'closed');
-  takeOut((blob.feeding as OurBlob).sinks, sink);
-  takeOut((link as OurLink).sinks, sink);
+  takeOut((blob.feeding as OurFeedingBlob).sinks, sink);
+  takeOut((link as OurFeedingLink).sinks, sink);
   if (blob.wishing) state.wishesMayChange(blob, false);
 }

@@ -34,11 +34,11 @@ import {
 import { add, bits, firstFrom, has, remove } from '../records/bits.ts';
 import type { Blob, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurBlob, OurSink, OurUplink } from './ours.ts';
+import type { OurFeedingBlob, OurSink, OurUplink } from './ours.ts';
 
 /** The blob is ready: what of it is to be given by name. */
 export function beginUnsent(state: State, blob: Blob): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   const origin = state.config.self.role === 'origin';
   ours.doubted = bits(blob.pieces);
   ours.unsent = origin ? blob.held.slice() : bits(blob.pieces);
@@ -46,7 +46,7 @@ export function beginUnsent(state: State, blob: Blob): void {
 }
 
 export function markUnsent(blob: Blob, piece: number): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   if (has(ours.unsent, piece) || has(ours.doubted, piece)) return;
   add(ours.unsent, piece);
   ours.unsentCount += 1;
@@ -54,7 +54,7 @@ export function markUnsent(blob: Blob, piece: number): void {
 
 /** Somebody else has it, or it is not ours to give any more. Whether it had been unsent. */
 export function markSent(blob: Blob, piece: number): boolean {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   if (ours.unsentCount === 0) return false;
   if (has(ours.unsent, piece)) remove(ours.unsent, piece);
   else if (has(ours.doubted, piece)) remove(ours.doubted, piece);
@@ -77,7 +77,7 @@ export function takeBack({ blob, count, given }: Sink): void {
 
 /** The neighbour on `link` says that others hold these. Who has gone since is no witness: it may be the same one again. */
 export function isElsewhere(state: State, { blob, link: { no } }: Sink, pieces: ArrayLike<number>): void {
-  const ours = blob.feeding as OurBlob;
+  const ours = blob.feeding as OurFeedingBlob;
   if (ours.tellers.length === 0) ours.tellers = new Int32Array(blob.pieces);
   for (let i = 0; i < pieces.length; i += 1) {
     const piece = pieces[i]!;

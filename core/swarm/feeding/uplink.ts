@@ -26,7 +26,7 @@ import { allowanceLife, next } from '../records/lives.ts';
 import { takeOut } from '../records/ours.ts';
 import { type Blob, type InLink, type Sink, withoutWish } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurAllowance, OurBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
+import type { OurAllowance, OurFeedingBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
 import { isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
 
 /** What the neighbour on `link` says of its downlink; wakes it if it rests. */
@@ -53,7 +53,7 @@ function requested(link: InLink): number {
 }
 
 /** The neighbour's downlink is full at what it says is on its way. */
-export function full(state: State, link: InLink): void {
+export function downlinkIsFull(state: State, link: InLink): void {
   const puller = link.puller as OurPuller;
   puller.fullBytes = puller.inBytes;
   puller.fullUntilMs = state.nowMs + state.config.policy.fullRestMs;
@@ -78,7 +78,7 @@ export function setCount(state: State, sink: Sink, count: number): void {
   if ((before === 0) === (count === 0)) return;
   const by = count > 0 ? 1 : -1;
   const up = state.up as OurUplink;
-  const blob = sink.blob.feeding as OurBlob;
+  const blob = sink.blob.feeding as OurFeedingBlob;
   const puller = sink.link.puller as OurPuller;
   if (by > 0 && blob.takers === 0) up.blobs.push(sink.blob);
   blob.takers += by;
@@ -158,13 +158,13 @@ export function accept(state: State, sink: Sink, allowance: Allowance, piece: nu
   ours.bytes = bytes;
   (sink as OurSink).offered -= 1;
   (sink.link.puller as OurPuller).sending += 1;
-  forgetWish(sink, piece);
+  forgetPullerWish(sink, piece);
   const first = markSent(blob, piece) || ours.named;
   if (first && sink.given.length < blob.pieces) (sink as OurSink).given.push(piece);
 }
 
 /** Its piece is asked for here, or is not wanted from here: the wish is over on both sides. */
-export function forgetWish(sink: Sink, piece: number): void {
+export function forgetPullerWish(sink: Sink, piece: number): void {
   if (sink.wishes.length > 0) (sink as OurSink).wishes = withoutWish(sink.wishes, piece);
 }
 
@@ -183,7 +183,7 @@ export function end(state: State, sink: Sink, allowance: Allowance, given: boole
 
 /** The puller has all of the piece. */
 export function receipted(state: State, sink: Sink, allowance: Allowance): void {
-  (sink.blob.feeding as OurBlob).bytesSent += allowance.bytes;
+  (sink.blob.feeding as OurFeedingBlob).bytesSent += allowance.bytes;
   (sink.link.puller as OurPuller).receiptMs = state.nowMs;
   state.up.meter.carried(allowance.bytes, state.nowMs);
   end(state, sink, allowance, true);

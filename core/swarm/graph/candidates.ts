@@ -8,10 +8,10 @@ import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax, degreeSlac
 import type { Blob } from '../records/records.ts';
 import type { Candidate } from '../records/seeking.ts';
 import type { State } from '../records/state.ts';
-import type { OurBlob, OurCandidate } from './ours.ts';
+import type { OurCandidate, OurGraphBlob } from './ours.ts';
 
 export function addCandidates(state: State, blob: Blob, peers: readonly PeerAddress[]): void {
-  const { candidates } = blob.graph as OurBlob;
+  const { candidates } = blob.graph as OurGraphBlob;
   for (const address of peers) {
     if (address.port === 0 || address.node === state.config.self.node) continue;
     if (candidates.some((known) => known.address.node === address.node)) continue;
@@ -32,14 +32,14 @@ export function restCandidate(state: State, blob: Blob, address: PeerAddress): v
 }
 
 export function dropCandidate(blob: Blob, node: string): void {
-  const { candidates } = blob.graph as OurBlob;
+  const { candidates } = blob.graph as OurGraphBlob;
   const at = candidates.findIndex((known) => known.address.node === node);
   if (at >= 0) candidates.splice(at, 1);
 }
 
 /** Nobody is looked for any more. */
 export function dropCandidates(blob: Blob): void {
-  (blob.graph as OurBlob).candidates = [];
+  (blob.graph as OurGraphBlob).candidates = [];
 }
 
 /** Whether this one failed a short while ago. */

@@ -11,7 +11,7 @@ import type { Link } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { CloseCause } from '../types.ts';
 import { closeSink, closeSource, forgetPeer } from './edges.ts';
-import type { OurGraph, OurLink, OurPeer } from './ours.ts';
+import type { OurGraph, OurGraphLink, OurPeer } from './ours.ts';
 
 /** Closes what was asked for. */
 export function closeDue(state: State): void {
@@ -54,7 +54,7 @@ function closed(state: State, link: Link, why: string, whose: CloseCause): void 
 /** The link is gone: so is all that it carried. */
 export function forgetLink(state: State, link: Link): void {
   (state.graph as OurGraph).links.delete(link.no);
-  (link as OurLink).state = next(linkLife, link.state, 'closed');
+  (link as OurGraphLink).state = next(linkLife, link.state, 'closed');
   const { peer } = link;
   if (link.kind === 'out') {
     losePlace(state, link);

@@ -50,7 +50,7 @@ export function reserveEdge(state: State, edge: Edge, token: number, newcomer: s
 }
 
 /** Whether `node` may open `blob` with this token; it may once. */
-export function redeem(state: State, blob: Blob, node: string, token: number): Offer | undefined {
+export function redeemToken(state: State, blob: Blob, node: string, token: number): Offer | undefined {
   if (token === 0) return undefined;
   const offer: OurOffer | undefined = state.graph.offers.find(
     (o) => o.token === token && o.blob === blob && o.newcomer === node && !o.here,

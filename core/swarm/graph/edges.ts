@@ -20,7 +20,7 @@ import {
 } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { restCandidate } from './candidates.ts';
-import type { OurBlob, OurEdge, OurGraph, OurInLink, OurOutLink, OurPeer } from './ours.ts';
+import type { OurEdge, OurGraph, OurGraphBlob, OurInLink, OurOutLink, OurPeer } from './ours.ts';
 
 /** A swarm's number has 16 bits on the wire; it comes round long after its last message. */
 const swarmMask = 0xffff;
@@ -46,7 +46,7 @@ export function edgeTo(state: State, blob: Blob, address: PeerAddress): Edge {
   const known = blob.edgeOf(peer.node);
   if (known !== undefined) return known;
   const edge = new Edge(peer, blob);
-  (blob.graph as OurBlob).edges.push(edge);
+  (blob.graph as OurGraphBlob).edges.push(edge);
   if (peer.edges === 0) (state.graph as OurGraph).neighbours += 1;
   (peer as OurPeer).edges += 1;
   return edge;
@@ -135,7 +135,7 @@ export function settleEdge(state: State, edge: Edge): void {
   if (to === edge.state) return;
   (edge as OurEdge).state = next(edgeLife, edge.state, to);
   if (to !== 'gone') return;
-  takeOut((blob.graph as OurBlob).edges, edge);
+  takeOut((blob.graph as OurGraphBlob).edges, edge);
   (peer as OurPeer).edges -= 1;
   if (peer.edges === 0) (state.graph as OurGraph).neighbours -= 1;
   forgetPeer(state, peer);

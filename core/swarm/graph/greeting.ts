@@ -13,7 +13,7 @@ import type { LinkNo } from '../types.ts';
 import { addCandidates } from './candidates.ts';
 import { closeLink } from './closing.ts';
 import { peerAt } from './edges.ts';
-import type { OurGraph, OurInLink, OurLink, OurPeer } from './ours.ts';
+import type { OurGraph, OurGraphLink, OurInLink, OurPeer } from './ours.ts';
 
 /** A link is up: greets. */
 export function connected(state: State, no: LinkNo, dialled: boolean): void {
@@ -26,9 +26,9 @@ export function connected(state: State, no: LinkNo, dialled: boolean): void {
     cluster: state.config.cluster,
     self: state.config.self,
   });
-  (link as OurLink).sinceMs = state.nowMs;
+  (link as OurGraphLink).sinceMs = state.nowMs;
   if (link.kind === 'out') {
-    (link as OurLink).state = next(linkLife, link.state, 'greeting');
+    (link as OurGraphLink).state = next(linkLife, link.state, 'greeting');
     // Opens ride along with the greeting: a round trip less.
     for (const source of link.sources) if (source.state === 'waiting') sendOpen(state, source);
   } else if (state.graph.links.size > linksMax(state)) {
@@ -44,7 +44,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const { config, nowMs } = state;
   if (hello.version !== protocolVersion) return closeLink(state, link, `speaks version ${hello.version}`, 'version');
   if (hello.cluster !== config.cluster) return closeLink(state, link, `is of cluster ${hello.cluster}`, 'cluster');
-  (link as OurLink).features = featuresOf(state) & hello.features;
+  (link as OurGraphLink).features = featuresOf(state) & hello.features;
   const { node } = hello.self;
   if (node === config.self.node) return closeLink(state, link, 'is ourselves', 'duplicate');
   if (state.graph.bans.banned(node, nowMs)) return closeLink(state, link, 'is banned', 'banned');
@@ -65,7 +65,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
 }
 
 function activate(state: State, link: Link): void {
-  const ours = link as OurLink;
+  const ours = link as OurGraphLink;
   ours.state = next(linkLife, link.state, 'active');
   ours.sinceMs = state.nowMs;
 }

@@ -23,7 +23,7 @@ import type { Blob } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { pickCandidate, resting } from './candidates.ts';
 import { closeSink, closeSource, edgeTo, openSource } from './edges.ts';
-import type { OurBlob, OurStarving } from './ours.ts';
+import type { OurGraphBlob, OurStarving } from './ours.ts';
 
 /** Neighbours of `blob` that have accepted us or been accepted. */
 export function degree(blob: Blob): number {
@@ -111,7 +111,7 @@ export function feedStarving(state: State, blob: Blob): void {
   starving.sinceMs = state.nowMs;
   starving.rounds += 1;
   starving.openings = beyondMax;
-  (blob.graph as OurBlob).seekAtMs = 0;
+  (blob.graph as OurGraphBlob).seekAtMs = 0;
   seek(state, blob);
   const edgesMax = state.config.policy.neighboursPerBlobMax + degreeSlack;
   if (starving.rounds > 1 && blob.graph.edges.length > edgesMax - 2) dropUseless(state, blob);
@@ -168,7 +168,7 @@ export function neighboursFor(state: State, blob: Blob, node: string): PeerAddre
 
 /** Asks the host for candidates, less and less often while that does not help. */
 function seek(state: State, blob: Blob): void {
-  const ours = blob.graph as OurBlob;
+  const ours = blob.graph as OurGraphBlob;
   if (state.nowMs < ours.seekAtMs) return;
   // Without metainfo edges help nobody.
   const lost = ours.edges.length === 0 || blob.stage === 'bare';

@@ -16,7 +16,7 @@ import { wanted } from '../pulling/trust.ts';
 import { type Blob, findSink, type InLink, type Sink, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { addCandidates, dropCandidate, praiseCandidate } from './candidates.ts';
-import { offerEdge, redeem, settle } from './edge-offers.ts';
+import { offerEdge, redeemToken, settle } from './edge-offers.ts';
 import { closeSink, closeSource, edgeTo, openSink, openSource, settleEdge } from './edges.ts';
 import { degree, neighboursFor } from './neighbours.ts';
 import type { OurInLink } from './ours.ts';
@@ -38,7 +38,7 @@ export function onOpen(state: State, link: InLink, message: Open): void {
   if (link.sinks.length >= swarmsPerLinkMax) return refuse(state, link, { swarm, reason: 'limit', peers: [] });
   if (message.needHashes) boundHashes(link);
   const known = blob.edgeOf(peer.node)?.state === 'kept';
-  const offer = known ? undefined : redeem(state, blob, peer.node, message.token);
+  const offer = known ? undefined : redeemToken(state, blob, peer.node, message.token);
   const isNeighbour = peer.edges > 0;
   if (!known && !roomFor(state, blob, isNeighbour, offer !== undefined)) return redirect(state, blob, link, swarm);
   const sink = openSink(state, edgeTo(state, blob, peer.address), link, message);

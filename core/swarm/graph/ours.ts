@@ -6,12 +6,12 @@ import type { Candidate, Starving } from '../records/seeking.ts';
 import type { Offer, State } from '../records/state.ts';
 
 export type OurGraph = Ours<State['graph']>;
-export type OurBlob = Ours<Blob['graph']>;
+export type OurGraphBlob = Ours<Blob['graph']>;
 export type OurPeer = Ours<Peer>;
 export type OurEdge = Ours<Edge>;
 export type OurOutLink = Ours<Omit<OutLink, 'sources'>>;
 export type OurInLink = Ours<Omit<InLink, 'sinks'>>;
-export type OurLink = OurOutLink | OurInLink;
+export type OurGraphLink = OurOutLink | OurInLink;
 export type OurOffer = Ours<Offer>;
 export type OurCandidate = Ours<Candidate>;
 export type OurStarving = Ours<Starving>;

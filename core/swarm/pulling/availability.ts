@@ -10,12 +10,12 @@ import { assert } from '../../assert.ts';
 import { add, type Bits, bits, full, has, ones, remove } from '../records/bits.ts';
 import type { Blob, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurBlob, OurSource } from './ours.ts';
+import type { OurPullingBlob, OurSource } from './ours.ts';
 import { review } from './wants.ts';
 
 /** The metainfo is known: makes room for the pieces. */
 export function beginPieces(blob: Blob): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   ours.open = bits(blob.pieces);
   ours.holders = new Uint8Array(blob.pieces);
 }
@@ -23,7 +23,7 @@ export function beginPieces(blob: Blob): void {
 /** Opens every piece that we lack: the blob is ready to be fetched. */
 export function openLacking(blob: Blob): void {
   if (!blob.pull) return;
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   const all = full(blob.pieces);
   for (let w = 0; w < all.length; w += 1) ours.open[w] = all[w]! & ~blob.held[w]!;
   ours.openCount = blob.pieces - blob.heldCount;
@@ -32,7 +32,7 @@ export function openLacking(blob: Blob): void {
 
 /** A piece that was open is on its way now. */
 export function take(state: State, blob: Blob, piece: number): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   const { open, sources } = ours;
   const w = piece >>> 5;
   const mask = 1 << (piece & 31);
@@ -53,7 +53,7 @@ export function take(state: State, blob: Blob, piece: number): void {
 
 /** A piece that was on its way, held, or not in scope is lacking again. */
 export function giveBack(state: State, blob: Blob, piece: number): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   if (!blob.pull || blob.stage !== 'ready' || has(blob.held, piece) || has(ours.open, piece)) return;
   if (!blob.inScope(piece)) return;
   add(ours.open, piece);
@@ -72,7 +72,7 @@ export function giveBack(state: State, blob: Blob, piece: number): void {
 /** The source holds these as well. Its pieces are within the blob: the caller checked. */
 export function addHaves(state: State, source: Source, pieces: ArrayLike<number>): void {
   if (source.bits === 'all') return;
-  const { open, holders } = source.blob.pulling as OurBlob;
+  const { open, holders } = source.blob.pulling as OurPullingBlob;
   const theirs = source.bits as Bits;
   let count = source.count;
   for (let i = 0; i < pieces.length; i += 1) {
@@ -93,7 +93,7 @@ export function addHaves(state: State, source: Source, pieces: ArrayLike<number>
 export function join(state: State, source: Source, theirs: Bits | 'all'): void {
   const ours = source as OurSource;
   const { blob } = source;
-  (blob.pulling as OurBlob).sources.push(source);
+  (blob.pulling as OurPullingBlob).sources.push(source);
   ours.bits = theirs;
   if (theirs !== 'all') shift(blob, theirs, 1);
   ours.count = overlap(source);
@@ -103,7 +103,7 @@ export function join(state: State, source: Source, theirs: Bits | 'all'): void {
 
 /** The source no longer counts. */
 export function leave(source: Source): void {
-  const { sources } = source.blob.pulling as OurBlob;
+  const { sources } = source.blob.pulling as OurPullingBlob;
   const at = sources.indexOf(source);
   if (at < 0) return;
   sources[at] = sources[sources.length - 1]!;
@@ -134,14 +134,14 @@ export function lacks(state: State, source: Source, piece: number): void {
   }
   if (!has(ours.bits, piece)) return;
   remove(ours.bits, piece);
-  (blob.pulling as OurBlob).holders[piece]! -= 1;
+  (blob.pulling as OurPullingBlob).holders[piece]! -= 1;
   if (has(blob.pulling.open, piece)) ours.count -= 1;
   if (blob.wishing) state.wishesMayChange(blob, false);
   review(state, source);
 }
 
 function shift({ pulling }: Blob, theirs: Bits, by: 1 | -1): void {
-  const { holders } = pulling as OurBlob;
+  const { holders } = pulling as OurPullingBlob;
   for (let w = 0; w < theirs.length; w += 1) {
     let word = theirs[w]!;
     while (word !== 0) {

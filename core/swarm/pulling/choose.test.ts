@@ -10,11 +10,11 @@ import { testBlob } from '../testing/cluster.ts';
 import { address } from '../testing/solo.ts';
 import { beginPieces } from './availability.ts';
 import { choosePiece, windowPieces } from './choose.ts';
-import type { OurBlob, OurSource } from './ours.ts';
+import type { OurPullingBlob, OurSource } from './ours.ts';
 
 const unit = 256 * 1024;
 
-type TestBlob = Omit<Blob, 'pulling'> & { readonly pulling: OurBlob };
+type TestBlob = Omit<Blob, 'pulling'> & { readonly pulling: OurPullingBlob };
 
 function blobOf(pieces: number): TestBlob {
   const blob = new Blob(0, 'sha256:00' as Digest, true) as TestBlob;

@@ -9,7 +9,7 @@ import { takeOut } from '../records/ours.ts';
 import { type Blob, Flight, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { giveBack } from './availability.ts';
-import type { OurBlob, OurDownlink, OurFlight, OurSource } from './ours.ts';
+import type { OurDownlink, OurFlight, OurPullingBlob, OurSource } from './ours.ts';
 import { moves } from './trust.ts';
 import { reviewAll } from './wants.ts';
 
@@ -42,12 +42,12 @@ export function isOver({ state }: Flight): boolean {
 /** It takes too long: another one is wanted. */
 export function late(flight: Flight): void {
   become(flight, 'late');
-  (flight.source.blob.pulling as OurBlob).late.push(flight);
+  (flight.source.blob.pulling as OurPullingBlob).late.push(flight);
 }
 
 /** The late piece is on its way from elsewhere as well. */
 export function hedged(state: State, first: Flight, hedge: Flight): void {
-  const ours = first.source.blob.pulling as OurBlob;
+  const ours = first.source.blob.pulling as OurPullingBlob;
   unlate(state, first);
   become(first, 'hedged');
   become(hedge, 'hedge');
@@ -62,7 +62,7 @@ export function arrives(state: State, flight: Flight): void {
   const twin = twinOf(flight);
   if (twin === undefined) return;
   become(twin, 'cancelled');
-  (flight.source.blob.pulling as OurBlob).hedging -= 1;
+  (flight.source.blob.pulling as OurPullingBlob).hedging -= 1;
   cancel(state, twin);
 }
 
@@ -70,7 +70,7 @@ export function arrives(state: State, flight: Flight): void {
 export function abandon(state: State, flight: Flight, as: 'cancelled' | 'givenUp' = 'cancelled'): void {
   if (isOver(flight)) return;
   const { blob } = flight.source;
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   const was = flight.state;
   if (was === 'hedge') ours.hedging -= 1;
   if (was === 'late') unlate(state, flight);
@@ -100,7 +100,7 @@ function cancel(state: State, { piece, source: { link, swarm } }: Flight): void 
 /** The late piece no longer waits for a hedge. */
 function unlate(state: State, flight: Flight): void {
   const { blob } = flight.source;
-  if (takeOut((blob.pulling as OurBlob).late, flight)) reviewAll(state, blob);
+  if (takeOut((blob.pulling as OurPullingBlob).late, flight)) reviewAll(state, blob);
 }
 
 /** The flight of the same piece from somebody else that is not over. */

@@ -11,7 +11,7 @@ import type { Bits } from '../records/bits.ts';
 import type { Blob, Learning, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { beginPieces, openLacking } from './availability.ts';
-import type { OurBlob, OurLearning } from './ours.ts';
+import type { OurLearning, OurPullingBlob } from './ours.ts';
 import { sendOpen } from './sources.ts';
 import { reviewAll } from './wants.ts';
 
@@ -30,13 +30,19 @@ export function learnMeta(state: State, blob: Blob, meta: Metainfo): boolean {
 export function rootBlob(state: State, blob: Blob, meta: Metainfo, have?: (pieces: number) => Bits): void {
   blob.root(meta, have);
   beginPieces(blob);
-  (blob.pulling as OurBlob).learning = { sinceMs: state.nowMs, lead: undefined, at: 0, askedMs: 0, hashes: noBytes };
+  (blob.pulling as OurPullingBlob).learning = {
+    sinceMs: state.nowMs,
+    lead: undefined,
+    at: 0,
+    askedMs: 0,
+    hashes: noBytes,
+  };
 }
 
 /** Opens what is lacking, and answers who has been waiting. */
 export function makeReady(state: State, blob: Blob, hashes: Uint8Array): void {
   blob.ready(hashes);
-  (blob.pulling as OurBlob).learning = undefined;
+  (blob.pulling as OurPullingBlob).learning = undefined;
   openLacking(blob);
   beginFeeding(state, blob);
   reviewAll(state, blob);
@@ -44,7 +50,7 @@ export function makeReady(state: State, blob: Blob, hashes: Uint8Array): void {
 
 /** The blob is gone. */
 export function stopLearning(blob: Blob): void {
-  (blob.pulling as OurBlob).learning = undefined;
+  (blob.pulling as OurPullingBlob).learning = undefined;
 }
 
 /** The hash list is known and agrees with the root: the blob is ready. */

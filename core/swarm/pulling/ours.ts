@@ -5,8 +5,8 @@ import type { Blob, Flight, Learning, OutLink, Reader, Source } from '../records
 import type { State } from '../records/state.ts';
 
 export type OurDownlink = Ours<State['down']>;
-export type OurBlob = Ours<Blob['pulling']>;
-export type OurLink = OutLink & Ours<Pick<OutLink, 'sources'>>;
+export type OurPullingBlob = Ours<Blob['pulling']>;
+export type OurPullingLink = OutLink & Ours<Pick<OutLink, 'sources'>>;
 export type OurFeeder = Ours<OutLink['feeder']>;
 export type OurSource = Ours<Source>;
 export type OurFlight = Ours<Flight>;

@@ -19,13 +19,13 @@ import { addHaves, giveBack, holdsAll, lacks, take } from './availability.ts';
 import { choosePiece } from './choose.ts';
 import { abandon, arrives, fly, hedged, isOver, land, unwanted } from './flights.ts';
 import { lateFor } from './hedge.ts';
-import type { OurBlob, OurDownlink, OurSource } from './ours.ts';
+import type { OurDownlink, OurPullingBlob, OurSource } from './ours.ts';
 import { misfits } from './scope.ts';
 import { dropClosed } from './sources.ts';
 import { delivers, letsDown, tookMs, trust } from './trust.ts';
 import { reviewAll, toldOf } from './wants.ts';
-import { admits, redeem, widen } from './window.ts';
-import { forgetWish } from './wishes.ts';
+import { admits, redeemPromise, widen } from './window.ts';
+import { forgetOwnWish } from './wishes.ts';
 
 // ---- grants ------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ export function onGrant(state: State, source: Source, { grant, piece: named }: G
   if (source.state === 'closed') return;
   if (source.state !== 'open' && source.state !== 'parting') throw new PeerFault('grant before opened');
   const { blob, flights } = source;
-  redeem(state, source.link);
+  redeemPromise(state, source.link);
   if (named >= blob.pieces) throw new PeerFault('grant names a piece beyond the blob');
   if (source.gift && blob.pieces === 1 && named === 0) return takeGift(state, source);
   if (named >= 0 && !holdsPiece(source, named)) addHaves(state, source, [named]);
@@ -48,7 +48,7 @@ export function onGrant(state: State, source: Source, { grant, piece: named }: G
 function onNamed(state: State, source: Source, grant: number, piece: number): void {
   if (misfits(state, source, piece)) return pass(state, source, grant, 'nothing');
   if (!has(source.blob.pulling.open, piece)) {
-    forgetWish(source, piece);
+    forgetOwnWish(source, piece);
     return pass(state, source, grant, 'held');
   }
   if (findFlight(source, piece) !== undefined) return pass(state, source, grant, 'nothing');
@@ -91,7 +91,7 @@ function pass(state: State, source: Source, grant: number, reason: Pass['reason'
 
 function request(state: State, source: Source, grant: number, { piece, state: as }: Flight): void {
   const { link, swarm } = source;
-  forgetWish(source, piece);
+  forgetOwnWish(source, piece);
   state.send(link, { kind: 'request', grant, swarm, piece, hedge: as === 'hedge', ...toldOf(state, source) });
 }
 
@@ -168,7 +168,7 @@ export function arrived(state: State, source: Source | undefined, piece: number,
   land(state, flight);
   delivers(state, source.link);
   if (isOver(flight)) {
-    const ours = source.blob.pulling as OurBlob;
+    const ours = source.blob.pulling as OurPullingBlob;
     ours.duplicates += 1;
     if (flight.state === 'givenUp') ours.cameTooLate += 1;
     state.out.push({ kind: 'release', slot });
@@ -187,7 +187,7 @@ function receipt(state: State, source: Source, piece: number): void {
 
 function check(state: State, { blob, link }: Source, flight: Flight, slot: SlotNo): void {
   const { piece, bytes } = flight;
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   const down = state.down as OurDownlink;
   tookMs(link, state.nowMs - flight.sinceMs);
   arrives(state, flight);
@@ -210,17 +210,17 @@ export function verified(state: State, input: Extract<Input, { kind: 'verified' 
   state.due.room = true;
   const { blob, piece, peer } = found;
   if (blob.stage === 'gone') return;
-  (blob.pulling as OurBlob).unchecked -= 1;
+  (blob.pulling as OurPullingBlob).unchecked -= 1;
   if (input.verdict === 'held') return hold(state, found);
   giveBack(state, blob, piece);
   if (input.verdict === 'failed') rest(state, blob);
   if (input.verdict !== 'corrupt') return;
-  (blob.pulling as OurBlob).corrupt += 1;
+  (blob.pulling as OurPullingBlob).corrupt += 1;
   state.due.closings.push({ kind: 'fault', peer, why: `sent a corrupt piece ${piece} of ${blob.digest}` });
 }
 
 function hold(state: State, { blob, piece, peer, bytes }: Check): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   blob.gain(piece);
   widen(state, blob);
   ours.diskRefusals = 0;
@@ -233,7 +233,7 @@ function hold(state: State, { blob, piece, peer, bytes }: Check): void {
 
 /** The disk would not take a piece: the blob rests, longer each time. */
 function rest(state: State, blob: Blob): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   ours.restsUntilMs = state.nowMs + Math.min(diskRestMsMax, diskRestMs * 2 ** ours.diskRefusals);
   ours.diskRefusals += 1;
   reviewAll(state, blob);
@@ -241,7 +241,7 @@ function rest(state: State, blob: Blob): void {
 
 /** It has rested. */
 export function resume(state: State, blob: Blob): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   if (ours.restsUntilMs === 0 || ours.restsUntilMs > state.nowMs) return;
   ours.restsUntilMs = 0;
   reviewAll(state, blob);

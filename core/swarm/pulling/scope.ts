@@ -20,7 +20,7 @@ import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';
 import { giveBack, take } from './availability.ts';
 import { giveUp, isOver } from './flights.ts';
-import type { OurBlob, OurSource } from './ours.ts';
+import type { OurPullingBlob, OurSource } from './ours.ts';
 import { wanted } from './trust.ts';
 
 export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 'scope' }>): void {
@@ -47,7 +47,7 @@ export function misfits(state: State, source: Source, piece: number): boolean {
 /** Until now everything was fetched. */
 function begin(state: State, blob: Blob, first: readonly number[]): void {
   const keeps = new Set(first);
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   ours.scope = bits(blob.pieces);
   for (let piece = firstFrom(ours.open, 0); piece >= 0; piece = firstFrom(ours.open, piece + 1)) {
     if (!keeps.has(piece)) take(state, blob, piece);
@@ -56,14 +56,14 @@ function begin(state: State, blob: Blob, first: readonly number[]): void {
 }
 
 function want(state: State, blob: Blob, piece: number): void {
-  const { scope } = blob.pulling as OurBlob;
+  const { scope } = blob.pulling as OurPullingBlob;
   if (scope === undefined || piece < 0 || piece >= blob.pieces || has(scope, piece)) return;
   add(scope, piece);
   if (!underWay(state, blob, piece)) giveBack(state, blob, piece);
 }
 
 function forgo(state: State, blob: Blob, piece: number): void {
-  const { scope, open } = blob.pulling as OurBlob;
+  const { scope, open } = blob.pulling as OurPullingBlob;
   if (scope !== undefined) remove(scope, piece);
   if (blob.holds(piece)) {
     loses(blob, piece);

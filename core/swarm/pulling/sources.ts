@@ -13,7 +13,7 @@ import { type Edge, type OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { join, leave } from './availability.ts';
 import { abandon, land } from './flights.ts';
-import type { OurLearning, OurLink, OurSource } from './ours.ts';
+import type { OurLearning, OurPullingLink, OurSource } from './ours.ts';
 import { review } from './wants.ts';
 
 /** How one begins: `token` and `via` by an edge offer. */
@@ -21,7 +21,7 @@ export type Invitation = { readonly token: number; readonly via: Source | undefi
 
 export function beginSource(state: State, edge: Edge, at: { link: OutLink; swarm: number }, by: Invitation): Source {
   const source = new Source(edge, at.link, at.swarm, { ...by, nowMs: state.nowMs });
-  (at.link as OurLink).sources.push(source);
+  (at.link as OurPullingLink).sources.push(source);
   return source;
 }
 
@@ -88,7 +88,8 @@ export function endSource(state: State, source: Source): void {
 
 /** A closed source whose last piece has come is forgotten. */
 export function dropClosed(source: Source): void {
-  if (source.state === 'closed' && source.flights.length === 0) takeOut((source.link as OurLink).sources, source);
+  if (source.state === 'closed' && source.flights.length === 0)
+    takeOut((source.link as OurPullingLink).sources, source);
 }
 
 /** The link of a closed source is gone: nothing comes any more. */

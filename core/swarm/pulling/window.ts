@@ -71,7 +71,7 @@ export function narrow(state: State, blob: Blob): void {
 }
 
 /** A grant came on `link`: if room was kept for it, this is what it was kept for. */
-export function redeem(state: State, link: OutLink): void {
+export function redeemPromise(state: State, link: OutLink): void {
   if (link.feeder.place.kind !== 'promised') return;
   (link.feeder as OurFeeder).place = { kind: 'none' };
   takeOut((state.down as OurDownlink).promised, link);
@@ -80,7 +80,7 @@ export function redeem(state: State, link: OutLink): void {
 /** The link is gone. */
 export function losePlace(state: State, link: OutLink): void {
   if (link.feeder.place.kind === 'waits') takeOut((state.down as OurDownlink).waiting, link);
-  redeem(state, link);
+  redeemPromise(state, link);
 }
 
 /** Tells the next one, if there is room for a piece of what it has. */
@@ -88,7 +88,7 @@ export function tellRoom(state: State): void {
   state.due.room = false;
   const { waiting: queue, promised } = state.down as OurDownlink;
   if (queue.length === 0) return;
-  while (promised.length > 0 && !isKept(state, promised[0]!)) redeem(state, promised[0]!);
+  while (promised.length > 0 && !isKept(state, promised[0]!)) redeemPromise(state, promised[0]!);
   const wait: OutLink[] = [];
   let looked = 0;
   while (looked < queue.length) {

@@ -19,14 +19,14 @@ import { firstFrom, has } from '../records/bits.ts';
 import { type Blob, holdsPiece, knowsWishes, type Source, withoutWish } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';
-import type { OurBlob, OurReader, OurSource } from './ours.ts';
+import type { OurPullingBlob, OurReader, OurSource } from './ours.ts';
 
 type Due = Wish & { readonly own: boolean };
 
 // ---- readers -----------------------------------------------------------------------------------
 
 export function moveReader(state: State, blob: Blob, { reader, at, end }: Extract<Input, { kind: 'reader' }>): void {
-  const { readers } = blob.pulling as OurBlob;
+  const { readers } = blob.pulling as OurPullingBlob;
   const known = readers.find((one) => one.reader === reader) as OurReader | undefined;
   if (known !== undefined) {
     known.far ||= jumps(blob, known.at, at);
@@ -39,7 +39,7 @@ export function moveReader(state: State, blob: Blob, { reader, at, end }: Extrac
 }
 
 export function removeReader(state: State, blob: Blob, reader: number): void {
-  const { readers } = blob.pulling as OurBlob;
+  const { readers } = blob.pulling as OurPullingBlob;
   const at = readers.findIndex((one) => one.reader === reader);
   if (at >= 0) readers.splice(at, 1);
   readersMoved(state, blob);
@@ -53,7 +53,7 @@ function jumps(blob: Blob, from: number, to: number): boolean {
 }
 
 function readersMoved(state: State, blob: Blob): void {
-  const ours = blob.pulling as OurBlob;
+  const ours = blob.pulling as OurPullingBlob;
   ours.astray = ours.readers.some(({ far }) => far);
   blob.wishing ||= ours.astray;
   if (blob.wishing) state.wishesMayChange(blob, true);
@@ -62,7 +62,7 @@ function readersMoved(state: State, blob: Blob): void {
 // ---- what they wish for ------------------------------------------------------------------------
 
 /** Its piece is asked for there, or is not wanted from there: the wish is over on both sides. */
-export function forgetWish(source: Source, piece: number): void {
+export function forgetOwnWish(source: Source, piece: number): void {
   if (source.wishes.length > 0) (source as OurSource).wishes = withoutWish(source.wishes, piece);
 }
 
@@ -71,7 +71,7 @@ export function sendWishes(state: State, batch: boolean): void {
   state.due.wishesNow = false;
   for (const blob of state.due.wishes) {
     const wishes = blob.stage === 'gone' ? [] : wishesOf(blob);
-    (blob.pulling as OurBlob).awaited = wishes.flatMap(({ piece, own }) => (own ? [piece] : []));
+    (blob.pulling as OurPullingBlob).awaited = wishes.flatMap(({ piece, own }) => (own ? [piece] : []));
     const byOrigin = asksOrigin(blob);
     let waits = false;
     let said = false;

@@ -1,16 +1,21 @@
-/** Nodes that misbehaved, and until when nothing is taken from or given to them. Each strike doubles the time. */
+/**
+ * Nodes that misbehaved, by their name or address, and until when nothing is taken from or given to them. Each strike
+ * doubles the time.
+ */
 
 import { banMs, banMsMax, bansMax } from '../limits.ts';
 
 export class Bans {
   readonly #bans = new Map<string, { untilMs: number; strikes: number }>();
 
-  /** Bans `node`, longer each time. */
-  strike(node: string, nowMs: number): void {
+  /** Bans `node`, longer each time; for how long, ms. */
+  strike(node: string, nowMs: number): number {
     const strikes = (this.#bans.get(node)?.strikes ?? 0) + 1;
     this.#bans.delete(node);
-    this.#bans.set(node, { untilMs: nowMs + Math.min(banMsMax, banMs * 2 ** (strikes - 1)), strikes });
+    const lengthMs = Math.min(banMsMax, banMs * 2 ** (strikes - 1));
+    this.#bans.set(node, { untilMs: nowMs + lengthMs, strikes });
     if (this.#bans.size > bansMax) this.#bans.delete(this.#bans.keys().next().value!);
+    return lengthMs;
   }
 
   banned(node: string, nowMs: number): boolean {

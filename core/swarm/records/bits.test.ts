@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { add, bits, firstFrom, fromBytes, full, has, ones, remove, size, toBytes } from './bits.ts';
+import { add, bits, countBits, firstFrom, fromBytes, full, has, ones, remove, toBytes } from './bits.ts';
 
 test('a bit set holds what was added and not removed, and survives the wire', () => {
   fc.assert(
@@ -21,7 +21,7 @@ test('a bit set holds what was added and not removed, and survives the wire', ()
           remove(set, n % count);
           model.delete(n % count);
         }
-        expect(size(set)).toBe(model.size);
+        expect(countBits(set)).toBe(model.size);
         for (let i = 0; i < count; i += 1) expect(has(set, i)).toBe(model.has(i));
         expect(fromBytes(toBytes(set, count), count)).toEqual(set);
         const walked: number[] = [];
@@ -38,11 +38,11 @@ test('bytes: piece i is bit (i & 7) of byte i >> 3, and bits past the end are ig
   add(set, 0);
   add(set, 9);
   expect([...toBytes(set, 11)]).toEqual([1, 2]);
-  expect(size(fromBytes(Uint8Array.of(255, 255), 11))).toBe(11);
+  expect(countBits(fromBytes(Uint8Array.of(255, 255), 11))).toBe(11);
   expect(fromBytes(Uint8Array.of(255, 255), 11)).toEqual(full(11));
 });
 
 test('ones counts negative words too', () => {
   expect([0, 1, -1, -2_147_483_648, 0x5555_5555].map(ones)).toEqual([0, 1, 32, 1, 16]);
-  expect([1, 31, 32, 33].map((n) => size(full(n)))).toEqual([1, 31, 32, 33]);
+  expect([1, 31, 32, 33].map((n) => countBits(full(n)))).toEqual([1, 31, 32, 33]);
 });

@@ -42,7 +42,7 @@ export function ones(word: number): number {
   return Math.imul((w + (w >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-export function size(set: SeenBits): number {
+export function countBits(set: SeenBits): number {
   let count = 0;
   for (let w = 0; w < set.length; w += 1) count += ones(set[w]!);
   return count;

@@ -18,7 +18,7 @@ import { FEATURES } from '../../wire/frames.ts';
 import type { PeerAddress, Wish } from '../../wire/messages.ts';
 import { refusedMax, refusedPerMs } from '../limits.ts';
 import type { BlobNo, LinkNo } from '../types.ts';
-import { add, type Bits, bits, has, remove, type SeenBits, type SeenBytes, size } from './bits.ts';
+import { add, type Bits, bits, countBits, has, remove, type SeenBits, type SeenBytes } from './bits.ts';
 import { Budget } from './budget.ts';
 import { type Allowance, Feeder, Puller, type SinkWish } from './ends.ts';
 import {
@@ -301,7 +301,7 @@ export class Blob {
     ours.meta = meta;
     ours.pieces = pieceCount(meta);
     ours.held = have(this.pieces);
-    ours.heldCount = size(this.held);
+    ours.heldCount = countBits(this.held);
   }
 
   /** The hash list is known and agrees with the root. */

@@ -5,33 +5,23 @@
 
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../../core/contracts/errors.ts';
+import type { Method } from '../../../core/contracts/route.ts';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
+import { manifestBytesMax } from '../../../core/oci/limits.ts';
+import { MEDIA } from '../../../core/oci/media.ts';
 import { OCI_PATHS } from '../../../core/oci/paths.ts';
 import { CallContext } from '../context.ts';
-import { type CallOptions, HttpClient, type Method, type Reply, type StreamBody } from '../http.ts';
+import { type CallOptions, HttpClient, type Reply, type StreamBody } from '../http.ts';
 
-export const MEDIA = {
-  manifest: 'application/vnd.oci.image.manifest.v1+json',
-  index: 'application/vnd.oci.image.index.v1+json',
-  config: 'application/vnd.oci.image.config.v1+json',
-  layer: 'application/vnd.oci.image.layer.v1.tar',
-  empty: 'application/vnd.oci.empty.v1+json',
-} as const;
-const ACCEPT = [
-  MEDIA.manifest,
-  MEDIA.index,
-  'application/vnd.docker.distribution.manifest.v2+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-].join(', ');
+const ACCEPT = [MEDIA.ociManifest, MEDIA.ociIndex, MEDIA.dockerManifest, MEDIA.dockerList].join(', ');
 
 /** Silence that breaks a transfer off, to resume it; above a component's own limits. */
 const transferStallMs = 30_000;
 /** A commit answers once everything is synced to disk. */
 const commitStallMs = 120_000;
-export const manifestBytesMax = 4 * 1024 * 1024;
 const pageSize = 500;
 
-export type Descriptor = {
+export type DescriptorJson = {
   readonly mediaType: string;
   readonly digest: Digest;
   readonly size: number;
@@ -42,9 +32,9 @@ export type ManifestJson = {
   readonly schemaVersion: 2;
   readonly mediaType?: string;
   readonly artifactType?: string;
-  readonly config?: Descriptor;
-  readonly layers?: readonly Descriptor[];
-  readonly manifests?: readonly Descriptor[];
+  readonly config?: DescriptorJson;
+  readonly layers?: readonly DescriptorJson[];
+  readonly manifests?: readonly DescriptorJson[];
 };
 export type ManifestAnswer = {
   readonly digest: Digest | undefined;

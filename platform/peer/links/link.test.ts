@@ -5,13 +5,14 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { afterEach, expect, test } from 'vitest';
 import { PeerFault } from '../../../core/assert.ts';
 import { unitBytes } from '../../../core/piece.ts';
+import { greetingMs } from '../../../core/swarm/limits.ts';
 import type { Message, PeerAddress, Piece } from '../../../core/wire/messages.ts';
 import { realClock } from '../../net/clock.ts';
 import type { Incoming } from '../../net/net.ts';
 import { tcp } from '../../net/tcp.ts';
 import { Arena, type Slot } from '../../workers/arena.ts';
-import { controlBytesMax, greetingMs, lingerMs, patience, stalledMs } from '../limits.ts';
-import { Link, type LinkHost } from './link.ts';
+import { controlBytesMax, lingerMs, patience, stalledMs } from '../limits.ts';
+import { type LinkHost, PeerLink } from './link.ts';
 
 const hello: Message = {
   kind: 'hello',
@@ -38,19 +39,19 @@ class Notes implements LinkHost {
   connected(): void {
     this.said.push('connected');
   }
-  closed(_link: Link, why: string): void {
+  closed(_link: PeerLink, why: string): void {
     this.said.push(`closed: ${why}`);
   }
-  slow(_link: Link, why: string): void {
+  slow(_link: PeerLink, why: string): void {
     this.said.push(`slow: ${why}`);
   }
-  fault(_link: Link, reason: string): void {
+  fault(_link: PeerLink, reason: string): void {
     this.said.push(`fault: ${reason}`);
   }
   gone(): void {
     this.said.push('gone');
   }
-  message(_link: Link, message: Message): void {
+  message(_link: PeerLink, message: Message): void {
     this.messages.push(message);
   }
   wants(): 'take' | 'skip' {
@@ -65,13 +66,13 @@ class Notes implements LinkHost {
   }
   progress(): void {}
   skipped(): void {}
-  arrived(_link: Link, _piece: Piece, slot: Slot): void {
+  arrived(_link: PeerLink, _piece: Piece, slot: Slot): void {
     this.pieces.push(Buffer.concat(slot.parts()));
     slot.release();
   }
 }
 
-type Pair = { readonly puller: Link; readonly feeder: Link; readonly pulls: Notes; readonly feeds: Notes };
+type Pair = { readonly puller: PeerLink; readonly feeder: PeerLink; readonly pulls: Notes; readonly feeds: Notes };
 
 async function listening(): Promise<{ server: Server; peer: PeerAddress }> {
   const server = createServer({ noDelay: true });
@@ -95,11 +96,11 @@ async function listening(): Promise<{ server: Server; peer: PeerAddress }> {
 /** A link to another one; neither has said anything. */
 async function dialled(pulls: Notes): Promise<Pair> {
   const feeds = new Notes();
-  const { promise, resolve } = Promise.withResolvers<Link>();
-  const accept = (incoming: Incoming): void => resolve(Link.accept(1, incoming, feeds));
+  const { promise, resolve } = Promise.withResolvers<PeerLink>();
+  const accept = (incoming: Incoming): void => resolve(PeerLink.accept(1, incoming, feeds));
   const listener = await tcp.listen({ host: '127.0.0.1', port: 0 }, { accept, failed: () => undefined });
   const { port } = listener;
-  const puller = Link.dial(2, { node: '1'.repeat(32), host: '127.0.0.1', port, role: 'agent', zone: '' }, pulls);
+  const puller = PeerLink.dial(2, { node: '1'.repeat(32), host: '127.0.0.1', port, role: 'agent', zone: '' }, pulls);
   const feeder = await promise;
   void listener.close();
   return { puller, feeder, pulls, feeds };
@@ -186,7 +187,7 @@ test('a message before Hello, a second Hello, and noise are faults', async () =>
   const { server, peer } = await listening();
   server.on('connection', (socket) => socket.write(Buffer.alloc(100, 0xff)));
   const pulls = new Notes();
-  const puller = Link.dial(2, peer, pulls);
+  const puller = PeerLink.dial(2, peer, pulls);
   await until(() => puller.state === 'gone');
   expect(pulls.said.at(-1)).toBe('fault: frame: type unknown');
 });
@@ -218,7 +219,7 @@ test('no hello, a stalled piece and a peer that does not read end the link', asy
   const { server, peer } = await listening();
   server.on('connection', () => undefined);
   const silent = new Notes();
-  const waiting = Link.dial(2, peer, silent);
+  const waiting = PeerLink.dial(2, peer, silent);
   await until(() => waiting.state === 'greeting');
   waiting.sweep(silent.clock.nowMs() + greetingMs - 100);
   expect(waiting.state).toBe('greeting');
@@ -238,7 +239,7 @@ test('control frames for a peer that does not read are bounded', async () => {
   const { server, peer } = await listening();
   server.on('connection', (socket) => socket.pause());
   const notes = new Notes();
-  const link = Link.dial(2, peer, notes);
+  const link = PeerLink.dial(2, peer, notes);
   await until(() => link.state === 'greeting');
   const hashes: Message = { kind: 'hashes', swarm: 0, from: 0, total: 2048, hashes: new Uint8Array(65536) };
   for (let i = 0; i < controlBytesMax / 65536 + 1 && link.state !== 'gone'; i++) link.send(hashes);
@@ -253,7 +254,7 @@ test('a close that cannot finish ends after a while; no one listening is a close
   const { server, peer } = await listening();
   server.close();
   const notes = new Notes();
-  const refused = Link.dial(4, peer, notes);
+  const refused = PeerLink.dial(4, peer, notes);
   await until(() => refused.state === 'gone');
   expect(notes.said.at(-1)).toMatch(/^closed: .*ECONNREFUSED/);
 });

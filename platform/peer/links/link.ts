@@ -39,20 +39,20 @@ export type LinkHost = {
   /** What all links together may send of pieces, and read, where that is limited. */
   readonly up?: Throttle | undefined;
   readonly down?: Throttle | undefined;
-  connected(link: Link): void;
-  closed(link: Link, why: string): void;
+  connected(link: PeerLink): void;
+  closed(link: PeerLink, why: string): void;
   /** The peer did not move for too long: told in place of `closed`. */
-  slow(link: Link, why: string): void;
-  fault(link: Link, reason: string): void;
+  slow(link: PeerLink, why: string): void;
+  fault(link: PeerLink, reason: string): void;
   /** Its connection is destroyed, whoever wanted it: told once, before `closed`, `slow` or `fault`. */
-  gone(link: Link): void;
-  message(link: Link, message: Heard): void;
+  gone(link: PeerLink): void;
+  message(link: PeerLink, message: Heard): void;
   /** Throws PeerFault where the piece was never asked for. */
-  wants(link: Link, piece: Piece): 'take' | 'skip';
+  wants(link: PeerLink, piece: Piece): 'take' | 'skip';
   tryAcquire(bytes: number): Slot | undefined;
   acquire(bytes: number, signal: AbortSignal): Promise<Slot>;
-  progress(link: Link, piece: Piece, bytes: number): void;
-  arrived(link: Link, piece: Piece, slot: Slot): void;
+  progress(link: PeerLink, piece: Piece, bytes: number): void;
+  arrived(link: PeerLink, piece: Piece, slot: Slot): void;
   skipped(bytes: number): void;
 };
 
@@ -61,13 +61,13 @@ type LinkParts = {
   readonly remote: string;
   readonly host: LinkHost;
   /** Makes the connection; nothing is told before that has returned. */
-  readonly connect: (link: Link) => Connection;
+  readonly connect: (link: PeerLink) => Connection;
   readonly inflow: Inflow | undefined;
   readonly partial: () => number;
 };
 type LinkState = 'connecting' | 'greeting' | 'active' | 'ending' | 'gone';
 
-export class Link {
+export class PeerLink {
   readonly no: number;
   /** host:port of the other end, as dialled or as accepted. */
   readonly remote: string;
@@ -108,10 +108,10 @@ export class Link {
   }
 
   /** A connection that is being made; `connected` or `closed` follows. */
-  static dial(no: number, peer: PeerAddress, host: LinkHost): Link {
+  static dial(no: number, peer: PeerAddress, host: LinkHost): PeerLink {
     // The net may ask for its first buffer from within dial, before there is a link; no byte comes before it.
-    const held: { link?: Link } = {};
-    const link = (): Link => held.link as Link;
+    const held: { link?: PeerLink } = {};
+    const link = (): PeerLink => held.link as PeerLink;
     const inflow = new Inflow({
       message: (message) => link().#heard(message),
       wants: (piece) => host.wants(link(), piece),
@@ -120,7 +120,7 @@ export class Link {
       arrived: (piece, slot) => host.arrived(link(), piece, slot),
       skipped: (bytes) => link().#skipped(bytes),
     });
-    const connect = (made: Link): Connection =>
+    const connect = (made: PeerLink): Connection =>
       host.net.dial(peer, {
         connected: () => made.#connected(),
         buffer: () => portionOf(inflow.buffer(), host.down),
@@ -129,15 +129,15 @@ export class Link {
         closed: (why) => made.#ended(why),
       });
     const remote = `${peer.host}:${peer.port}`;
-    const made = new Link({ no, remote, host, connect, inflow, partial: () => inflow.partial });
+    const made = new PeerLink({ no, remote, host, connect, inflow, partial: () => inflow.partial });
     held.link = made;
     return made;
   }
 
   /** A connection that was made to us; the caller tells the swarm. */
-  static accept(no: number, incoming: Incoming, host: LinkHost): Link {
+  static accept(no: number, incoming: Incoming, host: LinkHost): PeerLink {
     const decoder = new Decoder('puller');
-    const ears = (made: Link): Ears => ({
+    const ears = (made: PeerLink): Ears => ({
       received: (bytes, buffer) => {
         made.#guard(() => made.#decode(decoder, buffer.subarray(0, bytes)));
         // What comes after a close is let go: the other side's end is heard behind it.
@@ -145,9 +145,9 @@ export class Link {
       },
       closed: (why) => made.#ended(why),
     });
-    const connect = (made: Link): Connection => incoming.take(ears(made));
+    const connect = (made: PeerLink): Connection => incoming.take(ears(made));
     const remote = `${incoming.remote.host}:${incoming.remote.port}`;
-    return new Link({ no, remote, host, connect, inflow: undefined, partial: () => decoder.partial });
+    return new PeerLink({ no, remote, host, connect, inflow: undefined, partial: () => decoder.partial });
   }
 
   get dialled(): boolean {

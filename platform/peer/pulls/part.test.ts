@@ -3,9 +3,10 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { digestOf } from '../../../core/digest.ts';
+import { banMs, banMsMax, bansMax } from '../../../core/swarm/limits.ts';
+import { Bans } from '../../../core/swarm/records/bans.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
-import { Bans } from '../bans.ts';
-import { askAfterMs, banMs, banMsMax, bansMax, orphanStallMs } from '../limits.ts';
+import { askAfterMs, orphanStallMs } from '../limits.ts';
 import { Part } from './part.ts';
 
 const digest = digestOf('sha256', '0'.repeat(64));
@@ -137,14 +138,14 @@ test('readers say where they stand, and nothing after they are closed', () => {
 
 test('bans double, end, and are bounded in number and length', () => {
   const bans = new Bans();
-  expect([bans.add('a', 0), bans.add('a', 0)]).toEqual([banMs, 2 * banMs]);
-  expect(bans.has('a', 2 * banMs - 1)).toBe(true);
-  expect(bans.has('a', 2 * banMs)).toBe(false);
-  for (let i = 0; i < 20; i++) bans.add('a', 0);
-  expect(bans.add('a', 0)).toBe(banMsMax);
-  for (let i = 0; i < bansMax; i++) bans.add(`other ${i}`, 0);
-  expect(bans.has('a', 0)).toBe(false);
-  expect(bans.has('other 0', 0)).toBe(true);
+  expect([bans.strike('a', 0), bans.strike('a', 0)]).toEqual([banMs, 2 * banMs]);
+  expect(bans.banned('a', 2 * banMs - 1)).toBe(true);
+  expect(bans.banned('a', 2 * banMs)).toBe(false);
+  for (let i = 0; i < 20; i++) bans.strike('a', 0);
+  expect(bans.strike('a', 0)).toBe(banMsMax);
+  for (let i = 0; i < bansMax; i++) bans.strike(`other ${i}`, 0);
+  expect(bans.banned('a', 0)).toBe(false);
+  expect(bans.banned('other 0', 0)).toBe(true);
 });
 
 test('who waits for what is nowhere hears so within seconds; the trackers are asked as soon as nothing comes', async () => {
