@@ -8,6 +8,7 @@
 
 import { Announcer } from '../../core/announce/announcer.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
+import { Encoder } from '../../core/wire/encode.ts';
 import { Mending } from '../../origin/mending.ts';
 import { Driver } from '../../platform/drive/driver.ts';
 import { Feeds } from '../../platform/peer/feeds.ts';
@@ -29,6 +30,8 @@ export type Planted = {
 
 /** Every so many-th feed is sent twice. */
 const feedTwiceEvery = 10;
+/** Every so many-th write of frames. */
+const slipEvery = 100;
 
 function replace<P extends object, N extends keyof P>(
   of: { readonly prototype: P },
@@ -151,6 +154,24 @@ export const PLANTED = {
             original.call(this, corrupt ? { ...input, verdict: 'held' } : input, nowMs);
           },
       ),
+  },
+  'encoder-slips': {
+    room: 'core/wire',
+    defect: 'now and then a frame has another type',
+    plant: () => {
+      let taken = 0;
+      return replace(
+        Encoder,
+        'take',
+        (original) =>
+          function (this: Encoder) {
+            const bytes = original.call(this);
+            taken++;
+            if (taken % slipEvery === 0) bytes[0] = (bytes[0] as number) ^ 0x40;
+            return bytes;
+          },
+      );
+    },
   },
   'mending-waits': {
     room: 'origin',

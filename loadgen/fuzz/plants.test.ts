@@ -29,6 +29,7 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
   'part-tells-no-waiter': ['liveness'],
   'announcer-gives-up': ['joined', 'liveness'],
   'swarm-believes': ['liveness'],
+  'encoder-slips': ['fault'],
 };
 
 test('each of at least ten is planted in another room', () => {
