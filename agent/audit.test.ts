@@ -35,7 +35,7 @@ beforeEach(async () => {
   mended = [];
   const node = {
     drop: (digest: string) => void dropped.push(digest),
-    stop: () => undefined,
+    running: () => [],
     lost: () => undefined,
     pull: () => {
       throw new Error('nothing is pulled here');
@@ -47,9 +47,7 @@ beforeEach(async () => {
     node,
     tracking: { locate: () => Promise.resolve(undefined) },
     log: silentLog(),
-    history: new PullLog(metrics),
-    lingerMs: 10,
-    findMs: 10,
+    history: new PullLog({ log: silentLog(), metrics, nowMs: () => 0, cacheBytes: () => 0 }),
     nowMs: () => 0,
   });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);

@@ -26,7 +26,7 @@ afterEach(() => stack.disposeAsync());
 
 test('request id, client, deadline and trace reach the index and the trackers, whatever is asked', async () => {
   const heard: [method: string, ctx: CallContext][] = [];
-  const swarm = new MemorySwarm();
+  const swarm = stack.use(new MemorySwarm());
   const index = new Proxy(new MemoryIndex(), {
     get: (target, name) => {
       const found: unknown = Reflect.get(target, name);
@@ -43,8 +43,9 @@ test('request id, client, deadline and trace reach the index and the trackers, w
     return swarm.tracking.locate(blob);
   };
   const [log, metrics] = [silentLog(), new Metrics()];
-  const how = { log, history: new PullLog(metrics), lingerMs: 50, findMs: 200, nowMs: () => performance.now() };
-  const pulls = stack.use(new Pulls({ store, arena, node, tracking: { locate }, ...how }));
+  const nowMs = (): number => performance.now();
+  const history = new PullLog({ log, metrics, nowMs, cacheBytes: () => 0 });
+  const pulls = new Pulls({ store, arena, node, tracking: { locate }, log, history, nowMs });
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
   registerRegistry(app, new AgentRegistry({ pulls, index, proxy: 'http://proxy:15000' }));
   addAdminRoutes(app, { pulls, index, entries: () => [], status: () => ({}) as AgentStatus });

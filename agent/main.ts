@@ -28,9 +28,17 @@ await runRole({ role: 'agent', schema: agentSchema, env: process.env, run });
 
 async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics } = context;
+  const history = new PullLog({
+    log,
+    metrics,
+    nowMs: () => performance.now(),
+    cacheBytes: () => store.usedBytes,
+    onComplete: (digest) => audit?.add(digest),
+  });
   const plan = {
     promises: agentPromises,
     budgetBytes: config.cache.budget,
+    pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
     finding: () => startFinding(context, stack),
   };
   const { arena, store, finder, tracking, node } = await startHost(context, plan, stack);
@@ -41,21 +49,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   observe(metrics, store);
 
   const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
-  const history = new PullLog(metrics);
-  const pulls: Pulls = stack.use(
-    new Pulls({
-      store,
-      arena,
-      node,
-      tracking,
-      log,
-      history,
-      lingerMs: config.pull.linger,
-      findMs: config.pull.find,
-      nowMs: () => performance.now(),
-      onComplete: (digest) => audit?.add(digest),
-    }),
-  );
+  const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs: () => performance.now() });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;

@@ -1,9 +1,27 @@
-/** The latest finished pulls, for `status` and the demo's table, and their sums for metrics. */
+/**
+ * What is told of this agent's pulls: lines of the log, the latest ones for `status` and the demo's table, and their
+ * sums for metrics. The node that runs them tells it.
+ */
 
 import { type FinishedPull, finishedPullsMax } from '../core/contracts/agent.ts';
+import type { Digest } from '../core/digest.ts';
+import type { PartEnd } from '../platform/peer/pulls/life.ts';
+import type { Pull, PullWatcher } from '../platform/peer/pulls/pull.ts';
+import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 
-export class PullLog {
+export type PullLogOptions = {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly nowMs: () => number;
+  /** Bytes in the cache. */
+  readonly cacheBytes: () => number;
+  /** Told of every blob that came whole. */
+  readonly onComplete?: (digest: Digest) => void;
+};
+
+export class PullLog implements PullWatcher {
+  readonly #options: PullLogOptions;
   readonly #finished: FinishedPull[] = [];
   /** Pulls that finished since the start, of which `list` has the latest. */
   total = 0;
@@ -13,7 +31,9 @@ export class PullLog {
   readonly #notKept;
   readonly #passed;
 
-  constructor(metrics: Metrics) {
+  constructor(options: PullLogOptions) {
+    const { metrics } = options;
+    this.#options = options;
     this.#count = metrics.counter('pulls_total', 'Pulls that completed');
     this.#seconds = metrics.histogram('pull_duration_seconds', 'Duration of completed pulls, seconds');
     this.#bytes = metrics.counter('pull_bytes_total', 'Bytes of completed pulls by who sent them', ['from']);
@@ -24,9 +44,30 @@ export class PullLog {
     );
   }
 
-  /** A pull of a blob that there is no room for begins. */
-  passes(): void {
+  passes({ digest, entry }: Pull): void {
     this.#notKept.inc();
+    this.#options.log.warn(
+      { digest, bytes: entry?.meta.length, cacheBytes: this.#options.cacheBytes() },
+      'not kept: cache full. The blob is streamed through; what is in use and this one do not fit in cache.budget, or on its disk',
+    );
+  }
+
+  ended(pull: Pull, end: PartEnd, error: Error | undefined): void {
+    const { log, nowMs, onComplete } = this.#options;
+    const { digest, entry, stats } = pull;
+    const ms = nowMs() - stats.startedMs;
+    if (error === undefined) {
+      log.info(this.#add(pull, ms, true), 'pull complete');
+      return onComplete?.(digest);
+    }
+    // The last client of a blob that was not kept has gone.
+    if (entry?.window !== undefined)
+      log.info(
+        this.#add(pull, (stats.lastByteMs ?? nowMs()) - stats.startedMs, false),
+        'pull ended, not kept: cache full',
+      );
+    else if (end === 'unwanted') log.info({ digest }, 'pull stopped: no client wants it any more');
+    if (end !== 'unwanted') log.info({ digest, ms, why: error.message }, 'pull ended');
   }
 
   /** A client got so many bytes of one. */
@@ -34,15 +75,18 @@ export class PullLog {
     this.#passed.inc(bytes);
   }
 
-  add(pull: FinishedPull): void {
+  #add({ digest, entry, stats }: Pull, ms: number, kept: boolean): Omit<FinishedPull, 'firstByteMs' | 'kept'> {
+    const { bytesFromPeers, bytesFromOrigins, firstByteMs, startedMs } = stats;
+    const end = { digest, bytes: entry?.meta.length ?? 0, bytesFromPeers, bytesFromOrigins, ms };
     this.total++;
-    this.#finished.push(pull);
+    this.#finished.push({ ...end, firstByteMs: firstByteMs === undefined ? ms : firstByteMs - startedMs, kept });
     if (this.#finished.length > finishedPullsMax) this.#finished.shift();
-    if (!pull.kept) return;
+    if (!kept) return end;
     this.#count.inc();
-    this.#seconds.observe(pull.ms / 1000);
-    this.#bytes.inc({ from: 'peers' }, pull.bytesFromPeers);
-    this.#bytes.inc({ from: 'origins' }, pull.bytesFromOrigins);
+    this.#seconds.observe(ms / 1000);
+    this.#bytes.inc({ from: 'peers' }, bytesFromPeers);
+    this.#bytes.inc({ from: 'origins' }, bytesFromOrigins);
+    return end;
   }
 
   /** Oldest first. */

@@ -35,15 +35,14 @@ const lingerMs = 50;
 
 beforeEach(async () => {
   stack = new AsyncDisposableStack();
-  swarm = new MemorySwarm();
   index = new MemoryIndex();
   const log = silentLog();
   const metrics = new Metrics();
-  history = new PullLog(metrics);
+  const nowMs = (): number => performance.now();
+  history = new PullLog({ log, metrics, nowMs, cacheBytes: () => 0 });
+  swarm = stack.use(new MemorySwarm({ lingerMs, watcher: history }));
   const { store, node, tracking, arena } = swarm;
-  const pulls = stack.use(
-    new Pulls({ store, arena, node, tracking, log, history, lingerMs, findMs: 200, nowMs: () => performance.now() }),
-  );
+  const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs });
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
   registerRegistry(app, new AgentRegistry({ pulls, index, proxy: 'http://proxy:15000' }));
   addAdminRoutes(app, { pulls, index, entries: () => store.entries(), status: () => ({}) as AgentStatus });

@@ -45,7 +45,16 @@ beforeAll(async () => {
       return {
         digest,
         complete: never,
-        stats: { bytesFromPeers: 0, bytesFromOrigins: 0, startedMs: 0 },
+        entry: undefined,
+        stats: {
+          bytesFromPeers: 0,
+          bytesFromOrigins: 0,
+          startedMs: 0,
+          firstByteMs: undefined,
+          lastByteMs: undefined,
+          users: 0,
+        },
+        use: () => ({ gave: () => undefined, [Symbol.dispose]: () => undefined }),
         learned: () => never,
         waitFor: () => never,
         reader: () => ({ move: () => undefined, close: () => undefined }),

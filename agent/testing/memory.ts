@@ -8,7 +8,8 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { ManifestRecord } from '../../core/contracts/index-api.ts';
 import { type BlobIn, type Digest, digestOf } from '../../core/digest.ts';
 import { pieceCount, pieceLengthFor } from '../../core/piece.ts';
-import type { Pull } from '../../platform/peer/node.ts';
+import { Part } from '../../platform/peer/pulls/part.ts';
+import type { PullWatcher } from '../../platform/peer/pulls/pull.ts';
 import type { BlobEntry } from '../../platform/store/store.ts';
 import type { ReferrersOf } from '../../platform/tags/store.ts';
 import { Arena, type Slot } from '../../platform/workers/arena.ts';
@@ -19,9 +20,10 @@ export function digestOfBytes(bytes: Uint8Array): Digest {
 }
 
 type Page = Parameters<IndexReads['tags']>[1];
+const sweepMs = 5;
 type Cached = { readonly bytes: Uint8Array; readonly held: Set<number>; readonly entry: BlobEntry };
 
-/** Origins, trackers and peers in one: what it `has` can be pulled; `hold` keeps pieces back. */
+/** Origins, trackers, peers and this node's in one: what it `has` can be pulled; `stopAt` keeps pieces back. */
 export class MemorySwarm {
   readonly has = new Map<Digest, Uint8Array>();
   readonly cache = new Map<Digest, Cached>();
@@ -35,7 +37,13 @@ export class MemorySwarm {
   stopped: Digest[] = [];
   dropped: Digest[] = [];
   readonly arena = new Arena(16 * 1024 * 1024);
-  readonly #wakers = new Set<() => void>();
+  readonly #how: { readonly lingerMs: number; readonly findMs: number; readonly watcher: PullWatcher | undefined };
+  readonly #parts = new Map<Digest, Part>();
+  #sweeper: NodeJS.Timeout | undefined;
+
+  constructor(how: { readonly lingerMs?: number; readonly findMs?: number; readonly watcher?: PullWatcher } = {}) {
+    this.#how = { lingerMs: how.lingerMs ?? 50, findMs: how.findMs ?? 200, watcher: how.watcher };
+  }
 
   add(bytes: Uint8Array): Digest {
     const digest = digestOfBytes(bytes);
@@ -46,7 +54,7 @@ export class MemorySwarm {
   /** Lets pieces up to `piece` (exclusive) arrive. */
   arrive(piece: number): void {
     this.stopAt = piece;
-    for (const wake of this.#wakers) wake();
+    for (const part of this.#parts.values()) this.#bring(part);
   }
 
   get store() {
@@ -72,46 +80,64 @@ export class MemorySwarm {
   get node() {
     return {
       pull: (digest: Digest, from: { repo?: string | undefined } = {}) => this.#pull(digest, from.repo),
-      stop: (digest: Digest) => void this.stopped.push(digest),
+      running: () => [...this.#parts.values()].filter((part) => part.running),
       drop: (digest: Digest) => void this.dropped.push(digest),
       lost: () => undefined,
     };
   }
 
-  #pull(digest: Digest, repo: string | undefined): Pull {
+  /** Nothing comes, and nothing ends, any more. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#sweeper);
+  }
+
+  #pull(digest: Digest, repo: string | undefined): Part {
+    const known = this.#parts.get(digest);
+    if (known !== undefined) return known;
     this.pulled.push(digest);
     this.askedIn.push(repo);
+    const nowMs = (): number => performance.now();
+    const nothing = (): void => undefined;
+    const host = { nowMs, readerAt: nothing, readerGone: nothing, waits: (one: Part) => this.#bring(one) };
+    const part = new Part(digest, { pulls: true, given: false }, { ...host, ...this.#how });
+    this.#parts.set(digest, part);
+    queueMicrotask(() => this.#bring(part));
+    this.#sweeper ??= setInterval(() => this.#sweep(performance.now()), sweepMs);
+    return part;
+  }
+
+  #sweep(nowMs: number): void {
+    for (const part of this.#parts.values()) {
+      this.#bring(part);
+      part.sweep(nowMs, { stallMs: 60_000, learnMs: this.#how.findMs });
+      if (part.used) part.usedMs = nowMs;
+      if (part.unused(nowMs) !== 'unwanted') continue;
+      this.stopped.push(part.digest);
+      this.#parts.delete(part.digest);
+      part.fail('unwanted', new ApiError('UNAVAILABLE', 'nobody reads it any more'));
+    }
+  }
+
+  /** What may come of it, of what somebody waits for. */
+  #bring(part: Part): void {
+    if (this.down || this.#parts.get(part.digest) !== part) return;
+    const { digest } = part;
     const bytes = this.has.get(digest);
-    const done = Promise.withResolvers<void>();
-    done.promise.catch(() => undefined);
-    const until = async (ready: () => boolean, signal?: AbortSignal): Promise<void> => {
-      while (!ready()) {
-        await new Promise<void>((resolve, reject) => {
-          const wake = (): void => resolve(void this.#wakers.delete(wake));
-          this.#wakers.add(wake);
-          signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-        });
-      }
-    };
-    return {
-      digest,
-      complete: done.promise,
-      stats: { bytesFromPeers: bytes?.length ?? 0, bytesFromOrigins: 0, startedMs: 0 },
-      reader: () => ({ move: () => undefined, close: () => undefined }),
-      learned: async (signal) => {
-        await until(() => !this.down, signal);
-        if (bytes === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
-        const cached = this.cached(digest, bytes, []);
-        if (cached.entry.complete) done.resolve();
-        return cached.entry;
-      },
-      waitFor: async (piece, signal) => {
-        const cached = this.cache.get(digest) as Cached;
-        await until(() => piece < this.stopAt, signal);
-        cached.held.add(piece);
-        if (cached.entry.complete) done.resolve();
-      },
-    };
+    if (bytes === undefined) {
+      this.#parts.delete(digest);
+      return part.fail('unknown', new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`));
+    }
+    const { entry, held } = this.cached(digest, bytes, []);
+    if (part.state === 'seeking') part.enter(entry, entry.complete ? 'arrived' : 'learned');
+    for (const piece of part.waited()) {
+      if (piece >= this.stopAt) continue;
+      held.add(piece);
+      part.held(piece);
+    }
+    if (!entry.complete) return;
+    this.#parts.delete(digest);
+    part.stats.bytesFromPeers = bytes.length;
+    if (part.state === 'pulling') part.finish();
   }
 
   /** Puts a blob in the cache with the pieces given. */

@@ -21,7 +21,7 @@ import type { SiteOptions } from './site.ts';
 import type { Process, World } from './world.ts';
 
 const lingerMs = 2_000;
-const findMs = 5_000;
+const learnMs = 5_000;
 /** The cache, by host: some too small for the larger blobs, which pass through. */
 const budgetBytes = [40, 6, 40, 2, 40].map((units) => units * unitBytes);
 const arenaUnits = 16;
@@ -80,11 +80,14 @@ export class AgentSite {
     }
     if (!process.alive) return false;
     const { origins, clock } = this.#o;
-    const peer = await startPeer(this.#cluster, { role: 'agent', process, store, arena, site: this.#o, origins });
+    const nowMs = clock;
+    const history = new PullLog({ log, metrics: new Metrics(), nowMs, cacheBytes: () => store.usedBytes });
+    const pulled = { pulls: history, lingerMs, learnMs };
+    const how = { role: 'agent', process, store, arena, site: this.#o, origins, pulls: pulled } as const;
+    const peer = await startPeer(this.#cluster, how);
     const { node, announcing: tracking } = peer;
     for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
-    const history = new PullLog(new Metrics());
-    const pulls = new Pulls({ store, arena, node, tracking, log, history, lingerMs, findMs, nowMs: clock });
+    const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs });
     this.running = { process, store, peer, pulls, arena };
     return true;
   }
@@ -96,7 +99,6 @@ export class AgentSite {
     if (this.#process !== undefined) this.#process.alive = false;
     this.#process = undefined;
     running?.peer.end(power);
-    running?.pulls[Symbol.dispose]();
     this.#endDisk?.();
     this.#endDisk = undefined;
     if (power) this.#medium.disk.crash();

@@ -1,6 +1,6 @@
 /** The peer of a process of the run: platform's PeerNode over the run's network and clocks, its announcing, its end. */
 
-import { PeerNode } from '../../platform/peer/node.ts';
+import { PeerNode, type PeerNodeOptions } from '../../platform/peer/node.ts';
 import type { BlobStore } from '../../platform/store/store.ts';
 import { type Logger, silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -29,6 +29,8 @@ export async function startPeer(
     readonly store: BlobStore;
     readonly arena: Arena;
     readonly site: SiteOptions;
+    /** Of an agent: who is told of pulls that are read, and when those end that are not any more. */
+    readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
     readonly origins: SiteOptions['origins'];
   },
 ): Promise<Peer> {
@@ -38,6 +40,7 @@ export async function startPeer(
   const place = cluster.net.place(host);
   const announcing = new Announcing(world, process, { ...site, origins: o.origins });
   const node = await PeerNode.listen({
+    ...o.pulls,
     role: o.role,
     host,
     port,

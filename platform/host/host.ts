@@ -9,7 +9,7 @@ import type { RoleContext } from '../lifecycle/role.ts';
 import { httpMembers } from '../members/http.ts';
 import { fixedList } from '../members/members.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
-import { PeerNode } from '../peer/node.ts';
+import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
 import type { AskUnneeded } from '../store/room/let-go.ts';
 import { BlobStore } from '../store/store.ts';
@@ -31,6 +31,8 @@ export type HostPlan = {
   readonly promises: typeof agentPromises | typeof originPromises;
   readonly budgetBytes: number;
   readonly askUnneeded?: AskUnneeded | undefined;
+  /** Who is told of pulls that are read, and when those end that are not any more. */
+  readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
   /** Called once the data directory is ours. */
   readonly finding: () => Promise<Finding>;
 };
@@ -53,7 +55,7 @@ export type Host = {
 /** Everything of it is closed with the stack. */
 export async function startHost(
   { config, log, metrics }: RoleContext<HostConfig>,
-  { promises, budgetBytes, askUnneeded, finding }: HostPlan,
+  { promises, budgetBytes, askUnneeded, pulls, finding }: HostPlan,
   stack: AsyncDisposableStack,
 ): Promise<Host> {
   const { trackers } = config;
@@ -69,6 +71,7 @@ export async function startHost(
   const node = stack.use(
     await PeerNode.listen({
       ...(await peerOptions(config.peer, [...trackers, ...finder.urls])),
+      ...pulls,
       role: promises.role,
       cluster: config.cluster,
       zone: config.zone,

@@ -17,6 +17,7 @@ import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
 import type { LinkPatience } from './links/link.ts';
 import { Throttle } from './links/throttle.ts';
+import type { PullWatcher } from './pulls/pull.ts';
 
 export type PeerNodeOptions = {
   readonly role: 'agent' | 'origin';
@@ -47,6 +48,10 @@ export type PeerNodeOptions = {
   readonly stallMs?: number | undefined;
   /** Those who wait for a blob's metainfo get UNAVAILABLE after this long. */
   readonly learnMs?: number | undefined;
+  /** A pull that was read and that nobody reads any more goes on for so long; by default until it is whole. */
+  readonly lingerMs?: number | undefined;
+  /** Told of pulls that are read. */
+  readonly pulls?: PullWatcher | undefined;
 };
 
 export type PeerLimits = { readonly upBytesPerS?: number | undefined; readonly downBytesPerS?: number | undefined };

@@ -35,12 +35,12 @@ import {
 } from './listen.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
 import { Blobs, type PullFrom } from './pulls/blobs.ts';
-import type { Pull } from './pulls/part.ts';
+import type { Pull } from './pulls/pull.ts';
 import { lacking } from './pulls/repair.ts';
 
 export type { PeerNodeOptions, PeerNodeStats } from './listen.ts';
 export type { PullFrom } from './pulls/blobs.ts';
-export type { Pull } from './pulls/part.ts';
+export type { Pull } from './pulls/pull.ts';
 
 export class PeerNode {
   readonly self: PeerAddress;
@@ -99,6 +99,8 @@ export class PeerNode {
       neighbours: policy.neighboursPerBlobMax,
       stallMs: o.stallMs ?? stallMsDefault,
       learnMs: o.learnMs ?? learnMsDefault,
+      lingerMs: o.lingerMs,
+      watcher: o.pulls,
     });
     this.#feeds = this.#makeFeeds();
     this.#linkHost = this.#makeLinkHost();
@@ -131,6 +133,11 @@ export class PeerNode {
   /** The running pull of the blob, or a new one; a partial entry is resumed. */
   pull(digest: Digest, from: PullFrom = {}): Pull {
     return this.#blobs.pull(digest, from);
+  }
+
+  /** Pulls that somebody reads, or did just now. */
+  running(): Pull[] {
+    return this.#blobs.running();
   }
 
   /** A whole blob of the store: trackers are told, peers that ask are fed. */

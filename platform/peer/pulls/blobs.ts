@@ -12,20 +12,17 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type Metainfo, metainfoValid } from '../../../core/piece.ts';
-import type { BlobNo, BlobStats, Input, Output } from '../../../core/swarm/types.ts';
+import type { BlobNo, Output } from '../../../core/swarm/types.ts';
 import type { PeerAddress } from '../../../core/wire/messages.ts';
-import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
-import type { BlobStore } from '../../store/store.ts';
-import type { Logger } from '../../telemetry/log.ts';
-import type { PieceMemory } from '../../workers/arena.ts';
 import { receivingMs } from '../limits.ts';
-import type { PeerMetrics, PeerRole } from '../metrics.ts';
+import type { PeerRole } from '../metrics.ts';
 import { Arrivals } from './arrivals.ts';
 import { inlineBlob } from './inline.ts';
 import type { PartEnd } from './life.ts';
 import { Part, type PartHost, type PartKind } from './part.ts';
 import { Passage } from './passage.ts';
+import type { BlobsHost, Pull } from './pull.ts';
 import { Repair, usable } from './repair.ts';
 
 /** Where a pull may begin before any tracker answers. */
@@ -37,23 +34,6 @@ export type PullFrom = {
 };
 
 type Of<K extends Output['kind']> = Extract<Output, { kind: K }>;
-
-export type BlobsHost = {
-  nowMs(): number;
-  input(input: Input): void;
-  statsOf(blob: BlobNo): BlobStats | undefined;
-  readonly store: BlobStore;
-  readonly arena: PieceMemory;
-  readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek'>;
-  readonly log: Logger;
-  readonly metrics: PeerMetrics;
-  /** A whole blob that peers may have of us, or undefined. */
-  readonly serves: (digest: Digest) => BlobEntry | undefined;
-  /** Neighbours to ask a tracker for. */
-  readonly neighbours: number;
-  readonly stallMs: number;
-  readonly learnMs: number;
-};
 
 export class Blobs {
   readonly #host: BlobsHost;
@@ -80,6 +60,11 @@ export class Blobs {
 
   get size(): number {
     return this.#parts.size;
+  }
+
+  /** Those that somebody reads, or did just now. */
+  running(): Pull[] {
+    return [...this.#parts.values()].filter((part) => part.running);
   }
 
   noOf(digest: Digest): BlobNo | undefined {
@@ -235,7 +220,7 @@ export class Blobs {
       const end = part.unused(nowMs);
       if (end === 'idle') this.#leave(part, end);
       else if (end !== undefined) {
-        this.#end(part, end, new ApiError('UNAVAILABLE', `nobody told of ${part.digest}, and nobody waits for it`));
+        this.#end(part, end, new ApiError('UNAVAILABLE', `nobody waits for ${part.digest} any more: ask for it again`));
       }
     }
   }
@@ -379,8 +364,11 @@ export class Blobs {
   }
 
   #makePartHost(): PartHost {
+    const { nowMs, lingerMs, watcher } = this.#host;
     return {
-      nowMs: this.#host.nowMs,
+      nowMs,
+      lingerMs,
+      watcher,
       readerAt: ({ no, passage }, reader, { at, end }) => {
         if (no === undefined) return;
         this.#host.input({ kind: 'reader', blob: no, reader, at, end });

@@ -13,8 +13,9 @@ type Row = { readonly from: PartState; readonly end: PartEnd; readonly to: PartS
 const states = Object.keys(partLife) as PartState[];
 const rows: Row[] = states.flatMap((from) =>
   Object.entries(partLife[from].ends).map(([end, { to, when, ...rest }]) => {
-    const ms = (rest as { unusedMs?: number }).unusedMs;
-    return { from, end: end as PartEnd, to, when: ms === undefined ? when : `${when}, for ${ms / 1000} s` };
+    const { unusedMs: ms } = rest as { unusedMs?: number | 'linger' };
+    const long = ms === undefined ? '' : ms === 'linger' ? ', for `pull.linger`' : `, for ${ms / 1000} s`;
+    return { from, end: end as PartEnd, to, when: `${when}${long}` };
   }),
 );
 const table = (head: readonly string[], lines: readonly (readonly string[])[]): string[] =>
@@ -59,7 +60,14 @@ test('docs/pull.md draws what the code goes by', () => {
 });
 
 const digest = digestOf('sha256', '0'.repeat(64));
-const host = { nowMs: () => 0, readerAt: () => undefined, readerGone: () => undefined, waits: () => undefined };
+const lingerMs = 10_000;
+const host = {
+  lingerMs,
+  nowMs: () => 0,
+  readerAt: () => undefined,
+  readerGone: () => undefined,
+  waits: () => undefined,
+};
 
 /** One in that state, by the shortest way there. */
 function partIn(state: PartState): Part {
@@ -99,13 +107,19 @@ test('every state is reached from the first one, and every way out of it leads t
 
 test('what nobody uses ends by itself where the table has a time for it, and only there', () => {
   for (const state of states) {
+    const ends = Object.entries(partLife[state].ends) as [PartEnd, { unusedMs?: number | 'linger' }][];
+    const timed = ends.find(([, { unusedMs }]) => typeof unusedMs === 'number');
+    const ms = Number(timed?.[1].unusedMs ?? 0);
     const part = partIn(state);
-    const [timed] = Object.entries(partLife[state].ends).filter(([, end]) => 'unusedMs' in end);
-    const ms = (timed?.[1] as { unusedMs: number } | undefined)?.unusedMs ?? 0;
     expect(part.unused(ms), state).toBeUndefined();
     expect(part.unused(ms + 1e9), state).toBe(timed?.[0]);
     part.usedMs = 1e9;
     expect(part.unused(1e9 + ms), state).toBeUndefined();
+    // What was read ends sooner, where it has not come whole.
+    part.use()[Symbol.dispose]();
+    const lingers = ends.some(([, { unusedMs }]) => unusedMs === 'linger');
+    expect(part.unused(lingerMs), state).toBeUndefined();
+    expect(part.unused(lingerMs + 1), state).toBe(lingers ? 'unwanted' : undefined);
   }
 });
 

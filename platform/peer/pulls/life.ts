@@ -9,18 +9,19 @@ import { askAfterMs, forgottenMs, idleBlobMs, learnMsDefault, orphanStallMs, sta
 
 export type PartState = 'seeking' | 'storing' | 'pulling' | 'held' | 'whole' | 'ended';
 
-/** `unusedMs`: it ends so when nobody has used the blob for that long. */
-type End = { readonly to: PartState; readonly when: string; readonly unusedMs?: number };
+/** `unusedMs`: it ends so when nobody has used the blob for that long; 'linger': as the node is told, and only what readers have used. */
+type End = { readonly to: PartState; readonly when: string; readonly unusedMs?: number | 'linger' };
 
 /** Whoever waits is told, and the trackers that we do not take part in it any more. */
 const failures = {
-  stopped: { to: 'ended', when: 'whoever began it does not want it any more; what was verified stays' },
+  unwanted: { to: 'ended', when: 'it was read, and nobody reads it any more', unusedMs: 'linger' },
+  stopped: { to: 'ended', when: 'it is called off' },
   dropped: { to: 'ended', when: 'it is removed from the store, or evicted' },
   revoked: { to: 'ended', when: 'an origin took the blob back: BLOB_UNKNOWN, and the store removes it' },
   refused: { to: 'ended', when: 'the store has no room for it, or its disk refuses: STORAGE_FULL, UNAVAILABLE' },
   closed: { to: 'ended', when: 'the process is shutting down' },
 } as const satisfies Record<string, End>;
-const { stopped: _, ...kept } = failures;
+const { unwanted: _, stopped: __, ...kept } = failures;
 
 export const partLife = {
   seeking: {
@@ -33,8 +34,8 @@ export const partLife = {
       inlined: { to: 'storing', when: 'a tracker answered with all of it, as it is small' },
       arrived: { to: 'whole', when: 'it came by another way, a push' },
       unknown: { to: 'ended', when: 'no origin has it, the trackers say, and no peer was named with it: BLOB_UNKNOWN' },
-      forgotten: { to: 'ended', when: 'nobody waits for it any more', unusedMs: forgottenMs },
       ...failures,
+      forgotten: { to: 'ended', when: 'nobody waits for it any more', unusedMs: forgottenMs },
     },
   },
   storing: {

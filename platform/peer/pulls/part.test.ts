@@ -29,11 +29,17 @@ function entryOf(held: Set<number>): BlobEntry & { pins: number } {
 function scene() {
   const clock = { nowMs: 0 };
   const readers: string[] = [];
+  const told: string[] = [];
   const part = new Part(
     digest,
     { pulls: true, given: false },
     {
       nowMs: () => clock.nowMs,
+      lingerMs: 10_000,
+      watcher: {
+        passes: () => told.push('passes'),
+        ended: (_pull, end, error) => told.push(error === undefined ? end : `${end}: ${error.message}`),
+      },
       readerAt: (_part, reader, { at, end }) => readers.push(`${reader}: ${at}-${end}`),
       waits: () => undefined,
       readerGone: (_part, reader) => readers.push(`${reader} gone`),
@@ -46,7 +52,7 @@ function scene() {
       (error) => codes.push(`${name} ${error instanceof ApiError ? error.code : String(error)}`),
     );
   };
-  return { clock, readers, part, codes, note };
+  return { clock, readers, told, part, codes, note };
 }
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -134,6 +140,56 @@ test('readers say where they stand, and nothing after they are closed', () => {
   reader.move(5);
   expect(readers).toEqual(['0: 3-9', '0: 4-9', '0 gone']);
   expect(part.used).toBe(false);
+});
+
+test('a pull that is read is told of once, when it ends; its times are those of its readers', () => {
+  const { clock, part, told } = scene();
+  clock.nowMs = 100;
+  const [one, two] = [part.use(), part.use()];
+  expect([part.running, part.used, part.stats.users, part.stats.startedMs]).toEqual([true, true, 2, 100]);
+  part.enter(entryOf(new Set()), 'learned');
+  for (clock.nowMs of [150, 170]) one.gave();
+  one[Symbol.dispose]();
+  one[Symbol.dispose]();
+  clock.nowMs = 200;
+  two[Symbol.dispose]();
+  expect(part.used).toBe(false);
+  expect(part.unused(10_200)).toBeUndefined();
+  expect(part.unused(10_201)).toBe('unwanted');
+  const again = part.use();
+  expect(part.stats).toMatchObject({ users: 1, startedMs: 100, firstByteMs: 150, lastByteMs: 170 });
+  part.finish();
+  expect([told, part.running]).toEqual([['complete'], false]);
+
+  // A piece goes bad while it is still being read: that is another pull.
+  clock.nowMs = 300;
+  part.reopen();
+  expect([part.running, part.stats.startedMs, part.stats.firstByteMs]).toEqual([true, 300, undefined]);
+  again[Symbol.dispose]();
+  part.fail('unwanted', new Error('nobody'));
+  expect(told).toEqual(['complete', 'unwanted: nobody']);
+});
+
+test('what nobody read is told of to nobody, and is not ended for want of readers', () => {
+  const { part, told } = scene();
+  part.enter(entryOf(new Set()), 'learned');
+  expect(part.unused(1e9)).toBeUndefined();
+  part.finish();
+  part.use()[Symbol.dispose]();
+  part.fail('dropped', new Error('removed'));
+  expect(told).toEqual([]);
+});
+
+test('that a blob passes through is said once, whether its reader was there before or after', () => {
+  for (const first of [true, false]) {
+    const { part, told } = scene();
+    const entry = Object.assign(entryOf(new Set()), { window: {} }) as BlobEntry;
+    if (first) part.use();
+    part.enter(entry, 'learned');
+    part.use();
+    part.use();
+    expect(told).toEqual(['passes']);
+  }
 });
 
 test('bans double, end, and are bounded in number and length', () => {

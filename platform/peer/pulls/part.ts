@@ -14,23 +14,8 @@ import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { askAfterMs, askAfterMsMax } from '../limits.ts';
 import { type PartEnd, type PartState, partLife, waitEnds } from './life.ts';
 import type { Passage } from './passage.ts';
+import type { Pull, PullStats, PullUse, PullWatcher } from './pull.ts';
 import { Waiters } from './waiters.ts';
-
-export interface Pull {
-  readonly digest: Digest;
-  /**
-   * The blob's entry, once metainfo and hash list are known. Rejects with BLOB_UNKNOWN (no origin knows it),
-   * UNAVAILABLE (nobody told in time), STORAGE_FULL, or the signal's reason.
-   */
-  learned(signal?: AbortSignal): Promise<BlobEntry>;
-  /** The piece is on disk, verified. Rejects with SWARM_STALLED, what `fail` was given, or the signal's reason. */
-  waitFor(piece: number, signal?: AbortSignal): Promise<void>;
-  /** A reader stands at piece `at` and reads up to `end`, exclusive. */
-  reader(at: number, end: number): { move(at: number): void; close(): void };
-  /** Every piece is on disk. Nobody has to listen to it. */
-  readonly complete: Promise<void>;
-  readonly stats: { readonly bytesFromPeers: number; readonly bytesFromOrigins: number; readonly startedMs: number };
-}
 
 export type PartHost = {
   nowMs(): number;
@@ -38,9 +23,11 @@ export type PartHost = {
   readerGone(part: Part, reader: number): void;
   /** Somebody waits for a piece. */
   waits(part: Part): void;
+  readonly lingerMs?: number | undefined;
+  readonly watcher?: PullWatcher | undefined;
 };
 
-type Ends = Readonly<Record<string, { readonly to: PartState; readonly unusedMs?: number } | undefined>>;
+type Ends = Readonly<Record<string, { readonly to: PartState; readonly unusedMs?: number | 'linger' } | undefined>>;
 
 /** `pulls`: the swarm is told to pull it, rather than only to feed it. `given`: by peers that were named with it. */
 export type PartKind = {
@@ -76,7 +63,8 @@ export class Part implements Pull {
   /** When it asked its trackers because nothing came, and how long it waits before it asks again. */
   #askedMs = Number.NEGATIVE_INFINITY;
   #askAgainMs = askAfterMs;
-  readonly stats: { bytesFromPeers: number; bytesFromOrigins: number; readonly startedMs: number };
+  readonly stats: { -readonly [K in keyof PullStats]: PullStats[K] };
+  #running = false;
   #state: PartState = 'seeking';
   readonly #host: PartHost;
   readonly #learned = new Waiters<BlobEntry>();
@@ -95,7 +83,14 @@ export class Part implements Pull {
     this.#host = host;
     this.progressMs = host.nowMs();
     this.usedMs = this.progressMs;
-    this.stats = { bytesFromPeers: 0, bytesFromOrigins: 0, startedMs: this.progressMs };
+    this.stats = {
+      bytesFromPeers: 0,
+      bytesFromOrigins: 0,
+      startedMs: this.progressMs,
+      firstByteMs: undefined,
+      lastByteMs: undefined,
+      users: 0,
+    };
     this.complete.catch(() => undefined);
   }
 
@@ -110,7 +105,31 @@ export class Part implements Pull {
 
   /** Somebody waits for it or reads it. */
   get used(): boolean {
-    return this.#learned.size > 0 || this.#pieces.size > 0 || this.#readers > 0;
+    return this.#learned.size > 0 || this.#pieces.size > 0 || this.#readers > 0 || this.stats.users > 0;
+  }
+
+  /** Somebody read it, and it has not ended. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  use(): PullUse {
+    const { stats } = this;
+    stats.users++;
+    if (!this.#running && this.#state !== 'held') this.#run();
+    let open = true;
+    return {
+      gave: () => {
+        stats.lastByteMs = this.#host.nowMs();
+        stats.firstByteMs ??= stats.lastByteMs;
+      },
+      [Symbol.dispose]: () => {
+        if (!open) return;
+        open = false;
+        stats.users--;
+        this.usedMs = this.#host.nowMs();
+      },
+    };
   }
 
   /** Pieces that somebody waits for, the one that has been waited for longest first. */
@@ -167,7 +186,11 @@ export class Part implements Pull {
   /** In which way it ends by now, as nobody has used it for so long; undefined: it goes on. */
   unused(nowMs: number): PartEnd | undefined {
     const ends: Ends = partLife[this.#state].ends;
-    for (const end in ends) if (nowMs - this.usedMs > (ends[end]?.unusedMs ?? Infinity)) return end as PartEnd;
+    for (const end in ends) {
+      const limit = ends[end]?.unusedMs ?? Infinity;
+      const ms = limit !== 'linger' ? limit : this.#running ? (this.#host.lingerMs ?? Infinity) : Infinity;
+      if (nowMs - this.usedMs > ms) return end as PartEnd;
+    }
     return undefined;
   }
 
@@ -178,7 +201,8 @@ export class Part implements Pull {
     this.progressMs = this.#host.nowMs();
     if (this.#state === 'pulling') this.#unpin ??= entry.pin();
     this.#learned.resolve(entry);
-    if (this.#state !== 'pulling') this.#whole();
+    if (this.#running && entry.window !== undefined) this.#host.watcher?.passes(this);
+    if (this.#state !== 'pulling') this.#whole(end);
   }
 
   /** Bytes of a piece came. */
@@ -218,11 +242,12 @@ export class Part implements Pull {
     this.#done = Promise.withResolvers<void>();
     this.complete.catch(() => undefined);
     this.#unpin ??= this.entry?.pin();
+    if (this.stats.users > 0) this.#run();
   }
 
   finish(): void {
     this.go('complete');
-    this.#whole();
+    this.#whole('complete');
   }
 
   fail(end: PartEnd, error: Error): void {
@@ -233,6 +258,7 @@ export class Part implements Pull {
     this.#pieces.clear();
     this.#release();
     this.#done.reject(error);
+    this.#ended(end, error);
   }
 
   /** Rejects those who have waited too long, without ending the pull. */
@@ -259,11 +285,28 @@ export class Part implements Pull {
     }
   }
 
-  #whole(): void {
+  /** From now on it is one that somebody reads. */
+  #run(): void {
+    if (this.#state === 'whole' || this.#state === 'ended') return;
+    this.#running = true;
+    this.stats.startedMs = this.#host.nowMs();
+    this.stats.firstByteMs = undefined;
+    this.stats.lastByteMs = undefined;
+    if (this.entry?.window !== undefined) this.#host.watcher?.passes(this);
+  }
+
+  #ended(end: PartEnd, error: Error | undefined): void {
+    if (!this.#running) return;
+    this.#running = false;
+    this.#host.watcher?.ended(this, end, error);
+  }
+
+  #whole(end: PartEnd): void {
     for (const waiters of this.#pieces.values()) waiters.resolve();
     this.#pieces.clear();
     this.#release();
     this.#done.resolve();
+    this.#ended(end, undefined);
   }
 
   #release(): void {

@@ -1,0 +1,76 @@
+/** What a pull is to the rest of the process, and what pulls need of their node. Types only; part.ts is the pull. */
+
+import type { Digest } from '../../../core/digest.ts';
+import type { BlobNo, BlobStats, Input } from '../../../core/swarm/types.ts';
+import type { Tracking } from '../../clients/tracking.ts';
+import type { BlobEntry } from '../../store/pieces/entry.ts';
+import type { BlobStore } from '../../store/store.ts';
+import type { Logger } from '../../telemetry/log.ts';
+import type { PieceMemory } from '../../workers/arena.ts';
+import type { PeerMetrics } from '../metrics.ts';
+import type { PartEnd } from './life.ts';
+
+export interface Pull {
+  readonly digest: Digest;
+  /**
+   * The blob's entry, once metainfo and hash list are known. Rejects with BLOB_UNKNOWN (no origin knows it),
+   * UNAVAILABLE (nobody told in time), STORAGE_FULL, or the signal's reason.
+   */
+  learned(signal?: AbortSignal): Promise<BlobEntry>;
+  /** The piece is on disk, verified. Rejects with SWARM_STALLED, what `fail` was given, or the signal's reason. */
+  waitFor(piece: number, signal?: AbortSignal): Promise<void>;
+  /** A reader stands at piece `at` and reads up to `end`, exclusive. */
+  reader(at: number, end: number): { move(at: number): void; close(): void };
+  /** Every piece is on disk. Nobody has to listen to it. */
+  readonly complete: Promise<void>;
+  /**
+   * Somebody reads it from now on, until this is disposed of. Once nobody does, it goes on for `lingerMs`: for those who
+   * ask range by range. (What nobody ever read this way goes on until it is whole.)
+   */
+  use(): PullUse;
+  readonly entry: BlobEntry | undefined;
+  readonly stats: PullStats;
+}
+
+/** `gave`: its reader has given bytes to whoever asked. */
+export interface PullUse extends Disposable {
+  gave(): void;
+}
+
+export type PullStats = {
+  readonly bytesFromPeers: number;
+  readonly bytesFromOrigins: number;
+  /** When it was first read, or began. */
+  readonly startedMs: number;
+  /** When a reader gave the first bytes, and the last ones. */
+  readonly firstByteMs: number | undefined;
+  readonly lastByteMs: number | undefined;
+  readonly users: number;
+};
+
+/** Told of pulls that are read, at once. */
+export type PullWatcher = {
+  /** There is no room for the whole blob: it passes through. Once. */
+  passes(pull: Pull): void;
+  /** `error`: it did not end well. */
+  ended(pull: Pull, end: PartEnd, error: Error | undefined): void;
+};
+
+export type BlobsHost = {
+  nowMs(): number;
+  input(input: Input): void;
+  statsOf(blob: BlobNo): BlobStats | undefined;
+  readonly store: BlobStore;
+  readonly arena: PieceMemory;
+  readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek'>;
+  readonly log: Logger;
+  readonly metrics: PeerMetrics;
+  /** A whole blob that peers may have of us, or undefined. */
+  readonly serves: (digest: Digest) => BlobEntry | undefined;
+  /** Neighbours to ask a tracker for. */
+  readonly neighbours: number;
+  readonly stallMs: number;
+  readonly learnMs: number;
+  readonly lingerMs?: number | undefined;
+  readonly watcher?: PullWatcher | undefined;
+};
