@@ -16,6 +16,7 @@ import {
   uploadKindHeader,
 } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
+import type { CallContext } from '../platform/clients/context.ts';
 import { callOf } from '../platform/http/call.ts';
 import type { Headers } from '../platform/http/content.ts';
 import { bodyOf, CLIENT_LIMITS, finishExchange, streamBodies } from '../platform/http/exchange.ts';
@@ -31,7 +32,7 @@ export type ApiParts = {
   readonly blobs: OriginBlobs;
   readonly uploads: Uploads;
   /** It was pushed here, or is relied on anew. */
-  readonly onCommitted: (entry: BlobEntry) => void;
+  readonly onCommitted: (entry: BlobEntry, call: CallContext) => void;
   readonly onRemoved: (digest: Digest) => void;
 };
 
@@ -66,9 +67,9 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: 
     await blobs.remove(digest);
     onRemoved(digest);
   });
-  serve(app, ORIGIN.prove, async ({ at }) => {
+  serve(app, ORIGIN.prove, async ({ at, request }) => {
     // Its owners may have removed it: they get it again.
-    onCommitted(await blobs.prove(at.digest));
+    onCommitted(await blobs.prove(at.digest), callOf(request));
     return { state: 'held' };
   });
   serve(app, ORIGIN.info, async ({ at }) => blobs.info(await blobs.held(at.digest, at.proof)), quiet);
@@ -100,10 +101,10 @@ function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: 
   });
   serve(app, ORIGIN.upload, ({ at }) => uploads.status(at.id));
   serve(app, ORIGIN.cancel, ({ at }) => uploads.cancel(at.id));
-  serve(app, ORIGIN.commit, async ({ at }) => {
+  serve(app, ORIGIN.commit, async ({ at, request }) => {
     const entry = await uploads.commit(at.id, at.digest);
     blobs.committed(entry);
-    onCommitted(entry);
+    onCommitted(entry, callOf(request));
     return await blobs.info(entry);
   });
   app.register((scope, _options, done) => {

@@ -3,6 +3,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Digest } from '../core/digest.ts';
 import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { asksMax, Handover } from './handover.ts';
@@ -18,6 +19,7 @@ afterEach(() => vi.useRealTimers());
 
 function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous, 'pick' | 'owns'> = ring) {
   const asked: string[] = [];
+  const calls: CallContext[] = [];
   const announced = new Set<Digest>();
   const removed = new Set<Digest>();
   const damaged = new Set<Digest>();
@@ -35,7 +37,8 @@ function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous
     mend: (entry) => void mended.add(entry.digest),
     tracking: { set: (digest) => void announced.add(digest), unset: (digest) => void announced.delete(digest) },
     log: silentLog(),
-    ask: async (url, digest, request) => {
+    ask: async (url, digest, request, ctx) => {
+      calls.push(ctx);
       runningMax = Math.max(runningMax, ++running);
       await Promise.resolve();
       running--;
@@ -48,7 +51,7 @@ function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous
       return count >= asksNeeded;
     },
   });
-  return { handover, asked, announced, removed, damaged, mended, runningMax: () => runningMax };
+  return { handover, asked, calls, announced, removed, damaged, mended, runningMax: () => runningMax };
 }
 
 const ownedBy = (self: string, yes: boolean): Digest => {
@@ -163,4 +166,20 @@ test('when the list changes, what is here is offered to its new owners, and to n
       .toSorted(),
   );
   expect(handover.waiting).toBe(0);
+});
+
+test('a blob is handed over on behalf of the call that brought it, which may be over by then', async () => {
+  vi.useFakeTimers();
+  const { handover, calls } = cluster(4);
+  const leaving = new AbortController();
+  const headers = { 'x-request-id': 'pushed', 'x-shoal-deadline': '1000', 'x-shoal-client': 'me' };
+  handover.offer(
+    entryOf(ownedBy('http://a', false)),
+    CallContext.received(headers, { signal: leaving.signal, believed: true }),
+  );
+  leaving.abort();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(calls.length).toBe(8);
+  for (const { requestId, caller, signal, leftMs } of calls)
+    expect([requestId, caller?.name, signal.aborted, leftMs]).toEqual(['pushed', 'me', false, Infinity]);
 });

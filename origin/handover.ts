@@ -43,7 +43,7 @@ export type HandoverOptions = {
   readonly log: Logger;
 };
 
-type Offer = { readonly digest: Digest; readonly owner: string; attempts: number };
+type Offer = { readonly digest: Digest; readonly owner: string; readonly ctx: CallContext; attempts: number };
 
 export class Handover {
   readonly #options: HandoverOptions;
@@ -63,22 +63,24 @@ export class Handover {
     return this.#waiting.size;
   }
 
-  /** The blob is here, synced: offer it to its owners. */
-  offer(entry: BlobEntry): void {
+  /** The blob is here, synced: offer it to its owners, on behalf of the call that brought it. */
+  offer(entry: BlobEntry, call: CallContext = CallContext.begin()): void {
     const { origins, self, replicas, tracking } = this.#options;
     const owners = origins.pick(entry.digest, replicas);
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
     this.#waiting.set(entry.digest, new Set(others));
     if (!owners.includes(self)) tracking.set(entry.digest, 'have', entry.meta);
-    for (const owner of others) this.#due.push({ digest: entry.digest, owner, attempts: 0 });
+    const ctx = call.detached();
+    for (const owner of others) this.#due.push({ digest: entry.digest, owner, ctx, attempts: 0 });
     this.#go();
   }
 
   /** The list of origins has changed: what is here may have other owners. */
   relist(entries: Iterable<BlobEntry>): void {
     this.#waiting.clear();
-    for (const entry of entries) if (entry.complete) this.offer(entry);
+    const call = CallContext.begin();
+    for (const entry of entries) if (entry.complete) this.offer(entry, call);
   }
 
   /** The blob was removed: nobody needs to take it over. */
@@ -106,7 +108,7 @@ export class Handover {
 
   async #make(offer: Offer): Promise<void> {
     const { find, ask, peer, log, origins, replicas } = this.#options;
-    const { digest, owner } = offer;
+    const { digest, owner, ctx } = offer;
     const entry = find(digest);
     if (entry === undefined) {
       // Whoever removed it told the trackers; a pull of it that has begun since is not ours to end.
@@ -119,7 +121,6 @@ export class Handover {
     }
     // The list is another one than it was (relist).
     if (!origins.owns(digest, owner, replicas)) return;
-    const ctx = CallContext.begin();
     try {
       if (await ask(owner, digest, { from: peer, meta: entry.meta }, ctx)) return this.#done(offer);
     } catch (error) {

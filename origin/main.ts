@@ -80,7 +80,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     addRoutes(app, {
       blobs,
       uploads,
-      onCommitted: (entry: BlobEntry) => handover.offer(entry),
+      onCommitted: (entry: BlobEntry, call) => handover.offer(entry, call),
       onRemoved: (digest) => handover.forget(digest),
     });
   const api = await openDoor(context, { at: config.listen, workOf: originWork, routes }, stack);

@@ -29,7 +29,8 @@ const unrecorded = '00';
 
 type Fields = {
   readonly requestId: string;
-  readonly signal: AbortSignal;
+  /** undefined: nothing ends it. */
+  readonly signal: AbortSignal | undefined;
   readonly caller: Caller | undefined;
   /** By performance.now(); infinity: none. */
   readonly deadlineMs: number;
@@ -45,6 +46,7 @@ type Received = {
 
 export class CallContext {
   readonly #fields: Fields;
+  #signal: AbortSignal | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(fields: Fields) {
@@ -53,7 +55,7 @@ export class CallContext {
 
   /** A call of this process's own. */
   static begin(of: { requestId?: string; signal?: AbortSignal; caller?: Caller } = {}): CallContext {
-    const { requestId = randomUUID(), signal = new AbortController().signal, caller } = of;
+    const { requestId = randomUUID(), signal, caller } = of;
     return new CallContext({ requestId, signal, caller, deadlineMs: Number.POSITIVE_INFINITY, trace: traceOf({}) });
   }
 
@@ -94,7 +96,9 @@ export class CallContext {
 
   /** Aborted when nobody waits for the answer any more. */
   get signal(): AbortSignal {
-    return this.#fields.signal;
+    // Made when it is asked for: whatever waits for its turn for long may be many.
+    this.#signal ??= this.#fields.signal ?? new AbortController().signal;
+    return this.#signal;
   }
 
   get caller(): Caller | undefined {
@@ -120,7 +124,7 @@ export class CallContext {
 
   /** Also ended by `signal`. */
   withSignal(signal: AbortSignal): CallContext {
-    return new CallContext({ ...this.#fields, signal: AbortSignal.any([this.signal, signal]) });
+    return new CallContext({ ...this.#fields, signal: this.#orAlso(signal) });
   }
 
   /**
@@ -128,14 +132,10 @@ export class CallContext {
    * before leaves no timer behind.
    */
   within(ms: number): CallContext {
-    const { deadlineMs, signal } = this.#fields;
+    const { deadlineMs } = this.#fields;
     const limit = new AbortController();
     const untilMs = Math.min(deadlineMs, performance.now() + ms);
-    const made = new CallContext({
-      ...this.#fields,
-      deadlineMs: untilMs,
-      signal: AbortSignal.any([signal, limit.signal]),
-    });
+    const made = new CallContext({ ...this.#fields, deadlineMs: untilMs, signal: this.#orAlso(limit.signal) });
     const late = (): void => limit.abort(tooLate(ms));
     made.#timer = setTimeout(late, Math.max(0, untilMs - performance.now()));
     made.#timer.unref();
@@ -144,12 +144,15 @@ export class CallContext {
 
   /** For work that outlives the request, or is shared: the same request and trace, without its signal and deadline. */
   detached(): CallContext {
-    const { signal } = new AbortController();
-    return new CallContext({ ...this.#fields, signal, deadlineMs: Number.POSITIVE_INFINITY });
+    return new CallContext({ ...this.#fields, signal: undefined, deadlineMs: Number.POSITIVE_INFINITY });
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+  }
+
+  #orAlso(signal: AbortSignal): AbortSignal {
+    return this.#fields.signal === undefined ? signal : AbortSignal.any([this.#fields.signal, signal]);
   }
 }
 
