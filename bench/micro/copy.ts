@@ -6,7 +6,7 @@
 import { closeSync, mkdtempSync, openSync, readvSync, rmSync, writevSync } from 'node:fs';
 import { join } from 'node:path';
 import { unitBytes } from '../../core/piece.ts';
-import { pagedMemory, type SharedBytes } from '../../platform/workers/memory.ts';
+import { pagedMemory, type SharedBytes } from '../../platform/workers/shared.ts';
 import type { MicroCase } from './runner.ts';
 
 /** More than the caches of most processors have, as an arena and a blob are. */

@@ -1,8 +1,8 @@
 /** The other thread of the ring's micro-benchmark: answers each job at once, over the way that it came. */
 
 import { workerData } from 'node:worker_threads';
-import { type Job, JobRecord, VerdictRecord } from '../../platform/workers/jobs.ts';
 import { Ring } from '../../platform/workers/ring.ts';
+import { type Job, JobRecord, VerdictRecord } from '../../platform/workers/shared.ts';
 import type { EchoStart } from './ring.ts';
 
 const start = workerData as EchoStart;

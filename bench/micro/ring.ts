@@ -2,8 +2,14 @@
 
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { type Job, JobRecord, jobRecordBytes, VerdictRecord, verdictRecordBytes } from '../../platform/workers/jobs.ts';
 import { Ring } from '../../platform/workers/ring.ts';
+import {
+  type Job,
+  JobRecord,
+  jobRecordBytes,
+  VerdictRecord,
+  verdictRecordBytes,
+} from '../../platform/workers/shared.ts';
 import type { AsyncMicroCase, MicroCase } from './runner.ts';
 
 const records = 256;

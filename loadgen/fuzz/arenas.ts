@@ -7,7 +7,7 @@
 
 import { unitBytes } from '../../core/piece.ts';
 import { Arena } from '../../platform/workers/arena.ts';
-import { ArenaMemory } from '../../platform/workers/memory.ts';
+import { ArenaMemory } from '../../platform/workers/shared.ts';
 import type { Process, World } from './world.ts';
 
 /** Virtual; what an ended process had begun takes no time. */

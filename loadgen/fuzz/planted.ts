@@ -18,7 +18,7 @@ import { Outbox, type PieceEnd } from '../../platform/peer/links/outbox.ts';
 import { Part } from '../../platform/peer/pulls/part.ts';
 import { Passage } from '../../platform/peer/pulls/passage.ts';
 import { Repair } from '../../platform/peer/pulls/repair.ts';
-import { Trust } from '../../platform/store/pieces/trust.ts';
+import { Trust } from '../../platform/store/pieces/remembered.ts';
 
 export type Planted = {
   /** Where in the product. */

@@ -24,7 +24,6 @@ import type { LineLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import type { OriginFinder } from './finder.ts';
 import type { HttpClient } from './http.ts';
-import { TrackerHealth } from './tracker-health.ts';
 import type { Tracking } from './tracking.ts';
 
 /** A tracker answers from memory, at most a short wait for origins later: no answer by then is a failure. */
@@ -54,7 +53,8 @@ export class TrackerSession implements Tracking {
   #answered: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #options: TrackerSessionOptions;
   readonly #clock: Clock;
-  readonly #health: TrackerHealth;
+  /** Announces that failed in a row, of each tracker that does not answer. */
+  readonly #failures = new Map<string, number>();
   readonly #closing = new AbortController();
   /** What was said before `join`. */
   readonly #early: AnnouncerInput[] = [];
@@ -65,7 +65,6 @@ export class TrackerSession implements Tracking {
   constructor(options: TrackerSessionOptions) {
     this.#options = options;
     this.#clock = options.clock ?? realClock;
-    this.#health = new TrackerHealth(options.log);
   }
 
   /** Blobs announced, leases that trackers acknowledged, trackers that are down. */
@@ -194,13 +193,28 @@ export class TrackerSession implements Tracking {
         call: CallContext.begin(),
       });
       const parsed = TRACKER.announce.reply(reply, tracker);
-      this.#health.answered(tracker);
+      this.#noteAnswer(tracker);
       if (parsed.origins !== undefined) this.#options.onOrigins?.(parsed.origins);
       return { kind: 'reply', request, reply: parsed };
     } catch (error) {
-      if (!this.#closing.signal.aborted) this.#health.failed(tracker, (error as Error).message);
+      if (!this.#closing.signal.aborted) this.#noteFailure(tracker, (error as Error).message);
       return undefined;
     }
+  }
+
+  #noteFailure(tracker: string, why: string): void {
+    const failures = (this.#failures.get(tracker) ?? 0) + 1;
+    this.#failures.set(tracker, failures);
+    const { log } = this.#options;
+    if (failures === 1) log.warn({ tracker, why }, 'a tracker does not answer: it is tried again');
+    else log.debug({ tracker, why, failures }, 'announce failed');
+  }
+
+  #noteAnswer(tracker: string): void {
+    const failures = this.#failures.get(tracker);
+    if (failures === undefined) return;
+    this.#failures.delete(tracker);
+    this.#options.log.info({ tracker, failures }, 'a tracker answers again');
   }
 
   async #sayLeave(tracker: string, node: string): Promise<void> {

@@ -14,9 +14,9 @@
 import { assert, Bug } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { unitBytes } from '../../core/piece.ts';
-import { ArenaMemory, type SharedBytes } from './memory.ts';
+import { ArenaMemory, type SharedBytes } from './shared.ts';
 
-export type { SharedBytes } from './memory.ts';
+export type { SharedBytes } from './shared.ts';
 
 export type Share = 'receive' | 'send' | 'reader';
 export const SHARES: readonly Share[] = ['receive', 'send', 'reader'];

@@ -10,9 +10,16 @@ import { createHash, type Hash } from 'node:crypto';
 import { readvSync, writevSync } from 'node:fs';
 import { assert } from '../../core/assert.ts';
 import { blake3, pieceHash, sameBytes } from './hash.ts';
-import { type Job, JobRecord, type JobVerdict, shortErrno, VerdictRecord } from './jobs.ts';
-import { ArenaMemory, type SharedBytes } from './memory.ts';
 import { Ring } from './ring.ts';
+import {
+  ArenaMemory,
+  type Job,
+  JobRecord,
+  type JobVerdict,
+  type SharedBytes,
+  shortErrno,
+  VerdictRecord,
+} from './shared.ts';
 
 /** What a worker is started with: shared memory only. */
 export type LoopStart = {

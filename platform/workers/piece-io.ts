@@ -32,7 +32,7 @@ export type PieceJob = FileRange & {
   readonly expected: Uint8Array;
   /** The blob's piece length is more than one unit (core/piece.ts). Default: the slot is. */
   readonly folded?: boolean;
-  /** Not hashed by `readVerify`: for receivers that check it themselves (store/pieces/trust.ts). Default: it is. */
+  /** Not hashed by `readVerify`: for receivers that check it themselves (store/pieces/remembered.ts). Default: it is. */
   readonly believed?: boolean;
 };
 

@@ -17,6 +17,9 @@ import type { DigestAlgorithm } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { entryUrl } from '../lifecycle/entry.ts';
 import { Arena, defaultShares, type Share, type Slot } from './arena.ts';
+import type { LoopStart } from './loop.ts';
+import { type FileRange, type HashStream, IoFailure, type PieceIo, type PieceJob } from './piece-io.ts';
+import { Ring } from './ring.ts';
 import {
   type Job,
   JobRecord,
@@ -25,10 +28,7 @@ import {
   shortErrno,
   VerdictRecord,
   verdictRecordBytes,
-} from './jobs.ts';
-import type { LoopStart } from './loop.ts';
-import { type FileRange, type HashStream, IoFailure, type PieceIo, type PieceJob } from './piece-io.ts';
-import { Ring } from './ring.ts';
+} from './shared.ts';
 
 export type { HashStream } from './piece-io.ts';
 

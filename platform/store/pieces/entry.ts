@@ -7,7 +7,7 @@
  *   store keeps, synced and checked against its digest).
  * Rule 3: an entry that was removed lives on for those that have it pinned; it takes no more pieces.
  * Rule 4: files and names are the store's business: it is told through `EntryHost`.
- * Rule 5: what was verified in memory may be lent from there while the arena has room for it (kept.ts).
+ * Rule 5: what was verified in memory may be lent from there while the arena has room for it (remembered.ts).
  */
 
 import { assert } from '../../../core/assert.ts';
@@ -22,9 +22,8 @@ import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
 import { PieceBits } from './bits.ts';
 import type { EntryHost } from './entry-host.ts';
-import { Kept } from './kept.ts';
 import { PieceBytes } from './piece-bytes.ts';
-import { Trust } from './trust.ts';
+import { Kept, Trust } from './remembered.ts';
 
 type State = 'partial' | 'complete' | 'gone';
 

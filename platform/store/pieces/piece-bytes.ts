@@ -12,7 +12,7 @@ import { IoFailure, type PieceJob } from '../../workers/piece-io.ts';
 import { diskCode } from '../disk/disk.ts';
 import type { BlobEntry } from './entry.ts';
 import type { EntryHost } from './entry-host.ts';
-import type { Trust } from './trust.ts';
+import type { Trust } from './remembered.ts';
 
 const nothing = new Uint8Array(0);
 

@@ -4,7 +4,7 @@ import { randomFillSync } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { unitBytes } from '../../core/piece.ts';
-import { ArenaMemory, pagedMemory, type SharedBytes } from './memory.ts';
+import { ArenaMemory, pagedMemory, type SharedBytes } from './shared.ts';
 
 const pageBytes = 4096;
 const markBytes = 32;

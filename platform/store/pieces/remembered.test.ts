@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Trust, trustMs } from './trust.ts';
+import { Trust, trustMs } from './remembered.ts';
 
 test('what was seen is trusted until it is too long ago, and never longer than trustMs', () => {
   for (const start of [0, 1, trustMs / 2 - 1, 7 * trustMs + 3]) {

@@ -1,13 +1,18 @@
 /**
- * Which pieces of a blob this process has seen to be right, not long ago: they need not be hashed
- * again for a peer, which checks every piece that it receives. Readers never get them on trust.
+ * What this process remembers of a blob's pieces beside the disk: bytes that are still in memory, and which pieces it has
+ * seen to be right, not long ago.
  *
- * Rule 1: trust ends by itself, within `trustMs`, so that what decays on the medium is found by us and
+ * Rule 1: kept bytes are lent to readers and peers that want them now, in place of a read and another hash. A kept slot
+ *   nobody uses is the arena's to take; a piece that went is simply read from the disk.
+ * Rule 2: what was seen to be right need not be hashed again for a peer, which checks every piece that it receives.
+ *   Readers never get a piece on trust.
+ * Rule 3: trust ends by itself, within `trustMs`, so that what decays on the medium is found by us and
  *   not by the peers that get it; it ends at once where somebody wrote to the whole file, or where a
  *   peer left that was given such pieces (`forget`).
- * Rule 2: a file that still grows has no stamp: we write to it ourselves. It is sealed when it is whole.
+ * Rule 4: a file that still grows has no stamp: we write to it ourselves. It is sealed when it is whole.
  */
 
+import type { Arena, Share, Slot } from '../../workers/arena.ts';
 import { PieceBits } from './bits.ts';
 
 /** What was right so long ago is hashed again. */
@@ -65,5 +70,32 @@ export class Trust {
     this.#before = half === this.#half + 1 ? this.#recent : undefined;
     this.#recent = undefined;
     this.#half = half;
+  }
+}
+
+export class Kept {
+  readonly #arena: Arena;
+  readonly #slots = new Map<number, Slot>();
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  /** The slot is the arena's from now on. */
+  keep(piece: number, slot: Slot): void {
+    if (this.#slots.has(piece)) return slot.release();
+    this.#slots.set(piece, slot);
+    this.#arena.keep(slot, () => this.#slots.delete(piece));
+  }
+
+  lend(piece: number, share: Share): Slot | undefined {
+    const slot = this.#slots.get(piece);
+    return slot === undefined ? undefined : this.#arena.lend(slot, share);
+  }
+
+  /** The blob is gone: what is lent stays good until it is released. */
+  forget(): void {
+    for (const slot of [...this.#slots.values()]) this.#arena.forget(slot);
+    this.#slots.clear();
   }
 }
