@@ -37,7 +37,7 @@ async function serve() {
   const listening = await listen(app, { host: '127.0.0.1', port: 0 });
   stack.push(listening);
   const get = (path: string, headers: Record<string, string>, signal: AbortSignal | null = null) =>
-    fetch(`http://127.0.0.1:${listening.port}${path}`, { headers, signal });
+    fetch(`http://127.0.0.1:${listening.port}${path}`, { headers: { ...headers, connection: 'close' }, signal });
   return { get, called, ended, lines };
 }
 
