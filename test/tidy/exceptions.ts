@@ -17,7 +17,6 @@ const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 
 export const OVERDUE: readonly Overdue[] = [
   { rule: 'folders', path: 'loadgen/fuzz', why: fuzzer },
-  { rule: 'circles', path: 'platform/store/pieces', why: driver },
   { rule: 'circles', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'casts', path: 'agent/testing/memory.ts', why: driver },
   { rule: 'casts', path: 'core/wire/frames.ts', why: types },

@@ -21,11 +21,26 @@ import { isBad, refusal, removed } from '../disk/errors.ts';
 import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
 import { PieceBits } from './bits.ts';
-import type { EntryHost } from './entry-host.ts';
-import { PieceBytes } from './piece-bytes.ts';
+import { PieceBytes, type PieceFiles } from './piece-bytes.ts';
 import { Kept, Trust } from './remembered.ts';
 
 type State = 'partial' | 'complete' | 'gone';
+
+/** The store as one blob's entry sees it: files, names and room are the store's business. */
+export interface EntryHost extends PieceFiles {
+  /** The piece-hash list, from the file; throws ApiError UNAVAILABLE where it is not right: the entry is given up, or damaged. */
+  loadHashes(entry: BlobEntry): Uint8Array;
+  /** Every piece is held: gives the file its final name. False: the blob was not what it claimed, and is gone. */
+  complete(entry: BlobEntry): Promise<boolean>;
+  /** What was held is wrong or missing; the entry is partial. `piece` undefined: more than one of them. */
+  degraded(entry: BlobEntry, piece: number | undefined, why: string): void;
+  /** The disk has no room: whether some was made. */
+  makeRoom(bytes: number): Promise<boolean>;
+  /** The file is gone from under us. */
+  missing(entry: BlobEntry): void;
+  changed(entry: BlobEntry): void;
+  touched(entry: BlobEntry): void;
+}
 
 export class BlobEntry {
   readonly digest: Digest;

@@ -6,22 +6,44 @@
  */
 
 import { assert } from '../../../core/assert.ts';
-import { hashBytes, pieceBytes, unitBytes } from '../../../core/piece.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { hashBytes, type Metainfo, pieceBytes, unitBytes } from '../../../core/piece.ts';
 import type { Slot } from '../../workers/arena.ts';
-import { IoFailure, type PieceJob } from '../../workers/piece-io.ts';
+import { IoFailure, type PieceIo, type PieceJob } from '../../workers/piece-io.ts';
 import { diskCode } from '../disk/disk.ts';
-import type { BlobEntry } from './entry.ts';
-import type { EntryHost } from './entry-host.ts';
+import type { OpenFiles } from '../disk/open-files.ts';
+import type { BlobFile } from '../layout.ts';
+import type { Window } from '../room/window.ts';
 import type { Trust } from './remembered.ts';
 
 const nothing = new Uint8Array(0);
 
+/** Whose pieces they are (entry.ts). */
+type Pieces = {
+  readonly digest: Digest;
+  readonly meta: Metainfo;
+  readonly pieces: number;
+  readonly window: Window | undefined;
+  readonly file: BlobFile;
+  readonly hashes: Uint8Array;
+  readonly complete: boolean;
+};
+
+/** What reads and writes them. */
+export interface PieceFiles {
+  readonly io: PieceIo;
+  readonly files: OpenFiles;
+  nowMs(): number;
+  /** As Disk.stampNow; undefined: the disk cannot tell, and nothing is trusted. */
+  stampOf(fd: number): number | undefined;
+}
+
 export class PieceBytes {
-  readonly #entry: BlobEntry;
-  readonly #host: EntryHost;
+  readonly #entry: Pieces;
+  readonly #host: PieceFiles;
   readonly #trust: Trust;
 
-  constructor(o: { readonly entry: BlobEntry; readonly host: EntryHost; readonly trust: Trust }) {
+  constructor(o: { readonly entry: Pieces; readonly host: PieceFiles; readonly trust: Trust }) {
     this.#entry = o.entry;
     this.#host = o.host;
     this.#trust = o.trust;
