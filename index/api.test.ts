@@ -77,12 +77,17 @@ describe('index: client and server', () => {
     expect(await index.mount('b', sha512, 'nowhere', ctx)).toBeUndefined();
     expect(await index.mount('b', sha512, long, ctx)).toEqual({ digest: sha512, size: 9 });
     await index.putManifest(long, sha512, image({ tags: [tag], blobs: [sha512], annotations: { k: 'v' } }), ctx);
-    expect(await index.tag(long, tag, ctx)).toEqual({ digest: sha512, mediaType: 'm/x', size: 5 });
+    expect(await index.tag(long, tag, ctx)).toEqual({
+      digest: sha512,
+      mediaType: 'm/x',
+      size: 5,
+      version: expect.stringMatching(/^1-[0-9a-f]{32}$/),
+    });
     expect(await index.tag(long, 'other', ctx)).toBeUndefined();
     expect(await index.manifest(long, sha512, ctx)).toMatchObject({ size: 5 });
     expect(await index.manifest('b', sha512, ctx)).toBeUndefined();
-    expect(await index.putTag(long, 'other', digest(7), ctx)).toBe(false);
-    expect(await index.putTag(long, 'other', sha512, ctx)).toBe(true);
+    expect(await index.putTag(long, 'other', { digest: digest(7) }, ctx)).toBeUndefined();
+    expect(await index.putTag(long, 'other', { digest: sha512 }, ctx)).toEqual({ version: expect.any(String) });
     expect(await index.tags(long, { n: 1 }, ctx)).toEqual({ tags: ['other'], more: true });
     expect(await index.tags(long, { n: 5, last: 'other' }, ctx)).toEqual({ tags: [tag], more: false });
     await index.putManifest(long, digest(2), image({ subject: sha512, artifactType: 'sig/a+b' }), ctx);
@@ -95,8 +100,17 @@ describe('index: client and server', () => {
       artifactType: 'sig/a+b',
     });
     expect(await index.catalog({ n: 5 }, ctx)).toEqual({ repositories: [long], more: false });
-    expect(await index.deleteTag(long, 'other', ctx)).toBe(true);
-    expect(await index.deleteTag(long, 'other', ctx)).toBe(false);
+    expect(await index.deleteTag(long, 'other', ctx)).toEqual({ version: expect.any(String) });
+    expect(await index.deleteTag(long, 'other', ctx)).toBeUndefined();
+    const { version } = (await index.tag(long, tag, ctx)) ?? {};
+    const { version: now } = (await index.putTag(long, tag, { digest: sha512, after: version }, ctx)) ?? {};
+    const changed = { code: 'TAG_CHANGED', status: 409, detail: { version: now } };
+    await expect(index.putTag(long, tag, { digest: sha512, after: version }, ctx)).rejects.toMatchObject(changed);
+    await expect(index.deleteTag(long, tag, ctx, version)).rejects.toMatchObject(changed);
+    const put = image({ tags: [tag], after: null });
+    await expect(index.putManifest(long, sha512, put, ctx)).rejects.toMatchObject(changed);
+    expect(await index.deleteTag(long, tag, ctx, now)).toEqual({ version: expect.any(String) });
+    expect(await index.putManifest(long, sha512, put, ctx)).toEqual({ version: expect.any(String) });
     expect(await index.deleteManifest(long, sha512, ctx)).toBe(true);
     expect(await index.deleteManifest(long, sha512, ctx)).toBe(false);
     expect(await index.tag(long, tag, ctx)).toBeUndefined();
@@ -181,7 +195,7 @@ describe('index: client and server', () => {
     await Promise.all(
       Array.from({ length: 100 }, async (_, i) => {
         for (let version = 0; version < 4; version++) {
-          await patiently(() => writer.putTag('a', `t${i}`, digest(version), ctx));
+          await patiently(() => writer.putTag('a', `t${i}`, { digest: digest(version) }, ctx));
           expect((await patiently(() => reader.tag('a', `t${i}`, ctx)))?.digest).toBe(digest(version));
         }
       }),

@@ -7,12 +7,21 @@
 
 import type { FastifyInstance } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
-import { INDEX, type ManifestPut, type MissingReferences, type Unproved } from '../core/contracts/index-api.ts';
+import {
+  INDEX,
+  type ManifestPut,
+  type MissingReferences,
+  type TagChanged,
+  type TagVersion,
+  type TagWritten,
+  type Unproved,
+} from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { TagStore } from '../platform/tags/store.ts';
+import type { TagOutcome } from '../platform/tags/versions.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
 const missingToldMax = 100;
@@ -44,11 +53,14 @@ function tagRoutes(app: FastifyInstance, store: TagStore): void {
     return page;
   });
   serve(app, INDEX.tag, async ({ at }) => (await store.tag(at.name, at.tag)) ?? absentTag(at));
-  serve(app, INDEX.putTag, async ({ at, body: { digest } }) => {
-    if (!(await store.putTag(at.name, at.tag, digest))) absentManifest(at.name, digest);
+  serve(app, INDEX.putTag, async ({ at, body }) => {
+    return written((await store.putTag(at.name, at.tag, body)) ?? absentManifest(at.name, body.digest), at);
   });
   serve(app, INDEX.deleteTag, async ({ at }) => {
-    if (!(await store.deleteTag(at.name, at.tag))) absentTag(at);
+    return written((await store.deleteTag(at.name, at.tag)) ?? absentTag(at), at);
+  });
+  serve(app, INDEX.deleteTagAt, async ({ at }) => {
+    return written((await store.deleteTag(at.name, at.tag, at.version)) ?? absentTag(at), at);
   });
 }
 
@@ -58,9 +70,11 @@ function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSe
   });
   serve(app, INDEX.putManifest, async ({ at: { name, digest }, body }) => {
     const put = { ...body, sparse: repositoryMatches(settings.allowMissingChildren, name) };
-    const { missing, unproved } = await store.putManifest(name, digest, put, settings.nowMs());
+    const { missing, changed, unproved, version } = await store.putManifest(name, digest, put, settings.nowMs());
     if (missing.length > 0) incomplete(name, put, missing);
+    if (changed !== undefined) throw tagChanged({ name, tag: changed.tag }, changed.version);
     if (unproved !== undefined) condemned(digest, unproved);
+    return version === undefined ? undefined : { version };
   });
   serve(app, INDEX.deleteManifest, async ({ at: { name, digest } }) => {
     if (!(await store.deleteManifest(name, digest, settings.nowMs()))) absentManifest(name, digest);
@@ -106,6 +120,17 @@ function condemned(digest: Digest, generation: number): never {
     `nothing has linked to ${digest} for long, and origins may be removing it: prove that they have it, or push it again`,
     detail,
   );
+}
+
+function written(outcome: TagOutcome, at: { name: string; tag: string }): TagWritten {
+  if ('version' in outcome) return outcome;
+  throw tagChanged(at, outcome.changed);
+}
+
+function tagChanged({ name, tag }: { name: string; tag: string }, version: TagVersion | null): ApiError {
+  const where = version === null ? 'is not there' : `is at ${version} now`;
+  const detail: TagChanged = { version };
+  return new ApiError('TAG_CHANGED', `tag ${tag} of repository ${name} ${where}: read it again`, detail);
 }
 
 function absentTag(params: { name: string; tag: string }): never {

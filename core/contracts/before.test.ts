@@ -74,6 +74,9 @@ test.each([
   [ORIGIN.fetch, { state: 'fetching' }],
   [ORIGIN.upload, { id: '0123456789abcdef', offset: 5 }],
   [INDEX.tag, record],
+  [INDEX.putTag, undefined],
+  [INDEX.putManifest, undefined],
+  [INDEX.deleteTag, undefined],
   [INDEX.tags, { tags: ['1'], more: false }],
   [INDEX.referrers, { manifests: [record] }],
   [INDEX.condemn, { index: node, condemned: [], waiting: 0 }],
@@ -94,6 +97,8 @@ const CLOSED: Readonly<Record<string, readonly string[]>> = {
   'origin infos': ['digests'],
   'origin begin': ['algorithm'],
 };
+/** It must refuse a write whose condition it does not know, rather than make it: that is a body it reads so, or no path. */
+const CONDITION = 'after';
 /** Of a query it reads what it knows. */
 const ADDED = ['repo'];
 
@@ -104,10 +109,17 @@ describe('what we ask', () => {
 
   test.each(all)('%s: nothing that it would refuse', (name, { route, at, body }) => {
     const known = CLOSED[name];
-    if (known !== undefined) expect(known).toEqual(expect.arrayContaining(Object.keys(body as object)));
+    const keys = Object.keys((body ?? {}) as object).filter((key) => key !== CONDITION);
+    if (known !== undefined) expect(known).toEqual(expect.arrayContaining(keys));
     const { searchParams } = new URL(route.path(at), 'http://x');
     const queries = ['proof', 'offset', 'digest', 'n', 'last', 'artifactType', ...ADDED];
     expect(queries).toEqual(expect.arrayContaining([...searchParams.keys()]));
+  });
+
+  test('a condition is where an older index refuses it', () => {
+    const conditional = all.filter(([, { body }]) => Object.hasOwn((body ?? {}) as object, CONDITION));
+    expect(conditional.map(([name]) => name)).toEqual(['index putTag', 'index putManifest']);
+    for (const [name] of conditional) expect(CLOSED[name]).not.toContain(CONDITION);
   });
 
   test('the repository is where an older server takes no notice of it: a query, or a record that drops it', () => {

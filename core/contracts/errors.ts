@@ -19,6 +19,7 @@ export const ERRORS = {
   RANGE_INVALID: { status: 416, means: 'the range lies outside of the blob' },
   REQUEST_INVALID: { status: 400, means: 'the request is malformed' },
   NOT_FOUND: { status: 404, means: 'there is no such path here' },
+  TAG_CHANGED: { status: 409, means: 'the tag was written since the version that the request names' },
   TAG_INVALID: { status: 400, means: 'the tag is malformed' },
   UNSUPPORTED: { status: 405, means: 'this component does not do that' },
   UNAVAILABLE: { status: 503, means: 'a component that is needed does not answer: try again' },

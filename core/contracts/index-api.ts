@@ -23,16 +23,32 @@ export type ManifestRecord = {
   readonly mediaType: string;
   readonly size: number;
 };
+/**
+ * Which write of a tag: its number in the database that it was made in, a dash, and which database that is. Callers
+ * compare it; who brings writes of several databases in order does so by the number, then by the database.
+ */
+export type TagVersion = string & { readonly __brand: 'TagVersion' };
+/** `version` is absent in the answers of an index of the release before. */
+export type TagRecord = ManifestRecord & { readonly version?: TagVersion | undefined };
+/** Where a tag is now; null: it is not there, and was not deleted lately. `detail` of TAG_CHANGED. */
+export type TagChanged = { readonly version: TagVersion | null };
+/** What a write of tags answers; an index of the release before answers nothing. */
+export type TagWritten = { readonly version: TagVersion };
+/**
+ * The write is made only if the tag was not written since: neither set nor deleted. null: only if there is no such tag.
+ * Else nothing changes: 409 TAG_CHANGED. Absent: whatever is there. (An index of the release before refuses it.)
+ */
+type After = { readonly after?: TagVersion | null | undefined };
 /** A manifest's descriptor as the referrers API lists it. */
 export type ReferrerRecord = ManifestRecord & {
   readonly artifactType?: string | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 };
 
-export type ManifestPut = {
+export type ManifestPut = After & {
   readonly mediaType: string;
   readonly size: number;
-  /** Tags to set in the same transaction. */
+  /** Tags to set in the same transaction; `after` is said of each of them. */
   readonly tags: readonly string[];
   /** Blobs (config, layers) that must be linked to the repository, else 404 with MissingReferences. */
   readonly blobs: readonly Digest[];
@@ -47,7 +63,7 @@ export type ManifestPut = {
 };
 export type MissingReferences = { readonly missing: readonly Digest[] };
 
-export type TagPut = { readonly digest: Digest };
+export type TagPut = After & { readonly digest: Digest };
 export type TagPage = { readonly tags: readonly string[]; readonly more: boolean };
 export type CatalogPage = { readonly repositories: readonly string[]; readonly more: boolean };
 /** `more` is absent in the answers of an index that knows no pages: it lists the first thousand. */
@@ -84,7 +100,18 @@ const pageEntriesDefault = 1000;
 const generation = whole(Number.MAX_SAFE_INTEGER);
 const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
 
+const version: Parser<TagVersion> = (value) => {
+  if (typeof value === 'string' && /^\d{1,16}-[0-9a-f]{32}$/.test(value)) return value as TagVersion;
+  throw new Malformed('is no version of a tag');
+};
+const after: Parser<TagVersion | null | undefined> = (value) =>
+  value === undefined || value === null ? value : version(value);
+const written = record({ version });
+/** The release before answers a write with nothing. */
+const tagWritten: Parser<TagWritten | undefined> = optional(written);
+
 const manifestRecord = record({ digest, mediaType, size: byteCount });
+const tagRecord = record({ digest, mediaType, size: byteCount, version: optional(version) });
 const referrerRecord = record({
   digest,
   mediaType,
@@ -102,6 +129,7 @@ const manifestPut: Parser<ManifestPut> = closed({
   artifactType: optional(mediaType),
   annotations: optional(texts),
   proof: optional(generation),
+  after,
 });
 const blobLink = record({ digest, size: byteCount });
 export const unproved: Parser<Unproved> = record({ generation });
@@ -125,9 +153,18 @@ const manifestPath = '/v1/repos/:name/manifests/:digest';
 const blobPath = '/v1/repos/:name/blobs/:digest';
 
 export const INDEX = {
-  tag: route('GET', tagPath, { ...ofTag, reply: manifestRecord }),
-  putTag: route('PUT', tagPath, { ...ofTag, body: closed({ digest }) satisfies Parser<TagPut> }),
-  deleteTag: route('DELETE', tagPath, ofTag),
+  tag: route('GET', tagPath, { ...ofTag, reply: tagRecord }),
+  putTag: route('PUT', tagPath, {
+    ...ofTag,
+    body: closed({ digest, after }) satisfies Parser<TagPut>,
+    reply: tagWritten,
+  }),
+  deleteTag: route('DELETE', tagPath, { ...ofTag, reply: tagWritten }),
+  /** Only if the tag is at that version; else 409 TAG_CHANGED. An older index knows no such path, and deletes nothing. */
+  deleteTagAt: route('DELETE', `${tagPath}/versions/:version`, {
+    params: { ...ofTag.params, version: { parser: version, refused: 'TAG_INVALID' } },
+    reply: tagWritten,
+  }),
   /** In lexical order. */
   tags: route('GET', '/v1/repos/:name/tags', {
     params: { name: inRepository },
@@ -135,8 +172,13 @@ export const INDEX = {
     reply: record({ tags: listOf(tag, pageEntriesMax), more: flag }),
   }),
   manifest: route('GET', manifestPath, { ...ofDigest, reply: manifestRecord }),
-  /** 409 with Unproved. */
-  putManifest: route('PUT', manifestPath, { ...ofDigest, body: manifestPut, refused: 'MANIFEST_INVALID' }),
+  /** 409 with Unproved, or TagChanged. Answers TagWritten where it set any tag. */
+  putManifest: route('PUT', manifestPath, {
+    ...ofDigest,
+    body: manifestPut,
+    refused: 'MANIFEST_INVALID',
+    reply: tagWritten,
+  }),
   /** With every tag on it. */
   deleteManifest: route('DELETE', manifestPath, ofDigest),
   /** By digest. */

@@ -2,7 +2,7 @@
 
 import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
 import { AGENT, KRAKEN } from './agent.ts';
-import { INDEX } from './index-api.ts';
+import { INDEX, type TagVersion } from './index-api.ts';
 import { ORIGIN } from './origin.ts';
 import { PROBES } from './probes.ts';
 import type { Route } from './route.ts';
@@ -30,12 +30,18 @@ function example<A, B, R>(
 const [one, two] = [testDigest(1), testDigest(2)];
 const sha512 = `sha512:${'0f'.repeat(64)}` as typeof one;
 const name = 'library/a--b/c.d_e__f';
+const version = `12-${'0f'.repeat(16)}` as TagVersion;
 const record = { digest: one, mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 500 };
 
 const index: Readonly<Record<keyof typeof INDEX, Any>> = {
-  tag: example(INDEX.tag, { name, tag: 'V1.0-x_y' }, { reply: record }),
-  putTag: example(INDEX.putTag, { name, tag: '__proto__' }, { body: { digest: sha512 } }),
-  deleteTag: example(INDEX.deleteTag, { name, tag: 'latest' }),
+  tag: example(INDEX.tag, { name, tag: 'V1.0-x_y' }, { reply: { ...record, version } }),
+  putTag: example(
+    INDEX.putTag,
+    { name, tag: '__proto__' },
+    { body: { digest: sha512, after: version }, reply: { version } },
+  ),
+  deleteTag: example(INDEX.deleteTag, { name, tag: 'latest' }, { reply: { version } }),
+  deleteTagAt: example(INDEX.deleteTagAt, { name, tag: 'latest', version }, { reply: { version } }),
   tags: example(INDEX.tags, { name, n: 3, last: 'a b&c=%/ä' }, { reply: { tags: ['1', 'latest'], more: true } }),
   manifest: example(INDEX.manifest, { name, digest: sha512 }, { reply: record }),
   putManifest: example(
@@ -52,7 +58,9 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
         artifactType: 'application/x.sbom',
         annotations: { 'org.example': 'ä "quoted"' },
         proof: 7,
+        after: null,
       },
+      reply: { version },
     },
   ),
   deleteManifest: example(INDEX.deleteManifest, { name, digest: one }),

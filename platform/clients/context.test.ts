@@ -109,7 +109,8 @@ async function recorder(): Promise<{ url: string; heard: { path: string; headers
   const heard: { path: string; headers: IncomingHttpHeaders }[] = [];
   const info = { digest, meta: testMeta(4), peer: testPeer(9, 'origin') };
   const lists = { tags: [], repositories: [], manifests: [], more: false, condemned: [], waiting: 0 };
-  const record = { mediaType: 'text/plain', size: 4, index: '0'.repeat(32), state: 'held', status: 'ok' };
+  const version = `1-${'0'.repeat(32)}`;
+  const record = { mediaType: 'text/plain', size: 4, index: '0'.repeat(32), state: 'held', status: 'ok', version };
   const everything = { ...info, ...lists, ...record, id: 'u'.repeat(16), offset: 0, role: 'origin' };
   const server = createServer(async (request, response: ServerResponse) => {
     const path = request.url ?? '';
@@ -157,7 +158,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
       of: IndexClient,
       calls: {
         tag: (ctx) => index.tag('a', '1', ctx),
-        putTag: (ctx) => index.putTag('a', '1', digest, ctx),
+        putTag: (ctx) => index.putTag('a', '1', { digest }, ctx),
         deleteTag: (ctx) => index.deleteTag('a', '1', ctx),
         tags: (ctx) => index.tags('a', page, ctx),
         manifest: (ctx) => index.manifest('a', digest, ctx),

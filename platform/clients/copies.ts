@@ -116,7 +116,7 @@ const turnsMax = 5;
 
 /** Links by `link`; false: the bytes could not be proved, and nothing has changed. */
 export async function linkProved(
-  link: (proof: number | undefined) => Promise<void>,
+  link: (proof: number | undefined) => Promise<unknown>,
   prove: () => Promise<boolean>,
 ): Promise<boolean> {
   let proof: number | undefined;

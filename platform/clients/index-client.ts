@@ -23,6 +23,10 @@ import {
   type ManifestRecord,
   type ReferrerList,
   type TagPage,
+  type TagPut,
+  type TagRecord,
+  type TagVersion,
+  type TagWritten,
 } from '../../core/contracts/index-api.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
@@ -47,6 +51,9 @@ type Limit = { readonly withinMs: number } | { readonly watched: true };
 /** What an index said: the answer, or its no. */
 type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
 
+/** `version` is absent where no tag was written, or the index is of the release before. */
+export type Written = { readonly version?: TagVersion | undefined };
+
 export class IndexClient {
   readonly #members: Members<HttpClient>;
   /** The one that answered last. */
@@ -57,17 +64,23 @@ export class IndexClient {
     this.#members = members;
   }
 
-  tag(repo: string, tag: string, ctx: CallContext): Promise<ManifestRecord | undefined> {
+  tag(repo: string, tag: string, ctx: CallContext): Promise<TagRecord | undefined> {
     return this.#find(INDEX.tag, { at: { name: repo, tag }, ctx });
   }
 
-  /** False: the repository does not hold that manifest. */
-  putTag(repo: string, tag: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done(INDEX.putTag, { at: { name: repo, tag }, body: { digest }, ctx });
+  /**
+   * Undefined: the repository does not hold that manifest. With `after`, throws TAG_CHANGED where the tag was written
+   * since, with TagChanged in `detail`; also of a write of ours that was done, and whose answer was lost.
+   */
+  putTag(repo: string, tag: string, put: TagPut, ctx: CallContext): Promise<Written | undefined> {
+    return this.#written(INDEX.putTag, { at: { name: repo, tag }, body: put, ctx });
   }
 
-  deleteTag(repo: string, tag: string, ctx: CallContext): Promise<boolean> {
-    return this.#done(INDEX.deleteTag, { at: { name: repo, tag }, ctx });
+  /** Only at that version, where it is given: else TAG_CHANGED. Undefined: there is no such tag. */
+  deleteTag(repo: string, tag: string, ctx: CallContext, version?: TagVersion): Promise<Written | undefined> {
+    const at = { name: repo, tag };
+    if (version === undefined) return this.#written(INDEX.deleteTag, { at, ctx });
+    return this.#written(INDEX.deleteTagAt, { at: { ...at, version }, ctx });
   }
 
   /** Throws NAME_UNKNOWN where there is no such repository. */
@@ -79,9 +92,12 @@ export class IndexClient {
     return this.#find(INDEX.manifest, { at: { name: repo, digest }, ctx });
   }
 
-  /** Throws MANIFEST_BLOB_UNKNOWN, with MissingReferences in `detail`, or BLOB_CONDEMNED; then nothing has changed. */
-  async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<void> {
-    await this.#call(INDEX.putManifest, { at: { name: repo, digest }, body: put, ctx });
+  /**
+   * Throws MANIFEST_BLOB_UNKNOWN, with MissingReferences in `detail`, BLOB_CONDEMNED, or TAG_CHANGED (as putTag); then
+   * nothing has changed.
+   */
+  async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<Written> {
+    return (await this.#call(INDEX.putManifest, { at: { name: repo, digest }, body: put, ctx })) ?? {};
   }
 
   /** With every tag on it. */
@@ -123,6 +139,15 @@ export class IndexClient {
   async #find<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<R | undefined> {
     try {
       return await this.#call(route, call);
+    } catch (error) {
+      if (absent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #written<A, B>(route: Route<A, B, TagWritten | undefined>, call: Call<A, B>): Promise<Written | undefined> {
+    try {
+      return (await this.#call(route, call)) ?? {};
     } catch (error) {
       if (absent(error)) return undefined;
       throw error;

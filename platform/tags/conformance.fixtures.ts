@@ -5,6 +5,7 @@ import type { ManifestPut, ReferrerRecord } from '../../core/contracts/index-api
 import type { Digest } from '../../core/digest.ts';
 import { condemned, unlinked } from './condemned.fixtures.ts';
 import { referrerAnnotationBytesMax, type TagStore } from './store.ts';
+import { conditions, versions } from './versions.fixtures.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
@@ -16,6 +17,9 @@ const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
   ...more,
 });
 const [one, two, three, layer] = [digest(1), digest(2), digest(3), digest(100)] as const;
+
+/** What a put that sets tags answers. */
+const tagged = { missing: [], version: expect.any(String) };
 
 export function tagStoreConformance(name: string, open: () => Promise<TagStore>): void {
   describe(`tag store: ${name}`, () => {
@@ -31,16 +35,18 @@ export function tagStoreConformance(name: string, open: () => Promise<TagStore>)
     referrers(() => store);
     unlinked(() => store);
     condemned(() => store);
+    versions(() => store);
+    conditions(() => store);
     concurrency(() => store);
   });
 }
 
 function manifests(store: () => TagStore): void {
   test('a manifest is there with its tags once it was put', async () => {
-    expect(await store().putManifest('a/b', one, image({ tags: ['1', 'latest'] }), 0)).toEqual({ missing: [] });
+    expect(await store().putManifest('a/b', one, image({ tags: ['1', 'latest'] }), 0)).toEqual(tagged);
     const record = { digest: one, mediaType: image().mediaType, size: 500 };
     expect(await store().manifest('a/b', one)).toEqual(record);
-    expect(await store().tag('a/b', 'latest')).toEqual(record);
+    expect(await store().tag('a/b', 'latest')).toEqual({ ...record, version: expect.any(String) });
     expect(await store().tag('a/b', 'other')).toBeUndefined();
     expect(await store().tag('a', 'latest')).toBeUndefined();
     expect(await store().manifest('a', one)).toBeUndefined();
@@ -63,7 +69,7 @@ function manifests(store: () => TagStore): void {
     await store().putManifest('a', two, image(), 0);
     expect(
       await store().putManifest('a', one, image({ tags: ['1'], blobs: [layer, digest(101)], manifests: [two] }), 0),
-    ).toEqual({ missing: [] });
+    ).toEqual(tagged);
     expect((await store().tag('a', '1'))?.digest).toBe(one);
   });
 
@@ -74,9 +80,7 @@ function manifests(store: () => TagStore): void {
     expect(await store().putManifest('a', one, { ...sparse, blobs: [digest(101)], sparse: true }, 0)).toEqual({
       missing: [digest(101)],
     });
-    expect(await store().putManifest('a', one, { ...sparse, blobs: [layer], sparse: true }, 0)).toEqual({
-      missing: [],
-    });
+    expect(await store().putManifest('a', one, { ...sparse, blobs: [layer], sparse: true }, 0)).toEqual(tagged);
     expect((await store().tag('a', '1'))?.digest).toBe(one);
     expect(await store().manifest('a', two)).toBeUndefined();
     await store().putManifest('a', two, image(), 0);
@@ -106,20 +110,20 @@ function manifests(store: () => TagStore): void {
 function tags(store: () => TagStore): void {
   test('a tag moves to another manifest, and only to one of its repository', async () => {
     await store().putManifest('a', one, image({ tags: ['1'] }), 0);
-    expect(await store().putTag('a', '1', two)).toBe(false);
+    expect(await store().putTag('a', '1', { digest: two })).toBeUndefined();
     await store().putManifest('b', two, image(), 0);
-    expect(await store().putTag('a', '1', two)).toBe(false);
+    expect(await store().putTag('a', '1', { digest: two })).toBeUndefined();
     expect((await store().tag('a', '1'))?.digest).toBe(one);
     await store().putManifest('a', two, image(), 0);
-    expect(await store().putTag('a', '1', two)).toBe(true);
+    expect(await store().putTag('a', '1', { digest: two })).toEqual({ version: expect.any(String) });
     expect((await store().tag('a', '1'))?.digest).toBe(two);
   });
 
   test('a deleted tag leaves its manifest', async () => {
     await store().putManifest('a', one, image({ tags: ['1', '2'] }), 0);
-    expect(await store().deleteTag('a', '1')).toBe(true);
-    expect(await store().deleteTag('a', '1')).toBe(false);
-    expect(await store().deleteTag('nowhere', '1')).toBe(false);
+    expect(await store().deleteTag('a', '1')).toEqual({ version: expect.any(String) });
+    expect(await store().deleteTag('a', '1')).toBeUndefined();
+    expect(await store().deleteTag('nowhere', '1')).toBeUndefined();
     expect(await store().tag('a', '1')).toBeUndefined();
     expect((await store().manifest('a', one))?.digest).toBe(one);
   });
@@ -272,13 +276,13 @@ function concurrency(store: () => TagStore): void {
     const done: string[] = [];
     const writes = [
       store()
-        .putTag('a', 'x', one)
+        .putTag('a', 'x', { digest: one })
         .then(() => done.push('one')),
       store()
         .deleteTag('a', 'x')
         .then(() => done.push('gone')),
       store()
-        .putTag('a', 'x', two)
+        .putTag('a', 'x', { digest: two })
         .then(() => done.push('two')),
     ];
     await Promise.all(writes);

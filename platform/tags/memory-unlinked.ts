@@ -7,7 +7,7 @@ import { type CondemnAt, condemnedMs } from './store.ts';
 type Unlinked = { sinceMs: number; told: { readonly generation: number; readonly atMs: number } | undefined };
 
 /** Which database this is: none that is kept. */
-const memoryId = '0'.repeat(32);
+export const memoryId = '0'.repeat(32);
 
 export class MemoryUnlinked {
   readonly #unlinked = new Map<Digest, Unlinked>();

@@ -9,12 +9,16 @@ import type {
   ReferrerList,
   ReferrerRecord,
   TagPage,
+  TagPut,
+  TagRecord,
+  TagVersion,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
-import { MemoryUnlinked } from './memory-unlinked.ts';
+import { MemoryUnlinked, memoryId } from './memory-unlinked.ts';
 import { fitting } from './pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
+import { follows, type TagOutcome, type TagState, tagVersion, tombstonesMax } from './versions.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(): TagStore {
@@ -28,7 +32,9 @@ type Manifest = ReferrerRecord & {
 };
 
 type Repository = {
-  readonly tags: Map<string, Digest>;
+  readonly tags: Map<string, { readonly digest: Digest; readonly version: TagVersion }>;
+  /** Versions of the deletions of tags that are not there, the oldest first. */
+  readonly deleted: Map<string, TagVersion>;
   readonly manifests: Map<Digest, Manifest>;
   readonly blobs: Map<Digest, number>;
 };
@@ -36,10 +42,13 @@ type Repository = {
 export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, Repository>();
   readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
+  /** The number of the last write of tags. */
+  #writes = 0;
 
-  tag(repo: string, tag: string): ManifestRecord | undefined {
-    const digest = this.#repos.get(repo)?.tags.get(tag);
-    return digest === undefined ? undefined : this.manifest(repo, digest);
+  tag(repo: string, tag: string): TagRecord | undefined {
+    const found = this.#repos.get(repo)?.tags.get(tag);
+    const record = found === undefined ? undefined : this.manifest(repo, found.digest);
+    return record === undefined ? undefined : { ...record, version: found?.version };
   }
 
   tags(repo: string, page: PageOf): TagPage | undefined {
@@ -85,6 +94,10 @@ export class MemoryTables implements TagTables {
       ...(put.sparse ? [] : put.manifests).filter((manifest) => known?.manifests.has(manifest) !== true),
     ];
     if (missing.length > 0) return { missing: [...new Set(missing)] };
+    for (const tag of put.tags) {
+      const state = stateOf(known, tag);
+      if (!follows(state, put.after)) return { missing, changed: { tag, version: state.version } };
+    }
     const unproved = this.#unlinked.link(digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
     const { mediaType, size, subject, artifactType, annotations } = put;
@@ -102,19 +115,21 @@ export class MemoryTables implements TagTables {
     });
     this.#unlinked.referred(targets);
     this.#unlinked.lost(before, nowMs);
-    for (const tag of put.tags) repository.tags.set(tag, digest);
-    return { missing };
+    return put.tags.length === 0 ? { missing } : { missing, version: this.#set(repository, put.tags, digest) };
   }
 
-  putTag(repo: string, tag: string, digest: Digest): boolean {
+  putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
     const known = this.#repos.get(repo);
-    if (known?.manifests.has(digest) !== true) return false;
-    known.tags.set(tag, digest);
-    return true;
+    if (known?.manifests.has(digest) !== true) return undefined;
+    const state = stateOf(known, tag);
+    return follows(state, after) ? { version: this.#set(known, [tag], digest) } : { changed: state.version };
   }
 
-  deleteTag(repo: string, tag: string): boolean {
-    return this.#repos.get(repo)?.tags.delete(tag) ?? false;
+  deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined {
+    const known = this.#repos.get(repo);
+    const state = stateOf(known, tag);
+    if (known === undefined || !state.there) return undefined;
+    return follows(state, at) ? { version: this.#bury(known, [tag]) } : { changed: state.version };
   }
 
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
@@ -122,7 +137,8 @@ export class MemoryTables implements TagTables {
     const manifest = known?.manifests.get(digest);
     if (known === undefined || manifest === undefined) return false;
     known.manifests.delete(digest);
-    for (const [tag, target] of known.tags) if (target === digest) known.tags.delete(tag);
+    const tags = [...known.tags].filter(([, target]) => target.digest === digest).map(([tag]) => tag);
+    if (tags.length > 0) this.#bury(known, tags);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     return true;
   }
@@ -149,6 +165,28 @@ export class MemoryTables implements TagTables {
     return this.#unlinked.condemn(digests, at);
   }
 
+  #set(repository: Repository, tags: readonly string[], digest: Digest): TagVersion {
+    const version = tagVersion(++this.#writes, memoryId);
+    for (const tag of tags) {
+      repository.tags.set(tag, { digest, version });
+      repository.deleted.delete(tag);
+    }
+    return version;
+  }
+
+  #bury({ tags: there, deleted }: Repository, tags: readonly string[]): TagVersion {
+    const version = tagVersion(++this.#writes, memoryId);
+    for (const tag of tags) {
+      there.delete(tag);
+      deleted.set(tag, version);
+    }
+    for (const oldest of deleted.keys()) {
+      if (deleted.size <= tombstonesMax) break;
+      deleted.delete(oldest);
+    }
+    return version;
+  }
+
   #linked(digest: Digest): boolean {
     return [...this.#repos.values()].some(
       ({ blobs, manifests }) =>
@@ -159,10 +197,20 @@ export class MemoryTables implements TagTables {
   }
 
   #open(repo: string): Repository {
-    const known = this.#repos.get(repo) ?? { tags: new Map(), manifests: new Map(), blobs: new Map() };
+    const known = this.#repos.get(repo) ?? {
+      tags: new Map(),
+      deleted: new Map(),
+      manifests: new Map(),
+      blobs: new Map(),
+    };
     this.#repos.set(repo, known);
     return known;
   }
+}
+
+function stateOf(repository: Repository | undefined, tag: string): TagState {
+  const there = repository?.tags.get(tag);
+  return { there: there !== undefined, version: there?.version ?? repository?.deleted.get(tag) ?? null };
 }
 
 function pageOf(

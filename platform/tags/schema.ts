@@ -1,6 +1,6 @@
 /**
  * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
- * STEPS: version 1 knew no digests without a link, nor who the database is.
+ * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags.
  */
 
 import type { SqliteSchema } from '../sqlite/database.ts';
@@ -57,6 +57,20 @@ CREATE INDEX unlinked_by_told ON unlinked (told) WHERE told IS NOT NULL;
 -- One row: which database this is, and the last generation.
 CREATE TABLE identity (id TEXT NOT NULL, generation INTEGER NOT NULL);
 INSERT INTO identity VALUES (lower(hex(randomblob(16))), 0);
+`,
+  `
+-- Each tag has the number of the write that set it: 0 where that was before there were numbers. A deleted one has that
+-- of its deletion here, while it is remembered.
+ALTER TABLE tags ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE tombstones (
+  repo INTEGER NOT NULL, tag TEXT NOT NULL, version INTEGER NOT NULL,
+  PRIMARY KEY (repo, tag)
+) WITHOUT ROWID;
+CREATE INDEX tombstones_by_version ON tombstones (version);
+
+-- The last number, and the last one whose tombstone was forgotten.
+ALTER TABLE identity ADD COLUMN tag_version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE identity ADD COLUMN forgotten_version INTEGER NOT NULL DEFAULT 0;
 `,
 ];
 

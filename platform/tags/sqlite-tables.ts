@@ -10,16 +10,21 @@ import type {
   ReferrerList,
   ReferrerRecord,
   TagPage,
+  TagPut,
+  TagRecord,
+  TagVersion,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { fitting } from './pages.ts';
 import { SqliteUnlinked } from './sqlite-unlinked.ts';
+import { SqliteVersions } from './sqlite-versions.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from './store.ts';
+import { follows, type TagOutcome } from './versions.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
   addRepo: 'INSERT INTO repos (name) VALUES (?) ON CONFLICT DO NOTHING',
-  tag: `SELECT m.digest, m.media_type AS mediaType, m.size FROM repos r JOIN tags t ON t.repo = r.id
+  tag: `SELECT m.digest, m.media_type AS mediaType, m.size, t.version AS no FROM repos r JOIN tags t ON t.repo = r.id
     JOIN manifests m ON m.repo = r.id AND m.digest = t.digest WHERE r.name = ? AND t.tag = ?`,
   manifest: `SELECT m.digest, m.media_type AS mediaType, m.size FROM repos r JOIN manifests m ON m.repo = r.id
     WHERE r.name = ? AND m.digest = ?`,
@@ -43,9 +48,6 @@ const SQL = {
   targets: `SELECT target FROM refs WHERE repo = ?1 AND manifest = ?2
     UNION SELECT subject FROM manifests WHERE repo = ?1 AND digest = ?2 AND subject IS NOT NULL`,
   dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
-  putTag: 'INSERT OR REPLACE INTO tags (repo, tag, digest) VALUES (?, ?, ?)',
-  deleteTag: 'DELETE FROM tags WHERE repo = ? AND tag = ?',
-  deleteTagsOf: 'DELETE FROM tags WHERE repo = ? AND digest = ?',
   deleteManifest: 'DELETE FROM manifests WHERE repo = ? AND digest = ?',
   putBlob: 'INSERT OR REPLACE INTO blobs (repo, digest, size) VALUES (?, ?, ?)',
   deleteBlob: 'DELETE FROM blobs WHERE repo = ? AND digest = ?',
@@ -57,15 +59,20 @@ const noRepo = -1;
 export class SqliteTables implements TagTables {
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
   readonly #unlinked: SqliteUnlinked;
+  readonly #versions: SqliteVersions;
 
   constructor(db: DatabaseSync) {
     this.#unlinked = new SqliteUnlinked(db);
+    this.#versions = new SqliteVersions(db);
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
 
-  tag(repo: string, tag: string): ManifestRecord | undefined {
-    return this.#one<ManifestRecord>('tag', repo, tag);
+  tag(repo: string, tag: string): TagRecord | undefined {
+    const row = this.#one<ManifestRecord & { no: number }>('tag', repo, tag);
+    if (row === undefined) return undefined;
+    const { no, ...record } = row;
+    return { ...record, version: this.#versions.version(no) };
   }
 
   manifest(repo: string, digest: Digest): ManifestRecord | undefined {
@@ -111,19 +118,30 @@ export class SqliteTables implements TagTables {
       ...(put.sparse ? [] : put.manifests).filter((manifest) => !this.#has('hasManifest', known, manifest)),
     ];
     if (missing.length > 0) return { missing: [...new Set(missing)] };
+    const changed = this.#changed(known, put);
+    if (changed !== undefined) return { missing, changed };
     const unproved = this.#unlinked.link(digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
     const before = this.#targets(known, digest);
-    this.#writeManifest(repo, digest, put);
+    const version = this.#writeManifest(repo, digest, put);
     const subject = put.subject === undefined ? [] : [put.subject];
     this.#unlinked.referred([...put.manifests, ...subject]);
     const now = new Set([...put.blobs, ...put.manifests, ...subject]);
     const gone = before.filter((target) => !now.has(target));
     this.#unlinked.lost(gone, nowMs);
-    return { missing };
+    return version === undefined ? { missing } : { missing, version };
   }
 
-  #writeManifest(repo: string, digest: Digest, put: ManifestWrite): void {
+  /** The first of its tags that is not where the put was to find it. */
+  #changed(repo: number, { tags, after }: ManifestWrite): ManifestOutcome['changed'] {
+    for (const tag of tags) {
+      const state = this.#versions.state(repo, tag);
+      if (!follows(state, after)) return { tag, version: state.version };
+    }
+    return undefined;
+  }
+
+  #writeManifest(repo: string, digest: Digest, put: ManifestWrite): TagVersion | undefined {
     const id = this.#open(repo);
     const annotations = put.annotations === undefined ? null : JSON.stringify(put.annotations);
     this.#run(
@@ -139,18 +157,21 @@ export class SqliteTables implements TagTables {
     this.#run('dropRefs', id, digest);
     for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
     for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
-    for (const tag of put.tags) this.#run('putTag', id, tag, digest);
+    return put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest);
   }
 
-  putTag(repo: string, tag: string, digest: Digest): boolean {
+  putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
     const id = this.#repo(repo);
-    if (!this.#has('hasManifest', id, digest)) return false;
-    this.#run('putTag', id, tag, digest);
-    return true;
+    if (!this.#has('hasManifest', id, digest)) return undefined;
+    const state = this.#versions.state(id, tag);
+    return follows(state, after) ? { version: this.#versions.put(id, [tag], digest) } : { changed: state.version };
   }
 
-  deleteTag(repo: string, tag: string): boolean {
-    return this.#run('deleteTag', this.#repo(repo), tag) > 0;
+  deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined {
+    const id = this.#repo(repo);
+    const state = this.#versions.state(id, tag);
+    if (!state.there) return undefined;
+    return follows(state, at) ? { version: this.#versions.remove(id, [tag]) } : { changed: state.version };
   }
 
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
@@ -158,7 +179,8 @@ export class SqliteTables implements TagTables {
     const targets = this.#targets(id, digest);
     if (this.#run('deleteManifest', id, digest) === 0) return false;
     this.#run('dropRefs', id, digest);
-    this.#run('deleteTagsOf', id, digest);
+    const tags = this.#versions.on(id, digest);
+    if (tags.length > 0) this.#versions.remove(id, tags);
     this.#unlinked.lost([digest, ...targets], nowMs);
     return true;
   }

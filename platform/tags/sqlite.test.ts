@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
+import { VERSION_1 } from './before.fixtures.ts';
 import { tagStoreConformance } from './conformance.fixtures.ts';
 import { FaultyDisk } from './faulty.fixtures.ts';
 import { openMemoryTags } from './memory.ts';
@@ -65,7 +66,7 @@ describe('sqlite', () => {
     }
   });
 
-  test('a database of version 1, as the release before wrote it, is migrated with all that it holds', async () => {
+  test('a database of version 1, as its release wrote it, is migrated with all that it holds', async () => {
     const old = new DatabaseSync(file());
     old.exec(VERSION_1);
     old.exec(`INSERT INTO repos VALUES (1, 'a'), (2, 'b');
@@ -118,7 +119,7 @@ describe('sqlite', () => {
     const db = new DatabaseSync(file());
     db.exec('UPDATE schema SET version = 7');
     db.close();
-    expect(open).toThrow(/tags\.db has schema version 7, this process needs 2: /);
+    expect(open).toThrow(/tags\.db has schema version 7, this process needs 3: /);
 
     const other = join(dir, 'other.db');
     const foreign = new DatabaseSync(other);
@@ -144,7 +145,7 @@ describe('sqlite', () => {
     const store = open();
     await store.putManifest('a', digest(0), image('0'), 0);
     const before = (await readFile(`${file()}-wal`)).length;
-    await Promise.all(Array.from({ length: 100 }, (_, i) => store.putTag('a', `t${i}`, digest(0))));
+    await Promise.all(Array.from({ length: 100 }, (_, i) => store.putTag('a', `t${i}`, { digest: digest(0) })));
     const grown = (await readFile(`${file()}-wal`)).length - before;
     // One by one, each would write at least three pages of 4 KiB.
     expect(grown).toBeLessThan(100 * 4096);
@@ -206,38 +207,3 @@ describe('a disk that fails', () => {
     }
   });
 });
-
-/** The statements of the release before, as it had them. */
-const VERSION_1 = `
-CREATE TABLE schema (version INTEGER NOT NULL);
-INSERT INTO schema VALUES (1);
-
-CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-
-CREATE TABLE manifests (
-  repo INTEGER NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER NOT NULL,
-  subject TEXT, artifact_type TEXT, annotations TEXT,
-  PRIMARY KEY (repo, digest)
-) WITHOUT ROWID;
-CREATE INDEX manifests_by_subject ON manifests (repo, subject, digest) WHERE subject IS NOT NULL;
-
--- What each manifest refers to: kind 'blob' or 'manifest'.
-CREATE TABLE refs (
-  repo INTEGER NOT NULL, manifest TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
-  PRIMARY KEY (repo, manifest, target)
-) WITHOUT ROWID;
-CREATE INDEX refs_by_target ON refs (repo, target);
-
-CREATE TABLE tags (
-  repo INTEGER NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
-  PRIMARY KEY (repo, tag)
-) WITHOUT ROWID;
-CREATE INDEX tags_in_order ON tags (repo, tag COLLATE NOCASE, tag);
-CREATE INDEX tags_by_digest ON tags (repo, digest);
-
-CREATE TABLE blobs (
-  repo INTEGER NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
-  PRIMARY KEY (repo, digest)
-) WITHOUT ROWID;
-CREATE INDEX blobs_by_digest ON blobs (digest);
-`;

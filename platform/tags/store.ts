@@ -11,6 +11,7 @@
  *   or has it as its subject. Since when it is not is kept from its last link on, or from when it was first asked about.
  * Rule 4: a condemned digest has lost its links for good until it is proved: origins may remove its bytes. It is linked
  *   again only by who names the generation in which an origin was last told so.
+ * Rule 5: tags have versions (versions.ts): a write may be conditional on one, and a deleted tag is not forgotten at once.
  */
 
 import type {
@@ -21,16 +22,22 @@ import type {
   ManifestPut,
   ManifestRecord,
   ReferrerList,
+  TagChanged,
   TagPage,
+  TagPut,
+  TagRecord,
+  TagVersion,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { TagOutcome } from './versions.ts';
 
 /** At most `n` entries after `last`, which need not exist. */
 export type PageOf = { readonly n: number; readonly last?: string | undefined };
 export type ReferrersOf = PageOf & { readonly artifactType?: string | undefined };
 
 export interface TagReads {
-  tag(repo: string, tag: string): ManifestRecord | undefined;
+  /** With the version of its last write. */
+  tag(repo: string, tag: string): TagRecord | undefined;
   /** In case-insensitive lexical order (OCI 1.1), ties by code unit. Undefined: there is no such repository. */
   tags(repo: string, page: PageOf): TagPage | undefined;
   manifest(repo: string, digest: Digest): ManifestRecord | undefined;
@@ -44,8 +51,15 @@ export interface TagReads {
   catalog(page: PageOf): CatalogPage;
 }
 
-/** `missing`: references that the repository lacks. `unproved`: the generation in which the manifest's own digest was condemned. */
-export type ManifestOutcome = { readonly missing: readonly Digest[]; readonly unproved?: number | undefined };
+/** `missing`: references that the repository lacks. `unproved`: the generation in which its own digest was condemned. */
+export type ManifestOutcome = {
+  readonly missing: readonly Digest[];
+  readonly unproved?: number | undefined;
+  /** A tag that is not where the put was to find it, and where it is. */
+  readonly changed?: (TagChanged & { readonly tag: string }) | undefined;
+  /** Of the write of its tags, where there are any. */
+  readonly version?: TagVersion | undefined;
+};
 
 /** A digest without a link for `unlinkedMs` is condemned. */
 export type CondemnAt = { readonly nowMs: number; readonly unlinkedMs: number };
@@ -55,13 +69,14 @@ export type ManifestWrite = ManifestPut & { readonly sparse?: boolean | undefine
 
 export interface TagWrites {
   /**
-   * Adds the manifest and sets its tags, unless a reference is not in the repository, or the manifest is condemned
-   * and not proved: then nothing changes. Again: the record is replaced, the tags are set.
+   * Adds the manifest and sets its tags, unless a reference is not in the repository, a tag was written since, or the
+   * manifest is condemned and not proved: then nothing changes. Again: the record is replaced, the tags are set.
    */
   putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome;
-  /** False: the repository does not hold that manifest, and nothing changes. */
-  putTag(repo: string, tag: string, digest: Digest): boolean;
-  deleteTag(repo: string, tag: string): boolean;
+  /** Undefined: the repository does not hold that manifest, and nothing changes. */
+  putTag(repo: string, tag: string, put: TagPut): TagOutcome | undefined;
+  /** Only at that version, where it is given. Undefined: there is no such tag. */
+  deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined;
   /** With every tag on it. What refers to it stays. */
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean;
   /** Undefined: done. A generation: it is condemned, and was not proved since; nothing changes. */

@@ -1,0 +1,131 @@
+/** Versions of tags in a database that is kept: made of one of the release before, bounded, and refused by older ones. */
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { TagVersion } from '../../core/contracts/index-api.ts';
+import type { Digest } from '../../core/digest.ts';
+import { SqliteDatabase } from '../sqlite/database.ts';
+import { VERSION_1, VERSION_2 } from './before.fixtures.ts';
+import { tagsSchema } from './schema.ts';
+import { openSqliteTags } from './sqlite.ts';
+import type { TagStore } from './store.ts';
+import { forgetEvery, tombstonesMax } from './versions.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-migration-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
+const file = (): string => join(dir, 'tags.db');
+const onBroken = (error: Error): never => {
+  throw error;
+};
+const open = (): TagStore => openSqliteTags({ file: file(), onBroken });
+
+function sql<T>(statement: string): T[] {
+  const db = new DatabaseSync(file());
+  try {
+    return db.prepare(statement).all() as T[];
+  } finally {
+    db.close();
+  }
+}
+
+/** As the release before left it: two tags on one manifest. */
+function before(): void {
+  const old = new DatabaseSync(file());
+  old.exec(VERSION_1 + VERSION_2);
+  old.exec(`INSERT INTO repos VALUES (1, 'a');
+    INSERT INTO manifests VALUES (1, '${digest(1)}', 'm', 5, NULL, NULL, NULL), (1, '${digest(2)}', 'm', 6, NULL, NULL, NULL);
+    INSERT INTO tags VALUES (1, 'v1', '${digest(1)}'), (1, 'v2', '${digest(1)}');
+    INSERT INTO unlinked VALUES ('${digest(9)}', 0, 1, 7);
+    UPDATE identity SET generation = 7;`);
+  old.close();
+}
+
+test('a database of version 2 keeps all that it holds; its tags count as written before any number', async () => {
+  before();
+  const [identity] = sql<{ id: string }>('SELECT id FROM identity');
+  const first = `0-${identity?.id}` as TagVersion;
+  const store = open();
+  for (const tag of ['v1', 'v2'])
+    expect(await store.tag('a', tag)).toMatchObject({ digest: digest(1), version: first });
+  expect(await store.tags('a', { n: 9 })).toEqual({ tags: ['v1', 'v2'], more: false });
+  expect((await store.condemn([digest(9)], { nowMs: 2, unlinkedMs: 1 })).index).toBe(identity?.id);
+  expect(await store.linkBlob('a', digest(9), { size: 1 })).toBe(8);
+  const moved = await store.putTag('a', 'v1', { digest: digest(2), after: first });
+  expect(moved).toEqual({ version: `1-${identity?.id}` });
+  expect(await store.putTag('a', 'v1', { digest: digest(1), after: first })).toEqual({ changed: `1-${identity?.id}` });
+  expect(await store.deleteTag('a', 'v2', first)).toEqual({ version: `2-${identity?.id}` });
+  await store[Symbol.asyncDispose]();
+  const again = open();
+  expect(await again.putTag('a', 'v2', { digest: digest(2), after: first })).toEqual({ changed: `2-${identity?.id}` });
+  expect(await again.putTag('a', 'v2', { digest: digest(2) })).toEqual({ version: `3-${identity?.id}` });
+  await again[Symbol.asyncDispose]();
+});
+
+test('a migrated database is the same as a new one', async () => {
+  before();
+  await open()[Symbol.asyncDispose]();
+  const tables = 'SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name';
+  const plain = (rows: { name: string; sql: string }[]): unknown =>
+    rows.map((row) => [row.name, row.sql.replaceAll(/--[^\n]*\n/g, '').replaceAll(/\s+/g, ' ')]);
+  const migrated = plain(sql(tables));
+  await rm(file());
+  await open()[Symbol.asyncDispose]();
+  expect(migrated).toEqual(plain(sql(tables)));
+});
+
+test('the release before leaves it as it is, to the byte; so do we with one of a later release', async () => {
+  before();
+  await open()[Symbol.asyncDispose]();
+  const older = { ...tagsSchema, steps: tagsSchema.steps.slice(0, 2) };
+  const bytes = await readFile(file());
+  expect(() => new SqliteDatabase({ file: file(), schema: older, onBroken })).toThrow('has schema version 3');
+  expect((await readFile(file())).equals(bytes)).toBe(true);
+  const db = new DatabaseSync(file());
+  db.exec('UPDATE schema SET version = 4; PRAGMA wal_checkpoint(TRUNCATE)');
+  db.close();
+  const later = await readFile(file());
+  expect(open).toThrow('has schema version 4, this process needs 3');
+  expect((await readFile(file())).equals(later)).toBe(true);
+});
+
+test('of deletions the newest are remembered, so many, and what was forgotten last', async () => {
+  const store = open();
+  await store.putManifest('a', digest(1), { mediaType: 'm', size: 1, tags: ['x'], blobs: [], manifests: [] }, 0);
+  await store[Symbol.asyncDispose]();
+  const extra = 500;
+  const db = new DatabaseSync(file());
+  db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${tombstonesMax + extra})
+    INSERT INTO tombstones SELECT 1, 't' || i, i FROM n;
+    UPDATE identity SET tag_version = ${tombstonesMax + extra + forgetEvery - 2};`);
+  db.close();
+  const filled = open();
+  const count = 'SELECT count(*) AS n, min(version) AS oldest FROM tombstones';
+  await filled.putTag('a', 'x', { digest: digest(1) });
+  expect(sql(count)).toEqual([{ n: tombstonesMax + extra, oldest: 1 }]);
+  // The next number is a round one: it is looked what is too old, before this deletion is written down.
+  while (!((await filled.putTag('a', 'x', { digest: digest(1) })) as { version: string }).version.includes('000-'));
+  expect(sql(count)).toEqual([{ n: tombstonesMax, oldest: extra + 1 }]);
+  expect(sql('SELECT forgotten_version AS no FROM identity')).toEqual([{ no: extra }]);
+  // A tag whose deletion was forgotten is as if it had never been there.
+  expect(await filled.putTag('a', 't1', { digest: digest(1), after: '1-x' as TagVersion })).toEqual({ changed: null });
+  expect(await filled.putTag('a', `t${extra + 1}`, { digest: digest(1), after: '1-x' as TagVersion })).toEqual({
+    changed: expect.stringMatching(new RegExp(`^${extra + 1}-`)),
+  });
+  await filled[Symbol.asyncDispose]();
+});
+
+test('what is too old is found by an index', async () => {
+  await open()[Symbol.asyncDispose]();
+  const [plan] = sql<{ detail: string }>(
+    `EXPLAIN QUERY PLAN SELECT version FROM tombstones ORDER BY version DESC LIMIT 1 OFFSET 5`,
+  );
+  expect(plan?.detail).toBe('SCAN tombstones USING COVERING INDEX tombstones_by_version');
+});

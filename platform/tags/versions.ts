@@ -1,0 +1,33 @@
+/**
+ * Versions of tags: which write a tag is at, and what a write may be conditional on.
+ *
+ * Rule 1: each write of tags, of one or of several at once, takes the next number of its database. Numbers and the
+ *   database's identity order all writes there are, of whatever database: by number first.
+ * Rule 2: a deleted tag leaves a tombstone with the version of its deletion: whoever wrote before it is told apart from
+ *   whoever writes after it. Nobody is shown one.
+ * Rule 3: the newest tombstonesMax deletions are remembered, and perhaps `forgetEvery` more; what is older is as if the
+ *   tag had never been there, and the last number that was forgotten is kept.
+ */
+
+import type { TagVersion } from '../../core/contracts/index-api.ts';
+
+/** About 10 MB; an index that mirrors a busy registry deletes some thousands of tags a day. */
+export const tombstonesMax = 100_000;
+/** Writes between two looks for what is too old: each one costs a walk along all of them. */
+export const forgetEvery = 1_000;
+
+/** Where a tag stands. `version`: of its last write, or of its deletion; null: nobody knows of one. */
+export type TagState = { readonly there: boolean; readonly version: TagVersion | null };
+
+/** `changed`: the tag is not where the write was to find it, but there; nothing has happened. */
+export type TagOutcome = { readonly version: TagVersion } | { readonly changed: TagVersion | null };
+
+export function tagVersion(no: number, database: string): TagVersion {
+  return `${no}-${database}` as TagVersion;
+}
+
+/** Whether a write that is to come `after` a version finds the tag so. null: it finds no tag. */
+export function follows(state: TagState, after: TagVersion | null | undefined): boolean {
+  if (after === undefined) return true;
+  return after === null ? !state.there : state.version === after;
+}
