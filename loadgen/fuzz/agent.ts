@@ -2,9 +2,11 @@
 
 import { Pulls } from '../../agent/pull.ts';
 import { PullLog } from '../../agent/pull-log.ts';
+import { AgentRegistry } from '../../agent/registry.ts';
 import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
+import { IndexClient } from '../../platform/clients/index-client.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { agentPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
@@ -13,6 +15,8 @@ import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
 import { arenaOf } from './arenas.ts';
 import { type Ailments, dataDir, Medium, ProcessDisk } from './disk.ts';
+import { Calls } from './http/calls.ts';
+import { serveRegistry } from './http/servers.ts';
 import { JudgedPieceIo } from './judge.ts';
 import type { Cluster } from './net.ts';
 import { log, type Peer, startPeer } from './peer.ts';
@@ -36,11 +40,13 @@ export type RunningAgent = {
 
 export class AgentSite {
   readonly host: number;
+  /** Of its registry. */
+  readonly base: string;
   readonly #cluster: Cluster;
   readonly #world: World;
   readonly #o: SiteOptions;
   readonly #medium: Medium;
-  #process: Process | undefined;
+  #calls: Calls | undefined;
   #endDisk: (() => void) | undefined;
   running: RunningAgent | undefined;
 
@@ -49,6 +55,7 @@ export class AgentSite {
     this.#world = cluster.world;
     this.#o = o;
     this.host = o.host;
+    this.base = `http://a${o.host}`;
     this.#medium = new Medium(cluster.world);
   }
 
@@ -62,33 +69,41 @@ export class AgentSite {
 
   /** Its process has begun and is not ready yet. */
   get starting(): boolean {
-    return this.#process !== undefined && this.running === undefined;
+    return this.#calls !== undefined && this.running === undefined;
   }
 
   process = (): Process | undefined => this.running?.process;
 
   /** False: the disk would not have it, or it was crashed meanwhile. */
   async start(): Promise<boolean> {
-    const process: Process = { host: this.host, alive: true };
-    this.#process = process;
+    const calls = new Calls(this.#world, this.host);
+    const { process } = calls;
+    this.#calls = calls;
     const arena = arenaOf(this.#world, process, arenaUnits);
     const store = await this.#open(process, arena);
     if (store === undefined) {
-      process.alive = false;
-      if (this.#process === process) this.#process = undefined;
+      calls.end(false);
+      if (this.#calls === calls) this.#calls = undefined;
       return false;
     }
     if (!process.alive) return false;
-    const { origins, clock } = this.#o;
-    const nowMs = clock;
+    const { clock: nowMs } = this.#o;
+    const origins = calls.origins([...this.#o.origins.keys()]);
     const history = new PullLog({ log, metrics: new Metrics(), nowMs, cacheBytes: () => store.usedBytes });
     const pulled = { pulls: history, lingerMs, learnMs };
-    const how = { role: 'agent', process, store, arena, site: this.#o, origins, pulls: pulled } as const;
+    const how = { role: 'agent', calls, store, arena, site: this.#o, origins, pulls: pulled } as const;
     const peer = await startPeer(this.#cluster, how);
-    const { node, announcing: tracking } = peer;
+    if (!process.alive) {
+      peer.end(false);
+      return false;
+    }
+    const { node, tracking } = peer;
     for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
     const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs });
+    const index = new IndexClient(calls.index());
+    const registry = new AgentRegistry({ pulls, index, proxy: 'http://p0' });
     this.running = { process, store, peer, pulls, arena };
+    await serveRegistry({ world: this.#world, base: this.base, process }, 'agent', registry);
     return true;
   }
 
@@ -96,8 +111,8 @@ export class AgentSite {
   crash(power: boolean): void {
     const { running } = this;
     this.running = undefined;
-    if (this.#process !== undefined) this.#process.alive = false;
-    this.#process = undefined;
+    this.#calls?.end(power);
+    this.#calls = undefined;
     running?.peer.end(power);
     this.#endDisk?.();
     this.#endDisk = undefined;

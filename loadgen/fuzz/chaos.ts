@@ -4,11 +4,12 @@ import type { Pair } from '../../platform/net/simulated-connection.ts';
 import type { AgentSite } from './agent.ts';
 import type { Fuzzed } from './cluster.ts';
 import type { Ailments } from './disk.ts';
+import { wiresOf } from './http/wires.ts';
 import { hostsOf } from './net.ts';
 import type { OriginSite } from './origin.ts';
 import { type Rotten, rotOrigin } from './stored.ts';
 import type { TrackerSite } from './tracker.ts';
-import type { World } from './world.ts';
+import type { Process, World } from './world.ts';
 
 type Kind = { readonly name: string; readonly weight: number; readonly make: () => boolean };
 
@@ -18,6 +19,7 @@ export class Chaos {
   readonly #rotten: Rotten;
   readonly #kinds: readonly Kind[];
   readonly #meanMs: number;
+  readonly #hung = new Set<Process>();
   #over = false;
 
   constructor(fuzzed: Fuzzed, rotten: Rotten) {
@@ -32,6 +34,7 @@ export class Chaos {
   start(): void {
     for (const tracker of this.#f.trackers.values()) tracker.start();
     this.#f.index.start();
+    for (const proxy of this.#f.proxies) proxy.start();
     for (const site of this.#f.origins.values()) this.#up(site);
     for (const site of this.#f.agents) this.#up(site);
     this.#world.after(1_000, () => this.#next());
@@ -48,6 +51,8 @@ export class Chaos {
     for (const site of this.#f.agents) site.heal();
     this.#trackersAtLast();
     if (!this.#f.index.up) this.#f.index.start();
+    for (const proxy of this.#f.proxies) if (!proxy.up) proxy.start();
+    for (const process of this.#hung) this.#goOn(process);
     for (const site of [...this.#f.origins.values(), ...this.#f.agents]) if (!site.up) this.#up(site);
   }
 
@@ -93,6 +98,9 @@ export class Chaos {
       { name: 'tracker killed', weight: 2, make: () => this.#tracker() },
       { name: 'tracker hangs', weight: 2, make: () => this.#hang() },
       { name: 'index killed', weight: 2, make: () => this.#index() },
+      { name: 'proxy killed', weight: 2, make: () => this.#proxy() },
+      { name: 'HTTP connection cut', weight: 12, make: () => wiresOf(this.#world).cut() },
+      { name: 'a process hangs', weight: 3, make: () => this.#stop() },
       { name: 'partition', weight: 4, make: () => this.#partition() },
       { name: 'connection reset', weight: 8, make: () => this.#reset() },
       {
@@ -129,16 +137,10 @@ export class Chaos {
     this.#world.dirty = true;
     site.start().then(
       (up) => {
-        if (up) this.#started(site);
-        else if (!site.up) this.#world.after(this.#world.between(200, 800), () => this.#up(site));
+        if (!up && !site.up) this.#world.after(this.#world.between(200, 800), () => this.#up(site));
       },
       (error: unknown) => this.#world.threw(error),
     );
-  }
-
-  #started(site: AgentSite | OriginSite): void {
-    const clients = this.#f.clients.find((one) => one.site === site);
-    if (clients?.site.running !== undefined) clients.started(clients.site.running);
   }
 
   #tracker(): boolean {
@@ -172,6 +174,33 @@ export class Chaos {
       if (!index.up) index.start();
     });
     return true;
+  }
+
+  #proxy(): boolean {
+    const proxy = this.#world.pick(this.#f.proxies);
+    if (!proxy.up) return false;
+    proxy.crash();
+    this.#world.after(this.#world.between(100, 3_000), () => {
+      if (!proxy.up) proxy.start();
+    });
+    return true;
+  }
+
+  /** SIGSTOP, as far as HTTP goes: of an origin, the index or a proxy. */
+  #stop(): boolean {
+    const site = this.#world.pick([this.#f.index, this.#origin(), this.#world.pick(this.#f.proxies)]);
+    const process = site.process();
+    if (process === undefined || process.hangs === true) return false;
+    process.hangs = true;
+    this.#hung.add(process);
+    this.#world.after(this.#world.between(100, 6_000), () => this.#goOn(process));
+    return true;
+  }
+
+  #goOn(process: Process): void {
+    if (!this.#hung.delete(process)) return;
+    process.hangs = false;
+    wiresOf(this.#world).woke(process);
   }
 
   /** A random part of all hosts hears nothing of the rest for a while. */

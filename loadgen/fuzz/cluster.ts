@@ -7,6 +7,7 @@ import { AgentSite } from './agent.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Damage } from './damage.ts';
 import { Hostile } from './hostile.ts';
+import { ProxySite } from './http/proxy.ts';
 import { Truth } from './judge.ts';
 import { Litter, littered, litteredBudget } from './litter.ts';
 import { clusterOf } from './medium.ts';
@@ -19,7 +20,7 @@ import { addressOf, type SiteOptions, skewedClock } from './site.ts';
 import type { Rotten } from './stored.ts';
 import { IndexSite, TagHistory } from './tags.ts';
 import { TrackerSite } from './tracker.ts';
-import type { Process, World } from './world.ts';
+import type { World } from './world.ts';
 
 export type Fuzzed = {
   readonly cluster: Cluster;
@@ -28,7 +29,9 @@ export type Fuzzed = {
   readonly index: IndexSite;
   readonly agents: readonly AgentSite[];
   readonly clients: readonly Clients[];
-  readonly proxies: readonly { readonly process: Process; readonly pusher: Pusher; readonly tags: TagReader }[];
+  readonly proxies: readonly ProxySite[];
+  /** Who pushes, and reads tags where it pushes. */
+  readonly pushers: readonly { readonly pusher: Pusher; readonly tags: TagReader }[];
   readonly hostiles: readonly Hostile[];
   readonly history: TagHistory;
   readonly acked: Map<Digest, Content>;
@@ -47,7 +50,8 @@ export type BuildOptions = {
   readonly onOriginStart: (site: OriginSite) => void;
 };
 
-const proxies = 2;
+const proxiesWanted = 2;
+const pushersWanted = 2;
 const indexFailPercent = 3;
 
 export function build(world: World, o: BuildOptions): Fuzzed {
@@ -55,11 +59,10 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const byDigest = new Map(contents.map((content) => [content.digest, content]));
   const cluster = clusterOf(world, { policy: policyOf(world, o.degree), contents: byDigest });
   const truth = new Truth(cluster);
+  const damage = new Damage(world, o.rotten, byDigest);
   const trackers = new Map<string, TrackerSite>();
   const origins = new Map<string, OriginSite>();
-  const litter = littered(world.seed)
-    ? { budgetBytes: litteredBudget(images, contents), index: (): IndexSite => index }
-    : undefined;
+  const litter = littered(world.seed) ? { budgetBytes: litteredBudget(images, contents) } : undefined;
   const site = (): SiteOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
     const host = world.addHost(bytesPerS);
@@ -73,6 +76,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       plant: o.plant,
       truth,
       litter,
+      damage,
       onStart: o.onOriginStart,
     };
   };
@@ -82,8 +86,11 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const index: IndexSite = new IndexSite(world, world.addHost(100e6), indexFailPercent);
   const history = new TagHistory();
   const acked = new Map<Digest, Content>();
-  const damage = new Damage(world, o.rotten);
-  const push: PushParts = { world, origins, index, history, acked, damage, tidy: litter !== undefined };
+  const proxies = Array.from(
+    { length: proxiesWanted },
+    (_, i) => new ProxySite(world, `http://p${i}`, { host: world.addHost(300e6), origins: [...origins.keys()] }),
+  );
+  const push: PushParts = { world, proxies: proxies.map(({ base }) => base), history, acked, damage };
   const imageOf = new Map(images.map((image) => [image.manifest.digest, image]));
   const again = (image: Image, attempt: number): Image => {
     const { bytes } = image.manifest;
@@ -95,9 +102,9 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     byDigest.set(other.manifest.digest, other.manifest);
     return other;
   };
-  const read: ReadParts = { world, index, history, images: imageOf, plant: o.plant };
-  const pushers = Array.from({ length: proxies }, () => new Pusher(world.addHost(300e6), push));
-  const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, index, origins, acked });
+  const read: ReadParts = { world, history, images: imageOf, plant: o.plant };
+  const pushers = Array.from({ length: pushersWanted }, () => new Pusher(world.addHost(300e6), push));
+  const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, origins, acked });
   for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);
   const agents = Array.from({ length: agentsWanted(world) }, () => new AgentSite(cluster, site()));
   const hostilesWanted = world.once(2) ? 1 + world.prng.below(4) : 0;
@@ -109,7 +116,8 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     index,
     agents,
     clients: agents.map((agent) => new Clients(agent, read)),
-    proxies: pushers.map((pusher) => ({ process: pusher.process, pusher, tags: new TagReader(read) })),
+    proxies,
+    pushers: pushers.map((pusher) => ({ pusher, tags: new TagReader(read) })),
     hostiles,
     history,
     acked,

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
+import { MEDIA } from '../../core/oci/media.ts';
 import { type Metainfo, pieceBytes, pieceLengthFor, unitBytes } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { Slot } from '../../platform/workers/arena.ts';
@@ -72,7 +73,15 @@ export function layerOf(no: number): Content {
 
 /** A manifest's bytes: small, and of no two images the same. */
 export function manifestOf(name: string, bytes: number, of: readonly Content[]): Content {
-  const text = JSON.stringify({ name, layers: of.map((layer) => layer.digest) });
+  const descriptor = ({ digest, bytes: { length } }: Content) => ({ mediaType: MEDIA.octets, digest, size: length });
+  const text = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MEDIA.ociManifest,
+    // A blob as any other.
+    config: descriptor(of[0] as Content),
+    layers: of.map(descriptor),
+    annotations: { name },
+  });
   // A copy: a Buffer's slice is none.
   return contentOf(new Uint8Array(Buffer.from(text.padEnd(bytes, ' '))));
 }

@@ -22,14 +22,17 @@ const wholeBytes = (content: Content): number => content.bytes.length + content.
 export class Damage {
   readonly #world: World;
   readonly #rotten: Rotten;
+  readonly #contents: ReadonlyMap<Digest, Content>;
   /** Blobs that were acknowledged and that we destroyed. */
   readonly #lost = new Map<Digest, Content>();
   /** How often something was done to files of a blob. */
   readonly #times = new Map<Digest, number>();
   pushedAgain = 0;
 
-  constructor(world: World, rotten: Rotten) {
+  /** `contents`: all that may be pushed. */
+  constructor(world: World, rotten: Rotten, contents: ReadonlyMap<Digest, Content>) {
     this.#world = world;
+    this.#contents = contents;
     this.#rotten = rotten;
   }
 
@@ -62,7 +65,9 @@ export class Damage {
   }
 
   /** The bytes of it came to that origin: from now on it answers for them. */
-  committed(site: OriginSite, content: Content): void {
+  committed(site: OriginSite, digest: Digest): void {
+    const content = this.#contents.get(digest);
+    if (content === undefined) return;
     for (let piece = 0; piece < content.pieces; piece++) this.#rotten.delete(rotKey(site, content.digest, piece));
   }
 
@@ -74,7 +79,9 @@ export class Damage {
   }
 
   /** An origin says that it has it, which nobody touched since it looked. */
-  judgeHave(site: OriginSite, content: Content): void {
+  judgeHave(site: OriginSite, digest: Digest): void {
+    const content = this.#contents.get(digest);
+    if (content === undefined) return;
     const file = site.medium.disk.peek(fileOf(content));
     const why =
       file === undefined

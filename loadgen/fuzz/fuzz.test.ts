@@ -7,31 +7,46 @@ import { fuzzCommand } from './options.ts';
 import { runSeed } from './run.ts';
 import { linearizable } from './tags.ts';
 
+/** A seed takes seconds of CPU, and a machine may be busy. */
+const runsMs = 120_000;
+
 // At the end of 3, 5 and 9 no tracker answers any more: agents that only asked trackers did not complete.
 for (const seed of [2, 3, 5, 7, 9]) {
-  test(`seed ${seed} holds`, async () => {
-    const result = await runSeed({ seed });
-    expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);
-    expect(result.pushes).toBeGreaterThan(0);
-  });
+  test(
+    `seed ${seed} holds`,
+    async () => {
+      const result = await runSeed({ seed });
+      expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);
+      expect(result.pushes).toBeGreaterThan(0);
+    },
+    runsMs,
+  );
 }
 
-test('with litter: origins without room remove what nothing links to, and nothing that is linked is lost', async () => {
-  let told = 0;
-  for (const seed of [6, 30]) {
-    const result = await runSeed({ seed });
-    expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);
-    told += result.faults.get('origin told what may go') ?? 0;
-  }
-  expect(told).toBeGreaterThan(0);
-});
+test(
+  'with litter: origins without room remove what nothing links to, and nothing that is linked is lost',
+  async () => {
+    let told = 0;
+    for (const seed of [6, 30]) {
+      const result = await runSeed({ seed });
+      expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);
+      told += result.faults.get('origin told what may go') ?? 0;
+    }
+    expect(told).toBeGreaterThan(0);
+  },
+  runsMs,
+);
 
-test('one seed gives one run', async () => {
-  const one = await runSeed({ seed: 5 });
-  const two = await runSeed({ seed: 5 });
-  expect(two.traceHash).toBe(one.traceHash);
-  expect(two.steps).toBe(one.steps);
-});
+test(
+  'one seed gives one run',
+  async () => {
+    const one = await runSeed({ seed: 5 });
+    const two = await runSeed({ seed: 5 });
+    expect(two.traceHash).toBe(one.traceHash);
+    expect(two.steps).toBe(one.steps);
+  },
+  runsMs,
+);
 
 describe('histories of tags', () => {
   const write = (value: string, startMs: number, endMs: number) => ({ kind: 'write', value, startMs, endMs }) as const;

@@ -4,15 +4,17 @@
  */
 
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import { TrackerSession } from '../../platform/clients/tracker.ts';
 import type { Incoming } from '../../platform/net/net.ts';
 import type { SimulatedHost } from '../../platform/net/simulated.ts';
-import { Announcing } from './announcing.ts';
 import type { Content } from './content.ts';
 import { HostileSide, TEMPERS } from './hostile-side.ts';
+import { Calls } from './http/calls.ts';
 import { type Cluster, hostName } from './net.ts';
+import { log } from './peer.ts';
 import { type Known, nodeId, pick } from './random-message.ts';
 import type { SiteOptions } from './site.ts';
-import type { Process, World } from './world.ts';
+import { clockOf, type Process, type World } from './world.ts';
 
 const port = 1;
 const connectionsMax = 12;
@@ -23,7 +25,8 @@ export class Hostile {
   readonly world: World;
   readonly #cluster: Cluster;
   readonly #place: SimulatedHost;
-  readonly #announcing: Announcing;
+  readonly #calls: Calls;
+  readonly #tracking: TrackerSession;
   readonly #contents: readonly Content[];
   readonly #sides = new Set<HostileSide>();
   #self: PeerAddress;
@@ -34,11 +37,16 @@ export class Hostile {
     this.world = cluster.world;
     this.#contents = contents;
     this.host = o.host;
-    this.process = { host: o.host, alive: true };
+    this.#calls = new Calls(this.world, o.host);
+    this.process = this.#calls.process;
     this.#self = o.address('agent');
     this.#place = cluster.net.place(hostName(o.host));
     cluster.hostile.add(o.host);
-    this.#announcing = new Announcing(this.world, this.process, { ...o, origins: new Map() });
+    this.#tracking = new TrackerSession({
+      trackers: this.#calls.to([...o.trackers.keys()]),
+      log,
+      clock: clockOf(this.world, o.clock, this.process),
+    });
     void this.#begin();
   }
 
@@ -54,8 +62,8 @@ export class Hostile {
   /** It gives up, and so do its connections. */
   end(): void {
     if (!this.process.alive) return;
-    this.process.alive = false;
-    this.#announcing.end();
+    this.#calls.end(false);
+    void this.#tracking.leave();
     this.#cluster.peers.delete(this.host);
     this.#place.end();
     this.#sides.clear();
@@ -69,9 +77,9 @@ export class Hostile {
     const { host } = this.#self;
     await this.#place.listen({ host, port }, { accept: (incoming) => this.#accept(incoming), failed: () => undefined });
     this.#cluster.peers.set(this.host, { process: this.process, self: this.#self, windowBytes: 0 });
-    this.#announcing.join(this.#self, () => undefined);
+    this.#tracking.join(this.#self, () => undefined);
     for (const content of this.#contents)
-      if (this.world.once(2)) this.#announcing.set(content.digest, this.world.once(2) ? 'have' : 'want');
+      if (this.world.once(2)) this.#tracking.set(content.digest, this.world.once(2) ? 'have' : 'want');
     this.#act();
   }
 

@@ -10,19 +10,19 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type Prng, prng } from '../../core/prng.ts';
+import { CallContext } from '../../platform/clients/context.ts';
+import type { IndexClient } from '../../platform/clients/index-client.ts';
 import { bytesOnDisk } from '../../platform/store/layout.ts';
 import type { UnneededAnswer } from '../../platform/store/room/let-go.ts';
 import { type Content, layerOf, layersMax } from './content.ts';
 import type { OriginSite } from './origin.ts';
 import type { Image, Pusher } from './push.ts';
-import type { IndexSite } from './tags.ts';
-import type { Process, World } from './world.ts';
+import type { World } from './world.ts';
 
 const repo = 'fuzz/litter';
 const blobs = 14;
 /** Beside the images, and the largest of them once more on its way: some of the litter. */
 const spareUnits = 4;
-const callMs = 3_000;
 /** Uploads that nobody goes on with hold room. */
 const sweepEveryMs = 5_000;
 
@@ -41,10 +41,9 @@ function sum(contents: readonly Content[]): number {
 }
 
 /** What an origin asks when it needs room. */
-export function asking(world: World, process: Process, index: IndexSite) {
-  return async (digests: readonly Digest[]): Promise<UnneededAnswer> => {
-    const handle = () => index.condemn(digests);
-    const { condemned, waiting } = await world.call(process, index, { bytes: 100, limitMs: callMs, handle });
+export function asking(world: World, index: IndexClient) {
+  return async (digests: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> => {
+    const { condemned, waiting } = await index.condemn(digests, CallContext.begin({ signal }));
     if (condemned.length > 0) world.fault('origin told what may go');
     return { unneeded: condemned, waiting };
   };
@@ -52,7 +51,6 @@ export function asking(world: World, process: Process, index: IndexSite) {
 
 export type LitterParts = {
   readonly pusher: Pusher;
-  readonly index: IndexSite;
   readonly origins: ReadonlyMap<string, OriginSite>;
   readonly acked: Map<Digest, Content>;
 };
@@ -108,17 +106,15 @@ export class Litter {
 
   async #push(content: Content): Promise<void> {
     const { pusher } = this.#parts;
-    await pusher.linked(content, undefined, (put) => {
-      this.#linked.add(content);
-      return this.#parts.index.linkBlob(repo, content.digest, put);
-    });
+    this.#linked.add(content);
+    await pusher.pushBlob(content, repo);
   }
 
   async #unlink(content: Content): Promise<void> {
-    const { acked, index, pusher } = this.#parts;
+    const { acked, pusher } = this.#parts;
     // From the call on: whether it took effect is known only when the answer comes.
     acked.delete(content.digest);
-    await pusher.ask(() => index.unlinkBlob(repo, content.digest));
+    await pusher.client.deleteBlob(repo, content.digest);
     this.#linked.delete(content);
   }
 

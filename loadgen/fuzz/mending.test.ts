@@ -25,6 +25,9 @@ const withinMs = 3_000;
 /** As patient as a stall is long, and longer. */
 const patienceMs = 70_000;
 
+/** Twenty scenes take seconds of CPU, and a machine may be busy. */
+const sceneMs = 120_000;
+
 const after: (() => void)[] = [];
 afterEach(() => {
   for (const undo of after.splice(0)) undo();
@@ -103,7 +106,10 @@ class Scene {
     else for (let i = 0; i < 4; i++) disk.rot(path, world.prng.below(this.content.bytes.length));
     ailments.slowMs = world.pick([0, 1, 5, 20]);
     if (world.once(2))
-      world.after(world.between(0, 5), () => void this.#bad.info(this.content.digest, 'sample').catch(() => undefined));
+      world.after(
+        world.between(0, 5),
+        () => void this.#bad.running?.blobs.held(this.content.digest, 'sample').catch(() => undefined),
+      );
     if (world.once(2)) world.after(world.between(0, 10), () => void this.#readThere());
   }
 
@@ -163,20 +169,26 @@ class Scene {
   }
 }
 
-test.each([1, 2, 3, 4])('nobody waits for what one of two origins has, and the other mends (part %i)', async (part) => {
-  const slow: [number, number, number][] = [];
-  for (let seed = part; seed <= 80; seed += 4) {
-    const scene = new Scene(seed);
-    await scene.start();
-    await scene.push();
-    scene.spoil();
-    const readMs = await scene.read();
-    const readAtMs = scene.world.nowMs;
-    // Where nobody came upon it, it is whole as far as anybody knows.
-    await scene.until(() => scene.mended);
-    const mendMs = scene.world.nowMs - readAtMs;
-    if (readMs > withinMs || mendMs > withinMs) slow.push([seed, readMs, mendMs]);
-    for (const undo of after.splice(0)) undo();
-  }
-  expect(slow).toEqual([]);
-});
+test.each([1, 2, 3, 4])(
+  'nobody waits for what one of two origins has, and the other mends (part %i)',
+  {
+    timeout: sceneMs,
+  },
+  async (part) => {
+    const slow: [number, number, number][] = [];
+    for (let seed = part; seed <= 80; seed += 4) {
+      const scene = new Scene(seed);
+      await scene.start();
+      await scene.push();
+      scene.spoil();
+      const readMs = await scene.read();
+      const readAtMs = scene.world.nowMs;
+      // Where nobody came upon it, it is whole as far as anybody knows.
+      await scene.until(() => scene.mended);
+      const mendMs = scene.world.nowMs - readAtMs;
+      if (readMs > withinMs || mendMs > withinMs) slow.push([seed, readMs, mendMs]);
+      for (const undo of after.splice(0)) undo();
+    }
+    expect(slow).toEqual([]);
+  },
+);

@@ -3,22 +3,24 @@
  * blobs, and a peer. Its process comes and goes; its disk stays.
  */
 
-import { ApiError } from '../../core/contracts/errors.ts';
-import type { BlobInfo, FetchRequest, InfoProof } from '../../core/contracts/origin.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
-import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
-import { OriginBlobs } from '../../origin/blobs.ts';
+import { type BlobsOptions, OriginBlobs } from '../../origin/blobs.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
-import { Uploads } from '../../origin/uploads.ts';
+import { Uploads, type UploadsOptions } from '../../origin/uploads.ts';
+import { IndexClient } from '../../platform/clients/index-client.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { originPromises } from '../../platform/store/options.ts';
+import type { Proof } from '../../platform/store/pieces/believed.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
-import { BlobStore } from '../../platform/store/store.ts';
+import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
 import { arenaOf } from './arenas.ts';
+import type { Damage } from './damage.ts';
 import { dataDir, Medium, ProcessDisk } from './disk.ts';
+import { Calls } from './http/calls.ts';
+import { serveOrigin } from './http/servers.ts';
 import { JudgedPieceIo } from './judge.ts';
 import { asking } from './litter.ts';
 import type { Cluster } from './net.ts';
@@ -32,10 +34,10 @@ const uploadsOpenMax = 64;
 const uploadIdleMs = 3_600_000;
 /** Where room is scarce. */
 const litterIdleMs = 20_000;
-const fetchMs = 2_000;
 const arenaUnits = 24;
 
 type Running = {
+  readonly calls: Calls;
   readonly process: Process;
   readonly disk: ProcessDisk;
   readonly store: BlobStore;
@@ -54,7 +56,7 @@ export class OriginSite {
   readonly #cluster: Cluster;
   readonly #world: World;
   readonly #o: SiteOptions;
-  #process: Process | undefined;
+  #calls: Calls | undefined;
   #disk: ProcessDisk | undefined;
   running: Running | undefined;
 
@@ -73,7 +75,7 @@ export class OriginSite {
 
   /** Its process has begun and is not ready yet. */
   get starting(): boolean {
-    return this.#process !== undefined && this.running === undefined;
+    return this.#calls !== undefined && this.running === undefined;
   }
 
   process = (): Process | undefined => this.running?.process;
@@ -81,8 +83,9 @@ export class OriginSite {
   /** False: the disk would not have it, or it was crashed meanwhile. */
   async start(): Promise<boolean> {
     const world = this.#world;
-    const process: Process = { host: this.host, alive: true };
-    this.#process = process;
+    const calls = new Calls(world, this.host);
+    const { process } = calls;
+    this.#calls = calls;
     const disk = new ProcessDisk(world, this.medium);
     this.#disk = disk;
     const arena = arenaOf(world, process, arenaUnits);
@@ -99,46 +102,67 @@ export class OriginSite {
         workers,
         budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
         synced,
-        askUnneeded: litter && asking(world, process, litter.index()),
+        askUnneeded: litter && asking(world, new IndexClient(calls.index())),
         disk,
       });
     } catch (error) {
       disk.end();
-      process.alive = false;
-      if (this.#process === process) this.#process = undefined;
+      calls.end(false);
+      if (this.#calls === calls) this.#calls = undefined;
       if (!(error instanceof StartError) && !isDisk(error)) throw error;
       return false;
     }
     if (!process.alive) return false;
-    this.running = await this.#make({ process, disk, store, arena });
+    const running = await this.#make({ calls, process, disk, store, arena });
+    if (!process.alive) {
+      end(running, false);
+      return false;
+    }
+    this.running = running;
     this.#o.onStart?.(this);
     return true;
   }
 
-  async #make(o: { process: Process; disk: ProcessDisk; store: BlobStore; arena: Arena }): Promise<Running> {
-    const { process, store, arena } = o;
-    const origins = new Map([...this.#o.origins].filter(([name]) => name !== this.name));
-    const peer = await startPeer(this.#cluster, { role: 'origin', process, store, arena, site: this.#o, origins });
-    const { node, announcing } = peer;
+  /** As origin/main.ts does. */
+  async #make(o: Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena'>): Promise<Running> {
+    const { calls, process, store, arena } = o;
+    const origins = calls.origins([...this.#o.origins.keys()], this.name);
+    const peer = await startPeer(this.#cluster, { role: 'origin', calls, store, arena, site: this.#o, origins });
+    const { node, tracking } = peer;
     const mending = new Mending({ store, node, log });
-    const blobs = new OriginBlobs({ store, arena, node, mending, log });
-    const names = [...this.#o.origins.keys()];
+    const blobs = new JudgedBlobs({ store, arena, node, mending, log }, this, this.#o.damage);
     const handover = new Handover({
-      origins: Rendezvous.of(names),
+      origins,
       self: this.name,
       replicas,
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
-      ask: (url, digest, request) => this.#ask(process, url, digest, request),
-      tracking: announcing,
+      ask: async (url, digest, request, ctx) => (await origins.of(url)?.fetch(digest, request, ctx)) ?? false,
+      tracking,
       log,
     });
-    store.watch({ evicted: (digest) => handover.forget(digest) });
-    for (const entry of store.entries()) if (entry.complete) handover.offer(entry);
+    store.watch({
+      evicted: (digest) => handover.forget(digest),
+      unneeded: (digest) => {
+        mending.forget(digest);
+        node.drop(digest);
+      },
+    });
+    handover.relist(store.entries());
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
-    const uploads = new Uploads({ store, openMax: uploadsOpenMax, idleMs, nowMs: this.#o.clock });
+    const options = { store, openMax: uploadsOpenMax, idleMs, nowMs: this.#o.clock };
+    const uploads = new JudgedUploads(options, this, this.#o.damage);
+    await serveOrigin(
+      { world: this.#world, base: this.name, process },
+      {
+        blobs,
+        uploads,
+        onCommitted: (entry) => handover.offer(entry),
+        onRemoved: (digest) => handover.forget(digest),
+      },
+    );
     return { ...o, peer, blobs, uploads, handover, mending };
   }
 
@@ -146,52 +170,59 @@ export class OriginSite {
   crash(power: boolean): void {
     const { running } = this;
     this.running = undefined;
-    if (this.#process !== undefined) this.#process.alive = false;
-    this.#process = undefined;
-    running?.peer.end(power);
-    running?.handover[Symbol.dispose]();
-    running?.mending[Symbol.dispose]();
+    this.#calls?.end(power);
+    this.#calls = undefined;
+    if (running !== undefined) end(running, power);
     this.#disk?.end();
     this.#disk = undefined;
     if (power) this.medium.disk.crash();
   }
+}
 
-  // ---- its API ---------------------------------------------------------------------------------
+function end({ peer, handover, mending }: Running, power: boolean): void {
+  peer.end(power);
+  handover[Symbol.dispose]();
+  mending[Symbol.dispose]();
+}
 
-  /** undefined: it is not here. */
-  async info(digest: Digest, proof: InfoProof = 'size'): Promise<BlobInfo | undefined> {
-    const { blobs } = this.running as Running;
-    try {
-      return await blobs.info(await blobs.held(digest, proof));
-    } catch (error) {
-      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return undefined;
-      throw error;
-    }
+/** Says that a blob is here only where it is. */
+class JudgedBlobs extends OriginBlobs {
+  readonly #site: OriginSite;
+  readonly #damage: Damage | undefined;
+
+  constructor(options: BlobsOptions, site: OriginSite, damage: Damage | undefined) {
+    super(options);
+    this.#site = site;
+    this.#damage = damage;
   }
 
-  async commit(id: string, digest: Digest): Promise<void> {
-    const { uploads, blobs, handover } = this.running as Running;
-    const entry = await uploads.commit(id, digest);
-    blobs.committed(entry);
-    handover.offer(entry);
+  override async held(digest: Digest, proof?: Proof): Promise<BlobEntry> {
+    const damage = this.#damage;
+    const times = damage?.timesOf(digest);
+    const entry = await super.held(digest, proof);
+    // Because of a sample, a push is not made.
+    if (proof === 'sample' && damage?.timesOf(digest) === times) damage?.judgeHave(this.#site, digest);
+    return entry;
+  }
+}
+
+/** Answers from now on for the bytes that came. */
+class JudgedUploads extends Uploads {
+  readonly #site: OriginSite;
+  readonly #damage: Damage | undefined;
+
+  constructor(options: UploadsOptions, site: OriginSite, damage: Damage | undefined) {
+    super(options);
+    this.#site = site;
+    this.#damage = damage;
   }
 
-  async prove(digest: Digest): Promise<boolean> {
-    const { blobs, handover } = this.running as Running;
-    try {
-      handover.offer(await blobs.prove(digest));
-      return true;
-    } catch (error) {
-      if (error instanceof ApiError && error.code === 'BLOB_UNKNOWN') return false;
-      throw error;
-    }
-  }
-
-  #ask(from: Process, url: string, digest: Digest, request: FetchRequest): Promise<boolean> {
-    const site = this.#o.origins.get(url) as OriginSite;
-    const handle = async (): Promise<boolean> =>
-      (await (site.running as Running).blobs.fetch(digest, request)) === 'held';
-    return this.#world.call(from, site, { bytes: 300, limitMs: fetchMs, handle });
+  override async commit(id: string, digest: Digest): Promise<BlobEntry> {
+    const damage = this.#damage;
+    const times = damage?.timesOf(digest);
+    const entry = await super.commit(id, digest);
+    if (damage?.timesOf(digest) === times) damage?.committed(this.#site, digest);
+    return entry;
   }
 }
 

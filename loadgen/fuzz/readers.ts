@@ -5,21 +5,18 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
-import { byDigest } from '../../core/digest.ts';
-import { CallContext } from '../../platform/clients/context.ts';
+import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { sameBytes } from '../../platform/workers/hash.ts';
-import type { AgentSite, RunningAgent } from './agent.ts';
+import type { AgentSite } from './agent.ts';
 import type { Content } from './content.ts';
+import { OciClient } from './http/oci-client.ts';
 import { type Plant, staleTagMs } from './plants.ts';
 import { type Image, repo } from './push.ts';
-import type { IndexSite, TagHistory } from './tags.ts';
-import type { Process, World } from './world.ts';
-
-const tagMs = 2_000;
+import type { TagHistory } from './tags.ts';
+import type { World } from './world.ts';
 
 export type ReadParts = {
   readonly world: World;
-  readonly index: IndexSite;
   readonly history: TagHistory;
   /** Every image that anybody may push, by its manifest's digest. */
   readonly images: ReadonlyMap<Digest, Image>;
@@ -36,20 +33,15 @@ export class TagReader {
     this.#p = parts;
   }
 
-  /** The image that the tag names; undefined: none, or nobody answers. */
-  async read(process: Process, tag: string): Promise<Image | undefined> {
-    const { world, index, history, images, plant } = this.#p;
+  /** The image that the tag names, as the client's registry says; undefined: none, or nobody answers. */
+  async read(client: OciClient, tag: string): Promise<Image | undefined> {
+    const { world, history, images, plant } = this.#p;
     const startMs = world.nowMs;
     const kept = this.#kept.get(tag);
     let digest = kept?.value;
     if (kept === undefined || kept.untilMs <= startMs) {
       try {
-        const record = await world.call(process, index, {
-          bytes: 150,
-          limitMs: tagMs,
-          handle: () => index.tag(repo, tag),
-        });
-        digest = record?.digest;
+        digest = await client.tag(repo, tag);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         return undefined;
@@ -66,12 +58,13 @@ export class TagReader {
   }
 }
 
-type Want = { readonly content: Content; done: boolean };
+type Want = { readonly content: Content; readonly path: string; done: boolean };
 
-/** One agent's clients. */
+/** One agent's clients, on its host. */
 export class Clients {
   readonly site: AgentSite;
   readonly tags: TagReader;
+  readonly client: OciClient;
   readonly #world: World;
   readonly #wants = new Map<Digest, Want>();
   reads = 0;
@@ -80,6 +73,7 @@ export class Clients {
     this.site = site;
     this.#world = parts.world;
     this.tags = new TagReader(parts);
+    this.client = new OciClient(parts.world, { host: site.host, alive: true }, [site.base]);
   }
 
   /** Blobs that somebody still waits for here. */
@@ -87,83 +81,67 @@ export class Clients {
     return [...this.#wants.values()].filter((want) => !want.done).map((want) => want.content);
   }
 
-  want(image: Image): void {
-    for (const content of [image.manifest, ...image.layers]) {
-      if (this.#wants.has(content.digest)) continue;
-      const want: Want = { content, done: false };
-      this.#wants.set(content.digest, want);
-      if (this.site.running !== undefined) void this.#fetch(this.site.running, want);
-    }
+  want({ manifest, layers }: Image): void {
+    this.#want(manifest, OCI_PATHS.manifest(repo, manifest.digest));
+    for (const layer of layers) this.#want(layer, OCI_PATHS.blob(repo, layer.digest));
   }
 
-  /** The agent has started: its clients ask again. */
-  started(running: RunningAgent): void {
-    for (const want of this.#wants.values()) if (!want.done) void this.#fetch(running, want);
+  #want(content: Content, path: string): void {
+    if (this.#wants.has(content.digest)) return;
+    const want: Want = { content, path, done: false };
+    this.#wants.set(content.digest, want);
+    void this.#fetch(want);
   }
 
-  /** Until it has been read whole, or the process has ended: then nothing comes back. */
-  async #fetch(running: RunningAgent, want: Want): Promise<void> {
+  /** Until it has been read whole. */
+  async #fetch(want: Want): Promise<void> {
     const world = this.#world;
-    this.#world.dirty = true;
-    while (running.process.alive && !want.done && world.violation === undefined) {
+    while (!want.done && world.violation === undefined) {
       try {
-        const whole = await this.#read(running, want.content);
-        if (whole) want.done = true;
+        want.done = await this.#read(want);
       } catch (error) {
-        if (!(error instanceof ApiError) && !isAbort(error)) return world.threw(error);
-        world.note(
-          `h${this.site.host} reads ${want.content.digest.slice(7, 15)} in vain: ${(error as Error).message.replace(want.content.digest, '').slice(0, 160)}`,
-        );
+        if (!(error instanceof ApiError)) return world.threw(error);
+        const why = error.message.replaceAll(want.content.digest, '').slice(0, 160);
+        world.note(`h${this.site.host} reads ${want.content.digest.slice(7, 15)} in vain: ${why}`);
       }
       if (!want.done) await world.sleep(world.between(200, 1_500));
     }
   }
 
-  /** True: it was read from its first byte to its last. Some clients ask for a range, some hang up. */
-  async #read(running: RunningAgent, content: Content): Promise<boolean> {
+  /** True: it was read from its first byte to its last. Some clients ask for a range, some hang up, some are slow. */
+  async #read({ content, path }: Want): Promise<boolean> {
     const world = this.#world;
-    const part = !world.faultsOver && world.once(4);
+    const { length } = content.bytes;
+    const part = !world.faultsOver && world.once(4) && length > 0;
+    const start = part && path.includes('/blobs/') ? world.prng.below(length) : 0;
+    const end = part && path.includes('/blobs/') ? start + 1 + world.prng.below(length - start) : length;
     const stop = new AbortController();
     const hangsUp =
       part && world.once(2)
-        ? world.after(world.between(0, 3_000), () => stop.abort(new ApiError('UNKNOWN', 'the client hung up')))
+        ? world.after(world.between(0, 3_000), () => stop.abort(new ApiError('REQUEST_INVALID', 'the client hung up')))
         : undefined;
     this.reads++;
     try {
-      const opened = await running.pulls.open(
-        byDigest(content.digest),
-        CallContext.begin({ requestId: 'fuzz', signal: stop.signal }),
-      );
-      if (opened.size !== content.bytes.length)
-        world.violate(
-          'reader',
-          `${content.digest} has ${opened.size} bytes at h${this.site.host}, not ${content.bytes.length}`,
-        );
-      const start = part ? world.prng.below(content.bytes.length + 1) : 0;
-      const end = part ? start + world.prng.below(content.bytes.length - start + 1) : content.bytes.length;
+      const whole = end - start === length;
+      const reply = await this.client.read(path, { range: whole ? undefined : { start, end }, signal: stop.signal });
+      const told = reply.headers['content-length'];
+      if (told !== String(end - start))
+        world.violate('reader', `${content.digest} has ${told} bytes at h${this.site.host}, not ${end - start}`);
       let at = start;
-      for await (const chunk of opened.open(start, end)) {
-        for (const bytes of chunk.bytes) {
-          if (!sameBytes(bytes, content.bytes.subarray(at, at + bytes.length))) {
-            world.violate('reader', `a reader at h${this.site.host} gets wrong bytes of ${content.digest} at ${at}`);
-          }
-          at += bytes.length;
-        }
-        if (world.once(6)) await world.sleep(world.between(0, 400));
-        chunk.release();
+      for await (const bytes of reply.body) {
+        if (!sameBytes(bytes, content.bytes.subarray(at, at + bytes.length)))
+          world.violate('reader', `a reader at h${this.site.host} gets wrong bytes of ${content.digest} at ${at}`);
+        at += bytes.length;
+        if (world.once(12)) await world.sleep(world.between(0, world.once(20) ? 4_000 : 400));
       }
       if (at !== end)
         world.violate(
           'reader',
           `a reader at h${this.site.host} got ${at - start} of ${end - start} bytes of ${content.digest} and no error`,
         );
-      return !part;
+      return whole;
     } finally {
       if (hangsUp !== undefined) hangsUp.dead = true;
     }
   }
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof DOMException || (error instanceof Error && error.name === 'AbortError');
 }

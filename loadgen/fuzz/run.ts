@@ -8,6 +8,7 @@ import { SHARES } from '../../platform/workers/arena.ts';
 import { giveBackArenas } from './arenas.ts';
 import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
+import type { OciClient } from './http/oci-client.ts';
 import { judgeTables } from './judge.ts';
 import { type Plant, plantIn } from './plants.ts';
 import type { Image } from './push.ts';
@@ -128,7 +129,7 @@ async function live(
 /** Whatever was pulled or pushed without trackers, they know of it once they are back. */
 function judgeJoined(world: World, { agents, origins }: Fuzzed): void {
   for (const site of [...agents, ...origins.values()]) {
-    const stats = site.running?.peer.announcing.stats;
+    const stats = site.running?.peer.tracking.stats;
     // Who has nothing to announce asks after no tracker.
     if (stats !== undefined && stats.blobs > 0 && (stats.down > 0 || stats.held !== stats.blobs))
       world.violate(
@@ -194,8 +195,8 @@ class Work {
     this.#world.after(1_000, () => void this.#pushAgain());
     for (const clients of this.#f.clients)
       this.#world.after(this.#world.between(500, 3_000), () => void this.#readAgent(clients));
-    for (const proxy of this.#f.proxies)
-      this.#world.after(this.#world.between(500, 3_000), () => void this.#readProxy(proxy));
+    for (const pusher of this.#f.pushers)
+      this.#world.after(this.#world.between(500, 3_000), () => void this.#readPusher(pusher));
   }
 
   /** No more reads. */
@@ -236,7 +237,7 @@ class Work {
       const waiting = (site.running?.handover.waiting ?? 0) - unlinked.length;
       if (waiting > 0) lacking.push(`${site.name} waits to hand over ${waiting} blobs`);
     }
-    const readers = this.#f.clients.length + this.#f.proxies.length;
+    const readers = this.#f.clients.length + this.#f.pushers.length;
     if (this.#final.size < readers)
       lacking.push(`${readers - this.#final.size} of ${readers} have not read the last tags`);
     return lacking;
@@ -246,7 +247,7 @@ class Work {
     let image = wanted;
     let attempts = 0;
     while (this.#world.violation === undefined) {
-      const { pusher } = this.#world.pick(this.#f.proxies);
+      const { pusher } = this.#world.pick(this.#f.pushers);
       let maybe = false;
       try {
         await pusher.push(image, () => {
@@ -267,14 +268,14 @@ class Work {
 
   /** Whoever finds a blob missing pushes it again: all along. */
   async #pushAgain(): Promise<void> {
-    const { damage, origins, proxies, acked } = this.#f;
+    const { damage, origins, pushers, acked } = this.#f;
     while (!this.#over && this.#world.violation === undefined) {
       for (const content of damage.waiting) {
         // Agents may have brought it back.
         if (rightSomewhere([...origins.values()], content)) {
           acked.set(content.digest, content);
           damage.isBack(content);
-        } else await damage.pushAgain(content, () => this.#world.pick(proxies).pusher.pushAgain(content));
+        } else await damage.pushAgain(content, () => this.#world.pick(pushers).pusher.pushBlob(content));
       }
       await this.#world.sleep(this.#world.between(500, 3_000));
     }
@@ -284,14 +285,14 @@ class Work {
     while (!this.#over && this.#world.violation === undefined) {
       const { running } = clients.site;
       if (running !== undefined)
-        await this.#readTags(clients.site.host, clients.tags, running.process, (image) => clients.want(image));
+        await this.#readTags(clients.site.host, clients.tags, clients.client, (image) => clients.want(image));
       await this.#world.sleep(this.#world.between(500, 5_000));
     }
   }
 
-  async #readProxy(proxy: Fuzzed['proxies'][number]): Promise<void> {
+  async #readPusher({ pusher, tags }: Fuzzed['pushers'][number]): Promise<void> {
     while (!this.#over && this.#world.violation === undefined) {
-      await this.#readTags(proxy.process.host, proxy.tags, proxy.process, () => undefined);
+      await this.#readTags(pusher.process.host, tags, pusher.client, () => undefined);
       await this.#world.sleep(this.#world.between(200, 3_000));
     }
   }
@@ -300,14 +301,14 @@ class Work {
   async #readTags(
     host: number,
     reader: Fuzzed['clients'][number]['tags'],
-    process: { host: number; alive: boolean },
+    client: OciClient,
     got: (image: Image) => void,
   ): Promise<void> {
     const all = [...new Set(this.#f.images.map((image) => image.tag))];
     const last = this.#world.faultsOver && this.#unpushed.size === 0;
     let answered = 0;
     for (const tag of last ? all : [this.#world.pick(all)]) {
-      const image = await Promise.race([reader.read(process, tag), this.#world.sleep(4_000)]);
+      const image = await Promise.race([reader.read(client, tag), this.#world.sleep(4_000)]);
       if (image === undefined) continue;
       answered++;
       got(image);

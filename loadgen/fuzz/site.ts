@@ -1,10 +1,10 @@
 /** What a host is given when the cluster is made, and what its processes share. */
 
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Damage } from './damage.ts';
 import type { Truth } from './judge.ts';
 import type { OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
-import type { IndexSite } from './tags.ts';
 import type { TrackerSite } from './tracker.ts';
 import type { World } from './world.ts';
 
@@ -20,7 +20,9 @@ export type SiteOptions = {
   readonly plant: Plant | undefined;
   readonly truth: Truth;
   /** In a run with litter. */
-  readonly litter?: { readonly budgetBytes: number; readonly index: () => IndexSite } | undefined;
+  readonly litter?: { readonly budgetBytes: number } | undefined;
+  /** Judges what an origin says to have. */
+  readonly damage?: Damage | undefined;
   readonly onStart?: ((site: OriginSite) => void) | undefined;
 };
 

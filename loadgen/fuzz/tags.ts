@@ -3,45 +3,21 @@
  * of every tag: who wrote and read what, when, judged for linearizability.
  */
 
-import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
-import {
-  type BlobLinkPut,
-  type CondemnReply,
-  INDEX,
-  type ManifestPut,
-  type ManifestRecord,
-} from '../../core/contracts/index-api.ts';
-import type { Route } from '../../core/contracts/route.ts';
-import type { Digest } from '../../core/digest.ts';
-import { indexRoutes } from '../../index/api.ts';
-import { createHttp } from '../../platform/http/server.ts';
 import { FaultyDisk } from '../../platform/tags/faulty.fixtures.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
-import { Metrics } from '../../platform/telemetry/metrics.ts';
-import { log } from './peer.ts';
+import { indexBase } from './http/calls.ts';
+import { serveIndex } from './http/servers.ts';
+import { wiresOf } from './http/wires.ts';
 import type { Process, World } from './world.ts';
 
-/** One application serves every run of this process: whichever store is current answers. */
-const current: { store: TagStore | undefined; nowMs: number } = { store: undefined, nowMs: 0 };
 /** Short, so that a run sees it; longer than a push that goes well takes. */
 const keepUnlinkedMs = 3_000;
-const forward = new Proxy({} as TagStore, {
-  get: (_, name) => {
-    const store = current.store;
-    if (store === undefined) return undefined;
-    return Reflect.get(store, name);
-  },
-});
-const app = createHttp({ role: 'index', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
-indexRoutes(app, forward, { allowMissingChildren: [], keepUnlinkedMs, nowMs: () => current.nowMs });
-await app.ready();
 
 export class IndexSite {
   readonly host: number;
   readonly #world: World;
   readonly #disk: FaultyDisk;
   #process: Process | undefined;
-  #store: TagStore | undefined;
 
   constructor(world: World, host: number, failPercent: number) {
     this.#world = world;
@@ -56,16 +32,26 @@ export class IndexSite {
   process = (): Process | undefined => this.#process;
 
   start(): void {
-    this.#process = { host: this.host, alive: true };
-    this.#store = this.#disk.open();
+    const world = this.#world;
+    const process: Process = { host: this.host, alive: true };
+    this.#process = process;
+    const settings = { allowMissingChildren: [], keepUnlinkedMs, nowMs: () => world.nowMs };
+    const store = endingWith(this.#disk.open(), () => {
+      if (process.alive) this.#restart();
+    });
+    world.dirty = true;
+    void serveIndex({ world, base: indexBase, process }, store, settings);
   }
 
   crash(): void {
-    if (this.#process !== undefined) this.#process.alive = false;
+    const process = this.#process;
+    if (process === undefined) return;
+    process.alive = false;
     this.#process = undefined;
-    this.#store = undefined;
+    wiresOf(this.#world).ended(process, false);
   }
 
+  /** As the real one: where the disk fails it ends, and is started anew. */
   #restart(): void {
     this.#world.fault('disk of the index fails');
     this.crash();
@@ -73,49 +59,24 @@ export class IndexSite {
       if (!this.up) this.start();
     });
   }
+}
 
-  async tag(repo: string, tag: string): Promise<ManifestRecord | undefined> {
-    return await this.#ask(INDEX.tag, { name: repo, tag });
-  }
-
-  async linkBlob(repo: string, digest: Digest, put: BlobLinkPut): Promise<void> {
-    await this.#ask(INDEX.linkBlob, { name: repo, digest }, put);
-  }
-
-  async unlinkBlob(repo: string, digest: Digest): Promise<void> {
-    await this.#ask(INDEX.unlinkBlob, { name: repo, digest });
-  }
-
-  async condemn(digests: readonly Digest[]): Promise<CondemnReply> {
-    return (await this.#ask(INDEX.condemn, {}, { digests: [...digests] })) as CondemnReply;
-  }
-
-  async putManifest(repo: string, digest: Digest, put: ManifestPut): Promise<void> {
-    await this.#ask(INDEX.putManifest, { name: repo, digest }, put);
-  }
-
-  /** undefined: 404. */
-  async #ask<A, B, R>(route: Route<A, B, R>, at: A, body?: B): Promise<R | undefined> {
-    current.store = this.#store;
-    current.nowMs = this.#world.nowMs;
-    this.#world.outstanding++;
-    try {
-      const { method } = route;
-      const url = route.path(at);
-      const reply = await app.inject({ method, url, ...(body === undefined ? {} : { payload: body as object }) });
-      if (reply.statusCode === 404 && method !== 'PUT') return undefined;
-      if (reply.statusCode >= 400) {
-        const [error] = reply.json<{ errors: { code: ErrorCode; message: string; detail?: unknown }[] }>().errors;
-        const { code, message, detail } = error as { code: ErrorCode; message: string; detail?: unknown };
-        // As the real one: it ends, and is started anew.
-        if (message.includes('start anew')) this.#restart();
-        throw new ApiError(code, message, detail);
-      }
-      return reply.statusCode === 204 ? undefined : route.reply(reply.json(), 'the index');
-    } finally {
-      this.#world.outstanding--;
-    }
-  }
+/** `store`, which tells of a failure that it does not outlive. */
+function endingWith(store: TagStore, broken: () => void): TagStore {
+  return new Proxy(store, {
+    get(of, name) {
+      const method: unknown = Reflect.get(of, name);
+      if (typeof method !== 'function') return method;
+      return (...args: unknown[]): unknown => {
+        const done: unknown = Reflect.apply(method, of, args);
+        if (!(done instanceof Promise)) return done;
+        return done.catch((error: unknown) => {
+          if ((error as Error).message.includes('start anew')) setImmediate(broken);
+          throw error;
+        });
+      };
+    },
+  });
 }
 
 // ---- histories ---------------------------------------------------------------------------------

@@ -1,22 +1,23 @@
-/** A tracker of the run: the tracker's own announce, locate and lookups over core/handout, without HTTP. */
+/** A tracker of the run: the product's own routes, lookups and state, by a clock of its own. */
 
-import type { AnnounceReply, AnnounceRequest, Located } from '../../core/contracts/tracker.ts';
-import type { BlobIn } from '../../core/digest.ts';
-import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
+import {
+  handoutLimits,
+  intervalMsDefault as intervalMs,
+  leaseMsDefault as leaseMs,
+} from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
-import { CallContext } from '../../platform/clients/context.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
-import { answerAnnounce, locate, type TrackerApi } from '../../tracker/api.ts';
 import { Lookups } from '../../tracker/lookups.ts';
 import { TrackerState } from '../../tracker/state.ts';
-import { askedOrigins } from './asking.ts';
+import { Calls } from './http/calls.ts';
+import { serveTracker } from './http/servers.ts';
+import { wiresOf } from './http/wires.ts';
 import type { OriginSite } from './origin.ts';
 import { clockOf, type Process, type World } from './world.ts';
 
 const waitMs = 1_000;
 const lookupBytes = 4 * 1024 * 1024;
-const metrics = new Metrics();
 
 export class TrackerSite {
   readonly name: string;
@@ -24,8 +25,7 @@ export class TrackerSite {
   readonly #world: World;
   readonly #origins: ReadonlyMap<string, OriginSite>;
   readonly #clock: () => number;
-  #process: Process | undefined;
-  #api: TrackerApi | undefined;
+  #calls: Calls | undefined;
   /** While it hangs: what waits for it to go on. */
   #hung: PromiseWithResolvers<void> | undefined;
 
@@ -42,25 +42,23 @@ export class TrackerSite {
   }
 
   get up(): boolean {
-    return this.#process !== undefined;
+    return this.#calls !== undefined;
   }
 
-  process = (): Process | undefined => this.#process;
+  process = (): Process | undefined => this.#calls?.process;
 
   start(): void {
-    const process = { host: this.host, alive: true };
-    this.#process = process;
+    const world = this.#world;
+    const calls = new Calls(world, this.host);
+    this.#calls = calls;
+    const { process } = calls;
     const state = new TrackerState(
-      {
-        prng: prng(this.#world.prng.below(2 ** 31)),
-        leaseMs: leaseMsDefault,
-        intervalMs: intervalMsDefault,
-        limits: handoutLimits,
-      },
-      this.#time(),
+      { prng: prng(world.prng.below(2 ** 31)), leaseMs, intervalMs, limits: handoutLimits },
+      this.#time(process),
     );
+    const urls = [...this.#origins.keys()];
     const lookups = new Lookups({
-      origins: askedOrigins(this.#world, process, this.#origins),
+      origins: calls.origins(urls),
       memoryBytes: lookupBytes,
       nowMs: this.#clock,
       // As tracker/main.ts does.
@@ -68,18 +66,29 @@ export class TrackerSite {
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });
-    this.#api = { state, lookups, waitMs, metrics };
+    world.dirty = true;
+    void serveTracker(
+      { world, base: this.name, process },
+      { state, lookups, origins: () => urls, waitMs, metrics: new Metrics() },
+    );
   }
 
   /** Takes what is sent to it, and answers nothing. */
   hang(): void {
-    this.#hung ??= Promise.withResolvers();
+    const process = this.#calls?.process;
+    if (process === undefined || this.#hung !== undefined) return;
+    this.#hung = Promise.withResolvers();
+    process.hangs = true;
   }
 
   /** Goes on: what was sent meanwhile is handled now, late as it is. */
   wake(): void {
     this.#hung?.resolve();
     this.#hung = undefined;
+    const process = this.#calls?.process;
+    if (process === undefined) return;
+    process.hangs = false;
+    wiresOf(this.#world).woke(process);
   }
 
   get hangs(): boolean {
@@ -88,27 +97,14 @@ export class TrackerSite {
 
   crash(): void {
     this.#hung = undefined;
-    if (this.#process !== undefined) this.#process.alive = false;
-    this.#process = undefined;
-    this.#api?.state[Symbol.dispose]();
-    this.#api = undefined;
-  }
-
-  async announce(request: AnnounceRequest): Promise<AnnounceReply> {
-    return await answerAnnounce(await this.#awake(), request, CallContext.begin());
-  }
-
-  async locate(blob: BlobIn): Promise<Located> {
-    return await locate(await this.#awake(), blob, CallContext.begin());
-  }
-
-  async leave(node: string): Promise<void> {
-    (await this.#awake()).state.tell({ kind: 'leave', node });
+    // What goes on in it goes on unheard; its state's clock stands still.
+    this.#calls?.end(false);
+    this.#calls = undefined;
   }
 
   /** What rings while it hangs rings when it goes on. */
-  #time(): Clock {
-    const { nowMs, after, soon } = clockOf(this.#world, this.#clock);
+  #time(process: Process): Clock {
+    const { nowMs, after, soon } = clockOf(this.#world, this.#clock, process);
     return {
       nowMs,
       soon,
@@ -127,12 +123,5 @@ export class TrackerSite {
         };
       },
     };
-  }
-
-  /** This process's parts, as soon as it does not hang; never where it is killed before. */
-  async #awake(): Promise<TrackerApi> {
-    const api = this.#api as TrackerApi;
-    while (this.#hung !== undefined) await this.#hung.promise;
-    return this.#api === api ? api : await new Promise<never>(() => undefined);
   }
 }

@@ -6,7 +6,6 @@
  * Rule 2: the first violation ends the run.
  */
 
-import { ApiError } from '../../core/contracts/errors.ts';
 import { type Prng, prng } from '../../core/prng.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import { EventQueue, type SimEvent } from '../sim/events.ts';
@@ -62,8 +61,6 @@ export class World {
   faultsOver = false;
   /** Something that awaits was touched since the last settle. */
   dirty = false;
-  /** Work in memory (HTTP by inject) that must end before time goes on. */
-  outstanding = 0;
   /** Pairs of hosts between which a bit flipped. */
   readonly #tainted = new Set<string>();
   trace: ((line: string) => void) | undefined;
@@ -171,58 +168,6 @@ export class World {
     return this.#sides[a] === this.#sides[b];
   }
 
-  // ---- calls -----------------------------------------------------------------------------------
-
-  /**
-   * A call as over HTTP: there and back on the network, handled by whichever process `to` names when it
-   * arrives. ApiError UNAVAILABLE where either way is cut, the process is gone or ends meanwhile, or time is up.
-   */
-  call<T>(
-    from: Process,
-    to: { host: number; process: () => Process | undefined },
-    o: { bytes: number; limitMs: number; handle: () => Promise<T> | T },
-  ): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      let settled = false;
-      const end = (act: () => void): void => {
-        if (settled) return;
-        settled = true;
-        this.dirty = true;
-        if (from.alive) act();
-      };
-      const unavailable = (why: string) => (): void => reject(new ApiError('UNAVAILABLE', `host ${to.host}: ${why}`));
-      this.after(o.limitMs, () => end(unavailable('no answer')));
-      const back = (bytes: number, act: () => void): void => {
-        if (!this.connected(from.host, to.host)) return;
-        this.network.send(
-          to.host,
-          from.host,
-          bytes,
-          new CallEvent(() => {
-            if (this.connected(from.host, to.host)) end(act);
-          }),
-        );
-      };
-      const arrive = async (): Promise<void> => {
-        const server = to.process();
-        if (!this.connected(from.host, to.host)) return;
-        if (server === undefined || !server.alive) return back(0, unavailable('connection refused'));
-        this.dirty = true;
-        try {
-          const answer = await o.handle();
-          if (server.alive) back(200, () => resolve(answer));
-          else back(0, unavailable('connection reset'));
-        } catch (error) {
-          // What goes on in a process that is gone never happened.
-          if (!(error instanceof ApiError) && server.alive) throw error;
-          if (server.alive) back(200, () => reject(error));
-        }
-      };
-      if (this.connected(from.host, to.host))
-        this.network.send(from.host, to.host, o.bytes, new CallEvent(() => void arrive()));
-    });
-  }
-
   // ---- time ------------------------------------------------------------------------------------
 
   /** Runs until `untilMs`, a violation, or `done`. True: done. */
@@ -253,8 +198,7 @@ export class World {
   /** Lets everything that awaits go on until it waits for virtual time. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < settleTurnsMax; turn++) {
-      const goesOn = await turnOver();
-      if (this.outstanding === 0 && !goesOn) return;
+      if (!(await turnOver())) return;
     }
     this.violate('stuck', 'work that needs no time does not end');
   }

@@ -20,7 +20,6 @@ export const OVERDUE: readonly Overdue[] = [
   { rule: 'circles', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'casts', path: 'agent/testing/memory.ts', why: driver },
   { rule: 'casts', path: 'core/wire/frames.ts', why: types },
-  { rule: 'casts', path: 'loadgen/fuzz/asking.ts', why: fuzzer },
   { rule: 'casts', path: 'loadgen/live/store.ts', why: driver },
   { rule: 'casts', path: 'platform/clients/http.ts', why: undici },
   { rule: 'casts', path: 'platform/net/http.ts', why: undici },

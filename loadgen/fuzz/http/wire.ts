@@ -21,14 +21,15 @@ const vanishedMs = [5_000, 15_000] as const;
 const lateOnceIn = 400;
 const lateMs = 1_500;
 
-type Chunk = { readonly bytes: Uint8Array | undefined; there: boolean };
+/** Bytes that were written together; undefined: nothing follows. */
+type Chunk = { readonly parts: readonly Uint8Array[] | undefined; readonly length: number; there: boolean };
 type Done = (error?: Error | null) => void;
 type End = 0 | 1;
 
 /** One direction. */
 type Flow = {
   readonly way: Way;
-  /** In order; `bytes` undefined: nothing follows. */
+  /** In order. */
   readonly queue: Chunk[];
   /** Bytes that the reader has not taken. */
   open: number;
@@ -67,11 +68,15 @@ class Socket extends Duplex {
   }
 
   override _write(bytes: Uint8Array, _encoding: string, done: Done): void {
-    this.#wire.send(this.#end, bytes, done);
+    this.#wire.send(this.#end, [bytes], done);
   }
 
   override _writev(chunks: { readonly chunk: Uint8Array }[], done: Done): void {
-    this.#wire.send(this.#end, Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+    this.#wire.send(
+      this.#end,
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
   }
 
   override _final(done: Done): void {
@@ -137,11 +142,15 @@ export class Wire {
     return this.#flows.some(({ queue }) => queue.length > 0);
   }
 
-  send(from: End, bytes: Uint8Array | undefined, done: Done): void {
+  send(from: End, written: readonly Uint8Array[] | undefined, done: Done): void {
     const flow = this.#flows[from];
-    // A copy: whoever wrote it may use its memory again.
-    const chunk = { bytes: bytes === undefined ? undefined : this.#spoil(new Uint8Array(bytes)), there: false };
-    flow.open += bytes?.length ?? 0;
+    // Of a process that has ended nobody hears anything.
+    if (this.#closed[from] && written !== undefined) return done();
+    // A server uses the memory of what it has sent again.
+    const parts = written?.map((part) => (from === 1 ? Buffer.from(part) : this.#spoil(part)));
+    const length = written?.reduce((sum, part) => sum + part.length, 0) ?? 0;
+    const chunk = { parts, length, there: false };
+    flow.open += length;
     if (this.processes[from].hangs === true) flow.unsent.push(chunk);
     else this.#sendOn(from, chunk);
     if (flow.open <= windowBytes) done();
@@ -152,12 +161,12 @@ export class Wire {
     const { world } = this;
     const flow = this.#flows[from];
     flow.queue.push(chunk);
-    flow.finished ||= chunk.bytes === undefined;
+    flow.finished ||= chunk.parts === undefined;
     const arrive = new CallEvent(() => {
       chunk.there = true;
       this.flow(other(from));
     });
-    const send = (): void => world.network.sendInOrder(flow.way, chunk.bytes?.length ?? 0, arrive);
+    const send = (): void => world.network.sendInOrder(flow.way, chunk.length, arrive);
     if (!world.faultsOver && world.once(lateOnceIn)) {
       world.fault('HTTP bytes come late');
       world.after(world.between(0, lateMs), send);
@@ -177,15 +186,16 @@ export class Wire {
       if (!world.connected(flow.way.src, flow.way.dst)) return this.#later(to, flow);
       flow.tries = 0;
       if (!flow.reads && !this.#closed[to]) return;
-      const { bytes } = flow.queue.shift() as Chunk;
+      const { parts, length } = flow.queue.shift() as Chunk;
       world.dirty = true;
       if (this.#closed[to]) {
         // Nobody is there: the host says so.
-        if (bytes !== undefined) this.#tell(other(to));
+        if (parts !== undefined) this.#tell(other(to));
         continue;
       }
-      flow.reads = this.sockets[to].push(bytes ?? null) || bytes === undefined;
-      flow.open -= bytes?.length ?? 0;
+      for (const part of parts ?? []) flow.reads = this.sockets[to].push(part);
+      if (parts === undefined) this.sockets[to].push(null);
+      flow.open -= length;
       if (flow.open <= windowBytes) {
         const { blocked } = flow;
         flow.blocked = undefined;
@@ -240,8 +250,9 @@ export class Wire {
   cut(): void {
     for (const to of [0, 1] as const) {
       const [head] = this.#flows[other(to)].queue;
-      if (head?.bytes === undefined || this.processes[to].hangs === true || this.#closed[to]) continue;
-      this.sockets[to].push(head.bytes.subarray(0, this.world.prng.below(head.bytes.length + 1)));
+      if (head?.parts === undefined || this.processes[to].hangs === true || this.#closed[to]) continue;
+      const bytes = Buffer.concat(head.parts);
+      this.sockets[to].push(bytes.subarray(0, this.world.prng.below(bytes.length + 1)));
     }
     this.end();
   }

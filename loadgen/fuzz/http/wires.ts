@@ -17,6 +17,15 @@ const uploadBytesMin = 16 * 1024;
 /** Ends that are over are dropped when there are so many. */
 const wiresKept = 64;
 
+const known = new WeakMap<World, Wires>();
+
+/** Those of the run. */
+export function wiresOf(world: World): Wires {
+  const wires = known.get(world) ?? new Wires(world);
+  known.set(world, wires);
+  return wires;
+}
+
 export class Wires {
   readonly #world: World;
   /** By `host:port`, as a URL says it. */
@@ -104,9 +113,10 @@ export class Wires {
     const world = this.#world;
     if (world.faultsOver || bytes.length < uploadBytesMin || !world.once(60)) return bytes;
     world.fault('a byte of an upload goes wrong');
+    const spoilt = Buffer.from(bytes);
     const at = world.prng.below(bytes.length);
-    bytes[at] = (bytes[at] as number) ^ 1;
-    return bytes;
+    spoilt[at] = (spoilt[at] as number) ^ 1;
+    return spoilt;
   };
 }
 

@@ -1,0 +1,46 @@
+/** The processes of a run as servers: each role's own routes, as its main.ts puts them together, over the run's wires. */
+
+import type { FastifyInstance } from 'fastify';
+import { type IndexSettings, indexRoutes } from '../../../index/api.ts';
+import { type ApiParts, addRoutes } from '../../../origin/api.ts';
+import { CLIENT_LIMITS } from '../../../platform/http/exchange.ts';
+import { createHttp } from '../../../platform/http/server.ts';
+import type { RegistryHandler } from '../../../platform/registry/reply.ts';
+import { registerRegistry } from '../../../platform/registry/routes.ts';
+import type { TagStore } from '../../../platform/tags/store.ts';
+import { type Logger, silentLog } from '../../../platform/telemetry/log.ts';
+import { Metrics } from '../../../platform/telemetry/metrics.ts';
+import { type TrackerApi, trackerRoutes } from '../../../tracker/api.ts';
+import type { Process, World } from '../world.ts';
+import { wiresOf } from './wires.ts';
+
+export type Served = { readonly world: World; readonly base: string; readonly process: Process };
+
+/** Silent for good: a route with a level of its own has a child with that level. */
+const log: Logger = silentLog();
+Object.assign(log, { child: () => log });
+
+/** Answers from now on, or a moment later, until the process ends. */
+async function serve(site: Served, role: string, routes: (app: FastifyInstance) => void): Promise<void> {
+  const app = createHttp({ role, log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
+  routes(app);
+  await app.ready();
+  if (site.process.alive) wiresOf(site.world).listen(site.base, site.process, app);
+}
+
+export function serveOrigin(site: Served, parts: ApiParts): Promise<void> {
+  return serve(site, 'origin', (app) => addRoutes(app, parts));
+}
+
+export function serveTracker(site: Served, api: TrackerApi): Promise<void> {
+  return serve(site, 'tracker', (app) => trackerRoutes(app, api));
+}
+
+export function serveIndex(site: Served, store: TagStore, settings: IndexSettings): Promise<void> {
+  return serve(site, 'index', (app) => indexRoutes(app, store, settings));
+}
+
+/** A proxy's registry, or an agent's. */
+export function serveRegistry(site: Served, role: 'proxy' | 'agent', handler: RegistryHandler): Promise<void> {
+  return serve(site, role, (app) => registerRegistry(app, handler, CLIENT_LIMITS));
+}
