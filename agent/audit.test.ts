@@ -9,8 +9,7 @@ import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { Audit } from './audit.ts';
-import { Pulls } from './pull.ts';
-import { PullLog } from './pull-log.ts';
+import { PullLog, Pulls } from './pull.ts';
 
 const right = blobOf(5 * unitBytes + 3, 1);
 /** What an origin that lies would hand out: a list that fits the bytes, under the digest of others. */

@@ -10,7 +10,14 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { originsTellable } from '../core/contracts/tracker.ts';
+import { OriginFinder } from '../platform/clients/finder.ts';
+import { originMembers } from '../platform/clients/origin.ts';
+import type { Finding } from '../platform/host/host.ts';
+import type { RoleContext } from '../platform/lifecycle/role.ts';
+import { ToldList } from '../platform/members/members.ts';
+import { realClock } from '../platform/net/clock.ts';
 import type { LineLog } from '../platform/telemetry/log.ts';
+import type { AgentConfig } from './config.ts';
 
 export type KnownOriginsOptions = {
   /** The data directory; it is ours, and locked. */
@@ -87,4 +94,29 @@ export class KnownOrigins {
     if (!this.#options.trackers.some((tracker) => trackers.includes(tracker))) return undefined;
     return originsTellable(origins) ? origins : undefined;
   }
+}
+
+/** The origins, for where no tracker answers: configured, or as a tracker told, now or last time. */
+export async function startFinding(
+  { config, log, metrics }: RoleContext<AgentConfig>,
+  stack: AsyncDisposableStack,
+): Promise<Finding> {
+  const { data: dir, cluster, trackers } = config;
+  const asked = metrics.counter('origin_lookups_total', 'Blobs asked of the origins, for no tracker answered', [
+    'result',
+  ]);
+  const remembered = stack.use(new KnownOrigins({ dir, cluster, trackers, log }));
+  const list = new ToldList(config.origins ?? (await remembered.read()) ?? []);
+  const origins = stack.use(originMembers(list));
+  const finder = new OriginFinder({
+    origins,
+    nowMs: realClock.nowMs,
+    onFound: (result) => asked.inc({ result }),
+  });
+  const onOrigins = (urls: readonly string[]): void => {
+    if (config.origins !== undefined) return;
+    if (list.tell(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
+    remembered.write(urls);
+  };
+  return { finder, onOrigins };
 }

@@ -2,15 +2,15 @@
 
 import type { FastifyInstance } from 'fastify';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
-import { OriginFinder } from '../platform/clients/finder.ts';
+import type { Digest } from '../core/digest.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
-import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
-import { type Finding, startHost } from '../platform/host/host.ts';
+import { startHost } from '../platform/host/host.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList, ToldList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/members.ts';
+import { realClock } from '../platform/net/clock.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
@@ -18,9 +18,8 @@ import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
-import { KnownOrigins } from './known-origins.ts';
-import { Pulls } from './pull.ts';
-import { PullLog } from './pull-log.ts';
+import { startFinding } from './known-origins.ts';
+import { PullLog, Pulls } from './pull.ts';
 import { AgentRegistry } from './registry.ts';
 import { statusOf } from './status.ts';
 
@@ -31,9 +30,9 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const history = new PullLog({
     log,
     metrics,
-    nowMs: () => performance.now(),
+    nowMs: realClock.nowMs,
     cacheBytes: () => store.usedBytes,
-    onComplete: (digest) => audit?.add(digest),
+    ...(config.verify === 'full' && { onComplete: (digest: Digest) => audit?.add(digest) }),
   });
   const plan = {
     promises: agentPromises,
@@ -49,7 +48,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   observe(metrics, store);
 
   const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
-  const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs: () => performance.now() });
+  const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs: realClock.nowMs });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
@@ -82,31 +81,6 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };
-}
-
-/** The origins, for where no tracker answers: configured, or as a tracker told, now or last time. */
-async function startFinding(
-  { config, log, metrics }: RoleContext<AgentConfig>,
-  stack: AsyncDisposableStack,
-): Promise<Finding> {
-  const { data: dir, cluster, trackers } = config;
-  const asked = metrics.counter('origin_lookups_total', 'Blobs asked of the origins, for no tracker answered', [
-    'result',
-  ]);
-  const remembered = stack.use(new KnownOrigins({ dir, cluster, trackers, log }));
-  const list = new ToldList(config.origins ?? (await remembered.read()) ?? []);
-  const origins = stack.use(originMembers(list));
-  const finder = new OriginFinder({
-    origins,
-    nowMs: () => performance.now(),
-    onFound: (result) => asked.inc({ result }),
-  });
-  const onOrigins = (urls: readonly string[]): void => {
-    if (config.origins !== undefined) return;
-    if (list.tell(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
-    remembered.write(urls);
-  };
-  return { finder, onOrigins };
 }
 
 function observe(metrics: Metrics, store: BlobStore): void {

@@ -10,8 +10,7 @@ import { registerRegistry } from '../platform/registry/routes.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { addAdminRoutes } from './admin.ts';
-import { Pulls } from './pull.ts';
-import { PullLog } from './pull-log.ts';
+import { PullLog, Pulls } from './pull.ts';
 import { AgentRegistry } from './registry.ts';
 import { MemoryIndex, MemorySwarm } from './testing/memory.ts';
 

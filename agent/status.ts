@@ -4,8 +4,7 @@ import type { AgentStatus } from '../core/contracts/agent.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import type { BlobStore } from '../platform/store/store.ts';
 import type { AgentConfig } from './config.ts';
-import type { Pulls } from './pull.ts';
-import type { PullLog } from './pull-log.ts';
+import type { PullLog, Pulls } from './pull.ts';
 
 export type StatusParts = {
   readonly config: AgentConfig;

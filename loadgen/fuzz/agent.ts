@@ -1,7 +1,6 @@
 /** An agent of the run: a peer over the real store or a light one, and the agent's own Pulls. */
 
-import { Pulls } from '../../agent/pull.ts';
-import { PullLog } from '../../agent/pull-log.ts';
+import { PullLog, Pulls } from '../../agent/pull.ts';
 import { AgentRegistry } from '../../agent/registry.ts';
 import { inlineBytesMax } from '../../core/contracts/fields.ts';
 import type { Digest } from '../../core/digest.ts';

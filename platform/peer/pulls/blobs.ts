@@ -212,7 +212,7 @@ export class Blobs {
   sweep(nowMs: number): void {
     for (const part of this.#parts.values()) {
       part.sweep(nowMs, this.#host);
-      if (this.#repair.due(part)) this.#track(this.#reread(part));
+      if (part.unread && this.#repair.due(part)) this.#track(this.#reread(part));
       if (part.passage !== undefined) this.#tendPassage(part, nowMs);
       if (part.asks(nowMs)) this.#host.tracking.seek(part, this.#host.neighbours);
       if (part.no === undefined) continue;

@@ -132,6 +132,11 @@ export class Part implements Pull {
     };
   }
 
+  /** It is being pulled, and lacks pieces that the disk would not read. */
+  get unread(): boolean {
+    return this.#state === 'pulling' && (this.entry?.unreadCount ?? 0) > 0;
+  }
+
   /** Pieces that somebody waits for, the one that has been waited for longest first. */
   waited(): IterableIterator<number> {
     return this.#pieces.keys();

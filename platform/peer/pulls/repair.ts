@@ -71,9 +71,8 @@ export class Repair {
     }
   }
 
-  /** Whether it is time to look again at what could not be read. */
+  /** Whether it is time to look again at what the disk would not read of it. */
   due(part: Part): boolean {
-    if (part.state !== 'pulling' || part.entry === undefined || part.entry.unreadCount === 0) return false;
     const nowMs = this.#host.nowMs();
     if (nowMs - (this.#lookedMs.get(part) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
     this.#lookedMs.set(part, nowMs);

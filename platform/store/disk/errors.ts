@@ -2,16 +2,7 @@
 
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
-import { IoFailure } from '../../workers/piece-io.ts';
 import { diskCode } from './disk.ts';
-
-/** Errors that mean that the bytes on the medium are not there, rather than that we failed to ask. */
-const unreadable: readonly string[] = ['EIO', 'SHORT'];
-
-/** Whether a stored piece is not what it should be, rather than not read. */
-export function isBad(verdict: 'ok' | 'corrupt' | IoFailure): boolean {
-  return verdict === 'corrupt' || (verdict instanceof IoFailure && unreadable.includes(verdict.errno));
-}
 
 export function removed(digest: Digest): ApiError {
   return new ApiError('BLOB_UNKNOWN', `${digest} was removed while it was being written: ask for it again`);

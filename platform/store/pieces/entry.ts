@@ -17,11 +17,11 @@ import { type Metainfo, pieceCount } from '../../../core/piece.ts';
 import type { Verdict } from '../../../core/swarm/types.ts';
 import type { Share, Slot } from '../../workers/arena.ts';
 import { IoFailure } from '../../workers/piece-io.ts';
-import { isBad, refusal, removed } from '../disk/errors.ts';
+import { refusal, removed } from '../disk/errors.ts';
 import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
 import { PieceBits } from './bits.ts';
-import { PieceBytes, type PieceFiles } from './piece-bytes.ts';
+import { isBad, PieceBytes, type PieceFiles } from './piece-bytes.ts';
 import { Kept, Trust } from './remembered.ts';
 
 type State = 'partial' | 'complete' | 'gone';

@@ -16,6 +16,14 @@ import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
 import type { Trust } from './remembered.ts';
 
+/** Errors that mean that the bytes on the medium are not there, rather than that we failed to ask. */
+const unreadable: readonly string[] = ['EIO', 'SHORT'];
+
+/** Whether a stored piece is not what it should be, rather than not read. */
+export function isBad(verdict: 'ok' | 'corrupt' | IoFailure): boolean {
+  return verdict === 'corrupt' || (verdict instanceof IoFailure && unreadable.includes(verdict.errno));
+}
+
 const nothing = new Uint8Array(0);
 
 /** Whose pieces they are (entry.ts). */
