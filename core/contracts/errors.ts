@@ -3,6 +3,11 @@
  * One catalogue; docs/errors.md lists the same codes, and a test keeps them equal.
  */
 
+import { field, fields, Malformed, type Parser, parse, record, text } from './parse.ts';
+
+/** Characters; error bodies are kept under 64 KiB. */
+const messageMax = 65_536;
+
 export const ERRORS = {
   BLOB_CONDEMNED: { status: 409, means: 'origins may be removing the bytes: have them proved before they are linked' },
   BLOB_UNKNOWN: { status: 404, means: 'the blob is not known here' },
@@ -49,3 +54,20 @@ export class ApiError extends Error {
 export type ErrorBody = {
   readonly errors: readonly { readonly code: string; readonly message: string; readonly detail?: unknown }[];
 };
+
+const errorRecord: Parser<{ code: ErrorCode; message: string; detail?: unknown }> = record({
+  code: (value) => {
+    if (typeof value === 'string' && Object.hasOwn(ERRORS, value)) return value as ErrorCode;
+    throw new Malformed('is none of our codes');
+  },
+  message: text(messageMax),
+  detail: (value: unknown) => value,
+});
+
+/** The first error of an answer's body. Undefined: a server that is not ours may say anything. */
+export function errorIn(body: unknown): ApiError | undefined {
+  const read: Parser<unknown> = (value) => field(fields(value), 'errors', (all) => (Array.isArray(all) ? all[0] : all));
+  const first = parse(read, body, 'it');
+  const told = first.ok ? parse(errorRecord, first.value, 'it') : first;
+  return told.ok ? new ApiError(told.value.code, told.value.message, told.value.detail) : undefined;
+}

@@ -13,7 +13,7 @@
 import { randomInt } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
+import { ApiError, type ErrorCode, errorIn } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import type { Method } from '../../core/contracts/route.ts';
 import { type Prng, prng } from '../../core/prng.ts';
@@ -265,10 +265,8 @@ async function* guarded(body: AsyncIterable<Uint8Array>, { url, signal, limits }
 /** The answer's own error, or one that tells its status. */
 async function refusal(reply: Reply, method: Method, url: string): Promise<ApiError> {
   const text = Buffer.from(await reply.bytes(64 * 1024).catch(() => new Uint8Array())).toString('utf8');
-  const first = errorIn(text);
-  if (first !== undefined && Object.hasOwn(ERRORS, first.code)) {
-    return new ApiError(first.code as ErrorCode, first.message, first.detail);
-  }
+  const told = errorIn(jsonOf(text));
+  if (told !== undefined) return told;
   const message = `${method} ${url} answered ${reply.status}${text === '' ? '' : `: ${text.slice(0, 200)}`}`;
   return new ApiError(codeFor(reply.status), message);
 }
@@ -278,9 +276,9 @@ function retryAfterMs(reply: Reply): number | undefined {
   return seconds > 0 ? Math.min(seconds * 1000, retryAfterMsMax) : undefined;
 }
 
-function errorIn(text: string): ErrorBody['errors'][number] | undefined {
+function jsonOf(text: string): unknown {
   try {
-    return (JSON.parse(text) as Partial<ErrorBody> | null)?.errors?.[0];
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

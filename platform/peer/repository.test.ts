@@ -6,6 +6,7 @@ import { tcp } from '../net/tcp.ts';
 import { MemoryTracker, readBlob, seedBlob, startNode } from './fixtures.ts';
 
 const repo = 'very/secret-repository';
+const cluster = 'cluster-in-hello';
 const mebibyte = 2 ** 20;
 
 const running: AsyncDisposable[] = [];
@@ -55,8 +56,8 @@ test('no frame between peers names the repository', async () => {
   const tracker = new MemoryTracker();
   const frames: Buffer[] = [];
   const net = recorded(frames);
-  const origin = use(await startNode(tracker, { role: 'origin', net }));
-  const agents = [use(await startNode(tracker, { net })), use(await startNode(tracker, { net }))];
+  const origin = use(await startNode(tracker, { role: 'origin', net, cluster }));
+  const agents = [use(await startNode(tracker, { net, cluster })), use(await startNode(tracker, { net, cluster }))];
   const blob = await seedBlob(origin, 5 * mebibyte);
   for (const agent of agents) {
     await agent.node.pull(blob.digest, { repo }).complete;
@@ -66,5 +67,7 @@ test('no frame between peers names the repository', async () => {
   // All of it was heard: each agent's copy on its way out and in.
   const heard = Buffer.concat(frames);
   expect(heard.length).toBeGreaterThan(4 * blob.bytes.length);
+  // A text that is in a frame, the cluster's name in a greeting, is found so.
+  expect(heard.includes('cluster-in-hello')).toBe(true);
   for (const part of [repo, 'secret-repository']) expect(heard.includes(part)).toBe(false);
 });
