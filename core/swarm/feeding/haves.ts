@@ -5,6 +5,7 @@
  */
 
 import { FEATURES } from '../../wire/frames.ts';
+import { has } from '../records/bits.ts';
 import { type Blob, holdsPiece, type Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurFeedingBlob, OurSink, OurUplink } from './ours.ts';
@@ -24,16 +25,15 @@ export function announce(state: State, blob: Blob, piece: number): void {
   }
   ours.fresh.push(piece);
   for (const sink of ours.sinks) {
-    if (sink.wishes.some((wish) => wish.piece === piece)) {
-      tell(state, sink);
-      continue;
-    }
-    const { puller } = sink.link;
-    if (sink.count > 0 || sink.state !== 'open' || puller.inBytes > 0 || puller.outstanding > 0) continue;
-    const { source } = sink.edge;
-    if (source !== undefined && holdsPiece(source, piece)) continue;
-    tell(state, sink);
+    if (sink.wishes.length > 0 && sink.wishes.some((wish) => wish.piece === piece)) tell(state, sink);
+    else if (sink.count === 0 && sink.state === 'open' && idles(sink, piece)) tell(state, sink);
   }
+}
+
+/** Nothing is on its way to the neighbour, and nothing shows that it has the piece. */
+function idles({ link: { puller }, edge: { source } }: Sink, piece: number): boolean {
+  if (puller.inBytes > 0 || puller.outstanding > 0) return false;
+  return source === undefined || !holdsPiece(source, piece);
 }
 
 /** `piece` was given up. */
@@ -92,7 +92,9 @@ function stillHeld(blob: Blob, pieces: number[]): number[] {
 /** Whether the neighbour is known to hold all of this itself: then it gains nothing by hearing of it. */
 function isOldNews({ edge: { source } }: Sink, pieces: readonly number[]): boolean {
   if (source === undefined || source.state !== 'open') return false;
-  for (let i = 0; i < pieces.length; i += 1) if (!holdsPiece(source, pieces[i]!)) return false;
+  const { bits } = source;
+  if (bits === 'all') return true;
+  for (let i = 0; i < pieces.length; i += 1) if (!has(bits, pieces[i]!)) return false;
   return true;
 }
 

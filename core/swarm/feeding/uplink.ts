@@ -272,8 +272,9 @@ function pick(state: State, { feeding: { sinks } }: Blob): Sink | undefined {
   let ties = 0;
   for (let i = 0; i < sinks.length; i += 1) {
     const sink = sinks[i]!;
+    if (sink.count <= sink.offered || sink.state !== 'open') continue;
     const { puller } = sink.link;
-    if (sink.count <= sink.offered || puller.outstanding >= share || sink.state !== 'open') continue;
+    if (puller.outstanding >= share) continue;
     const wished = isWished(state, sink);
     const restsUntilMs = wished ? puller.restsUntilMs : restOf(state, sink);
     if (restsUntilMs > state.nowMs) {

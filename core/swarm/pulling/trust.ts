@@ -85,8 +85,9 @@ export function trust({ blob, link }: Source): number {
 /** Pieces that we would take from `source` now: what its feeder is told. */
 export function wanted(source: Source): number {
   const { blob } = source;
+  if (source.state !== 'open' || blob.stage !== 'ready') return 0;
   const { late, openCount, restsUntilMs } = blob.pulling;
-  if (source.state !== 'open' || blob.stage !== 'ready' || restsUntilMs > 0) return 0;
+  if (restsUntilMs > 0) return 0;
   let count = source.bits === 'all' ? openCount : source.count;
   for (let i = 0; i < late.length; i += 1) {
     if (late[i]!.source !== source && holdsPiece(source, late[i]!.piece)) count += 1;
