@@ -52,7 +52,7 @@ const rules: readonly [string, (file: File) => string[], File][] = [
   [
     'a room writes its own records only',
     borrowed,
-    { path: 'graph/x.ts', text: "import type { OurBlob } from '../pulling/ours.ts';" },
+    { path: 'graph/x.ts', text: "import type { OurPullingBlob } from '../pulling/ours.ts';" },
   ],
   [
     'no file writes by itself',

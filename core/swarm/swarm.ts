@@ -12,6 +12,7 @@ import { assert, Bug, PeerFault } from '../assert.ts';
 import type { Machine } from '../machine.ts';
 import { addBlob, candidates, finish, lost, removeBlob } from './blobs.ts';
 import {
+  heard,
   onCancel,
   onElsewhere,
   onPass,
@@ -28,7 +29,7 @@ import { addCandidates } from './graph/candidates.ts';
 import { closeDue, fault, forgetLink, onGoodbye } from './graph/closing.ts';
 import { edgeTaken, reserveEdge } from './graph/edge-offers.ts';
 import { closeIfParted } from './graph/edges.ts';
-import { connected, heard, onHello } from './graph/greeting.ts';
+import { connected, onHello } from './graph/greeting.ts';
 import { connectMore, degree } from './graph/neighbours.ts';
 import { onClose, onEdgeOffer, onOpen, onOpened, onRefuse } from './graph/opening.ts';
 import { tend } from './graph/tending.ts';
@@ -46,7 +47,9 @@ import {
   type Edge,
   findFlight,
   findSource,
+  type Greeted,
   type InLink,
+  isGreeted,
   type Link,
   type OutLink,
   type Source,
@@ -215,16 +218,16 @@ function message(state: State, no: LinkNo, received: LinkMessage): void {
   if (link === undefined) return;
   try {
     if (received.kind === 'hello') return onHello(state, link, received);
-    if (link.state !== 'active') throw new PeerFault(`${received.kind} before hello`);
-    if (link.kind === 'in') fromPuller(state, link, received);
-    else fromFeeder(state, link, received);
+    if (link.kind === 'in' && isGreeted(link)) fromPuller(state, link, received);
+    else if (link.kind === 'out' && link.state === 'active') fromFeeder(state, link, received);
+    else throw new PeerFault(`${received.kind} before hello`);
   } catch (error) {
     if (!(error instanceof PeerFault)) throw error;
     fault(state, link, error.message);
   }
 }
 
-function fromPuller(state: State, link: InLink, received: LinkMessage): void {
+function fromPuller(state: State, link: Greeted, received: LinkMessage): void {
   heard(state, link);
   switch (received.kind) {
     case 'request':

@@ -21,6 +21,11 @@ import {
   setCount,
 } from './uplink.ts';
 
+/** Anything at all came on `link`. */
+export function heard(state: State, link: InLink): void {
+  (link.puller as OurPuller).heardMs = state.nowMs;
+}
+
 export function onWants(state: State, link: InLink, message: Wants): void {
   hasRoomAgain(link, message);
   hear(state, link, message);

@@ -21,10 +21,10 @@ import {
   spareMs,
   stallBytesPerMs,
 } from '../limits.ts';
-import { Allowance, type Puller } from '../records/ends.ts';
+import { Allowance, type Puller, withoutWish } from '../records/ends.ts';
 import { allowanceLife, next } from '../records/lives.ts';
 import { takeOut } from '../records/ours.ts';
-import { type Blob, type InLink, type Sink, withoutWish } from '../records/records.ts';
+import type { Blob, InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurAllowance, OurFeedingBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
 import { isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
@@ -227,7 +227,7 @@ function expire(state: State, link: InLink): string | undefined {
   // Whatever else it says meanwhile: only receipts show that pieces get there. They come one after the other.
   const unreceiptedMs = state.nowMs - Math.max(sinceMs, puller.receiptMs);
   if (bytes > 0 && unreceiptedMs > stallMs + bytes / stallBytesPerMs) return 'no receipt';
-  const silent = puller.restsUntilMs === Infinity && state.nowMs - link.heardMs > stallMs;
+  const silent = puller.restsUntilMs === Infinity && state.nowMs - puller.heardMs > stallMs;
   return silent || puller.ignored >= ignoredMax ? 'grants are not answered' : undefined;
 }
 
@@ -299,7 +299,7 @@ function pick(state: State, { feeding: { sinks } }: Blob): Sink | undefined {
 function restOf(state: State, sink: Sink): number {
   const { blob, link } = sink;
   return Math.max(
-    spared(state, sink) ? Math.min(link.heardMs + spareMs, wishDueMs(state, sink)) : link.puller.restsUntilMs,
+    spared(state, sink) ? Math.min(link.puller.heardMs + spareMs, wishDueMs(state, sink)) : link.puller.restsUntilMs,
     blob.feeding.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
   );
 }

@@ -8,7 +8,7 @@
  */
 
 import { degreeSlack, offerMs, offersMax } from '../limits.ts';
-import type { Blob, Edge, InLink } from '../records/records.ts';
+import type { Blob, Edge, Greeted } from '../records/records.ts';
 import type { Offer, State } from '../records/state.ts';
 import { leaveEdge } from './edges.ts';
 import type { OurGraph, OurOffer } from './ours.ts';
@@ -16,8 +16,8 @@ import type { OurGraph, OurOffer } from './ours.ts';
 const tokenBound = 0x7fff_ffff;
 
 /** Offers the newcomer on `link` one of our edges of `blob`. False where there is none to offer. */
-export function offerEdge(state: State, blob: Blob, link: InLink, swarm: number): boolean {
-  const newcomer = link.peer!.node;
+export function offerEdge(state: State, blob: Blob, link: Greeted, swarm: number): boolean {
+  const newcomer = link.peer.node;
   if (state.graph.offers.length >= offersMax) return false;
   if (blob.graph.edges.length >= state.config.policy.neighboursPerBlobMax + degreeSlack) return false;
   const free = blob.graph.edges.filter((edge) => offerable(state, edge));

@@ -4,6 +4,7 @@ import { PeerFault } from '../../assert.ts';
 import { FEATURES } from '../../wire/frames.ts';
 import { protocolVersion } from '../../wire/limits.ts';
 import type { Hello } from '../../wire/messages.ts';
+import { heard } from '../feeding/feeder.ts';
 import { silentMs } from '../limits.ts';
 import { sendOpen } from '../pulling/sources.ts';
 import { linkLife, next } from '../records/lives.ts';
@@ -52,7 +53,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   const peer = peerAt(state, hello.self);
   if (peer.in !== undefined) {
     // Either an old one is dead and does not know it, or somebody dials twice.
-    if (nowMs - peer.in.heardMs < silentMs) return closeLink(state, link, 'is connected already', 'duplicate');
+    if (nowMs - peer.in.puller.heardMs < silentMs) return closeLink(state, link, 'is connected already', 'duplicate');
     closeLink(state, peer.in, 'silent, and its node dialled again', 'duplicate');
   }
   // Closing the old link may have forgotten the peer.
@@ -60,7 +61,7 @@ export function onHello(state: State, link: Link, hello: Hello): void {
   current.in = link;
   const ours = link as OurInLink;
   ours.peer = current;
-  ours.heardMs = nowMs;
+  heard(state, link);
   activate(state, link);
 }
 
@@ -68,11 +69,6 @@ function activate(state: State, link: Link): void {
   const ours = link as OurGraphLink;
   ours.state = next(linkLife, link.state, 'active');
   ours.sinceMs = state.nowMs;
-}
-
-/** Something came on an accepted link. */
-export function heard(state: State, link: InLink): void {
-  (link as OurInLink).heardMs = state.nowMs;
 }
 
 function featuresOf({ config }: State): number {

@@ -13,7 +13,7 @@ import { degreeSlack, offerMs } from '../limits.ts';
 import { mayLead } from '../pulling/hash-list.ts';
 import { offered, opened, sendOpen, takeVia } from '../pulling/sources.ts';
 import { wanted } from '../pulling/trust.ts';
-import { type Blob, findSink, type InLink, type Sink, type Source } from '../records/records.ts';
+import { type Blob, findSink, type Greeted, type InLink, type Sink, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { addCandidates, dropCandidate, praiseCandidate } from './candidates.ts';
 import { offerEdge, redeemToken, settle } from './edge-offers.ts';
@@ -23,10 +23,9 @@ import type { OurInLink } from './ours.ts';
 
 // ---- the feeder's side -------------------------------------------------------------------------
 
-export function onOpen(state: State, link: InLink, message: Open): void {
+export function onOpen(state: State, link: Greeted, message: Open): void {
   const { swarm, digest } = message;
   const { peer } = link;
-  if (peer === undefined) return;
   if (findSink(link, swarm) !== undefined) throw new PeerFault('swarm number is in use');
   (link as OurInLink).swarmMax = Math.max(link.swarmMax, swarm);
   const blob = state.byDigest.get(digest);
@@ -63,8 +62,8 @@ function roomFor({ config: { policy }, graph }: State, blob: Blob, isNeighbour: 
 }
 
 /** We are full: offers one of our edges, and names others who may have room. */
-function redirect(state: State, blob: Blob, link: InLink, swarm: number): void {
-  const { address } = link.peer!;
+function redirect(state: State, blob: Blob, link: Greeted, swarm: number): void {
+  const { address } = link.peer;
   const peers = neighboursFor(state, blob, address.node);
   if (state.config.self.role === 'origin') blob.graph.openers.add(address, state.nowMs);
   if (!offerEdge(state, blob, link, swarm)) return refuse(state, link, { swarm, reason: 'full', peers });

@@ -8,9 +8,9 @@ import { bits, full, has, remove } from '../records/bits.ts';
 import { Blob, Edge, OutLink, type Peer, Source } from '../records/records.ts';
 import { testBlob } from '../testing/cluster.ts';
 import { address } from '../testing/solo.ts';
-import { beginPieces } from './availability.ts';
 import { choosePiece, windowPieces } from './choose.ts';
 import type { OurPullingBlob, OurSource } from './ours.ts';
+import { beginPieces } from './wants.ts';
 
 const unit = 256 * 1024;
 

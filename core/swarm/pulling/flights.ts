@@ -8,10 +8,9 @@ import { flightLife, next } from '../records/lives.ts';
 import { takeOut } from '../records/ours.ts';
 import { type Blob, Flight, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { giveBack } from './availability.ts';
 import type { OurDownlink, OurFlight, OurPullingBlob, OurSource } from './ours.ts';
 import { moves } from './trust.ts';
-import { reviewAll } from './wants.ts';
+import { giveBack, reviewAll } from './wants.ts';
 
 /** The piece is on its way from `source` from here on. */
 export function fly(state: State, source: Source, piece: number): Flight {

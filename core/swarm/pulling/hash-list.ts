@@ -10,10 +10,9 @@ import { beginFeeding } from '../feeding/sinks.ts';
 import type { Bits } from '../records/bits.ts';
 import type { Blob, Learning, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { beginPieces, openLacking } from './availability.ts';
 import type { OurLearning, OurPullingBlob } from './ours.ts';
 import { sendOpen } from './sources.ts';
-import { reviewAll } from './wants.ts';
+import { beginPieces, openLacking, reviewAll } from './wants.ts';
 
 const noBytes = new Uint8Array(0);
 

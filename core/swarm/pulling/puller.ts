@@ -15,7 +15,6 @@ import { has } from '../records/bits.ts';
 import { type Blob, type Flight, findFlight, holdsPiece, type Source } from '../records/records.ts';
 import type { Check, State } from '../records/state.ts';
 import type { Input, SlotNo } from '../types.ts';
-import { addHaves, giveBack, holdsAll, lacks, take } from './availability.ts';
 import { choosePiece } from './choose.ts';
 import { abandon, arrives, fly, hedged, isOver, land, unwanted } from './flights.ts';
 import { lateFor } from './hedge.ts';
@@ -23,7 +22,7 @@ import type { OurDownlink, OurPullingBlob, OurSource } from './ours.ts';
 import { misfits } from './scope.ts';
 import { dropClosed } from './sources.ts';
 import { delivers, letsDown, tookMs, trust } from './trust.ts';
-import { reviewAll, toldOf } from './wants.ts';
+import { addHaves, giveBack, holdsAll, lacks, reviewAll, take, toldOf } from './wants.ts';
 import { admits, redeemPromise, widen } from './window.ts';
 import { forgetOwnWish } from './wishes.ts';
 
@@ -91,7 +90,7 @@ function pass(state: State, source: Source, grant: number, reason: Pass['reason'
 
 function request(state: State, source: Source, grant: number, { piece, state: as }: Flight): void {
   const { link, swarm } = source;
-  forgetOwnWish(source, piece);
+  if (source.wishes.length > 0) forgetOwnWish(source, piece);
   state.send(link, { kind: 'request', grant, swarm, piece, hedge: as === 'hedge', ...toldOf(state, source) });
 }
 

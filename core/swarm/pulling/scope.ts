@@ -5,7 +5,7 @@
  * Neighbours hear what is gone in batches, as they hear what is here; those who do not understand that, and those who ask
  * before they hear, get `missing` (docs/protocol.md, section 6).
  *
- * Rule 1: a piece is open only if it is in scope (availability.ts); one that comes all the same is the host's to refuse.
+ * Rule 1: a piece is open only if it is in scope (wants.ts); one that comes all the same is the host's to refuse.
  * Rule 2: a named piece that is not in scope is passed with `nothing`, and not with `held`: nobody has it yet. Where
  *   nobody else sends us anything the feeder lets us choose then. One of an older version names on; after a few times it
  *   hears `held`, for it would name the same pieces for ever.
@@ -18,10 +18,10 @@ import { add, bits, firstFrom, has, remove } from '../records/bits.ts';
 import type { Blob, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';
-import { giveBack, take } from './availability.ts';
 import { giveUp, isOver } from './flights.ts';
 import type { OurPullingBlob, OurSource } from './ours.ts';
 import { wanted } from './trust.ts';
+import { giveBack, take } from './wants.ts';
 
 export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 'scope' }>): void {
   if (!blob.pull || blob.stage !== 'ready') return;

@@ -11,10 +11,9 @@ import { next, sourceLife } from '../records/lives.ts';
 import { takeOut } from '../records/ours.ts';
 import { type Edge, type OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { join, leave } from './availability.ts';
 import { abandon, land } from './flights.ts';
 import type { OurLearning, OurPullingLink, OurSource } from './ours.ts';
-import { review } from './wants.ts';
+import { join, leave, review } from './wants.ts';
 
 /** How one begins: `token` and `via` by an edge offer. */
 export type Invitation = { readonly token: number; readonly via: Source | undefined };

@@ -1,13 +1,170 @@
 /**
- * Wants: how many pieces each feeder is told that we would take from it. What changes goes out with the next batch;
- * a want that goes from nothing to something does not wait for it.
+ * Keeps, piece by piece, what is open and how much each source has of it, so that nobody ever has
+ * to count: a source's `count` is the number of its pieces that we lack and do not fetch. And so the
+ * wants: how many pieces each feeder is told that we would take from it. What changes goes out with the
+ * next batch; a want that goes from nothing to something does not wait for it.
+ *
+ * Rule 1: every change of `open`, `bits`, `holders` and `count` happens here.
+ * Rule 2: a source whose count leaves or reaches zero is queued for a Wants.
  */
 
+import { assert } from '../../assert.ts';
 import type { Inbound } from '../../wire/messages.ts';
+import { add, type Bits, bits, full, has, ones, remove } from '../records/bits.ts';
 import type { Blob, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurDownlink, OurFeeder, OurSource } from './ours.ts';
+import type { OurDownlink, OurFeeder, OurPullingBlob, OurSource } from './ours.ts';
 import { inbound, wanted } from './trust.ts';
+
+// ---- what is open, and who has it ---------------------------------------------------------------
+
+/** The metainfo is known: makes room for the pieces. */
+export function beginPieces(blob: Blob): void {
+  const ours = blob.pulling as OurPullingBlob;
+  ours.open = bits(blob.pieces);
+  ours.holders = new Uint8Array(blob.pieces);
+}
+
+/** Opens every piece that we lack: the blob is ready to be fetched. */
+export function openLacking(blob: Blob): void {
+  if (!blob.pull) return;
+  const ours = blob.pulling as OurPullingBlob;
+  const all = full(blob.pieces);
+  for (let w = 0; w < all.length; w += 1) ours.open[w] = all[w]! & ~blob.held[w]!;
+  ours.openCount = blob.pieces - blob.heldCount;
+  for (const source of ours.sources) (source as OurSource).count = overlap(source);
+}
+
+/** A piece that was open is on its way now. */
+export function take(state: State, blob: Blob, piece: number): void {
+  const ours = blob.pulling as OurPullingBlob;
+  const { open, sources } = ours;
+  const w = piece >>> 5;
+  const mask = 1 << (piece & 31);
+  assert((open[w]! & mask) !== 0, 'took a piece that is not open');
+  open[w]! &= ~mask;
+  ours.openCount -= 1;
+  if (blob.wishing) state.wishesMayChange(blob, ours.awaited.includes(piece));
+  for (let i = 0; i < sources.length; i += 1) {
+    const source = sources[i] as OurSource;
+    if (source.bits === 'all') {
+      if (ours.openCount === 0) review(state, source);
+    } else if ((source.bits[w]! & mask) !== 0) {
+      source.count -= 1;
+      if (source.count === 0) review(state, source);
+    }
+  }
+}
+
+/** A piece that was on its way, held, or not in scope is lacking again. */
+export function giveBack(state: State, blob: Blob, piece: number): void {
+  const ours = blob.pulling as OurPullingBlob;
+  if (!blob.pull || blob.stage !== 'ready' || has(blob.held, piece) || has(ours.open, piece)) return;
+  if (!blob.inScope(piece)) return;
+  add(ours.open, piece);
+  ours.openCount += 1;
+  if (blob.wishing) state.wishesMayChange(blob, false);
+  for (const source of ours.sources) {
+    if (source.bits === 'all') {
+      review(state, source);
+    } else if (has(source.bits, piece)) {
+      (source as OurSource).count += 1;
+      review(state, source);
+    }
+  }
+}
+
+/** The source holds these as well. Its pieces are within the blob: the caller checked. */
+export function addHaves(state: State, source: Source, pieces: ArrayLike<number>): void {
+  if (source.bits === 'all') return;
+  const { open, holders } = source.blob.pulling as OurPullingBlob;
+  const theirs = source.bits as Bits;
+  let count = source.count;
+  for (let i = 0; i < pieces.length; i += 1) {
+    const piece = pieces[i]!;
+    const w = piece >>> 5;
+    const mask = 1 << (piece & 31);
+    if ((theirs[w]! & mask) !== 0) continue;
+    theirs[w]! |= mask;
+    holders[piece]! += 1;
+    if ((open[w]! & mask) !== 0) count += 1;
+  }
+  (source as OurSource).count = count;
+  if (source.blob.wishing) state.wishesMayChange(source.blob, false);
+  if (source.told === 0 && count > 0) review(state, source);
+}
+
+/** From here on the source counts, as holding these: its pieces are added to everybody's. */
+export function join(state: State, source: Source, theirs: Bits | 'all'): void {
+  const ours = source as OurSource;
+  const { blob } = source;
+  (blob.pulling as OurPullingBlob).sources.push(source);
+  ours.bits = theirs;
+  if (theirs !== 'all') shift(blob, theirs, 1);
+  ours.count = overlap(source);
+  if (blob.wishing) state.wishesMayChange(blob, blob.pulling.astray);
+  review(state, source);
+}
+
+/** The source no longer counts. */
+export function leave(source: Source): void {
+  const { sources } = source.blob.pulling as OurPullingBlob;
+  const at = sources.indexOf(source);
+  if (at < 0) return;
+  sources[at] = sources[sources.length - 1]!;
+  sources.pop();
+  if (source.bits !== 'all') shift(source.blob, source.bits as Bits, -1);
+  (source as OurSource).count = 0;
+}
+
+/** The source holds everything now. */
+export function holdsAll(state: State, source: Source): void {
+  const ours = source as OurSource;
+  if (ours.bits === 'all') return;
+  shift(source.blob, ours.bits, -1);
+  ours.bits = 'all';
+  ours.count = 0;
+  if (source.blob.wishing) state.wishesMayChange(source.blob, false);
+  review(state, source);
+}
+
+/** The source does not hold this piece after all. */
+export function lacks(state: State, source: Source, piece: number): void {
+  const { blob } = source;
+  const ours = source as OurSource;
+  if (ours.bits === 'all') {
+    ours.bits = full(blob.pieces);
+    shift(blob, ours.bits, 1);
+    ours.count = blob.pulling.openCount;
+  }
+  if (!has(ours.bits, piece)) return;
+  remove(ours.bits, piece);
+  (blob.pulling as OurPullingBlob).holders[piece]! -= 1;
+  if (has(blob.pulling.open, piece)) ours.count -= 1;
+  if (blob.wishing) state.wishesMayChange(blob, false);
+  review(state, source);
+}
+
+function shift({ pulling }: Blob, theirs: Bits, by: 1 | -1): void {
+  const { holders } = pulling as OurPullingBlob;
+  for (let w = 0; w < theirs.length; w += 1) {
+    let word = theirs[w]!;
+    while (word !== 0) {
+      const bit = word & -word;
+      holders[(w << 5) + 31 - Math.clz32(bit)]! += by;
+      word ^= bit;
+    }
+  }
+}
+
+function overlap({ bits: theirs, blob: { pulling } }: Source): number {
+  if (theirs === 'all') return 0;
+  let count = 0;
+  for (let w = 0; w < theirs.length; w += 1) count += ones(theirs[w]! & pulling.open[w]!);
+  return count;
+}
+
+// ---- what feeders are told ----------------------------------------------------------------------
 
 /** Queues a Wants if its feeder believes the wrong thing about whether we want anything. */
 export function review(state: State, source: Source): void {

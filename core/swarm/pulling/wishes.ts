@@ -16,7 +16,8 @@ import { wishesPerFrameMax, wishHopsMax } from '../../wire/limits.ts';
 import type { Wish } from '../../wire/messages.ts';
 import { passedOnToMax, readersPerBlobMax, wishAheadMax } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import { type Blob, holdsPiece, knowsWishes, type Source, withoutWish } from '../records/records.ts';
+import { withoutWish } from '../records/ends.ts';
+import { type Blob, holdsPiece, knowsWishes, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';
 import type { OurPullingBlob, OurReader, OurSource } from './ours.ts';
@@ -63,7 +64,7 @@ function readersMoved(state: State, blob: Blob): void {
 
 /** Its piece is asked for there, or is not wanted from there: the wish is over on both sides. */
 export function forgetOwnWish(source: Source, piece: number): void {
-  if (source.wishes.length > 0) (source as OurSource).wishes = withoutWish(source.wishes, piece);
+  (source as OurSource).wishes = withoutWish(source.wishes, piece);
 }
 
 /** Tells feeders what is wished for now; between batches only what cannot wait. */

@@ -58,12 +58,14 @@ export class Puller {
   readonly fullUntilMs: number = 0;
   /** Times in a row that grants expired, after each of which it spoke. */
   readonly ignored: number = 0;
-  /** When a receipt last came. */
+  /** When anything last came, and when a receipt did. */
+  readonly heardMs: number;
   readonly receiptMs: number;
   /** Bytes of hash lists that it may still be sent; changes of wishes that it may still say. */
   readonly hashLists: Budget;
   readonly wishes: Budget;
   constructor(nowMs: number) {
+    this.heardMs = nowMs;
     this.receiptMs = nowMs;
     this.hashLists = new Budget(hashListsMax, hashListsPerMs, nowMs);
     this.wishes = new Budget(wishesAtOnceMax, wishesPerMs, nowMs);
@@ -88,3 +90,10 @@ export class Allowance {
 }
 
 export type SinkWish = Wish & { readonly sinceMs: number };
+
+/** The wishes but that for `piece`. */
+export function withoutWish<W extends Wish>(wishes: readonly W[], piece: number): W[] {
+  for (let i = 0; i < wishes.length; i += 1)
+    if (wishes[i]!.piece === piece) return wishes.filter((wish) => wish.piece !== piece);
+  return wishes as W[];
+}

@@ -91,7 +91,6 @@ export class InLink {
   readonly features: number = 0;
   readonly swarmMax: number = -1;
   readonly sinceMs: number;
-  readonly heardMs: number;
   /** Opens that may still be refused. */
   readonly refusals: Budget;
   readonly puller: Puller;
@@ -99,13 +98,19 @@ export class InLink {
   constructor(no: LinkNo, nowMs: number) {
     this.no = no;
     this.sinceMs = nowMs;
-    this.heardMs = nowMs;
     this.refusals = new Budget(refusedMax, refusedPerMs, nowMs);
     this.puller = new Puller(nowMs);
   }
 }
 
 export type Link = OutLink | InLink;
+
+/** An accepted link whose peer has said who it is. */
+export type Greeted = InLink & { readonly peer: Peer };
+
+export function isGreeted(link: InLink): link is Greeted {
+  return link.state === 'active' && link.peer !== undefined;
+}
 
 /** Of one blob. */
 class Neighbourhood {
@@ -389,11 +394,4 @@ export function findSink({ sinks }: InLink, swarm: number): Sink | undefined {
 export function findFlight({ flights }: Source, piece: number): Flight | undefined {
   for (let i = 0; i < flights.length; i += 1) if (flights[i]!.piece === piece) return flights[i];
   return undefined;
-}
-
-/** The wishes but that for `piece`. */
-export function withoutWish<W extends Wish>(wishes: readonly W[], piece: number): W[] {
-  for (let i = 0; i < wishes.length; i += 1)
-    if (wishes[i]!.piece === piece) return wishes.filter((wish) => wish.piece !== piece);
-  return wishes as W[];
 }
