@@ -10,7 +10,8 @@ import { type BlobInfo, ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
-import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
+import { Cluster, type Process } from '../platform/testing/cluster.ts';
+import { freePort } from '../platform/testing/ports.ts';
 
 const repo = 'library/app';
 const MiB = 1024 * 1024;

@@ -8,7 +8,8 @@ import { AGENT, type AgentStatus } from '../core/contracts/agent.ts';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
-import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
+import { Cluster, type Process } from '../platform/testing/cluster.ts';
+import { freePort } from '../platform/testing/ports.ts';
 
 const MB = 1_000_000;
 const budget = 20 * MB;

@@ -4,7 +4,8 @@ import { request } from 'undici';
 import { AGENT } from '../core/contracts/agent.ts';
 import type { Digest } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
-import { freePorts, RoleProcess } from './roles.ts';
+import { freePort } from '../platform/testing/ports.ts';
+import { RoleProcess } from './roles.ts';
 
 export type ClusterOptions = {
   readonly dir: string;
@@ -51,7 +52,7 @@ export class Cluster implements AsyncDisposable {
 
   static async start(options: ClusterOptions): Promise<Cluster> {
     await using stack = new AsyncDisposableStack();
-    const [originPort = 0] = await freePorts(1);
+    const originPort = await freePort();
     const log = { level: options.logLevel };
     const { dir } = options;
     const tracker = stack.use(

@@ -5,8 +5,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Child } from '../platform/lifecycle/child.ts';
+import { freePort } from '../platform/testing/ports.ts';
 import { BenchError, Skipped } from './error.ts';
-import { freePorts } from './roles.ts';
 
 const nginxReadyMsMax = 5_000;
 
@@ -54,7 +54,7 @@ export class Nginx implements AsyncDisposable {
 
   static async start(dir: string, root: string): Promise<Nginx> {
     needProgram('nginx', 'nginx-light');
-    const [port = 0] = await freePorts(1);
+    const port = await freePort();
     mkdirSync(dir, { recursive: true });
     const file = join(dir, 'nginx.conf');
     writeFileSync(file, configOf(dir, root, port));

@@ -7,7 +7,6 @@
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { PROBES } from '../core/contracts/probes.ts';
@@ -97,18 +96,4 @@ function tell(text: string, wanted: (line: LogLine) => boolean, found: (line: Lo
   if (!text.startsWith('{')) return;
   const line = JSON.parse(text) as LogLine;
   if (wanted(line)) found(line);
-}
-
-/** Ports that were free a moment ago, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))));
-  return ports;
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
-import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
+import { Cluster, type Process } from '../platform/testing/cluster.ts';
+import { freePort } from '../platform/testing/ports.ts';
 
 const ephemeral = { host: '127.0.0.1', port: 0 };
 const keepUnlinkedMs = 1_000;

@@ -6,7 +6,8 @@ import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
-import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
+import { Cluster, type Process } from '../platform/testing/cluster.ts';
+import { freePort } from '../platform/testing/ports.ts';
 
 const ephemeral = { host: '127.0.0.1', port: 0 };
 const replicas = 2;

@@ -1,10 +1,9 @@
 /** For tests: a cluster of real processes, and clients that are plain HTTP. */
 
-import { randomInt } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { createServer } from 'node:net';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import type { Cluster, Process } from '../platform/testing/cluster.ts';
+import { freePort } from '../platform/testing/ports.ts';
 
 const loopback = { host: '127.0.0.1', port: 0 };
 
@@ -24,22 +23,6 @@ export type PartsOptions = {
   /** For Node, by role. */
   readonly flags?: { readonly [role: string]: readonly string[] };
 };
-
-/** Below the range that the system gives to outgoing connections: nobody takes it between here and its use. */
-const portMin = 10_000;
-const portMax = 32_000;
-
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(portMin, portMax);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, loopback.host, () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
-}
 
 /** A tracker, an index, origins, a proxy and an agent. */
 export async function startParts(cluster: Cluster, options: PartsOptions = {}): Promise<Parts> {

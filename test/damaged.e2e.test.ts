@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Digest, digestHex, digestOf } from '../core/digest.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
-import { Cluster, freePort, type Process } from '../platform/testing/cluster.ts';
+import { Cluster, type Process } from '../platform/testing/cluster.ts';
+import { freePort } from '../platform/testing/ports.ts';
 
 const MiB = 1024 * 1024;
 const repo = 'damaged/app';

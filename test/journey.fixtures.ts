@@ -9,7 +9,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Cluster } from '../platform/testing/cluster.ts';
-import { freePort, startParts } from './cluster.fixtures.ts';
+import { freePort } from '../platform/testing/ports.ts';
+import { startParts } from './cluster.fixtures.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Thirty-two pieces: all of a swarm's ways are gone, and a run takes a second. */

@@ -42,6 +42,7 @@ describe('this repository', () => {
   test('imports point down', () => expect(RULES.layers(tree)).toEqual([]));
   test('core is pure', () => expect(RULES.purity(tree)).toEqual([]));
   test('Atomics and the environment have one owner', () => expect(RULES.soleOwners(tree)).toEqual([]));
+  test('children have one starter', () => expect(RULES.starters(tree)).toEqual([]));
   test('the network has one seam', () => expect(RULES.network(tree)).toEqual([]));
   test('call contexts have one maker', () => expect(RULES.calls(tree)).toEqual([]));
   test('no path of an interface is written by hand', () => expect(RULES.paths(tree)).toEqual([]));

@@ -4,7 +4,6 @@
  */
 
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -98,13 +97,4 @@ export class Cluster implements AsyncDisposable {
     await Promise.all(this.#processes.map((process) => process.stop('SIGKILL')));
     await rm(this.dir, { recursive: true, force: true, maxRetries: 3 });
   }
-}
-
-/** A port that was free a moment ago, for those that must know each other before they start. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

@@ -226,6 +226,11 @@ export const PLANTS: readonly Plant[] = [
     tidy: 'bannedWords',
   },
   {
+    path: 'bench/forks.ts',
+    text: `/** Planted. */\nimport { type ChildProcess, fo${'rk'} } from 'node:child_process';\nexport const child = (): ChildProcess => fork('x');\n`,
+    tidy: 'starters',
+  },
+  {
     path: 'agent/twice.ts',
     text: '/** Planted. */\nexport type DeclaredTwice = string;\n',
     tidy: 'once',

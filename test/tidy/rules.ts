@@ -82,6 +82,18 @@ function soleOwners(tree: readonly Source[]): string[] {
   ]);
 }
 
+/** Who may start a process beside platform/lifecycle/child.ts: they run a program to its end, or become it. */
+const RUNS_TO_THE_END = ['bin/shoal.js', 'cli/commands/role.ts', 'harness/programs.ts', 'test/real/run.ts'];
+
+/** Children are started in one place, which ends them. A test that looks at a process from outside may do it by hand. */
+function starters(tree: readonly Source[]): string[] {
+  const starts = (line: string): boolean => /\b(fork|spawn)\b.*from ['"](node:)?child_process['"]/.test(line);
+  return tree
+    .filter(({ path }) => !path.endsWith('.test.ts'))
+    .filter(({ path }) => path !== 'platform/lifecycle/child.ts' && !RUNS_TO_THE_END.includes(path))
+    .flatMap((source) => linesThat(source, starts, 'start it with platform/lifecycle/child.ts'));
+}
+
 // Spelt in two halves so that this file does not break its own rule.
 const BANNED: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`\\b(TO${'DO'}|FIX${'ME'}|XX${'X'}|HA${'CK'})\\b`), 'finish it, or file an issue'],
@@ -149,6 +161,7 @@ export const RULES = {
   layers,
   purity,
   soleOwners,
+  starters,
   casts,
   once,
   network,

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { entryUrl } from '../../../platform/lifecycle/entry.ts';
-import { Cluster, freePort } from '../../../platform/testing/cluster.ts';
+import { Cluster } from '../../../platform/testing/cluster.ts';
+import { freePort } from '../../../platform/testing/ports.ts';
 import { writeDirImage, writeMultiArchLayout } from '../image.ts';
 import { run, temporary } from '../processes.ts';
 
