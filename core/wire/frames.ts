@@ -92,8 +92,8 @@ const SPECS: { readonly [K in Kind]: Spec } = {
 };
 
 export const FRAMES = Object.fromEntries(
-  Object.entries(SPECS).map(([kind, rest]) => [kind, { kind, ...rest }]),
-) as unknown as { readonly [K in Kind]: Frame };
+  (Object.entries(SPECS) as [Kind, Spec][]).map(([kind, rest]): [Kind, Frame] => [kind, { kind, ...rest }]),
+) as { readonly [K in Kind]: Frame };
 
 const BY_TYPE: readonly (Frame | undefined)[] = (() => {
   const byType: (Frame | undefined)[] = new Array(256).fill(undefined);

@@ -11,7 +11,6 @@
  */
 
 import { randomInt } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type ErrorCode, errorIn } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
@@ -21,6 +20,7 @@ import { type RetryCause, retryDefaults, retryDelayMs } from '../../core/retry/r
 import {
   connectTimeout,
   type HttpAnswer,
+  type HttpCall,
   type HttpConnections,
   type HttpTransport,
   httpConnectMs,
@@ -196,11 +196,10 @@ function isRaw(body: unknown): body is string | Uint8Array {
   return typeof body === 'string' || body instanceof Uint8Array;
 }
 
-function bodyOf(body: unknown, limits: CallLimits): string | Uint8Array | Readable | null {
+function bodyOf(body: unknown, limits: CallLimits): NonNullable<HttpCall['body']> | null {
   if (body === undefined || body === null) return null;
   if (isRaw(body)) return body;
-  // undici reads an iterable as it is; its types only know Readable.
-  return isStream(body) ? (limits.sent(body) as unknown as Readable) : JSON.stringify(body);
+  return isStream(body) ? limits.sent(body) : JSON.stringify(body);
 }
 
 function headersOf(options: CallOptions): Record<string, string> {

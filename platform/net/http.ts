@@ -15,7 +15,7 @@ export type HttpCall = {
   readonly path: string;
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  readonly body?: string | Uint8Array | Readable | null;
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array> | null;
   readonly signal: AbortSignal;
   /** Told once there is a connection for it, and it goes out. */
   readonly begun?: () => void;
@@ -84,10 +84,12 @@ class Pool implements HttpConnections {
   }
 
   async request(call: HttpCall): Promise<HttpAnswer> {
-    const { headers: given = {}, ...rest } = call;
+    const { headers: given = {}, body = null, ...rest } = call;
     const answer: Dispatcher.ResponseData = await this.#agent.request({
       origin: this.#origin,
       headers: given,
+      // It reads an iterable as it is; its types only know Readable.
+      body: body as Exclude<typeof body, AsyncIterable<Uint8Array>> | Readable,
       ...rest,
     });
     const headers: Record<string, string | undefined> = {};
@@ -139,9 +141,8 @@ function inTime(dial: Dial): Dial {
   };
 }
 
-const connect = buildConnector({ allowH2: false, timeout: 0 });
+/** It gives the socket back as well, which its type does not say. */
+const connect = buildConnector({ allowH2: false, timeout: 0 }) as Dial;
 
 /** Over TCP. */
-export const tcpHttp: HttpTransport = new DialledHttp(
-  (to, made) => connect(to, made as buildConnector.Callback) as unknown as Duplex,
-);
+export const tcpHttp: HttpTransport = new DialledHttp(connect);
