@@ -29,7 +29,7 @@ import {
   parseBlobName,
   partSuffix,
 } from './layout.ts';
-import { PieceBits } from './pieces/bits.ts';
+import { PieceBits } from './pieces/remembered.ts';
 
 /** The part of pino's logger that the store uses. */
 export type StoreLog = Pick<LineLog, 'info' | 'warn' | 'error'>;

@@ -20,9 +20,8 @@ import { IoFailure } from '../../workers/piece-io.ts';
 import { refusal, removed } from '../disk/errors.ts';
 import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
-import { PieceBits } from './bits.ts';
 import { isBad, PieceBytes, type PieceFiles } from './piece-bytes.ts';
-import { Kept, Trust } from './remembered.ts';
+import { Kept, PieceBits, Trust } from './remembered.ts';
 
 type State = 'partial' | 'complete' | 'gone';
 

@@ -1,6 +1,6 @@
 /**
- * What this process remembers of a blob's pieces beside the disk: bytes that are still in memory, and which pieces it has
- * seen to be right, not long ago.
+ * What this process remembers of a blob's pieces beside the disk: which are held, which it has seen to be right, not long
+ * ago, and bytes that are still in memory.
  *
  * Rule 1: kept bytes are lent to readers and peers that want them now, in place of a read and another hash. A kept slot
  *   nobody uses is the arena's to take; a piece that went is simply read from the disk.
@@ -13,7 +13,45 @@
  */
 
 import type { Arena, Share, Slot } from '../../workers/arena.ts';
-import { PieceBits } from './bits.ts';
+
+/** Which pieces of a blob are held: bit (i & 7) of byte i >> 3, as on the wire. */
+export class PieceBits {
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  #count = 0;
+
+  /** Takes `from` where it has the right length; bits beyond the end are ignored. */
+  constructor(size: number, from?: Uint8Array) {
+    this.size = size;
+    this.bytes = new Uint8Array(Math.ceil(size / 8));
+    if (from?.length !== this.bytes.length) return;
+    for (let i = 0; i < size; i += 1) if (((from[i >> 3] as number) >> (i & 7)) & 1) this.set(i);
+  }
+
+  static full(size: number): PieceBits {
+    return new PieceBits(size, new Uint8Array(Math.ceil(size / 8)).fill(0xff));
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  has(i: number): boolean {
+    return i >= 0 && i < this.size && (((this.bytes[i >> 3] as number) >> (i & 7)) & 1) === 1;
+  }
+
+  set(i: number): void {
+    if (this.has(i) || i < 0 || i >= this.size) return;
+    this.bytes[i >> 3] = (this.bytes[i >> 3] as number) | (1 << (i & 7));
+    this.#count += 1;
+  }
+
+  clear(i: number): void {
+    if (!this.has(i)) return;
+    this.bytes[i >> 3] = (this.bytes[i >> 3] as number) & ~(1 << (i & 7));
+    this.#count -= 1;
+  }
+}
 
 /** What was right so long ago is hashed again. */
 export const trustMs = 600_000;
