@@ -2,11 +2,10 @@
 
 import { assert } from '../assert.ts';
 import { loses } from './feeding/unsent.ts';
-import { addCandidates, dropCandidates } from './graph/candidates.ts';
-import { closeSink, closeSource, leaveSource, openSource } from './graph/edges.ts';
+import { addCandidates, closeSink, closeSource, dropCandidates, leaveSource, openSource } from './graph/edges.ts';
 import { revokedMax } from './limits.ts';
 import type { OurState } from './ours.ts';
-import { learnMeta, makeReady, rootBlob, stopLearning } from './pulling/hash-list.ts';
+import { learnMeta, makeReady, rootBlob, stopLearning } from './pulling/sources.ts';
 import { giveBack } from './pulling/wants.ts';
 import { narrow } from './pulling/window.ts';
 import { bits, fromBytes, full } from './records/bits.ts';

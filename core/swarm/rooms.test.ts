@@ -61,14 +61,14 @@ const rules: readonly [string, (file: File) => string[], File][] = [
   ],
   [
     'links end in one place',
-    only(/kind: 'close'[^}]*whose/, ['graph/closing.ts', 'types.ts'], 'closes a link'),
+    only(/kind: 'close'[^}]*whose/, ['graph/links.ts', 'types.ts'], 'closes a link'),
     { path: 'pulling/x.ts', text: "state.out.push({ kind: 'close', link, why, whose: 'fault' });" },
   ],
   [
     'conclusions about a feeder are drawn in one place',
     only(
       /\bopinion\b/,
-      ['pulling/trust.ts', 'records/records.ts', 'records/ends.ts'],
+      ['pulling/trust.ts', 'records/records.ts', 'records/parts.ts'],
       'looks at what is thought of a feeder',
     ),
     { path: 'pulling/x.ts', text: "if (link.feeder.opinion.kind === 'proven') return;" },

@@ -1,7 +1,7 @@
 /** What this room writes, and nobody else (records/ours.ts). */
 
-import type { Allowance } from '../records/ends.ts';
 import type { Ours } from '../records/ours.ts';
+import type { Allowance } from '../records/parts.ts';
 import type { Blob, InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 

@@ -21,9 +21,8 @@ import {
   spareMs,
   stallBytesPerMs,
 } from '../limits.ts';
-import { Allowance, type Puller, withoutWish } from '../records/ends.ts';
 import { allowanceLife, next } from '../records/lives.ts';
-import { takeOut } from '../records/ours.ts';
+import { Allowance, type Puller, takeOut, withoutWish } from '../records/parts.ts';
 import type { Blob, InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurAllowance, OurFeedingBlob, OurPuller, OurSink, OurUplink } from './ours.ts';

@@ -9,6 +9,9 @@ import type { PeerAddress } from '../../wire/messages.ts';
 import {
   beyondMax,
   degreeSlack,
+  gossipMs,
+  graphMs,
+  hashesMs,
   openersMs,
   peersToldMax,
   seekMs,
@@ -17,12 +20,14 @@ import {
   starvedMsMax,
   unheardMs,
 } from '../limits.ts';
-import { askHashes } from '../pulling/hash-list.ts';
+import { resume } from '../pulling/puller.ts';
+import { askHashes } from '../pulling/sources.ts';
 import { wanted } from '../pulling/trust.ts';
 import type { Blob } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { pickCandidate, resting } from './candidates.ts';
-import { closeSink, closeSource, edgeTo, openSource } from './edges.ts';
+import { expireOffers } from './edge-offers.ts';
+import { closeSink, closeSource, edgeTo, openSource, pickCandidate, resting } from './edges.ts';
+import { tendLink } from './links.ts';
 import type { OurGraphBlob, OurStarving } from './ours.ts';
 
 /** Neighbours of `blob` that have accepted us or been accepted. */
@@ -185,5 +190,36 @@ function cancelOpenings(state: State, blob: Blob): void {
     const edge = blob.graph.edges[i]!;
     if (edge.state !== 'kept' && edge.source !== undefined && edge.source.token === 0)
       closeSource(state, edge.source, true);
+  }
+}
+
+// ---- the regular look at everything -----------------------------------------------------------------
+
+export function tend(state: State): void {
+  if (state.graph.offers.length > 0) expireOffers(state);
+  for (const link of [...state.graph.links.values()]) tendLink(state, link);
+  for (const blob of state.unfinished) tendBlob(state, blob);
+  if (state.nowMs >= state.due.gossipAtMs) gossip(state);
+  const busy = state.graph.links.size > 0 || state.unfinished.size > 0 || state.graph.offers.length > 0;
+  state.due.graphAtMs = busy ? state.nowMs + state.jitter(graphMs) : Infinity;
+}
+
+function tendBlob(state: State, blob: Blob): void {
+  resume(state, blob);
+  const { learning } = blob.pulling;
+  if (learning !== undefined && state.nowMs - learning.askedMs > hashesMs) askHashes(state, blob);
+  pairEdges(state, blob);
+  feedStarving(state, blob);
+  connectMore(state, blob);
+}
+
+function gossip(state: State): void {
+  state.due.gossipAtMs = state.nowMs + state.jitter(gossipMs);
+  for (const blob of state.byDigest.values()) {
+    for (const sink of blob.feeding.sinks) {
+      if (sink.state !== 'open') continue;
+      const peers = neighboursFor(state, blob, sink.edge.peer.node);
+      if (peers.length > 0) state.send(sink.link, { kind: 'neighbours', swarm: sink.swarm, peers });
+    }
   }
 }

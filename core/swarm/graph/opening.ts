@@ -7,17 +7,24 @@ import { PeerFault } from '../../assert.ts';
 import { sameMetainfo } from '../../piece.ts';
 import { swarmsPerLinkMax } from '../../wire/limits.ts';
 import type { EdgeOffer, Open, Opened, Refuse } from '../../wire/messages.ts';
-import { boundHashes, sinkOf } from '../feeding/feeder.ts';
-import { answerOpen } from '../feeding/sinks.ts';
+import { answerOpen, boundHashes, sinkOf } from '../feeding/feeder.ts';
 import { degreeSlack, offerMs } from '../limits.ts';
-import { mayLead } from '../pulling/hash-list.ts';
-import { offered, opened, sendOpen, takeVia } from '../pulling/sources.ts';
+import { mayLead, offered, opened, sendOpen, takeVia } from '../pulling/sources.ts';
 import { wanted } from '../pulling/trust.ts';
 import { type Blob, findSink, type Greeted, type InLink, type Sink, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import { addCandidates, dropCandidate, praiseCandidate } from './candidates.ts';
 import { offerEdge, redeemToken, settle } from './edge-offers.ts';
-import { closeSink, closeSource, edgeTo, openSink, openSource, settleEdge } from './edges.ts';
+import {
+  addCandidates,
+  closeSink,
+  closeSource,
+  dropCandidate,
+  edgeTo,
+  openSink,
+  openSource,
+  praiseCandidate,
+  settleEdge,
+} from './edges.ts';
 import { degree, neighboursFor } from './neighbours.ts';
 import type { OurInLink } from './ours.ts';
 

@@ -1,8 +1,8 @@
 /** What this room writes, and nobody else (records/ours.ts). */
 
 import type { Ours } from '../records/ours.ts';
+import type { Candidate, Starving } from '../records/parts.ts';
 import type { Blob, Edge, InLink, OutLink, Peer } from '../records/records.ts';
-import type { Candidate, Starving } from '../records/seeking.ts';
 import type { Offer, State } from '../records/state.ts';
 
 export type OurGraph = Ours<State['graph']>;

@@ -2,7 +2,7 @@
  * The puller: answers each grant at once with one piece or a pass, takes pieces in, and gives the
  * feeder its credit back on a piece's last byte.
  *
- * Rule 1: a piece is in flight from one neighbour, or from two where the first one is late (hedge.ts).
+ * Rule 1: a piece is in flight from one neighbour, or from two where the first one is late (flights.ts).
  * Rule 2: nothing counts as held before the verifier says so.
  */
 
@@ -16,8 +16,7 @@ import { type Blob, type Flight, findFlight, holdsPiece, type Source } from '../
 import type { Check, State } from '../records/state.ts';
 import type { Input, SlotNo } from '../types.ts';
 import { choosePiece } from './choose.ts';
-import { abandon, arrives, fly, hedged, isOver, land, unwanted } from './flights.ts';
-import { lateFor } from './hedge.ts';
+import { abandon, arrives, fly, hedged, isOver, land, lateFor, unwanted } from './flights.ts';
 import type { OurDownlink, OurPullingBlob, OurSource } from './ours.ts';
 import { misfits } from './scope.ts';
 import { dropClosed } from './sources.ts';
@@ -45,7 +44,8 @@ export function onGrant(state: State, source: Source, { grant, piece: named }: G
 
 /** The feeder names the piece. */
 function onNamed(state: State, source: Source, grant: number, piece: number): void {
-  if (misfits(state, source, piece)) return pass(state, source, grant, 'nothing');
+  if (source.blob.pulling.scope !== undefined && misfits(state, source, piece))
+    return pass(state, source, grant, 'nothing');
   if (!has(source.blob.pulling.open, piece)) {
     forgetOwnWish(source, piece);
     return pass(state, source, grant, 'held');

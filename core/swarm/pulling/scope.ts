@@ -30,10 +30,9 @@ export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 
   for (const piece of input.add) want(state, blob, piece);
 }
 
-/** Whether the piece that `source` names is one that is not in our scope. */
+/** Where there is a scope: whether the piece that `source` names is one that is not in it. */
 export function misfits(state: State, source: Source, piece: number): boolean {
   const { blob } = source;
-  if (blob.pulling.scope === undefined) return false;
   const ours = source as OurSource;
   if (blob.inScope(piece) || has(blob.held, piece)) {
     ours.misfits = 0;

@@ -1,6 +1,6 @@
 /**
  * What is thought of a feeder, and every conclusion that is drawn from it: how much may be asked of it, for how long its
- * pieces are waited for, whom it may keep waiting, when it is given up. `Opinion` (records/ends.ts) is the whole of it.
+ * pieces are waited for, whom it may keep waiting, when it is given up. `Opinion` (records/parts.ts) is the whole of it.
  *
  * Rule 1: what an untried feeder says costs it nothing, so only what it has sent counts for anything.
  * Rule 2: peers that have not sent a piece yet hold half of the window at most, all together, once anybody has: what
@@ -9,7 +9,7 @@
 
 import type { Inbound } from '../../wire/messages.ts';
 import { grantsPerLinkMax, stallBytesPerMs, unprovenBytesMax, unprovenMax, unprovenMs } from '../limits.ts';
-import type { Opinion } from '../records/ends.ts';
+import type { Opinion } from '../records/parts.ts';
 import { type Blob, type Flight, holdsPiece, type OutLink, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { PolicyConfig } from '../types.ts';

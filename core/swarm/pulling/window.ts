@@ -9,7 +9,7 @@
  */
 
 import { promiseMs } from '../limits.ts';
-import { takeOut } from '../records/ours.ts';
+import { takeOut } from '../records/parts.ts';
 import type { Blob, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurDownlink, OurFeeder } from './ours.ts';

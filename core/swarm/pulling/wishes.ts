@@ -16,7 +16,7 @@ import { wishesPerFrameMax, wishHopsMax } from '../../wire/limits.ts';
 import type { Wish } from '../../wire/messages.ts';
 import { passedOnToMax, readersPerBlobMax, wishAheadMax } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import { withoutWish } from '../records/ends.ts';
+import { withoutWish } from '../records/parts.ts';
 import { type Blob, holdsPiece, knowsWishes, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';

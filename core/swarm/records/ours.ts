@@ -18,12 +18,3 @@ type Opened<V> = V extends readonly (infer Item)[]
           : V;
 
 export type Ours<T> = { -readonly [K in keyof T]: Opened<T[K]> };
-
-/** Takes `item` out of `list`; the order is not kept. */
-export function takeOut<T>(list: T[], item: T): boolean {
-  const at = list.indexOf(item);
-  if (at < 0) return false;
-  const last = list.pop()!;
-  if (at < list.length) list[at] = last;
-  return true;
-}

@@ -1,6 +1,5 @@
 /**
- * What the swarm remembers of peers, links and blobs. They all know each other, so that they are one file. Data and
- * questions only; ours.ts says who may write what.
+ * What the swarm remembers of peers, links and blobs: data and questions; ours.ts says who may write what.
  *
  * - Peer: a node that we have a link with; at most one link each way.
  * - OutLink: we dialled, so we pull on it. Its Sources are the blobs that we opened there.
@@ -15,12 +14,10 @@
 import type { Digest } from '../../digest.ts';
 import { type Metainfo, pieceBytes, pieceCount } from '../../piece.ts';
 import { FEATURES } from '../../wire/frames.ts';
-import type { PeerAddress, Wish } from '../../wire/messages.ts';
+import type { Open, PeerAddress, Wish } from '../../wire/messages.ts';
 import { refusedMax, refusedPerMs } from '../limits.ts';
 import type { BlobNo, LinkNo } from '../types.ts';
 import { add, type Bits, bits, countBits, has, remove, type SeenBits, type SeenBytes } from './bits.ts';
-import { Budget } from './budget.ts';
-import { type Allowance, Feeder, Puller, type SinkWish } from './ends.ts';
 import {
   type BlobStage,
   blobLife,
@@ -32,7 +29,16 @@ import {
   type SourceState,
 } from './lives.ts';
 import type { Ours } from './ours.ts';
-import { type Candidate, Openers, type Starving } from './seeking.ts';
+import {
+  type Allowance,
+  Budget,
+  type Candidate,
+  Feeder,
+  Openers,
+  Puller,
+  type SinkWish,
+  type Starving,
+} from './parts.ts';
 
 const none: SeenBits = new Int32Array(0);
 const noBytes = new Uint8Array(0);
@@ -107,7 +113,6 @@ export type Link = OutLink | InLink;
 
 /** An accepted link whose peer has said who it is. */
 export type Greeted = InLink & { readonly peer: Peer };
-
 export function isGreeted(link: InLink): link is Greeted {
   return link.state === 'active' && link.peer !== undefined;
 }
@@ -162,14 +167,14 @@ export class Source {
   readonly misfits: number = 0;
   /** Opened as `empty`: the piece of a one-piece blob may come unasked. */
   readonly gift: boolean = false;
-  constructor(edge: Edge, link: OutLink, swarm: number, { token, via, nowMs }: Beginning) {
+  constructor(edge: Edge, link: OutLink, swarm: number, by: Beginning) {
     this.link = link;
     this.swarm = swarm;
     this.blob = edge.blob;
     this.edge = edge;
-    this.token = token;
-    this.via = via;
-    this.sinceMs = nowMs;
+    this.token = by.token;
+    this.via = by.via;
+    this.sinceMs = by.nowMs;
   }
 }
 type Beginning = { readonly token: number; readonly via: Source | undefined; readonly nowMs: number };
@@ -243,7 +248,7 @@ export class Sink {
   readonly told: number = 0;
   /** It wants others than were named to it: it chooses the next one. */
   readonly choosy: boolean = false;
-  constructor(edge: Edge, link: InLink, asked: Asked) {
+  constructor(edge: Edge, link: InLink, asked: Open) {
     this.link = link;
     this.swarm = asked.swarm;
     this.blob = edge.blob;
@@ -252,7 +257,6 @@ export class Sink {
     this.needHashes = asked.needHashes;
   }
 }
-type Asked = { readonly swarm: number; readonly empty: boolean; readonly needHashes: boolean };
 /** Of one blob. */
 class Feeding {
   readonly sinks: readonly Sink[] = [];
@@ -373,9 +377,7 @@ function become(blob: Blob, stage: BlobStage): Ours<Blob> {
 
 // ---- questions ---------------------------------------------------------------------------------
 
-export function knowsWishes({ features }: Link): boolean {
-  return (features & FEATURES.wishes) !== 0;
-}
+export const knowsWishes = ({ features }: Link): boolean => (features & FEATURES.wishes) !== 0;
 
 export function holdsPiece({ bits: theirs }: Source, piece: number): boolean {
   return theirs === 'all' || has(theirs, piece);

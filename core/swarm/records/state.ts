@@ -96,7 +96,7 @@ class Due {
   readonly connect = new Set<Blob>();
   readonly finished = new Set<Blob>();
   readonly disowned = new Set<Blob>();
-  /** Links that are to be closed, which graph/closing.ts does. */
+  /** Links that are to be closed, which graph/links.ts does. */
   readonly closings: Closing[] = [];
   /** There may be somebody to grant something to. */
   pump = false;

@@ -1,12 +1,50 @@
 /**
- * The other end of a link: of one that we pull on the Feeder, which pulling/ writes, of one that we feed on the Puller,
- * which feeding/ writes; and the grants that lie between. Data only; ours.ts says who may write what.
+ * Parts of records that know none of the others: the other end of a link (of one that we pull on the Feeder, which
+ * pulling/ writes, of one that we feed on the Puller, which feeding/ writes), the grants that lie between, and how a
+ * blob looks for neighbours. Data only; ours.ts says who may write what.
  */
 
-import type { Wish } from '../../wire/messages.ts';
-import { hashListsMax, hashListsPerMs, wishesAtOnceMax, wishesPerMs } from '../limits.ts';
-import { Budget } from './budget.ts';
+import type { PeerAddress, Wish } from '../../wire/messages.ts';
+import { hashListsMax, hashListsPerMs, openersMax, wishesAtOnceMax, wishesPerMs } from '../limits.ts';
 import type { AllowanceState } from './lives.ts';
+
+/** Takes `item` out of `list`; the order is not kept. */
+export function takeOut<T>(list: T[], item: T): boolean {
+  const at = list.indexOf(item);
+  if (at < 0) return false;
+  const last = list.pop()!;
+  if (at < list.length) list[at] = last;
+  return true;
+}
+
+/** Something that may be had so many times at once, and so many times a millisecond after that. */
+export class Budget {
+  #left: number;
+  #sinceMs: number;
+  readonly #most: number;
+  readonly #perMs: number;
+
+  constructor(most: number, perMs: number, nowMs: number) {
+    this.#left = most;
+    this.#most = most;
+    this.#perMs = perMs;
+    this.#sinceMs = nowMs;
+  }
+
+  /** More was spent than there was, when last something was. */
+  get overdrawn(): boolean {
+    return this.#left < 0;
+  }
+
+  /** False where there is less than that. */
+  spend(count: number, nowMs: number): boolean {
+    this.#left = Math.min(this.#most, this.#left + (nowMs - this.#sinceMs) * this.#perMs) - count;
+    this.#sinceMs = nowMs;
+    return this.#left >= 0;
+  }
+}
+
+// ---- the two ends of a link -------------------------------------------------------------------------
 
 /**
  * What is thought of a feeder, and all that is (pulling/trust.ts draws every conclusion).
@@ -96,4 +134,44 @@ export function withoutWish<W extends Wish>(wishes: readonly W[], piece: number)
   for (let i = 0; i < wishes.length; i += 1)
     if (wishes[i]!.piece === piece) return wishes.filter((wish) => wish.piece !== piece);
   return wishes as W[];
+}
+
+// ---- how a blob looks for neighbours ----------------------------------------------------------------
+
+export type Candidate = { readonly address: PeerAddress; readonly notBeforeMs: number; readonly failures: number };
+
+/** How long nobody has had anything for us. */
+export type Starving = {
+  /** When this round began, and what was held then. */
+  readonly sinceMs: number;
+  readonly held: number;
+  /** Rounds that brought nothing; 0: we do not starve. */
+  readonly rounds: number;
+  /** Openings beyond the degree that are left in this round. */
+  readonly openings: number;
+};
+
+/**
+ * Who opened a blob at a full origin and could not stay: named to the next ones that cannot, since they look for
+ * neighbours as well. Everybody comes to an origin first where no tracker answers, so they are spread over all hosts.
+ */
+export class Openers {
+  readonly #latest: { address: PeerAddress; atMs: number }[] = [];
+  #next = 0;
+
+  add(address: PeerAddress, nowMs: number): void {
+    if (address.port === 0) return;
+    const known = this.#latest.find((one) => one.address.node === address.node);
+    if (known !== undefined) {
+      known.atMs = nowMs;
+      return;
+    }
+    this.#latest[this.#next] = { address, atMs: nowMs };
+    this.#next = (this.#next + 1) % openersMax;
+  }
+
+  /** Those that came lately. */
+  since(ms: number): PeerAddress[] {
+    return this.#latest.filter(({ atMs }) => atMs >= ms).map(({ address }) => address);
+  }
 }
