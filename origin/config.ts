@@ -26,7 +26,7 @@ const shape = z.strictObject({
   origins: baseUrls('http://127.0.0.1:15002'),
   /** This origin's entry in `origins`; may be left out where there is only one. */
   self: baseUrl().optional(),
-  /** Origins that own a blob, the digest's first ones on the ring. */
+  /** Origins that own a blob, the digest's first ones by rendezvous hashing. */
   replicas: z.int().min(1).max(16).prefault(2),
   uploads: z
     .strictObject({
@@ -62,7 +62,7 @@ export const originSchema = withRules(shape, [
 
 export type OriginConfig = z.infer<typeof originSchema>;
 
-/** This origin's id on the ring. */
+/** This origin's id in rendezvous hashing. */
 export function ownEntry({ self, origins }: OriginConfig): string {
   return self ?? (origins[0] as string);
 }

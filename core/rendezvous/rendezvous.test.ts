@@ -66,25 +66,26 @@ describe('hash', () => {
   });
 });
 
-describe('ring', () => {
+describe('rendezvous', () => {
   test('shares keys evenly', () => {
     for (const count of [2, 3, 5, 10]) {
-      const ring = Rendezvous.of(nodes(count));
+      const rendezvous = Rendezvous.of(nodes(count));
       const owned = new Map(nodes(count).map((id) => [id, 0]));
-      for (const key of keys(20_000)) owned.set(ring.pick(key, 1)[0]!, owned.get(ring.pick(key, 1)[0]!)! + 1);
+      for (const key of keys(20_000))
+        owned.set(rendezvous.pick(key, 1)[0]!, owned.get(rendezvous.pick(key, 1)[0]!)! + 1);
       // At most 9 degrees of freedom: 30 is passed by chance once in 2,000 times; the keys are fixed.
       expect(chiSquare([...owned.values()])).toBeLessThan(30);
     }
   });
 
   test('shares keys by weight', () => {
-    const ring = new Rendezvous([
+    const rendezvous = new Rendezvous([
       { id: 'a', weight: 1 },
       { id: 'b', weight: 2 },
       { id: 'c', weight: 5 },
     ]);
     const owned = { a: 0, b: 0, c: 0 };
-    for (const key of keys(40_000)) owned[ring.pick(key, 1)[0] as 'a' | 'b' | 'c']++;
+    for (const key of keys(40_000)) owned[rendezvous.pick(key, 1)[0] as 'a' | 'b' | 'c']++;
     expect(owned.a / 5000).toBeCloseTo(1, 1);
     expect(owned.b / 10_000).toBeCloseTo(1, 1);
     expect(owned.c / 25_000).toBeCloseTo(1, 1);
@@ -116,17 +117,17 @@ describe('ring', () => {
   });
 
   test('does not depend on the order of the list', () => {
-    const ring = Rendezvous.of(nodes(7));
+    const rendezvous = Rendezvous.of(nodes(7));
     const turned = Rendezvous.of(nodes(7).reverse());
-    for (const key of keys(200)) expect(turned.pick(key, 3)).toEqual(ring.pick(key, 3));
+    for (const key of keys(200)) expect(turned.pick(key, 3)).toEqual(rendezvous.pick(key, 3));
   });
 
   test('owners are different, and all nodes where more are asked for', () => {
-    const ring = Rendezvous.of(nodes(3));
-    expect(new Set(ring.pick('k', 3)).size).toBe(3);
-    expect(ring.pick('k', 9)).toHaveLength(3);
-    expect(ring.owns('k', ring.pick('k')[0]!, 1)).toBe(true);
-    expect(ring.owns('k', ring.pick('k')[2]!, 2)).toBe(false);
+    const rendezvous = Rendezvous.of(nodes(3));
+    expect(new Set(rendezvous.pick('k', 3)).size).toBe(3);
+    expect(rendezvous.pick('k', 9)).toHaveLength(3);
+    expect(rendezvous.owns('k', rendezvous.pick('k')[0]!, 1)).toBe(true);
+    expect(rendezvous.owns('k', rendezvous.pick('k')[2]!, 2)).toBe(false);
     expect(Rendezvous.of([]).pick('k', 2)).toEqual([]);
   });
 

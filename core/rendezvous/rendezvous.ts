@@ -23,15 +23,15 @@ export class Rendezvous {
     const ids = new Set<string>();
     for (const { id, weight } of nodes) {
       if (!(weight > 0 && Number.isFinite(weight)))
-        throw new RangeError(`ring: the weight of ${id} must be above 0, not ${weight}`);
-      if (ids.has(id)) throw new RangeError(`ring: ${id} is listed twice`);
+        throw new RangeError(`rendezvous: the weight of ${id} must be above 0, not ${weight}`);
+      if (ids.has(id)) throw new RangeError(`rendezvous: ${id} is listed twice`);
       ids.add(id);
     }
     this.ids = [...ids].sort();
     this.#nodes = nodes.map(({ id, weight }) => ({ id, weight, hash: hashText(id) }));
   }
 
-  /** A ring of equals. */
+  /** Of equals. */
   static of(ids: readonly string[]): Rendezvous {
     return new Rendezvous(ids.map((id) => ({ id, weight: 1 })));
   }

@@ -48,7 +48,7 @@ export type ReadPart = {
 };
 
 export class OriginClient {
-  /** Its base URL, which is also its id on the hash ring. */
+  /** Its base URL, which is also its id in rendezvous hashing. */
   readonly url: string;
   readonly #http: HttpClient;
   readonly #infos: Record<InfoProof, InfoBatch>;

@@ -51,7 +51,7 @@ export class Members<M extends Member> implements AsyncDisposable {
   readonly #leaving = new Map<M, NodeJS.Timeout>();
   readonly #listeners = new Set<() => void>();
   #clients: ReadonlyMap<string, M> = new Map();
-  #ring: Rendezvous = Rendezvous.of([]);
+  #owners: Rendezvous = Rendezvous.of([]);
 
   constructor(options: MembersOptions<M>) {
     this.#options = options;
@@ -86,16 +86,16 @@ export class Members<M extends Member> implements AsyncDisposable {
 
   /** The owners of `key`, ourselves among them, whether they answer or not. */
   pick(key: string, count?: number): string[] {
-    return this.#ring.pick(key, count);
+    return this.#owners.pick(key, count);
   }
 
   owns(key: string, url: string, count: number): boolean {
-    return this.#ring.owns(key, url, count);
+    return this.#owners.owns(key, url, count);
   }
 
   /** Every member that can be called, the owners of `key` first, those that did not answer lately last. */
   order(key: string): M[] {
-    const ranked = this.#ring.pick(key).flatMap((url) => this.#clients.get(url) ?? []);
+    const ranked = this.#owners.pick(key).flatMap((url) => this.#clients.get(url) ?? []);
     return [...ranked.filter(({ pulse }) => pulse.well), ...ranked.filter(({ pulse }) => !pulse.well)];
   }
 
@@ -125,7 +125,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     const { list, connect, self } = this.#options;
     const before = this.#clients;
     const others = list.urls.filter((url) => url !== self);
-    this.#ring = Rendezvous.of(list.urls);
+    this.#owners = Rendezvous.of(list.urls);
     this.#clients = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
     for (const [url, member] of before) if (!this.#clients.has(url)) this.#leave(member);
     for (const listener of this.#listeners) listener();
