@@ -102,7 +102,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     byDigest.set(other.manifest.digest, other.manifest);
     return other;
   };
-  const read: ReadParts = { world, history, images: imageOf, plant: o.plant };
+  const read: ReadParts = { world, history, images: imageOf };
   const pushers = Array.from({ length: pushersWanted }, () => new Pusher(world.addHost(300e6), push));
   const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, origins, acked });
   for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);

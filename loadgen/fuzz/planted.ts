@@ -33,7 +33,7 @@ const feedTwiceEvery = 10;
 /** Every so many-th write of frames. */
 const slipEvery = 100;
 
-function replace<P extends object, N extends keyof P>(
+export function replace<P extends object, N extends keyof P>(
   of: { readonly prototype: P },
   name: N,
   by: (original: P[N]) => P[N],

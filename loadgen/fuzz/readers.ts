@@ -10,7 +10,6 @@ import { sameBytes } from '../../platform/workers/hash.ts';
 import type { AgentSite } from './agent.ts';
 import type { Content } from './content.ts';
 import { OciClient } from './http/oci-client.ts';
-import { type Plant, staleTagMs } from './plants.ts';
 import { type Image, repo } from './push.ts';
 import type { TagHistory } from './tags.ts';
 import type { World } from './world.ts';
@@ -20,14 +19,11 @@ export type ReadParts = {
   readonly history: TagHistory;
   /** Every image that anybody may push, by its manifest's digest. */
   readonly images: ReadonlyMap<Digest, Image>;
-  readonly plant: Plant | undefined;
 };
 
 /** Reads tags: an agent, or a proxy. */
 export class TagReader {
   readonly #p: ReadParts;
-  /** For the plant: tags that were read, and until when they are believed. */
-  readonly #kept = new Map<string, { readonly value: Digest | undefined; readonly untilMs: number }>();
 
   constructor(parts: ReadParts) {
     this.#p = parts;
@@ -35,18 +31,14 @@ export class TagReader {
 
   /** The image that the tag names, as the client's registry says; undefined: none, or nobody answers. */
   async read(client: OciClient, tag: string): Promise<Image | undefined> {
-    const { world, history, images, plant } = this.#p;
+    const { world, history, images } = this.#p;
     const startMs = world.nowMs;
-    const kept = this.#kept.get(tag);
-    let digest = kept?.value;
-    if (kept === undefined || kept.untilMs <= startMs) {
-      try {
-        digest = await client.tag(repo, tag);
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        return undefined;
-      }
-      if (plant === 'stale-tag') this.#kept.set(tag, { value: digest, untilMs: world.nowMs + staleTagMs });
+    let digest: Digest | undefined;
+    try {
+      digest = await client.tag(repo, tag);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return undefined;
     }
     history.read(tag, digest, startMs, world.nowMs);
     const wrong = history.check(tag);
