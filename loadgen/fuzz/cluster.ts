@@ -12,11 +12,11 @@ import { Truth } from './judge.ts';
 import { Litter, littered, litteredBudget } from './litter.ts';
 import { clusterOf } from './medium.ts';
 import type { Cluster } from './net.ts';
-import { OriginSite } from './origin.ts';
+import { type OriginOptions, OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
 import { type Image, Pusher, type PushParts } from './push.ts';
 import { Clients, type ReadParts, TagReader } from './readers.ts';
-import { addressOf, type SiteOptions, skewedClock } from './site.ts';
+import { addressOf, skewedClock } from './site.ts';
 import type { Rotten } from './stored.ts';
 import { IndexSite, TagHistory } from './tags.ts';
 import { TrackerSite } from './tracker.ts';
@@ -63,7 +63,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const trackers = new Map<string, TrackerSite>();
   const origins = new Map<string, OriginSite>();
   const litter = littered(world.seed) ? { budgetBytes: litteredBudget(images, contents) } : undefined;
-  const site = (): SiteOptions => {
+  const site = (): OriginOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
     const host = world.addHost(bytesPerS);
     return {

@@ -10,11 +10,16 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { Fuzzed } from './cluster.ts';
 import { type Content, pieceOf } from './content.ts';
-import type { OriginSite } from './origin.ts';
-import { fileOf, type Rotten, rightSomewhere, rotKey } from './stored.ts';
+import { type Acked, fileOf, type Rotten, rightSomewhere, rotKey, type Shown } from './stored.ts';
 import type { World } from './world.ts';
+
+type Spoilt = {
+  readonly origins: Acked['origins'];
+  /** What is nowhere any more is taken out. */
+  readonly acked: Map<Digest, Content>;
+  readonly litter: { readonly contents: readonly Content[] } | undefined;
+};
 
 /** A file of a blob is its bytes and the list of its pieces' hashes. */
 const wholeBytes = (content: Content): number => content.bytes.length + content.hashes.length;
@@ -46,7 +51,7 @@ export class Damage {
   }
 
   /** Spoils a file of a blob that was acknowledged. False: there was none. */
-  spoil({ origins, acked, litter }: Pick<Fuzzed, 'origins' | 'acked' | 'litter'>): boolean {
+  spoil({ origins, acked, litter }: Spoilt): boolean {
     const world = this.#world;
     // What is deleted again before it was found missing is nobody's to push.
     const whole = [...acked.values()].filter((content) => litter?.contents.includes(content) !== true);
@@ -65,7 +70,7 @@ export class Damage {
   }
 
   /** The bytes of it came to that origin: from now on it answers for them. */
-  committed(site: OriginSite, digest: Digest): void {
+  committed(site: Shown, digest: Digest): void {
     const content = this.#contents.get(digest);
     if (content === undefined) return;
     for (let piece = 0; piece < content.pieces; piece++) this.#rotten.delete(rotKey(site, content.digest, piece));
@@ -79,7 +84,7 @@ export class Damage {
   }
 
   /** An origin says that it has it, which nobody touched since it looked. */
-  judgeHave(site: OriginSite, digest: Digest): void {
+  judgeHave(site: Shown, digest: Digest): void {
     const content = this.#contents.get(digest);
     if (content === undefined) return;
     const file = site.medium.disk.peek(fileOf(content));
@@ -105,7 +110,7 @@ export class Damage {
     }
   }
 
-  #spoilAt(site: OriginSite, content: Content): void {
+  #spoilAt(site: Shown, content: Content): void {
     const world = this.#world;
     const { disk } = site.medium;
     const path = fileOf(content);

@@ -10,10 +10,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type Prng, prng } from '../../core/prng.ts';
-import { CallContext } from '../../platform/clients/context.ts';
-import type { IndexClient } from '../../platform/clients/index-client.ts';
 import { bytesOnDisk } from '../../platform/store/layout.ts';
-import type { UnneededAnswer } from '../../platform/store/room/let-go.ts';
 import { type Content, layerOf, layersMax } from './content.ts';
 import type { OriginSite } from './origin.ts';
 import type { Image, Pusher } from './push.ts';
@@ -38,15 +35,6 @@ export function litteredBudget(images: readonly Image[], contents: readonly Cont
 
 function sum(contents: readonly Content[]): number {
   return contents.reduce((bytes, { meta }) => bytes + bytesOnDisk(meta), 0);
-}
-
-/** What an origin asks when it needs room. */
-export function asking(world: World, index: IndexClient) {
-  return async (digests: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> => {
-    const { condemned, waiting } = await index.condemn(digests, CallContext.begin({ signal }));
-    if (condemned.length > 0) world.fault('origin told what may go');
-    return { unneeded: condemned, waiting };
-  };
 }
 
 export type LitterParts = {

@@ -9,11 +9,13 @@ import { type BlobsOptions, OriginBlobs } from '../../origin/blobs.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
 import { Uploads, type UploadsOptions } from '../../origin/uploads.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { originPromises } from '../../platform/store/options.ts';
 import type { Proof } from '../../platform/store/pieces/believed.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
+import type { UnneededAnswer } from '../../platform/store/room/let-go.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
 import { arenaOf } from './arenas.ts';
@@ -22,7 +24,6 @@ import { dataDir, Medium, ProcessDisk } from './disk.ts';
 import { Calls } from './http/calls.ts';
 import { serveOrigin } from './http/servers.ts';
 import { JudgedPieceIo } from './judge.ts';
-import { asking } from './litter.ts';
 import type { Cluster } from './net.ts';
 import { log, type Peer, startPeer } from './peer.ts';
 import { UnverifiedPieceIo } from './plants.ts';
@@ -35,6 +36,17 @@ const uploadIdleMs = 3_600_000;
 /** Where room is scarce. */
 const litterIdleMs = 20_000;
 const arenaUnits = 24;
+
+/** What an origin asks when it needs room. */
+function asking(world: World, index: IndexClient) {
+  return async (digests: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> => {
+    const { condemned, waiting } = await index.condemn(digests, CallContext.begin({ signal }));
+    if (condemned.length > 0) world.fault('origin told what may go');
+    return { unneeded: condemned, waiting };
+  };
+}
+
+export type OriginOptions = SiteOptions & { readonly onStart?: ((site: OriginSite) => void) | undefined };
 
 type Running = {
   readonly calls: Calls;
@@ -55,12 +67,12 @@ export class OriginSite {
   readonly medium: Medium;
   readonly #cluster: Cluster;
   readonly #world: World;
-  readonly #o: SiteOptions;
+  readonly #o: OriginOptions;
   #calls: Calls | undefined;
   #disk: ProcessDisk | undefined;
   running: Running | undefined;
 
-  constructor(cluster: Cluster, name: string, o: SiteOptions) {
+  constructor(cluster: Cluster, name: string, o: OriginOptions) {
     this.#cluster = cluster;
     this.#world = cluster.world;
     this.name = name;

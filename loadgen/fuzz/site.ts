@@ -3,9 +3,7 @@
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Damage } from './damage.ts';
 import type { Truth } from './judge.ts';
-import type { OriginSite } from './origin.ts';
 import type { Plant } from './plants.ts';
-import type { TrackerSite } from './tracker.ts';
 import type { World } from './world.ts';
 
 export type SiteOptions = {
@@ -15,15 +13,15 @@ export type SiteOptions = {
   readonly clock: () => number;
   /** Drawn anew at each start. */
   readonly address: (role: 'agent' | 'origin') => PeerAddress;
-  readonly trackers: ReadonlyMap<string, TrackerSite>;
-  readonly origins: ReadonlyMap<string, OriginSite>;
+  /** By their URLs. */
+  readonly trackers: ReadonlyMap<string, unknown>;
+  readonly origins: ReadonlyMap<string, unknown>;
   readonly plant: Plant | undefined;
   readonly truth: Truth;
   /** In a run with litter. */
   readonly litter?: { readonly budgetBytes: number } | undefined;
   /** Judges what an origin says to have. */
   readonly damage?: Damage | undefined;
-  readonly onStart?: ((site: OriginSite) => void) | undefined;
 };
 
 /** A clock that is off and drifts. Never runs backwards. */

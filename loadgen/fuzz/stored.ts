@@ -5,24 +5,32 @@
 
 import type { Digest } from '../../core/digest.ts';
 import { Layout } from '../../platform/store/layout.ts';
+import type { BlobStore } from '../../platform/store/store.ts';
 import { sameBytes } from '../../platform/workers/hash.ts';
-import type { Fuzzed } from './cluster.ts';
 import { type Content, pieceOf } from './content.ts';
-import { dataDir } from './disk.ts';
-import type { OriginSite } from './origin.ts';
+import { dataDir, type Medium } from './disk.ts';
 import type { World } from './world.ts';
+
+/** An origin, as its disk and its store show it. */
+export type Shown = {
+  readonly name: string;
+  readonly medium: Pick<Medium, 'disk'>;
+  readonly running: { readonly store: Pick<BlobStore, 'entries'> } | undefined;
+};
+/** What was acknowledged, and where it may lie. */
+export type Acked = { readonly origins: ReadonlyMap<string, Shown>; readonly acked: ReadonlyMap<Digest, Content> };
 
 /** Pieces that we let decay: `origin digest piece`. */
 export type Rotten = Set<string>;
 
 const layout = new Layout(dataDir);
 
-export function rotKey(site: OriginSite, digest: Digest, piece: number): string {
+export function rotKey(site: Shown, digest: Digest, piece: number): string {
   return `${site.name} ${digest} ${piece}`;
 }
 
 /** Whether a whole file of the blob at that origin has that piece right. */
-function hasRight(site: OriginSite, content: Content, piece: number): boolean {
+function hasRight(site: Shown, content: Content, piece: number): boolean {
   return rightIn(site.medium.disk.peek(layout.blob(content.digest, content.meta)), content, piece);
 }
 
@@ -39,19 +47,19 @@ export function fileOf(content: Content): string {
 }
 
 /** Whether every piece of it is right in a whole file at some origin. */
-export function rightSomewhere(sites: readonly OriginSite[], content: Content): boolean {
+export function rightSomewhere(sites: readonly Shown[], content: Content): boolean {
   if (content.pieces === 0) return sites.some((site) => hasFile(site, content));
   return Array.from({ length: content.pieces }, (_, piece) => piece).every((piece) =>
     sites.some((site) => hasRight(site, content, piece)),
   );
 }
 
-function hasFile(site: OriginSite, content: Content): boolean {
+function hasFile(site: Shown, content: Content): boolean {
   return site.medium.disk.peek(layout.blob(content.digest, content.meta)) !== undefined;
 }
 
 /** Lets a piece decay of which another origin has a right copy. False: there is none. */
-export function rotOrigin(world: World, { origins, acked }: Fuzzed, rotten: Rotten): boolean {
+export function rotOrigin(world: World, { origins, acked }: Acked, rotten: Rotten): boolean {
   const site = world.pick([...origins.values()]);
   if (acked.size === 0) return false;
   const content = world.pick([...acked.values()]);
@@ -66,7 +74,7 @@ export function rotOrigin(world: World, { origins, acked }: Fuzzed, rotten: Rott
 }
 
 /** Whether every acknowledged blob is on some origin's disk. */
-export function judgeAcked(world: World, { origins, acked }: Fuzzed): void {
+export function judgeAcked(world: World, { origins, acked }: Acked): void {
   const sites = [...origins.values()];
   for (const content of acked.values()) {
     if (content.pieces === 0) {
@@ -89,12 +97,7 @@ function lost(world: World, content: Content, why: string): void {
 }
 
 /** Whether everything that this origin shows as complete is what it should be, but for what we let decay. */
-export function judgeVisible(
-  world: World,
-  site: OriginSite,
-  contents: ReadonlyMap<Digest, Content>,
-  rotten: Rotten,
-): void {
+export function judgeVisible(world: World, site: Shown, contents: ReadonlyMap<Digest, Content>, rotten: Rotten): void {
   const { running } = site;
   if (running === undefined) return;
   for (const entry of running.store.entries()) {

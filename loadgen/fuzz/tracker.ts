@@ -13,7 +13,6 @@ import { TrackerState } from '../../tracker/state.ts';
 import { Calls } from './http/calls.ts';
 import { serveTracker } from './http/servers.ts';
 import { wiresOf } from './http/wires.ts';
-import type { OriginSite } from './origin.ts';
 import { clockOf, type Process, type World } from './world.ts';
 
 const waitMs = 1_000;
@@ -23,7 +22,7 @@ export class TrackerSite {
   readonly name: string;
   readonly host: number;
   readonly #world: World;
-  readonly #origins: ReadonlyMap<string, OriginSite>;
+  readonly #origins: ReadonlyMap<string, unknown>;
   readonly #clock: () => number;
   #calls: Calls | undefined;
   /** While it hangs: what waits for it to go on. */
@@ -32,7 +31,7 @@ export class TrackerSite {
   constructor(
     world: World,
     name: string,
-    o: { host: number; origins: ReadonlyMap<string, OriginSite>; clock: () => number },
+    o: { host: number; origins: ReadonlyMap<string, unknown>; clock: () => number },
   ) {
     this.#world = world;
     this.name = name;

@@ -15,7 +15,6 @@ const fuzzer = 'the fuzzer is about to run the product in place of a likeness';
 
 export const OVERDUE: readonly Overdue[] = [
   { rule: 'folders', path: 'loadgen/fuzz', why: fuzzer },
-  { rule: 'circles', path: 'loadgen/fuzz', why: fuzzer },
   { rule: 'casts', path: 'agent/testing/memory.ts', why: entry },
   { rule: 'casts', path: 'loadgen/live/store.ts', why: entry },
   { rule: 'casts', path: 'platform/peer/pulls/part.test.ts', why: entry },
