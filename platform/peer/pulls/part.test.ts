@@ -1,29 +1,35 @@
 /** Who waits for a blob and its pieces, when they are told, and what a ban costs. Time is a number. */
 
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
-import { digestOf } from '../../../core/digest.ts';
+import { unitBytes } from '../../../core/piece.ts';
+import { prng } from '../../../core/prng.ts';
 import { banMs, banMsMax, bansMax } from '../../../core/swarm/limits.ts';
 import { Bans } from '../../../core/swarm/records/bans.ts';
+import { FaultyDisk, faultyRoot } from '../../store/disk/faulty-disk.ts';
+import { agentPromises } from '../../store/options.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
+import { InlinePieceIo } from '../../store/pieces/inline-piece-io.ts';
+import { blobOf, writePiece } from '../../store/store.fixtures.ts';
+import { BlobStore } from '../../store/store.ts';
+import { Arena } from '../../workers/arena.ts';
 import { askAfterMs, orphanStallMs } from '../limits.ts';
 import { Part } from './part.ts';
 
-const digest = digestOf('sha256', '0'.repeat(64));
 const limits = { stallMs: 60_000, learnMs: 10_000 };
 
-/** What a part needs of an entry: four pieces, none held. */
-function entryOf(held: Set<number>): BlobEntry & { pins: number } {
-  const entry = {
-    pins: 0,
-    complete: false,
-    has: (piece: number) => held.has(piece),
-    pin: () => {
-      entry.pins++;
-      return () => void entry.pins--;
-    },
-  };
-  return entry as unknown as BlobEntry & { pins: number };
+const arena = new Arena(16 * unitBytes);
+/** Four pieces. */
+const blob = blobOf(4 * unitBytes, 1, { pieceLength: unitBytes });
+const { digest } = blob;
+
+/** Its entry in a store of its own, in memory: none of it held. `budgetBytes`: below its length it passes through. */
+async function entryOf(budgetBytes = 1e9): Promise<BlobEntry> {
+  const disk = new FaultyDisk({ prng: prng(1) });
+  const o = { dir: `${faultyRoot}/data`, ...agentPromises, workers: new InlinePieceIo(arena, disk), budgetBytes, disk };
+  const store = await BlobStore.open(o);
+  onTestFinished(() => store[Symbol.asyncDispose]());
+  return await store.create(digest, blob.meta, blob.hashes);
 }
 
 function scene() {
@@ -59,15 +65,14 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 test('waiters hear of their piece, once, and the blob is pinned until it is whole', async () => {
   const { part, codes, note } = scene();
-  const held = new Set<number>();
-  const entry = entryOf(held);
+  const entry = await entryOf();
   note(part.learned(), 'learned');
   note(part.waitFor(2), 'two');
   note(part.waitFor(2), 'two again');
   note(part.waitFor(3), 'three');
   part.enter(entry, 'learned');
-  expect(entry.pins).toBe(1);
-  held.add(2);
+  expect(entry.pinned).toBe(true);
+  expect(await writePiece({ arena, entry, blob }, 2)).toBe('held');
   part.held(2);
   await tick();
   expect(codes).toEqual(['learned', 'two', 'two again']);
@@ -75,13 +80,13 @@ test('waiters hear of their piece, once, and the blob is pinned until it is whol
   part.finish();
   await tick();
   expect(codes.slice(3).sort()).toEqual(['three', 'two at once']);
-  expect(entry.pins).toBe(0);
+  expect(entry.pinned).toBe(false);
   await part.complete;
 });
 
 test('a stall rejects who has waited that long, not who came later, and not while bytes come', async () => {
   const { clock, part, codes, note } = scene();
-  part.enter(entryOf(new Set()), 'learned');
+  part.enter(await entryOf(), 'learned');
   note(part.waitFor(1), 'early');
   clock.nowMs = 50_000;
   part.progressMs = clock.nowMs;
@@ -117,7 +122,7 @@ test('who waits to learn of the blob hears UNAVAILABLE in time; a failure is fin
 
 test('a signal ends one wait, and only that', async () => {
   const { part, codes, note } = scene();
-  part.enter(entryOf(new Set()), 'learned');
+  part.enter(await entryOf(), 'learned');
   const leaving = new AbortController();
   note(part.waitFor(1, leaving.signal), 'left');
   note(part.waitFor(1), 'stayed');
@@ -142,12 +147,12 @@ test('readers say where they stand, and nothing after they are closed', () => {
   expect(part.used).toBe(false);
 });
 
-test('a pull that is read is told of once, when it ends; its times are those of its readers', () => {
+test('a pull that is read is told of once, when it ends; its times are those of its readers', async () => {
   const { clock, part, told } = scene();
   clock.nowMs = 100;
   const [one, two] = [part.use(), part.use()];
   expect([part.running, part.used, part.stats.users, part.stats.startedMs]).toEqual([true, true, 2, 100]);
-  part.enter(entryOf(new Set()), 'learned');
+  part.enter(await entryOf(), 'learned');
   for (clock.nowMs of [150, 170]) one.gave();
   one[Symbol.dispose]();
   one[Symbol.dispose]();
@@ -170,9 +175,9 @@ test('a pull that is read is told of once, when it ends; its times are those of 
   expect(told).toEqual(['complete', 'unwanted: nobody']);
 });
 
-test('what nobody read is told of to nobody, and is not ended for want of readers', () => {
+test('what nobody read is told of to nobody, and is not ended for want of readers', async () => {
   const { part, told } = scene();
-  part.enter(entryOf(new Set()), 'learned');
+  part.enter(await entryOf(), 'learned');
   expect(part.unused(1e9)).toBeUndefined();
   part.finish();
   part.use()[Symbol.dispose]();
@@ -180,10 +185,11 @@ test('what nobody read is told of to nobody, and is not ended for want of reader
   expect(told).toEqual([]);
 });
 
-test('that a blob passes through is said once, whether its reader was there before or after', () => {
+test('that a blob passes through is said once, whether its reader was there before or after', async () => {
   for (const first of [true, false]) {
     const { part, told } = scene();
-    const entry = Object.assign(entryOf(new Set()), { window: {} }) as BlobEntry;
+    const entry = await entryOf(unitBytes);
+    expect(entry.window).toBeDefined();
     if (first) part.use();
     part.enter(entry, 'learned');
     part.use();
@@ -206,7 +212,7 @@ test('bans double, end, and are bounded in number and length', () => {
 
 test('who waits for what is nowhere hears so within seconds; the trackers are asked as soon as nothing comes', async () => {
   const { clock, part, codes, note } = scene();
-  part.enter(entryOf(new Set()), 'learned');
+  part.enter(await entryOf(), 'learned');
   clock.nowMs = 5 * askAfterMs;
   expect(part.asks(clock.nowMs)).toBe(false);
   note(part.waitFor(1), 'one');
