@@ -7,6 +7,7 @@ import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
+import { partSuffix } from '../../platform/store/layout.ts';
 import { agentPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import { BlobStore } from '../../platform/store/store.ts';
@@ -130,6 +131,7 @@ export class AgentSite {
       .filter((path) => path.includes('/blobs/') && !path.endsWith('.have') && (disk.peek(path)?.length ?? 0) > 0);
     if (paths.length === 0) return false;
     const path = this.#world.pick(paths);
+    if (path.endsWith(partSuffix)) this.#cluster.decayed.add(this.host);
     disk.rot(path, this.#world.prng.below((disk.peek(path) as Uint8Array).length));
     return true;
   }

@@ -85,7 +85,7 @@ export function judgingLog(cluster: Cluster, host: number): Logger {
   return pino({ level: 'warn', formatters }, { write: (line) => judgeLine(cluster, host, line) });
 }
 
-function judgeLine({ world, hostile }: Cluster, host: number, line: string): void {
+function judgeLine({ world, hostile, decayed }: Cluster, host: number, line: string): void {
   const said: { level: string; msg?: string; remote?: string; reason?: string } = JSON.parse(line);
   if (said.level === 'error') return world.violate('error', `h${host} logs ${line.slice(0, 300)}`);
   if (said.msg?.startsWith('a peer broke the protocol') !== true) return;
@@ -93,6 +93,7 @@ function judgeLine({ world, hostile }: Cluster, host: number, line: string): voi
   world.note(`h${host} blames ${remote}: ${reason}`);
   const other = hostOf(remote.slice(0, remote.lastIndexOf(':')));
   if (other === undefined || hostile.has(other) || world.isTainted(host, other)) return;
+  if (decayed.has(other) && reason?.startsWith('sent a corrupt piece') === true) return;
   world.violate('fault', `h${host} calls honest h${other} faulty: ${reason}`);
 }
 

@@ -22,6 +22,7 @@ export function clusterOf(world: World, o: Pick<Cluster, 'policy' | 'contents'>)
     net: new SimulatedNet(mediumOf(world, (pair, from, bytes) => tap.sent(pair, from, bytes))),
     peers: new Map(),
     hostile: new Set(),
+    decayed: new Set(),
   };
   const tap = new Wiretap(cluster);
   return cluster;

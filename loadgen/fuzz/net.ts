@@ -20,6 +20,11 @@ export type Cluster = {
   readonly peers: Map<number, Known>;
   /** Hosts that do not play by the rules. */
   readonly hostile: Set<number>;
+  /**
+   * Hosts at which a piece of a blob that still grows decayed: a file that its owner writes to has no stamp, so it is
+   * sent on trust (store/pieces/trust.ts), and who gets it finds out.
+   */
+  readonly decayed: Set<number>;
   readonly contents: ReadonlyMap<Digest, Content>;
 };
 

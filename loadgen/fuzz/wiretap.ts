@@ -111,7 +111,7 @@ export class Wiretap {
       const at = piece.piece * meta.pieceLength + from;
       return sameBytes(part, bytes.subarray(at, at + length));
     });
-    if (o.honest && underway.of.length === 0)
+    if (o.honest && underway.of.length === 0 && !this.#cluster.decayed.has(line.hosts[1]))
       this.#violate('unverified', line.hosts[1], `serves wrong bytes of piece ${piece.piece}`);
     underway.left -= length;
     if (underway.left === 0) line.underway = undefined;
