@@ -22,7 +22,7 @@ export type Cluster = {
   readonly hostile: Set<number>;
   /**
    * Hosts at which a piece of a blob that still grows decayed: a file that its owner writes to has no stamp, so it is
-   * sent on trust (store/pieces/trust.ts), and who gets it finds out.
+   * sent on trust (store/pieces/remembered.ts), and who gets it finds out.
    */
   readonly decayed: Set<number>;
   readonly contents: ReadonlyMap<Digest, Content>;

@@ -32,6 +32,7 @@ import type { Process, World } from './world.ts';
 
 const replicas = 2;
 const uploadsOpenMax = 64;
+const sweepMs = 10_000;
 const uploadIdleMs = 3_600_000;
 /** Where room is scarce. */
 const litterIdleMs = 20_000;
@@ -175,7 +176,19 @@ export class OriginSite {
         onRemoved: (digest) => handover.forget(digest),
       },
     );
+    this.#sweepLater(process, uploads);
     return { ...o, peer, blobs, uploads, handover, mending };
+  }
+
+  /** As origin/main.ts does: what nobody goes on with gives its room back. */
+  #sweepLater(process: Process, uploads: Uploads): void {
+    this.#world.after(sweepMs, () => {
+      if (!process.alive) return;
+      this.#sweepLater(process, uploads);
+      uploads
+        .sweep()
+        .catch((error: unknown) => this.#world.note(`idle uploads not removed: ${String(error).slice(0, 80)}`));
+    });
   }
 
   /** `power`: what was not synced may be lost or torn. */
