@@ -67,8 +67,9 @@ test('a part that was left of something else is begun anew, and the fault is not
     expect(readFileSync(out).equals(bytes), name).toBe(true);
     expect(said, name).toContain('was left of something else');
     expect(existsSync(`${out}.part`), name).toBe(false);
-    // At most one look at its end before the whole.
-    expect(server.seen.length, name).toBeLessThanOrEqual(3);
+    // At most one look at its end before the whole. A server that is slow is pinged beside that.
+    const reads = server.seen.filter((request) => request.endsWith(digest));
+    expect(reads.length, `${name}: ${server.seen.join(', ')}`).toBeLessThanOrEqual(3);
   }
 });
 

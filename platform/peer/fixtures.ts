@@ -104,7 +104,10 @@ export type TestNode = AsyncDisposable & {
 };
 
 type NodeOptions = Partial<
-  Pick<PeerNodeOptions, 'role' | 'cluster' | 'net' | 'stallMs' | 'learnMs' | 'policy' | 'patience' | 'log' | 'limits'>
+  Pick<
+    PeerNodeOptions,
+    'role' | 'cluster' | 'net' | 'clock' | 'stallMs' | 'learnMs' | 'policy' | 'patience' | 'log' | 'limits'
+  >
 > & {
   readonly dir?: string;
   readonly arenaBytes?: number;
@@ -134,7 +137,7 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
       store,
       arena: workers.arena,
       net: o.net ?? tcp,
-      clock: realClock,
+      clock: o.clock ?? realClock,
       tracking,
       metrics,
     }),
