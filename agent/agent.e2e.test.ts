@@ -147,11 +147,14 @@ test('an image is pulled through both agents at once: each byte right, and accou
   );
   for (const bytes of pulled) expect(bytes.equals(layer)).toBe(true);
   for (const agent of agents) {
-    await vi.waitFor(async () => {
-      const done = (await statusOf(agent)).finished.find((pull) => pull.digest === image.layer);
-      expect(done?.bytes).toBe(layer.length);
-      expect((done?.bytesFromPeers ?? 0) + (done?.bytesFromOrigins ?? 0)).toBe(layer.length);
-    });
+    await vi.waitFor(
+      async () => {
+        const done = (await statusOf(agent)).finished.find((pull) => pull.digest === image.layer);
+        expect(done?.bytes).toBe(layer.length);
+        expect((done?.bytesFromPeers ?? 0) + (done?.bytesFromOrigins ?? 0)).toBe(layer.length);
+      },
+      { timeout: 15_000 },
+    );
   }
 });
 

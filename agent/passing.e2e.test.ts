@@ -174,10 +174,13 @@ test('an agent with room gets from one without what passes through there', async
   const [small, large] = agents;
   const blob = await pushed(30 * MB);
   await Promise.all([pulls(small, blob), pulls(large, blob)]);
-  await vi.waitFor(async () => {
-    const done = (await statusOf(large)).finished.find(({ digest }) => digest === blob.digest);
-    expect(done).toMatchObject({ kept: true });
-  });
+  await vi.waitFor(
+    async () => {
+      const done = (await statusOf(large)).finished.find(({ digest }) => digest === blob.digest);
+      expect(done).toMatchObject({ kept: true });
+    },
+    { timeout: 15_000 },
+  );
   const { bytesFromPeers = 0 } = (await statusOf(large)).finished.find(({ digest }) => digest === blob.digest) ?? {};
   expect(bytesFromPeers).toBeGreaterThan(0);
   await settled(small);

@@ -1,7 +1,7 @@
 /** The agent's registry and admin interface over real HTTP; cache, swarm and index in memory. */
 
 import { randomBytes } from 'node:crypto';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { AgentStatus } from '../core/contracts/agent.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
@@ -131,7 +131,7 @@ test('what was pushed a moment after it was asked for is asked for once more', a
     swarm.has.delete(blob);
     swarm.pulled = [];
     const asked = fetch(`${base}/v2/${repo}/${path}`);
-    await vi.waitFor(() => expect(swarm.pulled).toEqual([blob]));
+    await expect.poll(() => swarm.pulled).toEqual([blob]);
     swarm.has.set(blob, bytes);
     expect([path, (await asked).status]).toEqual([path, 200]);
   }
@@ -177,7 +177,7 @@ test('a blob streams while it still arrives, and a range waits for its pieces on
   swarm.arrive(Number.POSITIVE_INFINITY);
   for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) got.push(next.value);
   expect(Buffer.concat(got).equals(bytes)).toBe(true);
-  await vi.waitFor(() => expect(history.list()).toHaveLength(1));
+  await expect.poll(() => history.list()).toHaveLength(1);
   expect(history.list()[0]).toMatchObject({ digest, bytes: bytes.length, bytesFromPeers: bytes.length });
 });
 
@@ -189,7 +189,7 @@ test('a client that leaves ends the pull that only it wanted, after the linger',
   expect(response.status).toBe(200);
   expect(swarm.stopped).toEqual([]);
   abort.abort();
-  await vi.waitFor(() => expect(swarm.stopped).toEqual([digest]));
+  await expect.poll(() => swarm.stopped).toEqual([digest]);
   expect(swarm.arena.freeBytes('reader')).toBe(swarm.arena.shareBytes('reader'));
 });
 

@@ -34,7 +34,9 @@ beforeAll(async () => {
   origins = await Promise.all(ports.map((port, no) => startOrigin(no, port)));
   agents = await Promise.all([startAgent('agent-1'), startAgent('agent-2')]);
   // They have spoken with the tracker once.
-  await vi.waitFor(() => Promise.all(['agent-1', 'agent-2'].map((name) => readFile(fileOf(name)))));
+  await vi.waitFor(() => Promise.all(['agent-1', 'agent-2'].map((name) => readFile(fileOf(name)))), {
+    timeout: 15_000,
+  });
 }, 60_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
@@ -147,9 +149,12 @@ test('an agent whose file of origins is damaged begins without it, and learns th
   await agents[1]?.stop();
   await writeFile(fileOf('agent-2'), '{"cluster":"default","trackers":');
   agents[1] = await startAgent('agent-2');
-  await vi.waitFor(async () => {
-    expect(JSON.parse(await readFile(fileOf('agent-2'), 'utf8'))).toMatchObject({ origins: urls });
-  });
+  await vi.waitFor(
+    async () => {
+      expect(JSON.parse(await readFile(fileOf('agent-2'), 'utf8'))).toMatchObject({ origins: urls });
+    },
+    { timeout: 15_000 },
+  );
   await tracker.stop('SIGKILL');
   await expectAll();
 }, 60_000);
@@ -161,7 +166,10 @@ test('an agent that never heard of a tracker pulls where its configuration names
   await expectPulled(told, digest, bytes);
   expect((await fetch(`${told.url('admin')}/readiness`)).status).toBe(200);
   expect((await fetch(blobUrl(untold, digest))).status).toBe(503);
-  await vi.waitFor(async () => {
-    expect((await fetch(`${untold.url('admin')}/readiness`)).status).toBe(503);
-  });
+  await vi.waitFor(
+    async () => {
+      expect((await fetch(`${untold.url('admin')}/readiness`)).status).toBe(503);
+    },
+    { timeout: 15_000 },
+  );
 }, 60_000);

@@ -76,7 +76,7 @@ test('an owner offers it to the other owners, never to itself, and announces not
   const digest = ownedBy('http://a', true);
   handover.offer(entryOf(digest));
   expect(announced.size).toBe(0);
-  await vi.waitFor(() => expect(handover.waiting).toBe(0));
+  await expect.poll(() => handover.waiting).toBe(0);
   expect(asked).toEqual(
     ring
       .pick(digest, 2)
@@ -103,7 +103,7 @@ test('a removed blob is no longer offered', async () => {
 test('however many blobs wait, calls are few at a time', async () => {
   const { handover, runningMax } = cluster(1);
   for (let no = 0; no < 500; no++) handover.offer(entryOf(digestNo(no)));
-  await vi.waitFor(() => expect(handover.waiting).toBe(0));
+  await expect.poll(() => handover.waiting).toBe(0);
   expect(runningMax()).toBe(asksMax);
 });
 
