@@ -1,5 +1,6 @@
 /** What `loadgen fuzz` prints: each seed that failed with the command that replays it, and the sums. */
 
+import { runSeeds } from './crew.ts';
 import type { FuzzOptions } from './options.ts';
 import { runPlants } from './plants-command.ts';
 import { runSeed, type SeedResult } from './run.ts';
@@ -9,9 +10,7 @@ export async function runFuzzCommand(options: FuzzOptions): Promise<void> {
   const sums = { seeds: 0, failed: 0, steps: 0, inputs: 0, faults: 0, pushes: 0, tagReads: 0 };
   const byKind = new Map<string, number>();
   const startedMs = Date.now();
-  for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
-    const trace = options.trace ? (line: string): unknown => process.stderr.write(`${line}\n`) : undefined;
-    const result = await runSeed({ seed, plant: options.plant, degree: options.degree, trace });
+  for await (const result of resultsOf(options)) {
     add(sums, result, byKind);
     if (result.violation !== undefined) {
       clearLine();
@@ -29,6 +28,19 @@ export async function runFuzzCommand(options: FuzzOptions): Promise<void> {
     `${sums.seeds} seeds, ${sums.failed} failed, ${sums.steps} steps (${sums.inputs} inputs to core), ${sums.faults} faults, ${sums.pushes} pushes, ${sums.tagReads} tag reads, ${wallS.toFixed(1)} s\n`,
   );
   if (options.json) process.stdout.write(`${JSON.stringify({ ...sums, wallS })}\n`);
+}
+
+function* seedsOf({ seed: first, seeds }: FuzzOptions): Generator<number> {
+  for (let seed = first; seed < first + seeds; seed++) yield seed;
+}
+
+/** A trace is one run's, line by line as it happens: then seeds run one after the other, in this thread. */
+async function* resultsOf(options: FuzzOptions): AsyncGenerator<SeedResult> {
+  const { plant, degree, jobs } = options;
+  if (!options.trace && options.seeds > 1)
+    return yield* runSeeds(seedsOf(options), Math.min(jobs, options.seeds), { plant, degree });
+  const trace = options.trace ? (line: string): unknown => process.stderr.write(`${line}\n`) : undefined;
+  for (const seed of seedsOf(options)) yield await runSeed({ seed, plant, degree, trace });
 }
 
 /** What broke, and how to see it again. */

@@ -1,7 +1,9 @@
 /** The options of `loadgen fuzz`: parsed, checked, each error naming its option. */
 
+import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { whole } from '../../harness/option-values.ts';
+import { jobsMax } from './crew.ts';
 import { PLANTS, type Plant } from './plants.ts';
 
 export const seedMax = 2 ** 31 - 1;
@@ -19,6 +21,8 @@ export type FuzzOptions = {
   /** Goes on after a seed that failed. */
   readonly keepGoing: boolean;
   readonly trace: boolean;
+  /** Seeds that run at once. */
+  readonly jobs: number;
   readonly json: boolean;
 };
 
@@ -36,6 +40,11 @@ export function fuzzCommand(run: (options: FuzzOptions) => Promise<void>): Comma
   );
   command.addOption(
     new Option('--degree <n>', 'neighbours per blob, in place of what the seed draws').argParser(whole(2, 64)),
+  );
+  command.addOption(
+    new Option('--jobs <n>', 'seeds that run at once, each in a thread')
+      .argParser(whole(1, jobsMax))
+      .default(Math.min(jobsMax, availableParallelism()), 'one for each processor'),
   );
   command.option('--plants', 'plant each defect in turn, and run seeds until it is found; 500 of them at most', false);
   command.option('--keep-going', 'do not stop at the first seed that fails', false);
