@@ -3,11 +3,11 @@
 import type { Pair } from '../../platform/net/simulated-connection.ts';
 import type { AgentSite } from './agent.ts';
 import type { Fuzzed } from './cluster.ts';
-import type { Ailments } from './disk.ts';
+import type { Ailments } from './disks/disk.ts';
+import { type Rotten, rotOrigin } from './disks/stored.ts';
 import { wiresOf } from './http/wires.ts';
-import { hostsOf } from './net.ts';
 import type { OriginSite } from './origin.ts';
-import { type Rotten, rotOrigin } from './stored.ts';
+import { hostsOf } from './peers/net.ts';
 import type { TrackerSite } from './tracker.ts';
 import type { Process, World } from './world.ts';
 

@@ -2,7 +2,7 @@
 
 import { runSeeds } from './crew.ts';
 import type { FuzzOptions } from './options.ts';
-import { runPlants } from './plants-command.ts';
+import { runPlants } from './plants/plants-command.ts';
 import { runSeed, type SeedResult } from './run.ts';
 
 export async function runFuzzCommand(options: FuzzOptions): Promise<void> {

@@ -17,8 +17,8 @@ import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Arena } from '../../platform/workers/arena.ts';
 import { type Content, contentOf, pieceOf } from './content.ts';
-import { dataDir } from './disk.ts';
-import { log } from './peer.ts';
+import { dataDir } from './disks/disk.ts';
+import { log } from './peers/peer.ts';
 
 test('an origin does not delete an acknowledged blob because its disk fails once (seed 12)', async () => {
   const disk = new FaultyDisk({ prng: prng(1) });

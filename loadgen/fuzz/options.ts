@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { whole } from '../../harness/option-values.ts';
 import { jobsMax } from './crew.ts';
-import { PLANTS, type Plant } from './plants.ts';
+import { PLANTS, type Plant } from './plants/plants.ts';
 
 export const seedMax = 2 ** 31 - 1;
 export const seedsMax = 10_000_000;

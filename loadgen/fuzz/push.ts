@@ -5,7 +5,7 @@
 
 import type { Digest } from '../../core/digest.ts';
 import type { Content } from './content.ts';
-import type { Damage } from './damage.ts';
+import type { Damage } from './disks/damage.ts';
 import { OciClient } from './http/oci-client.ts';
 import type { TagHistory } from './tags.ts';
 import type { Process, World } from './world.ts';

@@ -5,16 +5,16 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import { SHARES } from '../../platform/workers/arena.ts';
-import { giveBackArenas } from './arenas.ts';
 import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
+import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './disks/stored.ts';
 import type { OciClient } from './http/oci-client.ts';
-import { judgeTables } from './judge.ts';
-import { type Plant, plantIn } from './plants.ts';
+import { giveBackArenas } from './peers/arenas.ts';
+import { judgeTables } from './peers/judge.ts';
+import { type Plant, plantIn } from './plants/plants.ts';
 import type { Image } from './push.ts';
-import { installRandom } from './random.ts';
-import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './stored.ts';
-import { installTimers } from './timers.ts';
+import { installRandom } from './virtual/random.ts';
+import { installTimers } from './virtual/timers.ts';
 import { type Violation, World } from './world.ts';
 
 export type SeedOptions = {

@@ -1,9 +1,9 @@
 /** What a host is given when the cluster is made, and what its processes share. */
 
 import type { PeerAddress } from '../../core/wire/messages.ts';
-import type { Damage } from './damage.ts';
-import type { Truth } from './judge.ts';
-import type { Plant } from './plants.ts';
+import type { Damage } from './disks/damage.ts';
+import type { Truth } from './peers/judge.ts';
+import type { Plant } from './plants/plants.ts';
 import type { World } from './world.ts';
 
 export type SiteOptions = {

@@ -11,7 +11,7 @@ import type { Clock } from '../../platform/net/clock.ts';
 import { EventQueue, type SimEvent } from '../sim/events.ts';
 import { FastNetwork } from '../sim/network/fast.ts';
 import { CallEvent, type HostCaps } from '../sim/network/network.ts';
-import { turnOver } from './timers.ts';
+import { turnOver } from './virtual/timers.ts';
 
 /** Something that broke a promise of DESIGN, section 6. */
 export type Violation = { readonly kind: string; readonly text: string; readonly atMs: number };

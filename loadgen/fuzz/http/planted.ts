@@ -10,7 +10,7 @@ import { Origins } from '../../../platform/clients/origins.ts';
 import { BlobStore } from '../../../platform/store/store.ts';
 import { Push } from '../../../proxy/push.ts';
 import { Lookups } from '../../../tracker/lookups.ts';
-import { type Planted, replace } from '../planted.ts';
+import { type Planted, replace } from '../plants/planted.ts';
 
 /** How long a tag is kept that should not be. */
 const staleTagMs = 4_000;

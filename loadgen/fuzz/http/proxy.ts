@@ -3,7 +3,7 @@
 import { IndexClient } from '../../../platform/clients/index-client.ts';
 import { Origins } from '../../../platform/clients/origins.ts';
 import { ProxyRegistry } from '../../../proxy/registry.ts';
-import { log } from '../peer.ts';
+import { log } from '../peers/peer.ts';
 import type { Process, World } from '../world.ts';
 import { Calls } from './calls.ts';
 import { serveRegistry } from './servers.ts';

@@ -9,7 +9,7 @@ import { bodyOf, streamBodies } from '../../../platform/http/exchange.ts';
 import { createHttp, listen } from '../../../platform/http/server.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
-import { installTimers } from '../timers.ts';
+import { installTimers } from '../virtual/timers.ts';
 import { World } from '../world.ts';
 import { Wires } from './wires.ts';
 

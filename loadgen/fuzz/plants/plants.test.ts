@@ -4,8 +4,8 @@
  */
 
 import { describe, expect, test } from 'vitest';
+import { runSeed } from '../run.ts';
 import { PLANTS, type Plant } from './plants.ts';
-import { runSeed } from './run.ts';
 
 /** What an honest run needs a part of, and one that stands still is not given longer. */
 const liveMs = 40_000;

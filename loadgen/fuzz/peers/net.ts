@@ -1,12 +1,12 @@
 /** What all peers of a run share, and the names of their hosts. */
 
-import type { Digest } from '../../core/digest.ts';
-import type { PolicyConfig } from '../../core/swarm/types.ts';
-import type { PeerAddress } from '../../core/wire/messages.ts';
-import type { Between } from '../../platform/net/medium.ts';
-import type { SimulatedNet } from '../../platform/net/simulated.ts';
-import type { Content } from './content.ts';
-import type { Process, World } from './world.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { PolicyConfig } from '../../../core/swarm/types.ts';
+import type { PeerAddress } from '../../../core/wire/messages.ts';
+import type { Between } from '../../../platform/net/medium.ts';
+import type { SimulatedNet } from '../../../platform/net/simulated.ts';
+import type { Content } from '../content.ts';
+import type { Process, World } from '../world.ts';
 
 /** A peer that can be dialled. */
 export type Known = { readonly process: Process; readonly self: PeerAddress; readonly windowBytes: number };

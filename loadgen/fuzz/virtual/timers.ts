@@ -9,7 +9,7 @@
 
 import { syncBuiltinESMExports } from 'node:module';
 import timersPromises from 'node:timers/promises';
-import { type EventQueue, SimEvent } from '../sim/events.ts';
+import { type EventQueue, SimEvent } from '../../sim/events.ts';
 
 type Call = (...args: unknown[]) => void;
 

@@ -3,7 +3,7 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { EventQueue } from '../sim/events.ts';
+import { EventQueue } from '../../sim/events.ts';
 import { installRandom } from './random.ts';
 import { installTimers, turnOver } from './timers.ts';
 

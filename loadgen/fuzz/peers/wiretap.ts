@@ -6,13 +6,13 @@
  * other may come from it.
  */
 
-import { PeerFault } from '../../core/assert.ts';
-import type { Digest } from '../../core/digest.ts';
-import { Decoder } from '../../core/wire/decode.ts';
-import type { Message, Piece } from '../../core/wire/messages.ts';
-import type { Between } from '../../platform/net/medium.ts';
-import { sameBytes } from '../../platform/workers/hash.ts';
-import type { Content } from './content.ts';
+import { PeerFault } from '../../../core/assert.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { Decoder } from '../../../core/wire/decode.ts';
+import type { Message, Piece } from '../../../core/wire/messages.ts';
+import type { Between } from '../../../platform/net/medium.ts';
+import { sameBytes } from '../../../platform/workers/hash.ts';
+import type { Content } from '../content.ts';
 import { type Cluster, hostsOf } from './net.ts';
 
 /** One piece in so many has a bit flipped on its way, and one of all other writes. */

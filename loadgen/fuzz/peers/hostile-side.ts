@@ -6,16 +6,16 @@
  * never reads. Either way: garbage, truncated frames, any message at any time, silence.
  */
 
-import { PeerFault } from '../../core/assert.ts';
-import { Decoder } from '../../core/wire/decode.ts';
-import { encode } from '../../core/wire/encode.ts';
-import { FEATURES } from '../../core/wire/frames.ts';
-import { protocolVersion } from '../../core/wire/limits.ts';
-import type { Message, PeerAddress } from '../../core/wire/messages.ts';
-import type { Connection, Ears } from '../../platform/net/net.ts';
-import { type Content, pieceOf } from './content.ts';
+import { PeerFault } from '../../../core/assert.ts';
+import { Decoder } from '../../../core/wire/decode.ts';
+import { encode } from '../../../core/wire/encode.ts';
+import { FEATURES } from '../../../core/wire/frames.ts';
+import { protocolVersion } from '../../../core/wire/limits.ts';
+import type { Message, PeerAddress } from '../../../core/wire/messages.ts';
+import type { Connection, Ears } from '../../../platform/net/net.ts';
+import { type Content, pieceOf } from '../content.ts';
+import type { World } from '../world.ts';
 import { type Known, nodeId, pick, randomMessage, strangeAddress } from './random-message.ts';
-import type { World } from './world.ts';
 
 export const TEMPERS = ['corrupts', 'withholds', 'lies', 'floods', 'babbles', 'garbles', 'silent', 'serves'] as const;
 type Temper = (typeof TEMPERS)[number];

@@ -5,10 +5,10 @@
  * Rule: the memory of an ended process rests for a while, for what its system had begun may still touch it.
  */
 
-import { unitBytes } from '../../core/piece.ts';
-import { Arena } from '../../platform/workers/arena.ts';
-import { ArenaMemory } from '../../platform/workers/shared.ts';
-import type { Process, World } from './world.ts';
+import { unitBytes } from '../../../core/piece.ts';
+import { Arena } from '../../../platform/workers/arena.ts';
+import { ArenaMemory } from '../../../platform/workers/shared.ts';
+import type { Process, World } from '../world.ts';
 
 /** Virtual; what an ended process had begun takes no time. */
 const restMs = 1_000;

@@ -3,12 +3,12 @@
  * apart on their way, and bits flip (checksums miss some); all that is said is overheard (wiretap.ts).
  */
 
-import type { Lane, Medium } from '../../platform/net/medium.ts';
-import { SimulatedNet } from '../../platform/net/simulated.ts';
-import { CallEvent, Pipe, type Way } from '../sim/network/network.ts';
+import type { Lane, Medium } from '../../../platform/net/medium.ts';
+import { SimulatedNet } from '../../../platform/net/simulated.ts';
+import { CallEvent, Pipe, type Way } from '../../sim/network/network.ts';
+import { clockOf, type World } from '../world.ts';
 import { type Cluster, hostOf } from './net.ts';
 import { Wiretap } from './wiretap.ts';
-import { clockOf, type World } from './world.ts';
 
 /** What is shorter goes as a message does, which waits for no piece. */
 const pieceBytesMin = 4 * 1024;

@@ -5,13 +5,13 @@
  */
 
 import { pino } from 'pino';
-import type { DigestAlgorithm } from '../../core/digest.ts';
-import { degreeSlack } from '../../core/swarm/limits.ts';
-import type { PeerNode } from '../../platform/peer/node.ts';
-import type { Logger } from '../../platform/telemetry/log.ts';
-import type { Arena } from '../../platform/workers/arena.ts';
-import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../platform/workers/piece-io.ts';
-import { pieceOf, slotHolds } from './content.ts';
+import type { DigestAlgorithm } from '../../../core/digest.ts';
+import { degreeSlack } from '../../../core/swarm/limits.ts';
+import type { PeerNode } from '../../../platform/peer/node.ts';
+import type { Logger } from '../../../platform/telemetry/log.ts';
+import type { Arena } from '../../../platform/workers/arena.ts';
+import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../../platform/workers/piece-io.ts';
+import { pieceOf, slotHolds } from '../content.ts';
 import { type Cluster, hostOf } from './net.ts';
 
 /** Every piece that there is, by its hash. */

@@ -3,13 +3,13 @@
  * visible that is not what its name says.
  */
 
-import type { Digest } from '../../core/digest.ts';
-import { Layout } from '../../platform/store/layout.ts';
-import type { BlobStore } from '../../platform/store/store.ts';
-import { sameBytes } from '../../platform/workers/hash.ts';
-import { type Content, pieceOf } from './content.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { Layout } from '../../../platform/store/layout.ts';
+import type { BlobStore } from '../../../platform/store/store.ts';
+import { sameBytes } from '../../../platform/workers/hash.ts';
+import { type Content, pieceOf } from '../content.ts';
+import type { World } from '../world.ts';
 import { dataDir, type Medium } from './disk.ts';
-import type { World } from './world.ts';
 
 /** An origin, as its disk and its store show it. */
 export type Shown = {

@@ -1,9 +1,16 @@
 /** Any message that one side of a link may send, well-formed but with fields that rarely make sense. */
 
-import { type Digest, digestOf } from '../../core/digest.ts';
-import { piecesMax } from '../../core/piece.ts';
-import type { Prng } from '../../core/prng.ts';
-import { FRAMES, GOODBYE_REASONS, type Kind, PASS_REASONS, REFUSE_REASONS, type Side } from '../../core/wire/frames.ts';
+import { type Digest, digestOf } from '../../../core/digest.ts';
+import { piecesMax } from '../../../core/piece.ts';
+import type { Prng } from '../../../core/prng.ts';
+import {
+  FRAMES,
+  GOODBYE_REASONS,
+  type Kind,
+  PASS_REASONS,
+  REFUSE_REASONS,
+  type Side,
+} from '../../../core/wire/frames.ts';
 import {
   grantMax,
   inBytesMax,
@@ -12,9 +19,9 @@ import {
   tokenMax,
   wishesPerFrameMax,
   wishHopsMax,
-} from '../../core/wire/limits.ts';
-import type { Message, Opened, PeerAddress, Wants, Wish } from '../../core/wire/messages.ts';
-import type { Content } from './content.ts';
+} from '../../../core/wire/limits.ts';
+import type { Message, Opened, PeerAddress, Wants, Wish } from '../../../core/wire/messages.ts';
+import type { Content } from '../content.ts';
 
 export type Known = {
   readonly prng: Prng;

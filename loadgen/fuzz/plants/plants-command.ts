@@ -1,8 +1,8 @@
 /** `loadgen fuzz --plants`: each planted defect in turn, and the seed that finds it. One that is not found is a failure. */
 
-import type { FuzzOptions } from './options.ts';
+import type { FuzzOptions } from '../options.ts';
+import { runSeed } from '../run.ts';
 import { PLANTS, type Plant } from './plants.ts';
-import { runSeed } from './run.ts';
 
 /** A defect that takes longer to be found would live in the product for long. */
 const seedsMax = 500;

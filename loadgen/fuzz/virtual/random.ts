@@ -5,7 +5,7 @@
 
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
-import { type Prng, prng } from '../../core/prng.ts';
+import { type Prng, prng } from '../../../core/prng.ts';
 
 /** Installs it. The returned function puts the real one back. */
 export function installRandom(seed: number): () => void {

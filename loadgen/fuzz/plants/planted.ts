@@ -6,19 +6,19 @@
  *   too many. The process goes on as if nothing were.
  */
 
-import { Announcer } from '../../core/announce/announcer.ts';
-import { Swarm } from '../../core/swarm/swarm.ts';
-import { Encoder } from '../../core/wire/encode.ts';
-import { Mending } from '../../origin/mending.ts';
-import { Driver } from '../../platform/drive/driver.ts';
-import { Feeds } from '../../platform/peer/feeds.ts';
-import { Inflow } from '../../platform/peer/links/inflow.ts';
-import { PeerLink } from '../../platform/peer/links/link.ts';
-import { Outbox, type PieceEnd } from '../../platform/peer/links/outbox.ts';
-import { Part } from '../../platform/peer/pulls/part.ts';
-import { Passage } from '../../platform/peer/pulls/passage.ts';
-import { Repair } from '../../platform/peer/pulls/repair.ts';
-import { Trust } from '../../platform/store/pieces/remembered.ts';
+import { Announcer } from '../../../core/announce/announcer.ts';
+import { Swarm } from '../../../core/swarm/swarm.ts';
+import { Encoder } from '../../../core/wire/encode.ts';
+import { Mending } from '../../../origin/mending.ts';
+import { Driver } from '../../../platform/drive/driver.ts';
+import { Feeds } from '../../../platform/peer/feeds.ts';
+import { Inflow } from '../../../platform/peer/links/inflow.ts';
+import { PeerLink } from '../../../platform/peer/links/link.ts';
+import { Outbox, type PieceEnd } from '../../../platform/peer/links/outbox.ts';
+import { Part } from '../../../platform/peer/pulls/part.ts';
+import { Passage } from '../../../platform/peer/pulls/passage.ts';
+import { Repair } from '../../../platform/peer/pulls/repair.ts';
+import { Trust } from '../../../platform/store/pieces/remembered.ts';
 
 export type Planted = {
   /** Where in the product. */

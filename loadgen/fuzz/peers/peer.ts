@@ -1,19 +1,19 @@
 /** The peer of a process of the run: platform's PeerNode over the run's network and clocks, its announcing, its end. */
 
-import { OriginFinder } from '../../platform/clients/finder.ts';
-import type { OriginClient } from '../../platform/clients/origin.ts';
-import { TrackerSession } from '../../platform/clients/tracker.ts';
-import type { Members } from '../../platform/members/members.ts';
-import { PeerNode, type PeerNodeOptions } from '../../platform/peer/node.ts';
-import type { BlobStore } from '../../platform/store/store.ts';
-import { type Logger, silentLog } from '../../platform/telemetry/log.ts';
-import { Metrics } from '../../platform/telemetry/metrics.ts';
-import type { Arena } from '../../platform/workers/arena.ts';
-import type { Calls } from './http/calls.ts';
+import { OriginFinder } from '../../../platform/clients/finder.ts';
+import type { OriginClient } from '../../../platform/clients/origin.ts';
+import { TrackerSession } from '../../../platform/clients/tracker.ts';
+import type { Members } from '../../../platform/members/members.ts';
+import { PeerNode, type PeerNodeOptions } from '../../../platform/peer/node.ts';
+import type { BlobStore } from '../../../platform/store/store.ts';
+import { type Logger, silentLog } from '../../../platform/telemetry/log.ts';
+import { Metrics } from '../../../platform/telemetry/metrics.ts';
+import type { Arena } from '../../../platform/workers/arena.ts';
+import type { Calls } from '../http/calls.ts';
+import type { SiteOptions } from '../site.ts';
+import { clockOf } from '../world.ts';
 import { judgingLog } from './judge.ts';
 import { type Cluster, hostName } from './net.ts';
-import type { SiteOptions } from './site.ts';
-import { clockOf } from './world.ts';
 
 export const log: Logger = silentLog();
 const port = 1;

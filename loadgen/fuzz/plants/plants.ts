@@ -1,12 +1,12 @@
 /** Defects that are planted on purpose, to prove that the checks find them. */
 
-import type { DigestAlgorithm } from '../../core/digest.ts';
-import type { Disk } from '../../platform/store/disk/disk.ts';
-import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
-import type { Arena } from '../../platform/workers/arena.ts';
-import { pieceHash } from '../../platform/workers/hash.ts';
-import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../platform/workers/piece-io.ts';
-import { PLANTED_HTTP } from './http/planted.ts';
+import type { DigestAlgorithm } from '../../../core/digest.ts';
+import type { Disk } from '../../../platform/store/disk/disk.ts';
+import { InlinePieceIo } from '../../../platform/store/pieces/inline-piece-io.ts';
+import type { Arena } from '../../../platform/workers/arena.ts';
+import { pieceHash } from '../../../platform/workers/hash.ts';
+import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../../platform/workers/piece-io.ts';
+import { PLANTED_HTTP } from '../http/planted.ts';
 import { PLANTED } from './planted.ts';
 
 /** Planted through what the run gives the product: disks, piece I/O. */

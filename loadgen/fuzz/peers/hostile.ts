@@ -3,18 +3,18 @@
  * may lose that connection and nothing else.
  */
 
-import type { PeerAddress } from '../../core/wire/messages.ts';
-import { TrackerSession } from '../../platform/clients/tracker.ts';
-import type { Incoming } from '../../platform/net/net.ts';
-import type { SimulatedHost } from '../../platform/net/simulated.ts';
-import type { Content } from './content.ts';
+import type { PeerAddress } from '../../../core/wire/messages.ts';
+import { TrackerSession } from '../../../platform/clients/tracker.ts';
+import type { Incoming } from '../../../platform/net/net.ts';
+import type { SimulatedHost } from '../../../platform/net/simulated.ts';
+import type { Content } from '../content.ts';
+import { Calls } from '../http/calls.ts';
+import type { SiteOptions } from '../site.ts';
+import { clockOf, type Process, type World } from '../world.ts';
 import { HostileSide, TEMPERS } from './hostile-side.ts';
-import { Calls } from './http/calls.ts';
 import { type Cluster, hostName } from './net.ts';
 import { log } from './peer.ts';
 import { type Known, nodeId, pick } from './random-message.ts';
-import type { SiteOptions } from './site.ts';
-import { clockOf, type Process, type World } from './world.ts';
 
 const port = 1;
 const connectionsMax = 12;

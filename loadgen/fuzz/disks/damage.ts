@@ -8,11 +8,11 @@
  *   acknowledged bytes and does not have them (stored.ts judges both disks and entries).
  */
 
-import { ApiError } from '../../core/contracts/errors.ts';
-import type { Digest } from '../../core/digest.ts';
-import { type Content, pieceOf } from './content.ts';
+import { ApiError } from '../../../core/contracts/errors.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { type Content, pieceOf } from '../content.ts';
+import type { World } from '../world.ts';
 import { type Acked, fileOf, type Rotten, rightSomewhere, rotKey, type Shown } from './stored.ts';
-import type { World } from './world.ts';
 
 type Spoilt = {
   readonly origins: Acked['origins'];

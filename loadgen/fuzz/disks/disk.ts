@@ -5,9 +5,9 @@
  * closed and what it had locked is free, as the system does it.
  */
 
-import { type Disk, diskError, type FileState, type OpenMode } from '../../platform/store/disk/disk.ts';
-import { FaultyDisk, faultyRoot } from '../../platform/store/disk/faulty-disk.ts';
-import type { World } from './world.ts';
+import { type Disk, diskError, type FileState, type OpenMode } from '../../../platform/store/disk/disk.ts';
+import { FaultyDisk, faultyRoot } from '../../../platform/store/disk/faulty-disk.ts';
+import type { World } from '../world.ts';
 
 /** What is wrong with a disk now; the medium outlives processes. */
 export type Ailments = {
