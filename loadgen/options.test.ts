@@ -17,22 +17,28 @@ async function parsed<T>(make: (run: (options: T) => Promise<void>) => Command, 
   return options as T;
 }
 
+/** What reading `args` ends with. */
+const refused =
+  <T>(make: (run: (options: T) => Promise<void>) => Command) =>
+  (args: readonly string[]): Promise<unknown> =>
+    parsed(make, args).catch((error: unknown) => error);
+
 test.each([
-  [liveCommand, ['--agents', '1'], 'expected a whole number from 2'],
-  [liveCommand, ['--size', '1KiB'], 'expected a size from 256KiB on'],
-  [liveCommand, ['--arrive', '5'], 'expected a duration'],
-  [liveCommand, ['--uplink', '3'], 'expected a rate'],
-  [liveCommand, ['--rate', '1kB/s'], 'expected a rate from 100kB/s on'],
-  [liveCommand, ['--degree', '65'], 'from 2 to 64'],
-  [announceCommand, ['--leases', '1000,500'], 'expected ascending numbers'],
-  [announceCommand, ['--layers', '5000'], 'from 1 to 2048'],
-  [announceCommand, ['--duration', '1'], 'expected a duration'],
-  [pullCommand, ['--kind', 'tag'], 'Allowed choices are'],
-  [pullCommand, ['--readers', '0'], 'from 1 to 1000'],
-  [calibrateCommand, ['--rate', '10'], 'expected a rate'],
-  [calibrateCommand, ['--hosts', '100'], 'from 2 to 60'],
-])('%o %j is refused: %s', async (make, args, why) => {
-  const error = await parsed(make as never, args).catch((e: unknown) => e);
+  [liveCommand.name, ['--agents', '1'], 'expected a whole number from 2', refused(liveCommand)],
+  [liveCommand.name, ['--size', '1KiB'], 'expected a size from 256KiB on', refused(liveCommand)],
+  [liveCommand.name, ['--arrive', '5'], 'expected a duration', refused(liveCommand)],
+  [liveCommand.name, ['--uplink', '3'], 'expected a rate', refused(liveCommand)],
+  [liveCommand.name, ['--rate', '1kB/s'], 'expected a rate from 100kB/s on', refused(liveCommand)],
+  [liveCommand.name, ['--degree', '65'], 'from 2 to 64', refused(liveCommand)],
+  [announceCommand.name, ['--leases', '1000,500'], 'expected ascending numbers', refused(announceCommand)],
+  [announceCommand.name, ['--layers', '5000'], 'from 1 to 2048', refused(announceCommand)],
+  [announceCommand.name, ['--duration', '1'], 'expected a duration', refused(announceCommand)],
+  [pullCommand.name, ['--kind', 'tag'], 'Allowed choices are', refused(pullCommand)],
+  [pullCommand.name, ['--readers', '0'], 'from 1 to 1000', refused(pullCommand)],
+  [calibrateCommand.name, ['--rate', '10'], 'expected a rate', refused(calibrateCommand)],
+  [calibrateCommand.name, ['--hosts', '100'], 'from 2 to 60', refused(calibrateCommand)],
+])('%s %j is refused: %s', async (_, args, why, read) => {
+  const error = await read(args);
   expect(error).toBeInstanceOf(CommanderError);
   expect((error as Error).message).toContain(why);
 });

@@ -53,7 +53,7 @@ const digestOfText = (text: string): Digest => digestOf('sha256', createHash('sh
 function setup(openMax = 4, idleMs = 1000) {
   const store = new MemoryStore();
   const clock = { nowMs: 0 };
-  const uploads = new Uploads({ store: store as never, openMax, idleMs, nowMs: () => clock.nowMs });
+  const uploads = new Uploads({ store, openMax, idleMs, nowMs: () => clock.nowMs });
   return { store, clock, uploads };
 }
 const code = (error: string) => expect.objectContaining({ code: error });

@@ -27,11 +27,13 @@ export const manifestsMax = 64;
 /** A writer that was silent for so long has lost its connection, or may as well: it gives way to one that goes on. */
 export const silentWriterMs = 10_000;
 
+/** What this file needs of an upload. */
+type StoreUpload = Pick<Upload, 'offset' | 'append' | 'commit' | 'cancel'>;
 /** What this file needs of the store. */
 export type UploadStore = {
   /** As the store's: the blob, where it is here indeed. */
   whole(digest: Digest, proof: 'size'): Promise<BlobEntry | undefined>;
-  beginUpload(id: string, algorithm: DigestAlgorithm): Promise<Upload>;
+  beginUpload(id: string, algorithm: DigestAlgorithm): Promise<StoreUpload>;
 };
 export type UploadsOptions = {
   readonly store: UploadStore;
@@ -51,7 +53,7 @@ type State =
   | { readonly kind: 'idle' }
   | Writing
   | { readonly kind: 'committing'; readonly digest: Digest; readonly done: Promise<BlobEntry> };
-type Open = { readonly upload: Upload; readonly by: Uploader; state: State; usedMs: number };
+type Open = { readonly upload: StoreUpload; readonly by: Uploader; state: State; usedMs: number };
 /** The store makes room for it. */
 type Beginning = { readonly by: Uploader; readonly usedMs: number };
 

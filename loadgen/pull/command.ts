@@ -3,7 +3,7 @@
  * anything counts; `bench pull` measures cold ones.
  */
 
-import { Pool } from 'undici';
+import { type Dispatcher, Pool } from 'undici';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { prng } from '../../core/prng.ts';
 import { type Blob, pushRandom } from '../../harness/blob.ts';
@@ -107,8 +107,8 @@ async function ask(pool: Pool, { digest, bytes }: Blob, kind: Kind): Promise<num
   return await body(pool, { method: 'GET', path, headers: { range } }, 206);
 }
 
-async function body(pool: Pool, request: Parameters<Pool['request']>[0], status: number): Promise<number> {
-  const reply = await pool.request(request as never);
+async function body(pool: Pool, request: Dispatcher.RequestOptions, status: number): Promise<number> {
+  const reply = await pool.request(request);
   let bytes = 0;
   for await (const chunk of reply.body) bytes += (chunk as Buffer).length;
   if (reply.statusCode !== status)

@@ -7,7 +7,7 @@ const PRODUCT = /^(core|platform|agent|origin|tracker|index|proxy|cli)\//;
 const MAKER = 'platform/clients/context.ts';
 const NAMES = 'core/contracts/call.ts';
 
-const HEADERS = /\bCALL_HEADERS\b|['"`]x-(?:request-id|shoal-client|shoal-deadline)['"`]|\btrace(?:parent|state)\b/;
+const HEADERS = /\bCALL_HEADERS\b|['"`]x-(?:request-id|shoal-client|shoal-deadline)['"`]|\btrace(?:parent|state)\b/i;
 /** A literal, or something that claims to be one; a copy of its fields. */
 const MADE =
   /\bas (?:unknown as )?CallContext\b|: CallContext = \{|<CallContext>\s*\{|\{ \.\.\.(?:ctx\b(?!\.)|call, (?:signal|requestId))/;

@@ -12,9 +12,14 @@ export type Overdue = {
 
 const entry = 'BlobEntry is a class, and what a pull, a peer and a reader need of it is no port yet';
 
+const inputs = 'each machine has inputs of its own, which a loop for all of them cannot name';
+const timers = 'Node takes any timer of its own, and says so of none';
+
 export const OVERDUE: readonly Overdue[] = [
   { rule: 'casts', path: 'agent/testing/memory.ts', why: entry },
   { rule: 'casts', path: 'loadgen/live/store.ts', why: entry },
+  { rule: 'casts', path: 'loadgen/fuzz/virtual/timers.ts', why: timers },
+  { rule: 'casts', path: 'platform/drive/driver.ts', why: inputs },
 ];
 
 const excuses = ({ rule, path }: Overdue, of: string, finding: string): boolean =>

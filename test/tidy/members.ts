@@ -9,7 +9,7 @@ const MAKERS: readonly { readonly made: RegExp; readonly by: readonly string[] }
     made: /\bnew (?:HttpClient|OriginClient)\(/,
     by: ['platform/members/', 'platform/clients/origin.ts', 'platform/clients/registry/', 'cli/'],
   },
-  { made: /rendezvous\/rendezvous\.ts'/, by: ['platform/members/', 'core/'] },
+  { made: /rendezvous\/rendezvous\.ts['"`]/, by: ['platform/members/', 'core/'] },
 ];
 const PRODUCT = /^(core|platform|agent|origin|tracker|index|proxy|cli)\//;
 

@@ -8,7 +8,7 @@ import { withoutComments } from './tree.ts';
 const OWNERS = ['core/contracts/', 'core/oci/'];
 const TESTS = /\.test\.ts$|^test\//;
 /** The beginnings of every interface's paths: in a string or a template, after a base URL, or in an expression. */
-const PREFIX = /(?:['"`}]|\\)\/(?:v[12]\b|(?:health|readiness|metrics)['"`]|namespace\/|tags\/:)/;
+const PREFIX = /(?:['"`}]|\\)\/(?:v[12]\b|(?:health|readiness|metrics)['"`]|namespace\/|tags\/:)|['"`]v[12]\//;
 
 export function paths(tree: readonly Source[]): string[] {
   const outside = tree.filter(({ path }) => !TESTS.test(path) && !OWNERS.some((owner) => path.startsWith(owner)));

@@ -27,7 +27,7 @@ export const CLEAN: readonly Plant[] = [
     path: 'platform/clean-address.ts',
     text: "/** Clean. */\nimport { isIP } from 'node:net';\nexport const kind = (host: string): number => isIP(host);\n",
   },
-  ...['agent', 'origin', 'tracker', 'index', 'proxy', 'cli', 'test'].map((folder) => ({
+  ...['agent', 'origin', 'tracker', 'index', 'proxy', 'cli', 'harness', 'test'].map((folder) => ({
     path: `${folder}/clean.ts`,
     text: "/** Clean. */\nimport { two } from '../platform/clean.ts';\nexport const three = two + 1;\n",
   })),
@@ -62,6 +62,7 @@ export const PLANTS: readonly Plant[] = [
   imports('proxy/sideways.ts', '../agent/clean.ts'),
   imports('cli/component.ts', '../proxy/clean.ts'),
   imports('agent/outside.ts', '../test/clean.ts'),
+  imports('platform/measures.ts', '../harness/clean.ts'),
   {
     path: 'proxy/by-url.ts',
     text: "/** Planted. */\nexport const url = new URL('../agent/clean.ts', import.meta.url);\n",
@@ -104,11 +105,16 @@ export const PLANTS: readonly Plant[] = [
   {
     path: 'platform/dials.ts',
     text: "/** Planted. */\nimport { connect, isIP } from 'node:net';\nexport const dial = (): unknown => isIP('h') || connect(1);\n",
-    tidy: 'soleOwners',
+    tidy: 'network',
   },
   {
     path: 'agent/dials.ts',
     text: "/** Planted. */\nexport const dial = async (): Promise<unknown> => (await import('node:tls')).connect({});\n",
+    tidy: 'network',
+  },
+  {
+    path: 'platform/environment-apart.ts',
+    text: '/** Planted. */\nconst { env } = process;\nexport const home = env.HOME;\n',
     tidy: 'soleOwners',
   },
   {
@@ -117,16 +123,23 @@ export const PLANTS: readonly Plant[] = [
     biome: 'lint/style/noProcessEnv',
     tidy: 'soleOwners',
   },
-  {
-    path: 'agent/agent-of-its-own.ts',
-    text: "/** Planted. */\nimport { Agent } from 'undici';\nexport const own = new Agent();\n",
-    tidy: 'network',
-  },
-  {
-    path: 'platform/clients/server.ts',
-    text: "/** Planted. */\nimport { createServer } from 'node:http';\nexport const own = createServer();\n",
-    tidy: 'network',
-  },
+  ...[
+    ['agent/agent-of-its-own.ts', "import { Agent } from 'undici';\nexport const own = new Agent();"],
+    ['agent/agent-later.ts', 'export const own = async (): Promise<unknown> => await import(`undici`);'],
+    ['platform/clients/server.ts', "import { createServer } from 'node:http';\nexport const own = createServer();"],
+    ['proxy/doubly-quoted.ts', 'import net from "net";\nexport const own = net.connect(1);'],
+    ['tracker/required.ts', "export const own = createRequire(import.meta.url)('node:tls') ?? require('node:tls');"],
+    ['index/got.ts', "export const own = process.getBuiltinModule('node:net').connect(1);"],
+    [
+      'origin/several-lines.ts',
+      "import {\n  connect,\n  type Socket,\n} from 'node:tls';\nexport const own: Socket = connect(1);",
+    ],
+    ['proxy/serves.ts', "import { fastify } from 'fastify';\nexport const own = fastify();"],
+    ['cli/fetches.ts', "export const got = async (): Promise<Response> => await fetch('http://127.0.0.1');"],
+    ['platform/peer/timer.ts', 'export const later = (call: () => void): unknown => setTimeout(call, 1);'],
+    ['platform/drive/clock.ts', 'export const nowMs = (): number => performance.now();'],
+    ['loadgen/sim/own.ts', "import { connect } from 'node:net';\nexport const own = connect(1);"],
+  ].map(([path = '', text]): Plant => ({ path, text: `/** Planted. */\n${text}\n`, tidy: 'network' })),
   {
     path: 'core/cycle-a.ts',
     text: "/** Planted. */\nimport { b } from './cycle-b.ts';\nexport const a = (): number => b();\n",
@@ -226,6 +239,11 @@ export const PLANTS: readonly Plant[] = [
     tidy: 'bannedWords',
   },
   {
+    path: 'loadgen/spawns.ts',
+    text: `/** Planted. */\nimport {\n  type ChildProcess,\n  sp${'awn'},\n} from 'node:child_process';\nexport const child = (): ChildProcess => spawn('x');\n`,
+    tidy: 'starters',
+  },
+  {
     path: 'bench/forks.ts',
     text: `/** Planted. */\nimport { type ChildProcess, fo${'rk'} } from 'node:child_process';\nexport const child = (): ChildProcess => fork('x');\n`,
     tidy: 'starters',
@@ -237,14 +255,18 @@ export const PLANTS: readonly Plant[] = [
     named: 'DeclaredTwice: is declared in agent/twice.ts and in platform/twice.ts',
   },
   { path: 'platform/twice.ts', text: '/** Planted. */\nexport class DeclaredTwice {}\n' },
-  {
-    path: 'agent/cast.ts',
-    text: `/** Planted. */\nexport const a = {} as ${'unknown'} as Map<string, string>;\n`,
-    tidy: 'casts',
-  },
+  ...[
+    ['agent/cast.ts', `export const a = {} as ${'unknown'} as Map<string, string>;`],
+    ['agent/cast-to-never.ts', `export const a: Map<string, string> = {} as ${'never'};`],
+  ].map(([path = '', text]): Plant => ({ path, text: `/** Planted. */\n${text}\n`, tidy: 'casts' })),
   {
     path: 'agent/context-literal.ts',
     text: "/** Planted. */\nimport type { CallContext } from './clean.ts';\nexport const ctx: CallContext = { requestId: '1' };\n",
+    tidy: 'calls',
+  },
+  {
+    path: 'agent/context-cast.ts',
+    text: "/** Planted. */\nimport type { CallContext } from './clean.ts';\nexport const ctx = { requestId: '1' } as CallContext;\n",
     tidy: 'calls',
   },
   {
@@ -262,6 +284,7 @@ export const PLANTS: readonly Plant[] = [
     ['tracker/two.ts', `export const path = (base: string): string => \`\${base}/v1/announce\`;`],
     ['proxy/three.ts', `export const path = (repo: string): string => \`/v2/\${repo}/tags/list\`;`],
     ['origin/four.ts', 'export const read = /^\\/v1\\/blobs/;'],
+    ['loadgen/relative.ts', "export const path = (base: URL): URL => new URL('v1/blobs', base);"],
     ['harness/five.ts', "export const path = '/metrics';"],
   ].map(([path = '', text]): Plant => ({ path, text: `/** Planted. */\n${text}\n`, tidy: 'paths' })),
   {

@@ -10,7 +10,7 @@ import { network } from './network.ts';
 import { paths } from './paths.ts';
 import { circles, folders, lengths, median } from './sizes.ts';
 import type { Reference, Source } from './tree.ts';
-import { references, withoutComments } from './tree.ts';
+import { modulesNamed, references, withoutComments } from './tree.ts';
 
 const COMPONENTS = ['agent', 'origin', 'tracker', 'index', 'proxy'];
 const PRODUCT = ['core', 'platform', ...COMPONENTS, 'cli'];
@@ -61,24 +61,17 @@ function purity(tree: readonly Source[]): string[] {
   ]);
 }
 
-/** What a file may take of node:net all the same: types, and what reads an address. */
-const NET_FOR_ALL = /^import (type \{[^}]*\}|\{ *((isIP|BlockList|type \w+)(, *)?)+ *\}) from/;
+const ENVIRONMENT = /\bprocess(?:\.env\b|\[)|\}\s*=\s*process\b|from ['"](?:node:)?process['"]/;
 
-const namesNet = (line: string): boolean =>
-  /(from |import\(|require\()['"](node:)?(net|tls)['"]/.test(line) && !NET_FOR_ALL.test(line);
-
-/** `Atomics` in one file; the network in one folder; `process.env` in main.ts (and tests) only. */
+/** `Atomics` in one file; `process.env` in main.ts (and tests) only. */
 function soleOwners(tree: readonly Source[]): string[] {
   return tree.flatMap((source) => [
     ...(source.path === 'platform/workers/ring.ts' || !isProduct(source.path)
       ? []
       : linesThat(source, (line) => /\bAtomics\s*\./.test(line), 'only platform/workers/ring.ts says Atomics')),
-    ...(source.path.startsWith('platform/net/') || forTestsOnly(source.path) || !isProduct(source.path)
-      ? []
-      : linesThat(source, namesNet, 'only platform/net makes connections: take a Net as an argument')),
     ...(/(^|\/)main\.ts$/.test(source.path) || forTestsOnly(source.path) || !isProduct(source.path)
       ? []
-      : linesThat(source, (line) => /\bprocess\.env\b/.test(line), 'only main.ts reads the environment')),
+      : linesThat(source, (line) => ENVIRONMENT.test(line), 'only main.ts reads the environment')),
   ]);
 }
 
@@ -87,11 +80,13 @@ const RUNS_TO_THE_END = ['bin/shoal.js', 'cli/commands/role.ts', 'harness/progra
 
 /** Children are started in one place, which ends them. A test that looks at a process from outside may do it by hand. */
 function starters(tree: readonly Source[]): string[] {
-  const starts = (line: string): boolean => /\b(fork|spawn)\b.*from ['"](node:)?child_process['"]/.test(line);
+  const starts = ({ module, statement }: { module: string; statement: string }): boolean =>
+    /^(node:)?child_process$/.test(module) && /\b(fork|spawn)\b|\* as |import\(|require\(/.test(statement);
   return tree
     .filter(({ path }) => !path.endsWith('.test.ts'))
     .filter(({ path }) => path !== 'platform/lifecycle/child.ts' && !RUNS_TO_THE_END.includes(path))
-    .flatMap((source) => linesThat(source, starts, 'start it with platform/lifecycle/child.ts'));
+    .filter((source) => modulesNamed(source).some(starts))
+    .map(({ path }) => `${path}: start it with platform/lifecycle/child.ts`);
 }
 
 // Spelt in two halves so that this file does not break its own rule.
@@ -102,13 +97,17 @@ const BANNED: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`\\b(?:it|test|describe)\\.(?:${'only'}|${'skip'}|${'todo'})\\b`), 'every test runs, or goes'],
 ];
 
-/** A cast through unknown: the compiler is told to forget what it knows, mostly so that a stand-in passes for a class. */
+/** A cast through unknown, or to never: the compiler is told to forget what it knows, mostly so that a stand-in passes for a class. */
 function casts(tree: readonly Source[]): string[] {
   // Spelt in two halves so that this file does not break its own rule.
-  const cast = new RegExp(`\\bas ${'unknown'} as\\b`);
-  return tree.flatMap((source) =>
-    linesThat(source, (line) => cast.test(line), 'take a port, the part of the class that is used, in place of a cast'),
-  );
+  const cast = new RegExp(`\\bas ${'unknown'} as\\b|\\bas ${'never'}\\b(?!\\.)`, 'g');
+  return tree.flatMap(({ path, text }) => {
+    const code = withoutComments(text);
+    return [...code.matchAll(cast)].map(
+      ({ index }) =>
+        `${path}:${code.slice(0, index).split('\n').length}: take a port, the part of the class that is used, in place of a cast`,
+    );
+  });
 }
 
 const DECLARED = /^export (?:declare |async |abstract )*(?:type|const|let|function\*?|class|interface) (\w+)/gm;

@@ -70,7 +70,8 @@ function split(text: string): { code: string; comment: string }[] {
   });
 }
 
-const IMPORT = /\b(?:from|import)\s*\(?\s*(['"])([^'"\n]+)\1/g;
+/** However a module is named: imported, there or later, for its types or its effects, or required. */
+const IMPORT = /\b(?:from|import|require|getBuiltinModule)\s*\(?\s*(['"`])([^'"`\n]+)\1/g;
 const URL_OF = /\b(?:entryUrl|new URL)\(\s*(['"])(\.{1,2}\/[^'"\n]+)\1/g;
 
 /** What a file imports, and the entries that it names by URL. */
@@ -85,4 +86,14 @@ export function references(source: Source): Reference[] {
     ...[...code.matchAll(IMPORT)].map((match) => resolve('import', match[2] ?? '')),
     ...[...code.matchAll(URL_OF)].map((match) => resolve('url', match[2] ?? '')),
   ];
+}
+
+/** The modules that a file names, each with the statement that does: from the `import` before it, where there is one. */
+export function modulesNamed({ text }: Source): { module: string; statement: string }[] {
+  const code = withoutComments(text);
+  return [...code.matchAll(IMPORT)].map((match) => {
+    const before = code.slice(0, match.index);
+    const begin = Math.max(before.lastIndexOf('\nimport '), before.lastIndexOf('\nexport '), before.lastIndexOf(';'));
+    return { module: match[2] ?? '', statement: code.slice(begin + 1, match.index + match[0].length).trim() };
+  });
 }
