@@ -9,6 +9,7 @@ import { Chaos } from './chaos.ts';
 import { build, type Fuzzed } from './cluster.ts';
 import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './disks/stored.ts';
 import type { OciClient } from './http/oci-client.ts';
+import { wiresOf } from './http/wires.ts';
 import { giveBackArenas } from './peers/arenas.ts';
 import { judgeTables } from './peers/judge.ts';
 import { type Plant, plantIn } from './plants/plants.ts';
@@ -59,6 +60,9 @@ export async function runSeed(o: SeedOptions): Promise<SeedResult> {
   try {
     return await run(world, o);
   } finally {
+    // Whoever still waits for an answer hears of it while time is virtual.
+    wiresOf(world).close();
+    await world.settle();
     restore();
     restoreRandom();
     takeOut();

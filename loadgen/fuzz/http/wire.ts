@@ -138,6 +138,11 @@ export class Wire {
     return this.#over;
   }
 
+  /** Nothing of it is left: Node keeps what a socket has until it is destroyed. */
+  get gone(): boolean {
+    return this.#over && this.sockets.every((socket) => socket.destroyed);
+  }
+
   get busy(): boolean {
     return this.#flows.some(({ queue }) => queue.length > 0);
   }
@@ -244,6 +249,12 @@ export class Wire {
     this.world.dirty = true;
     for (const [end, socket] of this.sockets.entries())
       if (this.processes[end as End].alive && !socket.destroyed) socket.destroy(reset());
+  }
+
+  /** The run is over. */
+  destroy(): void {
+    this.#over = true;
+    for (const socket of this.sockets) socket.destroy();
   }
 
   /** Cut at any byte: of what is under way a part arrives. */

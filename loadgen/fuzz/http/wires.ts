@@ -54,6 +54,13 @@ export class Wires {
       for (const end of [0, 1] as const) if (wire.processes[end] === process) wire.killed(end, power);
   }
 
+  /** The run is over: nothing may be left of its connections. */
+  close(): void {
+    for (const wire of this.#wires) wire.destroy();
+    this.#wires.clear();
+    this.#listeners.clear();
+  }
+
   /** The process goes on after it hung. */
   woke(process: Process): void {
     for (const wire of this.#wires)
@@ -102,7 +109,7 @@ export class Wires {
     const wire = new Wire(this.#world, [from, to], spoils ? this.#spoil : untouched);
     this.#wires.add(wire);
     if (this.#wires.size > this.#looked) {
-      this.#wires = new Set([...this.#wires].filter((one) => !one.over));
+      this.#wires = new Set([...this.#wires].filter((one) => !one.gone));
       this.#looked = this.#wires.size * 2 + wiresKept;
     }
     return wire;
