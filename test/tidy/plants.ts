@@ -118,6 +118,11 @@ export const PLANTS: readonly Plant[] = [
     tidy: 'soleOwners',
   },
   {
+    path: 'loadgen/loop-of-its-own.ts',
+    text: '/** Planted. */\nexport const run = (m: { drain(): unknown[] }): unknown => m.drain' + '();\n',
+    tidy: 'soleOwners',
+  },
+  {
     path: 'platform/environment.ts',
     text: "/** Planted. */\nexport const home = process.env['HOME'];\n",
     biome: 'lint/style/noProcessEnv',

@@ -63,12 +63,15 @@ function purity(tree: readonly Source[]): string[] {
 
 const ENVIRONMENT = /\bprocess(?:\.env\b|\[)|\}\s*=\s*process\b|from ['"](?:node:)?process['"]/;
 
-/** `Atomics` in one file; `process.env` in main.ts (and tests) only. */
+/** `Atomics` in one file; the loop of a machine in one; `process.env` in main.ts (and tests) only. */
 function soleOwners(tree: readonly Source[]): string[] {
   return tree.flatMap((source) => [
     ...(source.path === 'platform/workers/ring.ts' || !isProduct(source.path)
       ? []
       : linesThat(source, (line) => /\bAtomics\s*\./.test(line), 'only platform/workers/ring.ts says Atomics')),
+    ...(source.path === 'platform/drive/driver.ts' || forTestsOnly(source.path)
+      ? []
+      : linesThat(source, (line) => /\.drain\(\)/.test(line), 'only platform/drive runs a machine: make a Driver')),
     ...(/(^|\/)main\.ts$/.test(source.path) || forTestsOnly(source.path) || !isProduct(source.path)
       ? []
       : linesThat(source, (line) => ENVIRONMENT.test(line), 'only main.ts reads the environment')),
