@@ -2,7 +2,8 @@
  * Bytes that came in memory of ours, given to a reader: into its buffer, where it has one. What it does not take now
  * waits here.
  *
- * Rule 1: bytes are copied once, straight to where the reader says, and not at all for a reader without a buffer.
+ * Rule 1: bytes are copied once, straight to where the reader says, and not at all for a reader without a buffer: to one
+ *   that takes them as they come nothing is made for them either.
  * Rule 2: the reader is never called from within `resume`.
  */
 
@@ -37,10 +38,14 @@ export class Pour {
   }
 
   /** More bytes. False: some wait, and no more is wanted for now. */
-  push(parcel: Parcel): boolean {
+  push(bytes: Uint8Array, used?: () => void): boolean {
     if (this.#state === 'closed') return false;
-    this.#waiting.push(parcel);
-    if (this.#state === 'flowing') this.#pour();
+    if (this.#state === 'flowing' && this.#waiting.length === 0 && this.#ears.buffer === undefined)
+      this.#pass(bytes, used);
+    else {
+      this.#waiting.push({ bytes, used });
+      if (this.#state === 'flowing') this.#pour();
+    }
     return this.#state === 'flowing';
   }
 
@@ -76,6 +81,16 @@ export class Pour {
   drop(at: number): void {
     this.#waiting.length = at;
     if (at === 0) this.#from = 0;
+  }
+
+  /** Nothing waits, and the reader has no buffer. */
+  #pass(bytes: Uint8Array, used: (() => void) | undefined): void {
+    this.#state = 'pouring';
+    const goesOn = this.#ears.received(bytes.length, bytes);
+    used?.();
+    if (this.#state !== 'pouring') return;
+    if (goesOn) this.#pour();
+    else this.#state = 'paused';
   }
 
   #pour(): void {

@@ -139,7 +139,7 @@ export class End implements Connection {
 
   arrived(parcels: readonly Parcel[]): void {
     if (!this.open) return;
-    for (const parcel of parcels) this.#pour.push(parcel);
+    for (const { bytes, used } of parcels) this.#pour.push(bytes, used);
     if (this.#pour.paused) this.#hold();
   }
 

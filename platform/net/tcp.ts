@@ -58,6 +58,12 @@ export class SocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #ears: Ears;
   readonly #pour: Pour | undefined;
+  /** Who wants to know that its bytes have gone, in the order in which a socket tells of them. */
+  readonly #written: (() => void)[] = [];
+  readonly #wrote = (error?: Error | null): void => {
+    if (error || this.#over) this.#written.length = 0;
+    else this.#written.shift()?.();
+  };
   #made: boolean;
   #over = false;
 
@@ -80,9 +86,8 @@ export class SocketConnection implements Connection {
   }
 
   write(bytes: Uint8Array, done: () => void): void {
-    this.#socket.write(bytes, (error) => {
-      if (!error && !this.#over) done();
-    });
+    this.#written.push(done);
+    this.#socket.write(bytes, this.#wrote);
   }
 
   cork(): void {
@@ -116,7 +121,7 @@ export class SocketConnection implements Connection {
   #pourInto(ears: Ears): Pour {
     const pour = new Pour(ears, { later: setImmediate, empty: () => this.#socket.resume() });
     this.#socket.on('data', (bytes: Buffer) => {
-      if (!pour.push({ bytes })) this.#socket.pause();
+      if (!pour.push(bytes)) this.#socket.pause();
     });
     return pour;
   }

@@ -139,7 +139,7 @@ export class PeerLink {
     const decoder = new Decoder('puller');
     const ears = (made: PeerLink): Ears => ({
       received: (bytes, buffer) => {
-        made.#guard(() => made.#decode(decoder, buffer.subarray(0, bytes)));
+        made.#guard(() => made.#decode(decoder, bytes === buffer.length ? buffer : buffer.subarray(0, bytes)));
         // What comes after a close is let go: the other side's end is heard behind it.
         return true;
       },
