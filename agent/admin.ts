@@ -14,8 +14,8 @@ import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
-import type { IndexReads } from './index-reads.ts';
 import type { Pulls } from './pull.ts';
+import type { IndexReads } from './registry.ts';
 
 export type AdminParts = {
   readonly pulls: Pulls;

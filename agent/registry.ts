@@ -18,10 +18,10 @@ import { type Reference, referenceText } from '../core/oci/name.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest, PageRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
+import type { IndexClient } from '../platform/clients/index-client.ts';
 import { type Content, contentOf } from '../platform/http/content.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
-import type { IndexReads } from './index-reads.ts';
 import type { Pulls } from './pull.ts';
 import { pushes } from './pushers.ts';
 
@@ -29,6 +29,9 @@ import { pushes } from './pushers.ts';
 export const indexPatienceMs = 1_000;
 /** Longer than a tracker remembers that no origin had a blob: one that was asked for before it was pushed. */
 export const unknownAgainMs = 400;
+
+/** What an agent asks of the index; tests answer it from memory. */
+export type IndexReads = Pick<IndexClient, 'tag' | 'tags' | 'manifest' | 'referrers' | 'blob' | 'catalog'>;
 
 export type RegistryOptions = {
   readonly pulls: Pulls;

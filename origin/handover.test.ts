@@ -9,7 +9,7 @@ import { silentLog } from '../platform/telemetry/log.ts';
 import { asksMax, Handover } from './handover.ts';
 
 const urls = ['http://a', 'http://b', 'http://c', 'http://d'];
-const ring = Rendezvous.of(urls);
+const owners = Rendezvous.of(urls);
 const peer = { node: '0'.repeat(32), host: 'a', port: 1, role: 'origin', zone: '' } as const;
 const meta = { length: 5, pieceLength: 262_144, root: '0'.repeat(64) };
 const digestNo = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -17,7 +17,7 @@ const entryOf = (digest: Digest): BlobEntry => ({ digest, meta, complete: true }
 
 afterEach(() => vi.useRealTimers());
 
-function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous, 'pick' | 'owns'> = ring) {
+function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous, 'pick' | 'owns'> = owners) {
   const asked: string[] = [];
   const calls: CallContext[] = [];
   const announced = new Set<Digest>();
@@ -55,7 +55,7 @@ function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous
 }
 
 const ownedBy = (self: string, yes: boolean): Digest => {
-  for (let no = 1; ; no++) if (ring.owns(digestNo(no), self, 2) === yes) return digestNo(no);
+  for (let no = 1; ; no++) if (owners.owns(digestNo(no), self, 2) === yes) return digestNo(no);
 };
 
 test('a blob that this origin does not own is announced until every owner holds it', async () => {
@@ -68,7 +68,8 @@ test('a blob that this origin does not own is announced until every owner holds 
   await vi.advanceTimersByTimeAsync(120_000);
   expect(handover.waiting).toBe(0);
   expect(announced.size).toBe(0);
-  for (const owner of ring.pick(digest, 2)) expect(asked.filter((key) => key === `${owner} ${digest}`)).toHaveLength(4);
+  for (const owner of owners.pick(digest, 2))
+    expect(asked.filter((key) => key === `${owner} ${digest}`)).toHaveLength(4);
 });
 
 test('an owner offers it to the other owners, never to itself, and announces nothing', async () => {
@@ -78,7 +79,7 @@ test('an owner offers it to the other owners, never to itself, and announces not
   expect(announced.size).toBe(0);
   await expect.poll(() => handover.waiting).toBe(0);
   expect(asked).toEqual(
-    ring
+    owners
       .pick(digest, 2)
       .filter((url) => url !== 'http://a')
       .map((url) => `${url} ${digest}`),
@@ -143,7 +144,7 @@ test('a blob that was damaged is mended, stays announced, and is offered once it
 
 test('when the list changes, what is here is offered to its new owners, and to none that has left', async () => {
   vi.useFakeTimers();
-  let now = ring;
+  let now = owners;
   const list: Pick<Rendezvous, 'pick' | 'owns'> = {
     pick: (key, count) => now.pick(key, count),
     owns: (key, id, count) => now.owns(key, id, count),
@@ -152,7 +153,7 @@ test('when the list changes, what is here is offered to its new owners, and to n
   const digest = ownedBy('http://a', false);
   handover.offer(entryOf(digest));
   await vi.advanceTimersByTimeAsync(10);
-  const before = ring.pick(digest, 2);
+  const before = owners.pick(digest, 2);
   expect(asked.map((key) => key.split(' ')[0]).toSorted()).toEqual(before.toSorted());
   now = Rendezvous.of([...urls.filter((url) => url !== before[0]), 'http://new']);
   asked.length = 0;

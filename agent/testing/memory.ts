@@ -13,7 +13,7 @@ import type { PullWatcher } from '../../platform/peer/pulls/pull.ts';
 import type { BlobEntry } from '../../platform/store/store.ts';
 import type { ReferrersOf } from '../../platform/tags/store.ts';
 import { Arena, type Slot } from '../../platform/workers/arena.ts';
-import type { IndexReads } from '../index-reads.ts';
+import type { IndexReads } from '../registry.ts';
 
 export function digestOfBytes(bytes: Uint8Array): Digest {
   return digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));

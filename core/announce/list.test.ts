@@ -24,8 +24,8 @@ test('a tracker that joins is told what it is first for, and whoever had it befo
   const world = started([one], count);
   world.tell({ kind: 'trackers', trackers: [one, two] });
   world.run(10_000);
-  const ring = Rendezvous.of([one, two]);
-  expect(holders(world, count)).toEqual(digests(count).map((digest) => ring.pick(digest, 1)));
+  const owners = Rendezvous.of([one, two]);
+  expect(holders(world, count)).toEqual(digests(count).map((digest) => owners.pick(digest, 1)));
   expect(holders(world, count).filter(([id]) => id === two).length).toBeGreaterThan(5);
   expect(world.announcer.stats).toEqual({ blobs: count, held: count, down: 0 });
 });
@@ -61,10 +61,10 @@ test('however the list changes, each blob ends at who is first for it, and nowhe
       }
       // Leases at trackers that left end by themselves.
       world.run(world.nowMs + 100_000);
-      const ring = Rendezvous.of((changes.at(-1) as [string[], number])[0]);
-      const now = new Set(ring.ids);
+      const owners = Rendezvous.of((changes.at(-1) as [string[], number])[0]);
+      const now = new Set(owners.ids);
       const found = holders(world, 12).map((ids) => ids.filter((id) => now.has(id)));
-      expect(found).toEqual(digests(12).map((digest) => ring.pick(digest, 1)));
+      expect(found).toEqual(digests(12).map((digest) => owners.pick(digest, 1)));
     }),
     { numRuns: 60 },
   );

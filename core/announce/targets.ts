@@ -11,7 +11,7 @@ import { Target } from './target.ts';
 
 export class Targets {
   readonly #intervalMs: number;
-  #ring: Rendezvous = Rendezvous.of([]);
+  #owners: Rendezvous = Rendezvous.of([]);
   #byId: ReadonlyMap<string, Target> = new Map();
   #all: readonly Target[] = [];
   /** Requests under way at those that have left. */
@@ -51,7 +51,7 @@ export class Targets {
 
   /** Best first, whether they are up or not. */
   order(digest: Digest): readonly Target[] {
-    return this.#all.length === 1 ? this.#all : this.#ring.pick(digest).map((id) => this.#byId.get(id) as Target);
+    return this.#all.length === 1 ? this.#all : this.#owners.pick(digest).map((id) => this.#byId.get(id) as Target);
   }
 
   /** The one whose request has ended; undefined: it has left. */
@@ -66,7 +66,7 @@ export class Targets {
   change(ids: readonly string[]): Target[] {
     assert(ids.length > 0, 'announcer: no tracker');
     const before = this.#byId;
-    this.#ring = Rendezvous.of(ids);
+    this.#owners = Rendezvous.of(ids);
     this.#byId = new Map(ids.map((id) => [id, before.get(id) ?? new Target(id, this.#intervalMs)]));
     this.#all = [...this.#byId.values()];
     const left = [...before.values()].filter(({ id }) => !this.#byId.has(id));

@@ -22,21 +22,21 @@ export type Told = { readonly peers: readonly PeerAddress[]; readonly meta: Meta
 export class OriginAsks {
   readonly #network: Network;
   readonly #origins: ReadonlyMap<string, Node>;
-  readonly #ring: Rendezvous;
+  readonly #owners: Rendezvous;
   /** By node: until when what it heard of a blob is not asked again. */
   readonly #known = new WeakMap<Node, Map<Digest, number>>();
 
   constructor(network: Network, origins: readonly Node[]) {
     this.#network = network;
     this.#origins = new Map(origins.map((origin, i) => [`http://origin-${i}:15002`, origin]));
-    this.#ring = Rendezvous.of([...this.#origins.keys()]);
+    this.#owners = Rendezvous.of([...this.#origins.keys()]);
   }
 
   /** `told` is called once for each owner, a round trip later, or at once of what is known. */
   ask(node: Node, blob: { digest: Digest; meta: Metainfo }, told: (answer: Told) => void): void {
     const { digest, meta } = blob;
     const { nowMs } = this.#network.events;
-    const origins = this.#ring.pick(digest, owners).map((url) => this.#origins.get(url) as Node);
+    const origins = this.#owners.pick(digest, owners).map((url) => this.#origins.get(url) as Node);
     const known = this.#known.get(node) ?? new Map<Digest, number>();
     this.#known.set(node, known);
     if ((known.get(digest) ?? 0) > nowMs) return told({ peers: origins.map(({ address }) => address), meta });

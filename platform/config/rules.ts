@@ -8,7 +8,7 @@
  */
 
 import type * as z from 'zod';
-import type { HostPort } from './units.ts';
+import type { Endpoint } from '../net/net.ts';
 
 export type Rule<C> = {
   /** The value that is named where the rule is broken: `push.required`. */
@@ -67,7 +67,7 @@ export function portsApart<C>(...listens: readonly string[]): Rule<C>[] {
 }
 
 function sharedPort(config: unknown, earlier: string, later: string): string | undefined {
-  const [first, second] = [at(config, earlier) as HostPort, at(config, later) as HostPort];
+  const [first, second] = [at(config, earlier) as Endpoint, at(config, later) as Endpoint];
   if (first.port !== second.port || first.port === 0 || !overlap(first.host, second.host)) return undefined;
   return `${second.port} is also the port of \`${earlier}\`: give each its own`;
 }
@@ -87,7 +87,7 @@ export function elsewhere<C>(urls: string, ...listens: readonly string[]): Rule<
   const of = listens.flatMap((listen) => [`${listen}.port`, `${listen}.host`]);
   const problem = (config: C): string | undefined => {
     const named = [at(config, urls)].flat() as string[];
-    const own = listens.map((listen) => ({ listen, where: at(config, listen) as HostPort }));
+    const own = listens.map((listen) => ({ listen, where: at(config, listen) as Endpoint }));
     for (const url of named) {
       const found = own.find(({ where }) => isHere(url, where));
       if (found !== undefined) return `${url} is where this process listens itself (\`${found.listen}\`)`;
@@ -97,7 +97,7 @@ export function elsewhere<C>(urls: string, ...listens: readonly string[]): Rule<
   return { at: urls, of, problem };
 }
 
-function isHere(url: string, { host, port }: HostPort): boolean {
+function isHere(url: string, { host, port }: Endpoint): boolean {
   const { hostname, port: named, protocol } = new URL(url);
   if (port === 0 || Number(named || (protocol === 'https:' ? 443 : 80)) !== port) return false;
   const called = hostname.replace(/^\[|\]$/g, '');

@@ -10,6 +10,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import { hostBytesMax } from '../../core/wire/limits.ts';
+import type { Endpoint } from '../net/net.ts';
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -62,10 +63,8 @@ export function parseDuration(text: string): number | undefined {
   return /[a-z]/.test(text) ? scaled(text, DURATION_UNITS) : undefined;
 }
 
-export type HostPort = { readonly host: string; readonly port: number };
-
 /** `h:1`, `10.0.0.1:80`, `[::1]:1` -> { host, port }; the host without brackets. */
-export function parseHostPort(text: string): HostPort | undefined {
+export function parseHostPort(text: string): Endpoint | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text.trim());
   if (match === null) return undefined;
   const port = Number(match[3]);

@@ -4,9 +4,10 @@ import type { FastifyInstance } from 'fastify';
 import { createHttp, listen } from '../http/server.ts';
 import { drainable, type RequestWork } from '../lifecycle/drain.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
+import type { Endpoint } from '../net/net.ts';
 
 export type HttpDoor = {
-  readonly at: { readonly host: string; readonly port: number };
+  readonly at: Endpoint;
   readonly routes: (app: FastifyInstance) => void;
   /** What keeps the role from serving, one line each. Default: nothing ever does. */
   readonly readiness?: () => Promise<readonly string[]>;

@@ -22,6 +22,7 @@ import { Bug } from '../../core/assert.ts';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import { StartError } from '../lifecycle/errors.ts';
+import type { Endpoint } from '../net/net.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { callOf, idsOf, receiveCall, watchCall } from './call.ts';
@@ -173,7 +174,7 @@ function translated(error: unknown): ApiError {
 export type Listening = { readonly port: number; [Symbol.asyncDispose](): Promise<void> };
 
 /** Listens; `localhost` means 127.0.0.1 and, where this host has it, ::1 on the same port. Closing waits for open requests. */
-export async function listen(app: FastifyInstance, at: { host: string; port: number }): Promise<Listening> {
+export async function listen(app: FastifyInstance, at: Endpoint): Promise<Listening> {
   const both = at.host === 'localhost';
   const host = both ? '127.0.0.1' : at.host;
   await app.listen({ host, port: at.port }).catch((error: unknown) => raise(startError(error, host, at.port)));

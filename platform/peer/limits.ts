@@ -19,7 +19,7 @@ export const connectMs = 3_500;
 export const stalledMs = 5_000;
 export const patience = { greetingMs, stalledMs } as const;
 /** What was sent before a close has this long to leave. */
-export const lingerMs = 1_000;
+export const closingMs = 1_000;
 /** Who was sent a piece so lately is still being fed. */
 export const feedingMs = 1_000;
 /** How often links and waiters are looked at. */

@@ -30,8 +30,6 @@ export type BlobPull = {
   readonly held?: Held | undefined;
   readonly sink?: BlobSink | undefined;
   readonly onBytes?: ((bytes: number) => void) | undefined;
-  /** The size is known once the first answer came. */
-  readonly onSize?: ((size: number) => void) | undefined;
 };
 
 /** What was held is no beginning of the blob. */
@@ -48,10 +46,7 @@ export async function pullBlob(source: BlobSource, pull: BlobPull, persistence: 
   for (let whole = at > 0 && at === pull.size; !whole; ) {
     const tail = pull.held !== undefined && at === first ? pull.held.tail : nothing;
     try {
-      const begin = at - tail.length;
-      const reply = await source.blob(pull.repo, pull.digest, begin, persistence.signal);
-      const end = begin + Number(reply.headers['content-length'] ?? Number.NaN);
-      if (Number.isSafeInteger(end)) pull.onSize?.(end);
+      const reply = await source.blob(pull.repo, pull.digest, at - tail.length, persistence.signal);
       for await (const chunk of after(tail, reply.body)) {
         hash.update(chunk);
         await pull.sink?.write(chunk);

@@ -11,7 +11,7 @@ import { realClock } from '../../net/clock.ts';
 import type { Incoming } from '../../net/net.ts';
 import { tcp } from '../../net/tcp.ts';
 import { Arena, type Slot } from '../../workers/arena.ts';
-import { controlBytesMax, lingerMs, patience, stalledMs } from '../limits.ts';
+import { closingMs, controlBytesMax, patience, stalledMs } from '../limits.ts';
 import { type LinkHost, PeerLink } from './link.ts';
 
 const hello: Message = {
@@ -249,7 +249,7 @@ test('control frames for a peer that does not read are bounded', async () => {
 test('a close that cannot finish ends after a while; no one listening is a close', async () => {
   const { puller, pulls } = await pair();
   puller.close();
-  puller.sweep(pulls.clock.nowMs() + lingerMs + 1);
+  puller.sweep(pulls.clock.nowMs() + closingMs + 1);
   expect(puller.state).toBe('gone');
   const { server, peer } = await listening();
   server.close();

@@ -17,7 +17,7 @@ import type { Clock } from '../../net/clock.ts';
 import type { Connection, Ears, Incoming, Net } from '../../net/net.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Slot } from '../../workers/arena.ts';
-import { connectMs, controlBytesMax, lingerMs } from '../limits.ts';
+import { closingMs, connectMs, controlBytesMax } from '../limits.ts';
 import { Inflow } from './inflow.ts';
 import { Outbox, type OutPiece } from './outbox.ts';
 import type { Throttle } from './throttle.ts';
@@ -179,7 +179,7 @@ export class PeerLink {
     return this.#outbox.unfeed(grant);
   }
 
-  /** What was sent leaves first, but for pieces that have not begun, and within lingerMs. */
+  /** What was sent leaves first, but for pieces that have not begun, and within closingMs. */
   close(): void {
     if (this.#state === 'gone' || this.#state === 'ending') return;
     if (this.#state === 'connecting') return this.destroy();
@@ -220,7 +220,7 @@ export class PeerLink {
         else if (this.#framePartMs(nowMs) > stalledMs) this.#slow('frame stalled');
         return;
       case 'ending':
-        if (ms > lingerMs) this.destroy();
+        if (ms > closingMs) this.destroy();
         return;
       case 'gone':
         return;
