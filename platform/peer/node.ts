@@ -1,7 +1,7 @@
 /**
  * One peer: a swarm driven over a net, a store and memory. No globals: several run in one process.
  *
- *   connections -> Link -> Driver -> core/swarm -> outputs -> Links, Feeds (pieces out), Blobs (pieces in)
+ *   connections -> PeerLink -> Driver -> core/swarm -> outputs -> PeerLinks, Feeds (pieces out), Blobs (pieces in)
  *
  * Rule 1: the swarm decides; this file carries out, and hands back what came of it as an input.
  * Rule 2: whatever a peer sends ends at most its own connection.
