@@ -1,6 +1,7 @@
 /** The registry interface's paths, as a client asks for them and as answers name them. request.ts reads them. */
 
 import type { Digest } from '../digest.ts';
+import type { PageRequest } from './request.ts';
 
 const repository = (repo: string): string => `/v2/${repo}`;
 
@@ -16,6 +17,15 @@ export const OCI_PATHS = {
   /** POST begins one. */
   uploads: (repo: string): string => `${repository(repo)}/blobs/uploads/`,
   upload: (repo: string, session: string): string => `${repository(repo)}/blobs/uploads/${session}`,
+  /** POST has the repository hold a blob that repository `from` holds; where that cannot be, an upload is begun. */
+  mount: (repo: string, digest: Digest, from: string): string =>
+    `${repository(repo)}/blobs/uploads/?mount=${digest}&from=${encodeURIComponent(from)}`,
+  /** PUT ends the upload at `location`, as the registry named it; POST to `uploads` is one whole. */
+  commit: (location: string, digest: Digest): string =>
+    `${location}${location.includes('?') ? '&' : '?'}digest=${digest}`,
+  /** A page of `catalog` or `tags`. */
+  page: (list: string, { limit, last }: PageRequest): string =>
+    `${list}?n=${limit}${last === undefined ? '' : `&last=${encodeURIComponent(last)}`}`,
 } as const;
 
 const uploadPattern = /^\/v2\/.+\/blobs\/uploads\/?([^/]*)$/;

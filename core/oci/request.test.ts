@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../contracts/errors.ts';
+import type { Digest } from '../digest.ts';
 import { pageEntriesMax, pushTagsMax } from './limits.ts';
 import { repositoryValid, tagValid } from './name.ts';
+import { OCI_PATHS } from './paths.ts';
 import { allowedMethods, parseOciRequest } from './request.ts';
 
 const hex = 'ab'.repeat(32);
@@ -17,6 +19,23 @@ function codeOf(method: string, target: string): string {
     throw error;
   }
 }
+
+test('what a client asks for by its paths is what is read of them', () => {
+  const { catalog, commit, mount, page, tags, upload, uploads } = OCI_PATHS;
+  const read = parseOciRequest;
+  expect(read('GET', page(catalog, { limit: 5, last: 'a/b+c' }))).toMatchObject({ page: { limit: 5, last: 'a/b+c' } });
+  expect(read('GET', page(tags('a/b'), { limit: 5 }))).toEqual({ kind: 'tags', repo: 'a/b', page: { limit: 5 } });
+  expect(read('POST', mount('a', digest as Digest, 'b/c'))).toMatchObject({
+    repo: 'a',
+    mount: { digest, from: 'b/c' },
+  });
+  for (const [method, path] of [
+    ['PUT', upload('a', 's')],
+    ['PUT', `${upload('a', 's')}?state=1`],
+    ['POST', uploads('a')],
+  ])
+    expect(read(method as string, commit(path as string, digest as Digest))).toMatchObject({ repo: 'a', digest });
+});
 
 describe('a request as a value', () => {
   const tag = { kind: 'tag', tag: 'v1.0' };

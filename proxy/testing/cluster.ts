@@ -134,7 +134,7 @@ export class TestCluster {
   /** Pushes a blob in one request. */
   async push(repo: string, bytes: Uint8Array): Promise<Digest> {
     const digest = digestOfBytes(bytes);
-    const answer = await this.proxy.send('POST', `${OCI_PATHS.uploads(repo)}?digest=${digest}`, { body: bytes });
+    const answer = await this.proxy.send('POST', OCI_PATHS.commit(OCI_PATHS.uploads(repo), digest), { body: bytes });
     if (answer.status !== 201) throw new Error(`push: ${answer.status} ${answer.body.toString()}`);
     return digest;
   }

@@ -118,8 +118,8 @@ export class Registry implements BlobSource {
 
   /** Begins an upload; the answer is its location, or undefined where the repository holds blob `mount` now. */
   async beginUpload(repo: string, signal: AbortSignal, mount?: Digest): Promise<string | undefined> {
-    const query = mount === undefined ? '' : `?mount=${mount}&from=${encodeURIComponent(repo)}`;
-    const reply = await this.#call('POST', OCI_PATHS.uploads(repo) + query, { ctx: this.#ctx(signal) });
+    const path = mount === undefined ? OCI_PATHS.uploads(repo) : OCI_PATHS.mount(repo, mount, repo);
+    const reply = await this.#call('POST', path, { ctx: this.#ctx(signal) });
     await reply.discard();
     return mount !== undefined && reply.status === 201 ? undefined : this.#location(reply);
   }
@@ -154,8 +154,11 @@ export class Registry implements BlobSource {
   }
 
   async commit(location: string, digest: Digest, signal: AbortSignal): Promise<void> {
-    const path = `${location}${location.includes('?') ? '&' : '?'}digest=${digest}`;
-    const reply = await this.#call('PUT', path, { ctx: this.#ctx(signal), tries: 1, stallMs: commitStallMs });
+    const reply = await this.#call('PUT', OCI_PATHS.commit(location, digest), {
+      ctx: this.#ctx(signal),
+      tries: 1,
+      stallMs: commitStallMs,
+    });
     await reply.discard();
   }
 
@@ -173,15 +176,16 @@ export class Registry implements BlobSource {
 
   /** All repositories, or all tags of one, page by page. */
   async *names(what: { repo: string } | 'repositories', signal: AbortSignal): AsyncGenerator<string> {
-    const path = what === 'repositories' ? OCI_PATHS.catalog : OCI_PATHS.tags(what.repo);
-    for (let last = ''; ; ) {
-      const query = `?n=${pageSize}${last === '' ? '' : `&last=${encodeURIComponent(last)}`}`;
-      const reply = await this.#call('GET', path + query, { ctx: this.#ctx(signal) });
+    const list = what === 'repositories' ? OCI_PATHS.catalog : OCI_PATHS.tags(what.repo);
+    for (let last: string | undefined; ; ) {
+      const reply = await this.#call('GET', OCI_PATHS.page(list, { limit: pageSize, last }), {
+        ctx: this.#ctx(signal),
+      });
       const page = await reply.json<{ repositories?: string[]; tags?: string[] | null }>();
       const names = page.repositories ?? page.tags ?? [];
       yield* names;
-      last = names.at(-1) ?? '';
-      if (reply.headers['link'] === undefined || last === '') return;
+      last = names.at(-1);
+      if (reply.headers['link'] === undefined || last === undefined) return;
     }
   }
 
