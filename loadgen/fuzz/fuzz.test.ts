@@ -27,7 +27,8 @@ test(
   'with litter: origins without room remove what nothing links to, and nothing that is linked is lost',
   async () => {
     let told = 0;
-    for (const seed of [6, 30]) {
+    // Not every run has an origin without room; which ones do changes with whatever the product does.
+    for (let seed = 1; seed <= 30 && told === 0; seed++) {
       const result = await runSeed({ seed });
       expect(report(result, { plant: undefined, degree: undefined })).toBe(`seed ${seed}: ok`);
       told += result.faults.get('origin told what may go') ?? 0;
