@@ -1,23 +1,27 @@
-/** Whatever peers say, in whatever order: nothing of ours breaks, nothing leaks. */
+/** Whatever peers say, in whatever order, of blobs that we drop meanwhile: nothing of ours breaks, nothing leaks. */
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { FEATURES } from '../wire/frames.ts';
 import type { PeerAddress } from '../wire/messages.ts';
+import { zombieMs } from './limits.ts';
 import { testBlob } from './testing/cluster.ts';
 import { address, type Said, Solo } from './testing/solo.ts';
 
 const blob = testBlob(0, 8);
+const other = testBlob(1, 3);
 
 const small = fc.integer({ min: 0, max: 9 });
 const count = fc.integer({ min: 0, max: 40 });
 const load = { inPieces: count, inBytes: fc.integer({ min: 0, max: 1 << 24 }) };
 const someone: fc.Arbitrary<PeerAddress> = fc.integer({ min: 0, max: 30 }).map((no) => address(no));
 const swarm = fc.integer({ min: 0, max: 3 });
+const ascending = fc.uniqueArray(small).map((some) => some.sort((a, b) => a - b));
 const anything: fc.Arbitrary<Said> = fc.oneof(
   fc.record({
     kind: fc.constant('open' as const),
     swarm,
-    digest: fc.constantFrom(blob.digest, testBlob(1, 1).digest),
+    digest: fc.constantFrom(blob.digest, other.digest),
     token: small,
     empty: fc.boolean(),
     needHashes: fc.boolean(),
@@ -51,7 +55,7 @@ const anything: fc.Arbitrary<Said> = fc.oneof(
   fc.record({
     kind: fc.constant('elsewhere' as const),
     swarm,
-    pieces: fc.uniqueArray(small).map((some) => some.sort((a, b) => a - b)),
+    pieces: ascending,
   }),
   fc.record({
     kind: fc.constant('refuse' as const),
@@ -68,6 +72,13 @@ const anything: fc.Arbitrary<Said> = fc.oneof(
     swarm,
     pieces: fc.array(small, { maxLength: 5 }),
     all: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant('gone' as const), swarm, pieces: ascending }),
+  fc.record({ kind: fc.constant('revoke' as const), swarm }),
+  fc.record({
+    kind: fc.constant('wishes' as const),
+    swarm,
+    wishes: ascending.map((pieces) => pieces.map((piece) => ({ piece, hops: 1 }))),
   }),
   fc.record({ kind: fc.constant('grant' as const), grant: small, swarm, piece: fc.integer({ min: -1, max: 9 }) }),
   fc.record({ kind: fc.constant('missing' as const), grant: small, swarm, piece: small }),
@@ -93,36 +104,60 @@ type Act = {
   readonly sideways: boolean;
   readonly message: Said;
   readonly waitMs: number;
+  /** A blob that the host drops before. */
+  readonly drop: number | undefined;
 };
-const forPuller = new Set<string>(['refuse', 'edgeOffer', 'haves', 'grant', 'missing', 'hashes', 'opened']);
+const features = FEATURES.wishes | FEATURES.gone;
+const forPuller = new Set<string>([
+  'refuse',
+  'edgeOffer',
+  'haves',
+  'gone',
+  'revoke',
+  'grant',
+  'missing',
+  'hashes',
+  'opened',
+]);
 const acts: fc.Arbitrary<Act[]> = fc.array(
   fc.record({
     who: fc.integer({ min: 1, max: 4 }),
     out: fc.boolean(),
     sideways: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
     message: anything,
-    waitMs: fc.constantFrom(0, 0, 0, 5, 300, 3000),
+    waitMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 5, 300, 3000, zombieMs + 1_000),
+    drop: fc.constantFrom(0, 1, ...new Array<undefined>(38)),
   }),
   { minLength: 5, maxLength: 80 },
 );
+
+/** Whatever was opened there is held, or half of it. */
+function answerOpens(solo: Solo, link: number): void {
+  for (const { digest, swarm } of solo.allSent(link, 'open')) {
+    const { meta } = digest === blob.digest ? blob : other;
+    const have = Uint8Array.of(digest === blob.digest ? 15 : 7);
+    solo.say(link, { kind: 'opened', swarm, meta, all: false, growing: false, have });
+  }
+}
 
 test('whatever four peers say in whatever order, nothing of ours breaks and nothing leaks', () => {
   fc.assert(
     fc.property(acts, fc.boolean(), (all, pulls) => {
       const solo = new Solo();
       const peers = [1, 2, 3, 4].map((no) => address(no, no === 4 ? 'origin' : 'agent'));
-      if (pulls) solo.pull(blob, peers);
+      if (pulls) for (const one of [blob, other]) solo.pull(one, peers);
       else solo.seed(blob);
       const links = new Map<number, { in: number; out: number }>();
       for (const peer of peers) {
-        const out = pulls ? solo.answer(peer) : -1;
-        if (pulls) solo.opened(out, blob, [0, 1, 2, 3]);
-        const link = solo.accept(peer);
+        const out = pulls ? solo.answer(peer, features) : -1;
+        if (pulls) answerOpens(solo, out);
+        const link = solo.accept(peer, features);
         solo.say(link, { kind: 'open', swarm: 0, digest: blob.digest, token: 0, empty: false, needHashes: false });
         solo.say(link, { kind: 'wants', swarms: [{ swarm: 0, count: 4 }], inPieces: 0, inBytes: 0 });
         links.set(peer.port - 1000, { in: link, out });
       }
-      for (const { who, out, sideways, message, waitMs } of all) {
+      for (const { who, out, sideways, message, waitMs, drop } of all) {
+        if (drop !== undefined) solo.input({ kind: 'drop', blob: drop });
         const pair = links.get(who)!;
         const link = sideways ? (out ? pair.out : pair.in) : forPuller.has(message.kind) ? pair.out : pair.in;
         // The codec lets through what is valid in form only, and so does the driver's check of a header.
@@ -132,7 +167,8 @@ test('whatever four peers say in whatever order, nothing of ours breaks and noth
           if (solo.swarm.expects(o.link, o.message.swarm, o.message.piece) < 0) continue;
           solo.input({ kind: 'arrived', link: o.link, swarm: o.message.swarm, piece: o.message.piece, slot: 1 });
           const verdict = waitMs === 0 ? 'held' : waitMs === 5 ? 'corrupt' : 'failed';
-          solo.input({ kind: 'verified', blob: 0, piece: o.message.piece, link: o.link, verdict });
+          const verify = solo.out.findLast(({ kind }) => kind === 'verify' || kind === 'release');
+          if (verify?.kind === 'verify') solo.input({ ...verify, kind: 'verified', verdict });
         }
       }
       for (const no of links.values())
