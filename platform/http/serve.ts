@@ -1,7 +1,8 @@
 /**
  * Serves a route of core/contracts: reads what was asked as the caller wrote it, answers what the caller reads.
  *
- * Rule: what cannot be read is refused by name before the handler runs; an answer of the wrong type does not compile.
+ * Rules: what cannot be read is refused by name before the handler runs; an answer of the wrong type does not compile.
+ *   What a handler has sent itself is left as it is: its status is what the log and the metrics say.
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -31,7 +32,10 @@ export function serve<At, Body, Reply>(
     handler: async (request, reply) => {
       const at = route.at(request.params, request.query);
       const answer = await handle({ at, body: route.body(request.body), request, reply });
-      return answer === undefined ? reply.code(204).send() : answer;
+      if (answer !== undefined) return answer;
+      // A reply that the handler answered with is a thenable: awaited, it is undefined once it has gone.
+      if (reply.sent || reply.raw.headersSent) return;
+      return reply.code(204).send();
     },
   });
 }
