@@ -94,6 +94,7 @@ test('statuses: expected ones are answers, others errors by their meaning; sizes
   expect((await client.stream('GET', '/404', { expect: [404] })).status).toBe(404);
   await expect(client.stream('GET', '/404')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(client.stream('GET', '/416')).rejects.toMatchObject({ code: 'RANGE_INVALID' });
+  await expect(client.stream('HEAD', '/507')).rejects.toMatchObject({ code: 'STORAGE_FULL' });
   await expect(client.stream('GET', '/418')).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
   await expect(client.json('GET', '/200')).rejects.toMatchObject({
     code: 'UNAVAILABLE',

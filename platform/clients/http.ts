@@ -288,6 +288,7 @@ function codeFor(status: number): ErrorCode {
   if (status === 404) return 'NOT_FOUND';
   if (status === 416) return 'RANGE_INVALID';
   if (status === 429) return 'TOOMANYREQUESTS';
+  if (status === 507) return 'STORAGE_FULL';
   if (status === 502 || status === 503 || status === 504) return 'UNAVAILABLE';
   return status >= 400 && status < 500 ? 'REQUEST_INVALID' : 'UNKNOWN';
 }
