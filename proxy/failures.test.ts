@@ -157,6 +157,16 @@ describe('an origin that fails', () => {
     expect(cluster.holders(content)).toBe(2);
   });
 
+  test('where both are required and one is full in mid-upload, the other keeps nothing of it', async () => {
+    cluster = await TestCluster.start({ required: 2 });
+    const [one, two] = cluster.origins as [FakeOrigin, FakeOrigin];
+    two.faults = { fullAt: mebibyte };
+    const patched = await cluster.proxy.send('PATCH', await begin(), { body: content });
+    expect([patched.status, code(patched)]).toEqual([507, 'STORAGE_FULL']);
+    // Before the answer: whoever tries again at once finds the room.
+    expect([one.uploads.size, two.uploads.size]).toEqual([0, 0]);
+  });
+
   test('both: the answer is 503 and names them; the upload is unknown once they are back without it', async () => {
     cluster = await TestCluster.start();
     const patched = await cluster.proxy.send('PATCH', await begin(), { body: content.subarray(0, 10) });

@@ -213,8 +213,11 @@ export class Push {
   async #refused(session: Session, failures: readonly unknown[], context: OciContext): Promise<Misfit> {
     // What the origins say, a full disk for one, before what has become of the upload.
     const told = failures.find((error) => error instanceof ApiError && ANSWERS.has(error.code));
-    if (told !== undefined) throw told;
     const now = standing(await this.#seen(session, context), session.acked, this.#parts.origins.required);
+    if (told !== undefined) {
+      if (now.kind === 'unknown') await this.#giveUp(session, context);
+      throw told;
+    }
     if (now.kind !== 'open') throw gone(session, now.kind);
     if (failures.some((error) => error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) {
       return { kind: 'misfit', at: now.at };
@@ -241,6 +244,13 @@ export class Push {
     );
     if (!linked) throw gone(session, 'unknown');
     return created(repo, digest);
+  }
+
+  /** Nobody can go on with it: what origins hold of it would only keep their room from whoever tries again. */
+  async #giveUp({ id, origins }: Session, context: OciContext): Promise<void> {
+    const ctx = context.call.detached();
+    const answering = origins.filter((origin) => !origin.pulse.silent);
+    await Promise.allSettled(answering.map((origin) => origin.cancel(id, ctx)));
   }
 
   /** A push that goes on with fewer origins than it could have: the hand-over makes up for it later. */
