@@ -25,6 +25,19 @@ export type Metainfo = {
   readonly root: string;
 };
 
+/**
+ * What is known of a blob that an origin still receives: the first `known` hashes of its list are right, and `root` is the
+ * BLAKE3 of these, hex. Length and piece length are final. The last piece and its hash are withheld until the origin has
+ * compared the digest: then the blob has Metainfo, as any other.
+ */
+export type Growth = {
+  readonly length: number;
+  readonly pieceLength: number;
+  /** Less than the blob has pieces; 0 at first. */
+  readonly known: number;
+  readonly root: string;
+};
+
 /** The piece length for a blob of `length` bytes: a power of two from 256 KiB to 16 MiB. */
 export function pieceLengthFor(length: number): number {
   let pieceLength = pieceLengthMin;
@@ -57,4 +70,10 @@ export function metainfoValid(meta: Metainfo): boolean {
     pieceCount(meta) <= piecesMax &&
     /^[0-9a-f]{64}$/.test(meta.root)
   );
+}
+
+/** Whether `growth`, which may come from a stranger, can be of a blob that grows. */
+export function growthValid(growth: Growth): boolean {
+  const { known } = growth;
+  return metainfoValid(growth) && Number.isInteger(known) && known >= 0 && known < pieceCount(growth);
 }

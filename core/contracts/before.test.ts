@@ -100,7 +100,7 @@ const CLOSED: Readonly<Record<string, readonly string[]>> = {
 /** It must refuse a write whose condition it does not know, rather than make it: that is a body it reads so, or no path. */
 const CONDITION = 'after';
 /** Of a query it reads what it knows. */
-const ADDED = ['repo'];
+const ADDED = ['repo', 'growing'];
 
 describe('what we ask', () => {
   const all = Object.entries(EXAMPLES).flatMap(([api, examples]) =>
@@ -125,6 +125,14 @@ describe('what we ask', () => {
   test('the repository is where an older server takes no notice of it: a query, or a record that drops it', () => {
     const where = all
       .filter(([, { at, body }]) => JSON.stringify([at, body]).includes('"repo":'))
+      .map(([name]) => name);
+    expect(where).toEqual(['tracker announce', 'tracker locate', 'origin info', 'origin infos']);
+    expect(CLOSED).not.toHaveProperty('tracker announce');
+  });
+
+  test('that a caller takes blobs that grow is said where an older server takes no notice of it', () => {
+    const where = all
+      .filter(([, { at, body }]) => /"(growing|known)":/.test(JSON.stringify([at, body])))
       .map(([name]) => name);
     expect(where).toEqual(['tracker announce', 'tracker locate', 'origin info', 'origin infos']);
     expect(CLOSED).not.toHaveProperty('tracker announce');

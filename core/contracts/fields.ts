@@ -3,7 +3,7 @@
 import { type Digest, parseDigest } from '../digest.ts';
 import { mediaTypeLengthMax } from '../oci/limits.ts';
 import { repositoryValid, tagValid } from '../oci/name.ts';
-import { type Metainfo, metainfoValid } from '../piece.ts';
+import { type Growth, growthValid, type Metainfo, metainfoValid, piecesMax } from '../piece.ts';
 import { hostBytesMax, hostPattern, nodePattern, zoneBytesMax, zonePattern } from '../wire/limits.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { field, fields, Malformed, oneOf, optional, type Parser, text, textThat, whole } from './parse.ts';
@@ -64,6 +64,19 @@ export const metainfo: Parser<Metainfo> = (value) => {
   if (typeof root !== 'string' || !metainfoValid(meta)) throw new Malformed('is no metainfo that a blob can have');
   return meta;
 };
+
+/** Hashes of a list that are known. */
+export const hashCount = whole(piecesMax);
+
+export const growth: Parser<Growth> = (value) => {
+  const { length, pieceLength, known, root } = fields(value);
+  const read = { length, pieceLength, known, root } as Growth;
+  if (typeof root !== 'string' || !growthValid(read)) throw new Malformed('is nothing that a blob can grow by');
+  return read;
+};
+
+/** In a query: the caller takes what is known of a blob that grows, in place of its metainfo. Others ask nothing. */
+export const askedGrowing: Parser<1 | undefined> = (value) => (value === '1' ? 1 : undefined);
 
 /** Blobs up to this size come with answers about them, and are read from memory. */
 export const inlineBytesMax = 16 * 1024;

@@ -1,10 +1,10 @@
 /** The origin's HTTP interface, called by proxies (uploads, reads), trackers (metainfo) and origins. */
 
 import type { Digest, DigestAlgorithm } from '../digest.ts';
-import type { Metainfo } from '../piece.ts';
+import type { Growth, Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
-import { askedIn, byteCount, digest, inDigest, inline, metainfo, peer } from './fields.ts';
+import { askedGrowing, askedIn, byteCount, digest, growth, inDigest, inline, metainfo, peer } from './fields.ts';
 import {
   closed,
   digits,
@@ -43,11 +43,17 @@ export type BlobInfo = {
   readonly inline?: string | undefined;
   readonly peer: PeerAddress;
 };
+/** In place of BlobInfo, and only to who asked so: the origin still receives the blob. */
+export type GrowingInfo = { readonly digest: Digest; readonly growth: Growth; readonly peer: PeerAddress };
 /** Blobs that are asked of at once, at most. */
 export const infosMax = 64;
 export type InfosRequest = { readonly digests: readonly Digest[] };
 /** null: the origin does not hold it. `error`: what a question for it alone would get. */
-export type InfoOutcome = BlobInfo | null | { readonly error: { readonly code: ErrorCode; readonly message: string } };
+export type InfoOutcome =
+  | BlobInfo
+  | GrowingInfo
+  | null
+  | { readonly error: { readonly code: ErrorCode; readonly message: string } };
 /** In the order of the digests. */
 export type InfosReply = { readonly infos: readonly InfoOutcome[] };
 export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };
@@ -64,6 +70,9 @@ const proof: Parser<InfoProof | undefined> = (value) => (value === 'sample' ? 's
 
 const uploadStatus = record({ id: text(64), offset: byteCount }) satisfies Parser<UploadStatus>;
 const blobInfo: Parser<BlobInfo> = record({ digest, meta: metainfo, inline: optional(inline), peer });
+const growingInfo: Parser<GrowingInfo> = record({ digest, growth, peer });
+const anyInfo: Parser<BlobInfo | GrowingInfo> = (value) =>
+  fields(value)['growth'] === undefined ? blobInfo(value) : growingInfo(value);
 const beginUpload: Parser<BeginUpload> = (value) => {
   const { algorithm = 'sha256' } = closedBegin(value ?? {});
   return { algorithm };
@@ -78,7 +87,7 @@ const errorOf = record({ code: errorCode, message: text(messageMax) });
 const infoOutcome: Parser<InfoOutcome> = (value) => {
   if (value === null) return null;
   const read: Parser<InfoOutcome> = (it) =>
-    fields(it)['error'] === undefined ? blobInfo(it) : record({ error: errorOf })(it);
+    fields(it)['error'] === undefined ? anyInfo(it) : record({ error: errorOf })(it);
   const parsed = parse(read, value, 'it');
   if (parsed.ok) return parsed.value;
   return { error: { code: 'UNAVAILABLE', message: `an origin answered no metainfo: ${parsed.problem}` } };
@@ -99,11 +108,16 @@ export const ORIGIN = {
   /**
    * 404 where the origin cannot serve the blob whole. `proof=sample`: a sample of its pieces was read and verified, not
    * long ago. Who will not push because of the answer asks so; an older origin takes no notice.
+   * `growing=1`: of a blob that it still receives it says what it knows; without, 503 UNAVAILABLE.
    */
-  info: route('GET', `${blobPath}/info`, { ...ofBlob, query: { proof, repo: askedIn }, reply: blobInfo }),
+  info: route('GET', `${blobPath}/info`, {
+    ...ofBlob,
+    query: { proof, repo: askedIn, growing: askedGrowing },
+    reply: anyInfo,
+  }),
   /** The same of several, of one repository. */
   infos: route('POST', '/v1/infos', {
-    query: { proof, repo: askedIn },
+    query: { proof, repo: askedIn, growing: askedGrowing },
     body: closed({ digests: listOf(digest, infosMax) }) satisfies Parser<InfosRequest>,
     reply: record({ infos: listOf(infoOutcome, infosMax) }),
   }),

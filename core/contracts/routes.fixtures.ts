@@ -1,6 +1,6 @@
 /** A request and an answer of every route, for tests: as a caller sends it, as a server answers. */
 
-import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
+import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
 import { AGENT, KRAKEN } from './agent.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
 import { ORIGIN } from './origin.ts';
@@ -84,6 +84,7 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
 const agent = { ...testPeer(1), host: 'fe80::1%eth0', zone: 'a b' };
 const origin = testPeer(2, 'origin');
 const meta = testMeta(5);
+const growth = testGrowth(3);
 const inline = 'aGVsbG8=';
 
 const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
@@ -97,6 +98,8 @@ const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
           { digest: one, state: 'want', seek: 8, repo: name },
           { digest: two, state: 'have', seek: 0, meta },
           { digest: sha512, state: 'gone', seek: 0 },
+          { digest: one, state: 'want', seek: 0, known: 0 },
+          { digest: two, state: 'want', seek: 0, known: 1 << 20 },
         ],
         held: 2,
         reset: true,
@@ -109,13 +112,18 @@ const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
         answers: [
           { digest: one, peers: [agent, origin], meta, inline },
           { digest: two, peers: [], error: 'unknown' },
+          { digest: sha512, peers: [origin], growth },
         ],
       },
       lenient: ['reset', 'resync'],
     },
   ),
   leave: example(TRACKER.leave, {}, { body: { node: agent.node } }),
-  locate: example(TRACKER.locate, { digest: one, repo: name }, { reply: { digest: one, meta, inline } }),
+  locate: example(
+    TRACKER.locate,
+    { digest: one, repo: name, growing: 1 },
+    { reply: { digest: one, meta, inline }, lenient: ['?growing'] },
+  ),
 };
 
 const info = { digest: one, meta, inline, peer: origin };
@@ -126,14 +134,25 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   head: example(ORIGIN.head, { digest: one }),
   remove: example(ORIGIN.remove, { digest: one }),
   prove: example(ORIGIN.prove, { digest: one }, { reply: { state: 'held' } }),
-  info: example(ORIGIN.info, { digest: one, proof: 'sample', repo: name }, { reply: info, lenient: ['?proof'] }),
+  info: example(
+    ORIGIN.info,
+    { digest: one, proof: 'sample', repo: name, growing: 1 },
+    { reply: info, lenient: ['?proof', '?growing'] },
+  ),
   infos: example(
     ORIGIN.infos,
-    { proof: 'sample', repo: 'a' },
+    { proof: 'sample', repo: 'a', growing: 1 },
     {
-      body: { digests: [one, sha512] },
-      reply: { infos: [info, null, { error: { code: 'UNAVAILABLE', message: 'is being fetched' } }] },
-      lenient: ['?proof', 'infos'],
+      body: { digests: [one, sha512, two] },
+      reply: {
+        infos: [
+          info,
+          null,
+          { error: { code: 'UNAVAILABLE', message: 'is being fetched' } },
+          { digest: two, growth, peer: origin },
+        ],
+      },
+      lenient: ['?proof', '?growing', 'infos'],
     },
   ),
   fetch: example(ORIGIN.fetch, { digest: one }, { body: { from: origin, meta }, reply: { state: 'fetching' } }),

@@ -1,7 +1,7 @@
 /** What the tracker's contract says beyond the shape of its fields (routes.test.ts has these). */
 
 import { describe, expect, test } from 'vitest';
-import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
+import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
 import { ORIGIN } from './origin.ts';
 import { type AnnounceReply, type AnnounceRequest, type Located, originsToldMax, TRACKER } from './tracker.ts';
 
@@ -87,6 +87,37 @@ describe('the contract of the tracker', () => {
     expect(ORIGIN.infos.reply({ infos: [newer] }, 'x').infos).toEqual([
       { error: { code: 'UNAVAILABLE', message: 'no' } },
     ]);
+  });
+
+  test('what is known of a blob that grows comes in place of its metainfo, and can be of such a blob', () => {
+    const at = { digest: testDigest(1), peer: testPeer(2, 'origin') };
+    const growth = testGrowth(9);
+    const answer = { digest: at.digest, peers: [], growth };
+    const reads: ((it: typeof growth) => unknown)[] = [
+      (it) => ORIGIN.info.reply({ ...at, growth: it }, 'x'),
+      (it) => TRACKER.locate.reply({ digest: at.digest, growth: it }, 'x'),
+      (it) => TRACKER.announce.reply({ ...reply, answers: [{ ...answer, growth: it }] }, 'x').answers[0],
+    ];
+    for (const read of reads) {
+      expect(read(growth)).toMatchObject({ growth });
+      // All of its ten hashes are never known of a blob that grows; the others are no blob's.
+      for (const wrong of [{ known: 10 }, { known: -1 }, { known: 0.5 }, { length: 0, known: 0 }, { pieceLength: 1 }])
+        expect(() => read({ ...growth, ...wrong }), JSON.stringify(wrong)).toThrow('growth');
+      expect(() => read({ ...growth, root: 'x' })).toThrow('growth');
+    }
+    expect(
+      ORIGIN.infos.reply(
+        {
+          infos: [
+            { ...at, growth },
+            { ...at, growth: { ...growth, known: 10 } },
+          ],
+        },
+        'x',
+      ),
+    ).toEqual({
+      infos: [{ ...at, growth }, { error: { code: 'UNAVAILABLE', message: expect.stringContaining('growth') } }],
+    });
   });
 
   test('a zone that the wire cannot carry is refused', () => {

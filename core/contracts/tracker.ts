@@ -7,9 +7,21 @@
  */
 
 import type { Digest } from '../digest.ts';
-import type { Metainfo } from '../piece.ts';
+import type { Growth, Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
-import { askedIn, digest, inDigest, inline, metainfo, node, peer, repository } from './fields.ts';
+import {
+  askedGrowing,
+  askedIn,
+  digest,
+  growth,
+  hashCount,
+  inDigest,
+  inline,
+  metainfo,
+  node,
+  peer,
+  repository,
+} from './fields.ts';
 import { field, fields, listOf, Malformed, oneOf, optional, type Parser, record, whole } from './parse.ts';
 import { route } from './route.ts';
 
@@ -34,6 +46,11 @@ export type AnnounceEntry = {
   readonly repo?: string | undefined;
   /** What the announcer knows, so that a tracker that was restarted learns it again. Believed from origins only. */
   readonly meta?: Metainfo | undefined;
+  /**
+   * The announcer takes blobs that grow, and knows so many hashes of this one's list (0 at first). With it a want is
+   * answered whenever more is known, seek or not. Absent: it waits until an origin holds the blob whole.
+   */
+  readonly known?: number | undefined;
 };
 export type AnnounceRequest = {
   readonly self: PeerAddress;
@@ -49,6 +66,8 @@ export type AnnounceAnswer = {
   readonly digest: Digest;
   readonly peers: readonly PeerAddress[];
   readonly meta?: Metainfo | undefined;
+  /** In place of `meta`, and only where the entry says `known`: an origin still receives the blob. */
+  readonly growth?: Growth | undefined;
   /** Base64 of the whole blob, at most inlineBytesMax. */
   readonly inline?: string | undefined;
   /**
@@ -75,6 +94,8 @@ export type AnnounceReply = {
 };
 /** `inline` as above. */
 export type Located = { readonly digest: Digest; readonly meta: Metainfo; readonly inline?: string | undefined };
+/** In place of Located, and only to who asked so: an origin still receives the blob. */
+export type LocatedGrowing = { readonly digest: Digest; readonly growth: Growth };
 
 /** A lease of more than a day is a mistake. */
 const timeMsMax = 86_400_000;
@@ -91,8 +112,13 @@ const time = whole(timeMsMax);
 const entry: Parser<AnnounceEntry> = (value) => {
   const of = fields(value);
   const read = { digest: field(of, 'digest', digest), state: field(of, 'state', state), seek: field(of, 'seek', seek) };
-  if (of['meta'] === undefined && of['repo'] === undefined) return read;
-  return { ...read, meta: field(of, 'meta', optional(metainfo)), repo: field(of, 'repo', optional(repository)) };
+  if (of['meta'] === undefined && of['repo'] === undefined && of['known'] === undefined) return read;
+  return {
+    ...read,
+    meta: field(of, 'meta', optional(metainfo)),
+    repo: field(of, 'repo', optional(repository)),
+    known: field(of, 'known', optional(hashCount)),
+  };
 };
 const entries = listOf(entry, announceEntriesMax);
 
@@ -108,6 +134,7 @@ const answer: Parser<AnnounceAnswer> = record({
   digest,
   peers: listOf(peer, handoutPeersMax),
   meta: optional(metainfo),
+  growth: optional(growth),
   inline: optional(inline),
   error: optional(oneOf('unknown', 'unavailable')),
 });
@@ -124,15 +151,23 @@ const announceReply: Parser<AnnounceReply> = record({
   resync,
 });
 
+const locatedWhole: Parser<Located> = record({ digest, meta: metainfo, inline: optional(inline) });
+const locatedGrowing: Parser<LocatedGrowing> = record({ digest, growth });
+const located: Parser<Located | LocatedGrowing> = (value) =>
+  fields(value)['growth'] === undefined ? locatedWhole(value) : locatedGrowing(value);
+
 export const TRACKER = {
   announce: route('POST', '/v1/announce', { body: announceRequest, reply: announceReply }),
   /** Explicit leave: every lease of the node ends. */
   leave: route('POST', '/v1/leave', { body: record({ node }) satisfies Parser<LeaveRequest> }),
-  /** 404 with the error BLOB_UNKNOWN. Joins nothing; HEAD requests use it. */
+  /**
+   * 404 with the error BLOB_UNKNOWN. Joins nothing; HEAD requests use it. A blob that grows is 503 UNAVAILABLE without
+   * `growing=1`; an older tracker takes no notice of that.
+   */
   locate: route('GET', '/v1/blobs/:digest', {
     params: { digest: inDigest },
-    query: { repo: askedIn },
-    reply: record({ digest, meta: metainfo, inline: optional(inline) }) satisfies Parser<Located>,
+    query: { repo: askedIn, growing: askedGrowing },
+    reply: located,
   }),
 } as const;
 

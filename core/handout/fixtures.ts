@@ -1,7 +1,7 @@
 /** Values for the tests of the tracker's state and of what speaks to it. */
 
 import type { Digest } from '../digest.ts';
-import type { Metainfo } from '../piece.ts';
+import type { Growth, Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 
 export function testDigest(no: number): Digest {
@@ -20,4 +20,10 @@ export function testPeer(no: number, role: PeerAddress['role'] = 'agent'): PeerA
 
 export function testMeta(length: number): Metainfo {
   return { length, pieceLength: 256 * 1024, root: length.toString(16).padStart(64, '0') };
+}
+
+/** Of a blob of ten pieces. */
+export function testGrowth(known: number): Growth {
+  const pieceLength = 256 * 1024;
+  return { length: 10 * pieceLength, pieceLength, known, root: known.toString(16).padStart(64, 'c') };
 }

@@ -9,7 +9,8 @@ import { InfoBatch } from './info-batch.ts';
 
 const ctx = CallContext.begin({ requestId: 'test' });
 const digest = (no: number): Digest => digestOf('sha256', no.toString(16).padStart(64, '0'));
-const infoOf = (of: Digest): BlobInfo => ({ digest: of }) as BlobInfo;
+const meta = { length: 1, pieceLength: 262144, root: '0'.repeat(64) };
+const infoOf = (of: Digest): BlobInfo => ({ digest: of, meta }) as BlobInfo;
 
 function batch(answer: (of: Digest) => InfoOutcome = infoOf) {
   const sent: number[] = [];
@@ -25,7 +26,7 @@ function batch(answer: (of: Digest) => InfoOutcome = infoOf) {
       return { infos: digests.map(answer) };
     },
     checked: (info, of) => {
-      if (info?.digest === of) return info;
+      if (info?.digest === of && 'meta' in info) return info;
       throw new ApiError('UNAVAILABLE', 'another blob');
     },
   });
@@ -83,7 +84,7 @@ test('a request that fails fails all of its questions', async () => {
   const asked = new InfoBatch({
     one: () => Promise.reject(refused),
     many: () => Promise.reject(refused),
-    checked: (info) => info,
+    checked: (info) => info as BlobInfo,
   });
   const results = await Promise.allSettled([1, 2].map((no) => asked.ask(byDigest(digest(no)), ctx)));
   expect(results.every((result) => result.status === 'rejected' && result.reason === refused)).toBe(true);

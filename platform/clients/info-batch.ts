@@ -8,7 +8,13 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type BlobInfo, type InfoOutcome, type InfosReply, infosMax } from '../../core/contracts/origin.ts';
+import {
+  type BlobInfo,
+  type GrowingInfo,
+  type InfoOutcome,
+  type InfosReply,
+  infosMax,
+} from '../../core/contracts/origin.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { CallContext } from './context.ts';
 
@@ -25,7 +31,7 @@ export type InfoCalls = {
   /** All of one repository. */
   many(digests: readonly Digest[], repo: string | undefined, ctx: CallContext): Promise<InfosReply>;
   /** Throws ApiError where the answer is not one for that blob. */
-  checked(info: BlobInfo, digest: Digest): BlobInfo;
+  checked(info: BlobInfo | GrowingInfo, digest: Digest): BlobInfo;
 };
 
 export class InfoBatch {

@@ -12,6 +12,7 @@ import {
   type BeginUpload,
   type BlobInfo,
   type FetchRequest,
+  type GrowingInfo,
   type InfoProof,
   type InfosReply,
   type InfosRequest,
@@ -215,7 +216,8 @@ export class OriginClient {
   }
 }
 
-function checked(info: BlobInfo, digest: Digest, url: string): BlobInfo {
+function checked(info: BlobInfo | GrowingInfo, digest: Digest, url: string): BlobInfo {
+  if ('growth' in info) throw new ApiError('UNAVAILABLE', `origin ${url} still receives ${digest}`);
   if (info.digest === digest) return info;
   throw new ApiError('UNAVAILABLE', `origin ${url} answered metainfo of ${info.digest}, asked for ${digest}`);
 }

@@ -141,6 +141,7 @@ export class TrackerSession implements Tracking {
     try {
       const found = await this.#call(who, 'GET', TRACKER.locate.path(blob), { limitMs: locateMs, call });
       const located = TRACKER.locate.reply(found, who);
+      if ('growth' in located) throw new ApiError('UNAVAILABLE', `${who} answered of a blob that grows, unasked`);
       if (located.digest !== blob.digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
       return located;
     } catch (error) {
