@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { repositoryPatternValid } from '../core/oci/pattern.ts';
+import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
 
@@ -15,6 +16,8 @@ export const indexSchema = z.strictObject({
    * thoughts. After that an origin that needs the room may remove them.
    */
   keepUnlinked: duration('1h'),
+  /** Where tags rest beyond this disk: the same rules as the origins have. */
+  backends: backendsShape(),
   manifests: z
     .strictObject({
       /**

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { openBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
@@ -30,6 +31,7 @@ await runRole({
         },
       }),
     );
+    await openBackends(context, stack);
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         () => [],

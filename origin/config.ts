@@ -1,6 +1,7 @@
 /** What an origin's configuration may say, and its defaults. */
 
 import * as z from 'zod';
+import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
@@ -28,6 +29,8 @@ const shape = z.strictObject({
   self: baseUrl().optional(),
   /** Origins that own a blob, the digest's first ones by rendezvous hashing. */
   replicas: z.int().min(1).max(16).prefault(2),
+  /** Where blobs rest beyond the origins' disks. */
+  backends: backendsShape(),
   uploads: z
     .strictObject({
       /** Uploads open at once; a further one is told to come back. */

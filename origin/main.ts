@@ -1,6 +1,7 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import type { FastifyInstance } from 'fastify';
+import { openBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { originMembers } from '../platform/clients/origin.ts';
@@ -30,6 +31,7 @@ await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
 async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics, drain } = context;
   const self = ownEntry(config);
+  await openBackends(context, stack);
   // What this one lacks it finds at the others, tracker or not.
   const origins = stack.use(originMembers(fixedList(config.origins), { self }));
   const finder = new OriginFinder({ origins, nowMs: () => performance.now() });

@@ -167,3 +167,53 @@ test('the defaults of every role are right, and so are the examples', () => {
     expect(() => loadConfig({ file: join(examples, role), env: {}, schema }), role).not.toThrow();
   }
 });
+
+test('backends: two rules that fight, and a rule that says no backend or two', () => {
+  const text = [
+    'backends:',
+    '  - { name: all, memory: {} }',
+    '  - name: all',
+    '    repositories: [ "team-a/**", "Team" ]',
+    '    memory: {}',
+    '  - name: two',
+    '    memory: {}',
+    '    noop: {}',
+    '  - name: none',
+    '    repositories: "x/*"',
+    '  - { name: odd name, repositories: {}, memory: {}, durability: none, stall: 1ms, s4: {},',
+    '      limits: { reads: 0, up: fast, of: team } }',
+    '',
+  ].join('\n');
+  for (const role of ['origin', 'index']) {
+    expect(problems(role, text)).toEqual([
+      '4: backends.1.name: all is the name of backends.0 too: give each its own',
+      '4: backends.1: team-a/** is never reached: backends.0 has **, and the first that matches wins',
+      '5: backends.1.repositories.1: is no pattern of a repository: a name, `*` within a part of it, `**` for any',
+      expect.stringMatching(/^9: backends\.2\.noop: the rule two has memory and noop: give it exactly one of /),
+      expect.stringMatching(/^10: backends\.3: the rule none has no backend: give it exactly one of /),
+      '12: backends.4.repositories: expected a pattern of repositories, or a list of them, got a map',
+      '12: backends.4.name: expected letters, digits, and . _ - between them, got "odd name"',
+      '12: backends.4.durability: expected "origins" or "backend", got "none"',
+      '12: backends.4.stall: expected at least 1s (as a backend may pause), got "1ms"',
+      '12: backends.4.s4: unknown key',
+      '13: backends.4.limits.reads: expected at least 1, got 0',
+      '13: backends.4.limits.up: expected a rate such as 300MB/s or 200Mbit/s, got "fast"',
+      '13: backends.4.limits.of: expected "origin" or "cluster", got "team"',
+    ]);
+  }
+});
+
+test('backends: a pattern that an earlier rule takes everything of', () => {
+  const rules = (...patterns: string[]): readonly string[] =>
+    problems(
+      'origin',
+      `backends:\n${patterns.map((p, i) => `  - { name: n${i}, repositories: ${p}, noop: {} }\n`).join('')}`,
+    );
+  expect(rules('"a/*"', '"a/**"', '"b/**"', '"**"')).toEqual([]);
+  expect(rules('"a/*/c"', '"a/**/c"', '"a/*"', '"*/c"')).toEqual([]);
+  expect(rules('"a/**"', '["b", "a/b/*"]')).toEqual([
+    '4: backends.1: a/b/* is never reached: backends.0 has a/**, and the first that matches wins',
+  ]);
+  expect(rules('"a*/**"', '"ab*/c"')).toHaveLength(1);
+  expect(rules('"**"', '"**"')).toHaveLength(1);
+});

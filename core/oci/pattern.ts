@@ -16,10 +16,16 @@ export function repositoryMatches(patterns: readonly string[], repo: string): bo
   return patterns.some((pattern) => expressionOf(pattern).test(repo));
 }
 
+/** Whether every repository that `later` is a pattern of is one of `earlier`; both are valid. */
+export function repositoryPatternCovers(earlier: string, later: string): boolean {
+  // No name has a `+` or a `*`: they stand for whatever a run of stars may stand for.
+  return expressionOf(earlier).test(later.replaceAll('**', '+'));
+}
+
 function expressionOf(pattern: string): RegExp {
   const parts = pattern.split(/(\*\*?)/).map((part) => {
     if (part === '**') return '.*';
-    return part === '*' ? '[^/]*' : part.replaceAll('.', '\\.');
+    return part === '*' ? '[^/+]*' : part.replaceAll('.', '\\.');
   });
   return new RegExp(`^${parts.join('')}$`);
 }

@@ -235,7 +235,8 @@ function issueText(issue: Issue, found: Tree): string {
   if (issue.code === 'too_small') return `expected at least ${issue.minimum}, got ${got}`;
   if (issue.code === 'too_big' && issue.origin === 'string') return `expected at most ${issue.maximum} characters`;
   if (issue.code === 'too_big') return `expected at most ${issue.maximum}, got ${got}`;
-  if (issue.code === 'invalid_union') return `expected text or a number, got ${got}`;
+  if (issue.code === 'invalid_union')
+    return `${issue.message === 'Invalid input' ? 'expected text or a number' : issue.message}, got ${got}`;
   if (issue.code === 'invalid_value')
     return `expected ${issue.values.map((v) => JSON.stringify(v)).join(' or ')}, got ${got}`;
   return `${issue.message.replace(/^Invalid input: /, '').replace(/^./, (c) => c.toLowerCase())}, got ${got}`;

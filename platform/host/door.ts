@@ -17,7 +17,7 @@ export type HttpDoor = {
 
 /** The port that it listens on. It is closed with the stack. */
 export async function openDoor(
-  { role, log, metrics, drain }: Omit<RoleContext<unknown>, 'config'>,
+  { role, log, metrics, drain }: Omit<RoleContext<unknown>, 'config' | 'env'>,
   { at, routes, readiness, workOf }: HttpDoor,
   stack: AsyncDisposableStack,
 ): Promise<number> {

@@ -25,6 +25,8 @@ import { heedOutput } from './output.ts';
 export type RoleContext<C> = {
   readonly role: Role;
   readonly config: C;
+  /** As `main.ts` gave it. */
+  readonly env: Env;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly drain: Drain;
@@ -66,6 +68,7 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     await runUntilStopped(options, {
       role: options.role,
       config,
+      env: options.env,
       log,
       metrics: new Metrics({ processDefaults: true }),
       drain: new Drain(),

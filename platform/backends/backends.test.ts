@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { realClock } from '../net/clock.ts';
+import { createLog } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { Backends } from './backends.ts';
+import { backendsShape } from './config.ts';
+import { bytesOf, sourceOf } from './conformance.fixtures.ts';
+
+const never = new AbortController().signal;
+const open = (written: readonly object[]): Promise<Backends> =>
+  Backends.open(backendsShape().parse(written), {
+    log: createLog({ role: 'origin', level: 'silent', name: '' }),
+    metrics: new Metrics(),
+    env: {},
+    clock: realClock,
+  });
+
+test('the first rule that matches a repository wins; one that names none gets the rule for all', async () => {
+  await using backends = await open([
+    { repositories: 'team-a/secret', name: 'secret', memory: {}, durability: 'backend', required: true },
+    { repositories: ['team-a/**', 'team-b/*'], name: 'teams', noop: {} },
+    { name: 'rest', memory: {} },
+  ]);
+  const names = (...repos: (string | undefined)[]) => repos.map((repo) => backends.of(repo)?.name);
+  expect(names('team-a/secret', 'team-a/x/y', 'team-b/x', 'team-b/x/y', undefined)).toEqual([
+    ...['secret', 'teams', 'teams', 'rest', 'rest'],
+  ]);
+  expect(backends.of('team-a/secret')).toMatchObject({ durability: 'backend', required: true });
+  expect(backends.named('teams')?.backend.kind).toBe('noop');
+  expect(backends.all.map(({ name }) => name)).toEqual(['secret', 'teams', 'rest']);
+});
+
+test('where no rule matches there is none', async () => {
+  await using backends = await open([{ repositories: 'team-a/**', name: 'a', memory: {} }]);
+  expect([backends.of('library/app'), backends.of(undefined), backends.named('b')]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
+test('a backend holds what it was given; noop takes everything, and has nothing', async () => {
+  await using backends = await open([
+    { repositories: 'a', name: 'kept', memory: {} },
+    { name: 'gone', noop: {} },
+  ]);
+  const source = sourceOf(Buffer.from('some bytes'));
+  const [kept, gone] = [backends.named('kept')!, backends.named('gone')!];
+  const key = kept.blobKey(source.digest);
+  for (const { backend } of [kept, gone]) await backend.write(key, source, never);
+  expect(String(await bytesOf(kept.backend.read(key, { start: 5, end: 10 }, never)))).toBe('bytes');
+  expect(await gone.backend.stat(key, never)).toBeUndefined();
+  await expect(gone.backend.write(key, { ...source, size: 11 }, never)).rejects.toMatchObject({ why: 'damaged' });
+});

@@ -1,0 +1,73 @@
+/**
+ * The backends of a process: which one a repository's blobs rest in, each open, limited, counted and tried again.
+ *
+ * Rule: what is remembered of a backend is remembered by (name, digest): what one tenant's backend has not got says
+ *       nothing about another's.
+ */
+
+import type { Digest } from '../../core/digest.ts';
+import { repositoryMatches } from '../../core/oci/pattern.ts';
+import type { Backend } from './backend.ts';
+import type { BackendRule } from './config.ts';
+import type { Opening } from './kind.ts';
+import { kinds } from './kinds.ts';
+import { type KeyLayout, registryLayout } from './layout.ts';
+
+/** A backend as a rule has it. */
+export type Backed = {
+  /** Unique in the configuration. */
+  readonly name: string;
+  readonly durability: 'origins' | 'backend';
+  readonly required: boolean;
+  readonly backend: Backend;
+  readonly layout: KeyLayout;
+  readonly blobKey: (digest: Digest) => string;
+};
+
+export type BackedRule = { readonly patterns: readonly string[]; readonly backed: Backed };
+
+export class Backends implements AsyncDisposable {
+  readonly #rules: readonly BackedRule[];
+
+  /** `rules` in the order in which they are tried. The backends are closed with this. */
+  constructor(rules: readonly BackedRule[]) {
+    this.#rules = rules;
+  }
+
+  static async open(rules: readonly BackendRule[], given: Omit<Opening, 'name' | 'stallMs'>): Promise<Backends> {
+    await using opened = new AsyncDisposableStack();
+    const all: BackedRule[] = [];
+    for (const { patterns, name, durability, required, kind, settings, stallMs } of rules) {
+      const backend = opened.use(
+        await (kinds[kind] as (typeof kinds)[string]).open(settings, { ...given, name, stallMs }),
+      );
+      all.push({ patterns, backed: backedBy(backend, { durability, required }) });
+    }
+    opened.move();
+    return new Backends(all);
+  }
+
+  /** Where what `repo` holds rests; undefined: on the origins' disks only. Who names none gets the rule for all. */
+  of(repo: string | undefined): Backed | undefined {
+    const matches = ({ patterns }: BackedRule): boolean =>
+      repo === undefined ? patterns.includes('**') : repositoryMatches(patterns, repo);
+    return this.#rules.find(matches)?.backed;
+  }
+
+  named(name: string): Backed | undefined {
+    return this.all.find((backed) => backed.name === name);
+  }
+
+  get all(): readonly Backed[] {
+    return this.#rules.map(({ backed }) => backed);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.all.map(({ backend }) => backend[Symbol.asyncDispose]()));
+  }
+}
+
+/** `backend` with the keys that we give it. */
+export function backedBy(backend: Backend, said: Pick<Backed, 'durability' | 'required'>): Backed {
+  return { ...said, name: backend.name, backend, layout: registryLayout, blobKey: registryLayout.blobKey };
+}

@@ -1,0 +1,38 @@
+/**
+ * A kind of backend as a value: what a rule may say of it, and how it is opened. Each kind has one in a file beside its
+ * code, which it loads only when it is opened: a process whose configuration names no backend never loads one.
+ */
+
+import type * as z from 'zod';
+import type { Env } from '../config/yaml.ts';
+import type { Clock } from '../net/clock.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Backend } from './backend.ts';
+
+/** What every kind is opened with, beside its own settings. */
+export type Opening = {
+  /** As the configuration calls the backend: in messages and metrics. */
+  readonly name: string;
+  /** A call in which nothing moves for so long ends as `stalled`. */
+  readonly stallMs: number;
+  /** Of the process: proxies, profiles, roles. */
+  readonly env: Env;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+};
+
+export type BackendKind = {
+  readonly schema: z.ZodType;
+  /** Reaches nobody yet: that is what `probe` is for, so that a backend that is down keeps no role from starting. */
+  readonly open: (settings: unknown, opening: Opening) => Promise<Backend>;
+};
+
+/** A kind whose `open` takes what its schema gives. */
+export function kind<S extends z.ZodType>(
+  schema: S,
+  open: (settings: z.output<S>, opening: Opening) => Promise<Backend>,
+): BackendKind {
+  return { schema, open: (settings, opening) => open(settings as z.output<S>, opening) };
+}

@@ -1,0 +1,32 @@
+/**
+ * Which key an object has: the Docker registry's layout (distribution/distribution, registry/storage/paths.go), so that a
+ * registry, or Kraken with `sharded_docker_blob`, reads the bucket, and we read theirs.
+ *
+ * Rule: pure, and without a prefix; a backend puts its own before every key.
+ */
+
+import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
+
+const root = 'docker/registry/v2';
+const blobs = `${root}/blobs`;
+
+export type KeyLayout = {
+  /** Where the bytes of a blob are; a manifest's too. */
+  readonly blobKey: (digest: Digest) => string;
+  /** The blob that `key` is of; undefined: of none. */
+  readonly digestOf: (key: string) => Digest | undefined;
+};
+
+export const registryLayout: KeyLayout = {
+  blobKey(digest) {
+    const hex = digestHex(digest);
+    return `${blobs}/${digestAlgorithm(digest)}/${hex.slice(0, 2)}/${hex}/data`;
+  },
+  digestOf(key) {
+    const [algorithm, first, hex = '', data, ...more] = key.startsWith(`${blobs}/`)
+      ? key.slice(blobs.length + 1).split('/')
+      : [];
+    if (data !== 'data' || more.length > 0 || first !== hex.slice(0, 2)) return undefined;
+    return parseDigest(`${algorithm}:${hex}`);
+  },
+};

@@ -1,0 +1,16 @@
+/** Where an origin and an index get their backends; one that has none loads nothing of them. */
+
+import type { RoleContext } from '../lifecycle/role.ts';
+import { realClock } from '../net/clock.ts';
+import type { Backends } from './backends.ts';
+import type { BackendRule } from './config.ts';
+
+/** undefined: the configuration names none. They are closed with the stack. */
+export async function openBackends(
+  { config, log, metrics, env }: RoleContext<{ readonly backends: readonly BackendRule[] }>,
+  stack: AsyncDisposableStack,
+): Promise<Backends | undefined> {
+  if (config.backends.length === 0) return undefined;
+  const { Backends } = await import('./backends.ts');
+  return stack.use(await Backends.open(config.backends, { log, metrics, env, clock: realClock }));
+}
