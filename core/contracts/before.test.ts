@@ -126,7 +126,10 @@ describe('what we ask', () => {
     const where = all
       .filter(([, { at, body }]) => JSON.stringify([at, body]).includes('"repo":'))
       .map(([name]) => name);
-    expect(where).toEqual(['tracker announce', 'tracker locate', 'origin info', 'origin infos']);
+    expect(where).toEqual([
+      ...['tracker announce', 'tracker locate', 'origin prove', 'origin writeBack', 'origin info', 'origin infos'],
+      'origin commit',
+    ]);
     expect(CLOSED).not.toHaveProperty('tracker announce');
   });
 

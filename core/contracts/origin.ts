@@ -57,6 +57,11 @@ export type InfoOutcome =
 /** In the order of the digests. */
 export type InfosReply = { readonly infos: readonly InfoOutcome[] };
 export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };
+/**
+ * written: the backend has confirmed it, as far as this origin knows. queued: a row for it is on this origin's disk;
+ * `progress` is a number that grows as long as its write-backs to that backend go on.
+ */
+export type WriteBackReply = { readonly state: 'written' | 'queued'; readonly progress?: number | undefined };
 export type FetchState = { readonly state: 'held' | 'fetching' };
 
 const messageMax = 4096;
@@ -103,8 +108,27 @@ export const ORIGIN = {
   read: route('GET', blobPath, ofBlob),
   head: route('HEAD', blobPath, ofBlob),
   remove: route('DELETE', blobPath, ofBlob),
-  /** 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. */
-  prove: route('POST', `${blobPath}/proof`, { ...ofBlob, reply: record({ state: oneOf('held') }) }),
+  /**
+   * 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. Where
+   * `repo` has a backend, that it is to be written there is on this origin's disk before the answer.
+   */
+  prove: route('POST', `${blobPath}/proof`, {
+    ...ofBlob,
+    query: { repo: askedIn },
+    reply: record({ state: oneOf('held') }),
+  }),
+  /**
+   * Write the blob to the backend of that repository: asked of who is to do it by who has promised it. 404 BLOB_UNKNOWN
+   * where it is not here whole; 405 UNSUPPORTED where that repository has no backend here.
+   */
+  writeBack: route('POST', `${blobPath}/write-back`, {
+    ...ofBlob,
+    query: { repo: askedIn },
+    reply: record({
+      state: oneOf('written', 'queued'),
+      progress: optional(byteCount),
+    }) satisfies Parser<WriteBackReply>,
+  }),
   /**
    * 404 where the origin cannot serve the blob whole. `proof=sample`: a sample of its pieces was read and verified, not
    * long ago. Who will not push because of the answer asks so; an older origin takes no notice.
@@ -135,7 +159,7 @@ export const ORIGIN = {
   append: route('PATCH', uploadPath, { ...ofUpload, query: { offset: inOffset }, reply: uploadStatus }),
   /**
    * Verifies and commits; answered once it is synced. 400 DIGEST_INVALID keeps nothing. May be asked again. A digest of
-   * another algorithm than the upload was begun for may cost a second read, or be refused so.
+   * another algorithm than the upload was begun for may cost a second read, or be refused so. `repo`: as for `prove`.
    */
-  commit: route('PUT', uploadPath, { ...ofUpload, query: { digest: inDigest }, reply: blobInfo }),
+  commit: route('PUT', uploadPath, { ...ofUpload, query: { digest: inDigest, repo: askedIn }, reply: blobInfo }),
 } as const;

@@ -133,7 +133,8 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   read: example(ORIGIN.read, { digest: one }),
   head: example(ORIGIN.head, { digest: one }),
   remove: example(ORIGIN.remove, { digest: one }),
-  prove: example(ORIGIN.prove, { digest: one }, { reply: { state: 'held' } }),
+  prove: example(ORIGIN.prove, { digest: one, repo: name }, { reply: { state: 'held' } }),
+  writeBack: example(ORIGIN.writeBack, { digest: one, repo: name }, { reply: { state: 'queued', progress: 7 } }),
   info: example(
     ORIGIN.info,
     { digest: one, proof: 'sample', repo: name, growing: 1 },
@@ -160,7 +161,7 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   upload: example(ORIGIN.upload, { id }, { reply: { id, offset: 2 ** 40 } }),
   cancel: example(ORIGIN.cancel, { id }),
   append: example(ORIGIN.append, { id, offset: 2 ** 40 }, { reply: { id, offset: 7 } }),
-  commit: example(ORIGIN.commit, { id, digest: sha512 }, { reply: info }),
+  commit: example(ORIGIN.commit, { id, digest: sha512, repo: name }, { reply: info }),
 };
 
 const moved = { digest: one, bytesFromPeers: 3, bytesFromOrigins: 2, ms: 1.5, kept: true };
