@@ -13,6 +13,10 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   put: `
   shoal put model.bin                            fetched by its digest
   shoal put model.bin --repo models/m --tag 1    and by name: shoal get models/m:1`,
+  origin: `
+  shoal origin ls                            what is there
+  shoal origin verify                        reads everything back; exit code 1 where anything is wrong
+  shoal origin evict --to 70%                until so much of the disk's budget is used`,
   ls: `
   shoal ls                   repositories
   shoal ls library/app       its tags`,

@@ -19,6 +19,7 @@ import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { get, standardOutput } from './commands/get.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
+import { addOriginCommands } from './commands/origins/commands.ts';
 import { put } from './commands/put.ts';
 import { becomeRole, checkConfig, isRole } from './commands/role.ts';
 import { up } from './commands/up.ts';
@@ -85,16 +86,19 @@ program
   });
 
 for (const role of ROLES) {
-  program
+  const command = program
     .command(role)
     .description(`one ${role}`)
-    .requiredOption('-c, --config <file>', 'its configuration (YAML)')
+    // Not a required option: it would be one of the commands below a role as well.
+    .option('-c, --config <file>', 'its configuration (YAML)')
     .addOption(sets())
     .option('--check', 'only checks the configuration')
-    .action((options: { config: string; set: string[]; check?: boolean }) => {
+    .action((options: { config?: string; set: string[]; check?: boolean }) => {
+      const { config = command.error("error: required option '-c, --config <file>' not specified") } = options;
       const sets = options.set.flatMap((set) => ['--set', set]);
-      becomeRole(role, ['--config', options.config, ...sets, ...(options.check === true ? ['--check'] : [])], env);
+      becomeRole(role, ['--config', config, ...sets, ...(options.check === true ? ['--check'] : [])], env);
     });
+  if (role === 'origin') addOriginCommands(command, { finishing, stoppable, url: urlOption, say });
 }
 
 const config = program.command('config').description('configuration files');

@@ -15,6 +15,7 @@ import type { AskUnneeded } from '../platform/store/room/let-go.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
+import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
 import { addRoutes, originWork } from './api.ts';
 import { OriginBlobs } from './blobs.ts';
 import { Condemned } from './condemned.ts';
@@ -78,13 +79,24 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   stack.defer(sweeping(uploads, log));
   observe(metrics, { store, uploads, handover, mending });
 
-  const routes = (app: FastifyInstance): void =>
+  const admin = new OriginAdmin({
+    store,
+    budgetBytes: config.disk.budget,
+    ownersOf: (digest) => origins.pick(digest, config.replicas),
+    node,
+    mending,
+    log,
+  });
+
+  const routes = (app: FastifyInstance): void => {
     addRoutes(app, {
       blobs,
       uploads,
       onCommitted: (entry: BlobEntry, call) => handover.offer(entry, call),
       onRemoved: (digest) => handover.forget(digest),
     });
+    addOriginAdminRoutes(app, admin);
+  };
   const api = await openDoor(context, { at: config.listen, workOf: originWork, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());

@@ -4,6 +4,7 @@ import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.
 import { AGENT, KRAKEN } from './agent.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
 import { ORIGIN } from './origin.ts';
+import { ORIGIN_ADMIN } from './origin-admin.ts';
 import { PROBES } from './probes.ts';
 import type { Route } from './route.ts';
 import { TRACKER } from './tracker.ts';
@@ -164,6 +165,25 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   commit: example(ORIGIN.commit, { id, digest: sha512, repo: name }, { reply: info }),
 };
 
+const inStore = { digest: one, size: 5, state: 'damaged' } as const;
+const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
+  list: example(ORIGIN_ADMIN.list, { n: 7, last: two }, { reply: { blobs: [inStore], more: true } }),
+  status: example(
+    ORIGIN_ADMIN.status,
+    { digest: one },
+    { reply: { ...inStore, pieceLength: 2 ** 18, pieces: 3, held: 2, inUse: false, owners: ['http://origin:1'] } },
+  ),
+  verify: example(ORIGIN_ADMIN.verify, { digest: one }, { reply: { result: 'decayed', why: 'a piece' } }),
+  evict: example(
+    ORIGIN_ADMIN.evict,
+    {},
+    {
+      body: { digests: [one], toBytes: 5, toPercent: 70 },
+      reply: { evicted: [one], usedBytes: 1, budgetBytes: 2, done: false, why: 'in use' },
+    },
+  ),
+};
+
 const moved = { digest: one, bytesFromPeers: 3, bytesFromOrigins: 2, ms: 1.5, kept: true };
 
 const ofAgent: Readonly<Record<keyof typeof AGENT, Any>> = {
@@ -211,4 +231,4 @@ const probes: Readonly<Record<keyof typeof PROBES, Any>> = {
 };
 
 /** By the name of the interface and that of the route. */
-export const EXAMPLES = { index, tracker, origin: ofOrigin, agent: ofAgent, kraken, probes } as const;
+export const EXAMPLES = { index, tracker, origin: ofOrigin, originAdmin, agent: ofAgent, kraken, probes } as const;

@@ -185,6 +185,10 @@ export class BlobStore {
     return this.#room.get(digest) ?? this.#passing.get(digest);
   }
 
+  get room(): Pick<Room, 'letGo' | 'shrink'> {
+    return this.#room;
+  }
+
   /** Somebody relies on the blob now: nothing that was said of it before lets it go. */
   claim(digest: Digest): void {
     this.#room.claim(digest);
@@ -211,9 +215,7 @@ export class BlobStore {
   }
 
   /** The pull of a blob that passes through has ended: nothing of it stays. */
-  passed(entry: BlobEntry): void {
-    this.#passing.close(entry);
-  }
+  readonly passed = (entry: BlobEntry): void => void this.#passing.close(entry);
 
   /**
    * The blob's entry, made with no piece where there was none. A complete one is answered as it is;

@@ -82,6 +82,22 @@ export class LetGo {
     return (await this.#round) > 0;
   }
 
+  /** Of `digests`, at most `batchMax`, removes what may go. Why others stayed. */
+  async those(digests: readonly Digest[]): Promise<string> {
+    while (this.#round !== undefined) await this.#round;
+    const asked = new Set(digests);
+    const batch = this.#unclaimed().filter((entry) => asked.has(entry.digest));
+    const round: Round = { gone: [], freed: 0, waiting: 0, failure: undefined };
+    this.#round = this.#askAndAct(batch, round)
+      .then(() => Promise.all(round.gone))
+      .then(() => round.freed)
+      .finally(() => {
+        this.#round = undefined;
+      });
+    await this.#round;
+    return round.failure ?? reasonOf(round.waiting);
+  }
+
   async #run(bytes: number): Promise<number> {
     const candidates = this.#unclaimed();
     const round: Round = { gone: [], freed: 0, waiting: 0, failure: undefined };

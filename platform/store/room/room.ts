@@ -24,6 +24,10 @@ const smallBytesMax = unitBytes + hashBytes;
 /** Small blobs in use at the same time that a full budget does not hold up: manifests and configs of a thousand pulls. */
 export const smallBeyondBytesMax = 16 * 1024 * 1024;
 
+/** Of `shrink` at a time. */
+const shrinkBytesMax = 1024 * 1024 * 1024;
+const noIndex = 'nothing goes by itself, since no index is configured here to say what may';
+
 export type RoomOptions = {
   readonly dir: string;
   readonly budgetBytes: number;
@@ -201,6 +205,20 @@ export class Room {
     return freed > 0 || (await this.#ask(bytes));
   }
 
+  /** Of `digests`, removes what may go: what can be fetched again, or nobody needs. Why others stayed. */
+  async letGo(digests: readonly Digest[]): Promise<string> {
+    const asked = new Set(digests);
+    for (const entry of [...this.#victims()]) if (asked.has(entry.digest)) await this.#evict(entry);
+    return (await this.#letGo?.those(digests)) ?? (this.#o.keeps ? noIndex : 'they are in use');
+  }
+
+  /** Evicts until at most `bytes` are used, or so much has gone that it is time to answer. Why no more can go. */
+  async shrink(bytes: number): Promise<string | undefined> {
+    const surplus = Math.min(this.#used - bytes, shrinkBytesMax);
+    if (surplus <= 0 || (await this.evictBytes(surplus))) return undefined;
+    return this.#letGo?.why ?? (this.#o.keeps ? noIndex : 'what is left is in use');
+  }
+
   /** The disk may be smaller than the budget: what is promised to partial blobs is as good as written. */
   async #freeDisk(bytes: number): Promise<void> {
     for (;;) {
@@ -225,7 +243,7 @@ export class Room {
   /** Why nothing complete of a store that keeps went. */
   #why(): string {
     if (!this.#o.keeps) return '';
-    if (this.#letGo === undefined) return '; nothing goes by itself, since no index is configured here to say what may';
+    if (this.#letGo === undefined) return `; ${noIndex}`;
     return this.#letGo.why === '' ? '' : `; nothing could go by itself: ${this.#letGo.why}`;
   }
 

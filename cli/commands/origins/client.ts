@@ -1,0 +1,69 @@
+/**
+ * An operator's questions to one origin (core/contracts/origin-admin.ts).
+ *
+ * Rule: what reads a whole blob, or frees room, takes as long as the disk takes; an origin that hangs ends it (pulse.ts).
+ */
+
+import { ApiError } from '../../../core/contracts/errors.ts';
+import {
+  type BlobStatus,
+  type EvictReply,
+  type EvictRequest,
+  type HeldBlob,
+  heldPageMax,
+  ORIGIN_ADMIN,
+  type Verification,
+} from '../../../core/contracts/origin-admin.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { CallContext } from '../../../platform/clients/context.ts';
+import { HttpClient } from '../../../platform/clients/http.ts';
+import { silenceMs } from '../../../platform/clients/pulse.ts';
+
+/** A blob of a terabyte on a slow disk. */
+const workMsMax = 3_600_000;
+const quick = { withinMs: silenceMs } as const;
+const work = { stallMs: workMsMax, watched: true, tries: 1 } as const;
+
+export class OriginAdminClient implements AsyncDisposable {
+  readonly url: string;
+  readonly #http: HttpClient;
+
+  constructor(url: string) {
+    this.url = url;
+    this.#http = new HttpClient({ base: url });
+  }
+
+  /** By digest. */
+  async *blobs(ctx: CallContext): AsyncGenerator<HeldBlob> {
+    for (let last: Digest | undefined; ; ) {
+      const path = ORIGIN_ADMIN.list.path({ n: heldPageMax, last });
+      const { blobs, more } = ORIGIN_ADMIN.list.reply(await this.#http.json('GET', path, { ctx, ...quick }), this.url);
+      yield* blobs;
+      const end = blobs.at(-1);
+      if (!more || end === undefined) return;
+      if (last !== undefined && end.digest <= last) {
+        throw new ApiError('UNAVAILABLE', `${this.url} answers the same page of blobs again and again`);
+      }
+      last = end.digest;
+    }
+  }
+
+  async status(digest: Digest, ctx: CallContext): Promise<BlobStatus> {
+    const reply = await this.#http.json('GET', ORIGIN_ADMIN.status.path({ digest }), { ctx, ...quick });
+    return ORIGIN_ADMIN.status.reply(reply, this.url);
+  }
+
+  async verify(digest: Digest, ctx: CallContext): Promise<Verification> {
+    const reply = await this.#http.json('POST', ORIGIN_ADMIN.verify.path({ digest }), { ctx, ...work });
+    return ORIGIN_ADMIN.verify.reply(reply, this.url);
+  }
+
+  async evict(body: EvictRequest, ctx: CallContext): Promise<EvictReply> {
+    const reply = await this.#http.json('POST', ORIGIN_ADMIN.evict.path({}), { ctx, body, ...work });
+    return ORIGIN_ADMIN.evict.reply(reply, this.url);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http[Symbol.asyncDispose]();
+  }
+}
