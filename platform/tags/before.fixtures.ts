@@ -49,3 +49,16 @@ CREATE TABLE identity (id TEXT NOT NULL, generation INTEGER NOT NULL);
 INSERT INTO identity VALUES (lower(hex(randomblob(16))), 0);
 UPDATE schema SET version = 2;
 `;
+
+/** Made of one of version 2. */
+export const VERSION_3 = `
+ALTER TABLE tags ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE tombstones (
+  repo INTEGER NOT NULL, tag TEXT NOT NULL, version INTEGER NOT NULL,
+  PRIMARY KEY (repo, tag)
+) WITHOUT ROWID;
+CREATE INDEX tombstones_by_version ON tombstones (version);
+ALTER TABLE identity ADD COLUMN tag_version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE identity ADD COLUMN forgotten_version INTEGER NOT NULL DEFAULT 0;
+UPDATE schema SET version = 3;
+`;

@@ -7,7 +7,8 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Prng } from '../../core/prng.ts';
 import { GroupedTagStore } from './grouped.ts';
 import { MemoryTables } from './memory.ts';
-import type { TagStore, TagTables, TagWrites } from './store.ts';
+import type { OutboxOptions } from './outbox.ts';
+import type { TagStore, TagTables } from './store.ts';
 
 const WRITE_METHODS = [
   'putManifest',
@@ -18,10 +19,17 @@ const WRITE_METHODS = [
   'unlinkBlob',
   'mount',
   'condemn',
-] as const satisfies (keyof TagWrites)[];
+  'written',
+  'failed',
+  'reroute',
+  'adoptManifest',
+  'adoptDeletion',
+  'adoptBlob',
+  'adoptTag',
+] as const satisfies (keyof TagTables)[];
 const WRITES: ReadonlySet<string> = new Set(WRITE_METHODS);
 
-type Call = { readonly method: (typeof WRITE_METHODS)[number]; readonly args: unknown[] };
+type Call = { readonly method: (typeof WRITE_METHODS)[number]; readonly args: unknown[]; readonly nowMs: number };
 
 /** The disk, which outlives the stores that are opened on it. */
 export class FaultyDisk {
@@ -31,15 +39,26 @@ export class FaultyDisk {
   /** Transactions in a hundred that fail before, or right after, they reached the disk. */
   readonly failPercent: number;
 
-  constructor(prng: Prng, failPercent = 0) {
+  readonly #outbox: OutboxOptions | undefined;
+
+  constructor(prng: Prng, failPercent = 0, outbox?: OutboxOptions) {
     this.#prng = prng;
     this.failPercent = failPercent;
+    this.#outbox = outbox;
   }
 
   /** What a process finds that starts now. A store that was opened before must not be used any more: that was the crash. */
   open(): TagStore {
-    const tables = new MemoryTables();
-    for (const calls of this.#synced) for (const call of calls) applyTo(tables, call);
+    // What is read back from the log happens when it happened.
+    let thenMs: number | undefined;
+    const outbox = this.#outbox;
+    const nowMs = (): number => thenMs ?? outbox?.nowMs() ?? 0;
+    const tables = new MemoryTables(outbox && { ...outbox, nowMs });
+    for (const call of this.#synced.flat()) {
+      thenMs = call.nowMs;
+      applyTo(tables, call);
+    }
+    thenMs = undefined;
     let written: Call[] = [];
     let dead = false;
     const transaction = (apply: () => void): void => {
@@ -56,7 +75,7 @@ export class FaultyDisk {
       this.#synced.push(written);
     };
     return new GroupedTagStore({
-      tables: recorded(tables, (call) => written.push(call)),
+      tables: recorded(tables, (call) => written.push({ ...call, nowMs: nowMs() })),
       transaction,
       close: () => undefined,
     });
@@ -68,7 +87,7 @@ function applyTo(tables: TagTables, call: Call): unknown {
 }
 
 /** The tables, with every write noted. */
-function recorded(tables: TagTables, note: (call: Call) => void): TagTables {
+function recorded(tables: TagTables, note: (call: Omit<Call, 'nowMs'>) => void): TagTables {
   return new Proxy(tables, {
     get(target, name) {
       const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;

@@ -8,7 +8,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { TagStore, TagTables, TagWrites } from './store.ts';
+import type { TagStore, TagTables } from './store.ts';
 
 /** Where the writes of a group reach the disk: runs `apply`, then syncs its effects, or undoes them and throws. */
 export type Transaction = (apply: () => void) => void;
@@ -47,6 +47,13 @@ export class GroupedTagStore implements TagStore {
   blob: TagStore['blob'] = async (...args) => this.#read().blob(...args);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
 
+  due: TagStore['due'] = async (...args) => this.#read().due(...args);
+  nextDueMs: TagStore['nextDueMs'] = async (...args) => this.#read().nextDueMs(...args);
+  pending: TagStore['pending'] = async (...args) => this.#read().pending(...args);
+  outbox: TagStore['outbox'] = async () => this.#read().outbox();
+  references: TagStore['references'] = async (...args) => this.#read().references(...args);
+  tagState: TagStore['tagState'] = async (...args) => this.#read().tagState(...args);
+
   putManifest: TagStore['putManifest'] = (...args) => this.#write((tables) => tables.putManifest(...args));
   putTag: TagStore['putTag'] = (...args) => this.#write((tables) => tables.putTag(...args));
   deleteTag: TagStore['deleteTag'] = (...args) => this.#write((tables) => tables.deleteTag(...args));
@@ -55,6 +62,14 @@ export class GroupedTagStore implements TagStore {
   unlinkBlob: TagStore['unlinkBlob'] = (...args) => this.#write((tables) => tables.unlinkBlob(...args));
   mount: TagStore['mount'] = (...args) => this.#write((tables) => tables.mount(...args));
   condemn: TagStore['condemn'] = (...args) => this.#write((tables) => tables.condemn(...args));
+
+  written: TagStore['written'] = (...args) => this.#write((tables) => tables.written(...args));
+  failed: TagStore['failed'] = (...args) => this.#write((tables) => tables.failed(...args));
+  reroute: TagStore['reroute'] = () => this.#write((tables) => tables.reroute());
+  adoptManifest: TagStore['adoptManifest'] = (...args) => this.#write((tables) => tables.adoptManifest(...args));
+  adoptDeletion: TagStore['adoptDeletion'] = (...args) => this.#write((tables) => tables.adoptDeletion(...args));
+  adoptBlob: TagStore['adoptBlob'] = (...args) => this.#write((tables) => tables.adoptBlob(...args));
+  adoptTag: TagStore['adoptTag'] = (...args) => this.#write((tables) => tables.adoptTag(...args));
 
   /** What waits is still written. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,7 +84,7 @@ export class GroupedTagStore implements TagStore {
     return this.#options.tables;
   }
 
-  #write<T>(apply: (tables: TagWrites) => T): Promise<T> {
+  #write<T>(apply: (tables: TagTables) => T): Promise<T> {
     if (this.#closed) return Promise.reject(closedError());
     if (this.#pending.length >= pendingMax) {
       return Promise.reject(

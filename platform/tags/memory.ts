@@ -15,18 +15,33 @@ import type {
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
+import { MemoryOutbox } from './memory-outbox.ts';
 import { MemoryUnlinked, memoryId } from './memory-unlinked.ts';
+import type {
+  Adopted,
+  AdoptedManifest,
+  AdoptedTag,
+  OutboxKind,
+  OutboxOptions,
+  References,
+  TagPlace,
+} from './outbox.ts';
 import { fitting } from './pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
-import { follows, type TagOutcome, type TagState, tagVersion, tombstonesMax } from './versions.ts';
+import { follows, newer, numberOf, type TagOutcome, type TagState, tagVersion, tombstonesMax } from './versions.ts';
 
 /** A store that ends with the process. */
-export function openMemoryTags(): TagStore {
-  return new GroupedTagStore({ tables: new MemoryTables(), transaction: (apply) => apply(), close: () => undefined });
+export function openMemoryTags(outbox?: OutboxOptions): TagStore {
+  return new GroupedTagStore({
+    tables: new MemoryTables(outbox),
+    transaction: (apply) => apply(),
+    close: () => undefined,
+  });
 }
 
 type Manifest = ReferrerRecord & {
   readonly subject: Digest | undefined;
+  readonly references: References;
   /** What it refers to, the subject included. */
   readonly targets: readonly Digest[];
 };
@@ -42,8 +57,15 @@ type Repository = {
 export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, Repository>();
   readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
+  readonly #outbox: MemoryOutbox;
+  readonly #nowMs: (() => number) | undefined;
   /** The number of the last write of tags. */
   #writes = 0;
+
+  constructor(options?: OutboxOptions) {
+    this.#outbox = new MemoryOutbox(options);
+    this.#nowMs = options?.nowMs;
+  }
 
   tag(repo: string, tag: string): TagRecord | undefined {
     const found = this.#repos.get(repo)?.tags.get(tag);
@@ -69,7 +91,7 @@ export class MemoryTables implements TagTables {
       .filter((one) => one.subject === digest && (artifactType === undefined || one.artifactType === artifactType))
       .filter((one) => last === undefined || one.digest > last)
       .sort((one, two) => plain(one.digest, two.digest))
-      .map(({ subject: _, targets: __, ...record }) => record);
+      .map(({ subject: _, targets: __, references: ___, ...record }) => record);
     const manifests = fitting(left.slice(0, n), ({ annotations }) =>
       annotations === undefined ? 0 : Buffer.byteLength(JSON.stringify(annotations)),
     );
@@ -100,36 +122,46 @@ export class MemoryTables implements TagTables {
     }
     const unproved = this.#unlinked.link(digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
-    const { mediaType, size, subject, artifactType, annotations } = put;
     const repository = this.#open(repo);
     const before = repository.manifests.get(digest)?.targets ?? [];
-    const targets = [...put.blobs, ...put.manifests, ...(subject === undefined ? [] : [subject])];
-    repository.manifests.set(digest, {
-      digest,
-      mediaType,
-      size,
-      subject,
-      targets,
-      ...(artifactType === undefined ? {} : { artifactType }),
-      ...(annotations === undefined ? {} : { annotations }),
-    });
-    this.#unlinked.referred(targets);
+    const manifest = manifestOf(digest, put);
+    repository.manifests.set(digest, manifest);
+    this.#unlinked.referred(manifest.targets);
     this.#unlinked.lost(before, nowMs);
-    return put.tags.length === 0 ? { missing } : { missing, version: this.#set(repository, put.tags, digest) };
+    const version = put.tags.length === 0 ? undefined : this.#set(repository, put.tags, digest);
+    this.#tell(repo, [['manifest', digest], ...tagsOf(put.tags)], digest, version);
+    return version === undefined ? { missing } : { missing, version };
+  }
+
+  #tell(
+    repo: string,
+    keys: readonly (readonly [OutboxKind, string])[],
+    digest: Digest | null,
+    version?: TagVersion,
+  ): void {
+    if (!this.#outbox.backed(repo)) return;
+    const at = version ?? this.#next();
+    for (const [kind, name] of keys) this.#outbox.add({ repo, kind, name }, digest, at);
   }
 
   putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
     const known = this.#repos.get(repo);
     if (known?.manifests.has(digest) !== true) return undefined;
     const state = stateOf(known, tag);
-    return follows(state, after) ? { version: this.#set(known, [tag], digest) } : { changed: state.version };
+    if (!follows(state, after)) return { changed: state.version };
+    const version = this.#set(known, [tag], digest);
+    this.#tell(repo, [['tag', tag]], digest, version);
+    return { version };
   }
 
   deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined {
     const known = this.#repos.get(repo);
     const state = stateOf(known, tag);
     if (known === undefined || !state.there) return undefined;
-    return follows(state, at) ? { version: this.#bury(known, [tag]) } : { changed: state.version };
+    if (!follows(state, at)) return { changed: state.version };
+    const version = this.#bury(known, [tag]);
+    this.#tell(repo, [['tag', tag]], null, version);
+    return { version };
   }
 
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
@@ -137,36 +169,109 @@ export class MemoryTables implements TagTables {
     const manifest = known?.manifests.get(digest);
     if (known === undefined || manifest === undefined) return false;
     known.manifests.delete(digest);
-    const tags = [...known.tags].filter(([, target]) => target.digest === digest).map(([tag]) => tag);
-    if (tags.length > 0) this.#bury(known, tags);
+    const tags = tagsOn(known, digest);
+    const version = tags.length > 0 ? this.#bury(known, tags) : undefined;
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
+    this.#tell(repo, [['manifest', digest], ...tagsOf(tags)], null, version);
     return true;
   }
 
   linkBlob(repo: string, digest: Digest, { size, proof }: BlobLinkPut): number | undefined {
     const unproved = this.#unlinked.link(digest, proof);
-    if (unproved === undefined) this.#open(repo).blobs.set(digest, size);
+    if (unproved === undefined) this.#link(repo, digest, size);
     return unproved;
   }
 
   unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
     if (this.#repos.get(repo)?.blobs.delete(digest) !== true) return false;
     this.#unlinked.lost([digest], nowMs);
+    this.#tell(repo, [['blob', digest]], null);
     return true;
   }
 
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
     const link = this.blob(from, digest);
-    if (link !== undefined) this.#open(repo).blobs.set(digest, link.size);
+    if (link !== undefined) this.#link(repo, digest, link.size);
     return link;
+  }
+
+  #link(repo: string, digest: Digest, size: number): void {
+    this.#open(repo).blobs.set(digest, size);
+    this.#tell(repo, [['blob', digest]], digest);
   }
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
     return this.#unlinked.condemn(digests, at);
   }
 
-  #set(repository: Repository, tags: readonly string[], digest: Digest): TagVersion {
-    const version = tagVersion(++this.#writes, memoryId);
+  due: TagTables['due'] = (backend, nowMs, n) => this.#outbox.due(backend, nowMs, n);
+  nextDueMs: TagTables['nextDueMs'] = (backend) => this.#outbox.nextDueMs(backend);
+  pending: TagTables['pending'] = (key) => this.#outbox.pending(key);
+  outbox: TagTables['outbox'] = () => this.#outbox.outbox();
+  written: TagTables['written'] = (row) => this.#outbox.written(row);
+  failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);
+  reroute: TagTables['reroute'] = () => this.#outbox.reroute();
+
+  references(repo: string, digest: Digest): References {
+    const known = this.#repos.get(repo)?.manifests;
+    const { blobs, manifests } = known?.get(digest)?.references ?? { blobs: [], manifests: [] };
+    return { blobs, manifests: manifests.filter((child) => known?.has(child)) };
+  }
+
+  tagState(repo: string, tag: string): TagPlace {
+    const known = this.#repos.get(repo);
+    return { digest: known?.tags.get(tag)?.digest, version: stateOf(known, tag).version };
+  }
+
+  adoptManifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted {
+    const { manifests, blobs } = this.#open(repo);
+    if (this.pending({ repo, kind: 'manifest', name: digest }) !== undefined || manifests.has(digest)) return 'kept';
+    const put = { ...manifest, blobs: manifest.blobs.map((blob) => blob.digest) };
+    const adopted = manifestOf(digest, put);
+    manifests.set(digest, adopted);
+    for (const blob of manifest.blobs)
+      if (this.pending({ repo, kind: 'blob', name: blob.digest }) === undefined && !blobs.has(blob.digest))
+        blobs.set(blob.digest, blob.size);
+    this.#unlinked.referred([digest, ...adopted.targets]);
+    return 'adopted';
+  }
+
+  adoptDeletion(repo: string, digest: Digest, nowMs: number): Adopted {
+    const known = this.#open(repo);
+    const manifest = known.manifests.get(digest);
+    if (manifest === undefined || tagsOn(known, digest).length > 0) return 'kept';
+    if (this.pending({ repo, kind: 'manifest', name: digest }) !== undefined) return 'kept';
+    known.manifests.delete(digest);
+    this.#unlinked.lost([digest, ...manifest.targets], nowMs);
+    return 'adopted';
+  }
+
+  adoptBlob(repo: string, digest: Digest, size: number): Adopted {
+    const { blobs } = this.#open(repo);
+    if (this.pending({ repo, kind: 'blob', name: digest }) !== undefined || blobs.has(digest)) return 'kept';
+    blobs.set(digest, size);
+    this.#unlinked.referred([digest]);
+    return 'adopted';
+  }
+
+  adoptTag(repo: string, tag: string, { digest, version }: AdoptedTag): Adopted {
+    const known = this.#open(repo);
+    const waits = this.pending({ repo, kind: 'tag', name: tag });
+    if (!newer(version, waits?.version ?? stateOf(known, tag).version)) return 'kept';
+    if (digest !== null && !known.manifests.has(digest)) return 'lacking';
+    this.#writes = Math.max(this.#writes, numberOf(version));
+    if (digest === null) this.#bury(known, [tag], version);
+    else this.#set(known, [tag], digest, version);
+    this.#outbox.supersede({ repo, kind: 'tag', name: tag });
+    return 'adopted';
+  }
+
+  #next(): TagVersion {
+    this.#writes = Math.max(this.#writes + 1, this.#nowMs?.() ?? 0);
+    return tagVersion(this.#writes, memoryId);
+  }
+
+  #set(repository: Repository, tags: readonly string[], digest: Digest, version = this.#next()): TagVersion {
     for (const tag of tags) {
       repository.tags.set(tag, { digest, version });
       repository.deleted.delete(tag);
@@ -174,8 +279,7 @@ export class MemoryTables implements TagTables {
     return version;
   }
 
-  #bury({ tags: there, deleted }: Repository, tags: readonly string[]): TagVersion {
-    const version = tagVersion(++this.#writes, memoryId);
+  #bury({ tags: there, deleted }: Repository, tags: readonly string[], version = this.#next()): TagVersion {
     for (const tag of tags) {
       there.delete(tag);
       deleted.set(tag, version);
@@ -206,6 +310,38 @@ export class MemoryTables implements TagTables {
     this.#repos.set(repo, known);
     return known;
   }
+}
+
+function manifestOf(
+  digest: Digest,
+  {
+    mediaType,
+    size,
+    subject,
+    artifactType,
+    annotations,
+    blobs,
+    manifests,
+  }: Omit<ManifestWrite, 'tags' | 'after' | 'proof'>,
+): Manifest {
+  return {
+    digest,
+    mediaType,
+    size,
+    subject,
+    references: { blobs, manifests },
+    targets: [...blobs, ...manifests, ...(subject === undefined ? [] : [subject])],
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+}
+
+function tagsOn({ tags }: Repository, digest: Digest): string[] {
+  return [...tags].filter(([, target]) => target.digest === digest).map(([tag]) => tag);
+}
+
+function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
+  return tags.map((tag) => ['tag', tag] as const);
 }
 
 function stateOf(repository: Repository | undefined, tag: string): TagState {

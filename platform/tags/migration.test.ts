@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { SqliteDatabase } from '../sqlite/database.ts';
-import { VERSION_1, VERSION_2 } from './before.fixtures.ts';
+import { VERSION_1, VERSION_2, VERSION_3 } from './before.fixtures.ts';
 import { tagsSchema } from './schema.ts';
 import { openSqliteTags } from './sqlite.ts';
 import type { TagStore } from './store.ts';
@@ -69,6 +69,24 @@ test('a database of version 2 keeps all that it holds; its tags count as written
   await again[Symbol.asyncDispose]();
 });
 
+test('a database of version 3 keeps its tags, their versions and its tombstones; nothing waits to be written', async () => {
+  before();
+  const old = new DatabaseSync(file());
+  old.exec(`${VERSION_3} UPDATE tags SET version = 41 WHERE tag = 'v1';
+    INSERT INTO tombstones VALUES (1, 'gone', 42); UPDATE identity SET tag_version = 42;`);
+  old.close();
+  const [identity] = sql<{ id: string }>('SELECT id FROM identity');
+  const store = open();
+  const tag = await store.tag('a', 'v1');
+  expect(tag).toEqual({ digest: digest(1), mediaType: 'm', size: 5, version: `41-${identity?.id}` });
+  expect(await store.putTag('a', 'gone', { digest: digest(1), after: '1-x' as TagVersion })).toEqual({
+    changed: `42-${identity?.id}`,
+  });
+  expect(await store.outbox()).toEqual([]);
+  expect(await store.deleteTag('a', 'v1', tag?.version)).toEqual({ version: `43-${identity?.id}` });
+  await store[Symbol.asyncDispose]();
+});
+
 test('a migrated database is the same as a new one', async () => {
   before();
   await open()[Symbol.asyncDispose]();
@@ -84,15 +102,15 @@ test('a migrated database is the same as a new one', async () => {
 test('the release before leaves it as it is, to the byte; so do we with one of a later release', async () => {
   before();
   await open()[Symbol.asyncDispose]();
-  const older = { ...tagsSchema, steps: tagsSchema.steps.slice(0, 2) };
+  const older = { ...tagsSchema, steps: tagsSchema.steps.slice(0, 3) };
   const bytes = await readFile(file());
-  expect(() => new SqliteDatabase({ file: file(), schema: older, onBroken })).toThrow('has schema version 3');
+  expect(() => new SqliteDatabase({ file: file(), schema: older, onBroken })).toThrow('has schema version 4');
   expect((await readFile(file())).equals(bytes)).toBe(true);
   const db = new DatabaseSync(file());
-  db.exec('UPDATE schema SET version = 4; PRAGMA wal_checkpoint(TRUNCATE)');
+  db.exec('UPDATE schema SET version = 5; PRAGMA wal_checkpoint(TRUNCATE)');
   db.close();
   const later = await readFile(file());
-  expect(open).toThrow('has schema version 4, this process needs 3');
+  expect(open).toThrow('has schema version 5, this process needs 4');
   expect((await readFile(file())).equals(later)).toBe(true);
 });
 
@@ -103,7 +121,7 @@ test('of deletions the newest are remembered, so many, and what was forgotten la
   const extra = 500;
   const db = new DatabaseSync(file());
   db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${tombstonesMax + extra})
-    INSERT INTO tombstones SELECT 1, 't' || i, i FROM n;
+    INSERT INTO tombstones SELECT 1, 't' || i, i, NULL FROM n;
     UPDATE identity SET tag_version = ${tombstonesMax + extra + forgetEvery - 2};`);
   db.close();
   const filled = open();
@@ -120,6 +138,17 @@ test('of deletions the newest are remembered, so many, and what was forgotten la
     changed: expect.stringMatching(new RegExp(`^${extra + 1}-`)),
   });
   await filled[Symbol.asyncDispose]();
+});
+
+test('what may be written now is found by an index, and so is the next that may be', async () => {
+  await open()[Symbol.asyncDispose]();
+  for (const query of [
+    `SELECT version FROM outbox WHERE backend = 'b' AND due <= 5 ORDER BY due, version LIMIT 5`,
+    `SELECT due FROM outbox WHERE backend = 'b' ORDER BY due LIMIT 1`,
+  ]) {
+    const plan = sql<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`).map(({ detail }) => detail);
+    expect(plan).toEqual([expect.stringMatching(/^SEARCH outbox USING COVERING INDEX outbox_by_due/)]);
+  }
 });
 
 test('what is too old is found by an index', async () => {

@@ -1,6 +1,6 @@
 /**
  * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
- * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags.
+ * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags; version 3 no backend.
  */
 
 import type { SqliteSchema } from '../sqlite/database.ts';
@@ -71,6 +71,20 @@ CREATE INDEX tombstones_by_version ON tombstones (version);
 -- The last number, and the last one whose tombstone was forgotten.
 ALTER TABLE identity ADD COLUMN tag_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE identity ADD COLUMN forgotten_version INTEGER NOT NULL DEFAULT 0;
+`,
+  `
+-- The database in which the write was made, where that is another one: it came from a backend.
+ALTER TABLE tags ADD COLUMN writer TEXT;
+ALTER TABLE tombstones ADD COLUMN writer TEXT;
+
+-- What a backend is to be told of (outbox.ts): kind 'blob', 'manifest' or 'tag'; digest NULL: it was deleted.
+CREATE TABLE outbox (
+  repo INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+  backend TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT,
+  since INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL, cause TEXT,
+  PRIMARY KEY (repo, kind, name)
+) WITHOUT ROWID;
+CREATE INDEX outbox_by_due ON outbox (backend, due, version);
 `,
 ];
 

@@ -15,7 +15,10 @@ import type {
   TagVersion,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { Adopted, OutboxKind, OutboxOptions, References, TagPlace } from './outbox.ts';
 import { fitting } from './pages.ts';
+import { SqliteAdopt } from './sqlite-adopt.ts';
+import { SqliteOutbox } from './sqlite-outbox.ts';
 import { SqliteUnlinked } from './sqlite-unlinked.ts';
 import { SqliteVersions } from './sqlite-versions.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from './store.ts';
@@ -24,7 +27,7 @@ import { follows, type TagOutcome } from './versions.ts';
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
   addRepo: 'INSERT INTO repos (name) VALUES (?) ON CONFLICT DO NOTHING',
-  tag: `SELECT m.digest, m.media_type AS mediaType, m.size, t.version AS no FROM repos r JOIN tags t ON t.repo = r.id
+  tag: `SELECT m.digest, m.media_type AS mediaType, m.size, t.version AS no, t.writer FROM repos r JOIN tags t ON t.repo = r.id
     JOIN manifests m ON m.repo = r.id AND m.digest = t.digest WHERE r.name = ? AND t.tag = ?`,
   manifest: `SELECT m.digest, m.media_type AS mediaType, m.size FROM repos r JOIN manifests m ON m.repo = r.id
     WHERE r.name = ? AND m.digest = ?`,
@@ -45,6 +48,7 @@ const SQL = {
   putManifest: `INSERT OR REPLACE INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
     VALUES (?, ?, ?, ?, ?, ?, ?)`,
   putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
+  references: 'SELECT target, kind FROM refs WHERE repo = ? AND manifest = ?',
   targets: `SELECT target FROM refs WHERE repo = ?1 AND manifest = ?2
     UNION SELECT subject FROM manifests WHERE repo = ?1 AND digest = ?2 AND subject IS NOT NULL`,
   dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
@@ -61,18 +65,25 @@ export class SqliteTables implements TagTables {
   readonly #unlinked: SqliteUnlinked;
   readonly #versions: SqliteVersions;
 
-  constructor(db: DatabaseSync) {
+  readonly #backed: (repo: string) => boolean;
+  readonly #outbox: SqliteOutbox;
+  readonly #adopt: SqliteAdopt;
+
+  constructor(db: DatabaseSync, options?: OutboxOptions) {
     this.#unlinked = new SqliteUnlinked(db);
-    this.#versions = new SqliteVersions(db);
+    this.#versions = new SqliteVersions(db, options?.nowMs);
+    this.#backed = (repo) => options?.backendOf(repo) !== undefined;
+    this.#outbox = new SqliteOutbox(db, options, (no) => this.#versions.version(no));
+    this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, versions: this.#versions, unlinked: this.#unlinked });
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
 
   tag(repo: string, tag: string): TagRecord | undefined {
-    const row = this.#one<ManifestRecord & { no: number }>('tag', repo, tag);
+    const row = this.#one<ManifestRecord & { no: number; writer: string | null }>('tag', repo, tag);
     if (row === undefined) return undefined;
-    const { no, ...record } = row;
-    return { ...record, version: this.#versions.version(no) };
+    const { no, writer, ...record } = row;
+    return { ...record, version: this.#versions.version(no, writer) };
   }
 
   manifest(repo: string, digest: Digest): ManifestRecord | undefined {
@@ -157,54 +168,116 @@ export class SqliteTables implements TagTables {
     this.#run('dropRefs', id, digest);
     for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
     for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
-    return put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest);
+    const version = put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest);
+    this.#tell({ id, repo }, [['manifest', digest], ...tagsOf(put.tags)], digest, version);
+    return version;
+  }
+
+  /** The repository's backend is to be told, if it has one. */
+  #tell(
+    { id, repo }: { readonly id: number; readonly repo: string },
+    keys: readonly (readonly [OutboxKind, string])[],
+    digest: Digest | null,
+    version?: TagVersion,
+  ): void {
+    if (!this.#backed(repo)) return;
+    const at = version ?? this.#versions.next();
+    for (const [kind, name] of keys) this.#outbox.add(id, { repo, kind, name }, digest, at);
   }
 
   putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
     const id = this.#repo(repo);
     if (!this.#has('hasManifest', id, digest)) return undefined;
     const state = this.#versions.state(id, tag);
-    return follows(state, after) ? { version: this.#versions.put(id, [tag], digest) } : { changed: state.version };
+    if (!follows(state, after)) return { changed: state.version };
+    const version = this.#versions.put(id, [tag], digest);
+    this.#tell({ id, repo }, [['tag', tag]], digest, version);
+    return { version };
   }
 
   deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined {
     const id = this.#repo(repo);
     const state = this.#versions.state(id, tag);
     if (!state.there) return undefined;
-    return follows(state, at) ? { version: this.#versions.remove(id, [tag]) } : { changed: state.version };
+    if (!follows(state, at)) return { changed: state.version };
+    const version = this.#versions.remove(id, [tag]);
+    this.#tell({ id, repo }, [['tag', tag]], null, version);
+    return { version };
   }
 
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
     const id = this.#repo(repo);
+    const tags = this.#versions.on(id, digest);
+    if (!this.#dropManifest(id, digest, nowMs)) return false;
+    const version = tags.length > 0 ? this.#versions.remove(id, tags) : undefined;
+    this.#tell({ id, repo }, [['manifest', digest], ...tagsOf(tags)], null, version);
+    return true;
+  }
+
+  #dropManifest(id: number, digest: Digest, nowMs: number): boolean {
     const targets = this.#targets(id, digest);
     if (this.#run('deleteManifest', id, digest) === 0) return false;
     this.#run('dropRefs', id, digest);
-    const tags = this.#versions.on(id, digest);
-    if (tags.length > 0) this.#versions.remove(id, tags);
     this.#unlinked.lost([digest, ...targets], nowMs);
     return true;
   }
 
   linkBlob(repo: string, digest: Digest, { size, proof }: BlobLinkPut): number | undefined {
     const unproved = this.#unlinked.link(digest, proof);
-    if (unproved === undefined) this.#run('putBlob', this.#open(repo), digest, size);
+    if (unproved === undefined) this.#link(repo, digest, size);
     return unproved;
   }
 
   unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
-    if (this.#run('deleteBlob', this.#repo(repo), digest) === 0) return false;
+    const id = this.#repo(repo);
+    if (this.#run('deleteBlob', id, digest) === 0) return false;
     this.#unlinked.lost([digest], nowMs);
+    this.#tell({ id, repo }, [['blob', digest]], null);
     return true;
   }
 
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
     const link = this.blob(from, digest);
-    if (link !== undefined) this.#run('putBlob', this.#open(repo), digest, link.size);
+    if (link !== undefined) this.#link(repo, digest, link.size);
     return link;
+  }
+
+  #link(repo: string, digest: Digest, size: number): void {
+    const id = this.#open(repo);
+    this.#run('putBlob', id, digest, size);
+    this.#tell({ id, repo }, [['blob', digest]], digest);
   }
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
     return this.#unlinked.condemn(digests, at);
+  }
+
+  due: TagTables['due'] = (backend, nowMs, n) => this.#outbox.due(backend, nowMs, n);
+  nextDueMs: TagTables['nextDueMs'] = (backend) => this.#outbox.nextDueMs(backend);
+  pending: TagTables['pending'] = (key) => this.#outbox.pending(key);
+  outbox: TagTables['outbox'] = () => this.#outbox.outbox();
+  written: TagTables['written'] = (row) => this.#outbox.written(row);
+  failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);
+  reroute: TagTables['reroute'] = () => this.#outbox.reroute();
+  adoptManifest: TagTables['adoptManifest'] = (...args) => this.#adopt.manifest(...args);
+  adoptBlob: TagTables['adoptBlob'] = (...args) => this.#adopt.blob(...args);
+  adoptTag: TagTables['adoptTag'] = (...args) => this.#adopt.tag(...args);
+
+  adoptDeletion(repo: string, digest: Digest, nowMs: number): Adopted {
+    if (!this.#adopt.mayGo(repo, digest)) return 'kept';
+    return this.#dropManifest(this.#repo(repo), digest, nowMs) ? 'adopted' : 'kept';
+  }
+
+  references(repo: string, digest: Digest): References {
+    const id = this.#repo(repo);
+    const all = this.#all<{ target: Digest; kind: string }>('references', id, digest);
+    const of = (kind: string): Digest[] => all.filter((one) => one.kind === kind).map(({ target }) => target);
+    return { blobs: of('blob'), manifests: of('manifest').filter((child) => this.#has('hasManifest', id, child)) };
+  }
+
+  tagState(repo: string, tag: string): TagPlace {
+    const { digest, version } = this.#versions.state(this.#repo(repo), tag);
+    return { digest, version };
   }
 
   /** What the manifest refers to, its subject included. */
@@ -249,6 +322,10 @@ type ReferrerRow = {
   /** Of its annotations. */
   readonly bytes: number | null;
 };
+
+function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
+  return tags.map((tag) => ['tag', tag] as const);
+}
 
 function referrerOf(row: ReferrerRow, annotations: string | undefined): ReferrerRecord {
   const { digest, mediaType, size, artifactType } = row;

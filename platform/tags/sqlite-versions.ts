@@ -3,19 +3,21 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import { forgetEvery, type TagState, tagVersion, tombstonesMax } from './versions.ts';
+import { forgetEvery, numberOf, type TagState, tagVersion, tombstonesMax, writerOf } from './versions.ts';
 
 const SQL = {
   database: 'SELECT id FROM identity',
-  next: 'UPDATE identity SET tag_version = tag_version + 1 RETURNING tag_version AS no',
+  // Not below the clock, where there is one.
+  next: 'UPDATE identity SET tag_version = max(tag_version + 1, ?) RETURNING tag_version AS no',
+  seen: 'UPDATE identity SET tag_version = max(tag_version, ?)',
   // A tag is in one of the two, or in neither.
-  at: `SELECT version AS no, 1 AS there FROM tags WHERE repo = ?1 AND tag = ?2
-    UNION ALL SELECT version, 0 FROM tombstones WHERE repo = ?1 AND tag = ?2`,
+  at: `SELECT version AS no, writer, digest FROM tags WHERE repo = ?1 AND tag = ?2
+    UNION ALL SELECT version, writer, NULL FROM tombstones WHERE repo = ?1 AND tag = ?2`,
   on: 'SELECT tag FROM tags WHERE repo = ? AND digest = ?',
-  put: 'INSERT OR REPLACE INTO tags (repo, tag, digest, version) VALUES (?, ?, ?, ?)',
+  put: 'INSERT OR REPLACE INTO tags (repo, tag, digest, version, writer) VALUES (?, ?, ?, ?, ?)',
   revive: 'DELETE FROM tombstones WHERE repo = ? AND tag = ?',
   remove: 'DELETE FROM tags WHERE repo = ? AND tag = ?',
-  bury: 'INSERT OR REPLACE INTO tombstones (repo, tag, version) VALUES (?, ?, ?)',
+  bury: 'INSERT OR REPLACE INTO tombstones (repo, tag, version, writer) VALUES (?, ?, ?, ?)',
   oldest: `SELECT version AS no FROM tombstones ORDER BY version DESC LIMIT 1 OFFSET ${tombstonesMax}`,
   forget: 'DELETE FROM tombstones WHERE version <= ?',
   forgotten: 'UPDATE identity SET forgotten_version = ?',
@@ -24,42 +26,45 @@ const SQL = {
 export class SqliteVersions {
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
   readonly #database: string;
+  readonly #nowMs: (() => number) | undefined;
+  /** Writes since it was looked what is too old. */
+  #unlooked = 0;
 
-  constructor(db: DatabaseSync) {
+  /** `nowMs`: what numbers are not below, if anything. */
+  constructor(db: DatabaseSync, nowMs: (() => number) | undefined) {
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
     this.#database = (this.#statements.database.get() as { id: string }).id;
+    this.#nowMs = nowMs;
   }
 
-  version(no: number): TagVersion {
-    return tagVersion(no, this.#database);
+  /** Of a write of this database, or of the one that is named. */
+  version(no: number, writer: string | null = null): TagVersion {
+    return tagVersion(no, writer ?? this.#database);
   }
 
-  state(repo: number, tag: string): TagState {
-    const row = this.#statements.at.get(repo, tag) as { no: number; there: number } | undefined;
-    return row === undefined
-      ? { there: false, version: null }
-      : { there: row.there === 1, version: this.version(row.no) };
+  state(repo: number, tag: string): TagState & { readonly digest: Digest | undefined } {
+    const row = this.#statements.at.get(repo, tag) as Row | undefined;
+    if (row === undefined) return { there: false, version: null, digest: undefined };
+    const { no, writer, digest } = row;
+    return { there: digest !== null, version: this.version(no, writer), digest: digest ?? undefined };
   }
 
   /** Sets them in one write. */
   put(repo: number, tags: readonly string[], digest: Digest): TagVersion {
-    const no = this.#next();
-    for (const tag of tags) {
-      this.#statements.put.run(repo, tag, digest, no);
-      this.#statements.revive.run(repo, tag);
-    }
-    return this.version(no);
+    return this.#put(repo, tags, digest, this.next());
   }
 
   /** Removes them, which are there, in one write. */
   remove(repo: number, tags: readonly string[]): TagVersion {
-    const no = this.#next();
-    for (const tag of tags) {
-      this.#statements.remove.run(repo, tag);
-      this.#statements.bury.run(repo, tag, no);
-    }
-    return this.version(no);
+    return this.#bury(repo, tags, this.next());
+  }
+
+  /** The same as another database has written it. */
+  adopt(repo: number, tag: string, digest: Digest | null, version: TagVersion): void {
+    this.#statements.seen.run(numberOf(version));
+    if (digest === null) this.#bury(repo, [tag], version);
+    else this.#put(repo, [tag], digest, version);
   }
 
   /** The tags on a manifest. */
@@ -67,16 +72,41 @@ export class SqliteVersions {
     return (this.#statements.on.all(repo, digest) as { tag: string }[]).map(({ tag }) => tag);
   }
 
-  #next(): number {
-    const { no } = this.#statements.next.get() as { no: number };
-    if (no % forgetEvery === 0) this.#forget();
-    return no;
+  /** That of the next write. */
+  next(): TagVersion {
+    const { no } = this.#statements.next.get(this.#nowMs?.() ?? 0) as { no: number };
+    if (no % forgetEvery === 0 || ++this.#unlooked >= forgetEvery) this.#forget();
+    return this.version(no);
+  }
+
+  #put(repo: number, tags: readonly string[], digest: Digest, version: TagVersion): TagVersion {
+    for (const tag of tags) {
+      this.#statements.put.run(repo, tag, digest, numberOf(version), this.#foreign(version));
+      this.#statements.revive.run(repo, tag);
+    }
+    return version;
+  }
+
+  #bury(repo: number, tags: readonly string[], version: TagVersion): TagVersion {
+    for (const tag of tags) {
+      this.#statements.remove.run(repo, tag);
+      this.#statements.bury.run(repo, tag, numberOf(version), this.#foreign(version));
+    }
+    return version;
+  }
+
+  #foreign(version: TagVersion): string | null {
+    const writer = writerOf(version);
+    return writer === this.#database ? null : writer;
   }
 
   #forget(): void {
+    this.#unlooked = 0;
     const oldest = this.#statements.oldest.get() as { no: number } | undefined;
     if (oldest === undefined) return;
     this.#statements.forget.run(oldest.no);
     this.#statements.forgotten.run(oldest.no);
   }
 }
+
+type Row = { readonly no: number; readonly writer: string | null; readonly digest: Digest | null };

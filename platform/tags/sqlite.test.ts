@@ -11,6 +11,7 @@ import { VERSION_1 } from './before.fixtures.ts';
 import { tagStoreConformance } from './conformance.fixtures.ts';
 import { FaultyDisk } from './faulty.fixtures.ts';
 import { openMemoryTags } from './memory.ts';
+import { outboxConformance } from './outbox.fixtures.ts';
 import { openSqliteTags } from './sqlite.ts';
 import type { TagStore } from './store.ts';
 
@@ -22,18 +23,18 @@ afterEach(() => rm(dir, { recursive: true }));
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const file = (): string => join(dir, 'tags.db');
-const open = (): TagStore =>
-  openSqliteTags({
-    file: file(),
-    onBroken: (error) => {
-      throw error;
-    },
-  });
+const onBroken = (error: Error): never => {
+  throw error;
+};
+const open = (): TagStore => openSqliteTags({ file: file(), onBroken });
 const image = (tag: string) => ({ mediaType: 'm', size: 1, tags: [tag], blobs: [], manifests: [] });
 
 tagStoreConformance('memory', async () => openMemoryTags());
 tagStoreConformance('sqlite', async () => open());
 tagStoreConformance('a disk that loses what was not synced', async () => new FaultyDisk(prng(1)).open());
+outboxConformance('memory', async (outbox) => openMemoryTags(outbox));
+outboxConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
+outboxConformance('a disk that loses what was not synced', async (outbox) => new FaultyDisk(prng(1), 0, outbox).open());
 
 describe('sqlite', () => {
   test('everything is there after closing and opening', async () => {
@@ -119,7 +120,7 @@ describe('sqlite', () => {
     const db = new DatabaseSync(file());
     db.exec('UPDATE schema SET version = 7');
     db.close();
-    expect(open).toThrow(/tags\.db has schema version 7, this process needs 3: /);
+    expect(open).toThrow(/tags\.db has schema version 7, this process needs 4: /);
 
     const other = join(dir, 'other.db');
     const foreign = new DatabaseSync(other);

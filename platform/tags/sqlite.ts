@@ -2,6 +2,7 @@
 
 import { SqliteDatabase } from '../sqlite/database.ts';
 import { GroupedTagStore } from './grouped.ts';
+import type { OutboxOptions } from './outbox.ts';
 import { tagsSchema } from './schema.ts';
 import { SqliteTables } from './sqlite-tables.ts';
 import type { TagStore } from './store.ts';
@@ -10,13 +11,15 @@ export type SqliteTagsOptions = {
   readonly file: string;
   /** After it nothing is acknowledged any more: it ends the process. */
   readonly onBroken: (error: Error) => void;
+  /** Default: no repository has a backend. */
+  readonly outbox?: OutboxOptions | undefined;
 };
 
 /** Opens or creates the database `file`. Throws StartError where it cannot be used. */
 export function openSqliteTags(options: SqliteTagsOptions): TagStore {
   const database = new SqliteDatabase({ ...options, schema: tagsSchema });
   return new GroupedTagStore({
-    tables: new SqliteTables(database.connection),
+    tables: new SqliteTables(database.connection, options.outbox),
     transaction: (apply) => database.transaction(apply),
     close: () => database[Symbol.dispose](),
   });

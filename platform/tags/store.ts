@@ -12,6 +12,8 @@
  * Rule 4: a condemned digest has lost its links for good until it is proved: origins may remove its bytes. It is linked
  *   again only by who names the generation in which an origin was last told so.
  * Rule 5: tags have versions (versions.ts): a write may be conditional on one, and a deleted tag is not forgotten at once.
+ * Rule 6: what a backend is to be told of is noted in the same transaction (outbox.ts). What comes from there is linked
+ *   without a proof, since the bytes are there.
  */
 
 import type {
@@ -29,6 +31,7 @@ import type {
   TagVersion,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { OutboxReads, OutboxWrites } from './outbox.ts';
 import type { TagOutcome } from './versions.ts';
 
 /** At most `n` entries after `last`, which need not exist. */
@@ -88,7 +91,7 @@ export interface TagWrites {
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply;
 }
 
-export interface TagTables extends TagReads, TagWrites {}
+export interface TagTables extends TagReads, TagWrites, OutboxReads, OutboxWrites {}
 
 type Promised<T> = {
   [M in keyof T]: T[M] extends (...args: infer A) => infer R ? (...args: A) => Promise<R> : never;

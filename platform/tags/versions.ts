@@ -7,6 +7,9 @@
  *   whoever writes after it. Nobody is shown one.
  * Rule 3: the newest tombstonesMax deletions are remembered, and perhaps `forgetEvery` more; what is older is as if the
  *   tag had never been there, and the last number that was forgotten is kept.
+ * Rule 4: where several databases write to one backend, numbers are milliseconds of the clock on the wall, or one more
+ *   than the last where the clock is not beyond it: the later write is the newer one, as far as clocks agree, and in one
+ *   database always.
  */
 
 import type { TagVersion } from '../../core/contracts/index-api.ts';
@@ -30,4 +33,20 @@ export function tagVersion(no: number, database: string): TagVersion {
 export function follows(state: TagState, after: TagVersion | null | undefined): boolean {
   if (after === undefined) return true;
   return after === null ? !state.there : state.version === after;
+}
+
+export function numberOf(version: TagVersion): number {
+  return Number(version.slice(0, version.indexOf('-')));
+}
+
+/** Which database the write was made in. */
+export function writerOf(version: TagVersion): string {
+  return version.slice(version.indexOf('-') + 1);
+}
+
+/** Whether `one` is the later write. */
+export function newer(one: TagVersion, other: TagVersion | null): boolean {
+  if (other === null) return true;
+  const [no, than] = [numberOf(one), numberOf(other)];
+  return no === than ? writerOf(one) > writerOf(other) : no > than;
 }

@@ -1,0 +1,250 @@
+/** What every tag store must do for a backend (outbox.ts), run against each implementation. */
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ManifestPut, TagVersion } from '../../core/contracts/index-api.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { AdoptedManifest, OutboxKind, OutboxOptions } from './outbox.ts';
+import type { TagStore } from './store.ts';
+
+const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
+const [one, two, layer] = [digest(1), digest(2), digest(100)] as const;
+const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
+  mediaType: 'm/x',
+  size: 500,
+  tags: [],
+  blobs: [],
+  manifests: [],
+  ...more,
+});
+const adopted = (more: Partial<AdoptedManifest> = {}): AdoptedManifest => ({
+  mediaType: 'm/x',
+  size: 500,
+  blobs: [],
+  manifests: [],
+  ...more,
+});
+const elsewhere = 'e'.repeat(32);
+const at = (no: number): TagVersion => `${no}-${elsewhere}` as TagVersion;
+const numberOf = (version: unknown): number => Number(String(version).split('-')[0]);
+
+type Open = (outbox: OutboxOptions) => Promise<TagStore>;
+let nowMs = 0;
+let second: string | undefined;
+let store: TagStore;
+
+export function outboxConformance(name: string, open: Open): void {
+  describe(`outbox: ${name}`, () => {
+    beforeEach(async () => {
+      nowMs = 1_000_000;
+      second = undefined;
+      const backendOf = (repo: string) => (repo.startsWith('own/') ? undefined : (second ?? 'main'));
+      store = await open({ backendOf, nowMs: () => nowMs });
+    });
+    afterEach(() => store[Symbol.asyncDispose]());
+
+    rows();
+    attempts();
+    numbers();
+    adoption();
+  });
+}
+
+/** What waits, in short: `tag x -> 1`. */
+async function waiting(): Promise<string[]> {
+  const all = await store.due('main', Number.MAX_SAFE_INTEGER, 1_000);
+  return all.map(({ repo, kind, name, digest: on }) => `${repo} ${kind} ${short(name)} ${on && short(on)}`).sort();
+}
+
+function short(name: string): string {
+  return name.startsWith('sha256:') ? String(Number.parseInt(name.slice(-4), 16)) : name;
+}
+
+const pending = (kind: OutboxKind, name: string) => store.pending({ repo: 'a', kind, name });
+
+function rows(): void {
+  test('each write leaves a row of its newest state, and none where the repository has no backend', async () => {
+    await store.linkBlob('a', layer, { size: 9 });
+    await store.mount('b', layer, 'a');
+    await store.putManifest('a', one, image({ tags: ['x', 'y'], blobs: [layer] }), 0);
+    await store.putManifest('a', two, image(), 0);
+    expect(await waiting()).toEqual([
+      ...['a blob 100 100', 'a manifest 1 1', 'a manifest 2 2', 'a tag x 1', 'a tag y 1', 'b blob 100 100'],
+    ]);
+    await store.putTag('a', 'x', { digest: two });
+    await store.deleteTag('a', 'y');
+    await store.unlinkBlob('b', layer, 0);
+    expect(await waiting()).toEqual([
+      ...['a blob 100 100', 'a manifest 1 1', 'a manifest 2 2', 'a tag x 2', 'a tag y null', 'b blob 100 null'],
+    ]);
+    await store.deleteManifest('a', two, 0);
+    expect(await waiting()).toEqual([
+      ...['a blob 100 100', 'a manifest 1 1', 'a manifest 2 null', 'a tag x null', 'a tag y null', 'b blob 100 null'],
+    ]);
+    await store.putManifest('own/a', one, image({ tags: ['x'] }), 0);
+    await store.linkBlob('own/a', layer, { size: 9 });
+    await store.deleteTag('own/a', 'x');
+    expect((await store.outbox()).map(({ rows }) => rows)).toEqual([6]);
+  });
+
+  test('a write that changes nothing leaves no row', async () => {
+    await store.putManifest('a', one, image({ tags: ['x'], blobs: [layer] }), 0);
+    await store.putTag('a', 'x', { digest: one });
+    await store.deleteTag('a', 'x');
+    await store.unlinkBlob('a', layer, 0);
+    await store.deleteManifest('a', one, 0);
+    await store.mount('a', layer, 'b');
+    expect(await store.outbox()).toEqual([]);
+    const { version } = await store.putManifest('a', one, image({ tags: ['x'] }), 0);
+    const before = await pending('tag', 'x');
+    await store.putTag('a', 'x', { digest: one, after: at(1) });
+    await store.deleteTag('a', 'x', at(1));
+    await store.putManifest('a', two, image({ tags: ['x'], after: at(1) }), 0);
+    expect(await pending('tag', 'x')).toEqual(before);
+    expect(before?.version).toBe(version);
+    expect(await pending('manifest', two)).toBeUndefined();
+  });
+
+  test('what a row says is told with it: the references of a manifest that are here, where a tag is', async () => {
+    for (const blob of [layer, digest(101)]) await store.linkBlob('a', blob, { size: 9 });
+    await store.putManifest('a', one, image({ subject: digest(7), blobs: [layer, digest(101)] }), 0);
+    const index = { ...image({ manifests: [one, digest(8)] }), sparse: true };
+    await store.putManifest('a', two, index, 0);
+    expect(await store.references('a', one)).toEqual({ blobs: [layer, digest(101)], manifests: [] });
+    expect(await store.references('a', two)).toEqual({ blobs: [], manifests: [one] });
+    expect(await store.references('b', two)).toEqual({ blobs: [], manifests: [] });
+    const set = (await store.putTag('a', 'x', { digest: one })) as { version: TagVersion };
+    expect(await store.tagState('a', 'x')).toEqual({ digest: one, version: set.version });
+    const gone = (await store.deleteTag('a', 'x')) as { version: TagVersion };
+    expect(await store.tagState('a', 'x')).toEqual({ digest: undefined, version: gone.version });
+    expect(await store.tagState('a', 'never')).toEqual({ digest: undefined, version: null });
+  });
+}
+
+function attempts(): void {
+  test('what is written goes, but for what was written anew meanwhile', async () => {
+    await store.putManifest('a', one, image({ tags: ['x', 'y'] }), 0);
+    const [x, y] = [await pending('tag', 'x'), await pending('tag', 'y')];
+    nowMs += 5;
+    await store.putTag('a', 'x', { digest: one });
+    await store.written(x!);
+    await store.written(y!);
+    expect(await waiting()).toEqual(['a manifest 1 1', 'a tag x 1']);
+    expect(await pending('tag', 'x')).toMatchObject({ sinceMs: 1_000_000, attempts: 0 });
+    await store.written((await pending('tag', 'x'))!);
+    expect(await pending('tag', 'x')).toBeUndefined();
+  });
+
+  test('what failed is tried when it is due; its cause is told; a newer write is tried at once', async () => {
+    await store.putManifest('a', one, image({ tags: ['x'] }), 0);
+    const x = (await pending('tag', 'x'))!;
+    await store.failed(x, { cause: 'throttled', dueMs: nowMs + 100 });
+    expect((await store.due('main', nowMs, 10)).map(({ kind }) => kind)).toEqual(['manifest']);
+    expect((await store.due('main', nowMs + 100, 10)).map(({ kind }) => kind)).toEqual(['manifest', 'tag']);
+    expect(await store.due('main', nowMs + 100, 1)).toHaveLength(1);
+    expect(await store.due('other', nowMs + 100, 10)).toEqual([]);
+    expect(await pending('tag', 'x')).toEqual({ ...x, attempts: 1 });
+    expect(new Set(await store.outbox())).toEqual(
+      new Set([
+        { backend: 'main', cause: null, rows: 1, sinceMs: nowMs },
+        { backend: 'main', cause: 'throttled', rows: 1, sinceMs: nowMs },
+      ]),
+    );
+    await store.written((await pending('manifest', one))!);
+    expect(await store.nextDueMs('main')).toBe(nowMs + 100);
+    nowMs += 10;
+    await store.putTag('a', 'x', { digest: one });
+    await store.failed(x, { cause: 'late', dueMs: nowMs + 1_000 });
+    expect(await store.outbox()).toEqual([{ backend: 'main', cause: null, rows: 1, sinceMs: nowMs - 10 }]);
+    expect(await store.nextDueMs('main')).toBe(nowMs);
+    expect(await store.nextDueMs('other')).toBeUndefined();
+  });
+
+  test('where a repository goes to another backend, what waits goes along', async () => {
+    await store.putManifest('a', one, image(), 0);
+    second = 'other';
+    await store.reroute();
+    expect((await store.outbox()).map(({ backend }) => backend)).toEqual(['other']);
+    expect(await store.due('other', nowMs, 5)).toHaveLength(1);
+  });
+}
+
+function numbers(): void {
+  test('versions follow the clock, and never go back with it, nor behind what was seen', async () => {
+    await store.putManifest('a', one, image(), 0);
+    const set = async (): Promise<number> =>
+      numberOf(((await store.putTag('a', 'x', { digest: one })) as { version: TagVersion }).version);
+    nowMs += 500;
+    expect(await set()).toBe(nowMs);
+    expect(await set()).toBe(nowMs + 1);
+    nowMs -= 400;
+    expect(await set()).toBe(nowMs + 402);
+    expect(await store.adoptTag('a', 'y', { digest: one, version: at(nowMs + 5_000) })).toBe('adopted');
+    expect(await set()).toBe(nowMs + 5_001);
+  });
+}
+
+function adoption(): void {
+  test('a manifest from the backend brings its links, and leaves no row', async () => {
+    const sbom = adopted({ subject: one, artifactType: 'sbom/x', annotations: { k: 'v' } });
+    expect(await store.adoptManifest('a', one, adopted({ blobs: [{ digest: layer, size: 9 }] }))).toBe('adopted');
+    expect(await store.adoptManifest('a', one, adopted())).toBe('kept');
+    expect(await store.adoptManifest('a', digest(3), sbom)).toBe('adopted');
+    expect(await store.adoptManifest('a', digest(4), adopted({ manifests: [one, digest(9)] }))).toBe('adopted');
+    expect(await store.manifest('a', one)).toEqual({ digest: one, mediaType: 'm/x', size: 500 });
+    expect(await store.blob('a', layer)).toEqual({ digest: layer, size: 9 });
+    expect((await store.referrers('a', one, { n: 9 })).manifests).toMatchObject([{ annotations: { k: 'v' } }]);
+    expect(await store.adoptBlob('a', digest(101), 7)).toBe('adopted');
+    expect(await store.adoptBlob('a', digest(101), 8)).toBe('kept');
+    expect(await store.blob('a', digest(101))).toEqual({ digest: digest(101), size: 7 });
+    expect(await store.outbox()).toEqual([]);
+    const linked = [one, digest(3), digest(9), layer, digest(101)];
+    expect(await store.condemn(linked, { nowMs: 1e12, unlinkedMs: 0 })).toMatchObject({ condemned: [], waiting: 0 });
+  });
+
+  test('a tag from the backend: only a newer one, on a manifest that is here, with the version of its writer', async () => {
+    expect(await store.adoptTag('a', 'x', { digest: one, version: at(50) })).toBe('lacking');
+    await store.adoptManifest('a', one, adopted());
+    await store.adoptManifest('a', two, adopted());
+    expect(await store.adoptTag('a', 'x', { digest: one, version: at(50) })).toBe('adopted');
+    expect(await store.adoptTag('a', 'x', { digest: two, version: at(50) })).toBe('kept');
+    expect(await store.adoptTag('a', 'x', { digest: two, version: at(49) })).toBe('kept');
+    expect(await store.tag('a', 'x')).toMatchObject({ digest: one, version: at(50) });
+    expect(await store.putTag('a', 'x', { digest: two, after: at(49) })).toEqual({ changed: at(50) });
+    expect(await store.adoptTag('a', 'x', { digest: two, version: at(51) })).toBe('adopted');
+    expect(await store.adoptTag('a', 'x', { digest: null, version: at(52) })).toBe('adopted');
+    expect(await store.tag('a', 'x')).toBeUndefined();
+    expect(await store.tagState('a', 'x')).toEqual({ digest: undefined, version: at(52) });
+    expect(await store.adoptTag('a', 'x', { digest: one, version: at(52) })).toBe('kept');
+    expect(await store.outbox()).toEqual([]);
+    const own = (await store.putTag('a', 'x', { digest: one, after: at(52) })) as { version: TagVersion };
+    expect(await store.adoptTag('a', 'x', { digest: two, version: at(nowMs - 1) })).toBe('kept');
+    expect(await store.tag('a', 'x')).toMatchObject({ digest: one, version: own.version });
+  });
+
+  test('what waits to be written is not replaced; a newer tag of another writer ends its waiting', async () => {
+    await store.putManifest('a', one, image({ tags: ['x'] }), 0);
+    await store.linkBlob('a', layer, { size: 9 });
+    await store.unlinkBlob('a', layer, 0);
+    await store.deleteManifest('a', one, 0);
+    expect(await store.adoptManifest('a', one, adopted())).toBe('kept');
+    expect(await store.adoptBlob('a', layer, 9)).toBe('kept');
+    await store.adoptManifest('a', two, adopted({ blobs: [{ digest: layer, size: 9 }] }));
+    expect(await store.blob('a', layer)).toBeUndefined();
+    expect(await store.adoptTag('a', 'x', { digest: two, version: at(nowMs - 1) })).toBe('kept');
+    expect(await store.adoptTag('a', 'x', { digest: two, version: at(nowMs + 1_000) })).toBe('adopted');
+    expect(await pending('tag', 'x')).toBeUndefined();
+    expect(await store.tag('a', 'x')).toMatchObject({ digest: two, version: at(nowMs + 1_000) });
+  });
+
+  test('a deletion from the backend: not of what a tag is on, nor of what waits', async () => {
+    await store.putManifest('a', one, image({ tags: ['x'] }), 0);
+    expect(await store.adoptDeletion('a', one, 0)).toBe('kept');
+    await store.deleteTag('a', 'x');
+    expect(await store.adoptDeletion('a', one, 0)).toBe('kept');
+    await store.written((await pending('manifest', one))!);
+    expect(await store.adoptDeletion('a', one, 0)).toBe('adopted');
+    expect(await store.manifest('a', one)).toBeUndefined();
+    expect(await store.adoptDeletion('a', one, 0)).toBe('kept');
+    expect(await store.adoptDeletion('nowhere', one, 0)).toBe('kept');
+  });
+}

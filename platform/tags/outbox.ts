@@ -1,0 +1,84 @@
+/**
+ * What the tags' backend is to be told of, and what it tells: beside the tags in one database, part of any TagStore.
+ *
+ * Rule 1: a write of a repository that has a backend leaves a row here in its own transaction: one each for a tag, a
+ *   manifest and a blob's link, with the version of the write. What was acknowledged is thereby not lost before the
+ *   backend has it. One row a key: the newest write replaces what waits.
+ * Rule 2: a row goes once the backend has that version, or a newer one of somebody else; never by age.
+ * Rule 3: what comes from the backend (`adopt...`) leaves no row, and never replaces what waits, or what is newer.
+ * Rule 4: writes take versions of the clock on the wall where there is a backend (versions.ts): several databases write to
+ *   one, and the later write is to win. Never a number that is not above all those before it.
+ */
+
+import type { ManifestPut, TagVersion } from '../../core/contracts/index-api.ts';
+import type { Digest } from '../../core/digest.ts';
+
+export type OutboxKind = 'blob' | 'manifest' | 'tag';
+/** `name`: a tag, or a digest. */
+export type OutboxKey = { readonly repo: string; readonly kind: OutboxKind; readonly name: string };
+export type OutboxRow = OutboxKey & {
+  readonly version: TagVersion;
+  /** What the tag is on, or the digest itself; null: it was deleted. */
+  readonly digest: Digest | null;
+  /** Since when the backend lacks something of this key, milliseconds of the clock on the wall. */
+  readonly sinceMs: number;
+  /** Attempts that failed since the newest write. */
+  readonly attempts: number;
+};
+
+/** What waits for one backend. */
+export type OutboxState = {
+  readonly backend: string;
+  /** Why its last attempt failed; null: none has. */
+  readonly cause: string | null;
+  readonly rows: number;
+  readonly sinceMs: number;
+};
+
+/** Whose writes leave rows. */
+export type OutboxOptions = {
+  /** The name of the backend of a repository. Undefined: it has none. */
+  readonly backendOf: (repo: string) => string | undefined;
+  /** Of the clock on the wall. */
+  readonly nowMs: () => number;
+};
+
+/** A manifest as a backend has it. */
+export type AdoptedManifest = Omit<ManifestPut, 'tags' | 'blobs' | 'proof' | 'after'> & {
+  readonly blobs: readonly { readonly digest: Digest; readonly size: number }[];
+};
+/** `digest` null: it was deleted. */
+export type AdoptedTag = { readonly digest: Digest | null; readonly version: TagVersion };
+/** kept: what is here is as new, or newer, or waits to be written; lacking: its manifest is not here. */
+export type Adopted = 'adopted' | 'kept' | 'lacking';
+
+export type References = { readonly blobs: readonly Digest[]; readonly manifests: readonly Digest[] };
+export type TagPlace = { readonly digest: Digest | undefined; readonly version: TagVersion | null };
+
+export interface OutboxReads {
+  /** Rows of a backend that may be tried now, those that wait longest first. */
+  due(backend: string, nowMs: number, n: number): readonly OutboxRow[];
+  /** When the next one may be. Undefined: there is none. */
+  nextDueMs(backend: string): number | undefined;
+  pending(key: OutboxKey): OutboxRow | undefined;
+  /** By backend and cause. */
+  outbox(): readonly OutboxState[];
+  /** The blobs that a manifest refers to, and the manifests of an index that are here. */
+  references(repo: string, digest: Digest): References;
+  /** The version of a tag's last write, or of its deletion as far as that is remembered. Null: nobody knows of one. */
+  tagState(repo: string, tag: string): TagPlace;
+}
+
+export interface OutboxWrites {
+  /** The backend has it: the row goes, unless a newer write has replaced it. */
+  written(row: OutboxRow): void;
+  failed(row: OutboxRow, why: { readonly cause: string; readonly dueMs: number }): void;
+  /** Rows go to the backend that their repository has now; those that have none stay where they are. */
+  reroute(): void;
+  /** The record and its links, whether or not the manifests of an index are here. */
+  adoptManifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted;
+  /** The backend says that it was deleted. It is kept while a tag here is on it. */
+  adoptDeletion(repo: string, digest: Digest, nowMs: number): Adopted;
+  adoptBlob(repo: string, digest: Digest, size: number): Adopted;
+  adoptTag(repo: string, tag: string, state: AdoptedTag): Adopted;
+}

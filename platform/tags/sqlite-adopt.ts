@@ -1,0 +1,97 @@
+/** What a backend holds, brought into the tables in SQLite (outbox.ts, rule 3). */
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Digest } from '../../core/digest.ts';
+import type { Adopted, AdoptedManifest, AdoptedTag, OutboxKind } from './outbox.ts';
+import type { SqliteOutbox } from './sqlite-outbox.ts';
+import type { SqliteUnlinked } from './sqlite-unlinked.ts';
+import type { SqliteVersions } from './sqlite-versions.ts';
+import { newer } from './versions.ts';
+
+const SQL = {
+  repo: 'SELECT id FROM repos WHERE name = ?',
+  addRepo: 'INSERT INTO repos (name) VALUES (?) ON CONFLICT DO NOTHING',
+  waits: 'SELECT version AS no FROM outbox WHERE repo = ? AND kind = ? AND name = ?',
+  hasManifest: 'SELECT 1 FROM manifests WHERE repo = ? AND digest = ?',
+  putManifest: `INSERT INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
+    VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
+  // What is linked here has the size that its pusher said.
+  putBlob: 'INSERT INTO blobs (repo, digest, size) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+} as const;
+
+export type AdoptParts = {
+  readonly outbox: SqliteOutbox;
+  readonly versions: SqliteVersions;
+  readonly unlinked: SqliteUnlinked;
+};
+
+export class SqliteAdopt {
+  readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+  readonly #parts: AdoptParts;
+
+  constructor(db: DatabaseSync, parts: AdoptParts) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
+    this.#parts = parts;
+  }
+
+  manifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted {
+    const id = this.#open(repo);
+    if (this.#waits(id, 'manifest', digest) !== undefined || this.#has(id, digest)) return 'kept';
+    const { mediaType, size, subject, artifactType, annotations, blobs, manifests } = manifest;
+    const told = annotations === undefined ? null : JSON.stringify(annotations);
+    this.#statements.putManifest.run(id, digest, mediaType, size, subject ?? null, artifactType ?? null, told);
+    for (const blob of blobs) {
+      this.#statements.putRef.run(id, digest, blob.digest, 'blob');
+      if (this.#waits(id, 'blob', blob.digest) === undefined) this.#statements.putBlob.run(id, blob.digest, blob.size);
+    }
+    for (const child of manifests) this.#statements.putRef.run(id, digest, child, 'manifest');
+    const targets = [...blobs.map((blob) => blob.digest), ...manifests, ...(subject === undefined ? [] : [subject])];
+    // Their bytes are in the backend, whatever origins were told of those that they had.
+    this.#parts.unlinked.referred([digest, ...targets]);
+    return 'adopted';
+  }
+
+  blob(repo: string, digest: Digest, size: number): Adopted {
+    const id = this.#open(repo);
+    if (this.#waits(id, 'blob', digest) !== undefined) return 'kept';
+    if (Number(this.#statements.putBlob.run(id, digest, size).changes) === 0) return 'kept';
+    this.#parts.unlinked.referred([digest]);
+    return 'adopted';
+  }
+
+  tag(repo: string, tag: string, { digest, version }: AdoptedTag): Adopted {
+    const id = this.#open(repo);
+    const { versions, outbox } = this.#parts;
+    const here = versions.state(id, tag);
+    const waits = this.#waits(id, 'tag', tag);
+    // Where a tombstone was forgotten its row still knows.
+    const known = waits === undefined ? here.version : versions.version(waits);
+    if (!newer(version, known)) return 'kept';
+    if (digest !== null && !this.#has(id, digest)) return 'lacking';
+    versions.adopt(id, tag, digest, version);
+    outbox.supersede(id, 'tag', tag);
+    return 'adopted';
+  }
+
+  /** Whether it may go from the tables: not what waits to be written, nor what a tag is on. */
+  mayGo(repo: string, digest: Digest): boolean {
+    const id = (this.#statements.repo.get(repo) as { id: number } | undefined)?.id;
+    if (id === undefined) return false;
+    return this.#waits(id, 'manifest', digest) === undefined && this.#parts.versions.on(id, digest).length === 0;
+  }
+
+  #waits(id: number, kind: OutboxKind, name: string): number | undefined {
+    return (this.#statements.waits.get(id, kind, name) as { no: number } | undefined)?.no;
+  }
+
+  #has(id: number, digest: Digest): boolean {
+    return this.#statements.hasManifest.get(id, digest) !== undefined;
+  }
+
+  #open(repo: string): number {
+    this.#statements.addRepo.run(repo);
+    return (this.#statements.repo.get(repo) as { id: number }).id;
+  }
+}

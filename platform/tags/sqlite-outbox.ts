@@ -1,0 +1,95 @@
+/** The outbox in SQLite (outbox.ts): one row a key, found by when it may be tried. */
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { TagVersion } from '../../core/contracts/index-api.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { OutboxKey, OutboxKind, OutboxOptions, OutboxRow, OutboxState } from './outbox.ts';
+import { numberOf } from './versions.ts';
+
+const columns = 'r.name AS repo, o.kind, o.name, o.version AS no, o.digest, o.since AS sinceMs, o.attempts';
+const SQL = {
+  // What is older of the key waits no longer; the backend lacks something since then all the same.
+  add: `INSERT INTO outbox (repo, kind, name, backend, version, digest, since, due, attempts)
+    VALUES (?, ?, ?, ?, ?, ?, ?7, ?7, 0) ON CONFLICT (repo, kind, name) DO UPDATE
+    SET backend = excluded.backend, version = excluded.version, digest = excluded.digest, due = excluded.due,
+      attempts = 0, cause = NULL`,
+  due: `SELECT ${columns} FROM outbox o JOIN repos r ON r.id = o.repo
+    WHERE o.backend = ? AND o.due <= ? ORDER BY o.due, o.version LIMIT ?`,
+  next: 'SELECT due FROM outbox WHERE backend = ? ORDER BY due LIMIT 1',
+  one: `SELECT ${columns} FROM repos r JOIN outbox o ON o.repo = r.id WHERE r.name = ? AND o.kind = ? AND o.name = ?`,
+  state: `SELECT backend, cause, count(*) AS rows, min(since) AS sinceMs FROM outbox GROUP BY backend, cause`,
+  written:
+    'DELETE FROM outbox WHERE repo = (SELECT id FROM repos WHERE name = ?) AND kind = ? AND name = ? AND version = ?',
+  superseded: 'DELETE FROM outbox WHERE repo = ? AND kind = ? AND name = ?',
+  failed: `UPDATE outbox SET due = ?5, cause = ?6, attempts = attempts + 1
+    WHERE repo = (SELECT id FROM repos WHERE name = ?1) AND kind = ?2 AND name = ?3 AND version = ?4`,
+  routes: 'SELECT DISTINCT r.name AS repo, o.repo AS id, o.backend FROM outbox o JOIN repos r ON r.id = o.repo',
+  reroute: 'UPDATE outbox SET backend = ?, due = 0 WHERE repo = ?',
+} as const;
+
+type Raw = Omit<OutboxRow, 'version'> & { readonly no: number };
+
+export class SqliteOutbox {
+  readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+  readonly #options: OutboxOptions | undefined;
+  readonly #version: (no: number) => TagVersion;
+
+  constructor(db: DatabaseSync, options: OutboxOptions | undefined, version: (no: number) => TagVersion) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
+    this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
+    this.#options = options;
+    this.#version = version;
+  }
+
+  /** Nothing, where the repository has no backend. */
+  add(id: number, { repo, kind, name }: OutboxKey, digest: Digest | null, version: TagVersion): void {
+    const backend = this.#options?.backendOf(repo);
+    if (backend === undefined) return;
+    this.#statements.add.run(id, kind, name, backend, numberOf(version), digest, this.#options?.nowMs() ?? 0);
+  }
+
+  /** The key's row, of whatever version. */
+  supersede(id: number, kind: OutboxKind, name: string): void {
+    this.#statements.superseded.run(id, kind, name);
+  }
+
+  due(backend: string, nowMs: number, n: number): OutboxRow[] {
+    return (this.#statements.due.all(backend, nowMs, n) as Raw[]).map((raw) => this.#row(raw));
+  }
+
+  nextDueMs(backend: string): number | undefined {
+    return (this.#statements.next.get(backend) as { due: number } | undefined)?.due;
+  }
+
+  pending({ repo, kind, name }: OutboxKey): OutboxRow | undefined {
+    const raw = this.#statements.one.get(repo, kind, name) as Raw | undefined;
+    return raw === undefined ? undefined : this.#row(raw);
+  }
+
+  outbox(): OutboxState[] {
+    return (this.#statements.state.all() as OutboxState[]).map((state) => ({ ...state }));
+  }
+
+  written({ repo, kind, name, version }: OutboxRow): void {
+    this.#statements.written.run(repo, kind, name, numberOf(version));
+  }
+
+  failed({ repo, kind, name, version }: OutboxRow, { dueMs, cause }: { dueMs: number; cause: string }): void {
+    this.#statements.failed.run(repo, kind, name, numberOf(version), dueMs, cause);
+  }
+
+  reroute(): void {
+    for (const { repo, id, backend } of this.#statements.routes.all() as {
+      repo: string;
+      id: number;
+      backend: string;
+    }[]) {
+      const now = this.#options?.backendOf(repo);
+      if (now !== undefined && now !== backend) this.#statements.reroute.run(now, id);
+    }
+  }
+
+  #row({ no, repo, kind, name, digest, sinceMs, attempts }: Raw): OutboxRow {
+    return { repo, kind, name, version: this.#version(no), digest, sinceMs, attempts };
+  }
+}
