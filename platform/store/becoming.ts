@@ -17,6 +17,7 @@ import type { PieceIo } from '../workers/piece-io.ts';
 import { type Disk, diskCode } from './disk/disk.ts';
 import { asApiError, refusal } from './disk/errors.ts';
 import type { OpenFiles } from './disk/open-files.ts';
+import { GrowingEntry } from './growing/entry.ts';
 import { bytesOnDisk, type Layout } from './layout.ts';
 import type { Names, Serial } from './names.ts';
 import type { Damage } from './pieces/damage.ts';
@@ -74,19 +75,22 @@ export class Becoming {
       await disk.syncDirectory(layout.uploads);
     }
     const existing = room.get(digest);
-    if (existing?.meta.root === meta.root) await names.supersede(existing.file);
+    const grows = existing instanceof GrowingEntry && existing.agrees(meta, blob.hashes);
+    if (existing !== undefined && (grows || existing.meta.root === meta.root)) await names.supersede(existing.file);
     else if (existing !== undefined) await this.#o.detach(existing);
     // It may have been evicted meanwhile.
     const same = existing !== undefined && room.get(digest) === existing ? existing : undefined;
     files.adopt(file, fd);
     // A pull of the same blob may be running: its entry is complete now.
     const entry = same ?? new BlobEntry({ host, digest, meta, file, bits: undefined, hashes: blob.hashes });
+    if (entry instanceof GrowingEntry) entry.becomeOrdinary(meta, blob.hashes);
     entry.takeHashes(blob.hashes);
     entry.becomeReceived(fd, file);
     this.#o.damage.mended(entry, 'push');
     if (same === undefined) room.add(entry);
     else room.keep(same);
     hashes.add(entry);
+    if (entry instanceof GrowingEntry) entry.tellGrown();
     return entry;
   }
 
@@ -163,6 +167,8 @@ export type MakerOptions = {
   readonly hashes: HashCache;
   readonly serial: Serial<Digest>;
   readonly get: (digest: Digest) => BlobEntry | undefined;
+  /** All of its list is known now. False: it was another one. */
+  readonly settle: (entry: GrowingEntry, meta: Metainfo, hashes: Uint8Array) => Promise<boolean>;
   /** The list of a damaged file may be lost with it; this one is right. */
   readonly damaged: (entry: BlobEntry, hashes: Uint8Array) => void;
   /** Takes an entry out of the store, within its digest's turn. */
@@ -192,6 +198,9 @@ export class Maker {
       );
     }
     const before = this.#o.get(digest);
+    // Pieces came while only a part of the list was known.
+    if (before instanceof GrowingEntry && before.growth !== undefined && (await this.#o.settle(before, meta, hashes)))
+      return before;
     // One without pieces is whole as soon as it is made; until then the second caller waits with the first.
     if (before?.fits(meta) && (before.complete || before.pieces > 0)) {
       if (!before.complete && !before.hashesLoaded && before.meta.root === meta.root) this.#o.damaged(before, hashes);

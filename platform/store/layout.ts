@@ -9,7 +9,7 @@
  *   blobs/sha256/ab/NAME         a complete blob: its bytes, then its piece-hash list
  *   blobs/sha256/ab/NAME.part    the same, with pieces missing
  *   blobs/sha256/ab/NAME.have    which pieces the .part holds; a hint, since every read verifies
- *   uploads/ID                   an upload; removed at the next start
+ *   uploads/ID                   an upload, or a blob whose list of piece hashes grows; removed at the next start
  *   quarantine/                  what could not be understood, moved aside for a human
  *
  * NAME is `hex.length.pieceLengthLog2.root`. So the name alone tells all that must be known at
@@ -58,6 +58,13 @@ export class Layout {
     return new BlobFile(this, { digest, meta }, partial);
   }
 
+  /** One whose metainfo is not known yet, and so no name that a start would find. */
+  growing(digest: Digest, size: { readonly length: number; readonly pieceLength: number }, no: number): BlobFile {
+    const file = this.file(digest, { ...size, root: '' }, true);
+    file.growing = this.upload(`growing-${no}`);
+    return file;
+  }
+
   upload(id: string): string {
     return `${this.uploads}/${id}`;
   }
@@ -89,11 +96,13 @@ export function bytesOnDisk(meta: Metainfo): number {
 /** Where a blob lies now. The path is put together when it is asked for: a store may hold 100,000 of these. */
 export class BlobFile {
   partial: boolean;
+  /** Where it lies while its list of piece hashes grows. */
+  growing: string | undefined;
   unlinked = false;
   /** Whether there may be a file that says which pieces are held. */
   hinted = true;
   readonly #layout: Layout;
-  readonly #of: { readonly digest: Digest; readonly meta: Metainfo };
+  #of: { readonly digest: Digest; readonly meta: Metainfo };
 
   constructor(layout: Layout, of: { readonly digest: Digest; readonly meta: Metainfo }, partial: boolean) {
     this.#layout = layout;
@@ -101,7 +110,15 @@ export class BlobFile {
     this.partial = partial;
   }
 
+  /** It does not grow any more, and has been renamed so. */
+  named(meta: Metainfo, partial: boolean): void {
+    this.#of = { digest: this.#of.digest, meta };
+    this.partial = partial;
+    this.growing = undefined;
+  }
+
   get path(): string {
+    if (this.growing !== undefined) return this.growing;
     return this.partial ? this.whole + partSuffix : this.whole;
   }
 

@@ -90,17 +90,15 @@ export class Names {
     const { path, have } = file;
     await unlinkIfThere(disk, path);
     file.unlinked = true;
-    if (file.partial) await unlinkIfThere(disk, have);
+    if (file.partial && file.growing === undefined) await unlinkIfThere(disk, have);
     await files.close(file);
   }
 
   /** Removes the pieces of a blob that has just arrived whole by another way. */
   async supersede(file: BlobFile): Promise<void> {
     const { disk, files } = this.#o;
-    if (file.partial) {
-      await unlinkIfThere(disk, file.part);
-      await unlinkIfThere(disk, file.have);
-    }
+    if (file.partial) await unlinkIfThere(disk, file.path);
+    if (file.partial && file.growing === undefined) await unlinkIfThere(disk, file.have);
     file.unlinked = true;
     await files.close(file);
   }

@@ -1,5 +1,6 @@
 /** What a store is opened with, and what it tells. */
 
+import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
@@ -39,6 +40,8 @@ export type BlobStoreOptions = {
 export type StoreWatcher = {
   /** A blob was evicted or given up, but not by `remove`: the swarm must drop it. */
   readonly evicted?: (digest: Digest) => void;
+  /** A blob that grew is not its digest's: who reads it is to be cut off. It is `evicted` as well, after this. */
+  readonly revoked?: (digest: Digest, why: ApiError) => void;
   /** A blob is about to be removed to make room, as nobody needs it: it is not to be mended. */
   readonly unneeded?: (digest: Digest) => void;
   /** A blob that was whole here turned out to be gone (and was `evicted`) or damaged. */
@@ -50,6 +53,9 @@ export function toEach(watchers: readonly StoreWatcher[]): Required<StoreWatcher
   return {
     evicted: (digest) => {
       for (const { evicted } of watchers) evicted?.(digest);
+    },
+    revoked: (digest, why) => {
+      for (const { revoked } of watchers) revoked?.(digest, why);
     },
     unneeded: (digest) => {
       for (const { unneeded } of watchers) unneeded?.(digest);

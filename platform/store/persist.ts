@@ -84,7 +84,8 @@ export class Persist {
     const entries = [...this.#changed];
     this.#changed.clear();
     for (const entry of entries) {
-      if (!entry.gone && !entry.complete && entry.file.partial) await this.#writeHave(entry);
+      if (!entry.gone && !entry.complete && entry.file.partial && entry.growth === undefined)
+        await this.#writeHave(entry);
     }
   }
 

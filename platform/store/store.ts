@@ -9,8 +9,7 @@
  */
 
 import { resolve } from 'node:path';
-import { assert } from '../../core/assert.ts';
-import { ApiError } from '../../core/contracts/errors.ts';
+import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
@@ -19,6 +18,8 @@ import { type Disk, diskCode } from './disk/disk.ts';
 import { asApiError } from './disk/errors.ts';
 import { OpenFiles } from './disk/open-files.ts';
 import { RealDisk } from './disk/real-disk.ts';
+import type { GrowingEntry } from './growing/entry.ts';
+import { Grower } from './growing/grower.ts';
 import { Layout } from './layout.ts';
 import { Names, Serial } from './names.ts';
 import { type BlobStoreOptions, type StoreWatcher, toEach } from './options.ts';
@@ -28,11 +29,12 @@ import { Damage } from './pieces/damage.ts';
 import { BlobEntry, type EntryHost } from './pieces/entry.ts';
 import { HashCache } from './pieces/hash-cache.ts';
 import { Lists } from './pieces/lists.ts';
+import { Receiving } from './receiving.ts';
 import { claim, type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
 import { look, storedProblem, verifyHeld } from './stored.ts';
-import { Upload, type UploadHost } from './upload.ts';
+import type { Upload } from './upload.ts';
 
 export type { BlobEntry } from './pieces/entry.ts';
 export type { Upload } from './upload.ts';
@@ -65,7 +67,8 @@ export class BlobStore {
   readonly #lists: Lists;
   readonly #passing: Passing;
   readonly #maker: Maker;
-  readonly #uploads = new Map<string, Upload>();
+  readonly #grower: Grower;
+  readonly #receiving: Receiving;
   readonly #serial = new Serial<Digest>();
   readonly #host: EntryHost;
   #unlock: () => Promise<void>;
@@ -98,14 +101,22 @@ export class BlobStore {
       inOrder: () => this.#room.all(),
     });
     this.#host = this.#entryHost();
-    this.#lists = new Lists({
+    const common = {
       disk: at.disk,
+      io: o.workers,
       files: this.#files,
+      layout: at.layout,
+      names: this.#names,
+      room: this.#room,
       hashes: this.#hashes,
       log: this.#log,
       serial: this.#serial,
       ...this.#promises,
-      io: o.workers,
+      host: this.#host,
+      detach: (entry: BlobEntry) => this.#detach(entry),
+    };
+    this.#lists = new Lists({
+      ...common,
       lost: (entry) => this.#lost(entry),
       missing: (entry) => this.#missing(entry),
     });
@@ -118,22 +129,8 @@ export class BlobStore {
       missing: (entry) => this.#missing(entry),
       listed: (entry) => this.#lists.check(entry),
     });
-    const common = {
-      disk: at.disk,
-      layout: at.layout,
-      names: this.#names,
-      room: this.#room,
-      hashes: this.#hashes,
-      log: this.#log,
-      serial: this.#serial,
-      ...this.#promises,
-      host: this.#host,
-      detach: (entry: BlobEntry) => this.#detach(entry),
-    };
     this.#becoming = new Becoming({
       ...common,
-      files: this.#files,
-      io: o.workers,
       damage: this.#damage,
       lost: (entry) => this.#lost(entry),
     });
@@ -142,11 +139,18 @@ export class BlobStore {
       budgetBytes: o.budgetBytes,
       windowBytesMin: o.windowBytesMin ?? windowBytesMin,
     });
+    const kept = { ...common, passing: this.#passing, get: (digest: Digest) => this.get(digest) };
+    this.#grower = new Grower({ ...kept, drop: (entry, why) => this.#drop(entry, why) });
     this.#maker = new Maker({
-      ...common,
-      passing: this.#passing,
-      get: (digest) => this.get(digest),
+      ...kept,
+      settle: (entry, meta, hashes) => this.#grower.settle(entry, meta, hashes),
       damaged: (entry, hashes) => this.#lists.take(entry, hashes),
+    });
+    this.#receiving = new Receiving(at.layout, {
+      ...common,
+      reserve: (bytes) => this.#room.reserve(bytes),
+      release: (bytes) => this.#room.release(bytes),
+      publish: (blob) => this.#serial.run(blob.digest, () => this.#becoming.received(blob)),
     });
   }
 
@@ -256,22 +260,17 @@ export class BlobStore {
   }
 
   upload(id: string): Upload | undefined {
-    return this.#uploads.get(id);
+    return this.#receiving.upload(id);
   }
 
   /** ApiError BLOB_UPLOAD_INVALID where the id is taken, STORAGE_FULL, UNAVAILABLE. */
   async beginUpload(id: string, algorithm: DigestAlgorithm): Promise<Upload> {
-    assert(/^[a-z0-9-]+$/.test(id), `store: upload id ${id}`);
-    if (this.#uploads.has(id)) throw new ApiError('BLOB_UPLOAD_INVALID', `upload ${id} has been begun already`);
-    const upload = new Upload({ id, algorithm, path: this.#layout.upload(id), host: this.#uploadHost() });
-    this.#uploads.set(id, upload);
-    try {
-      await upload.begin();
-    } catch (error) {
-      this.#uploads.delete(id);
-      throw asApiError(error, `upload ${id}`);
-    }
-    return upload;
+    return await this.#receiving.begin(id, algorithm);
+  }
+
+  /** Blobs that an origin still receives from where they rest. */
+  get growing(): Pick<Grower, 'begin' | 'create' | 'settle'> {
+    return this.#grower;
   }
 
   /** Writes the hints (which pieces are held, order of use) now. */
@@ -281,7 +280,8 @@ export class BlobStore {
 
   /** Cancels uploads, writes the hints, closes the files, unlocks the directory. No call may be open. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#uploads.values()].map((upload) => upload.cancel()));
+    await this.#receiving.cancelAll();
+    await this.#grower.close(this.#room.all());
     await this.#serial.idle();
     this.#passing.closeAll();
     await this.#persist.close();
@@ -380,20 +380,11 @@ export class BlobStore {
     await this.#names.unlink(entry);
   }
 
-  // ---- uploads ---------------------------------------------------------------------------------
-
-  #uploadHost(): UploadHost {
-    return {
-      io: this.#io,
-      disk: this.#disk,
-      log: this.#log,
-      synced: this.#promises.synced,
-      reserve: (bytes) => this.#room.reserve(bytes),
-      release: (bytes) => this.#room.release(bytes),
-      ended: (upload) => {
-        this.#uploads.delete(upload.id);
-      },
-      publish: (blob) => this.#serial.run(blob.digest, () => this.#becoming.received(blob)),
-    };
+  async #drop(entry: GrowingEntry, revoked: ApiError | undefined): Promise<void> {
+    if (revoked !== undefined && !entry.gone) {
+      entry.becomeRevoked(revoked);
+      this.#tell.revoked(entry.digest, revoked);
+    }
+    if (this.#room.remove(entry)) await this.#giveUp(entry);
   }
 }

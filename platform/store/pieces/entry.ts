@@ -13,7 +13,7 @@
 import { assert } from '../../../core/assert.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
-import { type Metainfo, pieceCount } from '../../../core/piece.ts';
+import { type Growth, hashBytes, type Metainfo, pieceCount } from '../../../core/piece.ts';
 import type { Verdict } from '../../../core/swarm/types.ts';
 import type { Share, Slot } from '../../workers/arena.ts';
 import { IoFailure } from '../../workers/piece-io.ts';
@@ -43,7 +43,8 @@ export interface EntryHost extends PieceFiles {
 
 export class BlobEntry {
   readonly digest: Digest;
-  readonly meta: Metainfo;
+  /** While it grows its root is none (growing/entry.ts); only the store sets it. */
+  meta: Metainfo;
   readonly pieces: number;
   /** There is no room for the whole blob: its pieces pass through here, and are not kept (passing.ts). */
   readonly window: Window | undefined;
@@ -51,6 +52,8 @@ export class BlobEntry {
   file: BlobFile;
   /** Why the last write or read failed, as an answer for a client. */
   failure: ApiError | undefined;
+  /** It turned out not to be its digest's: nobody gets any more of it. */
+  revoked: ApiError | undefined;
   readonly #host: EntryHost;
   #state: State;
   /** undefined: all. */
@@ -92,6 +95,11 @@ export class BlobEntry {
   get hashes(): Uint8Array {
     this.#hashes ??= this.#host.loadHashes(this);
     return this.#hashes;
+  }
+
+  /** What is known of it while an origin still receives it; undefined: all. */
+  get growth(): Growth | undefined {
+    return undefined;
   }
 
   get complete(): boolean {
@@ -150,7 +158,7 @@ export class BlobEntry {
     // All held, not complete: the disk refused the last step. The swarm brings a piece again, and we try again.
     if (this.has(piece) && this.#bits?.count !== this.pieces) return 'held';
     if (this.gone) return this.#fail(removed(this.digest));
-    if (!this.#hasHashes()) return 'failed';
+    if (!this.#hasHash(piece)) return 'failed';
     const unpin = this.pin();
     try {
       let verdict = await this.#bytes.write(piece, slot);
@@ -170,8 +178,8 @@ export class BlobEntry {
   async read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | 'failed'> {
     assert(slot.length === this.#bytes.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
     if (!this.has(piece))
-      return this.#fail(new ApiError('UNAVAILABLE', `piece ${piece} of ${this.digest} is not held`));
-    if (!this.#hasHashes()) return 'failed';
+      return this.#fail(this.revoked ?? new ApiError('UNAVAILABLE', `piece ${piece} of ${this.digest} is not held`));
+    if (!this.#hasHash(piece)) return 'failed';
     const unpin = this.pin();
     try {
       let verdict = await this.#bytes.read(piece, slot);
@@ -204,7 +212,7 @@ export class BlobEntry {
    */
   async reread(piece: number, slot: Slot): Promise<boolean> {
     if (this.has(piece)) return true;
-    if (this.gone || !this.#hasHashes()) return false;
+    if (this.gone || !this.#hasHash(piece)) return false;
     const unpin = this.pin();
     try {
       const verdict = await this.#bytes.read(piece, slot);
@@ -295,6 +303,22 @@ export class BlobEntry {
     if (this.#pins === 0) this.#letGo();
   }
 
+  /** It is not its digest's: who has it pinned reads no further either. */
+  becomeRevoked(why: ApiError): void {
+    this.revoked = why;
+    this.#bits = new PieceBits(this.pieces);
+    this.failure = why;
+    this.becomeGone(undefined);
+  }
+
+  /** A piece came by the store's own hand, hashed on the way to the disk. */
+  becomeHeld(piece: number): void {
+    this.#bits?.set(piece);
+    this.#trust.saw(piece, this.#host.nowMs());
+    this.#changes += 1;
+    this.#unread.delete(piece);
+  }
+
   /**
    * Of its file only the first `bytes` are there, or not even the list of piece hashes can be believed. What can still
    * be verified is held; what cannot be now (its hash is missing) is looked at again once the list is here.
@@ -332,10 +356,10 @@ export class BlobEntry {
     unhold?.().catch(() => undefined);
   }
 
-  /** False: the hash list cannot be had, and `failure` says so. */
-  #hasHashes(): boolean {
+  /** False: the hash is not known yet, or the list cannot be had, and `failure` says so. */
+  #hasHash(piece: number): boolean {
     try {
-      return this.hashes.length > 0;
+      return this.hashes.length >= (piece + 1) * hashBytes;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.failure = error;

@@ -11,6 +11,8 @@
 import type { Digest } from '../../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../../core/piece.ts';
 import { type Disk, unlinkIfThere } from '../disk/disk.ts';
+import { GrowingEntry } from '../growing/entry.ts';
+import type { BlobSize } from '../growing/list.ts';
 import type { Layout } from '../layout.ts';
 import { BlobEntry, type EntryHost } from '../pieces/entry.ts';
 import { PieceBits } from '../pieces/remembered.ts';
@@ -92,6 +94,21 @@ export class Passing {
 
   /** Within the digest's turn, where the store has no entry of it. Throws what the disk says. */
   async create(digest: Digest, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry> {
+    const host = this.#host;
+    const bits = new PieceBits(pieceCount(meta));
+    const file = this.#o.layout.file(digest, meta, true);
+    return await this.#open((window) => new BlobEntry({ host, digest, meta, file, bits, hashes, window }));
+  }
+
+  /** The same of one whose list of piece hashes grows. */
+  async createGrowing(digest: Digest, size: BlobSize): Promise<GrowingEntry> {
+    const host = this.#host;
+    const file = this.#o.layout.file(digest, { ...size, root: '' }, true);
+    return await this.#open((window) => new GrowingEntry({ host, digest, size, file, window }));
+  }
+
+  /** `make`: its entry, which names no file of its own. */
+  async #open<E extends BlobEntry>(make: (window: Window) => E): Promise<E> {
     const { disk, layout } = this.#o;
     const { files } = this.#host;
     const path = layout.upload(`passing-${this.#nextFile}`);
@@ -102,10 +119,8 @@ export class Passing {
     await unlinkIfThere(disk, path);
     file.unlinked = true;
     const window = new Window(file);
-    const bits = new PieceBits(pieceCount(meta));
-    const nameless = layout.file(digest, meta, true);
-    const entry = new BlobEntry({ host: this.#host, digest, meta, file: nameless, bits, hashes, window });
-    this.#passes.set(digest, { entry, window, unhold, beyond: 0, within: 0, growing: false });
+    const entry = make(window);
+    this.#passes.set(entry.digest, { entry, window, unhold, beyond: 0, within: 0, growing: false });
     this.#serve();
     void this.grow(entry);
     return entry;
