@@ -61,8 +61,10 @@ export class Pulls {
   /** The blob's length in bytes, or undefined where no origin knows it. Downloads nothing. */
   async sizeOf(blob: BlobIn, asking: CallContext): Promise<number | undefined> {
     const { store, tracking } = this.#options;
-    const meta = store.get(blob.digest)?.meta ?? (await tracking.locate(blob, asking))?.meta;
-    return meta?.length;
+    const here = store.get(blob.digest);
+    if (here !== undefined) return here.meta.length;
+    const found = await tracking.locate(blob, asking);
+    return found === undefined ? undefined : ('growth' in found ? found.growth : found.meta).length;
   }
 
   /** Removes the blob from cache and swarm; readers that have it open finish. False: it is not here. */

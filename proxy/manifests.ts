@@ -40,17 +40,13 @@ export class Manifests {
     const record = await this.#find(repo, reference, ctx);
     if (record === undefined) throw unknown(repo, reference);
     // Clients ask by digest whether a push can be skipped: the bytes must be there, not only the record.
-    if (
-      head &&
-      reference.kind === 'digest' &&
-      (await this.#origins.proved({ digest: record.digest, repo }, ctx)) === undefined
-    ) {
+    if (head && reference.kind === 'digest' && !(await this.#origins.there({ digest: record.digest, repo }, ctx))) {
       throw unknown(repo, reference);
     }
     // crane asks so, also by tag, and sends no layer of what it finds.
     if (head && (await this.#lost(repo, record, ctx))) throw unknown(repo, reference);
     const { digest, mediaType, size } = record;
-    const open = (start: number, end: number) => this.#origins.read(digest, { start, end }, ctx);
+    const open = (start: number, end: number) => this.#origins.read({ digest, repo }, { start, end }, ctx);
     return { kind: 'content', content: { digest, mediaType, size, ranges: false, open } };
   }
 
@@ -112,13 +108,13 @@ export class Manifests {
   async #lost(repo: string, { digest, mediaType, size }: ManifestRecord, ctx: CallContext): Promise<boolean> {
     try {
       const parts: Uint8Array[] = [];
-      for await (const chunk of this.#origins.read(digest, { start: 0, end: size }, ctx)) {
+      for await (const chunk of this.#origins.read({ digest, repo }, { start: 0, end: size }, ctx)) {
         for (const bytes of chunk.bytes) parts.push(Buffer.from(bytes));
         chunk.release();
       }
       const { blobs } = parseManifest(Buffer.concat(parts), mediaType);
-      const proved = await Promise.all(blobs.map((blob) => this.#origins.proved({ digest: blob.digest, repo }, ctx)));
-      return proved.includes(undefined);
+      const there = await Promise.all(blobs.map((blob) => this.#origins.there({ digest: blob.digest, repo }, ctx)));
+      return there.includes(false);
     } catch (error) {
       ctx.signal.throwIfAborted();
       if (!(error instanceof ApiError)) throw error;

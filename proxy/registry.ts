@@ -66,8 +66,8 @@ export class ProxyRegistry implements RegistryHandler {
     const link = await index.blob(repo, digest, ctx);
     if (link === undefined) throw unknown(repo, digest);
     // A push skips what HEAD finds: a blob that the origins have lost must be pushed again.
-    if (head && (await origins.proved({ digest, repo }, ctx)) === undefined) throw unknown(repo, digest);
-    const open = (start: number, end: number) => origins.read(digest, { start, end }, ctx);
+    if (head && !(await origins.there({ digest, repo }, ctx))) throw unknown(repo, digest);
+    const open = (start: number, end: number) => origins.read({ digest, repo }, { start, end }, ctx);
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size: link.size, ranges: true, open } };
   }
 

@@ -18,6 +18,7 @@ import {
   type AnnounceRequest,
   announceBytesMax,
   type Located,
+  type LocatedGrowing,
   TRACKER,
 } from '../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
@@ -59,7 +60,11 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
     options,
   );
   serve(app, TRACKER.leave, ({ body: { node } }) => void api.state.tell({ kind: 'leave', node }), options);
-  serve(app, TRACKER.locate, ({ at: { digest, repo }, request }) => locate(api, { digest, repo }, callOf(request)));
+  serve(app, TRACKER.locate, async ({ at: { digest, repo, growing }, request }) => {
+    const located = await locate(api, { digest, repo }, callOf(request));
+    if ('meta' in located || growing === 1) return located;
+    throw new ApiError('UNAVAILABLE', `blob ${digest} is being fetched from its backend, or is only there: try again`);
+  });
 }
 
 export async function answerAnnounce(
@@ -132,14 +137,15 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
   return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
 }
 
-export async function locate(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<Located> {
+export async function locate(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<Located | LocatedGrowing> {
   const { digest, repo } = blob;
   const meta = api.state.handout.metaOf(digest);
   const known = api.lookups.peek(digest, repo);
   if (known !== undefined) return { digest, meta: known.meta, inline: known.inline };
   if (meta !== undefined && meta.length > inlineBytesMax) return { digest, meta };
-  const [found] = await within(locateWaitMs, [api.lookups.find(blob, call)]);
+  const [found] = await within(locateWaitMs, [api.lookups.size(blob, call)]);
   if (found?.kind === 'known') return { digest, meta: found.meta, inline: found.inline };
+  if (found?.kind === 'growing') return { digest, growth: found.growth };
   if (meta !== undefined) return { digest, meta };
   if (found?.kind === 'unknown') throw new ApiError('BLOB_UNKNOWN', `no origin holds ${digest}`);
   throw new ApiError(

@@ -1,19 +1,21 @@
 /**
  * What the origins know of a blob: metainfo, the bytes of a small one, and which of them hold it.
  *
- * Rule 1: one lookup per blob at a time, whoever asks; its owners first and at once, then all others,
+ * Rule 1: one lookup per blob and repository at a time, whoever asks; its owners first and at once, then all others,
  *   since a blob that was just pushed is not yet at its owners.
- * Rule 2: 'unknown' is said only where every origin said so; where one did not answer, 'unavailable'.
- *   The answer is that of the digest, whichever repository it was asked for in: whoever asks first names that to the
- *   origins, for all who wait. (What an origin would refuse to one of them it cannot tell apart yet.)
+ * Rule 2: 'unknown' is said only where every origin said so; where one did not answer, 'unavailable'. Both are said of the
+ *   repository that it was asked for in, which decides the backend that was asked: no other one's question is answered so.
+ *   What is known is known of the digest.
  * Rule 3: what is known is used while it is refreshed in the background; what is not is asked again
  *   after a fraction of a second, so that a pull right after a push finds the blob.
+ * Rule 4: a blob that an origin still receives from a backend is asked of that origin anew, at most every `growingMs`, and
+ *   only while somebody asks. Nothing is fetched from a backend because of a refresh, or of who asks for its size.
  */
 
 import { inlineBytesMax } from '../core/contracts/fields.ts';
-import type { BlobInfo } from '../core/contracts/origin.ts';
+import type { BlobInfo, GrowingInfo } from '../core/contracts/origin.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
-import type { Metainfo } from '../core/piece.ts';
+import type { Growth, Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import { silent } from '../platform/clients/copies.ts';
@@ -27,10 +29,18 @@ export type Known = {
   readonly inline: string | undefined;
   readonly origins: readonly PeerAddress[];
 };
-export type Found = Known | { readonly kind: 'unknown' } | { readonly kind: 'unavailable'; readonly why: string };
+/** An origin still receives it. */
+export type Growing = { readonly kind: 'growing'; readonly growth: Growth; readonly origins: readonly PeerAddress[] };
+export type Found =
+  | Known
+  | Growing
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'unavailable'; readonly why: string };
 
 /** An origin's address changes when it restarts; its metainfo never does. */
 const knownMs = 15_000;
+/** Of a piece list that grows: hosts that read at its edge ask four times a second, and there are thousands of them. */
+const growingMs = 200;
 const unknownMs = 300;
 const unavailableMs = 500;
 /** Owners that are asked at once. */
@@ -42,10 +52,15 @@ const lookupMsMax = 10_000;
 /** Memory of a cached answer beside its inline bytes, about. */
 const weightOfFact = 1024;
 
-type Fact = { readonly found: Found; readonly atMs: number; readonly untilMs: number };
+type Asked = Pick<OriginClient, 'info' | 'located'>;
+/** `from`: who told it. */
+type Fact = { readonly found: Found; readonly atMs: number; readonly untilMs: number; readonly from?: Asked };
+/** 'size': nothing is fetched for whoever asks so. */
+type Question = { readonly blob: BlobIn; readonly for: 'bytes' | 'size' };
+type Heard = { readonly info: BlobInfo | GrowingInfo; readonly from: Asked };
 
 export type LookupsOptions = {
-  readonly origins: { order(digest: Digest): readonly Pick<OriginClient, 'info'>[] };
+  readonly origins: { order(digest: Digest): readonly Asked[] };
   readonly memoryBytes: number;
   readonly nowMs: () => number;
   /** Told of every lookup that ended. */
@@ -54,8 +69,9 @@ export type LookupsOptions = {
 
 export class Lookups {
   readonly #options: LookupsOptions;
-  readonly #facts: Lru<Digest, Fact>;
-  readonly #running = new Map<Digest, Promise<Found>>();
+  /** What is known lies under the digest alone, anything else under `keyOf`. */
+  readonly #facts: Lru<string, Fact>;
+  readonly #running = new Map<string, Promise<Found>>();
 
   constructor(options: LookupsOptions) {
     this.#options = options;
@@ -73,18 +89,24 @@ export class Lookups {
   peek(digest: Digest, repo?: string): Known | undefined {
     const fact = this.#facts.get(digest);
     if (fact?.found.kind !== 'known') return undefined;
-    if (fact.untilMs <= this.#options.nowMs()) void this.#look({ digest, repo });
+    if (fact.untilMs <= this.#options.nowMs()) void this.#look({ blob: { digest, repo }, for: 'size' });
     return fact.found;
   }
 
-  /** What is known, or what the origins say. Never rejects. */
+  /** What was heard last of a blob that an origin still receives. */
+  growing(digest: Digest): Growing | undefined {
+    const found = this.#facts.get(digest)?.found;
+    return found?.kind === 'growing' ? found : undefined;
+  }
+
+  /** What is known, or what the origins say, which fetch the blob where only a backend has it. Never rejects. */
   find(blob: BlobIn, call: CallContext): Promise<Found> {
-    const { digest, repo } = blob;
-    const known = this.peek(digest, repo);
-    if (known !== undefined) return Promise.resolve(known);
-    const fact = this.#facts.get(digest);
-    if (fact !== undefined && fact.untilMs > this.#options.nowMs()) return Promise.resolve(fact.found);
-    return this.#look(blob, call);
+    return this.#find({ blob, for: 'bytes' }, call);
+  }
+
+  /** As `find`, for who wants the blob's size only. */
+  size(blob: BlobIn, call: CallContext): Promise<Found> {
+    return this.#find({ blob, for: 'size' }, call);
   }
 
   /** What was heard of the blob may hold no more: the next who asks has the origins asked. Often is as good as once. */
@@ -93,51 +115,91 @@ export class Lookups {
     if (fact?.found.kind === 'known' && this.#options.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
   }
 
-  #look(blob: BlobIn, call: CallContext = CallContext.begin()): Promise<Found> {
-    const { digest } = blob;
-    const running = this.#running.get(digest);
+  #find(question: Question, call: CallContext): Promise<Found> {
+    const { digest, repo } = question.blob;
+    const known = this.peek(digest, repo);
+    if (known !== undefined) return Promise.resolve(known);
+    const fact = this.#facts.get(digest) ?? this.#facts.get(keyOf(question.blob));
+    if (fact !== undefined && fact.untilMs > this.#options.nowMs()) return Promise.resolve(fact.found);
+    return this.#look(question, call);
+  }
+
+  #look(question: Question, call: CallContext = CallContext.begin()): Promise<Found> {
+    const key = `${question.for} ${keyOf(question.blob)}`;
+    const running = this.#running.get(key);
     if (running !== undefined) return running;
     if (this.#running.size >= lookupsMax) {
       return Promise.resolve({ kind: 'unavailable', why: `${lookupsMax} lookups are on their way` });
     }
-    const lookup = this.#ask(blob, call).then((found) => {
-      this.#running.delete(digest);
-      this.#learn(blob, found);
+    const lookup = this.#ask(question, call).then(({ found, from }) => {
+      this.#running.delete(key);
+      this.#learn(question, found, from);
       return found;
     });
-    this.#running.set(digest, lookup);
+    this.#running.set(key, lookup);
     return lookup;
   }
 
-  #learn(blob: BlobIn, found: Found): void {
+  #learn({ blob, for: wanted }: Question, found: Found, from: Asked | undefined): void {
     const { digest } = blob;
-    const nowMs = this.#options.nowMs();
-    const before = this.#facts.get(digest)?.found;
-    // Origins that do not answer have not forgotten the blob.
-    const kept = found.kind === 'unavailable' && before?.kind === 'known' ? before : found;
-    const forMs = found.kind === 'known' ? knownMs : found.kind === 'unknown' ? unknownMs : unavailableMs;
-    this.#facts.set(digest, { found: kept, atMs: nowMs, untilMs: nowMs + forMs });
+    const atMs = this.#options.nowMs();
+    const before = this.#facts.get(digest);
+    const keep = (key: string, forMs: number, kept: Found = found): void =>
+      this.#facts.set(key, { found: kept, atMs, untilMs: atMs + forMs, ...(from && { from }) });
+    switch (found.kind) {
+      case 'known':
+        keep(digest, knownMs);
+        break;
+      case 'growing':
+        // Only a backend has it, and nobody fetches it yet: whoever wants its bytes has to ask.
+        if (wanted === 'size') this.#facts.delete(digest);
+        else keep(digest, growingMs);
+        break;
+      case 'unknown':
+        this.#facts.delete(digest);
+        keep(keyOf(blob), unknownMs);
+        break;
+      case 'unavailable':
+        // Origins that do not answer have not forgotten the blob.
+        if (before?.found.kind === 'known') keep(digest, unavailableMs, before.found);
+        else {
+          this.#facts.delete(digest);
+          keep(keyOf(blob), unavailableMs);
+        }
+    }
     this.#options.onLookup(blob, found);
   }
 
-  async #ask(blob: BlobIn, call: CallContext): Promise<Found> {
+  async #ask({ blob, for: wanted }: Question, call: CallContext): Promise<{ found: Found; from?: Asked }> {
     const { origins } = this.#options;
     const order = origins.order(blob.digest);
     // Others may wait for it as well.
     using ctx = call.detached().within(lookupMsMax);
     const failures: string[] = [];
-    for (const group of [order.slice(0, ownersAtOnce), order.slice(ownersAtOnce)]) {
-      const infos: BlobInfo[] = [];
+    for (const group of this.#groups(blob.digest, order)) {
+      const heard: Heard[] = [];
       const asks = group.map(async (client) => {
-        const info = await client.info(blob, ctx);
-        if (info !== undefined) infos.push(info);
+        const info = await (wanted === 'size' ? client.located(blob, ctx) : client.info(blob, ctx));
+        if (info !== undefined) heard.push({ info, from: client });
       });
-      await firstOf(asks, () => infos.length > 0, failures);
-      if (infos.length > 0) return known(infos);
+      await firstOf(asks, () => heard.length > 0, failures);
+      if (heard.length > 0) return foundOf(heard);
     }
-    if (failures.length > 0) return { kind: 'unavailable', why: failures.join('; ') };
-    return { kind: 'unknown' };
+    if (failures.length > 0) return { found: { kind: 'unavailable', why: failures.join('; ') } };
+    return { found: { kind: 'unknown' } };
   }
+
+  /** Whom to ask at once, one group after the other; first of all whoever receives it. */
+  #groups(digest: Digest, order: readonly Asked[]): (readonly Asked[])[] {
+    const fact = this.#facts.get(digest);
+    const receives = fact?.found.kind === 'growing' ? fact.from : undefined;
+    const groups = [order.slice(0, ownersAtOnce), order.slice(ownersAtOnce)];
+    return receives === undefined || !order.includes(receives) ? groups : [[receives], ...groups];
+  }
+}
+
+function keyOf({ digest, repo = '' }: BlobIn): string {
+  return `${digest} ${repo}`;
 }
 
 /** Waits until one of `asks` has found something, or all have ended; notes why any failed. */
@@ -158,9 +220,23 @@ function firstOf(asks: readonly Promise<void>[], done: () => boolean, failures: 
   });
 }
 
-function known(infos: readonly BlobInfo[]): Known {
-  const [first] = infos as [BlobInfo, ...BlobInfo[]];
-  const small = first.meta.length <= inlineBytesMax;
-  const inline = small ? infos.find((info) => info.inline !== undefined)?.inline : undefined;
-  return { kind: 'known', meta: first.meta, inline, origins: infos.map((info) => info.peer) };
+/** Whoever holds it whole knows best; then whoever has received most of it. */
+function foundOf(heard: readonly Heard[]): { found: Known | Growing; from: Asked } {
+  const infos = heard.flatMap(({ info }) => ('meta' in info ? [info] : []));
+  const [first] = infos;
+  const [{ from }] = heard as [Heard, ...Heard[]];
+  if (first !== undefined) {
+    const small = first.meta.length <= inlineBytesMax;
+    const inline = small ? infos.find((info) => info.inline !== undefined)?.inline : undefined;
+    return { found: { kind: 'known', meta: first.meta, inline, origins: apart(infos) }, from };
+  }
+  const growing = heard.flatMap(({ info, from: who }) => ('growth' in info ? [{ info, who }] : []));
+  const most = growing.reduce((one, other) => (other.info.growth.known > one.info.growth.known ? other : one));
+  const origins = apart(growing.map(({ info }) => info));
+  return { found: { kind: 'growing', growth: most.info.growth, origins }, from: most.who };
+}
+
+/** An origin that was asked may have asked another, which answered as well. */
+function apart(infos: readonly (BlobInfo | GrowingInfo)[]): PeerAddress[] {
+  return [...new Map(infos.map(({ peer }) => [peer.node, peer])).values()];
 }

@@ -100,7 +100,7 @@ const CLOSED: Readonly<Record<string, readonly string[]>> = {
 /** It must refuse a write whose condition it does not know, rather than make it: that is a body it reads so, or no path. */
 const CONDITION = 'after';
 /** Of a query it reads what it knows. */
-const ADDED = ['repo', 'growing'];
+const ADDED = ['repo', 'growing', 'cold', 'hops'];
 
 describe('what we ask', () => {
   const all = Object.entries(EXAMPLES).flatMap(([api, examples]) =>
@@ -127,8 +127,8 @@ describe('what we ask', () => {
       .filter(([, { at, body }]) => JSON.stringify([at, body]).includes('"repo":'))
       .map(([name]) => name);
     expect(where).toEqual([
-      ...['tracker announce', 'tracker locate', 'origin prove', 'origin writeBack', 'origin info', 'origin infos'],
-      'origin commit',
+      ...['tracker announce', 'tracker locate', 'origin read', 'origin head', 'origin prove', 'origin writeBack'],
+      ...['origin info', 'origin infos', 'origin commit'],
     ]);
     expect(CLOSED).not.toHaveProperty('tracker announce');
   });

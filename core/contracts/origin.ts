@@ -70,6 +70,14 @@ const inUpload: Param<string> = {
   refused: 'BLOB_UPLOAD_INVALID',
 };
 const inOffset: Param<number> = { parser: digits(Number.MAX_SAFE_INTEGER), refused: 'BLOB_UPLOAD_INVALID' };
+/**
+ * What an origin does for a blob that it does not hold and the repository's backend does: fetches it ('stat': only tells its
+ * length). Which of them asks the backend they settle among each other: a question that was passed on says how often.
+ */
+const cold: Parser<'stat' | undefined> = (value) => (value === 'stat' ? 'stat' : undefined);
+/** A question is passed on so often, at most. */
+export const hopsMax = 2;
+const hops = optional(digits(hopsMax));
 /** Whatever is not known here asks for no more than usual. */
 const proof: Parser<InfoProof | undefined> = (value) => (value === 'sample' ? 'sample' : undefined);
 
@@ -104,9 +112,10 @@ const ofBlob = { params: { digest: inDigest } };
 const ofUpload = { params: { id: inUpload } };
 
 export const ORIGIN = {
-  /** The bytes; Range is honoured. */
-  read: route('GET', blobPath, ofBlob),
-  head: route('HEAD', blobPath, ofBlob),
+  /** The bytes; Range is honoured. A blob that only the repository's backend has is fetched for whoever reads. */
+  read: route('GET', blobPath, { ...ofBlob, query: { repo: askedIn } }),
+  /** What is here, or in the repository's backend. */
+  head: route('HEAD', blobPath, { ...ofBlob, query: { repo: askedIn } }),
   remove: route('DELETE', blobPath, ofBlob),
   /**
    * 200 where the blob is here whole, and is kept now whatever the index condemned before; else 404 BLOB_UNKNOWN. Where
@@ -132,16 +141,17 @@ export const ORIGIN = {
   /**
    * 404 where the origin cannot serve the blob whole. `proof=sample`: a sample of its pieces was read and verified, not
    * long ago. Who will not push because of the answer asks so; an older origin takes no notice.
-   * `growing=1`: of a blob that it still receives it says what it knows; without, 503 UNAVAILABLE.
+   * `growing=1`: of a blob that it still receives it says what it knows; without, 503 UNAVAILABLE. With a proof, it tells
+   * only what it holds itself; without, it has a blob fetched that the repository's backend has (see `cold`).
    */
   info: route('GET', `${blobPath}/info`, {
     ...ofBlob,
-    query: { proof, repo: askedIn, growing: askedGrowing },
+    query: { proof, repo: askedIn, growing: askedGrowing, cold, hops },
     reply: anyInfo,
   }),
   /** The same of several, of one repository. */
   infos: route('POST', '/v1/infos', {
-    query: { proof, repo: askedIn, growing: askedGrowing },
+    query: { proof, repo: askedIn, growing: askedGrowing, cold },
     body: closed({ digests: listOf(digest, infosMax) }) satisfies Parser<InfosRequest>,
     reply: record({ infos: listOf(infoOutcome, infosMax) }),
   }),

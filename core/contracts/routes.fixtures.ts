@@ -131,19 +131,19 @@ const info = { digest: one, meta, inline, peer: origin };
 const id = '0123456789ab-0123456789abcdef';
 
 const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
-  read: example(ORIGIN.read, { digest: one }),
-  head: example(ORIGIN.head, { digest: one }),
+  read: example(ORIGIN.read, { digest: one, repo: name }),
+  head: example(ORIGIN.head, { digest: one, repo: name }),
   remove: example(ORIGIN.remove, { digest: one }),
   prove: example(ORIGIN.prove, { digest: one, repo: name }, { reply: { state: 'held' } }),
   writeBack: example(ORIGIN.writeBack, { digest: one, repo: name }, { reply: { state: 'queued', progress: 7 } }),
   info: example(
     ORIGIN.info,
-    { digest: one, proof: 'sample', repo: name, growing: 1 },
-    { reply: info, lenient: ['?proof', '?growing'] },
+    { digest: one, proof: 'sample', repo: name, growing: 1, cold: 'stat', hops: 1 },
+    { reply: info, lenient: ['?proof', '?growing', '?cold'] },
   ),
   infos: example(
     ORIGIN.infos,
-    { proof: 'sample', repo: 'a', growing: 1 },
+    { proof: 'sample', repo: 'a', growing: 1, cold: 'stat' },
     {
       body: { digests: [one, sha512, two] },
       reply: {
@@ -154,7 +154,7 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
           { digest: two, growth, peer: origin },
         ],
       },
-      lenient: ['?proof', '?growing', 'infos'],
+      lenient: ['?proof', '?growing', '?cold', 'infos'],
     },
   ),
   fetch: example(ORIGIN.fetch, { digest: one }, { body: { from: origin, meta }, reply: { state: 'fetching' } }),

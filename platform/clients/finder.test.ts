@@ -16,8 +16,8 @@ function finderOf(...does: Does[]) {
   const asked: number[] = [];
   const found: string[] = [];
   let nowMs = 0;
-  const clients = does.map((what, no) => ({
-    async info({ digest }: BlobIn) {
+  const clients = does.map((what, no) => {
+    const info = async ({ digest }: BlobIn) => {
       asked.push(no);
       if (what === 'refuses') throw new ApiError('UNAVAILABLE', `origin ${no} is dead`);
       if (what === 'unknown') throw new ApiError('BLOB_UNKNOWN', 'no');
@@ -25,8 +25,9 @@ function finderOf(...does: Does[]) {
       const info = { digest, meta: testMeta(5), peer: testPeer(no + 1, 'origin') };
       if (what === 'inline') return { ...info, inline: 'aGVsbG8=' };
       return what === 'has' ? info : undefined;
-    },
-  }));
+    };
+    return { info, located: info };
+  });
   const finder = new OriginFinder({
     nowMs: () => nowMs,
     onFound: (result) => found.push(result),

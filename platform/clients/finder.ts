@@ -8,8 +8,8 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { BlobInfo } from '../../core/contracts/origin.ts';
-import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
+import type { BlobInfo, GrowingInfo } from '../../core/contracts/origin.ts';
+import type { AnnounceAnswer, Located, LocatedGrowing } from '../../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
@@ -29,8 +29,9 @@ const askMsMax = 5_000;
 
 /** Of the origins, what is needed here. */
 export type AskedOrigins = Pick<Members<OriginClient>, 'urls'> & {
-  order(digest: Digest): readonly Pick<OriginClient, 'info'>[];
+  order(digest: Digest): readonly Asked[];
 };
+type Asked = Pick<OriginClient, 'info' | 'located'>;
 
 export type FinderOptions = {
   /** Nobody, while none has been told of. */
@@ -66,29 +67,39 @@ export class OriginFinder {
     if (this.#asking.has(digest) || this.#asking.size >= asksMax) return;
     this.#asking.add(digest);
     let answer: AnnounceAnswer | undefined;
-    const found = (info: BlobInfo): void => {
+    let coming = false;
+    const found = (info: BlobInfo | GrowingInfo): void => {
+      if ('growth' in info) {
+        coming = true;
+        return;
+      }
       const { meta, inline, peer } = info;
       answer = { digest, meta, inline, peers: [...(answer?.peers ?? []), peer] };
       tell(answer);
     };
     using ctx = CallContext.begin().within(askMsMax);
     try {
-      const failures = await askAll(origins, { blob, ctx, found });
+      const failures = await askAll(origins, { blob, ask: (client) => client.info(blob, ctx), ctx, found });
+      const error = coming || failures.length > 0 ? 'unavailable' : 'unknown';
       if (answer !== undefined) this.#remember(answer);
-      else tell({ digest, peers: [], error: failures.length > 0 ? 'unavailable' : 'unknown' });
-      this.#options.onFound?.(answer !== undefined ? 'known' : failures.length > 0 ? 'unavailable' : 'unknown');
+      else tell({ digest, peers: [], error });
+      this.#options.onFound?.(answer !== undefined ? 'known' : error);
     } finally {
       this.#asking.delete(digest);
     }
   }
 
-  /** What the first origin that holds the blob says; undefined where all said no. Throws UNAVAILABLE. */
-  async locate(blob: BlobIn, ctx: CallContext): Promise<Located | undefined> {
+  /** What the first origin that can serve the blob says, downloading nothing; undefined where all said no. Throws UNAVAILABLE. */
+  async locate(blob: BlobIn, ctx: CallContext): Promise<Located | LocatedGrowing | undefined> {
     const { digest } = blob;
     const { origins } = this.#options;
     if (origins.urls.length === 0) throw new ApiError('UNAVAILABLE', 'no tracker has told yet which origins there are');
-    const first = Promise.withResolvers<Located>();
-    const all = askAll(origins, { blob, ctx, found: ({ meta, inline }) => first.resolve({ digest, meta, inline }) });
+    const first = Promise.withResolvers<Located | LocatedGrowing>();
+    const found = (info: BlobInfo | GrowingInfo): void =>
+      first.resolve(
+        'growth' in info ? { digest, growth: info.growth } : { digest, meta: info.meta, inline: info.inline },
+      );
+    const all = askAll(origins, { blob, ask: (client) => client.located(blob, ctx), ctx, found });
     // Where one has been found, it was so before all have ended.
     const none = all.then((failures) => {
       if (failures.length > 0) throw unavailable(digest, failures);
@@ -114,17 +125,22 @@ export class OriginFinder {
   }
 }
 
-type Question = { readonly blob: BlobIn; readonly ctx: CallContext; readonly found: (info: BlobInfo) => void };
+type Question = {
+  readonly blob: BlobIn;
+  readonly ask: (client: Asked) => Promise<BlobInfo | GrowingInfo | undefined>;
+  readonly ctx: CallContext;
+  readonly found: (info: BlobInfo | GrowingInfo) => void;
+};
 
 /** Asks the owners, then the others; `found` is told of each that holds it. The failures of those that did not answer. */
-async function askAll(origins: AskedOrigins, { blob, ctx, found }: Question): Promise<unknown[]> {
+async function askAll(origins: AskedOrigins, { blob, ask: question, ctx, found }: Question): Promise<unknown[]> {
   const failures: unknown[] = [];
   const order = origins.order(blob.digest);
   const owners = Promise.withResolvers<void>();
   let known = false;
-  const ask = async (client: Pick<OriginClient, 'info'>): Promise<void> => {
+  const ask = async (client: Asked): Promise<void> => {
     try {
-      const info = await client.info(blob, ctx);
+      const info = await question(client);
       if (info === undefined) return;
       known = true;
       found(info);

@@ -18,39 +18,39 @@ import {
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { CallContext } from './context.ts';
 
-type Question = {
+type Question<T> = {
   readonly blob: BlobIn;
   readonly ctx: CallContext;
-  readonly answer: (info: BlobInfo | undefined) => void;
+  readonly answer: (info: T | undefined) => void;
   readonly refuse: (error: unknown) => void;
 };
 
-export type InfoCalls = {
+export type InfoCalls<T> = {
   /** Undefined: the origin does not hold it. */
-  one(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined>;
+  one(blob: BlobIn, ctx: CallContext): Promise<T | undefined>;
   /** All of one repository. */
   many(digests: readonly Digest[], repo: string | undefined, ctx: CallContext): Promise<InfosReply>;
   /** Throws ApiError where the answer is not one for that blob. */
-  checked(info: BlobInfo | GrowingInfo, digest: Digest): BlobInfo;
+  checked(info: BlobInfo | GrowingInfo, digest: Digest): T;
 };
 
-export class InfoBatch {
-  readonly #calls: InfoCalls;
-  #waiting: Question[] = [];
+export class InfoBatch<T> {
+  readonly #calls: InfoCalls<T>;
+  #waiting: Question<T>[] = [];
 
-  constructor(calls: InfoCalls) {
+  constructor(calls: InfoCalls<T>) {
     this.#calls = calls;
   }
 
   /** Undefined: the origin does not hold it. Rejects with ApiError, or with the signal's reason. */
-  ask(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined> {
+  ask(blob: BlobIn, ctx: CallContext): Promise<T | undefined> {
     const { signal } = ctx;
-    const asked = new Promise<BlobInfo | undefined>((answer, refuse) => {
+    const asked = new Promise<T | undefined>((answer, refuse) => {
       if (signal.aborted) return refuse(signal.reason);
       const givenUp = (): void => refuse(signal.reason);
       signal.addEventListener('abort', givenUp, { once: true });
-      const settled = <T>(then: (value: T) => void) => {
-        return (value: T): void => {
+      const settled = <V>(then: (value: V) => void) => {
+        return (value: V): void => {
           signal.removeEventListener('abort', givenUp);
           then(value);
         };
@@ -69,8 +69,8 @@ export class InfoBatch {
     }
   }
 
-  async #send(questions: readonly Question[]): Promise<void> {
-    const [first, second] = questions as [Question, ...Question[]];
+  async #send(questions: readonly Question<T>[]): Promise<void> {
+    const [first, second] = questions as [Question<T>, ...Question<T>[]];
     try {
       if (second === undefined) return first.answer(await this.#calls.one(first.blob, first.ctx));
       // Whoever gives up does not end the others' request; silence does.
@@ -85,7 +85,7 @@ export class InfoBatch {
     }
   }
 
-  #settle({ blob, answer, refuse }: Question, found: InfoOutcome): void {
+  #settle({ blob, answer, refuse }: Question<T>, found: InfoOutcome): void {
     if (found === null) return answer(undefined);
     if ('error' in found) return refuse(new ApiError(found.error.code, found.error.message));
     try {

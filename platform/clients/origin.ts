@@ -26,7 +26,7 @@ import { type MemberList, Members } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
-import { InfoBatch } from './info-batch.ts';
+import { InfoBatch, type InfoCalls } from './info-batch.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
 
 /** A commit syncs the whole blob to disk: gigabytes on a slow one. */
@@ -48,23 +48,44 @@ export type ReadPart = {
   readonly alone?: boolean | undefined;
 };
 
+/** What an `info` asks beside the digest. */
+type InfoAsked = {
+  readonly repo?: string | undefined;
+  readonly proof?: InfoProof | undefined;
+  readonly growing?: 1 | undefined;
+} & Partial<PassedOn>;
+/** `hops`: how often the question was passed on, this time included. `cold`: core/contracts/origin.ts. */
+export type PassedOn = { readonly hops: number; readonly cold?: 'stat' | undefined };
+
 export class OriginClient {
   /** Its base URL, which is also its id in rendezvous hashing. */
   readonly url: string;
   readonly #http: HttpClient;
-  readonly #infos: Record<InfoProof, InfoBatch>;
+  readonly #held: InfoBatch<BlobInfo>;
+  readonly #known: InfoBatch<BlobInfo | GrowingInfo>;
+  readonly #located: InfoBatch<BlobInfo | GrowingInfo>;
 
   /** Default transport: TCP. */
   constructor(url: string, transport?: HttpTransport) {
     this.url = url;
     this.#http = new HttpClient({ base: url, connections: connectionsMax, transport });
-    const batch = (proof: InfoProof): InfoBatch =>
-      new InfoBatch({
-        one: (blob, ctx) => this.#info(blob, proof, ctx),
-        many: (digests, repo, ctx) => this.#manyInfos(digests, { proof: beyondSize(proof), repo }, ctx),
-        checked: (info, digest) => checked(info, digest, url),
-      });
-    this.#infos = { size: batch('size'), sample: batch('sample') };
+    const checked = (info: BlobInfo | GrowingInfo, digest: Digest): BlobInfo | GrowingInfo => about(digest, info, url);
+    const batch = (how: Omit<InfoAsked, 'repo'>): InfoCalls<BlobInfo | GrowingInfo> => ({
+      one: (blob, ctx) => this.#info(blob, how, ctx),
+      many: (digests, repo, ctx) => this.#manyInfos(digests, { ...how, repo }, ctx),
+      checked,
+    });
+    this.#known = new InfoBatch(batch({ growing: 1 }));
+    this.#located = new InfoBatch(batch({ growing: 1, cold: 'stat' }));
+    const held = batch({ proof: 'sample' });
+    this.#held = new InfoBatch({
+      ...held,
+      one: async (blob, ctx) => {
+        const info = await held.one(blob, ctx);
+        return info === undefined ? undefined : whole(info, url);
+      },
+      checked: (info, digest) => whole(checked(info, digest), url),
+    });
   }
 
   /** Whether it answers at all. */
@@ -117,7 +138,7 @@ export class OriginClient {
   async commit(id: string, digest: Digest, ctx: CallContext): Promise<BlobInfo> {
     const options = { ctx, stallMs: commitStallMs, watched: true };
     const info = await this.#http.json('PUT', ORIGIN.commit.path({ id, digest }), options);
-    return checked(ORIGIN.commit.reply(info, this.url), digest, this.url);
+    return about(digest, ORIGIN.commit.reply(info, this.url), this.url);
   }
 
   /** Whether there was such an upload. */
@@ -125,9 +146,33 @@ export class OriginClient {
     return this.#remove(ORIGIN.cancel.path({ id }), ctx);
   }
 
-  /** The blob's metainfo, or undefined where the origin cannot serve it whole. */
-  info(blob: BlobIn, ctx: CallContext, proof: InfoProof = 'size'): Promise<BlobInfo | undefined> {
-    return this.#infos[proof].ask(blob, ctx);
+  /**
+   * The blob's metainfo, or what is known of it so far where origins fetch it from the repository's backend, which they
+   * begin to; undefined where the origin cannot serve it.
+   */
+  info(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | GrowingInfo | undefined> {
+    return this.#known.ask(blob, ctx);
+  }
+
+  /** The blob's metainfo, where the origin holds it whole itself, as a sample of its pieces shows. */
+  sampled(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined> {
+    return this.#held.ask(blob, ctx);
+  }
+
+  /** As `info`; nothing is fetched because of it. */
+  located(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | GrowingInfo | undefined> {
+    return this.#located.ask(blob, ctx);
+  }
+
+  /** As `info`, from an origin that the question was passed on to. */
+  passedOn(blob: BlobIn, how: PassedOn, ctx: CallContext): Promise<BlobInfo | GrowingInfo | undefined> {
+    return this.#info(blob, { growing: 1, ...how }, ctx);
+  }
+
+  /** Bytes of the blob in the repository's backend; undefined where it has none, or the origin holds the blob itself. */
+  async stored(blob: BlobIn, ctx: CallContext): Promise<number | undefined> {
+    const info = await this.located(blob, ctx);
+    return info !== undefined && 'growth' in info ? info.growth.length : undefined;
   }
 
   /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
@@ -140,23 +185,23 @@ export class OriginClient {
       if (!(error instanceof ApiError)) throw error;
       if (error.code === 'BLOB_UNKNOWN') return false;
       // One of a release that removes nothing by itself, and does not know the question.
-      if (error.code === 'NOT_FOUND') return (await this.info(byDigest(digest), ctx, 'sample')) !== undefined;
+      if (error.code === 'NOT_FOUND') return (await this.sampled(byDigest(digest), ctx)) !== undefined;
       throw error;
     }
   }
 
-  async #info(blob: BlobIn, proof: InfoProof, ctx: CallContext): Promise<BlobInfo | undefined> {
+  async #info(
+    blob: BlobIn,
+    how: Omit<InfoAsked, 'repo'>,
+    ctx: CallContext,
+  ): Promise<BlobInfo | GrowingInfo | undefined> {
     const options = { ctx, expect: [404], ...this.#short() };
-    const reply = await this.#http.stream('GET', ORIGIN.info.path({ ...blob, proof: beyondSize(proof) }), options);
+    const reply = await this.#http.stream('GET', ORIGIN.info.path({ ...blob, ...how }), options);
     const info = await reply.json();
-    return reply.status === 404 ? undefined : checked(ORIGIN.info.reply(info, this.url), blob.digest, this.url);
+    return reply.status === 404 ? undefined : about(blob.digest, ORIGIN.info.reply(info, this.url), this.url);
   }
 
-  async #manyInfos(
-    digests: readonly Digest[],
-    of: { readonly proof: InfoProof | undefined; readonly repo: string | undefined },
-    ctx: CallContext,
-  ): Promise<InfosReply> {
+  async #manyInfos(digests: readonly Digest[], of: InfoAsked, ctx: CallContext): Promise<InfosReply> {
     const body: InfosRequest = { digests };
     const options = { ctx, body, ...this.#short() };
     const reply = ORIGIN.infos.reply(await this.#http.json('POST', ORIGIN.infos.path(of), options), this.url);
@@ -165,7 +210,7 @@ export class OriginClient {
   }
 
   /** Bytes [start, end), start < end, or undefined where the origin does not hold the blob. */
-  async read(digest: Digest, part: ReadPart, ctx: CallContext): Promise<AsyncIterable<Uint8Array> | undefined> {
+  async read(blob: BlobIn, part: ReadPart, ctx: CallContext): Promise<AsyncIterable<Uint8Array> | undefined> {
     const headers = { range: `bytes=${part.start}-${part.end - 1}` };
     const limit = this.pulse.silent ? { withinMs: impatienceMs } : {};
     const options = {
@@ -176,7 +221,7 @@ export class OriginClient {
       watched: part.alone === true ? ('head' as const) : true,
       ...limit,
     };
-    const reply = await this.#http.stream('GET', ORIGIN.read.path({ digest }), options);
+    const reply = await this.#http.stream('GET', ORIGIN.read.path(blob), options);
     if (reply.status === 404) {
       await reply.discard();
       return undefined;
@@ -184,7 +229,7 @@ export class OriginClient {
     if (reply.status === 206 || (part.start === 0 && reply.headers['content-length'] === String(part.end)))
       return reply.body;
     await reply.discard();
-    throw new ApiError('UNAVAILABLE', `origin ${this.url} answered ${reply.status} to a range of ${digest}`);
+    throw new ApiError('UNAVAILABLE', `origin ${this.url} answered ${reply.status} to a range of ${blob.digest}`);
   }
 
   /** Whether the origin held the blob. */
@@ -216,15 +261,15 @@ export class OriginClient {
   }
 }
 
-function checked(info: BlobInfo | GrowingInfo, digest: Digest, url: string): BlobInfo {
-  if ('growth' in info) throw new ApiError('UNAVAILABLE', `origin ${url} still receives ${digest}`);
+function about<T extends BlobInfo | GrowingInfo>(digest: Digest, info: T, url: string): T {
   if (info.digest === digest) return info;
   throw new ApiError('UNAVAILABLE', `origin ${url} answered metainfo of ${info.digest}, asked for ${digest}`);
 }
 
-/** What every origin looks at is not asked for. */
-function beyondSize(proof: InfoProof): InfoProof | undefined {
-  return proof === 'size' ? undefined : proof;
+/** Who did not ask for what grows gets none of it. */
+function whole(info: BlobInfo | GrowingInfo, url: string): BlobInfo {
+  if ('meta' in info) return info;
+  throw new ApiError('UNAVAILABLE', `origin ${url} still receives ${info.digest}: try again`);
 }
 
 /** All origins, as many clients of this process share them. Default transport: TCP. `self`: which of them we are. */

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
-import { type BlobIn, type Digest, digestAlgorithm } from '../../core/digest.ts';
+import { type BlobIn, digestAlgorithm } from '../../core/digest.ts';
 import { type Hedged, hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { manyAnswers, tooFew, unavailable } from './copies.ts';
@@ -55,17 +55,27 @@ export class Origins {
    */
   async proved(blob: BlobIn, ctx: CallContext): Promise<BlobInfo | undefined> {
     const { digest } = blob;
-    const found = await this.#first(this.order(digest), (client, call) => client.info(blob, call, 'sample'), ctx);
+    const found = await this.#first(this.order(digest), (client, call) => client.sampled(blob, call), ctx);
     if (found.kind === 'answer') return found.answer;
     if (found.failures.length > 0) throw unavailable(digest, found.failures);
     return undefined;
+  }
+
+  /** Whether a push may be spared: enough is here, as `proved` says, or the repository's backend has it. Downloads nothing. */
+  async there(blob: BlobIn, ctx: CallContext): Promise<boolean> {
+    if ((await this.proved(blob, ctx)) !== undefined) return true;
+    const found = await this.#first(this.order(blob.digest), (client, call) => client.stored(blob, call), ctx);
+    if (found.kind === 'answer') return true;
+    if (found.failures.length > 0) throw unavailable(blob.digest, found.failures);
+    return false;
   }
 
   /**
    * Bytes [start, end). An origin that breaks off is followed by the next one from the same byte.
    * Throws BLOB_UNKNOWN where no origin holds it, UNAVAILABLE where one that may hold it does not answer.
    */
-  async *read(digest: Digest, part: ReadPart, ctx: CallContext): AsyncGenerator<OriginChunk, void, undefined> {
+  async *read(blob: BlobIn, part: ReadPart, ctx: CallContext): AsyncGenerator<OriginChunk, void, undefined> {
+    const { digest } = blob;
     let { start } = part;
     let left = this.order(digest);
     const failures: unknown[] = [];
@@ -74,7 +84,7 @@ export class Origins {
       const alone = left.length === 1;
       const found = await this.#first(
         left,
-        (client, call) => client.read(digest, { start: from, end: part.end, alone }, call),
+        (client, call) => client.read(blob, { start: from, end: part.end, alone }, call),
         ctx,
       );
       if (found.kind === 'none') {
@@ -149,7 +159,7 @@ async function storeAt(
   { blob, bytes }: { blob: BlobIn; bytes: Uint8Array },
   ctx: CallContext,
 ): Promise<void> {
-  if ((await client.info(blob, ctx, 'sample')) !== undefined) return;
+  if ((await client.sampled(blob, ctx)) !== undefined) return;
   const id = randomUUID();
   await client.begin(id, digestAlgorithm(blob.digest), ctx, 'manifest');
   if (bytes.length > 0) await client.append(id, 0, { body: once(bytes), ctx });

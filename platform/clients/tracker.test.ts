@@ -50,12 +50,11 @@ function sessionOf(urls: string[] | ToldList, o: { has?: boolean; origins?: stri
   const asked: number[] = [];
   const lines: string[] = [];
   const told: string[][] = [];
-  const client = {
-    info: async () => {
-      asked.push(1);
-      return o.has === false ? undefined : { digest, meta: testMeta(5), peer: testPeer(9, 'origin') };
-    },
+  const info = async () => {
+    asked.push(1);
+    return o.has === false ? undefined : { digest, meta: testMeta(5), peer: testPeer(9, 'origin') };
   };
+  const client = { info, located: info };
   const origins = { urls: o.origins ?? ['http://o1:1'], order: () => [client] };
   const finder = new OriginFinder({ nowMs: () => performance.now(), origins });
   const line = (_: object, text: string): number => lines.push(text);

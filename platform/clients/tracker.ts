@@ -11,7 +11,13 @@ import { randomInt } from 'node:crypto';
 import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type AnnounceAnswer, type AnnounceRequest, type Located, TRACKER } from '../../core/contracts/tracker.ts';
+import {
+  type AnnounceAnswer,
+  type AnnounceRequest,
+  type Located,
+  type LocatedGrowing,
+  TRACKER,
+} from '../../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
@@ -98,7 +104,7 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'seek', digest, count, repo });
   }
 
-  async locate(blob: BlobIn, ctx: CallContext): Promise<Located | undefined> {
+  async locate(blob: BlobIn, ctx: CallContext): Promise<Located | LocatedGrowing | undefined> {
     const hedged = await firstAnswer(
       this.#locators(blob),
       async (who, signal) => ({ located: await this.#locateAt(who, blob, ctx.withSignal(signal)) }),
@@ -133,15 +139,17 @@ export class TrackerSession implements Tracking {
     return [...there.slice(0, 1), originsThemselves, ...there.slice(1), ...absent];
   }
 
-  async #locateAt(who: Locator, blob: BlobIn, call: CallContext): Promise<Located | undefined> {
+  async #locateAt(who: Locator, blob: BlobIn, call: CallContext): Promise<Located | LocatedGrowing | undefined> {
     if (typeof who !== 'string') {
       using soon = call.within(locateMs);
       return await (this.#options.finder as OriginFinder).locate(blob, soon);
     }
     try {
-      const found = await this.#call(who, 'GET', TRACKER.locate.path(blob), { limitMs: locateMs, call });
+      const found = await this.#call(who, 'GET', TRACKER.locate.path({ ...blob, growing: 1 }), {
+        limitMs: locateMs,
+        call,
+      });
       const located = TRACKER.locate.reply(found, who);
-      if ('growth' in located) throw new ApiError('UNAVAILABLE', `${who} answered of a blob that grows, unasked`);
       if (located.digest !== blob.digest) throw new ApiError('UNAVAILABLE', `${who} answered for another blob`);
       return located;
     } catch (error) {

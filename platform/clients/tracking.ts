@@ -1,6 +1,6 @@
 /** What a peer needs of the trackers. tracker.ts is the real one; tests keep an in-memory one. */
 
-import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
+import type { AnnounceAnswer, Located, LocatedGrowing } from '../../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
@@ -22,7 +22,7 @@ export interface Tracking {
    */
   seek(blob: BlobIn, count: number): void;
   /** What is known of a blob; joins nothing. Undefined: no origin knows it. Throws ApiError UNAVAILABLE. */
-  locate(blob: BlobIn, ctx: CallContext): Promise<Located | undefined>;
+  locate(blob: BlobIn, ctx: CallContext): Promise<Located | LocatedGrowing | undefined>;
   /** Ends every lease, as far as trackers can be reached, within a second; announces nothing from then on. */
   leave(): Promise<void>;
 }

@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest';
+import { ApiError } from '../core/contracts/errors.ts';
+import type { BlobInfo, GrowingInfo } from '../core/contracts/origin.ts';
+import type { BlobIn } from '../core/digest.ts';
+import { testDigest, testGrowth, testMeta, testPeer } from '../core/handout/fixtures.ts';
+import { CallContext } from '../platform/clients/context.ts';
+import { Lookups } from './lookups.ts';
+
+const digest = testDigest(1);
+const call = CallContext.begin({ requestId: 'r' });
+type Answer = BlobInfo | GrowingInfo | undefined;
+
+/** Origins by what they answer to whom; `asked` has each question, and what for. */
+function lookupsOf(...origins: ((blob: BlobIn) => Answer)[]) {
+  let nowMs = 0;
+  const asked: string[] = [];
+  const clients = origins.map((answer, no) => {
+    const ask = (what: string) => async (blob: BlobIn) => {
+      asked.push(`${no} ${what} ${blob.repo}`);
+      return answer(blob);
+    };
+    return { info: ask('bytes'), located: ask('size') };
+  });
+  const lookups = new Lookups({
+    origins: { order: () => clients },
+    memoryBytes: 1e6,
+    nowMs: () => nowMs,
+    onLookup: () => undefined,
+  });
+  const pass = (ms: number): void => {
+    nowMs += ms;
+  };
+  return { lookups, asked, pass };
+}
+
+const inRepo = (repo: string): BlobIn => ({ digest, repo });
+const growing = (known: number, no = 1): GrowingInfo => ({
+  digest,
+  growth: { ...testGrowth(known), length: 1e9, pieceLength: 1 << 20 },
+  peer: testPeer(no, 'origin'),
+});
+const held = (no = 1): BlobInfo => ({ digest, meta: testMeta(1e9), peer: testPeer(no, 'origin') });
+
+test("one repository's no, and its trouble, is no other one's answer; what is known is known of the digest", async () => {
+  const o = lookupsOf(({ repo }) => {
+    if (repo === 'down') throw new ApiError('UNAVAILABLE', 'the backend hangs');
+    return repo === 'has' ? held() : undefined;
+  });
+  expect(await o.lookups.find(inRepo('no'), call)).toEqual({ kind: 'unknown' });
+  expect(await o.lookups.find(inRepo('down'), call)).toMatchObject({ kind: 'unavailable' });
+  // Neither is asked again for a moment, and neither answers for the other.
+  expect(await o.lookups.find(inRepo('no'), call)).toEqual({ kind: 'unknown' });
+  expect(await o.lookups.find(inRepo('down'), call)).toMatchObject({ kind: 'unavailable' });
+  expect(o.asked).toEqual(['0 bytes no', '0 bytes down']);
+  expect(await o.lookups.find(inRepo('has'), call)).toMatchObject({ kind: 'known' });
+  expect(await o.lookups.find(inRepo('no'), call)).toMatchObject({ kind: 'known' });
+  expect(o.asked).toHaveLength(3);
+});
+
+test('of a blob that an origin receives, that origin is asked anew, at most every 200 ms, while somebody asks', async () => {
+  let known = 0;
+  const o = lookupsOf(
+    () => undefined,
+    () => (known < 9 ? growing(known) : held()),
+  );
+  expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ kind: 'growing', growth: { known: 0 } });
+  expect(o.asked).toEqual(['0 bytes a', '1 bytes a']);
+  known = 5;
+  o.pass(150);
+  expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ growth: { known: 0 } });
+  o.pass(100);
+  const herd = Array.from({ length: 100 }, () => o.lookups.find(inRepo('a'), call));
+  for (const found of await Promise.all(herd)) expect(found).toMatchObject({ growth: { known: 5 } });
+  // Of it alone.
+  expect(o.asked.slice(2)).toEqual(['1 bytes a']);
+  o.pass(10_000);
+  expect(o.asked).toHaveLength(3);
+  known = 9;
+  expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ kind: 'known', meta: testMeta(1e9) });
+});
+
+test('of two that receive it the one that is further is believed, and both are named; the same one once', async () => {
+  const o = lookupsOf(
+    () => growing(3, 1),
+    () => growing(7, 2),
+  );
+  const found = await o.lookups.find(inRepo('a'), call);
+  expect(found).toMatchObject({ kind: 'growing' });
+  // The first that answers is enough; the second one may have come by then.
+  expect(['3', '7']).toContain(String('growth' in found && found.growth.known));
+  const same = lookupsOf(
+    () => held(4),
+    () => held(4),
+  );
+  const known = await same.lookups.find(inRepo('a'), call);
+  expect('origins' in known && known.origins.length).toBe(1);
+});
+
+test('nothing is fetched for who asks for the size, nor to refresh what is known', async () => {
+  let there = true;
+  const o = lookupsOf(() => (there ? held() : growing(0)));
+  await o.lookups.find(inRepo('a'), call);
+  there = false;
+  o.pass(20_000);
+  // It is known still; the refresh finds that no origin holds it, and the next who wants its bytes has it fetched.
+  expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ kind: 'known' });
+  await new Promise(setImmediate);
+  expect(await o.lookups.size(inRepo('a'), call)).toMatchObject({ kind: 'growing' });
+  expect(o.asked).toEqual(['0 bytes a', '0 size a', '0 size a']);
+  await o.lookups.find(inRepo('a'), call);
+  expect(o.asked.at(-1)).toBe('0 bytes a');
+});
