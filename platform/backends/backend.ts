@@ -37,10 +37,17 @@ export class BackendError extends Error {
   readonly why: BackendCause;
   /** What the backend asked for (Retry-After), milliseconds. */
   readonly afterMs: number | undefined;
-  constructor(cause: BackendCause, message: string, more: { afterMs?: number | undefined; error?: unknown } = {}) {
+  /** What it is that is missing, or may not be used. */
+  readonly scope: 'object' | 'bucket';
+  constructor(
+    cause: BackendCause,
+    message: string,
+    more: { afterMs?: number | undefined; error?: unknown; scope?: 'object' | 'bucket' } = {},
+  ) {
     super(message, { cause: more.error });
     this.why = cause;
     this.afterMs = more.afterMs;
+    this.scope = more.scope ?? 'object';
   }
 }
 

@@ -2,8 +2,10 @@
 
 import * as z from 'zod';
 import { type BackendKind, kind } from './kind.ts';
+import { s3Schema } from './s3/config.ts';
 
 export const kinds: Readonly<Record<string, BackendKind>> = {
   memory: kind(z.strictObject({}), async (_, { name }) => new (await import('./memory.ts')).MemoryBackend(name)),
   noop: kind(z.strictObject({}), async (_, { name }) => new (await import('./noop.ts')).NoopBackend(name)),
+  s3: kind(s3Schema, async (settings, opening) => new (await import('./s3/s3.ts')).S3Backend(settings, opening)),
 };

@@ -40,13 +40,15 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   sh: { apt: 'dash' },
   crane: { go: 'github.com/google/go-containerregistry/cmd/crane@v0.22.1' },
   helm: { go: 'helm.sh/helm/v3/cmd/helm@v3.22.0' },
+  versitygw: { go: 'github.com/versity/versitygw/cmd/versitygw@v1.8.0' },
+  minio: { go: 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c' },
 };
 
 export const GROUPS = {
   clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
-  storage: [],
+  storage: ['versitygw', 'minio'],
   kube: ['helm'],
   chaos: [],
 } as const satisfies Record<string, readonly string[]>;

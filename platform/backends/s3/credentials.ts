@@ -1,0 +1,59 @@
+/**
+ * The keys that requests are signed with, and looked up again when a server refuses them: a file that was rewritten, a
+ * role's keys that are over.
+ *
+ * Rule: whoever was refused asks for new keys by naming the ones that it had: those who were refused together look up once.
+ */
+
+import { type DefaultProviderInit, defaultProvider } from '@aws-sdk/credential-provider-node';
+import type { S3Settings } from './config.ts';
+import { reloadMsMin } from './limits.ts';
+
+export type Keys = Awaited<ReturnType<ReturnType<typeof defaultProvider>>>;
+
+export class S3Credentials {
+  readonly #look: (options: { forceRefresh?: boolean }) => Promise<Keys>;
+  readonly #nowMs: () => number;
+  /** Keys that are in the configuration itself stay as they are. */
+  readonly #fixed: boolean;
+  #reloadedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(said: S3Settings['credentials'], init: DefaultProviderInit, nowMs: () => number) {
+    this.#nowMs = nowMs;
+    this.#fixed = said !== undefined && 'accessKeyId' in said;
+    if (said !== undefined && 'accessKeyId' in said) {
+      const { accessKeyId, secretAccessKey, sessionToken } = said;
+      const keys: Keys = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) };
+      this.#look = async () => keys;
+      return;
+    }
+    // A named file is the only one: what ~/.aws/config says of such a profile is not meant.
+    const files = said !== undefined && 'file' in said ? { filepath: said.file, configFilepath: said.file } : {};
+    const profile = said === undefined ? {} : { profile: said.profile };
+    const look = defaultProvider({ ...init, ...files, ...profile, ignoreCache: true });
+    this.#look = (options) => look(options);
+  }
+
+  /** Looked up once, and again shortly before they are over, where they say when. */
+  keys(): Promise<Keys> {
+    return this.#look({});
+  }
+
+  /** `refused` are over, or wrong: are there others by now? */
+  async others(refused: Keys): Promise<boolean> {
+    if (this.#fixed) return false;
+    const now = await this.keys();
+    if (differ(now, refused)) return true;
+    if (this.#nowMs() - this.#reloadedMs < reloadMsMin) return false;
+    this.#reloadedMs = this.#nowMs();
+    return differ(await this.#look({ forceRefresh: true }), refused);
+  }
+}
+
+function differ(one: Keys, other: Keys): boolean {
+  return (
+    one.accessKeyId !== other.accessKeyId ||
+    one.secretAccessKey !== other.secretAccessKey ||
+    one.sessionToken !== other.sessionToken
+  );
+}

@@ -1,0 +1,50 @@
+/** The kind s3 against real servers: the conformance suite of all backends, and what only S3 has. */
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Backend } from '../../../platform/backends/backend.ts';
+import { backendConformance, bytesOf, sourceOf } from '../../../platform/backends/conformance.fixtures.ts';
+import { s3Schema } from '../../../platform/backends/s3/config.ts';
+import { S3Backend } from '../../../platform/backends/s3/s3.ts';
+import { realClock } from '../../../platform/net/clock.ts';
+import { createLog } from '../../../platform/telemetry/log.ts';
+import { keys, type S3Server, serverNames, startServer } from './servers.ts';
+
+const never = new AbortController().signal;
+const log = createLog({ role: 'origin', level: 'silent', name: '' });
+
+describe.each(serverNames)('%s', (name) => {
+  const stack = new AsyncDisposableStack();
+  let server: S3Server;
+  beforeAll(async () => {
+    server = await startServer(stack, name);
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const opened = async (more: object = {}): Promise<Backend> => {
+    const bucket = `b-${randomUUID()}`;
+    await server.makeBucket(bucket);
+    const settings = s3Schema.parse({ bucket, endpoint: server.endpoint, credentials: keys, ...more });
+    return new S3Backend(settings, { name: 'test', stallMs: 10_000, env: {}, clock: realClock, log });
+  };
+
+  describe('as any backend', () => backendConformance(opened));
+
+  test('large objects go in parts, and are read by several requests at once', async () => {
+    await using backend = await opened({ prefix: 'in/here', parts: { size: '5MiB', parallel: 3 } });
+    const bytes = randomBytes(33 * 2 ** 20 + 7);
+    const source = sourceOf(bytes);
+    const written = await backend.write('large', source, never);
+    expect(written).toMatchObject({ size: bytes.length, digest: source.digest });
+    expect(await backend.stat('large', never)).toEqual(written);
+    const read = await bytesOf(backend.read('large', { start: 1, end: bytes.length, version: written.version }, never));
+    expect(read.equals(bytes.subarray(1))).toBe(true);
+  });
+
+  test('its probe finds nothing that it lacks', async () => {
+    await using backend = await opened();
+    await backend.probe(never);
+    expect(backend.can).toEqual({ conditions: true, list: true });
+    expect(await backend.list('', { max: 10 }, never)).toEqual({ objects: [], next: undefined });
+  });
+});
