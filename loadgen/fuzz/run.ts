@@ -11,7 +11,7 @@ import { judgeAcked, judgeVisible, type Rotten, rightSomewhere } from './disks/s
 import type { OciClient } from './http/oci-client.ts';
 import { wiresOf } from './http/wires.ts';
 import { giveBackArenas } from './peers/arenas.ts';
-import { judgeTables } from './peers/judge.ts';
+import { judgeTables, judgeWaits } from './peers/judge.ts';
 import { type Plant, plantIn } from './plants/plants.ts';
 import type { Image } from './push.ts';
 import { installRandom } from './virtual/random.ts';
@@ -90,6 +90,8 @@ async function run(world: World, o: SeedOptions): Promise<SeedResult> {
     for (const site of fuzzed.origins.values()) judgeVisible(world, site, fuzzed.cluster.contents, rotten);
     for (const { running, host } of fuzzed.agents)
       if (running !== undefined) judgeTables(fuzzed.cluster, host, running.peer.node);
+    for (const { running, host } of [...fuzzed.agents, ...fuzzed.origins.values()])
+      if (running !== undefined) judgeWaits(fuzzed.cluster, host, running.peer.place);
     world.after(judgeEveryMs, judge);
   };
   world.after(judgeEveryMs, judge);

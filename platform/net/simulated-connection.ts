@@ -16,6 +16,13 @@ export const heldBytesMax = 512 * 1024;
 /** A header this short goes with what is written after it, as one segment. */
 const joinedBytesMax = 4 * 1024;
 
+/** What an end waits for from the other side: to be connected, to hear anything, to be read, to hear that all is over. */
+export type Waiting = {
+  readonly what: 'connection' | 'firstByte' | 'reader' | 'end';
+  /** Since then it has not moved. */
+  readonly sinceMs: number;
+};
+
 export class End implements Connection {
   readonly remote: Endpoint;
   /** Resolves once it is closed, whoever closed it. */
@@ -39,11 +46,14 @@ export class End implements Connection {
   /** Written and not yet taken by the other side. */
   #outBytes = 0;
   #heldBytes = 0;
+  #heard = false;
+  #movedMs: number;
 
   constructor(o: { remote: Endpoint; ears: Ears; clock: Clock }) {
     this.remote = o.remote;
     this.#ears = o.ears;
     this.#clock = o.clock;
+    this.#movedMs = o.clock.nowMs();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.over = promise;
     this.#resolve = resolve;
@@ -58,12 +68,24 @@ export class End implements Connection {
     return this.#state !== 'closed';
   }
 
+  /** For whoever judges a run: undefined where it waits for nothing. */
+  get waiting(): Waiting | undefined {
+    if (!this.open) return undefined;
+    const sinceMs = this.#movedMs;
+    if (this.connecting) return { what: 'connection', sinceMs };
+    if (this.#outBytes > 0) return { what: 'reader', sinceMs };
+    if (this.#ending) return { what: 'end', sinceMs };
+    return this.#heard ? undefined : { what: 'firstByte', sinceMs };
+  }
+
   write(bytes: Uint8Array, done: () => void): void {
     if (!this.open || this.#ending) return;
+    if (this.#outBytes === 0) this.#moved();
     this.#outBytes += bytes.length;
     const used = (): void => {
       this.#outBytes -= bytes.length;
       if (!this.open) return;
+      this.#moved();
       done();
       this.#leave();
     };
@@ -84,6 +106,7 @@ export class End implements Connection {
     if (!this.open || this.#ending) return;
     this.#ending = true;
     this.#cork = false;
+    this.#moved();
     this.#flush();
     this.#leave();
   }
@@ -117,6 +140,7 @@ export class End implements Connection {
   made(side: 'dialler' | 'acceptor'): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'open';
+    this.#moved();
     if (side === 'dialler') this.#ears.connected?.();
     this.#flush();
     this.#leave();
@@ -139,6 +163,7 @@ export class End implements Connection {
 
   arrived(parcels: readonly Parcel[]): void {
     if (!this.open) return;
+    this.#heard = true;
     for (const { bytes, used } of parcels) this.#pour.push(bytes, used);
     if (this.#pour.paused) this.#hold();
   }
@@ -156,6 +181,10 @@ export class End implements Connection {
   }
 
   // ---- within ----------------------------------------------------------------------------------
+
+  #moved(): void {
+    this.#movedMs = this.#clock.nowMs();
+  }
 
   #flush(): void {
     if (this.#state !== 'open' || this.#corked.length === 0) return;

@@ -127,3 +127,34 @@ test('a writer that resets takes its memory back: what was held back of it is no
   // Of one more the beginning may have come on its own.
   expect(counts.a).toBeLessThan(handedOver + 100_000);
 });
+
+test('an end says what it waits for, and since when it has not moved', async () => {
+  const { world, clock, client, counts, a, b, pair } = await scene();
+  const [dialler, acceptor] = pair.ends;
+  const connectedMs = clock.ms;
+  expect(dialler.waiting).toEqual({ what: 'firstByte', sinceMs: connectedMs });
+  b.write(new Uint8Array(100), () => undefined);
+  expect(acceptor.waiting).toEqual({ what: 'reader', sinceMs: connectedMs });
+  await world.until(() => counts.a === 100);
+  expect(dialler.waiting).toBeUndefined();
+
+  pair.cut();
+  b.write(new Uint8Array(100), () => undefined);
+  const writtenMs = clock.ms;
+  await world.rest();
+  b.write(new Uint8Array(100), () => undefined);
+  expect(acceptor.waiting).toEqual({ what: 'reader', sinceMs: writtenMs });
+  pair.mend(true);
+  await world.until(() => counts.a === 300);
+
+  a.pause();
+  b.end();
+  const endedMs = clock.ms;
+  await world.rest();
+  expect(acceptor.waiting).toEqual({ what: 'end', sinceMs: endedMs });
+  a.destroy();
+  expect(dialler.waiting).toBeUndefined();
+
+  client.dial({ host: 's', port: 7 }, { received: () => true, closed: () => undefined });
+  expect([...client.ends].at(-1)?.waiting).toEqual({ what: 'connection', sinceMs: clock.ms });
+});

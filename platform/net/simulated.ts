@@ -110,6 +110,11 @@ export class SimulatedHost implements Net {
     return { port, close };
   }
 
+  /** Of its connections, those that are not over. */
+  get ends(): Iterable<End> {
+    return this.#ends;
+  }
+
   /** The process is gone. `power`: nobody closed its connections, and the others notice in time. */
   end(power = false): void {
     this.#ended = true;

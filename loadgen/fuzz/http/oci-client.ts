@@ -51,7 +51,7 @@ export class OciClient {
     const world = this.#world;
     const { digest, bytes } = content;
     if (world.once(4)) {
-      const at = `${OCI_PATHS.uploads(repo)}?digest=${digest}`;
+      const at = OCI_PATHS.commit(OCI_PATHS.uploads(repo), digest);
       return await this.#done(await this.#call('POST', at, { body: bytes, expect: [202, 416] }), 201, 'POST');
     }
     const begun = await this.#call('POST', OCI_PATHS.uploads(repo), {});
@@ -108,7 +108,7 @@ export class OciClient {
   async #commit(upload: Upload, digest: Digest): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        const at = `${upload.location}${upload.location.includes('?') ? '&' : '?'}digest=${digest}`;
+        const at = OCI_PATHS.commit(upload.location, digest);
         return await this.#done(await this.#call('PUT', at, { tries: 1 }), 201, 'PUT');
       } catch (error) {
         if (!passing(error) || tries >= commitsMax) throw error;

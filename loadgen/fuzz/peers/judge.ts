@@ -1,12 +1,15 @@
 /**
  * What a node keeps, says of others and holds in its tables is judged against what blobs really contain: nothing wrong
- * may be kept as held, or called corrupt when it is right; no table may outgrow its limit; and no honest node may call
- * another one faulty. What it sends is judged on the wire (wiretap.ts).
+ * may be kept as held, or called corrupt when it is right; no table may outgrow its limit; no connection may be waited for
+ * for ever; and no honest node may call another one faulty. What it sends is judged on the wire (wiretap.ts).
  */
 
 import { pino } from 'pino';
 import type { DigestAlgorithm } from '../../../core/digest.ts';
-import { degreeSlack } from '../../../core/swarm/limits.ts';
+import { degreeSlack, greetingMs } from '../../../core/swarm/limits.ts';
+import type { SimulatedHost } from '../../../platform/net/simulated.ts';
+import type { Waiting } from '../../../platform/net/simulated-connection.ts';
+import { closingMs, connectMs, stalledMs, sweepMs } from '../../../platform/peer/limits.ts';
 import type { PeerNode } from '../../../platform/peer/node.ts';
 import type { Logger } from '../../../platform/telemetry/log.ts';
 import type { Arena } from '../../../platform/workers/arena.ts';
@@ -111,5 +114,25 @@ export function judgeTables({ world, policy, contents }: Cluster, host: number, 
     if (stats === undefined) continue;
     if (stats.neighbours > most) violate(`has ${stats.neighbours} neighbours of ${digest}, ${most} allowed`);
     if (stats.held > stats.pieces) violate(`holds ${stats.held} of ${stats.pieces} pieces`);
+  }
+}
+
+/** As links have it (platform/peer/limits.ts); what is being closed is waited for last. */
+const patienceMs: Readonly<Record<Waiting['what'], number>> = {
+  connection: connectMs,
+  firstByte: greetingMs,
+  reader: stalledMs,
+  end: closingMs,
+};
+/** A sweep finds it, by a clock that drifts. */
+const lateMs = 2 * sweepMs;
+
+/** Its connections: none waits for longer than a link does. */
+export function judgeWaits({ world }: Cluster, host: number, place: SimulatedHost): void {
+  for (const { waiting, remote } of place.ends) {
+    if (waiting === undefined) continue;
+    const ms = world.nowMs - waiting.sinceMs;
+    if (ms > patienceMs[waiting.what] + lateMs)
+      world.violate('waits', `h${host} has waited ${Math.round(ms)} ms for ${remote.host} (${waiting.what})`);
   }
 }

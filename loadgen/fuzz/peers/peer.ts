@@ -4,6 +4,7 @@ import { OriginFinder } from '../../../platform/clients/finder.ts';
 import type { OriginClient } from '../../../platform/clients/origin.ts';
 import { TrackerSession } from '../../../platform/clients/tracker.ts';
 import type { Members } from '../../../platform/members/members.ts';
+import type { SimulatedHost } from '../../../platform/net/simulated.ts';
 import { PeerNode, type PeerNodeOptions } from '../../../platform/peer/node.ts';
 import type { BlobStore } from '../../../platform/store/store.ts';
 import { type Logger, silentLog } from '../../../platform/telemetry/log.ts';
@@ -21,6 +22,8 @@ const port = 1;
 export type Peer = {
   readonly node: PeerNode;
   readonly tracking: TrackerSession;
+  /** Where its connections are. */
+  readonly place: SimulatedHost;
   /** The process ends. `power`: without its system closing its connections. */
   end(power: boolean): void;
 };
@@ -70,5 +73,5 @@ export async function startPeer(
     void tracking.leave();
     if (peers.get(process.host) === known) peers.delete(process.host);
   };
-  return { node, tracking, end };
+  return { node, tracking, place, end };
 }

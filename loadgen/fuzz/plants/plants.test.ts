@@ -19,6 +19,7 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
   'unverified-serve': ['unverified', 'reader'],
   'stale-tag': ['tag'],
   'driver-sleeps': ['liveness', 'joined'],
+  'link-waits-for-ever': ['waits'],
   'inflow-keeps-slot': ['memory'],
   'outbox-frees-early': ['fault', 'unverified'],
   'feeds-twice': ['fault'],
