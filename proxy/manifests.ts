@@ -16,9 +16,14 @@ import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { linkProved, prove } from '../platform/clients/copies.ts';
+import type { IndexClient } from '../platform/clients/index-client.ts';
 import type { Origins } from '../platform/clients/origins.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
-import type { IndexApi } from './index-api.ts';
+
+export type ManifestParts = {
+  readonly index: Pick<IndexClient, 'tag' | 'deleteTag' | 'manifest' | 'putManifest' | 'deleteManifest'>;
+  readonly origins: Origins;
+};
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
 
@@ -26,12 +31,12 @@ type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
 const storesMax = 3;
 
 export class Manifests {
-  readonly #index: IndexApi;
+  readonly #index: ManifestParts['index'];
   readonly #origins: Origins;
 
-  constructor(parts: { readonly index: IndexApi; readonly origins: Origins }) {
-    this.#index = parts.index;
-    this.#origins = parts.origins;
+  constructor({ index, origins }: ManifestParts) {
+    this.#index = index;
+    this.#origins = origins;
   }
 
   async read(request: Request<'manifestRead'>, context: OciContext): Promise<OciReply> {

@@ -13,13 +13,13 @@ import { type ByteRange, parseChunkRange, uploadRange } from '../core/oci/range.
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { linkProved, prove, silent, tooFew, unavailable } from '../platform/clients/copies.ts';
+import type { IndexClient } from '../platform/clients/index-client.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Origins } from '../platform/clients/origins.ts';
 import type { Headers } from '../platform/http/content.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import { fanOut, type OriginLane } from './fanout.ts';
-import type { IndexApi } from './index-api.ts';
 import {
   drawUploadId,
   formatSession,
@@ -35,7 +35,7 @@ import {
 const ANSWERS: ReadonlySet<string> = new Set(['STORAGE_FULL', 'SIZE_INVALID', 'TOOMANYREQUESTS']);
 
 export type PushParts = {
-  readonly index: IndexApi;
+  readonly index: Pick<IndexClient, 'linkBlob' | 'mount'>;
   readonly origins: Origins;
   readonly log: Logger;
   /** An origin that takes no byte for so long is left behind. */

@@ -8,19 +8,27 @@ import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
+import type { IndexClient } from '../platform/clients/index-client.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
-import { Manifests } from './manifests.ts';
+import { type ManifestParts, Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
+
+/** What the proxy asks of the index; tests answer it from memory. */
+export type ProxyIndex = PushParts['index'] &
+  ManifestParts['index'] &
+  Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog'>;
+
+export type ProxyParts = PushParts & { readonly index: ProxyIndex };
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
 
 export class ProxyRegistry implements RegistryHandler {
-  readonly #parts: PushParts;
+  readonly #parts: ProxyParts;
   readonly #manifests: Manifests;
   readonly #push: Push;
 
-  constructor(parts: PushParts) {
+  constructor(parts: ProxyParts) {
     this.#parts = parts;
     this.#manifests = new Manifests(parts);
     this.#push = new Push(parts);

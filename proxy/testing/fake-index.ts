@@ -4,10 +4,10 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { MissingReferences, Unproved } from '../../core/contracts/index-api.ts';
 import type { IndexClient } from '../../platform/clients/index-client.ts';
 import { openMemoryTags } from '../../platform/tags/memory.ts';
-import type { IndexApi } from '../index-api.ts';
+import type { ProxyIndex } from '../registry.ts';
 
 /** Absent things of an index that fails are not absent: `down` makes every call UNAVAILABLE. `nowMs` is its clock. */
-export type FakeIndex = IndexApi & Pick<IndexClient, 'condemn'> & { down: boolean; nowMs: number };
+export type FakeIndex = ProxyIndex & Pick<IndexClient, 'condemn'> & { down: boolean; nowMs: number };
 
 const keepUnlinkedMs = 1_000;
 
