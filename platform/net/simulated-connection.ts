@@ -17,7 +17,7 @@ export const heldBytesMax = 512 * 1024;
 const joinedBytesMax = 4 * 1024;
 
 /** What an end waits for from the other side: to be connected, to hear anything, to be read, to hear that all is over. */
-export type Waiting = {
+export type EndWait = {
   readonly what: 'connection' | 'firstByte' | 'reader' | 'end';
   /** Since then it has not moved. */
   readonly sinceMs: number;
@@ -69,7 +69,7 @@ export class End implements Connection {
   }
 
   /** For whoever judges a run: undefined where it waits for nothing. */
-  get waiting(): Waiting | undefined {
+  get waiting(): EndWait | undefined {
     if (!this.open) return undefined;
     const sinceMs = this.#movedMs;
     if (this.connecting) return { what: 'connection', sinceMs };

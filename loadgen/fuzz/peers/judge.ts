@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import type { DigestAlgorithm } from '../../../core/digest.ts';
 import { degreeSlack, greetingMs } from '../../../core/swarm/limits.ts';
 import type { SimulatedHost } from '../../../platform/net/simulated.ts';
-import type { Waiting } from '../../../platform/net/simulated-connection.ts';
+import type { EndWait } from '../../../platform/net/simulated-connection.ts';
 import { closingMs, connectMs, stalledMs, sweepMs } from '../../../platform/peer/limits.ts';
 import type { PeerNode } from '../../../platform/peer/node.ts';
 import type { Logger } from '../../../platform/telemetry/log.ts';
@@ -118,7 +118,7 @@ export function judgeTables({ world, policy, contents }: Cluster, host: number, 
 }
 
 /** As links have it (platform/peer/limits.ts); what is being closed is waited for last. */
-const patienceMs: Readonly<Record<Waiting['what'], number>> = {
+const patienceMs: Readonly<Record<EndWait['what'], number>> = {
   connection: connectMs,
   firstByte: greetingMs,
   reader: stalledMs,
