@@ -12,16 +12,15 @@ import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/members.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
-import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
+import type { BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
-import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
-import { addRoutes, originWork } from './api.ts';
 import { OriginBlobs } from './blobs.ts';
 import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema, ownEntry } from './config.ts';
 import { Handover } from './handover.ts';
 import { Mending } from './mending.ts';
+import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { Uploads } from './uploads.ts';
 
 /** How often idle uploads are looked for. */
@@ -79,25 +78,9 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   stack.defer(sweeping(uploads, log));
   observe(metrics, { store, uploads, handover, mending });
 
-  const admin = new OriginAdmin({
-    store,
-    budgetBytes: config.disk.budget,
-    ownersOf: (digest) => origins.pick(digest, config.replicas),
-    node,
-    mending,
-    log,
-  });
-
-  const routes = (app: FastifyInstance): void => {
-    addRoutes(app, {
-      blobs,
-      uploads,
-      onCommitted: (entry: BlobEntry, call) => handover.offer(entry, call),
-      onRemoved: (digest) => handover.forget(digest),
-    });
-    addOriginAdminRoutes(app, admin);
-  };
-  const api = await openDoor(context, { at: config.listen, workOf: originWork, routes }, stack);
+  const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log };
+  const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
+  const api = await openDoor(context, { at: config.listen, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
   drain.watch('peers fed', () => node.feeding);

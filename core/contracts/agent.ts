@@ -1,9 +1,9 @@
 /** The agent's control interface, on loopback: what is cached, what runs, blobs by plain digest; and Kraken's agent paths. */
 
-import { type Digest, digestOf, parseDigest } from '../digest.ts';
+import type { Digest } from '../digest.ts';
 import type { PeerAddress } from '../wire/messages.ts';
-import { anyPeer, byteCount, digest, peer } from './fields.ts';
-import { finite, flag, listOf, Malformed, oneOf, type Parser, record, text } from './parse.ts';
+import { anyPeer, byteCount, digest, inPlainDigest, peer } from './fields.ts';
+import { finite, flag, listOf, oneOf, type Parser, record, text } from './parse.ts';
 import { type Param, route } from './route.ts';
 
 /** The agent at a glance, for people and for the demo's table. */
@@ -96,16 +96,6 @@ const status: Parser<AgentStatus> = record({
   finishedTotal: byteCount,
 });
 
-/** Also bare hex, as Kraken takes it. */
-const inPlainDigest: Param<Digest> = {
-  parser: (value) => {
-    const known =
-      typeof value === 'string' ? (parseDigest(value) ?? parseDigest(digestOf('sha256', value))) : undefined;
-    if (known !== undefined) return known;
-    throw new Malformed('is no digest: write sha256: and 64 hex digits');
-  },
-  refused: 'DIGEST_INVALID',
-};
 const any = (refused: Param<string>['refused']): Param<string> => ({ parser: text(1024, 1), refused });
 
 const dataPath = '/v1/blobs/:digest/data';

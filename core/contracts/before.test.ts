@@ -103,8 +103,9 @@ const CONDITION = 'after';
 const ADDED = ['repo', 'growing', 'cold', 'hops'];
 
 describe('what we ask', () => {
+  // Nobody of ours asks by Kraken's paths.
   const all = Object.entries(EXAMPLES).flatMap(([api, examples]) =>
-    Object.entries(examples).map(([name, one]) => [`${api} ${name}`, one] as const),
+    Object.entries(api === 'krakenOrigin' ? {} : examples).map(([name, one]) => [`${api} ${name}`, one] as const),
   );
 
   test.each(all)('%s: nothing that it would refuse', (name, { route, at, body }) => {

@@ -1,6 +1,6 @@
 /** What several contracts speak of: digests, names, peers, metainfo. Each is read in this one place. */
 
-import { type Digest, parseDigest } from '../digest.ts';
+import { type Digest, digestOf, parseDigest } from '../digest.ts';
 import { mediaTypeLengthMax } from '../oci/limits.ts';
 import { repositoryValid, tagValid } from '../oci/name.ts';
 import { type Growth, growthValid, type Metainfo, metainfoValid, piecesMax } from '../piece.ts';
@@ -22,6 +22,16 @@ export const mediaType = text(mediaTypeLengthMax, 1);
 export const byteCount = whole(Number.MAX_SAFE_INTEGER);
 
 export const inDigest: Param<Digest> = { parser: digest, refused: 'DIGEST_INVALID' };
+/** Also bare hex, as Kraken takes it. */
+export const inPlainDigest: Param<Digest> = {
+  parser: (value) => {
+    const known =
+      typeof value === 'string' ? (parseDigest(value) ?? parseDigest(digestOf('sha256', value))) : undefined;
+    if (known !== undefined) return known;
+    throw new Malformed('is no digest: write sha256: and 64 hex digits');
+  },
+  refused: 'DIGEST_INVALID',
+};
 export const inRepository: Param<string> = { parser: repository, refused: 'NAME_INVALID' };
 /** The repository of a question (BlobIn): callers of a release before name none. */
 export const askedIn: Param<string | undefined> = { parser: optional(repository), refused: 'NAME_INVALID' };

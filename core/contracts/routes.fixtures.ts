@@ -3,6 +3,7 @@
 import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
 import { AGENT, KRAKEN } from './agent.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
+import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
 import { PROBES } from './probes.ts';
@@ -220,6 +221,27 @@ const kraken: Readonly<Record<keyof typeof KRAKEN, Any>> = {
   tag: example(KRAKEN.tag, { tag: 'library/x:1' }),
 };
 
+const ns = 'library/x';
+const uid = '0123abcd-0123-4567-89ab-0123456789ab';
+const krakenOrigin: Readonly<Record<keyof typeof KRAKEN_ORIGIN, Any>> = {
+  locations: example(KRAKEN_ORIGIN.locations, { digest: one }),
+  begin: example(KRAKEN_ORIGIN.begin, { ns, digest: one, size: 5 }),
+  append: example(KRAKEN_ORIGIN.append, { ns, digest: one, uid }),
+  commit: example(KRAKEN_ORIGIN.commit, { ns, digest: one, uid }),
+  read: example(KRAKEN_ORIGIN.read, { ns: '.*', digest: one }),
+  prefetch: example(KRAKEN_ORIGIN.prefetch, { ns, digest: one }),
+  remote: example(KRAKEN_ORIGIN.remote, { ns, digest: one, remote: 'other-cluster:80' }),
+  stat: example(KRAKEN_ORIGIN.stat, { ns, digest: one, local: true }),
+  metainfo: example(
+    KRAKEN_ORIGIN.metainfo,
+    { ns, digest: one },
+    { reply: { Info: { PieceLength: 2 ** 22, PieceSums: [1, 2], Name: 'x', Length: 5 } } },
+  ),
+  remove: example(KRAKEN_ORIGIN.remove, { digest: one }),
+  cleanup: example(KRAKEN_ORIGIN.cleanup, { ttl_hr: 24 }),
+  cleanupTo: example(KRAKEN_ORIGIN.cleanupTo, { target_util_percent: 70, respect_eviction_ban: false }),
+};
+
 const probes: Readonly<Record<keyof typeof PROBES, Any>> = {
   health: example(PROBES.health, {}, { reply: { status: 'ok', role: 'proxy' } }),
   readiness: example(
@@ -231,4 +253,13 @@ const probes: Readonly<Record<keyof typeof PROBES, Any>> = {
 };
 
 /** By the name of the interface and that of the route. */
-export const EXAMPLES = { index, tracker, origin: ofOrigin, originAdmin, agent: ofAgent, kraken, probes } as const;
+export const EXAMPLES = {
+  index,
+  tracker,
+  origin: ofOrigin,
+  originAdmin,
+  agent: ofAgent,
+  kraken,
+  krakenOrigin,
+  probes,
+} as const;

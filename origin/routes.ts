@@ -1,0 +1,60 @@
+/** Everything that an origin answers over HTTP: to the cluster, to operators, to scripts written for Kraken. */
+
+import type { FastifyInstance } from 'fastify';
+import type { OriginClient } from '../platform/clients/origin.ts';
+import type { Tracking } from '../platform/clients/tracking.ts';
+import type { RequestWork } from '../platform/lifecycle/drain.ts';
+import type { Members } from '../platform/members/members.ts';
+import type { PeerNode } from '../platform/peer/node.ts';
+import type { BlobStore } from '../platform/store/store.ts';
+import type { Logger } from '../platform/telemetry/log.ts';
+import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
+import { addRoutes, originWork } from './api.ts';
+import type { OriginBlobs } from './blobs.ts';
+import { type OriginConfig, ownEntry } from './config.ts';
+import type { Handover } from './handover.ts';
+import { addKrakenRoutes, krakenWork } from './kraken/routes.ts';
+import type { Mending } from './mending.ts';
+import type { Uploads } from './uploads.ts';
+
+export type OriginParts = {
+  readonly config: OriginConfig;
+  readonly origins: Pick<Members<OriginClient>, 'pick' | 'owns'>;
+  readonly store: BlobStore;
+  readonly node: PeerNode;
+  readonly tracking: Tracking;
+  readonly blobs: OriginBlobs;
+  readonly uploads: Uploads;
+  readonly handover: Handover;
+  readonly mending: Mending;
+  readonly log: Logger;
+};
+
+/** What a request is to an origin that is being stopped. */
+export function workOfRequest(method: string, path: string): RequestWork | undefined {
+  return originWork(method, path) ?? krakenWork(method, path);
+}
+
+export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void {
+  const { config, origins, store, node, blobs, uploads, handover } = parts;
+  const shared = {
+    ...parts,
+    budgetBytes: config.disk.budget,
+    ownersOf: (digest: string) => origins.pick(digest, config.replicas),
+    onRemoved: handover.forget.bind(handover),
+  };
+  addRoutes(app, { ...shared, onCommitted: (entry, call) => handover.offer(entry, call) });
+  addOriginAdminRoutes(app, new OriginAdmin(shared));
+  addKrakenRoutes(app, {
+    ...shared,
+    ...{ store, node },
+    commit: async (id, { digest }, call) => {
+      const entry = await uploads.commit(id, digest);
+      blobs.committed(entry);
+      handover.offer(entry, call);
+    },
+    prove: async ({ digest }, call) => handover.offer(await blobs.prove(digest), call),
+    owns: (digest) => origins.owns(digest, ownEntry(config), config.replicas),
+    wallMs: () => Date.now(),
+  });
+}
