@@ -4,7 +4,7 @@ import { createLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Backends } from './backends.ts';
 import { backendsShape } from './config.ts';
-import { bytesOf, sourceOf } from './conformance.fixtures.ts';
+import { bytesOf, sourceOf } from './objects.fixtures.ts';
 
 const never = new AbortController().signal;
 const open = (written: readonly object[]): Promise<Backends> =>

@@ -14,7 +14,7 @@ import {
   type ObjectSource,
   type WriteCondition,
 } from './backend.ts';
-import { bytesOf, sourceOf } from './conformance.fixtures.ts';
+import { bytesOf, sourceOf } from './objects.fixtures.ts';
 
 export type Operation = 'probe' | 'stat' | 'read' | 'write' | 'put' | 'list' | 'remove';
 

@@ -2,9 +2,9 @@
 
 import { expect, test } from 'vitest';
 import { prng } from '../../core/prng.ts';
-import { bytesOf, sourceOf } from './conformance.fixtures.ts';
 import { type Fault, FaultyBackend } from './faulty.fixtures.ts';
 import { MemoryBackend } from './memory.ts';
+import { bytesOf, sourceOf } from './objects.fixtures.ts';
 
 const never = new AbortController().signal;
 const bytes = Buffer.alloc(300_000, 'shoal');

@@ -1,11 +1,13 @@
 /** The kinds of backends that a rule may name: one line each. */
 
 import * as z from 'zod';
+import { fileKind } from './file/kind.ts';
 import { type BackendKind, kind } from './kind.ts';
 import { s3Schema } from './s3/config.ts';
 
 export const kinds: Readonly<Record<string, BackendKind>> = {
   memory: kind(z.strictObject({}), async (_, { name }) => new (await import('./memory.ts')).MemoryBackend(name)),
+  file: fileKind,
   noop: kind(z.strictObject({}), async (_, { name }) => new (await import('./noop.ts')).NoopBackend(name)),
   s3: kind(s3Schema, async (settings, opening) => new (await import('./s3/s3.ts')).S3Backend(settings, opening)),
 };

@@ -3,7 +3,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend } from '../../../platform/backends/backend.ts';
-import { backendConformance, bytesOf, sourceOf } from '../../../platform/backends/conformance.fixtures.ts';
+import { backendConformance } from '../../../platform/backends/conformance.fixtures.ts';
+import { bytesOf, sourceOf } from '../../../platform/backends/objects.fixtures.ts';
 import { s3Schema } from '../../../platform/backends/s3/config.ts';
 import { S3Backend } from '../../../platform/backends/s3/s3.ts';
 import { realClock } from '../../../platform/net/clock.ts';

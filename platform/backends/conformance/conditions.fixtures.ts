@@ -1,0 +1,72 @@
+/** Conditions of `put`, of backends that have them: of the conformance suite. */
+
+import { expect, test } from 'vitest';
+import { type Backend, BackendError } from '../backend.ts';
+import { bytesOf, type Conforming, never } from '../objects.fixtures.ts';
+
+const writers = 20;
+
+const text = async (backend: Backend, key: string): Promise<string> => {
+  const found = await backend.stat(key, never);
+  return String(await bytesOf(backend.read(key, { start: 0, end: found?.size ?? 0, version: found?.version }, never)));
+};
+
+/** Adds one to the number there; again where another was faster. */
+async function add(backend: Backend): Promise<number> {
+  for (let lost = 0; ; lost++) {
+    const there = await backend.stat('count', never);
+    const range = { start: 0, end: there?.size ?? 0, version: there?.version };
+    try {
+      const count = there === undefined ? 0 : Number(String(await bytesOf(backend.read('count', range, never))));
+      await backend.put('count', Buffer.from(String(count + 1)), never, { version: there?.version ?? null });
+      return lost;
+    } catch (error) {
+      if (!(error instanceof BackendError) || error.why !== 'changed') throw error;
+    }
+  }
+}
+
+export function conditionsConformance({ make }: Conforming): void {
+  test('a condition that is not met changes nothing', async () => {
+    await using backend = await make();
+    await backend.probe(never);
+    if (!backend.can.conditions) return;
+    const put = (value: string, version: string | null) => backend.put('key', Buffer.from(value), never, { version });
+    await expect(put('none', 'never-was')).rejects.toMatchObject({ why: 'changed' });
+    const first = await put('first', null);
+    await expect(put('again', null)).rejects.toMatchObject({ why: 'changed' });
+    const second = await put('second', first.version);
+    await expect(put('third', first.version)).rejects.toMatchObject({ why: 'changed' });
+    expect(await text(backend, 'key')).toBe('second');
+    expect((await backend.stat('key', never))?.version).toBe(second.version);
+    await backend.put('key', Buffer.from('whatever is there'), never);
+    await expect(put('third', second.version)).rejects.toMatchObject({ why: 'changed' });
+    if (backend.can.list) expect((await backend.list('', { max: 9 }, never)).objects.length).toBe(1);
+  });
+
+  test(`of ${writers} that make one object at once, one does`, async () => {
+    await using backend = await make();
+    await backend.probe(never);
+    if (!backend.can.conditions) return;
+    const puts = Array.from({ length: writers }, (_, i) =>
+      backend.put('one', Buffer.from(`writer ${i}`), never, { version: null }).then(
+        () => i,
+        (error: BackendError) => error.why,
+      ),
+    );
+    const ends = await Promise.all(puts);
+    const won = ends.filter((end) => typeof end === 'number');
+    expect(won.length).toBe(1);
+    expect(ends.filter((end) => end === 'changed').length).toBe(writers - 1);
+    expect(await text(backend, 'one')).toBe(`writer ${won[0]}`);
+  });
+
+  test(`${writers} that add to one number at once: none is lost`, { timeout: 60_000 }, async () => {
+    await using backend = await make();
+    await backend.probe(never);
+    if (!backend.can.conditions) return;
+    await Promise.all(Array.from({ length: writers }, () => add(backend)));
+    expect(await text(backend, 'count')).toBe(String(writers));
+    if (backend.can.list) expect((await backend.list('', { max: 9 }, never)).objects.length).toBe(1);
+  });
+}

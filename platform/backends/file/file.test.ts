@@ -1,0 +1,25 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { backendConformance } from '../conformance.fixtures.ts';
+import { FileBackend } from './file.ts';
+import type { Files } from './files.ts';
+import { realFiles } from './real-files.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-file-backend-'));
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+const made = async () => new FileBackend({ name: 'test', root: await mkdtemp(join(dir, 'd')), files: unsynced });
+
+/** What this shows needs no disk that survives. */
+const unsynced: Files = {
+  ...realFiles,
+  open: async (path, mode) => Object.assign(await realFiles.open(path, mode), { sync: async () => undefined }),
+  syncDirectory: async () => undefined,
+};
+
+describe('a directory as a backend', () => backendConformance(made, { objects: 2_100 }));
