@@ -33,6 +33,11 @@ const shape = z.strictObject({
       linger: duration('10s', { min: '0s' }),
       /** How long an unknown blob may take to be found before the answer is 503. */
       find: duration('2s', { min: '50ms', why: 'what one question to a tracker takes' }),
+      /**
+       * Of a blob that an origin still receives from its backend, a range is given only once it is known that the whole is
+       * the digest's. Left false, a range that ends before the last piece comes at once, each piece verified by its own hash.
+       */
+      strict: z.boolean().prefault(false),
       /** A client that takes no byte of its answer for so long is cut off. */
       pause: duration('15m', { min: '1s', why: 'as a network may pause' }),
     })

@@ -48,7 +48,16 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   observe(metrics, store);
 
   const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
-  const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs: realClock.nowMs });
+  const pulls = new Pulls({
+    store,
+    arena,
+    node,
+    tracking,
+    log,
+    history,
+    strict: config.pull.strict,
+    nowMs: realClock.nowMs,
+  });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;

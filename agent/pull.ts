@@ -32,6 +32,8 @@ export type PullsOptions = {
   readonly tracking: Pick<Tracking, 'locate'>;
   readonly log: Logger;
   readonly history: PullLog;
+  /** A range is given only once it is known that the blob is its digest's. */
+  readonly strict?: boolean;
   readonly nowMs: () => number;
 };
 
@@ -120,6 +122,8 @@ export class Pulls {
         return pull;
       },
       lost: (piece: number) => this.#options.node.lost(digest, piece),
+      strict: this.#options.strict === true,
+      unproved: () => this.#options.history.unproved(),
     };
     try {
       for await (const chunk of readRange(source, this.#options.arena, range, asking.signal)) {
@@ -158,6 +162,7 @@ export class PullLog implements PullWatcher {
   readonly #bytes;
   readonly #notKept;
   readonly #passed;
+  readonly #unproved;
 
   constructor(options: PullLogOptions) {
     const { metrics } = options;
@@ -169,6 +174,10 @@ export class PullLog implements PullWatcher {
     this.#passed = metrics.counter(
       'passed_bytes_total',
       'Bytes given to clients of blobs that the cache had no room for',
+    );
+    this.#unproved = metrics.counter(
+      'ranges_unproved_total',
+      'Ranges given to clients before an origin had received the whole blob and compared its digest',
     );
   }
 
@@ -201,6 +210,11 @@ export class PullLog implements PullWatcher {
   /** A client got so many bytes of one. */
   passed(bytes: number): void {
     this.#passed.inc(bytes);
+  }
+
+  /** A client got all of a range of a blob whose digest was not known yet. */
+  unproved(): void {
+    this.#unproved.inc();
   }
 
   #add({ digest, entry, stats }: Pull, ms: number, kept: boolean): Omit<FinishedPull, 'firstByteMs' | 'kept'> {

@@ -59,6 +59,7 @@ beforeAll(async () => {
         use: () => ({ gave: () => undefined, [Symbol.dispose]: () => undefined }),
         learned: () => never,
         waitFor: () => never,
+        settled: () => never,
         reader: () => ({ move: () => undefined, close: () => undefined }),
       };
     },

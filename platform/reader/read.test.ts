@@ -67,6 +67,12 @@ class MemoryBlob implements ReadSource {
   pulls = 0;
   onWait = (_piece: number): void => {};
   #waiting = new Map<number, () => void>();
+  /** Its digest is not known yet. */
+  growing = false;
+  revoked: Error | undefined;
+  strict = false;
+  unprovedCount = 0;
+  #settled = Promise.withResolvers<void>();
   #pull: ReadablePull | undefined;
 
   constructor(length: number, pieceLength: number, held: 'all' | readonly number[]) {
@@ -81,9 +87,24 @@ class MemoryBlob implements ReadSource {
     this.#waiting.get(piece)?.();
   }
 
+  unproved(): void {
+    this.unprovedCount++;
+  }
+
+  settle(): void {
+    this.growing = false;
+    this.#settled.resolve();
+  }
+
   get entry() {
     const blob = this;
     return {
+      get growth() {
+        return blob.growing ? {} : undefined;
+      },
+      get revoked() {
+        return blob.revoked;
+      },
       digest: 'sha256:test',
       meta: this.meta,
       failure: this.failure,
@@ -144,6 +165,7 @@ class MemoryBlob implements ReadSource {
         this.moves.push(at);
         return { move: (to: number) => void this.moves.push(to), close: () => void this.readers-- };
       },
+      settled: () => this.#settled.promise,
     };
     this.pulls++;
     return this.#pull;
@@ -335,4 +357,44 @@ test('a reader stands at what it needs next, not at what it has taken', async ()
   expect(blob.moves.at(-1)).toBe(1);
   first.value?.release();
   await chunks.return();
+});
+
+test('a range of a blob that an origin still receives is given, and told; its end waits for the digest by itself', async () => {
+  const arena = new MemoryArena(8);
+  const blob = new MemoryBlob(4 * 256 * KiB, 256 * KiB, [0, 1, 2]);
+  blob.growing = true;
+  await readAll(blob, arena, 10, 256 * KiB + 5);
+  blob.onWait = (piece) => {
+    blob.settle();
+    setImmediate(() => blob.arrive(piece));
+  };
+  await readAll(blob, arena, 10, blob.meta.length);
+  expect([blob.unprovedCount, blob.waitedFor]).toEqual([1, [3]]);
+});
+
+test('whoever is strict gets nothing of such a range before the digest is known, and all other ranges as before', async () => {
+  const arena = new MemoryArena(8);
+  const blob = new MemoryBlob(4 * 256 * KiB, 256 * KiB, [0, 1, 2]);
+  Object.assign(blob, { growing: true, strict: true });
+  const { signal } = new AbortController();
+  const first = readRange(blob, arena, { start: 0, end: 256 * KiB }, signal).next();
+  for (let turns = 0; turns < 20; turns++) await new Promise(setImmediate);
+  expect(blob.readPieces).toEqual([]);
+  const whole = readRange(blob, arena, { start: 0, end: blob.meta.length }, signal);
+  (await whole.next()).value?.release();
+  await whole.return();
+  blob.settle();
+  (await first).value?.release();
+  expect(blob.unprovedCount).toBe(0);
+});
+
+test('a blob that turns out not to be its digest is cut off, though the next pieces are in memory', async () => {
+  const arena = new MemoryArena(8);
+  const blob = new MemoryBlob(4 * 256 * KiB, 256 * KiB, [0, 1, 2]);
+  blob.growing = true;
+  const chunks = readRange(blob, arena, { start: 0, end: 3 * 256 * KiB }, new AbortController().signal);
+  (await chunks.next()).value?.release();
+  blob.revoked = new Error('it is another');
+  await expect(chunks.next()).rejects.toThrow('it is another');
+  expect([arena.out, blob.pins, blob.readers]).toEqual([0, 0, 0]);
 });

@@ -6,13 +6,15 @@
  * Rule 2: a piece that does not match its hash is never yielded: it is fetched again, and the
  *         reader goes on.
  * Rule 3: a slot has one owner: this file until it is yielded, whoever got it until `release`.
- * Rule 4: read-ahead takes only what is free; the piece that is due waits its turn. So no reader
+ * Rule 4: of a blob that an origin still receives, a range that ends before the last piece may be given before it is known
+ *         whether the blob is its digest's: that is told, or waited for. Once it is known not to be, nobody reads on.
+ * Rule 5: read-ahead takes only what is free; the piece that is due waits its turn. So no reader
  *         holds memory while it waits for more.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { ByteRange } from '../../core/oci/range.ts';
-import { type Metainfo, pieceBytes } from '../../core/piece.ts';
+import { type Metainfo, pieceBytes, pieceCount } from '../../core/piece.ts';
 import type { Arena, SharedBytes, Slot } from '../workers/arena.ts';
 
 /** Pieces read from disk ahead of the one that the reader waits for. */
@@ -27,6 +29,10 @@ export type ReadableEntry = {
   readonly complete: boolean;
   /** It is the store's no longer: what it does not hold never comes. */
   readonly gone?: boolean;
+  /** Set while an origin still receives it. */
+  readonly growth?: object | undefined;
+  /** It turned out not to be its digest's. */
+  readonly revoked?: Error | undefined;
   /** Set where pieces pass through: one that came may be gone again when memory for it is had. */
   readonly window?: object | undefined;
   /** Why the last read failed. */
@@ -43,6 +49,8 @@ export type ReadableEntry = {
 export type ReadablePull = {
   waitFor(piece: number, signal?: AbortSignal): Promise<void>;
   reader(at: number, end: number): { move(at: number): void; close(): void };
+  /** It does not grow any more. */
+  settled(signal?: AbortSignal): Promise<void>;
 };
 
 /** What this file needs of the arena: memory of the readers' share. */
@@ -54,6 +62,10 @@ export type ReadSource = {
   pull(): ReadablePull;
   /** A piece turned out to be unreadable or corrupt; the entry no longer claims it. */
   lost(piece: number): void;
+  /** Nothing of a range is given before it is known that the blob is its digest's. */
+  readonly strict?: boolean | undefined;
+  /** A range was given before that was known. */
+  unproved?(): void;
 };
 
 /** Some bytes of the range, in order; they are lent until `release`, which is called exactly once. */
@@ -73,10 +85,12 @@ export async function* readRange(
   if (range.start >= range.end) return;
   const reading = new Reading(source, arena, range, signal);
   try {
+    if (source.strict === true) await reading.proved();
     for (let piece = reading.first; piece < reading.end; piece++) {
       const slot = await reading.take(piece);
       yield reading.chunk(piece, slot);
     }
+    if (source.entry.growth !== undefined) source.unproved?.();
   } finally {
     await reading.close();
   }
@@ -109,15 +123,23 @@ class Reading {
     if (!source.entry.complete) this.#follow(this.first);
   }
 
+  /** Whoever gets the last piece gets it only then anyway. */
+  async proved(): Promise<void> {
+    const { entry } = this.#source;
+    if (entry.growth !== undefined && this.end < pieceCount(entry.meta))
+      await this.#follow(this.first).settled(this.#signal);
+  }
+
   /** The verified piece in a slot that now belongs to the caller. */
   async take(piece: number): Promise<Slot> {
     this.#window?.move(piece);
     const ahead = this.#ahead.get(piece);
     this.#ahead.delete(piece);
     const slot = (await ahead) ?? (await this.#fetch(piece));
-    if (this.#signal.aborted) {
+    const { revoked } = this.#source.entry;
+    if (this.#signal.aborted || revoked !== undefined) {
       slot.release();
-      throw this.#signal.reason;
+      throw revoked ?? this.#signal.reason;
     }
     this.#window?.move(piece + 1);
     this.#readAhead(piece + 1);
@@ -223,8 +245,10 @@ class Reading {
   }
 }
 
-function removed({ digest, failure }: ReadableEntry): Error {
-  return failure ?? new ApiError('UNAVAILABLE', `blob ${digest} was removed while it was read: ask for it again`);
+function removed({ digest, failure, revoked }: ReadableEntry): Error {
+  return (
+    revoked ?? failure ?? new ApiError('UNAVAILABLE', `blob ${digest} was removed while it was read: ask for it again`)
+  );
 }
 
 /** Bytes [from, to) of `parts`, as views. */

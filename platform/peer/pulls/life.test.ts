@@ -74,6 +74,7 @@ function partIn(state: PartState): Part {
   const ways: Record<PartState, readonly PartEnd[]> = {
     seeking: [],
     storing: ['inlined'],
+    growing: ['grows'],
     pulling: ['learned'],
     held: ['opened'],
     whole: ['found'],

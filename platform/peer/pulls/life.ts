@@ -7,7 +7,7 @@
 
 import { askAfterMs, forgottenMs, idleBlobMs, learnMsDefault, orphanStallMs, stallMsDefault } from '../limits.ts';
 
-export type PartState = 'seeking' | 'storing' | 'pulling' | 'held' | 'whole' | 'ended';
+export type PartState = 'seeking' | 'storing' | 'growing' | 'pulling' | 'held' | 'whole' | 'ended';
 
 /** `unusedMs`: it ends so when nobody has used the blob for that long; 'linger': as the node is told, and only what readers have used. */
 type End = { readonly to: PartState; readonly when: string; readonly unusedMs?: number | 'linger' };
@@ -31,6 +31,7 @@ export const partLife = {
       opened: { to: 'held', when: 'all of it is in the store, and a peer opens it' },
       resumed: { to: 'pulling', when: 'some of it is in the store' },
       learned: { to: 'pulling', when: 'a peer told its metainfo and its hashes, and the store has made the entry' },
+      grows: { to: 'growing', when: 'an origin, be it this one, still receives it: a part of its list is known' },
       inlined: { to: 'storing', when: 'a tracker answered with all of it, as it is small' },
       arrived: { to: 'whole', when: 'it came by another way, a push' },
       unknown: { to: 'ended', when: 'no origin has it, the trackers say, and no peer was named with it: BLOB_UNKNOWN' },
@@ -44,6 +45,18 @@ export const partLife = {
       arrived: { to: 'whole', when: 'it is on the disk' },
       mismatched: { to: 'seeking', when: 'it is not what its digest says: peers are asked instead' },
       learned: { to: 'pulling', when: 'a peer was faster' },
+      grows: { to: 'growing', when: 'the same, of one that an origin still receives' },
+      ...failures,
+    },
+  },
+  growing: {
+    means: 'an origin still receives it: its entry is there, and pieces come whose hashes are known',
+    ends: {
+      settled: { to: 'pulling', when: 'its whole list is known, and the entry an ordinary one' },
+      received: { to: 'held', when: 'this process has received all of it, and its digest is right' },
+      arrived: { to: 'whole', when: 'it came by another way, a push' },
+      odds: { to: 'ended', when: 'what was told of it contradicts itself: UNAVAILABLE, and the store removes it' },
+      displaced: { to: 'ended', when: 'it passes through, nobody reads it, and its place is wanted for others' },
       ...failures,
     },
   },

@@ -2,17 +2,19 @@
 
 import { expect, onTestFinished, test } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
-import { unitBytes } from '../../../core/piece.ts';
+import { hashBytes, unitBytes } from '../../../core/piece.ts';
 import { prng } from '../../../core/prng.ts';
 import { banMs, banMsMax, bansMax } from '../../../core/swarm/limits.ts';
 import { Bans } from '../../../core/swarm/records/bans.ts';
 import { FaultyDisk, faultyRoot } from '../../store/disk/faulty-disk.ts';
+import { GrowingEntry } from '../../store/growing/entry.ts';
 import { agentPromises } from '../../store/options.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { InlinePieceIo } from '../../store/pieces/inline-piece-io.ts';
 import { blobOf, writePiece } from '../../store/store.fixtures.ts';
 import { BlobStore } from '../../store/store.ts';
 import { Arena } from '../../workers/arena.ts';
+import { blake3Hex } from '../../workers/hash.ts';
 import { askAfterMs, orphanStallMs } from '../limits.ts';
 import { Part } from './part.ts';
 
@@ -236,4 +238,35 @@ test('who waits for what is nowhere hears so within seconds; the trackers are as
   part.sweep(clock.nowMs, limits);
   await tick();
   expect(codes).toEqual(['one BLOB_UNKNOWN']);
+});
+
+test('a blob that grows stalls only when nothing of it comes or becomes known; its end is told once its list is whole', async () => {
+  const { clock, part, codes, note } = scene();
+  const disk = new FaultyDisk({ prng: prng(2) });
+  const o = { dir: `${faultyRoot}/data`, ...agentPromises, workers: new InlinePieceIo(arena, disk), disk };
+  const store = await BlobStore.open({ ...o, budgetBytes: 1e9 });
+  onTestFinished(() => store[Symbol.asyncDispose]());
+  const hashes = blob.hashes.subarray(0, 2 * hashBytes);
+  const growth = { ...blob.meta, known: 2, root: blake3Hex(hashes) };
+  const entry = await store.growing.create(digest, growth, hashes);
+  part.enter(entry, 'grows');
+  expect([part.state, entry.pinned]).toEqual(['growing', true]);
+  note(part.waitFor(3), 'three');
+  note(part.settled(), 'settled');
+  clock.nowMs = limits.stallMs;
+  part.grew();
+  clock.nowMs += limits.stallMs;
+  part.sweep(clock.nowMs, limits);
+  await tick();
+  expect([codes, part.used]).toEqual([[], true]);
+  clock.nowMs += 1;
+  part.sweep(clock.nowMs, limits);
+  await tick();
+  expect(codes).toEqual(['settled SWARM_STALLED', 'three SWARM_STALLED']);
+  note(part.settled(), 'settled');
+  if (entry instanceof GrowingEntry) await store.growing.settle(entry, blob.meta, blob.hashes);
+  part.settle('settled');
+  note(part.settled(), 'again');
+  await tick();
+  expect([part.state, codes.slice(2)]).toEqual(['pulling', ['again', 'settled']]);
 });

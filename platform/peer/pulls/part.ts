@@ -69,6 +69,8 @@ export class Part implements Pull {
   readonly #host: PartHost;
   readonly #learned = new Waiters<BlobEntry>();
   readonly #pieces = new Map<number, Waiters<void>>();
+  /** Those who wait until it is known that the blob is its digest's. */
+  readonly #settled = new Waiters<void>();
   #done = Promise.withResolvers<void>();
   #nextReader = 0;
   #readers = 0;
@@ -105,7 +107,8 @@ export class Part implements Pull {
 
   /** Somebody waits for it or reads it. */
   get used(): boolean {
-    return this.#learned.size > 0 || this.#pieces.size > 0 || this.#readers > 0 || this.stats.users > 0;
+    const waiting = this.#learned.size + this.#pieces.size + this.#settled.size;
+    return waiting > 0 || this.#readers > 0 || this.stats.users > 0;
   }
 
   /** Somebody read it, and it has not ended. */
@@ -132,9 +135,14 @@ export class Part implements Pull {
     };
   }
 
+  /** Its entry is there, and pieces of it come. */
+  get comes(): boolean {
+    return this.#state === 'pulling' || this.#state === 'growing';
+  }
+
   /** It is being pulled, and lacks pieces that the disk would not read. */
   get unread(): boolean {
-    return this.#state === 'pulling' && (this.entry?.unreadCount ?? 0) > 0;
+    return this.comes && (this.entry?.unreadCount ?? 0) > 0;
   }
 
   /** Pieces that somebody waits for, the one that has been waited for longest first. */
@@ -159,6 +167,11 @@ export class Part implements Pull {
     } finally {
       if (waiters.size === 0 && this.#pieces.get(piece) === waiters) this.#pieces.delete(piece);
     }
+  }
+
+  async settled(signal?: AbortSignal): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.entry?.growth !== undefined) await this.#settled.wait(this.#host.nowMs(), signal);
   }
 
   reader(at: number, end: number): { move(at: number): void; close(): void } {
@@ -204,10 +217,24 @@ export class Part implements Pull {
     this.go(end);
     this.entry = entry;
     this.progressMs = this.#host.nowMs();
-    if (this.#state === 'pulling') this.#unpin ??= entry.pin();
+    if (this.comes) this.#unpin ??= entry.pin();
     this.#learned.resolve(entry);
     if (this.#running && entry.window !== undefined) this.#host.watcher?.passes(this);
-    if (this.#state !== 'pulling') this.#whole(end);
+    if (!this.comes) this.#whole(end);
+  }
+
+  /** More of a blob that grows is known: whoever waits for the rest is not stalled. */
+  grew(): void {
+    this.progressMs = this.#host.nowMs();
+    this.#askAgainMs = askAfterMs;
+  }
+
+  /** It does not grow any more. `received`: all of it came to this process. */
+  settle(end: 'settled' | 'received'): void {
+    this.go(end);
+    this.grew();
+    this.#settled.resolve();
+    if (end === 'received') this.#whole(end);
   }
 
   /** Bytes of a piece came. */
@@ -220,7 +247,7 @@ export class Part implements Pull {
 
   /** Whether it is time to ask the trackers: somebody waits for pieces, and none come. True once each time. */
   asks(nowMs: number): boolean {
-    if (this.#state !== 'pulling' || this.#pieces.size === 0 || nowMs - this.progressMs < askAfterMs) return false;
+    if (!this.comes || this.#pieces.size === 0 || nowMs - this.progressMs < askAfterMs) return false;
     // What is believed to be nowhere is looked for as often as somebody waits: it may have been pushed again.
     if (nowMs - this.#askedMs < (this.orphaned ? askAfterMs : this.#askAgainMs)) return false;
     this.#askedMs = nowMs;
@@ -261,6 +288,7 @@ export class Part implements Pull {
     this.#learned.reject(error);
     for (const waiters of this.#pieces.values()) waiters.reject(error);
     this.#pieces.clear();
+    this.#settled.reject(error);
     this.#release();
     this.#done.reject(error);
     this.#ended(end, error);
@@ -275,6 +303,10 @@ export class Part implements Pull {
     });
     const stallMs = this.orphaned ? Math.min(orphan.ms, limits.stallMs) : limits.stallMs;
     if (nowMs - this.progressMs <= stallMs) return;
+    this.#settled.rejectOlder(nowMs - stallMs, () => {
+      const text = `blob ${this.digest}: no byte of it came for ${stallMs / 1000} s, and its digest is not known`;
+      return new ApiError(stall.code, `${text}: try again`);
+    });
     for (const [piece, waiters] of this.#pieces) {
       waiters.rejectOlder(nowMs - stallMs, () => {
         if (this.orphaned) {
@@ -309,6 +341,7 @@ export class Part implements Pull {
   #whole(end: PartEnd): void {
     for (const waiters of this.#pieces.values()) waiters.resolve();
     this.#pieces.clear();
+    this.#settled.resolve();
     this.#release();
     this.#done.resolve();
     this.#ended(end, undefined);

@@ -19,6 +19,8 @@ export interface Pull {
   learned(signal?: AbortSignal): Promise<BlobEntry>;
   /** The piece is on disk, verified. Rejects with SWARM_STALLED, what `fail` was given, or the signal's reason. */
   waitFor(piece: number, signal?: AbortSignal): Promise<void>;
+  /** An origin has received all of it, and its digest is right; at once where it came as a whole. Rejects as `waitFor` does. */
+  settled(signal?: AbortSignal): Promise<void>;
   /** A reader stands at piece `at` and reads up to `end`, exclusive. */
   reader(at: number, end: number): { move(at: number): void; close(): void };
   /** Every piece is on disk. Nobody has to listen to it. */
