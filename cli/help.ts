@@ -16,7 +16,9 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   origin: `
   shoal origin ls                            what is there
   shoal origin verify                        reads everything back; exit code 1 where anything is wrong
-  shoal origin evict --to 70%                until so much of the disk's budget is used`,
+  shoal origin evict --to 70%                until so much of the disk's budget is used
+  shoal origin queue ls --dead               what could not be written to its backend, and why
+  shoal origin queue retry --all             once the reason is gone`,
   ls: `
   shoal ls                   repositories
   shoal ls library/app       its tags`,

@@ -7,6 +7,7 @@ import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
 import { PROBES } from './probes.ts';
+import { QUEUE } from './queue.ts';
 import type { Route } from './route.ts';
 import { TRACKER } from './tracker.ts';
 
@@ -185,6 +186,25 @@ const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
   ),
 };
 
+const queued = {
+  ...{ key: `main ${one}`, lane: 'main', about: one, bytes: 5, addedMs: 1, dueMs: 2 },
+  ...{ attempts: 3, cause: 'denied', message: 'no', dead: true },
+};
+const queue: Readonly<Record<keyof typeof QUEUE, Any>> = {
+  list: example(QUEUE.list, { n: 5, after: 7, lane: 'main', dead: true }, { reply: { rows: [queued], next: 8 } }),
+  lanes: example(
+    QUEUE.lanes,
+    {},
+    {
+      reply: {
+        lanes: [{ lane: 'main', waiting: 1, bytes: 5, dead: 1, oldestMs: 3, causes: [{ cause: 'denied', rows: 1 }] }],
+      },
+    },
+  ),
+  retry: example(QUEUE.retry, {}, { body: { key: 'main' }, reply: { rows: 1 } }),
+  drop: example(QUEUE.drop, {}, { body: {}, reply: { rows: 0 } }),
+};
+
 const moved = { digest: one, bytesFromPeers: 3, bytesFromOrigins: 2, ms: 1.5, kept: true };
 
 const ofAgent: Readonly<Record<keyof typeof AGENT, Any>> = {
@@ -258,6 +278,7 @@ export const EXAMPLES = {
   tracker,
   origin: ofOrigin,
   originAdmin,
+  queue,
   agent: ofAgent,
   kraken,
   krakenOrigin,

@@ -14,9 +14,10 @@ import {
   ORIGIN_ADMIN,
   type Verification,
 } from '../../../core/contracts/origin-admin.ts';
+import { QUEUE, type QueueChoice, type QueueLane, queuePageMax } from '../../../core/contracts/queue.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { CallContext } from '../../../platform/clients/context.ts';
-import { HttpClient } from '../../../platform/clients/http.ts';
+import { type CallOptions, HttpClient } from '../../../platform/clients/http.ts';
 import { silenceMs } from '../../../platform/clients/pulse.ts';
 
 /** A blob of a terabyte on a slow disk. */
@@ -61,6 +62,41 @@ export class OriginAdminClient implements AsyncDisposable {
   async evict(body: EvictRequest, ctx: CallContext): Promise<EvictReply> {
     const reply = await this.#http.json('POST', ORIGIN_ADMIN.evict.path({}), { ctx, body, ...work });
     return ORIGIN_ADMIN.evict.reply(reply, this.url);
+  }
+
+  /** In the order in which they were added. */
+  async *queue(of: { readonly lane?: string | undefined; readonly dead?: boolean | undefined }, ctx: CallContext) {
+    for (let after: number | undefined; ; ) {
+      const path = QUEUE.list.path({ ...of, n: queuePageMax, after });
+      const { rows, next } = QUEUE.list.reply(await this.#queued('GET', path, { ctx, ...quick }), this.url);
+      yield* rows;
+      if (next === undefined) return;
+      if (next <= (after ?? -1)) {
+        throw new ApiError('UNAVAILABLE', `${this.url} answers the same page of its queue again and again`);
+      }
+      after = next;
+    }
+  }
+
+  /** By what they wait for. */
+  async lanes(ctx: CallContext): Promise<readonly QueueLane[]> {
+    const reply = await this.#queued('GET', QUEUE.lanes.path({}), { ctx, ...quick });
+    return QUEUE.lanes.reply(reply, this.url).lanes;
+  }
+
+  /** How many rows. */
+  async changeQueue(act: 'retry' | 'drop', body: QueueChoice, ctx: CallContext): Promise<number> {
+    const reply = await this.#queued('POST', QUEUE[act].path({}), { ctx, body, ...work });
+    return QUEUE[act].reply(reply, this.url).rows;
+  }
+
+  async #queued(method: 'GET' | 'POST', path: string, options: CallOptions): Promise<unknown> {
+    try {
+      return await this.#http.json(method, path, options);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== 'NOT_FOUND') throw error;
+      throw new ApiError('NOT_FOUND', `${this.url} has no queue: no backend is configured there`);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

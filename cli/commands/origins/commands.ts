@@ -7,6 +7,7 @@ import { parseSize } from '../../../platform/config/units.ts';
 import { StartError } from '../../../platform/lifecycle/errors.ts';
 import { HELP } from '../../help.ts';
 import { blobStatus, type EvictTarget, evictBlobs, listBlobs, type OriginOptions, verifyBlobs } from './blobs.ts';
+import { changeQueue, listQueue, type QueueShown } from './queue.ts';
 
 /** What main.ts lends: how a command is run, an option that is a URL, and where lines go. */
 export type Commanding = {
@@ -15,30 +16,31 @@ export type Commanding = {
   readonly url: (example: string) => (text: string) => string;
   readonly say: (line: string) => void;
 };
+type Adding = (name: string, description: string) => Command;
+type OptionsOf = (given: Given, signal: AbortSignal) => OriginOptions;
 type Given = { readonly origin: string; readonly json?: boolean };
 
 /** Where `shoal up` puts its one. */
 const originDefault = 'http://127.0.0.1:15002';
 
-export function addOriginCommands(role: Command, { finishing, stoppable, url, say }: Commanding): void {
-  const add = (name: string, description: string): Command =>
-    role
-      .command(name)
-      .description(description)
-      .addOption(
-        new Option('--origin <url>', 'the API of the origin to ask')
-          .argParser(url(originDefault))
-          .default(originDefault)
-          .env('SHOAL_ORIGIN'),
-      )
-      .option('--json', 'JSON in place of text')
-      .addHelpText('after', HELP.origin);
-  const of = ({ origin, json = false }: Given, signal: AbortSignal): OriginOptions => ({
-    origin,
-    json,
-    signal,
-    screen: process.stderr,
-  });
+export function addOriginCommands(role: Command, commanding: Commanding): void {
+  const { finishing, stoppable, url, say } = commanding;
+  const below =
+    (parent: Command): Adding =>
+    (name, description) =>
+      parent
+        .command(name)
+        .description(description)
+        .addOption(
+          new Option('--origin <url>', 'the API of the origin to ask')
+            .argParser(url(originDefault))
+            .default(originDefault)
+            .env('SHOAL_ORIGIN'),
+        )
+        .option('--json', 'JSON in place of text')
+        .addHelpText('after', HELP.origin);
+  const of: OptionsOf = ({ origin, json = false }, signal) => ({ origin, json, signal, screen: process.stderr });
+  const add = below(role);
 
   add('ls', 'the blobs that are there: digest, state, bytes').action((given: Given) =>
     stoppable((signal) => listBlobs(of(given, signal), say)),
@@ -62,6 +64,29 @@ export function addOriginCommands(role: Command, { finishing, stoppable, url, sa
       if (digests.length > 0 === (given.to !== undefined)) throw new StartError('give digests, or --to');
       return finishing((signal) => evictBlobs(given.to ?? digests, of(given, signal), say));
     });
+  const queue = role.command('queue').description('what waits to be written to a backend');
+  addQueueCommands(below(queue), commanding, of);
+}
+
+/** `add`: below `shoal origin queue`. */
+function addQueueCommands(add: Adding, { finishing, stoppable, say }: Commanding, of: OptionsOf): void {
+  add('ls', 'what waits, oldest first, and why it failed last')
+    .option('--dead', 'only what is not tried again by itself')
+    .option('--backend <name>', 'only of this backend')
+    .option('--sums', 'only how much of each backend')
+    .action(({ dead = false, backend, sums = false, ...given }: Given & Partial<QueueShown>) =>
+      stoppable((signal) => listQueue({ dead, backend, sums }, of(given, signal), say)),
+    );
+  const change = (act: 'retry' | 'drop', description: string) =>
+    add(act, description)
+      .argument('[key]', 'one row, as ls shows it')
+      .option('--all', 'all that is dead')
+      .action((key: string | undefined, { all = false, ...given }: Given & { readonly all?: boolean }) => {
+        if (all === (key !== undefined)) throw new StartError('give the key of a row, or --all');
+        return finishing(async (signal) => say(await changeQueue(act, key, of(given, signal))));
+      });
+  change('retry', 'tries again what is dead, or one row at once');
+  change('drop', 'gives up what is dead: it will not be written to its backend');
 }
 
 function digestOption(text: string): Digest {

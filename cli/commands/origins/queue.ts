@@ -1,0 +1,62 @@
+/** `shoal origin queue ls|retry|drop`: what an origin has promised to write to its backends, and what became of it. */
+
+import type { QueuedRow } from '../../../core/contracts/queue.ts';
+import { CallContext } from '../../../platform/clients/context.ts';
+import { bytesText } from '../../ui/format.ts';
+import type { OriginOptions } from './blobs.ts';
+import { OriginAdminClient } from './client.ts';
+
+export type QueueShown = {
+  readonly dead: boolean;
+  readonly backend: string | undefined;
+  /** Only what each backend waits for in all. */
+  readonly sums: boolean;
+};
+
+export async function listQueue(
+  { dead, backend, sums }: QueueShown,
+  { origin, json, signal }: OriginOptions,
+  say: (line: string) => void,
+): Promise<void> {
+  await using admin = new OriginAdminClient(origin);
+  const call = CallContext.begin({ signal });
+  if (!sums) {
+    for await (const row of admin.queue({ lane: backend, dead: dead || undefined }, call))
+      say(json ? JSON.stringify(row) : rowText(row, Date.now()));
+    return;
+  }
+  for (const lane of await admin.lanes(call)) {
+    if (json) say(JSON.stringify(lane));
+    else {
+      const { waiting, bytes, oldestMs, causes } = lane;
+      const oldest = oldestMs === undefined ? '' : `, the oldest for ${ageText(Date.now() - oldestMs)}`;
+      const why = causes.map(({ cause, rows }) => `${rows} ${cause}`);
+      const failed = why.length === 0 ? '' : `; failed: ${why.join(', ')}`;
+      say(`${lane.lane}: ${waiting} waiting (${bytesText(bytes)}${oldest}), ${lane.dead} dead${failed}`);
+    }
+  }
+}
+
+/** The line that tells how many. */
+export async function changeQueue(
+  act: 'retry' | 'drop',
+  key: string | undefined,
+  { origin, json, signal }: OriginOptions,
+): Promise<string> {
+  await using admin = new OriginAdminClient(origin);
+  const rows = await admin.changeQueue(act, { key }, CallContext.begin({ signal }));
+  if (json) return JSON.stringify({ rows });
+  return act === 'retry' ? `${rows} are tried again` : `${rows} dropped: they will not be written to their backend`;
+}
+
+function rowText({ key, bytes, addedMs, dueMs, attempts, cause, message, dead }: QueuedRow, nowMs: number): string {
+  const next = dead ? 'dead' : dueMs > nowMs ? `again in ${ageText(dueMs - nowMs)}` : 'due';
+  const last = cause === '' ? '' : `  ${cause}: ${message}`;
+  return `${key}  ${bytesText(bytes)}  for ${ageText(nowMs - addedMs)}  ${attempts} failed  ${next}${last}`;
+}
+
+function ageText(ms: number): string {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 120) return `${s} s`;
+  return s < 7200 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;
+}
