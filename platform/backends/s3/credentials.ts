@@ -17,6 +17,7 @@ export class S3Credentials {
   /** Keys that are in the configuration itself stay as they are. */
   readonly #fixed: boolean;
   #reloadedMs = Number.NEGATIVE_INFINITY;
+  #reloading: Promise<Keys> | undefined;
 
   constructor(said: S3Settings['credentials'], init: DefaultProviderInit, nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -42,11 +43,19 @@ export class S3Credentials {
   /** `refused` are over, or wrong: are there others by now? */
   async others(refused: Keys): Promise<boolean> {
     if (this.#fixed) return false;
-    const now = await this.keys();
-    if (differ(now, refused)) return true;
-    if (this.#nowMs() - this.#reloadedMs < reloadMsMin) return false;
-    this.#reloadedMs = this.#nowMs();
-    return differ(await this.#look({ forceRefresh: true }), refused);
+    if (differ(await this.keys(), refused)) return true;
+    this.#reloading ??= this.#reload();
+    return differ(await this.#reloading, refused);
+  }
+
+  async #reload(): Promise<Keys> {
+    try {
+      const pause = this.#nowMs() - this.#reloadedMs < reloadMsMin;
+      return await this.#look(pause ? {} : { forceRefresh: true });
+    } finally {
+      this.#reloadedMs = this.#nowMs();
+      this.#reloading = undefined;
+    }
   }
 }
 

@@ -21,7 +21,8 @@ const mebibyte = 1024 * 1024;
 
 /** So many bytes has each part but the last of an object of `size`. */
 export function partBytes(size: number, wanted: number): number {
-  return Math.max(wanted, Math.ceil(size / partsMax / mebibyte) * mebibyte);
+  const needed = size / partsMax;
+  return needed <= wanted ? wanted : Math.ceil(needed / mebibyte) * mebibyte;
 }
 
 type Sent = { readonly PartNumber: number; readonly ETag: string; readonly ChecksumCRC32?: string };

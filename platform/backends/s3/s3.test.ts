@@ -1,0 +1,107 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { backendConformance, bytesOf, sourceOf } from '../conformance.fixtures.ts';
+import { FakeS3 } from './fake.fixtures.ts';
+
+const never = new AbortController().signal;
+const partBytes = 50_000;
+
+describe('as any backend', () => {
+  let fake: FakeS3;
+  beforeAll(async () => {
+    fake = await FakeS3.start();
+  });
+  afterAll(() => fake[Symbol.asyncDispose]());
+  backendConformance(async () => fake.backend({ prefix: `in/${randomUUID()}` }));
+});
+
+test('a prefix is before every key there, and not here', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ prefix: 'team/a/' });
+  await backend.put('x/y', Buffer.from('1'), never);
+  expect([...fake.objects.keys()]).toEqual(['team/a/x/y']);
+  expect(await backend.list('x', { max: 10 }, never)).toEqual({ objects: [{ key: 'x/y', size: 1 }], next: undefined });
+});
+
+test('a large range is read by several requests of one version, in order', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ parts: { size: partBytes, parallel: 3 } });
+  const bytes = randomBytes(230_000);
+  await backend.write('large', sourceOf(bytes), never);
+  const seen: string[] = [];
+  fake.fault = ({ method, headers }) =>
+    void (method === 'GET' && seen.push(`${headers['range']} ${headers['if-match']}`));
+  expect((await bytesOf(backend.read('large', { start: 3, end: bytes.length }, never))).equals(bytes.subarray(3))).toBe(
+    true,
+  );
+  expect(seen).toHaveLength(5);
+  const version = fake.objects.get('large')?.etag;
+  expect(seen[0]).toBe(`bytes=3-${partBytes + 2} undefined`);
+  expect(seen.slice(1).every((one) => one.endsWith(` ${version}`))).toBe(true);
+});
+
+test('a reader who leaves early, or is told to end, ends its requests and their connections', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ parts: { size: partBytes, parallel: 3 } }, 60_000);
+  await backend.write('large', sourceOf(randomBytes(230_000)), never);
+  let hanging = 0;
+  fake.fault = ({ headers }) => {
+    if (headers['range']?.startsWith('bytes=0-') === true) return undefined;
+    hanging++;
+    return 'hang';
+  };
+  for await (const _ of backend.read('large', { start: 0, end: 230_000 }, never)) {
+    await expect.poll(() => hanging).toBe(2);
+    expect(fake.sockets.size).toBeGreaterThanOrEqual(3);
+    break;
+  }
+  await expect.poll(() => fake.sockets.size).toBeLessThanOrEqual(1);
+  const ending = new AbortController();
+  const looking = backend.stat('large', ending.signal);
+  const reading = bytesOf(backend.read('large', { start: 1, end: 9 }, ending.signal));
+  await expect.poll(() => hanging).toBe(4);
+  ending.abort(new Error('no more'));
+  await expect(looking).rejects.toThrow('no more');
+  await expect(reading).rejects.toThrow('no more');
+  await expect.poll(() => fake.sockets.size).toBe(0);
+});
+
+test('an object that is written anew while it is read is not mixed', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ parts: { size: partBytes, parallel: 1 } });
+  await backend.write('large', sourceOf(randomBytes(120_000)), never);
+  const reading = async () => {
+    for await (const _ of backend.read('large', { start: 0, end: 120_000 }, never)) {
+      const large = fake.objects.get('large');
+      if (large !== undefined) fake.objects.set('large', { ...large, etag: '"another"' });
+    }
+  };
+  await expect(reading()).rejects.toMatchObject({ why: 'changed' });
+});
+
+test('an old server gets MD5, and what ignores conditions or lists in an order of its own is named', async () => {
+  await using fake = await FakeS3.start();
+  fake.old = true;
+  await using backend = fake.backend({ parts: { size: partBytes, parallel: 4 } });
+  const bytes = randomBytes(110_000);
+  const seen: (string | undefined)[] = [];
+  fake.fault = ({ method, query, headers }) => {
+    if (query.has('partNumber'))
+      seen.push(`${headers['content-md5'] !== undefined} ${headers['x-amz-checksum-crc32']}`);
+    if (headers['if-none-match'] !== undefined) delete headers['if-none-match'];
+    return method === 'GET' && query.has('list-type')
+      ? {
+          status: 200,
+          body: '<ListBucketResult><Contents><Key>b</Key></Contents><Contents><Key>a</Key></Contents></ListBucketResult>',
+        }
+      : undefined;
+  };
+  await backend.write('large', sourceOf(bytes), never);
+  expect(fake.objects.get('large')?.bytes.equals(bytes)).toBe(true);
+  expect(seen).toEqual(['true undefined', 'true undefined', 'true undefined']);
+  expect(backend.can).toEqual({ conditions: false, list: false });
+  await expect(backend.put('x', bytes.subarray(0, 9), never, { version: null })).rejects.toMatchObject({
+    why: 'unsupported',
+  });
+  await expect(backend.list('', { max: 9 }, never)).rejects.toThrow(/out of order, a after b/);
+});
