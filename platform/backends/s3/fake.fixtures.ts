@@ -207,8 +207,8 @@ export class FakeS3 implements AsyncDisposable {
     const after = query.get('start-after') ?? '';
     const max = Number(query.get('max-keys') ?? 1000);
     const keys = [...this.objects.keys()]
-      .filter((key) => key.startsWith(query.get('prefix') ?? '') && key > after)
-      .sort();
+      .filter((key) => key.startsWith(query.get('prefix') ?? '') && byBytes(key, after) > 0)
+      .sort(byBytes);
     const all = keys
       .slice(0, max)
       .map(
@@ -239,6 +239,8 @@ type Answer = {
   readonly headers?: Record<string, string>;
   readonly length?: number;
 };
+
+const byBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other));
 
 function stored(bytes: Buffer, meta: Record<string, string>): FakeObject {
   const crc = Buffer.alloc(4);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { bytesOf, sourceOf } from '../conformance.fixtures.ts';
+import { bytesOf, sourceOf } from '../objects.fixtures.ts';
 import { type FakeFault, FakeS3 } from './fake.fixtures.ts';
 
 const never = new AbortController().signal;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { sourceOf } from '../conformance.fixtures.ts';
+import { sourceOf } from '../objects.fixtures.ts';
 import { FakeS3 } from './fake.fixtures.ts';
 import { listPagesMax } from './limits.ts';
 

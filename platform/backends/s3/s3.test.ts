@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { backendConformance, bytesOf, sourceOf } from '../conformance.fixtures.ts';
+import { backendConformance } from '../conformance.fixtures.ts';
+import { bytesOf, sourceOf } from '../objects.fixtures.ts';
 import { FakeS3 } from './fake.fixtures.ts';
 
 const never = new AbortController().signal;

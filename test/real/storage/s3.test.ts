@@ -29,7 +29,7 @@ describe.each(serverNames)('%s', (name) => {
     return new S3Backend(settings, { name: 'test', stallMs: 10_000, env: {}, clock: realClock, log });
   };
 
-  describe('as any backend', () => backendConformance(opened));
+  describe('as any backend', () => backendConformance(opened, { objects: 1_100 }));
 
   test('large objects go in parts, and are read by several requests at once', async () => {
     await using backend = await opened({ prefix: 'in/here', parts: { size: '5MiB', parallel: 3 } });
