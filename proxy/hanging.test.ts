@@ -75,6 +75,40 @@ describe('an origin that hangs', () => {
     expect(cluster.holders(content)).toBe(2);
   });
 
+  test('in mid-upload, and the push ends at the other one: it drops what it has taken once it is back', async () => {
+    cluster = await TestCluster.start({ required: 2, originStallMs: 60_000 });
+    const [one, two] = cluster.origins as [FakeOrigin, FakeOrigin];
+    one.faults = { hangUploadAt: mebibyte };
+    two.faults = { fullAt: 2 * mebibyte };
+    const patched = await cluster.proxy.send('PATCH', await begin(), { body: content, streamed: true });
+    expect([patched.status, code(patched)]).toEqual([507, 'STORAGE_FULL']);
+    expect([one.uploads.size, two.uploads.size]).toEqual([1, 0]);
+    one.faults = {};
+    await until(() => one.uploads.size === 0);
+  });
+
+  test('in mid-upload, and the push goes on without it: it drops what it has taken once it is back', async () => {
+    cluster = await TestCluster.start({ originStallMs: 60_000 });
+    const [one] = cluster.origins as [FakeOrigin, FakeOrigin];
+    one.faults = { hangUploadAt: mebibyte };
+    const patched = await cluster.proxy.send('PATCH', await begin(), { body: content, streamed: true });
+    expect((await cluster.proxy.send('PUT', `${patched.headers.location}?digest=${digest}`)).status).toBe(201);
+    expect(one.uploads.size).toBe(1);
+    one.faults = {};
+    await until(() => one.uploads.size === 0);
+  });
+
+  test('while an upload begins, and it is cancelled: it drops it once it is back', async () => {
+    cluster = await TestCluster.start();
+    const [one] = cluster.origins as [FakeOrigin, FakeOrigin];
+    const location = await begin();
+    one.faults = { hang: true };
+    expect((await cluster.proxy.send('DELETE', location)).status).toBe(204);
+    expect(one.uploads.size).toBe(1);
+    one.faults = {};
+    await until(() => one.uploads.size === 0);
+  });
+
   test('a commit may take its time, on an origin that answers', async () => {
     cluster = await TestCluster.start({ required: 2 });
     for (const origin of cluster.origins) origin.faults = { commitMs: 4_000 };

@@ -104,6 +104,7 @@ export class Push {
     const session = this.#session(request);
     const ctx = context.call;
     const found = await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, ctx)));
+    this.#leave(session, session.origins, ctx);
     if (found.some((result) => result.status === 'fulfilled' && result.value)) return { kind: 'empty', status: 204 };
     const failures = found.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
     if (failures.length > 0) throw unavailable(`upload ${session.id}`, failures);
@@ -123,7 +124,7 @@ export class Push {
     if (session.algorithm === algorithm) return session;
     const seen = await this.#seen(session, context);
     if (seen.some((offset) => offset !== 0)) return session;
-    await Promise.allSettled(session.origins.map((origin) => origin.cancel(session.id, context.call)));
+    await this.#giveUp(session, context.call);
     return this.#open(request.repo, { algorithm, key: request.digest }, context.call);
   }
 
@@ -146,8 +147,7 @@ export class Push {
       return { id, algorithm, acked: 0, origins };
     } finally {
       // The client never hears of an upload there: it must not take the place of one that goes on.
-      const others = asked.filter((origin) => !origins.includes(origin) && !origin.pulse.silent);
-      void Promise.allSettled(others.map((origin) => origin.cancel(id, ctx.detached())));
+      void this.#giveUp({ id, origins: asked.filter((origin) => !origins.includes(origin)) }, ctx);
     }
   }
 
@@ -192,6 +192,11 @@ export class Push {
     });
     const failures = results.flatMap((result) => (result.kind === 'failed' ? [result.error] : []));
     if (good.length < this.#parts.origins.required) return this.#refused(session, failures, context);
+    this.#leave(
+      session,
+      origins.filter((origin) => !good.includes(origin)),
+      context.call,
+    );
     this.#note(session, failures, context);
     return { kind: 'streamed', bytes, session: { ...session, acked: placed.start + bytes, origins: good } };
   }
@@ -215,7 +220,7 @@ export class Push {
     const told = failures.find((error) => error instanceof ApiError && ANSWERS.has(error.code));
     const now = standing(await this.#seen(session, context), session.acked, this.#parts.origins.required);
     if (told !== undefined) {
-      if (now.kind === 'unknown') await this.#giveUp(session, context);
+      if (now.kind === 'unknown') await this.#giveUp(session, context.call);
       throw told;
     }
     if (now.kind !== 'open') throw gone(session, now.kind);
@@ -236,6 +241,7 @@ export class Push {
     if (info === undefined || infos.length < origins.required) {
       throw uncommitted(session, failures, { able: infos.length, required: origins.required });
     }
+    this.#leave(session, session.origins, ctx);
     this.#note(session, failures, context);
     const size = info.meta.length;
     const linked = await linkProved(
@@ -247,10 +253,13 @@ export class Push {
   }
 
   /** Nobody can go on with it: what origins hold of it would only keep their room from whoever tries again. */
-  async #giveUp({ id, origins }: Session, context: OciContext): Promise<void> {
-    const ctx = context.call.detached();
-    const answering = origins.filter((origin) => !origin.pulse.silent);
-    await Promise.allSettled(answering.map((origin) => origin.cancel(id, ctx)));
+  async #giveUp({ id, origins }: Pick<Session, 'id' | 'origins'>, ctx: CallContext): Promise<void> {
+    await Promise.all(origins.map((origin) => origin.abandon(id, ctx.detached())));
+  }
+
+  /** It goes on, or has ended, without those of `origins` that hang: they drop it when they are back. */
+  #leave({ id }: Session, origins: readonly OriginClient[], ctx: CallContext): void {
+    void this.#giveUp({ id, origins: origins.filter((origin) => origin.pulse.silent) }, ctx);
   }
 
   /** A push that goes on with fewer origins than it could have: the hand-over makes up for it later. */

@@ -182,6 +182,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         append: (ctx) => origin.append('u'.repeat(16), 0, { body: bytes(), ctx }),
         commit: (ctx) => origin.commit('u'.repeat(16), digest, ctx),
         cancel: (ctx) => origin.cancel('u'.repeat(16), ctx),
+        abandon: (ctx) => origin.abandon('u'.repeat(16), ctx),
         info: (ctx) => origin.info(byDigest(digest), ctx),
         located: (ctx) => origin.located(byDigest(digest), ctx),
         sampled: (ctx) => origin.sampled(byDigest(digest), ctx),

@@ -147,6 +147,15 @@ export class OriginClient {
   }
 
   /**
+   * Nobody goes on with the upload: it is cancelled, and where the origin hangs, once it answers again. Never fails:
+   * what comes to nothing the origin ends by itself, when the upload was idle for long.
+   */
+  async abandon(id: string, ctx: CallContext): Promise<void> {
+    if (!this.pulse.silent) await this.cancel(id, ctx).catch(() => undefined);
+    if (this.pulse.silent) this.pulse.onceHeard(() => void this.abandon(id, ctx));
+  }
+
+  /**
    * The blob's metainfo, or what is known of it so far where origins fetch it from the repository's backend, which they
    * begin to; undefined where the origin cannot serve it.
    */

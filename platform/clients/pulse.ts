@@ -24,6 +24,8 @@ export const impatienceMs = 500;
 const beatMs = 200;
 /** A turn to read the answer's head, another one for what the reading has put off. */
 const readingTurns = 2;
+/** Of what waits for an answer, the newest so many: each is a small request. */
+const returnsMax = 1_024;
 /** Pings of what did not answer: a second apart at first. Half of it is drawn at random, for thousands may ask. */
 const healing = { delayMs: 1_000, delayMsMax: 5_000 } as const;
 
@@ -77,6 +79,8 @@ export class Pulse {
   /** The timer is one of a call that is waited for. */
   #soon = false;
   #ping: AbortController | undefined;
+  /** To be done once it answers. */
+  readonly #returns: (() => void)[] = [];
   /** Something was heard since the last ping was sent. */
   #heardMeanwhile = false;
   /** Pings in a row without an answer. */
@@ -103,6 +107,13 @@ export class Pulse {
     this.#state = 'well';
     this.#heardMeanwhile = true;
     this.#misses = 0;
+    if (this.#returns.length > 0) for (const call of this.#returns.splice(0)) call();
+  }
+
+  /** For what can wait: called at its next answer, if one ever comes. */
+  onceHeard(call: () => void): void {
+    this.#returns.push(call);
+    if (this.#returns.length > returnsMax) this.#returns.shift();
   }
 
   /** A call got no answer. */
