@@ -8,6 +8,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
 import {
+  type BlobInfo,
   type InfoOutcome,
   type InfoProof,
   ORIGIN,
@@ -27,6 +28,7 @@ import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { OriginBlobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';
+import type { WriteBack } from './write-back/write-back.ts';
 
 export type ApiParts = {
   readonly blobs: OriginBlobs;
@@ -34,6 +36,8 @@ export type ApiParts = {
   /** It was pushed here, or is relied on anew. */
   readonly onCommitted: (entry: BlobEntry, call: CallContext) => void;
   readonly onRemoved: (digest: Digest) => void;
+  /** Absent: no repository has a backend. */
+  readonly writeBack?: Pick<WriteBack, 'backs' | 'promise' | 'asked' | 'mayRemove'> | undefined;
 };
 
 /**
@@ -41,6 +45,8 @@ export type ApiParts = {
  * clients (push.clientStall); a writer that is silent gives way to others long before (uploads.ts).
  */
 const bodyStallMs = 900_000;
+
+type InfoAsked = { readonly proof?: InfoProof | undefined; readonly repo?: string | undefined };
 
 /** Trackers and other origins ask so often that at level info their questions would be all of the log. */
 const quiet = { logLevel: 'warn' } as const;
@@ -58,29 +64,28 @@ export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   addUploadRoutes(app, parts);
 }
 
-function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: ApiParts): void {
+function addBlobRoutes(app: FastifyInstance, parts: ApiParts): void {
+  const { blobs, onRemoved, writeBack } = parts;
   const send = (entry: BlobEntry, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
     sendContent(request, reply, blobs.content(entry, callOf(request).signal));
   serve(app, ORIGIN.read, async ({ at, request, reply }) => send(await blobs.readable(at.digest), request, reply));
   serve(app, ORIGIN.head, async ({ at, request, reply }) => send(await blobs.held(at.digest), request, reply));
   serve(app, ORIGIN.remove, async ({ at: { digest } }) => {
+    await writeBack?.mayRemove(digest);
     await blobs.remove(digest);
     onRemoved(digest);
   });
   serve(app, ORIGIN.prove, async ({ at, request }) => {
     // Its owners may have removed it: they get it again.
-    onCommitted(await blobs.prove(at.digest), callOf(request));
+    await relied(parts, { entry: await blobs.prove(at.digest), repo: at.repo }, callOf(request));
     return { state: 'held' };
   });
-  serve(app, ORIGIN.info, async ({ at }) => blobs.info(await blobs.held(at.digest, at.proof)), quiet);
-  serve(
-    app,
-    ORIGIN.infos,
-    async ({ at, body: { digests } }) => ({
-      infos: await Promise.all(digests.map((digest) => infoOf(blobs, digest, at.proof))),
-    }),
-    quiet,
-  );
+  serve(app, ORIGIN.writeBack, async ({ at }) => {
+    const entry = await blobs.held(at.digest);
+    if (writeBack !== undefined) return await writeBack.asked(entry, at.repo);
+    throw new ApiError('UNSUPPORTED', 'no backend is configured at this origin');
+  });
+  addInfoRoutes(app, parts);
   serve(
     app,
     ORIGIN.fetch,
@@ -93,7 +98,24 @@ function addBlobRoutes(app: FastifyInstance, { blobs, onCommitted, onRemoved }: 
   );
 }
 
-function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: ApiParts): void {
+function addInfoRoutes(app: FastifyInstance, { blobs, writeBack }: ApiParts): void {
+  const told = async (digest: Digest, { proof, repo }: InfoAsked): Promise<BlobInfo> => {
+    const info = await blobs.info(await blobs.held(digest, proof));
+    return writeBack?.backs(repo) === true ? { ...info, backed: true } : info;
+  };
+  serve(app, ORIGIN.info, async ({ at }) => await told(at.digest, at), quiet);
+  serve(
+    app,
+    ORIGIN.infos,
+    async ({ at, body: { digests } }) => ({
+      infos: await Promise.all(digests.map((digest) => told(digest, at).catch(outcomeOf))),
+    }),
+    quiet,
+  );
+}
+
+function addUploadRoutes(app: FastifyInstance, parts: ApiParts): void {
+  const { uploads, blobs } = parts;
   serve(app, ORIGIN.begin, async ({ at, body, request, reply }) => {
     const { status, begun } = await uploads.begin(at.id, body.algorithm, uploaderOf(request));
     reply.code(begun ? 201 : 200);
@@ -104,7 +126,7 @@ function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: 
   serve(app, ORIGIN.commit, async ({ at, request }) => {
     const entry = await uploads.commit(at.id, at.digest);
     blobs.committed(entry);
-    onCommitted(entry, callOf(request));
+    await relied(parts, { entry, repo: at.repo }, callOf(request));
     return await blobs.info(entry);
   });
   app.register((scope, _options, done) => {
@@ -112,6 +134,18 @@ function addUploadRoutes(app: FastifyInstance, { uploads, blobs, onCommitted }: 
     serve(scope, ORIGIN.append, (asked) => append(asked, uploads));
     done();
   });
+}
+
+/** Somebody will be told that the blob is safe in that repository: it is, as far as its backend goes, once this resolves. */
+export async function relied(
+  { writeBack, onCommitted }: Pick<ApiParts, 'writeBack' | 'onCommitted'>,
+  { entry, repo }: { readonly entry: BlobEntry; readonly repo: string | undefined },
+  call: CallContext,
+): Promise<void> {
+  const confirmed = await writeBack?.promise(entry, repo, call.signal);
+  // Its owners are offered it before the backend is waited for: the first of them writes it there.
+  onCommitted(entry, call);
+  await confirmed?.();
 }
 
 /**
@@ -152,11 +186,7 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
 }
 
 /** As a question for it alone is answered. */
-async function infoOf(blobs: OriginBlobs, digest: Digest, proof: InfoProof | undefined): Promise<InfoOutcome> {
-  try {
-    return await blobs.info(await blobs.held(digest, proof));
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    return error.code === 'BLOB_UNKNOWN' ? null : { error: { code: error.code, message: error.message } };
-  }
+function outcomeOf(error: unknown): InfoOutcome {
+  if (!(error instanceof ApiError)) throw error;
+  return error.code === 'BLOB_UNKNOWN' ? null : { error: { code: error.code, message: error.message } };
 }

@@ -10,6 +10,7 @@ import { startHost } from '../platform/host/host.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/members.ts';
+import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
 import type { BlobStore } from '../platform/store/store.ts';
@@ -22,6 +23,7 @@ import { Handover } from './handover.ts';
 import { Mending } from './mending.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { Uploads } from './uploads.ts';
+import { openQueue, openWriteBack, restAtEnd } from './write-back/open.ts';
 
 /** How often idle uploads are looked for. */
 const sweepMs = 60_000;
@@ -31,14 +33,15 @@ await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
 async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics, drain } = context;
   const self = ownEntry(config);
-  await openBackends(context, stack);
+  const backends = await openBackends(context, stack);
+  const owed = backends === undefined ? undefined : { backends, queue: await openQueue(context, stack) };
   // What this one lacks it finds at the others, tracker or not.
   const origins = stack.use(originMembers(fixedList(config.origins), { self }));
   const finder = new OriginFinder({ origins, nowMs: () => performance.now() });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
-    askUnneeded: askUnneeded(config, log, stack),
+    askUnneeded: askUnneeded({ config, log, queue: owed?.queue }, stack),
     finding: async () => ({ finder }),
   };
   const { arena, store, tracking, node } = await startHost(context, plan, stack);
@@ -76,13 +79,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     nowMs: () => performance.now(),
   });
   stack.defer(sweeping(uploads, log));
+  const writeBack = owed && (await openWriteBack(context, { ...owed, store, blobs, origins, self }, stack));
   observe(metrics, { store, uploads, handover, mending });
 
-  const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log };
+  const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const api = await openDoor(context, { at: config.listen, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
+  if (writeBack !== undefined) restAtEnd(writeBack, drain);
   drain.watch('peers fed', () => node.feeding);
   return { ports: { api, peer: node.port } };
 }
@@ -107,11 +112,18 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
 }
 
 /** Who knows what may go when room is needed: the index, where there is one. */
-function askUnneeded(config: OriginConfig, log: Logger, stack: AsyncDisposableStack): AskUnneeded | undefined {
+function askUnneeded(
+  { config, log, queue }: { readonly config: OriginConfig; readonly log: Logger; readonly queue: Queue | undefined },
+  stack: AsyncDisposableStack,
+): AskUnneeded | undefined {
   if (config.index.length === 0) return undefined;
   const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
   const condemned = new Condemned({ index, dir: config.data, log });
-  return (digests, signal) => condemned.ask(digests, signal);
+  return async (digests, signal) => {
+    // What a backend is still owed stays, whoever needs it: a row that comes later comes with a claim (let-go.ts).
+    const held = await queue?.held(digests);
+    return await condemned.ask(held === undefined ? digests : digests.filter((digest) => !held.has(digest)), signal);
+  };
 }
 
 /** Removes idle uploads now and then; returns how to stop that. */

@@ -1,21 +1,24 @@
 /** Everything that an origin answers over HTTP: to the cluster, to operators, to scripts written for Kraken. */
 
 import type { FastifyInstance } from 'fastify';
+import type { Digest } from '../core/digest.ts';
+import type { CallContext } from '../platform/clients/context.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { Members } from '../platform/members/members.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
-import type { BlobStore } from '../platform/store/store.ts';
+import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
-import { addRoutes, originWork } from './api.ts';
+import { addRoutes, originWork, relied } from './api.ts';
 import type { OriginBlobs } from './blobs.ts';
 import { type OriginConfig, ownEntry } from './config.ts';
 import type { Handover } from './handover.ts';
 import { addKrakenRoutes, krakenWork } from './kraken/routes.ts';
 import type { Mending } from './mending.ts';
 import type { Uploads } from './uploads.ts';
+import type { WriteBack } from './write-back/write-back.ts';
 
 export type OriginParts = {
   readonly config: OriginConfig;
@@ -28,6 +31,8 @@ export type OriginParts = {
   readonly handover: Handover;
   readonly mending: Mending;
   readonly log: Logger;
+  /** Absent: no repository has a backend. */
+  readonly writeBack: WriteBack | undefined;
 };
 
 /** What a request is to an origin that is being stopped. */
@@ -36,24 +41,26 @@ export function workOfRequest(method: string, path: string): RequestWork | undef
 }
 
 export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void {
-  const { config, origins, store, node, blobs, uploads, handover } = parts;
+  const { config, origins, store, node, blobs, uploads, handover, writeBack } = parts;
   const shared = {
     ...parts,
     budgetBytes: config.disk.budget,
     ownersOf: (digest: string) => origins.pick(digest, config.replicas),
     onRemoved: handover.forget.bind(handover),
+    mayRemove: async (digest: Digest) => await writeBack?.mayRemove(digest),
+    onCommitted: (entry: BlobEntry, call: CallContext) => handover.offer(entry, call),
   };
-  addRoutes(app, { ...shared, onCommitted: (entry, call) => handover.offer(entry, call) });
+  addRoutes(app, shared);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   addKrakenRoutes(app, {
     ...shared,
     ...{ store, node },
-    commit: async (id, { digest }, call) => {
+    commit: async (id, { digest, repo }, call) => {
       const entry = await uploads.commit(id, digest);
       blobs.committed(entry);
-      handover.offer(entry, call);
+      await relied(shared, { entry, repo }, call);
     },
-    prove: async ({ digest }, call) => handover.offer(await blobs.prove(digest), call),
+    prove: async ({ digest, repo }, call) => relied(shared, { entry: await blobs.prove(digest), repo }, call),
     owns: (digest) => origins.owns(digest, ownEntry(config), config.replicas),
     wallMs: () => Date.now(),
   });

@@ -91,7 +91,7 @@ export class Manifests {
       await this.#origins.store({ digest, repo }, bytes, ctx);
       const linked = await linkProved(
         (proof) => this.#index.putManifest(repo, digest, { ...put, proof }, ctx),
-        () => prove(this.#origins, digest, ctx),
+        () => prove(this.#origins, { digest, repo }, ctx),
       );
       if (linked) return;
     }

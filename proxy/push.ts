@@ -155,7 +155,11 @@ export class Push {
   async #mount(repo: string, mount: { digest: Digest; from: string }, context: OciContext): Promise<boolean> {
     const { index, origins } = this.#parts;
     const ctx = context.call;
-    if ((await origins.proved({ digest: mount.digest, repo: mount.from }, ctx)) === undefined) return false;
+    const blob = { digest: mount.digest, repo };
+    const held = await origins.proved(blob, ctx);
+    if (held === undefined && !(await origins.there(blob, ctx))) return false;
+    // Each repository may have a backend of its own: as many origins promise to write it there as a push needs.
+    if (held?.backed === true && !(await prove(origins, blob, ctx, 'long').catch(unheard))) return false;
     return (await index.mount(repo, mount.digest, mount.from, ctx)) !== undefined;
   }
 
@@ -234,7 +238,9 @@ export class Push {
     const { index, origins } = this.#parts;
     const { session, digest } = upload;
     const ctx = context.call;
-    const results = await Promise.allSettled(session.origins.map((origin) => origin.commit(session.id, digest, ctx)));
+    const results = await Promise.allSettled(
+      session.origins.map((origin) => origin.commit(session.id, { digest, repo }, ctx)),
+    );
     const infos = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
     const [info] = infos;
@@ -246,7 +252,7 @@ export class Push {
     const size = info.meta.length;
     const linked = await linkProved(
       (proof) => index.linkBlob(repo, digest, { size, proof }, ctx),
-      () => prove(origins, digest, ctx),
+      () => prove(origins, { digest, repo }, ctx),
     );
     if (!linked) throw gone(session, 'unknown');
     return created(repo, digest);
@@ -279,6 +285,12 @@ function chunkRange(context: OciContext): ByteRange | undefined {
   const { length } = context.body;
   if (length !== undefined && length !== range.end - range.start) throw longer(range, length);
   return range;
+}
+
+/** Who pushes the blob itself may find enough origins. */
+function unheard(error: unknown): false {
+  if (silent(error)) return false;
+  throw error;
 }
 
 function longer(range: ByteRange, bytes: number): ApiError {

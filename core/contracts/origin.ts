@@ -9,6 +9,7 @@ import {
   closed,
   digits,
   fields,
+  flag,
   listOf,
   oneOf,
   optional,
@@ -42,6 +43,8 @@ export type BlobInfo = {
   /** Base64 of the blob, where at most inlineBytesMax. */
   readonly inline?: string | undefined;
   readonly peer: PeerAddress;
+  /** The repository that was asked for has a backend: who relies on the blob there has it proved. */
+  readonly backed?: boolean | undefined;
 };
 /** In place of BlobInfo, and only to who asked so: the origin still receives the blob. */
 export type GrowingInfo = { readonly digest: Digest; readonly growth: Growth; readonly peer: PeerAddress };
@@ -82,7 +85,13 @@ const hops = optional(digits(hopsMax));
 const proof: Parser<InfoProof | undefined> = (value) => (value === 'sample' ? 'sample' : undefined);
 
 const uploadStatus = record({ id: text(64), offset: byteCount }) satisfies Parser<UploadStatus>;
-const blobInfo: Parser<BlobInfo> = record({ digest, meta: metainfo, inline: optional(inline), peer });
+const blobInfo: Parser<BlobInfo> = record({
+  digest,
+  meta: metainfo,
+  inline: optional(inline),
+  peer,
+  backed: optional(flag),
+});
 const growingInfo: Parser<GrowingInfo> = record({ digest, growth, peer });
 const anyInfo: Parser<BlobInfo | GrowingInfo> = (value) =>
   fields(value)['growth'] === undefined ? blobInfo(value) : growingInfo(value);

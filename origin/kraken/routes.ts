@@ -40,6 +40,8 @@ export type KrakenParts = {
   /** As for a proxy that found it here: BLOB_UNKNOWN where it is not. */
   readonly prove: (blob: BlobIn, call: CallContext) => Promise<unknown>;
   readonly onRemoved: (digest: Digest) => void;
+  /** ApiError UNAVAILABLE where a backend has yet to get it. */
+  readonly mayRemove: (digest: Digest) => Promise<void>;
   /** URLs of the digest's owners, the first one first. */
   readonly ownersOf: (digest: Digest) => readonly string[];
 } & ComingOptions &
@@ -61,8 +63,9 @@ export function addKrakenRoutes(app: FastifyInstance, parts: KrakenParts): void 
   const cleanup = new Cleanup(parts);
   addReads(app, { ...parts, coming: new Coming(parts), metainfos: new KrakenMetainfos() });
   addUploads(app, parts);
-  const { blobs, onRemoved } = parts;
+  const { blobs, onRemoved, mayRemove } = parts;
   serve(app, KRAKEN_ORIGIN.remove, async ({ at: { digest }, reply }) => {
+    await mayRemove(digest);
     await blobs.remove(digest);
     onRemoved(digest);
     return reply.code(202).send();

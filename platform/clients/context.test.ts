@@ -122,7 +122,8 @@ async function recorder(): Promise<{ url: string; heard: { path: string; headers
     else if (path.startsWith('/v1/infos')) {
       const asked = (JSON.parse(text) as { digests: string[] }).digests;
       response.end(JSON.stringify({ infos: asked.map((one) => ({ ...info, digest: one })) }));
-    } else response.end(JSON.stringify(everything));
+    } else if (path.endsWith('/write-back')) response.end(JSON.stringify({ state: 'queued' }));
+    else response.end(JSON.stringify(everything));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   servers.push(() => {
@@ -180,7 +181,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         begin: (ctx) => origin.begin('u'.repeat(16), 'sha256', ctx),
         offset: (ctx) => origin.offset('u'.repeat(16), ctx),
         append: (ctx) => origin.append('u'.repeat(16), 0, { body: bytes(), ctx }),
-        commit: (ctx) => origin.commit('u'.repeat(16), digest, ctx),
+        commit: (ctx) => origin.commit('u'.repeat(16), byDigest(digest), ctx),
         cancel: (ctx) => origin.cancel('u'.repeat(16), ctx),
         abandon: (ctx) => origin.abandon('u'.repeat(16), ctx),
         info: (ctx) => origin.info(byDigest(digest), ctx),
@@ -188,9 +189,10 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         sampled: (ctx) => origin.sampled(byDigest(digest), ctx),
         passedOn: (ctx) => origin.passedOn(byDigest(digest), { hops: 1 }, ctx),
         stored: (ctx) => origin.stored(byDigest(digest), ctx),
-        prove: (ctx) => origin.prove(digest, ctx),
+        prove: (ctx) => origin.prove(byDigest(digest), ctx),
         read: async (ctx) => await drain(await origin.read(byDigest(digest), { start: 0, end: 4 }, ctx)),
         remove: (ctx) => origin.remove(digest, ctx),
+        writeBack: (ctx) => origin.writeBack(byDigest(digest), ctx),
         fetch: (ctx) => origin.fetch(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),
         ping: (ctx) => origin.ping(ctx),
       },
@@ -217,7 +219,10 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
       calls: { locate: (ctx) => session.locate(byDigest(digest), ctx) },
       own: ['stats', 'join', 'set', 'unset', 'seek', 'leave'],
     },
-    { of: { prototype: { constructor: prove, prove } }, calls: { prove: (ctx) => prove(origins, digest, ctx) } },
+    {
+      of: { prototype: { constructor: prove, prove } },
+      calls: { prove: (ctx) => prove(origins, byDigest(digest), ctx) },
+    },
   ];
 }
 

@@ -17,7 +17,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import { unproved } from '../../core/contracts/index-api.ts';
 import { parse } from '../../core/contracts/parse.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { CallContext } from './context.ts';
 import type { OriginClient } from './origin.ts';
 import type { Pulse } from './pulse.ts';
@@ -138,22 +138,27 @@ export type Provers = {
   order(digest: Digest): readonly Pick<OriginClient, 'prove'>[];
 };
 
-/** Whether enough origins hold the blob whole, and keep it. */
-export function prove(origins: Provers, digest: Digest, ctx: CallContext): Promise<boolean> {
-  const asked = origins.order(digest);
+/** Whether enough origins hold the blob whole, keep it, and see to it that the repository's backend gets it. */
+export function prove(
+  origins: Provers,
+  blob: BlobIn,
+  ctx: CallContext,
+  takes: 'short' | 'long' = 'short',
+): Promise<boolean> {
+  const asked = origins.order(blob.digest);
   const failures: unknown[] = [];
   let [held, left] = [0, asked.length];
   return new Promise<boolean>((resolve, reject) => {
     const ask = async (client: Pick<OriginClient, 'prove'>): Promise<void> => {
       try {
-        if (await client.prove(digest, ctx)) held += 1;
+        if (await client.prove(blob, ctx, takes)) held += 1;
       } catch (error) {
         failures.push(error);
       }
       left -= 1;
       if (held >= origins.required) resolve(true);
       else if (left > 0) return;
-      else if (failures.length > 0) reject(reasonOf(digest, failures, ctx));
+      else if (failures.length > 0) reject(reasonOf(blob.digest, failures, ctx));
       else resolve(false);
     };
     for (const client of asked) void ask(client);

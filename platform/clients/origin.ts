@@ -19,9 +19,10 @@ import {
   ORIGIN,
   type Uploader,
   uploadKindHeader,
+  type WriteBackReply,
 } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
-import { type BlobIn, byDigest, type Digest, type DigestAlgorithm } from '../../core/digest.ts';
+import type { BlobIn, Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { type MemberList, Members } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { CallContext } from './context.ts';
@@ -135,10 +136,10 @@ export class OriginClient {
   }
 
   /** Verifies, and syncs. May be asked again. Throws DIGEST_INVALID (nothing is kept), BLOB_UPLOAD_UNKNOWN. */
-  async commit(id: string, digest: Digest, ctx: CallContext): Promise<BlobInfo> {
+  async commit(id: string, blob: BlobIn, ctx: CallContext): Promise<BlobInfo> {
     const options = { ctx, stallMs: commitStallMs, watched: true };
-    const info = await this.#http.json('PUT', ORIGIN.commit.path({ id, digest }), options);
-    return about(digest, ORIGIN.commit.reply(info, this.url), this.url);
+    const info = await this.#http.json('PUT', ORIGIN.commit.path({ id, ...blob }), options);
+    return about(blob.digest, ORIGIN.commit.reply(info, this.url), this.url);
   }
 
   /** Whether there was such an upload. */
@@ -184,17 +185,22 @@ export class OriginClient {
     return info !== undefined && 'growth' in info ? info.growth.length : undefined;
   }
 
-  /** Whether the origin holds the blob whole; if so it keeps it, whatever the index said before. */
-  async prove(digest: Digest, ctx: CallContext): Promise<boolean> {
+  /**
+   * Whether the origin holds the blob whole; if so it keeps it, whatever the index said before, and sees to it that the
+   * repository's backend gets it. 'long': that may take as long as a commit, where it is to be there before the answer.
+   */
+  async prove(blob: BlobIn, ctx: CallContext, takes: 'short' | 'long' = 'short'): Promise<boolean> {
+    const limits = takes === 'short' ? this.#short() : { stallMs: commitStallMs, watched: true, tries: 1 };
+    const options = { ctx, ...limits };
     try {
-      const reply = await this.#http.stream('POST', ORIGIN.prove.path({ digest }), { ctx, ...this.#short() });
+      const reply = await this.#http.stream('POST', ORIGIN.prove.path(blob), options);
       await reply.discard();
       return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (error.code === 'BLOB_UNKNOWN') return false;
       // One of a release that removes nothing by itself, and does not know the question.
-      if (error.code === 'NOT_FOUND') return (await this.sampled(byDigest(digest), ctx)) !== undefined;
+      if (error.code === 'NOT_FOUND') return (await this.sampled(blob, ctx)) !== undefined;
       throw error;
     }
   }
@@ -251,6 +257,22 @@ export class OriginClient {
     const options = { ctx, body: from, ...this.#short() };
     const reply = await this.#http.json('POST', ORIGIN.fetch.path({ digest }), options);
     return ORIGIN.fetch.reply(reply, this.url).state === 'held';
+  }
+
+  /**
+   * Asks the origin to write the blob to the repository's backend. undefined: it does not hold it whole; 'not there': it
+   * knows of no backend for that repository, or of none at all.
+   */
+  async writeBack(blob: BlobIn, ctx: CallContext): Promise<WriteBackReply | 'not there' | undefined> {
+    try {
+      const reply = await this.#http.json('POST', ORIGIN.writeBack.path(blob), { ctx, ...this.#short() });
+      return ORIGIN.writeBack.reply(reply, this.url);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.code === 'BLOB_UNKNOWN') return undefined;
+      if (error.code === 'UNSUPPORTED' || error.code === 'NOT_FOUND') return 'not there';
+      throw error;
+    }
   }
 
   /** Resolves where the origin answers at all. */

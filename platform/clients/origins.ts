@@ -159,11 +159,12 @@ async function storeAt(
   { blob, bytes }: { blob: BlobIn; bytes: Uint8Array },
   ctx: CallContext,
 ): Promise<void> {
-  if ((await client.sampled(blob, ctx)) !== undefined) return;
+  const there = await client.sampled(blob, ctx);
+  if (there !== undefined && (there.backed !== true || (await client.prove(blob, ctx, 'long')))) return;
   const id = randomUUID();
   await client.begin(id, digestAlgorithm(blob.digest), ctx, 'manifest');
   if (bytes.length > 0) await client.append(id, 0, { body: once(bytes), ctx });
-  await client.commit(id, blob.digest, ctx);
+  await client.commit(id, blob, ctx);
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -6,7 +6,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { Digest } from '../../core/digest.ts';
+import { byDigest, type Digest } from '../../core/digest.ts';
 import { SqliteDatabase } from '../sqlite/database.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
 import { answerMs, LetGo } from '../store/room/let-go.ts';
@@ -163,7 +163,7 @@ class Model {
           this.seen.refused += 1;
           throw new ApiError('BLOB_CONDEMNED', 'condemned', { generation });
         }),
-      () => prove(origins, digest, ctx),
+      () => prove(origins, byDigest(digest), ctx),
     );
   }
 
@@ -317,11 +317,13 @@ describe('a link that has to be proved', () => {
         })),
     });
     const down = new ApiError('UNAVAILABLE', 'down');
-    expect(await prove(asking(true, false, true), digestNo(1), ctx)).toBe(true);
-    expect(await prove(asking(true, down, true), digestNo(1), ctx)).toBe(true);
-    expect(await prove(asking(true, false, false), digestNo(1), ctx)).toBe(false);
-    await expect(prove(asking(true, down, false), digestNo(1), ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    await expect(prove(asking(new Error('bug')), digestNo(1), ctx)).rejects.toThrow('bug');
+    expect(await prove(asking(true, false, true), byDigest(digestNo(1)), ctx)).toBe(true);
+    expect(await prove(asking(true, down, true), byDigest(digestNo(1)), ctx)).toBe(true);
+    expect(await prove(asking(true, false, false), byDigest(digestNo(1)), ctx)).toBe(false);
+    await expect(prove(asking(true, down, false), byDigest(digestNo(1)), ctx)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    await expect(prove(asking(new Error('bug')), byDigest(digestNo(1)), ctx)).rejects.toThrow('bug');
   });
 });
 

@@ -19,7 +19,7 @@ import { finishExchange } from '../http/exchange.ts';
 import { errorBody } from '../http/server.ts';
 
 /** What is under way, as a log line names it. */
-export type WorkKind = 'downloads' | 'uploads' | 'requests' | 'peers fed';
+export type WorkKind = 'downloads' | 'uploads' | 'requests' | 'peers fed' | 'write-backs';
 export type Left = Readonly<Partial<Record<WorkKind, number>>>;
 
 /** A client's next request of the same upload comes within so long, or not to us. */

@@ -1,0 +1,40 @@
+/** What this origin owes a backend: a blob that somebody was told is safe, as a row of the queue. */
+
+import { byteCount, digest, repository } from '../../core/contracts/fields.ts';
+import { optional, parse, record, text } from '../../core/contracts/parse.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { NewRow, Row } from '../../platform/queue/row.ts';
+
+export type Owed = {
+  readonly digest: Digest;
+  readonly size: number;
+  /** Through which it came first; undefined: a caller of a release before named none. */
+  readonly repo: string | undefined;
+  /** The backend's name. */
+  readonly backend: string;
+};
+
+/** Characters of a backend's name. */
+const nameMax = 256;
+const owed = record({ digest, size: byteCount, repo: optional(repository), backend: text(nameMax) });
+
+/** Of one blob and one backend there is one row, whatever the repositories. */
+export function keyOf({ backend, digest: of }: Pick<Owed, 'backend' | 'digest'>): string {
+  return `${backend} ${of}`;
+}
+
+export function rowOf(one: Owed): NewRow {
+  return {
+    key: keyOf(one),
+    lane: one.backend,
+    about: one.digest,
+    bytes: one.size,
+    data: JSON.stringify(one),
+  };
+}
+
+/** undefined: a release that we do not know wrote it. */
+export function owedIn({ data }: Row): Owed | undefined {
+  const parsed = parse(owed, JSON.parse(data), 'the row');
+  return parsed.ok ? (parsed.value as Owed) : undefined;
+}
