@@ -31,7 +31,7 @@ await runRole({
         },
       }),
     );
-    await openBackends(context, stack);
+    await openBackends(context, () => 1, stack);
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         () => [],

@@ -33,10 +33,11 @@ await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
 async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics, drain } = context;
   const self = ownEntry(config);
-  const backends = await openBackends(context, stack);
-  const owed = backends === undefined ? undefined : { backends, queue: await openQueue(context, stack) };
   // What this one lacks it finds at the others, tracker or not.
   const origins = stack.use(originMembers(fixedList(config.origins), { self }));
+  const live = (): number => 1 + origins.all.filter(({ pulse }) => pulse.well).length;
+  const backends = await openBackends(context, live, stack);
+  const owed = backends === undefined ? undefined : { backends, queue: await openQueue(context, stack) };
   const finder = new OriginFinder({ origins, nowMs: () => performance.now() });
   const plan = {
     promises: originPromises,

@@ -13,6 +13,7 @@ const open = (written: readonly object[]): Promise<Backends> =>
     metrics: new Metrics(),
     env: {},
     clock: realClock,
+    sharers: () => 1,
   });
 
 test('the first rule that matches a repository wins; one that names none gets the rule for all', async () => {

@@ -5,8 +5,12 @@
  *       nothing about another's.
  */
 
+import { randomInt } from 'node:crypto';
 import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
+import { prng } from '../../core/prng.ts';
+import type { LimitedOptions } from './around/limited.ts';
+import { wrapped } from './around/wrapped.ts';
 import type { Backend } from './backend.ts';
 import type { BackendRule } from './config.ts';
 import type { Opening } from './kind.ts';
@@ -26,6 +30,8 @@ export type Backed = {
 
 export type BackedRule = { readonly patterns: readonly string[]; readonly backed: Backed };
 
+export type BackendsGiven = Omit<Opening, 'name' | 'stallMs'> & Pick<LimitedOptions, 'sharers'>;
+
 export class Backends implements AsyncDisposable {
   readonly #rules: readonly BackedRule[];
 
@@ -34,13 +40,13 @@ export class Backends implements AsyncDisposable {
     this.#rules = rules;
   }
 
-  static async open(rules: readonly BackendRule[], given: Omit<Opening, 'name' | 'stallMs'>): Promise<Backends> {
+  static async open(rules: readonly BackendRule[], given: BackendsGiven): Promise<Backends> {
     await using opened = new AsyncDisposableStack();
     const all: BackedRule[] = [];
-    for (const { patterns, name, durability, required, kind, settings, stallMs } of rules) {
-      const backend = opened.use(
-        await (kinds[kind] as (typeof kinds)[string]).open(settings, { ...given, name, stallMs }),
-      );
+    for (const { patterns, name, durability, required, kind, settings, stallMs, limits } of rules) {
+      const opening = { ...given, name, stallMs };
+      const bare = await (kinds[kind] as (typeof kinds)[string]).open(settings, opening);
+      const backend = opened.use(wrapped(bare, { ...opening, limits, prng: prng(randomInt(2 ** 31)) }));
       all.push({ patterns, backed: backedBy(backend, { durability, required }) });
     }
     opened.move();

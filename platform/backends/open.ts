@@ -8,9 +8,11 @@ import type { BackendRule } from './config.ts';
 /** undefined: the configuration names none. They are closed with the stack. */
 export async function openBackends(
   { config, log, metrics, env }: RoleContext<{ readonly backends: readonly BackendRule[] }>,
+  /** How many processes share limits of the cluster: the origins that live. */
+  sharers: () => number,
   stack: AsyncDisposableStack,
 ): Promise<Backends | undefined> {
   if (config.backends.length === 0) return undefined;
   const { Backends } = await import('./backends.ts');
-  return stack.use(await Backends.open(config.backends, { log, metrics, env, clock: realClock }));
+  return stack.use(await Backends.open(config.backends, { log, metrics, env, clock: realClock, sharers }));
 }
