@@ -46,8 +46,8 @@ beforeEach(async () => {
     node,
     tracking: { locate: () => Promise.resolve(undefined) },
     log: silentLog(),
-    history: new PullLog({ log: silentLog(), metrics, nowMs: () => 0, cacheBytes: () => 0 }),
-    nowMs: () => 0,
+    history: new PullLog({ log: silentLog(), metrics, clock: { nowMs: () => 0 }, cacheBytes: () => 0 }),
+    clock: { nowMs: () => 0 },
   });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = async (entry: BlobEntry): Promise<void> => {

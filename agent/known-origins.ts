@@ -110,7 +110,7 @@ export async function startFinding(
   const origins = stack.use(originMembers(list));
   const finder = new OriginFinder({
     origins,
-    nowMs: realClock.nowMs,
+    clock: realClock,
     onFound: (result) => asked.inc({ result }),
   });
   const onOrigins = (urls: readonly string[]): void => {

@@ -30,7 +30,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const history = new PullLog({
     log,
     metrics,
-    nowMs: realClock.nowMs,
+    clock: realClock,
     cacheBytes: () => store.usedBytes,
     ...(config.verify === 'full' && { onComplete: (digest: Digest) => audit?.add(digest) }),
   });
@@ -56,7 +56,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     log,
     history,
     strict: config.pull.strict,
-    nowMs: realClock.nowMs,
+    clock: realClock,
   });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);

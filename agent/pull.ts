@@ -17,6 +17,7 @@ import type { ByteRange } from '../core/oci/range.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
 import type { Content } from '../platform/http/content.ts';
+import type { Time } from '../platform/net/clock.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import type { PartEnd } from '../platform/peer/pulls/life.ts';
 import type { Pull, PullUse, PullWatcher } from '../platform/peer/pulls/pull.ts';
@@ -34,7 +35,7 @@ export type PullsOptions = {
   readonly history: PullLog;
   /** A range is given only once it is known that the blob is its digest's. */
   readonly strict?: boolean;
-  readonly nowMs: () => number;
+  readonly clock: Time;
 };
 
 export class Pulls {
@@ -86,7 +87,7 @@ export class Pulls {
 
   /** Pulls that run now. */
   running(): RunningPull[] {
-    const nowMs = this.#options.nowMs();
+    const nowMs = this.#options.clock.nowMs();
     return this.#options.node.running().map(({ digest, stats, entry }) => {
       const { users, startedMs, bytesFromPeers, bytesFromOrigins } = stats;
       const kept = entry?.window === undefined;
@@ -144,7 +145,7 @@ export class Pulls {
 export type PullLogOptions = {
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly nowMs: () => number;
+  readonly clock: Time;
   /** Bytes in the cache. */
   readonly cacheBytes: () => number;
   /** Told of every blob that came whole. */
@@ -190,9 +191,9 @@ export class PullLog implements PullWatcher {
   }
 
   ended(pull: Pull, end: PartEnd, error: Error | undefined): void {
-    const { log, nowMs, onComplete } = this.#options;
+    const { log, clock, onComplete } = this.#options;
     const { digest, entry, stats } = pull;
-    const ms = nowMs() - stats.startedMs;
+    const ms = clock.nowMs() - stats.startedMs;
     if (error === undefined) {
       log.info(this.#add(pull, ms, true), 'pull complete');
       return onComplete?.(digest);
@@ -200,7 +201,7 @@ export class PullLog implements PullWatcher {
     // The last client of a blob that was not kept has gone.
     if (entry?.window !== undefined)
       log.info(
-        this.#add(pull, (stats.lastByteMs ?? nowMs()) - stats.startedMs, false),
+        this.#add(pull, (stats.lastByteMs ?? clock.nowMs()) - stats.startedMs, false),
         'pull ended, not kept: cache full',
       );
     else if (end === 'unwanted') log.info({ digest }, 'pull stopped: no client wants it any more');

@@ -81,7 +81,7 @@ beforeAll(async () => {
   const blobs = new OriginBlobs({ store, arena: workers.arena, node, mending, log });
   // Only which was used before which counts here.
   let uses = 0;
-  const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, nowMs: () => ++uses });
+  const uploads = new Uploads({ store, openMax: 3, idleMs: 1e6, clock: { nowMs: () => ++uses } });
   addRoutes(app, {
     blobs,
     uploads,

@@ -10,6 +10,7 @@ import { startHost } from '../platform/host/host.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/members.ts';
+import { realClock } from '../platform/net/clock.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
@@ -38,7 +39,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const live = (): number => 1 + origins.all.filter(({ pulse }) => pulse.well).length;
   const backends = await openBackends(context, live, stack);
   const owed = backends === undefined ? undefined : { backends, queue: await openQueue(context, stack) };
-  const finder = new OriginFinder({ origins, nowMs: () => performance.now() });
+  const finder = new OriginFinder({ origins, clock: realClock });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
@@ -77,7 +78,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     store,
     openMax: config.uploads.limit,
     idleMs: config.uploads.idle,
-    nowMs: () => performance.now(),
+    clock: realClock,
   });
   stack.defer(sweeping(uploads, log));
   const writeBack = owed && (await openWriteBack(context, { ...owed, store, blobs, origins, self }, stack));

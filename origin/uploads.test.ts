@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, type DigestAlgorithm, digestOf } from '../core/digest.ts';
+import { VirtualClock } from '../platform/net/clock.fixtures.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import { manifestsMax, silentWriterMs, Uploads } from './uploads.ts';
 
@@ -52,8 +53,8 @@ const digestOfText = (text: string): Digest => digestOf('sha256', createHash('sh
 
 function setup(openMax = 4, idleMs = 1000) {
   const store = new MemoryStore();
-  const clock = { nowMs: 0 };
-  const uploads = new Uploads({ store, openMax, idleMs, nowMs: () => clock.nowMs });
+  const clock = new VirtualClock();
+  const uploads = new Uploads({ store, openMax, idleMs, clock });
   return { store, clock, uploads };
 }
 const code = (error: string) => expect.objectContaining({ code: error });
@@ -143,9 +144,9 @@ test('open uploads are limited, idle ones are swept, busy ones are not', async (
   const { uploads, store, clock } = setup(2, 1000);
   const other = 'upload-9876543210';
   await uploads.begin(id, 'sha256');
-  clock.nowMs = 900;
+  clock.ms = 900;
   await uploads.begin(other, 'sha256');
-  clock.nowMs = 1000;
+  clock.ms = 1000;
   expect(await uploads.sweep()).toEqual([id]);
   expect(store.cancelled).toEqual([id]);
   const gate = Promise.withResolvers<void>();
@@ -157,7 +158,7 @@ test('open uploads are limited, idle ones are swept, busy ones are not', async (
       yield Buffer.from('z');
     })(),
   );
-  clock.nowMs = 100_000;
+  clock.ms = 100_000;
   expect(await uploads.sweep()).toEqual([]);
   gate.resolve();
   await writing;
@@ -178,7 +179,7 @@ const blobOf = (client: string) => ({ client, kind: 'blob' }) as const;
 test('260 uploads that one client began and left keep nobody from pushing; its own oldest go first', async () => {
   const { uploads, store, clock } = setup(256, 1e9);
   for (let n = 0; n < 260; n++) {
-    clock.nowMs += 1;
+    clock.ms += 1;
     await uploads.begin(of('greedy', n), 'sha256', blobOf('greedy'));
   }
   expect(uploads.count).toBeLessThanOrEqual(256);
@@ -261,16 +262,16 @@ test('a writer that is silent gives way, to one that goes on and to one that beg
   const first = uploads.append(id, 0, held('abc').body);
   first.catch(() => undefined);
   await new Promise((resolve) => setImmediate(resolve));
-  clock.nowMs += silentWriterMs - 1;
+  clock.ms += silentWriterMs - 1;
   await expect(uploads.append(id, 3, bytes('d'))).rejects.toEqual(code('BLOB_UPLOAD_RANGE'));
   await expect(uploads.begin(of('b', 1), 'sha256', blobOf('b'))).rejects.toEqual(code('TOOMANYREQUESTS'));
-  clock.nowMs += 1;
+  clock.ms += 1;
   expect(await uploads.append(id, 3, bytes('d'))).toEqual({ id, offset: 4 });
   await expect(first).rejects.toEqual(code('BLOB_UPLOAD_RANGE'));
   const second = uploads.append(id, 4, held('e').body);
   second.catch(() => undefined);
   await new Promise((resolve) => setImmediate(resolve));
-  clock.nowMs += silentWriterMs;
+  clock.ms += silentWriterMs;
   await uploads.begin(of('b', 1), 'sha256', blobOf('b'));
   await expect(second).rejects.toEqual(code('BLOB_UPLOAD_UNKNOWN'));
   expect(store.cancelled).toEqual([id]);

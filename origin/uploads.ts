@@ -15,6 +15,7 @@ import { type Uploader, type UploadStatus, uploadIdPattern } from '../core/contr
 import type { Digest, DigestAlgorithm } from '../core/digest.ts';
 import { admit, type FairPlace } from '../core/fair/admit.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
+import type { Time } from '../platform/net/clock.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Upload } from '../platform/store/upload.ts';
 import { Interruption } from './interruption.ts';
@@ -39,7 +40,7 @@ export type UploadsOptions = {
   readonly store: UploadStore;
   readonly openMax: number;
   readonly idleMs: number;
-  readonly nowMs: () => number;
+  readonly clock: Time;
 };
 
 type Writing = {
@@ -84,11 +85,11 @@ export class Uploads {
     }
     if (this.#open.has(id)) return { status: this.status(id), begun: false };
     const leaving = this.#makeRoom(by);
-    this.#open.set(id, { by, usedMs: this.#options.nowMs() });
+    this.#open.set(id, { by, usedMs: this.#options.clock.nowMs() });
     try {
       await leaving;
       const upload = await this.#options.store.beginUpload(id, algorithm);
-      this.#open.set(id, { upload, by, state: { kind: 'idle' }, usedMs: this.#options.nowMs() });
+      this.#open.set(id, { upload, by, state: { kind: 'idle' }, usedMs: this.#options.clock.nowMs() });
     } catch (error) {
       this.#open.delete(id);
       throw error;
@@ -124,17 +125,17 @@ export class Uploads {
     const ended = Promise.withResolvers<void>();
     const writing: Writing = { kind: 'writing', interruption, stopped: ended.promise, waiting: true };
     open.state = writing;
-    open.usedMs = this.#options.nowMs();
+    open.usedMs = this.#options.clock.nowMs();
     try {
       for await (const chunk of interruption.until(body)) {
         writing.waiting = false;
         await this.#write(id, open, chunk);
         writing.waiting = true;
-        open.usedMs = this.#options.nowMs();
+        open.usedMs = this.#options.clock.nowMs();
       }
     } finally {
       open.state = { kind: 'idle' };
-      open.usedMs = this.#options.nowMs();
+      open.usedMs = this.#options.clock.nowMs();
       ended.resolve();
     }
     return statusOf(id, open);
@@ -200,7 +201,7 @@ export class Uploads {
 
   /** Removes what has been idle for too long; called now and then. Answers their ids. */
   async sweep(): Promise<string[]> {
-    const before = this.#options.nowMs() - this.#options.idleMs;
+    const before = this.#options.clock.nowMs() - this.#options.idleMs;
     const idle = this.#all().filter(([, open]) => open.state.kind === 'idle' && open.usedMs <= before);
     for (const [id, open] of idle) await this.#drop(id, open);
     return idle.map(([id]) => id);
@@ -226,7 +227,7 @@ export class Uploads {
 
   #silent(open: Open): boolean {
     const { state, usedMs } = open;
-    return state.kind === 'writing' && state.waiting && usedMs <= this.#options.nowMs() - silentWriterMs;
+    return state.kind === 'writing' && state.waiting && usedMs <= this.#options.clock.nowMs() - silentWriterMs;
   }
 
   async #giveWay(id: string): Promise<void> {

@@ -35,7 +35,7 @@ test('request id, caller and trace arrive at the origin; the deadline of one who
   const lookups = new Lookups({
     origins: stack.use(originMembers(fixedList([url]))),
     memoryBytes: 1e6,
-    nowMs: () => 0,
+    clock: { nowMs: () => 0 },
     onLookup: () => undefined,
   });
   const state = stack.use(

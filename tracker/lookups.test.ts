@@ -24,7 +24,7 @@ function lookupsOf(...origins: ((blob: BlobIn) => Answer)[]) {
   const lookups = new Lookups({
     origins: { order: () => clients },
     memoryBytes: 1e6,
-    nowMs: () => nowMs,
+    clock: { nowMs: () => nowMs },
     onLookup: () => undefined,
   });
   const pass = (ms: number): void => {

@@ -20,6 +20,7 @@ import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import { silent } from '../platform/clients/copies.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
+import type { Time } from '../platform/net/clock.ts';
 import { Lru } from './lru.ts';
 
 /** `inline`: base64 of a blob of at most inlineBytesMax. */
@@ -62,7 +63,7 @@ type Heard = { readonly info: BlobInfo | GrowingInfo; readonly from: Asked };
 export type LookupsOptions = {
   readonly origins: { order(digest: Digest): readonly Asked[] };
   readonly memoryBytes: number;
-  readonly nowMs: () => number;
+  readonly clock: Time;
   /** Told of every lookup that ended. */
   readonly onLookup: (blob: BlobIn, found: Found) => void;
 };
@@ -89,7 +90,7 @@ export class Lookups {
   peek(digest: Digest, repo?: string): Known | undefined {
     const fact = this.#facts.get(digest);
     if (fact?.found.kind !== 'known') return undefined;
-    if (fact.untilMs <= this.#options.nowMs()) void this.#look({ blob: { digest, repo }, for: 'size' });
+    if (fact.untilMs <= this.#options.clock.nowMs()) void this.#look({ blob: { digest, repo }, for: 'size' });
     return fact.found;
   }
 
@@ -112,7 +113,7 @@ export class Lookups {
   /** What was heard of the blob may hold no more: the next who asks has the origins asked. Often is as good as once. */
   doubt(digest: Digest): void {
     const fact = this.#facts.get(digest);
-    if (fact?.found.kind === 'known' && this.#options.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
+    if (fact?.found.kind === 'known' && this.#options.clock.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
   }
 
   #find(question: Question, call: CallContext): Promise<Found> {
@@ -120,7 +121,7 @@ export class Lookups {
     const known = this.peek(digest, repo);
     if (known !== undefined) return Promise.resolve(known);
     const fact = this.#facts.get(digest) ?? this.#facts.get(keyOf(question.blob));
-    if (fact !== undefined && fact.untilMs > this.#options.nowMs()) return Promise.resolve(fact.found);
+    if (fact !== undefined && fact.untilMs > this.#options.clock.nowMs()) return Promise.resolve(fact.found);
     return this.#look(question, call);
   }
 
@@ -142,7 +143,7 @@ export class Lookups {
 
   #learn({ blob, for: wanted }: Question, found: Found, from: Asked | undefined): void {
     const { digest } = blob;
-    const atMs = this.#options.nowMs();
+    const atMs = this.#options.clock.nowMs();
     const before = this.#facts.get(digest);
     const keep = (key: string, forMs: number, kept: Found = found): void =>
       this.#facts.set(key, { found: kept, atMs, untilMs: atMs + forMs, ...(from && { from }) });

@@ -8,6 +8,7 @@ import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { fixedList } from '../platform/members/members.ts';
+import { realClock } from '../platform/net/clock.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
 import { trackerRoutes } from './api.ts';
 import { trackerSchema } from './config.ts';
@@ -29,12 +30,12 @@ await runRole({
         limits: config.limits,
       }),
     );
-    const troubles = stack.use(new Episodes(log, () => performance.now()));
+    const troubles = stack.use(new Episodes(log, realClock));
     const counted = metrics.counter('tracker_lookups_total', 'Blobs asked of the origins', ['result']);
     const lookups = new Lookups({
       origins,
       memoryBytes: config.lookup.memory,
-      nowMs: () => performance.now(),
+      clock: realClock,
       onLookup({ digest, repo }, found) {
         counted.inc({ result: found.kind });
         // The same trouble for every blob that is asked for: a line when it begins, one when it is over.

@@ -22,7 +22,7 @@ import type { Cluster } from './peers/net.ts';
 import { log, type Peer, startPeer } from './peers/peer.ts';
 import { UnverifiedPieceIo } from './plants/plants.ts';
 import type { SiteOptions } from './site.ts';
-import type { Process, World } from './world.ts';
+import { clockOf, type Process, type World } from './world.ts';
 
 const lingerMs = 2_000;
 const learnMs = 5_000;
@@ -87,9 +87,9 @@ export class AgentSite {
       return false;
     }
     if (!process.alive) return false;
-    const { clock: nowMs } = this.#o;
+    const clock = clockOf(this.#world, this.#o.clock, process);
     const origins = calls.origins([...this.#o.origins.keys()]);
-    const history = new PullLog({ log, metrics: new Metrics(), nowMs, cacheBytes: () => store.usedBytes });
+    const history = new PullLog({ log, metrics: new Metrics(), clock, cacheBytes: () => store.usedBytes });
     const pulled = { pulls: history, lingerMs, learnMs };
     const how = { role: 'agent', calls, store, arena, site: this.#o, origins, pulls: pulled } as const;
     const peer = await startPeer(this.#cluster, how);
@@ -99,7 +99,7 @@ export class AgentSite {
     }
     const { node, tracking } = peer;
     for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
-    const pulls = new Pulls({ store, arena, node, tracking, log, history, nowMs });
+    const pulls = new Pulls({ store, arena, node, tracking, log, history, clock });
     const index = new IndexClient(calls.index());
     const registry = new AgentRegistry({ pulls, index, proxy: 'http://p0' });
     this.running = { process, store, peer, pulls, arena };

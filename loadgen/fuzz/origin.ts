@@ -165,7 +165,7 @@ export class OriginSite {
     handover.relist(store.entries());
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
-    const options = { store, openMax: uploadsOpenMax, idleMs, nowMs: this.#o.clock };
+    const options = { store, openMax: uploadsOpenMax, idleMs, clock: { nowMs: this.#o.clock } };
     const uploads = new JudgedUploads(options, this, this.#o.damage);
     await serveOrigin(
       { world: this.#world, base: this.name, process },

@@ -59,7 +59,7 @@ export class TrackerSite {
     const lookups = new Lookups({
       origins: calls.origins(urls),
       memoryBytes: lookupBytes,
-      nowMs: this.#clock,
+      clock: this.#time(process),
       // As tracker/main.ts does.
       onLookup: ({ digest }, found) => {
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });

@@ -151,7 +151,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
   const members = end.use(originMembers(list));
   const origin = members.of(url) as OriginClient;
   const origins = new Origins({ members, copies: 1, required: 1 });
-  const finder = new OriginFinder({ nowMs: () => 0, origins: members });
+  const finder = new OriginFinder({ clock: { nowMs: () => 0 }, origins: members });
   const session = new TrackerSession({ trackers: end.use(httpMembers(list)), log: silentLog() });
   end.defer(() => session.leave());
   return [

@@ -29,7 +29,7 @@ function finderOf(...does: Does[]) {
     return { info, located: info };
   });
   const finder = new OriginFinder({
-    nowMs: () => nowMs,
+    clock: { nowMs: () => nowMs },
     onFound: (result) => found.push(result),
     origins: { urls: does.map((_, no) => `http://o${no}`), order: () => clients },
   });
@@ -110,7 +110,7 @@ test('a blob is asked of once at a time, and only so many are', async () => {
 });
 
 test('without origins nothing is found, and that is no no', async () => {
-  const finder = new OriginFinder({ nowMs: () => 0, origins: { urls: [], order: () => [] } });
+  const finder = new OriginFinder({ clock: { nowMs: () => 0 }, origins: { urls: [], order: () => [] } });
   const answers: AnnounceAnswer[] = [];
   await finder.find(byDigest(digest), (answer) => answers.push(answer));
   expect(answers).toEqual([{ digest, peers: [], error: 'unavailable' }]);

@@ -12,6 +12,7 @@ import type { BlobInfo, GrowingInfo } from '../../core/contracts/origin.ts';
 import type { AnnounceAnswer, Located, LocatedGrowing } from '../../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
+import type { Time } from '../net/clock.ts';
 import { CallContext } from './context.ts';
 import { unavailable } from './copies.ts';
 import type { OriginClient } from './origin.ts';
@@ -36,7 +37,7 @@ type Asked = Pick<OriginClient, 'info' | 'located'>;
 export type FinderOptions = {
   /** Nobody, while none has been told of. */
   readonly origins: AskedOrigins;
-  readonly nowMs: () => number;
+  readonly clock: Time;
   /** Told of every question that ended. */
   readonly onFound?: (result: 'known' | 'unknown' | 'unavailable') => void;
 };
@@ -110,14 +111,14 @@ export class OriginFinder {
 
   #remembered(digest: Digest): AnnounceAnswer | undefined {
     const known = this.#known.get(digest);
-    if (known === undefined || known.untilMs > this.#options.nowMs()) return known?.answer;
+    if (known === undefined || known.untilMs > this.#options.clock.nowMs()) return known?.answer;
     this.#known.delete(digest);
     return undefined;
   }
 
   #remember(answer: AnnounceAnswer): void {
     if (answer.inline !== undefined) return;
-    this.#known.set(answer.digest, { answer, untilMs: this.#options.nowMs() + knownMs });
+    this.#known.set(answer.digest, { answer, untilMs: this.#options.clock.nowMs() + knownMs });
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= knownMax) return;
       this.#known.delete(oldest);

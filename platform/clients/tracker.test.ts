@@ -9,6 +9,7 @@ import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
 import { fixedList, ToldList } from '../members/members.ts';
+import { realClock } from '../net/clock.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 import { TrackerSession } from './tracker.ts';
@@ -56,7 +57,7 @@ function sessionOf(urls: string[] | ToldList, o: { has?: boolean; origins?: stri
   };
   const client = { info, located: info };
   const origins = { urls: o.origins ?? ['http://o1:1'], order: () => [client] };
-  const finder = new OriginFinder({ nowMs: () => performance.now(), origins });
+  const finder = new OriginFinder({ clock: realClock, origins });
   const line = (_: object, text: string): number => lines.push(text);
   const log = { warn: line, info: line, debug: () => 0 };
   const timing = { ...announceTiming, down: { delayMs: 10, delayMsMax: 20 } };

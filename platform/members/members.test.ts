@@ -101,7 +101,7 @@ describe('a member', () => {
     await new Promise((resolve) => first.server.close(resolve).closeAllConnections());
     const origins = new Origins({ members, copies: 1, required: 1 });
     await origins.onCopies(digest, (client, call) => client.ping(call), ctx);
-    const finder = new OriginFinder({ nowMs: () => 0, origins: members });
+    const finder = new OriginFinder({ clock: { nowMs: () => 0 }, origins: members });
     expect([origins.order(digest)[0]?.url, finder.urls]).toEqual([otherUrl, urls]);
     const before = other.requests;
     await finder.locate(byDigest(digest), ctx).catch(() => undefined);

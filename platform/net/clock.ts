@@ -13,6 +13,9 @@ export type Clock = {
   soon(call: () => void): void;
 };
 
+/** For who asks what time it is, and never waits. */
+export type Time = Pick<Clock, 'nowMs'>;
+
 /** setTimeout takes 31 bits, and would call at once for more. */
 export const afterMsMax = 2 ** 31 - 1;
 

@@ -5,6 +5,7 @@
  * Rule: memory and lines are bounded: beyond `episodesMax` troubles at a time the others share one.
  */
 
+import type { Time } from '../net/clock.ts';
 import type { LineLog } from './log.ts';
 
 /** It is over once it has not come for so long: well above any back-off between two tries. */
@@ -18,13 +19,13 @@ type Episode = { fields: object; text: string; sinceMs: number; lastMs: number; 
 
 export class Episodes {
   readonly #log: Pick<LineLog, 'info' | 'warn'>;
-  readonly #nowMs: () => number;
+  readonly #clock: Time;
   readonly #open = new Map<string, Episode>();
   readonly #sweeper: NodeJS.Timeout;
 
-  constructor(log: Pick<LineLog, 'info' | 'warn'>, nowMs: () => number) {
+  constructor(log: Pick<LineLog, 'info' | 'warn'>, clock: Time) {
     this.#log = log;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
     this.#sweeper = setInterval(() => this.sweep(), quietMs / 4);
     this.#sweeper.unref();
   }
@@ -32,7 +33,7 @@ export class Episodes {
   /** It came (again). `key` says whether it is the same one. */
   came(key: string, fields: object, text: string): void {
     const name = this.#open.has(key) || this.#open.size < episodesMax ? key : others;
-    const nowMs = this.#nowMs();
+    const nowMs = this.#clock.nowMs();
     const known = this.#open.get(name);
     if (known !== undefined) {
       known.times += 1;
@@ -45,7 +46,7 @@ export class Episodes {
 
   /** Tells of what is over, and of what lasts. */
   sweep(): void {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#clock.nowMs();
     for (const [key, one] of this.#open) {
       const about = { ...one.fields, times: one.times, forMs: Math.round(one.lastMs - one.sinceMs) };
       if (nowMs - one.lastMs >= quietMs) {

@@ -30,7 +30,7 @@ export async function startTracker(
   const lookups = new Lookups({
     origins: clients,
     memoryBytes: options.memoryBytes ?? 1e6,
-    nowMs: () => nowMs,
+    clock: { nowMs: () => nowMs },
     onLookup: ({ digest }, found) => {
       if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
     },

@@ -47,7 +47,7 @@ export async function startPeer(
   const host = hostName(process.host);
   const place = cluster.net.place(host);
   const clock = clockOf(world, site.clock, process);
-  const finder = new OriginFinder({ origins, nowMs: site.clock });
+  const finder = new OriginFinder({ origins, clock });
   const tracking = new TrackerSession({ trackers: calls.to([...site.trackers.keys()]), log, clock, finder });
   const node = await PeerNode.listen({
     ...o.pulls,
