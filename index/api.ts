@@ -20,11 +20,14 @@ import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
 import { serve } from '../platform/http/serve.ts';
-import type { TagStore } from '../platform/tags/store.ts';
+import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
 const missingToldMax = 100;
+
+/** What the routes ask of a store: its own, or one that goes through to backends. */
+export type IndexStore = Pick<TagStore, keyof TagReads | keyof TagWrites>;
 
 export type IndexSettings = {
   /** Patterns of repositories that take an index whose manifests are not all there. */
@@ -35,7 +38,7 @@ export type IndexSettings = {
   readonly nowMs: () => number;
 };
 
-export function indexRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
+export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
   dropAbandoned(app);
   tagRoutes(app, store);
   manifestRoutes(app, store, settings);
@@ -46,7 +49,7 @@ export function indexRoutes(app: FastifyInstance, store: TagStore, settings: Ind
   serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
 }
 
-function tagRoutes(app: FastifyInstance, store: TagStore): void {
+function tagRoutes(app: FastifyInstance, store: IndexStore): void {
   serve(app, INDEX.tags, async ({ at }) => {
     const page = await store.tags(at.name, at);
     if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${at.name}`);
@@ -64,7 +67,7 @@ function tagRoutes(app: FastifyInstance, store: TagStore): void {
   });
 }
 
-function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
+function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
   serve(app, INDEX.manifest, async ({ at: { name, digest } }) => {
     return (await store.manifest(name, digest)) ?? absentManifest(name, digest);
   });
@@ -82,7 +85,7 @@ function manifestRoutes(app: FastifyInstance, store: TagStore, settings: IndexSe
   serve(app, INDEX.referrers, ({ at }) => store.referrers(at.name, at.digest, at));
 }
 
-function blobRoutes(app: FastifyInstance, store: TagStore, settings: IndexSettings): void {
+function blobRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
   serve(app, INDEX.blob, async ({ at: { name, digest } }) => {
     return (await store.blob(name, digest)) ?? absentBlob(name, digest);
   });

@@ -7,7 +7,8 @@ import { openDoor } from '../platform/host/door.ts';
 import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { openSqliteTags } from '../platform/tags/sqlite.ts';
-import { indexRoutes } from './api.ts';
+import { type IndexStore, indexRoutes } from './api.ts';
+import type { BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
 
 /** Format of the data directory; the database has a schema version of its own. */
@@ -20,9 +21,12 @@ await runRole({
   async run(context, stack) {
     const { config, log } = context;
     await openDataDir(config.data, 'index', dataVersion);
+    const backends = await openBackends(context, () => 1, stack);
+    const backendOf = (repo: string): string | undefined => backends?.of(repo)?.name;
     const store = stack.use(
       openSqliteTags({
         file: join(config.data, 'tags.db'),
+        outbox: backends && { backendOf, nowMs: Date.now },
         onBroken(error) {
           log.fatal({ err: error }, 'the index database failed: the process ends, the next one recovers from its log');
           setImmediate(() => {
@@ -31,14 +35,14 @@ await runRole({
         },
       }),
     );
-    await openBackends(context, () => 1, stack);
+    const answering = backends === undefined ? store : await backing({ ...context, store, backends }, stack);
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         () => [],
         (error: unknown) => [(error as Error).message],
       );
     const routes = (app: FastifyInstance): void =>
-      indexRoutes(app, store, {
+      indexRoutes(app, answering, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs: Date.now,
@@ -46,3 +50,9 @@ await runRole({
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
   },
 });
+
+/** Loaded only where there are backends. */
+async function backing(parts: Omit<BackingParts, 'nowMs'>, stack: AsyncDisposableStack): Promise<IndexStore> {
+  const { openBacking } = await import('./backing/open.ts');
+  return openBacking({ ...parts, nowMs: Date.now }, stack);
+}

@@ -100,18 +100,19 @@ const pageEntriesDefault = 1000;
 const generation = whole(Number.MAX_SAFE_INTEGER);
 const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
 
-const version: Parser<TagVersion> = (value) => {
+/** Of a tag's write. */
+export const versionOfTag: Parser<TagVersion> = (value) => {
   if (typeof value === 'string' && /^\d{1,16}-[0-9a-f]{32}$/.test(value)) return value as TagVersion;
   throw new Malformed('is no version of a tag');
 };
 const after: Parser<TagVersion | null | undefined> = (value) =>
-  value === undefined || value === null ? value : version(value);
-const written = record({ version });
+  value === undefined || value === null ? value : versionOfTag(value);
+const written = record({ version: versionOfTag });
 /** The release before answers a write with nothing. */
 const tagWritten: Parser<TagWritten | undefined> = optional(written);
 
 const manifestRecord = record({ digest, mediaType, size: byteCount });
-const tagRecord = record({ digest, mediaType, size: byteCount, version: optional(version) });
+const tagRecord = record({ digest, mediaType, size: byteCount, version: optional(versionOfTag) });
 const referrerRecord = record({
   digest,
   mediaType,
@@ -162,7 +163,7 @@ export const INDEX = {
   deleteTag: route('DELETE', tagPath, { ...ofTag, reply: tagWritten }),
   /** Only if the tag is at that version; else 409 TAG_CHANGED. An older index knows no such path, and deletes nothing. */
   deleteTagAt: route('DELETE', `${tagPath}/versions/:version`, {
-    params: { ...ofTag.params, version: { parser: version, refused: 'TAG_INVALID' } },
+    params: { ...ofTag.params, version: { parser: versionOfTag, refused: 'TAG_INVALID' } },
     reply: tagWritten,
   }),
   /** In lexical order. */

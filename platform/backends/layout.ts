@@ -6,6 +6,7 @@
  */
 
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
+import { type LinkLayout, linkLayout } from './links.ts';
 
 const root = 'docker/registry/v2';
 const blobs = `${root}/blobs`;
@@ -15,6 +16,8 @@ export type KeyLayout = {
   readonly blobKey: (digest: Digest) => string;
   /** The blob that `key` is of; undefined: of none. */
   readonly digestOf: (key: string) => Digest | undefined;
+  /** Where a repository's tags, manifests and blobs are named. */
+  readonly links: LinkLayout;
 };
 
 export const registryLayout: KeyLayout = {
@@ -29,4 +32,5 @@ export const registryLayout: KeyLayout = {
     if (data !== 'data' || more.length > 0 || first !== hex.slice(0, 2)) return undefined;
     return parseDigest(`${algorithm}:${hex}`);
   },
+  links: linkLayout(root),
 };

@@ -22,6 +22,7 @@ const WRITE_METHODS = [
   'written',
   'failed',
   'reroute',
+  'seen',
   'adoptManifest',
   'adoptDeletion',
   'adoptBlob',

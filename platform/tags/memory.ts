@@ -28,7 +28,7 @@ import type {
 } from './outbox.ts';
 import { fitting } from './pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
-import { follows, newer, numberOf, type TagOutcome, type TagState, tagVersion, tombstonesMax } from './versions.ts';
+import { follows, numberOf, replaces, type TagOutcome, type TagState, tagVersion, tombstonesMax } from './versions.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(outbox?: OutboxOptions): TagStore {
@@ -223,6 +223,10 @@ export class MemoryTables implements TagTables {
     return { digest: known?.tags.get(tag)?.digest, version: stateOf(known, tag).version };
   }
 
+  seen(version: TagVersion): void {
+    this.#writes = Math.max(this.#writes, numberOf(version));
+  }
+
   adoptManifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted {
     const { manifests, blobs } = this.#open(repo);
     if (this.pending({ repo, kind: 'manifest', name: digest }) !== undefined || manifests.has(digest)) return 'kept';
@@ -257,9 +261,10 @@ export class MemoryTables implements TagTables {
   adoptTag(repo: string, tag: string, { digest, version }: AdoptedTag): Adopted {
     const known = this.#open(repo);
     const waits = this.pending({ repo, kind: 'tag', name: tag });
-    if (!newer(version, waits?.version ?? stateOf(known, tag).version)) return 'kept';
+    const here = { digest: known.tags.get(tag)?.digest, version: waits?.version ?? stateOf(known, tag).version };
+    if (!replaces({ digest, version }, here)) return 'kept';
     if (digest !== null && !known.manifests.has(digest)) return 'lacking';
-    this.#writes = Math.max(this.#writes, numberOf(version));
+    this.seen(version);
     if (digest === null) this.#bury(known, [tag], version);
     else this.#set(known, [tag], digest, version);
     this.#outbox.supersede({ repo, kind: 'tag', name: tag });

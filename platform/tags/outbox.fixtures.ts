@@ -5,6 +5,7 @@ import type { ManifestPut, TagVersion } from '../../core/contracts/index-api.ts'
 import type { Digest } from '../../core/digest.ts';
 import type { AdoptedManifest, OutboxKind, OutboxOptions } from './outbox.ts';
 import type { TagStore } from './store.ts';
+import { unversioned } from './versions.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const [one, two, layer] = [digest(1), digest(2), digest(100)] as const;
@@ -180,6 +181,9 @@ function numbers(): void {
     expect(await set()).toBe(nowMs + 402);
     expect(await store.adoptTag('a', 'y', { digest: one, version: at(nowMs + 5_000) })).toBe('adopted');
     expect(await set()).toBe(nowMs + 5_001);
+    await store.seen(at(nowMs + 7_000));
+    await store.seen(at(3));
+    expect(await set()).toBe(nowMs + 7_001);
   });
 }
 
@@ -216,6 +220,12 @@ function adoption(): void {
     expect(await store.tagState('a', 'x')).toEqual({ digest: undefined, version: at(52) });
     expect(await store.adoptTag('a', 'x', { digest: one, version: at(52) })).toBe('kept');
     expect(await store.outbox()).toEqual([]);
+    // What a registry wrote has no versions: it is what it is now, until anybody writes the tag.
+    for (const on of [one, two, one])
+      expect(await store.adoptTag('a', 'z', { digest: on, version: unversioned })).toBe('adopted');
+    expect(await store.adoptTag('a', 'z', { digest: one, version: unversioned })).toBe('kept');
+    expect(await store.tag('a', 'z')).toMatchObject({ digest: one, version: unversioned });
+    expect(await store.adoptTag('a', 'x', { digest: two, version: unversioned })).toBe('kept');
     const own = (await store.putTag('a', 'x', { digest: one, after: at(52) })) as { version: TagVersion };
     expect(await store.adoptTag('a', 'x', { digest: two, version: at(nowMs - 1) })).toBe('kept');
     expect(await store.tag('a', 'x')).toMatchObject({ digest: one, version: own.version });

@@ -75,6 +75,8 @@ export interface OutboxWrites {
   failed(row: OutboxRow, why: { readonly cause: string; readonly dueMs: number }): void;
   /** Rows go to the backend that their repository has now; those that have none stay where they are. */
   reroute(): void;
+  /** Somebody else has written so: what is written here from now on comes after it. */
+  seen(version: TagVersion): void;
   /** The record and its links, whether or not the manifests of an index are here. */
   adoptManifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted;
   /** The backend says that it was deleted. It is kept while a tag here is on it. */

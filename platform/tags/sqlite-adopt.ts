@@ -6,7 +6,7 @@ import type { Adopted, AdoptedManifest, AdoptedTag, OutboxKind } from './outbox.
 import type { SqliteOutbox } from './sqlite-outbox.ts';
 import type { SqliteUnlinked } from './sqlite-unlinked.ts';
 import type { SqliteVersions } from './sqlite-versions.ts';
-import { newer } from './versions.ts';
+import { replaces } from './versions.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
@@ -68,7 +68,7 @@ export class SqliteAdopt {
     const waits = this.#waits(id, 'tag', tag);
     // Where a tombstone was forgotten its row still knows.
     const known = waits === undefined ? here.version : versions.version(waits);
-    if (!newer(version, known)) return 'kept';
+    if (!replaces({ digest, version }, { ...here, version: known })) return 'kept';
     if (digest !== null && !this.#has(id, digest)) return 'lacking';
     versions.adopt(id, tag, digest, version);
     outbox.supersede(id, 'tag', tag);

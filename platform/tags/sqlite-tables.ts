@@ -259,6 +259,7 @@ export class SqliteTables implements TagTables {
   written: TagTables['written'] = (row) => this.#outbox.written(row);
   failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);
   reroute: TagTables['reroute'] = () => this.#outbox.reroute();
+  seen: TagTables['seen'] = (version) => this.#versions.seen(version);
   adoptManifest: TagTables['adoptManifest'] = (...args) => this.#adopt.manifest(...args);
   adoptBlob: TagTables['adoptBlob'] = (...args) => this.#adopt.blob(...args);
   adoptTag: TagTables['adoptTag'] = (...args) => this.#adopt.tag(...args);

@@ -60,9 +60,14 @@ export class SqliteVersions {
     return this.#bury(repo, tags, this.next());
   }
 
+  /** Another database has written so. */
+  seen(version: TagVersion): void {
+    this.#statements.seen.run(numberOf(version));
+  }
+
   /** The same as another database has written it. */
   adopt(repo: number, tag: string, digest: Digest | null, version: TagVersion): void {
-    this.#statements.seen.run(numberOf(version));
+    this.seen(version);
     if (digest === null) this.#bury(repo, [tag], version);
     else this.#put(repo, [tag], digest, version);
   }

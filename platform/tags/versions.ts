@@ -44,6 +44,18 @@ export function writerOf(version: TagVersion): string {
   return version.slice(version.indexOf('-') + 1);
 }
 
+/** Of a tag that some registry wrote, which knows no versions: older than each write that has one. */
+export const unversioned = tagVersion(0, '0'.repeat(32));
+
+/** Whether what a backend says of a tag comes after what is here. Of two without versions it is what is said now. */
+export function replaces(
+  { digest, version }: { readonly digest: string | null; readonly version: TagVersion },
+  here: { readonly digest: string | undefined; readonly version: TagVersion | null },
+): boolean {
+  if (version === unversioned && here.version === unversioned) return digest !== here.digest;
+  return newer(version, here.version);
+}
+
 /** Whether `one` is the later write. */
 export function newer(one: TagVersion, other: TagVersion | null): boolean {
   if (other === null) return true;

@@ -1,0 +1,115 @@
+/** What a backend holds of one tag, manifest or blob, brought into the store: for a read that needs it, and for a reconcile. */
+
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Backed } from '../../platform/backends/backends.ts';
+import type { Adopted } from '../../platform/tags/outbox.ts';
+import type { TagStore } from '../../platform/tags/store.ts';
+import { replaces } from '../../platform/tags/versions.ts';
+import { BackedReader } from './read.ts';
+
+export type AdoptStore = Pick<
+  TagStore,
+  'tagState' | 'manifest' | 'blob' | 'pending' | 'adoptTag' | 'adoptManifest' | 'adoptBlob' | 'adoptDeletion'
+>;
+
+/** absent: neither here nor there. `same`: what is here is as new. `broken`: it is there, and cannot be used. */
+export type Brought =
+  | { readonly kind: 'absent' | 'same' }
+  | { readonly kind: 'broken'; readonly why: string }
+  /** What the store has now, or would have. */
+  | { readonly kind: 'brought'; readonly how: 'added' | 'moved' | 'removed'; readonly digest: Digest | null };
+
+export type BringParts = {
+  readonly store: AdoptStore;
+  readonly backed: Backed;
+  readonly nowMs: () => number;
+  /** Only looks what would be done. */
+  readonly dry?: boolean;
+};
+
+export class Bringer {
+  readonly #parts: BringParts;
+  readonly #reader: BackedReader;
+
+  constructor(parts: BringParts) {
+    this.#parts = parts;
+    this.#reader = new BackedReader(parts.backed);
+  }
+
+  async tag(repo: string, tag: string, signal: AbortSignal): Promise<Brought> {
+    const { store, dry } = this.#parts;
+    const found = await this.#reader.tag(repo, tag, signal);
+    const here = await store.tagState(repo, tag);
+    if (found.kind === 'broken') return found;
+    if (found.kind === 'absent') return { kind: here.version === null ? 'absent' : 'same' };
+    const digest = found.kind === 'tag' ? found.digest : null;
+    const { version } = found;
+    if (!replaces({ digest, version }, here)) return { kind: 'same' };
+    if (digest === null && here.digest === undefined) {
+      if (dry !== true) await store.adoptTag(repo, tag, { digest, version });
+      return { kind: 'absent' };
+    }
+    if (digest !== null) {
+      const manifest = await this.manifest(repo, digest, signal);
+      if (manifest.kind === 'broken') return manifest;
+      if (manifest.kind === 'absent') return this.#lacking(repo, tag, digest);
+    }
+    const how = here.digest === undefined ? 'added' : digest === null ? 'removed' : 'moved';
+    const brought: Brought = { kind: 'brought', how, digest };
+    if (dry === true) return brought;
+    return this.#told(await store.adoptTag(repo, tag, { digest, version }), brought, () =>
+      this.#lacking(repo, tag, digest),
+    );
+  }
+
+  async manifest(repo: string, digest: Digest, signal: AbortSignal): Promise<Brought> {
+    const { store, dry } = this.#parts;
+    if ((await store.manifest(repo, digest)) !== undefined) return { kind: 'same' };
+    const found = await this.#reader.manifest(repo, digest, signal);
+    if (found.kind === 'broken') return found;
+    if (found.kind !== 'manifest') return { kind: 'absent' };
+    const brought: Brought = { kind: 'brought', how: 'added', digest };
+    if (dry === true) return brought;
+    return this.#told(await store.adoptManifest(repo, digest, found.manifest), brought);
+  }
+
+  /** Of a manifest that is here: whether it was deleted elsewhere. */
+  async deletion(repo: string, digest: Digest, signal: AbortSignal): Promise<Brought> {
+    const { store, dry, nowMs } = this.#parts;
+    if (!(await this.#reader.deleted({ repo, kind: 'manifest', name: digest }, signal))) return { kind: 'same' };
+    const brought: Brought = { kind: 'brought', how: 'removed', digest: null };
+    if (dry === true) {
+      const waits = await store.pending({ repo, kind: 'manifest', name: digest });
+      return waits === undefined ? brought : { kind: 'same' };
+    }
+    return this.#told(await store.adoptDeletion(repo, digest, nowMs()), brought);
+  }
+
+  async blob(repo: string, digest: Digest, signal: AbortSignal): Promise<Brought> {
+    const { store, dry } = this.#parts;
+    if ((await store.blob(repo, digest)) !== undefined) return { kind: 'same' };
+    const found = await this.#reader.blob(repo, digest, signal);
+    if (found.kind === 'broken') return found;
+    if (found.kind !== 'blob') return { kind: 'absent' };
+    const brought: Brought = { kind: 'brought', how: 'added', digest };
+    if (dry === true) return brought;
+    return this.#told(await store.adoptBlob(repo, digest, found.size), brought);
+  }
+
+  #told(outcome: Adopted, brought: Brought, lacking?: () => Brought): Brought {
+    if (outcome === 'adopted') return brought;
+    if (outcome === 'lacking' && lacking !== undefined) return lacking();
+    return { kind: 'same' };
+  }
+
+  #lacking(repo: string, tag: string, digest: Digest | null): Brought {
+    const why = `tag ${tag} of repository ${repo} is on ${digest}, which is no manifest there: push it again`;
+    return { kind: 'broken', why: `${this.#parts.backed.name}: ${why}` };
+  }
+}
+
+/** As a client hears it: what is there and broken is not absent. */
+export function brokenError(why: string): ApiError {
+  return new ApiError('UNAVAILABLE', `what the backend holds cannot be used: ${why}`);
+}

@@ -1,0 +1,44 @@
+/** An index's backends at work; only where its configuration names any is this loaded. */
+
+import { randomInt } from 'node:crypto';
+import { prng } from '../../core/prng.ts';
+import type { Backends } from '../../platform/backends/backends.ts';
+import type { TagStore } from '../../platform/tags/store.ts';
+import type { Logger } from '../../platform/telemetry/log.ts';
+import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import { OutboxLane } from './lane.ts';
+import { backingMetrics } from './metrics.ts';
+import { BackedStore } from './store.ts';
+import { ReadThrough } from './through.ts';
+
+export type BackingParts = {
+  readonly store: TagStore;
+  readonly backends: Backends;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly nowMs: () => number;
+};
+
+const seedMax = 2 ** 32;
+
+/** Lanes end with the stack. */
+export async function openBacking(parts: BackingParts, stack: AsyncDisposableStack): Promise<BackedStore> {
+  const { store, backends, log, nowMs } = parts;
+  const metrics = backingMetrics(
+    parts.metrics,
+    backends.all.map(({ name }) => name),
+  );
+  await store.reroute();
+  for (const { backend, rows } of await store.outbox())
+    if (backends.named(backend) === undefined)
+      log.warn(
+        { backend, rows },
+        `tags wait for backend ${backend}, which the configuration does not name any more: name it again, or they stay here`,
+      );
+  const lanes = new Map<string, OutboxLane>();
+  const random = prng(randomInt(seedMax));
+  for (const backed of backends.all)
+    lanes.set(backed.name, stack.use(new OutboxLane({ store, backed, log, metrics, nowMs, random })));
+  const through = new ReadThrough({ store, nowMs, tickMs: () => performance.now(), metrics });
+  return new BackedStore({ store, backends, through, lanes });
+}

@@ -1,0 +1,136 @@
+/**
+ * What a backend holds of a repository: tags, manifests and blobs' links, by whomever they were written.
+ *
+ * Rule 1: nothing is believed: a manifest counts if its bytes are those of its digest and it can be parsed.
+ * Rule 2: `absent` says that the backend was asked and has not got it. What fails throws BackendError; what is there and
+ *   cannot be used is `broken`, with what is wrong and what to do.
+ */
+
+import { createHash } from 'node:crypto';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { TagVersion } from '../../core/contracts/index-api.ts';
+import { type Digest, digestAlgorithm, digestHex } from '../../core/digest.ts';
+import { manifestBytesMax } from '../../core/oci/limits.ts';
+import { parseManifest } from '../../core/oci/manifest.ts';
+import type { Backed } from '../../platform/backends/backends.ts';
+import type { Linked } from '../../platform/backends/links.ts';
+import type { AdoptedManifest } from '../../platform/tags/outbox.ts';
+import { unversioned } from '../../platform/tags/versions.ts';
+import { readSmall } from './objects.ts';
+import { type LinkRecord, linkOf, recordBytesMax, recordOf } from './records.ts';
+
+type Absent = { readonly kind: 'absent' };
+export type Broken = { readonly kind: 'broken'; readonly why: string };
+type Deleted = { readonly kind: 'deleted'; readonly version: TagVersion };
+export type TagFound =
+  | Absent
+  | Broken
+  | Deleted
+  | { readonly kind: 'tag'; readonly digest: Digest; readonly version: TagVersion };
+export type ManifestFound =
+  | Absent
+  | Broken
+  | Deleted
+  | { readonly kind: 'manifest'; readonly manifest: AdoptedManifest };
+export type BlobFound = Absent | Broken | Deleted | { readonly kind: 'blob'; readonly size: number };
+
+export class BackedReader {
+  readonly #backed: Backed;
+
+  constructor(backed: Backed) {
+    this.#backed = backed;
+  }
+
+  /** A record counts for more than a link: a link cannot tell that it is old. */
+  async tag(repo: string, tag: string, signal: AbortSignal): Promise<TagFound> {
+    const of: Linked = { repo, kind: 'tag', name: tag };
+    const record = await this.#record(of, signal);
+    if (record?.deleted === true) return { kind: 'deleted', version: record.version };
+    if (record?.digest !== undefined) return { kind: 'tag', digest: record.digest, version: record.version };
+    const link = await this.#link(of, signal);
+    if (link === undefined || link.kind === 'broken') return link ?? { kind: 'absent' };
+    return { kind: 'tag', digest: link.digest, version: unversioned };
+  }
+
+  async manifest(repo: string, digest: Digest, signal: AbortSignal): Promise<ManifestFound> {
+    const of: Linked = { repo, kind: 'manifest', name: digest };
+    const record = await this.#record(of, signal);
+    if (record?.deleted === true) return { kind: 'deleted', version: record.version };
+    if (record === undefined) {
+      const link = await this.#link(of, signal);
+      if (link === undefined) return { kind: 'absent' };
+      if (link.kind === 'broken') return link;
+    }
+    const { backend, blobKey } = this.#backed;
+    const key = blobKey(digest);
+    const found = await readSmall(backend, { key, bytesMax: manifestBytesMax }, signal);
+    if (found === undefined) return this.#broken(key, 'is not there: the bytes of the manifest were not written back');
+    if (found.bytes === undefined)
+      return this.#broken(key, `has ${found.about.size} bytes, which no manifest may have`);
+    const hash = createHash(digestAlgorithm(digest)).update(found.bytes).digest('hex');
+    if (hash !== digestHex(digest)) return this.#broken(key, `has other bytes than its digest says: write it anew`);
+    return this.#parsed(key, found.bytes, record?.mediaType);
+  }
+
+  /** Whether a repository has a blob, and how large it is; its bytes are not read. */
+  async blob(repo: string, digest: Digest, signal: AbortSignal): Promise<BlobFound> {
+    const record = await this.#record({ repo, kind: 'blob', name: digest }, signal);
+    if (record?.deleted === true) return { kind: 'deleted', version: record.version };
+    const size = await this.sizeOf(digest, signal);
+    if (size === undefined)
+      return this.#broken(this.#backed.blobKey(digest), 'is not there: the blob was not written back');
+    return { kind: 'blob', size };
+  }
+
+  /** Of the blob's bytes there; undefined: it has none. */
+  async sizeOf(digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    return (await this.#backed.backend.stat(this.#backed.blobKey(digest), signal))?.size;
+  }
+
+  /** Whether the last that was written of it was its deletion. */
+  async deleted(of: Linked, signal: AbortSignal): Promise<boolean> {
+    return (await this.#record(of, signal))?.deleted === true;
+  }
+
+  async #record(of: Linked, signal: AbortSignal): Promise<LinkRecord | undefined> {
+    const { backend, layout } = this.#backed;
+    const key = layout.links.recordKey(of);
+    return recordOf((await readSmall(backend, { key, bytesMax: recordBytesMax }, signal))?.bytes);
+  }
+
+  async #link(of: Linked, signal: AbortSignal): Promise<{ kind: 'link'; digest: Digest } | Broken | undefined> {
+    const { backend, layout } = this.#backed;
+    const key = layout.links.linkKey(of);
+    const found = await readSmall(backend, { key, bytesMax: recordBytesMax }, signal);
+    if (found === undefined) return undefined;
+    const digest = linkOf(found.bytes);
+    if (digest === undefined) return this.#broken(key, 'is no digest: push it again');
+    return { kind: 'link', digest };
+  }
+
+  #parsed(key: string, bytes: Uint8Array, mediaType: string | undefined): ManifestFound {
+    try {
+      const manifest = parseManifest(bytes, mediaType);
+      const { subject, artifactType, annotations } = manifest;
+      return {
+        kind: 'manifest',
+        manifest: {
+          mediaType: manifest.mediaType,
+          size: bytes.length,
+          blobs: manifest.blobs.map(({ digest, size }) => ({ digest, size })),
+          manifests: manifest.manifests.map(({ digest }) => digest),
+          subject: subject?.digest,
+          artifactType,
+          annotations,
+        },
+      };
+    } catch (error) {
+      if (error instanceof ApiError) return this.#broken(key, error.message);
+      throw error;
+    }
+  }
+
+  #broken(key: string, why: string): Broken {
+    return { kind: 'broken', why: `${this.#backed.name}: ${key} ${why}` };
+  }
+}
