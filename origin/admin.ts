@@ -15,12 +15,14 @@ import {
   type HeldPage,
   type HeldState,
   ORIGIN_ADMIN,
+  unwrittenMax,
   type Verification,
 } from '../core/contracts/origin-admin.ts';
 import type { Digest } from '../core/digest.ts';
 import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
+import type { Queue } from '../platform/queue/queue.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Mending } from './mending.ts';
@@ -35,6 +37,8 @@ export type AdminOptions = {
   readonly ownersOf: (digest: Digest) => readonly string[];
   readonly node: Pick<PeerNode, 'drop'>;
   readonly mending: Pick<Mending, 'want'>;
+  /** Absent: no repository has a backend. */
+  readonly queue?: Pick<Queue, 'list'> | undefined;
   readonly log: Logger;
 };
 
@@ -60,8 +64,9 @@ export class OriginAdmin {
     return { blobs: first.slice(0, max).map(held), more: first.length > max };
   }
 
-  status(digest: Digest): BlobStatus {
+  async status(digest: Digest): Promise<BlobStatus> {
     const entry = this.#found(digest);
+    const owed = await this.#options.queue?.list({ about: digest }, { max: unwrittenMax });
     return {
       ...held(entry),
       pieceLength: entry.meta.pieceLength,
@@ -69,6 +74,7 @@ export class OriginAdmin {
       held: entry.heldCount,
       inUse: entry.pinned,
       owners: this.#options.ownersOf(digest),
+      unwritten: (owed?.rows ?? []).map(({ lane, cause, message, dead }) => ({ backend: lane, cause, message, dead })),
     };
   }
 

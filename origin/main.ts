@@ -84,7 +84,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const writeBack = owed && (await openWriteBack(context, { ...owed, store, blobs, origins, self }, stack));
   observe(metrics, { store, uploads, handover, mending });
 
-  const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack };
+  const queue = owed?.queue;
+  const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack, queue };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const api = await openDoor(context, { at: config.listen, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.

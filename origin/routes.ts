@@ -8,6 +8,8 @@ import type { Tracking } from '../platform/clients/tracking.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { Members } from '../platform/members/members.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
+import type { Queue } from '../platform/queue/queue.ts';
+import { addQueueRoutes } from '../platform/queue/routes.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
@@ -33,6 +35,7 @@ export type OriginParts = {
   readonly log: Logger;
   /** Absent: no repository has a backend. */
   readonly writeBack: WriteBack | undefined;
+  readonly queue: Queue | undefined;
 };
 
 /** What a request is to an origin that is being stopped. */
@@ -41,7 +44,7 @@ export function workOfRequest(method: string, path: string): RequestWork | undef
 }
 
 export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void {
-  const { config, origins, store, node, blobs, uploads, handover, writeBack } = parts;
+  const { config, origins, store, node, blobs, uploads, handover, writeBack, queue, log } = parts;
   const shared = {
     ...parts,
     budgetBytes: config.disk.budget,
@@ -52,6 +55,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   };
   addRoutes(app, shared);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
+  if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {
     ...shared,
     ...{ store, node },

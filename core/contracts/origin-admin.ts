@@ -26,8 +26,19 @@ export type BlobStatus = HeldBlob & {
   readonly inUse: boolean;
   /** Base URLs of the digest's owners, the first one first. */
   readonly owners: readonly string[];
+  /** Backends that have yet to confirm it, the last failure with each. */
+  readonly unwritten: readonly Unwritten[];
+};
+export type Unwritten = {
+  readonly backend: string;
+  /** Empty: none failed yet. */
+  readonly cause: string;
+  readonly message: string;
+  /** It is not tried again by itself. */
+  readonly dead: boolean;
 };
 const ownersMax = 64;
+export const unwrittenMax = 64;
 
 /**
  * The bytes on the disk, compared with the digest. right; decayed: some pieces were wrong, and are being fetched again;
@@ -81,6 +92,10 @@ export const ORIGIN_ADMIN = {
       held: pieceCountMax,
       inUse: flag,
       owners: listOf(text(whyMax), ownersMax),
+      unwritten: listOf(
+        record({ backend: text(whyMax), cause: text(whyMax), message: text(whyMax), dead: flag }),
+        unwrittenMax,
+      ),
     }) satisfies Parser<BlobStatus>,
   }),
   /** Reads all of it. 404 where nothing of it is here. */

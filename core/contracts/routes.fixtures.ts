@@ -173,7 +173,17 @@ const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
   status: example(
     ORIGIN_ADMIN.status,
     { digest: one },
-    { reply: { ...inStore, pieceLength: 2 ** 18, pieces: 3, held: 2, inUse: false, owners: ['http://origin:1'] } },
+    {
+      reply: {
+        ...inStore,
+        pieceLength: 2 ** 18,
+        pieces: 3,
+        held: 2,
+        inUse: false,
+        owners: ['http://origin:1'],
+        unwritten: [{ backend: 'main', cause: 'denied', message: 'no', dead: true }],
+      },
+    },
   ),
   verify: example(ORIGIN_ADMIN.verify, { digest: one }, { reply: { result: 'decayed', why: 'a piece' } }),
   evict: example(

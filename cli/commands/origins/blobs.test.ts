@@ -59,9 +59,12 @@ test('stat in words, and as JSON', async () => {
     held: 1,
     inUse: true,
     owners: ['http://a'],
+    unwritten: [{ backend: 'main', cause: 'denied', message: 'no', dead: true }],
   };
   answer = () => status;
-  expect(await blobStatus(of(7), options)).toContain('damaged, in use');
+  expect(await blobStatus(of(7), options)).toMatch(
+    /damaged, in use[\s\S]*main has not confirmed it yet, dead, denied: no/,
+  );
   expect(JSON.parse(await blobStatus(of(7), { ...options, json: true }))).toEqual(status);
 });
 

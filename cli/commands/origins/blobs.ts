@@ -1,6 +1,6 @@
 /** `shoal origin ls|stat|verify|evict`: what lies on one origin, and what an operator does about it. */
 
-import type { HeldBlob, Verification } from '../../../core/contracts/origin-admin.ts';
+import type { HeldBlob, Unwritten, Verification } from '../../../core/contracts/origin-admin.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { CallContext } from '../../../platform/clients/context.ts';
 import { Failure } from '../../failure.ts';
@@ -31,13 +31,16 @@ export async function blobStatus(digest: Digest, { origin, json, signal }: Origi
   await using admin = new OriginAdminClient(origin);
   const status = await admin.status(digest, CallContext.begin({ signal }));
   if (json) return JSON.stringify(status);
-  const { size, state, held, pieces, pieceLength, inUse, owners } = status;
+  const { size, state, held, pieces, pieceLength, inUse, owners, unwritten } = status;
+  const failed = ({ cause, message, dead }: Unwritten): string =>
+    `${dead ? ', dead' : ''}${cause === '' ? '' : `, ${cause}: ${message}`}`;
   return [
     `digest  ${digest}`,
     `size    ${size} (${bytesText(size)})`,
     `state   ${state}${inUse ? ', in use' : ''}`,
     `pieces  ${held} of ${pieces}, ${pieceLength} bytes each`,
     `owners  ${owners.join(', ')}`,
+    ...unwritten.map((one) => `backend ${one.backend} has not confirmed it yet${failed(one)}`),
   ].join('\n');
 }
 
