@@ -6,6 +6,7 @@ import { FEATURES } from '../wire/frames.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { zombieMs } from './limits.ts';
 import { testBlob } from './testing/cluster.ts';
+import { growthOf } from './testing/growth.ts';
 import { address, type Said, Solo } from './testing/solo.ts';
 
 const blob = testBlob(0, 8);
@@ -80,14 +81,15 @@ const anything: fc.Arbitrary<Said> = fc.oneof(
     swarm,
     wishes: ascending.map((pieces) => pieces.map((piece) => ({ piece, hops: 1 }))),
   }),
+  fc.record({ kind: fc.constant('grown' as const), swarm, known: small }),
   fc.record({ kind: fc.constant('grant' as const), grant: small, swarm, piece: fc.integer({ min: -1, max: 9 }) }),
   fc.record({ kind: fc.constant('missing' as const), grant: small, swarm, piece: small }),
   fc.record({
     kind: fc.constant('hashes' as const),
     swarm,
     from: small,
-    total: fc.constantFrom(8, 9),
-    hashes: fc.constantFrom(blob.hashes, new Uint8Array(32)),
+    total: fc.constantFrom(3, 5, 8, 9),
+    hashes: fc.constantFrom(blob.hashes, blob.hashes.subarray(0, 96), new Uint8Array(32)),
   }),
   fc.record({
     kind: fc.constant('opened' as const),
@@ -95,6 +97,7 @@ const anything: fc.Arbitrary<Said> = fc.oneof(
     meta: fc.constant(blob.meta),
     all: fc.boolean(),
     growing: fc.boolean(),
+    known: fc.integer({ min: 0, max: 7 }),
     have: fc.constantFrom(new Uint8Array(1), Uint8Array.of(255)),
   }),
 );
@@ -106,8 +109,10 @@ type Act = {
   readonly waitMs: number;
   /** A blob that the host drops before. */
   readonly drop: number | undefined;
+  /** Hashes of the first blob that are known then, while it grows; all: it is final. */
+  readonly grown: number | undefined;
 };
-const features = FEATURES.wishes | FEATURES.gone;
+const features = FEATURES.wishes | FEATURES.gone | FEATURES.growing;
 const forPuller = new Set<string>([
   'refuse',
   'edgeOffer',
@@ -127,9 +132,30 @@ const acts: fc.Arbitrary<Act[]> = fc.array(
     message: anything,
     waitMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 5, 300, 3000, zombieMs + 1_000),
     drop: fc.constantFrom(0, 1, ...new Array<undefined>(38)),
+    grown: fc.constantFrom(1, 3, 5, 8, ...new Array<undefined>(12)),
   }),
   { minLength: 5, maxLength: 80 },
 );
+
+const pieces = 8;
+
+/** The host hears how far the blob is, or, where it receives that itself, says so. */
+function grow(solo: Solo, known: number, receives: boolean): void {
+  const { no, meta, hashes: all } = blob;
+  const stats = solo.swarm.stats(no);
+  if (stats === undefined) return;
+  if (known === pieces) {
+    if (!receives) solo.input({ kind: 'candidates', blob: no, peers: [], meta });
+    else if (stats.known < pieces) solo.input({ kind: 'settled', blob: no, meta, hashes: all });
+    return;
+  }
+  const growth = growthOf(blob, known);
+  if (!receives) solo.input({ kind: 'grown', blob: no, growth });
+  else if (stats.known < known) {
+    const gained = Array.from({ length: known - stats.known }, (_, i) => stats.known + i);
+    solo.input({ kind: 'grown', blob: no, growth, hashes: all.subarray(0, known * 32), gained });
+  }
+}
 
 /** Whatever was opened there is held, or half of it. */
 function answerOpens(solo: Solo, link: number): void {
@@ -142,11 +168,18 @@ function answerOpens(solo: Solo, link: number): void {
 
 test('whatever four peers say in whatever order, nothing of ours breaks and nothing leaks', () => {
   fc.assert(
-    fc.property(acts, fc.boolean(), (all, pulls) => {
+    fc.property(acts, fc.boolean(), fc.boolean(), (all, pulls, grows) => {
       const solo = new Solo();
       const peers = [1, 2, 3, 4].map((no) => address(no, no === 4 ? 'origin' : 'agent'));
-      if (pulls) for (const one of [blob, other]) solo.pull(one, peers);
+      if (grows) {
+        const { no, digest } = blob;
+        const nothing = { meta: undefined, hashes: undefined, have: undefined };
+        solo.input({ kind: 'blob', blob: no, digest, ...nothing, pull: pulls });
+        if (pulls) solo.input({ kind: 'candidates', blob: no, peers, meta: undefined });
+        grow(solo, 3, !pulls);
+      } else if (pulls) solo.pull(blob, peers);
       else solo.seed(blob);
+      if (pulls) solo.pull(other, peers);
       const links = new Map<number, { in: number; out: number }>();
       for (const peer of peers) {
         const out = pulls ? solo.answer(peer, features) : -1;
@@ -156,7 +189,8 @@ test('whatever four peers say in whatever order, nothing of ours breaks and noth
         solo.say(link, { kind: 'wants', swarms: [{ swarm: 0, count: 4 }], inPieces: 0, inBytes: 0 });
         links.set(peer.port - 1000, { in: link, out });
       }
-      for (const { who, out, sideways, message, waitMs, drop } of all) {
+      for (const { who, out, sideways, message, waitMs, drop, grown } of all) {
+        if (grows && grown !== undefined) grow(solo, grown, !pulls);
         if (drop !== undefined) solo.input({ kind: 'drop', blob: drop });
         const pair = links.get(who)!;
         const link = sideways ? (out ? pair.out : pair.in) : forPuller.has(message.kind) ? pair.out : pair.in;

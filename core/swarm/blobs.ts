@@ -5,11 +5,12 @@ import { loses } from './feeding/unsent.ts';
 import { addCandidates, closeSink, closeSource, dropCandidates, leaveSource, openSource } from './graph/edges.ts';
 import { revokedMax } from './limits.ts';
 import type { OurState } from './ours.ts';
-import { learnMeta, makeReady, rootBlob, stopLearning } from './pulling/sources.ts';
+import { learnMeta, makeReady, rootBlob, stopLearning } from './pulling/learning.ts';
 import { giveBack } from './pulling/wants.ts';
 import { narrow } from './pulling/window.ts';
 import { bits, fromBytes, full } from './records/bits.ts';
-import { Blob, holdsPiece } from './records/records.ts';
+import { holdsPiece } from './records/questions.ts';
+import { Blob } from './records/records.ts';
 import type { State } from './records/state.ts';
 import type { Input } from './types.ts';
 
@@ -24,7 +25,7 @@ export function addBlob(state: State, input: Extract<Input, { kind: 'blob' }>): 
   ours.revoked.delete(blob.digest);
   if (meta !== undefined && hashes !== undefined) {
     rootBlob(state, blob, meta, have === 'all' ? full : have === undefined ? bits : (count) => fromBytes(have, count));
-    makeReady(state, blob, hashes);
+    makeReady(state, blob, meta, hashes);
     if (blob.pull && blob.complete && have !== 'all') state.due.finished.add(blob);
   } else {
     assert(have === undefined, 'pieces of a blob without its hash list');
@@ -41,7 +42,7 @@ export function addBlob(state: State, input: Extract<Input, { kind: 'blob' }>): 
 export function candidates(state: State, blob: Blob, input: Extract<Input, { kind: 'candidates' }>): void {
   addCandidates(state, blob, input.peers);
   const { meta } = input;
-  if (meta !== undefined && blob.stage === 'bare') learnMeta(state, blob, meta);
+  if (meta !== undefined && (blob.stage === 'bare' || blob.stage === 'growing')) learnMeta(state, blob, meta);
   state.due.connect.add(blob);
 }
 
@@ -71,6 +72,26 @@ export function finish(state: State, blob: Blob): void {
     const source = edges[i]?.source;
     if (source !== undefined) leaveSource(state, source);
   }
+}
+
+/** Origins took them back. */
+export function disown(state: State): void {
+  for (const blob of state.due.disowned) {
+    if (blob.stage === 'gone') continue;
+    state.out.push({ kind: 'revoked', blob: blob.no });
+    removeBlob(state, blob, 'revoked');
+  }
+  state.due.disowned.clear();
+}
+
+/** What was told of them contradicts itself. */
+export function giveUpOdds(state: State): void {
+  for (const blob of state.due.odds) {
+    if (blob.stage === 'gone') continue;
+    state.out.push({ kind: 'odds', blob: blob.no });
+    removeBlob(state, blob, 'leaving');
+  }
+  state.due.odds.clear();
 }
 
 /** The blob leaves; openers that come later hear `reason` where it is revoked. */

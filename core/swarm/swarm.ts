@@ -10,12 +10,13 @@
 
 import { assert, Bug, PeerFault } from '../assert.ts';
 import type { Machine } from '../machine.ts';
-import { addBlob, candidates, finish, lost, removeBlob } from './blobs.ts';
+import { addBlob, candidates, disown, finish, giveUpOdds, lost, removeBlob } from './blobs.ts';
 import {
   heard,
   onCancel,
   onElsewhere,
   onPass,
+  onPullerGrown,
   onReceipt,
   onRequest,
   onWantHashes,
@@ -30,20 +31,21 @@ import { addCandidates, closeIfParted } from './graph/edges.ts';
 import { closeDue, connected, fault, forgetLink, onGoodbye, onHello } from './graph/links.ts';
 import { connectMore, degree, tend } from './graph/neighbours.ts';
 import { onClose, onEdgeOffer, onOpen, onOpened, onRefuse } from './graph/opening.ts';
+import { grown, settled } from './growing.ts';
 import { gossipMs, graphMs, scanMs } from './limits.ts';
 import type { OurState } from './ours.ts';
 import { checkPolicy } from './policy.ts';
 import { scanFlights } from './pulling/flights.ts';
+import { onGrown, onHashes } from './pulling/learning.ts';
 import { arrived, onGone, onGrant, onHaves, onMissing, verified } from './pulling/puller.ts';
 import { rescope } from './pulling/scope.ts';
-import { onHashes } from './pulling/sources.ts';
+
 import { sendWants } from './pulling/wants.ts';
 import { tellOrigins, tellRoom } from './pulling/window.ts';
 import { moveReader, removeReader, sendWishes } from './pulling/wishes.ts';
+import { findFlight, findSource } from './records/questions.ts';
 import {
   type Edge,
-  findFlight,
-  findSource,
   type Greeted,
   type InLink,
   isGreeted,
@@ -119,13 +121,14 @@ export class Swarm implements Machine<Input, Output, SwarmDue> {
   stats(no: BlobNo): BlobStats | undefined {
     const blob = this.#state.blobs[no];
     if (blob === undefined) return undefined;
-    const { pieces, heldCount: held, pulling, feeding } = blob;
+    const { pieces, known, heldCount: held, pulling, feeding } = blob;
     const { sources, bytesFromPeers, bytesFromOrigins, hedges, duplicates, corrupt } = pulling;
     let inFlight = 0;
     for (const source of sources) inFlight += source.flights.length;
     return {
       pieces,
       held,
+      known,
       inFlight,
       neighbours: degree(blob),
       sources: sources.length,
@@ -189,6 +192,10 @@ function onBlob(state: State, input: Extract<Input, { blob: BlobNo }>): void {
       return lost(state, blob, input.piece);
     case 'scope':
       return rescope(state, blob, input);
+    case 'grown':
+      return grown(state, blob, input);
+    case 'settled':
+      return settled(state, blob, input);
     case 'drop':
       return removeBlob(state, blob, 'leaving');
     case 'revoke':
@@ -247,6 +254,8 @@ function fromPuller(state: State, link: Greeted, received: LinkMessage): void {
       return onWishes(state, link, received);
     case 'wantHashes':
       return onWantHashes(state, link, received);
+    case 'grown':
+      return onPullerGrown(state, link, received);
     case 'edgeReserve':
     case 'edgeTaken':
     case 'neighbours':
@@ -283,6 +292,8 @@ function fromFeeder(state: State, link: OutLink, received: LinkMessage): void {
       return onEdgeOffer(state, source, received);
     case 'hashes':
       return onHashes(state, source, received);
+    case 'grown':
+      return onGrown(state, source, received);
     case 'revoke':
       if (link.peer.address.role !== 'origin') throw new PeerFault('revoke from an agent');
       state.due.disowned.add(source.blob);
@@ -317,6 +328,7 @@ function eitherWay(state: State, link: Link, received: EitherWay, edge: Edge | u
 function finishStep(state: State): void {
   const { nowMs, due } = state;
   if (due.disowned.size > 0) disown(state);
+  if (due.odds.size > 0) giveUpOdds(state);
   if (due.finished.size > 0) finishBlobs(state);
   if (nowMs >= due.graphAtMs) tend(state);
   if (nowMs >= due.scanAtMs) scan(state);
@@ -358,15 +370,6 @@ function scan(state: State): void {
 function finishBlobs(state: State): void {
   for (const blob of state.due.finished) if (blob.complete) finish(state, blob);
   state.due.finished.clear();
-}
-
-function disown(state: State): void {
-  for (const blob of state.due.disowned) {
-    if (blob.stage === 'gone') continue;
-    state.out.push({ kind: 'revoked', blob: blob.no });
-    removeBlob(state, blob, 'revoked');
-  }
-  state.due.disowned.clear();
 }
 
 /** What breaks a rule that holds after every step; undefined where nothing does. */

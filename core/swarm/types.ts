@@ -7,7 +7,7 @@
  */
 
 import type { Digest } from '../digest.ts';
-import type { Metainfo } from '../piece.ts';
+import type { Growth, Metainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
 import type { Message, PeerAddress } from '../wire/messages.ts';
 
@@ -40,6 +40,19 @@ export type Input =
       readonly peers: readonly PeerAddress[];
       readonly meta: Metainfo | undefined;
     }
+  /**
+   * So much is known of the blob while an origin receives it; again whenever it is more. From a tracker: length, count and
+   * root. Of whoever receives the blob: `hashes`, which are all that are known, and `gained`, pieces that it stored since.
+   */
+  | {
+      readonly kind: 'grown';
+      readonly blob: BlobNo;
+      readonly growth: Growth;
+      readonly hashes?: Uint8Array | undefined;
+      readonly gained?: readonly number[] | undefined;
+    }
+  /** Whoever received the blob has all of it, and its digest is right. Others hear of `meta` from a tracker. */
+  | { readonly kind: 'settled'; readonly blob: BlobNo; readonly meta: Metainfo; readonly hashes: Uint8Array }
   /** A local reader stands at piece `at` and reads up to piece `end` (exclusive). Again to move it. */
   | {
       readonly kind: 'reader';
@@ -124,7 +137,25 @@ export type Output =
   /** An arrived piece that we have from elsewhere: free its slot. */
   | { readonly kind: 'release'; readonly slot: SlotNo }
   /** The metainfo and the piece-hash list are known and agree; the host may make room for the blob. Before any `verify`. */
-  | { readonly kind: 'learned'; readonly blob: BlobNo; readonly meta: Metainfo; readonly hashes: Uint8Array }
+  | {
+      readonly kind: 'learned';
+      readonly blob: BlobNo;
+      readonly meta: Metainfo;
+      readonly growth?: undefined;
+      readonly hashes: Uint8Array;
+    }
+  /** The same of a blob that grows, of the part that is known; again whenever that is more, at last with `meta`. */
+  | {
+      readonly kind: 'learned';
+      readonly blob: BlobNo;
+      readonly meta?: undefined;
+      readonly growth: Growth;
+      readonly hashes: Uint8Array;
+    }
+  /** Of a blob that grows: a neighbour knows more of it than was told by `grown`. Ask the tracker, which alone is believed. */
+  | { readonly kind: 'refresh'; readonly blob: BlobNo }
+  /** What was told of it contradicts itself: drop the pieces, cut the readers, begin anew. It has left. */
+  | { readonly kind: 'odds'; readonly blob: BlobNo }
   /** Every piece is held. */
   | { readonly kind: 'complete'; readonly blob: BlobNo }
   /** More neighbours are wanted for the blob: ask the tracker. */
@@ -189,6 +220,8 @@ export type PolicyConfig = {
 export type BlobStats = {
   readonly pieces: number;
   readonly held: number;
+  /** Hashes that are known: of a blob that grows fewer than it has pieces. */
+  readonly known: number;
   readonly inFlight: number;
   readonly neighbours: number;
   readonly sources: number;

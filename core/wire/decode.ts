@@ -160,6 +160,8 @@ function readMessage(from: ByteReader, { frame: { kind }, flags, swarm }: Header
       return { kind, swarm, token: from.u32() };
     case 'neighbours':
       return { kind, swarm, peers: readAddresses(from) };
+    case 'grown':
+      return { kind, swarm, known: from.varint(piecesMax, 'known') };
     case 'open': {
       const token = from.u32();
       const empty = (flags & OPEN_FLAGS.empty) !== 0;
@@ -258,13 +260,17 @@ function readOpened(from: ByteReader, swarm: number, flags: number): Opened {
   const meta = { length, pieceLength: shift < 31 ? 1 << shift : 0, root: from.hex(hashBytes) };
   if (!metainfoValid(meta)) from.fault('metainfo is not valid');
   const all = (flags & OPENED_FLAGS.all) !== 0;
+  const growing = (flags & OPENED_FLAGS.growing) !== 0;
   const pieces = pieceCount(meta);
+  const known = growing ? from.varint(piecesMax, 'known') : pieces;
+  if (growing && (all || known >= pieces)) from.fault('a blob that grows is not known whole');
   if (from.left !== (all ? 0 : (pieces + 7) >> 3)) from.fault('have is not one bit a piece');
   const have = from.bytes(from.left);
   if (have.length > 0 && (pieces & 7) !== 0 && (have[have.length - 1] as number) >> (pieces & 7) !== 0) {
     from.fault('have names pieces past the end');
   }
-  return { kind: 'opened', swarm, meta, all, growing: (flags & OPENED_FLAGS.growing) !== 0, have };
+  const opened: Opened = { kind: 'opened', swarm, meta, all, growing, have };
+  return growing ? { ...opened, known } : opened;
 }
 
 function readHaves(from: ByteReader, swarm: number, flags: number): Haves {

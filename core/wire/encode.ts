@@ -6,7 +6,7 @@
  */
 
 import { assert } from '../assert.ts';
-import { hashBytes, metainfoValid, pieceCount, pieceLengthMax, piecesMax } from '../piece.ts';
+import { growthValid, hashBytes, metainfoValid, pieceCount, pieceLengthMax, piecesMax } from '../piece.ts';
 import { writeAddress, writeAddresses, writeDigest } from './address.ts';
 import { ByteWriter } from './bytes.ts';
 import {
@@ -153,6 +153,8 @@ function writeBody(to: ByteWriter, m: Message): void {
       return writeToken(to, m.token);
     case 'neighbours':
       return writeAddresses(to, m.peers);
+    case 'grown':
+      return to.varint(m.known, piecesMax, 'known');
     case 'open':
       writeToken(to, m.token);
       return writeDigest(to, m.digest);
@@ -248,6 +250,10 @@ function writeOpened(to: ByteWriter, m: Opened): void {
   to.varint(m.meta.length, Number.MAX_SAFE_INTEGER, 'length');
   to.u8(Math.log2(m.meta.pieceLength));
   to.hex(m.meta.root, hashBytes);
+  if (m.growing) {
+    assert(!m.all && growthValid({ ...m.meta, known: m.known ?? -1 }), 'wire: nothing that a blob can grow by');
+    to.varint(m.known ?? 0, piecesMax, 'known');
+  }
   assert(m.have.length === (m.all ? 0 : (pieceCount(m.meta) + 7) >> 3), 'wire: have is not one bit a piece');
   to.bytes(m.have);
 }

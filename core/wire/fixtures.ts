@@ -59,13 +59,15 @@ const opened = fc
     growing: fc.boolean(),
     seed: fc.nat(),
   })
-  .map(({ log, count, short, root, all, growing, seed }) => {
+  .map(({ log, count, short, root, all: whole, growing: grows, seed }) => {
     const meta = { pieceLength: 2 ** log, length: Math.max(0, count * 2 ** log - short), root };
+    const growing = grows && meta.length > 0;
+    const all = whole && !growing;
     const have = new Uint8Array(all ? 0 : (pieceCount(meta) + 7) >> 3);
     if (!all)
       for (let i = 0; i < pieceCount(meta); i += 1 + (seed % 5))
         have[i >> 3] = (have[i >> 3] as number) | (1 << (i & 7));
-    return { meta, all, growing, have };
+    return growing ? { meta, all, growing, have, known: seed % pieceCount(meta) } : { meta, all, growing, have };
   });
 const hashes = fc
   .record({
@@ -93,6 +95,7 @@ export const MESSAGES: { readonly [K in Kind]: fc.Arbitrary<Extract<Message, { k
   edgeReserve: fc.record({ kind: fc.constant('edgeReserve'), swarm, token, node: hex(16) }),
   edgeTaken: fc.record({ kind: fc.constant('edgeTaken'), swarm, token }),
   neighbours: fc.record({ kind: fc.constant('neighbours'), swarm, peers: addresses }),
+  grown: fc.record({ kind: fc.constant('grown'), swarm, known: upTo(piecesMax) }),
   open: fc.record({ kind: fc.constant('open'), swarm, digest, token, empty: fc.boolean(), needHashes: fc.boolean() }),
   close: fc.record({ kind: fc.constant('close'), swarm }),
   wants: fc.record({

@@ -31,8 +31,8 @@ export type Frame = {
   readonly bodyMax: number;
 };
 
-/** Bits of a Hello's features, each for the frame of that name: used where both sides have it. */
-export const FEATURES = { wishes: 1, gone: 2 } as const;
+/** Bits of a Hello's features, for the frame or the flag of that name: used where both sides have it. */
+export const FEATURES = { wishes: 1, gone: 2, growing: 4 } as const;
 
 export const OPEN_FLAGS = { empty: 1, needHashes: 2 } as const;
 export const REQUEST_FLAGS = { hedge: 1 } as const;
@@ -67,6 +67,7 @@ const SPECS: { readonly [K in Kind]: Spec } = {
   edgeReserve: spec('either', 0x03, 20),
   edgeTaken: spec('either', 0x04, 4),
   neighbours: spec('either', 0x05, 1 + addressesMax),
+  grown: spec('either', 0x06, pieceVarintMax),
 
   open: spec('puller', 0x10, 4 + 1 + 64, { flags: OPEN_FLAGS }),
   close: spec('puller', 0x11, 0),
@@ -79,7 +80,7 @@ const SPECS: { readonly [K in Kind]: Spec } = {
   elsewhere: spec('puller', 0x18, haveBytesMax, { flags: ELSEWHERE_FLAGS }),
   wishes: spec('puller', 0x19, 1 + wishesPerFrameMax * (pieceVarintMax + 1)),
 
-  opened: spec('feeder', 0x20, 8 + 1 + hashBytes + piecesMax / 8, { flags: OPENED_FLAGS }),
+  opened: spec('feeder', 0x20, 8 + 1 + hashBytes + pieceVarintMax + piecesMax / 8, { flags: OPENED_FLAGS }),
   refuse: spec('feeder', 0x21, 2 + addressesMax),
   edgeOffer: spec('feeder', 0x22, 4 + addressBytesMax),
   haves: spec('feeder', 0x23, haveBytesMax, { flags: HAVES_FLAGS }),

@@ -70,6 +70,8 @@ export type Neighbours = {
   readonly swarm: number;
   readonly peers: readonly PeerAddress[];
 };
+/** Under the feature `growing` only, of a blob that grows: I know the first `known` hashes of its list by now. */
+export type Grown = { readonly kind: 'grown'; readonly swarm: number; readonly known: number };
 
 // ---- puller to feeder ------------------------------------------------------------------------
 
@@ -135,7 +137,8 @@ export type WantHashes = { readonly kind: 'wantHashes'; readonly swarm: number; 
 
 /**
  * Answer to Open. `have` holds ceil(pieces/8) bytes, piece i is bit (i & 7) of byte i >> 3; empty
- * with `all`. `growing`: length and root are not final yet (the origin still receives the blob).
+ * with `all`. `growing`: an origin still receives the blob; the feeder knows the first `known` hashes, and the root is
+ * theirs. Only to who has the feature of that name, and never with `all`.
  */
 export type Opened = {
   readonly kind: 'opened';
@@ -143,6 +146,7 @@ export type Opened = {
   readonly meta: Metainfo;
   readonly all: boolean;
   readonly growing: boolean;
+  readonly known?: number;
   readonly have: Uint8Array;
 };
 /** Answer to Open: no, why, and who else might. Later: the feeder ends the swarm, as Close does for the puller. */
@@ -189,7 +193,7 @@ export type Missing = {
   readonly swarm: number;
   readonly piece: number;
 };
-/** 32 bytes a piece, from piece `from`; `total` of them in all. */
+/** 32 bytes a piece, from piece `from`; `total` of them in all, or of a blob that grows as many as the feeder knows. */
 export type Hashes = {
   readonly kind: 'hashes';
   readonly swarm: number;
@@ -202,5 +206,5 @@ export type Revoke = { readonly kind: 'revoke'; readonly swarm: number };
 
 export type PullerMessage = Open | Close | Wants | Request | Pass | Receipt | Cancel | Elsewhere | Wishes | WantHashes;
 export type FeederMessage = Opened | Refuse | EdgeOffer | Haves | Grant | Piece | Missing | Hashes | Revoke | Gone;
-export type EitherMessage = Hello | Goodbye | EdgeReserve | EdgeTaken | Neighbours;
+export type EitherMessage = Hello | Goodbye | EdgeReserve | EdgeTaken | Neighbours | Grown;
 export type Message = PullerMessage | FeederMessage | EitherMessage;

@@ -179,6 +179,8 @@ export class ShoalFleet implements Fleet {
         this.#duplicateBytes += output.slot;
         return;
       case 'revoked':
+      case 'refresh':
+      case 'odds':
         return;
     }
   }

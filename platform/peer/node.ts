@@ -249,6 +249,10 @@ export class PeerNode {
         return this.#blobs.seek(output);
       case 'revoked':
         return this.#blobs.revoked(output);
+      // Of blobs that grow, of which none is begun here yet.
+      case 'refresh':
+      case 'odds':
+        return;
     }
   }
 

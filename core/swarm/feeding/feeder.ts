@@ -9,6 +9,7 @@ import { hashesPerFrameMax } from '../../wire/limits.ts';
 import type {
   Cancel,
   Elsewhere,
+  Grown,
   Open,
   Pass,
   Receipt,
@@ -20,8 +21,10 @@ import type {
 import { toBytes } from '../records/bits.ts';
 import { next, sinkLife } from '../records/lives.ts';
 import { type Allowance, takeOut } from '../records/parts.ts';
-import { type Blob, type Edge, findSink, type InLink, knowsWishes, Sink } from '../records/records.ts';
+import { findSink, knowsGrowing, knowsWishes } from '../records/questions.ts';
+import { type Blob, type Edge, type InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
+import { mayAnswer } from './growing.ts';
 import { tellOf } from './haves.ts';
 import type { OurFeedingBlob, OurFeedingLink, OurPuller, OurSink } from './ours.ts';
 import { beginUnsent, isElsewhere, takeBack } from './unsent.ts';
@@ -50,10 +53,14 @@ export function beginSink(edge: Edge, link: InLink, asked: Open): Sink {
   return sink;
 }
 
-/** The blob is ready: answers who has been waiting. */
+/** Pieces of the blob may be fed: answers who has been waiting. */
 export function beginFeeding(state: State, blob: Blob): void {
   beginUnsent(state, blob);
-  for (const sink of blob.feeding.sinks) if (sink.state === 'pending') answerOpen(state, sink);
+  answerPending(state, blob);
+}
+
+export function answerPending(state: State, blob: Blob): void {
+  for (const sink of blob.feeding.sinks) if (sink.state === 'pending' && mayAnswer(sink)) answerOpen(state, sink);
 }
 
 /** The answer to Open, with what was asked for along with it. */
@@ -65,7 +72,10 @@ export function answerOpen(state: State, sink: Sink): void {
   const ours = sink as OurSink;
   ours.state = next(sinkLife, sink.state, 'open');
   ours.told = freshBase + fresh.length;
-  state.send(link, { kind: 'opened', swarm, meta: blob.meta, all, growing: false, have });
+  ours.toldKnown = blob.known;
+  const { meta, known } = blob;
+  const growing = blob.stage === 'growing';
+  state.send(link, { kind: 'opened', swarm, meta, all, growing, have, ...(growing ? { known } : {}) });
   if (sink.needHashes) sendHashes(state, sink, 0);
   if (!sink.empty || blob.pieces !== 1 || !all) return;
   const length = blob.meta.length;
@@ -76,10 +86,11 @@ export function answerOpen(state: State, sink: Sink): void {
 
 /** One frame of the hash list, from piece `from`. */
 export function sendHashes(state: State, { blob, link, swarm }: Sink, from: number): void {
-  const until = Math.min(blob.pieces, from + hashesPerFrameMax);
+  const { known } = blob;
+  const until = Math.min(known, from + hashesPerFrameMax);
   const hashes = blob.hashes.subarray(from * hashBytes, until * hashBytes);
   link.puller.hashLists.spend(hashes.length, state.nowMs);
-  state.send(link, { kind: 'hashes', swarm, from, total: blob.pieces, hashes });
+  state.send(link, { kind: 'hashes', swarm, from: Math.min(from, known), total: known, hashes });
 }
 
 /** Gives `sink` no more grants; its puller closes it. */
@@ -196,6 +207,18 @@ export function onWantHashes(state: State, link: InLink, message: WantHashes): v
   if (message.from >= sink.blob.pieces) throw new PeerFault('hashes wanted beyond the blob');
   boundHashes(link);
   sendHashes(state, sink, message.from);
+}
+
+/** The puller knows more of a list that grows. */
+export function onPullerGrown(state: State, link: InLink, { swarm, known }: Grown): void {
+  const sink = sinkOf(link, swarm);
+  if (sink === undefined) return;
+  if (!knowsGrowing(link)) throw new PeerFault('grows without its feature');
+  if (sink.state === 'pending') throw new PeerFault('grown before opened');
+  if (known > sink.blob.pieces) throw new PeerFault('knows hashes beyond the blob');
+  if (sink.knows !== Infinity && known < sink.knows) throw new PeerFault('knows less of the hash list than before');
+  (sink as OurSink).knows = known;
+  if (sink.count > 0) state.due.pump = true;
 }
 
 /** A message of what is wished for in place of what was. */

@@ -6,8 +6,10 @@
 
 import { FEATURES } from '../../wire/frames.ts';
 import { has } from '../records/bits.ts';
-import { type Blob, holdsPiece, type Sink } from '../records/records.ts';
+import { holdsPiece } from '../records/questions.ts';
+import type { Blob, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
+import { sayKnown } from './growing.ts';
 import type { OurFeedingBlob, OurSink, OurUplink } from './ours.ts';
 
 const nothing: readonly number[] = [];
@@ -26,7 +28,7 @@ export function announce(state: State, blob: Blob, piece: number): void {
   ours.fresh.push(piece);
   for (const sink of ours.sinks) {
     if (sink.wishes.length > 0 && sink.wishes.some((wish) => wish.piece === piece)) tell(state, sink);
-    else if (sink.count === 0 && sink.state === 'open' && idles(sink, piece)) tell(state, sink);
+    else if (sink.count === 0 && sink.state === 'open' && piece < sink.knows && idles(sink, piece)) tell(state, sink);
   }
 }
 
@@ -77,6 +79,7 @@ function flushFresh(state: State, blob: Blob): void {
   for (const sink of ours.sinks) {
     if (sink.told >= end || sink.state !== 'open') continue;
     (sink as OurSink).told = end;
+    sayKnown(state, sink);
     if (!all && (fresh.length === 0 || isOldNews(sink, fresh))) continue;
     state.send(sink.link, { kind: 'haves', swarm: sink.swarm, pieces: all ? nothing : fresh, all });
   }
@@ -113,5 +116,6 @@ function tell(state: State, sink: Sink): void {
   const all = blob.complete;
   const pieces = all ? nothing : stillHeld(blob, fresh.slice(sink.told - freshBase)).sort((a, b) => a - b);
   (sink as OurSink).told = end;
+  sayKnown(state, sink);
   state.send(sink.link, { kind: 'haves', swarm: sink.swarm, pieces, all });
 }

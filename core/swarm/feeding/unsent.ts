@@ -31,7 +31,7 @@ import {
   wishTwiceBytesMax,
   wishTwiceShare,
 } from '../limits.ts';
-import { add, bits, firstFrom, has, remove } from '../records/bits.ts';
+import { add, bits, firstFrom, has, remove, type SeenBits } from '../records/bits.ts';
 import type { Blob, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurFeedingBlob, OurSink, OurUplink } from './ours.ts';
@@ -110,12 +110,12 @@ export function nameFor(state: State, sink: Sink): number {
   const theirs = sink.edge.source;
   // What a reader that goes on from elsewhere waits for has been given to others: then what comes next for it.
   const after = goesOn(sink) ? firstFrom(unsent, sink.wishes[0]!.piece) : -1;
-  const untold = after >= 0 ? after : firstFrom(unsent, 0);
+  const untold = after >= 0 && after < sink.knows ? after : lowestFor(sink, unsent);
   const from = untold >= 0 ? unsent : doubted;
-  const first = untold >= 0 ? untold : firstFrom(from, 0);
+  const first = untold >= 0 ? untold : lowestFor(sink, doubted);
   const until = first + spanOf(blob);
   const lowest: number[] = [];
-  for (let i = first; i >= 0 && (i < until || lowest.length === 0); i = firstFrom(from, i + 1)) {
+  for (let i = first; i >= 0 && i < sink.knows && (i < until || lowest.length === 0); i = firstFrom(from, i + 1)) {
     if (blob.pulling.holders[i]! > 0) markSent(blob, i);
     else if (theirs?.bits !== 'all') lowest.push(i);
   }
@@ -123,6 +123,19 @@ export function nameFor(state: State, sink: Sink): number {
   const piece = lowest[state.config.prng.below(lowest.length)]!;
   markSent(blob, piece);
   return piece;
+}
+
+/** Whether there is anything to name to it. What a puller's list does not reach yet is not. */
+export function hasUnsent(sink: Sink): boolean {
+  const { unsent, doubted, unsentCount } = sink.blob.feeding;
+  if (unsentCount === 0 || sink.knows === Infinity) return unsentCount > 0;
+  return lowestFor(sink, unsent) >= 0 || lowestFor(sink, doubted) >= 0;
+}
+
+/** -1: none. */
+function lowestFor({ knows }: Sink, set: SeenBits): number {
+  const lowest = firstFrom(set, 0);
+  return lowest < knows ? lowest : -1;
 }
 
 /** Whether a wish of the neighbour on `sink` can be granted by us now. */

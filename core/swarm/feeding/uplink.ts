@@ -25,8 +25,9 @@ import { allowanceLife, next } from '../records/lives.ts';
 import { Allowance, type Puller, takeOut, withoutWish } from '../records/parts.ts';
 import type { Blob, InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
+import { sayKnown } from './growing.ts';
 import type { OurAllowance, OurFeedingBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
-import { isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
+import { hasUnsent, isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
 
 /** What the neighbour on `link` says of its downlink; wakes it if it rests. */
 export function hear(state: State, link: InLink, inbound: Inbound): void {
@@ -122,6 +123,7 @@ function wireLoad({ up: { outPieces, outBytes, load, answerMs, meter } }: State)
 /** Gives `sink` one piece: `piece` by name, or where that is -1 the one that it chooses. */
 export function grant(state: State, sink: Sink, piece: number, bytes: number): Allowance {
   const puller = sink.link.puller as OurPuller;
+  if (piece >= sink.toldKnown) sayKnown(state, sink);
   const allowance = allow(state, sink, new Allowance(puller.nextGrant, piece, bytes, state.nowMs));
   puller.nextGrant += 1;
   state.send(sink.link, { kind: 'grant', grant: allowance.grant, swarm: sink.swarm, piece });
@@ -299,7 +301,7 @@ function restOf(state: State, sink: Sink): number {
   const { blob, link } = sink;
   return Math.max(
     spared(state, sink) ? Math.min(link.puller.heardMs + spareMs, wishDueMs(state, sink)) : link.puller.restsUntilMs,
-    blob.feeding.unsentCount > 0 ? 0 : roomAtMs(link, blob.meta.pieceLength),
+    hasUnsent(sink) ? 0 : roomAtMs(link, blob.meta.pieceLength),
   );
 }
 
@@ -307,9 +309,9 @@ function restOf(state: State, sink: Sink): number {
  * An origin that has given every piece once leaves the rest to peers: storage sends one copy, and a
  * second one only to whom hardly anybody else sends, or of whom nothing was heard for a while.
  */
-function spared(state: State, { blob, link }: Sink): boolean {
+function spared(state: State, sink: Sink): boolean {
   const { self, policy } = state.config;
-  return self.role === 'origin' && blob.feeding.unsentCount === 0 && link.puller.others >= policy.originSparePieces;
+  return self.role === 'origin' && !hasUnsent(sink) && sink.link.puller.others >= policy.originSparePieces;
 }
 
 /** The end is near where little is missing here as well as there: fewer pieces at once finish sooner. */

@@ -11,16 +11,8 @@ import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax, degreeSlac
 import { beginSource, endSource, type Invitation, partSource, sendOpen } from '../pulling/sources.ts';
 import { edgeLife, next } from '../records/lives.ts';
 import { type Candidate, takeOut } from '../records/parts.ts';
-import {
-  type Blob,
-  Edge,
-  findSource,
-  type InLink,
-  OutLink,
-  type Peer,
-  type Sink,
-  type Source,
-} from '../records/records.ts';
+import { findSource } from '../records/questions.ts';
+import { type Blob, Edge, type InLink, OutLink, type Peer, type Sink, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurCandidate, OurEdge, OurGraph, OurGraphBlob, OurInLink, OurOutLink, OurPeer } from './ours.ts';
 

@@ -76,7 +76,7 @@ function activate(state: State, link: Link): void {
 }
 
 function featuresOf({ config }: State): number {
-  return FEATURES.gone | (config.policy.wishes ? FEATURES.wishes : 0);
+  return FEATURES.gone | FEATURES.growing | (config.policy.wishes ? FEATURES.wishes : 0);
 }
 
 function greetedOut(state: State, link: OutLink, hello: Hello): void {

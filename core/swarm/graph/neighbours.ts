@@ -20,8 +20,8 @@ import {
   starvedMsMax,
   unheardMs,
 } from '../limits.ts';
+import { askHashes } from '../pulling/learning.ts';
 import { resume } from '../pulling/puller.ts';
-import { askHashes } from '../pulling/sources.ts';
 import { wanted } from '../pulling/trust.ts';
 import type { Blob } from '../records/records.ts';
 import type { State } from '../records/state.ts';
@@ -125,8 +125,9 @@ export function feedStarving(state: State, blob: Blob): void {
 /** Nothing is on its way, and nobody whom we know has anything for us. One who is slow has something. */
 function starves(blob: Blob): boolean {
   if (blob.stage === 'bare' || blob.pulling.restsUntilMs > 0 || blob.pulling.unchecked > 0) return false;
-  // Whose readers have all that there is room for is full.
-  if (blob.pulling.scope !== undefined && blob.pulling.openCount === 0) return false;
+  // Whose readers have all that there is room for is full, and who has all that is known waits for the origin.
+  const { scope, openCount } = blob.pulling;
+  if (openCount === 0 && (scope !== undefined || blob.stage === 'growing')) return false;
   for (const source of blob.pulling.sources) if (source.flights.length > 0 || wanted(source) > 0) return false;
   return true;
 }

@@ -8,10 +8,14 @@ import { sameMetainfo } from '../../piece.ts';
 import { swarmsPerLinkMax } from '../../wire/limits.ts';
 import type { EdgeOffer, Open, Opened, Refuse } from '../../wire/messages.ts';
 import { answerOpen, boundHashes, sinkOf } from '../feeding/feeder.ts';
+import { mayAnswer } from '../feeding/growing.ts';
 import { degreeSlack, offerMs } from '../limits.ts';
-import { mayLead, offered, opened, sendOpen, takeVia } from '../pulling/sources.ts';
+import { mayLead, sameSize, tellKnown } from '../pulling/learning.ts';
+import { offered, opened, sendOpen, takeVia } from '../pulling/sources.ts';
 import { wanted } from '../pulling/trust.ts';
-import { type Blob, findSink, type Greeted, type InLink, type Sink, type Source } from '../records/records.ts';
+import { firstFrom, fromBytes } from '../records/bits.ts';
+import { findSink, knowsGrowing } from '../records/questions.ts';
+import type { Blob, Greeted, InLink, Sink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { offerEdge, redeemToken, settle } from './edge-offers.ts';
 import {
@@ -48,7 +52,7 @@ export function onOpen(state: State, link: Greeted, message: Open): void {
   const isNeighbour = peer.edges > 0;
   if (!known && !roomFor(state, blob, isNeighbour, offer !== undefined)) return redirect(state, blob, link, swarm);
   const sink = openSink(state, edgeTo(state, blob, peer.address), link, message);
-  if (blob.stage === 'ready') answerOpen(state, sink);
+  if (mayAnswer(sink)) answerOpen(state, sink);
   if (offer !== undefined) settle(state, offer);
   const peers = neighboursFor(state, blob, peer.node);
   if (peers.length > 0) state.send(link, { kind: 'neighbours', swarm, peers });
@@ -95,20 +99,30 @@ export function onOpened(state: State, source: Source, message: Opened): void {
   if (source.state === 'closed') return;
   if (source.state !== 'opening') throw new PeerFault('opened what was not asked to be');
   const { blob, edge } = source;
-  // Its length and root are not final: nothing can be checked against them yet.
-  if (message.growing) return closeSource(state, source, true);
-  if (!sameMetainfo(blob.meta, message.meta)) throw new PeerFault('metainfo differs from the tracker');
-  if (!message.all && message.have.length !== (blob.pieces + 7) >>> 3)
-    throw new PeerFault('bit set of the wrong length');
+  const grows = message.growing || blob.stage === 'growing';
+  checkOpened(source, message);
   praiseCandidate(blob, edge.peer.node);
   const first = blob.stage === 'rooted' && blob.pulling.sources.length === 0;
   opened(state, source, message);
   settleEdge(state, edge);
   if (!first && isTooMany(state, source)) return closeSource(state, source, true);
+  if (grows) tellKnown(state, source);
   mayLead(state, source);
   const via = takeVia(source);
   if (via?.state === 'offered') sendOpen(state, via);
   state.due.connect.add(blob);
+}
+
+/** Throws where the feeder does not have the blob that the tracker told of, or cannot have what it says to have of it. */
+function checkOpened({ blob, link }: Source, { meta, all, growing, known = blob.pieces, have }: Opened): void {
+  if (growing && !knowsGrowing(link)) throw new PeerFault('grows without its feature');
+  // Of a list that is known to another length nothing can be said.
+  const alike = growing ? blob.stage === 'growing' && known === blob.known : blob.stage !== 'growing';
+  const same = alike ? sameMetainfo(blob.meta, meta) : sameSize(blob, meta);
+  if (!same) throw new PeerFault('metainfo differs from the tracker');
+  if (!all && have.length !== (blob.pieces + 7) >>> 3) throw new PeerFault('bit set of the wrong length');
+  if (growing && firstFrom(fromBytes(have, blob.pieces), known) >= 0)
+    throw new PeerFault('holds a piece whose hash it does not know');
 }
 
 /** Others were faster: we have our degree without this one. To who starves, only what it lacks is worth more. */

@@ -18,7 +18,9 @@ type TestBlob = Omit<Blob, 'pulling'> & { readonly pulling: OurPullingBlob };
 
 function blobOf(pieces: number): TestBlob {
   const blob = new Blob(0, 'sha256:00' as Digest, true) as TestBlob;
-  blob.root(testBlob(0, pieces).meta);
+  const { meta, hashes } = testBlob(0, pieces);
+  blob.root(meta);
+  blob.ready(meta, hashes);
   beginPieces(blob);
   blob.pulling.open = full(pieces);
   blob.pulling.openCount = pieces;

@@ -16,7 +16,8 @@
 import type { Prng } from '../../prng.ts';
 import { errandsMax, rarestSample } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import { type Blob, holdsPiece, type Source } from '../records/records.ts';
+import { holdsPiece } from '../records/questions.ts';
+import type { Blob, Source } from '../records/records.ts';
 import type { PolicyConfig } from '../types.ts';
 
 /** The piece to ask `source` for, or -1 where it has nothing that we lack and do not fetch. */
@@ -35,13 +36,13 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
     const window = windowPieces(blob, policy);
     for (let i = 0; i < readers.length; i += 1) {
       const { at, end } = readers[(first + i) % readers.length]!;
-      const until = Math.min(end, at + window, blob.pieces);
+      const until = Math.min(end, at + window, blob.known);
       if (at >= until) continue;
       const piece = source.bits === 'all' && alone(blob) ? lowest(source, at, until) : rarest(source, at, until, prng);
       if (piece >= 0) return piece;
     }
   }
-  return errand >= 0 ? errand : rarest(source, 0, blob.pieces, prng);
+  return errand >= 0 ? errand : rarest(source, 0, blob.known, prng);
 }
 
 /** What a neighbour wishes for and `source` has, while few such pieces are on their way. */

@@ -16,7 +16,8 @@
 import { duplicatesFree, hedgesPerBlobMax, scanMs } from '../limits.ts';
 import { flightLife, next } from '../records/lives.ts';
 import { takeOut } from '../records/parts.ts';
-import { type Blob, Flight, holdsPiece, type Source } from '../records/records.ts';
+import { holdsPiece } from '../records/questions.ts';
+import { type Blob, Flight, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurDownlink, OurFlight, OurPullingBlob, OurSource } from './ours.ts';
 import { lateAfterMs, letsDown, moves, paceOf, stands, usualMs } from './trust.ts';

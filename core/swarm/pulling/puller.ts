@@ -12,11 +12,13 @@ import { announce } from '../feeding/haves.ts';
 import { markUnsent } from '../feeding/unsent.ts';
 import { diskRestMs, diskRestMsMax, elsewhereSpan } from '../limits.ts';
 import { has } from '../records/bits.ts';
-import { type Blob, type Flight, findFlight, holdsPiece, type Source } from '../records/records.ts';
+import { findFlight, holdsPiece } from '../records/questions.ts';
+import type { Blob, Flight, Source } from '../records/records.ts';
 import type { Check, State } from '../records/state.ts';
 import type { Input, SlotNo } from '../types.ts';
 import { choosePiece } from './choose.ts';
 import { abandon, arrives, fly, hedged, isOver, land, lateFor, unwanted } from './flights.ts';
+import { knowsAll } from './learning.ts';
 import type { OurDownlink, OurPullingBlob, OurSource } from './ours.ts';
 import { misfits } from './scope.ts';
 import { dropClosed } from './sources.ts';
@@ -34,8 +36,9 @@ export function onGrant(state: State, source: Source, { grant, piece: named }: G
   redeemPromise(state, source.link);
   if (named >= blob.pieces) throw new PeerFault('grant names a piece beyond the blob');
   if (source.gift && blob.pieces === 1 && named === 0) return takeGift(state, source);
+  if (named >= source.knows) throw new PeerFault('grant names a piece whose hash its feeder does not know');
   if (named >= 0 && !holdsPiece(source, named)) addHaves(state, source, [named]);
-  const ready = blob.stage === 'ready' && blob.pulling.restsUntilMs === 0 && flights.length < trust(source);
+  const ready = blob.usable && blob.pulling.restsUntilMs === 0 && flights.length < trust(source);
   if (source.state === 'parting' || !ready) return pass(state, source, grant, 'nothing');
   if (!admits(state, source, named >= 0 || isWaitedFor(source))) return pass(state, source, grant, 'busy');
   if (named >= 0) onNamed(state, source, grant, named);
@@ -44,6 +47,7 @@ export function onGrant(state: State, source: Source, { grant, piece: named }: G
 
 /** The feeder names the piece. */
 function onNamed(state: State, source: Source, grant: number, piece: number): void {
+  if (piece >= source.blob.known) return pass(state, source, grant, 'nothing');
   if (source.blob.pulling.scope !== undefined && misfits(state, source, piece))
     return pass(state, source, grant, 'nothing');
   if (!has(source.blob.pulling.open, piece)) {
@@ -126,8 +130,10 @@ function takeGift(state: State, source: Source): void {
 
 export function onHaves(state: State, source: Source, { all, pieces }: Haves): void {
   if (!isWithin(source, pieces, 'have')) return;
-  if (all) holdsAll(state, source);
-  else addHaves(state, source, pieces);
+  if (all) {
+    knowsAll(source);
+    holdsAll(state, source);
+  } else addHaves(state, source, pieces);
 }
 
 /** The feeder has these no longer. */
@@ -137,11 +143,12 @@ export function onGone(state: State, source: Source, { pieces }: Gone): void {
 }
 
 /** False where the source is closed, and nothing that is said of it matters. */
-function isWithin({ state, blob }: Source, pieces: ArrayLike<number>, what: 'have' | 'gone'): boolean {
+function isWithin({ state, blob, knows }: Source, pieces: ArrayLike<number>, what: 'have' | 'gone'): boolean {
   if (state === 'closed') return false;
   if (state !== 'open' && state !== 'parting') throw new PeerFault(`${what} before opened`);
   for (let i = 0; i < pieces.length; i += 1)
     if (pieces[i]! >= blob.pieces || pieces[i]! < 0) throw new PeerFault(`${what} of a piece beyond the blob`);
+    else if (pieces[i]! >= knows) throw new PeerFault(`${what} of a piece whose hash its feeder does not know`);
   return true;
 }
 
@@ -220,6 +227,8 @@ export function verified(state: State, input: Extract<Input, { kind: 'verified' 
 
 function hold(state: State, { blob, piece, peer, bytes }: Check): void {
   const ours = blob.pulling as OurPullingBlob;
+  // It came by another way meanwhile.
+  if (has(blob.held, piece)) return;
   blob.gain(piece);
   widen(state, blob);
   ours.diskRefusals = 0;

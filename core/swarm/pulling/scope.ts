@@ -24,7 +24,7 @@ import { wanted } from './trust.ts';
 import { giveBack, take } from './wants.ts';
 
 export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 'scope' }>): void {
-  if (!blob.pull || blob.stage !== 'ready') return;
+  if (!blob.pull || !blob.usable) return;
   if (blob.pulling.scope === undefined) begin(state, blob, input.add);
   for (const piece of input.drop) forgo(state, blob, piece);
   for (const piece of input.add) want(state, blob, piece);
@@ -72,7 +72,7 @@ function forgo(state: State, blob: Blob, piece: number): void {
 }
 
 /** On its way: whoever sends it need not any more. What comes all the same is thrown away. */
-function cancel(state: State, { pulling: { sources } }: Blob, piece: number): void {
+export function cancel(state: State, { pulling: { sources } }: Blob, piece: number): void {
   for (const { flights } of sources) {
     for (const flight of flights) if (flight.piece === piece && !isOver(flight)) giveUp(state, flight);
   }

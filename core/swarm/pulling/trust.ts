@@ -10,7 +10,8 @@
 import type { Inbound } from '../../wire/messages.ts';
 import { grantsPerLinkMax, stallBytesPerMs, unprovenBytesMax, unprovenMax, unprovenMs } from '../limits.ts';
 import type { Opinion } from '../records/parts.ts';
-import { type Blob, type Flight, holdsPiece, type OutLink, type Source } from '../records/records.ts';
+import { holdsPiece } from '../records/questions.ts';
+import type { Blob, Flight, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { PolicyConfig } from '../types.ts';
 import type { OurDownlink, OurFeeder } from './ours.ts';
@@ -85,7 +86,7 @@ export function trust({ blob, link }: Source): number {
 /** Pieces that we would take from `source` now: what its feeder is told. */
 export function wanted(source: Source): number {
   const { blob } = source;
-  if (source.state !== 'open' || blob.stage !== 'ready') return 0;
+  if (source.state !== 'open' || !blob.usable) return 0;
   const { late, openCount, restsUntilMs } = blob.pulling;
   if (restsUntilMs > 0) return 0;
   let count = source.bits === 'all' ? openCount : source.count;

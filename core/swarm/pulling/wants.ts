@@ -35,6 +35,19 @@ export function openLacking(blob: Blob): void {
   for (const source of ours.sources) (source as OurSource).count = overlap(source);
 }
 
+/** Of a blob that grows: the hashes are known from `from` on, so that these pieces may be fetched. */
+export function openMore(state: State, blob: Blob, from: number): void {
+  if (!blob.pull) return;
+  const ours = blob.pulling as OurPullingBlob;
+  for (let piece = from; piece < blob.known; piece += 1) {
+    if (has(blob.held, piece) || !blob.inScope(piece)) continue;
+    add(ours.open, piece);
+    ours.openCount += 1;
+  }
+  for (const source of ours.sources) (source as OurSource).count = overlap(source);
+  if (blob.wishing) state.wishesMayChange(blob, false);
+}
+
 /** A piece that was open is on its way now. */
 export function take(state: State, blob: Blob, piece: number): void {
   const ours = blob.pulling as OurPullingBlob;
@@ -59,7 +72,7 @@ export function take(state: State, blob: Blob, piece: number): void {
 /** A piece that was on its way, held, or not in scope is lacking again. */
 export function giveBack(state: State, blob: Blob, piece: number): void {
   const ours = blob.pulling as OurPullingBlob;
-  if (!blob.pull || blob.stage !== 'ready' || has(blob.held, piece) || has(ours.open, piece)) return;
+  if (!blob.pull || !blob.usable || has(blob.held, piece) || has(ours.open, piece)) return;
   if (!blob.inScope(piece)) return;
   add(ours.open, piece);
   ours.openCount += 1;
@@ -86,7 +99,7 @@ export function addHaves(state: State, source: Source, pieces: ArrayLike<number>
     const mask = 1 << (piece & 31);
     if ((theirs[w]! & mask) !== 0) continue;
     theirs[w]! |= mask;
-    holders[piece]! += 1;
+    if (source.counted) holders[piece]! += 1;
     if ((open[w]! & mask) !== 0) count += 1;
   }
   (source as OurSource).count = count;
@@ -100,7 +113,7 @@ export function join(state: State, source: Source, theirs: Bits | 'all'): void {
   const { blob } = source;
   (blob.pulling as OurPullingBlob).sources.push(source);
   ours.bits = theirs;
-  if (theirs !== 'all') shift(blob, theirs, 1);
+  if (theirs !== 'all') shift(source, theirs, 1);
   ours.count = overlap(source);
   if (blob.wishing) state.wishesMayChange(blob, blob.pulling.astray);
   review(state, source);
@@ -113,7 +126,7 @@ export function leave(source: Source): void {
   if (at < 0) return;
   sources[at] = sources[sources.length - 1]!;
   sources.pop();
-  if (source.bits !== 'all') shift(source.blob, source.bits as Bits, -1);
+  if (source.bits !== 'all') shift(source, source.bits as Bits, -1);
   (source as OurSource).count = 0;
 }
 
@@ -121,7 +134,7 @@ export function leave(source: Source): void {
 export function holdsAll(state: State, source: Source): void {
   const ours = source as OurSource;
   if (ours.bits === 'all') return;
-  shift(source.blob, ours.bits, -1);
+  shift(source, ours.bits, -1);
   ours.bits = 'all';
   ours.count = 0;
   if (source.blob.wishing) state.wishesMayChange(source.blob, false);
@@ -134,19 +147,20 @@ export function lacks(state: State, source: Source, piece: number): void {
   const ours = source as OurSource;
   if (ours.bits === 'all') {
     ours.bits = full(blob.pieces);
-    shift(blob, ours.bits, 1);
+    shift(source, ours.bits, 1);
     ours.count = blob.pulling.openCount;
   }
   if (!has(ours.bits, piece)) return;
   remove(ours.bits, piece);
-  (blob.pulling as OurPullingBlob).holders[piece]! -= 1;
+  if (source.counted) (blob.pulling as OurPullingBlob).holders[piece]! -= 1;
   if (has(blob.pulling.open, piece)) ours.count -= 1;
   if (blob.wishing) state.wishesMayChange(blob, false);
   review(state, source);
 }
 
-function shift({ pulling }: Blob, theirs: Bits, by: 1 | -1): void {
-  const { holders } = pulling as OurPullingBlob;
+function shift({ blob, counted }: Source, theirs: Bits, by: 1 | -1): void {
+  if (!counted) return;
+  const { holders } = blob.pulling as OurPullingBlob;
   for (let w = 0; w < theirs.length; w += 1) {
     let word = theirs[w]!;
     while (word !== 0) {

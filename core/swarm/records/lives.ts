@@ -16,11 +16,19 @@ export function next<State extends string>(life: Life<State>, from: State, to: S
   return to;
 }
 
-/** bare: no metainfo. rooted: metainfo, no hash list. ready: both. gone: dropped. */
-export type BlobStage = 'bare' | 'rooted' | 'ready' | 'gone';
+/**
+ * bare: no metainfo. rooted: metainfo, no hash list. ready: both. growing: an origin still receives it, so that its length
+ * is known and its list in part. gone: dropped.
+ */
+export type BlobStage = 'bare' | 'rooted' | 'growing' | 'ready' | 'gone';
 export const blobLife: Life<BlobStage> = {
-  bare: { rooted: 'metainfo is known', gone: 'dropped or revoked' },
+  bare: {
+    rooted: 'metainfo is known',
+    growing: 'its length is known, while an origin receives it',
+    gone: 'dropped or revoked',
+  },
   rooted: { ready: 'the hash list agrees with the root', gone: 'dropped or revoked' },
+  growing: { ready: 'the whole list agrees with the final root', gone: 'dropped or revoked' },
   ready: { gone: 'dropped or revoked' },
   gone: {},
 };

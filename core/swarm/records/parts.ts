@@ -175,3 +175,13 @@ export class Openers {
     return this.#latest.filter(({ atMs }) => atMs >= ms).map(({ address }) => address);
   }
 }
+
+/** How a blob stands in its graph, with its edges (`E`), which records.ts knows. */
+export class Neighbourhood<E> {
+  readonly edges: readonly E[] = [];
+  readonly candidates: readonly Candidate[] = [];
+  readonly openers = new Openers();
+  readonly starving: Starving = { sinceMs: 0, held: -1, rounds: 0, openings: 0 };
+  readonly seekAtMs: number = 0;
+  readonly seekEveryMs: number = 0;
+}

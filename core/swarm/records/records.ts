@@ -8,12 +8,11 @@
  * - Flight: a piece on its way to us.
  *
  * A piece of a blob is in exactly one state: held; open (lacking, nobody sends it); between the two, that is in
- * flight or with the verifier; or, where there is no room for the whole blob, shut (lacking, not in scope).
+ * flight or with the verifier; or shut (lacking, not in scope): there is no room for it, or its hash is not known yet.
  */
 
 import type { Digest } from '../../digest.ts';
-import { type Metainfo, pieceBytes, pieceCount } from '../../piece.ts';
-import { FEATURES } from '../../wire/frames.ts';
+import { type Growth, hashBytes, type Metainfo, pieceBytes, pieceCount } from '../../piece.ts';
 import type { Open, PeerAddress, Wish } from '../../wire/messages.ts';
 import { refusedMax, refusedPerMs } from '../limits.ts';
 import type { BlobNo, LinkNo } from '../types.ts';
@@ -29,16 +28,7 @@ import {
   type SourceState,
 } from './lives.ts';
 import type { Ours } from './ours.ts';
-import {
-  type Allowance,
-  Budget,
-  type Candidate,
-  Feeder,
-  Openers,
-  Puller,
-  type SinkWish,
-  type Starving,
-} from './parts.ts';
+import { type Allowance, Budget, Feeder, Neighbourhood, Puller, type SinkWish } from './parts.ts';
 
 const none: SeenBits = new Int32Array(0);
 const noBytes = new Uint8Array(0);
@@ -117,16 +107,6 @@ export function isGreeted(link: InLink): link is Greeted {
   return link.state === 'active' && link.peer !== undefined;
 }
 
-/** Of one blob. */
-class Neighbourhood {
-  readonly edges: readonly Edge[] = [];
-  readonly candidates: readonly Candidate[] = [];
-  readonly openers = new Openers();
-  readonly starving: Starving = { sinceMs: 0, held: -1, rounds: 0, openings: 0 };
-  readonly seekAtMs: number = 0;
-  readonly seekEveryMs: number = 0;
-}
-
 // ---- pulling/ writes these --------------------------------------------------------------------
 
 export class Flight {
@@ -151,6 +131,8 @@ export class Source {
   readonly edge: Edge;
   /** The pieces that it holds, as it said; none before it has opened. */
   readonly bits: SeenBits | 'all' = none;
+  /** Whether its pieces count among `holders`: not those of an origin that receives the blob, from which others get theirs. */
+  readonly counted: boolean = true;
   /** Of them, those that we lack and do not fetch. For 'all' the blob's own count holds. */
   readonly count: number = 0;
   /** `count` as the feeder last heard it. */
@@ -161,6 +143,8 @@ export class Source {
   readonly flights: readonly Flight[] = [];
   readonly sinceMs: number;
   readonly token: number;
+  /** Hashes of the list that its feeder knows: all but while the blob grows. */
+  readonly knows: number = 0;
   /** The feeder that offered this edge, to be opened when this one answers. */
   readonly via: Source | undefined;
   /** Times that it named a piece which is not in scope. */
@@ -187,6 +171,8 @@ export type Learning = {
   readonly at: number;
   readonly askedMs: number;
   readonly hashes: Uint8Array;
+  /** What of the list is to be known, and its root. */
+  readonly goal: Metainfo | Growth;
 };
 
 /** `far`: it began or jumped past pieces that are lacking, where nothing comes by itself soon. */
@@ -198,13 +184,17 @@ class Pulling {
   readonly scope: SeenBits | undefined = undefined;
   readonly open: SeenBits = none;
   readonly openCount: number = 0;
-  /** By piece: how many sources that do not hold everything hold it. */
+  /** By piece: how many sources that do not hold everything hold it, and are counted. */
   readonly holders: SeenBytes = noBytes;
   /** Open or parting ones only. */
   readonly sources: readonly Source[] = [];
   readonly unchecked: number = 0;
-  /** While it is rooted, and only then. */
+  /** While it is rooted; of a blob that grows, while more of its list is to be known than is. */
   readonly learning: Learning | undefined = undefined;
+  /** Memory for the whole list, where it does not come in one part. */
+  readonly list: Uint8Array = noBytes;
+  /** The host knows that neighbours know more than it has told. */
+  readonly behind: boolean = false;
   readonly readers: readonly Reader[] = [];
   /** One of the readers is far; what these waited for when that was last looked at. */
   readonly astray: boolean = false;
@@ -246,6 +236,9 @@ export class Sink {
   readonly wishes: readonly SinkWish[] = [];
   /** How far in the blob's log of new pieces it has been told. */
   readonly told: number = 0;
+  /** Hashes that its puller knows, where it said so: nothing beyond is named to it. And how many it has been told that we know. */
+  readonly knows: number = Infinity;
+  readonly toldKnown: number = 0;
   /** It wants others than were named to it: it chooses the next one. */
   readonly choosy: boolean = false;
   constructor(edge: Edge, link: InLink, asked: Open) {
@@ -288,13 +281,15 @@ export class Blob {
   readonly stage: BlobStage = 'bare';
   readonly pull: boolean;
   readonly meta: Metainfo = { length: 0, pieceLength: 0, root: '' };
+  /** Those that are known, and right: the first `known` of the list. */
   readonly hashes: Uint8Array = noBytes;
+  readonly known: number = 0;
   readonly pieces: number = 0;
   readonly held: SeenBits = none;
   readonly heldCount: number = 0;
   readonly pulling = new Pulling();
   readonly feeding = new Feeding();
-  readonly graph = new Neighbourhood();
+  readonly graph = new Neighbourhood<Edge>();
   /** Somebody here has a wish, or a feeder has heard of one. Whoever hears of a wish says so; pulling/wishes.ts takes it back. */
   wishing = false;
 
@@ -305,8 +300,8 @@ export class Blob {
   }
 
   /** The metainfo is known. `have` pieces of it are here. */
-  root(meta: Metainfo, have: (pieces: number) => Bits = bits): void {
-    const ours = become(this, 'rooted');
+  root(meta: Metainfo, have: (pieces: number) => Bits = bits, as: 'rooted' | 'growing' = 'rooted'): void {
+    const ours = become(this, as);
     ours.meta = meta;
     ours.pieces = pieceCount(meta);
     ours.held = have(this.pieces);
@@ -314,8 +309,13 @@ export class Blob {
   }
 
   /** The hash list is known and agrees with the root. */
-  ready(hashes: Uint8Array): void {
-    become(this, 'ready').hashes = hashes;
+  ready(meta: Metainfo, hashes: Uint8Array): void {
+    learn(become(this, 'ready'), meta, hashes);
+  }
+
+  /** More of the list is known while it grows. */
+  grow({ length, pieceLength, root }: Growth, hashes: Uint8Array): void {
+    learn(this as Blob as Ours<Blob>, { length, pieceLength, root }, hashes);
   }
 
   leave(): void {
@@ -339,6 +339,11 @@ export class Blob {
     return this.stage === 'ready' && this.heldCount === this.pieces && this.pulling.scope === undefined;
   }
 
+  /** Pieces of it come and go. */
+  get usable(): boolean {
+    return this.stage === 'ready' || this.stage === 'growing';
+  }
+
   /** Whether pieces are still to come. */
   get unfinished(): boolean {
     return this.pull && this.stage !== 'gone' && !this.complete;
@@ -349,13 +354,13 @@ export class Blob {
   }
 
   holds(piece: number): boolean {
-    return this.stage === 'ready' && has(this.held, piece);
+    return this.usable && has(this.held, piece);
   }
 
-  /** Whether there is room for the piece. */
+  /** Whether there is room for the piece, and its hash is known. */
   inScope(piece: number): boolean {
     const { scope } = this.pulling;
-    return scope === undefined || has(scope, piece);
+    return piece < this.known && (scope === undefined || has(scope, piece));
   }
 
   edgeOf(node: string): Edge | undefined {
@@ -369,31 +374,14 @@ export class Blob {
   }
 }
 
+function learn(ours: Ours<Blob>, meta: Metainfo, hashes: Uint8Array): void {
+  ours.meta = meta;
+  ours.hashes = hashes;
+  ours.known = hashes.length / hashBytes;
+}
+
 function become(blob: Blob, stage: BlobStage): Ours<Blob> {
   const ours = blob as Ours<Blob>;
   ours.stage = next(blobLife, blob.stage, stage);
   return ours;
-}
-
-// ---- questions ---------------------------------------------------------------------------------
-
-export const knowsWishes = ({ features }: Link): boolean => (features & FEATURES.wishes) !== 0;
-
-export function holdsPiece({ bits: theirs }: Source, piece: number): boolean {
-  return theirs === 'all' || has(theirs, piece);
-}
-
-export function findSource({ sources }: OutLink, swarm: number): Source | undefined {
-  for (let i = 0; i < sources.length; i += 1) if (sources[i]!.swarm === swarm) return sources[i];
-  return undefined;
-}
-
-export function findSink({ sinks }: InLink, swarm: number): Sink | undefined {
-  for (let i = 0; i < sinks.length; i += 1) if (sinks[i]!.swarm === swarm) return sinks[i];
-  return undefined;
-}
-
-export function findFlight({ flights }: Source, piece: number): Flight | undefined {
-  for (let i = 0; i < flights.length; i += 1) if (flights[i]!.piece === piece) return flights[i];
-  return undefined;
 }

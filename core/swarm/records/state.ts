@@ -96,6 +96,8 @@ class Due {
   readonly connect = new Set<Blob>();
   readonly finished = new Set<Blob>();
   readonly disowned = new Set<Blob>();
+  /** Blobs of which contradictory things were told. */
+  readonly odds = new Set<Blob>();
   /** Links that are to be closed, which graph/links.ts does. */
   readonly closings: Closing[] = [];
   /** There may be somebody to grant something to. */

@@ -9,7 +9,7 @@
 
 import { assert } from '../../assert.ts';
 import type { Digest } from '../../digest.ts';
-import type { Metainfo } from '../../piece.ts';
+import { hashBytes, type Metainfo } from '../../piece.ts';
 import { type Prng, prng } from '../../prng.ts';
 import type { Message, PeerAddress } from '../../wire/messages.ts';
 import { defaultPolicy } from '../policy.ts';
@@ -46,7 +46,10 @@ export class TestNode {
   readonly slots = new Map<number, boolean>();
   nextSlot = 0;
   readonly completeMs = new Map<number, number>();
-  readonly learned = new Map<number, Metainfo>();
+  /** By blob: hashes that are known. */
+  readonly learned = new Map<number, number>();
+  readonly odds: number[] = [];
+  refresh: (blob: number) => void = () => undefined;
   readonly faults: string[] = [];
   readonly revoked: number[] = [];
   /** By piece of blob 0: how often sent, when held here. */
@@ -117,14 +120,14 @@ export class Cluster {
   /** `node` holds the whole blob and feeds it. */
   seed(node: TestNode, blob: TestBlob): void {
     this.meta.set(blob.no, blob.meta);
-    this.#join(node, blob.no);
+    this.join(node, blob.no);
     const { no, digest, meta, hashes } = blob;
     this.input(node, { kind: 'blob', blob: no, digest, meta, hashes, have: 'all', pull: false });
   }
 
   /** `node` pulls the blob: the tracker tells it of metainfo and peers. */
   pull(node: TestNode, blob: TestBlob): void {
-    this.#join(node, blob.no);
+    this.join(node, blob.no);
     const { no, digest } = blob;
     this.input(node, {
       kind: 'blob',
@@ -187,7 +190,8 @@ export class Cluster {
     this.#perform(node, { kind: 'send', link, message });
   }
 
-  #join(node: TestNode, blob: number): void {
+  /** The tracker hands it out from now on. */
+  join(node: TestNode, blob: number): void {
     const members = this.#members.get(blob) ?? new Set();
     this.#members.set(blob, members.add(node));
   }
@@ -224,7 +228,11 @@ export class Cluster {
       case 'complete':
         return void node.completeMs.set(output.blob, this.nowMs);
       case 'learned':
-        return void node.learned.set(output.blob, output.meta);
+        return void node.learned.set(output.blob, output.hashes.length / hashBytes);
+      case 'refresh':
+        return void node.refresh(output.blob);
+      case 'odds':
+        return void node.odds.push(output.blob);
       case 'revoked':
         return void node.revoked.push(output.blob);
     }
@@ -320,7 +328,7 @@ export class Cluster {
   }
 
   #verify(node: TestNode, { blob, piece, link, slot }: Extract<Output, { kind: 'verify' }>): void {
-    assert(node.learned.has(blob), 'verify before learned');
+    assert(piece < (node.learned.get(blob) ?? 0), 'verify before learned');
     const corrupt = node.slots.get(slot);
     this.#freeSlot(node, slot);
     this.at(this.nowMs + 0.2, () => {

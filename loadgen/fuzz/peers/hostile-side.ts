@@ -63,7 +63,7 @@ export class HostileSide implements Ears {
     this.#say({
       kind: 'hello',
       version: protocolVersion,
-      features: FEATURES.wishes,
+      features: FEATURES.wishes | FEATURES.growing,
       cluster: this.#world.once(20) ? 'other' : 'fuzz',
       self: { ...self, role },
     });
@@ -173,7 +173,8 @@ export class HostileSide implements Ears {
         : content.meta;
     const all = !this.#world.once(3);
     const have = all ? new Uint8Array(0) : new Uint8Array((content.pieces + 7) >> 3).fill(this.#world.prng.below(256));
-    this.#say({ kind: 'opened', swarm, meta, all, growing: lies && this.#world.once(4), have });
+    const growing = lies && this.#world.once(4) && !all && content.pieces > 0;
+    this.#say({ kind: 'opened', swarm, meta, all, growing, have, ...(growing ? { known: content.pieces >> 1 } : {}) });
   }
 
   #hashes(swarm: number, content: Content, from: number): void {

@@ -91,7 +91,9 @@ function openedOf({ prng, contents }: Known, swarm: number): Opened {
   const { meta, pieces } = pick(prng, contents);
   const all = prng.below(2) === 0;
   const have = all ? new Uint8Array(0) : new Uint8Array((pieces + 7) >> 3).fill(prng.below(256));
-  return { kind: 'opened', swarm, meta, all, growing: prng.below(4) === 0, have };
+  const growing = prng.below(4) === 0 && !all && pieces > 0;
+  const opened: Opened = { kind: 'opened', swarm, meta, all, growing, have };
+  return growing ? { ...opened, known: pieces >> 1 } : opened;
 }
 
 function wantsOf(prng: Prng): Wants['swarms'] {
@@ -106,6 +108,10 @@ function wishesOf(prng: Prng): Wish[] {
     piece: number(prng, piecesMax - 1),
     hops: prng.below(wishHopsMax + 1),
   }));
+}
+
+function openFlags(prng: Prng): { readonly empty: boolean; readonly needHashes: boolean } {
+  return { empty: prng.below(2) === 0, needHashes: prng.below(2) === 0 };
 }
 
 export function randomMessage(known: Known, side: Side): Exclude<Message, { kind: 'piece' }> {
@@ -135,15 +141,10 @@ export function randomMessage(known: Known, side: Side): Exclude<Message, { kind
       return { kind, swarm, token };
     case 'neighbours':
       return { kind, swarm, peers: addresses };
+    case 'grown':
+      return { kind, swarm, known: number(prng, piecesMax) };
     case 'open':
-      return {
-        kind,
-        swarm,
-        digest: digestAny(known),
-        token,
-        empty: prng.below(2) === 0,
-        needHashes: prng.below(2) === 0,
-      };
+      return { kind, swarm, digest: digestAny(known), token, ...openFlags(prng) };
     case 'close':
     case 'revoke':
       return { kind, swarm };

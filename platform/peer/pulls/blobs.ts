@@ -176,7 +176,7 @@ export class Blobs {
 
   learned({ blob, meta, hashes }: Of<'learned'>): void {
     const part = this.#byNo[blob];
-    if (part === undefined || part.entry !== undefined) return;
+    if (part === undefined || part.entry !== undefined || meta === undefined) return;
     part.making = this.#enter(part, meta, hashes);
     this.#track(part.making.then(() => undefined));
   }
