@@ -71,7 +71,10 @@ program
   .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 2)
   .option('--dir <dir>', 'data, configuration and logs (default: ~/.local/share/shoal)')
   .option('--base-port <port>', 'proxy; the other ports follow', whole(1, 65_535), basePortDefault)
-  .action((options: { agents: number; dir?: string; basePort: number }) => up({ ...options, env }, say));
+  .option('--backends <file>', 'a YAML file with `backends:`: where blobs and tags rest beyond the cluster')
+  .action((options: { agents: number; dir?: string; basePort: number; backends?: string }) =>
+    up({ ...options, env }, say),
+  );
 
 program
   .command('demo')

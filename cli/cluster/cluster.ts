@@ -20,6 +20,8 @@ export type ClusterOptions = {
   readonly ports: ClusterPorts;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logLevel?: string | undefined;
+  /** A configuration file with `backends:`, which origin and index extend. */
+  readonly backends?: string | undefined;
 };
 
 export const url = (port: number): string => `http://127.0.0.1:${port}`;
@@ -27,7 +29,7 @@ export const agentName = (i: number): string => `agent-${i + 1}`;
 
 /** Writes the configuration files below `dir` and returns the parts, in waves (what the next ones lean on first). */
 export function clusterParts(options: ClusterOptions): PartSpec[][] {
-  const { ports } = options;
+  const { ports, backends } = options;
   const part = (role: Role, name: string, config: Record<string, unknown>, probe: number) =>
     partSpec(options, { role, name, config, probe: url(probe) });
   const both = (port: number) => ({ host: 'localhost', port });
@@ -36,16 +38,26 @@ export function clusterParts(options: ClusterOptions): PartSpec[][] {
   const index = [url(ports.index)];
   const origins = [url(ports.origin)];
   const memory = { arena };
+  const backed = backends === undefined ? {} : { extends: backends };
   return [
     [
       part('tracker', 'tracker', { listen: both(ports.tracker), origins }, ports.tracker),
-      part('index', 'index', { listen: both(ports.index), data: true }, ports.index),
+      part('index', 'index', { listen: both(ports.index), data: true, ...backed }, ports.index),
     ],
     [
       part(
         'origin',
         'origin',
-        { listen: both(ports.origin), peer: peer(ports.originPeer), data: true, memory, trackers, index, origins },
+        {
+          listen: both(ports.origin),
+          peer: peer(ports.originPeer),
+          data: true,
+          memory,
+          trackers,
+          index,
+          origins,
+          ...backed,
+        },
         ports.origin,
       ),
     ],

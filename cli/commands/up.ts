@@ -1,6 +1,6 @@
 /** `shoal up`: the whole cluster on this machine, until Ctrl-C. */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Env } from '../../platform/config/yaml.ts';
@@ -18,6 +18,7 @@ export type UpOptions = {
   readonly agents: number;
   readonly basePort: number;
   readonly dir?: string | undefined;
+  readonly backends?: string | undefined;
   readonly env: Env;
 };
 
@@ -28,7 +29,8 @@ export async function up(options: UpOptions, say: (line: string) => void): Promi
   const dir = resolve(options.dir ?? defaultDir(options.env));
   const unlock = lock(dir);
   try {
-    const waves = clusterParts({ dir, ports, env: options.env });
+    const backends = options.backends === undefined ? undefined : fileAt(options.backends);
+    const waves = clusterParts({ dir, ports, env: options.env, backends });
     const supervisor = new Supervisor({ waves, onEvent: (event) => say(eventLine(event)) });
     using stop = onStop(() => {
       supervisor.end();
@@ -51,6 +53,12 @@ export async function up(options: UpOptions, say: (line: string) => void): Promi
   } finally {
     unlock();
   }
+}
+
+/** Its absolute path: the parts are started elsewhere. */
+function fileAt(file: string): string {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return resolve(file);
+  throw new StartError(`--backends ${file}: there is no such file: write one with \`backends:\` (docs/storage.md)`);
 }
 
 function defaultDir(env: Env): string {
