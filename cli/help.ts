@@ -22,6 +22,13 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   ls: `
   shoal ls                   repositories
   shoal ls library/app       its tags`,
+  reconcile: `
+Without --apply it only says what it would do. The index must be running; it does the work, and nothing in it that is
+newer, or still to be written, is replaced. Exit code 1: something in the backend is broken, or it does not answer.
+
+  shoal reconcile --config index.yaml                      after the loss of an index: what would be brought back
+  shoal reconcile --config index.yaml --apply              and bring it
+  shoal reconcile --index http://10.0.0.7:15004 --repository 'team-a/**' --apply`,
   rm: `
   shoal rm library/app:1                     the tag
   shoal rm library/app@sha256:...            the manifest, with all its tags

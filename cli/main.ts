@@ -21,6 +21,7 @@ import { get, standardOutput } from './commands/get.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
 import { put } from './commands/put.ts';
+import { indexDefault, indexOfConfig, reconcile } from './commands/reconcile.ts';
 import { becomeRole, checkConfig, isRole } from './commands/role.ts';
 import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
@@ -34,6 +35,15 @@ const agentDefault = 'http://127.0.0.1:16000';
 const proxyDefault = 'http://127.0.0.1:15000';
 
 const exitStopped = 130;
+
+type Reconciling = {
+  config?: string;
+  index?: string;
+  apply?: boolean;
+  json?: boolean;
+  repository?: string;
+  after?: string;
+};
 
 const { env } = process;
 const output = heedOutput();
@@ -172,6 +182,30 @@ program
   .addHelpText('after', HELP.rm)
   .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
     finishing(async (signal) => say(await removeCommand(what, repo, { proxy, signal }))),
+  );
+
+program
+  .command('reconcile')
+  .description('compares an index with its backends, and brings back what it lacks')
+  .option('-c, --config <file>', 'the configuration of the index: where it listens')
+  .addOption(
+    new Option('--index <url>', `or the index itself (default: "${indexDefault}")`)
+      .argParser(urlOption(indexDefault))
+      .env('SHOAL_INDEX')
+      .conflicts('config'),
+  )
+  .option('--dry-run', 'only says what would be done: the default')
+  .addOption(new Option('--apply', 'does it').conflicts('dryRun'))
+  .option('--repository <pattern>', "only these: library/app, 'team-a/**'")
+  .option('--after <place>', 'goes on where a run that broke off stood')
+  .option('--json', 'a JSON object a line, the sums last')
+  .addHelpText('after', HELP.reconcile)
+  .action((given: Reconciling) =>
+    stoppable((signal) => {
+      const index = given.config === undefined ? (given.index ?? indexDefault) : indexOfConfig(given.config, env);
+      const { apply = false, json = false, repository, after } = given;
+      return reconcile({ index, apply, json, repository, after, signal, screen: process.stderr }, say);
+    }),
   );
 
 try {

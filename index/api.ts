@@ -16,9 +16,11 @@ import {
   type TagWritten,
   type Unproved,
 } from '../core/contracts/index-api.ts';
+import type { ReconcileReply, ReconcileStep } from '../core/contracts/reconcile.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
+import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
@@ -36,6 +38,8 @@ export type IndexSettings = {
   readonly keepUnlinkedMs: number;
   /** Of the clock on the wall: it is kept across restarts. */
   readonly nowMs: () => number;
+  /** Undefined: no repository has a backend. */
+  readonly reconcile?: ((step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>) | undefined;
 };
 
 export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
@@ -47,6 +51,14 @@ export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: I
     store.condemn(body.digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
   );
   serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
+  serve(app, INDEX.reconcile, ({ body, request }) => {
+    const { reconcile } = settings;
+    if (reconcile !== undefined) return reconcile(body, callOf(request).signal);
+    throw new ApiError(
+      'REQUEST_INVALID',
+      'this index has no backend to be reconciled with: its `backends:` names none',
+    );
+  });
 }
 
 function tagRoutes(app: FastifyInstance, store: IndexStore): void {

@@ -7,8 +7,8 @@ import { openDoor } from '../platform/host/door.ts';
 import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { openSqliteTags } from '../platform/tags/sqlite.ts';
-import { type IndexStore, indexRoutes } from './api.ts';
-import type { BackingParts } from './backing/open.ts';
+import { indexRoutes } from './api.ts';
+import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
 
 /** Format of the data directory; the database has a schema version of its own. */
@@ -35,24 +35,25 @@ await runRole({
         },
       }),
     );
-    const answering = backends === undefined ? store : await backing({ ...context, store, backends }, stack);
+    const backed = backends && (await backing({ ...context, store, backends }, stack));
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         () => [],
         (error: unknown) => [(error as Error).message],
       );
     const routes = (app: FastifyInstance): void =>
-      indexRoutes(app, answering, {
+      indexRoutes(app, backed?.answering ?? store, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs: Date.now,
+        reconcile: backed?.reconcile,
       });
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
   },
 });
 
 /** Loaded only where there are backends. */
-async function backing(parts: Omit<BackingParts, 'nowMs'>, stack: AsyncDisposableStack): Promise<IndexStore> {
+async function backing(parts: Omit<BackingParts, 'nowMs'>, stack: AsyncDisposableStack): Promise<Backing> {
   const { openBacking } = await import('./backing/open.ts');
   return openBacking({ ...parts, nowMs: Date.now }, stack);
 }

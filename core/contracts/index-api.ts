@@ -16,6 +16,7 @@ import {
   textThat,
   whole,
 } from './parse.ts';
+import { reconcileReply, reconcileStep } from './reconcile.ts';
 import { route } from './route.ts';
 
 export type ManifestRecord = {
@@ -210,4 +211,6 @@ export const INDEX = {
     body: closed({ digests: listOf(digest, condemnMax) }) satisfies Parser<CondemnRequest>,
     reply: record({ index: databaseId, condemned: listOf(digest, condemnMax), waiting: whole(condemnMax) }),
   }),
+  /** What the backends hold is brought here, step by step. An index of the release before knows no such path. */
+  reconcile: route('POST', '/v1/reconcile', { body: reconcileStep, reply: reconcileReply }),
 } as const;

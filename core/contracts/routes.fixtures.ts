@@ -82,6 +82,23 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
     {},
     { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), condemned: [one], waiting: 1 } },
   ),
+  reconcile: example(
+    INDEX.reconcile,
+    {},
+    {
+      body: { apply: true, repositories: 'library/**', from: 'main:docker/registry', keys: 500 },
+      reply: {
+        looked: 3,
+        changes: [
+          { kind: 'tag', repo: name, name: 'latest', how: 'moved', digest: one },
+          { kind: 'tag', repo: name, name: 'gone', how: 'removed', digest: null },
+        ],
+        broken: [{ kind: 'manifest', repo: name, name: two, why: 'is not there' }],
+        next: 'main:docker/registry/v2',
+      },
+      lenient: ['repo', 'name'],
+    },
+  ),
 };
 
 const agent = { ...testPeer(1), host: 'fe80::1%eth0', zone: 'a b' };

@@ -1,6 +1,7 @@
 /** An index's backends at work; only where its configuration names any is this loaded. */
 
 import { randomInt } from 'node:crypto';
+import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import { prng } from '../../core/prng.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
@@ -8,6 +9,7 @@ import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import { OutboxLane } from './lane.ts';
 import { backingMetrics } from './metrics.ts';
+import { Reconciler } from './reconcile.ts';
 import { BackedStore } from './store.ts';
 import { ReadThrough } from './through.ts';
 
@@ -19,10 +21,15 @@ export type BackingParts = {
   readonly nowMs: () => number;
 };
 
+export type Backing = {
+  readonly answering: BackedStore;
+  readonly reconcile: (step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>;
+};
+
 const seedMax = 2 ** 32;
 
 /** Lanes end with the stack. */
-export async function openBacking(parts: BackingParts, stack: AsyncDisposableStack): Promise<BackedStore> {
+export async function openBacking(parts: BackingParts, stack: AsyncDisposableStack): Promise<Backing> {
   const { store, backends, log, nowMs } = parts;
   const metrics = backingMetrics(
     parts.metrics,
@@ -40,5 +47,9 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
   for (const backed of backends.all)
     lanes.set(backed.name, stack.use(new OutboxLane({ store, backed, log, metrics, nowMs, random })));
   const through = new ReadThrough({ store, nowMs, tickMs: () => performance.now(), metrics });
-  return new BackedStore({ store, backends, through, lanes });
+  const reconciler = new Reconciler({ store, backends, nowMs });
+  return {
+    answering: new BackedStore({ store, backends, through, lanes }),
+    reconcile: (step, signal) => reconciler.step(step, signal),
+  };
 }

@@ -15,7 +15,7 @@ import { openSqliteTags } from '../../platform/tags/sqlite.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
-import { openBacking } from './open.ts';
+import { type Backing, openBacking } from './open.ts';
 import { linkOf, recordOf } from './records.ts';
 import type { BackedStore } from './store.ts';
 
@@ -24,6 +24,7 @@ const never = new AbortController().signal;
 export type Site = {
   readonly store: TagStore;
   readonly answering: BackedStore;
+  readonly reconcile: Backing['reconcile'];
   readonly metrics: Metrics;
   /** As kill -9 and a start: nothing of the process is left but its database. */
   restart(): Promise<Site>;
@@ -54,10 +55,11 @@ export async function site(stack: AsyncDisposableStack, backend: Backend, option
   };
   const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox: { backendOf, nowMs } }));
   const metrics = new Metrics();
-  const answering = await openBacking({ store, backends, log: silentLog(), metrics, nowMs }, own);
+  const { answering, reconcile } = await openBacking({ store, backends, log: silentLog(), metrics, nowMs }, own);
   return {
     store,
     answering,
+    reconcile,
     metrics,
     stop: () => own.disposeAsync(),
     restart: async () => {

@@ -35,8 +35,8 @@ test('a push is in the bucket as a registry has it: layers, revision, tag; a del
       ...one.blobs.map((blob) => `a/b/_layers/${hex(blob)}/link`),
       `a/b/_manifests/revisions/${hex(one.bytes)}/link`,
       ...['1', 'latest'].map((tag) => `a/b/_manifests/tags/${tag}/current/link`),
+      ...['1', 'latest'].map((tag) => `a/b/_shoal/current/${tag}`),
       `a/b/_shoal/manifests/${hex(one.bytes)}`,
-      ...['1', 'latest'].map((tag) => `a/b/_shoal/tags/${tag}`),
     ].sort(),
   );
   const { version } = await a.store.tagState('a/b', '1');
@@ -79,7 +79,7 @@ test('of many writes of one tag the newest is written, once, when a backend is b
   await expect.poll(() => depth(a), soon).toBe(0);
   expect((await inBucket(backend, 'a', 'x')).link).toBe(two.digest);
   expect(
-    backend.calls.filter(({ operation, key }) => operation === 'put' && key.endsWith('_shoal/tags/x')),
+    backend.calls.filter(({ operation, key }) => operation === 'put' && key.endsWith('_shoal/current/x')),
   ).toHaveLength(1);
   await expect.poll(() => a.metrics.text(), soon).toMatch(/shoal_write_back_waiting\{backend="main"\} 0/);
 });
@@ -136,7 +136,7 @@ test('durability backend: acknowledged once the bucket has it; else 503, and it 
   void late.finally(() => {
     settled = true;
   });
-  await expect.poll(() => backend.count('put', 'tags/2'), soon).toBe(1);
+  await expect.poll(() => backend.count('put', 'current/2'), soon).toBe(1);
   expect(settled).toBe(false);
   backend.heal();
   await late;

@@ -13,7 +13,7 @@ test('links lie where the Docker registry has them, records beside them where it
   const keys = (of: Linked): string[] => [links.linkKey(of), links.recordKey(of)];
   expect(keys({ repo, kind: 'tag', name: 'V1.0-x_y' })).toEqual([
     `${root}/_manifests/tags/V1.0-x_y/current/link`,
-    `${root}/_shoal/tags/V1.0-x_y`,
+    `${root}/_shoal/current/V1.0-x_y`,
   ]);
   expect(keys({ repo, kind: 'manifest', name })).toEqual([
     `${root}/_manifests/revisions/sha256/${hex}/link`,
@@ -50,12 +50,12 @@ test.each([
   `${root}/_manifests/revisions/sha256/${hex}`,
   `${root}/_manifests/revisions/sha256/${hex.slice(1)}/link`,
   `${root}/_uploads/x/data`,
-  `${root}/_shoal/tags/x/y`,
-  `${root}/_shoal/tags/`,
+  `${root}/_shoal/current/x/y`,
+  `${root}/_shoal/current/`,
   `${root}/_shoal/other/x`,
-  'docker/registry/v2/repositories/A/_shoal/tags/x',
-  'docker/registry/v2/repositories/_shoal/tags/x',
-  `elsewhere/${root}/_shoal/tags/x`,
+  'docker/registry/v2/repositories/A/_shoal/current/x',
+  'docker/registry/v2/repositories/_shoal/current/x',
+  `elsewhere/${root}/_shoal/current/x`,
 ])('%s is none of them', (key) => {
   expect(links.linkOf(key)).toBeUndefined();
 });

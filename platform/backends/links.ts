@@ -3,7 +3,8 @@
  *
  * A `link` is what the Docker registry has there (registry/storage/paths.go), a digest as text: one on the same bucket
  * reads our tags and manifests, and we read its. A `record` says in JSON what a link cannot: which version this is, or that
- * it was deleted. Records lie under `_shoal/`, which a registry passes over, and sort behind all links of the repository.
+ * it was deleted. Records lie under `_shoal/`, which a registry passes over, and sort behind all links of the repository:
+ * those of tags before those of manifests, so that a list shows which tags have gone before what they were on.
  */
 
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
@@ -23,7 +24,7 @@ export type LinkLayout = {
 };
 
 const LINKS = { blob: '_layers', manifest: '_manifests/revisions', tag: '_manifests/tags' } as const;
-const RECORDS = { blob: '_shoal/blobs', manifest: '_shoal/manifests', tag: '_shoal/tags' } as const;
+const RECORDS = { blob: '_shoal/blobs', manifest: '_shoal/manifests', tag: '_shoal/current' } as const;
 const KINDS = ['blob', 'manifest', 'tag'] as const;
 
 export function linkLayout(root: string): LinkLayout {
