@@ -9,14 +9,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../core/contracts/errors.ts';
 import {
   type BlobInfo,
+  type GrowingInfo,
   type InfoOutcome,
-  type InfoProof,
   ORIGIN,
   type Uploader,
   type UploadStatus,
   uploadKindHeader,
 } from '../core/contracts/origin.ts';
-import type { Digest } from '../core/digest.ts';
+import type { BlobIn, Digest } from '../core/digest.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { callOf } from '../platform/http/call.ts';
 import type { Headers } from '../platform/http/content.ts';
@@ -26,7 +26,7 @@ import { type Asked, serve } from '../platform/http/serve.ts';
 import { errorBody } from '../platform/http/server.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
-import type { OriginBlobs } from './blobs.ts';
+import type { InfoAsked, OriginBlobs } from './blobs.ts';
 import type { Uploads } from './uploads.ts';
 import type { WriteBack } from './write-back/write-back.ts';
 
@@ -46,8 +46,6 @@ export type ApiParts = {
  */
 const bodyStallMs = 900_000;
 
-type InfoAsked = { readonly proof?: InfoProof | undefined; readonly repo?: string | undefined };
-
 /** Trackers and other origins ask so often that at level info their questions would be all of the log. */
 const quiet = { logLevel: 'warn' } as const;
 
@@ -66,10 +64,10 @@ export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
 
 function addBlobRoutes(app: FastifyInstance, parts: ApiParts): void {
   const { blobs, onRemoved, writeBack } = parts;
-  const send = (entry: BlobEntry, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
-    sendContent(request, reply, blobs.content(entry, callOf(request).signal));
-  serve(app, ORIGIN.read, async ({ at, request, reply }) => send(await blobs.readable(at.digest), request, reply));
-  serve(app, ORIGIN.head, async ({ at, request, reply }) => send(await blobs.held(at.digest), request, reply));
+  serve(app, ORIGIN.read, async ({ at, request, reply }) =>
+    sendContent(request, reply, await blobs.read(blobOf(at), callOf(request))),
+  );
+  serve(app, ORIGIN.head, async ({ at, request, reply }) => sendContent(request, reply, await blobs.sized(blobOf(at))));
   serve(app, ORIGIN.remove, async ({ at: { digest } }) => {
     await writeBack?.mayRemove(digest);
     await blobs.remove(digest);
@@ -99,16 +97,16 @@ function addBlobRoutes(app: FastifyInstance, parts: ApiParts): void {
 }
 
 function addInfoRoutes(app: FastifyInstance, { blobs, writeBack }: ApiParts): void {
-  const told = async (digest: Digest, { proof, repo }: InfoAsked): Promise<BlobInfo> => {
-    const info = await blobs.info(await blobs.held(digest, proof));
-    return writeBack?.backs(repo) === true ? { ...info, backed: true } : info;
+  const told = async (blob: BlobIn, asked: InfoAsked): Promise<BlobInfo | GrowingInfo> => {
+    const info = await blobs.answer(blob, asked);
+    return 'meta' in info && writeBack?.backs(blob.repo) === true ? { ...info, backed: true } : info;
   };
-  serve(app, ORIGIN.info, async ({ at }) => await told(at.digest, at), quiet);
+  serve(app, ORIGIN.info, async ({ at }) => await told(blobOf(at), at), quiet);
   serve(
     app,
     ORIGIN.infos,
     async ({ at, body: { digests } }) => ({
-      infos: await Promise.all(digests.map((digest) => told(digest, at).catch(outcomeOf))),
+      infos: await Promise.all(digests.map((digest) => told({ digest, repo: at.repo }, at).catch(outcomeOf))),
     }),
     quiet,
   );
@@ -189,4 +187,8 @@ async function refuse(request: FastifyRequest, reply: FastifyReply, error: ApiEr
 function outcomeOf(error: unknown): InfoOutcome {
   if (!(error instanceof ApiError)) throw error;
   return error.code === 'BLOB_UNKNOWN' ? null : { error: { code: error.code, message: error.message } };
+}
+
+function blobOf({ digest, repo }: { readonly digest: Digest; readonly repo?: string | undefined }): BlobIn {
+  return { digest, repo };
 }

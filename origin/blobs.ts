@@ -5,22 +5,27 @@
  *         synced and checked against its digest, also where it was taken over from another origin.
  * Rule 2: what the store believes is looked at before it is told (store/pieces/believed.ts). What turns out to be missing or
  *         damaged is answered as if it were not here, so that others are asked and clients push it, and is fetched again.
- * Rule 3: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
+ * Rule 3: what is not here whole is asked of the repository's backend (cold/), where it has one, but for who asks with a proof:
+ *         that asks what this origin holds itself.
+ * Rule 4: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
  *         from `forPeer` on the first Open.
  */
 
+import { Bug } from '../core/assert.ts';
 import { ApiError } from '../core/contracts/errors.ts';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
-import type { BlobInfo, FetchRequest } from '../core/contracts/origin.ts';
-import type { Digest } from '../core/digest.ts';
+import type { BlobInfo, FetchRequest, GrowingInfo, InfoProof } from '../core/contracts/origin.ts';
+import type { BlobIn, Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
+import type { CallContext } from '../platform/clients/context.ts';
 import type { Content } from '../platform/http/content.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
-import { type Chunk, type ReaderArena, readRange } from '../platform/reader/read.ts';
+import { type Chunk, type ReadablePull, type ReaderArena, readRange } from '../platform/reader/read.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
+import type { ColdReads } from './cold/cold.ts';
 import type { Mending } from './mending.ts';
 
 /** Blobs taken over at a time; the origin that offers more asks again later. */
@@ -34,13 +39,69 @@ export type BlobsOptions = {
   readonly log: Logger;
 };
 
+/** What a question about a blob says beside it: core/contracts/origin.ts. */
+export type InfoAsked = {
+  readonly proof?: InfoProof | undefined;
+  readonly growing?: 1 | undefined;
+  readonly cold?: 'stat' | undefined;
+  readonly hops?: number | undefined;
+};
+/** Blobs that only a backend has. Each answers undefined where the repository has none. */
+export type OnlyInBackends = Pick<ColdReads, 'info' | 'fetch' | 'forget'>;
+
 export class OriginBlobs {
   readonly #options: BlobsOptions;
   /** Being taken over. */
   readonly #fetching = new Map<Digest, Promise<void>>();
+  #elsewhere: OnlyInBackends | undefined;
 
   constructor(options: BlobsOptions) {
     this.#options = options;
+  }
+
+  /** From now on what is not here is looked for there. */
+  lookElsewhere(elsewhere: OnlyInBackends): void {
+    this.#elsewhere = elsewhere;
+  }
+
+  /** As `ORIGIN.info`. */
+  async answer(blob: BlobIn, { proof, growing, cold, hops = 0 }: InfoAsked): Promise<BlobInfo | GrowingInfo> {
+    try {
+      return await this.info(await this.held(blob.digest, proof));
+    } catch (error) {
+      if (proof !== undefined || !unknown(error)) throw error;
+      const told = await this.#elsewhere?.info({ blob, hops, cold }, growing === 1);
+      if (told === undefined) throw error;
+      return told;
+    }
+  }
+
+  /** For a HEAD, which fetches nothing. */
+  async sized(blob: BlobIn): Promise<Content> {
+    const open = (): never => {
+      throw new Bug('a HEAD has no body');
+    };
+    try {
+      return contentOf(blob.digest, (await this.held(blob.digest)).meta.length, open);
+    } catch (error) {
+      if (!unknown(error)) throw error;
+      const told = await this.#elsewhere?.info({ blob, hops: 0, cold: 'stat' }, true);
+      if (told === undefined) throw error;
+      return contentOf(blob.digest, ('growth' in told ? told.growth : told.meta).length, open);
+    }
+  }
+
+  /** The blob's bytes, which may still come. */
+  async read(blob: BlobIn, call: CallContext): Promise<Content> {
+    const { signal } = call;
+    try {
+      return this.content(await this.readable(blob.digest), signal);
+    } catch (error) {
+      if (!unknown(error)) throw error;
+      const found = await this.#elsewhere?.fetch(blob, call);
+      if (found === undefined) throw error;
+      return this.content(found.entry, signal, found.coming);
+    }
   }
 
   /** The blob's entry. BLOB_UNKNOWN where it is not here whole, UNAVAILABLE where the disk does not say. */
@@ -71,22 +132,23 @@ export class OriginBlobs {
     }
   }
 
-  content(entry: BlobEntry, signal: AbortSignal): Content {
-    return {
-      digest: entry.digest,
-      mediaType: MEDIA.octets,
-      size: entry.meta.length,
-      ranges: true,
-      open: (start, end) => this.#read(entry, { start, end }, signal),
-    };
+  /** `coming`: what it lacks comes by that. */
+  content(entry: BlobEntry, signal: AbortSignal, coming?: ReadablePull): Content {
+    return contentOf(entry.digest, entry.meta.length, (start, end) =>
+      this.#read({ entry, coming }, { start, end }, signal),
+    );
   }
 
-  #read(entry: BlobEntry, range: ByteRange, signal: AbortSignal): AsyncGenerator<Chunk> {
+  #read(
+    { entry, coming }: { readonly entry: BlobEntry; readonly coming: ReadablePull | undefined },
+    range: ByteRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<Chunk> {
     const { node, arena } = this.#options;
     const source = {
       entry,
-      pull: () => node.pull(entry.digest),
-      lost: (piece: number) => node.lost(entry.digest, piece),
+      pull: () => coming ?? node.pull(entry.digest),
+      lost: (piece: number) => coming === undefined && node.lost(entry.digest, piece),
     };
     return readRange(source, arena, range, signal);
   }
@@ -118,6 +180,7 @@ export class OriginBlobs {
     this.#options.store.claim(entry.digest);
     this.#options.mending.forget(entry.digest);
     this.#options.node.arrived(entry);
+    this.#elsewhere?.forget(entry.digest);
   }
 
   async remove(digest: Digest): Promise<void> {
@@ -151,4 +214,12 @@ export class OriginBlobs {
     await pull.learned();
     await pull.complete;
   }
+}
+
+function contentOf(digest: Digest, size: number, open: Content['open']): Content {
+  return { digest, mediaType: MEDIA.octets, size, ranges: true, open };
+}
+
+function unknown(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'BLOB_UNKNOWN';
 }

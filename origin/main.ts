@@ -14,7 +14,7 @@ import { realClock } from '../platform/net/clock.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
-import type { BlobStore } from '../platform/store/store.ts';
+import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
@@ -38,13 +38,16 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const origins = stack.use(originMembers(fixedList(config.origins), { self }));
   const live = (): number => 1 + origins.all.filter(({ pulse }) => pulse.well).length;
   const backends = await openBackends(context, live, stack);
-  const owed = backends === undefined ? undefined : { backends, queue: await openQueue(context, stack) };
+  let queue: Queue | undefined;
   const finder = new OriginFinder({ origins, clock: realClock });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
-    askUnneeded: askUnneeded({ config, log, queue: owed?.queue }, stack),
-    finding: async () => ({ finder }),
+    askUnneeded: askUnneeded({ config, log, queue: () => queue }, stack),
+    finding: async () => {
+      if (backends !== undefined) queue = await openQueue(context, stack);
+      return { finder };
+    },
   };
   const { arena, store, tracking, node } = await startHost(context, plan, stack);
 
@@ -70,6 +73,11 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       node.drop(digest);
     },
   });
+  if (backends !== undefined) {
+    const onFetched = (entry: BlobEntry): void => handover.offer(entry);
+    const parts = { backends, origins, self, node, store, blobs, log, metrics, onFetched };
+    (await import('./cold/open.ts')).openCold(parts, stack);
+  }
   handover.relist(store.entries());
   stack.use(origins.onChange(() => handover.relist(store.entries())));
   mending.begin();
@@ -81,10 +89,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     clock: realClock,
   });
   stack.defer(sweeping(uploads, log));
-  const writeBack = owed && (await openWriteBack(context, { ...owed, store, blobs, origins, self }, stack));
+  const writeBack =
+    backends && queue && (await openWriteBack(context, { backends, queue, store, blobs, origins, self }, stack));
   observe(metrics, { store, uploads, handover, mending });
 
-  const queue = owed?.queue;
   const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack, queue };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const api = await openDoor(context, { at: config.listen, workOf: workOfRequest, routes }, stack);
@@ -116,7 +124,11 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
 
 /** Who knows what may go when room is needed: the index, where there is one. */
 function askUnneeded(
-  { config, log, queue }: { readonly config: OriginConfig; readonly log: Logger; readonly queue: Queue | undefined },
+  {
+    config,
+    log,
+    queue,
+  }: { readonly config: OriginConfig; readonly log: Logger; readonly queue: () => Queue | undefined },
   stack: AsyncDisposableStack,
 ): AskUnneeded | undefined {
   if (config.index.length === 0) return undefined;
@@ -124,7 +136,7 @@ function askUnneeded(
   const condemned = new Condemned({ index, dir: config.data, log });
   return async (digests, signal) => {
     // What a backend is still owed stays, whoever needs it: a row that comes later comes with a claim (let-go.ts).
-    const held = await queue?.held(digests);
+    const held = await queue()?.held(digests);
     return await condemned.ask(held === undefined ? digests : digests.filter((digest) => !held.has(digest)), signal);
   };
 }

@@ -59,6 +59,12 @@ export type InfoOutcome =
   | { readonly error: { readonly code: ErrorCode; readonly message: string } };
 /** In the order of the digests. */
 export type InfosReply = { readonly infos: readonly InfoOutcome[] };
+/** In the detail of what is refused because of a backend: which one said so. */
+export type BackendRefusal = {
+  readonly backend: string;
+  /** What it has is not the blob, which a push would mend. */
+  readonly damaged: boolean;
+};
 export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };
 /**
  * written: the backend has confirmed it, as far as this origin knows. queued: a row for it is on this origin's disk;
@@ -68,6 +74,7 @@ export type WriteBackReply = { readonly state: 'written' | 'queued'; readonly pr
 export type FetchState = { readonly state: 'held' | 'fetching' };
 
 const messageMax = 4096;
+const backendNameMax = 64;
 const inUpload: Param<string> = {
   parser: textThat((id) => uploadIdPattern.test(id), 'is no upload id: 16 to 64 lower-case letters, digits and dashes'),
   refused: 'BLOB_UPLOAD_INVALID',
@@ -114,6 +121,13 @@ const infoOutcome: Parser<InfoOutcome> = (value) => {
   if (parsed.ok) return parsed.value;
   return { error: { code: 'UNAVAILABLE', message: `an origin answered no metainfo: ${parsed.problem}` } };
 };
+
+const refusal = record({ backend: text(backendNameMax, 1), damaged: optional(flag) });
+/** Undefined: it was refused for another reason, or by an origin that asks no backend. */
+export function backendRefusal(detail: unknown): BackendRefusal | undefined {
+  const read = parse(refusal, detail, 'detail');
+  return read.ok ? { backend: read.value.backend, damaged: read.value.damaged === true } : undefined;
+}
 
 const blobPath = '/v1/blobs/:digest';
 const uploadPath = '/v1/uploads/:id';

@@ -11,6 +11,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import {
   type BeginUpload,
   type BlobInfo,
+  backendRefusal,
   type FetchRequest,
   type GrowingInfo,
   type InfoProof,
@@ -174,15 +175,23 @@ export class OriginClient {
     return this.#located.ask(blob, ctx);
   }
 
-  /** As `info`, from an origin that the question was passed on to. */
-  passedOn(blob: BlobIn, how: PassedOn, ctx: CallContext): Promise<BlobInfo | GrowingInfo | undefined> {
-    return this.#info(blob, { growing: 1, ...how }, ctx);
+  /** As `info`, from an origin that the question is passed on to. Throws BLOB_UNKNOWN, with who said so in its detail. */
+  async passedOn(blob: BlobIn, how: PassedOn, ctx: CallContext): Promise<BlobInfo | GrowingInfo> {
+    const path = ORIGIN.info.path({ ...blob, growing: 1, ...how });
+    const info = await this.#http.json('GET', path, { ctx, ...this.#short() });
+    return about(blob.digest, ORIGIN.info.reply(info, this.url), this.url);
   }
 
-  /** Bytes of the blob in the repository's backend; undefined where it has none, or the origin holds the blob itself. */
+  /** Bytes of the blob in the repository's backend; undefined: it has none, or not the right one, or the origin holds it itself. */
   async stored(blob: BlobIn, ctx: CallContext): Promise<number | undefined> {
-    const info = await this.located(blob, ctx);
-    return info !== undefined && 'growth' in info ? info.growth.length : undefined;
+    try {
+      const info = await this.passedOn(blob, { hops: 0, cold: 'stat' }, ctx);
+      return 'growth' in info ? info.growth.length : undefined;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.code === 'BLOB_UNKNOWN' || backendRefusal(error.detail)?.damaged === true) return undefined;
+      throw error;
+    }
   }
 
   /**

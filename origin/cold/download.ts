@@ -1,0 +1,224 @@
+/**
+ * One blob on its way from a backend to this origin's disk, and whoever waits for it.
+ *
+ * Rule 1: the bytes are the digest's, or nothing is kept.
+ * Rule 2: a stream that breaks off goes on by range where it stood, `resumesMax` times, and `vainMax` times in a row without
+ *         a byte. (The backend's own wrappers have tried by then; this is for what they leave.)
+ * Rule 3: an object that was written anew meanwhile is gone on with, if it is as long: whoever writes a blob again writes the
+ *         same bytes, and the digest tells.
+ * Rule 4: whoever waits for a piece is told when it is here, or when the download has failed.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError } from '../../core/contracts/errors.ts';
+import type { Digest } from '../../core/digest.ts';
+import { type Growth, pieceLengthFor } from '../../core/piece.ts';
+import { backoffMs } from '../../core/retry/retry.ts';
+import { type BackendCause, BackendError, type BackendObject } from '../../platform/backends/backend.ts';
+import type { Backed } from '../../platform/backends/backends.ts';
+import type { ReadablePull } from '../../platform/reader/read.ts';
+import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import { blake3Hex } from '../../platform/workers/hash.ts';
+import { type ColdSink, openColdSink } from './sink.ts';
+
+/** Of one download: a connection that is cut ten times on the way is bad, and the blob may be terabytes. */
+export const resumesMax = 32;
+/** In a row, without a byte. */
+export const vainMax = 4;
+const again = { delayMs: 100, delayMsMax: 2_000 };
+/** Of another version of the object. */
+const changesMax = 2;
+/** What another attempt may change. */
+const passing: ReadonlySet<BackendCause> = new Set(['throttled', 'unavailable', 'stalled', 'damaged', 'credentials']);
+
+const noHashes = blake3Hex(new Uint8Array());
+
+export type DownloadOf = { readonly backed: Backed; readonly digest: Digest; readonly object: BackendObject };
+export type DownloadHost = {
+  readonly store: Pick<BlobStore, 'growing' | 'beginUpload'>;
+  readonly signal: AbortSignal;
+  readonly came: (bytes: number) => void;
+};
+type Waiter = { readonly piece: number; settle(error?: Error): void };
+
+export class Download implements ReadablePull {
+  readonly backed: Backed;
+  readonly digest: Digest;
+  /** Times that the stream was taken up again. */
+  resumes = 0;
+  /** Bytes that came from the backend. */
+  received = 0;
+  readonly #host: DownloadHost;
+  readonly #whole = Promise.withResolvers<BlobEntry>();
+  readonly #waiters = new Set<Waiter>();
+  #object: BackendObject;
+  #sink: ColdSink | undefined;
+  readonly #begun = Promise.withResolvers<void>();
+  /** What whoever waits for a piece is told from now on. */
+  #over: Error | undefined;
+
+  constructor(of: DownloadOf, host: DownloadHost) {
+    this.backed = of.backed;
+    this.digest = of.digest;
+    this.#object = of.object;
+    this.#host = host;
+    this.#whole.promise.catch(() => undefined);
+    this.#begun.promise.catch(() => undefined);
+  }
+
+  /** Bytes of the blob. */
+  get size(): number {
+    return this.#object.size;
+  }
+
+  get key(): string {
+    return this.backed.blobKey(this.digest);
+  }
+
+  /** The blob, once it is here whole. */
+  get whole(): Promise<BlobEntry> {
+    return this.#whole.promise;
+  }
+
+  /** What can be read of it by now; its pieces are waited for here. Undefined: nothing before it is whole. */
+  get entry(): BlobEntry | undefined {
+    return this.#sink?.entry;
+  }
+
+  /** Resolves once bytes may come: `entry` is final. Rejects where that has failed. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
+  /** Of a blob with bytes: what is known of its list. */
+  get growth(): Growth {
+    return this.entry?.growth ?? growthOf(this.size);
+  }
+
+  /** Once. Rejects with BackendError, with ApiError, or with the signal's reason. */
+  async run(): Promise<BlobEntry> {
+    try {
+      const sink = await openColdSink(this.#host.store, this.digest, this.size);
+      this.#sink = sink;
+      this.#begun.resolve();
+      const entry = await this.#receive(sink);
+      this.#over = new ApiError('UNAVAILABLE', `a piece of ${this.digest} was lost on the disk: ask again`);
+      this.#settle(undefined);
+      this.#whole.resolve(entry);
+      return entry;
+    } catch (error) {
+      this.fail(error as Error);
+      throw error;
+    }
+  }
+
+  /** It ends so; again is harmless. */
+  fail(error: Error): void {
+    this.#over ??= error;
+    this.#settle(error);
+    this.#begun.reject(error);
+    this.#whole.reject(error);
+  }
+
+  async waitFor(piece: number, signal?: AbortSignal): Promise<void> {
+    if (this.entry?.has(piece) === true) return;
+    if (this.#over !== undefined) throw this.#over;
+    signal?.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const givenUp = (): void => waiter.settle(signal?.reason);
+      const waiter: Waiter = {
+        piece,
+        settle: (error) => {
+          this.#waiters.delete(waiter);
+          signal?.removeEventListener('abort', givenUp);
+          if (error === undefined) resolve();
+          else reject(error);
+        },
+      };
+      this.#waiters.add(waiter);
+      signal?.addEventListener('abort', givenUp, { once: true });
+    });
+  }
+
+  async settled(): Promise<void> {
+    await this.whole;
+  }
+
+  /** Bytes come in their order, whoever reads where. */
+  reader(): { move(): void; close(): void } {
+    return { move: () => undefined, close: () => undefined };
+  }
+
+  async #receive(sink: ColdSink): Promise<BlobEntry> {
+    try {
+      let changes = 0;
+      let vain = 0;
+      while (sink.needed && sink.offset < this.size) {
+        const before = sink.offset;
+        const failure = await this.#stream(sink);
+        if (failure === undefined) break;
+        vain = sink.offset > before ? 0 : vain + 1;
+        if (failure.why === 'changed' && ++changes <= changesMax) await this.#lookAgain(failure);
+        else if (!passing.has(failure.why) || ++this.resumes > resumesMax || vain > vainMax) throw failure;
+        const waitMs = Math.max(failure.afterMs ?? 0, Math.random() * backoffMs(again, vain + 1));
+        await sleep(waitMs, undefined, { signal: this.#host.signal });
+        // What was with the workers when it broke off.
+        this.#wake();
+      }
+      return await sink.finish();
+    } catch (error) {
+      await sink.abort();
+      throw error;
+    }
+  }
+
+  /** Until it ends; why it did so too early. */
+  async #stream(sink: ColdSink): Promise<BackendError | undefined> {
+    const { backed, key, size } = this;
+    const { signal, came } = this.#host;
+    try {
+      const range = { start: sink.offset, end: size, version: this.#object.version };
+      for await (const chunk of backed.backend.read(key, range, signal)) {
+        if (chunk.length > size - sink.offset)
+          throw new BackendError('damaged', `${backed.name}: more came of ${key} than the ${size} bytes that it has`);
+        await sink.append(chunk);
+        this.received += chunk.length;
+        came(chunk.length);
+        this.#wake();
+        if (!sink.needed) return undefined;
+      }
+      if (sink.offset >= size) return undefined;
+      return new BackendError('damaged', `${backed.name}: ${key} broke off after ${sink.offset} of ${size} bytes`);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof BackendError) return error;
+      throw error;
+    }
+  }
+
+  async #lookAgain(changed: BackendError): Promise<void> {
+    const object = await this.backed.backend.stat(this.key, this.#host.signal);
+    if (object?.size !== this.size) throw changed;
+    this.#object = object;
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) if (this.entry?.has(waiter.piece)) waiter.settle();
+  }
+
+  #settle(error: Error | undefined): void {
+    for (const waiter of [...this.#waiters]) waiter.settle(error);
+  }
+}
+
+/** Nothing of the list is known yet. `length` > 0. */
+export function growthOf(length: number): Growth {
+  return { length, pieceLength: pieceLengthFor(length), known: 0, root: noHashes };
+}
+
+/** Why a download failed, in a word: for metrics, and for how long it is remembered. */
+export function causeOf(error: unknown): BackendCause | 'mismatch' | 'disk' | 'stopped' {
+  if (error instanceof BackendError) return error.why;
+  if (!(error instanceof ApiError)) return 'stopped';
+  return error.code === 'DIGEST_INVALID' || error.code === 'SIZE_INVALID' ? 'mismatch' : 'disk';
+}

@@ -1,0 +1,50 @@
+/** Cold reads of an origin that has backends: loaded only then. */
+
+import type { Backends } from '../../platform/backends/backends.ts';
+import type { OriginClient } from '../../platform/clients/origin.ts';
+import type { Members } from '../../platform/members/members.ts';
+import { realClock } from '../../platform/net/clock.ts';
+import type { PeerNode } from '../../platform/peer/node.ts';
+import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import type { Logger } from '../../platform/telemetry/log.ts';
+import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { OriginBlobs } from '../blobs.ts';
+import { ColdReads } from './cold.ts';
+import { ColdWatch } from './watch.ts';
+
+export type ColdParts = {
+  readonly backends: Backends;
+  readonly origins: Members<OriginClient>;
+  readonly self: string;
+  readonly node: PeerNode;
+  readonly store: BlobStore;
+  readonly blobs: OriginBlobs;
+  /** It is here now, as if it had been pushed. */
+  readonly onFetched: (entry: BlobEntry) => void;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+};
+
+/** Closed with the stack. */
+export function openCold(parts: ColdParts, stack: AsyncDisposableStack): void {
+  const { backends, origins, self, node, store, blobs, onFetched, log, metrics } = parts;
+  const cold = stack.use(
+    new ColdReads({
+      backends,
+      owners: origins,
+      self,
+      peer: node.self,
+      store,
+      infoOf: (entry) => blobs.info(entry),
+      onFetched: (entry) => {
+        blobs.committed(entry);
+        onFetched(entry);
+      },
+      watch: new ColdWatch(log, metrics),
+      clock: realClock,
+    }),
+  );
+  blobs.lookElsewhere(cold);
+  metrics.observed('cold_reads_running', 'Blobs that are being fetched from backends now', () => cold.running);
+  metrics.observed('cold_reads_waiting', 'Blobs that wait to be fetched from backends', () => cold.waiting);
+}
