@@ -231,7 +231,7 @@ class Origin implements AsyncDisposable {
       },
       store,
       arena,
-      tracking: { set: () => undefined, unset: () => undefined, seek: () => undefined },
+      tracking: { set: () => undefined, unset: () => undefined, seek: () => undefined, grows: () => undefined },
       log,
       metrics: peerMetrics(new Metrics()),
       serves: (digest) => store.get(digest),

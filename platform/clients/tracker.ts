@@ -96,6 +96,10 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'set', digest, state, meta });
   }
 
+  grows(): void {
+    // Nobody is asked for blobs that grow yet: no `known` is announced, and so no tracker answers of one.
+  }
+
   unset(digest: Digest): void {
     this.#tell({ kind: 'unset', digest });
   }

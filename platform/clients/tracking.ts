@@ -15,6 +15,8 @@ export interface Tracking {
   join(self: PeerAddress, answered: (answer: AnnounceAnswer) => void): void;
   /** Take part in a blob's swarm. `meta` is what an origin knows; trackers believe it of origins only. */
   set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void;
+  /** Of one that is wanted and grows: so many hashes are known here; more are asked for by and by, soon where somebody `waits`. */
+  grows(digest: Digest, known: number, waits: boolean): void;
   unset(digest: Digest): void;
   /**
    * Ask for up to `count` neighbours in the next batch, which goes out within about 10 ms. Only while 'want'. Where no

@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import { type BlobIn, type Digest, digestOf } from '../../core/digest.ts';
-import type { Metainfo } from '../../core/piece.ts';
+import type { Growth, Metainfo } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Tracking } from '../clients/tracking.ts';
 import { realClock } from '../net/clock.ts';
 import { tcp } from '../net/tcp.ts';
+import type { GrowingEntry } from '../store/growing/entry.ts';
 import { agentPromises, originPromises } from '../store/options.ts';
 import { BlobStore } from '../store/store.ts';
 import { silentLog } from '../telemetry/log.ts';
@@ -21,7 +22,16 @@ import { PeerNode, type PeerNodeOptions } from './node.ts';
 const mebibyte = 1024 * 1024;
 
 type Member = { readonly peer: PeerAddress; state: 'want' | 'have'; answer(answer: AnnounceAnswer): void };
-type Swarm = { meta: Metainfo | undefined; inline: string | undefined; readonly members: Map<string, Member> };
+type Swarm = {
+  meta: Metainfo | undefined;
+  inline: string | undefined;
+  /** What the origin that receives it knows of it now. */
+  growth: (() => Growth | undefined) | undefined;
+  readonly members: Map<string, Member>;
+};
+/** Who knows only a part of a list hears more after so long, and after so long where somebody waits. */
+const askedAgainMs = 30;
+const askedSoonMs = 5;
 
 /** A tracker that every node of a test shares. It knows a blob as soon as an origin has it. */
 export class MemoryTracker {
@@ -31,9 +41,18 @@ export class MemoryTracker {
   state: 'up' | 'down' = 'up';
 
   swarm(digest: Digest): Swarm {
-    const swarm = this.swarms.get(digest) ?? { meta: undefined, inline: undefined, members: new Map() };
+    const fresh = { meta: undefined, inline: undefined, growth: undefined, members: new Map() };
+    const swarm = this.swarms.get(digest) ?? fresh;
     this.swarms.set(digest, swarm);
     return swarm;
+  }
+
+  /** `node` receives the blob: others hear what is known of it. */
+  receives({ node }: TestNode, entry: GrowingEntry): void {
+    const swarm = this.swarm(entry.digest);
+    swarm.growth = () => entry.growth;
+    swarm.members.set(node.self.node, { peer: node.self, state: 'want', answer: () => undefined });
+    node.seedGrowing(entry);
   }
 
   session(): Tracking {
@@ -45,6 +64,7 @@ class MemoryTracking implements Tracking {
   #answered: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #tracker: MemoryTracker;
   readonly #mine = new Set<Digest>();
+  readonly #grows = new Map<Digest, NodeJS.Timeout>();
   #self: PeerAddress | undefined;
 
   constructor(tracker: MemoryTracker) {
@@ -64,7 +84,21 @@ class MemoryTracking implements Tracking {
     this.#mine.add(digest);
   }
 
+  grows(digest: Digest, known: number, waits: boolean): void {
+    clearTimeout(this.#grows.get(digest));
+    const again = setTimeout(
+      () => {
+        const { growth, meta } = this.#tracker.swarm(digest);
+        if (meta === undefined && growth !== undefined) this.grows(digest, known, false);
+        if (meta !== undefined || (growth?.()?.known ?? 0) > known) this.#answer(digest, 0);
+      },
+      waits ? askedSoonMs : askedAgainMs,
+    );
+    this.#grows.set(digest, again.unref());
+  }
+
   unset(digest: Digest): void {
+    clearTimeout(this.#grows.get(digest));
     this.#tracker.swarms.get(digest)?.members.delete(this.#self?.node ?? '');
     this.#mine.delete(digest);
   }
@@ -85,11 +119,12 @@ class MemoryTracking implements Tracking {
 
   #answer(digest: Digest, count: number): void {
     if (this.#tracker.state === 'down' || !this.#mine.has(digest)) return;
-    const { meta, inline, members } = this.#tracker.swarm(digest);
-    if (meta === undefined) return this.#answered({ digest, peers: [], error: 'unknown' });
+    const { meta, inline, growth: growing, members } = this.#tracker.swarm(digest);
+    const growth = meta === undefined ? growing?.() : undefined;
+    if (meta === undefined && growth === undefined) return this.#answered({ digest, peers: [], error: 'unknown' });
     const others = [...members.values()].map((m) => m.peer).filter((p) => p.node !== this.#self?.node);
     const peers = others.sort(() => Math.random() - 0.5).slice(0, count);
-    this.#answered({ digest, peers, meta, ...(inline === undefined ? {} : { inline }) });
+    this.#answered({ digest, peers, meta, growth, ...(inline === undefined ? {} : { inline }) });
   }
 }
 

@@ -20,6 +20,8 @@ export const stalledMs = 5_000;
 export const patience = { greetingMs, stalledMs } as const;
 /** What was sent before a close has this long to leave. */
 export const closingMs = 1_000;
+/** How long goodbyes may take on a shutdown. */
+export const goodbyeMs = 300;
 /** Who was sent a piece so lately is still being fed. */
 export const feedingMs = 1_000;
 /** How often links and waiters are looked at. */

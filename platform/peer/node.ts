@@ -9,6 +9,7 @@
 
 import { randomInt } from 'node:crypto';
 import { PeerFault } from '../../core/assert.ts';
+import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { prng } from '../../core/prng.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
@@ -18,11 +19,12 @@ import type { PeerAddress, Piece } from '../../core/wire/messages.ts';
 import { alarmOf, Driver } from '../drive/driver.ts';
 import type { Clock } from '../net/clock.ts';
 import type { Incoming, Listener } from '../net/net.ts';
+import type { GrowingEntry } from '../store/growing/entry.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
 import { blake3Hex } from '../workers/hash.ts';
 import { Guard } from './bans.ts';
 import { Feeds } from './feeds.ts';
-import { feedingMs, learnMsDefault, patience, stallMsDefault, sweepMs } from './limits.ts';
+import { feedingMs, goodbyeMs, learnMsDefault, patience, stallMsDefault, sweepMs } from './limits.ts';
 import { type Heard, type LinkHost, PeerLink } from './links/link.ts';
 import {
   listenForPeers,
@@ -120,7 +122,8 @@ export class PeerNode {
     });
     const node = new PeerNode(listener, o);
     held.node = node;
-    o.store.watch({ evicted: (digest) => node.drop(digest) });
+    const revoked = (digest: Digest, why: ApiError): void => node.#blobs.revoke(digest, why);
+    o.store.watch({ evicted: (digest) => node.drop(digest), revoked });
     o.tracking.join(node.self, (answer) => node.#blobs.answer(answer));
     return node;
   }
@@ -143,6 +146,11 @@ export class PeerNode {
   /** A whole blob of the store: trackers are told, peers that ask are fed. */
   seed(entry: BlobEntry): void {
     this.#blobs.seed(entry);
+  }
+
+  /** A blob that this process receives (store/growing): peers get what comes. The node follows it until it is whole, gone or revoked. */
+  seedGrowing(entry: GrowingEntry): void {
+    this.#blobs.receive(entry);
   }
 
   /** The blob came whole by another way, an upload: a pull of it ends well. Tells no tracker. */
@@ -248,11 +256,9 @@ export class PeerNode {
       case 'seek':
         return this.#blobs.seek(output);
       case 'revoked':
-        return this.#blobs.revoked(output);
-      // Of blobs that grow, of which none is begun here yet.
       case 'refresh':
       case 'odds':
-        return;
+        return this.#blobs.told(output);
     }
   }
 
@@ -390,6 +396,3 @@ export class PeerNode {
     this.#blobs.sweep(nowMs);
   }
 }
-
-/** How long goodbyes may take on a shutdown. */
-const goodbyeMs = 300;

@@ -259,6 +259,12 @@ export class BlobStore {
     }
   }
 
+  /** It is not what it claims to be: who has it open reads no further either, but gets `why`. As `remove`. */
+  async revoke(digest: Digest, why: ApiError): Promise<void> {
+    this.get(digest)?.becomeRevoked(why);
+    await this.remove(digest);
+  }
+
   upload(id: string): Upload | undefined {
     return this.#receiving.upload(id);
   }

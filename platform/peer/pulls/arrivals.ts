@@ -49,7 +49,7 @@ export class Arrivals {
     const { blob, piece, link } = arrival;
     const bytes = slot.length;
     if (part !== undefined) part.verifying++;
-    const entry = part?.entry ?? (await part?.making);
+    const entry = part?.making === undefined ? part?.entry : await part.making;
     const wanted = (): boolean => part?.used === true || (host.statsOf(blob)?.sinks ?? 0) > 0;
     let verdict = await storeSlot(entry, piece, { slot, wanted });
     // Given up again, or found wrong by somebody else, while this was under way: then it comes again.

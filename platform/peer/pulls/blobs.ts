@@ -11,24 +11,27 @@
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import type { Digest } from '../../../core/digest.ts';
-import { type Metainfo, metainfoValid } from '../../../core/piece.ts';
+import { type Growth, type Metainfo, metainfoValid } from '../../../core/piece.ts';
 import type { BlobNo, Output } from '../../../core/swarm/types.ts';
 import type { PeerAddress } from '../../../core/wire/messages.ts';
+import { GrowingEntry } from '../../store/growing/entry.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { receivingMs } from '../limits.ts';
 import type { PeerRole } from '../metrics.ts';
 import { Arrivals } from './arrivals.ts';
-import { inlineBlob } from './inline.ts';
+import { GrowingParts } from './growing.ts';
+import { enterInline, type InlineHost } from './inline.ts';
 import type { PartEnd } from './life.ts';
-import { Part, type PartHost, type PartKind } from './part.ts';
+import { Part, type PartHost, type PartKind, partHost } from './part.ts';
 import { Passage } from './passage.ts';
 import type { BlobsHost, Pull } from './pull.ts';
-import { Repair, usable } from './repair.ts';
+import { howFound, Repair, usable } from './repair.ts';
 
 /** Where a pull may begin before any tracker answers. */
 export type PullFrom = {
   readonly peers?: readonly PeerAddress[] | undefined;
   readonly meta?: Metainfo | undefined;
+  readonly growth?: Growth | undefined;
   /** The repository that it is pulled in: of whoever began the pull. */
   readonly repo?: string | undefined;
 };
@@ -39,6 +42,8 @@ export class Blobs {
   readonly #host: BlobsHost;
   readonly #repair: Repair;
   readonly #arrivals: Arrivals;
+  readonly #growth: GrowingParts;
+  readonly #inlines: InlineHost;
   readonly #partHost: PartHost;
   readonly #parts = new Map<Digest, Part>();
   readonly #byNo: (Part | undefined)[] = [];
@@ -49,12 +54,23 @@ export class Blobs {
   constructor(host: BlobsHost) {
     this.#host = host;
     this.#repair = new Repair(host);
-    this.#partHost = this.#makePartHost();
     this.#arrivals = new Arrivals({
       host,
       repair: this.#repair,
       settled: (part, blob) => this.#settled(part, blob),
       refused: (part, why) => this.#end(part, 'refused', why),
+    });
+    const end = (part: Part, how: PartEnd, why: Error): void => this.#end(part, how, why);
+    const track = (work: Promise<void>): void => this.#track(work);
+    this.#growth = new GrowingParts({ ...host, enter: (part, make) => this.#enter(part, make), end, track });
+    this.#inlines = {
+      ...host,
+      end,
+      arrived: (entry) => this.arrived(entry),
+      suggest: (part, to) => this.#suggest(part, to),
+    };
+    this.#partHost = partHost(host, (part, piece) => {
+      if (part.state === 'growing') this.#growth.waits(part, piece);
     });
   }
 
@@ -79,10 +95,10 @@ export class Blobs {
     }
     const entry = this.#host.store.get(digest);
     const part = this.#make(digest, { pulls: true, given: (from.peers?.length ?? 0) > 0, repo: from.repo });
-    if (entry !== undefined && usable(entry)) part.enter(entry, entry.complete ? 'found' : 'resumed');
+    if (entry !== undefined && usable(entry)) part.enter(entry, howFound(entry));
     if (part.state === 'whole') return part;
     // Before the swarm seeks: trackers are asked only for what is wanted.
-    this.#host.tracking.set(digest, 'want', part.entry?.meta);
+    this.#host.tracking.set(digest, 'want', part.state === 'growing' ? undefined : part.entry?.meta);
     this.#join(part);
     this.#suggest(part, from);
     return part;
@@ -91,6 +107,18 @@ export class Blobs {
   /** A whole blob: trackers are told; peers get it when they ask. */
   seed(entry: BlobEntry): void {
     if (this.#parts.get(entry.digest)?.pulls !== true) this.#host.tracking.set(entry.digest, 'have', entry.meta);
+  }
+
+  /** This process receives it: peers get what comes of it at once. */
+  receive(entry: GrowingEntry): void {
+    const { digest } = entry;
+    const known = this.#parts.get(digest);
+    const part = known ?? this.#make(digest, { pulls: false, given: false });
+    const enters = part.entry === undefined;
+    if (enters) part.enter(entry, 'grows');
+    if (known === undefined) this.#join(part);
+    else if (enters) this.#growth.tell(part, entry);
+    this.#growth.follow(part, entry);
   }
 
   /** It came whole by another way: if it is being pulled, that has ended well. */
@@ -120,6 +148,7 @@ export class Blobs {
   /** A piece that the store claimed to hold is not there: pulled again. */
   lost(digest: Digest, piece: number): void {
     const part = this.#parts.get(digest);
+    if (part?.state === 'growing') return void this.#repair.lacks(part, piece);
     if (part?.pulls !== true) {
       if (part !== undefined) this.#leave(part, 'left');
       return this.#track(this.#repair.inspect(this.pull(digest)));
@@ -162,7 +191,8 @@ export class Blobs {
   answer(answer: AnnounceAnswer): void {
     const part = this.#parts.get(answer.digest);
     if (part === undefined || part.state === 'held' || part.state === 'storing') return;
-    if (answer.inline !== undefined && part.state === 'seeking') return this.#track(this.#inline(part, answer));
+    if (answer.inline !== undefined && part.state === 'seeking')
+      return this.#track(enterInline(part, answer, this.#inlines));
     const unknown = answer.error === 'unknown' && !part.given;
     if (unknown && part.state === 'seeking') {
       const why = `blob ${answer.digest} is whole on no origin of this cluster`;
@@ -172,13 +202,25 @@ export class Blobs {
     this.#suggest(part, answer);
   }
 
+  /** What this process received is not its digest's: who got it from here hears so. */
+  revoke(digest: Digest, why: ApiError): void {
+    const part = this.#parts.get(digest);
+    if (part?.no === undefined) return;
+    this.#host.input({ kind: 'revoke', blob: part.no });
+    this.#end(part, 'revoked', why);
+  }
+
   // ---- what the swarm says ---------------------------------------------------------------------
 
-  learned({ blob, meta, hashes }: Of<'learned'>): void {
+  learned(learned: Of<'learned'>): void {
+    const { blob, meta, hashes } = learned;
     const part = this.#byNo[blob];
-    if (part === undefined || part.entry !== undefined || meta === undefined) return;
-    part.making = this.#enter(part, meta, hashes);
-    this.#track(part.making.then(() => undefined));
+    if (part === undefined) return;
+    if (meta === undefined || part.state === 'growing' || part.making !== undefined)
+      return this.#growth.learned(part, learned);
+    if (part.entry !== undefined) return;
+    const making = this.#enter(part, () => this.#host.store.create(part.digest, meta, hashes));
+    this.#track(part.makes(making));
   }
 
   /** Stores an arrived piece. The slot is released here. */
@@ -197,14 +239,10 @@ export class Blobs {
     if (part !== undefined && part.state !== 'storing') this.#host.tracking.seek(part, this.#host.neighbours);
   }
 
-  revoked({ blob }: Of<'revoked'>): void {
+  /** Of one that grows, or was taken back. */
+  told({ kind, blob }: Of<'revoked' | 'refresh' | 'odds'>): void {
     const part = this.#byNo[blob];
-    if (part === undefined) return;
-    const { digest } = part;
-    this.#host.log.warn({ digest }, 'an origin revoked the blob: its pieces are dropped');
-    const why = `blob ${digest} was not what it claimed to be: its origin took it back`;
-    this.#end(part, 'revoked', new ApiError('BLOB_UNKNOWN', why));
-    this.#track(this.#host.store.remove(digest));
+    if (part !== undefined) this.#growth.told(part, kind);
   }
 
   // ---- the node's ------------------------------------------------------------------------------
@@ -241,9 +279,12 @@ export class Blobs {
     part.no = no;
     this.#byNo[no] = part;
     this.#parts.set(digest, part);
-    const have = entry === undefined ? undefined : entry.complete ? ('all' as const) : entry.haveBits();
-    const known = { meta: entry?.meta, hashes: entry?.hashes, have };
+    const grows = entry instanceof GrowingEntry && entry.growth !== undefined;
+    const whole = grows ? undefined : entry;
+    const have = whole === undefined ? undefined : whole.complete ? ('all' as const) : whole.haveBits();
+    const known = { meta: whole?.meta, hashes: whole?.hashes, have };
     this.#host.input({ kind: 'blob', blob: no, digest, ...known, pull });
+    if (grows) this.#growth.joins(part, entry);
     if (entry?.window !== undefined) part.passage = new Passage(part, entry, this.#host);
   }
 
@@ -266,16 +307,19 @@ export class Blobs {
     part.fail(end, error);
   }
 
-  #suggest(part: Part, { peers = [], meta }: PullFrom): void {
+  #suggest(part: Part, { peers = [], meta, growth }: PullFrom): void {
+    if (part.no !== undefined && growth !== undefined) this.#host.input({ kind: 'grown', blob: part.no, growth });
     if (part.no === undefined || (peers.length === 0 && meta === undefined)) return;
     const valid = meta !== undefined && metainfoValid(meta) ? meta : undefined;
     this.#host.input({ kind: 'candidates', blob: part.no, peers, meta: valid });
   }
 
-  async #enter(part: Part, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry | undefined> {
+  async #enter(part: Part, make: () => Promise<BlobEntry>): Promise<BlobEntry | undefined> {
     const { digest } = part;
     try {
-      const entry = await this.#host.store.create(digest, meta, hashes);
+      const entry = await make();
+      // It is being received here by now.
+      if (part.entry === entry) return entry;
       if (part.no === undefined) {
         // Stopped meanwhile. Whoever pulls it by now has this entry, or is about to.
         if (entry.window !== undefined && !this.#parts.has(digest)) this.#host.store.passed(entry);
@@ -288,8 +332,9 @@ export class Blobs {
         return undefined;
       }
       if (entry.window !== undefined) part.passage = new Passage(part, entry, this.#host);
-      part.enter(entry, 'learned');
-      this.#host.tracking.set(digest, 'want', meta);
+      const grows = entry.growth !== undefined;
+      part.enter(entry, grows ? 'grows' : 'learned');
+      if (!grows) this.#host.tracking.set(digest, 'want', entry.meta);
       return entry;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -307,31 +352,11 @@ export class Blobs {
   }
 
   async #finish(part: Part): Promise<void> {
-    const entry = part.entry ?? (await part.making);
+    const entry = part.making === undefined ? part.entry : await part.making;
     if (entry === undefined || part.no === undefined || part.state !== 'pulling') return;
     part.usedMs = this.#host.nowMs();
     part.finish();
     this.#host.tracking.set(part.digest, 'have', entry.meta);
-  }
-
-  /** The tracker's answer held the whole blob: no swarm is needed. */
-  async #inline(part: Part, answer: AnnounceAnswer): Promise<void> {
-    const { digest } = part;
-    part.go('inlined');
-    try {
-      const entry = await inlineBlob(this.#host, answer);
-      if (part.no === undefined) return;
-      if (entry === undefined) {
-        this.#host.log.warn({ digest }, "a tracker's inline blob does not match: pulled from peers instead");
-        if (part.state === 'storing') part.go('mismatched');
-        return this.#suggest(part, answer);
-      }
-      part.stats.bytesFromOrigins += entry.meta.length;
-      this.arrived(entry);
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      if (part.no !== undefined) this.#end(part, 'refused', error);
-    }
   }
 
   #tendPassage(part: Part, nowMs: number): void {
@@ -361,27 +386,5 @@ export class Blobs {
 
   #make(digest: Digest, kind: PartKind): Part {
     return new Part(digest, kind, this.#partHost);
-  }
-
-  #makePartHost(): PartHost {
-    const { nowMs, lingerMs, watcher } = this.#host;
-    return {
-      nowMs,
-      lingerMs,
-      watcher,
-      readerAt: ({ no, passage }, reader, { at, end }) => {
-        if (no === undefined) return;
-        this.#host.input({ kind: 'reader', blob: no, reader, at, end });
-        passage?.readerAt(reader, { at, end });
-      },
-      readerGone: ({ no, passage }, reader) => {
-        if (no === undefined) return;
-        this.#host.input({ kind: 'readerGone', blob: no, reader });
-        passage?.readerGone(reader);
-      },
-      waits: ({ no, passage }) => {
-        if (no !== undefined) passage?.due();
-      },
-    };
   }
 }

@@ -9,14 +9,17 @@ import { metainfoValid } from '../../../core/piece.ts';
 import type { Verdict } from '../../../core/swarm/types.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { BlobStore } from '../../store/store.ts';
+import type { Logger } from '../../telemetry/log.ts';
 import type { PieceMemory } from '../../workers/arena.ts';
 import { blake3, blake3Hex } from '../../workers/hash.ts';
+import type { PartEnd } from './life.ts';
+import type { Part } from './part.ts';
 
 /**
  * The stored blob, or undefined where the answer does not match its digest or its own metainfo.
  * Throws what the store throws (STORAGE_FULL), and UNAVAILABLE where the disk refuses it.
  */
-export async function inlineBlob(
+async function inlineBlob(
   to: { readonly store: BlobStore; readonly arena: PieceMemory },
   { digest, meta, inline }: AnnounceAnswer,
 ): Promise<BlobEntry | undefined> {
@@ -43,4 +46,33 @@ export async function inlineBlob(
   }
   if (verdict === 'held') return entry;
   throw entry.failure ?? new ApiError('UNAVAILABLE', `blob ${digest} cannot be stored: try again`);
+}
+
+export type InlineHost = {
+  readonly store: BlobStore;
+  readonly arena: PieceMemory;
+  readonly log: Logger;
+  readonly arrived: (entry: BlobEntry) => void;
+  /** It is to be pulled from peers. */
+  readonly suggest: (part: Part, answer: AnnounceAnswer) => void;
+  readonly end: (part: Part, end: PartEnd, why: Error) => void;
+};
+
+/** A tracker's answer held the whole blob: no swarm is needed. */
+export async function enterInline(part: Part, answer: AnnounceAnswer, host: InlineHost): Promise<void> {
+  part.go('inlined');
+  try {
+    const entry = await inlineBlob(host, answer);
+    if (part.no === undefined) return;
+    if (entry === undefined) {
+      host.log.warn({ digest: part.digest }, "a tracker's inline blob does not match: pulled from peers instead");
+      if (part.state === 'storing') part.go('mismatched');
+      return host.suggest(part, answer);
+    }
+    part.stats.bytesFromOrigins += entry.meta.length;
+    host.arrived(entry);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (part.no !== undefined) host.end(part, 'refused', error);
+  }
 }

@@ -22,6 +22,11 @@ const failures = {
   closed: { to: 'ended', when: 'the process is shutting down' },
 } as const satisfies Record<string, End>;
 const { unwanted: _, stopped: __, ...kept } = failures;
+/** Of one that an origin still receives, or may. */
+const odds = {
+  to: 'ended',
+  when: 'what was told of it contradicts itself: UNAVAILABLE, and the store removes it',
+} as const;
 
 export const partLife = {
   seeking: {
@@ -36,6 +41,7 @@ export const partLife = {
       arrived: { to: 'whole', when: 'it came by another way, a push' },
       unknown: { to: 'ended', when: 'no origin has it, the trackers say, and no peer was named with it: BLOB_UNKNOWN' },
       ...failures,
+      odds,
       forgotten: { to: 'ended', when: 'nobody waits for it any more', unusedMs: forgottenMs },
     },
   },
@@ -47,6 +53,7 @@ export const partLife = {
       learned: { to: 'pulling', when: 'a peer was faster' },
       grows: { to: 'growing', when: 'the same, of one that an origin still receives' },
       ...failures,
+      odds,
     },
   },
   growing: {
@@ -55,7 +62,7 @@ export const partLife = {
       settled: { to: 'pulling', when: 'its whole list is known, and the entry an ordinary one' },
       received: { to: 'held', when: 'this process has received all of it, and its digest is right' },
       arrived: { to: 'whole', when: 'it came by another way, a push' },
-      odds: { to: 'ended', when: 'what was told of it contradicts itself: UNAVAILABLE, and the store removes it' },
+      odds,
       displaced: { to: 'ended', when: 'it passes through, nobody reads it, and its place is wanted for others' },
       ...failures,
     },

@@ -14,15 +14,15 @@ import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { askAfterMs, askAfterMsMax } from '../limits.ts';
 import { type PartEnd, type PartState, partLife, waitEnds } from './life.ts';
 import type { Passage } from './passage.ts';
-import type { Pull, PullStats, PullUse, PullWatcher } from './pull.ts';
+import type { BlobsHost, Pull, PullStats, PullUse, PullWatcher } from './pull.ts';
 import { Waiters } from './waiters.ts';
 
 export type PartHost = {
   nowMs(): number;
   readerAt(part: Part, reader: number, range: { at: number; end: number }): void;
   readerGone(part: Part, reader: number): void;
-  /** Somebody waits for a piece. */
-  waits(part: Part): void;
+  /** Somebody waits for the piece. */
+  waits(part: Part, piece: number): void;
   readonly lingerMs?: number | undefined;
   readonly watcher?: PullWatcher | undefined;
 };
@@ -46,7 +46,7 @@ export class Part implements Pull {
   /** The swarm's number for it; undefined while the swarm does not know it. */
   no: number | undefined;
   entry: BlobEntry | undefined;
-  /** The entry, as soon as the store has made it; undefined where it could not. */
+  /** While the store is about to make the entry, or an ordinary one of it: the entry then; undefined where it could not. */
   making: Promise<BlobEntry | undefined> | undefined;
   /** There is no room for the whole blob: which pieces are here when. */
   passage: Passage | undefined;
@@ -161,7 +161,7 @@ export class Part implements Pull {
     const waiters = this.#pieces.get(piece) ?? new Waiters<void>();
     this.#pieces.set(piece, waiters);
     const arrival = waiters.wait(this.#host.nowMs(), signal);
-    this.#host.waits(this);
+    this.#host.waits(this, piece);
     try {
       await arrival;
     } finally {
@@ -235,6 +235,13 @@ export class Part implements Pull {
     this.grew();
     this.#settled.resolve();
     if (end === 'received') this.#whole(end);
+  }
+
+  /** The store is at work for it until this settles. */
+  async makes(making: Promise<BlobEntry | undefined>): Promise<void> {
+    this.making = making;
+    await making;
+    if (this.making === making) this.making = undefined;
   }
 
   /** Bytes of a piece came. */
@@ -351,4 +358,29 @@ export class Part implements Pull {
     this.#unpin?.();
     this.#unpin = undefined;
   }
+}
+
+/** What parts ask of their node. `waits`: somebody waits for a piece. */
+export function partHost(host: BlobsHost, waits: (part: Part, piece: number) => void): PartHost {
+  const { nowMs, lingerMs, watcher } = host;
+  return {
+    nowMs,
+    lingerMs,
+    watcher,
+    readerAt: ({ no, passage }, reader, { at, end }) => {
+      if (no === undefined) return;
+      host.input({ kind: 'reader', blob: no, reader, at, end });
+      passage?.readerAt(reader, { at, end });
+    },
+    readerGone: ({ no, passage }, reader) => {
+      if (no === undefined) return;
+      host.input({ kind: 'readerGone', blob: no, reader });
+      passage?.readerGone(reader);
+    },
+    waits: (part, piece) => {
+      if (part.no === undefined) return;
+      part.passage?.due();
+      waits(part, piece);
+    },
+  };
 }

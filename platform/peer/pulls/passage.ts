@@ -106,19 +106,21 @@ export class Passage {
   #wanted(): Set<number> {
     const { capacity } = this.#window;
     const wanted = new Set<number>();
+    // Of one that grows, what is not known yet cannot come.
+    const known = this.#entry.growth?.known ?? this.#entry.pieces;
     const oldMs = this.#host.nowMs() - takenMs;
     for (const [piece, sinceMs] of this.#fresh) {
       if (sinceMs < oldMs || !this.#entry.has(piece)) this.#fresh.delete(piece);
       else if (wanted.size < capacity) wanted.add(piece);
     }
     this.#waited = new Set(this.#part.waited());
-    for (const piece of this.#waited) if (wanted.size < capacity) wanted.add(piece);
+    for (const piece of this.#waited) if (wanted.size < capacity && piece < known) wanted.add(piece);
     const ahead = capacity - Math.floor(capacity / passedShare);
     const readers = [...this.#readers.values()];
     for (let depth = 0; readers.length > 0 && wanted.size < ahead; depth += 1) {
       let within = false;
       for (const { at, end } of readers) {
-        if (at + depth >= Math.min(end, this.#entry.pieces)) continue;
+        if (at + depth >= Math.min(end, known)) continue;
         within = true;
         if (wanted.size < ahead) wanted.add(at + depth);
       }

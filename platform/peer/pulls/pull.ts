@@ -64,7 +64,7 @@ export type BlobsHost = {
   statsOf(blob: BlobNo): BlobStats | undefined;
   readonly store: BlobStore;
   readonly arena: PieceMemory;
-  readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek'>;
+  readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek' | 'grows'>;
   readonly log: Logger;
   readonly metrics: PeerMetrics;
   /** A whole blob that peers may have of us, or undefined. */

@@ -45,7 +45,12 @@ test('a bad piece that is found after the one before it has come again is announ
   const inputs: Input[] = [];
   const announced: string[] = [];
   const nothing = (): void => undefined;
-  const tracking = { set: (_: string, state: string) => announced.push(state), unset: nothing, seek: nothing };
+  const tracking = {
+    set: (_: string, state: string) => announced.push(state),
+    unset: nothing,
+    seek: nothing,
+    grows: nothing,
+  };
   const blobs = new Blobs({
     nowMs: () => 0,
     input: (input) => inputs.push(input),

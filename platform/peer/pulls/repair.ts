@@ -13,6 +13,7 @@ import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { look } from '../../store/stored.ts';
 import type { PieceMemory } from '../../workers/arena.ts';
 import { rereadMs } from '../limits.ts';
+import type { PartEnd } from './life.ts';
 import type { Part } from './part.ts';
 
 /** Whether the entry can be used: its hash list may turn out to be unreadable, which gives the entry up. */
@@ -23,6 +24,12 @@ export function usable(entry: BlobEntry): boolean {
     if (!(error instanceof ApiError)) throw error;
     return false;
   }
+}
+
+/** How a part enters with an entry that is here. */
+export function howFound(entry: BlobEntry): PartEnd {
+  if (entry.growth !== undefined) return 'grows';
+  return entry.complete ? 'found' : 'resumed';
 }
 
 /** The pieces that the entry does not hold; of none, none. */

@@ -16,8 +16,8 @@ import type { Window } from '../room/window.ts';
 import { type BlobSize, GrowingList } from './list.ts';
 
 export class GrowingEntry extends BlobEntry {
-  /** More is known, or all of it. */
-  onGrown: (() => void) | undefined;
+  /** More is known, or all of it, or a piece came by the store's own hand. */
+  onGrown: ((piece?: number) => void) | undefined;
   #list: GrowingList | undefined;
 
   constructor(o: { host: EntryHost; digest: Digest; size: BlobSize; file: BlobFile; window?: Window }) {
@@ -52,7 +52,9 @@ export class GrowingEntry extends BlobEntry {
     const before = this.known;
     if (this.#list === undefined) return true;
     if (!this.#list.extend(hashes)) return false;
-    if (this.known > before) this.#grown();
+    if (this.known === before) return true;
+    this.takeHashes(this.#list.hashes);
+    this.tellGrown();
     return true;
   }
 
@@ -63,10 +65,10 @@ export class GrowingEntry extends BlobEntry {
     const list = this.#list;
     if (list === undefined) return true;
     if (piece < list.known && Buffer.compare(list.hashOf(piece), hash) !== 0) return false;
-    const grows = piece === list.known;
-    if (grows) list.push(hash);
+    if (piece === list.known) list.push(hash);
+    this.takeHashes(list.hashes);
     this.becomeHeld(piece);
-    if (grows) this.#grown();
+    this.onGrown?.(piece);
     return true;
   }
 
@@ -80,10 +82,5 @@ export class GrowingEntry extends BlobEntry {
   /** After everything that makes it ordinary has been done. */
   tellGrown(): void {
     this.onGrown?.();
-  }
-
-  #grown(): void {
-    this.takeHashes(this.#list?.hashes);
-    this.tellGrown();
   }
 }
