@@ -141,11 +141,11 @@ test('a body that is cut is an error, never a short body; a body that stalls end
   expect(ends).toEqual(['REQUEST_INVALID', 'chunk']);
 });
 
-test('what is no HTTP is told so in the same form', async () => {
-  const { port } = await started();
-  const answer = (text: string): Promise<string> =>
+test('what is no HTTP is told so in the same form, at either loopback', async () => {
+  const { port } = await started(server(), 'localhost');
+  const answer = (text: string, host = '127.0.0.1'): Promise<string> =>
     new Promise((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => socket.write(text));
+      const socket = connect(port, host, () => socket.write(text));
       let got = '';
       socket.on('data', (data) => {
         got += data;
@@ -157,6 +157,8 @@ test('what is no HTTP is told so in the same form', async () => {
   expect(await answer(`GET / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(
     /^HTTP\/1.1 431 .*"code":"REQUEST_INVALID"/s,
   );
+  // Nothing comes where this host has no IPv6.
+  expect(await answer('no HTTP\r\n\r\n', '::1')).toMatch(/^$|^HTTP\/1.1 400 .*"code":"REQUEST_INVALID"/s);
 });
 
 test('who was refused so and does not hang up is cut off', async () => {

@@ -8,7 +8,7 @@
  * Rule 4: HEAD routes are written out by their owners; none is derived from a GET.
  */
 
-import { createServer, type IncomingMessage, maxHeaderSize } from 'node:http';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
 import {
   type FastifyBaseLogger,
@@ -22,7 +22,8 @@ import { Bug } from '../../core/assert.ts';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import { StartError } from '../lifecycle/errors.ts';
-import type { Endpoint } from '../net/net.ts';
+import { type HttpDoors, tcpDoors } from '../net/http.ts';
+import type { Endpoint, Listener } from '../net/net.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { callOf, idsOf, receiveCall, watchCall } from './call.ts';
@@ -173,41 +174,29 @@ function translated(error: unknown): ApiError {
 
 export type Listening = { readonly port: number; [Symbol.asyncDispose](): Promise<void> };
 
+const LOOPBACKS = ['127.0.0.1', '::1'] as const;
+const WITHOUT_IPV6: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
+
 /** Listens; `localhost` means 127.0.0.1 and, where this host has it, ::1 on the same port. Closing waits for open requests. */
-export async function listen(app: FastifyInstance, at: Endpoint): Promise<Listening> {
-  const both = at.host === 'localhost';
-  const host = both ? '127.0.0.1' : at.host;
-  await app.listen({ host, port: at.port }).catch((error: unknown) => raise(startError(error, host, at.port)));
-  const address = app.server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : at.port;
-  const second = both ? await listenSecond(app, port) : undefined;
+export async function listen(app: FastifyInstance, at: Endpoint, net: HttpDoors = tcpDoors): Promise<Listening> {
+  await app.ready();
+  const doors: Listener[] = [];
+  for (const host of at.host === 'localhost' ? LOOPBACKS : [at.host]) {
+    const port = doors[0]?.port ?? at.port;
+    try {
+      doors.push(await net.listen(app.server, { host, port }));
+    } catch (error) {
+      if (doors.length > 0 && WITHOUT_IPV6.has((error as NodeJS.ErrnoException).code ?? '')) break;
+      await app.close();
+      throw startError(error, host, port);
+    }
+  }
   return {
-    port,
+    port: (doors[0] as Listener).port,
     async [Symbol.asyncDispose]() {
-      await Promise.all([app.close(), second?.()]);
+      await Promise.all([app.close(), ...doors.map((door) => door.close())]);
     },
   };
-}
-
-async function listenSecond(app: FastifyInstance, port: number): Promise<(() => Promise<void>) | undefined> {
-  const server = createServer(
-    { requestTimeout: 0, keepAliveTimeout: keepAliveMs, headersTimeout: headersMs },
-    app.routing,
-  );
-  const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-    server.once('error', resolve);
-    server.listen(port, '::1', () => resolve(undefined));
-  });
-  if (failure?.code === 'EADDRNOTAVAIL' || failure?.code === 'EAFNOSUPPORT') return undefined;
-  if (failure !== undefined) {
-    await app.close();
-    throw startError(failure, '::1', port);
-  }
-  return () =>
-    new Promise((resolve) => {
-      server.close(() => resolve());
-      server.closeIdleConnections();
-    });
 }
 
 /** The failure to listen as one line with its remedy; other errors unchanged. Also for peer sockets. */

@@ -1,6 +1,6 @@
 /**
- * HTTP's part in the seam of the network: requests and answers with streamed bodies, over whatever dials.
- * `listen` of platform/http/server.ts is the other half.
+ * HTTP's part in the seam of the network: requests and answers with streamed bodies, over whatever dials, and servers
+ * that are dialled.
  *
  * Rule 1: only this file names undici, and makes pools of connections: who calls somebody is given a Transport.
  * Rule 2: the one time limit here is that of idle connections, and that of a connection that does not come about;
@@ -8,8 +8,10 @@
  *         test can turn, are off.
  */
 
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { Endpoint, Listener } from './net.ts';
 
 export type HttpCall = {
   readonly path: string;
@@ -41,6 +43,12 @@ export interface HttpConnections {
 export interface HttpTransport {
   /** `origin`: `http://host:port`. Calls beyond `connections` wait for a free one. */
   to(origin: string, o: { readonly connections: number }): HttpConnections;
+}
+
+/** Where servers are reached; the other half of a transport. */
+export interface HttpDoors {
+  /** Who dials `at` from now on is connected to `server`, which may be dialled at several. Rejects as a Net's `listen`. */
+  listen(server: Server, at: Endpoint): Promise<Listener>;
 }
 
 type Made = (error: Error | null, socket: Duplex | null) => void;
@@ -146,3 +154,25 @@ const connect = buildConnector({ allowH2: false, timeout: 0 }) as Dial;
 
 /** Over TCP. */
 export const tcpHttp: HttpTransport = new DialledHttp(connect);
+
+export const tcpDoors: HttpDoors = {
+  async listen(server, at) {
+    const taking = server.listening ? beside(server) : server;
+    await new Promise<void>((resolve, reject) => {
+      taking.once('error', reject);
+      taking.listen({ host: at.host, port: at.port }, () => {
+        taking.off('error', reject);
+        resolve();
+      });
+    });
+    return {
+      port: (taking.address() as AddressInfo).port,
+      close: () => new Promise((resolve) => taking.close(() => resolve())),
+    };
+  },
+};
+
+/** Takes connections as an HTTP server of Node does, for one that listens elsewhere. */
+function beside(server: Server): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit('connection', socket));
+}

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { type IndexSettings, indexRoutes } from '../../../index/api.ts';
 import { type ApiParts, addRoutes } from '../../../origin/api.ts';
 import { CLIENT_LIMITS } from '../../../platform/http/exchange.ts';
-import { createHttp } from '../../../platform/http/server.ts';
+import { createHttp, listen } from '../../../platform/http/server.ts';
 import type { RegistryHandler } from '../../../platform/registry/reply.ts';
 import { registerRegistry } from '../../../platform/registry/routes.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
@@ -16,6 +16,8 @@ import { wiresOf } from './wires.ts';
 
 export type Served = { readonly world: World; readonly base: string; readonly process: Process };
 
+/** That of a URL that names none. */
+const httpPort = 80;
 /** Silent for good: a route with a level of its own has a child with that level. */
 const log: Logger = silentLog();
 Object.assign(log, { child: () => log });
@@ -24,8 +26,8 @@ Object.assign(log, { child: () => log });
 async function serve(site: Served, role: string, routes: (app: FastifyInstance) => void): Promise<void> {
   const app = createHttp({ role, log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
   routes(app);
-  await app.ready();
-  if (site.process.alive) wiresOf(site.world).listen(site.base, site.process, app);
+  const { hostname: host } = new URL(site.base);
+  await listen(app, { host, port: httpPort }, wiresOf(site.world).doors(site.process));
 }
 
 export function serveOrigin(site: Served, parts: ApiParts): Promise<void> {

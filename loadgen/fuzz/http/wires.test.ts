@@ -100,7 +100,6 @@ async function simulated(): Promise<Pair> {
   const world = new World(1);
   world.faultsOver = true;
   const app = served();
-  await app.ready();
   closing.push(
     installTimers(world.events, () => {
       world.dirty = true;
@@ -108,7 +107,7 @@ async function simulated(): Promise<Pair> {
   );
   const wires = new Wires(world);
   const [here, there] = [world.addHost(100e6), world.addHost(100e6)];
-  wires.listen('http://there', { host: there, alive: true }, app);
+  await listen(app, { host: 'there', port: 80 }, wires.doors({ host: there, alive: true }));
   const transport = wires.transport({ host: here, alive: true });
   const client = new HttpClient({ base: 'http://there', transport });
   const nobody = new HttpClient({ base: 'http://nobody', transport });

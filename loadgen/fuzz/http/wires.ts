@@ -5,12 +5,11 @@
  */
 
 import type { Duplex } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
-import { type Dial, DialledHttp, type HttpTransport } from '../../../platform/net/http.ts';
+import { type Dial, DialledHttp, type HttpDoors, type HttpTransport } from '../../../platform/net/http.ts';
 import type { Process, World } from '../world.ts';
 import { type Spoil, Wire } from './wire.ts';
 
-type Listener = { readonly process: Process; readonly app: FastifyInstance };
+type Served = { readonly process: Process; readonly server: Parameters<HttpDoors['listen']>[0] };
 
 /** More than any call of ours but bytes of blobs has in one chunk. */
 const uploadBytesMin = 16 * 1024;
@@ -29,7 +28,7 @@ export function wiresOf(world: World): Wires {
 export class Wires {
   readonly #world: World;
   /** By `host:port`, as a URL says it. */
-  readonly #listeners = new Map<string, Listener>();
+  readonly #listeners = new Map<string, Served>();
   #wires = new Set<Wire>();
   #looked = wiresKept;
 
@@ -42,9 +41,15 @@ export class Wires {
     return new DialledHttp((to, made) => this.#dial(process, to, { made, spoils }));
   }
 
-  /** From now on `base` is answered by `app`, which is ready, until the process ends. */
-  listen(base: string, process: Process, app: FastifyInstance): void {
-    this.#listeners.set(new URL(base).host, { process, app });
+  /** Where `process` is called, until it ends. */
+  doors(process: Process): HttpDoors {
+    return {
+      listen: async (server, { host, port }) => {
+        const name = new URL(`http://${host}:${port}`).host;
+        if (process.alive) this.#listeners.set(name, { process, server });
+        return { port, close: async () => void this.#listeners.delete(name) };
+      },
+    };
   }
 
   /** The process was killed, or its host lost power; nobody there hears anything any more. */
@@ -99,7 +104,7 @@ export class Wires {
         if (!process.alive) return;
         if (now?.process.alive !== true) return o.made(refused(), null);
         const wire = this.#wire(process, now.process, o.spoils);
-        now.app.server.emit('connection', wire.sockets[1] as Duplex);
+        now.server.emit('connection', wire.sockets[1] as Duplex);
         o.made(null, wire.sockets[0]);
       });
     });
