@@ -40,6 +40,12 @@ const unsupported: Verdict = { cause: 'unsupported', remedy: 'this server lacks 
 const bucket: Verdict = { cause: 'missing', remedy: 'make the bucket, or name the right one in this rule' };
 const region: Verdict = { cause: 'refused', remedy: 'the bucket is in another region: set `region` of this rule' };
 
+const noS3: Verdict = { cause: 'unavailable', remedy: 'what answers there may be no S3: look at `endpoint`' };
+
+/** What a HEAD does: its answer has no words, and the SDK calls it NotFound. */
+export const looking = 'look up';
+const GONE = new Set(['NoSuchKey', 'NoSuchUpload', 'NoSuchVersion', 'NotFound']);
+
 const BY_CODE: Readonly<Record<string, Verdict>> = {
   AccessDenied: denied,
   AllAccessDisabled: denied,
@@ -56,6 +62,8 @@ const BY_CODE: Readonly<Record<string, Verdict>> = {
   InvalidToken: credentials,
   TokenRefreshRequired: credentials,
   UnrecognizedClientException: credentials,
+  XAdminUserNotFound: credentials,
+  NoSuchUser: credentials,
   CredentialsProviderError: credentials,
   TokenProviderError: credentials,
   RequestTimeTooSkewed: clock,
@@ -132,7 +140,7 @@ export function s3Code(error: unknown): string {
 export function s3Error(error: unknown, { backend, bucket, key, doing }: Doing): BackendError {
   if (error instanceof BackendError) return error;
   const said = saidBy(error);
-  const { cause, remedy } = verdictOf(said, key);
+  const { cause, remedy } = verdictOf(said, { key, doing });
   const where = key === undefined ? `s3://${bucket}` : `s3://${bucket}/${key}`;
   const request = said.$metadata?.requestId === undefined ? '' : `, request ${said.$metadata.requestId}`;
   const message = `${backend}: cannot ${doing} ${where}: ${wordsOf(said)}${request}: ${remedy}`;
@@ -140,7 +148,7 @@ export function s3Error(error: unknown, { backend, bucket, key, doing }: Doing):
   return new BackendError(cause, message, { afterMs: retryAfterMs(said), error, scope });
 }
 
-function verdictOf(said: Said, key: string | undefined): Verdict {
+function verdictOf(said: Said, { key, doing }: Pick<Doing, 'key' | 'doing'>): Verdict {
   const { code = '', name = '', $metadata } = said;
   const named = [said.Code, name].map((one) => BY_CODE[one ?? '']).find((one) => one !== undefined);
   if (named !== undefined) return named;
@@ -155,13 +163,14 @@ function verdictOf(said: Said, key: string | undefined): Verdict {
   const status = $metadata?.httpStatusCode ?? 0;
   const known = BY_STATUS[status];
   if (known !== undefined) return known;
-  if (status === 404)
+  // By a word of S3's: any web server that is no S3 answers 404 as well, and "there is no such blob" would be wrong.
+  if (status === 404 && GONE.has(said.Code ?? (doing === looking ? name : '')))
     return { cause: 'missing', remedy: key === undefined ? bucket.remedy : 'there is no such object' };
+  if (status === 404) return noS3;
   if (status >= 500) return unavailable;
   if (/region is missing/i.test(said.message ?? '')) return { cause: 'refused', remedy: 'set `region` of this rule' };
   // A body that no XML parser understands: something between that is no S3.
-  if (status === 200 || status === 0)
-    return { cause: 'unavailable', remedy: 'what answers there may be no S3: look at `endpoint`' };
+  if (status === 200 || status === 0) return noS3;
   return { cause: 'refused', remedy: 'another attempt does not change it' };
 }
 

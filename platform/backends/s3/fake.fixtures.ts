@@ -14,6 +14,7 @@ import { S3Backend } from './s3.ts';
 export type FakeAsk = {
   readonly method: string;
   readonly key: string;
+  readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
 };
@@ -54,7 +55,7 @@ export class FakeS3 implements AsyncDisposable {
   readonly sockets = new Set<Socket>();
 
   constructor() {
-    this.#server = createServer((request, response) => void this.#answer(request, response));
+    this.#server = createServer((request, response) => this.serve(request, response));
     this.#server.on('connection', (socket) => {
       this.sockets.add(socket);
       socket.once('close', () => this.sockets.delete(socket));
@@ -83,6 +84,10 @@ export class FakeS3 implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as { port: number }).port}`;
   }
 
+  serve(request: IncomingMessage, response: ServerResponse): void {
+    void this.#answer(request, response);
+  }
+
   count(start: string): number {
     return this.asked.filter((one) => one.startsWith(start)).length;
   }
@@ -95,7 +100,13 @@ export class FakeS3 implements AsyncDisposable {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://fake');
     const key = decodeURIComponent(url.pathname).split('/').slice(2).join('/');
-    const ask = { method: request.method ?? '', key, query: url.searchParams, headers: request.headers };
+    const ask = {
+      method: request.method ?? '',
+      key,
+      path: request.url ?? '',
+      query: url.searchParams,
+      headers: request.headers,
+    };
     const names = [...url.searchParams.keys()].filter((name) => name !== 'x-id').join('&');
     this.asked.push(`${ask.method} ${key}${names === '' ? '' : `?${names}`}`);
     const fault = this.fault(ask);

@@ -90,6 +90,12 @@ test('stat tells an object from a bucket that is not there', async () => {
   expect(await backend.stat('x', never)).toBeUndefined();
   fake.fault = () => ({ status: 404, code: 'NoSuchBucket' });
   await expect(backend.stat('x', never)).rejects.toMatchObject({ why: 'missing', scope: 'bucket' });
+  fake.fault = () => ({ status: 404, body: '<html><body>Not Found</body></html>' });
+  await expect(backend.stat('x', never)).rejects.toMatchObject({
+    why: 'unavailable',
+    message: expect.stringMatching(/no S3/),
+  });
+  await expect(bytesOf(backend.read('x', { start: 0, end: 1 }, never))).rejects.toMatchObject({ why: 'unavailable' });
 });
 
 test('keys that a file has by now are used at once, and wrong ones are looked up once, not for ever', async () => {

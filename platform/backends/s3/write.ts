@@ -10,6 +10,7 @@ import { type Digest, parseDigest } from '../../../core/digest.ts';
 import type { BackendObject, ObjectSource, WriteCondition } from '../backend.ts';
 import { confirms, type Sum, type SumKind, sumInput } from './checksums.ts';
 import type { S3Settings } from './config.ts';
+import { looking } from './errors.ts';
 import type { S3Requests } from './requests.ts';
 import type { PartRoom } from './room.ts';
 import { partsOf, WrongSource } from './source.ts';
@@ -43,7 +44,7 @@ export function storing({ storageClass, encryption }: S3Settings) {
 
 /** What the server says of it; throws where there is none. */
 export async function head(requests: S3Requests, key: string, signal: AbortSignal): Promise<BackendObject> {
-  const asked = { doing: 'look up', key, signal };
+  const asked = { doing: looking, key, signal };
   return objectOf(
     await requests.ask(asked, (client, options) =>
       client.send(new HeadObjectCommand({ Bucket: requests.bucket, Key: key }), options),
