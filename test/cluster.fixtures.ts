@@ -20,6 +20,8 @@ export type PartsOptions = {
   readonly settings?: object;
   /** Of the proxy. */
   readonly push?: object;
+  /** Of the origins and the index. */
+  readonly backends?: readonly object[];
   /** For Node, by role. */
   readonly flags?: { readonly [role: string]: readonly string[] };
 };
@@ -37,14 +39,15 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
   const trackerPort = await freePort();
   const trackers = [`http://127.0.0.1:${trackerPort}`];
   const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+  const backends = options.backends === undefined ? {} : { backends: options.backends };
   const startOrigin = (i: number): Promise<Process> =>
     part('origin', `origin-${i + 1}`, {
       ...{ listen: { ...loopback, port: ports[i] }, peer: loopback, data: cluster.dataOf(`origin-${i + 1}`) },
-      ...{ trackers, origins: urls, self: urls[i] },
+      ...{ trackers, origins: urls, self: urls[i], ...backends },
     });
   const [, index, ...origins] = await Promise.all([
     part('tracker', 'tracker', { listen: { ...loopback, port: trackerPort }, origins: urls }),
-    part('index', 'index', { listen: loopback, data: cluster.dataOf('index') }),
+    part('index', 'index', { listen: loopback, data: cluster.dataOf('index'), ...backends }),
     ...ports.map((_, i) => startOrigin(i)),
   ]);
   const indexes = [index.url('api')];
