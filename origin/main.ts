@@ -24,7 +24,7 @@ import { Handover } from './handover.ts';
 import { Mending } from './mending.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { Uploads } from './uploads.ts';
-import { openQueue, openWriteBack, restAtEnd } from './write-back/open.ts';
+import { noteQueue, openQueue, openWriteBack, restAtEnd } from './write-back/open.ts';
 
 /** How often idle uploads are looked for. */
 const sweepMs = 60_000;
@@ -38,14 +38,17 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const origins = stack.use(originMembers(fixedList(config.origins), { self }));
   const live = (): number => 1 + origins.all.filter(({ pulse }) => pulse.well).length;
   const backends = await openBackends(context, live, stack);
+  const index =
+    config.index.length === 0 ? undefined : new IndexClient(stack.use(httpMembers(fixedList(config.index))));
   let queue: Queue | undefined;
   const finder = new OriginFinder({ origins, clock: realClock });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
-    askUnneeded: askUnneeded({ config, log, queue: () => queue }, stack),
+    askUnneeded: index && askUnneeded({ index, config, log, queue: () => queue }),
     finding: async () => {
       if (backends !== undefined) queue = await openQueue(context, stack);
+      else noteQueue(context);
       return { finder };
     },
   };
@@ -90,7 +93,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   });
   stack.defer(sweeping(uploads, log));
   const writeBack =
-    backends && queue && (await openWriteBack(context, { backends, queue, store, blobs, origins, self }, stack));
+    backends && queue && (await openWriteBack(context, { backends, queue, store, blobs, origins, self, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
 
   const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack, queue };
@@ -122,20 +125,19 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
   );
 }
 
-/** Who knows what may go when room is needed: the index, where there is one. */
-function askUnneeded(
-  {
-    config,
-    log,
-    queue,
-  }: { readonly config: OriginConfig; readonly log: Logger; readonly queue: () => Queue | undefined },
-  stack: AsyncDisposableStack,
-): AskUnneeded | undefined {
-  if (config.index.length === 0) return undefined;
-  const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
+type Asking = {
+  readonly index: IndexClient;
+  readonly config: OriginConfig;
+  readonly log: Logger;
+  /** undefined: nothing is owed to a backend. */
+  readonly queue: () => Queue | undefined;
+};
+
+/** Who knows what may go when room is needed: the index. What a backend has yet to get stays, whoever needs it. */
+function askUnneeded({ index, config, log, queue }: Asking): AskUnneeded {
   const condemned = new Condemned({ index, dir: config.data, log });
   return async (digests, signal) => {
-    // What a backend is still owed stays, whoever needs it: a row that comes later comes with a claim (let-go.ts).
+    // A row that comes later comes with a claim (let-go.ts).
     const held = await queue()?.held(digests);
     return await condemned.ask(held === undefined ? digests : digests.filter((digest) => !held.has(digest)), signal);
   };

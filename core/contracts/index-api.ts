@@ -206,6 +206,12 @@ export const INDEX = {
     query: page,
     reply: record({ repositories: listOf(repository, pageEntriesMax), more: flag }),
   }),
+  /** Repositories that have the digest: an origin that has lost what it promised to write back asks. */
+  holders: route('GET', '/v1/digests/:digest/repositories', {
+    params: { digest: inDigest },
+    query: page,
+    reply: record({ repositories: listOf(repository, pageEntriesMax), more: flag }),
+  }),
   /** An origin that needs room asks what it may remove. */
   condemn: route('POST', '/v1/condemned', {
     body: closed({ digests: listOf(digest, condemnMax) }) satisfies Parser<CondemnRequest>,

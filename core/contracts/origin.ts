@@ -68,9 +68,13 @@ export type BackendRefusal = {
 export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };
 /**
  * written: the backend has confirmed it, as far as this origin knows. queued: a row for it is on this origin's disk;
- * `progress` is a number that grows as long as its write-backs to that backend go on.
+ * `progress` is a number that grows as long as its write-backs to that backend go on, `failing` why they do not.
  */
-export type WriteBackReply = { readonly state: 'written' | 'queued'; readonly progress?: number | undefined };
+export type WriteBackReply = {
+  readonly state: 'written' | 'queued';
+  readonly progress?: number | undefined;
+  readonly failing?: string | undefined;
+};
 export type FetchState = { readonly state: 'held' | 'fetching' };
 
 const messageMax = 4096;
@@ -159,6 +163,7 @@ export const ORIGIN = {
     reply: record({
       state: oneOf('written', 'queued'),
       progress: optional(byteCount),
+      failing: optional(text(messageMax)),
     }) satisfies Parser<WriteBackReply>,
   }),
   /**

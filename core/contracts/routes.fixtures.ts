@@ -76,6 +76,11 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
   linkBlob: example(INDEX.linkBlob, { name, digest: one }, { body: { size: 9, proof: 0 } }),
   unlinkBlob: example(INDEX.unlinkBlob, { name, digest: one }),
   mount: example(INDEX.mount, { name, digest: one }, { body: { from: 'other/x' }, reply: { digest: one, size: 9 } }),
+  holders: example(
+    INDEX.holders,
+    { digest: one, n: 10_000, last: name },
+    { reply: { repositories: ['a', name], more: false } },
+  ),
   catalog: example(INDEX.catalog, { n: 10_000, last: name }, { reply: { repositories: ['a', name], more: false } }),
   condemn: example(
     INDEX.condemn,
@@ -154,7 +159,11 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   head: example(ORIGIN.head, { digest: one, repo: name }),
   remove: example(ORIGIN.remove, { digest: one }),
   prove: example(ORIGIN.prove, { digest: one, repo: name }, { reply: { state: 'held' } }),
-  writeBack: example(ORIGIN.writeBack, { digest: one, repo: name }, { reply: { state: 'queued', progress: 7 } }),
+  writeBack: example(
+    ORIGIN.writeBack,
+    { digest: one, repo: name },
+    { reply: { state: 'queued', progress: 7, failing: 'main: down' } },
+  ),
   info: example(
     ORIGIN.info,
     { digest: one, proof: 'sample', repo: name, growing: 1, cold: 'stat', hops: 1 },

@@ -39,6 +39,7 @@ export class BackedStore implements IndexStore {
   tags: TagStore['tags'] = (...args) => this.#parts.store.tags(...args);
   referrers: TagStore['referrers'] = (...args) => this.#parts.store.referrers(...args);
   blob: TagStore['blob'] = (...args) => this.#parts.store.blob(...args);
+  holders: TagStore['holders'] = (...args) => this.#parts.store.holders(...args);
   catalog: TagStore['catalog'] = (...args) => this.#parts.store.catalog(...args);
   condemn: TagStore['condemn'] = (...args) => this.#parts.store.condemn(...args);
 

@@ -61,6 +61,8 @@ export class WriteBackLane {
   #again = false;
   #closed = false;
   #progress = 0;
+  /** Why those whose turn it is do not come to it, as was heard last. */
+  #elsewhere: string | undefined;
   #outage: { readonly count: number; readonly untilMs: number; readonly why: string } | undefined;
 
   constructor(options: LaneOptions) {
@@ -79,7 +81,7 @@ export class WriteBackLane {
 
   /** Why the backend takes nothing; undefined: it does, as far as known. */
   get failing(): string | undefined {
-    return this.#outage?.why;
+    return this.#outage?.why ?? this.#elsewhere;
   }
 
   /** Nothing new is begun; resolves when what runs has ended, which it does at once where `cut`. */
@@ -166,6 +168,7 @@ export class WriteBackLane {
     const open = await find(owed);
     const own = { here: open !== undefined, owedMs: wallMs() - row.addedMs };
     const turn = await turns.of(owed, own, CallContext.begin({ signal }));
+    this.#elsewhere = turn.kind === 'theirs' ? turn.failing : undefined;
     if (turn.kind === 'theirs') return { kind: 'theirs' };
     const there = await lookFor(backed, owed, signal);
     if (there === 'there' || (there === 'alike' && turn.kind === 'written')) return { kind: 'found' };

@@ -1,6 +1,8 @@
 /** Where an origin gets its write-backs; one without a backend loads nothing of them. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { Drain } from '../../platform/lifecycle/drain.ts';
 import type { RoleContext } from '../../platform/lifecycle/role.ts';
 import { realClock } from '../../platform/net/clock.ts';
@@ -15,6 +17,13 @@ import type { WriteBack, WriteBackOptions } from './write-back.ts';
 /** Blobs that wait for a backend: a day of a busy cluster, some 500 MB of database. */
 const rowsMax = 1_000_000;
 
+/** Without a backend in the configuration: what an earlier process owed one is not forgotten silently. */
+export function noteQueue({ config, log }: Pick<RoleContext<OriginConfig>, 'config' | 'log'>): void {
+  const file = queueFile(config);
+  if (existsSync(file))
+    log.warn({ file }, 'no backend is configured: what this origin still owed one, if anything, is not written back');
+}
+
 /** The queue of the origin's data directory; closed with the stack. Throws StartError. */
 export async function openQueue(
   { config, log }: Pick<RoleContext<OriginConfig>, 'config' | 'log'>,
@@ -23,7 +32,7 @@ export async function openQueue(
   const { Queue } = await import('../../platform/queue/queue.ts');
   const { runInThread } = await import('../../platform/queue/runners.ts');
   const { prng } = await import('../../core/prng.ts');
-  const file = join(config.data, 'queue.db');
+  const file = queueFile(config);
   const runner = await runInThread({ file, name: 'write-back queue', rowsMax }, (error) => {
     log.fatal({ err: error }, 'the write-back queue failed: the process ends, the next one recovers from its log');
     setImmediate(() => {
@@ -38,19 +47,26 @@ export async function openQueue(
   return stack.use(new Queue({ runner, nowMs: Date.now, random: prng(Date.now()) }));
 }
 
+function queueFile({ data }: Pick<OriginConfig, 'data'>): string {
+  return join(data, 'queue.db');
+}
+
 type Parts = Pick<WriteBackOptions, 'backends' | 'queue' | 'origins' | 'self'> & {
-  readonly store: Pick<BlobStore, 'whole'>;
+  readonly store: Pick<BlobStore, 'whole' | 'entries'>;
+  /** Absent: none is configured. */
+  readonly index: Pick<IndexClient, 'holders'> | undefined;
   readonly blobs: Pick<OriginBlobs, 'content'>;
 };
 
 /** It has begun; closed with the stack. */
 export async function openWriteBack(
   { log, metrics }: Pick<RoleContext<OriginConfig>, 'log' | 'metrics'>,
-  { store, blobs, ...parts }: Parts,
+  { store, blobs, index, ...parts }: Parts,
   stack: AsyncDisposableStack,
 ): Promise<WriteBack> {
   const { WriteBack } = await import('./write-back.ts');
   const { observeQueue, writeBackCounts } = await import('./metrics.ts');
+  const { Rebuild } = await import('./rebuild.ts');
   const { prng } = await import('../../core/prng.ts');
   stack.use(observeQueue(metrics, parts.queue, log));
   const find = async ({ digest }: Owed): Promise<OpenBlob | undefined> => {
@@ -69,6 +85,16 @@ export async function openWriteBack(
   });
   stack.use(writeBack);
   writeBack.begin();
+  const rebuild = new Rebuild({
+    queue: parts.queue,
+    entries: () => store.entries(),
+    owe: (owing) => writeBack.owe(owing),
+    holders: index && ((digest, page, ctx) => index.holders(digest, page, ctx)),
+    clock: realClock,
+    log,
+  });
+  stack.use(rebuild);
+  void rebuild.run();
   return writeBack;
 }
 

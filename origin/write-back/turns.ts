@@ -31,11 +31,11 @@ export type TurnsOptions = {
   readonly nowMs: () => number;
 };
 
-/** nobody: whoever was heard does not hold it; `heard`: that was everybody. */
+/** theirs: `failing` is why it does not come to it. nobody: whoever was heard does not hold it; `heard`: that was everybody. */
 export type Turn =
   | { readonly kind: 'ours' }
   | { readonly kind: 'written' }
-  | { readonly kind: 'theirs' }
+  | { readonly kind: 'theirs'; readonly failing: string | undefined }
   | { readonly kind: 'nobody'; readonly heard: boolean };
 
 type Heard = { readonly progress: number | undefined; readonly sinceMs: number; readonly lastMs: number };
@@ -61,8 +61,8 @@ export class Turns {
       if (origin.pulse.silent && own.here) continue;
       const told = await this.#ask(url, { origin, owed }, ctx);
       if (told === 'unheard') heard = false;
-      else if (told === 'unknown' && own.owedMs < handoverMs) return { kind: 'theirs' };
-      else if (told === 'written' || told === 'theirs') return { kind: told };
+      else if (told === 'unknown' && own.owedMs < handoverMs) return { kind: 'theirs', failing: undefined };
+      else if (typeof told === 'object') return told;
     }
     return { kind: 'nobody', heard };
   }
@@ -71,13 +71,13 @@ export class Turns {
     url: string,
     { origin, owed }: { readonly origin: Askable; readonly owed: Owed },
     ctx: CallContext,
-  ): Promise<'written' | 'theirs' | 'stuck' | 'unknown' | 'not there' | 'unheard'> {
+  ): Promise<Turn | 'stuck' | 'unknown' | 'not there' | 'unheard'> {
     try {
       const reply = await origin.writeBack({ digest: owed.digest, repo: owed.repo }, ctx);
       if (reply === undefined) return 'unknown';
       if (reply === 'not there') return 'not there';
-      if (reply.state === 'written') return 'written';
-      return this.#moves(url, reply.progress) ? 'theirs' : 'stuck';
+      if (reply.state === 'written') return { kind: 'written' };
+      return this.#moves(url, reply.progress) ? { kind: 'theirs', failing: reply.failing } : 'stuck';
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       ctx.signal.throwIfAborted();

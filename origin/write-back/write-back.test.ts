@@ -229,6 +229,14 @@ describe('`durability: backend`', () => {
     expect(await sites.has(blob.digest)).toBe(true);
   });
 
+  test('so is one that another origin was to write', async () => {
+    await using sites = new Sites({ count: 2, durability: 'backend', order: [1, 0] });
+    sites.backend.fail({ on: 'any', what: 'unavailable', times: 1e9 });
+    const refused = expect(site(sites, 0).take(sites.blob([0, 1]))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await sites.pass(2 * failingMs);
+    await refused;
+  });
+
   test('an origin that stops finishes what it writes, and refuses who waits for what it has not begun', async () => {
     await using sites = new Sites({ count: 1, durability: 'backend' });
     const blob = sites.blob([0]);

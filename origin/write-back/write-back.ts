@@ -103,8 +103,8 @@ export class WriteBack implements AsyncDisposable {
     const owed = { digest, size: meta.length, repo, backend: backed.name };
     if (this.#confirmations.lately(keyOf(owed))) return { state: 'written' };
     if ((await this.#options.queue.get(keyOf(owed))) === undefined) await this.#add([owed]);
-    const { progress } = this.#lanes.get(backed.name) as WriteBackLane;
-    return { state: 'queued', progress };
+    const { progress, failing } = this.#lanes.get(backed.name) as WriteBackLane;
+    return { state: 'queued', progress, failing };
   }
 
   /** Rows for what may not be in its backend, as far as known. */
@@ -113,7 +113,8 @@ export class WriteBack implements AsyncDisposable {
       const backed = this.#options.backends.of(repo);
       return backed === undefined ? [] : [{ digest, size, repo, backend: backed.name }];
     });
-    if (owed.length > 0) await this.#add(owed);
+    const each = new Map(owed.map((one) => [keyOf(one), one]));
+    if (each.size > 0) await this.#add([...each.values()]);
   }
 
   /** ApiError UNAVAILABLE where it must not be removed yet. */

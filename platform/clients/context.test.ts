@@ -171,6 +171,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         linkBlob: (ctx) => index.linkBlob('a', digest, { size: 1 }, ctx),
         unlinkBlob: (ctx) => index.unlinkBlob('a', digest, ctx),
         mount: (ctx) => index.mount('a', digest, 'b', ctx),
+        holders: (ctx) => index.holders(digest, page, ctx),
         catalog: (ctx) => index.catalog(page, ctx),
         condemn: (ctx) => index.condemn([digest], ctx),
       },

@@ -131,6 +131,11 @@ export class IndexClient {
     return this.#call(INDEX.catalog, { at: page, ctx });
   }
 
+  /** Repositories that have the digest, as a blob or as a manifest. */
+  holders(digest: Digest, page: PageOf, ctx: CallContext): Promise<CatalogPage> {
+    return this.#call(INDEX.holders, { at: { digest, ...page }, ctx });
+  }
+
   /** Which of these (at most condemnMax) an origin may remove now, since nothing links to them. */
   condemn(digests: readonly Digest[], ctx: CallContext): Promise<CondemnReply> {
     return this.#call(INDEX.condemn, { at: {}, body: { digests }, ctx });

@@ -165,6 +165,16 @@ function tags(store: () => TagStore): void {
 }
 
 function blobs(store: () => TagStore): void {
+  test('the holders of a digest are the repositories that have it as a blob or as a manifest, page by page', async () => {
+    for (const repo of ['b', 'a/x', 'c']) await store().linkBlob(repo, layer, { size: 9 });
+    await store().putManifest('a', layer, image(), 0);
+    await store().putManifest('b', one, image(), 0);
+    expect(await store().holders(layer, { n: 10 })).toEqual({ repositories: ['a', 'a/x', 'b', 'c'], more: false });
+    expect(await store().holders(layer, { n: 2, last: 'a' })).toEqual({ repositories: ['a/x', 'b'], more: true });
+    await store().unlinkBlob('c', layer, 0);
+    expect(await store().holders(layer, { n: 2, last: 'b' })).toEqual({ repositories: [], more: false });
+  });
+
   test('blobs are linked, mounted and unlinked, repository by repository', async () => {
     await store().linkBlob('a', layer, { size: 9 });
     expect(await store().blob('a', layer)).toEqual({ digest: layer, size: 9 });

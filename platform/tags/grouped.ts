@@ -45,6 +45,7 @@ export class GroupedTagStore implements TagStore {
   manifest: TagStore['manifest'] = async (...args) => this.#read().manifest(...args);
   referrers: TagStore['referrers'] = async (...args) => this.#read().referrers(...args);
   blob: TagStore['blob'] = async (...args) => this.#read().blob(...args);
+  holders: TagStore['holders'] = async (...args) => this.#read().holders(...args);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
 
   due: TagStore['due'] = async (...args) => this.#read().due(...args);

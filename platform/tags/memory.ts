@@ -109,6 +109,13 @@ export class MemoryTables implements TagTables {
     return { repositories: list, more };
   }
 
+  holders(digest: Digest, page: PageOf): CatalogPage {
+    const has = ({ blobs, manifests }: Repository): boolean => blobs.has(digest) || manifests.has(digest);
+    const names = [...this.#repos].filter(([, repo]) => has(repo)).map(([name]) => name);
+    const { list, more } = pageOf(names.sort(plain), page, plain);
+    return { repositories: list, more };
+  }
+
   putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome {
     const known = this.#repos.get(repo);
     const missing = [

@@ -43,6 +43,8 @@ const SQL = {
   blob: 'SELECT b.digest, b.size FROM repos r JOIN blobs b ON b.repo = r.id WHERE r.name = ? AND b.digest = ?',
   catalog: `SELECT name FROM repos r WHERE name > ? AND EXISTS (SELECT 1 FROM manifests m WHERE m.repo = r.id)
     ORDER BY name LIMIT ?`,
+  holders: `SELECT name FROM repos WHERE name > ?2 AND id IN (
+    SELECT repo FROM blobs WHERE digest = ?1 UNION SELECT repo FROM manifests WHERE digest = ?1) ORDER BY name LIMIT ?3`,
   hasBlob: 'SELECT 1 FROM blobs WHERE repo = ? AND digest = ?',
   hasManifest: 'SELECT 1 FROM manifests WHERE repo = ? AND digest = ?',
   putManifest: `INSERT OR REPLACE INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
@@ -106,6 +108,11 @@ export class SqliteTables implements TagTables {
 
   catalog(page: PageOf): CatalogPage {
     const rows = this.#all<{ name: string }>('catalog', page.last ?? '', page.n + 1);
+    return { repositories: rows.slice(0, page.n).map(({ name }) => name), more: rows.length > page.n };
+  }
+
+  holders(digest: Digest, page: PageOf): CatalogPage {
+    const rows = this.#all<{ name: string }>('holders', digest, page.last ?? '', page.n + 1);
     return { repositories: rows.slice(0, page.n).map(({ name }) => name), more: rows.length > page.n };
   }
 

@@ -52,6 +52,8 @@ export interface TagReads {
   blob(repo: string, digest: Digest): BlobLink | undefined;
   /** Repositories that hold a manifest, in lexical order. */
   catalog(page: PageOf): CatalogPage;
+  /** Repositories that have the digest as a blob or as a manifest, in lexical order. */
+  holders(digest: Digest, page: PageOf): CatalogPage;
 }
 
 /** `missing`: references that the repository lacks. `unproved`: the generation in which its own digest was condemned. */
