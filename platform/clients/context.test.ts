@@ -218,7 +218,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
     {
       of: TrackerSession,
       calls: { locate: (ctx) => session.locate(byDigest(digest), ctx) },
-      own: ['stats', 'join', 'set', 'unset', 'seek', 'leave'],
+      own: ['stats', 'join', 'set', 'unset', 'seek', 'grows', 'leave'],
     },
     {
       of: { prototype: { constructor: prove, prove } },
