@@ -22,7 +22,7 @@ import {
   TRACKER,
 } from '../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
-import type { Cold } from '../core/handout/handout.ts';
+import type { Cold } from '../core/handout/types.ts';
 import { sameMetainfo } from '../core/piece.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { callOf } from '../platform/http/call.ts';

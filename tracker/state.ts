@@ -1,6 +1,7 @@
 /** The Handout, driven: what it answers to each input. */
 
-import { Handout, type HandoutConfig, type HandoutInput, type HandoutOutput } from '../core/handout/handout.ts';
+import { Handout } from '../core/handout/handout.ts';
+import type { HandoutConfig, HandoutInput, HandoutOutput } from '../core/handout/types.ts';
 import { alarmOf, Driver } from '../platform/drive/driver.ts';
 import { type Clock, realClock } from '../platform/net/clock.ts';
 

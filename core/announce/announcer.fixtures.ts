@@ -27,11 +27,13 @@ export class World {
   readonly announcer: Announcer;
   readonly random: Prng;
 
-  constructor(options: { trackers?: readonly string[]; seed?: number; self?: typeof self } = {}) {
+  constructor(options: { trackers?: readonly string[]; seed?: number; self?: typeof self; growing?: boolean } = {}) {
     this.random = prng(options.seed ?? 1);
     const trackers = options.trackers ?? [one];
     for (const id of trackers) this.restart(id);
-    this.announcer = new Announcer({ self: options.self ?? self, trackers, prng: this.random, timing: announceTiming });
+    const { growing } = options;
+    const of = { self: options.self ?? self, trackers, prng: this.random, timing: announceTiming };
+    this.announcer = new Announcer({ ...of, growing });
   }
 
   restart(id: string): void {

@@ -8,57 +8,23 @@
  * Rule 2: one request in flight per tracker; what comes up meanwhile goes into the next batch, seeks first.
  * Rule 3: what is announced stays announced by an empty request each interval, whatever the number of blobs.
  *   A tracker that lost leases says `resync`; then everything is announced again, from a `reset` on.
- * Rule 4: a seek that no tracker will answer, or that none answered in time, is told as `alone`, once; it goes
+ * Rule 4: a blob that grows is asked for again and again (refreshes.ts), without a seek, until its metainfo is told.
+ * Rule 5: a seek that no tracker will answer, or that none answered in time, is told as `alone`, once; it goes
  *   to a tracker all the same, as soon as one is there.
  */
 
 import { assert } from '../assert.ts';
 import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } from '../contracts/tracker.ts';
-import type { BlobIn, Digest } from '../digest.ts';
+import type { Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
 import { type Metainfo, sameMetainfo } from '../piece.ts';
-import type { Prng } from '../prng.ts';
 import { backoffMs } from '../retry/retry.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { Patience } from './patience.ts';
+import { Refreshes } from './refreshes.ts';
 import type { AnnounceFlight, Target } from './target.ts';
 import { Targets } from './targets.ts';
-import type { AnnounceTiming } from './timing.ts';
-
-export type AnnouncerInput =
-  | {
-      readonly kind: 'set';
-      readonly digest: Digest;
-      readonly state: 'want' | 'have';
-      readonly meta?: Metainfo | undefined;
-    }
-  | { readonly kind: 'unset'; readonly digest: Digest }
-  /** Only for a blob that is wanted; otherwise without effect. */
-  | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number; readonly repo?: string | undefined }
-  | { readonly kind: 'reply'; readonly request: number; readonly reply: AnnounceReply }
-  | { readonly kind: 'failed'; readonly request: number }
-  /** These are the trackers from now on; at least one. */
-  | { readonly kind: 'trackers'; readonly trackers: readonly string[] }
-  /** Has every tracker speak once, though there may be nothing to announce: so it is known who is there. */
-  | { readonly kind: 'greet' }
-  /** The last input that has an effect. */
-  | { readonly kind: 'leave' }
-  | { readonly kind: 'tick' };
-
-export type AnnouncerOutput =
-  | { readonly kind: 'send'; readonly tracker: string; readonly request: number; readonly body: AnnounceRequest }
-  | { readonly kind: 'answer'; readonly answer: AnnounceAnswer }
-  /** The blob is sought, and no tracker is there to tell of it: whoever knows the origins asks them. */
-  | ({ readonly kind: 'alone' } & BlobIn)
-  | { readonly kind: 'leave'; readonly tracker: string; readonly node: string };
-
-export type AnnouncerConfig = {
-  readonly self: PeerAddress;
-  /** Base URLs, or any other names; the same on every host. */
-  readonly trackers: readonly string[];
-  readonly prng: Prng;
-  readonly timing: AnnounceTiming;
-};
+import type { AnnouncerConfig, AnnouncerDue, AnnouncerInput, AnnouncerOutput } from './types.ts';
 
 /** `at`: the target that it is announced to. `seek`: neighbours to ask for in the next batch. */
 type Blob = {
@@ -69,12 +35,11 @@ type Blob = {
   at: Target;
   /** The repository that it was sought in last. */
   repo: string | undefined;
+  /** Hashes that we know, where we take the blob while it grows. */
+  known: number | undefined;
   seek: number;
   unavailable: number;
 };
-
-/** What a tick is for: a tracker is to be told, a seek waited too long for an answer, a seek is repeated. */
-export type AnnouncerDue = 'announce' | 'alone' | 'again';
 
 export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, AnnouncerDue> {
   readonly #config: AnnouncerConfig;
@@ -84,6 +49,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   readonly #again = new Map<Digest, number>();
   /** Seeks that no tracker has answered yet. */
   readonly #patience: Patience;
+  readonly #refreshes = new Refreshes();
   #out: AnnouncerOutput[] = [];
   #requests = 0;
   #nowMs = Number.NEGATIVE_INFINITY;
@@ -97,7 +63,8 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   get deadlineMs(): number {
     if (this.#left) return Number.POSITIVE_INFINITY;
-    let deadlineMs = Math.min(this.#patience.deadlineMs, this.#targets.deadlineMs(this.#blobs.size > 0));
+    const targetsMs = this.#targets.deadlineMs(this.#blobs.size > 0);
+    let deadlineMs = Math.min(this.#patience.deadlineMs, targetsMs, this.#refreshes.deadlineMs);
     for (const atMs of this.#again.values()) deadlineMs = Math.min(deadlineMs, atMs);
     return deadlineMs;
   }
@@ -106,7 +73,8 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     const { deadlineMs } = this;
     if (deadlineMs === Number.POSITIVE_INFINITY) return undefined;
     if (deadlineMs === this.#patience.deadlineMs) return 'alone';
-    return this.#targets.deadlineMs(this.#blobs.size > 0) === deadlineMs ? 'announce' : 'again';
+    if (this.#targets.deadlineMs(this.#blobs.size > 0) === deadlineMs) return 'announce';
+    return deadlineMs === this.#refreshes.deadlineMs ? 'growth' : 'again';
   }
 
   /** `held`: leases that trackers acknowledged; `down`: trackers that did not answer last time. */
@@ -142,7 +110,9 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #apply(input: AnnouncerInput): void {
     switch (input.kind) {
       case 'set':
-        return this.#set(input.digest, input.state, input.meta);
+        return this.#set(input);
+      case 'grows':
+        return this.#grow(input);
       case 'unset':
         return this.#unset(input.digest);
       case 'seek':
@@ -165,9 +135,10 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   // ---- what the node says ----------------------------------------------------------------------
 
-  #set(digest: Digest, state: 'want' | 'have', meta: Metainfo | undefined): void {
+  #set({ digest, state, meta }: Extract<AnnouncerInput, { kind: 'set' }>): void {
     const known = this.#blobs.get(digest);
     if (known !== undefined) {
+      if (state === 'have' || meta !== undefined) this.#refreshes.end(digest);
       if (known.state === state && (meta === undefined || (known.meta !== undefined && sameMetainfo(known.meta, meta))))
         return;
       known.state = state;
@@ -177,15 +148,26 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     }
     const order = this.#targets.order(digest);
     const at = order.find((target) => target.up) ?? (order[0] as Target);
-    const blob: Blob = { digest, order, state, meta, at, repo: undefined, seek: 0, unavailable: 0 };
+    const hashes = this.#config.growing === true ? 0 : undefined;
+    const blob: Blob = { digest, order, state, meta, at, repo: undefined, known: hashes, seek: 0, unavailable: 0 };
     this.#blobs.set(digest, blob);
     this.#news(blob);
+  }
+
+  /** Told with what is asked next; by itself it is no news. */
+  #grow({ digest, known, waits }: Extract<AnnouncerInput, { kind: 'grows' }>): void {
+    const blob = this.#blobs.get(digest);
+    if (blob === undefined || blob.state !== 'want' || blob.meta !== undefined) return;
+    blob.known = known;
+    this.#refreshes.begin(digest, this.#nowMs);
+    if (waits) this.#refreshes.hurry(digest, this.#nowMs);
   }
 
   #unset(digest: Digest): void {
     const blob = this.#blobs.get(digest);
     if (blob === undefined) return;
     this.#forgetSeek(blob);
+    this.#refreshes.end(digest);
     this.#blobs.delete(digest);
     blob.at.mark(digest, this.#soon(this.#config.timing.newsMs));
   }
@@ -202,16 +184,26 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   }
 
   /** An answer is waited for, where anybody may be there to give it. */
-  #expect({ digest, at, repo }: Blob): void {
-    if (!at.silent && this.#targets.anyUp) this.#patience.begin(digest, this.#nowMs);
-    else this.#out.push({ kind: 'alone', digest, repo });
+  #expect(blob: Blob): void {
+    if (!blob.at.silent && this.#targets.anyUp) this.#patience.begin(blob.digest, this.#nowMs);
+    else this.#alone(blob);
   }
 
   #lostPatience(digest: Digest): void {
-    const { at, repo } = this.#blobs.get(digest) as Blob;
+    const blob = this.#blobs.get(digest) as Blob;
     // What is sought from it next need not wait as long to find out.
-    at.silent = at.flight !== undefined;
-    this.#out.push({ kind: 'alone', digest, repo });
+    blob.at.silent = blob.at.flight !== undefined;
+    this.#alone(blob);
+  }
+
+  #alone({ digest, repo, known }: Blob): void {
+    this.#out.push({ kind: 'alone', digest, repo, known });
+  }
+
+  /** It may have grown. Where no answer is to be had from a tracker, whoever knows the origins asks them. */
+  #refresh(blob: Blob): void {
+    if (blob.at.silent || !this.#targets.anyUp) this.#alone(blob);
+    else blob.at.markFirst(blob.digest, this.#nowMs);
   }
 
   #news(blob: Blob): void {
@@ -228,6 +220,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     this.#blobs.clear();
     this.#again.clear();
     this.#patience.clear();
+    this.#refreshes.clear();
     this.#left = true;
   }
 
@@ -243,6 +236,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       this.#expect(blob);
     }
     for (const digest of this.#patience.take(this.#nowMs)) this.#lostPatience(digest);
+    for (const digest of this.#refreshes.take(this.#nowMs)) this.#refresh(this.#blobs.get(digest) as Blob);
     for (const target of this.#targets.all) {
       if (target.flight === undefined && target.deadlineMs(this.#blobs.size > 0) <= this.#nowMs) this.#send(target);
     }
@@ -286,6 +280,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       const count = seeks.get(answer.digest);
       seeks.delete(answer.digest);
       if (count !== undefined) this.#onAnswer(answer, count);
+      else if (this.#refreshes.has(answer.digest)) this.#grows(answer);
     }
     for (const [digest, count] of seeks) this.#onAnswer({ digest, peers: [], error: 'unavailable' }, count);
   }
@@ -293,7 +288,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #onAnswer(answer: AnnounceAnswer, count: number): void {
     const blob = this.#blobs.get(answer.digest);
     if (blob === undefined || blob.state !== 'want') return;
-    this.#out.push({ kind: 'answer', answer });
+    this.#grows(answer);
     this.#patience.end(blob.digest);
     if (blob.seek > 0) this.#patience.begin(blob.digest, this.#nowMs);
     if (answer.error !== 'unavailable') {
@@ -305,6 +300,13 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     if (blob.seek > 0) return;
     blob.seek = count;
     this.#again.set(blob.digest, this.#nowMs + this.#jittered(backoffMs(this.#config.timing.again, blob.unavailable)));
+  }
+
+  /** What a tracker, or an origin, says of a blob that is wanted: it may go on growing. */
+  #grows(answer: AnnounceAnswer): void {
+    this.#out.push({ kind: 'answer', answer });
+    if (answer.meta !== undefined) this.#refreshes.end(answer.digest);
+    else if (answer.growth !== undefined) this.#refreshes.told(answer.digest, this.#nowMs, this.#config.prng.unit());
   }
 
   #onFailed(target: Target | undefined): void {
@@ -343,7 +345,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     if (blob.seek === 0) return;
     blob.at.markFirst(blob.digest, Number.POSITIVE_INFINITY);
     // A seek is told of once: the swarm seeks again by itself, less and less often.
-    if (this.#patience.end(blob.digest)) this.#out.push({ kind: 'alone', digest: blob.digest, repo: blob.repo });
+    if (this.#patience.end(blob.digest)) this.#alone(blob);
   }
 
   /** Blobs that prefer this tracker to the one they are at come back to it. */
@@ -390,7 +392,9 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
 /** Only an origin's metainfo is believed, so only an origin sends it. */
 function entryOf(blob: Blob, role: PeerAddress['role']): AnnounceEntry {
-  const { digest, state, seek, meta, repo } = blob;
-  const entry = seek > 0 && repo !== undefined ? { digest, state, seek, repo } : { digest, state, seek };
+  const { digest, state, seek, meta, repo, known } = blob;
+  const asks =
+    (seek > 0 || known !== undefined) && repo !== undefined ? { digest, state, seek, repo } : { digest, state, seek };
+  const entry = known !== undefined && state === 'want' && meta === undefined ? { ...asks, known } : asks;
   return meta === undefined || role !== 'origin' ? entry : { ...entry, meta };
 }

@@ -4,8 +4,9 @@ import type { AnnounceAnswer, AnnounceEntry, AnnounceReply } from '../contracts/
 import { prng } from '../prng.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { testDigest, testMeta, testPeer } from './fixtures.ts';
-import { type Cold, Handout, type HandoutConfig } from './handout.ts';
+import { Handout } from './handout.ts';
 import { handoutLimits, originReach } from './limits.ts';
+import type { Cold, HandoutConfig } from './types.ts';
 
 const blob = testDigest(1);
 const origin = testPeer(1, 'origin');

@@ -18,51 +18,21 @@ import {
 } from '../contracts/tracker.ts';
 import type { Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
-import type { Metainfo } from '../piece.ts';
-import type { Prng } from '../prng.ts';
+import type { Growth, Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { LEASE_STATE, type LeaseState, LeaseTable } from './leases.ts';
-import { expiriesPerStepMax, type HandoutLimits, originsPerSwarmMax } from './limits.ts';
+import { expiriesPerStepMax, originsPerSwarmMax } from './limits.ts';
 import { LeaseDraw } from './members.ts';
 import { NodeTable } from './nodes.ts';
 import { portions } from './portions.ts';
-
-export type HandoutInput =
-  /** Answered by one `reply`. */
-  | { readonly kind: 'announce'; readonly request: AnnounceRequest }
-  | { readonly kind: 'leave'; readonly node: string }
-  /** What the origins said of a blob, and which of them hold it. Forgotten with the swarm. */
-  | {
-      readonly kind: 'located';
-      readonly digest: Digest;
-      readonly meta: Metainfo;
-      readonly origins: readonly PeerAddress[];
-    }
-  /** Neighbours for a node that announced. Answered by one `answer`. */
-  | { readonly kind: 'ask'; readonly digest: Digest; readonly node: string; readonly seek: number }
-  | { readonly kind: 'tick' };
-
-/** A blob that a node seeks and of which no metainfo is known here. */
-export type Cold = { readonly digest: Digest; readonly seek: number };
-export type HandoutOutput =
-  | { readonly kind: 'reply'; readonly reply: AnnounceReply; readonly cold: readonly Cold[] }
-  | { readonly kind: 'answer'; readonly answer: AnnounceAnswer };
-
-/** What a tick is for: leases end. */
-export type HandoutDue = 'leases';
-
-export type HandoutConfig = {
-  readonly prng: Prng;
-  readonly leaseMs: number;
-  /** Below leaseMs. */
-  readonly intervalMs: number;
-  readonly limits: HandoutLimits;
-};
+import type { Cold, HandoutConfig, HandoutDue, HandoutInput, HandoutOutput } from './types.ts';
 
 type Swarm = {
   readonly no: number;
   readonly digest: Digest;
   meta: Metainfo | undefined;
+  /** Of a blob that an origin still receives; never beside `meta`. */
+  growth: Growth | undefined;
   located: readonly PeerAddress[];
   /** By LeaseState. */
   readonly members: readonly [LeaseDraw, LeaseDraw, LeaseDraw];
@@ -120,8 +90,11 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       case 'located':
         this.#located(input.digest, input.meta, input.origins);
         break;
+      case 'grows':
+        this.#grows(input.digest, input.growth, input.origins);
+        break;
       case 'ask':
-        this.#out.push({ kind: 'answer', answer: this.#ask(input.digest, this.#nodes.find(input.node), input.seek) });
+        this.#out.push({ kind: 'answer', answer: this.#ask(input, this.#nodes.find(input.node)) });
         break;
       case 'tick':
         break;
@@ -141,6 +114,11 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     return this.#byDigest.get(digest)?.meta;
   }
 
+  /** What is known of a blob that grows and that somebody takes part in. */
+  growthOf(digest: Digest): Growth | undefined {
+    return this.#byDigest.get(digest)?.growth;
+  }
+
   /** Whether a node other than `node` announced that it holds the blob whole. */
   heldBeside(digest: Digest, node: string): boolean {
     const swarm = this.#byDigest.get(digest);
@@ -156,17 +134,24 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     if (request.reset === true) this.#dropLeases(node, Number.POSITIVE_INFINITY);
     const answers: AnnounceAnswer[] = [];
     const cold: Cold[] = [];
+    const growing: Digest[] = [];
     for (const entry of request.entries) {
       this.#apply(node, entry, request.self.role);
-      if (entry.seek === 0 || entry.state === 'gone') continue;
-      if (this.#byDigest.get(entry.digest)?.meta === undefined) cold.push({ digest: entry.digest, seek: entry.seek });
-      else answers.push(this.#ask(entry.digest, node, entry.seek));
+      const { digest, seek, known } = entry;
+      if ((seek === 0 && known === undefined) || entry.state === 'gone') continue;
+      const swarm = this.#byDigest.get(digest);
+      const grows = known !== undefined && swarm?.growth !== undefined;
+      if (grows) growing.push(digest);
+      if (!grows && swarm?.meta === undefined)
+        cold.push(known === undefined ? { digest, seek } : { digest, seek, known });
+      else if (seek > 0 || swarm?.growth === undefined || swarm.growth.known > (known ?? 0))
+        answers.push(this.#ask(entry, node));
     }
     const { leaseMs, intervalMs } = this.#config;
     const held = node === none ? 0 : this.#nodes.leases(node);
     const resync = request.held !== undefined && request.held !== held && node !== none && this.#room();
     const reply: AnnounceReply = resync ? { leaseMs, intervalMs, answers, resync } : { leaseMs, intervalMs, answers };
-    this.#out.push({ kind: 'reply', reply, cold });
+    this.#out.push({ kind: 'reply', reply, cold, growing });
   }
 
   /** Whether leases that are announced again would be taken: at a limit, asking for them would not help. */
@@ -193,7 +178,9 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     }
     const state = entry.state === 'want' ? LEASE_STATE.want : role === 'origin' ? LEASE_STATE.origin : LEASE_STATE.have;
     const joined = this.#join(swarm, entry.digest, node, state);
-    if (joined !== undefined && role === 'origin' && entry.meta !== undefined) joined.meta = entry.meta;
+    if (joined === undefined || role !== 'origin' || entry.meta === undefined) return;
+    joined.meta = entry.meta;
+    joined.growth = undefined;
   }
 
   /** Makes or changes the lease. The swarm, or undefined where a limit keeps a new lease out. */
@@ -234,6 +221,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       no,
       digest,
       meta: undefined,
+      growth: undefined,
       located: [],
       members: [new LeaseDraw(), new LeaseDraw(), new LeaseDraw()],
     };
@@ -257,17 +245,27 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     const swarm = this.#byDigest.get(digest);
     if (swarm === undefined) return;
     swarm.meta = meta;
+    swarm.growth = undefined;
+    swarm.located = origins.slice(0, originsPerSwarmMax);
+  }
+
+  #grows(digest: Digest, growth: Growth | undefined, origins: readonly PeerAddress[]): void {
+    const swarm = this.#byDigest.get(digest);
+    if (swarm === undefined || swarm.meta !== undefined) return;
+    // Another origin that goes on may know less for a while.
+    if (growth === undefined || growth.known >= (swarm.growth?.known ?? 0)) swarm.growth = growth;
     swarm.located = origins.slice(0, originsPerSwarmMax);
   }
 
   // ---- handing out ---------------------------------------------------------------------------
 
-  #ask(digest: Digest, node: number, seek: number): AnnounceAnswer {
+  #ask({ digest, seek, known }: Cold, node: number): AnnounceAnswer {
     const swarm = this.#byDigest.get(digest);
     if (swarm === undefined) return { digest, peers: [] };
-    const peers = this.#choose(swarm, node, Math.min(seek, handoutPeersMax));
+    const peers = seek === 0 ? [] : this.#choose(swarm, node, Math.min(seek, handoutPeersMax));
     this.#handedOut += peers.length;
-    return { digest, peers, meta: swarm.meta };
+    if (known === undefined || swarm.growth === undefined) return { digest, peers, meta: swarm.meta };
+    return { digest, peers, growth: swarm.growth };
   }
 
   #choose(swarm: Swarm, node: number, count: number): PeerAddress[] {

@@ -3,8 +3,9 @@
  * `Host`. One armed deadline per node; nothing here decides what a peer does.
  */
 
-import { Announcer, type AnnouncerOutput } from '../../core/announce/announcer.ts';
+import { Announcer } from '../../core/announce/announcer.ts';
 import { announceTiming } from '../../core/announce/timing.ts';
+import type { AnnouncerOutput } from '../../core/announce/types.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';

@@ -8,8 +8,9 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { Announcer, type AnnouncerInput, type AnnouncerOutput } from '../../core/announce/announcer.ts';
+import { Announcer } from '../../core/announce/announcer.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
+import type { AnnouncerInput, AnnouncerOutput } from '../../core/announce/types.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import {
   type AnnounceAnswer,
@@ -82,7 +83,13 @@ export class TrackerSession implements Tracking {
     if (this.#driver !== undefined) return;
     this.#answered = answered;
     const { trackers, timing = announceTiming } = this.#options;
-    const machine = new Announcer({ self, trackers: trackers.urls, prng: prng(randomInt(2 ** 32)), timing });
+    const machine = new Announcer({
+      self,
+      trackers: trackers.urls,
+      prng: prng(randomInt(2 ** 32)),
+      timing,
+      growing: true,
+    });
     this.#driver = new Driver({ machine, alarm: alarmOf(this.#clock), perform: (output) => this.#perform(output) });
     for (const input of this.#early.splice(0)) this.#tell(input);
     this.#listening = trackers.onChange(() => {
@@ -96,8 +103,8 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'set', digest, state, meta });
   }
 
-  grows(): void {
-    // Nobody is asked for blobs that grow yet: no `known` is announced, and so no tracker answers of one.
+  grows(digest: Digest, known: number, waits: boolean): void {
+    this.#tell({ kind: 'grows', digest, known, waits });
   }
 
   unset(digest: Digest): void {

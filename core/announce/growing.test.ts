@@ -1,0 +1,119 @@
+/** How often a tracker is asked about a blob that grows, and what of it is told. */
+
+import { expect, test } from 'vitest';
+import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
+import { one, two, World } from './announcer.fixtures.ts';
+import { Refreshes } from './refreshes.ts';
+
+const digest = testDigest(1);
+const origin = testPeer(9, 'origin');
+
+/** Wanted, and the tracker says that it grows. */
+function growing(trackers: readonly string[] = [one]): World {
+  const world = new World({ trackers, growing: true });
+  world.tell({ kind: 'set', digest, state: 'want' });
+  world.run(300);
+  grow(world, 0);
+  world.tell({ kind: 'seek', digest, count: 8, repo: 'team/app' });
+  world.run(310);
+  return world;
+}
+
+function grow(world: World, known: number): void {
+  for (const tracker of world.trackers.values())
+    tracker.handle({ kind: 'grows', digest, growth: testGrowth(known), origins: [origin] }, world.nowMs);
+}
+
+const asked = (world: World, fromMs = 0): number[] =>
+  world.sent
+    .filter(({ atMs, body }) => atMs > fromMs && body.entries.some((entry) => entry.known !== undefined))
+    .map(({ atMs }) => atMs);
+
+test('says how much it knows, in the repository that it was sought in, until the metainfo is known', () => {
+  const world = growing();
+  expect(world.answers.at(-1)).toMatchObject({ growth: testGrowth(0), peers: [origin] });
+  grow(world, 3);
+  world.run(400);
+  expect(world.answers.at(-1)).toMatchObject({ growth: testGrowth(3), peers: [] });
+  world.tell({ kind: 'grows', digest, known: 3, waits: false });
+  world.run(1_000);
+  expect(world.sent.at(-1)!.body.entries).toEqual([{ digest, state: 'want', seek: 0, known: 3, repo: 'team/app' }]);
+  // The same is not told twice.
+  expect(world.answers.filter(({ growth }) => growth?.known === 3).length).toBeLessThan(5);
+
+  world.trackers.get(one)!.handle({ kind: 'located', digest, meta: testMeta(9), origins: [origin] }, world.nowMs);
+  world.run(2_000);
+  expect(world.answers.at(-1)).toMatchObject({ meta: testMeta(9) });
+  const { nowMs } = world;
+  world.run(30_000);
+  expect(asked(world, nowMs)).toEqual([]);
+});
+
+test.each(['have', 'unset'] as const)('%s ends it', (how) => {
+  const world = growing();
+  world.tell(how === 'unset' ? { kind: 'unset', digest } : { kind: 'set', digest, state: 'have' });
+  const { nowMs } = world;
+  world.run(20_000);
+  expect(asked(world, nowMs)).toEqual([]);
+});
+
+test('often in the first second, four times a second then, and by its age later', () => {
+  const world = growing();
+  world.run(61_000);
+  const times = asked(world, 310).map((ms) => ms - 310);
+  const within = (from: number, to: number): number => times.filter((ms) => ms >= from && ms < to).length;
+  expect(times[0]).toBeLessThan(60);
+  expect(within(0, 1_000)).toBeLessThan(25);
+  expect(within(1_000, 5_000)).toBeLessThanOrEqual(17);
+  // 5 percent of the age.
+  expect(within(10_000, 20_000)).toBeLessThan(20);
+  expect(within(40_000, 60_000)).toBeGreaterThanOrEqual(9);
+});
+
+test('sooner where somebody is further, once for what is told', () => {
+  const world = growing();
+  world.run(30_400);
+  const before = asked(world).at(-1)!;
+  world.tell({ kind: 'grows', digest, known: 0, waits: true });
+  world.tell({ kind: 'grows', digest, known: 0, waits: true });
+  world.run(before + 1_100);
+  const [first, ...more] = asked(world, before);
+  expect(first! - before).toBeLessThan(700);
+  expect(more.length).toBeLessThan(2);
+});
+
+test('where no tracker answers the origins are asked, as often', () => {
+  const world = growing([one, two]);
+  for (const tracker of [one, two]) world.cut.add(tracker);
+  world.run(2_000);
+  const before = world.alone.length;
+  world.run(4_000);
+  expect(world.alone.length - before).toBeGreaterThan(5);
+  expect(world.alone.at(-1)).toMatchObject({ digest });
+  for (const tracker of [one, two]) world.cut.delete(tracker);
+  world.run(12_000);
+  const { nowMs } = world;
+  const alone = world.alone.length;
+  world.run(20_000);
+  expect(world.alone).toHaveLength(alone);
+  expect(asked(world, nowMs).length).toBeGreaterThan(3);
+});
+
+test('it begins by the word of an origin as well as of a tracker', () => {
+  const world = new World({ growing: true });
+  world.tell({ kind: 'set', digest, state: 'want' });
+  world.run(1_000);
+  expect(asked(world, 300)).toEqual([]);
+  world.tell({ kind: 'grows', digest, known: 2, waits: false });
+  world.run(2_000);
+  expect(asked(world, 1_000).length).toBeGreaterThan(3);
+});
+
+test('what never ends costs half a question a second', () => {
+  const refreshes = new Refreshes();
+  refreshes.told(digest, 0, 0);
+  let asks = 0;
+  for (let nowMs = 0; nowMs < 3_600_000; nowMs = Math.max(nowMs, refreshes.deadlineMs))
+    asks += refreshes.take(nowMs).length;
+  expect(asks).toBeLessThan(1_900);
+});

@@ -1,0 +1,95 @@
+/**
+ * When a tracker is asked again how far a blob is that an origin still receives: often at first, when a reader waits
+ * for its first byte, later each time that the blob has got older by a share of its age; sooner where somebody is known
+ * to be further, since then the answer is worth something.
+ *
+ * Rule: never more often than `refreshMsMin`, save in the first second.
+ */
+
+import type { Digest } from '../digest.ts';
+
+/** Four times a second at most: a tracker carries a hundred thousand of these a second and core. */
+const refreshMsMin = 250;
+/** Of a blob's age since we heard of it: what comes later than it could does so by this share of the whole at most. */
+const share = 0.05;
+/** Readers are served as it grows, and clients give up on what does not move for some tens of seconds. */
+const refreshMsMax = 2_000;
+/** The same where somebody is further. */
+const hurriedShare = 0.02;
+const hurriedMsMax = 1_000;
+/** In the first second. */
+const youngMs = 1_000;
+const youngMsMin = 25;
+const youngShare = 0.25;
+
+type Refresh = { readonly sinceMs: number; askedMs: number; hurried: boolean; dueMs: number };
+
+export class Refreshes {
+  readonly #of = new Map<Digest, Refresh>();
+
+  get deadlineMs(): number {
+    let deadlineMs = Number.POSITIVE_INFINITY;
+    for (const { dueMs } of this.#of.values()) deadlineMs = Math.min(deadlineMs, dueMs);
+    return deadlineMs;
+  }
+
+  has(digest: Digest): boolean {
+    return this.#of.has(digest);
+  }
+
+  /** It grows, whoever said so. */
+  begin(digest: Digest, nowMs: number): void {
+    if (this.#of.has(digest)) return;
+    const refresh = { sinceMs: nowMs, askedMs: nowMs, hurried: false, dueMs: 0 };
+    this.#of.set(digest, refresh);
+    this.#schedule(refresh, 1);
+  }
+
+  /** A tracker told of it: again after a while. `unit` in [0, 1) spreads hosts that began together. */
+  told(digest: Digest, nowMs: number, unit: number): void {
+    this.begin(digest, nowMs);
+    const refresh = this.#of.get(digest) as Refresh;
+    refresh.hurried = false;
+    this.#schedule(refresh, 0.8 + 0.2 * unit);
+  }
+
+  /** Somebody is further than we know. */
+  hurry(digest: Digest, nowMs: number): void {
+    const refresh = this.#of.get(digest);
+    if (refresh === undefined || refresh.hurried) return;
+    refresh.hurried = true;
+    this.#schedule(refresh, 1);
+    refresh.dueMs = Math.max(refresh.dueMs, nowMs);
+  }
+
+  end(digest: Digest): void {
+    this.#of.delete(digest);
+  }
+
+  clear(): void {
+    this.#of.clear();
+  }
+
+  /** Those to ask for now; each counts as asked. */
+  take(nowMs: number): Digest[] {
+    const due: Digest[] = [];
+    for (const [digest, refresh] of this.#of) {
+      if (refresh.dueMs > nowMs) continue;
+      due.push(digest);
+      refresh.askedMs = nowMs;
+      this.#schedule(refresh, 1);
+    }
+    return due;
+  }
+
+  #schedule(refresh: Refresh, jitter: number): void {
+    const ageMs = refresh.askedMs - refresh.sinceMs;
+    refresh.dueMs = refresh.askedMs + everyMs(ageMs, refresh.hurried) * jitter;
+  }
+}
+
+function everyMs(ageMs: number, hurried: boolean): number {
+  if (ageMs < youngMs) return Math.min(refreshMsMin, Math.max(youngMsMin, ageMs * youngShare));
+  const [of, most] = hurried ? [hurriedShare, hurriedMsMax] : [share, refreshMsMax];
+  return Math.min(most, Math.max(refreshMsMin, ageMs * of));
+}
