@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -116,6 +116,26 @@ test("config check: the role is the file's own; every problem with its line", as
   const none = join(dir, 'none.yaml');
   writeFileSync(none, 'lease: 1s\n');
   expect(await shoal('config', 'check', none)).toMatchObject({ code: 2, err: expect.stringContaining('write `role:') });
+});
+
+test('config check --online tries the backends, names what fails, and what to do', async () => {
+  const file = join(dir, 'online.yaml');
+  const [store, none] = [join(dir, 'store'), join(dir, 'no-store')];
+  mkdirSync(store);
+  const text = ['role: origin', 'backends:', `  - { name: main, file: { directory: ${store} } }`];
+  writeFileSync(file, text.join('\n'));
+  const online = (...more: string[]) => shoal('config', 'check', file, '--online', ...more);
+  expect(await online()).toMatchObject({ code: 0, out: expect.stringContaining('backend main (file): right: ') });
+  writeFileSync(file, [...text.slice(0, 2), `  - { name: gone, file: { directory: ${none} } }`].join('\n'));
+  const failed = await online();
+  expect(failed.code).toBe(1);
+  expect(failed.out).toContain(
+    `backend gone (file): missing: gone: there is no directory ${none}: mount its file system`,
+  );
+  const { code, out } = await online('--json');
+  expect(code).toBe(1);
+  expect(JSON.parse(out)).toMatchObject({ ok: false, tried: [{ what: 'backend gone', ok: false, cause: 'missing' }] });
+  expect((await shoal('config', 'check', file, '--json')).code).toBe(2);
 });
 
 test('config check refuses what a start refuses, in the same words', async () => {

@@ -22,7 +22,7 @@ import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
 import { put } from './commands/put.ts';
 import { indexDefault, indexOfConfig, reconcile } from './commands/reconcile.ts';
-import { becomeRole, checkConfig, isRole } from './commands/role.ts';
+import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
 import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
@@ -120,7 +120,12 @@ config
   .description('names every bad value and every unknown key at once, with line numbers')
   .argument('<file>')
   .addOption(sets())
-  .action((file: string, options: { set: string[] }) => checkConfig(file, options.set, env));
+  .option(
+    '--online',
+    'also tries what it names: credentials, reachability, the right to write; exit code 1 where one fails',
+  )
+  .option('--json', 'with --online: one JSON object')
+  .action((file: string, options: CheckOptions) => checkConfig(file, options, env));
 config
   .command('schema')
   .description(`the JSON Schema of a role: ${ROLES.join(', ')}`)

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import { openBackends } from '../platform/backends/open.ts';
+import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
@@ -18,6 +18,7 @@ await runRole({
   role: 'index',
   schema: indexSchema,
   env: process.env,
+  prove: proveBackends,
   async run(context, stack) {
     const { config, log } = context;
     await openDataDir(config.data, 'index', dataVersion);
@@ -38,7 +39,7 @@ await runRole({
     const backed = backends && (await backing({ ...context, store, backends }, stack));
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
-        () => [],
+        async () => (await backends?.problems()) ?? [],
         (error: unknown) => [(error as Error).message],
       );
     const routes = (app: FastifyInstance): void =>

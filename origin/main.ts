@@ -1,7 +1,7 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import type { FastifyInstance } from 'fastify';
-import { openBackends } from '../platform/backends/open.ts';
+import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { originMembers } from '../platform/clients/origin.ts';
@@ -29,7 +29,7 @@ import { noteQueue, openQueue, openWriteBack, restAtEnd } from './write-back/ope
 /** How often idle uploads are looked for. */
 const sweepMs = 60_000;
 
-await runRole({ role: 'origin', schema: originSchema, env: process.env, run });
+await runRole({ role: 'origin', schema: originSchema, env: process.env, run, prove: proveBackends });
 
 async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics, drain } = context;
@@ -98,7 +98,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
 
   const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack, queue };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
-  const api = await openDoor(context, { at: config.listen, workOf: workOfRequest, routes }, stack);
+  const readiness = async (): Promise<string[]> => (await backends?.problems()) ?? [];
+  const api = await openDoor(context, { at: config.listen, readiness, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
   if (writeBack !== undefined) restAtEnd(writeBack, drain);

@@ -32,14 +32,18 @@ function definedOnly(env: Env): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
+export type CheckOptions = { readonly set: readonly string[]; readonly online?: boolean; readonly json?: boolean };
+
 /** `shoal config check FILE`: the role is the file's own. */
-export function checkConfig(file: string, sets: readonly string[], env: Env): void {
+export function checkConfig(file: string, { set, online, json }: CheckOptions, env: Env): void {
+  if (json === true && online !== true) throw new StartError('--json goes with --online: say both');
   const role = readRole(file, env);
   if (!isRole(role)) {
     const found = role === undefined ? 'no role' : `the role "${role}"`;
     throw new StartError(`${file}: has ${found}: write \`role: ${ROLES.join('|')}\``);
   }
-  becomeRole(role, ['--check', '--config', file, ...sets.flatMap((set) => ['--set', set])], env);
+  const how = [...(online === true ? ['--online'] : []), ...(json === true ? ['--json'] : [])];
+  becomeRole(role, ['--check', ...how, '--config', file, ...set.flatMap((one) => ['--set', one])], env);
 }
 
 export function isRole(text: string | undefined): text is Role {

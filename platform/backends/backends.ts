@@ -9,6 +9,7 @@ import { randomInt } from 'node:crypto';
 import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
 import { prng } from '../../core/prng.ts';
+import { type Clock, realClock } from '../net/clock.ts';
 import type { LimitedOptions } from './around/limited.ts';
 import { wrapped } from './around/wrapped.ts';
 import type { Backend } from './backend.ts';
@@ -16,6 +17,7 @@ import type { BackendRule } from './config.ts';
 import type { Opening } from './kind.ts';
 import { kinds } from './kinds.ts';
 import { type KeyLayout, registryLayout } from './layout.ts';
+import { RequiredBackends } from './required.ts';
 
 /** A backend as a rule has it. */
 export type Backed = {
@@ -35,9 +37,13 @@ export type BackendsGiven = Omit<Opening, 'name' | 'stallMs'> & Pick<LimitedOpti
 export class Backends implements AsyncDisposable {
   readonly #rules: readonly BackedRule[];
 
+  readonly #required: RequiredBackends;
+
   /** `rules` in the order in which they are tried. The backends are closed with this. */
-  constructor(rules: readonly BackedRule[]) {
+  constructor(rules: readonly BackedRule[], clock: Clock = realClock) {
     this.#rules = rules;
+    const required = rules.filter(({ backed }) => backed.required).map(({ backed }) => backed.backend);
+    this.#required = new RequiredBackends(required, clock);
   }
 
   static async open(rules: readonly BackendRule[], given: BackendsGiven): Promise<Backends> {
@@ -50,7 +56,7 @@ export class Backends implements AsyncDisposable {
       all.push({ patterns, backed: backedBy(backend, { durability, required }) });
     }
     opened.move();
-    return new Backends(all);
+    return new Backends(all, given.clock);
   }
 
   /** Where what `repo` holds rests; undefined: on the origins' disks only. Who names none gets the rule for all. */
@@ -68,7 +74,13 @@ export class Backends implements AsyncDisposable {
     return this.#rules.map(({ backed }) => backed);
   }
 
+  /** What keeps the process from serving, one line each: those that are required and do not answer as they should. */
+  problems(): Promise<string[]> {
+    return this.#required.problems();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#required[Symbol.dispose]();
     await Promise.all(this.all.map(({ backend }) => backend[Symbol.asyncDispose]()));
   }
 }

@@ -21,6 +21,7 @@ import type { ReadyMessage } from './child.ts';
 import { Drain } from './drain.ts';
 import { StartError } from './errors.ts';
 import { heedOutput } from './output.ts';
+import { type OnlineProof, proofJson, proofLines } from './proof.ts';
 
 export type RoleContext<C> = {
   readonly role: Role;
@@ -38,6 +39,8 @@ export type RoleOptions<C extends CommonConfig> = {
   readonly schema: z.ZodType<C>;
   readonly env: Env;
   readonly run: (context: RoleContext<C>, stack: AsyncDisposableStack) => Promise<Running>;
+  /** What of a configuration cannot be known without reaching others. Default: nothing. */
+  readonly prove?: (config: C, env: Env) => Promise<readonly OnlineProof[]>;
   /** Default: those of the process. */
   readonly argv?: readonly string[];
 };
@@ -61,6 +64,7 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     const { config, warnings } = loadConfig({ ...options, file: flags.config, sets: flags.set });
     if (flags.check) {
       for (const warning of warnings) process.stderr.write(`${warning}\n`);
+      if (flags.online) return await proved(options, flags.config, { config, json: flags.json });
       return print(`${flags.config}: right, for role ${options.role}`);
     }
     const log = createLog({ role: options.role, level: config.log.level, name: config.name });
@@ -80,7 +84,27 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
   }
 }
 
-type Flags = { config?: string | undefined; set: string[]; check: boolean; schema: boolean };
+/** Prints what was tried beyond the configuration; exit code 1 where something of it failed. */
+async function proved<C extends CommonConfig>(
+  { role, prove, env }: RoleOptions<C>,
+  file: string,
+  { config, json }: { readonly config: C; readonly json: boolean },
+): Promise<void> {
+  const proofs = (await prove?.(config, env)) ?? [];
+  print(json ? proofJson(file, role, proofs) : [`${file}: right, for role ${role}`, ...proofLines(proofs)].join('\n'));
+  if (proofs.some(({ problem }) => problem !== undefined)) process.exitCode = exitCrash;
+}
+
+type Flags = {
+  config?: string | undefined;
+  set: string[];
+  check: boolean;
+  schema: boolean;
+  /** With `check`. */
+  online: boolean;
+  /** With `online`. */
+  json: boolean;
+};
 
 function readFlags(argv: readonly string[]): Flags {
   try {
@@ -91,6 +115,8 @@ function readFlags(argv: readonly string[]): Flags {
         set: { type: 'string', multiple: true },
         check: { type: 'boolean' },
         schema: { type: 'boolean' },
+        online: { type: 'boolean' },
+        json: { type: 'boolean' },
       },
     });
     return {
@@ -98,6 +124,8 @@ function readFlags(argv: readonly string[]): Flags {
       set: values.set ?? [],
       check: values.check === true,
       schema: values.schema === true,
+      online: values.online === true,
+      json: values.json === true,
     };
   } catch (error) {
     throw new StartError((error as Error).message);
