@@ -17,13 +17,15 @@ import { benchMicro } from './micro/bench.ts';
 import { benchPull, type Measure, measures } from './pull/bench.ts';
 import { PullSetup, profileFlags } from './pull/setup.ts';
 import { fullSizes, smallSizes } from './pull/sizes.ts';
+import { benchStorage, type StorageMeasure, storageMeasures } from './storage/bench.ts';
+import { fullStorage, smallStorage } from './storage/sizes.ts';
 
 export type Given = {
   readonly json: boolean;
   readonly small: boolean;
   readonly size?: number;
   readonly rounds?: number;
-  readonly only?: Measure[];
+  readonly only?: (Measure | StorageMeasure)[];
   readonly arena?: string;
   readonly workers?: number;
   readonly profile?: string;
@@ -36,7 +38,7 @@ export type Benchmarks = Readonly<Record<string, (given: Given) => Promise<Figur
 
 export const BENCHMARKS: Benchmarks = {
   micro: (given) => benchMicro(given.small),
-  pull: (given) => benchPull(pullSetup(given), given.only ?? measures),
+  pull: (given) => benchPull(pullSetup(given), chosen(measures, given)),
   links: (given) =>
     benchLinks({
       agents: given.agents ?? (given.small ? 6 : 12),
@@ -54,7 +56,18 @@ export const BENCHMARKS: Benchmarks = {
       rounds: given.rounds ?? (given.small ? 1 : 5),
       nodeFlags: profileFlags(given.profile),
     }),
+  storage: (given) => {
+    const base = given.small ? smallStorage : fullStorage;
+    const sizes = { ...base, blob: given.size ?? base.blob, rounds: given.rounds ?? base.rounds };
+    return benchStorage(sizes, chosen(storageMeasures, given));
+  },
 };
+
+/** Those of a benchmark's measures that were asked for; all where none of them was. */
+function chosen<M extends string>(all: readonly M[], { only = [] }: Given): readonly M[] {
+  const some = all.filter((measure) => only.some((one) => one === measure));
+  return some.length === 0 ? all : some;
+}
 
 /** 200 Mbit/s both ways. */
 const linkBytesPerS = 25_000_000;
@@ -84,12 +97,18 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .option('--json', 'print one JSON object as the last line', false)
     .option('--small', 'sizes for every change instead of those of the goals', false)
     .addOption(
-      new Option('--size <size>', 'pull, links, hostile: bytes of the blob, of every measure but small').argParser(
-        bytes,
-      ),
+      new Option(
+        '--size <size>',
+        'pull, links, hostile, storage: bytes of the blob, of every measure but small',
+      ).argParser(bytes),
     )
-    .addOption(new Option('--rounds <n>', 'pull, links, hostile: rounds').argParser(whole(1, 100)))
-    .addOption(new Option('--only <measure...>', 'pull: these measures only').choices(measures))
+    .addOption(new Option('--rounds <n>', 'pull, links, hostile, storage: rounds').argParser(whole(1, 100)))
+    .addOption(
+      new Option('--only <measure...>', 'pull, storage: these measures only').choices([
+        ...measures,
+        ...storageMeasures,
+      ]),
+    )
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
     .addOption(new Option('--agents <n>', 'links: agents').argParser(whole(1, 60)))

@@ -14,6 +14,8 @@ export type ClusterOptions = {
   readonly arena?: string | undefined;
   readonly workers?: number | undefined;
   readonly nodeFlags?: readonly string[] | undefined;
+  /** Of the origin's configuration: where blobs rest beyond it. */
+  readonly backends?: readonly Readonly<Record<string, unknown>>[] | undefined;
 };
 
 export type AgentProcess = {
@@ -75,6 +77,7 @@ export class Cluster implements AsyncDisposable {
           peer: loopback(0),
           trackers: [url(tracker.ports['api'])],
           origins: [url(originPort)],
+          ...(options.backends !== undefined && { backends: options.backends }),
           ...tuned(options),
         },
       }),
