@@ -10,7 +10,7 @@ import { stringify } from 'yaml';
 import { Child, isReady, nodeCommand } from '../lifecycle/child.ts';
 
 const host = '127.0.0.1';
-const startMsMax = 15_000;
+const startMsMax = 60_000;
 /** More than any role has to let transfers finish. */
 const stopMsMax = 60_000;
 
