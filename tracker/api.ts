@@ -74,7 +74,7 @@ export async function answerAnnounce(
 ): Promise<AnnounceReply> {
   const out = api.state.tell({ kind: 'announce', request: believed(api, request, call) });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
-  const { cold } = out;
+  const { cold, growing } = out;
   // Origins know each other by configuration.
   const origins = request.self.role === 'agent' ? api.origins?.() : undefined;
   const reply: AnnounceReply = origins === undefined ? out.reply : { ...out.reply, origins };
@@ -85,15 +85,16 @@ export async function answerAnnounce(
   let limitMs = cold.length > 0 ? api.waitMs : sharedWaitMs;
   for (const answer of reply.answers) {
     const known = api.lookups.peek(answer.digest, repos.get(answer.digest));
-    if (known === undefined) {
+    // Whoever pulls it has all that we know; the origin is asked beside it.
+    if (known === undefined && answer.growth !== undefined) answers.push(answer);
+    else if (known === undefined) {
       // Only an origin's announcement tells of it, and anybody can say to be one: the origins are asked, but not waited
       // for long, unless it is small: then it comes whole. Neighbours are drawn anew.
       if (answer.meta !== undefined && answer.meta.length <= inlineBytesMax) limitMs = api.waitMs;
       waiting.push({ digest: answer.digest, seek: Math.max(1, answer.peers.length) });
-      continue;
-    }
-    answers.push(known.inline === undefined ? answer : { ...answer, inline: known.inline });
+    } else answers.push(known.inline === undefined ? answer : { ...answer, inline: known.inline });
   }
+  for (const digest of growing) void refresh(api, { digest, repo: repos.get(digest) }, call);
   if (waiting.length === 0) return { ...reply, answers };
   const found = await within(
     answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
@@ -122,18 +123,32 @@ function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext):
   return { ...request, entries };
 }
 
+/** An origin still receives it: what it knows by now is for the next who asks. */
+async function refresh(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<void> {
+  const found = await api.lookups.find(blob, call);
+  if (found.kind === 'unknown') api.state.tell({ kind: 'grows', digest: blob.digest, growth: undefined, origins: [] });
+  else told(api, blob.digest, found);
+}
+
+/** The handout hears what the origins said. */
+function told(api: TrackerApi, digest: Digest, found: Found | undefined): void {
+  if (found?.kind === 'known') api.state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
+  if (found?.kind === 'growing')
+    api.state.tell({ kind: 'grows', digest, growth: found.growth, origins: found.origins });
+}
+
 /** `found` is undefined where the origins have not answered yet. */
 function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undefined): AnnounceAnswer {
-  const { digest, seek } = ask;
-  if (found?.kind === 'known') api.state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
-  const out = api.state.tell({ kind: 'ask', digest, node, seek });
+  const { digest, seek, known } = ask;
+  told(api, digest, found);
+  const out = api.state.tell({ kind: 'ask', digest, node, seek, known });
   assert(out?.kind === 'answer', 'tracker: a question without an answer');
   const { answer } = out;
   if (found?.kind === 'known') return { ...answer, meta: found.meta, inline: found.inline };
   // Whoever waits is told: what no origin and no peer has whole does not come by waiting.
   if (found?.kind === 'unknown' && !api.state.handout.heldBeside(digest, node)) return { ...answer, error: 'unknown' };
   // An origin may have announced it meanwhile, and a peer holds it.
-  if (answer.meta !== undefined) return answer;
+  if (answer.meta !== undefined || answer.growth !== undefined) return answer;
   return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
 }
 

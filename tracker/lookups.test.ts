@@ -57,7 +57,7 @@ test("one repository's no, and its trouble, is no other one's answer; what is kn
   expect(o.asked).toHaveLength(3);
 });
 
-test('of a blob that an origin receives, that origin is asked anew, at most every 200 ms, while somebody asks', async () => {
+test('of a blob that an origin receives, that origin is asked anew, often at first, then every 200 ms, while somebody asks', async () => {
   let known = 0;
   const o = lookupsOf(
     () => undefined,
@@ -66,16 +66,21 @@ test('of a blob that an origin receives, that origin is asked anew, at most ever
   expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ kind: 'growing', growth: { known: 0 } });
   expect(o.asked).toEqual(['0 bytes a', '1 bytes a']);
   known = 5;
-  o.pass(150);
+  o.pass(15);
   expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ growth: { known: 0 } });
-  o.pass(100);
+  o.pass(10);
   const herd = Array.from({ length: 100 }, () => o.lookups.find(inRepo('a'), call));
   for (const found of await Promise.all(herd)) expect(found).toMatchObject({ growth: { known: 5 } });
   // Of it alone.
   expect(o.asked.slice(2)).toEqual(['1 bytes a']);
   o.pass(10_000);
   expect(o.asked).toHaveLength(3);
+  known = 7;
+  expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ growth: { known: 7 } });
   known = 9;
+  o.pass(150);
+  expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ growth: { known: 7 } });
+  o.pass(100);
   expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ kind: 'known', meta: testMeta(1e9) });
 });
 

@@ -8,7 +8,7 @@
  *   What is known is known of the digest.
  * Rule 3: what is known is used while it is refreshed in the background; what is not is asked again
  *   after a fraction of a second, so that a pull right after a push finds the blob.
- * Rule 4: a blob that an origin still receives from a backend is asked of that origin anew, at most every `growingMs`, and
+ * Rule 4: a blob that an origin still receives from a backend is asked of that origin anew, no more often than `growingMs` says, and
  *   only while somebody asks. Nothing is fetched from a backend because of a refresh, or of who asks for its size.
  */
 
@@ -40,8 +40,11 @@ export type Found =
 
 /** An origin's address changes when it restarts; its metainfo never does. */
 const knownMs = 15_000;
-/** Of a piece list that grows: hosts that read at its edge ask four times a second, and there are thousands of them. */
-const growingMs = 200;
+/**
+ * Of a piece list that grows: hosts that read at its edge ask four times a second, and there are thousands of them. At first
+ * everybody waits for the first pieces: it is asked of more often, in steps of this share of the time that it has been known.
+ */
+const growingMs = { least: 20, most: 200, share: 0.25 };
 const unknownMs = 300;
 const unavailableMs = 500;
 /** Owners that are asked at once. */
@@ -55,7 +58,14 @@ const weightOfFact = 1024;
 
 type Asked = Pick<OriginClient, 'info' | 'located'>;
 /** `from`: who told it. */
-type Fact = { readonly found: Found; readonly atMs: number; readonly untilMs: number; readonly from?: Asked };
+type Fact = {
+  readonly found: Found;
+  readonly atMs: number;
+  readonly untilMs: number;
+  readonly from?: Asked;
+  /** Of one that grows: since when it is known to. */
+  readonly sinceMs?: number;
+};
 /** 'size': nothing is fetched for whoever asks so. */
 type Question = { readonly blob: BlobIn; readonly for: 'bytes' | 'size' };
 type Heard = { readonly info: BlobInfo | GrowingInfo; readonly from: Asked };
@@ -154,7 +164,11 @@ export class Lookups {
       case 'growing':
         // Only a backend has it, and nobody fetches it yet: whoever wants its bytes has to ask.
         if (wanted === 'size') this.#facts.delete(digest);
-        else keep(digest, growingMs);
+        else {
+          const { sinceMs = atMs } = before ?? {};
+          const forMs = Math.max(growingMs.least, Math.min(growingMs.most, growingMs.share * (atMs - sinceMs)));
+          this.#facts.set(digest, { found, atMs, untilMs: atMs + forMs, sinceMs, ...(from && { from }) });
+        }
         break;
       case 'unknown':
         this.#facts.delete(digest);

@@ -3,13 +3,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { type BlobInfo, ORIGIN } from '../../core/contracts/origin.ts';
+import { type BlobInfo, type GrowingInfo, ORIGIN } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import type { Digest } from '../../core/digest.ts';
 import { testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import type { Growth } from '../../core/piece.ts';
 
 export class FakeOrigin {
-  readonly blobs = new Map<Digest, BlobInfo>();
+  readonly blobs = new Map<Digest, BlobInfo | GrowingInfo>();
   /** The blobs that it was asked of, in order, however many at once. */
   readonly asked: string[] = [];
   /** The repository that each question named. */
@@ -38,6 +39,11 @@ export class FakeOrigin {
 
   hold(digest: Digest, length: number, inline?: string): void {
     this.blobs.set(digest, { digest, meta: testMeta(length), peer: this.peer, inline });
+  }
+
+  /** It still receives the blob. */
+  receive(digest: Digest, growth: Growth): void {
+    this.blobs.set(digest, { digest, growth, peer: this.peer });
   }
 
   /** Answers what hung. */
