@@ -1,4 +1,4 @@
-/** An index with a backend that is required: readiness follows it, in a real process. */
+/** Origin and index with a backend that is required: readiness follows it, in real processes. */
 
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,13 +30,15 @@ test('a directory that is not there keeps them from being ready, until it is', {
       ...more,
     });
   const index = await start('index', {});
-  for (const process of [index]) {
+  const peer = { host: '127.0.0.1', port: 0 };
+  const origin = await start('origin', { peer, trackers: ['http://127.0.0.1:1'], origins: ['http://127.0.0.1:1'] });
+  for (const process of [index, origin]) {
     const { status, text } = await ready(process);
     expect(status).toBe(503);
     expect(text).toContain(`backend missing: main: there is no directory ${directory}`);
   }
   await mkdir(directory);
-  for (const process of [index]) await comes(process, 200);
+  for (const process of [index, origin]) await comes(process, 200);
   await rename(directory, `${directory}.away`);
-  for (const process of [index]) await comes(process, 503);
+  for (const process of [index, origin]) await comes(process, 503);
 });

@@ -6,7 +6,7 @@
  *         by the one that it refused.
  * Rule 2: a read goes on where it stopped, of the same version: where none was named, only if no byte was given yet.
  * Rule 3: a conditional `put` that was not answered may have been done: where the next attempt finds the object changed,
- *         what is there is read and compared.
+ *         what is there is read and compared. Who put the same bytes meanwhile cannot be told apart.
  * Rule 4: only pauses count towards the time that there is: a large object may take long, and fail at its end.
  */
 

@@ -13,7 +13,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Files } from './files.ts';
-import { codeOf, idNow, unlessGone, unlessThere } from './now.ts';
+import { codeOf, stateNow, unlessGone, unlessThere } from './now.ts';
 import { underWay } from './paths.ts';
 import { inTurn } from './turns.ts';
 
@@ -47,11 +47,11 @@ export async function succeed(claiming: Claiming): Promise<boolean> {
         continue;
       }
       for (const earlier of before) await fence(claiming, earlier);
-      const there = await idNow(files, target, signal);
+      const there = (await stateNow(files, target, signal))?.id;
       if (there !== version) return there === id;
       const renamed = await inTurn(signal, () => files.rename(from, target)).then(() => true, unlessGone);
       // A network's file system that asked twice is refused by what it did itself.
-      return renamed ?? (await idNow(files, target, signal)) === id;
+      return renamed ?? (await stateNow(files, target, signal))?.id === id;
     }
     return false;
   } finally {
@@ -73,7 +73,7 @@ async function marked({ files, from, signal }: Claiming, name: string): Promise<
 /** The owner of the claim before has its time; false: the version is gone. */
 async function waited({ files, target, version, signal }: Claiming): Promise<boolean> {
   for (let ms = 0; ms <= ownerMs; ms += lookMs) {
-    if ((await idNow(files, target, signal)) !== version) return false;
+    if ((await stateNow(files, target, signal))?.id !== version) return false;
     await pause(lookMs, undefined, { signal });
   }
   return true;
@@ -85,7 +85,7 @@ async function fence({ files, signal }: Claiming, name: string): Promise<void> {
 }
 
 async function tidied({ files, target, version, signal }: Claiming): Promise<void> {
-  if ((await idNow(files, target, signal)) === version) return;
+  if ((await stateNow(files, target, signal))?.id === version) return;
   for (let n = 0; n < ownersMax; n++) {
     const removing = inTurn(signal, () => files.unlink(`${claimName(target, version)}-${n}`));
     const gone = await removing.then(

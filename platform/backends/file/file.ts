@@ -18,8 +18,8 @@ import {
   type WriteCondition,
 } from '../backend.ts';
 import { backendErrorOf, rootMissing } from './errors.ts';
-import type { FileIs, Files } from './files.ts';
-import { closeLater, openedNow, unlessGone } from './now.ts';
+import type { FileIs, Files, OpenFile } from './files.ts';
+import { closeLater, codeOf, openedNow, stateNow, unlessGone } from './now.ts';
 import { pathPartsOf } from './paths.ts';
 import { type FilePlace, Publisher } from './publish.ts';
 import { inTurn } from './turns.ts';
@@ -28,6 +28,15 @@ import { pageOf } from './walk.ts';
 /** A call to the file system a chunk: the larger, the fewer of them, and each is memory. */
 const chunkBytes = 512 * 1024;
 const probeBytes = Buffer.from('written by shoal to see whether it may write here; it can be removed\n');
+
+type Chunk = {
+  readonly file: OpenFile;
+  readonly path: string;
+  readonly before: FileIs;
+  readonly into: Buffer;
+  readonly at: number;
+  readonly end: number;
+};
 
 export type FileBackendOptions = { readonly name: string; readonly root: string; readonly files: Files };
 
@@ -67,25 +76,35 @@ export class FileBackend implements Backend {
   }
 
   async *read(key: string, { start, end, version }: BackendRead, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const path = this.#placeOf(key).path;
-    const file = await this.#said(key, () => openedNow(this.#files, path, signal));
+    const { path } = this.#placeOf(key);
+    const { file, is: before } = await this.#said(key, () => openedNow(this.#files, path, signal));
     try {
-      const before = await this.#said(key, () => inTurn(signal, () => file.state()));
       if (version !== undefined && version !== before.id) throw this.#changed(key);
       if (end > before.size)
         throw new BackendError('damaged', `${this.name}: ${key} has ${before.size} bytes, not ${end}`);
       for (let at = start; at < end; ) {
         const into = Buffer.allocUnsafe(Math.min(chunkBytes, end - at));
-        const count = await this.#said(key, () => inTurn(signal, () => file.read(into, at)));
+        const count = await this.#said(key, () => this.#chunk({ file, path, before, into, at, end }, signal));
+        // Who wrote to the file itself has mixed two objects.
         if (count === 0) throw this.#changed(key);
         at += count;
-        // Who wrote to the file itself has mixed two objects, and the last chunk is not given.
-        if (at >= end && (await this.#said(key, () => inTurn(signal, () => file.state()))).id !== before.id)
-          throw this.#changed(key);
         yield into.subarray(0, count);
       }
     } finally {
       closeLater(file);
+    }
+  }
+
+  /** Bytes that were read of the file as it was `before`; 0: it is another one. */
+  async #chunk({ file, path, before, into, at, end }: Chunk, signal: AbortSignal): Promise<number> {
+    try {
+      const count = await inTurn(signal, () => file.read(into, at));
+      const last = at + count >= end;
+      return last && (await inTurn(signal, () => file.state())).id !== before.id ? 0 : count;
+    } catch (error) {
+      // The server has given its place to another one, or has restarted.
+      if (codeOf(error) === 'ESTALE' && (await stateNow(this.#files, path, signal))?.id !== before.id) return 0;
+      throw error;
     }
   }
 
@@ -137,9 +156,9 @@ export class FileBackend implements Backend {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** undefined: there is none, though its directory could be looked at. */
+  /** As the server has it: a path's own state may be old. undefined: there is none, though its directory could be looked at. */
   async #state({ path }: FilePlace, signal: AbortSignal): Promise<FileIs | undefined> {
-    const found = await inTurn(signal, () => this.#files.state(path)).catch(unlessGone);
+    const found = await stateNow(this.#files, path, signal);
     if (found !== undefined) return found.directory ? undefined : found;
     await inTurn(signal, () => this.#files.state(this.#root));
     return undefined;

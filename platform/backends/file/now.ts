@@ -1,24 +1,36 @@
 /** What a name stands for now, and the refusals that are no failure. */
 
-import type { Files, OpenFile } from './files.ts';
+import type { FileIs, Files, OpenFile } from './files.ts';
 import { inTurn } from './turns.ts';
 
 /** For what is not waited for: closing, and tidying up. */
 export const unhurried = new AbortController().signal;
 
-/** The id of the file at `path` as the server has it, since a path's own state may be old; undefined: there is none. */
-export async function idNow(files: Files, path: string, signal: AbortSignal): Promise<string | undefined> {
-  const file = await openedNow(files, path, signal).catch(unlessGone);
-  if (file === undefined) return undefined;
-  try {
-    return (await inTurn(signal, () => file.state())).id;
-  } finally {
-    closeLater(file);
+/** Another one takes its place while it is looked at, so often in a row: nobody writes so fast. */
+const staleMax = 20;
+
+/** What is at `path`, open, as the server has it: a path's own state may be old. The system's error where it cannot be. */
+export async function openedNow(
+  files: Files,
+  path: string,
+  signal: AbortSignal,
+): Promise<{ readonly file: OpenFile; readonly is: FileIs }> {
+  for (let stale = 0; ; stale++) {
+    const file = await inTurn(signal, () => files.open(path, 'read'), closeLater);
+    try {
+      return { file, is: await inTurn(signal, () => file.state()) };
+    } catch (error) {
+      closeLater(file);
+      if (codeOf(error) !== 'ESTALE' || stale === staleMax) throw error;
+    }
   }
 }
 
-export function openedNow(files: Files, path: string, signal: AbortSignal): Promise<OpenFile> {
-  return inTurn(signal, () => files.open(path, 'read'), closeLater);
+/** undefined: there is none. */
+export async function stateNow(files: Files, path: string, signal: AbortSignal): Promise<FileIs | undefined> {
+  const opened = await openedNow(files, path, signal).catch(unlessGone);
+  if (opened !== undefined) closeLater(opened.file);
+  return opened?.is;
 }
 
 /** Of a file that was read: that it could not be closed says nothing, and a hung server is not waited for. */

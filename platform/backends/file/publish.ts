@@ -14,7 +14,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { BackendError, type ObjectSource, type WriteCondition } from '../backend.ts';
 import { succeed } from './claim.ts';
 import type { FileIs, Files, OpenFile } from './files.ts';
-import { codeOf, idNow, unhurried, unlessGone, unlessThere } from './now.ts';
+import { codeOf, stateNow, unhurried, unlessGone, unlessThere } from './now.ts';
 import { underWay } from './paths.ts';
 import { sweep } from './sweep.ts';
 import { inTurn } from './turns.ts';
@@ -122,8 +122,13 @@ export class Publisher {
     }
   }
 
-  async #rename({ path: from }: Made, { path }: FilePlace, signal: AbortSignal): Promise<void> {
-    await inTurn(signal, () => this.#files.rename(from, path));
+  async #rename({ path: from, is }: Made, { path }: FilePlace, signal: AbortSignal): Promise<void> {
+    try {
+      await inTurn(signal, () => this.#files.rename(from, path));
+    } catch (error) {
+      // A network's file system that asked twice is refused by what it did itself.
+      if (codeOf(error) !== 'ENOENT' || (await stateNow(this.#files, path, signal))?.id !== is.id) throw error;
+    }
   }
 
   async #linkNew(made: Made, target: Target, signal: AbortSignal): Promise<void> {
@@ -144,7 +149,7 @@ export class Publisher {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw this.#linkError(error, to);
       // A network's file system that asked twice is refused by what it did itself.
-      return (await idNow(this.#files, to, signal)) === is.id;
+      return (await stateNow(this.#files, to, signal))?.id === is.id;
     }
   }
 

@@ -113,6 +113,20 @@ test('values of a role are merged over what the chart writes', async () => {
   await checkConfig('agent', text);
 });
 
+test('backends go to origins and index alike, and the keys of their Secret into the environment', async () => {
+  const rule = '{"name":"main","s3":{"bucket":"images","region":"eu-central-1"},"required":true}';
+  const resources = await render('--set-json', `backends=[${rule}]`, '--set', 'backendsSecret=keys');
+  for (const role of ['origin', 'index']) {
+    const of = (wanted: string) =>
+      resources.find(({ kind, metadata }) => kind === wanted && metadata.name === `here-shoal-${role}`);
+    const text = of('ConfigMap')?.data?.[`${role}.yaml`] ?? '';
+    expect(text).toContain('bucket: images');
+    await checkConfig(role, text);
+    const [container] = of('StatefulSet')?.spec.template.spec.containers ?? [];
+    expect(container).toMatchObject({ envFrom: [{ secretRef: { name: 'keys' } }] });
+  }
+});
+
 test('the grace period of every pod is what its process reckons with', async () => {
   for (const seconds of [30, 600]) {
     const resources = await render('--set', `shutdownSeconds=${seconds}`);
