@@ -47,7 +47,14 @@ export type InfoAsked = {
   readonly hops?: number | undefined;
 };
 /** Blobs that only a backend has. Each answers undefined where the repository has none. */
-export type OnlyInBackends = Pick<ColdReads, 'info' | 'fetch' | 'forget'>;
+export type OnlyInBackends = Pick<ColdReads, 'info' | 'fetch'> & {
+  /** Whether it is being fetched here now. */
+  fetches(digest: Digest): boolean;
+  /** Somebody counts on the copy here. */
+  relied(digest: Digest): void;
+  /** What backends said of the blob holds no more: it was pushed. */
+  pushed(digest: Digest): void;
+};
 
 export class OriginBlobs {
   readonly #options: BlobsOptions;
@@ -66,6 +73,8 @@ export class OriginBlobs {
 
   /** As `ORIGIN.info`. */
   async answer(blob: BlobIn, { proof, growing, cold, hops = 0 }: InfoAsked): Promise<BlobInfo | GrowingInfo> {
+    // It will not be pushed because of the answer.
+    if (proof !== undefined) this.#elsewhere?.relied(blob.digest);
     try {
       return await this.info(await this.held(blob.digest, proof));
     } catch (error) {
@@ -118,16 +127,17 @@ export class OriginBlobs {
    */
   async prove(digest: Digest): Promise<BlobEntry> {
     this.#options.store.claim(digest);
+    this.#elsewhere?.relied(digest);
     return await this.held(digest, 'sample');
   }
 
-  /** As `held`, for a reader: UNAVAILABLE while what is lacking comes, for then it is here in a moment. */
+  /** As `held`, for a reader: UNAVAILABLE while what is lacking comes from peers, for then it is here in a moment. */
   async readable(digest: Digest): Promise<BlobEntry> {
     const { node } = this.#options;
     try {
       return await this.held(digest);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.code !== 'BLOB_UNKNOWN' || !node.receives(digest)) throw error;
+      if (!unknown(error) || !node.receives(digest) || this.#elsewhere?.fetches(digest) === true) throw error;
       throw new ApiError('UNAVAILABLE', `blob ${digest} is being fetched to this origin: try again`);
     }
   }
@@ -178,9 +188,15 @@ export class OriginBlobs {
   /** An upload brought the blob. It may have been damaged here, and be pulled since: peers may have it again. */
   committed(entry: BlobEntry): void {
     this.#options.store.claim(entry.digest);
+    this.came(entry);
+    this.#elsewhere?.relied(entry.digest);
+    this.#elsewhere?.pushed(entry.digest);
+  }
+
+  /** It came whole by another way than from peers. */
+  came(entry: BlobEntry): void {
     this.#options.mending.forget(entry.digest);
     this.#options.node.arrived(entry);
-    this.#elsewhere?.forget(entry.digest);
   }
 
   async remove(digest: Digest): Promise<void> {
@@ -193,6 +209,7 @@ export class OriginBlobs {
 
   /** Takes the blob over from another origin, in the background. TOOMANYREQUESTS at the limit. */
   async fetch(digest: Digest, request: FetchRequest): Promise<'held' | 'fetching'> {
+    this.#elsewhere?.relied(digest);
     if ((await this.#options.store.whole(digest, 'sample')) !== undefined) return 'held';
     if (this.#fetching.has(digest)) return 'fetching';
     if (this.#fetching.size >= fetchesMax) {

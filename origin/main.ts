@@ -18,11 +18,13 @@ import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
+import type { BackendCopies } from './cold/copies.ts';
 import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema, ownEntry } from './config.ts';
 import { Handover } from './handover.ts';
 import { Mending } from './mending.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
+import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
 import { noteQueue, openQueue, openWriteBack, restAtEnd } from './write-back/open.ts';
 
@@ -41,11 +43,16 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const index =
     config.index.length === 0 ? undefined : new IndexClient(stack.use(httpMembers(fixedList(config.index))));
   let queue: Queue | undefined;
+  let copies: BackendCopies | undefined;
+  const mayGo =
+    index === undefined && backends === undefined
+      ? undefined
+      : askUnneeded({ index: index && askIndex(index, config, log), owed: () => queue, copies: () => copies });
   const finder = new OriginFinder({ origins, clock: realClock });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
-    askUnneeded: index && askUnneeded({ index, config, log, queue: () => queue }),
+    askUnneeded: mayGo,
     finding: async () => {
       if (backends !== undefined) queue = await openQueue(context, stack);
       else noteQueue(context);
@@ -79,7 +86,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   if (backends !== undefined) {
     const onFetched = (entry: BlobEntry): void => handover.offer(entry);
     const parts = { backends, origins, self, node, store, blobs, log, metrics, onFetched };
-    (await import('./cold/open.ts')).openCold(parts, stack);
+    copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
   handover.relist(store.entries());
   stack.use(origins.onChange(() => handover.relist(store.entries())));
@@ -126,22 +133,10 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
   );
 }
 
-type Asking = {
-  readonly index: IndexClient;
-  readonly config: OriginConfig;
-  readonly log: Logger;
-  /** undefined: nothing is owed to a backend. */
-  readonly queue: () => Queue | undefined;
-};
-
-/** Who knows what may go when room is needed: the index. What a backend has yet to get stays, whoever needs it. */
-function askUnneeded({ index, config, log, queue }: Asking): AskUnneeded {
+/** The index knows what may go when room is needed, since nothing links to it. */
+function askIndex(index: IndexClient, config: OriginConfig, log: Logger): AskUnneeded {
   const condemned = new Condemned({ index, dir: config.data, log });
-  return async (digests, signal) => {
-    // A row that comes later comes with a claim (let-go.ts).
-    const held = await queue()?.held(digests);
-    return await condemned.ask(held === undefined ? digests : digests.filter((digest) => !held.has(digest)), signal);
-  };
+  return (digests, signal) => condemned.ask(digests, signal);
 }
 
 /** Removes idle uploads now and then; returns how to stop that. */

@@ -56,6 +56,7 @@ export class TestOrigin {
       peer: testPeer(o.no, 'origin'),
       store: o.store,
       infoOf: async ({ digest, meta }) => ({ digest, meta, peer: testPeer(o.no, 'origin') }),
+      onGrowing: () => undefined,
       onFetched: ({ digest }) => this.cold.forget(digest),
       watch: new ColdWatch(log, this.metrics),
       clock: { nowMs: () => cluster.nowMs },

@@ -21,6 +21,7 @@ import type { Backed, Backends } from '../../platform/backends/backends.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import type { ReadablePull } from '../../platform/reader/read.ts';
+import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { causeOf, Download, growthOf } from './download.ts';
 import { FetchLane } from './lane.ts';
@@ -53,8 +54,10 @@ export type ColdOptions = {
   readonly store: Pick<BlobStore, 'growing' | 'beginUpload'>;
   /** The blob's own, where it is here whole. */
   readonly infoOf: (entry: BlobEntry) => Promise<BlobInfo>;
+  /** It is being fetched here, and can be fed as it comes. */
+  readonly onGrowing: (entry: GrowingEntry) => void;
   /** It is here now, whole and verified. */
-  readonly onFetched: (entry: BlobEntry) => void;
+  readonly onFetched: (entry: BlobEntry, backend: string) => void;
   readonly watch: ColdWatch;
   readonly clock: Pick<Clock, 'nowMs'>;
 };
@@ -242,9 +245,9 @@ export class ColdReads {
       const text = `${lane.running} blobs are being fetched from backends, and ${lane.waiting} wait: try again`;
       throw refused(backed, 'UNAVAILABLE', text);
     }
-    const { store, watch } = this.#options;
+    const { store, watch, onGrowing: grows } = this.#options;
     const came = (bytes: number): void => watch.came(backed.name, bytes);
-    const download = new Download(of, { store, signal: this.#closing.signal, came });
+    const download = new Download(of, { store, signal: this.#closing.signal, came, grows });
     this.#downloads.set(digest, download);
     const end = this.#run(download, lane, repo).finally(() => {
       this.#downloads.delete(digest);
@@ -265,7 +268,7 @@ export class ColdReads {
         watch.begun(download);
         return await download.run();
       };
-      onFetched(await lane.run(fetching, this.#closing.signal));
+      onFetched(await lane.run(fetching, this.#closing.signal), backed.name);
       watch.finished(download, at());
     } catch (error) {
       // It may not have had its turn.

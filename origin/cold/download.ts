@@ -17,6 +17,7 @@ import { backoffMs } from '../../core/retry/retry.ts';
 import { type BackendCause, BackendError, type BackendObject } from '../../platform/backends/backend.ts';
 import type { Backed } from '../../platform/backends/backends.ts';
 import type { ReadablePull } from '../../platform/reader/read.ts';
+import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { blake3Hex } from '../../platform/workers/hash.ts';
 import { type ColdSink, openColdSink } from './sink.ts';
@@ -38,6 +39,8 @@ export type DownloadHost = {
   readonly store: Pick<BlobStore, 'growing' | 'beginUpload'>;
   readonly signal: AbortSignal;
   readonly came: (bytes: number) => void;
+  /** Bytes of it may come now, and be read. */
+  readonly grows: (entry: GrowingEntry) => void;
 };
 type Waiter = { readonly piece: number; settle(error?: Error): void };
 
@@ -81,7 +84,7 @@ export class Download implements ReadablePull {
   }
 
   /** What can be read of it by now; its pieces are waited for here. Undefined: nothing before it is whole. */
-  get entry(): BlobEntry | undefined {
+  get entry(): GrowingEntry | undefined {
     return this.#sink?.entry;
   }
 
@@ -100,6 +103,7 @@ export class Download implements ReadablePull {
     try {
       const sink = await openColdSink(this.#host.store, this.digest, this.size);
       this.#sink = sink;
+      if (sink.entry !== undefined) this.#host.grows(sink.entry);
       this.#begun.resolve();
       const entry = await this.#receive(sink);
       this.#over = new ApiError('UNAVAILABLE', `a piece of ${this.digest} was lost on the disk: ask again`);

@@ -10,6 +10,7 @@ import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { OriginBlobs } from '../blobs.ts';
 import { ColdReads } from './cold.ts';
+import { BackendCopies } from './copies.ts';
 import { ColdWatch } from './watch.ts';
 
 export type ColdParts = {
@@ -25,9 +26,10 @@ export type ColdParts = {
   readonly metrics: Metrics;
 };
 
-/** Closed with the stack. */
-export function openCold(parts: ColdParts, stack: AsyncDisposableStack): void {
+/** Closed with the stack. What may go from here since a backend has it. */
+export function openCold(parts: ColdParts, stack: AsyncDisposableStack): BackendCopies {
   const { backends, origins, self, node, store, blobs, onFetched, log, metrics } = parts;
+  const copies = new BackendCopies({ backends, store });
   const cold = stack.use(
     new ColdReads({
       backends,
@@ -36,15 +38,28 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): void {
       peer: node.self,
       store,
       infoOf: (entry) => blobs.info(entry),
-      onFetched: (entry) => {
-        blobs.committed(entry);
+      onGrowing: (entry) => node.seedGrowing(entry),
+      onFetched: (entry, backend) => {
+        blobs.came(entry);
+        copies.fetched(entry.digest, backend);
         onFetched(entry);
       },
       watch: new ColdWatch(log, metrics),
       clock: realClock,
     }),
   );
-  blobs.lookElsewhere(cold);
+  blobs.lookElsewhere({
+    info: (question, growing) => cold.info(question, growing),
+    fetch: (blob, ctx) => cold.fetch(blob, ctx),
+    fetches: (digest) => cold.download(digest) !== undefined,
+    relied: (digest) => {
+      copies.relied(digest);
+      store.claim(digest);
+    },
+    pushed: (digest) => cold.forget(digest),
+  });
+  store.watch({ evicted: (digest) => copies.relied(digest) });
   metrics.observed('cold_reads_running', 'Blobs that are being fetched from backends now', () => cold.running);
   metrics.observed('cold_reads_waiting', 'Blobs that wait to be fetched from backends', () => cold.waiting);
+  return copies;
 }

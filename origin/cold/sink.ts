@@ -6,12 +6,13 @@
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type Digest, digestAlgorithm } from '../../core/digest.ts';
+import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
 
 /** As platform/store/growing/writing.ts says. */
 export type ColdSink = {
   /** What can be read of it already. */
-  readonly entry: BlobEntry | undefined;
+  readonly entry: GrowingEntry | undefined;
   /** Where the bytes go on. */
   readonly offset: number;
   /** False: it came whole by another way. */

@@ -70,6 +70,11 @@ export class Backends implements AsyncDisposable {
     return this.all.find((backed) => backed.name === name);
   }
 
+  /** Whether every repository has one. */
+  get everything(): boolean {
+    return this.#rules.some(({ patterns }) => patterns.includes('**'));
+  }
+
   get all(): readonly Backed[] {
     return this.#rules.map(({ backed }) => backed);
   }

@@ -339,7 +339,7 @@ export class BlobStore {
   }
 
   #unneeded(digest: Digest): void {
-    this.#log.info({ digest }, 'nobody needs the blob any more, and room is needed: it is removed');
+    this.#log.info({ digest }, 'nothing links to the blob, or a backend has it, and room is needed: it is removed');
     this.#tell.unneeded(digest);
   }
 

@@ -161,7 +161,8 @@ export class Grower {
     if (entry.gone) throw removed(entry.digest);
     if (entry.complete) return;
     const { file } = entry;
-    room.claim(entry.digest);
+    // Nobody pushed it: it may go as soon as nobody uses it.
+    room.touch(entry);
     await files.use(file, async (fd) => {
       await disk.write(fd, hashes, meta.length);
       if (synced) await disk.sync(fd);

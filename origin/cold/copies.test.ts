@@ -1,0 +1,92 @@
+/** What may go from an origin since a backend has it: never what somebody counts on, nor what is not confirmed just then. */
+
+import { expect, test } from 'vitest';
+import type { Digest } from '../../core/digest.ts';
+import { Backends, backedBy } from '../../platform/backends/backends.ts';
+import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
+import { MemoryBackend } from '../../platform/backends/memory.ts';
+import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
+import { type Blob, blobOf } from '../../platform/store/store.fixtures.ts';
+import type { BlobEntry } from '../../platform/store/store.ts';
+import { askUnneeded } from '../unneeded.ts';
+import { BackendCopies } from './copies.ts';
+
+const never = new AbortController().signal;
+const blobs = [1, 2, 3].map((seed) => blobOf(1000 + seed, seed)) as [Blob, Blob, Blob];
+const [one, two, three] = blobs;
+const digests = blobs.map(({ digest }) => digest);
+
+async function world(...patterns: string[][]) {
+  const faulty = patterns.map((_, no) => new FaultyBackend(new MemoryBackend(`b${no}`)));
+  const said = { durability: 'origins', required: false } as const;
+  const backends = new Backends(
+    patterns.map((of, no) => ({ patterns: of, backed: backedBy(faulty[no] as FaultyBackend, said) })),
+  );
+  const entries = new Map(blobs.map(({ digest, meta }) => [digest, { digest, meta } as BlobEntry]));
+  const copies = new BackendCopies({ backends, store: { get: (digest: Digest) => entries.get(digest) } });
+  const put = async (no: number, ...which: Blob[]): Promise<void> => {
+    for (const blob of which)
+      await faulty[no]!.write(backends.all[0]!.blobKey(blob.digest), sourceOf(blob.bytes), never);
+  };
+  return { copies, faulty, put };
+}
+
+test('where every repository has a backend, and there is one, what it confirms may go', async () => {
+  const { copies, put, faulty } = await world(['**']);
+  await put(0, one, two);
+  expect(await copies.confirmed(digests, never)).toEqual([one.digest, two.digest]);
+  faulty[0]!.fail({ on: 'stat', what: 'size' }, { on: 'stat', what: 'unavailable' });
+  expect(await copies.confirmed(digests, never)).toEqual([]);
+});
+
+test('a backend that hangs lets nothing go, and holds nobody up', async () => {
+  const { copies, put, faulty } = await world(['**']);
+  await put(0, one, two);
+  faulty[0]!.fail({ on: 'stat', what: 'hang' });
+  expect(await copies.confirmed(digests, never)).toEqual([two.digest]);
+});
+
+test('of several backends all must have it, but of what was fetched from one since when nobody counts on it', async () => {
+  const { copies, put } = await world(['team/**'], ['**']);
+  await put(0, one, two);
+  await put(1, two, three);
+  expect(await copies.confirmed(digests, never)).toEqual([two.digest]);
+  copies.fetched(one.digest, 'b0');
+  expect(await copies.confirmed(digests, never)).toEqual([one.digest, two.digest]);
+  copies.relied(one.digest);
+  expect(await copies.confirmed(digests, never)).toEqual([two.digest]);
+});
+
+test('where some repository has none, only what was fetched, and is still there, may go', async () => {
+  const { copies, put, faulty } = await world(['team/**']);
+  await put(0, one, two);
+  copies.fetched(one.digest, 'b0');
+  copies.fetched(three.digest, 'b0');
+  expect(await copies.confirmed(digests, never)).toEqual([one.digest]);
+  expect(faulty[0]!.count('stat')).toBe(2);
+});
+
+test('what a backend is owed stays, whoever lets it go; an index that does not answer keeps only what it alone could', async () => {
+  const { copies, put } = await world(['**']);
+  await put(0, one, two);
+  const asked: (readonly Digest[])[] = [];
+  const may = (index: 'answers' | 'fails' | 'none') =>
+    askUnneeded({
+      index:
+        index === 'none'
+          ? undefined
+          : async (of) => {
+              asked.push(of);
+              if (index === 'fails') throw new Error('no index answers');
+              return { unneeded: of.filter((digest) => digest === three.digest), waiting: 4 };
+            },
+      owed: () => ({ held: async () => new Set([one.digest]) }),
+      copies: () => copies,
+    })(digests, never);
+  expect(await may('answers')).toEqual({ unneeded: [three.digest, two.digest], waiting: 4 });
+  expect(asked).toEqual([[two.digest, three.digest]]);
+  expect(await may('fails')).toEqual({ unneeded: [two.digest], waiting: 0 });
+  expect(await may('none')).toEqual({ unneeded: [two.digest], waiting: 0 });
+  copies.confirmed = async () => [];
+  await expect(may('fails')).rejects.toThrow('no index answers');
+});
