@@ -36,6 +36,8 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
     backends.all.map(({ name }) => name),
   );
   await store.reroute();
+  for (let repo = await store.backfill(); repo !== undefined; repo = await store.backfill())
+    log.info({ repo, backend: backends.of(repo)?.name }, 'what the repository holds is queued for its backend');
   for (const { backend, rows } of await store.outbox())
     if (backends.named(backend) === undefined)
       log.warn(

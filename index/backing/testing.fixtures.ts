@@ -15,6 +15,7 @@ import { openSqliteTags } from '../../platform/tags/sqlite.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { IndexStore } from '../api.ts';
 import { type Backing, openBacking } from './open.ts';
 import { linkOf, recordOf } from './records.ts';
 import type { BackedStore } from './store.ts';
@@ -102,7 +103,7 @@ export async function writeBlobs(backend: Backend, { bytes, blobs }: Image): Pro
 }
 
 /** As a proxy tells an index. */
-export async function push(to: BackedStore, repo: string, pushed: Image, tags: readonly string[] = []): Promise<void> {
+export async function push(to: IndexStore, repo: string, pushed: Image, tags: readonly string[] = []): Promise<void> {
   for (const blob of pushed.blobs) await to.linkBlob(repo, digestOfBytes(blob), { size: blob.length });
   const parsed = parseManifest(pushed.bytes, undefined);
   const outcome = await to.putManifest(

@@ -1,11 +1,23 @@
 /** What is acknowledged is written back, whatever the backend does and whenever the index dies. */
 
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { prng } from '../../core/prng.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { registryLayout } from '../../platform/backends/layout.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
-import { depth, digestOfBytes, image, imageIndex, inBucket, push, site, writeBlobs } from './testing.fixtures.ts';
+import { openSqliteTags } from '../../platform/tags/sqlite.ts';
+import {
+  depth,
+  digestOfBytes,
+  image,
+  imageIndex,
+  inBucket,
+  push,
+  site,
+  temporary,
+  writeBlobs,
+} from './testing.fixtures.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -99,6 +111,28 @@ test.each(['unavailable', 'denied', 'credentials', 'throttled', 'hang', 'full', 
     expect(await depth(a)).toBe(4);
   },
 );
+
+test('what an index held before it had a backend is written back as well, once', async () => {
+  const backend = bucket();
+  const dir = await temporary(stack);
+  const file = join(dir, 'tags.db');
+  const onBroken = (error: Error): never => {
+    throw error;
+  };
+  const before = openSqliteTags({ file, onBroken });
+  await push(before, 'a', one, ['old']);
+  await before[Symbol.asyncDispose]();
+  await writeBlobs(backend, one);
+  const a = await site(stack, backend, { dir });
+  await expect.poll(() => depth(a), soon).toBe(0);
+  const { version } = await a.store.tagState('a', 'old');
+  expect(await inBucket(backend, 'a', 'old')).toEqual({ link: one.digest, record: { version, digest: one.digest } });
+  const b = await site(stack, backend);
+  expect(await b.answering.tag('a', 'old')).toMatchObject({ digest: one.digest, version });
+  const puts = backend.count('put');
+  await (await a.restart()).stop();
+  expect(backend.count('put')).toBe(puts);
+});
 
 test('killed with a write-back at each of its steps, none of what was acknowledged is lost', async () => {
   const backend = bucket();

@@ -23,6 +23,7 @@ const WRITE_METHODS = [
   'failed',
   'reroute',
   'seen',
+  'backfill',
   'adoptManifest',
   'adoptDeletion',
   'adoptBlob',

@@ -67,6 +67,7 @@ export class GroupedTagStore implements TagStore {
   written: TagStore['written'] = (...args) => this.#write((tables) => tables.written(...args));
   failed: TagStore['failed'] = (...args) => this.#write((tables) => tables.failed(...args));
   reroute: TagStore['reroute'] = () => this.#write((tables) => tables.reroute());
+  backfill: TagStore['backfill'] = () => this.#write((tables) => tables.backfill());
   seen: TagStore['seen'] = (...args) => this.#write((tables) => tables.seen(...args));
   adoptManifest: TagStore['adoptManifest'] = (...args) => this.#write((tables) => tables.adoptManifest(...args));
   adoptDeletion: TagStore['adoptDeletion'] = (...args) => this.#write((tables) => tables.adoptDeletion(...args));

@@ -18,11 +18,15 @@ export class MemoryOutbox implements Part {
   }
 
   backed(repo: string): boolean {
-    return this.#options?.backendOf(repo) !== undefined;
+    return this.backendOf(repo) !== undefined;
+  }
+
+  backendOf(repo: string): string | undefined {
+    return this.#options?.backendOf(repo);
   }
 
   add(key: OutboxKey, digest: Digest | null, version: TagVersion): void {
-    const backend = this.#options?.backendOf(key.repo);
+    const backend = this.backendOf(key.repo);
     if (backend === undefined) return;
     const nowMs = this.#options?.nowMs() ?? 0;
     const sinceMs = this.pending(key)?.sinceMs ?? nowMs;

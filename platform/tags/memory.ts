@@ -7,7 +7,6 @@ import type {
   CondemnReply,
   ManifestRecord,
   ReferrerList,
-  ReferrerRecord,
   TagPage,
   TagPut,
   TagRecord,
@@ -16,6 +15,7 @@ import type {
 import type { Digest } from '../../core/digest.ts';
 import { GroupedTagStore } from './grouped.ts';
 import { MemoryOutbox } from './memory-outbox.ts';
+import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './memory-repository.ts';
 import { MemoryUnlinked, memoryId } from './memory-unlinked.ts';
 import type {
   Adopted,
@@ -28,7 +28,7 @@ import type {
 } from './outbox.ts';
 import { fitting } from './pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
-import { follows, numberOf, replaces, type TagOutcome, type TagState, tagVersion, tombstonesMax } from './versions.ts';
+import { follows, numberOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from './versions.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(outbox?: OutboxOptions): TagStore {
@@ -39,23 +39,8 @@ export function openMemoryTags(outbox?: OutboxOptions): TagStore {
   });
 }
 
-type Manifest = ReferrerRecord & {
-  readonly subject: Digest | undefined;
-  readonly references: References;
-  /** What it refers to, the subject included. */
-  readonly targets: readonly Digest[];
-};
-
-type Repository = {
-  readonly tags: Map<string, { readonly digest: Digest; readonly version: TagVersion }>;
-  /** Versions of the deletions of tags that are not there, the oldest first. */
-  readonly deleted: Map<string, TagVersion>;
-  readonly manifests: Map<Digest, Manifest>;
-  readonly blobs: Map<Digest, number>;
-};
-
 export class MemoryTables implements TagTables {
-  readonly #repos = new Map<string, Repository>();
+  readonly #repos = new Map<string, MemoryRepository>();
   readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
   readonly #outbox: MemoryOutbox;
   readonly #nowMs: (() => number) | undefined;
@@ -110,7 +95,7 @@ export class MemoryTables implements TagTables {
   }
 
   holders(digest: Digest, page: PageOf): CatalogPage {
-    const has = ({ blobs, manifests }: Repository): boolean => blobs.has(digest) || manifests.has(digest);
+    const has = ({ blobs, manifests }: MemoryRepository): boolean => blobs.has(digest) || manifests.has(digest);
     const names = [...this.#repos].filter(([, repo]) => has(repo)).map(([name]) => name);
     const { list, more } = pageOf(names.sort(plain), page, plain);
     return { repositories: list, more };
@@ -230,6 +215,28 @@ export class MemoryTables implements TagTables {
     return { digest: known?.tags.get(tag)?.digest, version: stateOf(known, tag).version };
   }
 
+  backfill(): string | undefined {
+    for (const [repo, known] of this.#repos) {
+      const backend = this.#outbox.backendOf(repo);
+      if (backend === undefined || backend === known.backend) continue;
+      known.backend = backend;
+      const version = this.#next();
+      const add = (kind: OutboxKind, name: string, digest: Digest, at = version): void => {
+        const key = { repo, kind, name };
+        if (this.pending(key) === undefined) this.#outbox.add(key, digest, at);
+      };
+      for (const digest of known.blobs.keys()) add('blob', digest, digest);
+      for (const digest of known.manifests.keys()) add('manifest', digest, digest);
+      for (const [tag, { digest, version: was }] of known.tags) {
+        const own = writerOf(was) === memoryId ? was : version;
+        known.tags.set(tag, { digest, version: own });
+        add('tag', tag, digest, own);
+      }
+      return repo;
+    }
+    return undefined;
+  }
+
   seen(version: TagVersion): void {
     this.#writes = Math.max(this.#writes, numberOf(version));
   }
@@ -283,7 +290,7 @@ export class MemoryTables implements TagTables {
     return tagVersion(this.#writes, memoryId);
   }
 
-  #set(repository: Repository, tags: readonly string[], digest: Digest, version = this.#next()): TagVersion {
+  #set(repository: MemoryRepository, tags: readonly string[], digest: Digest, version = this.#next()): TagVersion {
     for (const tag of tags) {
       repository.tags.set(tag, { digest, version });
       repository.deleted.delete(tag);
@@ -291,7 +298,7 @@ export class MemoryTables implements TagTables {
     return version;
   }
 
-  #bury({ tags: there, deleted }: Repository, tags: readonly string[], version = this.#next()): TagVersion {
+  #bury({ tags: there, deleted }: MemoryRepository, tags: readonly string[], version = this.#next()): TagVersion {
     for (const tag of tags) {
       there.delete(tag);
       deleted.set(tag, version);
@@ -312,53 +319,21 @@ export class MemoryTables implements TagTables {
     );
   }
 
-  #open(repo: string): Repository {
+  #open(repo: string): MemoryRepository {
     const known = this.#repos.get(repo) ?? {
       tags: new Map(),
       deleted: new Map(),
       manifests: new Map(),
       blobs: new Map(),
+      backend: this.#outbox.backendOf(repo),
     };
     this.#repos.set(repo, known);
     return known;
   }
 }
 
-function manifestOf(
-  digest: Digest,
-  {
-    mediaType,
-    size,
-    subject,
-    artifactType,
-    annotations,
-    blobs,
-    manifests,
-  }: Omit<ManifestWrite, 'tags' | 'after' | 'proof'>,
-): Manifest {
-  return {
-    digest,
-    mediaType,
-    size,
-    subject,
-    references: { blobs, manifests },
-    targets: [...blobs, ...manifests, ...(subject === undefined ? [] : [subject])],
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(annotations === undefined ? {} : { annotations }),
-  };
-}
-
-function tagsOn({ tags }: Repository, digest: Digest): string[] {
-  return [...tags].filter(([, target]) => target.digest === digest).map(([tag]) => tag);
-}
-
 function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
   return tags.map((tag) => ['tag', tag] as const);
-}
-
-function stateOf(repository: Repository | undefined, tag: string): TagState {
-  const there = repository?.tags.get(tag);
-  return { there: there !== undefined, version: there?.version ?? repository?.deleted.get(tag) ?? null };
 }
 
 function pageOf(

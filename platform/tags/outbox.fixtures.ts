@@ -31,6 +31,7 @@ const numberOf = (version: unknown): number => Number(String(version).split('-')
 type Open = (outbox: OutboxOptions) => Promise<TagStore>;
 let nowMs = 0;
 let second: string | undefined;
+let own: string | undefined;
 let store: TagStore;
 
 export function outboxConformance(name: string, open: Open): void {
@@ -38,13 +39,15 @@ export function outboxConformance(name: string, open: Open): void {
     beforeEach(async () => {
       nowMs = 1_000_000;
       second = undefined;
-      const backendOf = (repo: string) => (repo.startsWith('own/') ? undefined : (second ?? 'main'));
+      own = undefined;
+      const backendOf = (repo: string) => (repo.startsWith('own/') ? own : (second ?? 'main'));
       store = await open({ backendOf, nowMs: () => nowMs });
     });
     afterEach(() => store[Symbol.asyncDispose]());
 
     rows();
     attempts();
+    backfills();
     numbers();
     adoption();
   });
@@ -166,6 +169,40 @@ function attempts(): void {
     await store.reroute();
     expect((await store.outbox()).map(({ backend }) => backend)).toEqual(['other']);
     expect(await store.due('other', nowMs, 5)).toHaveLength(1);
+  });
+}
+
+function backfills(): void {
+  test('what a repository held before it had its backend is queued, once, with the versions that it has', async () => {
+    await store.linkBlob('own/a', layer, { size: 9 });
+    await store.putManifest('own/a', one, image({ tags: ['x', 'y'], blobs: [layer] }), 0);
+    await store.deleteTag('own/a', 'y');
+    const { version } = await store.tagState('own/a', 'x');
+    await store.putManifest('new', two, image(), 0);
+    await store.adoptManifest('came', one, adopted());
+    await store.adoptTag('came', 'x', { digest: one, version: at(5) });
+    expect(await store.backfill()).toBeUndefined();
+    expect(await waiting()).toEqual(['new manifest 2 2']);
+    own = 'main';
+    expect(await store.backfill()).toBe('own/a');
+    expect(await store.backfill()).toBeUndefined();
+    expect(await waiting()).toEqual([
+      ...['new manifest 2 2', 'own/a blob 100 100', 'own/a manifest 1 1', 'own/a tag x 1'],
+    ]);
+    expect(await store.pending({ repo: 'own/a', kind: 'tag', name: 'x' })).toMatchObject({ version });
+    expect(await store.tagState('came', 'x')).toEqual({ digest: one, version: at(5) });
+  });
+
+  test('where a repository goes to another backend all of it goes there, with what came from the old one', async () => {
+    await store.adoptManifest('a', one, adopted());
+    await store.adoptTag('a', 'x', { digest: one, version: at(5) });
+    second = 'other';
+    expect(await store.backfill()).toBe('a');
+    expect(await store.backfill()).toBeUndefined();
+    expect((await store.due('other', nowMs, 9)).map(({ kind }) => kind)).toEqual(['manifest', 'tag']);
+    const { version } = await store.tagState('a', 'x');
+    expect(numberOf(version)).toBe(nowMs);
+    expect(await pending('tag', 'x')).toMatchObject({ version });
   });
 }
 

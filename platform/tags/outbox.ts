@@ -6,7 +6,8 @@
  *   backend has it. One row a key: the newest write replaces what waits.
  * Rule 2: a row goes once the backend has that version, or a newer one of somebody else; never by age.
  * Rule 3: what comes from the backend (`adopt...`) leaves no row, and never replaces what waits, or what is newer.
- * Rule 4: writes take versions of the clock on the wall where there is a backend (versions.ts): several databases write to
+ * Rule 4: what a repository held before it had a backend is queued as well, once.
+ * Rule 5: writes take versions of the clock on the wall where there is a backend (versions.ts): several databases write to
  *   one, and the later write is to win. Never a number that is not above all those before it.
  */
 
@@ -73,6 +74,11 @@ export interface OutboxWrites {
   /** The backend has it: the row goes, unless a newer write has replaced it. */
   written(row: OutboxRow): void;
   failed(row: OutboxRow, why: { readonly cause: string; readonly dueMs: number }): void;
+  /**
+   * Of one repository that came to its backend since all of it was queued last, as it is older than the rule, or the rule
+   * has changed: everything is queued. Its name; undefined: there is none left.
+   */
+  backfill(): string | undefined;
   /** Rows go to the backend that their repository has now; those that have none stay where they are. */
   reroute(): void;
   /** Somebody else has written so: what is written here from now on comes after it. */

@@ -91,7 +91,9 @@ export class SqliteAdopt {
   }
 
   #open(repo: string): number {
-    this.#statements.addRepo.run(repo);
-    return (this.#statements.repo.get(repo) as { id: number }).id;
+    const { changes } = this.#statements.addRepo.run(repo);
+    const { id } = this.#statements.repo.get(repo) as { id: number };
+    if (Number(changes) > 0) this.#parts.outbox.mark(id, repo);
+    return id;
   }
 }

@@ -24,6 +24,17 @@ const SQL = {
   failed: `UPDATE outbox SET due = ?5, cause = ?6, attempts = attempts + 1
     WHERE repo = (SELECT id FROM repos WHERE name = ?1) AND kind = ?2 AND name = ?3 AND version = ?4`,
   routes: 'SELECT DISTINCT r.name AS repo, o.repo AS id, o.backend FROM outbox o JOIN repos r ON r.id = o.repo',
+  mark: 'UPDATE repos SET backend = ?2 WHERE id = ?1 AND backend IS NULL',
+  marks: 'SELECT id, name AS repo, backend FROM repos',
+  remark: 'UPDATE repos SET backend = ?2 WHERE id = ?1',
+  allBlobs: `INSERT INTO outbox (repo, kind, name, backend, version, digest, since, due, attempts)
+    SELECT repo, 'blob', digest, ?2, ?3, digest, ?4, ?4, 0 FROM blobs WHERE repo = ?1 ON CONFLICT DO NOTHING`,
+  allManifests: `INSERT INTO outbox (repo, kind, name, backend, version, digest, since, due, attempts)
+    SELECT repo, 'manifest', digest, ?2, ?3, digest, ?4, ?4, 0 FROM manifests WHERE repo = ?1 ON CONFLICT DO NOTHING`,
+  // A backend that it came from knew its writer; for this one we are.
+  ownTags: 'UPDATE tags SET version = ?2, writer = NULL WHERE repo = ?1 AND writer IS NOT NULL',
+  allTags: `INSERT INTO outbox (repo, kind, name, backend, version, digest, since, due, attempts)
+    SELECT repo, 'tag', tag, ?2, version, digest, ?3, ?3, 0 FROM tags WHERE repo = ?1 ON CONFLICT DO NOTHING`,
   reroute: 'UPDATE outbox SET backend = ?, due = 0 WHERE repo = ?',
 } as const;
 
@@ -46,6 +57,31 @@ export class SqliteOutbox {
     const backend = this.#options?.backendOf(repo);
     if (backend === undefined) return;
     this.#statements.add.run(id, kind, name, backend, numberOf(version), digest, this.#options?.nowMs() ?? 0);
+    this.#statements.mark.run(id, backend);
+  }
+
+  /** What the repository holds is in its backend, or is queued one by one. */
+  mark(id: number, repo: string): void {
+    const backend = this.#options?.backendOf(repo);
+    if (backend !== undefined) this.#statements.mark.run(id, backend);
+  }
+
+  /** `next`: a version for what is queued. */
+  backfill(next: () => TagVersion): string | undefined {
+    const all = this.#statements.marks.all() as { id: number; repo: string; backend: string | null }[];
+    for (const { id, repo, backend: before } of all) {
+      const backend = this.#options?.backendOf(repo);
+      if (backend === undefined || backend === before) continue;
+      const [no, nowMs] = [numberOf(next()), this.#options?.nowMs() ?? 0];
+      const { allBlobs, allManifests, ownTags, allTags, remark } = this.#statements;
+      allBlobs.run(id, backend, no, nowMs);
+      allManifests.run(id, backend, no, nowMs);
+      ownTags.run(id, no);
+      allTags.run(id, backend, nowMs);
+      remark.run(id, backend);
+      return repo;
+    }
+    return undefined;
   }
 
   /** The key's row, of whatever version. */

@@ -266,6 +266,7 @@ export class SqliteTables implements TagTables {
   written: TagTables['written'] = (row) => this.#outbox.written(row);
   failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);
   reroute: TagTables['reroute'] = () => this.#outbox.reroute();
+  backfill: TagTables['backfill'] = () => this.#outbox.backfill(() => this.#versions.next());
   seen: TagTables['seen'] = (version) => this.#versions.seen(version);
   adoptManifest: TagTables['adoptManifest'] = (...args) => this.#adopt.manifest(...args);
   adoptBlob: TagTables['adoptBlob'] = (...args) => this.#adopt.blob(...args);

@@ -120,7 +120,7 @@ describe('sqlite', () => {
     const db = new DatabaseSync(file());
     db.exec('UPDATE schema SET version = 7');
     db.close();
-    expect(open).toThrow(/tags\.db has schema version 7, this process needs 4: /);
+    expect(open).toThrow(/tags\.db has schema version 7, this process needs 5: /);
 
     const other = join(dir, 'other.db');
     const foreign = new DatabaseSync(other);
