@@ -26,6 +26,7 @@ const chunkBytes = 1_000;
 
 export type SitesOptions = {
   readonly count: number;
+  readonly rowsMax?: number;
   readonly durability?: 'origins' | 'backend';
   /** What each blob's owners are: by rendezvous unless it is given. */
   readonly order?: readonly number[];
@@ -108,9 +109,12 @@ export class Site {
   constructor(sites: Sites, no: number) {
     const { clock } = sites;
     this.url = `http://${no}`;
-    const runner = runHere({ file: ':memory:', name: 'write-back queue', rowsMax: 1_000 }, (error) => {
-      throw error;
-    });
+    const runner = runHere(
+      { file: ':memory:', name: 'write-back queue', rowsMax: sites.options.rowsMax ?? 1_000 },
+      (error) => {
+        throw error;
+      },
+    );
     this.queue = new Queue({ runner, nowMs: () => clock.nowMs(), random: prng(no) });
     const of = (url: string) => {
       const site = sites.sites.find((one) => one.url === url);

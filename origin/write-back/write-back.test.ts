@@ -88,6 +88,14 @@ describe('a blob that was pushed', () => {
     expect(await sites.has(blob.digest)).toBe(true);
   });
 
+  test('where the queue has no room it is not acknowledged', async () => {
+    await using sites = new Sites({ count: 1, rowsMax: 2 });
+    sites.backend.fail({ on: 'any', what: 'unavailable', times: 1e9 });
+    for (let no = 0; no < 2; no++) await site(sites, 0).take(sites.blob([0]));
+    await expect(site(sites, 0).take(sites.blob([0]))).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    expect(await site(sites, 0).rows()).toBe(2);
+  });
+
   test('through two repositories with backends of their own it comes to both', async () => {
     await using sites = new Sites({ count: 1 });
     const blob = sites.blob([0]);

@@ -55,6 +55,22 @@ test.each(['proxy.replicas=0', 'agent.adminPort=99999', 'origin.budget=lots', 'o
   },
 );
 
+test('alerts are there where they are asked for, and nowhere else', async () => {
+  const named = async (...args: string[]): Promise<unknown[]> =>
+    (await render(...args)).filter(({ kind }) => kind === 'PrometheusRule');
+  expect(await named()).toEqual([]);
+  const [rule] = await named(
+    '--set',
+    'alerts.enabled=true,alerts.labels.release=prometheus,alerts.writeBackAgeSeconds=60',
+  );
+  expect(rule).toMatchObject({
+    metadata: { labels: { release: 'prometheus' } },
+    spec: {
+      groups: [{ rules: [{ expr: expect.stringMatching(/oldest_seconds.*> 60$/) }, { alert: 'ShoalWriteBackDead' }] }],
+    },
+  });
+});
+
 describe('rendered with its defaults', () => {
   let resources: Resource[] = [];
   const find = (kind: string, name: string): Resource => {
