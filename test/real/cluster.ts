@@ -17,11 +17,25 @@ export type Cluster = {
   readonly agents: readonly string[];
 };
 
+/** Where a cluster is: it may be started there again. */
+export type Place = {
+  readonly dir: string;
+  readonly base: number;
+  readonly agents: number;
+  /** A file with `backends:`. */
+  readonly backends?: string;
+};
+
 /** Brings a cluster up and waits until its proxy and every agent say that they are ready. */
 export async function startCluster(stack: AsyncDisposableStack, agents: number): Promise<Cluster> {
-  const dir = await temporary(stack, 'up');
-  const base = await freeBasePort(agents);
-  const args = ['up', '--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
+  return await startAt(stack, { dir: await temporary(stack, 'up'), base: await freeBasePort(agents), agents });
+}
+
+/** The same, there. */
+export async function startAt(stack: AsyncDisposableStack, place: Place): Promise<Cluster> {
+  const { dir, base, agents, backends } = place;
+  const given = ['--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
+  const args = ['up', ...given, ...(backends === undefined ? [] : ['--backends', backends])];
   const up = stack.use(keepRunning([...shoal, ...args], join(dir, 'up.log')));
   const registries = Array.from({ length: agents }, (_, n) => base + 1_000 + 10 * n);
   const readiness = [base, base + 2, base + 3, base + 4, ...registries.map((port) => port + 2)];

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Child } from '../../platform/lifecycle/child.ts';
 import { need } from './programs.ts';
@@ -16,7 +16,10 @@ const tailChars = 4_000;
 /** Runs a program to its end; its standard output. Throws with what it printed where it fails. */
 export async function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   try {
-    const { stdout } = await exec(need(program), args, { env: { ...process.env, ...env }, maxBuffer: 64 << 20 });
+    const { stdout } = await exec(isAbsolute(program) ? program : need(program), args, {
+      env: { ...process.env, ...env },
+      maxBuffer: 64 << 20,
+    });
     return stdout.trim();
   } catch (error) {
     const { stdout = '', stderr = '', message } = error as { stdout?: string; stderr?: string; message: string };

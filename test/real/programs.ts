@@ -48,7 +48,7 @@ export const GROUPS = {
   clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
-  storage: ['versitygw', 'minio'],
+  storage: ['versitygw', 'minio', 'dockerd', 'docker', 'busybox'],
   kube: ['helm'],
   chaos: [],
 } as const satisfies Record<string, readonly string[]>;
