@@ -1,12 +1,13 @@
 /** Pushes into repositories with a backend, through real processes: what is acknowledged comes there, whatever happens to it. */
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
+import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { registryLayout } from '../platform/backends/layout.ts';
 import { Cluster } from '../platform/testing/cluster.ts';
 import { BackedCluster, digestOfBytes } from './backed.fixtures.ts';
@@ -112,6 +113,15 @@ describe('a backend that is away', () => {
     ]);
   }, 60_000);
 
+  test('meanwhile the copy decays at the origin that is to write it', async () => {
+    const [first] = Rendezvous.of(backed.urls).pick(digest);
+    const folder = join(backed.dataOf(backed.urls.indexOf(first as string)), 'blobs/sha256', digest.slice(7, 9));
+    const name = (await readdir(folder)).find((one) => one.startsWith(digest.slice(7)));
+    const file = await open(join(folder, name as string), 'r+');
+    await file.write(Buffer.from('!decayed!'), 0, 9, 300_000);
+    await file.close();
+  });
+
   test('makes a push that needs it a 503 that names it', async () => {
     const body = randomBytes(1_000);
     const path = `${OCI_PATHS.uploads('sure/app')}?digest=${digestOfBytes(body)}`;
@@ -119,7 +129,7 @@ describe('a backend that is away', () => {
     expect([answer.status, answer.body]).toEqual([503, expect.stringContaining('backend sure has not confirmed')]);
   }, 60_000);
 
-  test('gets all of it once it is back, though every origin was killed and one queue was damaged', async () => {
+  test('gets all of it, and each byte right, once it is back, though every origin was killed and one queue was damaged', async () => {
     for (const no of [0, 1, 2]) await backed.killOrigin(no);
     await damage(1);
     await rename(`${main}-away`, main);
