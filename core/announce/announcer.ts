@@ -17,34 +17,19 @@ import { assert } from '../assert.ts';
 import type { AnnounceAnswer, AnnounceEntry, AnnounceReply, AnnounceRequest } from '../contracts/tracker.ts';
 import type { Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
-import { type Metainfo, sameMetainfo } from '../piece.ts';
+import { sameMetainfo } from '../piece.ts';
 import { backoffMs } from '../retry/retry.ts';
-import type { PeerAddress } from '../wire/messages.ts';
+import { type AnnouncedBlob, entryOf } from './entry.ts';
 import { Patience } from './patience.ts';
 import { Refreshes } from './refreshes.ts';
 import type { AnnounceFlight, Target } from './target.ts';
 import { Targets } from './targets.ts';
 import type { AnnouncerConfig, AnnouncerDue, AnnouncerInput, AnnouncerOutput } from './types.ts';
 
-/** `at`: the target that it is announced to. `seek`: neighbours to ask for in the next batch. */
-type Blob = {
-  readonly digest: Digest;
-  order: readonly Target[];
-  state: 'want' | 'have';
-  meta: Metainfo | undefined;
-  at: Target;
-  /** The repository that it was sought in last. */
-  repo: string | undefined;
-  /** Hashes that we know, where we take the blob while it grows. */
-  known: number | undefined;
-  seek: number;
-  unavailable: number;
-};
-
 export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, AnnouncerDue> {
   readonly #config: AnnouncerConfig;
   readonly #targets: Targets;
-  readonly #blobs = new Map<Digest, Blob>();
+  readonly #blobs = new Map<Digest, AnnouncedBlob>();
   /** Seeks to repeat, and when. */
   readonly #again = new Map<Digest, number>();
   /** Seeks that no tracker has answered yet. */
@@ -149,7 +134,17 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     const order = this.#targets.order(digest);
     const at = order.find((target) => target.up) ?? (order[0] as Target);
     const hashes = this.#config.growing === true ? 0 : undefined;
-    const blob: Blob = { digest, order, state, meta, at, repo: undefined, known: hashes, seek: 0, unavailable: 0 };
+    const blob: AnnouncedBlob = {
+      digest,
+      order,
+      state,
+      meta,
+      at,
+      repo: undefined,
+      known: hashes,
+      seek: 0,
+      unavailable: 0,
+    };
     this.#blobs.set(digest, blob);
     this.#news(blob);
   }
@@ -184,29 +179,29 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   }
 
   /** An answer is waited for, where anybody may be there to give it. */
-  #expect(blob: Blob): void {
+  #expect(blob: AnnouncedBlob): void {
     if (!blob.at.silent && this.#targets.anyUp) this.#patience.begin(blob.digest, this.#nowMs);
     else this.#alone(blob);
   }
 
   #lostPatience(digest: Digest): void {
-    const blob = this.#blobs.get(digest) as Blob;
+    const blob = this.#blobs.get(digest) as AnnouncedBlob;
     // What is sought from it next need not wait as long to find out.
     blob.at.silent = blob.at.flight !== undefined;
     this.#alone(blob);
   }
 
-  #alone({ digest, repo, known }: Blob): void {
+  #alone({ digest, repo, known }: AnnouncedBlob): void {
     this.#out.push({ kind: 'alone', digest, repo, known });
   }
 
   /** It may have grown. Where no answer is to be had from a tracker, whoever knows the origins asks them. */
-  #refresh(blob: Blob): void {
+  #refresh(blob: AnnouncedBlob): void {
     if (blob.at.silent || !this.#targets.anyUp) this.#alone(blob);
     else blob.at.markFirst(blob.digest, this.#nowMs);
   }
 
-  #news(blob: Blob): void {
+  #news(blob: AnnouncedBlob): void {
     const { batchMs, newsMs } = this.#config.timing;
     blob.at.mark(blob.digest, this.#soon(this.#config.self.role === 'origin' ? batchMs : newsMs));
   }
@@ -236,7 +231,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
       this.#expect(blob);
     }
     for (const digest of this.#patience.take(this.#nowMs)) this.#lostPatience(digest);
-    for (const digest of this.#refreshes.take(this.#nowMs)) this.#refresh(this.#blobs.get(digest) as Blob);
+    for (const digest of this.#refreshes.take(this.#nowMs)) this.#refresh(this.#blobs.get(digest) as AnnouncedBlob);
     for (const target of this.#targets.all) {
       if (target.flight === undefined && target.deadlineMs(this.#blobs.size > 0) <= this.#nowMs) this.#send(target);
     }
@@ -306,7 +301,10 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #grows(answer: AnnounceAnswer): void {
     this.#out.push({ kind: 'answer', answer });
     if (answer.meta !== undefined) this.#refreshes.end(answer.digest);
-    else if (answer.growth !== undefined) this.#refreshes.told(answer.digest, this.#nowMs, this.#config.prng.unit());
+    else if (answer.growth !== undefined) {
+      const at = { nowMs: this.#nowMs, unit: this.#config.prng.unit() };
+      this.#refreshes.told(answer.digest, answer.growth, at);
+    }
   }
 
   #onFailed(target: Target | undefined): void {
@@ -340,7 +338,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   }
 
   /** No tracker is up: the blob stays where it is, to be announced when that one is tried again. */
-  #stranded(blob: Blob): void {
+  #stranded(blob: AnnouncedBlob): void {
     blob.at.mark(blob.digest, Number.POSITIVE_INFINITY);
     if (blob.seek === 0) return;
     blob.at.markFirst(blob.digest, Number.POSITIVE_INFINITY);
@@ -357,7 +355,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     }
   }
 
-  #move(blob: Blob, to: Target): void {
+  #move(blob: AnnouncedBlob, to: Target): void {
     const { batchMs, newsMs } = this.#config.timing;
     blob.at.mark(blob.digest, blob.at.up ? this.#soon(newsMs) : Number.POSITIVE_INFINITY);
     blob.at = to;
@@ -373,7 +371,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   // ---- small things ----------------------------------------------------------------------------
 
-  #forgetSeek(blob: Blob): void {
+  #forgetSeek(blob: AnnouncedBlob): void {
     blob.seek = 0;
     blob.unavailable = 0;
     this.#again.delete(blob.digest);
@@ -388,13 +386,4 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #jittered(ms: number): number {
     return ms * (0.5 + this.#config.prng.unit() / 2);
   }
-}
-
-/** Only an origin's metainfo is believed, so only an origin sends it. */
-function entryOf(blob: Blob, role: PeerAddress['role']): AnnounceEntry {
-  const { digest, state, seek, meta, repo, known } = blob;
-  const asks =
-    (seek > 0 || known !== undefined) && repo !== undefined ? { digest, state, seek, repo } : { digest, state, seek };
-  const entry = known !== undefined && state === 'want' && meta === undefined ? { ...asks, known } : asks;
-  return meta === undefined || role !== 'origin' ? entry : { ...entry, meta };
 }

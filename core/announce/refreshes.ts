@@ -1,12 +1,13 @@
 /**
  * When a tracker is asked again how far a blob is that an origin still receives: often at first, when a reader waits
  * for its first byte, later each time that the blob has got older by a share of its age; sooner where somebody is known
- * to be further, since then the answer is worth something.
+ * to be further, since then the answer is worth something; and when it should be whole, as it has gone so far.
  *
  * Rule: never more often than `refreshMsMin`, save in the first second.
  */
 
 import type { Digest } from '../digest.ts';
+import { type Growth, pieceCount } from '../piece.ts';
 
 /** Four times a second at most: a tracker carries a hundred thousand of these a second and core. */
 const refreshMsMin = 250;
@@ -19,10 +20,18 @@ const hurriedShare = 0.02;
 const hurriedMsMax = 1_000;
 /** In the first second. */
 const youngMs = 1_000;
-const youngMsMin = 25;
-const youngShare = 0.25;
+const youngMsMin = 30;
+const youngShare = 0.35;
 
-type Refresh = { readonly sinceMs: number; askedMs: number; hurried: boolean; dueMs: number };
+type Refresh = {
+  readonly sinceMs: number;
+  askedMs: number;
+  hurried: boolean;
+  dueMs: number;
+  /** How much was known first, and when; and when all will be, if it goes on like that. */
+  first: { readonly atMs: number; readonly known: number } | undefined;
+  endMs: number;
+};
 
 export class Refreshes {
   readonly #of = new Map<Digest, Refresh>();
@@ -40,16 +49,24 @@ export class Refreshes {
   /** It grows, whoever said so. */
   begin(digest: Digest, nowMs: number): void {
     if (this.#of.has(digest)) return;
-    const refresh = { sinceMs: nowMs, askedMs: nowMs, hurried: false, dueMs: 0 };
+    const unknown = { first: undefined, endMs: Number.POSITIVE_INFINITY };
+    const refresh: Refresh = { sinceMs: nowMs, askedMs: nowMs, hurried: false, dueMs: 0, ...unknown };
     this.#of.set(digest, refresh);
     this.#schedule(refresh, 1);
   }
 
   /** A tracker told of it: again after a while. `unit` in [0, 1) spreads hosts that began together. */
-  told(digest: Digest, nowMs: number, unit: number): void {
+  told(digest: Digest, growth: Growth, at: { readonly nowMs: number; readonly unit: number }): void {
+    const { nowMs, unit } = at;
     this.begin(digest, nowMs);
     const refresh = this.#of.get(digest) as Refresh;
     refresh.hurried = false;
+    const { first } = refresh;
+    if (first === undefined) refresh.first = { atMs: nowMs, known: growth.known };
+    else if (growth.known > first.known) {
+      const perMs = (growth.known - first.known) / (nowMs - first.atMs);
+      refresh.endMs = nowMs + (pieceCount(growth) - growth.known) / perMs;
+    }
     this.#schedule(refresh, 0.8 + 0.2 * unit);
   }
 
@@ -83,8 +100,10 @@ export class Refreshes {
   }
 
   #schedule(refresh: Refresh, jitter: number): void {
-    const ageMs = refresh.askedMs - refresh.sinceMs;
-    refresh.dueMs = refresh.askedMs + everyMs(ageMs, refresh.hurried) * jitter;
+    const { askedMs, sinceMs, endMs, hurried } = refresh;
+    const dueMs = askedMs + everyMs(askedMs - sinceMs, hurried) * jitter;
+    // What comes last is asked for when it is there, and not by the age.
+    refresh.dueMs = Math.min(dueMs, Math.max(endMs, askedMs + refreshMsMin * jitter));
   }
 }
 

@@ -112,6 +112,16 @@ function table(result: SimResult): string {
             `${[result.rangeP50S, result.rangeP99S].map(seconds).join(', ')}; ${result.rangesUnserved} never`,
           ],
         ] as [string, string][])),
+    ...(result.backendS === 0
+      ? []
+      : ([
+          ['backend', seconds(result.backendS)],
+          [
+            'over max(backend, bound): p50, p99, max',
+            [result.overMaxP50, result.overMaxP99, result.overMaxMax].map((ratio) => ratio.toFixed(3)).join(', '),
+          ],
+        ] as [string, string][])),
+    ['announces, in the busiest second', `${result.announces}, ${result.announcesMax}`],
     [
       'copies from origins, duplicates',
       `${result.originCopies.toFixed(2)}, ${result.duplicateBytesPercent.toFixed(2)} %`,

@@ -35,6 +35,15 @@ export interface Fleet {
   trackersDie(): void;
   /** Readers: where the reader of `agent` stands in `blob`, and the piece before which it ends, if not at the last. */
   readerAt(agent: number, blob: number, piece: number, end?: number): void;
-  /** Bytes that left origins, and bytes that arrived twice. */
-  totals(): { originBytes: number; duplicateBytes: number; messages: number };
+  totals(): FleetTotals;
 }
+
+export type FleetTotals = {
+  /** Bytes that left origins, and bytes that arrived twice. */
+  readonly originBytes: number;
+  readonly duplicateBytes: number;
+  readonly messages: number;
+  /** Requests to trackers, all of them and in the second that had most. */
+  readonly announces: number;
+  readonly announcesMax: number;
+};

@@ -8,7 +8,7 @@
  */
 
 import { type Events, SimEvent } from './events.ts';
-import type { Fleet, FleetContext } from './fleet.ts';
+import type { Fleet, FleetContext, FleetTotals } from './fleet.ts';
 import { CallEvent, type Network, Pipe } from './network/network.ts';
 
 const connectionsMax = 10;
@@ -183,8 +183,9 @@ export class KrakenFleet implements Fleet {
     // Kraken serves a blob when it is whole; a reader changes nothing.
   }
 
-  totals(): { originBytes: number; duplicateBytes: number; messages: number } {
-    return { originBytes: this.#originBytes, duplicateBytes: this.#duplicateBytes, messages: this.#network.messages };
+  totals(): FleetTotals {
+    const [originBytes, duplicateBytes] = [this.#originBytes, this.#duplicateBytes];
+    return { originBytes, duplicateBytes, messages: this.#network.messages, announces: 0, announcesMax: 0 };
   }
 
   /** One torrent a tick, in turn. */

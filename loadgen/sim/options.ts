@@ -36,6 +36,8 @@ export type SimOptions = {
   readonly up: number;
   readonly down: number;
   readonly originUp: number;
+  /** Bytes a second at which the first origin receives the blobs from their backend; 0: every origin holds them whole. */
+  readonly grow: number;
   readonly arriveMs: number;
   readonly degree: number;
   readonly readers: 'none' | 'inorder' | 'random' | 'lazy';
@@ -118,6 +120,7 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   add('--up <rate>', 'uplink of an agent', rate, 300e6);
   add('--down <rate>', 'downlink of an agent', rate, 300e6);
   add('--origin-up <rate>', 'uplink of an origin (default: as an agent)', rate, 0);
+  add('--grow <rate>', 'the first origin receives the blobs at this rate meanwhile, no other has them', rate, 0);
   add('--arrive <time>', 'hosts arrive evenly at random over this time', duration, 1000);
   add('--degree <n>', 'neighbours per blob', whole(2, 64), 0);
   command.addOption(

@@ -1,5 +1,6 @@
 /** The figures of a run: what `--json` prints. Seconds, bytes, percent. */
 
+import type { FleetTotals } from './fleet.ts';
 import type { SimOptions } from './options.ts';
 import type { Progress } from './progress.ts';
 import type { Readers } from './readers.ts';
@@ -28,6 +29,13 @@ export type SimResult = {
   readonly firstRangeP50S: number;
   readonly firstRangeP99S: number;
   readonly rangesUnserved: number;
+  /** Of blobs that grow: how long their backend takes, and hosts over that or the bound, whichever is longer. */
+  readonly backendS: number;
+  readonly overMaxP50: number;
+  readonly overMaxP99: number;
+  readonly overMaxMax: number;
+  readonly announces: number;
+  readonly announcesMax: number;
   readonly incomplete: number;
   /** Of those, on hosts that never crashed. */
   readonly incompleteUp: number;
@@ -53,7 +61,7 @@ export type Outcome = {
   readonly scenario: Scenario;
   readonly progress: Progress;
   readonly readers: Readers;
-  readonly totals: { originBytes: number; duplicateBytes: number; messages: number };
+  readonly totals: FleetTotals;
   readonly boundS: number;
   readonly network: 'exact' | 'fast';
   readonly events: number;
@@ -74,6 +82,8 @@ export function resultOf(outcome: Outcome): SimResult {
   const wanted = progress.watches.reduce((sum, watch) => sum + watch.bytes, 0);
   const distinct = scenario.blobs.reduce((sum, blob) => sum + blob.length, 0);
   const p99S = percentile(times, 0.99);
+  const backendS = options.grow === 0 ? 0 : distinct / options.grow;
+  const overMax = times.map((time) => time / Math.max(backendS, outcome.boundS));
   return {
     policy: options.policy,
     network: outcome.network,
@@ -95,6 +105,12 @@ export function resultOf(outcome: Outcome): SimResult {
     firstRangeP50S: percentile(firsts, 0.5),
     firstRangeP99S: percentile(firsts, 0.99),
     rangesUnserved: readers.unserved,
+    backendS: rounded(backendS),
+    overMaxP50: percentile(overMax, 0.5),
+    overMaxP99: percentile(overMax, 0.99),
+    overMaxMax: percentile(overMax, 1),
+    announces: totals.announces,
+    announcesMax: totals.announcesMax,
     incomplete: undone.length,
     incompleteUp: undone.filter((watch) => !crashed.has(watch.download.agent)).length,
     efficiency: rounded(outcome.boundS / p99S),

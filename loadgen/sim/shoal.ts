@@ -7,7 +7,7 @@ import { Announcer } from '../../core/announce/announcer.ts';
 import { announceTiming } from '../../core/announce/timing.ts';
 import type { AnnouncerOutput } from '../../core/announce/types.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { Metainfo } from '../../core/piece.ts';
+import { hashBytes, type Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import { Swarm } from '../../core/swarm/swarm.ts';
 import type { Input, Output, PolicyConfig } from '../../core/swarm/types.ts';
@@ -17,7 +17,8 @@ import { alarmOf } from './alarm.ts';
 import { OriginAsks } from './asks.ts';
 import { hashesOf, rootOfBlob, rootOfHashes } from './contents.ts';
 import { SimEvent } from './events.ts';
-import type { Fleet, FleetContext, SimBlob } from './fleet.ts';
+import type { Fleet, FleetContext, FleetTotals, SimBlob } from './fleet.ts';
+import { Backend } from './growing.ts';
 import { Connections } from './network/connections.ts';
 import { CallEvent } from './network/network.ts';
 import { type Disk, type End, Node } from './nodes.ts';
@@ -76,6 +77,8 @@ export class ShoalFleet implements Fleet {
   readonly #trackers: SimTracker[];
   readonly #connections: Connections;
   readonly #asks: OriginAsks;
+  /** Where the blobs come from while hosts pull them. */
+  readonly #backend: Backend | undefined;
   #originBytes = 0;
   #duplicateBytes = 0;
   #starts = 0;
@@ -96,13 +99,22 @@ export class ShoalFleet implements Fleet {
     for (let host = 0; host < options.hosts; host++) this.#nodes.push(this.#start(host, 'agent', new Map()));
     for (let host = options.hosts; host < options.hosts + options.origins; host++)
       this.#nodes.push(this.#startOrigin(host));
-    const origins = this.#nodes.slice(options.hosts).map((node) => node.address);
-    const locate = (digest: Digest): { meta: Metainfo; origins: PeerAddress[] } | undefined => {
-      const meta = this.#metas[this.#blobNo.get(digest) ?? -1];
-      return meta === undefined ? undefined : { meta, origins };
-    };
-    this.#trackers = trackersOf(context, options.hosts + options.origins, locate);
+    const [first] = this.#nodes.slice(options.hosts) as [Node];
+    const { metas: known, hashes } = { metas: this.#metas, hashes: this.#hashes };
+    if (options.grow > 0)
+      this.#backend = new Backend({ context, metas: known, hashes, tell: (input) => this.input(first, input) });
+    this.#trackers = trackersOf(context, options.hosts + options.origins, (digest) => this.#locate(digest));
     this.#asks = new OriginAsks(context.network, this.#nodes.slice(options.hosts));
+  }
+
+  #locate(digest: Digest) {
+    const { hosts } = this.#context.options;
+    const no = this.#blobNo.get(digest) ?? -1;
+    const meta = this.#metas[no];
+    if (meta === undefined) return undefined;
+    const origins = this.#nodes.slice(hosts, this.#backend === undefined ? undefined : hosts + 1);
+    const what = this.#backend?.ask(no) ?? meta;
+    return { what, ageMs: this.#backend?.ageMs(no) ?? 0, origins: origins.map((node) => node.address) };
   }
 
   request(agent: number, blobs: readonly number[]): void {
@@ -134,9 +146,14 @@ export class ShoalFleet implements Fleet {
     else this.input(node, { kind: 'reader', blob, reader: 0, at: piece, end: end ?? pieces });
   }
 
-  totals(): { originBytes: number; duplicateBytes: number; messages: number } {
+  totals(): FleetTotals {
     const { messages } = this.#context.network;
-    return { originBytes: this.#originBytes, duplicateBytes: this.#duplicateBytes, messages };
+    const seconds: number[] = [];
+    for (const { announces } of this.#trackers)
+      for (const [second, count] of announces.entries()) seconds[second] = (seconds[second] ?? 0) + (count ?? 0);
+    const announces = seconds.reduce((sum, count) => sum + (count ?? 0), 0);
+    const announcesMax = seconds.reduce((most, count) => Math.max(most, count ?? 0), 0);
+    return { originBytes: this.#originBytes, duplicateBytes: this.#duplicateBytes, messages, announces, announcesMax };
   }
 
   // ---- one input, its outputs, the next deadline -------------------------------------------------
@@ -173,17 +190,27 @@ export class ShoalFleet implements Fleet {
         });
       case 'learned': {
         const disk = node.disks.get(output.blob);
-        if (disk !== undefined) disk.learned = true;
-        return;
+        if (disk !== undefined) disk.learned = output.meta !== undefined;
+        return output.growth === undefined
+          ? undefined
+          : this.#grows(node, output.blob, output.hashes.length / hashBytes);
       }
       case 'release':
         this.#duplicateBytes += output.slot;
         return;
-      case 'revoked':
       case 'refresh':
+        return this.#grows(node, output.blob);
+      case 'revoked':
       case 'odds':
         return;
     }
+  }
+
+  /** So many hashes of the blob are known at `node`; or no more than before, and somebody is further. */
+  #grows(node: Node, blob: number, learned?: number): void {
+    const known = learned ?? node.swarm.machine.stats(blob)?.known ?? 0;
+    const digest = this.#digests[blob] as Digest;
+    node.announcer?.input({ kind: 'grows', digest, known, waits: learned === undefined });
   }
 
   // ---- pieces -----------------------------------------------------------------------------------
@@ -280,7 +307,13 @@ export class ShoalFleet implements Fleet {
     const trackers = Array.from({ length: Math.max(1, options.trackers) }, (_, i) => `t${i}`);
     const announcer =
       role === 'agent'
-        ? new Announcer({ self: address, trackers, prng: prng(random.below(2 ** 31)), timing: announceTiming })
+        ? new Announcer({
+            self: address,
+            trackers,
+            prng: prng(random.below(2 ** 31)),
+            timing: announceTiming,
+            growing: options.grow > 0,
+          })
         : undefined;
     const { events } = this.#context;
     const node: Node = new Node(host, address, {
@@ -306,17 +339,12 @@ export class ShoalFleet implements Fleet {
 
   #startOrigin(host: number): Node {
     const node = this.#start(host, 'origin', new Map());
-    for (const blob of this.#context.blobs) {
-      const digest = this.#digests[blob.no] as Digest;
-      this.input(node, {
-        kind: 'blob',
-        blob: blob.no,
-        digest,
-        meta: this.#metas[blob.no],
-        hashes: this.#hashes[blob.no],
-        have: 'all',
-        pull: false,
-      });
+    const { options, blobs } = this.#context;
+    for (const { no } of options.grow === 0 ? blobs : host === options.hosts ? blobs : []) {
+      const digest = this.#digests[no] as Digest;
+      const whole = { meta: this.#metas[no], hashes: this.#hashes[no], have: 'all' as const };
+      const known = options.grow === 0 ? whole : { meta: undefined, hashes: undefined, have: undefined };
+      this.input(node, { kind: 'blob', blob: no, digest, ...known, pull: false });
     }
     return node;
   }
@@ -327,7 +355,9 @@ export class ShoalFleet implements Fleet {
     if (output.kind === 'alone') this.#alone(node, output.digest);
     else if (output.kind === 'answer') {
       const blob = this.#blobNo.get(output.answer.digest) as number;
-      this.input(node, { kind: 'candidates', blob, peers: output.answer.peers, meta: output.answer.meta });
+      const { peers, meta, growth } = output.answer;
+      this.input(node, { kind: 'candidates', blob, peers, meta });
+      if (growth !== undefined) this.input(node, { kind: 'grown', blob, growth });
     } else if (output.kind === 'send') {
       const { request } = output;
       const tracker = this.#trackers[Number(output.tracker.slice(1))] as SimTracker;

@@ -4,7 +4,8 @@ import { assert } from '../../core/assert.ts';
 import type { AnnounceReply, AnnounceRequest } from '../../core/contracts/tracker.ts';
 import type { Digest } from '../../core/digest.ts';
 import { handoutLimits, intervalMsDefault, leaseMsDefault } from '../../core/handout/limits.ts';
-import type { Metainfo } from '../../core/piece.ts';
+import type { Cold } from '../../core/handout/types.ts';
+import type { Growth, Metainfo } from '../../core/piece.ts';
 import { prng } from '../../core/prng.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { TrackerState } from '../../tracker/state.ts';
@@ -12,14 +13,22 @@ import { clockOf } from './alarm.ts';
 import type { FleetContext } from './fleet.ts';
 import { CallEvent } from './network/network.ts';
 
-type Locate = (digest: Digest) => { meta: Metainfo; origins: PeerAddress[] } | undefined;
+type Located = { readonly what: Metainfo | Growth; readonly ageMs: number; readonly origins: PeerAddress[] };
+type Locate = (digest: Digest) => Located | undefined;
 
 /** A tracker that never was refuses connections, which is noticed at once; one that dies is a dead host. */
 const failedAfterMs = 2000;
 const refusedAfterMs = 1;
+/** As a tracker asks the origin of a blob that grows: so often at most, more often while it is young. */
+const growthMs = 200;
+const growthMsMin = 20;
 
 export class SimTracker {
   alive = true;
+  /** Announces, by second. */
+  readonly announces: number[] = [];
+  /** Blobs that grow: when their origin was asked last. */
+  readonly #askedMs = new Map<Digest, number>();
   readonly #context: FleetContext;
   readonly #host: number;
   readonly #locate: Locate;
@@ -54,37 +63,67 @@ export class SimTracker {
 
   #announce(host: number, request: AnnounceRequest, answered: (reply: AnnounceReply | undefined) => void): void {
     if (!this.alive) return answered(undefined);
+    const second = Math.floor(this.#context.events.nowMs / 1000);
+    this.announces[second] = (this.announces[second] ?? 0) + 1;
     const output = this.#state.tell({ kind: 'announce', request });
     assert(output?.kind === 'reply', 'an announce without a reply');
-    const { reply, cold } = output;
-    if (cold.length === 0) this.#reply(host, reply, answered);
-    else this.#lookUp(host, { request, reply, cold }, answered);
+    const { reply, cold, growing } = output;
+    // Who is not told of more waits for what the origin says, where that is asked now.
+    const told = new Set(reply.answers.map(({ digest }) => digest));
+    const asked = growing.filter((digest) => this.#refresh(digest) && !told.has(digest));
+    const old = asked.map((digest): Cold => {
+      const known = request.entries.find((entry) => entry.digest === digest)?.known;
+      return { digest, seek: 0, known };
+    });
+    if (cold.length + old.length === 0) this.#reply(host, reply, answered);
+    else this.#lookUp(host, { request, reply, cold: [...cold, ...old] }, answered);
   }
 
   /** The origins are asked, a round trip, and the whole is answered at once. */
   #lookUp(
     host: number,
-    asked: { request: AnnounceRequest; reply: AnnounceReply; cold: readonly { digest: Digest; seek: number }[] },
+    asked: { request: AnnounceRequest; reply: AnnounceReply; cold: readonly Cold[] },
     answered: (reply: AnnounceReply | undefined) => void,
   ): void {
     const { events, options } = this.#context;
     events.schedule(
       new CallEvent(() => {
         const answers = [...asked.reply.answers];
-        for (const { digest, seek } of asked.cold) {
+        for (const { digest, seek, known } of asked.cold) {
           const located = this.#locate(digest);
           if (located === undefined) {
             answers.push({ digest, peers: [], error: 'unknown' });
             continue;
           }
-          this.#state.tell({ kind: 'located', digest, meta: located.meta, origins: located.origins });
-          const output = this.#state.tell({ kind: 'ask', digest, node: asked.request.self.node, seek });
+          this.#learn(digest, located);
+          const output = this.#state.tell({ kind: 'ask', digest, node: asked.request.self.node, seek, known });
           if (output?.kind === 'answer') answers.push(output.answer);
         }
         this.#reply(host, { ...asked.reply, answers }, answered);
       }),
       events.nowMs + 2 * options.latencyMs + 1,
     );
+  }
+
+  /** Somebody asks of a blob that grows: its origin is asked in the background, now and then. */
+  #refresh(digest: Digest): boolean {
+    const { events, options } = this.#context;
+    const located = this.#locate(digest);
+    if (located === undefined) return false;
+    const everyMs = Math.min(growthMs, Math.max(growthMsMin, located.ageMs / 4));
+    if (events.nowMs - (this.#askedMs.get(digest) ?? 0) < everyMs) return false;
+    this.#askedMs.set(digest, events.nowMs);
+    const answer = new CallEvent(() => {
+      const now = this.#locate(digest);
+      if (now !== undefined) this.#learn(digest, now);
+    });
+    events.schedule(answer, events.nowMs + 2 * options.latencyMs + 1);
+    return true;
+  }
+
+  #learn(digest: Digest, { what, origins }: Located): void {
+    if ('known' in what) this.#state.tell({ kind: 'grows', digest, growth: what, origins });
+    else this.#state.tell({ kind: 'located', digest, meta: what, origins });
   }
 
   #reply(host: number, reply: AnnounceReply, answered: (reply: AnnounceReply | undefined) => void): void {
