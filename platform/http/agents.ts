@@ -15,13 +15,13 @@ export type AgentPlan = {
   readonly ca: readonly string[] | undefined;
 };
 
-/** An idle connection is kept for so long: servers close theirs after 5 s to a minute, and say so or are noticed. */
+/** An idle connection is closed by us after so long: a server that closes it first may do so while we send. */
 const idleMs = 4_000;
 
 export function agents({ env, sockets, ca }: AgentPlan): { http: HttpAgent; https: HttpsAgent } {
-  const options = { keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets, timeout: 0, proxyEnv: env };
+  const options = { keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets, timeout: idleMs, proxyEnv: env };
   return {
-    http: new HttpAgent({ ...options, keepAliveMsecs: idleMs }),
-    https: new HttpsAgent({ ...options, keepAliveMsecs: idleMs, ...(ca !== undefined && { ca: [...ca] }) }),
+    http: new HttpAgent(options),
+    https: new HttpsAgent({ ...options, ...(ca !== undefined && { ca: [...ca] }) }),
   };
 }

@@ -61,7 +61,7 @@ test('an answer that is cut, too short, of another range or of no S3', async () 
     why: 'damaged',
     message: expect.stringMatching(/has 10 bytes, and 11/),
   });
-  fake.fault = () => ({ cut: 4 });
+  fake.fault = () => ({ cut: 2 });
   await expect(read(9)).rejects.toMatchObject({ why: 'unavailable' });
   fake.fault = () => ({ headers: { 'content-range': 'bytes 1-9/10' } });
   await expect(read(9)).rejects.toMatchObject({ why: 'damaged' });

@@ -6,10 +6,14 @@
  *         begin.
  * Rule 2: at most `parallel` parts are held, and all but the first only while there is room.
  * Rule 3: all parts are of one version, and exactly what was asked for comes, or it throws.
+ * Rule 4: a part whose connection breaks is gone on with by itself, a few times: what is held of later ones is not thrown
+ *         away for it.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
-import type { BackendRead } from '../backend.ts';
+import { BackendError, type BackendRead } from '../backend.ts';
+import { partAttemptsMax, partPauseMs } from './limits.ts';
 import type { S3Requests } from './requests.ts';
 import type { PartRoom } from './room.ts';
 
@@ -71,6 +75,8 @@ class Part {
   readonly #chunks: Uint8Array[] = [];
   #state: 'running' | 'whole' | { readonly failed: unknown } = 'running';
   #wake: () => void = () => {};
+  /** Bytes that have come. */
+  #came = 0;
   /** Once its first byte is there. */
   version: string | undefined;
 
@@ -83,16 +89,34 @@ class Part {
     return this.#range.end;
   }
 
+  /** What its bytes have to be of. */
+  get #pinned(): string | undefined {
+    return this.#range.version ?? this.version;
+  }
+
   get taken(): boolean {
     return this.#range.taken;
   }
 
   /** Never rejects: what failed is thrown where the bytes are wanted. */
   fetch(signal: AbortSignal): void {
-    this.#fetch(signal).then(
+    this.#fetchAll(signal).then(
       () => this.#become('whole'),
       (failed: unknown) => this.#become({ failed }),
     );
+  }
+
+  async #fetchAll(signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#fetch(signal);
+      } catch (error) {
+        const broke = error instanceof BackendError && error.why === 'unavailable';
+        const one = this.#came === 0 || this.#pinned !== undefined;
+        if (!broke || !one || attempt >= partAttemptsMax) throw error;
+        await sleep(error.afterMs ?? partPauseMs * (attempt - 1), undefined, { signal });
+      }
+    }
   }
 
   async *bytes(): AsyncGenerator<Uint8Array> {
@@ -110,7 +134,9 @@ class Part {
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
-    const { key, start, end, version } = this.#range;
+    const { key, end } = this.#range;
+    const start = this.#range.start + this.#came;
+    const version = this.#pinned;
     const asked = { doing: 'read', key, signal };
     const answer = await this.#requests.ask(asked, (client, options) =>
       client.send(
@@ -127,10 +153,11 @@ class Part {
     if (body === undefined) throw this.#requests.wrong('damaged', key, 'was answered without bytes');
     let missing = end - start;
     try {
-      this.#check(answer);
+      this.#check(answer, start);
       for await (const chunk of body) {
         missing -= chunk.length;
         if (missing < 0) break;
+        this.#came += chunk.length;
         this.#chunks.push(chunk);
         this.#wake();
       }
@@ -143,8 +170,12 @@ class Part {
   }
 
   /** Is this the range, of the version, that was asked for? */
-  #check(answer: { ContentRange?: string | undefined; ContentLength?: number | undefined; ETag?: string | undefined }) {
-    const { key, start, end, version } = this.#range;
+  #check(
+    answer: { ContentRange?: string | undefined; ContentLength?: number | undefined; ETag?: string | undefined },
+    start: number,
+  ): void {
+    const { key, end } = this.#range;
+    const version = this.#pinned;
     const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.ContentRange ?? '') ?? [];
     // Some answer a range that is all of the object with the object.
     const whole = from === undefined && start === 0 && answer.ContentLength === end;

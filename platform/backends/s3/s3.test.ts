@@ -67,6 +67,25 @@ test('a reader who leaves early, or is told to end, ends its requests and their 
   await expect.poll(() => fake.sockets.size).toBe(0);
 });
 
+test('a part whose connection breaks is gone on with, and no other is read again', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ parts: { size: partBytes, parallel: 3 } });
+  const bytes = randomBytes(230_000);
+  await backend.write('large', sourceOf(bytes), never);
+  const ranges: string[] = [];
+  fake.fault = ({ method, headers }) => {
+    if (method !== 'GET') return undefined;
+    ranges.push(headers['range'] ?? '');
+    return ranges.at(-1) === 'bytes=50000-99999' ? { cut: 20_000 } : undefined;
+  };
+  expect((await bytesOf(backend.read('large', { start: 0, end: bytes.length }, never))).equals(bytes)).toBe(true);
+  expect(ranges.length).toBe(6);
+  expect(ranges.filter((range) => /^bytes=[5-9]\d{4}-99999$/.test(range))).toHaveLength(2);
+  fake.fault = ({ method }) => (method === 'GET' ? { cut: 1_000 } : undefined);
+  const cut = bytesOf(backend.read('large', { start: 0, end: bytes.length }, never));
+  await expect(cut).rejects.toMatchObject({ why: 'unavailable' });
+});
+
 test('an object that is written anew while it is read is not mixed', async () => {
   await using fake = await FakeS3.start();
   await using backend = fake.backend({ parts: { size: partBytes, parallel: 1 } });
