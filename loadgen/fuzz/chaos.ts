@@ -4,7 +4,7 @@ import type { Pair } from '../../platform/net/simulated-connection.ts';
 import type { AgentSite } from './agent.ts';
 import type { Fuzzed } from './cluster.ts';
 import type { Ailments } from './disks/disk.ts';
-import { type Rotten, rotOrigin } from './disks/stored.ts';
+import { type Rotten, rightSomewhere, rotOrigin } from './disks/stored.ts';
 import { wiresOf } from './http/wires.ts';
 import type { OriginSite } from './origin.ts';
 import { hostsOf } from './peers/net.ts';
@@ -49,6 +49,7 @@ export class Chaos {
     for (const pair of net.pairs) this.#mend(pair);
     for (const site of this.#f.origins.values()) site.medium.heal();
     for (const site of this.#f.agents) site.heal();
+    this.#f.backend?.heal();
     this.#trackersAtLast();
     if (!this.#f.index.up) this.#f.index.start();
     for (const proxy of this.#f.proxies) if (!proxy.up) proxy.start();
@@ -118,11 +119,25 @@ export class Chaos {
       { name: 'rot at an origin', weight: 3, make: () => rotOrigin(this.#world, this.#f, this.#rotten) },
       { name: 'a file spoilt at an origin', weight: 4, make: () => this.#f.damage.spoil(this.#f) },
       { name: 'blob removed at an agent', weight: 2, make: () => this.#remove() },
+      ...(this.#f.backend === undefined
+        ? []
+        : [{ name: 'disk of an origin lost', weight: 3, make: () => this.#lose() }]),
     ];
   }
 
   #origin(): OriginSite {
     return this.#world.pick([...this.#f.origins.values()]);
+  }
+
+  /** One at a time, and only where the others have whatever was acknowledged: what two lose is lost. */
+  #lose(): boolean {
+    const lost = this.#origin();
+    const others = [...this.#f.origins.values()].filter((site) => site !== lost);
+    const spared = [...this.#f.acked.values()].every((content) => rightSomewhere(others, content));
+    if (others.length === 0 || !spared || this.#f.damage.waiting.length > 0) return false;
+    lost.loseDisk();
+    this.#world.after(this.#world.between(100, 5_000), () => this.#up(lost));
+    return true;
   }
 
   #crash(site: AgentSite | OriginSite, power: boolean): boolean {

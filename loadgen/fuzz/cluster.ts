@@ -4,6 +4,7 @@ import type { Digest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import { AgentSite } from './agent.ts';
+import { backedIn, SharedBackend } from './backend.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Damage } from './disks/damage.ts';
 import type { Rotten } from './disks/stored.ts';
@@ -41,6 +42,7 @@ export type Fuzzed = {
   /** The same image by another manifest. */
   readonly again: (image: Image, attempt: number) => Image;
   readonly litter: Litter | undefined;
+  readonly backend: SharedBackend | undefined;
 };
 
 export type BuildOptions = {
@@ -62,6 +64,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const damage = new Damage(world, o.rotten, byDigest);
   const trackers = new Map<string, TrackerSite>();
   const origins = new Map<string, OriginSite>();
+  const backend = backedIn(world.seed) ? new SharedBackend(world) : undefined;
   const litter = littered(world.seed) ? { budgetBytes: litteredBudget(images, contents) } : undefined;
   const site = (): OriginOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
@@ -77,6 +80,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       truth,
       litter,
       damage,
+      backend,
       onStart: o.onOriginStart,
     };
   };
@@ -126,6 +130,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     contents,
     again,
     litter: litterer,
+    backend,
   };
 }
 

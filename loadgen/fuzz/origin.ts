@@ -9,15 +9,20 @@ import { type BlobsOptions, OriginBlobs } from '../../origin/blobs.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
 import { Uploads, type UploadsOptions } from '../../origin/uploads.ts';
+import type { WriteBack } from '../../origin/write-back/write-back.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
+import type { OriginClient } from '../../platform/clients/origin.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
+import type { Members } from '../../platform/members/members.ts';
+import type { Queue } from '../../platform/queue/queue.ts';
 import { originPromises } from '../../platform/store/options.ts';
 import type { Proof } from '../../platform/store/pieces/believed.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
 import type { UnneededAnswer } from '../../platform/store/room/let-go.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
+import { beginWriteBack, QueueFile, type SharedBackend } from './backend.ts';
 import type { Damage } from './disks/damage.ts';
 import { dataDir, Medium, ProcessDisk } from './disks/disk.ts';
 import { Calls } from './http/calls.ts';
@@ -38,16 +43,21 @@ const uploadIdleMs = 3_600_000;
 const litterIdleMs = 20_000;
 const arenaUnits = 24;
 
-/** What an origin asks when it needs room. */
-function asking(world: World, index: IndexClient) {
-  return async (digests: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> => {
+/** What an origin asks when it needs room; of what it owes a backend it does not ask. */
+function asking(world: World, index: IndexClient, queue: Queue | undefined) {
+  return async (asked: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> => {
+    const held = await queue?.held(asked);
+    const digests = held === undefined ? asked : asked.filter((digest) => !held.has(digest));
     const { condemned, waiting } = await index.condemn(digests, CallContext.begin({ signal }));
     if (condemned.length > 0) world.fault('origin told what may go');
     return { unneeded: condemned, waiting };
   };
 }
 
-export type OriginOptions = SiteOptions & { readonly onStart?: ((site: OriginSite) => void) | undefined };
+export type OriginOptions = SiteOptions & {
+  readonly onStart?: ((site: OriginSite) => void) | undefined;
+  readonly backend?: SharedBackend | undefined;
+};
 
 type Running = {
   readonly calls: Calls;
@@ -60,15 +70,20 @@ type Running = {
   readonly handover: Handover;
   readonly mending: Mending;
   readonly arena: Arena;
+  readonly queue: Queue | undefined;
+  readonly writeBack: WriteBack | undefined;
 };
 
 export class OriginSite {
   readonly name: string;
   readonly host: number;
-  readonly medium: Medium;
+  /** Its disk; another one after the disk was lost. */
+  medium: Medium;
   readonly #cluster: Cluster;
   readonly #world: World;
   readonly #o: OriginOptions;
+  /** On the disk, as the medium is. */
+  #queueFile: QueueFile | undefined;
   #calls: Calls | undefined;
   #disk: ProcessDisk | undefined;
   running: Running | undefined;
@@ -80,6 +95,7 @@ export class OriginSite {
     this.host = o.host;
     this.#o = o;
     this.medium = new Medium(cluster.world);
+    this.#queueFile = o.backend && new QueueFile();
   }
 
   get up(): boolean {
@@ -105,6 +121,7 @@ export class OriginSite {
     const io =
       this.#o.plant === 'unverified-serve' ? new UnverifiedPieceIo(arena, disk) : new InlinePieceIo(arena, disk);
     const workers = new JudgedPieceIo(io, this.#o.truth, (kind, what) => world.violate(kind, `${this.name} ${what}`));
+    const queue = this.#queueFile?.queue(process, this.#o.clock, world.seed + this.host);
     let store: BlobStore;
     try {
       const { litter } = this.#o;
@@ -115,7 +132,7 @@ export class OriginSite {
         workers,
         budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
         synced,
-        askUnneeded: litter && asking(world, new IndexClient(calls.index())),
+        askUnneeded: litter && asking(world, new IndexClient(calls.index()), queue),
         disk,
       });
     } catch (error) {
@@ -126,7 +143,7 @@ export class OriginSite {
       return false;
     }
     if (!process.alive) return false;
-    const running = await this.#make({ calls, process, disk, store, arena });
+    const running = await this.#make({ calls, process, disk, store, arena, queue });
     if (!process.alive) {
       end(running, false);
       return false;
@@ -137,7 +154,7 @@ export class OriginSite {
   }
 
   /** As origin/main.ts does. */
-  async #make(o: Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena'>): Promise<Running> {
+  async #make(o: Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena' | 'queue'>): Promise<Running> {
     const { calls, process, store, arena } = o;
     const origins = calls.origins([...this.#o.origins.keys()], this.name);
     const peer = await startPeer(this.#cluster, { role: 'origin', calls, store, arena, site: this.#o, origins });
@@ -167,6 +184,7 @@ export class OriginSite {
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
     const options = { store, openMax: uploadsOpenMax, idleMs, clock: { nowMs: this.#o.clock } };
     const uploads = new JudgedUploads(options, this, this.#o.damage);
+    const writeBack = this.#writeBack(o, { blobs, origins });
     await serveOrigin(
       { world: this.#world, base: this.name, process },
       {
@@ -174,10 +192,30 @@ export class OriginSite {
         uploads,
         onCommitted: (entry) => handover.offer(entry),
         onRemoved: (digest) => handover.forget(digest),
+        writeBack,
       },
     );
     this.#sweepLater(process, uploads);
-    return { ...o, peer, blobs, uploads, handover, mending };
+    return { ...o, peer, blobs, uploads, handover, mending, writeBack };
+  }
+
+  /** What it owes the backend, where the run has one. */
+  #writeBack(
+    { store, queue }: Pick<Running, 'store' | 'queue'>,
+    { blobs, origins }: { readonly blobs: OriginBlobs; readonly origins: Members<OriginClient> },
+  ): WriteBack | undefined {
+    const { backend, clock } = this.#o;
+    if (backend === undefined || queue === undefined) return undefined;
+    const seed = this.#world.seed + this.host;
+    return beginWriteBack({
+      ...{ queue, origins, clock, seed },
+      backends: backend.open(seed),
+      self: this.name,
+      find: async (digest) => {
+        const entry = await store.whole(digest, 'size');
+        return entry && ((start, end, signal) => blobs.content(entry, signal).open(start, end));
+      },
+    });
   }
 
   /** As origin/main.ts does: what nobody goes on with gives its room back. */
@@ -202,9 +240,17 @@ export class OriginSite {
     this.#disk = undefined;
     if (power) this.medium.disk.crash();
   }
+
+  /** The whole data directory is lost, the queue too. */
+  loseDisk(): void {
+    this.crash(true);
+    this.medium = new Medium(this.#world);
+    this.#queueFile = this.#o.backend && new QueueFile();
+  }
 }
 
-function end({ peer, handover, mending }: Running, power: boolean): void {
+function end({ peer, handover, mending, writeBack }: Running, power: boolean): void {
+  void writeBack?.[Symbol.asyncDispose]();
   peer.end(power);
   handover[Symbol.dispose]();
   mending[Symbol.dispose]();

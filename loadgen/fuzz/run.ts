@@ -225,6 +225,9 @@ class Work {
     const lacking: string[] = [];
     if (this.#f.litter?.done === false) lacking.push('litter is still linked');
     if (this.#unpushed.size > 0) lacking.push(`${this.#unpushed.size} images are not pushed`);
+    const { backend, acked } = this.#f;
+    const owed = backend === undefined ? [] : [...acked.values()].filter((content) => !backend.has(content));
+    if (owed.length > 0) lacking.push(`the backend lacks ${owed.map(({ digest }) => digest.slice(7, 15)).join(', ')}`);
     const { waiting } = this.#f.damage;
     if (waiting.length > 0)
       lacking.push(`${waiting.map(({ digest }) => digest.slice(7, 15)).join(', ')} were spoilt and are not back`);

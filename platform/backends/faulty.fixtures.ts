@@ -60,6 +60,8 @@ const chances: Readonly<Record<Operation, readonly What[]>> = {
 
 export class FaultyBackend implements Backend {
   readonly calls: Call[] = [];
+  /** Told of each fault that befalls a call. */
+  befalls: (operation: Operation, what: What) => void = () => undefined;
   readonly #inner: Backend;
   #faults: { fault: Fault; left: number }[] = [];
   #chance: { readonly prng: Prng; readonly share: number } | undefined;
@@ -196,6 +198,7 @@ export class FaultyBackend implements Backend {
     );
     if (planned !== undefined) {
       planned.left -= 1;
+      this.befalls(operation, planned.fault.what);
       return planned.fault;
     }
     if (this.#chance === undefined || this.#chance.prng.unit() >= this.#chance.share) return undefined;
@@ -203,7 +206,9 @@ export class FaultyBackend implements Backend {
     const whats = chances[operation];
     const bytes = (call.end ?? 0) - (call.start ?? 0);
     const at = bytes > 0 ? prng.below(Math.min(bytes, 2 ** 30)) : 0;
-    return { on: operation, what: whats[prng.below(whats.length)] as What, at: prng.below(2) === 0 ? 0 : at };
+    const what = whats[prng.below(whats.length)] as What;
+    this.befalls(operation, what);
+    return { on: operation, what, at: prng.below(2) === 0 ? 0 : at };
   }
 
   async #befall({ what, afterMs, at = 0 }: Fault, key: string, signal: AbortSignal): Promise<void> {

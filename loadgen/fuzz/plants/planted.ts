@@ -10,6 +10,7 @@ import { Announcer } from '../../../core/announce/announcer.ts';
 import { Swarm } from '../../../core/swarm/swarm.ts';
 import { Encoder } from '../../../core/wire/encode.ts';
 import { Mending } from '../../../origin/mending.ts';
+import { WriteBack } from '../../../origin/write-back/write-back.ts';
 import { Driver } from '../../../platform/drive/driver.ts';
 import { Feeds } from '../../../platform/peer/feeds.ts';
 import { Inflow } from '../../../platform/peer/links/inflow.ts';
@@ -49,6 +50,11 @@ export function replace<P extends object, N extends keyof P>(
 const nothing = (): void => undefined;
 
 export const PLANTED = {
+  'promise-without-row': {
+    room: 'origin/write-back',
+    defect: 'a push is acknowledged without a row to write it back',
+    plant: () => replace(WriteBack, 'promise', () => async () => async () => undefined),
+  },
   'driver-sleeps': {
     room: 'platform/drive',
     defect: 'a machine is not woken at its deadline',

@@ -32,6 +32,7 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
   'range-off-by-one': ['reader'],
   'origin-believes': ['have', 'lost', 'visible'],
   'lookup-gives-up': ['liveness', 'joined'],
+  'promise-without-row': ['liveness'],
 };
 
 /** The first seed that is tried, for those that need a rarer accident. */
