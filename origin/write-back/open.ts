@@ -60,7 +60,7 @@ type Parts = Pick<WriteBackOptions, 'backends' | 'queue' | 'origins' | 'self'> &
 
 /** It has begun; closed with the stack. */
 export async function openWriteBack(
-  { log, metrics }: Pick<RoleContext<OriginConfig>, 'log' | 'metrics'>,
+  { config, log, metrics }: Pick<RoleContext<OriginConfig>, 'config' | 'log' | 'metrics'>,
   { store, blobs, index, ...parts }: Parts,
   stack: AsyncDisposableStack,
 ): Promise<WriteBack> {
@@ -87,6 +87,7 @@ export async function openWriteBack(
   writeBack.begin();
   const rebuild = new Rebuild({
     queue: parts.queue,
+    rules: JSON.stringify(config.backends.map(({ patterns, name }) => [patterns, name])),
     entries: () => store.entries(),
     owe: (owing) => writeBack.owe(owing),
     holders: index && ((digest, page, ctx) => index.holders(digest, page, ctx)),

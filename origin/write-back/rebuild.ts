@@ -1,6 +1,6 @@
 /**
- * Rows for what a queue does not know of: after its database was lost, and where a backend is configured on an origin that
- * has blobs already.
+ * Rows for what a queue does not know of: after its database was lost, and where a rule is new on an origin that has blobs
+ * already.
  *
  * Rule 1: every blob that is whole here, in every repository that the index has it in, gets a row; what its backend has
  *         is found there and is done. So nothing is lost with a queue but time.
@@ -29,6 +29,8 @@ type Owing = BlobIn & { readonly size: number };
 
 export type RebuildOptions = {
   readonly queue: Pick<Queue, 'fresh' | 'complete'>;
+  /** The rules, in any words: others are looked through anew. */
+  readonly rules: string;
   readonly entries: () => Iterable<Whole>;
   readonly owe: (blobs: readonly Owing[]) => Promise<void>;
   /** undefined: no index is configured. */
@@ -49,12 +51,12 @@ export class Rebuild implements Disposable {
 
   /** Resolves when the queue is complete, or this was disposed of. */
   async run(): Promise<void> {
-    const { queue, log } = this.#options;
+    const { queue, rules, log } = this.#options;
     for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
       try {
-        if (!(await queue.fresh())) return;
+        if (!(await queue.fresh(rules))) return;
         const blobs = await this.#all();
-        await queue.complete();
+        await queue.complete(rules);
         const how = 'write-back: what is here is compared with the backends';
         return log[blobs > 0 ? 'warn' : 'debug']({ blobs }, how);
       } catch (error) {

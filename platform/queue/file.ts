@@ -11,7 +11,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { StartError } from '../lifecycle/errors.ts';
 import { SqliteDatabase } from '../sqlite/database.ts';
-import { QueueTable, queueTableStep } from './table.ts';
+import { QueueTable, queueTableSteps } from './table.ts';
 
 /** SQLite's codes of a file that is no database (any more), without their extension. */
 const DAMAGED: ReadonlySet<number> = new Set([11, 26]);
@@ -39,7 +39,7 @@ export function openQueueFile(o: QueueFileOptions, onBroken: (error: Error) => v
     name: o.name,
     owner: 'a Shoal queue',
     versionTable: 'queue_version',
-    steps: [queueTableStep],
+    steps: queueTableSteps,
   };
   const db = new SqliteDatabase({ file: o.file, schema, onBroken });
   return { db, table: new QueueTable(db.connection, { name: `the ${o.name}`, rowsMax: o.rowsMax }), damaged };

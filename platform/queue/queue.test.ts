@@ -6,11 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { prng } from '../../core/prng.ts';
+import { SqliteDatabase } from '../sqlite/database.ts';
 import { makeCalls } from './calls.ts';
 import { openQueueFile } from './file.ts';
 import { finalAttemptsMax, Queue, rowAgain } from './queue.ts';
 import type { NewRow, Row } from './row.ts';
 import { runHere, runInThread } from './runners.ts';
+import { QueueTable, queueTableSteps } from './table.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -163,19 +165,20 @@ describe('its file', () => {
     }
   });
 
-  test('it is fresh until it is said to be complete', async () => {
+  test('it is fresh until it is said to be complete, and as of something else for longer', async () => {
     {
       await using queue = await inThread();
-      expect(await queue.fresh()).toBe(true);
+      expect(await queue.fresh('rules')).toBe(true);
       await queue.add([row('1')]);
     }
     {
       await using queue = await inThread();
-      expect(await queue.fresh()).toBe(true);
-      await queue.complete();
+      expect(await queue.fresh('rules')).toBe(true);
+      await queue.complete('rules');
     }
     await using queue = await inThread();
-    expect(await queue.fresh()).toBe(false);
+    expect(await queue.fresh('rules')).toBe(false);
+    expect(await queue.fresh('other rules')).toBe(true);
     expect(keys(await queue.take('a', 5))).toEqual(['1']);
   });
 
@@ -193,7 +196,7 @@ describe('its file', () => {
     {
       await using queue = await inThread();
       await queue.add(Array.from({ length: 200 }, (__, i) => row(String(i))));
-      await queue.complete();
+      await queue.complete('rules');
     }
     await damage();
     const before = await readFile(file());
@@ -201,7 +204,7 @@ describe('its file', () => {
     await using queue = new Queue({ runner, nowMs: Date.now, random: prng(7) });
     expect(runner.damaged).toMatchObject({ file: `${file()}.damaged-1`, why: expect.any(String) });
     expect((await readFile(`${file()}.damaged-1`)).equals(before)).toBe(true);
-    expect(await queue.fresh()).toBe(true);
+    expect(await queue.fresh('rules')).toBe(true);
     expect(await queue.take('a', 5)).toEqual([]);
   });
 
@@ -215,6 +218,19 @@ describe('its file', () => {
       message: expect.stringContaining('version 9'),
     });
     expect(existsSync(`${file()}.damaged-1`)).toBe(false);
+  });
+
+  test('one of the first version is migrated, with its rows', () => {
+    const [first = ''] = queueTableSteps;
+    const schema = { name: 'test queue', owner: 'a Shoal queue', versionTable: 'queue_version', steps: [first] };
+    const before = new SqliteDatabase({ file: file(), schema, onBroken: broken });
+    new QueueTable(before.connection, { name: 'it', rowsMax: 9 }).add([row('1')], 0);
+    before.connection.exec('UPDATE queue_state SET complete = 1');
+    before[Symbol.dispose]();
+    const { db, table } = openQueueFile(options(), broken);
+    expect(keys(table.list({}, { max: 9 }).rows)).toEqual(['1']);
+    expect(table.fresh('rules')).toBe(true);
+    db[Symbol.dispose]();
   });
 
   test('a full disk: what does not fit is refused whole, and what was promised stays', () => {

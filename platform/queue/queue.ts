@@ -118,13 +118,16 @@ export class Queue {
     return await this.#call('stats');
   }
 
-  /** Its rows are not known to be all that there should be: it is new, or was lost. Until `complete`. */
-  async fresh(): Promise<boolean> {
-    return await this.#call('fresh');
+  /**
+   * Its rows are not known to be all that there should be: it is new, or was lost, or was complete as of something else.
+   * Until `complete`.
+   */
+  async fresh(asOf: string): Promise<boolean> {
+    return await this.#call('fresh', asOf);
   }
 
-  async complete(): Promise<void> {
-    await this.#call('complete');
+  async complete(asOf: string): Promise<void> {
+    await this.#call('complete', asOf);
   }
 
   /** What waits is still written. */

@@ -16,8 +16,9 @@ export const listMax = 1_000;
 /** Characters of a failure's message that are kept. */
 const messageMax = 1_000;
 
-/** A step of a schema (platform/sqlite). */
-export const queueTableStep = `
+/** Of a schema (platform/sqlite). */
+export const queueTableSteps: readonly string[] = [
+  `
   CREATE TABLE queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, lane TEXT NOT NULL, about TEXT NOT NULL,
     bytes INTEGER NOT NULL, data TEXT NOT NULL, revision INTEGER NOT NULL, addedMs INTEGER NOT NULL,
@@ -30,7 +31,10 @@ export const queueTableStep = `
   INSERT INTO queue_size VALUES (0);
   CREATE TRIGGER queue_added AFTER INSERT ON queue BEGIN UPDATE queue_size SET count = count + 1; END;
   CREATE TRIGGER queue_removed AFTER DELETE ON queue BEGIN UPDATE queue_size SET count = count - 1; END;
-`;
+`,
+  // What its rows are complete as of: see QueueTable.fresh.
+  "ALTER TABLE queue_state ADD COLUMN asOf TEXT NOT NULL DEFAULT ''",
+];
 
 export type RowRef = Pick<Row, 'id' | 'revision'>;
 export type RowFailed = RowRef & Pick<Row, 'cause' | 'message' | 'dueMs' | 'dead'>;
@@ -157,13 +161,13 @@ export class QueueTable {
     });
   }
 
-  /** Until `complete`: its rows are not known to be all that there should be. */
-  fresh(): boolean {
-    return (this.#sql('SELECT complete FROM queue_state').get() as { complete: number }).complete === 0;
+  /** Until `complete` of the same, whatever that is: its rows are not known to be all that there should be. */
+  fresh(asOf: string): boolean {
+    return this.#sql('SELECT 1 FROM queue_state WHERE complete = 1 AND asOf = ?').get(asOf) === undefined;
   }
 
-  complete(): void {
-    this.#sql('UPDATE queue_state SET complete = 1').run();
+  complete(asOf: string): void {
+    this.#sql('UPDATE queue_state SET complete = 1, asOf = ?').run(asOf);
   }
 
   #rows(sql: string, values: readonly SQLInputValue[]): Row[] {
