@@ -26,6 +26,9 @@ import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 
+/** Pulls of other repositories that a client sits through, at most, before its own is the one. */
+const foreignPullsMax = 4;
+
 export type PullsOptions = {
   readonly store: Pick<BlobStore, 'get' | 'entries' | 'remove' | 'usedBytes'>;
   readonly arena: ReaderArena;
@@ -99,11 +102,18 @@ export class Pulls {
     return this.#options.store.get(blob.digest) ?? (await this.#learn(blob, asking));
   }
 
-  async #learn({ digest, repo }: BlobIn, asking: CallContext): Promise<BlobEntry> {
+  async #learn({ digest, repo }: BlobIn, asking: CallContext, before = 0): Promise<BlobEntry> {
     const pull = this.#options.node.pull(digest, { repo });
     using _ = pull.use();
     this.#options.log.debug({ ...asking.ids, digest, repo }, 'pull begins');
-    return await pull.learned(asking.signal);
+    try {
+      return await pull.learned(asking.signal);
+    } catch (error) {
+      // What is unknown in the repository that another client asked in says nothing about ours.
+      const foreign = error instanceof ApiError && error.code === 'BLOB_UNKNOWN' && pull.repo !== repo;
+      if (!foreign || before >= foreignPullsMax) throw error;
+    }
+    return await this.#learn({ digest, repo }, asking, before + 1);
   }
 
   async *#read(

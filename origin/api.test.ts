@@ -46,6 +46,7 @@ beforeAll(async () => {
       pulls.add(digest);
       return {
         digest,
+        repo: undefined,
         complete: never,
         entry: undefined,
         stats: {

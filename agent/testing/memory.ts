@@ -99,7 +99,7 @@ export class MemorySwarm {
     const nowMs = (): number => performance.now();
     const nothing = (): void => undefined;
     const host = { nowMs, readerAt: nothing, readerGone: nothing, waits: (one: Part) => this.#bring(one) };
-    const part = new Part(digest, { pulls: true, given: false }, { ...host, ...this.#how });
+    const part = new Part(digest, { pulls: true, given: false, repo }, { ...host, ...this.#how });
     this.#parts.set(digest, part);
     queueMicrotask(() => this.#bring(part));
     this.#sweeper ??= setInterval(() => this.#sweep(performance.now()), sweepMs);

@@ -54,6 +54,7 @@ beforeAll(async () => {
     data: cluster.dataOf(`agent-${no}`),
     trackers,
     index: ['http://127.0.0.1:1'],
+    // The machine that runs this may be slow.
     pull: { find: '30s' },
   });
   agents = await Promise.all(
@@ -148,4 +149,9 @@ test('what is nowhere is unknown to all; another repository is told nothing of w
   const other = agent.url('registry') + OCI_PATHS.blob('else/where', kept);
   expect((await fetch(other)).status).toBe(404);
   expect((await fetch(blobAt(agent, kept))).status).toBe(200);
+  // Nor do they at the same agent at the same moment, who share one pull of the digest.
+  const both = await stored(randomBytes(100_001));
+  const others = agent.url('registry') + OCI_PATHS.blob('else/where', both);
+  const statuses = await Promise.all([others, blobAt(agent, both)].map(async (url) => (await fetch(url)).status));
+  expect(statuses[1]).toBe(200);
 }, 30_000);

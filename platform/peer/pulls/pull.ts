@@ -12,6 +12,8 @@ import type { PartEnd } from './life.ts';
 
 export interface Pull {
   readonly digest: Digest;
+  /** The repository that it is sought in: of whoever began it. */
+  readonly repo: string | undefined;
   /**
    * The blob's entry, once metainfo and hash list are known. Rejects with BLOB_UNKNOWN (no origin knows it),
    * UNAVAILABLE (nobody told in time), STORAGE_FULL, or the signal's reason.
