@@ -18,6 +18,8 @@ import type { BlobInfo, FetchRequest, GrowingInfo, InfoProof } from '../core/con
 import type { BlobIn, Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
+import type { Metainfo } from '../core/piece.ts';
+import type { PeerAddress } from '../core/wire/messages.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { Content } from '../platform/http/content.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
@@ -30,6 +32,8 @@ import type { Mending } from './mending.ts';
 
 /** Blobs taken over at a time; the origin that offers more asks again later. */
 export const fetchesMax = 16;
+
+type TakenFrom = { readonly from: PeerAddress; readonly meta?: Metainfo; readonly repo?: string | undefined };
 
 export type BlobsOptions = {
   readonly store: BlobStore;
@@ -215,21 +219,33 @@ export class OriginBlobs {
     if (this.#fetching.size >= fetchesMax) {
       throw new ApiError('TOOMANYREQUESTS', `${fetchesMax} blobs are being taken over: try again later`);
     }
-    const { log } = this.#options;
-    const taken = this.#take(digest, request)
-      .then(
-        () => log.info({ digest, from: request.from.node }, 'blob taken over'),
-        (error: Error) => log.warn({ digest, from: request.from.node, why: error.message }, 'blob not taken over'),
-      )
-      .finally(() => this.#fetching.delete(digest));
-    this.#fetching.set(digest, taken);
+    this.#take(digest, request);
     return 'fetching';
   }
 
-  async #take(digest: Digest, { from, meta }: FetchRequest): Promise<void> {
-    const pull = this.#options.node.pull(digest, { peers: [from], meta });
-    await pull.learned();
-    await pull.complete;
+  /**
+   * Another origin receives it from a backend, and this one is to have it as well: it takes part from the start, and has what
+   * came so far should that one end.
+   */
+  join({ digest, repo }: BlobIn, from: PeerAddress): void {
+    if (this.#fetching.has(digest) || this.#fetching.size >= fetchesMax) return;
+    if (this.#options.store.get(digest) === undefined) this.#take(digest, { from, repo });
+  }
+
+  #take(digest: Digest, { from, ...known }: TakenFrom): void {
+    const { log, node } = this.#options;
+    const take = async (): Promise<void> => {
+      const pull = node.pull(digest, { peers: [from], ...known });
+      await pull.learned();
+      await pull.complete;
+    };
+    const taken = take()
+      .then(
+        () => log.info({ digest, from: from.node }, 'blob taken over'),
+        (error: Error) => log.warn({ digest, from: from.node, why: error.message }, 'blob not taken over'),
+      )
+      .finally(() => this.#fetching.delete(digest));
+    this.#fetching.set(digest, taken);
   }
 }
 

@@ -85,7 +85,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   });
   if (backends !== undefined) {
     const onFetched = (entry: BlobEntry): void => handover.offer(entry);
-    const parts = { backends, origins, self, node, store, blobs, log, metrics, onFetched };
+    const { replicas } = config;
+    const parts = { backends, origins, self, replicas, node, store, blobs, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
   handover.relist(store.entries());

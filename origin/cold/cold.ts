@@ -58,6 +58,8 @@ export type ColdOptions = {
   readonly onGrowing: (entry: GrowingEntry) => void;
   /** It is here now, whole and verified. */
   readonly onFetched: (entry: BlobEntry, backend: string) => void;
+  /** Another origin receives it. */
+  readonly onElsewhere?: (blob: BlobIn, from: PeerAddress) => void;
   readonly watch: ColdWatch;
   readonly clock: Pick<Clock, 'nowMs'>;
 };
@@ -185,7 +187,10 @@ export class ColdReads {
     const { owners, self } = this.#options;
     using ctx = CallContext.begin().within(questionMsMax);
     const told = await askOwner(owners, { self, backend: backed.name }, question, ctx);
-    if (told !== undefined) return told;
+    if (told !== undefined) {
+      if ('growth' in told && cold !== 'stat') this.#options.onElsewhere?.(blob, told.peer);
+      return told;
+    }
     const object = await this.#stat(backed, blob.digest);
     return cold === 'stat' ? { object } : this.#begin({ backed, digest: blob.digest, object }, blob.repo);
   }

@@ -17,6 +17,8 @@ export type ColdParts = {
   readonly backends: Backends;
   readonly origins: Members<OriginClient>;
   readonly self: string;
+  /** Origins that are to hold a blob. */
+  readonly replicas: number;
   readonly node: PeerNode;
   readonly store: BlobStore;
   readonly blobs: OriginBlobs;
@@ -28,7 +30,7 @@ export type ColdParts = {
 
 /** Closed with the stack. What may go from here since a backend has it. */
 export function openCold(parts: ColdParts, stack: AsyncDisposableStack): BackendCopies {
-  const { backends, origins, self, node, store, blobs, onFetched, log, metrics } = parts;
+  const { backends, origins, self, replicas, node, store, blobs, onFetched, log, metrics } = parts;
   const copies = new BackendCopies({ backends, store });
   const cold = stack.use(
     new ColdReads({
@@ -43,6 +45,9 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
         blobs.came(entry);
         copies.fetched(entry.digest, backend);
         onFetched(entry);
+      },
+      onElsewhere: (blob, from) => {
+        if (origins.pick(blob.digest, replicas).includes(self)) blobs.join(blob, from);
       },
       watch: new ColdWatch(log, metrics),
       clock: realClock,
