@@ -91,6 +91,21 @@ test('three agents read a blob while its origin receives it, and hold all of it 
   for (const node of [at.origin, ...at.agents]) await until(() => slotsLeft(node) === 0);
 });
 
+test('its length is known, and readers wait, before a byte of it has come', async () => {
+  const at = await scene({ agents: 1 });
+  const [agent] = at.agents as [TestNode];
+  const blob = randomBlob();
+  const writing = await begin(at, blob.digest, blob.bytes.length);
+  const entry = await agent.node.pull(blob.digest).learned();
+  expect([entry.meta.length, entry.growth?.known]).toEqual([blob.bytes.length, 0]);
+  const reader = reading(agent, blob.digest, { start: 0, end: blob.bytes.length });
+  await feed(writing, blob.bytes, blob.bytes.length);
+  await writing.finish();
+  await reader.done;
+  expect(reader.bytes().equals(blob.bytes)).toBe(true);
+  expect(agent.store.get(blob.digest)).toBe(entry);
+});
+
 test('one that joins late, and one that has a part of it, get the rest', async () => {
   const at = await scene({ agents: 2 });
   const [early, late] = at.agents as [TestNode, TestNode];

@@ -242,7 +242,7 @@ export class Blobs {
   /** Of one that grows, or was taken back. */
   told({ kind, blob }: Of<'revoked' | 'refresh' | 'odds'>): void {
     const part = this.#byNo[blob];
-    if (part !== undefined) this.#growth.told(part, kind);
+    if (part !== undefined) this.#growth.said(part, kind);
   }
 
   // ---- the node's ------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ export class Blobs {
   }
 
   #suggest(part: Part, { peers = [], meta, growth }: PullFrom): void {
-    if (part.no !== undefined && growth !== undefined) this.#host.input({ kind: 'grown', blob: part.no, growth });
+    if (growth !== undefined) this.#growth.told(part, growth);
     if (part.no === undefined || (peers.length === 0 && meta === undefined)) return;
     const valid = meta !== undefined && metainfoValid(meta) ? meta : undefined;
     this.#host.input({ kind: 'candidates', blob: part.no, peers, meta: valid });

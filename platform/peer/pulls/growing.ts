@@ -9,12 +9,14 @@
  */
 
 import { ApiError } from '../../../core/contracts/errors.ts';
+import { type Growth, growthValid } from '../../../core/piece.ts';
 import type { Input, Output } from '../../../core/swarm/types.ts';
 import type { Tracking } from '../../clients/tracking.ts';
 import { GrowingEntry } from '../../store/growing/entry.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { BlobStore } from '../../store/store.ts';
 import type { Logger } from '../../telemetry/log.ts';
+import { blake3Hex } from '../../workers/hash.ts';
 import type { PartEnd } from './life.ts';
 import type { Part } from './part.ts';
 
@@ -46,6 +48,16 @@ export class GrowingParts {
       return this.#extend(part, entry, learned.hashes);
     }
     this.#host.track(part.makes(this.#next(part, part.making, learned)));
+  }
+
+  /** A tracker told of one that grows: its length is known, and readers can begin, though no hash may be here yet. */
+  told(part: Part, growth: Growth): void {
+    if (part.no === undefined || !growthValid(growth)) return;
+    this.#host.input({ kind: 'grown', blob: part.no, growth });
+    if (part.no === undefined || part.state !== 'seeking' || part.making !== undefined) return;
+    const { length, pieceLength } = growth;
+    const nothing = { length, pieceLength, known: 0, root: blake3Hex(noHashes) };
+    this.#host.track(part.makes(this.#make(part, nothing, noHashes)));
   }
 
   /** The swarm has just heard of the part. */
@@ -80,7 +92,7 @@ export class GrowingParts {
   }
 
   /** What the swarm says of one. refresh: a neighbour knows more than we were told. */
-  told(part: Part, kind: 'refresh' | 'odds' | 'revoked'): void {
+  said(part: Part, kind: 'refresh' | 'odds' | 'revoked'): void {
     if (kind === 'refresh') return this.#asks(part, true);
     if (kind === 'odds') return this.#contradicts(part);
     const why = `blob ${part.digest} was not what it claimed to be: its origin took it back`;
@@ -123,7 +135,7 @@ export class GrowingParts {
     return entry;
   }
 
-  async #make(part: Part, growth: NonNullable<Learned['growth']>, hashes: Uint8Array): Promise<BlobEntry | undefined> {
+  async #make(part: Part, growth: Growth, hashes: Uint8Array): Promise<BlobEntry | undefined> {
     const { digest } = part;
     const made = await this.#host.enter(part, async () => {
       const entry = await this.#host.store.growing.create(digest, growth, hashes);
@@ -185,6 +197,8 @@ export class GrowingParts {
     this.#drop(part, 'odds', new ApiError('UNAVAILABLE', `${why}: ask for it again`));
   }
 }
+
+const noHashes = new Uint8Array(0);
 
 /** The pieces that the entry holds. */
 function heldOf(entry: BlobEntry): number[] {
