@@ -316,10 +316,12 @@ export class ColdReads {
     try {
       const entry = waits ? await Promise.race([download.whole, late]) : undefined;
       if (entry !== undefined) return await this.#options.infoOf(entry);
+      // Whoever hears of it asks this origin for its pieces at once.
+      if (growing) await Promise.race([download.begun, late]);
     } catch (error) {
       throw error instanceof ApiError && error.code === 'BLOB_UNKNOWN' ? error : this.#asApiError(download, error);
     }
-    if (!growing || size === 0) throw notYet(backed, digest);
+    if (!growing || size === 0 || download.entry === undefined) throw notYet(backed, digest);
     return { digest, growth: download.growth, peer: this.#options.peer };
   }
 
