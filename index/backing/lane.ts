@@ -23,8 +23,8 @@ import { Recent, RowWriter } from './write.ts';
 
 /** Rows of a backend under way at once; its own limits hold as well. */
 const rowsMax = 16;
-/** A tag waits for the blobs of its push, which origins write back meanwhile. */
-const waitAgain = { delayMs: 500, delayMsMax: 15_000 };
+/** A tag waits for the blobs of its push, which origins write back meanwhile: it is late by half of what that took, or so. */
+const waitAgain = { delayMs: 500, delayMsMax: 300_000 };
 const rowAgain = { delayMs: 1_000, delayMsMax: 300_000 };
 /** Of a lane whose backend is down: so soon is it found that it is back. */
 const laneAgain = { delayMs: 1_000, delayMsMax: 15_000 };
@@ -32,6 +32,9 @@ const laneAgain = { delayMs: 1_000, delayMsMax: 15_000 };
 const attemptMsMax = 120_000;
 /** How often the ages are told, and due rows are looked for while others are under way. */
 const lookMs = 1_000;
+/** Between two counts of what waits: so long, and so many times longer than a count takes, as a million rows may wait. */
+const tellMs = 2_000;
+const tellShare = 50;
 /** Digests and manifests that the backend was seen to hold. */
 const seenMax = 50_000;
 /** Failures of a row between two lines in the log. */
@@ -61,6 +64,9 @@ export class OutboxLane implements AsyncDisposable {
   /** Failures of the backend as a whole in a row, and until when it is left alone. */
   #failures = 0;
   #pausedUntilMs = 0;
+  /** When what waits is counted next, by the monotonic clock. */
+  #tellAtMs = 0;
+  #toldEmpty = true;
 
   constructor(parts: WriteBackParts) {
     this.#parts = parts;
@@ -104,13 +110,14 @@ export class OutboxLane implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { store, backed, log, metrics, nowMs } = this.#parts;
+    const { store, backed, log } = this.#parts;
     while (!this.#stop.signal.aborted) {
       this.#wake = Promise.withResolvers();
       try {
         await this.#begin();
-        metrics.waiting(await store.outbox(), nowMs());
-        await this.#pause(await store.nextDueMs(backed.name));
+        const nextMs = await store.nextDueMs(backed.name);
+        await this.#tell(nextMs === undefined);
+        await this.#pause(nextMs);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
         log.error({ err: error, backend: backed.name }, 'the outbox cannot be read');
@@ -135,6 +142,17 @@ export class OutboxLane implements AsyncDisposable {
       });
       this.#underWay.set(key, working);
     }
+  }
+
+  async #tell(empty: boolean): Promise<void> {
+    const { store, metrics, nowMs } = this.#parts;
+    const begun = performance.now();
+    // That nothing waits, or something does now, is told at once.
+    if (!empty && !this.#toldEmpty && begun < this.#tellAtMs) return;
+    this.#toldEmpty = empty;
+    metrics.waiting(await store.outbox(), nowMs());
+    const ended = performance.now();
+    this.#tellAtMs = ended + Math.max(tellMs, tellShare * (ended - begun));
   }
 
   async #pause(nextMs: number | undefined): Promise<void> {
