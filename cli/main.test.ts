@@ -138,6 +138,17 @@ test('config check --online tries the backends, names what fails, and what to do
   expect((await shoal('config', 'check', file, '--json')).code).toBe(2);
 });
 
+test('config check --role: of a file that names none, as `shoal up --backends` takes', async () => {
+  const file = join(dir, 'backends.yaml');
+  writeFileSync(file, `backends: [{ name: main, file: { directory: ${dir} } }]\n`);
+  const check = (...more: string[]) => shoal('config', 'check', file, '--online', ...more);
+  expect(await check()).toMatchObject({ code: 2, err: expect.stringContaining('give --role') });
+  expect(await check('--role', 'origin')).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('main (file): right'),
+  });
+});
+
 test('config check refuses what a start refuses, in the same words', async () => {
   const file = join(dir, 'origin.yaml');
   const text = [

@@ -125,6 +125,7 @@ config
     'also tries what it names: credentials, reachability, the right to write; exit code 1 where one fails',
   )
   .option('--json', 'with --online: one JSON object')
+  .option('--role <role>', 'of a file that names none, such as one of `shoal up --backends`: origin')
   .action((file: string, options: CheckOptions) => checkConfig(file, options, env));
 config
   .command('schema')

@@ -60,6 +60,7 @@ test('prints every URL and what to paste; every part answers on both loopback ad
 }, async () => {
   expect(said).toContain(`docker push localhost:${ports.proxy}/library/app:1`);
   expect(said).toContain(`docker pull localhost:${ports.agents[0]?.registry}/library/app:1`);
+  expect(said).toContain(`export SHOAL_PROXY=http://127.0.0.1:${ports.proxy} SHOAL_ORIGIN=`);
   const serving = [
     ports.proxy,
     ports.origin,

@@ -4,6 +4,7 @@
 #   examples/kraken-origin.sh http://127.0.0.1:15002 FILE [NAMESPACE]
 #
 # Uploads FILE in chunks, reads it back, asks where it lies and what it consists of, and cleans up. Needs curl, sha256sum.
+# FILE is one that neither the origins nor a backend have yet: what a backend has got stays there, and is had from it again.
 set -eu
 
 origin=${1:?the origin\'s API, such as http://127.0.0.1:15002}
@@ -24,12 +25,20 @@ expect() {
   shift 2
   got=$(curl -sS -o "$scratch/body" -D "$scratch/head" -w '%{http_code}' "$@")
   printf '%-3s %s\n' "$got" "$what"
-  [ "$got" = "$wanted" ] || { echo "expected $wanted:"; cat "$scratch/body"; exit 1; }
+  [ "$got" = "$wanted" ] || { echo "expected $wanted:"; head -c 1000 "$scratch/body" | tr -cd '[:print:]\n'; echo; exit 1; }
+}
+# gone WHAT CURL-ARGUMENTS...: 404, once the origin has asked its backend, or the other origins (202 meanwhile)
+gone() {
+  for _ in $(seq 30); do
+    [ "$(curl -sS -o /dev/null -w '%{http_code}' "${@:2}")" = 202 ] || break
+    sleep 1
+  done
+  expect 404 "$@"
 }
 header() { tr -d '\r' < "$scratch/head" | sed -n "s/^$1: //Ip"; }
 
 expect 200 health "$origin/health"
-expect 404 'GET a blob that nobody has' "$blob"
+gone 'GET a blob that nobody has' "$blob"
 expect 404 'stat of it' -I "$origin/internal/namespace/$ns/blobs/$digest"
 
 expect 200 'POST uploads' -X POST "$blob/uploads?size=$size"

@@ -28,6 +28,8 @@ const drawEveryMs = 100;
 const plainEveryMs = 5_000;
 /** What a step may take at a backend that answers slowly. The index is pinged meanwhile. */
 const stepStallMs = 300_000;
+/** A step that has not come back for so long is worth a word, and again each time. */
+const quietMs = 10_000;
 
 export type ReconcileOptions = {
   readonly index: string;
@@ -77,7 +79,7 @@ export async function reconcile(options: ReconcileOptions, say: (line: string) =
 
 async function stepped(
   http: HttpClient,
-  { apply, repository, after, signal, index }: ReconcileOptions,
+  { apply, repository, after, signal, index, screen }: ReconcileOptions,
 ): Promise<ReconcileReply> {
   const body: ReconcileStep = { apply, repositories: repository, from: after, keys: reconcileKeysMax };
   const ctx = CallContext.begin({ signal });
@@ -85,15 +87,27 @@ async function stepped(
     try {
       const { method } = INDEX.reconcile;
       const path = INDEX.reconcile.path({});
+      using _word = wordWhile(screen, index);
       const answer = await http.json<unknown>(method, path, { ctx, body, watched: true, stallMs: stepStallMs });
       return INDEX.reconcile.reply(answer, index);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE' || attempt === again.attemptsMax)
         throw standing(error, after);
+      screen.write(`${error.message}: trying again (${attempt + 1} of ${again.attemptsMax})\n`);
       await sleep(backoffMs(again, attempt), undefined, { signal });
     }
   }
+}
+
+/** A backend that hangs takes its `stall` to say so, a large one its time. */
+function wordWhile(screen: Screen, index: string): Disposable {
+  const beganMs = performance.now();
+  const timer = setInterval(() => {
+    const waited = Math.round((performance.now() - beganMs) / 1000);
+    screen.write(`${screen.isTTY === true ? '\r\x1b[K' : ''}${index} waits for a backend: ${waited} s\n`);
+  }, quietMs);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 function standing(error: unknown, after: string | undefined): unknown {

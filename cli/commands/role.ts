@@ -3,7 +3,7 @@
  * component: it replaces itself with one (exec), so that there is one process to signal and to supervise.
  */
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { ROLES, type Role } from '../../platform/config/common.ts';
@@ -13,13 +13,11 @@ import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { launchEnv, launchFlags, nurseryOf } from '../../platform/lifecycle/launch.ts';
 
+/** Trying backends out of which one hangs: its `stall`, and a retry. */
+const triedMsMax = 90_000;
+
 export function becomeRole(role: Role, args: readonly string[], env: Env): void {
-  const command = [
-    ...launchFlags(nurseryOf(role)),
-    ...process.execArgv,
-    fileURLToPath(entryUrl(`../../${role}/main.ts`, import.meta.url)),
-    ...args,
-  ];
+  const command = commandOf(role, args);
   const launched = definedOnly({ ...launchEnv(), ...env });
   // Linux and macOS only; elsewhere a child with signals and exit code passed on.
   if (typeof process.execve === 'function') process.execve(process.execPath, [process.execPath, ...command], launched);
@@ -28,19 +26,42 @@ export function becomeRole(role: Role, args: readonly string[], env: Env): void 
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
 }
 
+/** What `shoal config check --online` says of a configuration; undefined where all of it is right. */
+export async function onlineProblems(role: Role, file: string, env: Env): Promise<string | undefined> {
+  const command = commandOf(role, ['--check', '--online', '--config', file]);
+  const options = { env: definedOnly({ ...launchEnv(), ...env }), timeout: triedMsMax };
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  execFile(process.execPath, command, options, (error, stdout) => {
+    if (error === null) resolve(undefined);
+    else resolve(stdout.split('\n').slice(1).join('\n').trim() || `no answer within ${triedMsMax / 1000} s`);
+  });
+  return await promise;
+}
+
+function commandOf(role: Role, args: readonly string[]): string[] {
+  const entry = fileURLToPath(entryUrl(`../../${role}/main.ts`, import.meta.url));
+  return [...launchFlags(nurseryOf(role)), ...process.execArgv, entry, ...args];
+}
+
 function definedOnly(env: Env): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
-export type CheckOptions = { readonly set: readonly string[]; readonly online?: boolean; readonly json?: boolean };
+export type CheckOptions = {
+  readonly set: readonly string[];
+  readonly online?: boolean;
+  readonly json?: boolean;
+  /** Of a file that names none, as one that others extend. */
+  readonly role?: string;
+};
 
-/** `shoal config check FILE`: the role is the file's own. */
-export function checkConfig(file: string, { set, online, json }: CheckOptions, env: Env): void {
+/** `shoal config check FILE`: the role is the file's own, or the one that is given. */
+export function checkConfig(file: string, { set, online, json, role: given }: CheckOptions, env: Env): void {
   if (json === true && online !== true) throw new StartError('--json goes with --online: say both');
-  const role = readRole(file, env);
+  const role = readRole(file, env) ?? given;
   if (!isRole(role)) {
     const found = role === undefined ? 'no role' : `the role "${role}"`;
-    throw new StartError(`${file}: has ${found}: write \`role: ${ROLES.join('|')}\``);
+    throw new StartError(`${file}: has ${found}: write \`role: ${ROLES.join('|')}\`, or give --role`);
   }
   const how = [...(online === true ? ['--online'] : []), ...(json === true ? ['--json'] : [])];
   becomeRole(role, ['--check', ...how, '--config', file, ...set.flatMap((one) => ['--set', one])], env);

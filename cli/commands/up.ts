@@ -8,11 +8,12 @@ import { StartError } from '../../platform/lifecycle/errors.ts';
 import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
 import { alive } from '../cluster/alive.ts';
 import { agentName, clusterParts, url } from '../cluster/cluster.ts';
-import { type ClusterPorts, portsOf, requireFree } from '../cluster/ports.ts';
+import { basePortDefault, type ClusterPorts, portsOf, requireFree } from '../cluster/ports.ts';
 import type { PartEvent } from '../cluster/process.ts';
 import { onStop } from '../cluster/stop-signal.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { secondsText } from '../ui/format.ts';
+import { onlineProblems } from './role.ts';
 
 export type UpOptions = {
   readonly agents: number;
@@ -22,8 +23,10 @@ export type UpOptions = {
   readonly env: Env;
 };
 
+type Say = (line: string) => void;
+
 /** Runs until it is told to stop; resolves when every part has ended. */
-export async function up(options: UpOptions, say: (line: string) => void): Promise<void> {
+export async function up(options: UpOptions, say: Say): Promise<void> {
   const ports = portsOf(options.basePort, options.agents);
   await requireFree(ports);
   const dir = resolve(options.dir ?? defaultDir(options.env));
@@ -48,11 +51,23 @@ export async function up(options: UpOptions, say: (line: string) => void): Promi
     started.catch(() => undefined);
     await Promise.race([started, stopped]);
     if (!stop.first.aborted) say(welcome(ports));
+    if (!stop.first.aborted && backends !== undefined) void sayBackends(dir, backends, { env: options.env, say });
     await stopped;
     await supervisor.stop();
   } finally {
     unlock();
   }
+}
+
+/** Tried by a process of its own, so that a backend that hangs keeps nothing here. */
+async function sayBackends(
+  dir: string,
+  file: string,
+  { env, say }: Pick<UpOptions, 'env'> & { say: Say },
+): Promise<void> {
+  const problems = await onlineProblems('origin', join(dir, 'config', 'origin.yaml'), env);
+  if (problems === undefined) say(`backends of ${file}: right, they were written to and read`);
+  else say(`backends of ${file}: not right; pushes are kept here until they are:\n${problems}`);
 }
 
 /** Its absolute path: the parts are started elsewhere. */
@@ -123,8 +138,19 @@ function welcome(ports: ClusterPorts): string {
     `  docker tag app:1 localhost:${ports.proxy}/library/app:1`,
     `  docker push localhost:${ports.proxy}/library/app:1`,
     ...(first === undefined ? [] : [`  docker pull localhost:${first.registry}/library/app:1`]),
+    ...(ports.proxy === basePortDefault
+      ? []
+      : ['', 'and for shoal put, get, ls, rm, origin, reconcile:', exports(ports)]),
     '',
     'Ctrl-C stops everything',
   ];
   return lines.join('\n');
+}
+
+/** Where the commands find a cluster that is not on the default ports. */
+function exports({ proxy, origin, index, agents: [agent] }: ClusterPorts): string {
+  const at = { PROXY: proxy, ORIGIN: origin, INDEX: index, ...(agent === undefined ? {} : { AGENT: agent.registry }) };
+  return `  export ${Object.entries(at)
+    .map(([name, port]) => `SHOAL_${name}=${url(port)}`)
+    .join(' ')}`;
 }

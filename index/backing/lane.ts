@@ -213,7 +213,9 @@ export class OutboxLane implements AsyncDisposable {
     }
     if (row.attempts % toldEvery === 0) {
       const { repo, kind, name, attempts } = row;
-      log.warn({ err: error, backend: backed.name, repo, kind, name, attempts }, 'not written back yet');
+      // A backend's own words are enough; what is not one's is a fault of ours, and its stack tells where.
+      const what = error instanceof BackendError ? { cause, why: error.message } : { err: error };
+      log.warn({ ...what, backend: backed.name, repo, kind, name, attempts }, 'not written back yet');
     }
     await this.#again(row, cause, rowAgain).catch((failure: unknown) =>
       log.error({ err: failure }, 'the outbox cannot be written'),

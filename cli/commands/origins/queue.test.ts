@@ -51,6 +51,16 @@ test('rows of all pages, and why the last attempt failed', async () => {
   expect(asked[1]).toContain('after=1');
 });
 
+test('where nothing waits that is said, and not as a row', async () => {
+  answers = [{ rows: [] }, { rows: [] }];
+  const said: string[] = [];
+  const shown = { ...options, screen: { write: (line: string) => said.push(line) } };
+  await listQueue({ dead: false, backend: undefined, sums: false }, shown, say);
+  await listQueue({ dead: false, backend: undefined, sums: false }, { ...shown, json: true }, say);
+  expect(lines).toEqual([]);
+  expect(said).toEqual([expect.stringContaining('nothing waits')]);
+});
+
 test('sums of each backend; how many were changed', async () => {
   const lane = { lane: 'main', waiting: 3, bytes: 15, dead: 1, oldestMs: Date.now() - 7_200_000 };
   answers = [{ lanes: [{ ...lane, causes: [{ cause: 'denied', rows: 1 }] }] }, { rows: 4 }];

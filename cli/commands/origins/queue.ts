@@ -15,14 +15,19 @@ export type QueueShown = {
 
 export async function listQueue(
   { dead, backend, sums }: QueueShown,
-  { origin, json, signal }: OriginOptions,
+  { origin, json, signal, screen }: OriginOptions,
   say: (line: string) => void,
 ): Promise<void> {
   await using admin = new OriginAdminClient(origin);
   const call = CallContext.begin({ signal });
   if (!sums) {
-    for await (const row of admin.queue({ lane: backend, dead: dead || undefined }, call))
+    let some = false;
+    for await (const row of admin.queue({ lane: backend, dead: dead || undefined }, call)) {
+      some = true;
       say(json ? JSON.stringify(row) : rowText(row, Date.now()));
+    }
+    // Not a row: what counts lines counts none.
+    if (!some && !json) screen.write(dead ? 'nothing is dead\n' : 'nothing waits: the backends have all of it\n');
     return;
   }
   for (const lane of await admin.lanes(call)) {

@@ -25,7 +25,8 @@ const denied: Verdict = {
 };
 const credentials: Verdict = {
   cause: 'credentials',
-  remedy: 'look at `credentials` of this rule, or at what the environment gives; keys of a file are read again',
+  remedy:
+    'look at `credentials` of this rule or, where it has none, at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE in the environment; keys of a file are read again',
 };
 const clock: Verdict = {
   cause: 'credentials',
