@@ -58,13 +58,15 @@ export type CheckOptions = {
 /** `shoal config check FILE`: the role is the file's own, or the one that is given. */
 export function checkConfig(file: string, { set, online, json, role: given }: CheckOptions, env: Env): void {
   if (json === true && online !== true) throw new StartError('--json goes with --online: say both');
-  const role = readRole(file, env) ?? given;
+  const own = readRole(file, env);
+  const role = own ?? given;
   if (!isRole(role)) {
     const found = role === undefined ? 'no role' : `the role "${role}"`;
     throw new StartError(`${file}: has ${found}: write \`role: ${ROLES.join('|')}\`, or give --role`);
   }
+  const sets = own === undefined ? [`role=${role}`, ...set] : set;
   const how = [...(online === true ? ['--online'] : []), ...(json === true ? ['--json'] : [])];
-  becomeRole(role, ['--check', ...how, '--config', file, ...set.flatMap((one) => ['--set', one])], env);
+  becomeRole(role, ['--check', ...how, '--config', file, ...sets.flatMap((one) => ['--set', one])], env);
 }
 
 export function isRole(text: string | undefined): text is Role {
