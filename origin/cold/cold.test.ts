@@ -189,3 +189,12 @@ test('a repository without a backend: nothing is asked', async () => {
   expect(await first(cluster).cold.info({ blob: inRepo(small), hops: 0, cold: undefined }, true)).toBeUndefined();
   expect(cluster.main.calls).toEqual([]);
 });
+
+test('an object that is larger than a blob can be is told as such, whatever is asked', async () => {
+  await using cluster = await ColdCluster.make();
+  const origin = first(cluster);
+  cluster.main.stat = async () => ({ size: 2 ** 52, version: '1' });
+  const damaged = { code: 'UNAVAILABLE', message: expect.stringMatching(/main: .*more than a blob may have/) };
+  await expect(origin.answer(inRepo(large), { hops: 0, cold: 'stat' })).rejects.toMatchObject(damaged);
+  await expect(origin.answer(inRepo(small), { hops: 0 })).rejects.toMatchObject(damaged);
+});

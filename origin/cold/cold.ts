@@ -192,6 +192,10 @@ export class ColdReads {
       return told;
     }
     const object = await this.#stat(backed, blob.digest);
+    if (pieceCount({ length: object.size, pieceLength: pieceLengthFor(object.size) }) > piecesMax) {
+      const text = `${backed.blobKey(blob.digest)} has ${object.size} bytes: more than a blob may have`;
+      throw this.#damaged(backed, blob.digest, text);
+    }
     return cold === 'stat' ? { object } : this.#begin({ backed, digest: blob.digest, object }, blob.repo);
   }
 
@@ -242,9 +246,6 @@ export class ColdReads {
     if (running !== undefined) return running;
     this.#closing.signal.throwIfAborted();
     const { size } = object;
-    if (pieceCount({ length: size, pieceLength: pieceLengthFor(size) }) > piecesMax) {
-      throw this.#damaged(backed, digest, `${backed.blobKey(digest)} has ${size} bytes: more than a blob may have`);
-    }
     const lane = size <= waitedBytesMax ? this.#small : this.#large;
     if (lane.full) {
       const text = `${lane.running} blobs are being fetched from backends, and ${lane.waiting} wait: try again`;

@@ -31,11 +31,14 @@ export type BackendCause =
   | 'unsupported'
   | 'refused';
 
+/** Who asks to be left alone for longer, or who sits between and says so, is asked again nonetheless: it may be wrong. */
+export const retryAfterMsMax = 3_600_000;
+
 /** `message` names backend, object, what was wrong and what to do. */
 export class BackendError extends Error {
   override readonly name = 'BackendError';
   readonly why: BackendCause;
-  /** What the backend asked for (Retry-After), milliseconds. */
+  /** What the backend asked for (Retry-After), milliseconds, within `retryAfterMsMax`. */
   readonly afterMs: number | undefined;
   /** What it is that is missing, or may not be used. */
   readonly scope: 'object' | 'bucket';
@@ -46,7 +49,7 @@ export class BackendError extends Error {
   ) {
     super(message, { cause: more.error });
     this.why = cause;
-    this.afterMs = more.afterMs;
+    this.afterMs = more.afterMs === undefined ? undefined : Math.min(more.afterMs, retryAfterMsMax);
     this.scope = more.scope ?? 'object';
   }
 }

@@ -9,7 +9,7 @@ import { prng } from '../../core/prng.ts';
 import { SqliteDatabase } from '../sqlite/database.ts';
 import { makeCalls } from './calls.ts';
 import { openQueueFile } from './file.ts';
-import { finalAttemptsMax, Queue, rowAgain } from './queue.ts';
+import { askedMsMax, finalAttemptsMax, Queue, rowAgain } from './queue.ts';
 import type { NewRow, Row } from './row.ts';
 import { runHere, runInThread } from './runners.ts';
 import { QueueTable, queueTableSteps } from './table.ts';
@@ -75,6 +75,14 @@ describe('a queue', () => {
     const [taken] = await queue.take('a', 5);
     await queue.failed(taken as Row, { ...down, afterMs: 1_000_000 });
     expect(await queue.dueInMs('a')).toBe(1_000_000);
+  });
+
+  test('a backend that asks to be left alone for years is asked again, and the row can be read', async () => {
+    await using queue = inMemory();
+    await queue.add([row('1')]);
+    const [first] = await queue.take('a', 1);
+    await queue.failed(first as Row, { ...down, afterMs: 1e18 });
+    expect(await queue.dueInMs('a')).toBe(askedMsMax);
   });
 
   test('what another attempt does not change is dead after a few, and waits for a person', async () => {

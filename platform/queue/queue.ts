@@ -24,6 +24,8 @@ const groupMax = 500;
 const pendingMax = 20_000;
 /** A backend that is back is found within this, and one that is down for a day is asked no more often. */
 export const rowAgain = { delayMs: 1_000, delayMsMax: 300_000 };
+/** A row waits no longer, whatever is asked for: a time of years is a mistake, and one of more is no number of SQLite's. */
+export const askedMsMax = 3_600_000;
 /** Failures of a kind that another attempt does not change: a few, for who says so may be wrong. */
 export const finalAttemptsMax = 8;
 /** A clock that jumps back further than this was set. */
@@ -80,7 +82,10 @@ export class Queue {
   async failed(row: Row, { cause, message, final, afterMs = 0 }: RowFailure): Promise<boolean> {
     const attempts = row.attempts + 1;
     const dead = final && attempts >= finalAttemptsMax;
-    const delayMs = Math.max(afterMs, this.#options.random.unit() * backoffMs(rowAgain, attempts));
+    const delayMs = Math.max(
+      Math.min(afterMs, askedMsMax),
+      this.#options.random.unit() * backoffMs(rowAgain, attempts),
+    );
     const dueMs = Math.ceil(this.#nowMs() + delayMs);
     await this.#over(row, this.#call('failed', { ...refOf(row), cause, message, dueMs, dead }));
     return dead;

@@ -134,3 +134,13 @@ test('a list that is out of order, of others, or without an end is damaged; what
     message: 'lying: key: socket hang up',
   });
 });
+
+test.each([-1, 0.5, Number.NaN, 2 ** 60])('an object of %d bytes is none', async (size) => {
+  const lying = new MemoryBackend('lying');
+  const backend = new Watched(lying, { clock: new VirtualClock(), stallMs: 1_000 });
+  lying.stat = async () => ({ size, version: '1' });
+  lying.list = async () => ({ objects: [{ key: 'key', size }], next: undefined });
+  const damaged = { why: 'damaged', message: expect.stringMatching(/^lying: .*key.* bytes/) };
+  await expect(backend.stat('key', never)).rejects.toMatchObject(damaged);
+  await expect(backend.list('', { max: 9 }, never)).rejects.toMatchObject(damaged);
+});

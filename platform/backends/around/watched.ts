@@ -1,7 +1,7 @@
 /**
  * A backend that is watched: what it says is compared with what it was asked for, and it is not waited for in vain.
  *
- * Rule 1: a read gives exactly the bytes that were asked for: fewer or more are `damaged`, and no byte more goes out.
+ * Rule 1: a size is one that an object can have. A read gives exactly the bytes that were asked for: fewer or more are `damaged`, and no byte more goes out.
  * Rule 2: a call in which the backend moves nothing for `stallMs` is `stalled`, and left, whether it heeds its signal or
  *         not. The time that a reader, or a source, takes is theirs. A write may be silent for longer, since a kind holds
  *         a part in memory and watches its own sockets.
@@ -9,7 +9,14 @@
  */
 
 import type { Clock } from '../../net/clock.ts';
-import { type Backend, BackendError, type BackendPage, type BackendRead, type ObjectSource } from '../backend.ts';
+import {
+  type Backend,
+  BackendError,
+  type BackendObject,
+  type BackendPage,
+  type BackendRead,
+  type ObjectSource,
+} from '../backend.ts';
 import { Around, type BackendCall, type Sending } from './around.ts';
 import { StallWatch } from './stall-watch.ts';
 
@@ -24,6 +31,12 @@ export class Watched extends Around {
   constructor(inner: Backend, options: WatchedOptions) {
     super(inner);
     this.#options = options;
+  }
+
+  override async stat(key: string, signal: AbortSignal): Promise<BackendObject | undefined> {
+    const found = await super.stat(key, signal);
+    if (found === undefined || sizeValid(found.size)) return found;
+    throw new BackendError('damaged', `${this.name}: ${key} is said to have ${found.size} bytes: look at the object`);
   }
 
   override async list(
@@ -109,10 +122,15 @@ export class Watched extends Around {
   }
 }
 
+function sizeValid(size: number): boolean {
+  return Number.isSafeInteger(size) && size >= 0;
+}
+
 function problemOf({ objects, next }: BackendPage, prefix: string, after = ''): string | undefined {
   let last = Buffer.from(after);
-  for (const [i, { key }] of objects.entries()) {
+  for (const [i, { key, size }] of objects.entries()) {
     const bytes = Buffer.from(key);
+    if (!sizeValid(size)) return `has ${JSON.stringify(key)} of ${size} bytes`;
     if (!key.startsWith(prefix)) return `has ${JSON.stringify(key)}`;
     if (Buffer.compare(bytes, last) <= 0 && (i > 0 || after !== '')) return `has ${JSON.stringify(key)} out of order`;
     last = bytes;

@@ -12,6 +12,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { agents } from '../../http/agents.ts';
 import { trustedWith } from '../../net/trust.ts';
 import type { Opening } from '../kind.ts';
+import { boundAnswers } from './answers.ts';
 import type { S3Settings } from './config.ts';
 import { type Keys, S3Credentials } from './credentials.ts';
 import { connectMsMax, socketsMax } from './limits.ts';
@@ -53,6 +54,7 @@ export function connectS3(said: S3Settings, { env, stallMs, clock }: Omit<Openin
     expectContinueHeader: false,
   } satisfies S3ClientConfig);
   unsigned(client);
+  boundAnswers(client);
   return { client, credentials };
 }
 

@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { retryAfterMsMax } from '../backend.ts';
 import { bytesOf, sourceOf } from '../objects.fixtures.ts';
 import { type FakeFault, FakeS3 } from './fake.fixtures.ts';
+import { answerBytesMax, listPagesMax } from './limits.ts';
 
 const never = new AbortController().signal;
 const bytes = Buffer.from('ten bytes!');
@@ -150,4 +152,44 @@ test("our clock is set right by the server's, once", async () => {
   expect((await bytesOf(backend.read('x', { start: 0, end: 10 }, never))).equals(bytes)).toBe(true);
   expect(dates).toHaveLength(2);
   expect(dates[0]?.slice(0, 11)).not.toBe(dates[1]?.slice(0, 11));
+});
+
+test('an answer that does not end is left, and none of it is kept', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend();
+  const body = `<ListBucketResult>${' '.repeat(answerBytesMax)}</ListBucketResult>`;
+  for (const status of [200, 403, 500]) {
+    fake.fault = () => ({ status, body });
+    await expect(backend.list('', { max: 9 }, never)).rejects.toMatchObject({
+      name: 'BackendError',
+      message: expect.stringMatching(/^main: cannot list .*more than 16777216 bytes/),
+    });
+  }
+});
+
+test('who asks to be left alone for years is asked again within the hour', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend();
+  for (const [said, afterMs] of [
+    ['1e300', retryAfterMsMax],
+    ['999999999', retryAfterMsMax],
+    ['-5', undefined],
+    ['soon', undefined],
+  ] as const) {
+    fake.fault = () => ({ status: 503, code: 'SlowDown', headers: { 'retry-after': said } });
+    await expect(backend.list('', { max: 9 }, never)).rejects.toMatchObject({ why: 'throttled', afterMs });
+  }
+});
+
+test('a page without keys is not the end of a list, and such pages end', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend();
+  const page = (token: string, more = '') =>
+    `<ListBucketResult>${more}<IsTruncated>${token !== ''}</IsTruncated>${token && `<NextContinuationToken>${token}</NextContinuationToken>`}</ListBucketResult>`;
+  const last = page('', '<Contents><Key>k</Key><Size>3</Size></Contents>');
+  fake.fault = ({ query }) => ({ status: 200, body: query.get('continuation-token') === 't' ? last : page('t') });
+  expect(await backend.list('', { max: 9 }, never)).toEqual({ objects: [{ key: 'k', size: 3 }], next: undefined });
+  fake.fault = () => ({ status: 200, body: page('t') });
+  await expect(backend.list('', { max: 9 }, never)).rejects.toMatchObject({ why: 'unsupported' });
+  expect(fake.asked).toHaveLength(2 + listPagesMax);
 });

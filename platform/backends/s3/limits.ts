@@ -16,7 +16,9 @@ export const partPauseMs = 200;
 export const partPauseMsMax = 5_000;
 /** Uploads of one key that are looked at for parts to go on with. Who began more than these has other troubles. */
 export const uploadsLookedAt = 3;
-/** Pages of uploads, or of parts, that are read: 10,000 parts are 10 pages of 1,000; more of them never end. */
+/** Of an answer that is no object: 1,000 keys of 1,024 bytes, each written as %XX, and what is said of them are 4 MB. */
+export const answerBytesMax = 16 * 1024 * 1024;
+/** Pages of uploads, of parts, or without keys, that are read: 10,000 parts are 10 pages of 1,000; more never end. */
 export const listPagesMax = 12;
 /** An upload that is aborted is not worth waiting longer for. */
 export const abortUploadMsMax = 5_000;

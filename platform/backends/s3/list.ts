@@ -1,18 +1,45 @@
-/** Keys of the bucket under a prefix, page by page, in the order of their UTF-8 bytes. */
+/**
+ * Keys of the bucket under a prefix, page by page, in the order of their UTF-8 bytes.
+ *
+ * Rule: a page without keys that is not the last is passed over: whoever lists would take it for the end.
+ */
 
-import { ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { type BackendPage, pageKeysMax } from '../backend.ts';
+import { listPagesMax } from './limits.ts';
 import type { S3Requests } from './requests.ts';
 
 export type Listing = { readonly prefix: string; readonly after: string | undefined; readonly max: number };
 
 /** All of it with the rule's own prefix. */
-export async function listPage(
+export async function listPage(requests: S3Requests, listing: Listing, signal: AbortSignal): Promise<BackendPage> {
+  let token: string | undefined;
+  for (let empty = 0; empty < listPagesMax; empty++) {
+    const answer = await ask(requests, listing, { token, signal });
+    const encoded = answer.EncodingType === 'url';
+    const objects = (answer.Contents ?? []).map(({ Key = '', Size = 0 }) => ({
+      key: encoded ? decoded(Key) : Key,
+      size: Size,
+    }));
+    inOrder(requests, objects, listing);
+    if (objects.length > 0 || answer.IsTruncated !== true)
+      return { objects, next: answer.IsTruncated === true ? objects.at(-1)?.key : undefined };
+    token = answer.NextContinuationToken;
+    if (token === undefined) break;
+  }
+  throw requests.wrong(
+    'unsupported',
+    listing.prefix,
+    'is listed by pages without keys that do not end: this server cannot be read page by page',
+  );
+}
+
+async function ask(
   requests: S3Requests,
   { prefix, after, max }: Listing,
-  signal: AbortSignal,
-): Promise<BackendPage> {
-  const answer = await requests.ask({ doing: 'list', key: prefix, signal }, (client, options) =>
+  { token, signal }: { readonly token: string | undefined; readonly signal: AbortSignal },
+): Promise<ListObjectsV2CommandOutput> {
+  return await requests.ask({ doing: 'list', key: prefix, signal }, (client, options) =>
     client.send(
       new ListObjectsV2Command({
         Bucket: requests.bucket,
@@ -21,18 +48,11 @@ export async function listPage(
         // XML cannot say every character of a key.
         EncodingType: 'url',
         ...(after !== undefined && { StartAfter: after }),
+        ...(token !== undefined && { ContinuationToken: token }),
       }),
       options,
     ),
   );
-  const encoded = answer.EncodingType === 'url';
-  const objects = (answer.Contents ?? []).map(({ Key = '', Size = 0 }) => ({
-    key: encoded ? decoded(Key) : Key,
-    size: Size,
-  }));
-  const next = answer.IsTruncated === true ? objects.at(-1)?.key : undefined;
-  inOrder(requests, objects, { prefix, after });
-  return { objects, next };
 }
 
 function decoded(key: string): string {
@@ -44,11 +64,7 @@ function decoded(key: string): string {
 }
 
 /** Pages go on by the last key: a server with an order of its own, or that begins again, would be read for ever. */
-function inOrder(
-  requests: S3Requests,
-  objects: readonly { readonly key: string }[],
-  { prefix, after }: { prefix: string; after: string | undefined },
-): void {
+function inOrder(requests: S3Requests, objects: readonly { readonly key: string }[], { prefix, after }: Listing): void {
   let last = Buffer.from(after ?? '');
   for (const { key } of objects) {
     const bytes = Buffer.from(key);
