@@ -18,7 +18,7 @@ export function writeBackCounts(metrics: Metrics) {
 }
 
 /** Counts the queue now and then, until it is disposed of. */
-export function observeQueue(metrics: Metrics, queue: Queue, log: LineLog): Disposable {
+export function observeQueue(metrics: Metrics, queue: Pick<Queue, 'stats'>, log: Pick<LineLog, 'warn'>): Disposable {
   const waiting = metrics.gauge('write_back_waiting', 'Blobs that a backend has not confirmed yet', ['backend']);
   const bytes = metrics.gauge('write_back_waiting_bytes', 'Bytes of these', ['backend']);
   const oldest = metrics.gauge('write_back_oldest_seconds', 'Age of the oldest of these', ['backend']);
@@ -27,10 +27,14 @@ export function observeQueue(metrics: Metrics, queue: Queue, log: LineLog): Disp
     ...(['backend', 'cause'] as const),
   ]);
   let told = true;
+  // A backend that has got all is 0 from then on: a series that ends looks like an origin that is gone.
+  const seen = new Set<string>();
   const count = async (): Promise<void> => {
     try {
       const lanes = await queue.stats();
       for (const gauge of [waiting, bytes, oldest, dead, failing]) gauge.reset();
+      for (const { lane } of lanes) seen.add(lane);
+      for (const backend of seen) for (const gauge of [waiting, bytes, oldest, dead]) gauge.set({ backend }, 0);
       for (const { lane: backend, ...of } of lanes) {
         waiting.set({ backend }, of.waiting);
         bytes.set({ backend }, of.bytes);
