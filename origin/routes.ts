@@ -7,6 +7,7 @@ import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { Members } from '../platform/members/members.ts';
+import { realClock } from '../platform/net/clock.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { addQueueRoutes } from '../platform/queue/routes.ts';
@@ -67,5 +68,6 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
     prove: async ({ digest, repo }, call) => relied(shared, { entry: await blobs.prove(digest), repo }, call),
     owns: (digest) => origins.owns(digest, ownEntry(config), config.replicas),
     wallMs: () => Date.now(),
+    clock: realClock,
   });
 }
