@@ -140,7 +140,7 @@ export class FileBackend implements Backend {
     signal: AbortSignal,
   ): Promise<BackendPage> {
     return await this.#said(prefix, async () => {
-      await inTurn(signal, () => this.#files.state(this.#root));
+      await this.#mounted(signal);
       return await pageOf({ files: this.#files, root: this.#root, signal }, prefix, page);
     });
   }
@@ -160,8 +160,14 @@ export class FileBackend implements Backend {
   async #state({ path }: FilePlace, signal: AbortSignal): Promise<FileIs | undefined> {
     const found = await stateNow(this.#files, path, signal);
     if (found !== undefined) return found.directory ? undefined : found;
-    await inTurn(signal, () => this.#files.state(this.#root));
+    await this.#mounted(signal);
     return undefined;
+  }
+
+  /** Where the directory is not there, or no directory, it does not tell that an object is not there. */
+  async #mounted(signal: AbortSignal): Promise<void> {
+    const root = await inTurn(signal, () => this.#files.state(this.#root));
+    if (!root.directory) throw rootMissing(this.name, this.#root);
   }
 
   #placeOf(key: string): FilePlace {
@@ -179,9 +185,9 @@ export class FileBackend implements Backend {
       return await act();
     } catch (error) {
       const said = backendErrorOf(this.name, key, error);
-      if (!(said instanceof BackendError) || said.why !== 'missing') throw said;
+      if (!(said instanceof BackendError) || (said.why !== 'missing' && codeOf(error) !== 'ENOTDIR')) throw said;
       const root = await this.#files.state(this.#root).catch(unlessGone);
-      throw root === undefined ? rootMissing(this.name, this.#root) : said;
+      throw root?.directory !== true ? rootMissing(this.name, this.#root) : said;
     }
   }
 }

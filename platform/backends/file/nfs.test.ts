@@ -198,6 +198,17 @@ test('a directory that vanishes is missing, and is not made', async () => {
   await expect(lstat(root)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
+test('a file in the place of the directory is missing, and never says that an object is not there', async () => {
+  const { backend, root } = await made();
+  await rm(root, { recursive: true });
+  await writeFile(root, '');
+  const wanted = { why: 'missing', message: expect.stringContaining(`there is no directory ${root}`) };
+  await expect(backend.stat('key', never)).rejects.toMatchObject(wanted);
+  await expect(backend.put('a/b', Buffer.alloc(1), never)).rejects.toMatchObject(wanted);
+  await expect(backend.list('', { max: 1 }, never)).rejects.toMatchObject(wanted);
+  await expect(bytesOf(backend.read('key', { start: 0, end: 1 }, never))).rejects.toMatchObject(wanted);
+});
+
 test('without links there are no conditions, and a probe says so', async () => {
   const { backend, files } = await made();
   const first = await put(backend, 'x');
