@@ -28,7 +28,7 @@ import type {
 } from './outbox.ts';
 import { fitting } from './pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
-import { follows, numberOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from './versions.ts';
+import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from './versions.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(outbox?: OutboxOptions): TagStore {
@@ -238,7 +238,7 @@ export class MemoryTables implements TagTables {
   }
 
   seen(version: TagVersion): void {
-    this.#writes = Math.max(this.#writes, numberOf(version));
+    this.#writes = Math.max(this.#writes, leadOf(version) ?? 0);
   }
 
   adoptManifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted {

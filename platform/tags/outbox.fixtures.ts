@@ -222,6 +222,16 @@ function numbers(): void {
     await store.seen(at(3));
     expect(await set()).toBe(nowMs + 7_001);
   });
+
+  test('a version that no clock says is that of its tag, and leads no other', async () => {
+    await store.putManifest('a', one, image(), 0);
+    const far = at(2 ** 52);
+    expect(await store.adoptTag('a', 'y', { digest: one, version: far })).toBe('adopted');
+    expect(await store.tagState('a', 'y')).toMatchObject({ version: far });
+    await store.seen(far);
+    const { version } = (await store.putTag('a', 'x', { digest: one })) as { version: TagVersion };
+    expect(numberOf(version)).toBeLessThan(nowMs + 100);
+  });
 }
 
 function adoption(): void {

@@ -3,7 +3,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import { forgetEvery, numberOf, type TagState, tagVersion, tombstonesMax, writerOf } from './versions.ts';
+import { forgetEvery, leadOf, numberOf, type TagState, tagVersion, tombstonesMax, writerOf } from './versions.ts';
 
 const SQL = {
   database: 'SELECT id FROM identity',
@@ -62,7 +62,8 @@ export class SqliteVersions {
 
   /** Another database has written so. */
   seen(version: TagVersion): void {
-    this.#statements.seen.run(numberOf(version));
+    const lead = leadOf(version);
+    if (lead !== undefined) this.#statements.seen.run(lead);
   }
 
   /** The same as another database has written it. */

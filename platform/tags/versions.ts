@@ -9,13 +9,16 @@
  *   tag had never been there, and the last number that was forgotten is kept.
  * Rule 4: where several databases write to one backend, numbers are milliseconds of the clock on the wall, or one more
  *   than the last where the clock is not beyond it: the later write is the newer one, as far as clocks agree, and in one
- *   database always.
+ *   database always. What is above `leadsMax` counts for its tag alone: one junk object of a backend would lead the
+ *   numbers of all tags to where no number is one any more (index/backing/records.ts).
  */
 
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 
 /** About 10 MB; an index that mirrors a busy registry deletes some thousands of tags a day. */
 export const tombstonesMax = 100_000;
+/** Far beyond any clock, and as far below what a record may have: others read what is written after it. */
+const leadsMax = 2 ** 51;
 /** Writes between two looks for what is too old: each one costs a walk along all of them. */
 export const forgetEvery = 1_000;
 
@@ -37,6 +40,12 @@ export function follows(state: TagState, after: TagVersion | null | undefined): 
 
 export function numberOf(version: TagVersion): number {
   return Number(version.slice(0, version.indexOf('-')));
+}
+
+/** What numbers are not below once a version was seen; undefined: it is no clock's. */
+export function leadOf(version: TagVersion): number | undefined {
+  const no = numberOf(version);
+  return no <= leadsMax ? no : undefined;
 }
 
 /** Which database the write was made in. */
