@@ -85,11 +85,11 @@ test('steps are made until there is no next; each change is a line, the sums the
 
 test('what is broken is named, and is a failure in the end', async () => {
   const { url } = await index([
-    reply({ looked: 1, broken: [{ ...tag, why: 'main: its manifest is not there' }], next: 'main:x' }),
+    reply({ looked: 1, broken: [{ ...tag, why: 'main: its manifest is \x1b[2J\r\nnot there' }], next: 'main:x' }),
     reply({ looked: 1, changes: [{ ...tag, how: 'added', digest }] }),
   ]);
   const { lines, error } = await ran(url);
-  expect(lines[0]).toBe('broken  tag      a/b:v1  main: its manifest is not there');
+  expect(lines[0]).toBe('broken  tag      a/b:v1  main: its manifest is \\u{1b}[2J\\u{d}\\u{a}not there');
   expect(lines.at(-1)).toContain('1 added, 0 moved, 0 removed, 1 broken');
   expect(error).toBeInstanceOf(Failure);
 });

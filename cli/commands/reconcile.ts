@@ -17,6 +17,7 @@ import { loadConfig } from '../../platform/config/load.ts';
 import { listenAt } from '../../platform/config/units.ts';
 import type { Env } from '../../platform/config/yaml.ts';
 import { Failure } from '../failure.ts';
+import { foreignText } from '../ui/format.ts';
 import type { Screen } from '../ui/progress.ts';
 
 /** Where `shoal up` puts it. */
@@ -121,7 +122,7 @@ function linesOf({ changes, broken }: ReconcileReply, json: boolean): string[] {
     ...changes.map(
       (one) => `${one.how.padEnd(8)}${nameOf(one)}${one.kind === 'tag' && one.digest ? `  ${one.digest}` : ''}`,
     ),
-    ...broken.map((one) => `broken  ${nameOf(one)}  ${one.why}`),
+    ...broken.map((one) => `broken  ${nameOf(one)}  ${foreignText(one.why)}`),
   ];
 }
 

@@ -25,6 +25,11 @@ export function percentText(share: number): string {
   return `${(share * 100).toFixed(0)} %`;
 }
 
+/** What others wrote, in one line: a terminal obeys none of it. */
+export function foreignText(text: string): string {
+  return text.replaceAll(/\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}/gu, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
+}
+
 /** A word as it can be pasted into a shell. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -4,7 +4,7 @@ import type { HeldBlob, Unwritten, Verification } from '../../../core/contracts/
 import type { Digest } from '../../../core/digest.ts';
 import { CallContext } from '../../../platform/clients/context.ts';
 import { Failure } from '../../failure.ts';
-import { bytesText, percentText } from '../../ui/format.ts';
+import { bytesText, foreignText, percentText } from '../../ui/format.ts';
 import { Progress, type Screen } from '../../ui/progress.ts';
 import { OriginAdminClient } from './client.ts';
 
@@ -33,7 +33,7 @@ export async function blobStatus(digest: Digest, { origin, json, signal }: Origi
   if (json) return JSON.stringify(status);
   const { size, state, held, pieces, pieceLength, inUse, owners, unwritten } = status;
   const failed = ({ cause, message, dead }: Unwritten): string =>
-    `${dead ? ', dead' : ''}${cause === '' ? '' : `, ${cause}: ${message}`}`;
+    `${dead ? ', dead' : ''}${cause === '' ? '' : `, ${cause}: ${foreignText(message)}`}`;
   return [
     `digest  ${digest}`,
     `size    ${size} (${bytesText(size)})`,

@@ -2,7 +2,7 @@
 
 import type { QueuedRow } from '../../../core/contracts/queue.ts';
 import { CallContext } from '../../../platform/clients/context.ts';
-import { bytesText } from '../../ui/format.ts';
+import { bytesText, foreignText } from '../../ui/format.ts';
 import type { OriginOptions } from './blobs.ts';
 import { OriginAdminClient } from './client.ts';
 
@@ -56,7 +56,7 @@ export async function changeQueue(
 
 function rowText({ key, bytes, addedMs, dueMs, attempts, cause, message, dead }: QueuedRow, nowMs: number): string {
   const next = dead ? 'dead' : dueMs > nowMs ? `again in ${ageText(dueMs - nowMs)}` : 'due';
-  const last = cause === '' ? '' : `  ${cause}: ${message}`;
+  const last = cause === '' ? '' : `  ${cause}: ${foreignText(message)}`;
   return `${key}  ${bytesText(bytes)}  for ${ageText(nowMs - addedMs)}  ${attempts} failed  ${next}${last}`;
 }
 
