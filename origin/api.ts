@@ -88,12 +88,26 @@ function addBlobRoutes(app: FastifyInstance, parts: ApiParts): void {
     app,
     ORIGIN.fetch,
     async ({ at, body, reply }) => {
-      const state = await blobs.fetch(at.digest, body);
+      const state = await blobs.fetch(at.digest, body, owing(writeBack, body.owed));
       reply.code(state === 'held' ? 200 : 202);
       return { state };
     },
     quiet,
   );
+}
+
+/** Another origin hands over what it owes a backend along with the blob; undefined: it owes nothing. */
+function owing(
+  writeBack: ApiParts['writeBack'],
+  owed: readonly string[] = [],
+): ((entry: BlobEntry) => Promise<void>) | undefined {
+  if (writeBack === undefined || owed.length === 0) return undefined;
+  return async (entry) => {
+    for (const named of owed) {
+      const repo = named === '' ? undefined : named;
+      if (writeBack.backs(repo)) await writeBack.asked(entry, repo);
+    }
+  };
 }
 
 function addInfoRoutes(app: FastifyInstance, { blobs, writeBack }: ApiParts): void {

@@ -211,15 +211,26 @@ export class OriginBlobs {
     await store.remove(digest);
   }
 
-  /** Takes the blob over from another origin, in the background. TOOMANYREQUESTS at the limit. */
-  async fetch(digest: Digest, request: FetchRequest): Promise<'held' | 'fetching'> {
+  /**
+   * Takes the blob over from another origin, in the background. TOOMANYREQUESTS at the limit. `held` is called once it is
+   * here, and before it is said to be.
+   */
+  async fetch(
+    digest: Digest,
+    request: FetchRequest,
+    held?: (entry: BlobEntry) => Promise<void>,
+  ): Promise<'held' | 'fetching'> {
     this.#elsewhere?.relied(digest);
-    if ((await this.#options.store.whole(digest, 'sample')) !== undefined) return 'held';
+    const entry = await this.#options.store.whole(digest, 'sample');
+    if (entry !== undefined) {
+      await held?.(entry);
+      return 'held';
+    }
     if (this.#fetching.has(digest)) return 'fetching';
     if (this.#fetching.size >= fetchesMax) {
       throw new ApiError('TOOMANYREQUESTS', `${fetchesMax} blobs are being taken over: try again later`);
     }
-    this.#take(digest, request);
+    this.#take(digest, request, held);
     return 'fetching';
   }
 
@@ -232,12 +243,14 @@ export class OriginBlobs {
     if (this.#options.store.get(digest) === undefined) this.#take(digest, { from, repo });
   }
 
-  #take(digest: Digest, { from, ...known }: TakenFrom): void {
-    const { log, node } = this.#options;
+  #take(digest: Digest, { from, meta, repo }: TakenFrom, held?: (entry: BlobEntry) => Promise<void>): void {
+    const { log, node, store } = this.#options;
     const take = async (): Promise<void> => {
-      const pull = node.pull(digest, { peers: [from], ...known });
+      const pull = node.pull(digest, { peers: [from], meta, repo });
       await pull.learned();
       await pull.complete;
+      const entry = held && store.get(digest);
+      if (entry?.complete === true) await held?.(entry);
     };
     const taken = take()
       .then(

@@ -1,6 +1,7 @@
 /** Hand-over with an in-memory cluster: owners are objects that hold blobs after a number of asks. */
 
 import { afterEach, expect, test, vi } from 'vitest';
+import type { FetchRequest } from '../core/contracts/origin.ts';
 import type { Digest } from '../core/digest.ts';
 import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../platform/clients/context.ts';
@@ -183,4 +184,25 @@ test('a blob is handed over on behalf of the call that brought it, which may be 
   expect(calls.length).toBe(8);
   for (const { requestId, caller, signal, leftMs } of calls)
     expect([requestId, caller?.name, signal.aborted, leftMs]).toEqual(['pushed', 'me', false, Infinity]);
+});
+
+test('what a backend is still owed goes along with the blob', async () => {
+  const requests: FetchRequest[] = [];
+  const digest = ownedBy('http://a', false);
+  const handover = new Handover({
+    ...{ origins: owners, self: 'http://a', replicas: 2, peer, find: entryOf, mend: () => undefined },
+    ...{ tracking: { set: () => undefined, unset: () => undefined }, log: silentLog() },
+    owed: async (of) => (of === digest ? ['team/app'] : []),
+    ask: async (_url, _digest, request) => {
+      requests.push(request);
+      return true;
+    },
+  });
+  handover.offer(entryOf(digest));
+  await expect.poll(() => handover.waiting).toBe(0);
+  expect(requests.map(({ owed }) => owed)).toEqual([['team/app'], ['team/app']]);
+  const other = digestNo(digest === digestNo(1) ? 2 : 1);
+  handover.offer(entryOf(other));
+  await expect.poll(() => handover.waiting).toBe(0);
+  expect(requests.at(-1)).toEqual({ from: peer, meta });
 });

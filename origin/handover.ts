@@ -7,7 +7,9 @@
  *
  * Rule 1: an owner is asked again, with back-off, until it holds the blob or the blob is removed;
  *         a restart begins with everything that is here (asking for what is held costs one call).
- * Rule 2: at most `asksMax` calls at a time, however many blobs are waiting.
+ * Rule 2: what a backend is still owed goes along with the blob: each copy has the promise beside it, so that one that is
+ *         left alone by the loss of others keeps it.
+ * Rule 3: at most `asksMax` calls at a time, however many blobs are waiting.
  */
 
 import type { FetchRequest } from '../core/contracts/origin.ts';
@@ -39,6 +41,8 @@ export type HandoverOptions = {
   /** It was whole when it was offered, and is not now: sees to it that it comes back. Often is as good as once. */
   readonly mend: (entry: BlobEntry) => void;
   readonly ask: Ask;
+  /** What this origin was promised to write to a backend and has not: whoever takes the blob over is told. Absent: no backend. */
+  readonly owed?: ((digest: Digest) => Promise<readonly string[]>) | undefined;
   readonly tracking: Pick<Tracking, 'set' | 'unset'>;
   readonly log: Logger;
 };
@@ -122,7 +126,9 @@ export class Handover {
     // The list is another one than it was (relist).
     if (!origins.owns(digest, owner, replicas)) return;
     try {
-      if (await ask(owner, digest, { from: peer, meta: entry.meta }, ctx)) return this.#done(offer);
+      const owed = this.#options.owed === undefined ? [] : await this.#options.owed(digest);
+      const request = { from: peer, meta: entry.meta, ...(owed.length > 0 && { owed }) };
+      if (await ask(owner, digest, request, ctx)) return this.#done(offer);
     } catch (error) {
       log.debug({ ...ctx.ids, digest, owner, why: (error as Error).message }, 'hand-over: owner asked in vain');
     }

@@ -27,6 +27,7 @@ import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
 import { noteQueue, openQueue, openWriteBack, restAtEnd } from './write-back/open.ts';
+import { owedBy } from './write-back/owed.ts';
 
 /** How often idle uploads are looked for. */
 const sweepMs = 60_000;
@@ -72,6 +73,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
       ask: async (url, digest, request, ctx) => (await origins.of(url)?.fetch(digest, request, ctx)) ?? false,
+      owed: owedBy(queue),
       tracking,
       log,
     }),

@@ -4,7 +4,18 @@ import type { Digest, DigestAlgorithm } from '../digest.ts';
 import type { Growth, Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
-import { askedGrowing, askedIn, byteCount, digest, growth, inDigest, inline, metainfo, peer } from './fields.ts';
+import {
+  askedGrowing,
+  askedIn,
+  byteCount,
+  digest,
+  growth,
+  inDigest,
+  inline,
+  metainfo,
+  peer,
+  repository,
+} from './fields.ts';
 import {
   closed,
   digits,
@@ -65,7 +76,17 @@ export type BackendRefusal = {
   /** What it has is not the blob, which a push would mend. */
   readonly damaged: boolean;
 };
-export type FetchRequest = { readonly from: PeerAddress; readonly meta: Metainfo };
+export type FetchRequest = {
+  readonly from: PeerAddress;
+  readonly meta: Metainfo;
+  /**
+   * Whoever asks was promised that a backend gets the blob, and the backend has not confirmed it: the repositories through
+   * which (empty: a caller of a release before named none). Who takes the copy takes the promise with it. A release before takes no notice.
+   */
+  readonly owed?: readonly string[] | undefined;
+};
+/** Backends that one blob is owed to. */
+export const owedMax = 64;
 /**
  * written: the backend has confirmed it, as far as this origin knows. queued: a row for it is on this origin's disk;
  * `progress` is a number that grows as long as its write-backs to that backend go on, `failing` why they do not.
@@ -133,6 +154,8 @@ export function backendRefusal(detail: unknown): BackendRefusal | undefined {
   return read.ok ? { backend: read.value.backend, damaged: read.value.damaged === true } : undefined;
 }
 
+const owedIn: Parser<string> = (value) => (value === '' ? value : repository(value));
+
 const blobPath = '/v1/blobs/:digest';
 const uploadPath = '/v1/uploads/:id';
 const ofBlob = { params: { digest: inDigest } };
@@ -186,7 +209,11 @@ export const ORIGIN = {
   /** Pull it from a peer that holds it (hand-over to the digest's owners): 202, or 200 if held. */
   fetch: route('POST', `${blobPath}/fetch`, {
     ...ofBlob,
-    body: record({ from: peer, meta: metainfo }) satisfies Parser<FetchRequest>,
+    body: record({
+      from: peer,
+      meta: metainfo,
+      owed: optional(listOf(owedIn, owedMax)),
+    }) satisfies Parser<FetchRequest>,
     reply: record({ state: oneOf('held', 'fetching') }) satisfies Parser<FetchState>,
   }),
   /** Begins the upload of that id (201; again: 200, where it stands). */

@@ -185,7 +185,11 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
       lenient: ['?proof', '?growing', '?cold', 'infos'],
     },
   ),
-  fetch: example(ORIGIN.fetch, { digest: one }, { body: { from: origin, meta }, reply: { state: 'fetching' } }),
+  fetch: example(
+    ORIGIN.fetch,
+    { digest: one },
+    { body: { from: origin, meta, owed: [name, ''] }, reply: { state: 'fetching' } },
+  ),
   begin: example(ORIGIN.begin, { id }, { body: { algorithm: 'sha512' }, reply: { id, offset: 0 } }),
   upload: example(ORIGIN.upload, { id }, { reply: { id, offset: 2 ** 40 } }),
   cancel: example(ORIGIN.cancel, { id }),

@@ -9,6 +9,7 @@ import { type BlobsOptions, OriginBlobs } from '../../origin/blobs.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
 import { Uploads, type UploadsOptions } from '../../origin/uploads.ts';
+import { owedBy } from '../../origin/write-back/owed.ts';
 import type { WriteBack } from '../../origin/write-back/write-back.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
@@ -155,7 +156,7 @@ export class OriginSite {
 
   /** As origin/main.ts does. */
   async #make(o: Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena' | 'queue'>): Promise<Running> {
-    const { calls, process, store, arena } = o;
+    const { calls, process, store, arena, queue } = o;
     const origins = calls.origins([...this.#o.origins.keys()], this.name);
     const peer = await startPeer(this.#cluster, { role: 'origin', calls, store, arena, site: this.#o, origins });
     const { node, tracking } = peer;
@@ -169,6 +170,7 @@ export class OriginSite {
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
       ask: async (url, digest, request, ctx) => (await origins.of(url)?.fetch(digest, request, ctx)) ?? false,
+      owed: owedBy(queue),
       tracking,
       log,
     });

@@ -1,8 +1,10 @@
 /** What this origin owes a backend: a blob that somebody was told is safe, as a row of the queue. */
 
 import { byteCount, digest, repository } from '../../core/contracts/fields.ts';
+import { owedMax } from '../../core/contracts/origin.ts';
 import { optional, parse, record, text } from '../../core/contracts/parse.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { Queue } from '../../platform/queue/queue.ts';
 import type { NewRow, Row } from '../../platform/queue/row.ts';
 
 export type Owed = {
@@ -30,6 +32,17 @@ export function rowOf(one: Owed): NewRow {
     about: one.digest,
     bytes: one.size,
     data: JSON.stringify(one),
+  };
+}
+
+/** Through which repositories a blob is owed, as a row each says; empty: none is known. Undefined: there is no queue. */
+export function owedBy(
+  queue: Pick<Queue, 'list'> | undefined,
+): ((of: Digest) => Promise<readonly string[]>) | undefined {
+  if (queue === undefined) return undefined;
+  return async (about) => {
+    const { rows } = await queue.list({ about }, { max: owedMax });
+    return rows.flatMap((row) => owedIn(row) ?? []).map(({ repo = '' }) => repo);
   };
 }
 
