@@ -171,7 +171,9 @@ export class WriteBackLane {
     this.#elsewhere = turn.kind === 'theirs' ? turn.failing : undefined;
     if (turn.kind === 'theirs') return { kind: 'theirs' };
     const there = await lookFor(backed, owed, signal);
-    if (there === 'there' || (there === 'alike' && turn.kind === 'written')) return { kind: 'found' };
+    // A row that was added anew while it was being done: of its own writing this origin knows that it is right.
+    const known = turn.kind === 'written' || this.#options.confirmations.lately(row.key);
+    if (there === 'there' || (there === 'alike' && known)) return { kind: 'found' };
     if (open === undefined) return lost(owed, turn);
     await upload(backed, { owed, open }, { signal, moved: (bytes) => this.#moved(bytes) });
     return { kind: 'uploaded' };
@@ -188,9 +190,10 @@ export class WriteBackLane {
     this.#progress += 1;
     this.#waits.delete(row.id);
     counts.done.inc({ backend: backed.name, how });
+    // Before the row goes: who asks in between is told, and leaves no new one.
+    confirmations.done(row.key);
     // A row that was added anew meanwhile is looked at once more; the bytes are there all the same.
     await queue.done(row);
-    confirmations.done(row.key);
   }
 
   async #wait(row: Row): Promise<void> {
