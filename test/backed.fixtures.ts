@@ -2,7 +2,6 @@
 
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { ORIGIN } from '../core/contracts/origin.ts';
 import { PROBES } from '../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
@@ -100,11 +99,6 @@ export class BackedCluster {
   async ask(method: string, path: string, init: RequestInit = {}): Promise<{ status: number; body: string }> {
     const answer = await fetch((this.#proxy as Process).url('registry') + path, { method, ...init });
     return { status: answer.status, body: await answer.text() };
-  }
-
-  /** Whether the origin holds the blob whole. */
-  async holds(no: number, digest: Digest): Promise<boolean> {
-    return (await fetch(this.urls[no] + ORIGIN.head.path({ digest }), { method: 'HEAD' })).status === 200;
   }
 
   /** The sum of a metric of that name and these labels, over the origins that run. */

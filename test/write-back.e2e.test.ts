@@ -5,6 +5,7 @@ import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ORIGIN } from '../core/contracts/origin.ts';
+import { type BlobStatus, ORIGIN_ADMIN } from '../core/contracts/origin-admin.ts';
 import type { Digest } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
@@ -105,8 +106,14 @@ describe('a backend that is away', () => {
     }
     expect((await backed.ask('GET', OCI_PATHS.blob('team/app', digest))).status).toBe(200);
     await vi.waitFor(async () => expect(await backed.metric('write_back_failures_total')).toBeGreaterThan(0), patience);
-    const holder = backed.urls[(await backed.holds(0, digest)) ? 0 : 1] as string;
-    const answer = await fetch(holder + ORIGIN.remove.path({ digest }), { method: 'DELETE' });
+    // Whose the blob is, and so who holds it by now or soon, is as random as its digest.
+    const [first] = Rendezvous.of(backed.urls).pick(digest) as [string];
+    const answer = await vi.waitFor(async () => {
+      const told = await fetch(first + ORIGIN_ADMIN.status.path({ digest }));
+      const { state, unwritten } = (await told.json()) as BlobStatus;
+      expect([state, unwritten.length]).toEqual(['whole', 1]);
+      return await fetch(first + ORIGIN.remove.path({ digest }), { method: 'DELETE' });
+    }, patience);
     expect([answer.status, await answer.text()]).toEqual([
       503,
       expect.stringContaining(`backend main has not confirmed ${digest}`),
