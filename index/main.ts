@@ -23,7 +23,7 @@ await runRole({
     const { config, log } = context;
     await openDataDir(config.data, 'index', dataVersion);
     const backends = await openBackends(context, () => 1, stack);
-    const backendOf = (repo: string): string | undefined => backends?.of(repo)?.name;
+    const backendOf = (repo: string): string | undefined => backends?.owedOf(repo)?.tags && backends.owedOf(repo)?.name;
     const store = stack.use(
       openSqliteTags({
         file: join(config.data, 'tags.db'),

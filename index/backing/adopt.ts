@@ -2,7 +2,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { Backed } from '../../platform/backends/backends.ts';
+import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Adopted } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { replaces } from '../../platform/tags/versions.ts';
@@ -22,7 +22,7 @@ export type Brought =
 
 export type BringParts = {
   readonly store: AdoptStore;
-  readonly backed: Backed;
+  readonly backed: TagsBacked;
   readonly nowMs: () => number;
   /** Only looks what would be done. */
   readonly dry?: boolean;

@@ -11,7 +11,7 @@ import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Prng } from '../../core/prng.ts';
 import { backoffMs } from '../../core/retry/retry.ts';
 import { BackendError } from '../../platform/backends/backend.ts';
-import type { Backed } from '../../platform/backends/backends.ts';
+import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxRow } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { newer } from '../../platform/tags/versions.ts';
@@ -45,7 +45,7 @@ export type Confirmation = 'written' | 'newer';
 
 export type WriteBackParts = {
   readonly store: TagStore;
-  readonly backed: Backed;
+  readonly backed: TagsBacked;
   readonly log: Logger;
   readonly metrics: BackingMetrics;
   /** Of the clock on the wall: rows outlive the process. */

@@ -33,7 +33,7 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
   const { store, backends, log, nowMs } = parts;
   const metrics = backingMetrics(
     parts.metrics,
-    backends.all.map(({ name }) => name),
+    backends.keepingTags.map(({ name }) => name),
   );
   await store.reroute();
   for (let repo = await store.backfill(); repo !== undefined; repo = await store.backfill())
@@ -46,7 +46,7 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
       );
   const lanes = new Map<string, OutboxLane>();
   const random = prng(randomInt(seedMax));
-  for (const backed of backends.all)
+  for (const backed of backends.keepingTags)
     lanes.set(backed.name, stack.use(new OutboxLane({ store, backed, log, metrics, nowMs, random })));
   const through = new ReadThrough({ store, nowMs, tickMs: () => performance.now(), metrics });
   const reconciler = new Reconciler({ store, backends, nowMs });

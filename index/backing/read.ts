@@ -12,7 +12,7 @@ import type { TagVersion } from '../../core/contracts/index-api.ts';
 import { type Digest, digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { manifestBytesMax } from '../../core/oci/limits.ts';
 import { parseManifest } from '../../core/oci/manifest.ts';
-import type { Backed } from '../../platform/backends/backends.ts';
+import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Linked } from '../../platform/backends/links.ts';
 import type { AdoptedManifest } from '../../platform/tags/outbox.ts';
 import { unversioned } from '../../platform/tags/versions.ts';
@@ -35,9 +35,9 @@ export type ManifestFound =
 export type BlobFound = Absent | Broken | Deleted | { readonly kind: 'blob'; readonly size: number };
 
 export class BackedReader {
-  readonly #backed: Backed;
+  readonly #backed: TagsBacked;
 
-  constructor(backed: Backed) {
+  constructor(backed: TagsBacked) {
     this.#backed = backed;
   }
 
@@ -62,7 +62,7 @@ export class BackedReader {
       if (link.kind === 'broken') return link;
     }
     const { backend, blobKey } = this.#backed;
-    const key = blobKey(digest);
+    const key = blobKey(digest, repo);
     const found = await readSmall(backend, { key, bytesMax: manifestBytesMax }, signal);
     if (found === undefined) return this.#broken(key, 'is not there: the bytes of the manifest were not written back');
     if (found.bytes === undefined)
@@ -76,15 +76,15 @@ export class BackedReader {
   async blob(repo: string, digest: Digest, signal: AbortSignal): Promise<BlobFound> {
     const record = await this.#record({ repo, kind: 'blob', name: digest }, signal);
     if (record?.deleted === true) return { kind: 'deleted', version: record.version };
-    const size = await this.sizeOf(digest, signal);
+    const size = await this.sizeOf(repo, digest, signal);
     if (size === undefined)
-      return this.#broken(this.#backed.blobKey(digest), 'is not there: the blob was not written back');
+      return this.#broken(this.#backed.blobKey(digest, repo), 'is not there: the blob was not written back');
     return { kind: 'blob', size };
   }
 
   /** Of the blob's bytes there; undefined: it has none. */
-  async sizeOf(digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    return (await this.#backed.backend.stat(this.#backed.blobKey(digest), signal))?.size;
+  async sizeOf(repo: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    return (await this.#backed.backend.stat(this.#backed.blobKey(digest, repo), signal))?.size;
   }
 
   /** Whether the last that was written of it was its deletion. */
@@ -93,15 +93,16 @@ export class BackedReader {
   }
 
   async #record(of: Linked, signal: AbortSignal): Promise<LinkRecord | undefined> {
-    const { backend, layout } = this.#backed;
+    const { tags, layout } = this.#backed;
+    if (!tags.can.records) return undefined;
     const key = layout.links.recordKey(of);
-    return recordOf((await readSmall(backend, { key, bytesMax: recordBytesMax }, signal))?.bytes);
+    return recordOf((await readSmall(tags, { key, bytesMax: recordBytesMax }, signal))?.bytes);
   }
 
   async #link(of: Linked, signal: AbortSignal): Promise<{ kind: 'link'; digest: Digest } | Broken | undefined> {
-    const { backend, layout } = this.#backed;
+    const { tags, layout } = this.#backed;
     const key = layout.links.linkKey(of);
-    const found = await readSmall(backend, { key, bytesMax: recordBytesMax }, signal);
+    const found = await readSmall(tags, { key, bytesMax: recordBytesMax }, signal);
     if (found === undefined) return undefined;
     const digest = linkOf(found.bytes);
     if (digest === undefined) return this.#broken(key, 'is no digest: push it again');

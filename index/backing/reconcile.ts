@@ -17,7 +17,7 @@ import type {
 import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
 import { BackendError } from '../../platform/backends/backend.ts';
-import type { Backed, Backends } from '../../platform/backends/backends.ts';
+import type { Backends, TagsBacked } from '../../platform/backends/backends.ts';
 import type { LinkObject } from '../../platform/backends/links.ts';
 import { type AdoptStore, Bringer, type Brought } from './adopt.ts';
 
@@ -46,13 +46,14 @@ export class Reconciler {
     const { backed, after } = at;
     try {
       const prefix = backed.layout.links.under(plainName(asked.repositories));
-      const page = await backed.backend.list(prefix, { after, max: Math.max(1, asked.keys) }, signal);
+      const page = await backed.tags.list(prefix, { after, max: Math.max(1, asked.keys) }, signal);
       const objects = page.objects.flatMap(({ key }) => {
         const object = backed.layout.links.linkOf(key);
         return object !== undefined && this.#wanted(object, backed, asked) ? [object] : [];
       });
       const found = await this.#look(objects, backed, asked, signal);
-      const following = backends.all[backends.all.indexOf(backed) + 1];
+      const all = backends.keepingTags;
+      const following = all[all.indexOf(backed) + 1];
       const next = page.next === undefined ? following && cursorOf(following, undefined) : cursorOf(backed, page.next);
       return { looked: page.objects.length, ...found, ...(next === undefined ? {} : { next }) };
     } catch (error) {
@@ -61,25 +62,27 @@ export class Reconciler {
     }
   }
 
-  #placeOf(cursor: string | undefined): { readonly backed: Backed; readonly after: string | undefined } | undefined {
+  #placeOf(
+    cursor: string | undefined,
+  ): { readonly backed: TagsBacked; readonly after: string | undefined } | undefined {
     const { backends } = this.#parts;
-    const [first] = backends.all;
+    const [first] = backends.keepingTags;
     if (cursor === undefined) return first && { backed: first, after: undefined };
     const name = cursor.slice(0, cursor.indexOf(':'));
-    const backed = backends.named(name);
+    const backed = backends.keepingTags.find((one) => one.name === name);
     if (backed === undefined) throw new ApiError('REQUEST_INVALID', `there is no backend ${name}: begin anew`);
     return { backed, after: cursor.slice(name.length + 1) || undefined };
   }
 
   /** A key of a repository that belongs to another backend by now is passed over. */
-  #wanted({ repo }: LinkObject, backed: Backed, { repositories }: ReconcileStep): boolean {
+  #wanted({ repo }: LinkObject, backed: TagsBacked, { repositories }: ReconcileStep): boolean {
     if (this.#parts.backends.of(repo)?.name !== backed.name) return false;
     return repositories === undefined || repositoryMatches([repositories], repo);
   }
 
   async #look(
     objects: readonly LinkObject[],
-    backed: Backed,
+    backed: TagsBacked,
     { apply }: ReconcileStep,
     signal: AbortSignal,
   ): Promise<{ changes: ReconcileChange[]; broken: ReconcileBroken[] }> {
@@ -109,12 +112,12 @@ export class Reconciler {
 
   async #one(
     object: LinkObject,
-    { backed, bringer, signal }: { backed: Backed; bringer: Bringer; signal: AbortSignal },
+    { backed, bringer, signal }: { backed: TagsBacked; bringer: Bringer; signal: AbortSignal },
   ): Promise<Brought | undefined> {
     const { repo, kind, name, part } = object;
     const { store } = this.#parts;
     const { links } = backed.layout;
-    const there = async (key: string): Promise<boolean> => (await backed.backend.stat(key, signal)) !== undefined;
+    const there = async (key: string): Promise<boolean> => (await backed.tags.stat(key, signal)) !== undefined;
     try {
       const digest = name as Digest;
       switch (kind) {
@@ -166,7 +169,7 @@ function told(objects: readonly LinkObject[], outcomes: readonly (Brought | unde
   return { changes, broken };
 }
 
-function cursorOf({ name }: Backed, after: string | undefined): string {
+function cursorOf({ name }: TagsBacked, after: string | undefined): string {
   return `${name}:${after ?? ''}`;
 }
 

@@ -9,7 +9,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { Backed, Backends } from '../../platform/backends/backends.ts';
+import type { Backends, TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxKey } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { IndexStore } from '../api.ts';
@@ -82,8 +82,8 @@ export class BackedStore implements IndexStore {
   mount: TagStore['mount'] = (repo, digest, from) =>
     this.#written([blobKey(repo, digest)], () => this.#parts.store.mount(repo, digest, from));
 
-  #of(repo: string): Backed | undefined {
-    return this.#parts.backends.of(repo);
+  #of(repo: string): TagsBacked | undefined {
+    return this.#parts.backends.tagsOf(repo);
   }
 
   /** `keys`: of the rows that `write` leaves, all in one repository, if it changes anything. */
@@ -101,7 +101,7 @@ export class BackedStore implements IndexStore {
   }
 
   /** False: a later write of somebody else was there. */
-  async #confirmed(backed: Backed, lane: OutboxLane, keys: readonly OutboxKey[]): Promise<boolean> {
+  async #confirmed(backed: TagsBacked, lane: OutboxLane, keys: readonly OutboxKey[]): Promise<boolean> {
     const signal = AbortSignal.timeout(confirmMs);
     const rows = (await Promise.all(keys.map((key) => this.#parts.store.pending(key)))).filter(
       (row) => row !== undefined,
@@ -116,7 +116,7 @@ export class BackedStore implements IndexStore {
   }
 }
 
-function unconfirmed(backed: Backed, why: string): ApiError {
+function unconfirmed(backed: TagsBacked, why: string): ApiError {
   return new ApiError(
     'UNAVAILABLE',
     `backend ${backed.name} ${why}: the write is kept here and goes on, but is not acknowledged (\`durability: backend\`): try again`,

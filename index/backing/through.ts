@@ -12,7 +12,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type BackendCause, BackendError } from '../../platform/backends/backend.ts';
-import type { Backed } from '../../platform/backends/backends.ts';
+import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxKey } from '../../platform/tags/outbox.ts';
 import { type AdoptStore, Bringer, type Brought, brokenError } from './adopt.ts';
 import type { BackingMetrics } from './metrics.ts';
@@ -53,7 +53,7 @@ export class ReadThrough {
   }
 
   /** The store then has what is newest of the tag, as far as it can be known. Throws UNAVAILABLE where that is nothing. */
-  async tag(backed: Backed, repo: string, tag: string): Promise<void> {
+  async tag(backed: TagsBacked, repo: string, tag: string): Promise<void> {
     const key: OutboxKey = { repo, kind: 'tag', name: tag };
     if ((await this.#parts.store.pending(key)) !== undefined) return;
     try {
@@ -66,12 +66,12 @@ export class ReadThrough {
   }
 
   /** Brings a manifest that the store has not got, if the backend has it. Throws UNAVAILABLE where that cannot be known. */
-  async manifest(backed: Backed, repo: string, digest: Digest): Promise<void> {
+  async manifest(backed: TagsBacked, repo: string, digest: Digest): Promise<void> {
     if ((await this.#parts.store.pending({ repo, kind: 'manifest', name: digest })) !== undefined) return;
     await this.#ask(backed, { kind: 'manifest', repo, name: digest });
   }
 
-  async #ask(backed: Backed, asked: Asked): Promise<void> {
+  async #ask(backed: TagsBacked, asked: Asked): Promise<void> {
     const name = nameOf(backed, asked);
     const now = this.#parts.tickMs();
     if (now - (this.#answered.get(name) ?? Number.NEGATIVE_INFINITY) < freshMs) return;
@@ -80,7 +80,7 @@ export class ReadThrough {
     if (brought.kind === 'broken') throw brokenError(brought.why);
   }
 
-  #begin(backed: Backed, asked: Asked, name: string): Promise<Brought> {
+  #begin(backed: TagsBacked, asked: Asked, name: string): Promise<Brought> {
     const asking = this.#bring(backed, asked).finally(() => {
       if (this.#asking.get(name) === asking) this.#asking.delete(name);
     });
@@ -88,7 +88,7 @@ export class ReadThrough {
     return asking;
   }
 
-  async #bring(backed: Backed, asked: Asked): Promise<Brought> {
+  async #bring(backed: TagsBacked, asked: Asked): Promise<Brought> {
     const { store, nowMs, tickMs, metrics } = this.#parts;
     const bringer = new Bringer({ store, backed, nowMs });
     const signal = AbortSignal.timeout(backendPatienceMs);
@@ -129,11 +129,11 @@ export class ReadThrough {
   }
 }
 
-function nameOf(backed: Backed, { kind, repo, name }: Asked): string {
+function nameOf(backed: TagsBacked, { kind, repo, name }: Asked): string {
   return `${backed.name} ${repo} ${kind} ${name}`;
 }
 
-function silent(backed: Backed, { kind, repo, name }: Asked, why: string): ApiError {
+function silent(backed: TagsBacked, { kind, repo, name }: Asked, why: string): ApiError {
   return new ApiError(
     'UNAVAILABLE',
     `whether ${kind} ${name} of repository ${repo} exists is for backend ${backed.name} to say, which ${why}: try again`,

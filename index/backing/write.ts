@@ -11,7 +11,7 @@
 
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { Backed } from '../../platform/backends/backends.ts';
+import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Linked } from '../../platform/backends/links.ts';
 import type { OutboxRow } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
@@ -27,7 +27,7 @@ export type RowOutcome =
   | { readonly kind: 'newer'; readonly record: LinkRecord };
 
 type WriteParts = {
-  readonly backed: Backed;
+  readonly backed: TagsBacked;
   readonly store: Pick<TagStore, 'manifest' | 'references'>;
   readonly signal: AbortSignal;
   /** What the backend was seen to hold. */
@@ -97,7 +97,7 @@ export class RowWriter {
   async #blob(row: OutboxRow): Promise<RowOutcome> {
     const { digest, version } = row;
     if (digest === null) return this.#put(row, { version, deleted: true });
-    if (!(await this.#bytesThere(digest))) return waits(digest);
+    if (!(await this.#bytesThere(row.repo, digest))) return waits(digest);
     // Only what was unlinked once has a record.
     const found = await this.#reader.blob(row.repo, digest, this.#parts.signal);
     const outcome = found.kind === 'deleted' ? await this.#put(row, { version }) : written;
@@ -111,7 +111,7 @@ export class RowWriter {
     // Deleted meanwhile: the row of that comes next.
     if (record === undefined) return written;
     const { blobs, manifests } = await store.references(repo, digest);
-    for (const blob of [digest, ...blobs]) if (!(await this.#bytesThere(blob))) return waits(blob);
+    for (const blob of [digest, ...blobs]) if (!(await this.#bytesThere(repo, blob))) return waits(blob);
     for (const child of depth < depthMax ? manifests : []) {
       const outcome = await this.#needed({ repo, digest: child }, version, depth + 1);
       if (outcome.kind === 'waits') return outcome;
@@ -152,7 +152,8 @@ export class RowWriter {
 
   async #put(of: Linked, record: LinkRecord): Promise<RowOutcome> {
     const { backed, signal } = this.#parts;
-    const { newer } = await putRecord(backed.backend, backed.layout.links.recordKey(of), record, signal);
+    if (!backed.tags.can.records) return written;
+    const { newer } = await putRecord(backed.tags, backed.layout.links.recordKey(of), record, signal);
     // Of what never changes, whoever said that it is there is right for all.
     const same = of.kind !== 'tag' && (newer?.deleted === true) === (record.deleted === true);
     return newer === undefined || same ? written : { kind: 'newer', record: newer };
@@ -160,14 +161,14 @@ export class RowWriter {
 
   async #link(of: Linked, digest: Digest): Promise<void> {
     const { backed, signal } = this.#parts;
-    await backed.backend.put(backed.layout.links.linkKey(of), linkBytes(digest), signal);
+    await backed.tags.put(backed.layout.links.linkKey(of), linkBytes(digest), signal);
   }
 
-  async #bytesThere(digest: Digest): Promise<boolean> {
+  async #bytesThere(repo: string, digest: Digest): Promise<boolean> {
     const { backed, there, signal } = this.#parts;
     // One that keeps nothing is never seen to hold anything, and is told all the same.
     if (there.has(digest) || backed.backend.kind === 'noop') return true;
-    if ((await this.#reader.sizeOf(digest, signal)) === undefined) return false;
+    if ((await this.#reader.sizeOf(repo, digest, signal)) === undefined) return false;
     there.add(digest);
     return true;
   }

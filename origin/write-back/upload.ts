@@ -35,7 +35,7 @@ export async function lookFor(
   owed: Owed,
   signal: AbortSignal,
 ): Promise<'there' | 'alike' | 'not there'> {
-  const found = await backed.backend.stat(backed.blobKey(owed.digest), signal);
+  const found = await backed.backend.stat(backed.blobKey(owed.digest, owed.repo), signal);
   if (found === undefined || wrongly(found, owed)) return 'not there';
   return found.digest === undefined ? 'alike' : 'there';
 }
@@ -50,7 +50,7 @@ export async function upload(
   const source = sourceOf(owed, open, { moved, failed: (why) => (unread.why ??= why) });
   let written: BackendObject;
   try {
-    written = await backed.backend.write(backed.blobKey(owed.digest), source, signal);
+    written = await backed.backend.write(backed.blobKey(owed.digest, owed.repo), source, signal);
   } catch (error) {
     // Whatever the backend makes of it: the fault is on this side.
     if (unread.why !== undefined && !signal.aborted) throw new Unreadable((unread.why as Error).message);

@@ -70,7 +70,7 @@ export class WriteBack implements AsyncDisposable {
 
   /** Whether what `repo` holds rests in a backend. */
   backs(repo: string | undefined): boolean {
-    return this.#options.backends.of(repo) !== undefined;
+    return this.#options.backends.owedOf(repo) !== undefined;
   }
 
   /**
@@ -78,7 +78,7 @@ export class WriteBack implements AsyncDisposable {
    * What it resolves with waits for what else the repository's durability asks for.
    */
   async promise({ digest, meta }: WholeBlob, repo: string | undefined, signal: AbortSignal): Promise<Confirmed> {
-    const backed = this.#options.backends.of(repo);
+    const backed = this.#options.backends.owedOf(repo);
     if (backed === undefined) return async () => undefined;
     const owed = { digest, size: meta.length, repo, backend: backed.name };
     const vain = new AbortController();
@@ -97,7 +97,7 @@ export class WriteBack implements AsyncDisposable {
 
   /** Another origin owes the blob, and asks for it to be written from here. ApiError UNSUPPORTED: no backend is known for it. */
   async asked({ digest, meta }: WholeBlob, repo: string | undefined): Promise<WriteBackReply> {
-    const backed = this.#options.backends.of(repo);
+    const backed = this.#options.backends.owedOf(repo);
     if (backed === undefined)
       throw new ApiError('UNSUPPORTED', `no backend is configured here for ${repo ?? 'a repository without a name'}`);
     const owed = { digest, size: meta.length, repo, backend: backed.name };
@@ -110,7 +110,7 @@ export class WriteBack implements AsyncDisposable {
   /** Rows for what may not be in its backend, as far as known. */
   async owe(blobs: readonly (BlobIn & { readonly size: number })[]): Promise<void> {
     const owed = blobs.flatMap(({ digest, size, repo }): Owed[] => {
-      const backed = this.#options.backends.of(repo);
+      const backed = this.#options.backends.owedOf(repo);
       return backed === undefined ? [] : [{ digest, size, repo, backend: backed.name }];
     });
     const each = new Map(owed.map((one) => [keyOf(one), one]));

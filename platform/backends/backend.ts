@@ -97,6 +97,10 @@ export interface Backend extends AsyncDisposable {
     /** `put` honours its condition, atomically. */
     readonly conditions: boolean;
     readonly list: boolean;
+    /** Objects may be written; else `write` and `put` are `unsupported`, and a probe proves reading alone. */
+    readonly writes: boolean;
+    /** Any key is kept; false: only those that mean something there (a registry's, a table's): records of ours are not. */
+    readonly records: boolean;
   };
   /** Credentials, reachability, the right to write (an object is written, read and removed where that can be undone). */
   probe(signal: AbortSignal): Promise<void>;

@@ -6,7 +6,6 @@
  */
 
 import { randomInt } from 'node:crypto';
-import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
 import { prng } from '../../core/prng.ts';
 import { type Clock, realClock } from '../net/clock.ts';
@@ -15,7 +14,7 @@ import { wrapped } from './around/wrapped.ts';
 import type { Backend } from './backend.ts';
 import type { BackendRule } from './config.ts';
 import type { Opening } from './kind.ts';
-import { kinds } from './kinds.ts';
+import { kindNamed } from './kinds.ts';
 import { type KeyLayout, registryLayout } from './layout.ts';
 import { RequiredBackends } from './required.ts';
 
@@ -25,14 +24,28 @@ export type Backed = {
   readonly name: string;
   readonly durability: 'origins' | 'backend';
   readonly required: boolean;
+  /** Others write there as well: nothing is ever removed from it, not even what a probe wrote. */
+  readonly shared: boolean;
+  /** Whether what is pushed is owed to it; else it is read, and pushes rest on the origins' disks. */
+  readonly writes: boolean;
+  /** Where blobs, and manifests' bytes, rest. */
   readonly backend: Backend;
+  /** Where links, tags and records rest: the same one, or what the rule names; undefined: in the index's database only. */
+  readonly tags: Backend | undefined;
   readonly layout: KeyLayout;
-  readonly blobKey: (digest: Digest) => string;
+  /** `repo`: the repository that is asked for; most backends have a blob once for all of them. */
+  readonly blobKey: KeyLayout['blobKey'];
 };
+
+/** One that keeps tags. */
+export type TagsBacked = Backed & { readonly tags: Backend };
+
+/** What a rule says of a backend beside where it is. */
+type Said = Pick<Backed, 'durability' | 'required'> & { readonly shared?: boolean; readonly readOnly?: boolean };
 
 export type BackedRule = { readonly patterns: readonly string[]; readonly backed: Backed };
 
-export type BackendsGiven = Omit<Opening, 'name' | 'stallMs'> & Pick<LimitedOptions, 'sharers'>;
+export type BackendsGiven = Omit<Opening, 'name' | 'stallMs' | 'shared'> & Pick<LimitedOptions, 'sharers'>;
 
 export class Backends implements AsyncDisposable {
   readonly #rules: readonly BackedRule[];
@@ -42,18 +55,27 @@ export class Backends implements AsyncDisposable {
   /** `rules` in the order in which they are tried. The backends are closed with this. */
   constructor(rules: readonly BackedRule[], clock: Clock = realClock) {
     this.#rules = rules;
-    const required = rules.filter(({ backed }) => backed.required).map(({ backed }) => backed.backend);
+    const required = rules
+      .filter(({ backed }) => backed.required)
+      .flatMap(({ backed: { backend, tags } }) =>
+        tags === undefined || tags === backend ? [backend] : [backend, tags],
+      );
     this.#required = new RequiredBackends(required, clock);
   }
 
   static async open(rules: readonly BackendRule[], given: BackendsGiven): Promise<Backends> {
     await using opened = new AsyncDisposableStack();
     const all: BackedRule[] = [];
-    for (const { patterns, name, durability, required, kind, settings, stallMs, limits } of rules) {
-      const opening = { ...given, name, stallMs };
-      const bare = await (kinds[kind] as (typeof kinds)[string]).open(settings, opening);
-      const backend = opened.use(wrapped(bare, { ...opening, limits, prng: prng(randomInt(2 ** 31)) }));
-      all.push({ patterns, backed: backedBy(backend, { durability, required }) });
+    for (const { patterns, name, kind, settings, tags: tagsAt, stallMs, limits, ...said } of rules) {
+      const open = async (at: { kind: string; settings: unknown }, name: string): Promise<Backend> => {
+        const opening = { ...given, name, stallMs, shared: said.shared };
+        const bare = await kindNamed(at.kind).open(at.settings, opening);
+        return opened.use(wrapped(bare, { ...opening, limits, prng: prng(randomInt(2 ** 31)) }));
+      };
+      const backend = await open({ kind, settings }, name);
+      const elsewhere = tagsAt && (await open(tagsAt, `${name}.tags`));
+      const tags = elsewhere ?? (kindNamed(kind).holds === 'blobs' ? undefined : backend);
+      all.push({ patterns, backed: { ...backedBy(backend, said), tags } });
     }
     opened.move();
     return new Backends(all, given.clock);
@@ -64,6 +86,18 @@ export class Backends implements AsyncDisposable {
     const matches = ({ patterns }: BackedRule): boolean =>
       repo === undefined ? patterns.includes('**') : repositoryMatches(patterns, repo);
     return this.#rules.find(matches)?.backed;
+  }
+
+  /** Where links, tags and records of `repo` rest; undefined: in the index's database only. */
+  tagsOf(repo: string): TagsBacked | undefined {
+    const backed = this.of(repo);
+    return backed !== undefined && keepsTags(backed) ? backed : undefined;
+  }
+
+  /** Whom what is pushed into `repo` is owed; undefined: nobody. */
+  owedOf(repo: string | undefined): Backed | undefined {
+    const backed = this.of(repo);
+    return backed?.writes === true ? backed : undefined;
   }
 
   named(name: string): Backed | undefined {
@@ -79,6 +113,10 @@ export class Backends implements AsyncDisposable {
     return this.#rules.map(({ backed }) => backed);
   }
 
+  get keepingTags(): readonly TagsBacked[] {
+    return this.all.filter(keepsTags);
+  }
+
   /** What keeps the process from serving, one line each: those that are required and do not answer as they should. */
   problems(): Promise<string[]> {
     return this.#required.problems();
@@ -86,11 +124,26 @@ export class Backends implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#required[Symbol.dispose]();
-    await Promise.all(this.all.map(({ backend }) => backend[Symbol.asyncDispose]()));
+    const open = new Set(this.all.flatMap(({ backend, tags }) => (tags === undefined ? [backend] : [backend, tags])));
+    await Promise.all([...open].map((backend) => backend[Symbol.asyncDispose]()));
   }
 }
 
 /** `backend` with the keys that we give it. */
-export function backedBy(backend: Backend, said: Pick<Backed, 'durability' | 'required'>): Backed {
-  return { ...said, name: backend.name, backend, layout: registryLayout, blobKey: registryLayout.blobKey };
+export function backedBy(backend: Backend, { durability, required, shared = false, readOnly = false }: Said): Backed {
+  return {
+    name: backend.name,
+    durability,
+    required,
+    shared,
+    writes: !readOnly && backend.can.writes,
+    backend,
+    tags: backend,
+    layout: registryLayout,
+    blobKey: registryLayout.blobKey,
+  };
+}
+
+function keepsTags(backed: Backed): backed is TagsBacked {
+  return backed.tags !== undefined;
 }

@@ -32,9 +32,25 @@ const limits = z
   })
   .prefault({});
 
-const settings = Object.fromEntries(Object.entries(kinds).map(([name, { schema }]) => [name, schema.optional()]));
-const kindNames = Object.keys(kinds);
+const { settings, kindNames } = those('blobs');
 const oneOf = `one of ${kindNames.join(', ')}`;
+
+const tagsAt = z.strictObject(those('tags').settings).transform((given, ctx) => {
+  const named = Object.entries(given).filter(([, said]) => said !== undefined);
+  const [found] = named;
+  if (found !== undefined && named.length === 1) return { kind: found[0], settings: found[1] as unknown };
+  ctx.addIssue({ code: 'custom', message: `give it exactly one of ${those('tags').kindNames.join(', ')}` });
+  return z.NEVER;
+});
+
+/** The kinds that may hold `what`, and what may be said of each. */
+function those(what: 'blobs' | 'tags') {
+  const all = Object.entries(kinds).filter(([, { holds }]) => holds === 'all' || holds === what);
+  return {
+    settings: Object.fromEntries(all.map(([name, { schema }]) => [name, schema.optional()])),
+    kindNames: all.map(([name]) => name),
+  };
+}
 
 const rule = z
   .strictObject({
@@ -54,12 +70,18 @@ const rule = z
     /** When a push is acknowledged: once the origins have it, with a note to write it back, or once the backend does. */
     durability: z.enum(['origins', 'backend']).prefault('origins'),
     limits,
+    /** Nothing is written to it: it is read, and pushes rest on the origins' disks. */
+    readOnly: z.boolean().prefault(false),
+    /** Others write to it as well: nothing is ever removed from it, not even what a probe wrote. */
+    shared: z.boolean().prefault(false),
+    /** Where links, tags and records rest, if not beside the blobs. */
+    tags: tagsAt.optional(),
     /** A request in which no byte moves for so long has failed. */
     stall: duration('30s', { min: '1s', why: 'as a backend may pause' }),
     ...settings,
   })
   .transform((given, ctx) => {
-    const { repositories, name, required, durability, limits, stall, ...rest } = given;
+    const { repositories, name, required, durability, limits, stall, readOnly, shared, tags, ...rest } = given;
     const said: Readonly<Record<string, unknown>> = rest;
     const named = kindNames.filter((kind) => said[kind] !== undefined);
     const [kind] = named;
@@ -69,8 +91,13 @@ const rule = z
       ctx.addIssue({ code: 'custom', path, message: `the rule ${name} ${found}: give it exactly ${oneOf}` });
       return z.NEVER;
     }
+    if (readOnly && durability === 'backend') {
+      const message = 'a backend that is `readOnly` confirms no push: leave out one of the two';
+      ctx.addIssue({ code: 'custom', path: ['durability'], message });
+    }
     const patterns = [repositories].flat();
-    return { patterns, name, required, durability, limits, stallMs: stall, kind, settings: said[kind] };
+    const at = { kind, settings: said[kind], tags };
+    return { patterns, name, required, durability, readOnly, shared, limits, stallMs: stall, ...at };
   });
 
 export type BackendRule = z.output<typeof rule>;

@@ -16,6 +16,8 @@ export type Opening = {
   readonly name: string;
   /** A call in which nothing moves for so long ends as `stalled`. */
   readonly stallMs: number;
+  /** Others write there as well: whatever a probe does, it removes nothing. */
+  readonly shared?: boolean | undefined;
   /** Of the process: proxies, profiles, roles. */
   readonly env: Env;
   readonly clock: Clock;
@@ -23,8 +25,15 @@ export type Opening = {
   readonly metrics: Metrics;
 };
 
+/**
+ * What a kind can hold: blobs, and links, tags and records beside them; blobs alone (tags then rest in the index, or where
+ * the rule's `tags` says); tags alone (only a rule's `tags` may name it).
+ */
+export type Holds = 'all' | 'blobs' | 'tags';
+
 export type BackendKind = {
   readonly schema: z.ZodType;
+  readonly holds: Holds;
   /** Reaches nobody yet: that is what `probe` is for, so that a backend that is down keeps no role from starting. */
   readonly open: (settings: unknown, opening: Opening) => Promise<Backend>;
 };
@@ -33,6 +42,7 @@ export type BackendKind = {
 export function kind<S extends z.ZodType>(
   schema: S,
   open: (settings: z.output<S>, opening: Opening) => Promise<Backend>,
+  holds: Holds = 'all',
 ): BackendKind {
-  return { schema, open: (settings, opening) => open(settings as z.output<S>, opening) };
+  return { schema, holds, open: (settings, opening) => open(settings as z.output<S>, opening) };
 }

@@ -14,3 +14,8 @@ const single: Readonly<Record<string, BackendKind>> = {
 };
 
 export const kinds: Readonly<Record<string, BackendKind>> = { ...single, shadow: shadowKind(single) };
+
+/** Of a name that a configuration was allowed. */
+export function kindNamed(name: string): BackendKind {
+  return kinds[name] as BackendKind;
+}

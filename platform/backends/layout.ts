@@ -12,8 +12,8 @@ const root = 'docker/registry/v2';
 const blobs = `${root}/blobs`;
 
 export type KeyLayout = {
-  /** Where the bytes of a blob are; a manifest's too. */
-  readonly blobKey: (digest: Digest) => string;
+  /** Where the bytes of a blob are; a manifest's too. `repo`: where they are asked for, which few backends care about. */
+  readonly blobKey: (digest: Digest, repo?: string) => string;
   /** The blob that `key` is of; undefined: of none. */
   readonly digestOf: (key: string) => Digest | undefined;
   /** Where a repository's tags, manifests and blobs are named. */

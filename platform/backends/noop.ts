@@ -14,7 +14,7 @@ import {
 
 export class NoopBackend implements Backend {
   readonly kind = 'noop';
-  readonly can = { conditions: false, list: true };
+  readonly can = { conditions: false, list: true, writes: true, records: true };
   readonly name: string;
 
   constructor(name: string) {

@@ -9,7 +9,7 @@ import { realClock } from '../net/clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { BackendError } from './backend.ts';
-import { Backends } from './backends.ts';
+import { type Backed, Backends } from './backends.ts';
 import type { BackendRule } from './config.ts';
 
 /** Somebody waits before a terminal. */
@@ -27,10 +27,12 @@ async function prove(rule: BackendRule, env: Env): Promise<OnlineProof> {
   try {
     const signal = AbortSignal.timeout(proveMsMax);
     await using backends = await Backends.open([rule], { ...quiet, env, clock: realClock, sharers: () => 1 });
-    const backend = backends.named(name)?.backend;
-    await backend?.probe(signal);
+    const { backend, tags } = backends.named(name) as Backed;
+    await backend.probe(signal);
+    if (tags !== backend) await tags?.probe(signal);
     const ms = Math.round(realClock.nowMs() - begunMs);
-    const lacks = backend?.can.conditions === true ? [] : ['conditions (two clusters must not share it)'];
+    const sharable = tags === undefined || tags.can.conditions;
+    const lacks = sharable ? [] : ['conditions (two clusters must not share it)'];
     return { ...about, ms, lacks, problem: undefined };
   } catch (error) {
     const ms = Math.round(realClock.nowMs() - begunMs);

@@ -57,7 +57,7 @@ export class FileBackend implements Backend {
   }
 
   get can(): Backend['can'] {
-    return { conditions: this.#links, list: true };
+    return { conditions: this.#links, list: true, writes: true, records: true };
   }
 
   async probe(signal: AbortSignal): Promise<void> {

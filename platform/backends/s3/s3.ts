@@ -52,8 +52,9 @@ export class S3Backend implements Backend {
   }
 
   /** Until the server has been asked: what S3 itself can. */
-  get can(): { readonly conditions: boolean; readonly list: boolean } {
-    return { conditions: this.#features?.conditions ?? true, list: this.#features?.list ?? true };
+  get can(): Backend['can'] {
+    const { conditions = true, list = true } = this.#features ?? {};
+    return { conditions, list, writes: true, records: true };
   }
 
   async probe(signal: AbortSignal): Promise<void> {
