@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import { fileKind } from './file/kind.ts';
 import { type BackendKind, kind } from './kind.ts';
+import { library } from './library.ts';
 import { s3Schema } from './s3/config.ts';
 import { shadowKind } from './shadow/kind.ts';
 
@@ -10,7 +11,10 @@ const single: Readonly<Record<string, BackendKind>> = {
   memory: kind(z.strictObject({}), async (_, { name }) => new (await import('./memory.ts')).MemoryBackend(name)),
   file: fileKind,
   noop: kind(z.strictObject({}), async (_, { name }) => new (await import('./noop.ts')).NoopBackend(name)),
-  s3: kind(s3Schema, async (settings, opening) => new (await import('./s3/s3.ts')).S3Backend(settings, opening)),
+  s3: kind(s3Schema, async (settings, opening) => {
+    const { S3Backend } = await library('@aws-sdk/client-s3', () => import('./s3/s3.ts'), opening.name);
+    return new S3Backend(settings, opening);
+  }),
 };
 
 export const kinds: Readonly<Record<string, BackendKind>> = { ...single, shadow: shadowKind(single) };
