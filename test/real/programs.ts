@@ -2,17 +2,19 @@
  * The outside programs that each group of real tests needs, and how each is installed. Nothing is skipped for want of
  * a program: run.ts fails the group and prints the hint.
  *
- * Go programs are built once into a directory outside of the checkout and found there by later runs.
+ * Go programs are built, and npm's installed, once into a directory outside of the checkout and found there by later runs.
  */
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-export const toolCache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal-test', 'bin');
+const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'shoal-test');
+export const toolCache = join(cache, 'bin');
 
 /** Where programs are looked for: our own builds first, then PATH, then where Debian and Go put daemons and tools. */
 const searched = [
@@ -23,7 +25,8 @@ const searched = [
   '/usr/local/go/bin',
 ];
 
-type Source = { readonly apt: string } | { readonly go: string };
+/** Of npm's packages the program that has the entry's name. */
+type Source = { readonly apt: string } | { readonly go: string } | { readonly npm: string };
 
 const PROGRAMS: Readonly<Record<string, Source>> = {
   dockerd: { apt: 'docker.io' },
@@ -42,13 +45,15 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   helm: { go: 'helm.sh/helm/v3/cmd/helm@v3.22.0' },
   versitygw: { go: 'github.com/versity/versitygw/cmd/versitygw@v1.8.0' },
   minio: { go: 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c' },
+  'fake-gcs-server': { go: 'github.com/fsouza/fake-gcs-server@v1.56.1' },
+  'azurite-blob': { npm: 'azurite@3.36.0' },
 };
 
 export const GROUPS = {
   clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
-  storage: ['versitygw', 'minio', 'dockerd', 'docker', 'busybox'],
+  storage: ['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob', 'dockerd', 'docker', 'busybox'],
   kube: ['helm'],
   chaos: [],
 } as const satisfies Record<string, readonly string[]>;
@@ -75,7 +80,9 @@ export function missing(group: Group): string[] {
 export function hint(program: string): string {
   const source = sourceOf(program);
   if ('apt' in source) return `apt-get install -y --no-install-recommends ${source.apt}`;
-  return `GOBIN=${toolCache} go install ${source.go}`;
+  if ('go' in source) return `GOBIN=${toolCache} go install ${source.go}`;
+  const [at, ...args] = npmInstall(source.npm);
+  return `npm ${args.join(' ')} && ln -s ${binOf(at, program)} ${toolCache}/`;
 }
 
 /** Installs what is missing of these; throws with the installer's own words. Needs root for Debian packages. */
@@ -84,6 +91,10 @@ export async function install(programs: readonly string[]): Promise<void> {
   const packages = [...new Set(sources.flatMap((source) => ('apt' in source ? [source.apt] : [])))];
   if (packages.length > 0) await installPackages(packages);
   for (const source of sources) if ('go' in source) await buildGo(source.go);
+  for (const program of programs) {
+    const source = sourceOf(program);
+    if ('npm' in source) await installNpm(source.npm, program);
+  }
 }
 
 async function installPackages(packages: readonly string[]): Promise<void> {
@@ -100,6 +111,26 @@ async function buildGo(module: string): Promise<void> {
   const go = find('go');
   if (go === undefined) throw new Error(`go is needed to build ${module}: install Go 1.24 or newer`);
   await run(go, ['install', module], { env: { ...process.env, GOBIN: toolCache }, maxBuffer: 64 << 20 });
+}
+
+/** Into a folder of its own; linked last, so that what broke off is not found. Packages that run scripts run none. */
+async function installNpm(spec: string, program: string): Promise<void> {
+  const [at, ...args] = npmInstall(spec);
+  await mkdir(at, { recursive: true });
+  await mkdir(toolCache, { recursive: true });
+  await run(need('npm'), args, { maxBuffer: 64 << 20 });
+  await rm(join(toolCache, program), { force: true });
+  await symlink(binOf(at, program), join(toolCache, program));
+}
+
+/** Where it goes, and what npm is told. */
+function npmInstall(spec: string): [at: string, ...args: string[]] {
+  const at = join(cache, 'npm', spec.replaceAll('/', '+'));
+  return [at, 'install', '--prefix', at, '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', spec];
+}
+
+function binOf(at: string, program: string): string {
+  return join(at, 'node_modules', '.bin', program);
 }
 
 function sourceOf(program: string): Source {

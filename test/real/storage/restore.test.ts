@@ -9,7 +9,9 @@ import { type Cluster, type Place, shoal, startAt } from '../cluster.ts';
 import { startDocker } from '../engines.ts';
 import { writeContext } from '../image.ts';
 import { freeBasePort, run, temporary } from '../processes.ts';
-import { keys, startServer } from './servers.ts';
+import { keys } from './servers/s3.ts';
+import { started } from './servers/server.ts';
+import { startVersitygw } from './servers/versitygw.ts';
 
 const layerBytes = [24 << 20, 9 << 20, 1 << 20];
 const agents = 2;
@@ -20,8 +22,7 @@ let docker: Awaited<ReturnType<typeof startDocker>>;
 let built = '';
 
 beforeAll(async () => {
-  const server = await startServer(stack, 'versitygw');
-  await server.makeBucket('images');
+  const server = await started(stack, startVersitygw);
   const dir = await temporary(stack, 'restore');
   const backends = join(dir, 'backends.yaml');
   const s3 = { bucket: 'images', prefix: 'registry', endpoint: server.endpoint, credentials: keys };

@@ -8,7 +8,9 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type Digest, digestOf } from '../../../core/digest.ts';
 import { registryLayout } from '../../../platform/backends/layout.ts';
 import { temporary } from '../processes.ts';
-import { keys, startServer } from './servers.ts';
+import { keys } from './servers/s3.ts';
+import { started } from './servers/server.ts';
+import { startVersitygw } from './servers/versitygw.ts';
 
 export type Rest = {
   /** Of a rule in `backends:`. */
@@ -43,7 +45,7 @@ async function directory(stack: AsyncDisposableStack): Promise<Rest> {
 }
 
 async function bucket(stack: AsyncDisposableStack): Promise<Rest> {
-  const server = await startServer(stack, 'versitygw');
+  const server = await started(stack, startVersitygw);
   await server.makeBucket('blobs');
   const client = server.client();
   stack.defer(() => client.destroy());

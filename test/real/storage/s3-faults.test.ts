@@ -9,7 +9,10 @@ import { S3Backend } from '../../../platform/backends/s3/s3.ts';
 import { realClock } from '../../../platform/net/clock.ts';
 import { createLog } from '../../../platform/telemetry/log.ts';
 import { Relay } from './relay.ts';
-import { keys, type S3Server, serverNames, startServer } from './servers.ts';
+import { startMinio } from './servers/minio.ts';
+import { keys, type S3Server } from './servers/s3.ts';
+import { started } from './servers/server.ts';
+import { startVersitygw } from './servers/versitygw.ts';
 
 const never = new AbortController().signal;
 const log = createLog({ role: 'origin', level: 'silent', name: '' });
@@ -17,11 +20,11 @@ const partBytes = 5 * 2 ** 20;
 const bytes = randomBytes(8 * partBytes + 1);
 const stallMs = 1_000;
 
-describe.each(serverNames)('%s', (name) => {
+describe.each(Object.entries({ versitygw: startVersitygw, minio: startMinio }))('%s', (_, start) => {
   const stack = new AsyncDisposableStack();
   let server: S3Server;
   beforeAll(async () => {
-    server = await startServer(stack, name);
+    server = await started(stack, start);
   });
   afterAll(() => stack.disposeAsync());
 

@@ -1,0 +1,80 @@
+/**
+ * A real server of a test: one process on a directory and a port of its own, for as long as a test goes on. A file here
+ * for each, which exports how it is started: `startX(dir)`, `dir` being empty and the caller's.
+ *
+ * Rule: what it returns is ready, and `rule` names a place there that exists and is empty.
+ */
+import { createServer } from 'node:net';
+import type { Child } from '../../../../platform/lifecycle/child.ts';
+import { answers, keepRunning, temporary } from '../../processes.ts';
+
+const readyMsMax = 60_000;
+
+export interface StorageServer extends AsyncDisposable {
+  /** Of `backends:`, without its repositories. */
+  readonly rule: { readonly name: string } & Readonly<Record<string, unknown>>;
+  /** What the environment of a role has to say beside it. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Started on a temporary directory; both go with the stack. */
+export async function started<S extends StorageServer>(
+  stack: AsyncDisposableStack,
+  start: (dir: string) => Promise<S>,
+): Promise<S> {
+  return stack.use(await start(await temporary(stack, 'storage')));
+}
+
+export type Program = {
+  readonly command: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** File of its output. */
+  readonly log: string;
+  /** It runs once this says so. */
+  readonly ready: () => Promise<boolean>;
+};
+
+/** A program that can be killed and started again: its address and directory stay. */
+export class Restartable implements AsyncDisposable {
+  readonly #program: Program;
+  #child: Child | undefined;
+
+  constructor(program: Program) {
+    this.#program = program;
+  }
+
+  async start(): Promise<void> {
+    const { command, log, env, ready } = this.#program;
+    this.#child = keepRunning(command, log, env);
+    await this.#child.until(ready, readyMsMax);
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** As kill -9 does. */
+  async kill(): Promise<void> {
+    await this.#child?.end(0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+/** Whether a GET is answered with a 2xx. */
+export function answering(url: string): () => Promise<boolean> {
+  return () => answers(url);
+}
+
+/** One that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const server = createServer();
+  server.listen(0, '127.0.0.1', () => {
+    const { port } = server.address() as { port: number };
+    server.close(() => resolve(port));
+  });
+  return await promise;
+}
