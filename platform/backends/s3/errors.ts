@@ -37,7 +37,7 @@ const unavailable: Verdict = { cause: 'unavailable', remedy: 'it is asked again;
 const damaged: Verdict = { cause: 'damaged', remedy: 'bytes were damaged on the way or on a disk: it is tried again' };
 const changed: Verdict = { cause: 'changed', remedy: 'somebody else wrote it meanwhile: read it again' };
 const full: Verdict = { cause: 'full', remedy: 'give the bucket or the server more room' };
-const unsupported: Verdict = { cause: 'unsupported', remedy: 'this server lacks what is needed: see docs/storage.md' };
+const unsupported: Verdict = { cause: 'unsupported', remedy: 'this server lacks what is needed: see docs/backends.md' };
 const bucket: Verdict = { cause: 'missing', remedy: 'make the bucket, or name the right one in this rule' };
 const region: Verdict = { cause: 'refused', remedy: 'the bucket is in another region: set `region` of this rule' };
 
