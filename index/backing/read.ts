@@ -102,6 +102,7 @@ export class BackedReader {
   async #link(of: Linked, signal: AbortSignal): Promise<{ kind: 'link'; digest: Digest } | Broken | undefined> {
     const { tags, layout } = this.#backed;
     const key = layout.links.linkKey(of);
+    if (key === undefined) return undefined;
     const found = await readSmall(tags, { key, bytesMax: recordBytesMax }, signal);
     if (found === undefined) return undefined;
     const digest = linkOf(found.bytes);

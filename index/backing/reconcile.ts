@@ -16,7 +16,7 @@ import type {
 } from '../../core/contracts/reconcile.ts';
 import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
-import { BackendError } from '../../platform/backends/backend.ts';
+import { BackendError, type BackendPage } from '../../platform/backends/backend.ts';
 import type { Backends, TagsBacked } from '../../platform/backends/backends.ts';
 import type { LinkObject } from '../../platform/backends/links.ts';
 import { type AdoptStore, Bringer, type Brought } from './adopt.ts';
@@ -45,8 +45,7 @@ export class Reconciler {
     if (at === undefined) return { looked: 0, changes: [], broken: [] };
     const { backed, after } = at;
     try {
-      const prefix = backed.layout.links.under(plainName(asked.repositories));
-      const page = await backed.tags.list(prefix, { after, max: Math.max(1, asked.keys) }, signal);
+      const page = await listed(backed, { under: plainName(asked.repositories), after, max: asked.keys }, signal);
       const objects = page.objects.flatMap(({ key }) => {
         const object = backed.layout.links.linkOf(key);
         return object !== undefined && this.#wanted(object, backed, asked) ? [object] : [];
@@ -117,12 +116,16 @@ export class Reconciler {
     const { repo, kind, name, part } = object;
     const { store } = this.#parts;
     const { links } = backed.layout;
-    const there = async (key: string): Promise<boolean> => (await backed.tags.stat(key, signal)) !== undefined;
+    const there = async (key: string | undefined): Promise<boolean> =>
+      key !== undefined && (await backed.tags.stat(key, signal)) !== undefined;
     try {
       const digest = name as Digest;
       switch (kind) {
         case 'blob':
-          return part === 'link' ? await bringer.blob(repo, digest, signal) : undefined;
+          // A record beside a link says no more than that it came back, or went.
+          return part === 'link' || links.linkKey(object) === undefined
+            ? await bringer.blob(repo, digest, signal)
+            : undefined;
         case 'manifest':
           if (part === 'link') return await bringer.manifest(repo, digest, signal);
           if ((await store.manifest(repo, digest)) !== undefined) return await bringer.deletion(repo, digest, signal);
@@ -167,6 +170,24 @@ function told(objects: readonly LinkObject[], outcomes: readonly (Brought | unde
     if (outcome?.kind === 'broken') broken.push({ kind, repo, name, why: outcome.why.slice(0, whyMax) });
   }
   return { changes, broken };
+}
+
+/** Of keys that begin in several ways one after the other, as they sort: `after` says which of them is next. */
+async function listed(
+  { tags, layout }: TagsBacked,
+  {
+    under,
+    after,
+    max,
+  }: { readonly under: string | undefined; readonly after: string | undefined; readonly max: number },
+  signal: AbortSignal,
+): Promise<BackendPage> {
+  const prefixes = layout.links.under(under);
+  const at = prefixes.findIndex((prefix) => after === undefined || after.startsWith(prefix) || after < prefix);
+  if (at < 0) return { objects: [], next: undefined };
+  const page = await tags.list(prefixes[at] as string, { after, max: Math.max(1, max) }, signal);
+  // No key is as short as what it begins with.
+  return { objects: page.objects, next: page.next ?? prefixes[at + 1] };
 }
 
 function cursorOf({ name }: TagsBacked, after: string | undefined): string {

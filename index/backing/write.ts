@@ -98,9 +98,10 @@ export class RowWriter {
     const { digest, version } = row;
     if (digest === null) return this.#put(row, { version, deleted: true });
     if (!(await this.#bytesThere(row.repo, digest))) return waits(digest);
-    // Only what was unlinked once has a record.
-    const found = await this.#reader.blob(row.repo, digest, this.#parts.signal);
-    const outcome = found.kind === 'deleted' ? await this.#put(row, { version }) : written;
+    // Beside a link, only what was unlinked once has a record.
+    const linked = this.#parts.backed.layout.links.linkKey(row) !== undefined;
+    const found = linked ? await this.#reader.blob(row.repo, digest, this.#parts.signal) : undefined;
+    const outcome = found === undefined || found.kind === 'deleted' ? await this.#put(row, { version }) : written;
     if (outcome.kind === 'written') await this.#link(row, digest);
     return outcome;
   }
@@ -161,7 +162,8 @@ export class RowWriter {
 
   async #link(of: Linked, digest: Digest): Promise<void> {
     const { backed, signal } = this.#parts;
-    await backed.tags.put(backed.layout.links.linkKey(of), linkBytes(digest), signal);
+    const key = backed.layout.links.linkKey(of);
+    if (key !== undefined) await backed.tags.put(key, linkBytes(digest), signal);
   }
 
   async #bytesThere(repo: string, digest: Digest): Promise<boolean> {

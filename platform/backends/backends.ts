@@ -13,6 +13,7 @@ import type { LimitedOptions } from './around/limited.ts';
 import { wrapped } from './around/wrapped.ts';
 import type { Backend } from './backend.ts';
 import type { BackendRule } from './config.ts';
+import { chosenKeys } from './keys.ts';
 import type { Opening } from './kind.ts';
 import { kindNamed } from './kinds.ts';
 import { type KeyLayout, registryLayout } from './layout.ts';
@@ -66,7 +67,8 @@ export class Backends implements AsyncDisposable {
   static async open(rules: readonly BackendRule[], given: BackendsGiven): Promise<Backends> {
     await using opened = new AsyncDisposableStack();
     const all: BackedRule[] = [];
-    for (const { patterns, name, kind, settings, tags: tagsAt, stallMs, limits, ...said } of rules) {
+    for (const rule of rules) {
+      const { patterns, name, kind, settings, tags: tagsAt, stallMs, limits, ...said } = rule;
       const open = async (at: { kind: string; settings: unknown }, name: string): Promise<Backend> => {
         const opening = { ...given, name, stallMs, shared: said.shared };
         const bare = await kindNamed(at.kind).open(at.settings, opening);
@@ -75,7 +77,7 @@ export class Backends implements AsyncDisposable {
       const backend = await open({ kind, settings }, name);
       const elsewhere = tagsAt && (await open(tagsAt, `${name}.tags`));
       const tags = elsewhere ?? (kindNamed(kind).holds === 'blobs' ? undefined : backend);
-      all.push({ patterns, backed: { ...backedBy(backend, said), tags } });
+      all.push({ patterns, backed: { ...backedBy(backend, said, layoutOf(rule)), tags } });
     }
     opened.move();
     return new Backends(all, given.clock);
@@ -129,8 +131,20 @@ export class Backends implements AsyncDisposable {
   }
 }
 
+/** What blobs are called where blobs are, and tags where tags are. */
+function layoutOf({ kind, settings, tags, keys }: BackendRule): KeyLayout {
+  const { blobs, links } = chosenKeys(keys);
+  const { links: own, ...ofBlobs } = kindNamed(kind).layout?.(settings) ?? {};
+  const ofTags = tags === undefined ? own : kindNamed(tags.kind).layout?.(tags.settings)?.links;
+  return { ...blobs, ...ofBlobs, links: ofTags ?? links };
+}
+
 /** `backend` with the keys that we give it. */
-export function backedBy(backend: Backend, { durability, required, shared = false, readOnly = false }: Said): Backed {
+export function backedBy(
+  backend: Backend,
+  { durability, required, shared = false, readOnly = false }: Said,
+  layout: KeyLayout = registryLayout,
+): Backed {
   return {
     name: backend.name,
     durability,
@@ -139,8 +153,8 @@ export function backedBy(backend: Backend, { durability, required, shared = fals
     writes: !readOnly && backend.can.writes,
     backend,
     tags: backend,
-    layout: registryLayout,
-    blobKey: registryLayout.blobKey,
+    layout,
+    blobKey: layout.blobKey,
   };
 }
 

@@ -6,7 +6,8 @@
 import * as z from 'zod';
 import { repositoryPatternCovers, repositoryPatternValid } from '../../core/oci/pattern.ts';
 import { duration, rate } from '../config/units.ts';
-import { kinds } from './kinds.ts';
+import { keysInVain, keysSchema } from './keys.ts';
+import { kindNamed, kinds } from './kinds.ts';
 
 /** Each has a table of its own in the metrics, and a probe. */
 const rulesMax = 64;
@@ -76,12 +77,14 @@ const rule = z
     shared: z.boolean().prefault(false),
     /** Where links, tags and records rest, if not beside the blobs. */
     tags: tagsAt.optional(),
+    /** How what lies there is called. Unset: as a Docker registry has it. */
+    keys: keysSchema.optional(),
     /** A request in which no byte moves for so long has failed. */
     stall: duration('30s', { min: '1s', why: 'as a backend may pause' }),
     ...settings,
   })
   .transform((given, ctx) => {
-    const { repositories, name, required, durability, limits, stall, readOnly, shared, tags, ...rest } = given;
+    const { repositories, name, required, durability, limits, stall, readOnly, shared, tags, keys, ...rest } = given;
     const said: Readonly<Record<string, unknown>> = rest;
     const named = kindNames.filter((kind) => said[kind] !== undefined);
     const [kind] = named;
@@ -95,8 +98,12 @@ const rule = z
       const message = 'a backend that is `readOnly` confirms no push: leave out one of the two';
       ctx.addIssue({ code: 'custom', path: ['durability'], message });
     }
+    const blobs = kindNamed(kind).paths(said[kind]);
+    const has = { blobs, tags: tags === undefined ? blobs : kindNamed(tags.kind).paths(tags.settings) };
+    for (const { path, message } of keys === undefined ? [] : keysInVain(keys, has))
+      ctx.addIssue({ code: 'custom', path, message });
     const patterns = [repositories].flat();
-    const at = { kind, settings: said[kind], tags };
+    const at = { kind, settings: said[kind], tags, keys };
     return { patterns, name, required, durability, readOnly, shared, limits, stallMs: stall, ...at };
   });
 

@@ -9,6 +9,7 @@ import type { Clock } from '../net/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Backend } from './backend.ts';
+import type { KeyLayout } from './layout.ts';
 
 /** What every kind is opened with, beside its own settings. */
 export type Opening = {
@@ -31,18 +32,36 @@ export type Opening = {
  */
 export type Holds = 'all' | 'blobs' | 'tags';
 
+/**
+ * How what a kind keeps is called. One that keeps any key at all has `paths`: which keys, the rule says (`keys`). Of another
+ * one `layout` says it, as far as it is not the registry's: where it does not matter, it may say nothing.
+ */
+export type KeysOf<Settings> = {
+  readonly paths?: boolean | ((settings: Settings) => boolean);
+  readonly layout?: (settings: Settings) => Partial<KeyLayout>;
+};
+
 export type BackendKind = {
   readonly schema: z.ZodType;
   readonly holds: Holds;
+  readonly paths: (settings: unknown) => boolean;
+  readonly layout?: ((settings: unknown) => Partial<KeyLayout>) | undefined;
   /** Reaches nobody yet: that is what `probe` is for, so that a backend that is down keeps no role from starting. */
   readonly open: (settings: unknown, opening: Opening) => Promise<Backend>;
 };
 
-/** A kind whose `open` takes what its schema gives. */
+/** A kind whose `open` takes what its schema gives. It has paths where it holds all and brings no layout, unless said. */
 export function kind<S extends z.ZodType>(
   schema: S,
   open: (settings: z.output<S>, opening: Opening) => Promise<Backend>,
   holds: Holds = 'all',
+  { layout, paths = holds === 'all' && layout === undefined }: KeysOf<z.output<S>> = {},
 ): BackendKind {
-  return { schema, holds, open: (settings, opening) => open(settings as z.output<S>, opening) };
+  return {
+    schema,
+    holds,
+    paths: (settings) => (typeof paths === 'boolean' ? paths : paths(settings as z.output<S>)),
+    layout: layout && ((settings) => layout(settings as z.output<S>)),
+    open: (settings, opening) => open(settings as z.output<S>, opening),
+  };
 }

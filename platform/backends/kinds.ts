@@ -10,7 +10,9 @@ import { shadowKind } from './shadow/kind.ts';
 const single: Readonly<Record<string, BackendKind>> = {
   memory: kind(z.strictObject({}), async (_, { name }) => new (await import('./memory.ts')).MemoryBackend(name)),
   file: fileKind,
-  noop: kind(z.strictObject({}), async (_, { name }) => new (await import('./noop.ts')).NoopBackend(name)),
+  noop: kind(z.strictObject({}), async (_, { name }) => new (await import('./noop.ts')).NoopBackend(name), 'all', {
+    paths: false,
+  }),
   s3: kind(s3Schema, async (settings, opening) => {
     const { S3Backend } = await library('@aws-sdk/client-s3', () => import('./s3/s3.ts'), opening.name);
     return new S3Backend(settings, opening);

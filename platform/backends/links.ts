@@ -15,48 +15,73 @@ export type Linked = { readonly repo: string; readonly kind: 'blob' | 'manifest'
 export type LinkObject = Linked & { readonly part: 'link' | 'record' };
 
 export type LinkLayout = {
-  readonly linkKey: (of: Linked) => string;
+  /** Where it is named; undefined: nowhere, as what lies there has no such links, and its record is all that tells. */
+  readonly linkKey: (of: Linked) => string | undefined;
   readonly recordKey: (of: Linked) => string;
-  /** What all keys of a repository begin with; without one, all keys of all. */
-  readonly under: (repo?: string) => string;
+  /** What all keys of a repository begin with, in the order of the keys; without one, all keys of all. */
+  readonly under: (repo?: string) => readonly string[];
   /** What `key` is; undefined: nothing of ours. */
   readonly linkOf: (key: string) => LinkObject | undefined;
 };
+export type RegistryLinks = Omit<LinkLayout, 'linkKey'> & { readonly linkKey: (of: Linked) => string };
 
 const LINKS = { blob: '_layers', manifest: '_manifests/revisions', tag: '_manifests/tags' } as const;
 const RECORDS = { blob: '_shoal/blobs', manifest: '_shoal/manifests', tag: '_shoal/current' } as const;
 const KINDS = ['blob', 'manifest', 'tag'] as const;
 
-export function linkLayout(root: string): LinkLayout {
+export function linkLayout(root: string): RegistryLinks {
   const repositories = `${root}/repositories/`;
-  const folder = ({ repo, kind, name }: Linked, folders: typeof LINKS | typeof RECORDS): string =>
-    `${repositories}${repo}/${folders[kind]}/${kind === 'tag' ? name : pathOf(name as Digest)}`;
   return {
-    linkKey: (of) => `${folder(of, LINKS)}/${of.kind === 'tag' ? 'current/link' : 'link'}`,
-    recordKey: (of) => folder(of, RECORDS),
-    under: (repo) => (repo === undefined ? repositories : `${repositories}${repo}/_`),
-    linkOf: (key) => (key.startsWith(repositories) ? parsed(key.slice(repositories.length)) : undefined),
+    linkKey: (of) => `${repositories}${of.repo}/${LINKS[of.kind]}/${nameIn(of)}${lastOf(of.kind)}`,
+    recordKey: (of) => `${repositories}${of.repo}/${recordPath(of)}`,
+    under: (repo) => [repo === undefined ? repositories : `${repositories}${repo}/_`],
+    linkOf: (key) => {
+      const path = after(key, repositories);
+      return path === undefined ? undefined : (recordIn(path) ?? linkIn(path));
+    },
   };
 }
 
-function pathOf(digest: Digest): string {
-  return `${digestAlgorithm(digest)}/${digestHex(digest)}`;
+/** Where the record of something is, below its repository. */
+export function recordPath(of: Linked): string {
+  return `${RECORDS[of.kind]}/${nameIn(of)}`;
 }
 
-function parsed(path: string): LinkObject | undefined {
-  const end = path.indexOf('/_');
-  const repo = path.slice(0, end);
-  if (end < 0 || !repositoryValid(repo)) return undefined;
-  const rest = path.slice(end + 1);
+/** The record at `path`: a repository, and what `recordPath` gives. */
+export function recordIn(path: string): LinkObject | undefined {
+  const { repo, rest } = apart(path);
   for (const kind of KINDS) {
-    const record = nameOf(kind, after(rest, `${RECORDS[kind]}/`));
-    if (record !== undefined) return { repo, kind, name: record, part: 'record' };
-    const within = after(rest, `${LINKS[kind]}/`);
-    const last = kind === 'tag' ? '/current/link' : '/link';
-    const link = within?.endsWith(last) ? nameOf(kind, within.slice(0, -last.length)) : undefined;
-    if (link !== undefined) return { repo, kind, name: link, part: 'link' };
+    const name = nameOf(kind, after(rest, `${RECORDS[kind]}/`));
+    if (name !== undefined) return repo === undefined ? undefined : { repo, kind, name, part: 'record' };
   }
   return undefined;
+}
+
+function linkIn(path: string): LinkObject | undefined {
+  const { repo, rest } = apart(path);
+  for (const kind of KINDS) {
+    const within = after(rest, `${LINKS[kind]}/`);
+    const last = lastOf(kind);
+    const name = within?.endsWith(last) ? nameOf(kind, within.slice(0, -last.length)) : undefined;
+    if (name !== undefined) return repo === undefined ? undefined : { repo, kind, name, part: 'link' };
+  }
+  return undefined;
+}
+
+/** The repository that `path` begins with, and what comes after it. */
+function apart(path: string): { readonly repo: string | undefined; readonly rest: string } {
+  const end = path.indexOf('/_');
+  const repo = path.slice(0, end);
+  return end < 0 || !repositoryValid(repo) ? { repo: undefined, rest: '' } : { repo, rest: path.slice(end + 1) };
+}
+
+function lastOf(kind: Linked['kind']): string {
+  return kind === 'tag' ? '/current/link' : '/link';
+}
+
+function nameIn({ kind, name }: Linked): string {
+  const digest = name as Digest;
+  return kind === 'tag' ? name : `${digestAlgorithm(digest)}/${digestHex(digest)}`;
 }
 
 function after(text: string, start: string): string | undefined {

@@ -5,8 +5,14 @@ import { type BackendKind, kind, type Opening } from '../kind.ts';
 
 type Side = { readonly kind: string; readonly settings: unknown };
 
-/** Of `kinds`, which are all but this one: a shadow of a shadow is nobody's wish. */
-export function shadowKind(kinds: Readonly<Record<string, BackendKind>>): BackendKind {
+/**
+ * Of those of `all` that keep what they are given under the name that it is given: two that name things in their own ways
+ * cannot be compared. `all` are all but this one: a shadow of a shadow is nobody's wish.
+ */
+export function shadowKind(all: Readonly<Record<string, BackendKind>>): BackendKind {
+  const kinds = Object.fromEntries(
+    Object.entries(all).filter(([, { holds, layout }]) => holds === 'all' && layout === undefined),
+  );
   const names = Object.keys(kinds);
   const settings = Object.fromEntries(Object.entries(kinds).map(([name, { schema }]) => [name, schema.optional()]));
   const side = z.strictObject(settings).transform((given, ctx): Side => {
