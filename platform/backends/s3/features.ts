@@ -7,9 +7,9 @@
 
 import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { BackendError, type WriteCondition } from '../backend.ts';
-import { type Sum, type SumKind, sumOf } from './checksums.ts';
+import { type Sum, type SumKind, sumOf } from '../parts/sums.ts';
 import type { S3Settings } from './config.ts';
-import { type ReadPlan, readObject } from './read.ts';
+import { readObject, type S3Reading } from './read.ts';
 import type { S3Requests } from './requests.ts';
 import { putWhole } from './write.ts';
 
@@ -21,7 +21,7 @@ export type Features = {
   readonly lacks: readonly string[];
 };
 
-type Probe = { readonly plan: ReadPlan; readonly settings: S3Settings; readonly key: string };
+type Probe = { readonly plan: S3Reading; readonly settings: S3Settings; readonly key: string };
 
 const bytes = Buffer.from('written by shoal to see whether this bucket can be used; may be removed\n');
 const otherBytes = Buffer.from('never to be seen: its checksum is that of something else\n');
@@ -87,7 +87,7 @@ async function refuses(
   }
 }
 
-async function readBack(plan: ReadPlan, key: string, signal: AbortSignal): Promise<void> {
+async function readBack(plan: S3Reading, key: string, signal: AbortSignal): Promise<void> {
   const part: Uint8Array[] = [];
   for await (const chunk of readObject(plan, key, { start: 1, end: 9 }, signal)) part.push(chunk);
   if (!Buffer.concat(part).equals(bytes.subarray(1, 9)))

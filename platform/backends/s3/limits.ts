@@ -4,16 +4,8 @@
 export const socketsMax = 256;
 /** As elsewhere in AWS's tools, a little less: a host that is there answers a SYN within one or two retransmissions. */
 export const connectMsMax = 5_000;
-/** Parts that are being written or read ahead, over all objects of a backend, in bytes: 16 of 8 MiB each way. */
-export const roomBytes = 128 * 1024 * 1024;
 /** S3's own limit. */
 export const partsMax = 10_000;
-/** Of one part or range, at once; then the whole call fails, and whoever called tries again later. */
-export const partAttemptsMax = 3;
-/** Before the second attempt at a part, doubled each time. */
-export const partPauseMs = 200;
-/** A server that asks for more is left to whoever retries the whole call. */
-export const partPauseMsMax = 5_000;
 /** Uploads of one key that are looked at for parts to go on with. Who began more than these has other troubles. */
 export const uploadsLookedAt = 3;
 /** Of an answer that is no object: 1,000 keys of 1,024 bytes, each written as %XX, and what is said of them are 4 MB. */

@@ -7,14 +7,15 @@
  * Rule 3: several origins may write one key at once: whose upload is gone looks whether the object is there.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { BackendError, type BackendObject, type ObjectSource } from '../backend.ts';
-import { confirms, type Sum, sumInput, sumOf } from './checksums.ts';
+import { sendParts } from '../parts/send.ts';
+import { type SourcePart, WrongSource } from '../parts/source.ts';
+import { type Sum, sumOf } from '../parts/sums.ts';
+import { confirms, sumInput } from './checksums.ts';
 import { s3Code } from './errors.ts';
-import { partAttemptsMax, partPauseMs, partPauseMsMax, partsMax } from './limits.ts';
+import { partsMax } from './limits.ts';
 import { abortUpload, type FoundPart, type FoundUpload, findUploads } from './resume.ts';
-import { partsOf, type SourcePart, WrongSource } from './source.ts';
 import { confirmByHead, digestMetadata, type S3Writing, storing, wrongSource } from './write.ts';
 
 const mebibyte = 1024 * 1024;
@@ -107,39 +108,13 @@ class Upload {
   /** Every part is there when this resolves. */
   async send(source: ObjectSource, signal: AbortSignal): Promise<Sent[]> {
     const { room, sums, settings } = this.#writing;
-    const ending = new AbortController();
-    const either = AbortSignal.any([signal, ending.signal]);
-    const sent: Sent[] = [];
-    const running = new Set<Promise<void>>();
-    let failed: { readonly error: unknown } | undefined;
-    try {
-      const cut = { size: partBytes(source.size, settings.parts.size), sums, room };
-      for await (const part of partsOf(source, cut, either)) {
-        this.#sums.set(part.number, { sum: part.sum, size: part.bytes.length });
-        const one = this.#part(part, either)
-          .then((done) => void sent.push(done))
-          .catch((error: unknown) => {
-            failed ??= { error };
-            ending.abort();
-          })
-          .finally(() => {
-            part.done();
-            running.delete(one);
-          });
-        running.add(one);
-        if (running.size >= settings.parts.parallel) await Promise.race(running);
-        if (failed !== undefined) break;
-      }
-      await Promise.all(running);
-    } catch (error) {
-      // What ended the reading because a part had failed says nothing.
-      failed ??= { error };
-    } finally {
-      ending.abort();
-      await Promise.all(running);
-    }
-    if (failed !== undefined) throw failed.error;
-    return sent.sort((one, other) => one.PartNumber - other.PartNumber);
+    const cut = { size: partBytes(source.size, settings.parts.size), sums, room };
+    const send = (part: SourcePart, either: AbortSignal): Promise<Sent> => {
+      this.#sums.set(part.number, { sum: part.sum, size: part.bytes.length });
+      return this.#part(part, either);
+    };
+    const final = (error: BackendError): boolean => s3Code(error.cause) === 'NoSuchUpload';
+    return await sendParts({ source, cut, parallel: settings.parts.parallel, send, final }, signal);
   }
 
   async complete(parts: readonly Sent[], signal: AbortSignal): Promise<void> {
@@ -167,15 +142,7 @@ class Upload {
     const there = this.#going?.parts.get(part.number);
     if (there !== undefined && believed(there, { sum: part.sum, size: part.bytes.length, bytes: part.bytes }))
       return sentPart(part, there.etag);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#upload(part, signal);
-      } catch (error) {
-        const pause = pauseAfter(error, attempt);
-        if (pause === undefined) throw error;
-        await sleep(pause, undefined, { signal });
-      }
-    }
+    return await this.#upload(part, signal);
   }
 
   async #upload(part: SourcePart, signal: AbortSignal): Promise<Sent> {
@@ -213,13 +180,4 @@ function believed(there: FoundPart, ours: { sum: Sum; size: number; bytes?: Uint
   const told = confirms(said, ours.sum);
   if (told !== 'untold' || ours.bytes === undefined) return told === 'yes';
   return confirms(said, sumOf('md5', ours.bytes)) === 'yes';
-}
-
-/** Milliseconds until the part is tried again; undefined: it is not. */
-function pauseAfter(error: unknown, attempt: number): number | undefined {
-  if (!(error instanceof BackendError) || attempt >= partAttemptsMax) return undefined;
-  if (s3Code(error.cause) === 'NoSuchUpload') return undefined;
-  if (!['unavailable', 'stalled', 'throttled', 'damaged'].includes(error.why)) return undefined;
-  const pause = error.afterMs ?? partPauseMs * 2 ** (attempt - 1);
-  return pause > partPauseMsMax ? undefined : pause;
 }

@@ -1,201 +1,76 @@
-/**
- * A range of an object, in order: large ones by several requests at once, since one connection to a bucket far away is
- * slow.
- *
- * Rule 1: the first byte waits for nothing: the first request's bytes are given as they come, and only then do others
- *         begin.
- * Rule 2: at most `parallel` parts are held, and all but the first only while there is room.
- * Rule 3: all parts are of one version, and exactly what was asked for comes, or it throws.
- * Rule 4: a part whose connection breaks is gone on with by itself, a few times: what is held of later ones is not thrown
- *         away for it.
- */
+/** A range of an object: by parts (parts/read.ts), each a GET of its own that is compared with what was asked for. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
-import { BackendError, type BackendRead } from '../backend.ts';
-import { partAttemptsMax, partPauseMs } from './limits.ts';
+import type { BackendRead } from '../backend.ts';
+import { type PartAnswer, type ReadPlan, readParts } from '../parts/read.ts';
 import type { S3Requests } from './requests.ts';
-import type { PartRoom } from './room.ts';
 
-export type ReadPlan = {
-  readonly requests: S3Requests;
-  readonly room: PartRoom;
-  readonly parts: { readonly size: number; readonly parallel: number };
-};
+export type S3Reading = Pick<ReadPlan, 'room' | 'parts'> & { readonly requests: S3Requests };
 
-export async function* readObject(
-  plan: ReadPlan,
+export function readObject(
+  { requests, room, parts }: S3Reading,
   key: string,
-  { start, end, version }: BackendRead,
+  range: BackendRead,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const { room, parts } = plan;
-  const ending = new AbortController();
-  const either = AbortSignal.any([signal, ending.signal]);
-  const held: Part[] = [];
-  let pinned = version;
-  let at = start;
-  const begin = (taken: boolean): void => {
-    const part = new Part(plan, { key, start: at, end: Math.min(end, at + parts.size), version: pinned, taken });
-    held.push(part);
-    at = part.end;
-    part.fetch(either);
+  const plan: ReadPlan = {
+    room,
+    parts,
+    open: (part, either) => open({ requests, key }, part, either),
+    wrong: (why, words) => requests.wrong(why, key, words),
   };
-  try {
-    begin(false);
-    for (let head = held[0]; head !== undefined; head = held[0]) {
-      for await (const chunk of head.bytes()) {
-        pinned ??= head.version;
-        while (at < end && held.length < parts.parallel && room.tryTake(parts.size)) begin(true);
-        yield chunk;
-      }
-      held.shift();
-      if (head.taken) room.give(parts.size);
-      if (at < end && held.length === 0) begin(false);
-    }
-  } finally {
-    ending.abort();
-    for (const { taken } of held) if (taken) room.give(parts.size);
-  }
+  return readParts(plan, range, signal);
 }
 
-type Range = {
-  readonly key: string;
-  readonly start: number;
-  readonly end: number;
-  readonly version: string | undefined;
-  /** PartRoom was taken for it. */
-  readonly taken: boolean;
-};
+type At = { readonly requests: S3Requests; readonly key: string };
 
-/** One request, whose bytes are held until they are wanted. */
-class Part {
-  readonly #requests: S3Requests;
-  readonly #range: Range;
-  readonly #chunks: Uint8Array[] = [];
-  #state: 'running' | 'whole' | { readonly failed: unknown } = 'running';
-  #wake: () => void = () => {};
-  /** Bytes that have come. */
-  #came = 0;
-  /** Once its first byte is there. */
-  version: string | undefined;
-
-  constructor({ requests }: ReadPlan, range: Range) {
-    this.#requests = requests;
-    this.#range = range;
-  }
-
-  get end(): number {
-    return this.#range.end;
-  }
-
-  /** What its bytes have to be of. */
-  get #pinned(): string | undefined {
-    return this.#range.version ?? this.version;
-  }
-
-  get taken(): boolean {
-    return this.#range.taken;
-  }
-
-  /** Never rejects: what failed is thrown where the bytes are wanted. */
-  fetch(signal: AbortSignal): void {
-    this.#fetchAll(signal).then(
-      () => this.#become('whole'),
-      (failed: unknown) => this.#become({ failed }),
-    );
-  }
-
-  async #fetchAll(signal: AbortSignal): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#fetch(signal);
-      } catch (error) {
-        const broke = error instanceof BackendError && error.why === 'unavailable';
-        const one = this.#came === 0 || this.#pinned !== undefined;
-        if (!broke || !one || attempt >= partAttemptsMax) throw error;
-        await sleep(error.afterMs ?? partPauseMs * (attempt - 1), undefined, { signal });
-      }
-    }
-  }
-
-  async *bytes(): AsyncGenerator<Uint8Array> {
-    while (true) {
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) yield chunk;
-      else if (this.#state === 'whole') return;
-      else if (this.#state !== 'running') throw this.#state.failed;
-      else {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
-        await promise;
-      }
-    }
-  }
-
-  async #fetch(signal: AbortSignal): Promise<void> {
-    const { key, end } = this.#range;
-    const start = this.#range.start + this.#came;
-    const version = this.#pinned;
-    const asked = { doing: 'read', key, signal };
-    const answer = await this.#requests.ask(asked, (client, options) =>
-      client.send(
-        new GetObjectCommand({
-          Bucket: this.#requests.bucket,
-          Key: key,
-          Range: `bytes=${start}-${end - 1}`,
-          ...(version !== undefined && { IfMatch: version }),
-        }),
-        options,
-      ),
-    );
-    const body = answer.Body as AsyncIterable<Uint8Array> | undefined;
-    if (body === undefined) throw this.#requests.wrong('damaged', key, 'was answered without bytes');
-    let missing = end - start;
+async function open({ requests, key }: At, range: BackendRead, signal: AbortSignal): Promise<PartAnswer> {
+  const { start, end, version } = range;
+  const asked = { doing: 'read', key, signal };
+  const answer = await requests.ask(asked, (client, options) =>
+    client.send(
+      new GetObjectCommand({
+        Bucket: requests.bucket,
+        Key: key,
+        Range: `bytes=${start}-${end - 1}`,
+        ...(version !== undefined && { IfMatch: version }),
+      }),
+      options,
+    ),
+  );
+  const body = answer.Body as AsyncIterable<Uint8Array> | undefined;
+  if (body === undefined) throw requests.wrong('damaged', key, 'was answered without bytes');
+  async function* chunks(given: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
-      this.#check(answer, start);
-      for await (const chunk of body) {
-        missing -= chunk.length;
-        if (missing < 0) break;
-        this.#came += chunk.length;
-        this.#chunks.push(chunk);
-        this.#wake();
-      }
+      yield* given;
     } catch (error) {
-      this.#requests.fail(error, asked);
+      requests.fail(error, asked);
     }
-    if (missing > 0)
-      throw this.#requests.wrong('damaged', key, `ended ${missing} bytes early: it is read again from there`);
-    if (missing < 0) throw this.#requests.wrong('damaged', key, 'is answered with more bytes than were asked for');
   }
+  try {
+    check({ requests, key }, answer, range);
+  } catch (error) {
+    (body as { destroy?: () => void }).destroy?.();
+    throw error;
+  }
+  return { version: answer.ETag ?? '', chunks: chunks(body) };
+}
 
-  /** Is this the range, of the version, that was asked for? */
-  #check(
-    answer: { ContentRange?: string | undefined; ContentLength?: number | undefined; ETag?: string | undefined },
-    start: number,
-  ): void {
-    const { key, end } = this.#range;
-    const version = this.#pinned;
-    const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.ContentRange ?? '') ?? [];
-    // Some answer a range that is all of the object with the object.
-    const whole = from === undefined && start === 0 && answer.ContentLength === end;
-    if (from === undefined && !whole)
-      throw this.#requests.wrong('unsupported', key, 'cannot be read by ranges: this server ignores them');
-    if (from !== undefined && Number(to) < end - 1)
-      throw this.#requests.wrong('damaged', key, `has ${size} bytes, and ${end} were to be there: look at the object`);
-    if (from !== undefined && (Number(from) !== start || Number(to) !== end - 1))
-      throw this.#requests.wrong(
-        'damaged',
-        key,
-        `was asked for bytes ${start} to ${end - 1}, and ${from} to ${to} came`,
-      );
-    if (version !== undefined && answer.ETag !== version)
-      throw this.#requests.wrong('changed', key, 'was written anew since its reading began: begin again');
-    this.version = answer.ETag;
-  }
-
-  #become(state: 'whole' | { failed: unknown }): void {
-    this.#state = state;
-    this.#wake();
-  }
+/** Is this the range, of the version, that was asked for? */
+function check(
+  { requests, key }: At,
+  answer: { ContentRange?: string | undefined; ContentLength?: number | undefined; ETag?: string | undefined },
+  { start, end, version }: BackendRead,
+): void {
+  const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.ContentRange ?? '') ?? [];
+  // Some answer a range that is all of the object with the object.
+  const whole = from === undefined && start === 0 && answer.ContentLength === end;
+  if (from === undefined && !whole)
+    throw requests.wrong('unsupported', key, 'cannot be read by ranges: this server ignores them');
+  if (from !== undefined && Number(to) < end - 1)
+    throw requests.wrong('damaged', key, `has ${size} bytes, and ${end} were to be there: look at the object`);
+  if (from !== undefined && (Number(from) !== start || Number(to) !== end - 1))
+    throw requests.wrong('damaged', key, `was asked for bytes ${start} to ${end - 1}, and ${from} to ${to} came`);
+  if (version !== undefined && answer.ETag !== version)
+    throw requests.wrong('changed', key, 'was written anew since its reading began: begin again');
 }

@@ -18,16 +18,16 @@ import {
   type WriteCondition,
 } from '../backend.ts';
 import type { Opening } from '../kind.ts';
-import { sumOf } from './checksums.ts';
+import { roomBytes } from '../parts/limits.ts';
+import { PartRoom } from '../parts/room.ts';
+import { sumOf } from '../parts/sums.ts';
 import { connectS3, type S3Connection } from './client.ts';
 import type { S3Settings } from './config.ts';
 import { type Features, probeFeatures, removeObject } from './features.ts';
-import { roomBytes } from './limits.ts';
 import { listPage } from './list.ts';
 import { partBytes, writeInParts } from './multipart.ts';
 import { readObject } from './read.ts';
 import { S3Requests } from './requests.ts';
-import { PartRoom } from './room.ts';
 import { head, putWhole, writeAtOnce } from './write.ts';
 
 export class S3Backend implements Backend {

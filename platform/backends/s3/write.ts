@@ -8,12 +8,13 @@
 import { HeadObjectCommand, type HeadObjectCommandOutput, PutObjectCommand } from '@aws-sdk/client-s3';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
 import type { BackendObject, ObjectSource, WriteCondition } from '../backend.ts';
-import { confirms, type Sum, type SumKind, sumInput } from './checksums.ts';
+import type { PartRoom } from '../parts/room.ts';
+import { partsOf, WrongSource } from '../parts/source.ts';
+import type { Sum, SumKind } from '../parts/sums.ts';
+import { confirms, sumInput } from './checksums.ts';
 import type { S3Settings } from './config.ts';
 import { looking } from './errors.ts';
 import type { S3Requests } from './requests.ts';
-import type { PartRoom } from './room.ts';
-import { partsOf, WrongSource } from './source.ts';
 
 export type S3Writing = {
   readonly requests: S3Requests;

@@ -8,11 +8,11 @@
 import { createHash } from 'node:crypto';
 import { digestAlgorithm, digestHex } from '../../../core/digest.ts';
 import type { ObjectSource } from '../backend.ts';
-import { type Sum, type SumKind, Summing } from './checksums.ts';
 import type { PartRoom } from './room.ts';
+import { type Sum, type SumKind, Summing } from './sums.ts';
 
 export type SourcePart = {
-  /** From 1, as S3 counts them. */
+  /** From 1. */
   readonly number: number;
   readonly bytes: Buffer;
   readonly sum: Sum;

@@ -1,0 +1,159 @@
+/**
+ * A range of an object, in order: large ones by several requests at once, since one connection to a store far away is
+ * slow.
+ *
+ * Rule 1: the first byte waits for nothing: the first request's bytes are given as they come, and only then do others
+ *         begin.
+ * Rule 2: at most `parallel` parts are held, and all but the first only while there is room.
+ * Rule 3: all parts are of one version, and exactly what was asked for comes, or it throws.
+ * Rule 4: a part whose connection breaks is gone on with by itself, a few times: what is held of later ones is not thrown
+ *         away for it.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BackendError, type BackendRead } from '../backend.ts';
+import { partAttemptsMax, partPauseMs } from './limits.ts';
+import type { PartRoom } from './room.ts';
+
+export type ReadPlan = {
+  readonly room: PartRoom;
+  readonly parts: { readonly size: number; readonly parallel: number };
+  /** One request for one range. What is answered has been looked at: it is this range, of this version. */
+  readonly open: (range: BackendRead, signal: AbortSignal) => Promise<PartAnswer>;
+  /** About the object. */
+  readonly wrong: (why: BackendError['why'], words: string) => BackendError;
+};
+
+/** `chunks` break off with a BackendError. */
+export type PartAnswer = { readonly version: string; readonly chunks: AsyncIterable<Uint8Array> };
+
+export async function* readParts(
+  plan: ReadPlan,
+  { start, end, version }: BackendRead,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const { room, parts } = plan;
+  const ending = new AbortController();
+  const either = AbortSignal.any([signal, ending.signal]);
+  const held: Part[] = [];
+  let pinned = version;
+  let at = start;
+  const begin = (taken: boolean): void => {
+    const part = new Part(plan, { start: at, end: Math.min(end, at + parts.size), version: pinned, taken });
+    held.push(part);
+    at = part.end;
+    part.fetch(either);
+  };
+  try {
+    begin(false);
+    for (let head = held[0]; head !== undefined; head = held[0]) {
+      for await (const chunk of head.bytes()) {
+        pinned ??= head.version;
+        while (at < end && held.length < parts.parallel && room.tryTake(parts.size)) begin(true);
+        yield chunk;
+      }
+      held.shift();
+      if (head.taken) room.give(parts.size);
+      if (at < end && held.length === 0) begin(false);
+    }
+  } finally {
+    ending.abort();
+    for (const { taken } of held) if (taken) room.give(parts.size);
+  }
+}
+
+type Range = {
+  readonly start: number;
+  readonly end: number;
+  readonly version: string | undefined;
+  /** PartRoom was taken for it. */
+  readonly taken: boolean;
+};
+
+/** One request, whose bytes are held until they are wanted. */
+class Part {
+  readonly #plan: ReadPlan;
+  readonly #range: Range;
+  readonly #chunks: Uint8Array[] = [];
+  #state: 'running' | 'whole' | { readonly failed: unknown } = 'running';
+  #wake: () => void = () => {};
+  /** Bytes that have come. */
+  #came = 0;
+  /** Once its first byte is there. */
+  version: string | undefined;
+
+  constructor(plan: ReadPlan, range: Range) {
+    this.#plan = plan;
+    this.#range = range;
+  }
+
+  get end(): number {
+    return this.#range.end;
+  }
+
+  /** What its bytes have to be of. */
+  get #pinned(): string | undefined {
+    return this.#range.version ?? this.version;
+  }
+
+  get taken(): boolean {
+    return this.#range.taken;
+  }
+
+  /** Never rejects: what failed is thrown where the bytes are wanted. */
+  fetch(signal: AbortSignal): void {
+    this.#fetchAll(signal).then(
+      () => this.#become('whole'),
+      (failed: unknown) => this.#become({ failed }),
+    );
+  }
+
+  async #fetchAll(signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#fetch(signal);
+      } catch (error) {
+        const broke = error instanceof BackendError && error.why === 'unavailable';
+        const one = this.#came === 0 || this.#pinned !== undefined;
+        if (!broke || !one || attempt >= partAttemptsMax) throw error;
+        await sleep(error.afterMs ?? partPauseMs * (attempt - 1), undefined, { signal });
+      }
+    }
+  }
+
+  async *bytes(): AsyncGenerator<Uint8Array> {
+    while (true) {
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) yield chunk;
+      else if (this.#state === 'whole') return;
+      else if (this.#state !== 'running') throw this.#state.failed;
+      else {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await promise;
+      }
+    }
+  }
+
+  async #fetch(signal: AbortSignal): Promise<void> {
+    const { end } = this.#range;
+    const start = this.#range.start + this.#came;
+    const { version, chunks } = await this.#plan.open({ start, end, version: this.#pinned }, signal);
+    this.version = version;
+    let missing = end - start;
+    for await (const chunk of chunks) {
+      missing -= chunk.length;
+      if (missing < 0) break;
+      this.#came += chunk.length;
+      this.#chunks.push(chunk);
+      this.#wake();
+    }
+    if (missing > 0) throw this.#plan.wrong('damaged', `ended ${missing} bytes early: it is read again from there`);
+    if (missing < 0) throw this.#plan.wrong('damaged', 'is answered with more bytes than were asked for');
+  }
+
+  #become(state: 'whole' | { failed: unknown }): void {
+    this.#state = state;
+    this.#wake();
+  }
+}
