@@ -10,7 +10,7 @@ import { BackedReader } from './read.ts';
 
 export type AdoptStore = Pick<
   TagStore,
-  'tagState' | 'manifest' | 'blob' | 'pending' | 'adoptTag' | 'adoptManifest' | 'adoptBlob' | 'adoptDeletion'
+  'tagState' | 'manifest' | 'listed' | 'blob' | 'pending' | 'adoptTag' | 'adoptManifest' | 'adoptBlob' | 'adoptDeletion'
 >;
 
 /** absent: neither here nor there. `same`: what is here is as new. `broken`: it is there, and cannot be used. */
@@ -51,7 +51,7 @@ export class Bringer {
       return { kind: 'absent' };
     }
     if (digest !== null) {
-      const manifest = await this.manifest(repo, digest, signal);
+      const manifest = await this.#manifest({ repo, digest, named: 'tag' }, signal);
       if (manifest.kind === 'broken') return manifest;
       if (manifest.kind === 'absent') return this.#lacking(repo, tag, digest);
     }
@@ -63,10 +63,18 @@ export class Bringer {
     );
   }
 
+  /** It counts if a link or a record says so, or an index of the repository that is here; where there are no links at all. */
   async manifest(repo: string, digest: Digest, signal: AbortSignal): Promise<Brought> {
+    const brought = await this.#manifest({ repo, digest }, signal);
+    if (brought.kind !== 'absent' || !(await this.#parts.store.listed(repo, digest))) return brought;
+    return this.#manifest({ repo, digest, named: 'index' }, signal);
+  }
+
+  async #manifest(asked: Parameters<BackedReader['manifest']>[0], signal: AbortSignal): Promise<Brought> {
     const { store, dry } = this.#parts;
+    const { repo, digest } = asked;
     if ((await store.manifest(repo, digest)) !== undefined) return { kind: 'same' };
-    const found = await this.#reader.manifest(repo, digest, signal);
+    const found = await this.#reader.manifest(asked, signal);
     if (found.kind === 'broken') return found;
     if (found.kind !== 'manifest') return { kind: 'absent' };
     const brought: Brought = { kind: 'brought', how: 'added', digest };

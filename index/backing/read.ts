@@ -16,7 +16,7 @@ import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Linked } from '../../platform/backends/links.ts';
 import type { AdoptedManifest } from '../../platform/tags/outbox.ts';
 import { unversioned } from '../../platform/tags/versions.ts';
-import { readSmall } from './objects.ts';
+import { readSmall, type SmallObject } from './objects.ts';
 import { type LinkRecord, linkOf, recordBytesMax, recordOf } from './records.ts';
 
 type Absent = { readonly kind: 'absent' };
@@ -32,7 +32,11 @@ export type ManifestFound =
   | Broken
   | Deleted
   | { readonly kind: 'manifest'; readonly manifest: AdoptedManifest };
+/** `named`: something of the repository names it, so that it needs no link. */
+type ManifestAsked = { readonly repo: string; readonly digest: Digest; readonly named?: 'tag' | 'index' };
 export type BlobFound = Absent | Broken | Deleted | { readonly kind: 'blob'; readonly size: number };
+
+const absent: Absent = { kind: 'absent' };
 
 export class BackedReader {
   readonly #backed: TagsBacked;
@@ -52,24 +56,40 @@ export class BackedReader {
     return { kind: 'tag', digest: link.digest, version: unversioned };
   }
 
-  async manifest(repo: string, digest: Digest, signal: AbortSignal): Promise<ManifestFound> {
+  async manifest({ repo, digest, named }: ManifestAsked, signal: AbortSignal): Promise<ManifestFound> {
     const of: Linked = { repo, kind: 'manifest', name: digest };
+    const { backend, blobKey, layout } = this.#backed;
     const record = await this.#record(of, signal);
     if (record?.deleted === true) return { kind: 'deleted', version: record.version };
-    if (record === undefined) {
-      const link = await this.#link(of, signal);
-      if (link === undefined) return { kind: 'absent' };
-      if (link.kind === 'broken') return link;
-    }
-    const { backend, blobKey } = this.#backed;
+    const link = record === undefined && named === undefined ? await this.#link(of, signal) : undefined;
+    if (link?.kind === 'broken') return link;
+    const told = record !== undefined || link !== undefined || named === 'tag';
+    // Where nothing links to manifests, the bytes are all that tells.
+    if (!told && named === undefined && layout.links.linkKey(of) !== undefined) return absent;
     const key = blobKey(digest, repo);
     const found = await readSmall(backend, { key, bytesMax: manifestBytesMax }, signal);
-    if (found === undefined) return this.#broken(key, 'is not there: the bytes of the manifest were not written back');
-    if (found.bytes === undefined)
-      return this.#broken(key, `has ${found.about.size} bytes, which no manifest may have`);
+    const read = this.#manifestIn(key, { digest, mediaType: record?.mediaType }, found);
+    // An index need not have all of its manifests, and any blob may be asked for as if it were a manifest.
+    return read.kind === 'none' ? (told ? this.#broken(key, read.why) : absent) : read;
+  }
+
+  #manifestIn(
+    key: string,
+    { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string | undefined },
+    found: SmallObject | undefined,
+  ): ManifestFound | { readonly kind: 'none'; readonly why: string } {
+    const none = (why: string) => ({ kind: 'none', why }) as const;
+    if (found === undefined)
+      return none('is not there: the bytes of the manifest were not written back: push it again');
+    if (found.bytes === undefined) return none(`has ${found.about.size} bytes, which no manifest may have`);
     const hash = createHash(digestAlgorithm(digest)).update(found.bytes).digest('hex');
-    if (hash !== digestHex(digest)) return this.#broken(key, `has other bytes than its digest says: write it anew`);
-    return this.#parsed(key, found.bytes, record?.mediaType);
+    if (hash !== digestHex(digest)) return this.#broken(key, 'has other bytes than its digest says: write it anew');
+    try {
+      return { kind: 'manifest', manifest: adoptedOf(parseManifest(found.bytes, mediaType), found.bytes.length) };
+    } catch (error) {
+      if (error instanceof ApiError) return none(error.message);
+      throw error;
+    }
   }
 
   /** Whether a repository has a blob, and how large it is; its bytes are not read. */
@@ -110,29 +130,20 @@ export class BackedReader {
     return { kind: 'link', digest };
   }
 
-  #parsed(key: string, bytes: Uint8Array, mediaType: string | undefined): ManifestFound {
-    try {
-      const manifest = parseManifest(bytes, mediaType);
-      const { subject, artifactType, annotations } = manifest;
-      return {
-        kind: 'manifest',
-        manifest: {
-          mediaType: manifest.mediaType,
-          size: bytes.length,
-          blobs: manifest.blobs.map(({ digest, size }) => ({ digest, size })),
-          manifests: manifest.manifests.map(({ digest }) => digest),
-          subject: subject?.digest,
-          artifactType,
-          annotations,
-        },
-      };
-    } catch (error) {
-      if (error instanceof ApiError) return this.#broken(key, error.message);
-      throw error;
-    }
-  }
-
   #broken(key: string, why: string): Broken {
     return { kind: 'broken', why: `${this.#backed.name}: ${key} ${why}` };
   }
+}
+
+function adoptedOf(parsed: ReturnType<typeof parseManifest>, size: number): AdoptedManifest {
+  const { mediaType, blobs, manifests, subject, artifactType, annotations } = parsed;
+  return {
+    mediaType,
+    size,
+    blobs: blobs.map((blob) => ({ digest: blob.digest, size: blob.size })),
+    manifests: manifests.map(({ digest }) => digest),
+    subject: subject?.digest,
+    artifactType,
+    annotations,
+  };
 }

@@ -9,7 +9,7 @@ import { parseManifest } from '../../core/oci/manifest.ts';
 import { MEDIA } from '../../core/oci/media.ts';
 import type { Backend } from '../../platform/backends/backend.ts';
 import { Backends, backedBy } from '../../platform/backends/backends.ts';
-import { registryLayout } from '../../platform/backends/layout.ts';
+import { type KeyLayout, registryLayout } from '../../platform/backends/layout.ts';
 import { bytesOf, sourceOf } from '../../platform/backends/objects.fixtures.ts';
 import { openSqliteTags } from '../../platform/tags/sqlite.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
@@ -35,6 +35,7 @@ export type Site = {
 export type SiteOptions = {
   readonly durability?: 'origins' | 'backend';
   readonly nowMs?: () => number;
+  readonly layout?: KeyLayout;
   readonly dir?: string;
 };
 
@@ -47,9 +48,11 @@ export async function temporary(stack: AsyncDisposableStack): Promise<string> {
 /** A cluster's index, with whatever its directory holds. The backend is nobody's: it outlives it. */
 export async function site(stack: AsyncDisposableStack, backend: Backend, options: SiteOptions = {}): Promise<Site> {
   const dir = options.dir ?? (await temporary(stack));
-  const { durability = 'origins', nowMs = Date.now } = options;
+  const { durability = 'origins', nowMs = Date.now, layout } = options;
   const own = stack.use(new AsyncDisposableStack());
-  const backends = new Backends([{ patterns: ['**'], backed: backedBy(backend, { durability, required: false }) }]);
+  const backends = new Backends([
+    { patterns: ['**'], backed: backedBy(backend, { durability, required: false }, layout) },
+  ]);
   const backendOf = (repo: string) => backends.of(repo)?.name;
   const onBroken = (error: Error): never => {
     throw error;

@@ -53,6 +53,7 @@ export class GroupedTagStore implements TagStore {
   pending: TagStore['pending'] = async (...args) => this.#read().pending(...args);
   outbox: TagStore['outbox'] = async () => this.#read().outbox();
   references: TagStore['references'] = async (...args) => this.#read().references(...args);
+  listed: TagStore['listed'] = async (...args) => this.#read().listed(...args);
   tagState: TagStore['tagState'] = async (...args) => this.#read().tagState(...args);
 
   putManifest: TagStore['putManifest'] = (...args) => this.#write((tables) => tables.putManifest(...args));

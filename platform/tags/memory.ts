@@ -210,6 +210,11 @@ export class MemoryTables implements TagTables {
     return { blobs, manifests: manifests.filter((child) => known?.has(child)) };
   }
 
+  listed(repo: string, digest: Digest): boolean {
+    const known = this.#repos.get(repo)?.manifests.values() ?? [];
+    return [...known].some(({ references }) => references.manifests.includes(digest));
+  }
+
   tagState(repo: string, tag: string): TagPlace {
     const known = this.#repos.get(repo);
     return { digest: known?.tags.get(tag)?.digest, version: stateOf(known, tag).version };

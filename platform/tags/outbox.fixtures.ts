@@ -116,6 +116,15 @@ function rows(): void {
     expect(await store.references('a', one)).toEqual({ blobs: [layer, digest(101)], manifests: [] });
     expect(await store.references('a', two)).toEqual({ blobs: [], manifests: [one] });
     expect(await store.references('b', two)).toEqual({ blobs: [], manifests: [] });
+    const listed = ([repo, of]: readonly [string, Digest]) => store.listed(repo, of);
+    const asked = [
+      ['a', one],
+      ['a', digest(8)],
+      ['a', two],
+      ['a', layer],
+      ['b', one],
+    ] as const;
+    expect(await Promise.all(asked.map(listed))).toEqual([true, true, false, false, false]);
     const set = (await store.putTag('a', 'x', { digest: one })) as { version: TagVersion };
     expect(await store.tagState('a', 'x')).toEqual({ digest: one, version: set.version });
     const gone = (await store.deleteTag('a', 'x')) as { version: TagVersion };

@@ -66,6 +66,8 @@ export interface OutboxReads {
   outbox(): readonly OutboxState[];
   /** The blobs that a manifest refers to, and the manifests of an index that are here. */
   references(repo: string, digest: Digest): References;
+  /** Whether an index of the repository has that manifest as one of its own, be it here or not. */
+  listed(repo: string, digest: Digest): boolean;
   /** The version of a tag's last write, or of its deletion as far as that is remembered. Null: nobody knows of one. */
   tagState(repo: string, tag: string): TagPlace;
 }

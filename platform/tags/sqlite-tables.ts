@@ -51,6 +51,7 @@ const SQL = {
     VALUES (?, ?, ?, ?, ?, ?, ?)`,
   putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
   references: 'SELECT target, kind FROM refs WHERE repo = ? AND manifest = ?',
+  listed: "SELECT 1 FROM refs WHERE target = ?2 AND repo = ?1 AND kind = 'manifest' LIMIT 1",
   targets: `SELECT target FROM refs WHERE repo = ?1 AND manifest = ?2
     UNION SELECT subject FROM manifests WHERE repo = ?1 AND digest = ?2 AND subject IS NOT NULL`,
   dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
@@ -282,6 +283,10 @@ export class SqliteTables implements TagTables {
     const all = this.#all<{ target: Digest; kind: string }>('references', id, digest);
     const of = (kind: string): Digest[] => all.filter((one) => one.kind === kind).map(({ target }) => target);
     return { blobs: of('blob'), manifests: of('manifest').filter((child) => this.#has('hasManifest', id, child)) };
+  }
+
+  listed(repo: string, digest: Digest): boolean {
+    return this.#one('listed', this.#repo(repo), digest) !== undefined;
   }
 
   tagState(repo: string, tag: string): TagPlace {
