@@ -1,20 +1,66 @@
 /**
- * What every backend does, whatever is behind it: run by each kind's own test. `make` gives an empty backend, which the
- * test closes.
+ * What every backend does, whatever is behind it: run by each kind's own test, which says what its kind can do. A kind
+ * cannot pass by saying that it can do less: what it says is compared with what its test expects of it.
+ *
+ * Which suite: `backendConformance` of a store of any key; `blobsConformance` of what has blobs under keys of its own;
+ * `tagsConformance` of what has tags. `make` gives an empty backend, which the test closes.
  */
 
 import { describe } from 'vitest';
 import type { Backend } from './backend.ts';
+import { abilitiesConformance } from './conformance/abilities.fixtures.ts';
+import { type BlobKeeping, blobEndsConformance, blobsConformanceOf } from './conformance/blobs.fixtures.ts';
 import { conditionsConformance } from './conformance/conditions.fixtures.ts';
-import { endsConformance } from './conformance/ends.fixtures.ts';
+import { endsConformance, lateEndsConformance } from './conformance/ends.fixtures.ts';
 import { listConformance } from './conformance/lists.fixtures.ts';
+import { namesConformance } from './conformance/names.fixtures.ts';
 import { objectsConformance, replacedConformance } from './conformance/objects.fixtures.ts';
+import { type TagKeeping, tagsConformanceOf } from './conformance/tags.fixtures.ts';
+import type { Ability } from './objects.fixtures.ts';
 
-export function backendConformance(make: () => Promise<Backend>, { objects = 2_500 } = {}): void {
-  const conforming = { make, objects };
+type Options = {
+  /** Objects that the longest list has: more than a page where that costs little. */
+  readonly objects?: number;
+  /** What this kind, or what is behind it here, is not able to do; all else it must. */
+  readonly cannot?: readonly Ability[];
+};
+
+const canBut = (cannot: readonly Ability[]): Backend['can'] => ({
+  conditions: !cannot.includes('conditions'),
+  list: !cannot.includes('list'),
+  writes: !cannot.includes('writes'),
+  records: !cannot.includes('records'),
+});
+
+export function backendConformance(make: () => Promise<Backend>, { objects = 2_500, cannot = [] }: Options = {}): void {
+  const conforming = { make, objects, can: canBut(cannot) };
+  describe('abilities', () => abilitiesConformance(conforming));
   describe('objects', () => objectsConformance(conforming));
   describe('objects that are replaced', () => replacedConformance(conforming));
   describe('keys and lists', () => listConformance(conforming));
-  describe('conditions', () => conditionsConformance(conforming));
+  describe('names', () => namesConformance(conforming));
+  if (conforming.can.conditions) describe('conditions', () => conditionsConformance(conforming));
   describe('ends', () => endsConformance(conforming));
+  describe('late ends', () => lateEndsConformance(conforming));
+}
+
+/** Of a kind that has blobs under keys of its own. */
+export function blobsConformance(
+  make: () => Promise<Backend>,
+  { cannot = [], ...keeping }: BlobKeeping & Pick<Options, 'cannot'>,
+): void {
+  const conforming = { make, can: canBut(cannot), ...keeping };
+  describe('abilities', () => abilitiesConformance(conforming));
+  describe('blobs', () => blobsConformanceOf(conforming));
+  describe('blobs whose transfer ends early', () => blobEndsConformance(conforming));
+}
+
+/** Of a kind that has tags under keys of its own. */
+export function tagsConformance(
+  make: () => Promise<Backend>,
+  { cannot = [], ...keeping }: TagKeeping & Pick<Options, 'cannot'>,
+): void {
+  const conforming = { make, can: canBut(cannot), ...keeping };
+  describe('abilities', () => abilitiesConformance(conforming));
+  describe('tags', () => tagsConformanceOf(conforming));
 }

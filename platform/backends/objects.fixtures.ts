@@ -6,8 +6,12 @@ import type { Backend, ObjectSource } from './backend.ts';
 
 export const never = new AbortController().signal;
 
+export type Ability = keyof Backend['can'];
+
 export type Conforming = {
   readonly make: () => Promise<Backend>;
+  /** What the kind's test expects of it: exactly that. */
+  readonly can: Backend['can'];
   /** Objects that the longest list has: more than a page where that costs little. */
   readonly objects: number;
 };

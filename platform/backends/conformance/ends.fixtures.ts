@@ -2,8 +2,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import type { Backend, ObjectSource } from '../backend.ts';
+import type { Backend } from '../backend.ts';
 import { bytesOf, type Conforming, never, sourceOf } from '../objects.fixtures.ts';
+import { interrupted } from './interrupted.fixtures.ts';
 
 const calls: Readonly<Record<string, (backend: Backend, signal: AbortSignal) => Promise<unknown>>> = {
   probe: (backend, signal) => backend.probe(signal),
@@ -15,21 +16,45 @@ const calls: Readonly<Record<string, (backend: Backend, signal: AbortSignal) => 
   remove: (backend, signal) => backend.remove('key', signal),
 };
 
-/** `source`, in which `befall` happens once so many bytes were asked for. */
-function interrupted(source: ObjectSource, at: number, befall: () => void): ObjectSource {
-  return {
-    ...source,
-    async *read(start, end, signal) {
-      for await (const chunk of source.read(start, end, signal)) {
-        if (start >= at) befall();
-        yield chunk;
-        start += chunk.length;
-      }
-    },
-  };
+/** Writes that meet others, or that are left once all is sent. */
+export function lateEndsConformance({ make }: Conforming): void {
+  test('a write that is ended once all of its bytes were asked for is done whole, or not at all', async () => {
+    await using backend = await make();
+    const [old, other] = [sourceOf(randomBytes(300_000)), sourceOf(randomBytes(400_000))];
+    await backend.write('key', old, never);
+    for (const [key, before] of [
+      ['key', old],
+      ['new', undefined],
+    ] as const) {
+      const abort = new AbortController();
+      const ending = interrupted(other, other.size, () => abort.abort(new Error('enough')));
+      const done = await backend.write(key, ending, abort.signal).then(
+        () => other,
+        (error: Error) => void expect(error.message).toBe('enough'),
+      );
+      const found = await backend.stat(key, never);
+      // What was sent when its writer went may still have been done.
+      expect(done === undefined ? [before?.size, other.size] : [other.size]).toContain(found?.size);
+      if (found === undefined) continue;
+      const read = await bytesOf(backend.read(key, { start: 0, end: found.size, version: found.version }, never));
+      expect(found.size === other.size ? other.digest : old.digest).toBe(sourceOf(read).digest);
+    }
+  });
+
+  test('of several that write one object at once, one has written it, whole', { timeout: 60_000 }, async () => {
+    await using backend = await make();
+    const sources = Array.from({ length: 8 }, (_, n) => sourceOf(randomBytes(200_000 + n)));
+    const ends = await Promise.allSettled(sources.map((source) => backend.write('key', source, never)));
+    // Who finds another's object where its own should be says so: its bytes are confirmed by nobody.
+    for (const end of ends) if (end.status === 'rejected') expect(['changed', 'damaged']).toContain(end.reason.why);
+    expect(ends.map(({ status }) => status)).toContain('fulfilled');
+    const found = await backend.stat('key', never);
+    const read = await bytesOf(backend.read('key', { start: 0, end: found?.size ?? 0 }, never));
+    expect(sources.map(({ digest }) => digest)).toContain(sourceOf(read).digest);
+  });
 }
 
-export function endsConformance({ make }: Conforming): void {
+export function endsConformance({ make, can }: Conforming): void {
   test.each(Object.entries(calls))('%s ends with its signal, and does nothing', async (_, call) => {
     await using backend = await make();
     await backend.put('key', Buffer.from('old'), never);
@@ -51,7 +76,7 @@ export function endsConformance({ make }: Conforming): void {
     await expect(backend.write('key', failing, never)).rejects.toThrow('the source failed');
     expect(await backend.stat('new', never)).toBeUndefined();
     expect(String(await bytesOf(backend.read('key', { start: 0, end: 3 }, never)))).toBe('old');
-    if (backend.can.list) expect((await backend.list('', { max: 9 }, never)).objects.length).toBe(1);
+    if (can.list) expect((await backend.list('', { max: 9 }, never)).objects.length).toBe(1);
   });
 
   test('a read that is ended gives nothing more; one that is left leaves nothing behind', async () => {

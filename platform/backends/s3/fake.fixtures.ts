@@ -220,14 +220,15 @@ export class FakeS3 implements AsyncDisposable {
     const keys = [...this.objects.keys()]
       .filter((key) => key.startsWith(query.get('prefix') ?? '') && byBytes(key, after) > 0)
       .sort(byBytes);
+    const url = query.get('encoding-type') === 'url';
     const all = keys
       .slice(0, max)
       .map(
         (key) =>
-          `<Contents><Key>${encodeURIComponent(key)}</Key><Size>${this.objects.get(key)?.bytes.length}</Size></Contents>`,
+          `<Contents><Key>${url ? encodeURIComponent(key) : key}</Key><Size>${this.objects.get(key)?.bytes.length}</Size></Contents>`,
       );
     return xml(
-      `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>${keys.length > max}</IsTruncated>${all.join('')}</ListBucketResult>`,
+      `<ListBucketResult>${url ? '<EncodingType>url</EncodingType>' : ''}<IsTruncated>${keys.length > max}</IsTruncated>${all.join('')}</ListBucketResult>`,
     );
   }
 
