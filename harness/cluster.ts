@@ -107,14 +107,14 @@ export class Cluster implements AsyncDisposable {
     return { process, registry: url(process.ports['registry']), admin: url(process.ports['admin']) };
   }
 
-  /** A proxy and an index; base URL of its registry and its pid. They end with the cluster. */
-  async proxy(): Promise<{ readonly base: string; readonly pid: number }> {
+  /** A proxy, which finds the origins there, and an index; base URL of its registry and its pid. They end with the cluster. */
+  async proxy(origins: readonly string[] = [this.originUrl]): Promise<{ readonly base: string; readonly pid: number }> {
     const { dir, logLevel } = this.options;
     const log = { level: logLevel };
     const index = this.#stack.use(
       await RoleProcess.start({ role: 'index', name: 'index', dir, config: { log, listen: loopback(0) } }),
     );
-    const config = { log, listen: loopback(0), index: [url(index.ports['api'])], origins: [this.originUrl] };
+    const config = { log, listen: loopback(0), index: [url(index.ports['api'])], origins };
     const proxy = this.#stack.use(await RoleProcess.start({ role: 'proxy', name: 'proxy', dir, config }));
     return { base: url(Object.values(proxy.ports)[0]), pid: proxy.pid };
   }

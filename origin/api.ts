@@ -64,9 +64,12 @@ export function addRoutes(app: FastifyInstance, parts: ApiParts): void {
 
 function addBlobRoutes(app: FastifyInstance, parts: ApiParts): void {
   const { blobs, onRemoved, writeBack } = parts;
-  serve(app, ORIGIN.read, async ({ at, request, reply }) =>
-    sendContent(request, reply, await blobs.read(blobOf(at), callOf(request))),
-  );
+  serve(app, ORIGIN.read, async ({ at, request, reply }) => {
+    const call = callOf(request);
+    const url = at.redirect === undefined ? undefined : await blobs.redirect(blobOf(at), at.redirect, call);
+    if (url !== undefined) return reply.header('cache-control', 'no-store').redirect(url, 307);
+    return sendContent(request, reply, await blobs.read(blobOf(at), call));
+  });
   serve(app, ORIGIN.head, async ({ at, request, reply }) => sendContent(request, reply, await blobs.sized(blobOf(at))));
   serve(app, ORIGIN.remove, async ({ at: { digest } }) => {
     await writeBack?.mayRemove(digest);

@@ -52,6 +52,8 @@ export type InfoAsked = {
 };
 /** Blobs that only a backend has. Each answers undefined where the repository has none. */
 export type OnlyInBackends = Pick<ColdReads, 'info' | 'fetch'> & {
+  /** Where a reader gets the blob's bytes from the backend itself; undefined: from us. */
+  redirect(blob: BlobIn, size: number, signal: AbortSignal): Promise<string | undefined>;
   /** Whether it is being fetched here now. */
   fetches(digest: Digest): boolean;
   /** Somebody counts on the copy here. */
@@ -102,6 +104,11 @@ export class OriginBlobs {
       if (told === undefined) throw error;
       return contentOf(blob.digest, ('growth' in told ? told.growth : told.meta).length, open);
     }
+  }
+
+  /** Where else whoever knows that the blob has `size` bytes, and takes a redirect, gets them. */
+  async redirect(blob: BlobIn, size: number, { signal }: CallContext): Promise<string | undefined> {
+    return await this.#elsewhere?.redirect(blob, size, signal);
   }
 
   /** The blob's bytes, which may still come. */

@@ -75,7 +75,13 @@ export class ProxyRegistry implements RegistryHandler {
     if (link === undefined) throw unknown(repo, digest);
     // A push skips what HEAD finds: a blob that the origins have lost must be pushed again.
     if (head && !(await origins.there({ digest, repo }, ctx))) throw unknown(repo, digest);
-    const open = (start: number, end: number) => origins.read({ digest, repo }, { start, end }, ctx);
+    // Once it has had bytes of ours, a reader has a head that promises the rest.
+    let redirect: number | undefined = link.size;
+    const open = (start: number, end: number) => {
+      const part = { start, end, redirect };
+      redirect = undefined;
+      return origins.read({ digest, repo }, part, ctx);
+    };
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size: link.size, ranges: true, open } };
   }
 

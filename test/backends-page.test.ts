@@ -48,8 +48,7 @@ describe.each(kindNames)('the table: %s', (name) => {
   afterAll(() => stack.disposeAsync());
 
   /** Opened as its section says; that reaches nobody. */
-  async function opened(): Promise<Backend> {
-    const [block = ''] = sections.get(name) ?? [];
+  async function opened(block = sections.get(name)?.[0] ?? ''): Promise<Backend> {
     const env = environmentOf(block);
     const [rule] = rulesOf(origin, block, env);
     const settings = rule?.tags?.kind === name ? rule.tags.settings : rule?.settings;
@@ -57,6 +56,11 @@ describe.each(kindNames)('the table: %s', (name) => {
     const opening = { name, stallMs: 1_000, env, clock: realClock, ...quiet };
     return stack.use(await kindNamed(name).open(settings, opening));
   }
+
+  test('says whether it sends readers away', async () => {
+    const { presign } = await opened(sections.get(name)?.find((block) => block.includes('redirect:')));
+    expect(abilities().get(name)?.['redirects']).toBe(presign === undefined ? 'no' : 'yes');
+  });
 
   test('says what it holds and what it can do', async () => {
     const row = abilities().get(name);

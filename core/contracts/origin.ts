@@ -162,8 +162,14 @@ const ofBlob = { params: { digest: inDigest } };
 const ofUpload = { params: { id: inUpload } };
 
 export const ORIGIN = {
-  /** The bytes; Range is honoured. A blob that only the repository's backend has is fetched for whoever reads. */
-  read: route('GET', blobPath, { ...ofBlob, query: { repo: askedIn } }),
+  /**
+   * The bytes; Range is honoured. A blob that only the repository's backend has is fetched for whoever reads. `redirect`: the
+   * caller knows that it has so many bytes, and takes a 307 to where the backend gives them. An older origin takes no notice.
+   */
+  read: route('GET', blobPath, {
+    ...ofBlob,
+    query: { repo: askedIn, redirect: optional(digits(Number.MAX_SAFE_INTEGER)) },
+  }),
   /** What is here, or in the repository's backend. */
   head: route('HEAD', blobPath, { ...ofBlob, query: { repo: askedIn } }),
   remove: route('DELETE', blobPath, ofBlob),

@@ -11,6 +11,7 @@ import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { OriginBlobs } from '../blobs.ts';
 import { ColdReads } from './cold.ts';
 import { BackendCopies } from './copies.ts';
+import { Redirects } from './redirects.ts';
 import { ColdWatch } from './watch.ts';
 
 export type ColdParts = {
@@ -53,7 +54,9 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
       clock: realClock,
     }),
   );
+  const redirects = new Redirects({ backends, clock: realClock, log, metrics });
   blobs.lookElsewhere({
+    redirect: (blob, size, signal) => redirects.of(blob, size, signal),
     info: (question, growing) => cold.info(question, growing),
     fetch: (blob, ctx) => cold.fetch(blob, ctx),
     fetches: (digest) => cold.download(digest) !== undefined,

@@ -116,6 +116,11 @@ export interface Backend extends AsyncDisposable {
   list(prefix: string, page: { after?: string | undefined; max: number }, signal: AbortSignal): Promise<BackendPage>;
   /** One that is not there is fine. Only what a probe or a test wrote is ever removed: blobs and tags stay. */
   remove(key: string, signal: AbortSignal): Promise<void>;
+  /**
+   * A URL by which whoever has it may read the object for a while, without credentials, in whatever range it asks for.
+   * Absent: this kind has none, or its rule does not want it. Nobody is asked whether the object is there.
+   */
+  readonly presign?: ((key: string, signal: AbortSignal) => Promise<string>) | undefined;
 }
 
 /** Bytes of an object that `put` takes. */

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { CALL_HEADERS } from '../../core/contracts/call.ts';
 import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { Redirect } from '../http/content.ts';
 import { httpMembers } from '../members/http.ts';
 import { fixedList } from '../members/members.ts';
 import { silentLog } from '../telemetry/log.ts';
@@ -191,7 +192,10 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         passedOn: (ctx) => origin.passedOn(byDigest(digest), { hops: 1 }, ctx),
         stored: (ctx) => origin.stored(byDigest(digest), ctx),
         prove: (ctx) => origin.prove(byDigest(digest), ctx),
-        read: async (ctx) => await drain(await origin.read(byDigest(digest), { start: 0, end: 4 }, ctx)),
+        read: async (ctx) => {
+          const read = await origin.read(byDigest(digest), { start: 0, end: 4 }, ctx);
+          await drain(read instanceof Redirect ? undefined : read);
+        },
         remove: (ctx) => origin.remove(digest, ctx),
         writeBack: (ctx) => origin.writeBack(byDigest(digest), ctx),
         fetch: (ctx) => origin.fetch(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),

@@ -24,6 +24,7 @@ import {
 } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import type { BlobIn, Digest, DigestAlgorithm } from '../../core/digest.ts';
+import { Redirect } from '../http/content.ts';
 import { type MemberList, Members } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
 import type { CallContext } from './context.ts';
@@ -48,6 +49,8 @@ export type ReadPart = {
   readonly end: number;
   /** Nobody else has it: once it sends, it may hang for as long as a slow one may be silent. */
   readonly alone?: boolean | undefined;
+  /** Bytes of the blob: the reader goes where the repository's backend gives them, should the origin say so. */
+  readonly redirect?: number | undefined;
 };
 
 /** What an `info` asks beside the digest. */
@@ -233,22 +236,31 @@ export class OriginClient {
     throw new ApiError('UNAVAILABLE', `origin ${this.url} did not answer for ${digests.length} blobs`);
   }
 
-  /** Bytes [start, end), start < end, or undefined where the origin does not hold the blob. */
-  async read(blob: BlobIn, part: ReadPart, ctx: CallContext): Promise<AsyncIterable<Uint8Array> | undefined> {
+  /** Bytes [start, end), start < end, or where they are; undefined where the origin does not hold the blob. */
+  async read(
+    blob: BlobIn,
+    part: ReadPart,
+    ctx: CallContext,
+  ): Promise<AsyncIterable<Uint8Array> | Redirect | undefined> {
     const headers = { range: `bytes=${part.start}-${part.end - 1}` };
     const limit = this.pulse.silent ? { withinMs: impatienceMs } : {};
     const options = {
       ctx,
       headers,
-      expect: [404],
+      expect: [404, 307],
       tries: 1,
       watched: part.alone === true ? ('head' as const) : true,
       ...limit,
     };
-    const reply = await this.#http.stream('GET', ORIGIN.read.path(blob), options);
+    const reply = await this.#http.stream('GET', ORIGIN.read.path({ ...blob, redirect: part.redirect }), options);
     if (reply.status === 404) {
       await reply.discard();
       return undefined;
+    }
+    const { location = '' } = reply.headers;
+    if (reply.status === 307 && part.redirect !== undefined && readable(location)) {
+      await reply.discard();
+      return new Redirect(location);
     }
     if (reply.status === 206 || (part.start === 0 && reply.headers['content-length'] === String(part.end)))
       return reply.body;
@@ -299,6 +311,11 @@ export class OriginClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
+}
+
+/** A URL that a reader may be sent to. */
+function readable(url: string): boolean {
+  return /^https?:\/\//.test(url) && URL.canParse(url);
 }
 
 function about<T extends BlobInfo | GrowingInfo>(digest: Digest, info: T, url: string): T {

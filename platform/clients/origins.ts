@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
 import { type BlobIn, digestAlgorithm } from '../../core/digest.ts';
+import { Redirect } from '../http/content.ts';
 import { type Hedged, hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { manyAnswers, tooFew, unavailable } from './copies.ts';
@@ -72,7 +73,8 @@ export class Origins {
 
   /**
    * Bytes [start, end). An origin that breaks off is followed by the next one from the same byte.
-   * Throws BLOB_UNKNOWN where no origin holds it, UNAVAILABLE where one that may hold it does not answer.
+   * Throws BLOB_UNKNOWN where no origin holds it, UNAVAILABLE where one that may hold it does not answer; Redirect before
+   * the first byte, if at all, and only where the part says `redirect`.
    */
   async *read(blob: BlobIn, part: ReadPart, ctx: CallContext): AsyncGenerator<OriginChunk, void, undefined> {
     const { digest } = blob;
@@ -82,9 +84,10 @@ export class Origins {
     while (start < part.end) {
       const from = start;
       const alone = left.length === 1;
+      const redirect = from === part.start ? part.redirect : undefined;
       const found = await this.#first(
         left,
-        (client, call) => client.read(blob, { start: from, end: part.end, alone }, call),
+        (client, call) => client.read(blob, { start: from, end: part.end, alone, redirect }, call),
         ctx,
       );
       if (found.kind === 'none') {
@@ -94,6 +97,7 @@ export class Origins {
           : new ApiError('BLOB_UNKNOWN', `no origin holds ${digest} whole: push it again`);
       }
       left = left.filter((client) => client !== found.from);
+      if (found.answer instanceof Redirect) throw found.answer;
       try {
         for await (const bytes of found.answer) {
           start += bytes.length;

@@ -7,6 +7,16 @@ export type Headers = Readonly<Record<string, string>>;
 /** Bytes on loan, in order, until `release`, which whoever sends them calls exactly once. */
 export type SourceChunk = { readonly bytes: readonly Uint8Array[]; release(): void };
 
+/** In place of the first byte: the bytes are had there, by who asked. */
+export class Redirect extends Error {
+  override readonly name = 'Redirect';
+  readonly url: string;
+  constructor(url: string) {
+    super('the bytes are elsewhere');
+    this.url = url;
+  }
+}
+
 /** A blob or manifest to be read. */
 export type Content = {
   readonly digest: Digest;
@@ -15,7 +25,10 @@ export type Content = {
   readonly size: number;
   /** Whether `Range` is honoured: blobs. */
   readonly ranges: boolean;
-  /** Exactly bytes [start, end). Not called for HEAD, 304 or 416. A failure midway cuts the connection. */
+  /**
+   * Exactly bytes [start, end). Not called for HEAD, 304 or 416. A failure midway cuts the connection. Of the registry API
+   * it may throw Redirect before its first byte.
+   */
   open(start: number, end: number): AsyncIterable<SourceChunk>;
 };
 

@@ -12,7 +12,7 @@ import { isBlobPath, OCI_PATHS, sessionOf } from '../../core/oci/paths.ts';
 import { allowedMethods, parseOciRequest } from '../../core/oci/request.ts';
 import { WholeBodies, wholeBodiesBytesMax } from '../http/bodies.ts';
 import { callOf, clientOf, hasLeft, type Trusted, trustedOf } from '../http/call.ts';
-import type { Headers } from '../http/content.ts';
+import { type Headers, Redirect } from '../http/content.ts';
 import {
   bodyOf,
   CLIENT_LIMITS,
@@ -118,12 +118,15 @@ async function writeReply(reply: OciReply, exchange: Exchange): Promise<PumpResu
   }
 }
 
-/** The value of `act`, or its ApiError as a reply. */
+/** The value of `act`, or its ApiError or Redirect as a reply. */
 async function answerOf<T>(act: () => Promise<T>): Promise<T | OciReply> {
   try {
     return await act();
   } catch (error) {
     if (error instanceof ApiError) return { kind: 'error', error };
+    // Whoever holds the URL may read: nobody between is to keep it.
+    if (error instanceof Redirect)
+      return { kind: 'empty', status: 307, headers: { location: error.url, 'cache-control': 'no-store' } };
     throw error;
   }
 }

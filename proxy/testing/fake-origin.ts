@@ -71,6 +71,12 @@ export class FakeOrigin {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
+  /** Where readers that take a redirect are sent. */
+  redirect: string | undefined;
+  readonly redirectsAsked: string[] = [];
+  /** Bytes of blobs. */
+  given = 0;
+
   constructor() {
     this.#server = createServer({ requestTimeout: 0 }, (request, response) => void this.#serve(request, response));
     this.#server.on('connection', (socket) => {
@@ -241,6 +247,10 @@ export class FakeOrigin {
 
   #blob(digest: Digest, request: IncomingMessage, response: ServerResponse): void {
     const blob = this.#find(digest);
+    const asked = new URL(request.url ?? '', 'http://origin').searchParams.get('redirect');
+    if (asked !== null) this.redirectsAsked.push(asked);
+    if (asked !== null && this.redirect !== undefined)
+      return void response.writeHead(307, { location: this.redirect, 'content-length': 0 }).end();
     if (request.method === 'DELETE') {
       this.blobs.delete(digest);
       return void response.writeHead(204).end();
@@ -249,6 +259,7 @@ export class FakeOrigin {
     if (range.kind === 'unsatisfiable') throw new ApiError('RANGE_INVALID', 'outside');
     const part = range.kind === 'part' ? range : { start: 0, end: blob.length };
     const bytes = blob.subarray(part.start, part.end);
+    this.given += bytes.length;
     const headers = { 'content-length': bytes.length, 'content-range': contentRange(part, blob.length) };
     response.writeHead(range.kind === 'part' ? 206 : 200, headers);
     if (this.faults.hangReadAt !== undefined) {

@@ -53,7 +53,10 @@ export const GROUPS = {
   clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
-  storage: ['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob', 'dockerd', 'docker', 'busybox'],
+  storage: [
+    ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob'],
+    ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
+  ],
   kube: ['helm'],
   chaos: [],
 } as const satisfies Record<string, readonly string[]>;

@@ -65,6 +65,12 @@ export abstract class Around implements Backend {
     return this.around({ operation: 'remove', key }, signal, (inner) => this.inner.remove(key, inner));
   }
 
+  /** No request is made: nothing of it is limited or counted. */
+  get presign(): Backend['presign'] {
+    const { inner } = this;
+    return inner.presign && ((key, signal) => inner.presign?.(key, signal) as Promise<string>);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.inner[Symbol.asyncDispose]();
   }

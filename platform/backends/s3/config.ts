@@ -1,7 +1,7 @@
 /** What a rule may say of an S3 bucket, and its defaults. No SDK is loaded by this. */
 
 import * as z from 'zod';
-import { baseUrl, size } from '../../config/units.ts';
+import { baseUrl, duration, size } from '../../config/units.ts';
 
 /** S3's own: a part but the last has at least 5 MiB, and no server takes one of more than 5 GiB. Held in memory: less. */
 const partBounds = { min: '5MiB', max: '256MiB', why: 'as S3 takes no smaller part' };
@@ -61,6 +61,17 @@ export const s3Schema = z.strictObject({
   parts: z
     .strictObject({ size: size('8MiB', partBounds), parallel: z.int().min(1).max(parallelMax).prefault(4) })
     .prefault({}),
+  /** Readers at a proxy are sent to the bucket by a signed URL. Unset: bytes go through the origins. */
+  redirect: z
+    .strictObject({
+      /** Where readers reach the bucket. Unset: the rule's own. */
+      endpoint: baseUrl().optional(),
+      /** Unset: as the rule's, where `endpoint` is unset too; else so, as for an `endpoint` of a rule. */
+      pathStyle: z.boolean().optional(),
+      /** A URL may be used to begin a read for so long. S3 itself allows a week. */
+      ttl: duration('5m', { min: '10s', max: '7d', why: 'as S3 signs for no longer than a week' }),
+    })
+    .optional(),
 });
 
 export type S3Settings = z.output<typeof s3Schema>;

@@ -26,6 +26,7 @@ import type { S3Settings } from './config.ts';
 import { type Features, probeFeatures, removeObject } from './features.ts';
 import { listPage } from './list.ts';
 import { partBytes, writeInParts } from './multipart.ts';
+import { S3Presigner } from './presign.ts';
 import { readObject } from './read.ts';
 import { S3Requests } from './requests.ts';
 import { head, putWhole, writeAtOnce } from './write.ts';
@@ -42,6 +43,9 @@ export class S3Backend implements Backend {
   #features: Features | undefined;
   #finding: Promise<Features> | undefined;
   readonly #ending = new AbortController();
+  readonly #presigner: S3Presigner | undefined;
+  /** Where the rule wants it. */
+  readonly presign: Backend['presign'];
 
   constructor(settings: S3Settings, opening: Omit<Opening, 'metrics'>) {
     this.name = opening.name;
@@ -49,6 +53,20 @@ export class S3Backend implements Backend {
     this.#log = opening.log;
     this.#connection = connectS3(settings, opening);
     this.#requests = new S3Requests(opening.name, settings.bucket, this.#connection);
+    const { redirect } = settings;
+    if (redirect !== undefined) {
+      const presigner = new S3Presigner({ ...settings, redirect }, this.#connection);
+      this.#presigner = presigner;
+      this.presign = (key, signal) => this.#signed(presigner, key, signal);
+    }
+  }
+
+  async #signed(presigner: S3Presigner, key: string, signal: AbortSignal): Promise<string> {
+    try {
+      return await untilAborted(presigner.url(this.#at(key)), signal);
+    } catch (error) {
+      return this.#requests.fail(error, { doing: 'sign a URL of', key: this.#at(key), signal });
+    }
   }
 
   /** Until the server has been asked: what S3 itself can. */
@@ -134,6 +152,7 @@ export class S3Backend implements Backend {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     this.#connection.client.destroy();
+    this.#presigner?.[Symbol.dispose]();
   }
 
   #at(key: string): string {
