@@ -88,7 +88,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   if (backends !== undefined) {
     const onFetched = (entry: BlobEntry): void => handover.offer(entry);
     const { replicas } = config;
-    const parts = { backends, origins, self, replicas, node, store, blobs, log, metrics, onFetched };
+    const parts = { backends, origins, self, replicas, node, store, blobs, index, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
   handover.relist(store.entries());

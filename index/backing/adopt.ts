@@ -1,12 +1,18 @@
-/** What a backend holds of one tag, manifest or blob, brought into the store: for a read that needs it, and for a reconcile. */
+/**
+ * What a backend holds of one tag, manifest or blob, brought into the store: for a read that needs it, and for a reconcile.
+ *
+ * Rule: where a backend keeps no records (a registry), nothing there tells an old tag from a new one. What came from there
+ *   follows it, to another digest and to nothing; a tag that was written here and has got there follows it to another digest,
+ *   which somebody wrote later; one that was deleted here stays deleted.
+ */
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
-import type { Adopted } from '../../platform/tags/outbox.ts';
+import type { Adopted, AdoptedTag, TagPlace } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
-import { replaces } from '../../platform/tags/versions.ts';
-import { BackedReader } from './read.ts';
+import { numberOf, replaces, tagVersion, unversioned, writerOf } from '../../platform/tags/versions.ts';
+import { BackedReader, type Broken, type TagFound } from './read.ts';
 
 export type AdoptStore = Pick<
   TagStore,
@@ -38,13 +44,15 @@ export class Bringer {
   }
 
   async tag(repo: string, tag: string, signal: AbortSignal): Promise<Brought> {
-    const { store, dry } = this.#parts;
+    const { store, backed, dry } = this.#parts;
+    // Before it is asked: what is written here meanwhile is newer than its answer.
+    const before = await store.tagState(repo, tag);
     const found = await this.#reader.tag(repo, tag, signal);
-    const here = await store.tagState(repo, tag);
+    const here = backed.tags.can.records ? await store.tagState(repo, tag) : before;
     if (found.kind === 'broken') return found;
-    if (found.kind === 'absent') return { kind: here.version === null ? 'absent' : 'same' };
-    const digest = found.kind === 'tag' ? found.digest : null;
-    const { version } = found;
+    const said = saidOf(backed, found, here);
+    if (said === undefined) return { kind: here.version === null ? 'absent' : 'same' };
+    const { digest, version } = said;
     if (!replaces({ digest, version }, here)) return { kind: 'same' };
     if (digest === null && here.digest === undefined) {
       if (dry !== true) await store.adoptTag(repo, tag, { digest, version });
@@ -115,6 +123,19 @@ export class Bringer {
     const why = `tag ${tag} of repository ${repo} is on ${digest}, which is no manifest there: push it again`;
     return { kind: 'broken', why: `${this.#parts.backed.name}: ${why}` };
   }
+}
+
+/** What a backend says of a tag that is `here` so; undefined: nothing that counts. */
+function saidOf(backed: TagsBacked, found: Exclude<TagFound, Broken>, here: TagPlace): AdoptedTag | undefined {
+  const follows = !backed.tags.can.records;
+  if (found.kind === 'absent')
+    return follows && here.version === unversioned && here.digest !== undefined
+      ? { digest: null, version: unversioned }
+      : undefined;
+  const digest = found.kind === 'tag' ? found.digest : null;
+  const moved = follows && backed.writes && here.digest !== undefined && here.digest !== digest;
+  if (!moved || here.version === null || here.version === unversioned) return { digest, version: found.version };
+  return { digest, version: tagVersion(numberOf(here.version) + 1, writerOf(here.version)) };
 }
 
 /** As a client hears it: what is there and broken is not absent. */

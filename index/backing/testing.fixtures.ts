@@ -8,7 +8,7 @@ import type { Digest } from '../../core/digest.ts';
 import { parseManifest } from '../../core/oci/manifest.ts';
 import { MEDIA } from '../../core/oci/media.ts';
 import type { Backend } from '../../platform/backends/backend.ts';
-import { Backends, backedBy } from '../../platform/backends/backends.ts';
+import { type Backed, Backends, backedBy } from '../../platform/backends/backends.ts';
 import { type KeyLayout, registryLayout } from '../../platform/backends/layout.ts';
 import { bytesOf, sourceOf } from '../../platform/backends/objects.fixtures.ts';
 import { openSqliteTags } from '../../platform/tags/sqlite.ts';
@@ -37,6 +37,8 @@ export type SiteOptions = {
   readonly nowMs?: () => number;
   readonly layout?: KeyLayout;
   readonly dir?: string;
+  /** Default: the keys of a bucket. */
+  readonly backed?: Backed;
 };
 
 export async function temporary(stack: AsyncDisposableStack): Promise<string> {
@@ -50,10 +52,9 @@ export async function site(stack: AsyncDisposableStack, backend: Backend, option
   const dir = options.dir ?? (await temporary(stack));
   const { durability = 'origins', nowMs = Date.now, layout } = options;
   const own = stack.use(new AsyncDisposableStack());
-  const backends = new Backends([
-    { patterns: ['**'], backed: backedBy(backend, { durability, required: false }, layout) },
-  ]);
-  const backendOf = (repo: string) => backends.of(repo)?.name;
+  const { backed = backedBy(backend, { durability, required: false }, layout) } = options;
+  const backends = new Backends([{ patterns: ['**'], backed }]);
+  const backendOf = (repo: string) => backends.owedOf(repo)?.name;
   const onBroken = (error: Error): never => {
     throw error;
   };

@@ -11,7 +11,7 @@
 
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { TagsBacked } from '../../platform/backends/backends.ts';
+import { placeOf, type TagsBacked } from '../../platform/backends/backends.ts';
 import type { Linked } from '../../platform/backends/links.ts';
 import type { OutboxRow } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
@@ -141,6 +141,11 @@ export class RowWriter {
     const { repo, name, version } = row;
     const outcome = await this.#put(row, { version, digest });
     if (outcome.kind !== 'written') return outcome;
+    // Without a record nothing says which of two links is the later one: ours is written once.
+    if (!this.#parts.backed.tags.can.records) {
+      await this.#link(row, digest);
+      return outcome;
+    }
     let link = digest;
     for (let look = 0; look < looksMax; look++) {
       await this.#link(row, link);
@@ -168,10 +173,11 @@ export class RowWriter {
 
   async #bytesThere(repo: string, digest: Digest): Promise<boolean> {
     const { backed, there, signal } = this.#parts;
+    const place = placeOf(backed, digest, repo);
     // One that keeps nothing is never seen to hold anything, and is told all the same.
-    if (there.has(digest) || backed.backend.kind === 'noop') return true;
+    if (there.has(place) || backed.backend.kind === 'noop') return true;
     if ((await this.#reader.sizeOf(repo, digest, signal)) === undefined) return false;
-    there.add(digest);
+    there.add(place);
     return true;
   }
 }

@@ -11,6 +11,7 @@ import { Backends, backedBy } from '../../platform/backends/backends.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
+import { backedAsRegistry, keyedAsRegistry } from '../../platform/backends/registry/keys.fixtures.ts';
 import type { PassedOn } from '../../platform/clients/origin.ts';
 import { FaultyDisk, faultyRoot } from '../../platform/store/disk/faulty-disk.ts';
 import { originPromises } from '../../platform/store/options.ts';
@@ -99,6 +100,8 @@ export class ColdCluster implements AsyncDisposable {
   readonly main = new FaultyBackend(new MemoryBackend('main'));
   /** Of repositories `other/**`. */
   readonly other = new FaultyBackend(new MemoryBackend('other'));
+  /** Of repositories `reg/**`, which it tells apart. */
+  readonly registry = keyedAsRegistry('registry');
   readonly backends: Backends;
   readonly owners: Rendezvous;
   readonly origins: TestOrigin[] = [];
@@ -107,6 +110,7 @@ export class ColdCluster implements AsyncDisposable {
     const said = { durability: 'origins', required: false } as const;
     this.backends = new Backends([
       { patterns: ['other/**'], backed: backedBy(this.other, said) },
+      { patterns: ['reg/**'], backed: backedAsRegistry(this.registry, said) },
       { patterns: ['**'], backed: backedBy(this.main, said) },
     ]);
     this.owners = Rendezvous.of(urls);

@@ -5,10 +5,13 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { hopsMax } from '../../core/contracts/origin.ts';
 import type { BlobIn } from '../../core/digest.ts';
 import type { Fault } from '../../platform/backends/faulty.fixtures.ts';
+import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
+import { registryKeys } from '../../platform/backends/registry/layout.ts';
 import { type Blob, blobOf, sameBlob } from '../../platform/store/store.fixtures.ts';
 import { ColdCluster, type TestOrigin } from './cold.fixtures.ts';
 import { damagedMs, failedMs, missingMs } from './remembered.ts';
 
+const never = new AbortController().signal;
 const inRepo = ({ digest }: Blob, repo = 'team/app'): BlobIn => ({ digest, repo });
 const large = blobOf(3_000_017, 1);
 const small = blobOf(900, 2);
@@ -62,6 +65,19 @@ test('who asks for the size has nothing downloaded', async () => {
     });
   expect(cluster.main.count('read')).toBe(0);
   expect(cluster.main.count('stat')).toBe(1);
+});
+
+test('of a backend that tells repositories apart, what one lacks says nothing of another, and one fetch is for all', async () => {
+  await using cluster = await ColdCluster.make();
+  const origin = first(cluster);
+  const key = (repo: string): string => registryKeys.blobKey(large.digest, repo);
+  await cluster.registry.write(key('reg/one'), sourceOf(large.bytes), never);
+  const lacking = origin.answer(inRepo(large, 'reg/two'), { hops: 0, cold: 'stat' });
+  await expect(lacking).rejects.toMatchObject({ code: 'BLOB_UNKNOWN', message: expect.stringContaining('reg/two') });
+  await origin.whole(inRepo(large, 'reg/one'));
+  expect(cluster.registry.count('stat', key('reg/one'))).toBe(1);
+  expect(cluster.registry.count('stat', key('reg/two'))).toBe(1);
+  expect(cluster.registry.count('read')).toBe(1);
 });
 
 test('unknown is said where the backend has not got it, for a moment, and of that backend only', async () => {

@@ -17,16 +17,16 @@ import type { BlobIn, Digest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount, pieceLengthFor, piecesMax } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { BackendError, type BackendObject } from '../../platform/backends/backend.ts';
-import type { Backed, Backends } from '../../platform/backends/backends.ts';
+import { type Backed, type Backends, placeOf } from '../../platform/backends/backends.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import type { ReadablePull } from '../../platform/reader/read.ts';
 import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
-import { causeOf, Download, growthOf } from './download.ts';
+import { causeOf, Download, type DownloadOf, growthOf } from './download.ts';
 import { FetchLane } from './lane.ts';
 import { askOwner, type ColdQuestion, type Owners } from './owner.ts';
-import { Remembered } from './remembered.ts';
+import { type AskedBackend, Remembered } from './remembered.ts';
 import { type ColdWatch, mendIt } from './watch.ts';
 
 /** Well below the two seconds after which a caller takes an origin for dead. */
@@ -57,13 +57,15 @@ export type ColdOptions = {
   /** It is being fetched here, and can be fed as it comes. */
   readonly onGrowing: (entry: GrowingEntry) => void;
   /** It is here now, whole and verified. */
-  readonly onFetched: (entry: BlobEntry, backend: string) => void;
+  readonly onFetched: (entry: BlobEntry, from: FetchedFrom) => void;
   /** Another origin receives it. */
   readonly onElsewhere?: (blob: BlobIn, from: PeerAddress) => void;
   readonly watch: ColdWatch;
   readonly clock: Pick<Clock, 'nowMs'>;
 };
 
+/** Which backend, and in which repository it was asked for there. */
+export type FetchedFrom = { readonly backend: string; readonly repo: string | undefined };
 export type Fetched = { readonly entry: BlobEntry; readonly coming: ReadablePull | undefined };
 /** Where a blob is: told by another origin, in the backend, or on its way here. */
 type Answer = BlobInfo | GrowingInfo | { readonly object: BackendObject } | Download;
@@ -102,14 +104,14 @@ export class ColdReads {
    * `growing`: the caller takes one that grows.
    */
   async info(question: ColdQuestion, growing: boolean): Promise<BlobInfo | GrowingInfo | undefined> {
-    const { digest, repo } = question.blob;
-    const backed = this.#options.backends.of(repo);
+    const { blob } = question;
+    const backed = this.#options.backends.of(blob.repo);
     if (backed === undefined) return undefined;
     const late = this.#late(coldAnswerMs);
     try {
       const answer = await Promise.race([this.#ask(question, backed), late.over]);
-      if (answer === undefined) throw notYet(backed, digest);
-      if (!(answer instanceof Download)) return this.#told(answer, { backed, digest, growing });
+      if (answer === undefined) throw notYet(backed, blob);
+      if (!(answer instanceof Download)) return this.#told(answer, { backed, blob, growing });
       return await this.#arriving(answer, growing, late.over);
     } finally {
       late.cancel();
@@ -127,7 +129,7 @@ export class ColdReads {
     try {
       const answer = await Promise.race([this.#ask({ blob, hops: 0, cold: undefined }, backed), late.over]);
       ctx.signal.throwIfAborted();
-      if (answer === undefined) throw notYet(backed, blob.digest);
+      if (answer === undefined) throw notYet(backed, blob);
       if (answer instanceof Download) return await this.#fetched(answer, late.over);
       if ('meta' in answer) throw new ApiError('BLOB_UNKNOWN', `blob ${blob.digest} is on another origin`);
       throw new ApiError('UNAVAILABLE', `blob ${blob.digest} is being fetched by another origin: try again`);
@@ -149,13 +151,13 @@ export class ColdReads {
     } catch (error) {
       throw this.#asApiError(download, error);
     }
-    if (found === undefined) throw notYet(download.backed, download.digest);
+    if (found === undefined) throw notYet(download.backed, download);
     return found;
   }
 
   /** A push brought it: what was said of it holds no more. */
   forget(digest: Digest): void {
-    for (const { name } of this.#options.backends.all) this.#remembered.forget(name, digest);
+    this.#remembered.forget(digest);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -169,8 +171,9 @@ export class ColdReads {
   #ask(question: ColdQuestion, backed: Backed): Promise<Answer> {
     const { blob, hops, cold = '' } = question;
     const running = this.#downloads.get(blob.digest);
-    if (running?.backed === backed && cold === '') return Promise.resolve(running);
-    const key = `${blob.digest} ${backed.name} ${cold} ${hops}`;
+    if (running?.backed === backed && running.key === backed.blobKey(blob.digest, blob.repo) && cold === '')
+      return Promise.resolve(running);
+    const key = `${placeOf(backed, blob.digest, blob.repo)} ${backed.name} ${cold} ${hops}`;
     const asking = this.#asking.get(key);
     if (asking !== undefined) return asking;
     if (this.#asking.size >= questionsMax) {
@@ -191,31 +194,32 @@ export class ColdReads {
       if ('growth' in told && cold !== 'stat') this.#options.onElsewhere?.(blob, told.peer);
       return told;
     }
-    const object = await this.#stat(backed, blob.digest);
+    const object = await this.#stat(backed, blob);
     if (pieceCount({ length: object.size, pieceLength: pieceLengthFor(object.size) }) > piecesMax) {
-      const text = `${backed.blobKey(blob.digest)} has ${object.size} bytes: more than a blob may have`;
-      throw this.#damaged(backed, blob.digest, text);
+      const text = `${backed.blobKey(blob.digest, blob.repo)} has ${object.size} bytes: more than a blob may have`;
+      throw this.#damaged(backed, blob, text);
     }
-    return cold === 'stat' ? { object } : this.#begin({ backed, digest: blob.digest, object }, blob.repo);
+    return cold === 'stat' ? { object } : this.#begin({ backed, ...blob, object });
   }
 
-  async #stat(backed: Backed, digest: Digest): Promise<BackendObject> {
-    const said = this.#remembered.get(backed.name, digest);
+  async #stat(backed: Backed, blob: BlobIn): Promise<BackendObject> {
+    const said = this.#remembered.get(askedOf(backed, blob));
     if (said?.kind === 'stored') return said.object;
     if (said !== undefined) throw said.error;
-    const key = `${digest} ${backed.name}`;
-    const running = this.#stats.get(key) ?? this.#statNow(backed, digest).finally(() => this.#stats.delete(key));
+    const key = `${placeOf(backed, blob.digest, blob.repo)} ${backed.name}`;
+    const running = this.#stats.get(key) ?? this.#statNow(backed, blob).finally(() => this.#stats.delete(key));
     this.#stats.set(key, running);
     return await running;
   }
 
-  async #statNow(backed: Backed, digest: Digest): Promise<BackendObject> {
-    const key = backed.blobKey(digest);
+  async #statNow(backed: Backed, { digest, repo }: BlobIn): Promise<BackendObject> {
+    const key = backed.blobKey(digest, repo);
+    const asked = askedOf(backed, { digest, repo });
     const late = AbortSignal.timeout(statMsMax);
     try {
       const object = await backed.backend.stat(key, AbortSignal.any([late, this.#closing.signal]));
       if (object !== undefined) {
-        this.#remembered.set(backed.name, digest, { kind: 'stored', object });
+        this.#remembered.set(asked, { kind: 'stored', object });
         return object;
       }
       const error = refused(
@@ -223,7 +227,7 @@ export class ColdReads {
         'BLOB_UNKNOWN',
         `no origin holds ${digest}, and backend ${backed.name} has no ${key}`,
       );
-      this.#remembered.set(backed.name, digest, { kind: 'missing', error });
+      this.#remembered.set(asked, { kind: 'missing', error });
       throw error;
     } catch (error) {
       if (error instanceof ApiError) throw error;
@@ -233,14 +237,14 @@ export class ColdReads {
       this.#options.watch.unanswered(backed.name, { key, digest, error: why });
       const text = `backend ${backed.name} does not say whether it has ${key} (${why.message}): try again`;
       const failed = refused(backed, 'UNAVAILABLE', text);
-      this.#remembered.set(backed.name, digest, { kind: 'failed', error: failed });
+      this.#remembered.set(asked, { kind: 'failed', error: failed });
       throw failed;
     }
   }
 
   // ---- fetching --------------------------------------------------------------------------------
 
-  #begin(of: { backed: Backed; digest: Digest; object: BackendObject }, repo: string | undefined): Download {
+  #begin(of: DownloadOf): Download {
     const { backed, digest, object } = of;
     const running = this.#downloads.get(digest);
     if (running !== undefined) return running;
@@ -255,7 +259,7 @@ export class ColdReads {
     const came = (bytes: number): void => watch.came(backed.name, bytes);
     const download = new Download(of, { store, signal: this.#closing.signal, came, grows });
     this.#downloads.set(digest, download);
-    const end = this.#run(download, lane, repo).finally(() => {
+    const end = this.#run(download, lane).finally(() => {
       this.#downloads.delete(digest);
       this.#ends.delete(end);
     });
@@ -263,9 +267,9 @@ export class ColdReads {
     return download;
   }
 
-  async #run(download: Download, lane: FetchLane, repo: string | undefined): Promise<void> {
+  async #run(download: Download, lane: FetchLane): Promise<void> {
     const { watch, clock, onFetched } = this.#options;
-    const { backed, digest } = download;
+    const { backed, repo } = download;
     let begunMs = clock.nowMs();
     const at = () => ({ repo, ms: Math.round(clock.nowMs() - begunMs) });
     try {
@@ -274,20 +278,20 @@ export class ColdReads {
         watch.begun(download);
         return await download.run();
       };
-      onFetched(await lane.run(fetching, this.#closing.signal), backed.name);
+      onFetched(await lane.run(fetching, this.#closing.signal), { backend: backed.name, repo });
       watch.finished(download, at());
     } catch (error) {
       // It may not have had its turn.
       download.fail(error as Error);
       watch.failed(download, error as Error, at());
       const kind = causeOf(error) === 'mismatch' ? 'damaged' : 'failed';
-      this.#remembered.set(backed.name, digest, { kind, error: this.#asApiError(download, error) });
+      this.#remembered.set(askedOf(backed, download), { kind, error: this.#asApiError(download, error) });
     }
   }
 
-  #damaged(backed: Backed, digest: Digest, what: string): ApiError {
+  #damaged(backed: Backed, blob: BlobIn, what: string): ApiError {
     const error = refused(backed, 'UNAVAILABLE', `backend ${backed.name}: ${what}: ${mendIt}`, true);
-    this.#remembered.set(backed.name, digest, { kind: 'damaged', error });
+    this.#remembered.set(askedOf(backed, blob), { kind: 'damaged', error });
     return error;
   }
 
@@ -312,7 +316,7 @@ export class ColdReads {
   // ---- what is told ----------------------------------------------------------------------------
 
   async #arriving(download: Download, growing: boolean, late: Promise<undefined>): Promise<BlobInfo | GrowingInfo> {
-    const { backed, digest, size } = download;
+    const { backed, digest, repo, size } = download;
     const waits = !growing || size <= waitedBytesMax;
     try {
       const entry = waits ? await Promise.race([download.whole, late]) : undefined;
@@ -322,17 +326,17 @@ export class ColdReads {
     } catch (error) {
       throw error instanceof ApiError && error.code === 'BLOB_UNKNOWN' ? error : this.#asApiError(download, error);
     }
-    if (!growing || size === 0 || download.entry === undefined) throw notYet(backed, digest);
+    if (!growing || size === 0 || download.entry === undefined) throw notYet(backed, { digest, repo });
     return { digest, growth: download.growth, peer: this.#options.peer };
   }
 
   #told(
     answer: BlobInfo | GrowingInfo | { readonly object: BackendObject },
-    { backed, digest, growing }: { backed: Backed; digest: Digest; growing: boolean },
+    { backed, blob, growing }: { backed: Backed; blob: BlobIn; growing: boolean },
   ): BlobInfo | GrowingInfo {
     if ('meta' in answer) return answer;
-    const told: GrowingInfo | BlobInfo = 'growth' in answer ? answer : this.#sized(digest, answer.object.size);
-    if ('growth' in told && !growing) throw notYet(backed, digest);
+    const told: GrowingInfo | BlobInfo = 'growth' in answer ? answer : this.#sized(blob.digest, answer.object.size);
+    if ('growth' in told && !growing) throw notYet(backed, blob);
     return told;
   }
 
@@ -355,7 +359,11 @@ function refused(backed: Backed, code: 'BLOB_UNKNOWN' | 'UNAVAILABLE', text: str
   return new ApiError(code, text, detail);
 }
 
-function notYet(backed: Backed, digest: Digest): ApiError {
-  const text = `blob ${digest} is being fetched from backend ${backed.name} (${backed.blobKey(digest)}): try again`;
+function askedOf(backed: Backed, { digest, repo }: BlobIn): AskedBackend {
+  return { backend: backed.name, digest, place: placeOf(backed, digest, repo) };
+}
+
+function notYet(backed: Backed, { digest, repo }: BlobIn): ApiError {
+  const text = `blob ${digest} is being fetched from backend ${backed.name} (${backed.blobKey(digest, repo)}): try again`;
   return refused(backed, 'UNAVAILABLE', text);
 }

@@ -6,6 +6,8 @@ import { Backends, backedBy } from '../../platform/backends/backends.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
+import { backedAsRegistry, keyedAsRegistry } from '../../platform/backends/registry/keys.fixtures.ts';
+import { registryKeys } from '../../platform/backends/registry/layout.ts';
 import { type Blob, blobOf } from '../../platform/store/store.fixtures.ts';
 import type { BlobEntry } from '../../platform/store/store.ts';
 import { askUnneeded } from '../unneeded.ts';
@@ -15,6 +17,7 @@ const never = new AbortController().signal;
 const blobs = [1, 2, 3].map((seed) => blobOf(1000 + seed, seed)) as [Blob, Blob, Blob];
 const [one, two, three] = blobs;
 const digests = blobs.map(({ digest }) => digest);
+const fromFirst = { backend: 'b0', repo: 'team/x' };
 
 async function world(...patterns: string[][]) {
   const faulty = patterns.map((_, no) => new FaultyBackend(new MemoryBackend(`b${no}`)));
@@ -51,7 +54,7 @@ test('of several backends all must have it, but of what was fetched from one sin
   await put(0, one, two);
   await put(1, two, three);
   expect(await copies.confirmed(digests, never)).toEqual([two.digest]);
-  copies.fetched(one.digest, 'b0');
+  copies.fetched(one.digest, fromFirst);
   expect(await copies.confirmed(digests, never)).toEqual([one.digest, two.digest]);
   copies.relied(one.digest);
   expect(await copies.confirmed(digests, never)).toEqual([two.digest]);
@@ -60,10 +63,38 @@ test('of several backends all must have it, but of what was fetched from one sin
 test('where some repository has none, only what was fetched, and is still there, may go', async () => {
   const { copies, put, faulty } = await world(['team/**']);
   await put(0, one, two);
-  copies.fetched(one.digest, 'b0');
-  copies.fetched(three.digest, 'b0');
+  copies.fetched(one.digest, fromFirst);
+  copies.fetched(three.digest, fromFirst);
   expect(await copies.confirmed(digests, never)).toEqual([one.digest]);
   expect(faulty[0]!.count('stat')).toBe(2);
+});
+
+test('of a backend that tells repositories apart the index says in which it must be; without its word it stays', async () => {
+  const upstream = keyedAsRegistry('up');
+  const backed = backedAsRegistry(upstream, { durability: 'origins', required: false });
+  const backends = new Backends([{ patterns: ['**'], backed }]);
+  const entries = new Map(blobs.map(({ digest, meta }) => [digest, { digest, meta } as BlobEntry]));
+  const store = { get: (digest: Digest) => entries.get(digest) };
+  const put = (blob: Blob, repo: string) =>
+    upstream.write(registryKeys.blobKey(blob.digest, repo), sourceOf(blob.bytes), never);
+  const linked = new Map([
+    [one.digest, ['a', 'b']],
+    [two.digest, ['a', 'b']],
+    [three.digest, []],
+  ]);
+  const holders = async (digest: Digest) => ({ repositories: linked.get(digest) ?? [], more: false });
+  const confirmed = (of: ConstructorParameters<typeof BackendCopies>[0]['holders']) =>
+    new BackendCopies({ backends, store, holders: of }).confirmed(digests, never);
+  for (const repo of ['a', 'b']) await put(one, repo);
+  await put(two, 'a');
+  expect(await confirmed(holders)).toEqual([one.digest]);
+  expect(await confirmed(async (digest) => ({ ...(await holders(digest)), more: true }))).toEqual([]);
+  expect(await confirmed(() => Promise.reject(new Error('no index answers')))).toEqual([]);
+  expect(await confirmed(undefined)).toEqual([]);
+  const fetched = new BackendCopies({ backends, store });
+  fetched.fetched(two.digest, { backend: 'up', repo: 'a' });
+  fetched.fetched(three.digest, { backend: 'up', repo: 'a' });
+  expect(await fetched.confirmed(digests, never)).toEqual([two.digest]);
 });
 
 test('what a backend is owed stays, whoever lets it go; an index that does not answer keeps only what it alone could', async () => {

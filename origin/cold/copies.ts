@@ -5,14 +5,18 @@
  *         ago may have been removed there since.
  * Rule 2: of which repositories a blob here is, an origin does not know. What it fetched from a backend itself, and nobody has
  *         relied on since (a push, a proof, a hand-over), is a copy of that backend's. Anything else is one only where every
- *         repository has a backend, and each of them confirms it: then all of its repositories' have it.
+ *         repository has a backend, and each of them confirms it: then all of its repositories' have it. Where a backend
+ *         tells repositories apart the index says which ones those are; without its word the blob stays.
  * Rule 3: what a backend is still owed (origin/write-back) is not asked about here: whoever asks leaves it out.
  * Rule 4: bounded in questions and in time; what was not confirmed in time stays.
  */
 
+import type { CatalogPage } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Backed, Backends } from '../../platform/backends/backends.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import type { BlobStore } from '../../platform/store/store.ts';
+import type { FetchedFrom } from './cold.ts';
 
 /** Of one question of the store, which has 500 and needs room for a few: a backend charges for each. */
 const confirmMax = 64;
@@ -20,24 +24,30 @@ const confirmMax = 64;
 const confirmMsMax = 2_000;
 /** About 100 bytes each; the oldest are forgotten, and are then asked of every backend, or stay. */
 const fetchedMax = 100_000;
+/** Repositories of a blob that are asked about; one of more stays: each costs a question to a backend. */
+const holdersMax = 8;
 
 type CopiesOptions = {
-  readonly backends: Pick<Backends, 'all' | 'named' | 'everything'>;
+  readonly backends: Pick<Backends, 'all' | 'named' | 'of' | 'everything'>;
   readonly store: Pick<BlobStore, 'get'>;
+  /** Of the index; undefined: none is configured. */
+  readonly holders?: ((digest: Digest, page: { n: number }, ctx: CallContext) => Promise<CatalogPage>) | undefined;
 };
+/** `repo` undefined: the backend has a blob once for all of them. */
+type Place = { readonly backed: Backed; readonly repo: string | undefined };
 
 export class BackendCopies {
   readonly #options: CopiesOptions;
   /** By whom it was fetched, since when nobody relied on it. */
-  readonly #fetched = new Map<Digest, string>();
+  readonly #fetched = new Map<Digest, FetchedFrom>();
 
   constructor(options: CopiesOptions) {
     this.#options = options;
   }
 
-  fetched(digest: Digest, backend: string): void {
+  fetched(digest: Digest, from: FetchedFrom): void {
     this.#fetched.delete(digest);
-    this.#fetched.set(digest, backend);
+    this.#fetched.set(digest, from);
     for (const oldest of this.#fetched.keys()) {
       if (this.#fetched.size <= fetchedMax) return;
       this.#fetched.delete(oldest);
@@ -51,15 +61,13 @@ export class BackendCopies {
 
   /** Which of `digests` may go, as far as is known in time. Never rejects. */
   async confirmed(digests: readonly Digest[], signal: AbortSignal): Promise<Digest[]> {
-    const asked = digests.flatMap((digest) => {
-      const owing = this.#owing(digest);
-      return owing.length === 0 ? [] : [{ digest, owing }];
-    });
+    const asked = digests.filter((digest) => this.#mayGo(digest));
     const late = AbortSignal.any([signal, AbortSignal.timeout(confirmMsMax)]);
     const found: Digest[] = [];
-    const confirm = async ({ digest, owing }: { digest: Digest; owing: readonly Backed[] }): Promise<void> => {
-      const answers = await Promise.all(owing.map((backed) => this.#has(backed, digest, late)));
-      if (!answers.includes(false)) found.push(digest);
+    const confirm = async (digest: Digest): Promise<void> => {
+      const places = await this.#places(digest, late);
+      const answers = await Promise.all(places.map((place) => this.#has(place, digest, late)));
+      if (places.length > 0 && !answers.includes(false)) found.push(digest);
     };
     const over = new Promise<void>((resolve) => late.addEventListener('abort', () => resolve(), { once: true }));
     await Promise.race([Promise.all(asked.slice(0, confirmMax).map(confirm)), over]);
@@ -67,18 +75,37 @@ export class BackendCopies {
     return [...found];
   }
 
-  /** Who must have it before it may go; nobody: it may not. */
-  #owing(digest: Digest): readonly Backed[] {
-    const { backends } = this.#options;
-    const from = backends.named(this.#fetched.get(digest) ?? '');
-    if (from !== undefined) return [from];
-    return backends.everything ? backends.all : [];
+  #from(digest: Digest): Place | undefined {
+    const from = this.#fetched.get(digest);
+    const backed = from && this.#options.backends.named(from.backend);
+    return backed && { backed, repo: from.repo };
   }
 
-  async #has({ backend, blobKey }: Backed, digest: Digest, signal: AbortSignal): Promise<boolean> {
+  /** As far as is known without asking anybody. */
+  #mayGo(digest: Digest): boolean {
+    return this.#options.backends.everything || this.#from(digest) !== undefined;
+  }
+
+  /** Where it must be before it may go; nowhere: it may not. */
+  async #places(digest: Digest, signal: AbortSignal): Promise<readonly Place[]> {
+    const { backends, holders } = this.#options;
+    const from = this.#from(digest);
+    if (from !== undefined) return [from];
+    if (backends.all.every(({ layout }) => layout.perRepository !== true))
+      return backends.all.map((backed) => ({ backed, repo: undefined }));
+    const told = await holders?.(digest, { n: holdersMax }, CallContext.begin({ signal })).catch(() => undefined);
+    if (told === undefined || told.more) return [];
+    const places = told.repositories.flatMap((repo): Place[] => {
+      const backed = backends.of(repo);
+      return backed === undefined ? [] : [{ backed, repo }];
+    });
+    return places.length === told.repositories.length ? places : [];
+  }
+
+  async #has({ backed: { backend, blobKey }, repo }: Place, digest: Digest, signal: AbortSignal): Promise<boolean> {
     const entry = this.#options.store.get(digest);
     try {
-      const object = await backend.stat(blobKey(digest), signal);
+      const object = await backend.stat(blobKey(digest, repo), signal);
       if (entry === undefined || object?.size !== entry.meta.length) return false;
       return object.digest === undefined || object.digest === digest;
     } catch {

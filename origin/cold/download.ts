@@ -11,7 +11,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import { type Growth, pieceLengthFor } from '../../core/piece.ts';
 import { backoffMs } from '../../core/retry/retry.ts';
 import { type BackendCause, BackendError, type BackendObject } from '../../platform/backends/backend.ts';
@@ -34,7 +34,7 @@ const passing: ReadonlySet<BackendCause> = new Set(['throttled', 'unavailable', 
 
 const noHashes = blake3Hex(new Uint8Array());
 
-export type DownloadOf = { readonly backed: Backed; readonly digest: Digest; readonly object: BackendObject };
+export type DownloadOf = BlobIn & { readonly backed: Backed; readonly object: BackendObject };
 export type DownloadHost = {
   readonly store: Pick<BlobStore, 'growing' | 'beginUpload'>;
   readonly signal: AbortSignal;
@@ -47,6 +47,8 @@ type Waiter = { readonly piece: number; settle(error?: Error): void };
 export class Download implements ReadablePull {
   readonly backed: Backed;
   readonly digest: Digest;
+  /** That it is fetched for. */
+  readonly repo: string | undefined;
   /** Times that the stream was taken up again. */
   resumes = 0;
   /** Bytes that came from the backend. */
@@ -63,6 +65,7 @@ export class Download implements ReadablePull {
   constructor(of: DownloadOf, host: DownloadHost) {
     this.backed = of.backed;
     this.digest = of.digest;
+    this.repo = of.repo;
     this.#object = of.object;
     this.#host = host;
     this.#whole.promise.catch(() => undefined);
@@ -75,7 +78,7 @@ export class Download implements ReadablePull {
   }
 
   get key(): string {
-    return this.backed.blobKey(this.digest);
+    return this.backed.blobKey(this.digest, this.repo);
   }
 
   /** The blob, once it is here whole. */

@@ -1,6 +1,7 @@
 /** Cold reads of an origin that has backends: loaded only then. */
 
 import type { Backends } from '../../platform/backends/backends.ts';
+import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { Members } from '../../platform/members/members.ts';
 import { realClock } from '../../platform/net/clock.ts';
@@ -23,6 +24,8 @@ export type ColdParts = {
   readonly node: PeerNode;
   readonly store: BlobStore;
   readonly blobs: OriginBlobs;
+  /** undefined: none is configured. */
+  readonly index: Pick<IndexClient, 'holders'> | undefined;
   /** It is here now, as if it had been pushed. */
   readonly onFetched: (entry: BlobEntry) => void;
   readonly log: Logger;
@@ -31,8 +34,9 @@ export type ColdParts = {
 
 /** Closed with the stack. What may go from here since a backend has it. */
 export function openCold(parts: ColdParts, stack: AsyncDisposableStack): BackendCopies {
-  const { backends, origins, self, replicas, node, store, blobs, onFetched, log, metrics } = parts;
-  const copies = new BackendCopies({ backends, store });
+  const { backends, origins, self, replicas, node, store, blobs, index, onFetched, log, metrics } = parts;
+  const holders = index && ((...asked: Parameters<IndexClient['holders']>) => index.holders(...asked));
+  const copies = new BackendCopies({ backends, store, holders });
   const cold = stack.use(
     new ColdReads({
       backends,
@@ -42,9 +46,9 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
       store,
       infoOf: (entry) => blobs.info(entry),
       onGrowing: (entry) => node.seedGrowing(entry),
-      onFetched: (entry, backend) => {
+      onFetched: (entry, from) => {
         blobs.came(entry);
-        copies.fetched(entry.digest, backend);
+        copies.fetched(entry.digest, from);
         onFetched(entry);
       },
       onElsewhere: (blob, from) => {

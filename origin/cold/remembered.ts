@@ -2,7 +2,7 @@
  * What backends said of blobs, for a moment: that they have one, that they have it not, that it is not what it should be,
  * that they do not answer.
  *
- * Rule 1: by backend and digest: what one tenant's backend lacks says nothing of another's.
+ * Rule 1: by backend and place (a blob's, in all repositories or in one): what one tenant's lacks says nothing of another's.
  * Rule 2: bounded in number, the oldest goes first; nothing depends on what is remembered.
  */
 
@@ -33,6 +33,9 @@ export type Said =
   /** What is answered to whoever asks meanwhile. */
   | { readonly kind: 'missing' | 'failed' | 'damaged'; readonly error: ApiError };
 
+/** `place`: as platform/backends/backends.ts calls it. */
+export type AskedBackend = { readonly backend: string; readonly digest: Digest; readonly place: string };
+
 const keptMs: Readonly<Record<Said['kind'], number>> = {
   stored: storedMs,
   missing: missingMs,
@@ -42,36 +45,44 @@ const keptMs: Readonly<Record<Said['kind'], number>> = {
 
 export class Remembered {
   readonly #clock: Pick<Clock, 'nowMs'>;
-  readonly #said = new Map<string, { readonly said: Said; readonly untilMs: number }>();
+  /** Of each digest by its place. */
+  readonly #said = new Map<Digest, Map<string, { readonly said: Said; readonly untilMs: number }>>();
+  #size = 0;
 
   constructor(clock: Pick<Clock, 'nowMs'>) {
     this.#clock = clock;
   }
 
   get size(): number {
-    return this.#said.size;
+    return this.#size;
   }
 
-  get(backend: string, digest: Digest): Said | undefined {
-    const found = this.#said.get(keyOf(backend, digest));
+  get(at: AskedBackend): Said | undefined {
+    const found = this.#said.get(at.digest)?.get(nameOf(at));
     return found !== undefined && found.untilMs > this.#clock.nowMs() ? found.said : undefined;
   }
 
-  set(backend: string, digest: Digest, said: Said): void {
-    const key = keyOf(backend, digest);
-    this.#said.delete(key);
-    this.#said.set(key, { said, untilMs: this.#clock.nowMs() + keptMs[said.kind] });
+  set(at: AskedBackend, said: Said): void {
+    const { digest } = at;
+    const places = this.#said.get(digest) ?? new Map();
+    const before = places.size;
+    places.set(nameOf(at), { said, untilMs: this.#clock.nowMs() + keptMs[said.kind] });
+    this.#size += places.size - before;
+    this.#said.delete(digest);
+    this.#said.set(digest, places);
     for (const oldest of this.#said.keys()) {
-      if (this.#said.size <= rememberedMax) return;
-      this.#said.delete(oldest);
+      if (this.#size <= rememberedMax) return;
+      this.forget(oldest);
     }
   }
 
-  forget(backend: string, digest: Digest): void {
-    this.#said.delete(keyOf(backend, digest));
+  /** Of all backends. */
+  forget(digest: Digest): void {
+    this.#size -= this.#said.get(digest)?.size ?? 0;
+    this.#said.delete(digest);
   }
 }
 
-function keyOf(backend: string, digest: Digest): string {
-  return `${digest} ${backend}`;
+function nameOf({ backend, place }: AskedBackend): string {
+  return `${backend} ${place}`;
 }

@@ -4,6 +4,7 @@ import { byteCount, digest, repository } from '../../core/contracts/fields.ts';
 import { owedMax } from '../../core/contracts/origin.ts';
 import { optional, parse, record, text } from '../../core/contracts/parse.ts';
 import type { Digest } from '../../core/digest.ts';
+import { type Backed, placeOf } from '../../platform/backends/backends.ts';
 import type { Queue } from '../../platform/queue/queue.ts';
 import type { NewRow, Row } from '../../platform/queue/row.ts';
 
@@ -20,14 +21,14 @@ export type Owed = {
 const nameMax = 256;
 const owed = record({ digest, size: byteCount, repo: optional(repository), backend: text(nameMax) });
 
-/** Of one blob and one backend there is one row, whatever the repositories. */
-export function keyOf({ backend, digest: of }: Pick<Owed, 'backend' | 'digest'>): string {
-  return `${backend} ${of}`;
+/** Of one blob and one backend there is one row, whatever the repositories, but where the backend tells them apart. */
+export function keyOf(backed: Backed, { digest: of, repo }: Pick<Owed, 'digest' | 'repo'>): string {
+  return `${backed.name} ${placeOf(backed, of, repo)}`;
 }
 
-export function rowOf(one: Owed): NewRow {
+export function rowOf(backed: Backed, one: Owed): NewRow {
   return {
-    key: keyOf(one),
+    key: keyOf(backed, one),
     lane: one.backend,
     about: one.digest,
     bytes: one.size,

@@ -9,6 +9,7 @@ import { Backends, backedBy } from '../../platform/backends/backends.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
+import { backedAsRegistry, keyedAsRegistry } from '../../platform/backends/registry/keys.fixtures.ts';
 import { VirtualClock } from '../../platform/net/clock.fixtures.ts';
 import { Queue } from '../../platform/queue/queue.ts';
 import { runHere } from '../../platform/queue/runners.ts';
@@ -36,6 +37,8 @@ export class Sites implements AsyncDisposable {
   readonly clock = new VirtualClock();
   readonly backend = new FaultyBackend(new MemoryBackend('main'));
   readonly other = new FaultyBackend(new MemoryBackend('other'));
+  /** Of repositories `reg/**`, which it tells apart. */
+  readonly registry = keyedAsRegistry('registry');
   readonly sites: Site[];
   readonly options: SitesOptions;
 
@@ -54,6 +57,7 @@ export class Sites implements AsyncDisposable {
     const said = { durability, required: false };
     return new Backends([
       { patterns: ['other/**'], backed: backedBy(this.other, said) },
+      { patterns: ['reg/**'], backed: backedAsRegistry(this.registry, said) },
       { patterns: ['**'], backed: backedBy(this.backend, said) },
     ]);
   }

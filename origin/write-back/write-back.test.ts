@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { registryKeys } from '../../platform/backends/registry/layout.ts';
 import { finalAttemptsMax } from '../../platform/queue/queue.ts';
 import { failingMs } from './confirmations.ts';
 import { type Site, Sites } from './sites.fixtures.ts';
 import { handoverMs, ownerPatienceMs } from './turns.ts';
 
+const never = new AbortController().signal;
 const all = async (sites: Sites): Promise<number[]> => Promise.all(sites.sites.map((site) => site.rows()));
 const site = (sites: Sites, no: number): Site => sites.sites[no] as Site;
 
@@ -103,6 +105,20 @@ describe('a blob that was pushed', () => {
     await site(sites, 0).take(blob, 'other/app');
     await sites.pass(1_000);
     expect([await sites.has(blob.digest), await sites.has(blob.digest, sites.other)]).toEqual([true, true]);
+  });
+
+  test('where a backend tells repositories apart it comes to each, once, whoever of the origins owes it', async () => {
+    await using sites = new Sites({ count: 2, order: [0, 1] });
+    const blob = sites.blob([0, 1]);
+    for (const no of [0, 1]) await site(sites, no).take(blob, 'reg/one');
+    await site(sites, 0).take(blob, 'reg/two');
+    await site(sites, 1).take(blob, 'team/app');
+    expect(await all(sites)).toEqual([2, 2]);
+    await sites.pass(60_000);
+    expect(await all(sites)).toEqual([0, 0]);
+    for (const repo of ['reg/one', 'reg/two'])
+      expect(await sites.registry.stat(registryKeys.blobKey(blob.digest, repo), never)).toMatchObject({ size: 10_000 });
+    expect(sites.registry.count('write')).toBe(2);
   });
 });
 

@@ -14,12 +14,13 @@ import type { Prng } from '../../core/prng.ts';
 import type { Backed, Backends } from '../../platform/backends/backends.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import type { Queue } from '../../platform/queue/queue.ts';
+import type { NewRow } from '../../platform/queue/row.ts';
 import type { BlobEntry } from '../../platform/store/store.ts';
 import type { LineLog } from '../../platform/telemetry/log.ts';
 import { Confirmations } from './confirmations.ts';
 import { type LaneOptions, WriteBackLane } from './lane.ts';
 import type { WriteBackCounts } from './metrics.ts';
-import { keyOf, type Owed, rowOf } from './owed.ts';
+import { keyOf, rowOf } from './owed.ts';
 import { Turns, type TurnsOptions } from './turns.ts';
 
 export type WriteBackOptions = Pick<LaneOptions, 'find'> & {
@@ -80,14 +81,14 @@ export class WriteBack implements AsyncDisposable {
   async promise({ digest, meta }: WholeBlob, repo: string | undefined, signal: AbortSignal): Promise<Confirmed> {
     const backed = this.#options.backends.owedOf(repo);
     if (backed === undefined) return async () => undefined;
-    const owed = { digest, size: meta.length, repo, backend: backed.name };
+    const row = rowOf(backed, { digest, size: meta.length, repo, backend: backed.name });
     const vain = new AbortController();
     const either = AbortSignal.any([signal, vain.signal]);
-    const waits = backed.durability === 'backend' ? this.#confirmation(backed, owed, either) : undefined;
+    const waits = backed.durability === 'backend' ? this.#confirmation(backed, row, either) : undefined;
     // Whoever waits for it is told; until then it is nobody's failure.
     waits?.catch(() => undefined);
     try {
-      await this.#add([owed]);
+      await this.#add([row]);
     } catch (error) {
       vain.abort(error);
       throw error;
@@ -100,20 +101,21 @@ export class WriteBack implements AsyncDisposable {
     const backed = this.#options.backends.owedOf(repo);
     if (backed === undefined)
       throw new ApiError('UNSUPPORTED', `no backend is configured here for ${repo ?? 'a repository without a name'}`);
+    const key = keyOf(backed, { digest, repo });
+    if (this.#confirmations.lately(key)) return { state: 'written' };
     const owed = { digest, size: meta.length, repo, backend: backed.name };
-    if (this.#confirmations.lately(keyOf(owed))) return { state: 'written' };
-    if ((await this.#options.queue.get(keyOf(owed))) === undefined) await this.#add([owed]);
+    if ((await this.#options.queue.get(key)) === undefined) await this.#add([rowOf(backed, owed)]);
     const { progress, failing } = this.#lanes.get(backed.name) as WriteBackLane;
     return { state: 'queued', progress, failing };
   }
 
   /** Rows for what may not be in its backend, as far as known. */
   async owe(blobs: readonly (BlobIn & { readonly size: number })[]): Promise<void> {
-    const owed = blobs.flatMap(({ digest, size, repo }): Owed[] => {
+    const rows = blobs.flatMap(({ digest, size, repo }): NewRow[] => {
       const backed = this.#options.backends.owedOf(repo);
-      return backed === undefined ? [] : [{ digest, size, repo, backend: backed.name }];
+      return backed === undefined ? [] : [rowOf(backed, { digest, size, repo, backend: backed.name })];
     });
-    const each = new Map(owed.map((one) => [keyOf(one), one]));
+    const each = new Map(rows.map((row) => [row.key, row]));
     if (each.size > 0) await this.#add([...each.values()]);
   }
 
@@ -137,20 +139,20 @@ export class WriteBack implements AsyncDisposable {
     await Promise.all([...this.#lanes.values()].map((lane) => lane.stop('cut')));
   }
 
-  async #add(owed: readonly Owed[]): Promise<void> {
-    await this.#options.queue.add(owed.map(rowOf));
-    for (const backend of new Set(owed.map((one) => one.backend))) this.#lanes.get(backend)?.kick();
+  async #add(rows: readonly NewRow[]): Promise<void> {
+    await this.#options.queue.add(rows);
+    for (const backend of new Set(rows.map(({ lane }) => lane))) this.#lanes.get(backend)?.kick();
   }
 
-  async #confirmation({ name }: Backed, owed: Owed, signal: AbortSignal): Promise<void> {
+  async #confirmation({ name }: Backed, { key, about }: NewRow, signal: AbortSignal): Promise<void> {
     const lane = this.#lanes.get(name) as WriteBackLane;
     try {
-      await this.#confirmations.wait(keyOf(owed), { failing: () => lane.failing, signal });
+      await this.#confirmations.wait(key, { failing: () => lane.failing, signal });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       throw new ApiError(
         error.code,
-        `backend ${name} has not confirmed ${owed.digest} yet, which it must before this is acknowledged (\`durability: backend\`): ${error.message}; the origins hold it and go on: push it again later`,
+        `backend ${name} has not confirmed ${about} yet, which it must before this is acknowledged (\`durability: backend\`): ${error.message}; the origins hold it and go on: push it again later`,
       );
     }
   }

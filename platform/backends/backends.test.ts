@@ -5,6 +5,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { Backends } from './backends.ts';
 import { backendsShape } from './config.ts';
 import { bytesOf, sourceOf } from './objects.fixtures.ts';
+import { backedAsRegistry, keyedAsRegistry } from './registry/keys.fixtures.ts';
 
 const never = new AbortController().signal;
 const open = (written: readonly object[]): Promise<Backends> =>
@@ -52,4 +53,10 @@ test('a backend holds what it was given; noop takes everything, and has nothing'
   expect(String(await bytesOf(kept.backend.read(key, { start: 5, end: 10 }, never)))).toBe('bytes');
   expect(await gone.backend.stat(key, never)).toBeUndefined();
   await expect(gone.backend.write(key, { ...source, size: 11 }, never)).rejects.toMatchObject({ why: 'damaged' });
+});
+
+test('a backend that tells repositories apart is asked for none but those that are named', async () => {
+  const upstream = backedAsRegistry(keyedAsRegistry('up'), { durability: 'origins', required: false });
+  await using backends = new Backends([{ patterns: ['**'], backed: upstream }]);
+  expect([backends.of('a')?.name, backends.of(undefined), backends.owedOf(undefined)]).toEqual(['up', ...Array(2)]);
 });

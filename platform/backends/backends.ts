@@ -1,11 +1,12 @@
 /**
  * The backends of a process: which one a repository's blobs rest in, each open, limited, counted and tried again.
  *
- * Rule: what is remembered of a backend is remembered by (name, digest): what one tenant's backend has not got says
- *       nothing about another's.
+ * Rule: what is remembered of a backend is remembered by its name and the blob's key there (`placeOf`): what one tenant's
+ *       backend has not got says nothing about another's, nor does one repository where a backend tells them apart.
  */
 
 import { randomInt } from 'node:crypto';
+import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
 import { prng } from '../../core/prng.ts';
 import { type Clock, realClock } from '../net/clock.ts';
@@ -37,6 +38,11 @@ export type Backed = {
   /** `repo`: the repository that is asked for; most backends have a blob once for all of them. */
   readonly blobKey: KeyLayout['blobKey'];
 };
+
+/** What is known of a blob in `repo` is known of: all repositories of the backend, or that one. */
+export function placeOf({ layout, blobKey }: Backed, digest: Digest, repo: string | undefined): string {
+  return layout.perRepository === true ? blobKey(digest, repo) : digest;
+}
 
 /** One that keeps tags. */
 export type TagsBacked = Backed & { readonly tags: Backend };
@@ -83,10 +89,15 @@ export class Backends implements AsyncDisposable {
     return new Backends(all, given.clock);
   }
 
-  /** Where what `repo` holds rests; undefined: on the origins' disks only. Who names none gets the rule for all. */
+  /**
+   * Where what `repo` holds rests; undefined: on the origins' disks only. Who names none gets the rule for all, where its
+   * backend can find a blob without a repository.
+   */
   of(repo: string | undefined): Backed | undefined {
-    const matches = ({ patterns }: BackedRule): boolean =>
-      repo === undefined ? patterns.includes('**') : repositoryMatches(patterns, repo);
+    const matches = ({ patterns, backed }: BackedRule): boolean =>
+      repo === undefined
+        ? patterns.includes('**') && backed.layout.perRepository !== true
+        : repositoryMatches(patterns, repo);
     return this.#rules.find(matches)?.backed;
   }
 
