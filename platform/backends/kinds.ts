@@ -2,6 +2,8 @@
 
 import * as z from 'zod';
 import { fileKind } from './file/kind.ts';
+import { httpSchema } from './http/config.ts';
+import { templateLayout } from './http/template.ts';
 import { type BackendKind, kind } from './kind.ts';
 import { library } from './library.ts';
 import { s3Schema } from './s3/config.ts';
@@ -17,6 +19,12 @@ const single: Readonly<Record<string, BackendKind>> = {
     const { S3Backend } = await library('@aws-sdk/client-s3', () => import('./s3/s3.ts'), opening.name);
     return new S3Backend(settings, opening);
   }),
+  http: kind(
+    httpSchema,
+    async (settings, opening) => new (await import('./http/http.ts')).HttpBackend(settings, opening),
+    'blobs',
+    { layout: ({ download }) => templateLayout(download) },
+  ),
 };
 
 export const kinds: Readonly<Record<string, BackendKind>> = { ...single, shadow: shadowKind(single) };
