@@ -3,6 +3,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend } from '../../../platform/backends/backend.ts';
+import { brokenConformance } from '../../../platform/backends/conformance/broken.fixtures.ts';
+import { httpConformance } from '../../../platform/backends/conformance/http.fixtures.ts';
 import { backendConformance } from '../../../platform/backends/conformance.fixtures.ts';
 import { bytesOf, sourceOf } from '../../../platform/backends/objects.fixtures.ts';
 import { s3Schema } from '../../../platform/backends/s3/config.ts';
@@ -25,14 +27,33 @@ describe.each(Object.entries({ versitygw: startVersitygw, minio: startMinio }))(
   });
   afterAll(() => stack.disposeAsync());
 
-  const opened = async (more: object = {}): Promise<Backend> => {
+  const opened = async (more: object = {}, opening: object = {}): Promise<Backend> => {
     const bucket = `b-${randomUUID()}`;
     await server.makeBucket(bucket);
     const settings = s3Schema.parse({ bucket, endpoint: server.endpoint, credentials: keys, ...more });
-    return new S3Backend(settings, { name: 'test', stallMs: 10_000, env: {}, clock: realClock, log });
+    return new S3Backend(settings, { name: 'test', stallMs: 10_000, env: {}, clock: realClock, log, ...opening });
   };
 
   describe('as any backend', () => backendConformance(opened, { objects: 1_100 }));
+
+  httpConformance({
+    server: () => server.endpoint,
+    make: ({ base, ca, env, stallMs }) => opened({ bucket: 'images', endpoint: base, ca }, { env, stallMs }),
+  });
+
+  const secretAccessKey = 'of-nobody-at-all';
+  brokenConformance([
+    {
+      what: 'a secret that is wrong',
+      make: () => opened({ credentials: { ...keys, secretAccessKey } }),
+      ...{ why: 'credentials', secret: secretAccessKey },
+    },
+    {
+      what: 'a key that nobody has',
+      make: () => opened({ credentials: { accessKeyId: 'nobody', secretAccessKey } }),
+      ...{ why: 'credentials', secret: secretAccessKey },
+    },
+  ]);
 
   test('large objects go in parts, and are read by several requests at once', async () => {
     await using backend = await opened({ prefix: 'in/here', parts: { size: '5MiB', parallel: 3 } });
