@@ -10,6 +10,7 @@ import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
 import { prng } from '../../core/prng.ts';
 import { type Clock, realClock } from '../net/clock.ts';
+import { NothingRemoved, ReadOnly } from './around/kept.ts';
 import type { LimitedOptions } from './around/limited.ts';
 import { wrapped } from './around/wrapped.ts';
 import type { Backend } from './backend.ts';
@@ -26,8 +27,8 @@ export type Backed = {
   readonly name: string;
   readonly durability: 'origins' | 'backend';
   readonly required: boolean;
-  /** Others write there as well: nothing is ever removed from it, not even what a probe wrote. */
-  readonly shared: boolean;
+  /** Others write there as well: nothing is ever removed from it, not even what a probe wrote. Undefined: nobody said. */
+  readonly shared: boolean | undefined;
   /** Whether what is pushed is owed to it; else it is read, and pushes rest on the origins' disks. */
   readonly writes: boolean;
   /** Where blobs, and manifests' bytes, rest. */
@@ -48,7 +49,10 @@ export function placeOf({ layout, blobKey }: Backed, digest: Digest, repo: strin
 export type TagsBacked = Backed & { readonly tags: Backend };
 
 /** What a rule says of a backend beside where it is. */
-type Said = Pick<Backed, 'durability' | 'required'> & { readonly shared?: boolean; readonly readOnly?: boolean };
+type Said = Pick<Backed, 'durability' | 'required'> & {
+  readonly shared?: boolean | undefined;
+  readonly readOnly?: boolean;
+};
 
 export type BackedRule = { readonly patterns: readonly string[]; readonly backed: Backed };
 
@@ -78,7 +82,9 @@ export class Backends implements AsyncDisposable {
       const open = async (at: { kind: string; settings: unknown }, name: string): Promise<Backend> => {
         const opening = { ...given, name, stallMs, shared: said.shared };
         const bare = await kindNamed(at.kind).open(at.settings, opening);
-        return opened.use(wrapped(bare, { ...opening, limits, prng: prng(randomInt(2 ** 31)) }));
+        const kept = said.shared === true ? new NothingRemoved(bare) : bare;
+        const allowed = said.readOnly && bare.can.writes ? new ReadOnly(kept) : kept;
+        return opened.use(wrapped(allowed, { ...opening, limits, prng: prng(randomInt(2 ** 31)) }));
       };
       const backend = await open({ kind, settings }, name);
       const elsewhere = tagsAt && (await open(tagsAt, `${name}.tags`));
@@ -153,7 +159,7 @@ function layoutOf({ kind, settings, tags, keys }: BackendRule): KeyLayout {
 /** `backend` with the keys that we give it. */
 export function backedBy(
   backend: Backend,
-  { durability, required, shared = false, readOnly = false }: Said,
+  { durability, required, shared, readOnly = false }: Said,
   layout: KeyLayout = registryLayout,
 ): Backed {
   return {

@@ -73,8 +73,8 @@ const rule = z
     limits,
     /** Nothing is written to it: it is read, and pushes rest on the origins' disks. */
     readOnly: z.boolean().prefault(false),
-    /** Others write to it as well: nothing is ever removed from it, not even what a probe wrote. */
-    shared: z.boolean().prefault(false),
+    /** Others write to it as well: nothing is ever removed from it, not even what a probe wrote. Unset: not so, for all but an import. */
+    shared: z.boolean().optional(),
     /** Where links, tags and records rest, if not beside the blobs. */
     tags: tagsAt.optional(),
     /** How what lies there is called. Unset: as a Docker registry has it. */

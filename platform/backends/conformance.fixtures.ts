@@ -15,6 +15,7 @@ import { endsConformance, lateEndsConformance } from './conformance/ends.fixture
 import { listConformance } from './conformance/lists.fixtures.ts';
 import { namesConformance } from './conformance/names.fixtures.ts';
 import { objectsConformance, replacedConformance } from './conformance/objects.fixtures.ts';
+import { sharedConformance } from './conformance/shared.fixtures.ts';
 import { type TagKeeping, tagsConformanceOf } from './conformance/tags.fixtures.ts';
 import type { Ability } from './objects.fixtures.ts';
 
@@ -23,6 +24,8 @@ type Options = {
   readonly objects?: number;
   /** What this kind, or what is behind it here, is not able to do; all else it must. */
   readonly cannot?: readonly Ability[];
+  /** Another one in the same place as the last that `make` gave, opened with `shared`: it removes nothing. */
+  readonly shared?: () => Promise<Backend>;
 };
 
 const canBut = (cannot: readonly Ability[]): Backend['can'] => ({
@@ -32,7 +35,10 @@ const canBut = (cannot: readonly Ability[]): Backend['can'] => ({
   records: !cannot.includes('records'),
 });
 
-export function backendConformance(make: () => Promise<Backend>, { objects = 2_500, cannot = [] }: Options = {}): void {
+export function backendConformance(
+  make: () => Promise<Backend>,
+  { objects = 2_500, cannot = [], shared }: Options = {},
+): void {
   const conforming = { make, objects, can: canBut(cannot) };
   describe('abilities', () => abilitiesConformance(conforming));
   describe('objects', () => objectsConformance(conforming));
@@ -42,6 +48,7 @@ export function backendConformance(make: () => Promise<Backend>, { objects = 2_5
   if (conforming.can.conditions) describe('conditions', () => conditionsConformance(conforming));
   describe('ends', () => endsConformance(conforming));
   describe('late ends', () => lateEndsConformance(conforming));
+  if (shared !== undefined) describe('shared with others', () => sharedConformance(make, shared));
 }
 
 /** Of a kind that has blobs under keys of its own. */

@@ -13,7 +13,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-const made = async () => new FileBackend({ name: 'test', root: await mkdtemp(join(dir, 'd')), files: unsynced });
+let root = '';
+const made = async () => {
+  root = await mkdtemp(join(dir, 'd'));
+  return new FileBackend({ name: 'test', root, files: unsynced });
+};
+const shared = async () => new FileBackend({ name: 'shared', root, files: unsynced, shared: true });
 
 /** What this shows needs no disk that survives. */
 const unsynced: Files = {
@@ -22,4 +27,4 @@ const unsynced: Files = {
   syncDirectory: async () => undefined,
 };
 
-describe('a directory as a backend', () => backendConformance(made, { objects: 2_100 }));
+describe('a directory as a backend', () => backendConformance(made, { objects: 2_100, shared }));

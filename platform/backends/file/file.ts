@@ -38,7 +38,13 @@ type Chunk = {
   readonly end: number;
 };
 
-export type FileBackendOptions = { readonly name: string; readonly root: string; readonly files: Files };
+export type FileBackendOptions = {
+  readonly name: string;
+  readonly root: string;
+  readonly files: Files;
+  /** Others write there as well: what somebody left unfinished stays. */
+  readonly shared?: boolean | undefined;
+};
 
 export class FileBackend implements Backend {
   readonly kind = 'file';
@@ -49,11 +55,11 @@ export class FileBackend implements Backend {
   /** Some file systems have no links, as the probe finds out. */
   #links = true;
 
-  constructor({ name, root, files }: FileBackendOptions) {
+  constructor({ name, root, files, shared = false }: FileBackendOptions) {
     this.name = name;
     this.#root = root;
     this.#files = files;
-    this.#publisher = new Publisher({ name, files });
+    this.#publisher = new Publisher({ name, files, sweeps: !shared });
   }
 
   get can(): Backend['can'] {

@@ -9,8 +9,8 @@ export const fileKind = kind(
     /** Exists already: of a network's file system one below its mount point, which is not there while it is not mounted. */
     directory: z.string().refine(isAbsolute, 'expected an absolute path, such as /mnt/nfs/shoal'),
   }),
-  async ({ directory }, { name }) => {
+  async ({ directory }, { name, shared }) => {
     const [{ FileBackend }, { realFiles }] = await Promise.all([import('./file.ts'), import('./real-files.ts')]);
-    return new FileBackend({ name, root: directory, files: realFiles });
+    return new FileBackend({ name, root: directory, files: realFiles, shared });
   },
 );

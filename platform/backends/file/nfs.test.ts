@@ -154,6 +154,18 @@ test('what a killed writer left is removed a day later, and not before', async (
   expect((await readdir(join(root, 'a'))).toSorted()).toEqual(['.shoal-young', 'b']);
 });
 
+test('in a directory that others write to as well, what a killed writer left stays', async () => {
+  const { root, files } = await made();
+  await using backend = new FileBackend({ name: 'shared', root, files, shared: true });
+  await mkdir(join(root, 'a'));
+  const old = join(root, 'a', '.shoal-old');
+  await writeFile(old, 'x');
+  await utimes(old, Date.now() / 1000 - 100_000, Date.now() / 1000 - 100_000);
+  await backend.put('a/b', Buffer.from('x'), never);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect((await readdir(join(root, 'a'))).toSorted()).toEqual(['.shoal-old', 'b']);
+});
+
 test('a file system that hangs is left by whoever waits, and goes on once it is back', async () => {
   const { backend, files } = await made();
   await put(backend, 'old');

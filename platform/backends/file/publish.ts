@@ -29,10 +29,13 @@ const linkless = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']
 export class Publisher {
   readonly #name: string;
   readonly #files: Files;
+  readonly #sweeps: boolean;
 
-  constructor({ name, files }: { readonly name: string; readonly files: Files }) {
+  /** `sweeps`: what others left unfinished a day ago is removed. */
+  constructor({ name, files, sweeps }: { readonly name: string; readonly files: Files; readonly sweeps: boolean }) {
     this.#name = name;
     this.#files = files;
+    this.#sweeps = sweeps;
   }
 
   async write(target: Target, source: ObjectSource, signal: AbortSignal): Promise<FileIs> {
@@ -115,7 +118,7 @@ export class Publisher {
       await inTurn(signal, () => file.close());
       await name({ path: temporary, is });
       await inTurn(signal, () => files.syncDirectory(directory));
-      void sweep(files, directory, is.mtimeMs).catch(() => undefined);
+      if (this.#sweeps) void sweep(files, directory, is.mtimeMs).catch(() => undefined);
       return is;
     } finally {
       discard(open);

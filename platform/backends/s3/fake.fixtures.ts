@@ -64,14 +64,14 @@ export class FakeS3 implements AsyncDisposable {
 
   /** A backend on it, with keys that it does not look at; parts may be smaller than S3 takes them. */
   backend(
-    { parts, ...more }: { parts?: S3Settings['parts']; [key: string]: unknown } = {},
+    { parts, shared, ...more }: { parts?: S3Settings['parts']; shared?: boolean; [key: string]: unknown } = {},
     stallMs = 5_000,
   ): S3Backend {
     const credentials = { accessKeyId: 'key', secretAccessKey: 'secret' };
     const parsed = s3Schema.parse({ bucket: 'bucket', endpoint: this.endpoint, credentials, ...more });
     const settings = { ...parsed, parts: parts ?? parsed.parts };
     const log = createLog({ role: 'origin', level: 'silent', name: '' });
-    return new S3Backend(settings, { name: 'main', stallMs, env: {}, clock: realClock, log });
+    return new S3Backend(settings, { name: 'main', stallMs, shared, env: {}, clock: realClock, log });
   }
 
   static async start(): Promise<FakeS3> {

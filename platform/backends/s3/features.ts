@@ -1,5 +1,6 @@
 /**
- * What this server can do, found out by doing it: an object is written, read, listed and removed under a key of its own.
+ * What this server can do, found out by doing it: an object is written, read, listed and removed under a key of its own;
+ * or not removed, where nothing may be.
  *
  * Rule: what it does not do is named. What it cannot be asked (it is down, it hangs, it refuses us) is thrown, and asked
  *       again the next time.
@@ -21,7 +22,13 @@ export type Features = {
   readonly lacks: readonly string[];
 };
 
-type Probe = { readonly plan: S3Reading; readonly settings: S3Settings; readonly key: string };
+type Probe = {
+  readonly plan: S3Reading;
+  readonly settings: S3Settings;
+  readonly key: string;
+  /** The object stays, the same one each time: others write there as well, so that nothing is removed. */
+  readonly stays: boolean;
+};
 
 const bytes = Buffer.from('written by shoal to see whether this bucket can be used; may be removed\n');
 const otherBytes = Buffer.from('never to be seen: its checksum is that of something else\n');
@@ -29,12 +36,13 @@ const otherBytes = Buffer.from('never to be seen: its checksum is that of someth
 const nobodysVersion = '"00000000000000000000000000000000"';
 
 export async function probeFeatures(probe: Probe, signal: AbortSignal): Promise<Features> {
-  const { plan, key } = probe;
+  const { plan, key, stays } = probe;
   const lacks: string[] = [];
   const sums = await sumsOf(probe, signal);
   const sum = sumOf(sums, bytes);
   try {
-    if (!(await refuses(probe, { sum, bytes: otherBytes }, signal)))
+    // Whoever else probes the one that stays finds it as it always is.
+    if (!stays && !(await refuses(probe, { sum, bytes: otherBytes }, signal)))
       lacks.push(
         'it does not compare bytes with the checksum that goes along: damage on the way is seen only by who reads',
       );
@@ -50,7 +58,7 @@ export async function probeFeatures(probe: Probe, signal: AbortSignal): Promise<
     if (!list) lacks.push('it does not list objects (ListObjectsV2): nothing can be restored from it by reconcile');
     return { sums, conditions, list, lacks };
   } finally {
-    await removeObject(plan.requests, key, signal).catch(() => undefined);
+    if (!stays) await removeObject(plan.requests, key, signal).catch(() => undefined);
   }
 }
 

@@ -4,6 +4,7 @@
  * Rule 1: the parts' size follows from the object's alone, so that a restart cuts it in the same places.
  * Rule 2: a write that is cut off, by its caller or by the server's trouble, leaves its upload, to be gone on with. One
  *         whose bytes were wrong is aborted, and so are, once the object is there, the others of its key that were ours.
+ *         Where others write as well no upload is looked for, as it may be theirs, and what was begun is aborted.
  * Rule 3: several origins may write one key at once: whose upload is gone looks whether the object is there.
  */
 
@@ -36,7 +37,7 @@ export async function writeInParts(
   signal: AbortSignal,
 ): Promise<BackendObject> {
   const { requests } = writing;
-  const found = await findUploads(requests, key, signal);
+  const found = writing.alone ? await findUploads(requests, key, signal) : [];
   const [going] = found;
   const id = going?.id ?? (await begin(writing, { key, source }, signal));
   const upload = new Upload(writing, { key, id }, going);
@@ -49,7 +50,10 @@ export async function writeInParts(
       throw wrongSource(requests, key, error);
     }
     const there = await afterAll(writing, { key, source, error }, signal);
-    if (there === undefined) throw error;
+    if (there === undefined) {
+      if (!writing.alone) await abortUpload(requests, { key, id });
+      throw error;
+    }
   }
   const object = await confirmByHead(requests, { key, size: source.size, digest: source.digest }, signal);
   for (const other of found)

@@ -13,7 +13,16 @@ describe('as any backend', () => {
     fake = await FakeS3.start();
   });
   afterAll(() => fake[Symbol.asyncDispose]());
-  backendConformance(async () => fake.backend({ prefix: `in/${randomUUID()}` }));
+  let prefix = '';
+  const make = async () => {
+    prefix = `in/${randomUUID()}`;
+    return fake.backend({ prefix });
+  };
+  const shared = async () => {
+    fake.asked.length = 0;
+    return fake.backend({ prefix, shared: true });
+  };
+  backendConformance(make, { shared });
 });
 
 test('a prefix is before every key there, and not here', async () => {

@@ -38,6 +38,7 @@ export class S3Backend implements Backend {
   readonly #connection: S3Connection;
   readonly #requests: S3Requests;
   readonly #log: Logger;
+  readonly #shared: boolean;
   readonly #reading = new PartRoom(roomBytes);
   readonly #writing = new PartRoom(roomBytes);
   #features: Features | undefined;
@@ -51,6 +52,7 @@ export class S3Backend implements Backend {
     this.name = opening.name;
     this.#settings = settings;
     this.#log = opening.log;
+    this.#shared = opening.shared === true;
     this.#connection = connectS3(settings, opening);
     this.#requests = new S3Requests(opening.name, settings.bucket, this.#connection);
     const { redirect } = settings;
@@ -99,7 +101,8 @@ export class S3Backend implements Backend {
 
   async write(key: string, source: ObjectSource, signal: AbortSignal): Promise<BackendObject> {
     const { sums } = await this.#known(signal);
-    const writing = { requests: this.#requests, settings: this.#settings, room: this.#writing, sums };
+    const alone = !this.#shared;
+    const writing = { requests: this.#requests, settings: this.#settings, room: this.#writing, sums, alone };
     const whole = source.size <= partBytes(source.size, this.#settings.parts.size);
     return await (whole ? writeAtOnce : writeInParts)(writing, this.#at(key), source, signal);
   }
@@ -185,8 +188,9 @@ export class S3Backend implements Backend {
   }
 
   async #find(signal: AbortSignal): Promise<Features> {
-    const key = this.#at(`.shoal/probe-${randomUUID()}`);
-    const features = await probeFeatures({ plan: this.#reads, settings: this.#settings, key }, signal);
+    const stays = this.#shared;
+    const key = this.#at(stays ? '_shoal/probe' : `.shoal/probe-${randomUUID()}`);
+    const features = await probeFeatures({ plan: this.#reads, settings: this.#settings, key, stays }, signal);
     const told = this.#features?.lacks ?? [];
     for (const lack of features.lacks)
       if (!told.includes(lack))

@@ -21,6 +21,8 @@ export type S3Writing = {
   readonly settings: S3Settings;
   readonly room: PartRoom;
   readonly sums: SumKind;
+  /** Nobody else writes there: an upload that is found is one that we, or another origin, left. */
+  readonly alone: boolean;
 };
 
 /** As a header: `x-amz-meta-shoal-digest`. */
