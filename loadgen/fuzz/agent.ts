@@ -63,6 +63,10 @@ export class AgentSite {
     return this.running !== undefined;
   }
 
+  get strict(): boolean {
+    return this.#o.strict === true;
+  }
+
   get ailments(): Ailments {
     return this.#medium.ailments;
   }
@@ -99,7 +103,8 @@ export class AgentSite {
     }
     const { node, tracking } = peer;
     for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
-    const pulls = new Pulls({ store, arena, node, tracking, log, history, clock });
+    const { strict = false } = this.#o;
+    const pulls = new Pulls({ store, arena, node, tracking, log, history, clock, strict });
     const index = new IndexClient(calls.index());
     const registry = new AgentRegistry({ pulls, index, proxy: 'http://p0' });
     this.running = { process, store, peer, pulls, arena };

@@ -1,5 +1,6 @@
 /** Makes faults, all kinds at once, until told to stop; then mends everything. */
 
+import { ApiError } from '../../core/contracts/errors.ts';
 import type { Pair } from '../../platform/net/simulated-connection.ts';
 import type { AgentSite } from './agent.ts';
 import type { Fuzzed } from './cluster.ts';
@@ -49,7 +50,7 @@ export class Chaos {
     for (const pair of net.pairs) this.#mend(pair);
     for (const site of this.#f.origins.values()) site.medium.heal();
     for (const site of this.#f.agents) site.heal();
-    this.#f.backend?.heal();
+    void this.#f.backend?.heal();
     this.#trackersAtLast();
     if (!this.#f.index.up) this.#f.index.start();
     for (const proxy of this.#f.proxies) if (!proxy.up) proxy.start();
@@ -121,7 +122,11 @@ export class Chaos {
       { name: 'blob removed at an agent', weight: 2, make: () => this.#remove() },
       ...(this.#f.backend === undefined
         ? []
-        : [{ name: 'disk of an origin lost', weight: 3, make: () => this.#lose() }]),
+        : [
+            { name: 'disk of an origin lost', weight: 3, make: () => this.#lose() },
+            { name: 'room made at an origin', weight: 4, make: () => this.#makeRoom() },
+            { name: 'an object changed at the backend', weight: 2, make: () => this.#f.backend?.spoil() === true },
+          ]),
     ];
   }
 
@@ -129,14 +134,27 @@ export class Chaos {
     return this.#world.pick([...this.#f.origins.values()]);
   }
 
-  /** One at a time, and only where the others have whatever was acknowledged: what two lose is lost. */
+  /** Only where the others, or the backend, have whatever was acknowledged: what two lose is lost. */
   #lose(): boolean {
     const lost = this.#origin();
     const others = [...this.#f.origins.values()].filter((site) => site !== lost);
-    const spared = [...this.#f.acked.values()].every((content) => rightSomewhere(others, content));
-    if (others.length === 0 || !spared || this.#f.damage.waiting.length > 0) return false;
+    const { backend } = this.#f;
+    const spared = [...this.#f.acked.values()].every(
+      (content) => rightSomewhere(others, content) || backend?.has(content) === true,
+    );
+    if (!spared || this.#f.damage.waiting.length > 0) return false;
     lost.loseDisk();
     this.#world.after(this.#world.between(100, 5_000), () => this.#up(lost));
+    return true;
+  }
+
+  /** As an operator does (`shoal origin evict`): what the backend confirms may go, least recently used first. */
+  #makeRoom(): boolean {
+    const { store } = this.#origin().running ?? {};
+    if (store === undefined) return false;
+    store.room.shrink(this.#world.prng.below(store.usedBytes + 1)).catch((error: unknown) => {
+      if (!(error instanceof ApiError)) this.#world.threw(error);
+    });
     return true;
   }
 

@@ -4,11 +4,15 @@ import type { Digest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import { AgentSite } from './agent.ts';
-import { backedIn, SharedBackend } from './backend.ts';
+import { SharedBackend } from './backing/backend.ts';
+import { ColdImages } from './backing/cold.ts';
+import { Lies } from './backing/lies.ts';
+import { backedIn } from './backing/nature.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Damage } from './disks/damage.ts';
 import type { Rotten } from './disks/stored.ts';
 import { ProxySite } from './http/proxy.ts';
+import { IndexSite } from './index-site.ts';
 import { Litter, littered, litteredBudget } from './litter.ts';
 import { type OriginOptions, OriginSite } from './origin.ts';
 import { Hostile } from './peers/hostile.ts';
@@ -19,7 +23,7 @@ import type { Plant } from './plants/plants.ts';
 import { type Image, Pusher, type PushParts } from './push.ts';
 import { Clients, type ReadParts, TagReader } from './readers.ts';
 import { addressOf, skewedClock } from './site.ts';
-import { IndexSite, TagHistory } from './tags.ts';
+import { TagHistory } from './tags.ts';
 import { TrackerSite } from './tracker.ts';
 import type { World } from './world.ts';
 
@@ -43,6 +47,7 @@ export type Fuzzed = {
   readonly again: (image: Image, attempt: number) => Image;
   readonly litter: Litter | undefined;
   readonly backend: SharedBackend | undefined;
+  readonly cold: ColdImages | undefined;
 };
 
 export type BuildOptions = {
@@ -59,12 +64,15 @@ const indexFailPercent = 3;
 export function build(world: World, o: BuildOptions): Fuzzed {
   const { images, contents } = imagesOf(world);
   const byDigest = new Map(contents.map((content) => [content.digest, content]));
-  const cluster = clusterOf(world, { policy: policyOf(world, o.degree), contents: byDigest });
+  const lies = new Lies(byDigest);
+  const cluster = clusterOf(world, { policy: policyOf(world, o.degree), contents: byDigest, lies });
   const truth = new Truth(cluster);
   const damage = new Damage(world, o.rotten, byDigest);
   const trackers = new Map<string, TrackerSite>();
   const origins = new Map<string, OriginSite>();
-  const backend = backedIn(world.seed) ? new SharedBackend(world) : undefined;
+  const backend = backedIn(world.seed) ? new SharedBackend(world, lies) : undefined;
+  const cold = backend && new ColdImages(world, backend);
+  for (const content of cold?.contents ?? []) byDigest.set(content.digest, content);
   const litter = littered(world.seed) ? { budgetBytes: litteredBudget(images, contents) } : undefined;
   const site = (): OriginOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
@@ -79,6 +87,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       plant: o.plant,
       truth,
       litter,
+      strict: backend !== undefined && host % 2 === 0,
       damage,
       backend,
       onStart: o.onOriginStart,
@@ -87,26 +96,20 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const originsWanted = 1 + world.prng.below(3);
   for (let i = 0; i < originsWanted; i++) origins.set(`http://o${i}`, new OriginSite(cluster, `http://o${i}`, site()));
   addTrackers(world, trackers, origins);
-  const index: IndexSite = new IndexSite(world, world.addHost(100e6), indexFailPercent);
+  const index = new IndexSite(world, world.addHost(100e6), { failPercent: indexFailPercent, backend });
   const history = new TagHistory();
+  cold?.seed(history);
   const acked = new Map<Digest, Content>();
-  const proxies = Array.from(
-    { length: proxiesWanted },
-    (_, i) => new ProxySite(world, `http://p${i}`, { host: world.addHost(300e6), origins: [...origins.keys()] }),
-  );
+  const proxies = proxiesOf(world, [...origins.keys()]);
   const push: PushParts = { world, proxies: proxies.map(({ base }) => base), history, acked, damage };
-  const imageOf = new Map(images.map((image) => [image.manifest.digest, image]));
+  const imageOf = new Map([...images, ...(cold?.all ?? [])].map((image) => [image.manifest.digest, image]));
   const again = (image: Image, attempt: number): Image => {
-    const { bytes } = image.manifest;
-    const other = {
-      ...image,
-      manifest: manifestOf(`${world.seed}-${image.no}-${attempt}`, bytes.length, image.layers),
-    };
+    const other = otherOf(image, `${world.seed}-${image.no}-${attempt}`);
     imageOf.set(other.manifest.digest, other);
     byDigest.set(other.manifest.digest, other.manifest);
     return other;
   };
-  const read: ReadParts = { world, history, images: imageOf };
+  const read: ReadParts = { world, history, images: imageOf, backend, lies };
   const pushers = Array.from({ length: pushersWanted }, () => new Pusher(world.addHost(300e6), push));
   const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, origins, acked });
   for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);
@@ -131,7 +134,20 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     again,
     litter: litterer,
     backend,
+    cold,
   };
+}
+
+function proxiesOf(world: World, origins: readonly string[]): ProxySite[] {
+  return Array.from(
+    { length: proxiesWanted },
+    (_, i) => new ProxySite(world, `http://p${i}`, { host: world.addHost(300e6), origins }),
+  );
+}
+
+/** The same image by another manifest. */
+function otherOf(image: Image, name: string): Image {
+  return { ...image, manifest: manifestOf(name, image.manifest.bytes.length, image.layers) };
 }
 
 function addTrackers(world: World, trackers: Map<string, TrackerSite>, origins: Map<string, OriginSite>): void {

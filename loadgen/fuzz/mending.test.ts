@@ -8,6 +8,7 @@ import { byDigest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { AgentSite } from './agent.ts';
+import { Lies } from './backing/lies.ts';
 import { type Content, contentOf } from './content.ts';
 import { fileOf } from './disks/stored.ts';
 import { OriginSite } from './origin.ts';
@@ -54,7 +55,7 @@ class Scene {
     const bytes = new Uint8Array(pieces * 256 * 1024).map((_, i) => i * 31 + (i >> 16));
     this.content = contentOf(bytes);
     const contents = new Map([[this.content.digest, this.content]]);
-    const cluster = clusterOf(world, { policy: defaultPolicy, contents });
+    const cluster = clusterOf(world, { policy: defaultPolicy, contents, lies: new Lies(contents) });
     const truth = new Truth(cluster);
     const trackers = new Map<string, TrackerSite>();
     const site = (): SiteOptions => {

@@ -6,11 +6,15 @@
 import type { Digest } from '../../core/digest.ts';
 import { unitBytes } from '../../core/piece.ts';
 import { type BlobsOptions, OriginBlobs } from '../../origin/blobs.ts';
+import type { BackendCopies } from '../../origin/cold/copies.ts';
+import { openCold } from '../../origin/cold/open.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
+import { askUnneeded } from '../../origin/unneeded.ts';
 import { Uploads, type UploadsOptions } from '../../origin/uploads.ts';
 import { owedBy } from '../../origin/write-back/owed.ts';
 import type { WriteBack } from '../../origin/write-back/write-back.ts';
+import type { Backends } from '../../platform/backends/backends.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
@@ -20,10 +24,13 @@ import type { Queue } from '../../platform/queue/queue.ts';
 import { originPromises } from '../../platform/store/options.ts';
 import type { Proof } from '../../platform/store/pieces/believed.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
-import type { UnneededAnswer } from '../../platform/store/room/let-go.ts';
+import type { AskUnneeded } from '../../platform/store/room/let-go.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { Arena } from '../../platform/workers/arena.ts';
-import { beginWriteBack, QueueFile, type SharedBackend } from './backend.ts';
+import type { SharedBackend } from './backing/backend.ts';
+import { beginWriteBack } from './backing/owed.ts';
+import { QueueFile } from './backing/queue-file.ts';
 import type { Damage } from './disks/damage.ts';
 import { dataDir, Medium, ProcessDisk } from './disks/disk.ts';
 import { Calls } from './http/calls.ts';
@@ -44,12 +51,10 @@ const uploadIdleMs = 3_600_000;
 const litterIdleMs = 20_000;
 const arenaUnits = 24;
 
-/** What an origin asks when it needs room; of what it owes a backend it does not ask. */
-function asking(world: World, index: IndexClient, queue: Queue | undefined) {
-  return async (asked: readonly Digest[], signal: AbortSignal): Promise<UnneededAnswer> => {
-    const held = await queue?.held(asked);
-    const digests = held === undefined ? asked : asked.filter((digest) => !held.has(digest));
-    const { condemned, waiting } = await index.condemn(digests, CallContext.begin({ signal }));
+/** What an origin asks the index when it needs room. */
+function asking(world: World, index: IndexClient): AskUnneeded {
+  return async (asked, signal) => {
+    const { condemned, waiting } = await index.condemn(asked, CallContext.begin({ signal }));
     if (condemned.length > 0) world.fault('origin told what may go');
     return { unneeded: condemned, waiting };
   };
@@ -73,7 +78,11 @@ type Running = {
   readonly arena: Arena;
   readonly queue: Queue | undefined;
   readonly writeBack: WriteBack | undefined;
+  /** Of what it does beside: ends with the process. */
+  readonly cold: AsyncDisposableStack | undefined;
 };
+
+type Parts = Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena' | 'queue'>;
 
 export class OriginSite {
   readonly name: string;
@@ -124,8 +133,10 @@ export class OriginSite {
     const workers = new JudgedPieceIo(io, this.#o.truth, (kind, what) => world.violate(kind, `${this.name} ${what}`));
     const queue = this.#queueFile?.queue(process, this.#o.clock, world.seed + this.host);
     let store: BlobStore;
+    let copies: BackendCopies | undefined;
     try {
-      const { litter } = this.#o;
+      const { litter, backend } = this.#o;
+      const index = litter && asking(world, new IndexClient(calls.index()));
       const synced = this.#o.plant !== 'lost-write';
       store = await BlobStore.open({
         dir: dataDir,
@@ -133,7 +144,7 @@ export class OriginSite {
         workers,
         budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
         synced,
-        askUnneeded: litter && asking(world, new IndexClient(calls.index()), queue),
+        askUnneeded: (litter ?? backend) && askUnneeded({ index, owed: () => queue, copies: () => copies }),
         disk,
       });
     } catch (error) {
@@ -144,7 +155,10 @@ export class OriginSite {
       return false;
     }
     if (!process.alive) return false;
-    const running = await this.#make({ calls, process, disk, store, arena, queue });
+    const parts = { calls, process, disk, store, arena, queue };
+    const running = await this.#make(parts, (from) => {
+      copies = from;
+    });
     if (!process.alive) {
       end(running, false);
       return false;
@@ -155,7 +169,7 @@ export class OriginSite {
   }
 
   /** As origin/main.ts does. */
-  async #make(o: Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena' | 'queue'>): Promise<Running> {
+  async #make(o: Parts, onCopies: (copies: BackendCopies) => void): Promise<Running> {
     const { calls, process, store, arena, queue } = o;
     const origins = calls.origins([...this.#o.origins.keys()], this.name);
     const peer = await startPeer(this.#cluster, { role: 'origin', calls, store, arena, site: this.#o, origins });
@@ -181,12 +195,19 @@ export class OriginSite {
         node.drop(digest);
       },
     });
+    const backends = this.#o.backend?.open(process, this.#world.seed + this.host);
+    const cold = backends && new AsyncDisposableStack();
+    if (backends !== undefined && cold !== undefined) {
+      const onFetched = (entry: BlobEntry): void => handover.offer(entry);
+      const about = { backends, origins, self: this.name, replicas, node, store, blobs, onFetched };
+      onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold));
+    }
     handover.relist(store.entries());
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
     const options = { store, openMax: uploadsOpenMax, idleMs, clock: { nowMs: this.#o.clock } };
     const uploads = new JudgedUploads(options, this, this.#o.damage);
-    const writeBack = this.#writeBack(o, { blobs, origins });
+    const writeBack = backends && this.#writeBack(o, { blobs, origins, backends });
     await serveOrigin(
       { world: this.#world, base: this.name, process },
       {
@@ -198,20 +219,19 @@ export class OriginSite {
       },
     );
     this.#sweepLater(process, uploads);
-    return { ...o, peer, blobs, uploads, handover, mending, writeBack };
+    return { ...o, peer, blobs, uploads, handover, mending, writeBack, cold };
   }
 
   /** What it owes the backend, where the run has one. */
   #writeBack(
     { store, queue }: Pick<Running, 'store' | 'queue'>,
-    { blobs, origins }: { readonly blobs: OriginBlobs; readonly origins: Members<OriginClient> },
+    parts: { readonly blobs: OriginBlobs; readonly origins: Members<OriginClient>; readonly backends: Backends },
   ): WriteBack | undefined {
-    const { backend, clock } = this.#o;
-    if (backend === undefined || queue === undefined) return undefined;
-    const seed = this.#world.seed + this.host;
+    const { clock } = this.#o;
+    if (queue === undefined) return undefined;
+    const { blobs, origins, backends } = parts;
     return beginWriteBack({
-      ...{ queue, origins, clock, seed },
-      backends: backend.open(seed),
+      ...{ queue, origins, backends, clock, seed: this.#world.seed + this.host },
       self: this.name,
       find: async (digest) => {
         const entry = await store.whole(digest, 'size');
@@ -251,7 +271,8 @@ export class OriginSite {
   }
 }
 
-function end({ peer, handover, mending, writeBack }: Running, power: boolean): void {
+function end({ peer, handover, mending, writeBack, cold }: Running, power: boolean): void {
+  void cold?.disposeAsync();
   void writeBack?.[Symbol.asyncDispose]();
   peer.end(power);
   handover[Symbol.dispose]();

@@ -129,6 +129,7 @@ async function live(
   chaos.trackersReturn();
   await world.run(world.nowMs + restMs, () => false);
   if (world.violation === undefined) judgeRest(world, fuzzed);
+  fuzzed.cold?.judgeCopies();
   if (world.violation === undefined) judgeJoined(world, fuzzed);
 }
 
@@ -226,7 +227,7 @@ class Work {
     if (this.#f.litter?.done === false) lacking.push('litter is still linked');
     if (this.#unpushed.size > 0) lacking.push(`${this.#unpushed.size} images are not pushed`);
     const { backend, acked } = this.#f;
-    const owed = backend === undefined ? [] : [...acked.values()].filter((content) => !backend.has(content));
+    const owed = backend?.nature.can.writes === true ? [...acked.values()].filter((one) => !backend.has(one)) : [];
     if (owed.length > 0) lacking.push(`the backend lacks ${owed.map(({ digest }) => digest.slice(7, 15)).join(', ')}`);
     const { waiting } = this.#f.damage;
     if (waiting.length > 0)
@@ -313,8 +314,9 @@ class Work {
     client: OciClient,
     got: (image: Image) => void,
   ): Promise<void> {
-    const all = [...new Set(this.#f.images.map((image) => image.tag))];
     const last = this.#world.faultsOver && this.#unpushed.size === 0;
+    const cold = this.#f.cold === undefined ? [] : this.#f.cold[last ? 'all' : 'asked'];
+    const all = [...new Set([...this.#f.images, ...cold].map((image) => image.tag))];
     let answered = 0;
     for (const tag of last ? all : [this.#world.pick(all)]) {
       const image = await Promise.race([reader.read(client, tag), this.#world.sleep(4_000)]);

@@ -18,6 +18,8 @@ export type SiteOptions = {
   readonly origins: ReadonlyMap<string, unknown>;
   readonly plant: Plant | undefined;
   readonly truth: Truth;
+  /** Of an agent: nothing is given before its digest is known. */
+  readonly strict?: boolean;
   /** In a run with litter. */
   readonly litter?: { readonly budgetBytes: number } | undefined;
   /** Judges what an origin says to have. */

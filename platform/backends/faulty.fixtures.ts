@@ -61,7 +61,7 @@ const chances: Readonly<Record<Operation, readonly What[]>> = {
 export class FaultyBackend implements Backend {
   readonly calls: Call[] = [];
   /** Told of each fault that befalls a call. */
-  befalls: (operation: Operation, what: What) => void = () => undefined;
+  befalls: (operation: Operation, what: What, key: string) => void = () => undefined;
   readonly #inner: Backend;
   #faults: { fault: Fault; left: number }[] = [];
   #chance: { readonly prng: Prng; readonly share: number } | undefined;
@@ -198,7 +198,7 @@ export class FaultyBackend implements Backend {
     );
     if (planned !== undefined) {
       planned.left -= 1;
-      this.befalls(operation, planned.fault.what);
+      this.befalls(operation, planned.fault.what, key);
       return planned.fault;
     }
     if (this.#chance === undefined || this.#chance.prng.unit() >= this.#chance.share) return undefined;
@@ -207,7 +207,7 @@ export class FaultyBackend implements Backend {
     const bytes = (call.end ?? 0) - (call.start ?? 0);
     const at = bytes > 0 ? prng.below(Math.min(bytes, 2 ** 30)) : 0;
     const what = whats[prng.below(whats.length)] as What;
-    this.befalls(operation, what);
+    this.befalls(operation, what, key);
     return { on: operation, what, at: prng.below(2) === 0 ? 0 : at };
   }
 

@@ -19,6 +19,8 @@ type Spoilt = {
   /** What is nowhere any more is taken out. */
   readonly acked: Map<Digest, Content>;
   readonly litter: { readonly contents: readonly Content[] } | undefined;
+  /** What it has is not lost. */
+  readonly backend: { has(content: Content): boolean } | undefined;
 };
 
 /** A file of a blob is its bytes and the list of its pieces' hashes. */
@@ -51,7 +53,7 @@ export class Damage {
   }
 
   /** Spoils a file of a blob that was acknowledged. False: there was none. */
-  spoil({ origins, acked, litter }: Spoilt): boolean {
+  spoil({ origins, acked, litter, backend }: Spoilt): boolean {
     const world = this.#world;
     // What is deleted again before it was found missing is nobody's to push.
     const whole = [...acked.values()].filter((content) => litter?.contents.includes(content) !== true);
@@ -63,7 +65,7 @@ export class Damage {
     const sites = world.once(3) ? holders : [world.pick(holders)];
     for (const site of sites) this.#spoilAt(site, content);
     this.#times.set(content.digest, this.timesOf(content.digest) + 1);
-    if (rightSomewhere([...origins.values()], content)) return true;
+    if (rightSomewhere([...origins.values()], content) || backend?.has(content) === true) return true;
     acked.delete(content.digest);
     this.#lost.set(content.digest, content);
     return true;

@@ -18,7 +18,12 @@ export type Shown = {
   readonly running: { readonly store: Pick<BlobStore, 'entries'> } | undefined;
 };
 /** What was acknowledged, and where it may lie. */
-export type Acked = { readonly origins: ReadonlyMap<string, Shown>; readonly acked: ReadonlyMap<Digest, Content> };
+export type Acked = {
+  readonly origins: ReadonlyMap<string, Shown>;
+  readonly acked: ReadonlyMap<Digest, Content>;
+  /** What it has may go from the origins. */
+  readonly backend: { has(content: Content): boolean } | undefined;
+};
 
 /** Pieces that we let decay: `origin digest piece`. */
 export type Rotten = Set<string>;
@@ -73,10 +78,11 @@ export function rotOrigin(world: World, { origins, acked }: Acked, rotten: Rotte
   return true;
 }
 
-/** Whether every acknowledged blob is on some origin's disk. */
-export function judgeAcked(world: World, { origins, acked }: Acked): void {
+/** Whether every acknowledged blob is on some origin's disk, or in the backend. */
+export function judgeAcked(world: World, { origins, acked, backend }: Acked): void {
   const sites = [...origins.values()];
   for (const content of acked.values()) {
+    if (backend?.has(content) === true) continue;
     if (content.pieces === 0) {
       if (!sites.some((site) => hasFile(site, content))) lost(world, content, 'it is on no origin');
       continue;

@@ -1,13 +1,12 @@
 /** The processes of a run as servers: each role's own routes, as its main.ts puts them together, over the run's wires. */
 
 import type { FastifyInstance } from 'fastify';
-import { type IndexSettings, indexRoutes } from '../../../index/api.ts';
+import { type IndexSettings, type IndexStore, indexRoutes } from '../../../index/api.ts';
 import { type ApiParts, addRoutes } from '../../../origin/api.ts';
 import { CLIENT_LIMITS } from '../../../platform/http/exchange.ts';
 import { createHttp, listen } from '../../../platform/http/server.ts';
 import type { RegistryHandler } from '../../../platform/registry/reply.ts';
 import { registerRegistry } from '../../../platform/registry/routes.ts';
-import type { TagStore } from '../../../platform/tags/store.ts';
 import { type Logger, silentLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
 import { type TrackerApi, trackerRoutes } from '../../../tracker/api.ts';
@@ -38,7 +37,7 @@ export function serveTracker(site: Served, api: TrackerApi): Promise<void> {
   return serve(site, 'tracker', (app) => trackerRoutes(app, api));
 }
 
-export function serveIndex(site: Served, store: TagStore, settings: IndexSettings): Promise<void> {
+export function serveIndex(site: Served, store: IndexStore, settings: IndexSettings): Promise<void> {
   return serve(site, 'index', (app) => indexRoutes(app, store, settings));
 }
 

@@ -12,7 +12,7 @@ import type { EndWait } from '../../../platform/net/simulated-connection.ts';
 import { closingMs, connectMs, stalledMs, sweepMs } from '../../../platform/peer/limits.ts';
 import type { PeerNode } from '../../../platform/peer/node.ts';
 import type { Logger } from '../../../platform/telemetry/log.ts';
-import type { Arena } from '../../../platform/workers/arena.ts';
+import type { Arena, Slot } from '../../../platform/workers/arena.ts';
 import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../../platform/workers/piece-io.ts';
 import { pieceOf, slotHolds } from '../content.ts';
 import { type Cluster, hostOf } from './net.ts';
@@ -38,6 +38,11 @@ export class Truth {
     }
     return this.#pieces.get(hexOf(hash));
   }
+
+  /** Whether it may be what a backend gave in place of the right bytes, of which nobody knows yet. */
+  lie(slot: Slot): boolean {
+    return this.#cluster.lies.givenIn(slot);
+  }
 }
 
 function hexOf(hash: Uint8Array): string {
@@ -62,7 +67,8 @@ export class JudgedPieceIo implements PieceIo {
     const truth = this.#truth.pieceWith(job.expected);
     const right = truth !== undefined && slotHolds(job.slot, truth);
     const verdict = await this.#io.verifyWrite(job);
-    if (verdict === 'held' && !right) this.#violate('unverified', 'keeps a wrong piece as held');
+    if (verdict === 'held' && !right && !this.#truth.lie(job.slot))
+      this.#violate('unverified', 'keeps a wrong piece as held');
     if (verdict === 'corrupt' && right) this.#violate('verdict', 'calls a piece corrupt that is right');
     return verdict;
   }
@@ -72,7 +78,7 @@ export class JudgedPieceIo implements PieceIo {
     // What is believed is judged where it is sent.
     if (verdict !== 'ok' || job.believed === true) return verdict;
     const truth = this.#truth.pieceWith(job.expected);
-    if (truth === undefined || !slotHolds(job.slot, truth))
+    if (truth === undefined ? !this.#truth.lie(job.slot) : !slotHolds(job.slot, truth))
       this.#violate('unverified', 'takes a piece that it read for right, which is wrong');
     return verdict;
   }

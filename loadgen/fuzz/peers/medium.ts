@@ -15,7 +15,7 @@ const pieceBytesMin = 4 * 1024;
 /** Of whatever is sent at once, one in so many comes apart. */
 const apartOnceIn = 16;
 
-export function clusterOf(world: World, o: Pick<Cluster, 'policy' | 'contents'>): Cluster {
+export function clusterOf(world: World, o: Pick<Cluster, 'policy' | 'contents' | 'lies'>): Cluster {
   const cluster: Cluster = {
     world,
     ...o,

@@ -5,6 +5,7 @@ import type { PolicyConfig } from '../../../core/swarm/types.ts';
 import type { PeerAddress } from '../../../core/wire/messages.ts';
 import type { Between } from '../../../platform/net/medium.ts';
 import type { SimulatedNet } from '../../../platform/net/simulated.ts';
+import type { Lies } from '../backing/lies.ts';
 import type { Content } from '../content.ts';
 import type { Process, World } from '../world.ts';
 
@@ -26,6 +27,8 @@ export type Cluster = {
    */
   readonly decayed: Set<number>;
   readonly contents: ReadonlyMap<Digest, Content>;
+  /** Wrong bytes that the backend gave. */
+  readonly lies: Lies;
 };
 
 export function hostName(host: number): string {

@@ -107,9 +107,10 @@ export class Wiretap {
     const length = Math.min(underway.left, o.bytes.length - o.at);
     const part = o.bytes.subarray(o.at, o.at + length);
     const from = piece.length - underway.left;
-    underway.of = underway.of.filter(({ bytes, meta }) => {
+    underway.of = underway.of.filter(({ digest, bytes, meta }) => {
       const at = piece.piece * meta.pieceLength + from;
-      return sameBytes(part, bytes.subarray(at, at + length));
+      const right = bytes.subarray(at, at + length);
+      return sameBytes(part, right) || this.#cluster.lies.given(digest, part, right);
     });
     if (o.honest && underway.of.length === 0 && !this.#cluster.decayed.has(line.hosts[1]))
       this.#violate('unverified', line.hosts[1], `serves wrong bytes of piece ${piece.piece}`);
