@@ -180,6 +180,20 @@ test('the only origin of a blob feeds it again once its disk reads again (seed 2
   expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
 });
 
+test('a blob that an origin begins to receive while peers tell it of all of it is asked for again, and no end of its process', async () => {
+  await using origin = await Origin.open();
+  const { store, blobs } = origin;
+  const content = contentOf(new Uint8Array(300_000).fill(7));
+  const pull = blobs.pull(content.digest);
+  const receiving = store.growing.begin(content.digest, content.bytes.length);
+  blobs.learned({ kind: 'learned', blob: 0, meta: content.meta, hashes: content.hashes });
+  const writing = await receiving;
+  blobs.receive(writing.entry);
+  await expect(pull.complete).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await writing.abort();
+  expect((await origin.pulls(content)).pieces).toBe(content.pieces);
+});
+
 test('pieces that decayed are told before the last one that comes, and that one is held: nothing has to rest', async () => {
   await using origin = await Origin.open();
   const { disk, inputs } = origin;

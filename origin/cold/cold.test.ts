@@ -132,6 +132,24 @@ test('one that hangs keeps nobody waiting: 503 within a second, and the answer i
   expect(await origin.whole(inRepo(small))).toMatchObject({ meta: small.meta });
 });
 
+test('one that is removed while it comes is not unknown: 503, and it comes again', async () => {
+  await using cluster = await ColdCluster.make();
+  const origin = first(cluster);
+  await cluster.put(large);
+  cluster.main.fail({ on: 'read', what: 'hang', at: 1_000_000 });
+  await origin.answer(inRepo(large), { hops: 0 });
+  const told = origin.cold.download(large.digest)?.whole.catch(() => undefined);
+  const asked = origin.cold.info({ blob: inRepo(large), hops: 0, cold: undefined }, false);
+  const refused = expect(asked).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await origin.store.remove(large.digest);
+  cluster.main.heal();
+  await told;
+  await refused;
+  await expect(origin.answer(inRepo(large), { hops: 0 })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  cluster.nowMs += failedMs;
+  expect(await origin.whole(inRepo(large))).toMatchObject({ meta: large.meta });
+});
+
 test('bytes that are not the digest are not kept, named in an error line, and not downloaded again until a push or a minute', async () => {
   await using cluster = await ColdCluster.make();
   const origin = first(cluster);

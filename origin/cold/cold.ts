@@ -304,7 +304,8 @@ export class ColdReads {
         `backend ${backed.name}: ${key} is not the blob (${message}): ${mendIt}`,
         true,
       );
-    if (error instanceof ApiError && error.code !== 'UNAVAILABLE')
+    // What was removed while it came, or right after, is where it was: it is not unknown.
+    if (error instanceof ApiError && error.code !== 'UNAVAILABLE' && error.code !== 'BLOB_UNKNOWN')
       return new ApiError(error.code, error.message, { backend: backed.name });
     return refused(
       backed,
@@ -324,7 +325,7 @@ export class ColdReads {
       // Whoever hears of it asks this origin for its pieces at once.
       if (growing) await Promise.race([download.begun, late]);
     } catch (error) {
-      throw error instanceof ApiError && error.code === 'BLOB_UNKNOWN' ? error : this.#asApiError(download, error);
+      throw this.#asApiError(download, error);
     }
     if (!growing || size === 0 || download.entry === undefined) throw notYet(backed, { digest, repo });
     return { digest, growth: download.growth, peer: this.#options.peer };

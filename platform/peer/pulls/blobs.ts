@@ -331,6 +331,9 @@ export class Blobs {
         this.seed(entry);
         return undefined;
       }
+      // It began to be received here while peers told of all of it, and what was received has given way to this entry: the
+      // swarm would go on as one that holds what only that one had.
+      if (part.entry !== undefined) throw twice(digest);
       if (entry.window !== undefined) part.passage = new Passage(part, entry, this.#host);
       const grows = entry.growth !== undefined;
       part.enter(entry, grows ? 'grows' : 'learned');
@@ -387,4 +390,8 @@ export class Blobs {
   #make(digest: Digest, kind: PartKind): Part {
     return new Part(digest, kind, this.#partHost);
   }
+}
+
+function twice(digest: Digest): ApiError {
+  return new ApiError('UNAVAILABLE', `blob ${digest} came to this host in two ways at once: ask for it again`);
 }
