@@ -45,6 +45,7 @@ export class SharedBackend {
       world.fault(`${operation} at the backend: ${what}`);
       if (operation === 'read') this.#cuts += 1;
       const digest = registryLayout.digestOf(key);
+      if (what === 'size') lies.sized = true;
       if (what === 'foreign' && digest !== undefined) lies.tell(digest);
     };
     this.#faulty.sometimes(prng(world.seed), nature.faultShare);

@@ -12,6 +12,8 @@ import { type Content, pieceOf } from '../content.ts';
 export const flipped = 0x55;
 
 export class Lies {
+  /** Of some blob it told another size than it has: nodes that were told so contradict those that know. */
+  sized = false;
   readonly #told = new Set<Digest>();
   readonly #contents: ReadonlyMap<Digest, Content>;
 

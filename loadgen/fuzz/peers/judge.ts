@@ -94,7 +94,7 @@ export function judgingLog(cluster: Cluster, host: number): Logger {
   return pino({ level: 'warn', formatters }, { write: (line) => judgeLine(cluster, host, line) });
 }
 
-function judgeLine({ world, hostile, decayed }: Cluster, host: number, line: string): void {
+function judgeLine({ world, hostile, decayed, lies }: Cluster, host: number, line: string): void {
   const said: { level: string; msg?: string; remote?: string; reason?: string } = JSON.parse(line);
   if (said.level === 'error') return world.violate('error', `h${host} logs ${line.slice(0, 300)}`);
   if (said.msg?.startsWith('a peer broke the protocol') !== true) return;
@@ -103,6 +103,7 @@ function judgeLine({ world, hostile, decayed }: Cluster, host: number, line: str
   const other = hostOf(remote.slice(0, remote.lastIndexOf(':')));
   if (other === undefined || hostile.has(other) || world.isTainted(host, other)) return;
   if (decayed.has(other) && reason?.startsWith('sent a corrupt piece') === true) return;
+  if (lies.sized && reason === 'metainfo differs from the tracker') return;
   world.violate('fault', `h${host} calls honest h${other} faulty: ${reason}`);
 }
 
