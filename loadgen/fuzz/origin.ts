@@ -198,8 +198,9 @@ export class OriginSite {
     const backends = this.#o.backend?.open(process, this.#world.seed + this.host);
     const cold = backends && new AsyncDisposableStack();
     if (backends !== undefined && cold !== undefined) {
+      const index = new IndexClient(calls.index());
       const onFetched = (entry: BlobEntry): void => handover.offer(entry);
-      const about = { backends, origins, self: this.name, replicas, node, store, blobs, onFetched };
+      const about = { backends, origins, self: this.name, replicas, node, store, blobs, index, onFetched };
       onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold));
     }
     handover.relist(store.entries());
