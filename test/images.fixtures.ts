@@ -7,6 +7,9 @@ import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { Process } from '../platform/testing/cluster.ts';
 
+/** A process, by the base URLs of its ports: `registry`, `api`. */
+export type Reached = Pick<Process, 'url'>;
+
 export type Bytes = Uint8Array<ArrayBuffer>;
 export type Made = { readonly bytes: Bytes; readonly digest: Digest; readonly mediaType: string };
 export type MadeImage = Made & { readonly blobs: readonly Made[] };
@@ -45,7 +48,7 @@ async function ask(method: string, url: string, status: number, body?: Made): Pr
   return answer;
 }
 
-export async function pushBlob(proxy: Process, repo: string, blob: Made): Promise<void> {
+export async function pushBlob(proxy: Reached, repo: string, blob: Made): Promise<void> {
   const base = proxy.url('registry');
   const begun = await ask('POST', base + OCI_PATHS.uploads(repo), 202);
   const location = new URL(begun.headers.get('location') as string, base).href;
@@ -54,7 +57,7 @@ export async function pushBlob(proxy: Process, repo: string, blob: Made): Promis
 
 /** Its blobs, then the manifest, under each of these names, or by digest. */
 export async function pushImage(
-  proxy: Process,
+  proxy: Reached,
   repo: string,
   image: Made & { readonly blobs?: readonly Made[] },
   names: readonly string[] = [image.digest],
@@ -63,23 +66,23 @@ export async function pushImage(
   for (const name of names) await ask('PUT', proxy.url('registry') + OCI_PATHS.manifest(repo, name), 201, image);
 }
 
-export async function removeTag(proxy: Process, repo: string, tag: string): Promise<void> {
+export async function removeTag(proxy: Reached, repo: string, tag: string): Promise<void> {
   await ask('DELETE', proxy.url('registry') + OCI_PATHS.manifest(repo, tag), 202);
 }
 
 /** The bytes; throws where it is not there. */
-export async function pulled(from: Process, path: string): Promise<Buffer> {
+export async function pulled(from: Reached, path: string): Promise<Buffer> {
   return Buffer.from(await (await ask('GET', from.url('registry') + path, 200)).arrayBuffer());
 }
 
-export async function statusOf(from: Process, path: string, method = 'GET'): Promise<number> {
+export async function statusOf(from: Reached, path: string, method = 'GET'): Promise<number> {
   const answer = await fetch(from.url('registry') + path, { method });
   await answer.arrayBuffer();
   return answer.status;
 }
 
 /** Of a metric, over all of its labels. */
-export async function metricOf(of: Process, name: string): Promise<number> {
+export async function metricOf(of: Reached, name: string): Promise<number> {
   const text = await (await fetch(of.url('api') + PROBES.metrics.pattern)).text();
   const lines = text
     .split('\n')

@@ -24,6 +24,8 @@ export type Place = {
   readonly agents: number;
   /** A file with `backends:`. */
   readonly backends?: string;
+  /** What the environment says beside that of the test. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 /** Brings a cluster up and waits until its proxy and every agent say that they are ready. */
@@ -33,10 +35,10 @@ export async function startCluster(stack: AsyncDisposableStack, agents: number):
 
 /** The same, there. */
 export async function startAt(stack: AsyncDisposableStack, place: Place): Promise<Cluster> {
-  const { dir, base, agents, backends } = place;
+  const { dir, base, agents, backends, env } = place;
   const given = ['--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
   const args = ['up', ...given, ...(backends === undefined ? [] : ['--backends', backends])];
-  const up = stack.use(keepRunning([...shoal, ...args], join(dir, 'up.log')));
+  const up = stack.use(keepRunning([...shoal, ...args], join(dir, 'up.log'), env));
   const registries = Array.from({ length: agents }, (_, n) => base + 1_000 + 10 * n);
   const readiness = [base, base + 2, base + 3, base + 4, ...registries.map((port) => port + 2)];
   await up.until(async () => {

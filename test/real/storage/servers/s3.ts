@@ -38,7 +38,8 @@ export class S3Server extends Restartable implements StorageServer {
   }
 
   get rule() {
-    return { name: 'main', s3: { bucket: firstBucket, endpoint: this.endpoint, credentials: { ...keys } } };
+    const s3 = { bucket: firstBucket, endpoint: this.endpoint, region: 'us-east-1', credentials: { ...keys } };
+    return { name: 'main', s3 };
   }
 
   client(): S3Client {

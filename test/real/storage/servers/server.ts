@@ -15,6 +15,8 @@ export interface StorageServer extends AsyncDisposable {
   readonly rule: { readonly name: string } & Readonly<Record<string, unknown>>;
   /** What the environment of a role has to say beside it. */
   readonly env: Readonly<Record<string, string>>;
+  /** Puts a blob there by hand: of a kind that Shoal only reads. */
+  fill?(bytes: Buffer): Promise<void>;
 }
 
 /** Started on a temporary directory; both go with the stack. */

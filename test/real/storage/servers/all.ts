@@ -1,0 +1,18 @@
+/** A real server for each kind of backend; of some kinds several, since they differ. */
+import { startDirectory } from './file.ts';
+import { startMinio } from './minio.ts';
+import type { StorageServer } from './server.ts';
+import { startShadow } from './shadow.ts';
+import { startVersitygw } from './versitygw.ts';
+
+export const storageServers: Readonly<
+  Record<string, { readonly kind: string; readonly start: (dir: string) => Promise<StorageServer> }>
+> = {
+  'a directory': { kind: 'file', start: startDirectory },
+  versitygw: { kind: 's3', start: startVersitygw },
+  minio: { kind: 's3', start: startMinio },
+  'a directory and a bucket': { kind: 'shadow', start: startShadow },
+};
+
+/** What keeps nothing beyond its process has no server. */
+export const withoutServer: readonly string[] = ['memory', 'noop'];
