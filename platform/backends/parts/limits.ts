@@ -8,3 +8,5 @@ export const partAttemptsMax = 3;
 export const partPauseMs = 200;
 /** A server that asks for more is left to whoever retries the whole call. */
 export const partPauseMsMax = 5_000;
+/** The last parts of a read become as small as this: smaller ones would cost more in round trips than they bring. */
+export const lastPartBytesMin = 2 * 1024 * 1024;

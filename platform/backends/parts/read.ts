@@ -6,13 +6,15 @@
  *         begin.
  * Rule 2: at most `parallel` parts are held, and all but the first only while there is room.
  * Rule 3: all parts are of one version, and exactly what was asked for comes, or it throws.
- * Rule 4: a part whose connection breaks is gone on with by itself, a few times: what is held of later ones is not thrown
- *         away for it.
+ * Rule 4: a part whose connection breaks, that ends early, or that the server has no time for, is gone on with by itself, a
+ *         few times: what is held of later ones is not thrown away for it.
+ * Rule 5: the last parts are smaller and smaller. Parts that are fetched at once come at the same time, so that what is given
+ *         lags behind what has come by all of them but one; at the end nothing is left that could make up for that.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackendError, type BackendRead } from '../backend.ts';
-import { partAttemptsMax, partPauseMs } from './limits.ts';
+import { lastPartBytesMin, partAttemptsMax, partPauseMs, partPauseMsMax } from './limits.ts';
 import type { PartRoom } from './room.ts';
 
 export type ReadPlan = {
@@ -39,7 +41,8 @@ export async function* readParts(
   let pinned = version;
   let at = start;
   const begin = (taken: boolean): void => {
-    const part = new Part(plan, { start: at, end: Math.min(end, at + parts.size), version: pinned, taken });
+    const bytes = partBytesAt(end - at, parts);
+    const part = new Part(plan, { start: at, end: at + bytes, version: pinned, taken });
     held.push(part);
     at = part.end;
     part.fetch(either);
@@ -62,6 +65,12 @@ export async function* readParts(
   }
 }
 
+/** Of the next part, where `left` bytes are to come. */
+function partBytesAt(left: number, { size, parallel }: ReadPlan['parts']): number {
+  const share = Math.max(lastPartBytesMin, Math.ceil(left / parallel));
+  return Math.min(left, size, share);
+}
+
 type Range = {
   readonly start: number;
   readonly end: number;
@@ -69,6 +78,17 @@ type Range = {
   /** PartRoom was taken for it. */
   readonly taken: boolean;
 };
+
+/** Before the part is asked for again; undefined: it is not. */
+function pauseOf(
+  { why, afterMs }: BackendError,
+  { attempt, moved }: { readonly attempt: number; readonly moved: boolean },
+): number | undefined {
+  if (why === 'throttled') return afterMs ?? partPauseMs * attempt;
+  // Too short is a break as well, if it was not so from the start.
+  if (why === 'unavailable' || (why === 'damaged' && moved)) return afterMs ?? partPauseMs * (attempt - 1);
+  return undefined;
+}
 
 /** One request, whose bytes are held until they are wanted. */
 class Part {
@@ -110,13 +130,15 @@ class Part {
 
   async #fetchAll(signal: AbortSignal): Promise<void> {
     for (let attempt = 1; ; attempt++) {
+      const before = this.#came;
       try {
         return await this.#fetch(signal);
       } catch (error) {
-        const broke = error instanceof BackendError && error.why === 'unavailable';
         const one = this.#came === 0 || this.#pinned !== undefined;
-        if (!broke || !one || attempt >= partAttemptsMax) throw error;
-        await sleep(error.afterMs ?? partPauseMs * (attempt - 1), undefined, { signal });
+        if (!(error instanceof BackendError) || !one || attempt >= partAttemptsMax) throw error;
+        const pauseMs = pauseOf(error, { attempt, moved: this.#came > before });
+        if (pauseMs === undefined || pauseMs > partPauseMsMax) throw error;
+        await sleep(pauseMs, undefined, { signal });
       }
     }
   }

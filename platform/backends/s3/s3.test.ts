@@ -6,6 +6,7 @@ import { FakeS3 } from './fake.fixtures.ts';
 
 const never = new AbortController().signal;
 const partBytes = 50_000;
+const mebibyte = 2 ** 20;
 
 describe('as any backend', () => {
   let fake: FakeS3;
@@ -93,6 +94,43 @@ test('a part whose connection breaks is gone on with, and no other is read again
   fake.fault = ({ method }) => (method === 'GET' ? { cut: 1_000 } : undefined);
   const cut = bytesOf(backend.read('large', { start: 0, end: bytes.length }, never));
   await expect(cut).rejects.toMatchObject({ why: 'unavailable' });
+});
+
+test('a part that the server has no time for is asked for again by itself, and no other is read twice', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ parts: { size: partBytes, parallel: 3 } });
+  const bytes = randomBytes(230_000);
+  await backend.write('large', sourceOf(bytes), never);
+  const ranges: string[] = [];
+  fake.fault = ({ method, headers }) => {
+    if (method !== 'GET') return undefined;
+    ranges.push(headers['range'] ?? '');
+    const first = ranges.filter((range) => range === 'bytes=50000-99999').length === 1;
+    return first && ranges.at(-1) === 'bytes=50000-99999' ? { status: 503, code: 'SlowDown' } : undefined;
+  };
+  expect((await bytesOf(backend.read('large', { start: 0, end: bytes.length }, never))).equals(bytes)).toBe(true);
+  expect(ranges.toSorted()).toEqual([...new Set(ranges), 'bytes=50000-99999'].toSorted());
+  // One that goes on throttling is left to whoever makes all requests wait.
+  fake.fault = ({ method }) => (method === 'GET' ? { status: 503, code: 'SlowDown' } : undefined);
+  const refused = bytesOf(backend.read('large', { start: 0, end: bytes.length }, never));
+  await expect(refused).rejects.toMatchObject({ why: 'throttled' });
+});
+
+test('the last parts of a read are smaller, so that all of it is there soon after its last byte has come', async () => {
+  await using fake = await FakeS3.start();
+  await using backend = fake.backend({ parts: { size: 8 * mebibyte, parallel: 4 } });
+  const bytes = Buffer.alloc(40 * mebibyte, 7);
+  await backend.write('large', sourceOf(bytes), never);
+  const sizes: number[] = [];
+  fake.fault = ({ method, headers }) => {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(headers['range'] ?? '') ?? [];
+    if (method === 'GET') sizes.push((Number(to) - Number(from) + 1) / mebibyte);
+    return undefined;
+  };
+  expect((await bytesOf(backend.read('large', { start: 0, end: bytes.length }, never))).equals(bytes)).toBe(true);
+  expect(sizes.slice(0, 2)).toEqual([8, 8]);
+  expect(sizes.slice(-3).every((size) => size <= 2)).toBe(true);
+  expect(sizes.length).toBeLessThan(16);
 });
 
 test('an object that is written anew while it is read is not mixed', async () => {
