@@ -94,12 +94,20 @@ export async function answerAnnounce(
       waiting.push({ digest: answer.digest, seek: Math.max(1, answer.peers.length) });
     } else answers.push(known.inline === undefined ? answer : { ...answer, inline: known.inline });
   }
-  for (const digest of growing) void refresh(api, { digest, repo: repos.get(digest) }, call);
-  if (waiting.length === 0) return { ...reply, answers };
-  const found = await within(
-    answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
-    waiting.map(({ digest }) => api.lookups.find({ digest, repo: repos.get(digest) }, call)),
+  const refreshed = refresh(
+    api,
+    growing.map((digest) => ({ digest, repo: repos.get(digest) })),
+    call,
   );
+  if (waiting.length === 0 && refreshed === undefined) return { ...reply, answers };
+  const [found] = await Promise.all([
+    within(
+      answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
+      waiting.map(({ digest }) => api.lookups.find({ digest, repo: repos.get(digest) }, call)),
+    ),
+    refreshed,
+  ]);
+  if (refreshed !== undefined) growAnswers(api, request, { growing, answers });
   for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
   return { ...reply, answers };
 }
@@ -123,11 +131,38 @@ function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext):
   return { ...request, entries };
 }
 
-/** An origin still receives it: what it knows by now is for the next who asks. */
-async function refresh(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<void> {
-  const found = await api.lookups.find(blob, call);
-  if (found.kind === 'unknown') api.state.tell({ kind: 'grows', digest: blob.digest, growth: undefined, origins: [] });
-  else told(api, blob.digest, found);
+/**
+ * An origin still receives them, and is asked what it knows by now, unless that is known: hosts at the edge are as far behind
+ * it as the answer is old. undefined: all that is known is as good as new. Never waits for longer than `sharedWaitMs`.
+ */
+function refresh(api: TrackerApi, growing: readonly BlobIn[], call: CallContext): Promise<unknown> | undefined {
+  const asked = growing.filter(({ digest }) => !api.lookups.fresh(digest));
+  if (asked.length === 0) return undefined;
+  const ask = async (blob: BlobIn): Promise<void> => {
+    const { digest } = blob;
+    const found = await api.lookups.find(blob, call);
+    if (found.kind === 'unknown') api.state.tell({ kind: 'grows', digest, growth: undefined, origins: [] });
+    else told(api, digest, found);
+  };
+  return within(sharedWaitMs, asked.map(ask));
+}
+
+/** Whoever announced hears how far these are by now, if that is further than it is. */
+function growAnswers(
+  api: TrackerApi,
+  { self, entries }: AnnounceRequest,
+  { growing, answers }: { readonly growing: readonly Digest[]; readonly answers: AnnounceAnswer[] },
+): void {
+  for (const digest of growing) {
+    const known = entries.find((entry) => entry.digest === digest)?.known;
+    const out = api.state.tell({ kind: 'ask', digest, node: self.node, seek: 0, known });
+    assert(out?.kind === 'answer', 'tracker: a question without an answer');
+    const { meta, growth } = out.answer;
+    if (meta === undefined && (growth?.known ?? 0) <= (known ?? 0)) continue;
+    const at = answers.findIndex((answer) => answer.digest === digest);
+    if (at < 0) answers.push(out.answer);
+    else answers[at] = { ...out.answer, peers: answers[at]?.peers ?? [] };
+  }
 }
 
 /** The handout hears what the origins said. */

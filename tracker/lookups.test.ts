@@ -57,7 +57,7 @@ test("one repository's no, and its trouble, is no other one's answer; what is kn
   expect(o.asked).toHaveLength(3);
 });
 
-test('of a blob that an origin receives, that origin is asked anew, often at first, then every 200 ms, while somebody asks', async () => {
+test('of a blob that an origin receives, that origin is asked anew, often at first, then every 50 ms, while somebody asks', async () => {
   let known = 0;
   const o = lookupsOf(
     () => undefined,
@@ -78,9 +78,9 @@ test('of a blob that an origin receives, that origin is asked anew, often at fir
   known = 7;
   expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ growth: { known: 7 } });
   known = 9;
-  o.pass(150);
+  o.pass(40);
   expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ growth: { known: 7 } });
-  o.pass(100);
+  o.pass(15);
   expect(await o.lookups.find(inRepo('a'), call)).toMatchObject({ kind: 'known', meta: testMeta(1e9) });
 });
 

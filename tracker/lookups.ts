@@ -41,10 +41,10 @@ export type Found =
 /** An origin's address changes when it restarts; its metainfo never does. */
 const knownMs = 15_000;
 /**
- * Of a piece list that grows: hosts that read at its edge ask four times a second, and there are thousands of them. At first
+ * Of a piece list that grows: hosts that read at its edge ask ten times a second, and there are thousands of them. At first
  * everybody waits for the first pieces: it is asked of more often, in steps of this share of the time that it has been known.
  */
-const growingMs = { least: 20, most: 200, share: 0.25 };
+const growingMs = { least: 20, most: 50, share: 0.25 };
 const unknownMs = 300;
 const unavailableMs = 500;
 /** Owners that are asked at once. */
@@ -108,6 +108,11 @@ export class Lookups {
   growing(digest: Digest): Growing | undefined {
     const found = this.#facts.get(digest)?.found;
     return found?.kind === 'growing' ? found : undefined;
+  }
+
+  /** Whether what is known of the digest is as good as new. */
+  fresh(digest: Digest): boolean {
+    return (this.#facts.get(digest)?.untilMs ?? 0) > this.#options.clock.nowMs();
   }
 
   /** What is known, or what the origins say, which fetch the blob where only a backend has it. Never rejects. */

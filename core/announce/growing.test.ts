@@ -57,14 +57,15 @@ test.each(['have', 'unset'] as const)('%s ends it', (how) => {
   expect(asked(world, nowMs)).toEqual([]);
 });
 
-test('often in the first second, four times a second then, and by its age later', () => {
+test('often in the first second, ten times a second then, and by its age later', () => {
   const world = growing();
   world.run(61_000);
   const times = asked(world, 310).map((ms) => ms - 310);
   const within = (from: number, to: number): number => times.filter((ms) => ms >= from && ms < to).length;
   expect(times[0]).toBeLessThan(60);
   expect(within(0, 1_000)).toBeLessThan(25);
-  expect(within(1_000, 5_000)).toBeLessThanOrEqual(17);
+  expect(within(1_000, 2_000)).toBeGreaterThanOrEqual(9);
+  expect(within(1_000, 5_000)).toBeLessThanOrEqual(36);
   // 5 percent of the age.
   expect(within(10_000, 20_000)).toBeLessThan(20);
   expect(within(40_000, 60_000)).toBeGreaterThanOrEqual(9);
@@ -133,4 +134,26 @@ test('it is asked for when it should be whole, however old it is', () => {
   }
   expect(refreshes.deadlineMs).toBeLessThan(endMs + 300);
   expect(asks.filter((ms) => ms > 80_000 && ms < 90_000)).toHaveLength(5);
+});
+
+test('where only the last piece is not known, it is asked for as one that has just been heard of', () => {
+  const refreshes = new Refreshes();
+  const told = (nowMs: number, known: number): void => {
+    refreshes.take(nowMs);
+    refreshes.told(digest, testGrowth(known), { nowMs, unit: 1 });
+  };
+  told(0, 1);
+  told(60_000, 8);
+  const every = refreshes.deadlineMs - 60_000;
+  told(62_000, 9);
+  const asks: number[] = [];
+  for (let { deadlineMs } = refreshes; deadlineMs < 92_000; { deadlineMs } = refreshes) {
+    asks.push(deadlineMs - 62_000);
+    told(deadlineMs, 9);
+  }
+  expect(every).toBeGreaterThan(1_000);
+  expect(asks[0]).toBeLessThan(50);
+  expect(asks.filter((ms) => ms < 1_000).length).toBeLessThan(20);
+  // And once it has been so for long, as rarely as any other.
+  expect(asks.at(-1)! - asks.at(-2)!).toBeGreaterThan(1_000);
 });

@@ -9,8 +9,8 @@
 import type { Digest } from '../digest.ts';
 import { type Growth, pieceCount } from '../piece.ts';
 
-/** Four times a second at most: a tracker carries a hundred thousand of these a second and core. */
-const refreshMsMin = 250;
+/** Ten times a second at most: a tracker carries a hundred thousand of these a second and core. */
+const refreshMsMin = 100;
 /** Of a blob's age since we heard of it: what comes later than it could does so by this share of the whole at most. */
 const share = 0.05;
 /** Readers are served as it grows, and clients give up on what does not move for some tens of seconds. */
@@ -18,13 +18,15 @@ const refreshMsMax = 2_000;
 /** The same where somebody is further. */
 const hurriedShare = 0.02;
 const hurriedMsMax = 1_000;
-/** In the first second. */
+/** In the first second; and in the first of those in which only the last piece is not known, which comes when all is right. */
 const youngMs = 1_000;
 const youngMsMin = 30;
 const youngShare = 0.35;
 
 type Refresh = {
-  readonly sinceMs: number;
+  /** When it was heard of; then, when all but the last piece was known. */
+  sinceMs: number;
+  near: boolean;
   askedMs: number;
   hurried: boolean;
   dueMs: number;
@@ -49,7 +51,7 @@ export class Refreshes {
   /** It grows, whoever said so. */
   begin(digest: Digest, nowMs: number): void {
     if (this.#of.has(digest)) return;
-    const unknown = { first: undefined, endMs: Number.POSITIVE_INFINITY };
+    const unknown = { near: false, first: undefined, endMs: Number.POSITIVE_INFINITY };
     const refresh: Refresh = { sinceMs: nowMs, askedMs: nowMs, hurried: false, dueMs: 0, ...unknown };
     this.#of.set(digest, refresh);
     this.#schedule(refresh, 1);
@@ -61,6 +63,10 @@ export class Refreshes {
     this.begin(digest, nowMs);
     const refresh = this.#of.get(digest) as Refresh;
     refresh.hurried = false;
+    if (!refresh.near && growth.known >= pieceCount(growth) - 1) {
+      refresh.near = true;
+      refresh.sinceMs = nowMs;
+    }
     const { first } = refresh;
     if (first === undefined) refresh.first = { atMs: nowMs, known: growth.known };
     else if (growth.known > first.known) {
@@ -101,7 +107,7 @@ export class Refreshes {
 
   #schedule(refresh: Refresh, jitter: number): void {
     const { askedMs, sinceMs, endMs, hurried } = refresh;
-    const dueMs = askedMs + everyMs(askedMs - sinceMs, hurried) * jitter;
+    const dueMs = askedMs + everyMs(Math.max(0, askedMs - sinceMs), hurried) * jitter;
     // What comes last is asked for when it is there, and not by the age.
     refresh.dueMs = Math.min(dueMs, Math.max(endMs, askedMs + refreshMsMin * jitter));
   }

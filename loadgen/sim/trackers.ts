@@ -20,7 +20,7 @@ type Locate = (digest: Digest) => Located | undefined;
 const failedAfterMs = 2000;
 const refusedAfterMs = 1;
 /** As a tracker asks the origin of a blob that grows: so often at most, more often while it is young. */
-const growthMs = 200;
+const growthMs = 50;
 const growthMsMin = 20;
 
 export class SimTracker {
@@ -68,9 +68,8 @@ export class SimTracker {
     const output = this.#state.tell({ kind: 'announce', request });
     assert(output?.kind === 'reply', 'an announce without a reply');
     const { reply, cold, growing } = output;
-    // Who is not told of more waits for what the origin says, where that is asked now.
-    const told = new Set(reply.answers.map(({ digest }) => digest));
-    const asked = growing.filter((digest) => this.#refresh(digest) && !told.has(digest));
+    // What the origin says is waited for, where that is asked now.
+    const asked = growing.filter((digest) => this.#refresh(digest));
     const old = asked.map((digest): Cold => {
       const known = request.entries.find((entry) => entry.digest === digest)?.known;
       return { digest, seek: 0, known };
