@@ -29,6 +29,14 @@ newer, or still to be written, is replaced. Exit code 1: something in the backen
   shoal reconcile --config index.yaml                      after the loss of an index: what would be brought back
   shoal reconcile --config index.yaml --apply              and bring it
   shoal reconcile --index http://10.0.0.7:15004 --repository 'team-a/**' --apply`,
+  import: `
+Without --apply it only says what it would do, and what is broken there. The index must be running; it does the work.
+A tag that is here stays, unless --overwrite. --apply wants the rule of the backend to say \`shared\`: whether others
+write there as well. Exit code 1: something is broken there, or rests elsewhere by the rules, or it does not answer.
+
+  shoal import --config index.yaml --from main             what is there, and what of it is broken
+  shoal import --config index.yaml --from main --apply     and bring it
+  shoal import --from main --repository 'team-a/**' --json`,
   rm: `
   shoal rm library/app:1                     the tag
   shoal rm library/app@sha256:...            the manifest, with all its tags

@@ -18,11 +18,13 @@ import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { get, standardOutput } from './commands/get.ts';
+import { importFrom } from './commands/import.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
 import { put } from './commands/put.ts';
-import { indexDefault, indexOfConfig, reconcile } from './commands/reconcile.ts';
+import { reconcile } from './commands/reconcile.ts';
 import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
+import { indexDefault, indexOfConfig } from './commands/steps.ts';
 import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
@@ -36,12 +38,13 @@ const proxyDefault = 'http://127.0.0.1:15000';
 
 const exitStopped = 130;
 
+type Importing = Reconciling & { from: string; repo?: string; overwrite?: boolean };
 type Reconciling = {
   config?: string;
   index?: string;
   apply?: boolean;
   json?: boolean;
-  repository?: string;
+  repository?: string | undefined;
   after?: string;
 };
 
@@ -190,27 +193,20 @@ program
     finishing(async (signal) => say(await removeCommand(what, repo, { proxy, signal }))),
   );
 
-program
-  .command('reconcile')
-  .description('compares an index with its backends, and brings back what it lacks')
-  .option('-c, --config <file>', 'the configuration of the index: where it listens')
-  .addOption(
-    new Option('--index <url>', `or the index itself (default: "${indexDefault}")`)
-      .argParser(urlOption(indexDefault))
-      .env('SHOAL_INDEX')
-      .conflicts('config'),
-  )
-  .option('--dry-run', 'only says what would be done: the default')
-  .addOption(new Option('--apply', 'does it').conflicts('dryRun'))
-  .option('--repository <pattern>', "only these: library/app, 'team-a/**'")
-  .option('--after <place>', 'goes on where a run that broke off stood')
-  .option('--json', 'a JSON object a line, the sums last')
+stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')
   .addHelpText('after', HELP.reconcile)
-  .action((given: Reconciling) =>
+  .action((given: Reconciling) => stoppable((signal) => reconcile(steppingOf(given, signal), say)));
+
+stepping('import', 'brings into an index what Kraken or a Docker registry left in a backend')
+  .requiredOption('--from <backend>', "the backend's name in the rules of the index")
+  .addOption(new Option('--repo <pattern>', 'the same as --repository').conflicts('repository'))
+  .option('--overwrite', 'tags that are here already as well')
+  .addHelpText('after', HELP.import)
+  .action((given: Importing) =>
     stoppable((signal) => {
-      const index = given.config === undefined ? (given.index ?? indexDefault) : indexOfConfig(given.config, env);
-      const { apply = false, json = false, repository, after } = given;
-      return reconcile({ index, apply, json, repository, after, signal, screen: process.stderr }, say);
+      const { from: backend, repo, overwrite = false } = given;
+      const options = steppingOf({ ...given, repository: repo ?? given.repository }, signal);
+      return importFrom({ ...options, backend, overwrite }, say);
     }),
   );
 
@@ -218,6 +214,33 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = failed(error);
+}
+
+/** A command that an index does a step at a time. */
+function stepping(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('-c, --config <file>', 'the configuration of the index: where it listens')
+    .addOption(
+      new Option('--index <url>', `or the index itself (default: "${indexDefault}")`)
+        .argParser(urlOption(indexDefault))
+        .env('SHOAL_INDEX')
+        .conflicts('config'),
+    )
+    .option('--dry-run', 'only says what would be done: the default')
+    .addOption(new Option('--apply', 'does it').conflicts('dryRun'))
+    .option('--repository <pattern>', "only these: library/app, 'team-a/**'")
+    .option('--after <place>', 'goes on where a run that broke off stood')
+    .option('--json', 'a JSON object a line, the sums last');
+}
+
+function steppingOf(
+  { config, index: named, apply = false, json = false, repository, after }: Reconciling,
+  signal: AbortSignal,
+) {
+  const index = config === undefined ? (named ?? indexDefault) : indexOfConfig(config, env);
+  return { index, apply, json, repository, after, signal, screen: process.stderr };
 }
 
 /** Says what went wrong, in one line where it is foreseen; returns the exit code. */

@@ -1,16 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { json } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
-import { ERRORS } from '../../core/contracts/errors.ts';
-import { INDEX } from '../../core/contracts/index-api.ts';
-import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
+import type { ReconcileReply } from '../../core/contracts/reconcile.ts';
 import type { Digest } from '../../core/digest.ts';
 import { Failure } from '../failure.ts';
-import { indexOfConfig, type ReconcileOptions, reconcile } from './reconcile.ts';
+import { type ReconcileOptions, reconcile } from './reconcile.ts';
+import { answering } from './steps.fixtures.ts';
+import { indexOfConfig } from './steps.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -21,25 +18,6 @@ afterEach(async () => {
 const digest = `sha256:${'1'.repeat(64)}` as Digest;
 const reply = (more: Partial<ReconcileReply>): ReconcileReply => ({ looked: 0, changes: [], broken: [], ...more });
 const tag = { kind: 'tag', repo: 'a/b', name: 'v1' } as const;
-
-/** An index that answers so, in turn; null: 503. What it was asked. */
-async function index(answers: readonly (ReconcileReply | null)[]): Promise<{ url: string; asked: ReconcileStep[] }> {
-  const asked: ReconcileStep[] = [];
-  const server = createServer(async (request, response) => {
-    if (!INDEX.reconcile.matches(request.method as string, request.url as string)) return response.end('{}');
-    asked.push(INDEX.reconcile.body(await json(request)));
-    const answer = answers[Math.min(asked.length, answers.length) - 1];
-    const { status } = answer ? { status: 200 } : ERRORS.UNAVAILABLE;
-    const error = { errors: [{ code: 'UNAVAILABLE', message: 'backend main cannot be read: it hangs' }] };
-    return response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer ?? error));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  stack.defer(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
-}
 
 async function ran(url: string, more: Partial<ReconcileOptions> = {}) {
   const [lines, screen]: [string[], string[]] = [[], []];
@@ -59,7 +37,7 @@ async function ran(url: string, more: Partial<ReconcileOptions> = {}) {
 }
 
 test('steps are made until there is no next; each change is a line, the sums the last; nothing is changed but with --apply', async () => {
-  const { url, asked } = await index([
+  const { url, asked } = await answering(stack, [
     reply({ looked: 5, changes: [{ ...tag, how: 'added', digest }], next: 'main:x' }),
     reply({ looked: 2, changes: [{ ...tag, name: 'old', how: 'removed', digest: null }] }),
   ]);
@@ -74,7 +52,7 @@ test('steps are made until there is no next; each change is a line, the sums the
     [false, undefined, 'a/**'],
     [false, 'main:x', 'a/**'],
   ]);
-  const again = await index([reply({ looked: 7, changes: [{ ...tag, how: 'moved', digest }] })]);
+  const again = await answering(stack, [reply({ looked: 7, changes: [{ ...tag, how: 'moved', digest }] })]);
   const applied = await ran(again.url, { apply: true, json: true, after: 'main:y' });
   expect(applied.lines.map((line) => JSON.parse(line))).toEqual([
     { ...tag, how: 'moved', digest },
@@ -84,7 +62,7 @@ test('steps are made until there is no next; each change is a line, the sums the
 });
 
 test('what is broken is named, and is a failure in the end', async () => {
-  const { url } = await index([
+  const { url } = await answering(stack, [
     reply({ looked: 1, broken: [{ ...tag, why: 'main: its manifest is \x1b[2J\r\nnot there' }], next: 'main:x' }),
     reply({ looked: 1, changes: [{ ...tag, how: 'added', digest }] }),
   ]);
@@ -95,11 +73,11 @@ test('what is broken is named, and is a failure in the end', async () => {
 });
 
 test('a step that fails is made again; where that does not help, it is said where to go on', async () => {
-  const helped = await index([reply({ looked: 1, next: 'main:x' }), null, reply({ looked: 1 })]);
+  const helped = await answering(stack, [reply({ looked: 1, next: 'main:x' }), null, reply({ looked: 1 })]);
   expect(await ran(helped.url)).toMatchObject({ error: undefined });
   expect(helped.asked.map(({ from }) => from)).toEqual([undefined, 'main:x', 'main:x']);
   const signal = AbortSignal.timeout(500);
-  const stopped = await index([null]);
+  const stopped = await answering(stack, [null]);
   expect((await ran(stopped.url, { signal })).error).toMatchObject({ name: expect.stringMatching(/Timeout|Abort/) });
   const { error } = await ran('http://127.0.0.1:1', { after: 'main:x' });
   expect(error).toMatchObject({ message: expect.stringContaining("go on later with --after 'main:x'") });

@@ -1,133 +1,41 @@
 /**
  * `shoal reconcile`: what the backends hold of tags and manifests is compared with an index, and with --apply brought into
- * it. The index does the work, a step at a time; this asks for one after the other and says what came of it.
- *
- * Rule: a step that fails is made again; where that does not help, where it stood is said, and it may be gone on with.
+ * it. The index does the work (steps.ts); this says what came of it.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import * as z from 'zod';
-import { ApiError } from '../../core/contracts/errors.ts';
-import { INDEX } from '../../core/contracts/index-api.ts';
-import { type ReconcileReply, type ReconcileStep, reconcileKeysMax } from '../../core/contracts/reconcile.ts';
-import { backoffMs } from '../../core/retry/retry.ts';
-import { CallContext } from '../../platform/clients/context.ts';
-import { HttpClient } from '../../platform/clients/http.ts';
-import { loadConfig } from '../../platform/config/load.ts';
-import { listenAt } from '../../platform/config/units.ts';
-import type { Env } from '../../platform/config/yaml.ts';
+import { reconcileKeysMax } from '../../core/contracts/reconcile.ts';
 import { Failure } from '../failure.ts';
-import { foreignText } from '../ui/format.ts';
-import type { Screen } from '../ui/progress.ts';
+import { linesOf, type SteppedOptions, StepsLine, steps } from './steps.ts';
 
-/** Where `shoal up` puts it. */
-export const indexDefault = 'http://127.0.0.1:15004';
-/** A step that failed is made again after a second, two, four and eight. */
-const again = { delayMs: 1_000, delayMsMax: 8_000, attemptsMax: 5 };
-/** On a terminal, between two updates of the line that says how far it is. */
-const drawEveryMs = 100;
-const plainEveryMs = 5_000;
-/** What a step may take at a backend that answers slowly. The index is pinged meanwhile. */
-const stepStallMs = 300_000;
-/** A step that has not come back for so long is worth a word, and again each time. */
-const quietMs = 10_000;
-
-export type ReconcileOptions = {
-  readonly index: string;
+export type ReconcileOptions = SteppedOptions & {
   readonly apply: boolean;
   readonly repository?: string | undefined;
   readonly after?: string | undefined;
   readonly json: boolean;
-  readonly signal: AbortSignal;
-  readonly screen: Screen;
 };
 
 type Sums = { looked: number; added: number; moved: number; removed: number; broken: number };
 
-/** Where the index of a configuration answers, as seen from its own host. */
-export function indexOfConfig(file: string, env: Env): string {
-  const port = Number(new URL(indexDefault).port);
-  const { config } = loadConfig({ file, env, schema: z.looseObject({ listen: listenAt(port) }) });
-  const { host, port: at } = config.listen;
-  const here = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  return `http://${here.includes(':') ? `[${here}]` : here}:${at}`;
-}
-
 /** Throws Failure where anything in a backend is broken, or does not answer. */
 export async function reconcile(options: ReconcileOptions, say: (line: string) => void): Promise<void> {
-  await using http = new HttpClient({ base: options.index });
+  const { apply, repository, after, json, screen } = options;
   const sums: Sums = { looked: 0, added: 0, moved: 0, removed: 0, broken: 0 };
-  const shown = new Shown(options.screen);
-  let after = options.after;
-  for (let more = true; more; ) {
-    const reply = await stepped(http, { ...options, after });
+  const shown = new StepsLine(screen);
+  for await (const reply of steps(options, { apply, repositories: repository, after, keys: reconcileKeysMax })) {
     shown.clear();
-    for (const line of linesOf(reply, options.json)) say(line);
+    for (const line of linesOf(reply, json)) say(line);
     sums.looked += reply.looked;
     for (const { how } of reply.changes) sums[how] += 1;
     sums.broken += reply.broken.length;
-    after = reply.next;
-    more = after !== undefined;
-    if (more) shown.draw(sums);
+    const { looked, added, moved, removed, broken } = sums;
+    if (reply.next !== undefined)
+      shown.draw(`${looked} keys, ${added + moved + removed} to be changed, ${broken} broken`);
   }
-  const { apply } = options;
-  say(options.json ? JSON.stringify({ applied: apply, ...sums }) : summary(sums, apply));
+  say(json ? JSON.stringify({ applied: apply, ...sums }) : summary(sums, apply));
   if (sums.broken > 0)
     throw new Failure(
       `${sums.broken} of what the backend names cannot be used: push it again, or write back its blobs`,
     );
-}
-
-async function stepped(
-  http: HttpClient,
-  { apply, repository, after, signal, index, screen }: ReconcileOptions,
-): Promise<ReconcileReply> {
-  const body: ReconcileStep = { apply, repositories: repository, from: after, keys: reconcileKeysMax };
-  const ctx = CallContext.begin({ signal });
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const { method } = INDEX.reconcile;
-      const path = INDEX.reconcile.path({});
-      using _word = wordWhile(screen, index);
-      const answer = await http.json<unknown>(method, path, { ctx, body, watched: true, stallMs: stepStallMs });
-      return INDEX.reconcile.reply(answer, index);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE' || attempt === again.attemptsMax)
-        throw standing(error, after);
-      screen.write(`${error.message}: trying again (${attempt + 1} of ${again.attemptsMax})\n`);
-      await sleep(backoffMs(again, attempt), undefined, { signal });
-    }
-  }
-}
-
-/** A backend that hangs takes its `stall` to say so, a large one its time. */
-function wordWhile(screen: Screen, index: string): Disposable {
-  const beganMs = performance.now();
-  const timer = setInterval(() => {
-    const waited = Math.round((performance.now() - beganMs) / 1000);
-    screen.write(`${screen.isTTY === true ? '\r\x1b[K' : ''}${index} waits for a backend: ${waited} s\n`);
-  }, quietMs);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}
-
-function standing(error: unknown, after: string | undefined): unknown {
-  if (!(error instanceof ApiError) || after === undefined) return error;
-  return new Failure(`${error.message} (${error.code}); go on later with --after '${after}'`);
-}
-
-function linesOf({ changes, broken }: ReconcileReply, json: boolean): string[] {
-  if (json) return [...changes, ...broken].map((one) => JSON.stringify(one));
-  return [
-    ...changes.map(
-      (one) => `${one.how.padEnd(8)}${nameOf(one)}${one.kind === 'tag' && one.digest ? `  ${one.digest}` : ''}`,
-    ),
-    ...broken.map((one) => `broken  ${nameOf(one)}  ${foreignText(one.why)}`),
-  ];
-}
-
-function nameOf({ kind, repo, name }: ReconcileReply['broken'][number] | ReconcileReply['changes'][number]): string {
-  return `${kind.padEnd(9)}${repo}${kind === 'tag' ? ':' : '@'}${name}`;
 }
 
 function summary({ looked, added, moved, removed, broken }: Sums, apply: boolean): string {
@@ -135,29 +43,4 @@ function summary({ looked, added, moved, removed, broken }: Sums, apply: boolean
   const changed = added + moved + removed;
   if (apply) return `${looked} keys: ${all}`;
   return `${looked} keys: ${all} (nothing was changed${changed > 0 ? ': --apply does it' : ''})`;
-}
-
-/** The line that says how far it is: in place on a terminal, now and then elsewhere. */
-class Shown {
-  readonly #screen: Screen;
-  #lastMs = performance.now();
-  #drawn = false;
-
-  constructor(screen: Screen) {
-    this.#screen = screen;
-  }
-
-  draw({ looked, added, moved, removed, broken }: Sums): void {
-    const terminal = this.#screen.isTTY === true;
-    if (performance.now() - this.#lastMs < (terminal ? drawEveryMs : plainEveryMs)) return;
-    this.#lastMs = performance.now();
-    const line = `${looked} keys, ${added + moved + removed} to be changed, ${broken} broken`;
-    this.#screen.write(terminal ? line : `${line}\n`);
-    this.#drawn = terminal;
-  }
-
-  clear(): void {
-    if (this.#drawn) this.#screen.write('\r\x1b[K');
-    this.#drawn = false;
-  }
 }

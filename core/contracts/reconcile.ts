@@ -1,4 +1,4 @@
-/** Reconciling an index with its backends, a step at a time: each call looks at some keys there and says where the next begins. */
+/** Reconciling an index with its backends, or importing from one, a step at a time: each call looks at some keys there and says where the next begins. */
 
 import type { Digest } from '../digest.ts';
 import { repositoryPatternValid } from '../oci/pattern.ts';
@@ -11,6 +11,10 @@ export const reconcileKeysMax = 500;
 const cursorMax = 2_000;
 const nameMax = 400;
 const whyMax = 2_000;
+/** As S3 has keys, in characters. */
+const keyMax = 1_024;
+/** Of objects that no scheme made so many are named. */
+export const foreignNamesMax = 20;
 
 export type ReconcileStep = {
   /** Else it is only told what would be done. */
@@ -20,7 +24,10 @@ export type ReconcileStep = {
   /** `next` of the step before. */
   readonly from?: string | undefined;
   readonly keys: number;
+  readonly import?: ImportStep | undefined;
 };
+/** Of an import: `backend` alone, and all of its keys. */
+export type ImportStep = { readonly backend: string; readonly overwrite: boolean };
 export type ReconcileKind = 'blob' | 'manifest' | 'tag';
 type Named = { readonly kind: ReconcileKind; readonly repo: string; readonly name: string };
 /** `digest`: what a tag is on now; null: it is gone. */
@@ -33,6 +40,12 @@ export type ReconcileReply = {
   readonly broken: readonly ReconcileBroken[];
   /** Undefined: that was all. */
   readonly next?: string | undefined;
+  /** Of an import: tags that were looked at. */
+  readonly tags?: number | undefined;
+  /** Objects that no scheme made, and some of their keys. */
+  readonly foreign?: { readonly count: number; readonly names: readonly string[] } | undefined;
+  /** Repositories that by the rules rest elsewhere, so that their blobs could not be had. */
+  readonly refused?: readonly { readonly repo: string; readonly backend?: string | undefined }[] | undefined;
 };
 
 const named = { kind: oneOf('blob', 'manifest', 'tag'), repo: text(nameMax), name: text(nameMax) };
@@ -43,6 +56,7 @@ export const reconcileStep: Parser<ReconcileStep> = closed({
   repositories: optional(textThat(repositoryPatternValid, 'is no pattern of a repository')),
   from: optional(text(cursorMax)),
   keys: whole(reconcileKeysMax),
+  import: optional(closed({ backend: text(nameMax), overwrite: flag })),
 });
 export const reconcileReply: Parser<ReconcileReply> = record({
   looked: whole(reconcileKeysMax),
@@ -52,4 +66,7 @@ export const reconcileReply: Parser<ReconcileReply> = record({
   ),
   broken: listOf(record({ ...named, why: text(whyMax) }), reconcileKeysMax),
   next: optional(text(cursorMax)),
+  tags: optional(whole(reconcileKeysMax)),
+  foreign: optional(record({ count: whole(reconcileKeysMax), names: listOf(text(keyMax), foreignNamesMax) })),
+  refused: optional(listOf(record({ repo: text(nameMax), backend: optional(text(nameMax)) }), reconcileKeysMax)),
 });

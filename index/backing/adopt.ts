@@ -12,19 +12,23 @@ import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Adopted, AdoptedTag, TagPlace } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { numberOf, replaces, tagVersion, unversioned, writerOf } from '../../platform/tags/versions.ts';
+import type { Brought } from './brought.ts';
 import { BackedReader, type Broken, type TagFound } from './read.ts';
+import type { BringChild, WholeCheck, Wholeness } from './whole.ts';
 
 export type AdoptStore = Pick<
   TagStore,
-  'tagState' | 'manifest' | 'listed' | 'blob' | 'pending' | 'adoptTag' | 'adoptManifest' | 'adoptBlob' | 'adoptDeletion'
+  | 'tagState'
+  | 'manifest'
+  | 'listed'
+  | 'blob'
+  | 'pending'
+  | 'putTag'
+  | 'adoptTag'
+  | 'adoptManifest'
+  | 'adoptBlob'
+  | 'adoptDeletion'
 >;
-
-/** absent: neither here nor there. `same`: what is here is as new. `broken`: it is there, and cannot be used. */
-export type Brought =
-  | { readonly kind: 'absent' | 'same' }
-  | { readonly kind: 'broken'; readonly why: string }
-  /** What the store has now, or would have. */
-  | { readonly kind: 'brought'; readonly how: 'added' | 'moved' | 'removed'; readonly digest: Digest | null };
 
 export type BringParts = {
   readonly store: AdoptStore;
@@ -32,7 +36,12 @@ export type BringParts = {
   readonly nowMs: () => number;
   /** Only looks what would be done. */
   readonly dry?: boolean;
+  /** Looks whether all that a manifest names is there, before it is brought. */
+  readonly whole?: WholeCheck;
+  /** A tag is brought though the one here is newer: as a write. */
+  readonly overwrite?: boolean;
 };
+type Asked = Parameters<BackedReader['manifest']>[0] & { readonly depth?: number; readonly dry?: boolean | undefined };
 
 export class Bringer {
   readonly #parts: BringParts;
@@ -44,7 +53,7 @@ export class Bringer {
   }
 
   async tag(repo: string, tag: string, signal: AbortSignal): Promise<Brought> {
-    const { store, backed, dry } = this.#parts;
+    const { store, backed, dry, overwrite } = this.#parts;
     // Before it is asked: what is written here meanwhile is newer than its answer.
     const before = await store.tagState(repo, tag);
     const found = await this.#reader.tag(repo, tag, signal);
@@ -53,22 +62,29 @@ export class Bringer {
     const said = saidOf(backed, found, here);
     if (said === undefined) return { kind: here.version === null ? 'absent' : 'same' };
     const { digest, version } = said;
-    if (!replaces({ digest, version }, here)) return { kind: 'same' };
+    const replaced = replaces({ digest, version }, here);
+    const over = !replaced && overwrite === true && digest !== null && digest !== here.digest;
+    if (!replaced && !over) return await this.#kept(repo, digest, signal);
     if (digest === null && here.digest === undefined) {
       if (dry !== true) await store.adoptTag(repo, tag, { digest, version });
       return { kind: 'absent' };
     }
-    if (digest !== null) {
-      const manifest = await this.#manifest({ repo, digest, named: 'tag' }, signal);
-      if (manifest.kind === 'broken') return manifest;
-      if (manifest.kind === 'absent') return this.#lacking(repo, tag, digest);
-    }
+    const manifest = digest === null ? undefined : await this.#manifest({ repo, digest, named: 'tag' }, signal);
+    if (manifest?.kind === 'broken') return manifest;
+    if (manifest?.kind === 'absent') return this.#lacking(repo, tag, digest);
     const how = here.digest === undefined ? 'added' : digest === null ? 'removed' : 'moved';
-    const brought: Brought = { kind: 'brought', how, digest };
+    const brought: Brought = { kind: 'brought', how, digest, flaw: manifest?.flaw };
     if (dry === true) return brought;
-    return this.#told(await store.adoptTag(repo, tag, { digest, version }), brought, () =>
-      this.#lacking(repo, tag, digest),
-    );
+    const lacking = (): Brought => this.#lacking(repo, tag, digest);
+    if (over) return (await store.putTag(repo, tag, { digest })) === undefined ? lacking() : brought;
+    return this.#told(await store.adoptTag(repo, tag, { digest, version }), brought, lacking);
+  }
+
+  /** Of a tag that stays as it is here: what is wrong there all the same, where that is of interest. */
+  async #kept(repo: string, digest: Digest | null, signal: AbortSignal): Promise<Brought> {
+    if (this.#parts.whole === undefined || digest === null) return { kind: 'same' };
+    const manifest = await this.#manifest({ repo, digest, named: 'tag', dry: true }, signal);
+    return manifest.kind === 'broken' ? manifest : { kind: 'same', flaw: manifest.flaw };
   }
 
   /** It counts if a link or a record says so, or an index of the repository that is here; where there are no links at all. */
@@ -78,15 +94,21 @@ export class Bringer {
     return this.#manifest({ repo, digest, named: 'index' }, signal);
   }
 
-  async #manifest(asked: Parameters<BackedReader['manifest']>[0], signal: AbortSignal): Promise<Brought> {
-    const { store, dry } = this.#parts;
-    const { repo, digest } = asked;
-    if ((await store.manifest(repo, digest)) !== undefined) return { kind: 'same' };
+  async #manifest(asked: Asked, signal: AbortSignal): Promise<Brought> {
+    const { store, whole } = this.#parts;
+    const { repo, digest, depth = 0, dry = this.#parts.dry } = asked;
+    const here = (await store.manifest(repo, digest)) !== undefined;
+    const known = whole?.known(asked);
+    if (here && whole === undefined) return { kind: 'same' };
+    if (known !== undefined && (here || dry === true)) return wholeOrNot(digest, here, known);
     const found = await this.#reader.manifest(asked, signal);
     if (found.kind === 'broken') return found;
-    if (found.kind !== 'manifest') return { kind: 'absent' };
-    const brought: Brought = { kind: 'brought', how: 'added', digest };
-    if (dry === true) return brought;
+    if (found.kind !== 'manifest') return { kind: here ? 'same' : 'absent' };
+    const below = { repo, named: 'index', depth: depth + 1, dry } as const;
+    const child: BringChild = (one) => this.#manifest({ ...below, digest: one }, signal);
+    const wholeness = (await whole?.of(asked, found.manifest, { depth, child, signal })) ?? {};
+    const brought = wholeOrNot(digest, here, wholeness);
+    if (brought.kind !== 'brought' || dry === true) return brought;
     return this.#told(await store.adoptManifest(repo, digest, found.manifest), brought);
   }
 
@@ -123,6 +145,12 @@ export class Bringer {
     const why = `tag ${tag} of repository ${repo} is on ${digest}, which is no manifest there: push it again`;
     return { kind: 'broken', why: `${this.#parts.backed.name}: ${why}` };
   }
+}
+
+/** Of a manifest whose bytes are there. What is here already stays, whatever it lacks there. */
+function wholeOrNot(digest: Digest, here: boolean, { broken, flaw }: Wholeness): Brought {
+  if (here) return { kind: 'same', flaw: broken ?? flaw };
+  return broken === undefined ? { kind: 'brought', how: 'added', digest, flaw } : { kind: 'broken', why: broken };
 }
 
 /** What a backend says of a tag that is `here` so; undefined: nothing that counts. */

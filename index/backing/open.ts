@@ -7,6 +7,7 @@ import type { Backends } from '../../platform/backends/backends.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import { Importer } from './import.ts';
 import { OutboxLane } from './lane.ts';
 import { backingMetrics } from './metrics.ts';
 import { Reconciler } from './reconcile.ts';
@@ -50,8 +51,14 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
     lanes.set(backed.name, stack.use(new OutboxLane({ store, backed, log, metrics, nowMs, random })));
   const through = new ReadThrough({ store, nowMs, tickMs: () => performance.now(), metrics });
   const reconciler = new Reconciler({ store, backends, nowMs });
+  const importer = new Importer({ store, backends, nowMs });
   return {
     answering: new BackedStore({ store, backends, through, lanes }),
-    reconcile: (step, signal) => reconciler.step(step, signal),
+    reconcile: (step, signal) => {
+      const { import: imported } = step;
+      return imported === undefined
+        ? reconciler.step(step, signal)
+        : importer.step({ ...step, import: imported }, signal);
+    },
   };
 }

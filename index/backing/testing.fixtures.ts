@@ -37,6 +37,9 @@ export type SiteOptions = {
   readonly nowMs?: () => number;
   readonly layout?: KeyLayout;
   readonly dir?: string;
+  readonly shared?: boolean;
+  /** Default: all repositories. */
+  readonly patterns?: readonly string[];
   /** Default: the keys of a bucket. */
   readonly backed?: Backed;
 };
@@ -50,10 +53,10 @@ export async function temporary(stack: AsyncDisposableStack): Promise<string> {
 /** A cluster's index, with whatever its directory holds. The backend is nobody's: it outlives it. */
 export async function site(stack: AsyncDisposableStack, backend: Backend, options: SiteOptions = {}): Promise<Site> {
   const dir = options.dir ?? (await temporary(stack));
-  const { durability = 'origins', nowMs = Date.now, layout } = options;
+  const { durability = 'origins', nowMs = Date.now, layout, shared, patterns = ['**'] } = options;
   const own = stack.use(new AsyncDisposableStack());
-  const { backed = backedBy(backend, { durability, required: false }, layout) } = options;
-  const backends = new Backends([{ patterns: ['**'], backed }]);
+  const { backed = backedBy(backend, { durability, required: false, shared }, layout) } = options;
+  const backends = new Backends([{ patterns, backed }]);
   const backendOf = (repo: string) => backends.owedOf(repo)?.name;
   const onBroken = (error: Error): never => {
     throw error;

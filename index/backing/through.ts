@@ -14,7 +14,8 @@ import type { Digest } from '../../core/digest.ts';
 import { type BackendCause, BackendError } from '../../platform/backends/backend.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxKey } from '../../platform/tags/outbox.ts';
-import { type AdoptStore, Bringer, type Brought, brokenError } from './adopt.ts';
+import { type AdoptStore, Bringer, brokenError } from './adopt.ts';
+import type { Brought } from './brought.ts';
 import type { BackingMetrics } from './metrics.ts';
 
 /** Less than the two seconds that callers give an index, so that they hear why. */

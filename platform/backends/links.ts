@@ -22,12 +22,18 @@ export type LinkLayout = {
   readonly under: (repo?: string) => readonly string[];
   /** What `key` is; undefined: nothing of ours. */
   readonly linkOf: (key: string) => LinkObject | undefined;
+  /** Whether others keep it there beside their links, and it says nothing to us. */
+  readonly beside?: (key: string) => boolean;
 };
 export type RegistryLinks = Omit<LinkLayout, 'linkKey'> & { readonly linkKey: (of: Linked) => string };
 
 const LINKS = { blob: '_layers', manifest: '_manifests/revisions', tag: '_manifests/tags' } as const;
 const RECORDS = { blob: '_shoal/blobs', manifest: '_shoal/manifests', tag: '_shoal/current' } as const;
 const KINDS = ['blob', 'manifest', 'tag'] as const;
+
+/** Of a registry: uploads under way, each digest that a tag was ever on, signatures as it once had them. */
+const besides =
+  /^(_uploads\/.+|_manifests\/tags\/[^/]+\/index\/[^/]+\/[0-9a-f]+\/link|_manifests\/revisions\/[^/]+\/[0-9a-f]+\/signatures\/.+)$/;
 
 export function linkLayout(root: string): RegistryLinks {
   const repositories = `${root}/repositories/`;
@@ -39,6 +45,7 @@ export function linkLayout(root: string): RegistryLinks {
       const path = after(key, repositories);
       return path === undefined ? undefined : (recordIn(path) ?? linkIn(path));
     },
+    beside: (key) => besides.test(apart(after(key, repositories) ?? '').rest),
   };
 }
 
