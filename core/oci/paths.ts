@@ -26,6 +26,8 @@ export const OCI_PATHS = {
   /** A page of `catalog` or `tags`. */
   page: (list: string, { limit, last }: PageRequest): string =>
     `${list}?n=${limit}${last === undefined ? '' : `&last=${encodeURIComponent(last)}`}`,
+  /** Of Azure's registries alone: POST gives a refresh token for one of the directory. */
+  azureExchange: '/oauth2/exchange',
 } as const;
 
 const uploadPattern = /^\/v2\/.+\/blobs\/uploads\/?([^/]*)$/;

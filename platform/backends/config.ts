@@ -103,6 +103,9 @@ const rule = z
     for (const { path, message } of keys === undefined ? [] : keysInVain(keys, has))
       ctx.addIssue({ code: 'custom', path, message });
     const patterns = [repositories].flat();
+    for (const part of [{ kind, settings: said[kind] }, ...(tags === undefined ? [] : [tags])])
+      for (const message of kindNamed(part.kind).problems(part.settings, patterns))
+        ctx.addIssue({ code: 'custom', path: ['repositories'], message });
     const at = { kind, settings: said[kind], tags, keys };
     return { patterns, name, required, durability, readOnly, shared, limits, stallMs: stall, ...at };
   });

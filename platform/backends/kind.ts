@@ -39,6 +39,8 @@ export type Holds = 'all' | 'blobs' | 'tags';
 export type KeysOf<Settings> = {
   readonly paths?: boolean | ((settings: Settings) => boolean);
   readonly layout?: (settings: Settings) => Partial<KeyLayout>;
+  /** What of a rule's repositories cannot be there, a sentence each. */
+  readonly problems?: (settings: Settings, patterns: readonly string[]) => readonly string[];
 };
 
 export type BackendKind = {
@@ -46,6 +48,7 @@ export type BackendKind = {
   readonly holds: Holds;
   readonly paths: (settings: unknown) => boolean;
   readonly layout?: ((settings: unknown) => Partial<KeyLayout>) | undefined;
+  readonly problems: (settings: unknown, patterns: readonly string[]) => readonly string[];
   /** Reaches nobody yet: that is what `probe` is for, so that a backend that is down keeps no role from starting. */
   readonly open: (settings: unknown, opening: Opening) => Promise<Backend>;
 };
@@ -55,13 +58,14 @@ export function kind<S extends z.ZodType>(
   schema: S,
   open: (settings: z.output<S>, opening: Opening) => Promise<Backend>,
   holds: Holds = 'all',
-  { layout, paths = holds === 'all' && layout === undefined }: KeysOf<z.output<S>> = {},
+  { layout, problems, paths = holds === 'all' && layout === undefined }: KeysOf<z.output<S>> = {},
 ): BackendKind {
   return {
     schema,
     holds,
     paths: (settings) => (typeof paths === 'boolean' ? paths : paths(settings as z.output<S>)),
     layout: layout && ((settings) => layout(settings as z.output<S>)),
+    problems: (settings, patterns) => problems?.(settings as z.output<S>, patterns) ?? [],
     open: (settings, opening) => open(settings as z.output<S>, opening),
   };
 }

@@ -2,11 +2,12 @@
 
 import * as z from 'zod';
 import { fileKind } from './file/kind.ts';
-import { gcsSchema } from './gcs/config.ts';
 import { httpSchema } from './http/config.ts';
 import { templateLayout } from './http/template.ts';
 import { type BackendKind, kind } from './kind.ts';
 import { library } from './library.ts';
+import { registryProblems, registrySchema } from './registry/config.ts';
+import { registryKeys } from './registry/layout.ts';
 import { s3Schema } from './s3/config.ts';
 import { shadowKind } from './shadow/kind.ts';
 
@@ -26,10 +27,12 @@ const single: Readonly<Record<string, BackendKind>> = {
     'blobs',
     { layout: ({ download }) => templateLayout(download) },
   ),
-  gcs: kind(gcsSchema, async (settings, opening) => {
-    const { GcsBackend } = await library('google-auth-library', () => import('./gcs/gcs.ts'), opening.name);
-    return new GcsBackend(settings, opening);
-  }),
+  registry: kind(
+    registrySchema,
+    async (settings, opening) => new (await import('./registry/registry.ts')).RegistryBackend(settings, opening),
+    'all',
+    { layout: () => registryKeys, problems: registryProblems },
+  ),
 };
 
 export const kinds: Readonly<Record<string, BackendKind>> = { ...single, shadow: shadowKind(single) };

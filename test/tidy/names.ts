@@ -7,8 +7,8 @@ import { commentsOf, type Source } from './tree.ts';
 
 /** A path of a source file; a word in capitals before the dot stands for any name. */
 const FILE = /(?<![\w./-])((?:[\w-]+\/)*[a-z][\w-]*(?:\.[\w-]+)*\.ts)\b/g;
-/** A folder, with its slash. */
-const FOLDER = /(?<![\w./:@-])((?:[a-z][\w-]*\/)+)(?!\w)/g;
+/** A folder, with its slash; before a star it is a pattern of repositories. */
+const FOLDER = /(?<![\w./:@-])((?:[a-z][\w-]*\/)+)(?![\w*])/g;
 /** Between backticks, two parts at least; a file may lack its ending. */
 const QUOTED = /`([a-z][\w-]*(?:\/[\w.-]+)+)`/g;
 /** The target of a link within the repository. */
