@@ -125,6 +125,7 @@ export class Chaos {
         : [
             { name: 'disk of an origin lost', weight: 3, make: () => this.#lose() },
             { name: 'room made at an origin', weight: 4, make: () => this.#makeRoom() },
+            { name: 'disk of the index to be lost', weight: 2, make: () => this.#loseIndex() },
             { name: 'an object changed at the backend', weight: 2, make: () => this.#f.backend?.spoil() === true },
           ]),
     ];
@@ -145,6 +146,17 @@ export class Chaos {
     if (!spared || this.#f.damage.waiting.length > 0) return false;
     lost.loseDisk();
     this.#world.after(this.#world.between(100, 5_000), () => this.#up(lost));
+    return true;
+  }
+
+  /** Where there is litter an origin would have to note by which index it goes. */
+  #loseIndex(): boolean {
+    const { index, indexLoss, litter } = this.#f;
+    if (!index.up || litter !== undefined || indexLoss === undefined) return false;
+    indexLoss.lose().catch((error: unknown) => {
+      // Its disk failed just then.
+      if (!(error instanceof ApiError)) this.#world.threw(error);
+    });
     return true;
   }
 

@@ -7,6 +7,8 @@ import { AgentSite } from './agent.ts';
 import { SharedBackend } from './backing/backend.ts';
 import { ColdImages } from './backing/cold.ts';
 import { Lies } from './backing/lies.ts';
+import { IndexLoss } from './backing/loss.ts';
+import { Named } from './backing/named.ts';
 import { backedIn } from './backing/nature.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Damage } from './disks/damage.ts';
@@ -48,6 +50,9 @@ export type Fuzzed = {
   readonly litter: Litter | undefined;
   readonly backend: SharedBackend | undefined;
   readonly cold: ColdImages | undefined;
+  readonly named: Named | undefined;
+  /** Of an index that writes to a backend. */
+  readonly indexLoss: IndexLoss | undefined;
 };
 
 export type BuildOptions = {
@@ -93,8 +98,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       onStart: o.onOriginStart,
     };
   };
-  const originsWanted = 1 + world.prng.below(3);
-  for (let i = 0; i < originsWanted; i++) origins.set(`http://o${i}`, new OriginSite(cluster, `http://o${i}`, site()));
+  for (const base of originsOf(world)) origins.set(base, new OriginSite(cluster, base, site()));
   addTrackers(world, trackers, origins);
   const index = new IndexSite(world, world.addHost(100e6), { failPercent: indexFailPercent, backend });
   const history = new TagHistory();
@@ -135,7 +139,24 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     litter: litterer,
     backend,
     cold,
+    ...judging(world, { backend, index, history, images: imageOf }),
   };
+}
+
+function judging(
+  world: World,
+  { backend, index, history, images }: Pick<Fuzzed, 'backend' | 'index' | 'history'> & Pick<ReadParts, 'images'>,
+): Pick<Fuzzed, 'named' | 'indexLoss'> {
+  if (backend === undefined) return { named: undefined, indexLoss: undefined };
+  const named = new Named(world, backend, images);
+  return {
+    named,
+    indexLoss: backend.nature.can.writes ? new IndexLoss({ world, index, backend, history }) : undefined,
+  };
+}
+
+function originsOf(world: World): string[] {
+  return Array.from({ length: 1 + world.prng.below(3) }, (_, no) => `http://o${no}`);
 }
 
 function proxiesOf(world: World, origins: readonly string[]): ProxySite[] {

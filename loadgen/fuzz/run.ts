@@ -129,7 +129,8 @@ async function live(
   chaos.trackersReturn();
   await world.run(world.nowMs + restMs, () => false);
   if (world.violation === undefined) judgeRest(world, fuzzed);
-  fuzzed.cold?.judgeCopies();
+  // Where there is litter, origins have no room to keep what came.
+  if (fuzzed.litter === undefined) fuzzed.cold?.judgeCopies();
   if (world.violation === undefined) judgeJoined(world, fuzzed);
 }
 
@@ -229,6 +230,8 @@ class Work {
     const { backend, acked } = this.#f;
     const owed = backend?.nature.can.writes === true ? [...acked.values()].filter((one) => !backend.has(one)) : [];
     if (owed.length > 0) lacking.push(`the backend lacks ${owed.map(({ digest }) => digest.slice(7, 15)).join(', ')}`);
+    if (this.#f.indexLoss?.waits === true) lacking.push('the index is not reconciled');
+    if (backend?.nature.can.writes === true) lacking.push(...this.#unwritten());
     const { waiting } = this.#f.damage;
     if (waiting.length > 0)
       lacking.push(`${waiting.map(({ digest }) => digest.slice(7, 15)).join(', ')} were spoilt and are not back`);
@@ -251,6 +254,15 @@ class Work {
     if (this.#final.size < readers)
       lacking.push(`${readers - this.#final.size} of ${readers} have not read the last tags`);
     return lacking;
+  }
+
+  /** Tags of which the backend has something else. */
+  #unwritten(): string[] {
+    const { images, history, named } = this.#f;
+    return [...new Set(images.map(({ tag }) => tag))].flatMap((tag) => {
+      const [there, here] = [named?.tag(tag), history.last(tag)];
+      return there === here ? [] : [`tag ${tag} is on ${here}, and on ${there} in the backend`];
+    });
   }
 
   async #push(wanted: Image): Promise<void> {

@@ -10,6 +10,7 @@ export class TagHistory {
   readonly #ops = new Map<string, Op[]>();
   reads = 0;
   writes = 0;
+  #lostMs = Number.NEGATIVE_INFINITY;
 
   /** A write begins; the returned function says that it was acknowledged. */
   write(key: string, value: string, nowMs: number): (nowMs: number) => void {
@@ -22,14 +23,47 @@ export class TagHistory {
   }
 
   read(key: string, value: string | undefined, startMs: number, endMs: number): void {
+    // It was under way when what nobody had been promised was lost.
+    if (startMs <= this.#lostMs && !this.#promised(key, value ?? unset)) return;
     this.#of(key).push({ kind: 'read', value: value ?? unset, startMs, endMs });
     this.reads++;
+  }
+
+  /** Writes that were not acknowledged are lost, though they may have been seen; or they come to be seen again. */
+  lost(nowMs: number): void {
+    this.#lostMs = nowMs;
+    for (const [key, ops] of this.#ops)
+      this.#ops.set(
+        key,
+        ops.filter(({ kind, value }) => kind === 'write' || this.#promised(key, value)),
+      );
+  }
+
+  /** Tags of which a write was acknowledged. */
+  acknowledged(): string[] {
+    const written = ([, ops]: [string, Op[]]): boolean =>
+      ops.some((op) => op.kind === 'write' && op.value !== unset && op.endMs !== Number.POSITIVE_INFINITY);
+    return [...this.#ops].filter(written).map(([key]) => key);
+  }
+
+  /** What the read that ended last has said. */
+  last(key: string): string | undefined {
+    const reads = this.#of(key).filter(({ kind }) => kind === 'read');
+    const { value } =
+      reads.reduce<Op | undefined>((one, two) => (one && one.endMs > two.endMs ? one : two), undefined) ?? {};
+    return value === unset ? undefined : value;
   }
 
   /** What is wrong with the history of that tag, or undefined. */
   check(key: string): string | undefined {
     const wrong = linearizable(this.#of(key));
     return wrong === undefined ? undefined : `${key}: ${wrong}`;
+  }
+
+  #promised(key: string, value: string): boolean {
+    return this.#of(key).some(
+      (op) => op.kind === 'write' && op.value === value && op.endMs !== Number.POSITIVE_INFINITY,
+    );
   }
 
   #of(key: string): Op[] {

@@ -27,6 +27,8 @@ type Held = { readonly content: Pick<Content, 'digest' | 'bytes'>; readonly sinc
 const never = new AbortController().signal;
 
 export class Bucket extends MemoryBackend {
+  /** Told of a link, or a record, that is written by the cluster, and what was there before. */
+  onPut: (key: string, bytes: Uint8Array, before: Uint8Array | undefined) => void = () => undefined;
   override readonly can: Nature['can'];
   readonly #nature: Nature;
   readonly #nowMs: () => number;
@@ -132,6 +134,7 @@ export class Bucket extends MemoryBackend {
     if (!this.can.records && key.includes('/_shoal/')) throw new Bug(`a backend without records is given ${key}`);
     if (!this.can.conditions && at !== undefined) throw new Bug(`${key} is put on a condition that nobody heeds`);
     const done = await super.put(key, bytes, signal, at);
+    this.onPut(key, bytes, this.#small.get(key));
     this.#small.set(key, Uint8Array.from(bytes));
     this.#appeared(key);
     return done;

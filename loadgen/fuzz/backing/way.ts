@@ -46,9 +46,10 @@ export class Way extends Around {
   }
 
   override async put(key: string, bytes: Uint8Array, signal: AbortSignal, at?: WriteCondition): Promise<BackendObject> {
-    await this.#latency(signal);
+    const { process, nature } = this.#o;
+    // Where nothing depends on a condition, one of a dead process is not to come after those of the next.
+    if (nature.can.conditions) await this.#latency(signal);
     // It was sent, whoever is there to hear the answer.
-    const { process } = this.#o;
     if (!process.alive) await this.inner.put(key, bytes, new AbortController().signal, at).catch(() => undefined);
     await this.#open(signal);
     const done = await this.inner.put(key, bytes, signal, at);
