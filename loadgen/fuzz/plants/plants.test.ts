@@ -33,11 +33,17 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
   'origin-believes': ['have', 'lost', 'visible'],
   'lookup-gives-up': ['liveness', 'joined'],
   'promise-without-row': ['liveness'],
+  'copies-unconfirmed': ['lost'],
+  'tag-before-blobs': ['named'],
+  'reads-not-through': ['tag'],
+  'reconciles-a-page': ['reconcile'],
 };
 
 /** The first seed that is tried, for those that need a rarer accident. */
 const froms: Readonly<Partial<Record<Plant, number>>> = {
   'push-says-yes': 15,
+  'copies-unconfirmed': 41,
+  'reconciles-a-page': 5,
   'origin-believes': 5,
   'inflow-keeps-slot': 24,
   'trust-never-ends': 14,
