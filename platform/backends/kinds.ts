@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { fileKind } from './file/kind.ts';
+import { gcsSchema } from './gcs/config.ts';
 import { httpSchema } from './http/config.ts';
 import { templateLayout } from './http/template.ts';
 import { type BackendKind, kind } from './kind.ts';
@@ -27,6 +28,10 @@ const single: Readonly<Record<string, BackendKind>> = {
     'blobs',
     { layout: ({ download }) => templateLayout(download) },
   ),
+  gcs: kind(gcsSchema, async (settings, opening) => {
+    const { GcsBackend } = await library('google-auth-library', () => import('./gcs/gcs.ts'), opening.name);
+    return new GcsBackend(settings, opening);
+  }),
   registry: kind(
     registrySchema,
     async (settings, opening) => new (await import('./registry/registry.ts')).RegistryBackend(settings, opening),

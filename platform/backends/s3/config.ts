@@ -1,12 +1,9 @@
 /** What a rule may say of an S3 bucket, and its defaults. No SDK is loaded by this. */
 
 import * as z from 'zod';
-import { baseUrl, duration, size } from '../../config/units.ts';
+import { baseUrl, duration } from '../../config/units.ts';
+import { keyPrefix, partsShape } from '../parts/config.ts';
 
-/** S3's own: a part but the last has at least 5 MiB, and no server takes one of more than 5 GiB. Held in memory: less. */
-const partBounds = { min: '5MiB', max: '256MiB', why: 'as S3 takes no smaller part' };
-/** One object is not helped by more, and each holds a part in memory. */
-const parallelMax = 64;
 const text = z.string().min(1).max(2048);
 
 /** Fixed keys; or a file in the format of `~/.aws/credentials`, read again when its keys are refused; or a profile. */
@@ -30,13 +27,7 @@ export const s3Schema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{1,254}$/, 'expected the name of a bucket, or the ARN of an access point'),
   /** Before every key, and a slash between. */
-  prefix: z
-    .string()
-    .max(512)
-    .regex(/^[\w!*'().-]*(\/[\w!*'().-]+)*\/?$/, 'expected letters, digits and !-_.*() with / between them')
-    .refine((prefix) => !prefix.split('/').some((part) => part === '.' || part === '..'), 'has a part that is . or ..')
-    .transform((prefix) => prefix.replace(/\/$/, ''))
-    .prefault(''),
+  prefix: keyPrefix(),
   /** Unset: that of the environment or profile; with an `endpoint`, us-east-1. */
   region: z
     .string()
@@ -57,10 +48,7 @@ export const s3Schema = z.strictObject({
     .optional(),
   /** What the server is to check bytes by. auto: CRC-32 where it answers with it, else MD5. */
   checksums: z.enum(['auto', 'crc32', 'md5']).prefault('auto'),
-  /** Of an object that is written or read in parts. A write that is resumed finds its parts only at the same size. */
-  parts: z
-    .strictObject({ size: size('8MiB', partBounds), parallel: z.int().min(1).max(parallelMax).prefault(4) })
-    .prefault({}),
+  parts: partsShape(),
   /** Readers at a proxy are sent to the bucket by a signed URL. Unset: bytes go through the origins. */
   redirect: z
     .strictObject({

@@ -18,9 +18,11 @@ import {
   type WriteCondition,
 } from '../backend.ts';
 import type { Opening } from '../kind.ts';
+import { under } from '../parts/config.ts';
 import { roomBytes } from '../parts/limits.ts';
 import { PartRoom } from '../parts/room.ts';
 import { sumOf } from '../parts/sums.ts';
+import { untilAborted } from '../until.ts';
 import { connectS3, type S3Connection } from './client.ts';
 import type { S3Settings } from './config.ts';
 import { type Features, probeFeatures, removeObject } from './features.ts';
@@ -159,7 +161,7 @@ export class S3Backend implements Backend {
   }
 
   #at(key: string): string {
-    return this.#settings.prefix === '' ? key : `${this.#settings.prefix}/${key}`;
+    return under(this.#settings.prefix, key);
   }
 
   get #reads() {
@@ -197,12 +199,4 @@ export class S3Backend implements Backend {
         this.#log.warn({ backend: this.name, lack }, 'the server of this backend lacks something');
     return features;
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort));
 }

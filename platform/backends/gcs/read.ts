@@ -1,0 +1,68 @@
+/**
+ * A range of an object: by parts (parts/read.ts), each a download of its own that is compared with what was asked for.
+ *
+ * Rule: bytes as they are stored: of an object that says it is compressed, Google would send others to whoever does not
+ *       take gzip, and no ranges.
+ */
+
+import type { BackendRead } from '../backend.ts';
+import { type PartAnswer, type ReadPlan, readParts } from '../parts/read.ts';
+import type { WebAnswer } from '../web/answer.ts';
+import type { GcsRequests } from './requests.ts';
+
+export type GcsReading = Pick<ReadPlan, 'room' | 'parts'> & { readonly requests: GcsRequests };
+
+export function readGcs(
+  { requests, room, parts }: GcsReading,
+  key: string,
+  range: BackendRead,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const open = (part: BackendRead, either: AbortSignal): Promise<PartAnswer> =>
+    download({ requests, key }, part, either);
+  const wrong: ReadPlan['wrong'] = (why, words) => requests.wrong(why, key, words);
+  return readParts({ room, parts, open, wrong }, range, signal);
+}
+
+type At = { readonly requests: GcsRequests; readonly key: string };
+
+async function download({ requests, key }: At, range: BackendRead, signal: AbortSignal): Promise<PartAnswer> {
+  const { start, end, version } = range;
+  if (version !== undefined && !isGeneration(version)) throw changed({ requests, key });
+  const answer = await requests.ask({
+    ...{ method: 'GET', doing: 'read', key, signal },
+    query: { alt: 'media', ifGenerationMatch: version },
+    headers: { range: `bytes=${start}-${end - 1}`, 'accept-encoding': 'gzip' },
+  });
+  try {
+    return { version: check({ requests, key }, answer, range), chunks: answer.body() };
+  } catch (error) {
+    await answer.discard();
+    throw error;
+  }
+}
+
+/** Is this the range, of the generation, that was asked for? The generation. */
+function check({ requests, key }: At, { headers }: WebAnswer, { start, end, version }: BackendRead): string {
+  const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
+  const whole = from === undefined && start === 0 && headers['content-length'] === String(end);
+  if (from === undefined && !whole)
+    throw requests.wrong('unsupported', key, 'cannot be read by ranges: what answers ignores them');
+  if (from !== undefined && Number(to) < end - 1)
+    throw requests.wrong('damaged', key, `has ${size} bytes, and ${end} were to be there: look at the object`);
+  if (from !== undefined && (Number(from) !== start || Number(to) !== end - 1))
+    throw requests.wrong('damaged', key, `was asked for bytes ${start} to ${end - 1}, and ${from} to ${to} came`);
+  const generation = headers['x-goog-generation'] ?? '';
+  if (!isGeneration(generation))
+    throw requests.wrong('unsupported', key, 'is answered without a generation: what answers may be no GCS');
+  if (version !== undefined && generation !== version) throw changed({ requests, key });
+  return generation;
+}
+
+export function isGeneration(version: string): boolean {
+  return /^\d{1,19}$/.test(version);
+}
+
+export function changed({ requests, key }: At) {
+  return requests.wrong('changed', key, 'was written anew since its reading began: begin again');
+}
