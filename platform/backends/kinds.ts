@@ -5,12 +5,14 @@ import { fileKind } from './file/kind.ts';
 import { gcsSchema } from './gcs/config.ts';
 import { httpSchema } from './http/config.ts';
 import { templateLayout } from './http/template.ts';
+import { identityLinks } from './identity.ts';
 import { type BackendKind, kind } from './kind.ts';
 import { library } from './library.ts';
 import { registryProblems, registrySchema } from './registry/config.ts';
 import { registryKeys } from './registry/layout.ts';
 import { s3Schema } from './s3/config.ts';
 import { shadowKind } from './shadow/kind.ts';
+import { sqlSchema } from './sql/config.ts';
 
 const single: Readonly<Record<string, BackendKind>> = {
   memory: kind(z.strictObject({}), async (_, { name }) => new (await import('./memory.ts')).MemoryBackend(name)),
@@ -37,6 +39,12 @@ const single: Readonly<Record<string, BackendKind>> = {
     async (settings, opening) => new (await import('./registry/registry.ts')).RegistryBackend(settings, opening),
     'all',
     { layout: () => registryKeys, problems: registryProblems },
+  ),
+  sql: kind(
+    sqlSchema,
+    async (settings, opening) => (await import('./sql/open.ts')).openSql(settings, opening),
+    'tags',
+    { layout: () => ({ links: identityLinks }) },
   ),
 };
 

@@ -5,7 +5,7 @@
  * Go programs are built, and npm's installed, once into a directory outside of the checkout and found there by later runs.
  */
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -23,6 +23,7 @@ const searched = [
   '/usr/sbin',
   '/sbin',
   '/usr/local/go/bin',
+  ...postgresFolders(),
 ];
 
 /** Of npm's packages the program that has the entry's name. */
@@ -46,8 +47,21 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   versitygw: { go: 'github.com/versity/versitygw/cmd/versitygw@v1.8.0' },
   minio: { go: 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c' },
   'fake-gcs-server': { go: 'github.com/fsouza/fake-gcs-server@v1.56.1' },
+  nginx: { apt: 'nginx-light' },
+  mariadbd: { apt: 'mariadb-server' },
+  'mariadb-install-db': { apt: 'mariadb-server' },
+  postgres: { apt: 'postgresql' },
+  initdb: { apt: 'postgresql' },
+  pg_isready: { apt: 'postgresql' },
+  setpriv: { apt: 'util-linux' },
   'azurite-blob': { npm: 'azurite@3.36.0' },
 };
+
+/** Debian keeps what a server of PostgreSQL is made of apart, by version. */
+function postgresFolders(): string[] {
+  const all = '/usr/lib/postgresql';
+  return existsSync(all) ? readdirSync(all).map((version) => join(all, version, 'bin')) : [];
+}
 
 export const GROUPS = {
   clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
@@ -55,6 +69,7 @@ export const GROUPS = {
   package: ['npm', 'sh'],
   storage: [
     ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob'],
+    ...['nginx', 'mariadbd', 'mariadb-install-db', 'postgres', 'initdb', 'pg_isready', 'setpriv'],
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
   ],
   kube: ['helm'],

@@ -4,12 +4,9 @@
  * Rule: a file is read for every request, so that one that is written anew needs no restart.
  */
 
-import { open } from 'node:fs/promises';
 import * as z from 'zod';
-import { BackendError } from '../backend.ts';
+import { secretBytesMax, secretIn } from '../secret.ts';
 
-/** Of a token; the largest of a cloud has a few thousand. */
-const secretBytesMax = 16 * 1024;
 const text = z.string().min(1).max(secretBytesMax);
 const file = z.string().min(1).max(2048);
 
@@ -31,23 +28,4 @@ export async function authorization(auth: WebAuth, name: string): Promise<string
   if ('tokenFile' in auth) return `Bearer ${await secretIn(auth.tokenFile, name)}`;
   const password = 'password' in auth ? auth.password : await secretIn(auth.passwordFile, name);
   return `Basic ${Buffer.from(`${auth.username}:${password}`).toString('base64')}`;
-}
-
-/** The text of a file, without the line end that editors leave there. */
-async function secretIn(path: string, name: string): Promise<string> {
-  const wrong = (words: string, error?: unknown) =>
-    new BackendError('credentials', `${name}: the file ${path} of its credentials ${words}: write it anew`, { error });
-  let secret: string;
-  try {
-    await using handle = await open(path);
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(secretBytesMax + 1));
-    if (bytesRead > secretBytesMax) throw wrong(`has more than ${secretBytesMax} bytes`);
-    secret = buffer.subarray(0, bytesRead).toString('utf8').trim();
-  } catch (error) {
-    if (error instanceof BackendError) throw error;
-    throw wrong(`cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`, error);
-  }
-  if (secret === '') throw wrong('is empty');
-  if (/[\r\n\0]/.test(secret)) throw wrong('has more than one line');
-  return secret;
 }

@@ -12,6 +12,7 @@ export function isHtml(contentType: string | undefined, text: string): boolean {
 
 /** '': nothing. */
 export function wordsOf(contentType: string | undefined, text: string): string {
+  if (text.trim() === '') return '';
   if (isHtml(contentType, text)) {
     const title = /<title[^>]*>([^<]*)</i.exec(text)?.[1] ?? '';
     return title.trim() === '' ? 'a page of HTML' : `a page of HTML ("${plain(title)}")`;

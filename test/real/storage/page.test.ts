@@ -21,6 +21,7 @@ type Settings = Readonly<Record<string, unknown>>;
 
 /** Settings of which no server here knows anything, or that name a file of the reader's. */
 const leftOut: Readonly<Record<string, readonly string[]>> = {
+  http: ['auth', 'ca', 'clientCertificate'],
   s3: ['ca', 'encryption', 'storageClass'],
 };
 const repo = 'library/app';

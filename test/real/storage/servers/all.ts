@@ -1,6 +1,9 @@
 /** A real server for each kind of backend; of some kinds several, since they differ. */
 import { startDirectory } from './file.ts';
+import { startMariadb } from './mariadb.ts';
 import { startMinio } from './minio.ts';
+import { startNginx } from './nginx.ts';
+import { startPostgres } from './postgres.ts';
 import type { StorageServer } from './server.ts';
 import { startShadow } from './shadow.ts';
 import { startVersitygw } from './versitygw.ts';
@@ -11,6 +14,9 @@ export const storageServers: Readonly<
   'a directory': { kind: 'file', start: startDirectory },
   versitygw: { kind: 's3', start: startVersitygw },
   minio: { kind: 's3', start: startMinio },
+  nginx: { kind: 'http', start: startNginx },
+  mariadb: { kind: 'sql', start: startMariadb },
+  postgres: { kind: 'sql', start: startPostgres },
   'a directory and a bucket': { kind: 'shadow', start: startShadow },
 };
 
