@@ -26,6 +26,8 @@ export type Place = {
   readonly backends?: string;
   /** What the environment says beside that of the test. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of another tree than this. */
+  readonly shoal?: readonly string[];
 };
 
 /** Brings a cluster up and waits until its proxy and every agent say that they are ready. */
@@ -38,7 +40,7 @@ export async function startAt(stack: AsyncDisposableStack, place: Place): Promis
   const { dir, base, agents, backends, env } = place;
   const given = ['--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
   const args = ['up', ...given, ...(backends === undefined ? [] : ['--backends', backends])];
-  const up = stack.use(keepRunning([...shoal, ...args], join(dir, 'up.log'), env));
+  const up = stack.use(keepRunning([...(place.shoal ?? shoal), ...args], join(dir, 'up.log'), env));
   const registries = Array.from({ length: agents }, (_, n) => base + 1_000 + 10 * n);
   const readiness = [base, base + 2, base + 3, base + 4, ...registries.map((port) => port + 2)];
   await up.until(async () => {
