@@ -22,6 +22,8 @@ export type PartsOptions = {
   readonly push?: object;
   /** Of the origins and the index. */
   readonly backends?: readonly object[];
+  /** Of the agent. */
+  readonly agent?: object;
   /** For Node, by role. */
   readonly flags?: { readonly [role: string]: readonly string[] };
 };
@@ -55,7 +57,7 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
     part('proxy', 'proxy', { listen: loopback, index: indexes, origins: urls, push: options.push ?? {} }),
     part('agent', 'agent', {
       ...{ listen: loopback, admin: loopback, peer: loopback },
-      ...{ data: cluster.dataOf('agent'), trackers, index: indexes },
+      ...{ data: cluster.dataOf('agent'), trackers, index: indexes, ...options.agent },
     }),
   ]);
   return { agent, proxy, index, origins };

@@ -34,6 +34,10 @@ export class Process {
     return this.#child.running;
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** It hangs: nothing is answered, while connections to it are still taken. */
   hang(): void {
     this.#child.signal('SIGSTOP');
