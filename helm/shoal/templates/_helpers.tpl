@@ -97,6 +97,27 @@ resources: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- /* What backends need beside the configuration: files of a Secret, a directory of their own. */ -}}
+{{- define "shoal.backendsMounts" -}}
+{{- if .Values.backendsFiles }}
+- { name: backends-files, mountPath: /etc/shoal-backends, readOnly: true }
+{{- end }}
+{{- if .Values.backendsVolume }}
+- { name: backends, mountPath: /mnt/backends }
+{{- end }}
+{{- end }}
+
+{{- define "shoal.backendsVolumes" -}}
+{{- with .Values.backendsFiles }}
+- name: backends-files
+  secret: { secretName: {{ . }} }
+{{- end }}
+{{- with .Values.backendsVolume }}
+- name: backends
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "shoal.metrics" -}}
 prometheus.io/scrape: 'true'
 prometheus.io/path: /metrics

@@ -10,9 +10,14 @@ import { parseAllDocuments } from 'yaml';
 import { root, shoal } from '../cluster.ts';
 import { run } from '../processes.ts';
 
-type Container = { ports: { name: string }[]; [probe: string]: unknown };
+type Container = {
+  ports: { name: string }[];
+  volumeMounts?: { mountPath: string }[];
+  [probe: string]: unknown;
+};
 type Pod = {
   terminationGracePeriodSeconds: number;
+  serviceAccountName?: string;
   containers: Container[];
   volumes: { name: string; configMap?: { name: string } }[];
 };
@@ -140,6 +145,33 @@ test('backends go to origins and index alike, and the keys of their Secret into 
     await checkConfig(role, text);
     const [container] = of('StatefulSet')?.spec.template.spec.containers ?? [];
     expect(container).toMatchObject({ envFrom: [{ secretRef: { name: 'keys' } }] });
+  }
+});
+
+test('what backends need beside their rules: files, a directory, a service account', async () => {
+  const rules = [
+    '{"name":"google","repositories":"g/**","gcs":{"bucket":"images","credentials":{"file":"/etc/shoal-backends/account.json"}}}',
+    '{"name":"rest","file":{"directory":"/mnt/backends/shoal"}}',
+  ];
+  const resources = await render(
+    ...['--set-json', `backends=[${rules.join(',')}]`, '--set', 'backendsFiles=files,backendsServiceAccount=writer'],
+    ...['--set-json', 'backendsVolume={"nfs":{"server":"nas","path":"/shoal"}}'],
+    ...['--set-json', 'backendsPodLabels={"azure.workload.identity/use":"true"}'],
+  );
+  for (const [role, kind] of Object.entries(WORKLOADS)) {
+    const found = resources.find((one) => one.kind === kind && one.metadata.name === `here-shoal-${role}`);
+    const { spec } = found?.spec.template ?? {};
+    const keeps = ['origin', 'index'].includes(role);
+    const mounts = spec?.containers.flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ mountPath }) => mountPath));
+    expect(mounts?.includes('/etc/shoal-backends'), role).toBe(keeps);
+    expect(mounts?.includes('/mnt/backends'), role).toBe(keeps);
+    expect(spec?.serviceAccountName, role).toBe(keeps ? 'writer' : undefined);
+    expect(found?.spec.template.metadata.labels['azure.workload.identity/use'], role).toBe(keeps ? 'true' : undefined);
+    if (!keeps) continue;
+    const config = resources.find((one) => one.kind === 'ConfigMap' && one.metadata.name === `here-shoal-${role}`);
+    await checkConfig(role, config?.data?.[`${role}.yaml`] ?? '');
+    expect(spec?.volumes).toContainEqual({ name: 'backends-files', secret: { secretName: 'files' } });
+    expect(spec?.volumes).toContainEqual({ name: 'backends', nfs: { server: 'nas', path: '/shoal' } });
   }
 });
 
