@@ -22,7 +22,8 @@ export function grown(state: State, blob: Blob, input: Extract<Input, { kind: 'g
   else {
     assert(growthValid(growth) && hashes.length === growth.known * hashBytes, 'more is said to be known than is');
     if (blob.stage === 'bare') beginGrowing(state, blob, growth);
-    assert(blob.stage === 'growing' && sameSize(blob, growth), 'receives a blob that is known to be another');
+    assert(blob.stage !== 'bare' && sameSize(blob, growth), 'receives a blob that is known to be another');
+    // A neighbour that has all of it may have told the whole list before.
     if (growth.known > blob.known) makeKnown(state, blob, growth, hashes);
     for (const piece of gained) gain(state, blob, piece);
   }

@@ -1,5 +1,6 @@
 /** Origins of one cluster in one process, each with a store in memory, over one backend that fails on purpose. */
 
+import { expect } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo, GrowingInfo } from '../../core/contracts/origin.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
@@ -20,7 +21,7 @@ import { type Blob, readAll } from '../../platform/store/store.fixtures.ts';
 import { BlobStore } from '../../platform/store/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Arena } from '../../platform/workers/arena.ts';
-import { ColdReads } from './cold.ts';
+import { type ColdOptions, ColdReads } from './cold.ts';
 import { ColdWatch } from './watch.ts';
 
 const never = new AbortController().signal;
@@ -33,15 +34,17 @@ export class TestOrigin {
   readonly cold: ColdReads;
   readonly metrics = new Metrics();
   readonly lines: Line[] = [];
-  readonly #arena: Arena;
+  readonly arena: Arena;
   /** Whoever asks it waits until it is found silent. */
   hangs = false;
   readonly pulse = { silent: false };
+  /** What its node does where peers bring the rest. */
+  pulled: ColdOptions['pull'] = () => expect.fail('nothing is to come from peers');
 
   constructor(o: { url: string; no: number; store: BlobStore; arena: Arena; cluster: ColdCluster }) {
     this.url = o.url;
     this.store = o.store;
-    this.#arena = o.arena;
+    this.arena = o.arena;
     const line = (level: string) => (fields: object, text: string) => {
       this.lines.push({ level, text, fields: { ...fields } });
     };
@@ -58,6 +61,7 @@ export class TestOrigin {
       store: o.store,
       infoOf: async ({ digest, meta }) => ({ digest, meta, peer: testPeer(o.no, 'origin') }),
       onGrowing: () => undefined,
+      pull: (digest) => this.pulled(digest),
       onFetched: ({ digest }) => this.cold.forget(digest),
       watch: new ColdWatch(log, this.metrics),
       clock: { nowMs: () => cluster.nowMs },
@@ -91,7 +95,7 @@ export class TestOrigin {
 
   async bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
     const entry = this.store.get(digest);
-    return entry === undefined ? undefined : await readAll(this.#arena, entry);
+    return entry === undefined ? undefined : await readAll(this.arena, entry);
   }
 }
 

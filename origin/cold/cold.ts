@@ -23,7 +23,7 @@ import type { Clock } from '../../platform/net/clock.ts';
 import type { ReadablePull } from '../../platform/reader/read.ts';
 import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
-import { causeOf, Download, type DownloadOf, growthOf } from './download.ts';
+import { causeOf, Download, type DownloadOf, growthOf, type Pulled } from './download.ts';
 import { FetchLane } from './lane.ts';
 import { askOwner, type ColdQuestion, type Owners } from './owner.ts';
 import { type AskedBackend, Remembered } from './remembered.ts';
@@ -56,6 +56,8 @@ export type ColdOptions = {
   readonly infoOf: (entry: BlobEntry) => Promise<BlobInfo>;
   /** It is being fetched here, and can be fed as it comes. */
   readonly onGrowing: (entry: GrowingEntry) => void;
+  /** What peers bring of one that is being fetched. */
+  readonly pull: (digest: Digest) => Pulled;
   /** It is here now, whole and verified. */
   readonly onFetched: (entry: BlobEntry, from: FetchedFrom) => void;
   /** Another origin receives it. */
@@ -255,9 +257,9 @@ export class ColdReads {
       const text = `${lane.running} blobs are being fetched from backends, and ${lane.waiting} wait: try again`;
       throw refused(backed, 'UNAVAILABLE', text);
     }
-    const { store, watch, onGrowing: grows } = this.#options;
+    const { store, watch, onGrowing: grows, pull } = this.#options;
     const came = (bytes: number): void => watch.came(backed.name, bytes);
-    const download = new Download(of, { store, signal: this.#closing.signal, came, grows });
+    const download = new Download(of, { store, signal: this.#closing.signal, came, grows, pull });
     this.#downloads.set(digest, download);
     const end = this.#run(download, lane).finally(() => {
       this.#downloads.delete(digest);

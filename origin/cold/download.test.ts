@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import type { BlobIn } from '../../core/digest.ts';
 import type { Fault } from '../../platform/backends/faulty.fixtures.ts';
-import { blobOf, sameBlob } from '../../platform/store/store.fixtures.ts';
+import { blobOf, sameBlob, writePiece } from '../../platform/store/store.fixtures.ts';
 import { ColdCluster, type TestOrigin } from './cold.fixtures.ts';
 import { vainMax } from './download.ts';
 
@@ -121,4 +121,39 @@ test('an origin that shuts down cuts it off, and keeps nothing', async () => {
   await origin.cold[Symbol.asyncDispose]();
   await waits;
   expect(origin.store.get(blob.digest)).toBeUndefined();
+});
+
+test('a peer that has all of it tells the list meanwhile: the rest comes from peers, and the download ends once it is here', async () => {
+  const half = Math.ceil(length / 2);
+  const cut = { on: 'read', what: 'stalled' } as const;
+  const { cluster, origin } = await one(
+    { ...cut, at: half },
+    ...Array.from({ length: vainMax - 1 }, () => ({ ...cut, at: 0 })),
+  );
+  await using _ = cluster;
+  const complete = Promise.withResolvers<void>();
+  const waited: number[] = [];
+  origin.pulled = () => ({
+    complete: complete.promise,
+    waitFor: async (piece) => {
+      waited.push(piece);
+      await complete.promise;
+    },
+  });
+  const whole = origin.whole(question);
+  while ((origin.cold.download(blob.digest)?.received ?? 0) < half) await new Promise(setImmediate);
+  const download = origin.cold.download(blob.digest);
+  const last = download?.waitFor(blob.hashes.length / 32 - 1);
+  const entry = await origin.store.create(blob.digest, blob.meta, blob.hashes);
+  expect([entry.growth, entry.complete]).toEqual([undefined, false]);
+  while (waited.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(origin.cold.download(blob.digest)).toBe(download);
+  const arena = origin.arena;
+  for (let piece = 0; piece < entry.pieces; piece += 1)
+    if (!entry.has(piece)) expect(await writePiece({ arena, entry, blob }, piece)).toBe('held');
+  complete.resolve();
+  await last;
+  expect((await whole).meta).toEqual(blob.meta);
+  expect(sameBlob(await origin.bytesOf(blob.digest), blob)).toBe(true);
+  expect(await download?.whole).toBe(entry);
 });

@@ -7,6 +7,7 @@
  * Rule 3: an object that was written anew meanwhile is gone on with, if it is as long: whoever writes a blob again writes the
  *         same bytes, and the digest tells.
  * Rule 4: whoever waits for a piece is told when it is here, or when the download has failed.
+ * Rule 5: where a peer that has all of it told the list meanwhile, what is still missing comes from peers, and is waited for.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,7 +42,11 @@ export type DownloadHost = {
   readonly came: (bytes: number) => void;
   /** Bytes of it may come now, and be read. */
   readonly grows: (entry: GrowingEntry) => void;
+  /** What peers bring of it. */
+  readonly pull: (digest: Digest) => Pulled;
 };
+/** As a node pulls it. */
+export type Pulled = Pick<ReadablePull, 'waitFor'> & { readonly complete: Promise<unknown> };
 type Waiter = { readonly piece: number; settle(error?: Error): void };
 
 export class Download implements ReadablePull {
@@ -61,6 +66,7 @@ export class Download implements ReadablePull {
   readonly #begun = Promise.withResolvers<void>();
   /** What whoever waits for a piece is told from now on. */
   #over: Error | undefined;
+  #pulled: Pulled | undefined;
 
   constructor(of: DownloadOf, host: DownloadHost) {
     this.backed = of.backed;
@@ -109,6 +115,7 @@ export class Download implements ReadablePull {
       if (sink.entry !== undefined) this.#host.grows(sink.entry);
       this.#begun.resolve();
       const entry = await this.#receive(sink);
+      if (!entry.complete) await this.#rest();
       this.#over = new ApiError('UNAVAILABLE', `a piece of ${this.digest} was lost on the disk: ask again`);
       this.#settle(undefined);
       this.#whole.resolve(entry);
@@ -130,6 +137,7 @@ export class Download implements ReadablePull {
   async waitFor(piece: number, signal?: AbortSignal): Promise<void> {
     if (this.entry?.has(piece) === true) return;
     if (this.#over !== undefined) throw this.#over;
+    if (this.#pulled !== undefined) return await this.#pulled.waitFor(piece, signal);
     signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       const givenUp = (): void => waiter.settle(signal?.reason);
@@ -207,6 +215,13 @@ export class Download implements ReadablePull {
     const object = await this.backed.backend.stat(this.key, this.#host.signal);
     if (object?.size !== this.size) throw changed;
     this.#object = object;
+  }
+
+  async #rest(): Promise<void> {
+    const pulled = this.#host.pull(this.digest);
+    this.#pulled = pulled;
+    for (const waiter of [...this.#waiters]) pulled.waitFor(waiter.piece).then(() => waiter.settle(), waiter.settle);
+    await pulled.complete;
   }
 
   #wake(): void {

@@ -46,6 +46,7 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
       store,
       infoOf: (entry) => blobs.info(entry),
       onGrowing: (entry) => node.seedGrowing(entry),
+      pull: (digest) => node.pull(digest),
       onFetched: (entry, from) => {
         blobs.came(entry);
         copies.fetched(entry.digest, from);

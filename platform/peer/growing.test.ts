@@ -220,3 +220,35 @@ test('another origin takes part, and goes on where the first one ended', async (
   for (const reader of readers) expect(reader.bytes().equals(blob.bytes)).toBe(true);
   expect((await readBlob(other, blob.digest)).equals(blob.bytes)).toBe(true);
 });
+
+test('an origin that takes a blob over from another one, and begins to receive it from elsewhere at that moment, has it whole', async () => {
+  const at = await scene({ agents: 1 });
+  const { origin } = at;
+  const other = await startNode(at.tracker, { role: 'origin' });
+  onTestFinished(() => other[Symbol.asyncDispose]());
+  const blob = randomBlob();
+  const { length } = blob.bytes;
+  const whole = await begin(at, blob.digest, length);
+  await feed(whole, blob.bytes, length);
+  await whole.finish();
+  const create = other.store.create.bind(other.store);
+  let receives: Promise<Writing> | undefined;
+  other.store.create = async (...args) => {
+    // Both find nothing of it; the one that grows comes to be first.
+    receives ??= other.store.growing.begin(blob.digest, length);
+    const made = create(...args);
+    at.tracker.receives(other, (await receives).entry);
+    return made;
+  };
+  const pull = other.node.pull(blob.digest);
+  const entry = await pull.learned();
+  await pull.complete;
+  const writing = (await receives) as Writing;
+  expect(writing.entry).toBe(entry);
+  expect([writing.needed, await writing.finish()]).toEqual([false, entry]);
+  expect((await readBlob(other, blob.digest)).equals(blob.bytes)).toBe(true);
+  await origin.stop();
+  const reader = reading(at.agents[0] as TestNode, blob.digest, { start: 0, end: length });
+  await reader.done;
+  expect(reader.bytes().equals(blob.bytes)).toBe(true);
+});

@@ -208,7 +208,9 @@ export class Maker {
     }
     try {
       const room = await this.#reserve(meta, bytes === undefined);
-      const entry = await serial.run(digest, () => (room ? this.#make(blob) : this.#makePassing(blob)));
+      const entry = await serial.run(digest, () => (room ? this.#make(blob, before) : this.#makePassing(blob, before)));
+      // It began to grow while its room was made.
+      if (entry instanceof GrowingEntry && entry.growth !== undefined) return await this.create(blob);
       const whole = entry.heldCount === entry.pieces && entry.window === undefined;
       if (whole && !entry.complete && !(await host.complete(entry))) throw entry.failure ?? refusal(digest, 'EIO');
       return entry;
@@ -229,11 +231,11 @@ export class Maker {
   }
 
   /** Uses the reservation, or gives it back. */
-  async #make({ digest, meta, hashes, bytes }: NewBlob): Promise<BlobEntry> {
+  async #make({ digest, meta, hashes, bytes }: NewBlob, before: BlobEntry | undefined): Promise<BlobEntry> {
     const { host, layout, names, room } = this.#o;
     let used = false;
     try {
-      const existing = await this.#existing(digest, meta);
+      const existing = await this.#existing(digest, meta, before);
       if (existing !== undefined) return existing;
       const file = layout.file(digest, meta, true);
       await names.makePart(file, hashes, meta.length, bytes);
@@ -249,14 +251,15 @@ export class Maker {
     }
   }
 
-  async #makePassing({ digest, meta, hashes }: NewBlob): Promise<BlobEntry> {
-    return (await this.#existing(digest, meta)) ?? (await this.#o.passing.create(digest, meta, hashes));
+  async #makePassing({ digest, meta, hashes }: NewBlob, before: BlobEntry | undefined): Promise<BlobEntry> {
+    return (await this.#existing(digest, meta, before)) ?? (await this.#o.passing.create(digest, meta, hashes));
   }
 
-  /** One that serves for the blob; one that does not is gone. */
-  async #existing(digest: Digest, meta: Metainfo): Promise<BlobEntry | undefined> {
+  /** One that serves for the blob, or grows since `before` was looked at; one that does neither is gone. */
+  async #existing(digest: Digest, meta: Metainfo, before: BlobEntry | undefined): Promise<BlobEntry | undefined> {
     const existing = this.#o.get(digest);
     if (existing?.fits(meta)) return existing;
+    if (existing !== before && existing instanceof GrowingEntry && existing.growth !== undefined) return existing;
     if (existing !== undefined) await this.#o.detach(existing);
     return undefined;
   }

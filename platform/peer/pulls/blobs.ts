@@ -318,8 +318,11 @@ export class Blobs {
     const { digest } = part;
     try {
       const entry = await make();
-      // It is being received here by now.
-      if (part.entry === entry) return entry;
+      // It is being received here by now; the list that was learned is the whole one.
+      if (part.entry === entry) {
+        if (entry instanceof GrowingEntry && entry.growth === undefined) this.#growth.settled(part, entry);
+        return entry;
+      }
       if (part.no === undefined) {
         // Stopped meanwhile. Whoever pulls it by now has this entry, or is about to.
         if (entry.window !== undefined && !this.#parts.has(digest)) this.#host.store.passed(entry);

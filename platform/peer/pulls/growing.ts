@@ -119,6 +119,16 @@ export class GrowingParts {
     this.#host.track(removed);
   }
 
+  /** The entry is an ordinary one by now. */
+  settled(part: Part, entry: GrowingEntry): void {
+    // A push may have been faster.
+    if (part.state !== 'growing') return;
+    if (entry.complete) return this.#received(part, entry);
+    part.settle('settled');
+    part.passage?.due();
+    this.#host.tracking.set(part.digest, 'want', entry.meta);
+  }
+
   // ---- within ----------------------------------------------------------------------------------
 
   async #next(
@@ -167,14 +177,7 @@ export class GrowingParts {
         this.#contradicts(part);
         return undefined;
       }
-      // A push may have been faster.
-      if (part.state !== 'growing') return entry;
-      if (entry.complete) this.#received(part, entry);
-      else {
-        part.settle('settled');
-        part.passage?.due();
-        this.#host.tracking.set(part.digest, 'want', meta);
-      }
+      this.settled(part, entry);
       return entry;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

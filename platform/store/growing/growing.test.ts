@@ -188,6 +188,21 @@ describe('at who receives it', () => {
     ]);
   });
 
+  test('a peer tells its whole list at the moment when it begins: one entry, which has its list and goes on', async () => {
+    const store = await origin();
+    const blob = blobOf(6 * unitBytes + 5, 81);
+    const [writing, entry] = await Promise.all([
+      store.growing.begin(blob.digest, blob.bytes.length),
+      store.create(blob.digest, blob.meta, blob.hashes),
+    ]);
+    expect([entry, entry.growth, store.get(blob.digest)]).toEqual([writing.entry, undefined, entry]);
+    expect(store.usedBytes).toBe(bytesOnDisk(blob.meta));
+    expect([writing.needed, await writing.finish()]).toEqual([false, entry]);
+    for (let piece = 0; piece < entry.pieces; piece += 1)
+      await writePiece({ arena: stores.workers.arena, entry, blob }, piece);
+    expect(sameBlob(await readAll(stores.workers.arena, entry), blob)).toBe(true);
+  });
+
   test('a removal ends it: what comes then is refused, and nothing is kept', async () => {
     const dir = stores.directory();
     const store = await origin(dir);

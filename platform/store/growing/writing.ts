@@ -88,7 +88,10 @@ export class Writing {
     return this.#intake.offset;
   }
 
-  /** False: it came by another way, a push; `finish` answers it. */
+  /**
+   * False: it came by another way, a push; `finish` answers it. Or a peer that has all of it told the whole list: then what is
+   * missing comes in pieces, as of any blob, and `finish` answers what is here of it.
+   */
   get needed(): boolean {
     return this.entry.growth !== undefined;
   }
