@@ -39,6 +39,7 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   podman: { apt: 'podman' },
   buildah: { apt: 'buildah' },
   busybox: { apt: 'busybox-static' },
+  'docker-registry': { apt: 'docker-registry' },
   ip: { apt: 'iproute2' },
   npm: { apt: 'npm' },
   sh: { apt: 'dash' },
@@ -68,7 +69,7 @@ export const GROUPS = {
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
   storage: [
-    ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob'],
+    ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob', 'docker-registry'],
     ...['nginx', 'mariadbd', 'mariadb-install-db', 'postgres', 'initdb', 'pg_isready', 'setpriv'],
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
   ],
