@@ -1,6 +1,7 @@
 /** The kinds of backends that a rule may name: one line each. */
 
 import * as z from 'zod';
+import { azureSchema } from './azure/config.ts';
 import { fileKind } from './file/kind.ts';
 import { gcsSchema } from './gcs/config.ts';
 import { httpSchema } from './http/config.ts';
@@ -46,6 +47,10 @@ const single: Readonly<Record<string, BackendKind>> = {
     'tags',
     { layout: () => ({ links: identityLinks }) },
   ),
+  azure: kind(azureSchema, async (settings, opening) => {
+    const { AzureBackend } = await library('@azure/identity', () => import('./azure/azure.ts'), opening.name);
+    return new AzureBackend(settings, opening);
+  }),
 };
 
 export const kinds: Readonly<Record<string, BackendKind>> = { ...single, shadow: shadowKind(single) };

@@ -5,6 +5,8 @@ import { shown } from './address.ts';
 import type { Hop, RedirectPolicy } from './redirects.ts';
 import { faultOf, type WebVerdict } from './verdicts.ts';
 
+export type WebHeaders = Readonly<Record<string, string | undefined>>;
+
 export type WebCall = {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: URL;
@@ -21,7 +23,7 @@ export type WebCall = {
   /** Statuses beside 200 to 299 that are answers, and no errors. */
   readonly expect?: readonly number[] | undefined;
   /** What a status means with this protocol; undefined: what it means everywhere. `text`: the start of what it says. */
-  readonly judge?: ((status: number, text: string) => WebVerdict | undefined) | undefined;
+  readonly judge?: ((status: number, text: string, headers: WebHeaders) => WebVerdict | undefined) | undefined;
 };
 
 export type Told = { readonly words: string; readonly afterMs?: number | undefined; readonly error?: unknown };

@@ -23,6 +23,8 @@ type Settings = Readonly<Record<string, unknown>>;
 const leftOut: Readonly<Record<string, readonly string[]>> = {
   http: ['auth', 'ca', 'clientCertificate'],
   s3: ['ca', 'encryption', 'storageClass'],
+  gcs: ['ca'],
+  azure: ['ca'],
 };
 const repo = 'library/app';
 const sections = sectionsOf('backends.md').filter(({ blocks }) => blocks.length > 0);

@@ -1,4 +1,6 @@
 /** A real server for each kind of backend; of some kinds several, since they differ. */
+import { startAzurite } from './azurite.ts';
+import { startFakeGcsServer } from './fake-gcs-server.ts';
 import { startDirectory } from './file.ts';
 import { startMariadb } from './mariadb.ts';
 import { startMinio } from './minio.ts';
@@ -17,6 +19,8 @@ export const storageServers: Readonly<
   nginx: { kind: 'http', start: startNginx },
   mariadb: { kind: 'sql', start: startMariadb },
   postgres: { kind: 'sql', start: startPostgres },
+  'fake-gcs-server': { kind: 'gcs', start: startFakeGcsServer },
+  azurite: { kind: 'azure', start: startAzurite },
   'a directory and a bucket': { kind: 'shadow', start: startShadow },
 };
 
