@@ -74,6 +74,9 @@ describe.each(kindNames)('the table: %s', (name) => {
       conditions: said(row?.['conditions'], can.conditions),
       records: said(row?.['records'], can.records),
     });
+    const signing = (sections.get(name) ?? []).filter((block) => /\bredirect:/.test(block));
+    const signs = await Promise.all(signing.map(async (block) => (await opened(block)).presign !== undefined));
+    expect(row?.['redirects']).toBe(signs.includes(true) ? 'yes' : 'no');
     for (const [column, cell] of Object.entries(row ?? {})) if (column !== '') expect(cell, column).not.toBe('');
   });
 });
