@@ -33,11 +33,16 @@ const anyStatus = Array.from({ length: 300 }, (_, i) => 300 + i);
 export class AzureIdentity {
   readonly #opening: WebOpening;
   readonly #web: WebRequester;
+  /** Without any proxy. */
+  readonly #beside: WebRequester;
   #credential: TokenCredential | undefined;
+  /** The last request that was not answered: the library says no more of it than that it failed. */
+  #unanswered: unknown;
 
   constructor(opening: WebOpening, web: WebRequester) {
     this.#opening = opening;
     this.#web = web;
+    this.#beside = new WebRequester({ ...opening, env: {} });
   }
 
   forget(): void {
@@ -46,6 +51,7 @@ export class AzureIdentity {
 
   async token(signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
+    this.#unanswered = undefined;
     try {
       this.#credential ??= this.#find();
       const found = await untilAborted(this.#credential.getToken(scope), signal);
@@ -76,17 +82,21 @@ export class AzureIdentity {
   }
 
   #client(): HttpClient {
-    const beside = new WebRequester({ ...this.#opening, env: {} });
     return {
       sendRequest: async (request) => {
         const url = new URL(request.url);
-        return await answered(url.protocol === 'http:' ? beside : this.#web, url, request);
+        try {
+          return await answered(url.protocol === 'http:' ? this.#beside : this.#web, url, request);
+        } catch (error) {
+          this.#unanswered = error;
+          throw error;
+        }
       },
     };
   }
 
   #failed(error: unknown): BackendError {
-    for (let at = error; at instanceof Error; at = at.cause) if (at instanceof BackendError) return at;
+    if (this.#unanswered instanceof BackendError) return this.#unanswered;
     const [words] = (error as Error).message.split('\n');
     const message = `${this.#opening.name}: cannot get a token: ${words}: name \`credentials\` in this rule, or give this host a managed identity, or this process a workload identity (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_FEDERATED_TOKEN_FILE)`;
     return new BackendError('credentials', message, { error });
