@@ -6,7 +6,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { PROBES } from '../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
@@ -217,5 +217,12 @@ test(
       expect(outcome.bytes).toBeLessThan(length);
     }
     expect(outcomes).toContain('cut');
+    // Whoever asks again hears, for a minute, which object of which backend it is, and what to do.
+    const said = new RegExp(`backend main: ${registryLayout.blobKey(digest)} is not the blob.*push the blob again`);
+    await vi.waitFor(async () => {
+      const response = await fetch(blobAt(agents[0] as Process, digest));
+      const { errors } = (await response.json()) as { errors: { message: string }[] };
+      expect(errors[0]?.message).toMatch(said);
+    }, 30_000);
   },
 );

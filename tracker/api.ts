@@ -20,6 +20,7 @@ import {
   type Located,
   type LocatedGrowing,
   TRACKER,
+  whyCharsMax,
 } from '../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
 import type { Cold } from '../core/handout/types.ts';
@@ -43,6 +44,8 @@ export type TrackerApi = {
   readonly origins?: (() => readonly string[] | undefined) | undefined;
   /** How long an announce that can answer nothing yet waits. */
   readonly waitMs: number;
+  /** One that has something to answer; default `sharedWaitMs`. */
+  readonly sharedMs?: number | undefined;
   readonly metrics: Metrics;
 };
 
@@ -100,7 +103,7 @@ export async function answerAnnounce(
     call,
   );
   if (waiting.length === 0 && refreshed === undefined) return { ...reply, answers };
-  const [found] = await Promise.all([
+  const [found, stuck = []] = await Promise.all([
     within(
       answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
       waiting.map(({ digest }) => api.lookups.find({ digest, repo: repos.get(digest) }, call)),
@@ -108,6 +111,7 @@ export async function answerAnnounce(
     refreshed,
   ]);
   if (refreshed !== undefined) growAnswers(api, request, { growing, answers });
+  for (const why of stuck) if (why !== undefined) addWhy(answers, why);
   for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
   return { ...reply, answers };
 }
@@ -135,16 +139,30 @@ function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext):
  * An origin still receives them, and is asked what it knows by now, unless that is known: hosts at the edge are as far behind
  * it as the answer is old. undefined: all that is known is as good as new. Never waits for longer than `sharedWaitMs`.
  */
-function refresh(api: TrackerApi, growing: readonly BlobIn[], call: CallContext): Promise<unknown> | undefined {
+function refresh(
+  api: TrackerApi,
+  growing: readonly BlobIn[],
+  call: CallContext,
+): Promise<(AnnounceAnswer | undefined)[]> | undefined {
   const asked = growing.filter(({ digest }) => !api.lookups.fresh(digest));
   if (asked.length === 0) return undefined;
-  const ask = async (blob: BlobIn): Promise<void> => {
+  // Whoever cannot go on is told why not.
+  const ask = async (blob: BlobIn): Promise<AnnounceAnswer | undefined> => {
     const { digest } = blob;
     const found = await api.lookups.find(blob, call);
     if (found.kind === 'unknown') api.state.tell({ kind: 'grows', digest, growth: undefined, origins: [] });
     else told(api, digest, found);
+    return found.kind === 'unavailable' ? { digest, peers: [], error: 'unavailable', ...whyOf(found) } : undefined;
   };
-  return within(sharedWaitMs, asked.map(ask));
+  return within(api.sharedMs ?? sharedWaitMs, asked.map(ask));
+}
+
+/** Beside what is told of the blob anyway. */
+function addWhy(answers: AnnounceAnswer[], stuck: AnnounceAnswer): void {
+  const at = answers.findIndex(({ digest }) => digest === stuck.digest);
+  const answer = answers[at];
+  if (answer === undefined) answers.push(stuck);
+  else answers[at] = { ...answer, why: stuck.why };
 }
 
 /** Whoever announced hears how far these are by now, if that is further than it is. */
@@ -184,7 +202,12 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
   if (found?.kind === 'unknown' && !api.state.handout.heldBeside(digest, node)) return { ...answer, error: 'unknown' };
   // An origin may have announced it meanwhile, and a peer holds it.
   if (answer.meta !== undefined || answer.growth !== undefined) return answer;
-  return { ...answer, error: found?.kind === 'unknown' ? 'unknown' : 'unavailable' };
+  if (found?.kind === 'unknown') return { ...answer, error: 'unknown' };
+  return { ...answer, error: 'unavailable', ...whyOf(found) };
+}
+
+function whyOf(found: Found | undefined): { readonly why?: string } {
+  return found?.kind === 'unavailable' ? { why: found.why.slice(0, whyCharsMax) } : {};
 }
 
 export async function locate(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<Located | LocatedGrowing> {

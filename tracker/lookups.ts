@@ -205,7 +205,7 @@ export class Lookups {
       await firstOf(asks, () => heard.length > 0, failures);
       if (heard.length > 0) return foundOf(heard);
     }
-    if (failures.length > 0) return { found: { kind: 'unavailable', why: failures.join('; ') } };
+    if (failures.length > 0) return { found: { kind: 'unavailable', why: [...new Set(failures)].join('; ') } };
     return { found: { kind: 'unknown' } };
   }
 

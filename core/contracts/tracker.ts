@@ -22,7 +22,7 @@ import {
   peer,
   repository,
 } from './fields.ts';
-import { field, fields, listOf, Malformed, oneOf, optional, type Parser, record, whole } from './parse.ts';
+import { field, fields, listOf, Malformed, oneOf, optional, type Parser, record, text, whole } from './parse.ts';
 import { route } from './route.ts';
 
 /** Bytes of an announce's body: announceEntriesMax entries with metainfo and sha512 digests, with room. */
@@ -76,7 +76,11 @@ export type AnnounceAnswer = {
    * all origins could be asked in time (retry).
    */
   readonly error?: 'unknown' | 'unavailable' | undefined;
+  /** With an error, or of one that grows: what the origins said, such as which backend does not give the blob. */
+  readonly why?: string | undefined;
 };
+/** Characters of it: a backend, a key and what was wrong, of each of a few origins. */
+export const whyCharsMax = 1_024;
 export type AnnounceReply = {
   /** A lease lasts this long unless renewed. */
   readonly leaseMs: number;
@@ -137,6 +141,7 @@ const answer: Parser<AnnounceAnswer> = record({
   growth: optional(growth),
   inline: optional(inline),
   error: optional(oneOf('unknown', 'unavailable')),
+  why: optional(text(whyCharsMax)),
 });
 const origins: Parser<readonly string[]> = (value) => {
   if (Array.isArray(value) && originsTellable(value)) return value;

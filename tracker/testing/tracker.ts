@@ -19,7 +19,7 @@ import { TrackerState } from '../state.ts';
 export async function startTracker(
   stack: AsyncDisposableStack,
   origins: readonly { url: string }[],
-  options: { waitMs?: number; memoryBytes?: number } = {},
+  options: { waitMs?: number; sharedMs?: number; memoryBytes?: number } = {},
 ) {
   const metrics = new Metrics();
   const clients = stack.use(originMembers(fixedList(origins.map(({ url }) => url))));
@@ -41,6 +41,7 @@ export async function startTracker(
     lookups,
     origins: () => origins.map(({ url }) => url),
     waitMs: options.waitMs ?? 2000,
+    sharedMs: options.sharedMs,
     metrics,
   });
   stack.defer(() => app.close());

@@ -198,7 +198,7 @@ export class Blobs {
       const why = `blob ${answer.digest} is whole on no origin of this cluster`;
       return this.#end(part, 'unknown', new ApiError('BLOB_UNKNOWN', why));
     }
-    part.orphaned = unknown;
+    part.heard(answer, unknown);
     this.#suggest(part, answer);
   }
 

@@ -95,7 +95,7 @@ export class GrowingParts {
   said(part: Part, kind: 'refresh' | 'odds' | 'revoked'): void {
     if (kind === 'refresh') return this.#asks(part, true);
     if (kind === 'odds') return this.#contradicts(part);
-    const why = `blob ${part.digest} was not what it claimed to be: its origin took it back`;
+    const why = `blob ${part.digest} was not what it claimed to be: its origin took it back${part.said || ': ask again to hear why'}`;
     this.#drop(part, 'revoked', new ApiError('BLOB_UNKNOWN', why));
   }
 

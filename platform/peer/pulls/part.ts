@@ -9,6 +9,7 @@
 
 import { Bug } from '../../../core/assert.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
+import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { askAfterMs, askAfterMsMax } from '../limits.ts';
@@ -76,6 +77,7 @@ export class Part implements Pull {
   #readers = 0;
   #unpin: (() => void) | undefined;
   #failure: Error | undefined;
+  #why: string | undefined;
 
   constructor(digest: Digest, { pulls, given, repo }: PartKind, host: PartHost) {
     this.digest = digest;
@@ -244,8 +246,15 @@ export class Part implements Pull {
     if (this.making === making) this.making = undefined;
   }
 
+  /** What a tracker said with its answer: why nothing comes, as far as the origins know. */
+  heard({ why, error }: Pick<AnnounceAnswer, 'why' | 'error'>, orphaned: boolean): void {
+    this.orphaned = orphaned;
+    if (error !== undefined || why !== undefined) this.#why = why;
+  }
+
   /** Bytes of a piece came. */
   came(): void {
+    this.#why = undefined;
     this.progressMs = this.#host.nowMs();
     this.cameMs = this.progressMs;
     this.#askAgainMs = askAfterMs;
@@ -306,13 +315,13 @@ export class Part implements Pull {
     const { learn, stall, orphan } = waitEnds;
     this.#learned.rejectOlder(nowMs - limits.learnMs, () => {
       const text = `blob ${this.digest}: no tracker or peer told within ${limits.learnMs / 1000} s what it consists of`;
-      return new ApiError(learn.code, `${text}: try again`);
+      return new ApiError(learn.code, `${text}${this.said}: try again`);
     });
     const stallMs = this.orphaned ? Math.min(orphan.ms, limits.stallMs) : limits.stallMs;
     if (nowMs - this.progressMs <= stallMs) return;
     this.#settled.rejectOlder(nowMs - stallMs, () => {
       const text = `blob ${this.digest}: no byte of it came for ${stallMs / 1000} s, and its digest is not known`;
-      return new ApiError(stall.code, `${text}: try again`);
+      return new ApiError(stall.code, `${text}${this.said}: try again`);
     });
     for (const [piece, waiters] of this.#pieces) {
       waiters.rejectOlder(nowMs - stallMs, () => {
@@ -323,10 +332,15 @@ export class Part implements Pull {
         const text = `blob ${this.digest}: no byte of it came for ${limits.stallMs / 1000} s, piece ${piece} is missing`;
         return new ApiError(
           stall.code,
-          `${text}: try again; /v1/status at the agent's admin port shows its pulls and peers`,
+          `${text}${this.said}: try again; /v1/status at the agent's admin port shows its pulls and peers`,
         );
       });
     }
+  }
+
+  /** What the origins said last, for a message. */
+  get said(): string {
+    return this.#why === undefined ? '' : ` (${this.#why})`;
   }
 
   /** From now on it is one that somebody reads. */
