@@ -21,8 +21,11 @@ import type { Screen } from '../ui/progress.ts';
 
 /** Where `shoal up` puts it. */
 export const indexDefault = 'http://127.0.0.1:15004';
-/** A step that failed is made again after a second, two, four and eight. */
-const again = { delayMs: 1_000, delayMsMax: 8_000, attemptsMax: 5 };
+/**
+ * A step that failed is made again after a second, two, four and eight; not where that took so long already: the index has
+ * waited for a backend that hangs.
+ */
+const again = { delayMs: 1_000, delayMsMax: 8_000, attemptsMax: 5, withinMs: 25_000 };
 /** On a terminal, between two updates of the line that says how far it is. */
 const drawEveryMs = 100;
 const plainEveryMs = 5_000;
@@ -66,6 +69,7 @@ async function stepped(
   body: ReconcileStep,
 ): Promise<ReconcileReply> {
   const ctx = CallContext.begin({ signal });
+  const begunMs = performance.now();
   for (let attempt = 1; ; attempt++) {
     try {
       const { method } = INDEX.reconcile;
@@ -75,8 +79,8 @@ async function stepped(
       return INDEX.reconcile.reply(answer, index);
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE' || attempt === again.attemptsMax)
-        throw standing(error, body.from);
+      const spent = attempt === again.attemptsMax || performance.now() - begunMs > again.withinMs;
+      if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE' || spent) throw standing(error, body.from);
       screen.write(`${error.message}: trying again (${attempt + 1} of ${again.attemptsMax})\n`);
       await sleep(backoffMs(again, attempt), undefined, { signal });
     }

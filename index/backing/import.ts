@@ -22,6 +22,7 @@ import type { LinkObject } from '../../platform/backends/links.ts';
 import { Bringer } from './adopt.ts';
 import { lookAt } from './look.ts';
 import { answered, cursorOf, pageUnder, placeIn, plainName } from './pages.ts';
+import type { StepPatience } from './patience.ts';
 import type { ReconcileParts } from './reconcile.ts';
 import { WholeCheck } from './whole.ts';
 
@@ -49,10 +50,10 @@ export class Importer {
     if (at < 0)
       throw new ApiError('REQUEST_INVALID', `${asked.from} is no place in an import from ${backed.name}: begin anew`);
     const { backend, prefixes } = places[at] as Place;
-    return await answered(backend.name, async () => {
-      const page = await pageUnder(backend, { prefixes, after, max: asked.keys }, signal);
+    return await answered({ name: backend.name, signal, silentMs: this.#parts.silentMs }, async (patience) => {
+      const page = await pageUnder(backend, { prefixes, after, max: asked.keys }, patience);
       const keys = page.objects.map(({ key }) => key);
-      const found = await this.#brought(keys, backed, asked, signal);
+      const found = await this.#brought(keys, backed, asked, patience);
       const following = places[at + 1];
       const next =
         page.next === undefined ? following && cursorOf(following.name, undefined) : cursorOf(place, page.next);
@@ -60,7 +61,7 @@ export class Importer {
     });
   }
 
-  async #brought(keys: readonly string[], backed: TagsBacked, asked: Asked, signal: AbortSignal) {
+  async #brought(keys: readonly string[], backed: TagsBacked, asked: Asked, patience: StepPatience) {
     const { store, backends } = this.#parts;
     const wanted: LinkObject[] = [];
     const foreign: string[] = [];
@@ -79,7 +80,7 @@ export class Importer {
     const { overwrite } = asked.import;
     const whole = this.#check(backed, asked.from === undefined);
     const bringer = new Bringer({ ...this.#parts, backed, dry: !asked.apply, whole, overwrite });
-    const looked = await lookAt(wanted, { store, backed, bringer, known: true }, signal);
+    const looked = await lookAt(wanted, { store, backed, bringer, known: true }, patience);
     return {
       ...looked,
       tags: wanted.filter(({ kind, part }) => kind === 'tag' && part === 'link').length,

@@ -12,6 +12,7 @@ import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { LinkObject } from '../../platform/backends/links.ts';
 import type { AdoptStore, Bringer } from './adopt.ts';
 import type { Brought } from './brought.ts';
+import type { StepPatience } from './patience.ts';
 
 /** Keys that are looked at together: a page of a backend that answers in 30 ms takes a second. */
 const togetherMax = 16;
@@ -29,14 +30,19 @@ export type LookParts = {
 export type Looked = { readonly changes: ReconcileChange[]; readonly broken: ReconcileBroken[] };
 
 /** Rejects where one cannot be looked at, as the backend does not answer. */
-export async function lookAt(objects: readonly LinkObject[], parts: LookParts, signal: AbortSignal): Promise<Looked> {
+export async function lookAt(
+  objects: readonly LinkObject[],
+  parts: LookParts,
+  patience: StepPatience,
+): Promise<Looked> {
   const outcomes: (Brought | undefined)[] = objects.map(() => undefined);
   const failed = new AbortController();
-  const either = AbortSignal.any([signal, failed.signal]);
+  const either = AbortSignal.any([patience.signal, failed.signal]);
   const work = async (queue: ReturnType<typeof waveOf>): Promise<void> => {
     for (const [i, object] of queue) {
       either.throwIfAborted();
       outcomes[i] = await one(object, parts, either);
+      patience.moved();
     }
   };
   for (const wave of [0, 1, 2]) {

@@ -2,10 +2,12 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { type ReconcileReply, type ReconcileStep, reconcileKeysMax } from '../../core/contracts/reconcile.ts';
+import { Backends, backedBy } from '../../platform/backends/backends.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { registryLayout } from '../../platform/backends/layout.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
+import { Reconciler } from './reconcile.ts';
 import { linkBytes } from './records.ts';
 import {
   depth,
@@ -183,4 +185,18 @@ test('a pattern of repositories; a bucket that a registry wrote; a backend that 
   });
   expect((await reconciled(b, { from: first })).broken).toEqual([]);
   expect((await b.store.catalog({ n: 9 })).repositories).toEqual(['a', 'a/0/b', 'old']);
+});
+
+test('a backend that hangs, at its list or at an object, fails the step in a while, by its name', async () => {
+  const backend = bucket();
+  const { store } = await filled(backend);
+  const backed = backedBy(backend, { durability: 'origins', required: false });
+  const backends = new Backends([{ patterns: ['**'], backed }]);
+  const reconciler = new Reconciler({ store, backends, nowMs: Date.now, silentMs: 300 });
+  const step = () => reconciler.step({ apply: false, keys: reconcileKeysMax }, never);
+  for (const on of ['list', 'read'] as const) {
+    backend.fail({ on, what: 'hang' });
+    await expect(step()).rejects.toThrow(/^backend main cannot be read: nothing of it answered for 0\.3 s/);
+  }
+  expect((await step()).looked).toBeGreaterThan(0);
 });

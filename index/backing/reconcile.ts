@@ -4,7 +4,8 @@
  *
  * Rule 1: as a read that goes through: nothing here that is newer, or waits to be written, is replaced. What is broken there
  *   is told, and changes nothing.
- * Rule 2: a step that cannot be finished, as the backend does not answer, fails whole: it may be made again.
+ * Rule 2: a step that cannot be finished, as the backend does not answer, fails whole: it may be made again. So does one of
+ *   which nothing answers for a while.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -20,6 +21,8 @@ export type ReconcileParts = {
   readonly store: AdoptStore;
   readonly backends: Backends;
   readonly nowMs: () => number;
+  /** How long nothing of a backend may answer; default: that of pages.ts. */
+  readonly silentMs?: number | undefined;
 };
 
 type At = { readonly backed: TagsBacked; readonly after: string | undefined };
@@ -36,15 +39,15 @@ export class Reconciler {
     if (at === undefined) return { looked: 0, changes: [], broken: [] };
     const { backed, after } = at;
     const all = this.#listable;
-    return await answered(backed.name, async () => {
+    return await answered({ name: backed.name, signal, silentMs: this.#parts.silentMs }, async (patience) => {
       const prefixes = backed.layout.links.under(plainName(asked.repositories));
-      const page = await pageUnder(backed.tags, { prefixes, after, max: asked.keys }, signal);
+      const page = await pageUnder(backed.tags, { prefixes, after, max: asked.keys }, patience);
       const objects = page.objects.flatMap(({ key }) => {
         const object = backed.layout.links.linkOf(key);
         return object !== undefined && this.#wanted(object, backed, asked) ? [object] : [];
       });
       const bringer = new Bringer({ ...this.#parts, backed, dry: !asked.apply });
-      const found = await lookAt(objects, { store: this.#parts.store, backed, bringer, known: false }, signal);
+      const found = await lookAt(objects, { store: this.#parts.store, backed, bringer, known: false }, patience);
       const following = all[all.indexOf(backed) + 1];
       const next =
         page.next === undefined ? following && cursorOf(following.name, undefined) : cursorOf(backed.name, page.next);
