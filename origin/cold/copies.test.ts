@@ -31,7 +31,7 @@ async function world(...patterns: string[][]) {
     for (const blob of which)
       await faulty[no]!.write(backends.all[0]!.blobKey(blob.digest), sourceOf(blob.bytes), never);
   };
-  return { copies, faulty, put };
+  return { copies, faulty, put, backends, store: { get: (digest: Digest) => entries.get(digest) } };
 }
 
 test('where every repository has a backend, and there is one, what it confirms may go', async () => {
@@ -58,6 +58,27 @@ test('of several backends all must have it, but of what was fetched from one sin
   expect(await copies.confirmed(digests, never)).toEqual([one.digest, two.digest]);
   copies.relied(one.digest);
   expect(await copies.confirmed(digests, never)).toEqual([two.digest]);
+});
+
+test('of several, those of the repositories that the index says it is in are enough', async () => {
+  const { backends, store, put } = await world(['team/**'], ['**']);
+  await put(0, one, three);
+  await put(1, two);
+  const linked = new Map([
+    [one.digest, ['team/a', 'team/b']],
+    [two.digest, ['app']],
+    [three.digest, ['team/a', 'app']],
+  ]);
+  const holders = async (digest: Digest) => ({ repositories: linked.get(digest) ?? [], more: false });
+  const confirmed = (of: typeof holders) =>
+    new BackendCopies({ backends, store, holders: of }).confirmed(digests, never);
+  expect(await confirmed(holders)).toEqual([one.digest, two.digest]);
+  // Whose repositories are not all known, or none, has to be in all of them.
+  await put(1, one);
+  expect(await confirmed(async (digest) => ({ ...(await holders(digest)), more: true }))).toEqual([one.digest]);
+  expect(await confirmed(() => Promise.reject(new Error('no index answers')))).toEqual([one.digest]);
+  linked.clear();
+  expect(await confirmed(holders)).toEqual([one.digest]);
 });
 
 test('where some repository has none, only what was fetched, and is still there, may go', async () => {

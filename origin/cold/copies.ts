@@ -5,8 +5,8 @@
  *         ago may have been removed there since.
  * Rule 2: of which repositories a blob here is, an origin does not know. What it fetched from a backend itself, and nobody has
  *         relied on since (a push, a proof, a hand-over), is a copy of that backend's. Anything else is one only where every
- *         repository has a backend, and each of them confirms it: then all of its repositories' have it. Where a backend
- *         tells repositories apart the index says which ones those are; without its word the blob stays.
+ *         repository has a backend, and those of the repositories that the index says it is in confirm it. Without the
+ *         index's word all backends have to; where one tells repositories apart, the blob stays.
  * Rule 3: what a backend is still owed (origin/write-back) is not asked about here: whoever asks leaves it out.
  * Rule 4: bounded in questions and in time; what was not confirmed in time stays.
  */
@@ -91,10 +91,13 @@ export class BackendCopies {
     const { backends, holders } = this.#options;
     const from = this.#from(digest);
     if (from !== undefined) return [from];
-    if (backends.all.every(({ layout }) => layout.perRepository !== true))
-      return backends.all.map((backed) => ({ backed, repo: undefined }));
+    const apart = backends.all.some(({ layout }) => layout.perRepository === true);
+    const all = apart ? [] : backends.all.map((backed) => ({ backed, repo: undefined }));
+    // One that has everything need not be told apart from itself.
+    if (!apart && (backends.all.length === 1 || holders === undefined)) return all;
     const told = await holders?.(digest, { n: holdersMax }, CallContext.begin({ signal })).catch(() => undefined);
-    if (told === undefined || told.more) return [];
+    // In no repository: it may be about to be linked to one.
+    if (told === undefined || told.more || told.repositories.length === 0) return all;
     const places = told.repositories.flatMap((repo): Place[] => {
       const backed = backends.of(repo);
       return backed === undefined ? [] : [{ backed, repo }];
