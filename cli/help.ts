@@ -19,6 +19,10 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   shoal origin evict --to 70%                until so much of the disk's budget is used
   shoal origin queue ls --dead               what could not be written to its backend, and why
   shoal origin queue retry --all             once the reason is gone`,
+  index: `
+  shoal index queue ls                       what waits, and why it failed last
+  shoal index queue ls --sums                how much, of each backend
+  shoal index queue retry --all              once the reason is gone, without waiting for the next attempt`,
   ls: `
   shoal ls                   repositories
   shoal ls library/app       its tags`,

@@ -19,6 +19,7 @@ import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { get, standardOutput } from './commands/get.ts';
 import { importFrom } from './commands/import.ts';
+import { addIndexCommands } from './commands/index-queue.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
 import { put } from './commands/put.ts';
@@ -114,7 +115,9 @@ for (const role of ROLES) {
       const sets = options.set.flatMap((set) => ['--set', set]);
       becomeRole(role, ['--config', config, ...sets, ...(options.check === true ? ['--check'] : [])], env);
     });
-  if (role === 'origin') addOriginCommands(command, { finishing, stoppable, url: urlOption, say });
+  const commanding = { finishing, stoppable, url: urlOption, say };
+  if (role === 'origin') addOriginCommands(command, commanding);
+  if (role === 'index') addIndexCommands(command, commanding);
 }
 
 const config = program.command('config').description('configuration files');

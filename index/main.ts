@@ -42,13 +42,15 @@ await runRole({
         async () => (await backends?.problems()) ?? [],
         (error: unknown) => [(error as Error).message],
       );
-    const routes = (app: FastifyInstance): void =>
+    const routes = (app: FastifyInstance): void => {
+      backed?.addRoutes(app);
       indexRoutes(app, backed?.answering ?? store, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs: Date.now,
         reconcile: backed?.reconcile,
       });
+    };
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
   },
 });

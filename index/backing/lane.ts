@@ -78,6 +78,12 @@ export class OutboxLane implements AsyncDisposable {
     this.#wake.resolve();
   }
 
+  /** The same, whatever was before. */
+  wake(): void {
+    this.#pausedUntilMs = 0;
+    this.kick();
+  }
+
   /** Once the backend has this row, or what replaced it. Rejects with the signal's reason. */
   confirmed(row: OutboxRow, signal: AbortSignal): Promise<Confirmation> {
     const key = nameOf(row);
@@ -92,8 +98,7 @@ export class OutboxLane implements AsyncDisposable {
     signal.addEventListener('abort', late);
     if (signal.aborted) late();
     // Whoever waits has it tried now, whatever was before.
-    this.#pausedUntilMs = 0;
-    this.kick();
+    this.wake();
     return promise.finally(() => {
       signal.removeEventListener('abort', late);
       waiters.delete(heard);

@@ -1,6 +1,7 @@
 /** An index's backends at work; only where its configuration names any is this loaded. */
 
 import { randomInt } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
 import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import { prng } from '../../core/prng.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
@@ -10,6 +11,7 @@ import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Importer } from './import.ts';
 import { OutboxLane } from './lane.ts';
 import { backingMetrics } from './metrics.ts';
+import { addOutboxRoutes } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { BackedStore } from './store.ts';
 import { ReadThrough } from './through.ts';
@@ -24,6 +26,8 @@ export type BackingParts = {
 
 export type Backing = {
   readonly answering: BackedStore;
+  /** Of its queues. */
+  readonly addRoutes: (app: FastifyInstance) => void;
   readonly reconcile: (step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>;
 };
 
@@ -60,5 +64,12 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
         ? reconciler.step(step, signal)
         : importer.step({ ...step, import: imported }, signal);
     },
+    addRoutes: (app) =>
+      addOutboxRoutes(app, {
+        store,
+        wake: () => {
+          for (const lane of lanes.values()) lane.wake();
+        },
+      }),
   };
 }

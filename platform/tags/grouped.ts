@@ -51,6 +51,7 @@ export class GroupedTagStore implements TagStore {
   due: TagStore['due'] = async (...args) => this.#read().due(...args);
   nextDueMs: TagStore['nextDueMs'] = async (...args) => this.#read().nextDueMs(...args);
   pending: TagStore['pending'] = async (...args) => this.#read().pending(...args);
+  waiting: TagStore['waiting'] = async (...args) => this.#read().waiting(...args);
   outbox: TagStore['outbox'] = async () => this.#read().outbox();
   references: TagStore['references'] = async (...args) => this.#read().references(...args);
   listed: TagStore['listed'] = async (...args) => this.#read().listed(...args);
@@ -67,6 +68,7 @@ export class GroupedTagStore implements TagStore {
 
   written: TagStore['written'] = (...args) => this.#write((tables) => tables.written(...args));
   failed: TagStore['failed'] = (...args) => this.#write((tables) => tables.failed(...args));
+  retry: TagStore['retry'] = (...args) => this.#write((tables) => tables.retry(...args));
   reroute: TagStore['reroute'] = () => this.#write((tables) => tables.reroute());
   backfill: TagStore['backfill'] = () => this.#write((tables) => tables.backfill());
   seen: TagStore['seen'] = (...args) => this.#write((tables) => tables.seen(...args));

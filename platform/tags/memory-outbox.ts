@@ -2,12 +2,20 @@
 
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { OutboxKey, OutboxOptions, OutboxReads, OutboxRow, OutboxState, OutboxWrites } from './outbox.ts';
+import type {
+  OutboxKey,
+  OutboxOptions,
+  OutboxReads,
+  OutboxRow,
+  OutboxState,
+  OutboxWaiting,
+  OutboxWrites,
+} from './outbox.ts';
 import { numberOf } from './versions.ts';
 
 type Waiting = { row: OutboxRow; backend: string; dueMs: number; cause: string | null };
-type Part = Pick<OutboxReads, 'due' | 'nextDueMs' | 'pending' | 'outbox'> &
-  Pick<OutboxWrites, 'written' | 'failed' | 'reroute'>;
+type Part = Pick<OutboxReads, 'due' | 'nextDueMs' | 'pending' | 'waiting' | 'outbox'> &
+  Pick<OutboxWrites, 'written' | 'failed' | 'retry' | 'reroute'>;
 
 export class MemoryOutbox implements Part {
   readonly #rows = new Map<string, Waiting>();
@@ -52,6 +60,21 @@ export class MemoryOutbox implements Part {
 
   pending(key: OutboxKey): OutboxRow | undefined {
     return this.#rows.get(textOf(key))?.row;
+  }
+
+  waiting(skip: number, n: number): OutboxWaiting[] {
+    const all = [...this.#rows.values()].sort((a, b) => (textOf(a.row) < textOf(b.row) ? -1 : 1));
+    return all.slice(skip, skip + n).map(({ row, ...more }) => ({ ...row, ...more }));
+  }
+
+  retry(key: OutboxKey | undefined): number {
+    let rows = 0;
+    for (const [text, waiting] of this.#rows) {
+      if (key === undefined ? waiting.cause === null : text !== textOf(key)) continue;
+      waiting.dueMs = 0;
+      rows += 1;
+    }
+    return rows;
   }
 
   outbox(): OutboxState[] {

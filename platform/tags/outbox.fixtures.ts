@@ -134,6 +134,29 @@ function rows(): void {
 }
 
 function attempts(): void {
+  test('an operator sees what waits, page by page, and may have it tried at once', async () => {
+    await store.putManifest('a', one, image({ tags: ['x', 'y'] }), 0);
+    await store.failed((await pending('tag', 'x'))!, { cause: 'denied', dueMs: nowMs + 60_000 });
+    const shown = async (skip: number, n: number) =>
+      (await store.waiting(skip, n)).map(({ kind, name, cause, dueMs, backend, attempts: failed }) => {
+        return [kind, short(name), cause, dueMs - nowMs, backend, failed];
+      });
+    const rowX = ['tag', 'x', 'denied', 60_000, 'main', 1];
+    const others = [
+      ['manifest', '1', null, 0, 'main', 0],
+      ['tag', 'y', null, 0, 'main', 0],
+    ];
+    expect(await shown(0, 10)).toEqual([others[0], rowX, others[1]]);
+    expect([await shown(1, 1), await shown(3, 1)]).toEqual([[rowX], []]);
+    const keyX = { repo: 'a', kind: 'tag', name: 'x' } as const;
+    expect(await store.retry({ ...keyX, name: 'never' })).toBe(0);
+    expect((await store.due('main', nowMs, 10)).map(({ name }) => short(name))).not.toContain('x');
+    expect([await store.retry(undefined), await store.retry(keyX)]).toEqual([1, 1]);
+    expect((await store.due('main', nowMs, 10)).map(({ name }) => short(name))).toContain('x');
+    // Why it failed is told until it has not.
+    expect(await pending('tag', 'x')).toMatchObject({ attempts: 1 });
+  });
+
   test('what is written goes, but for what was written anew meanwhile', async () => {
     await store.putManifest('a', one, image({ tags: ['x', 'y'] }), 0);
     const [x, y] = [await pending('tag', 'x'), await pending('tag', 'y')];

@@ -27,6 +27,15 @@ export type OutboxRow = OutboxKey & {
   readonly attempts: number;
 };
 
+/** A row as an operator looks at it. */
+export type OutboxWaiting = OutboxRow & {
+  readonly backend: string;
+  /** When it may be tried next, milliseconds of the clock on the wall. */
+  readonly dueMs: number;
+  /** Why its last attempt failed; null: none has. */
+  readonly cause: string | null;
+};
+
 /** What waits for one backend. */
 export type OutboxState = {
   readonly backend: string;
@@ -62,6 +71,8 @@ export interface OutboxReads {
   /** When the next one may be. Undefined: there is none. */
   nextDueMs(backend: string): number | undefined;
   pending(key: OutboxKey): OutboxRow | undefined;
+  /** Rows in the order of their keys, without the first `skip`: what is written meanwhile may hide others. */
+  waiting(skip: number, n: number): readonly OutboxWaiting[];
   /** By backend and cause. */
   outbox(): readonly OutboxState[];
   /** The blobs that a manifest refers to, and the manifests of an index that are here. */
@@ -76,6 +87,8 @@ export interface OutboxWrites {
   /** The backend has it: the row goes, unless a newer write has replaced it. */
   written(row: OutboxRow): void;
   failed(row: OutboxRow, why: { readonly cause: string; readonly dueMs: number }): void;
+  /** That one, or all that failed, may be tried now. How many they are. */
+  retry(key: OutboxKey | undefined): number;
   /**
    * Of one repository that came to its backend since all of it was queued last, as it is older than the rule, or the rule
    * has changed: everything is queued. Its name; undefined: there is none left.

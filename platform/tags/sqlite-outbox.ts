@@ -3,7 +3,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { OutboxKey, OutboxKind, OutboxOptions, OutboxRow, OutboxState } from './outbox.ts';
+import type { OutboxKey, OutboxKind, OutboxOptions, OutboxRow, OutboxState, OutboxWaiting } from './outbox.ts';
 import { numberOf } from './versions.ts';
 
 const columns = 'r.name AS repo, o.kind, o.name, o.version AS no, o.digest, o.since AS sinceMs, o.attempts';
@@ -17,6 +17,11 @@ const SQL = {
     WHERE o.backend = ? AND o.due <= ? ORDER BY o.due, o.version LIMIT ?`,
   next: 'SELECT due FROM outbox WHERE backend = ? ORDER BY due LIMIT 1',
   one: `SELECT ${columns} FROM repos r JOIN outbox o ON o.repo = r.id WHERE r.name = ? AND o.kind = ? AND o.name = ?`,
+  waiting: `SELECT ${columns}, o.backend, o.due AS dueMs, o.cause FROM outbox o JOIN repos r ON r.id = o.repo
+    ORDER BY o.repo, o.kind, o.name LIMIT ?2 OFFSET ?1`,
+  retryOne: `UPDATE outbox SET due = 0
+    WHERE repo = (SELECT id FROM repos WHERE name = ?1) AND kind = ?2 AND name = ?3`,
+  retryAll: 'UPDATE outbox SET due = 0 WHERE cause IS NOT NULL',
   state: `SELECT backend, cause, count(*) AS rows, min(since) AS sinceMs FROM outbox GROUP BY backend, cause`,
   written:
     'DELETE FROM outbox WHERE repo = (SELECT id FROM repos WHERE name = ?) AND kind = ? AND name = ? AND version = ?',
@@ -100,6 +105,16 @@ export class SqliteOutbox {
   pending({ repo, kind, name }: OutboxKey): OutboxRow | undefined {
     const raw = this.#statements.one.get(repo, kind, name) as Raw | undefined;
     return raw === undefined ? undefined : this.#row(raw);
+  }
+
+  waiting(skip: number, n: number): OutboxWaiting[] {
+    const all = this.#statements.waiting.all(skip, n) as (Raw & Pick<OutboxWaiting, 'backend' | 'dueMs' | 'cause'>)[];
+    return all.map(({ backend, dueMs, cause, ...raw }) => ({ ...this.#row(raw), backend, dueMs, cause }));
+  }
+
+  retry(key: OutboxKey | undefined): number {
+    const { retryOne, retryAll } = this.#statements;
+    return Number((key === undefined ? retryAll.run() : retryOne.run(key.repo, key.kind, key.name)).changes);
   }
 
   outbox(): OutboxState[] {

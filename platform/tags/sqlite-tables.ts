@@ -263,6 +263,8 @@ export class SqliteTables implements TagTables {
   due: TagTables['due'] = (backend, nowMs, n) => this.#outbox.due(backend, nowMs, n);
   nextDueMs: TagTables['nextDueMs'] = (backend) => this.#outbox.nextDueMs(backend);
   pending: TagTables['pending'] = (key) => this.#outbox.pending(key);
+  waiting: TagTables['waiting'] = (skip, n) => this.#outbox.waiting(skip, n);
+  retry: TagTables['retry'] = (key) => this.#outbox.retry(key);
   outbox: TagTables['outbox'] = () => this.#outbox.outbox();
   written: TagTables['written'] = (row) => this.#outbox.written(row);
   failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);

@@ -56,8 +56,11 @@ export async function changeQueue(
 
 function rowText({ key, bytes, addedMs, dueMs, attempts, cause, message, dead }: QueuedRow, nowMs: number): string {
   const next = dead ? 'dead' : dueMs > nowMs ? `again in ${ageText(dueMs - nowMs)}` : 'due';
-  const last = cause === '' ? '' : `  ${cause}: ${foreignText(message)}`;
-  return `${key}  ${bytesText(bytes)}  for ${ageText(nowMs - addedMs)}  ${attempts} failed  ${next}${last}`;
+  const why = message === '' ? '' : `: ${foreignText(message)}`;
+  const last = cause === '' ? '' : `  ${cause}${why}`;
+  // What is no blob has none.
+  const size = bytes === 0 ? '' : `  ${bytesText(bytes)}`;
+  return `${key}${size}  for ${ageText(nowMs - addedMs)}  ${attempts} failed  ${next}${last}`;
 }
 
 function ageText(ms: number): string {

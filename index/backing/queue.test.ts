@@ -1,0 +1,56 @@
+/** What waits in an index for its backend, as an operator sees it over HTTP, and has it tried at once. */
+
+import { afterEach, expect, test } from 'vitest';
+import { QUEUE } from '../../core/contracts/queue.ts';
+import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
+import { MemoryBackend } from '../../platform/backends/memory.ts';
+import { createHttp } from '../../platform/http/server.ts';
+import { silentLog } from '../../platform/telemetry/log.ts';
+import { Metrics } from '../../platform/telemetry/metrics.ts';
+import { addOutboxRoutes } from './queue.ts';
+import { depth, image, push, site, writeBlobs } from './testing.fixtures.ts';
+
+const stack = new AsyncDisposableStack();
+afterEach(() => stack.disposeAsync());
+
+test('pages, sums, and what is tried again at once; a key that is none is named', async () => {
+  const backend = stack.use(new FaultyBackend(new MemoryBackend('main')));
+  const a = await site(stack, backend);
+  const one = image('one');
+  // Its blobs are not there: all of it waits.
+  await push(a.answering, 'team/app', one, ['1']);
+  await expect.poll(async () => (await a.store.outbox()).map(({ cause }) => cause)).toEqual(['waiting']);
+  const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
+  stack.defer(() => app.close());
+  let woken = 0;
+  addOutboxRoutes(app, { store: a.store, wake: () => woken++ });
+  const list = async (query: object) => (await app.inject({ url: QUEUE.list.path({ n: 1000, ...query }) })).json();
+
+  const rows = [];
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const page: { rows: { key: string; lane: string; cause: string }[]; next?: number } = await list({ n: 2, after });
+    rows.push(...page.rows);
+    after = page.next;
+  }
+  expect(rows).toHaveLength(2 + one.blobs.length);
+  const tag = rows.find(({ key }) => key === 'tag/team/app/1');
+  expect(tag).toMatchObject({ lane: 'main', about: '1', cause: 'waiting', dead: false });
+  expect([await list({ lane: 'other' }), await list({ dead: true })]).toEqual([{ rows: [] }, { rows: [] }]);
+  const { lanes } = (await app.inject({ url: QUEUE.lanes.path({}) })).json();
+  expect(lanes).toMatchObject([
+    { lane: 'main', waiting: rows.length, causes: [{ cause: 'waiting', rows: rows.length }] },
+  ]);
+
+  const retry = (payload: object) => app.inject({ method: 'POST', url: QUEUE.retry.path({}), payload });
+  expect((await retry({ key: tag?.key })).json()).toEqual({ rows: 1 });
+  expect((await retry({ key: 'tag/team/app/never' })).json()).toEqual({ rows: 0 });
+  expect((await retry({})).json()).toEqual({ rows: rows.length });
+  expect(woken).toBe(3);
+  for (const key of ['tag', 'tag/1', 'other/team/app/1']) {
+    const refused = await retry({ key });
+    expect([refused.statusCode, refused.body]).toEqual([400, expect.stringContaining(key)]);
+  }
+  await writeBlobs(backend, one);
+  await expect.poll(() => depth(a), { timeout: 20_000 }).toBe(0);
+  expect(await list({})).toEqual({ rows: [] });
+});
