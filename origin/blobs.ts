@@ -41,6 +41,8 @@ export type BlobsOptions = {
   readonly node: Pick<PeerNode, 'self' | 'pull' | 'receives' | 'lost' | 'arrived' | 'drop'>;
   readonly mending: Mending;
   readonly log: Logger;
+  /** Ranges of blobs that still come from a backend; default: given at once, and not counted. */
+  readonly early?: { readonly strict: boolean; readonly unproved: () => void } | undefined;
 };
 
 /** What a question about a blob says beside it: core/contracts/origin.ts. */
@@ -165,9 +167,11 @@ export class OriginBlobs {
     range: ByteRange,
     signal: AbortSignal,
   ): AsyncGenerator<Chunk> {
-    const { node, arena } = this.#options;
+    const { node, arena, early } = this.#options;
     const source = {
       entry,
+      strict: early?.strict === true,
+      unproved: () => early?.unproved(),
       pull: () => coming ?? node.pull(entry.digest),
       lost: (piece: number) => coming === undefined && node.lost(entry.digest, piece),
     };

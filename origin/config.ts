@@ -31,6 +31,12 @@ const shape = z.strictObject({
   replicas: z.int().min(1).max(16).prefault(2),
   /** Where blobs rest beyond the origins' disks. */
   backends: backendsShape(),
+  pull: z
+    .strictObject({
+      /** Of a blob that still comes from a backend, a range is given only once the whole is known to be right. */
+      strict: z.boolean().prefault(false),
+    })
+    .prefault({}),
   uploads: z
     .strictObject({
       /** Uploads open at once; a further one is told to come back. */

@@ -63,7 +63,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const { arena, store, tracking, node } = await startHost(context, plan, stack);
 
   const mending = stack.use(new Mending({ store, node, log }));
-  const blobs = new OriginBlobs({ store, arena, node, mending, log });
+  const early = { strict: config.pull.strict, unproved: earlyRanges(metrics) };
+  const blobs = new OriginBlobs({ store, arena, node, mending, log, early });
   const handover = stack.use(
     new Handover({
       origins,
@@ -115,6 +116,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   if (writeBack !== undefined) restAtEnd(writeBack, drain);
   drain.watch('peers fed', () => node.feeding);
   return { ports: { api, peer: node.port } };
+}
+
+/** Called for each. */
+function earlyRanges(metrics: Metrics): () => void {
+  const count = metrics.counter(
+    'ranges_unproved_total',
+    'Ranges that were given before it was known whether the blob is its digest, since it still comes from a backend',
+  );
+  return () => count.inc();
 }
 
 type Observed = {

@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { ORIGIN } from '../core/contracts/origin.ts';
 import { PROBES } from '../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
@@ -23,6 +24,7 @@ const MB = 1_000_000;
 /** What an origin reads of its backend; a blob of 30 MB takes six seconds. */
 const backendMBps = 5;
 const length = 30 * MB + 7;
+const strictOrigin = 1;
 /** On a busy machine processes that were just started take seconds for their first answer. */
 const marginMs = 1_500;
 
@@ -44,6 +46,8 @@ function startOrigin(no: number): Promise<Process> {
     trackers,
     origins: urls,
     self: urls[no],
+    // One of them as careful as one of the agents is.
+    pull: { strict: no === strictOrigin },
     backends: [{ name: 'main', file: { directory: bucket }, limits: { down: `${backendMBps}MB/s` } }],
   });
 }
@@ -159,6 +163,36 @@ test(
     expect(late.doneMs).toBeGreaterThan(doneMs * 0.8);
     expect(await metric(agent, 'admin', 'ranges_unproved_total')).toBe(1);
     expect(await metric(strict, 'admin', 'ranges_unproved_total')).toBe(0);
+  },
+);
+
+test(
+  'a range that is asked of an origin, as a proxy does, is counted there; one that is strict holds it back',
+  patience,
+  async () => {
+    const ownedBy = async (no: number) => {
+      for (;;) {
+        const bytes = randomBytes(length);
+        const digest = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
+        if (Rendezvous.of(urls).pick(digest)[0] === urls[no]) return { digest: await stored(bytes, digest), bytes };
+      }
+    };
+    const asked = async (no: number) => {
+      const { digest, bytes } = await ownedBy(no);
+      const origin = origins[no] as Process;
+      const before = await metric(origin, 'api', 'ranges_unproved_total');
+      const beganMs = performance.now();
+      const url = urls[no] + ORIGIN.read.path({ digest, repo });
+      const response = await fetch(url, { headers: { range: 'bytes=100-999999' } });
+      const got = Buffer.from(await response.arrayBuffer());
+      expect([response.status, got.equals(bytes.subarray(100, 1_000_000))]).toEqual([206, true]);
+      const ms = performance.now() - beganMs;
+      return { ms, counted: (await metric(origin, 'api', 'ranges_unproved_total')) - before };
+    };
+    const [early, late] = await Promise.all([asked(1 - strictOrigin), asked(strictOrigin)]);
+    expect([early.counted, late.counted]).toEqual([1, 0]);
+    expect(late.ms).toBeGreaterThan(((length / MB) * 1000 * 0.8) / backendMBps);
+    expect(early.ms).toBeLessThan(late.ms - marginMs);
   },
 );
 
