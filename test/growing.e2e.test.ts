@@ -32,6 +32,7 @@ let cluster: Cluster;
 let bucket: string;
 let urls: string[];
 let trackers: string[];
+let tracker: Process;
 let origins: Process[];
 let agents: Process[];
 
@@ -73,7 +74,7 @@ beforeAll(async () => {
   urls = ports.map((port) => `http://127.0.0.1:${port}`);
   trackers = [`http://127.0.0.1:${trackerPort}`];
   const listen = { ...ephemeral, port: trackerPort };
-  await cluster.start(of('tracker'), 'tracker', { role: 'tracker', listen, origins: urls });
+  tracker = await cluster.start(of('tracker'), 'tracker', { role: 'tracker', listen, origins: urls });
   origins = await Promise.all(urls.map((_, no) => startOrigin(no)));
   agents = await Promise.all([startAgent(0), startAgent(1), startAgent(2, { strict: true })]);
 }, 60_000);
@@ -258,5 +259,22 @@ test(
       const { errors } = (await response.json()) as { errors: { message: string }[] };
       expect(errors[0]?.message).toMatch(said);
     }, 30_000);
+  },
+);
+
+test(
+  'where no tracker answers any more, agents ask the origins, and read while one of them receives it',
+  patience,
+  async () => {
+    const bytes = randomBytes(length);
+    const digest = await stored(bytes);
+    await tracker.stop('SIGKILL');
+    const before = await coldBytes();
+    const seen = await Promise.all(agents.slice(0, 2).map((agent) => read(agent, digest)));
+    for (const { hex, firstMs, doneMs } of seen) {
+      expect(`sha256:${hex}`).toBe(digest);
+      expect(firstMs).toBeLessThan(doneMs - marginMs);
+    }
+    expect((await coldBytes()) - before).toBe(length);
   },
 );

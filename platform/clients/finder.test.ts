@@ -4,12 +4,12 @@ import { expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../core/contracts/tracker.ts';
 import { type BlobIn, byDigest } from '../../core/digest.ts';
-import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
+import { testDigest, testGrowth, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { hedgeMs } from '../members/members.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';
 
-type Does = 'has' | 'inline' | 'no' | 'refuses' | 'hangs' | 'unknown';
+type Does = 'has' | 'inline' | 'grows' | 'further' | 'no' | 'refuses' | 'hangs' | 'unknown';
 
 /** Origins by what they do, in the order of placement. */
 function finderOf(...does: Does[]) {
@@ -22,7 +22,10 @@ function finderOf(...does: Does[]) {
       if (what === 'refuses') throw new ApiError('UNAVAILABLE', `origin ${no} is dead`);
       if (what === 'unknown') throw new ApiError('BLOB_UNKNOWN', 'no');
       if (what === 'hangs') await sleep(1_000_000, undefined, { ref: false });
-      const info = { digest, meta: testMeta(5), peer: testPeer(no + 1, 'origin') };
+      const peer = testPeer(no + 1, 'origin');
+      if (what === 'grows') return { digest, growth: testGrowth(2), peer };
+      if (what === 'further') return { digest, growth: testGrowth(4), peer };
+      const info = { digest, meta: testMeta(5), peer };
       if (what === 'inline') return { ...info, inline: 'aGVsbG8=' };
       return what === 'has' ? info : undefined;
     };
@@ -117,4 +120,33 @@ test('without origins nothing is found, and that is no no', async () => {
   await expect(finder.locate(byDigest(digest), CallContext.begin({ requestId: 'r' }))).rejects.toMatchObject({
     code: 'UNAVAILABLE',
   });
+});
+
+test('of one that grows it is told how far it is, to who takes it so; whoever has it whole knows best', async () => {
+  const o = finderOf('grows', 'further');
+  await o.finder.find(byDigest(digest), o.tell);
+  expect(o.answers).toEqual([{ digest, peers: [], error: 'unavailable' }]);
+  await o.finder.find(byDigest(digest), o.tell, true);
+  const last = o.answers.at(-1) as AnnounceAnswer;
+  expect([last.growth, last.meta, last.error, ports(last)]).toEqual([testGrowth(4), undefined, undefined, [1, 2]]);
+  // Those who ask again at once cost nothing; in a while it is further.
+  const asked = o.asked.length;
+  await o.finder.find(byDigest(digest), o.tell, true);
+  expect([o.asked.length, o.answers.at(-1)]).toEqual([asked, last]);
+  // Who does not take it so is not told by what is remembered.
+  await o.finder.find(byDigest(digest), o.tell);
+  expect(o.answers.at(-1)).toEqual({ digest, peers: [], error: 'unavailable' });
+  o.pass(501);
+  const before = o.asked.length;
+  await o.finder.find(byDigest(digest), o.tell, true);
+  expect(o.asked.length).toBe(before + 2);
+  for (const does of [
+    ['grows', 'has'],
+    ['has', 'grows'],
+  ] satisfies Does[][]) {
+    const whole = finderOf(...does);
+    await whole.finder.find(byDigest(digest), whole.tell, true);
+    expect(whole.answers.at(-1)).toMatchObject({ meta: testMeta(5) });
+    expect(whole.answers.at(-1)?.growth).toBeUndefined();
+  }
 });

@@ -5,6 +5,8 @@
  *   blob that was just pushed lies elsewhere. 'unknown' is said only where every origin said no.
  * Rule 2: hosts that lose their trackers at the same moment are no storm: questions of one moment go as one request
  *   (OriginClient), so many at a time, and what was found is not asked again for a while.
+ * Rule 3: of a blob that an origin still receives it is told how far that is, to who takes it so, as a tracker does; less often,
+ *   since each host asks for itself.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -23,6 +25,8 @@ const ownersAtOnce = 2;
 const asksMax = 256;
 /** An origin that is restarted has another name for its peers; nothing else of what was found changes. */
 const knownMs = 10_000;
+/** How far one is that grows: hosts that read at its edge are behind by this much, and a thousand of them ask 2,000 times a second. */
+const growingMs = 500;
 /** What is remembered; a blob that came whole is not. */
 const knownMax = 1_024;
 /** Longer than anybody waits. */
@@ -58,11 +62,14 @@ export class OriginFinder {
     return this.#options.origins.urls;
   }
 
-  /** Tells who holds the blob: of the first one at once, of another owner when it answers. Never rejects. */
-  async find(blob: BlobIn, tell: (answer: AnnounceAnswer) => void): Promise<void> {
+  /**
+   * Tells who holds the blob: of the first one at once, of another owner when it answers. `growing`: or how far it is.
+   * Never rejects.
+   */
+  async find(blob: BlobIn, tell: (answer: AnnounceAnswer) => void, growing = false): Promise<void> {
     const { digest } = blob;
     const known = this.#remembered(digest);
-    if (known !== undefined) return tell(known);
+    if (known !== undefined && (growing || known.growth === undefined)) return tell(known);
     const { origins } = this.#options;
     if (origins.urls.length === 0) return tell({ digest, peers: [], error: 'unavailable' });
     if (this.#asking.has(digest) || this.#asking.size >= asksMax) return;
@@ -70,13 +77,12 @@ export class OriginFinder {
     let answer: AnnounceAnswer | undefined;
     let coming = false;
     const found = (info: BlobInfo | GrowingInfo): void => {
-      if ('growth' in info) {
-        coming = true;
-        return;
+      const next = growing || 'meta' in info ? further(answer, info) : undefined;
+      if (next === undefined) coming ||= 'growth' in info;
+      else {
+        answer = next;
+        tell(answer);
       }
-      const { meta, inline, peer } = info;
-      answer = { digest, meta, inline, peers: [...(answer?.peers ?? []), peer] };
-      tell(answer);
     };
     using ctx = CallContext.begin().within(askMsMax);
     try {
@@ -118,12 +124,26 @@ export class OriginFinder {
 
   #remember(answer: AnnounceAnswer): void {
     if (answer.inline !== undefined) return;
-    this.#known.set(answer.digest, { answer, untilMs: this.#options.clock.nowMs() + knownMs });
+    const forMs = answer.growth === undefined ? knownMs : growingMs;
+    this.#known.set(answer.digest, { answer, untilMs: this.#options.clock.nowMs() + forMs });
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= knownMax) return;
       this.#known.delete(oldest);
     }
   }
+}
+
+/** What two origins say together; undefined: the second one nothing new. Whoever holds it whole knows best. */
+function further(before: AnnounceAnswer | undefined, info: BlobInfo | GrowingInfo): AnnounceAnswer | undefined {
+  const { digest, peer } = info;
+  const told = before?.peers ?? [];
+  const others = told.filter(({ node }) => node !== peer.node);
+  if ('meta' in info) return { digest, meta: info.meta, inline: info.inline, peers: [...others, peer] };
+  const { growth } = info;
+  if (before === undefined) return { digest, growth, peers: [peer] };
+  const further = before.growth !== undefined && growth.known > before.growth.known;
+  if (!further && others.length < told.length) return undefined;
+  return { ...before, ...(further && { growth }), peers: [...others, peer] };
 }
 
 type Question = {

@@ -191,12 +191,13 @@ export class TrackerSession implements Tracking {
     }
   }
 
-  #alone({ digest, repo }: BlobIn): void {
+  #alone({ digest, repo, known }: Extract<AnnouncerOutput, { kind: 'alone' }>): void {
     const { finder } = this.#options;
     if (finder === undefined) return this.#answered({ digest, peers: [], error: 'unavailable' });
-    void finder.find({ digest, repo }, (answer) => {
+    const tell = (answer: AnnounceAnswer): void => {
       if (!this.#closing.signal.aborted) this.#answered(answer);
-    });
+    };
+    void finder.find({ digest, repo }, tell, known !== undefined);
   }
 
   /** Every request ends in a `reply` or a `failed`. */
