@@ -21,6 +21,8 @@ test('each setting that is wrong is named with its path', () => {
   expect(problems({ ...server, password: 'x', passwordFile: '/x' })).toEqual([
     'passwordFile: there is a `password` as well: leave out one',
   ]);
+  expect(problems({ ...server, host: '10.0.0.1', tls: true })).toEqual([expect.stringMatching(/^host: with `tls`/)]);
+  expect(problems({ ...server, dialect: 'postgres', host: '10.0.0.1', tls: true })).toEqual([]);
   expect(problems({ dialect: 'sqlite', file: 'tags.db' })).toEqual([
     expect.stringMatching(/^file: expected an absolute/),
   ]);

@@ -1,5 +1,6 @@
 /** What a rule may say of a database of tags. No library is loaded by this. */
 
+import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import * as z from 'zod';
 
@@ -53,8 +54,12 @@ export const sqlSchema = z
     }),
   ])
   .superRefine((said, ctx) => {
-    if (said.dialect === 'sqlite' || said.password === undefined || said.passwordFile === undefined) return;
-    ctx.addIssue({ code: 'custom', path: ['passwordFile'], message: 'there is a `password` as well: leave out one' });
+    if (said.dialect === 'sqlite') return;
+    if (said.password !== undefined && said.passwordFile !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['passwordFile'], message: 'there is a `password` as well: leave out one' });
+    // Its library compares a certificate with a name alone, and with `localhost` where there is none.
+    if (said.dialect === 'mysql' && said.tls !== false && isIP(said.host) !== 0)
+      ctx.addIssue({ code: 'custom', path: ['host'], message: 'with `tls`, name it as its certificate does' });
   });
 
 export type SqlSettings = z.output<typeof sqlSchema>;

@@ -34,6 +34,10 @@ const authority: SqlVerdict = {
   why: 'unavailable',
   remedy: 'name the file of the authority of its certificate in `tls.ca`',
 };
+const otherName: SqlVerdict = {
+  why: 'unavailable',
+  remedy: 'its certificate is for another name: use that one as `host`',
+};
 const noTls: SqlVerdict = { why: 'unavailable', remedy: 'it has no TLS: turn it on there, or leave out `tls`' };
 
 const CODES: Readonly<Record<string, SqlVerdict>> = {
@@ -52,7 +56,10 @@ const CODES: Readonly<Record<string, SqlVerdict>> = {
 };
 const NO_TABLE: ReadonlySet<string> = new Set(['1146', '42P01']);
 const THERE: ReadonlySet<string> = new Set(['1062', '1050', '1061', '23505', '42P07', '1555', '2067']);
-const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS)/;
+/** mysql2 has one code for whatever is wrong with TLS, and Node's words. */
+const AUTHORITY =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)|self-signed certificate|unable to (get|verify) .*certificate/i;
+const OTHER_NAME = /^ERR_TLS_CERT_ALTNAME|does not match certificate/i;
 /** A socket's, a name server's, a handshake's. */
 const NETWORK = /^(E(?!R_|RR_)[A-Z]{3,}|ERR_SSL|PROTOCOL_|HANDSHAKE_|08...$)/;
 /** Words of pg, where it has no code. */
@@ -105,8 +112,10 @@ export function sqlError(error: unknown, { backend, doing, key, at }: SqlDoing):
 function verdictOf(error: unknown, codes: readonly string[]): SqlVerdict {
   const known = codes.map((code) => CODES[code]).find((verdict) => verdict !== undefined);
   if (known !== undefined) return known;
-  if (codes.some((code) => CERTIFICATE.test(code))) return authority;
   const message = String((error as Said)?.message ?? error);
+  const said = [...codes, message];
+  if (said.some((one) => OTHER_NAME.test(one))) return otherName;
+  if (said.some((one) => AUTHORITY.test(one))) return authority;
   if (/does not support SSL/i.test(message)) return noTls;
   if (codes.some((code) => NETWORK.test(code)) || ENDED.test(message)) return gone;
   return refused;

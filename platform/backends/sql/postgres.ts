@@ -17,7 +17,6 @@ export function postgresPool(settings: SqlServerSettings, tls: SqlTls | undefine
     connectionTimeoutMillis: sqlConnectMsMax,
     idleTimeoutMillis: sqlIdleMs,
     application_name: 'shoal',
-    options: '-c standard_conforming_strings=on',
   });
   // An idle connection that is lost is made again when one is needed.
   pool.on('error', () => undefined);

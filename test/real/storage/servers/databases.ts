@@ -45,8 +45,8 @@ export class DatabaseServer extends Restartable implements StorageServer {
     return { name: 'main', file, tags: { sql: this.settings() } };
   }
 
-  get port(): number {
-    return this.#program.port;
+  get directory(): string {
+    return this.#program.directory;
   }
 
   settings(more: object = {}) {

@@ -1,19 +1,29 @@
 /** PostgreSQL. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { need } from '../../programs.ts';
 import { DatabaseServer, sqlUser } from './databases.ts';
 import { asNobody, givenToNobody } from './nobody.ts';
 import { freePort } from './server.ts';
 
-export async function startPostgres(dir: string, more: readonly string[] = []): Promise<DatabaseServer> {
+type Setup = {
+  readonly more?: readonly string[] /** How users other than the administrator are known. */;
+  readonly auth?: string;
+};
+
+export async function startPostgres(dir: string, { more = [], auth = 'trust' }: Setup = {}): Promise<DatabaseServer> {
   const data = join(dir, 'data');
   mkdirSync(data);
   for (const directory of [dir, data]) givenToNobody(directory);
   const port = await freePort();
   const [init = '', ...args] = asNobody(need('initdb'), '-D', data, '-A', 'trust', '-U', 'postgres', '--no-sync');
   execFileSync(init, args, { stdio: 'ignore', cwd: dir });
+  await writeFile(
+    join(data, 'pg_hba.conf'),
+    `host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 ${auth}\nhost all all ::1/128 ${auth}\n`,
+  );
   const command = asNobody(
     ...[
       need('postgres'),
