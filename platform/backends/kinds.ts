@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { azureSchema } from './azure/config.ts';
 import { fileKind } from './file/kind.ts';
 import { gcsSchema } from './gcs/config.ts';
+import { hdfsKind } from './hdfs/kind.ts';
 import { httpSchema } from './http/config.ts';
 import { templateLayout } from './http/template.ts';
 import { identityLinks } from './identity.ts';
@@ -14,10 +15,13 @@ import { registryKeys } from './registry/layout.ts';
 import { s3Schema } from './s3/config.ts';
 import { shadowKind } from './shadow/kind.ts';
 import { sqlSchema } from './sql/config.ts';
+import { testfsKind } from './testfs/kind.ts';
 
 const single: Readonly<Record<string, BackendKind>> = {
   memory: kind(z.strictObject({}), async (_, { name }) => new (await import('./memory.ts')).MemoryBackend(name)),
   file: fileKind,
+  hdfs: hdfsKind,
+  testfs: testfsKind,
   noop: kind(z.strictObject({}), async (_, { name }) => new (await import('./noop.ts')).NoopBackend(name), 'all', {
     paths: false,
   }),

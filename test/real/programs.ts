@@ -2,11 +2,11 @@
  * The outside programs that each group of real tests needs, and how each is installed. Nothing is skipped for want of
  * a program: run.ts fails the group and prints the hint.
  *
- * Go programs are built, and npm's installed, once into a directory outside of the checkout and found there by later runs.
+ * Go programs are built, and npm's and Maven's installed, once into a directory outside of the checkout and found there by later runs.
  */
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
-import { mkdir, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,8 +26,12 @@ const searched = [
   ...postgresFolders(),
 ];
 
-/** Of npm's packages the program that has the entry's name. */
-type Source = { readonly apt: string } | { readonly go: string } | { readonly npm: string };
+/** Of npm's packages the program that has the entry's name; of Maven's a java that has those jars, and what they need. */
+type Source =
+  | { readonly apt: string }
+  | { readonly go: string }
+  | { readonly npm: string }
+  | { readonly maven: readonly string[] };
 
 const PROGRAMS: Readonly<Record<string, Source>> = {
   dockerd: { apt: 'docker.io' },
@@ -55,6 +59,19 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   initdb: { apt: 'postgresql' },
   pg_isready: { apt: 'postgresql' },
   setpriv: { apt: 'util-linux' },
+  mvn: { apt: 'maven' },
+  javac: { apt: 'default-jdk-headless' },
+  'hadoop-java': {
+    maven: [
+      'org.apache.hadoop:hadoop-client-api:3.4.1',
+      'org.apache.hadoop:hadoop-client-runtime:3.4.1',
+      'org.apache.hadoop:hadoop-client-minicluster:3.4.1',
+      'org.slf4j:slf4j-simple:1.7.36',
+      // Java has had none of its own since 11, and WebHDFS needs it.
+      'javax.xml.bind:jaxb-api:2.3.1',
+      'org.glassfish.jaxb:jaxb-runtime:2.3.9',
+    ],
+  },
   'azurite-blob': { npm: 'azurite@3.36.0' },
 };
 
@@ -69,6 +86,7 @@ export const GROUPS = {
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
   storage: [
+    ...['mvn', 'javac', 'hadoop-java'],
     ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob', 'docker-registry'],
     ...['nginx', 'mariadbd', 'mariadb-install-db', 'postgres', 'initdb', 'pg_isready', 'setpriv'],
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
@@ -100,6 +118,7 @@ export function hint(program: string): string {
   const source = sourceOf(program);
   if ('apt' in source) return `apt-get install -y --no-install-recommends ${source.apt}`;
   if ('go' in source) return `GOBIN=${toolCache} go install ${source.go}`;
+  if ('maven' in source) return `mvn copies its jars: npm run test:real -- --group storage --install`;
   const [at, ...args] = npmInstall(source.npm);
   return `npm ${args.join(' ')} && ln -s ${binOf(at, program)} ${toolCache}/`;
 }
@@ -113,6 +132,7 @@ export async function install(programs: readonly string[]): Promise<void> {
   for (const program of programs) {
     const source = sourceOf(program);
     if ('npm' in source) await installNpm(source.npm, program);
+    if ('maven' in source) await installMaven(source.maven, program);
   }
 }
 
@@ -140,6 +160,26 @@ async function installNpm(spec: string, program: string): Promise<void> {
   await run(need('npm'), args, { maxBuffer: 64 << 20 });
   await rm(join(toolCache, program), { force: true });
   await symlink(binOf(at, program), join(toolCache, program));
+}
+
+/** The jars into a folder of their own; the program that has them on its class path last, as npm's. */
+async function installMaven(artifacts: readonly string[], program: string): Promise<void> {
+  const at = join(cache, 'maven', program);
+  await mkdir(at, { recursive: true });
+  await mkdir(toolCache, { recursive: true });
+  const dependencies = artifacts.map((artifact) => {
+    const [group, name, version] = artifact.split(':');
+    return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
+  });
+  const own = '<groupId>shoal</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>';
+  const pom = `<project><modelVersion>4.0.0</modelVersion>${own}<dependencies>${dependencies.join('')}</dependencies></project>`;
+  await writeFile(join(at, 'pom.xml'), pom);
+  const args = ['-q', '-B', '-f', join(at, 'pom.xml'), 'dependency:copy-dependencies', '-DoutputDirectory=jars'];
+  await run(need('mvn'), args, { maxBuffer: 64 << 20 });
+  const script = join(at, program);
+  await writeFile(script, `#!/bin/sh\nexec java -cp '${join(at, 'jars')}/*' "$@"\n`);
+  await chmod(script, 0o755);
+  await rename(script, join(toolCache, program));
 }
 
 /** Where it goes, and what npm is told. */

@@ -103,7 +103,7 @@ export class WebAnswer {
     const { name, call } = this.#context;
     const afterMs = retryAfterMs(this.headers);
     const verdict = call.judge?.(this.status, text, this.headers) ?? verdictOf(this.status, afterMs !== undefined);
-    const said = wordsOf(this.headers['content-type'], text);
+    const said = verdict.words ?? wordsOf(this.headers['content-type'], text);
     const words = `HTTP ${this.status}${said === '' ? '' : `, ${said}`}`;
     return webError(name, this.#context, verdict, { words, afterMs });
   }

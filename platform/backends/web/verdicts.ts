@@ -3,7 +3,12 @@
 import type { BackendCause } from '../backend.ts';
 import { headBytesMax } from './limits.ts';
 
-export type WebVerdict = { readonly why: BackendCause; readonly remedy: string };
+export type WebVerdict = {
+  readonly why: BackendCause;
+  readonly remedy: string;
+  /** What it says, where that is not its body as it stands. */
+  readonly words?: string;
+};
 
 const later: WebVerdict = { why: 'unavailable', remedy: 'it is asked again; look whether the server is up' };
 const throttled: WebVerdict = { why: 'throttled', remedy: 'it is asked again later, and less at once' };

@@ -24,6 +24,7 @@ const files = ['ca', 'clientCertificate'];
 /** Settings of which no server here knows anything. */
 const leftOut: Readonly<Record<string, readonly string[]>> = {
   http: ['auth'],
+  hdfs: ['https', 'delegationToken'],
   s3: ['encryption', 'storageClass'],
 };
 const sections = sectionsOf('backends.md').filter(({ blocks }) => blocks.length > 0);

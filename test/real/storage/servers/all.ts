@@ -2,18 +2,22 @@
 import { startAzurite } from './azurite.ts';
 import { startFakeGcsServer } from './fake-gcs-server.ts';
 import { startDirectory } from './file.ts';
+import { startHdfs } from './hdfs.ts';
 import { startMariadb } from './mariadb.ts';
 import { startMinio } from './minio.ts';
 import { startNginx } from './nginx.ts';
 import { startPostgres } from './postgres.ts';
 import type { StorageServer } from './server.ts';
 import { startShadow } from './shadow.ts';
+import { startTestfs } from './testfs.ts';
 import { startVersitygw } from './versitygw.ts';
 
 export const storageServers: Readonly<
   Record<string, { readonly kind: string; readonly start: (dir: string) => Promise<StorageServer> }>
 > = {
   'a directory': { kind: 'file', start: startDirectory },
+  hdfs: { kind: 'hdfs', start: startHdfs },
+  testfs: { kind: 'testfs', start: startTestfs },
   versitygw: { kind: 's3', start: startVersitygw },
   minio: { kind: 's3', start: startMinio },
   nginx: { kind: 'http', start: startNginx },

@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import type { Child } from '../../../../platform/lifecycle/child.ts';
 import { answers, keepRunning, temporary } from '../../processes.ts';
 
-const readyMsMax = 60_000;
+const readyMsDefault = 60_000;
 
 export interface StorageServer extends AsyncDisposable {
   /** Of `backends:`, without its repositories. */
@@ -34,6 +34,8 @@ export type Program = {
   readonly log: string;
   /** It runs once this says so. */
   readonly ready: () => Promise<boolean>;
+  /** Default: a minute. */
+  readonly readyMsMax?: number;
 };
 
 /** A program that can be killed and started again: its address and directory stay. */
@@ -46,7 +48,7 @@ export class Restartable implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const { command, log, env, ready } = this.#program;
+    const { command, log, env, ready, readyMsMax = readyMsDefault } = this.#program;
     this.#child = keepRunning(command, log, env);
     await this.#child.until(ready, readyMsMax);
   }
