@@ -1,5 +1,5 @@
 /**
- * docs/backends.md is true: every configuration in it (and in docs/storage.md) passes `shoal config check`, every kind has
+ * docs/backends.md is true: every configuration in it (in docs/storage.md and docs/import.md as well) passes `shoal config check`, every kind has
  * a section with one, and its table says what the code says.
  */
 
@@ -21,7 +21,7 @@ const roles = [
 ];
 const [origin] = roles as [(typeof roles)[0]];
 const sections = new Map(sectionsOf('backends.md').map(({ title, blocks }) => [title, blocks]));
-const all = ['backends.md', 'storage.md'].flatMap((page) =>
+const all = ['backends.md', 'storage.md', 'import.md'].flatMap((page) =>
   sectionsOf(page).flatMap(({ title, blocks }) => blocks.map((block, n) => ({ page, title, n, block }))),
 );
 

@@ -51,7 +51,7 @@ test('each step is asked of one backend; changes, and then the sums, with what n
     `added   tag      a/b:v1  ${digest}`,
     '7 keys, 2 tags: 1 added, 0 moved, 0 removed, 0 broken (nothing was changed: --apply does it)',
     expect.stringMatching(
-      /^33 objects that are no blob and no tag by the rule's `keys`, and stay: x, y\\u\{a\}, z0, .*z17, and 13 more$/,
+      /^33 objects that are no blob and no tag by the rule's `keys`, left as they are: x, y\\u\{a\}, z0, .*z17, and 13 more$/,
     ),
   ]);
   const each = { apply: false, repositories: 'a/**', import: { backend: 'main', overwrite: true } };

@@ -92,8 +92,9 @@ class Sums {
     if (this.#foreignCount > 0) {
       const more = this.#foreignCount - this.#foreign.length;
       const names = this.#foreign.map(foreignText).join(', ');
+      const what = this.#foreignCount === 1 ? '1 object that is' : `${this.#foreignCount} objects that are`;
       lines.push(
-        `${this.#foreignCount} objects that are no blob and no tag by the rule's \`keys\`, and stay: ${names}${more > 0 ? `, and ${more} more` : ''}`,
+        `${what} no blob and no tag by the rule's \`keys\`, left as ${this.#foreignCount === 1 ? 'it is' : 'they are'}: ${names}${more > 0 ? `, and ${more} more` : ''}`,
       );
     }
     if (this.#tags === 0)

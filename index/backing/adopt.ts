@@ -38,6 +38,8 @@ export type BringParts = {
   readonly dry?: boolean;
   /** Looks whether all that a manifest names is there, before it is brought. */
   readonly whole?: WholeCheck;
+  /** Repositories without records (read.ts). */
+  readonly unrecorded?: ReadonlySet<string>;
   /** A tag is brought though the one here is newer: as a write. */
   readonly overwrite?: boolean;
 };
@@ -49,7 +51,7 @@ export class Bringer {
 
   constructor(parts: BringParts) {
     this.#parts = parts;
-    this.#reader = new BackedReader(parts.backed);
+    this.#reader = new BackedReader(parts.backed, parts.unrecorded);
   }
 
   async tag(repo: string, tag: string, signal: AbortSignal): Promise<Brought> {

@@ -179,6 +179,22 @@ test('what no scheme made is counted and named, what a registry or we keep besid
   expect((await imported(a, { repositories: 'a' })).foreign).toEqual([`${root}/_other/x`]);
 });
 
+test('10,001 objects of which no scheme made one: that one is named, all tags come', { timeout: 120_000 }, async () => {
+  const layout = named('identity');
+  const backend = await filled(layout, { 'a/0:v0': one });
+  const { objects } = await backend.list('', { max: 9 }, never);
+  for (let no = 1; no < 10_001 - objects.length; no++) await tag(backend, layout, `a/${no % 97}:v${no}`, one);
+  await backend.put('a/50:v1:odd', Buffer.from('x'), never);
+  const a = await site(stack, backend, { layout, shared: true });
+  const tags = 10_000 - one.blobs.length - 1;
+  for (const apply of [false, true]) {
+    const { changes, ...more } = await imported(a, { apply });
+    expect(more).toEqual({ looked: 10_001, tags, broken: [], refused: [], foreign: ['a/50:v1:odd'] });
+    expect(changes).toHaveLength(tags);
+  }
+  expect((await a.store.catalog({ n: 1000 })).repositories).toHaveLength(97);
+});
+
 test('a repository that rests elsewhere by the rules is refused, and named; a pattern takes a part', async () => {
   const backend = await filled(registry, { 'a:x': one, 'b:x': one, 'c/d:x': one });
   const a = await site(stack, backend, { layout: registry, shared: true, patterns: ['a', 'c/**'] });

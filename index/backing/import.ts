@@ -20,7 +20,7 @@ import type { Backend } from '../../platform/backends/backend.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { LinkObject } from '../../platform/backends/links.ts';
 import { Bringer } from './adopt.ts';
-import { lookAt } from './look.ts';
+import { lookAt, togetherMax } from './look.ts';
 import { answered, cursorOf, pageUnder, placeIn, plainName } from './pages.ts';
 import type { StepPatience } from './patience.ts';
 import type { ReconcileParts } from './reconcile.ts';
@@ -79,8 +79,9 @@ export class Importer {
     }
     const { overwrite } = asked.import;
     const whole = this.#check(backed, asked.from === undefined);
-    const bringer = new Bringer({ ...this.#parts, backed, dry: !asked.apply, whole, overwrite });
-    const looked = await lookAt(wanted, { store, backed, bringer, known: true }, patience);
+    const unrecorded = await withoutRecords(backed, new Set(wanted.map(({ repo }) => repo)), patience);
+    const bringer = new Bringer({ ...this.#parts, backed, dry: !asked.apply, whole, overwrite, unrecorded });
+    const looked = await lookAt(wanted, { store, backed, bringer, known: true, unrecorded }, patience);
     return {
       ...looked,
       tags: wanted.filter(({ kind, part }) => kind === 'tag' && part === 'link').length,
@@ -123,6 +124,28 @@ function placesOf(backed: TagsBacked, repositories: string | undefined): Place[]
   const places: Place[] = [{ name, backend: tags, prefixes: [''] }];
   if (backend !== tags && backend.can.list) places.push({ name: `${name}/blobs`, backend, prefixes: [''] });
   return places;
+}
+
+/** Those of which nothing here was ever written: to ask once a repository is less than once a tag. */
+async function withoutRecords(
+  { tags, layout }: TagsBacked,
+  repos: ReadonlySet<string>,
+  patience: StepPatience,
+): Promise<Set<string>> {
+  const { recordsUnder } = layout.links;
+  if (!tags.can.records) return new Set(repos);
+  const found = new Set<string>();
+  if (recordsUnder === undefined) return found;
+  const queue = repos.values();
+  const work = async (): Promise<void> => {
+    for (const repo of queue) {
+      const { objects } = await tags.list(recordsUnder(repo), { max: 1 }, patience.signal);
+      patience.moved();
+      if (objects.length === 0) found.add(repo);
+    }
+  };
+  await Promise.all(Array.from({ length: togetherMax }, work));
+  return found;
 }
 
 /** Whether no scheme made the key: neither a blob, nor what a registry keeps beside its links, nor ours. */

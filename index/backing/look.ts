@@ -15,7 +15,7 @@ import type { Brought } from './brought.ts';
 import type { StepPatience } from './patience.ts';
 
 /** Keys that are looked at together: a page of a backend that answers in 30 ms takes a second. */
-const togetherMax = 16;
+export const togetherMax = 16;
 /** What is said of one that is broken: a key, and why. */
 const whyMax = 1_000;
 
@@ -25,6 +25,8 @@ export type LookParts = {
   readonly bringer: Bringer;
   /** Tags that are here are looked at as well: else a link says nothing that their records do not. */
   readonly known: boolean;
+  /** Repositories without records (read.ts). */
+  readonly unrecorded?: ReadonlySet<string>;
 };
 
 export type Looked = { readonly changes: ReconcileChange[]; readonly broken: ReconcileBroken[] };
@@ -81,7 +83,8 @@ async function one(object: LinkObject, parts: LookParts, signal: AbortSignal): P
       case 'tag':
         // A link counts where there is no record, whose key comes later.
         if (part === 'link' && !parts.known && (await isHere(store, repo, name))) return undefined;
-        if (part === 'link' && (await there(links.recordKey(object)))) return undefined;
+        if (part === 'link' && parts.unrecorded?.has(repo) !== true && (await there(links.recordKey(object))))
+          return undefined;
         return await bringer.tag(repo, name, signal);
     }
   } catch (error) {

@@ -40,9 +40,12 @@ const absent: Absent = { kind: 'absent' };
 
 export class BackedReader {
   readonly #backed: TagsBacked;
+  readonly #unrecorded: ReadonlySet<string>;
 
-  constructor(backed: TagsBacked) {
+  /** `unrecorded`: repositories that were just seen to have no records, so that none is looked for. */
+  constructor(backed: TagsBacked, unrecorded: ReadonlySet<string> = new Set()) {
     this.#backed = backed;
+    this.#unrecorded = unrecorded;
   }
 
   /** A record counts for more than a link: a link cannot tell that it is old. */
@@ -114,7 +117,7 @@ export class BackedReader {
 
   async #record(of: Linked, signal: AbortSignal): Promise<LinkRecord | undefined> {
     const { tags, layout } = this.#backed;
-    if (!tags.can.records) return undefined;
+    if (!tags.can.records || this.#unrecorded.has(of.repo)) return undefined;
     const key = layout.links.recordKey(of);
     return recordOf((await readSmall(tags, { key, bytesMax: recordBytesMax }, signal))?.bytes);
   }

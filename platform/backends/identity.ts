@@ -24,6 +24,7 @@ export const identityLinks: LinkLayout = {
   recordKey: (of) => `${own}${of.repo}/${recordPath(of)}`,
   // The records first, as their keys do.
   under: (repo) => (repo === undefined ? [''] : [`${own}${repo}/_`, `${repo}:`]),
+  recordsUnder: (repo) => `${own}${repo}/_shoal/`,
   linkOf: (key) => (key.startsWith(own) ? recordIn(key.slice(own.length)) : tagOf(key)),
 };
 

@@ -20,6 +20,8 @@ export type LinkLayout = {
   readonly recordKey: (of: Linked) => string;
   /** What all keys of a repository begin with, in the order of the keys; without one, all keys of all. */
   readonly under: (repo?: string) => readonly string[];
+  /** What all records of a repository begin with. */
+  readonly recordsUnder?: (repo: string) => string;
   /** What `key` is; undefined: nothing of ours. */
   readonly linkOf: (key: string) => LinkObject | undefined;
   /** Whether others keep it there beside their links, and it says nothing to us. */
@@ -41,6 +43,7 @@ export function linkLayout(root: string): RegistryLinks {
     linkKey: (of) => `${repositories}${of.repo}/${LINKS[of.kind]}/${nameIn(of)}${lastOf(of.kind)}`,
     recordKey: (of) => `${repositories}${of.repo}/${recordPath(of)}`,
     under: (repo) => [repo === undefined ? repositories : `${repositories}${repo}/_`],
+    recordsUnder: (repo) => `${repositories}${repo}/_shoal/`,
     linkOf: (key) => {
       const path = after(key, repositories);
       return path === undefined ? undefined : (recordIn(path) ?? linkIn(path));
