@@ -13,6 +13,7 @@ import { FaultyDisk } from '../../platform/store/disk/faulty-disk.ts';
 import { partSuffix } from '../../platform/store/layout.ts';
 import { originPromises } from '../../platform/store/options.ts';
 import { InlinePieceIo } from '../../platform/store/pieces/inline-piece-io.ts';
+import { writeAll } from '../../platform/store/store.fixtures.ts';
 import { type BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Arena } from '../../platform/workers/arena.ts';
@@ -164,17 +165,10 @@ test('the only origin of a blob feeds it again once its disk reads again (seed 2
   slot.release();
   blobs.lost(content.digest, 0);
   expect(inputs.find((input) => input.kind === 'blob')).toMatchObject({ pull: true });
-  const sweep = async (seconds: number): Promise<void> => {
-    for (let i = 0; i < seconds; i++) {
-      origin.nowMs += 1_000;
-      blobs.sweep(origin.nowMs);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  await sweep(20);
+  await origin.sweep(20);
   expect(entry.complete).toBe(false);
   disk.plan = undefined;
-  await sweep(20);
+  await origin.sweep(20);
   expect(entry.complete).toBe(true);
   blobs.wanted(content.digest);
   expect(inputs.at(-1)).toMatchObject({ kind: 'blob', digest: content.digest, have: 'all', pull: false });
@@ -194,6 +188,26 @@ test('a blob that an origin begins to receive while peers tell it of all of it c
   for (let piece = 0; piece < content.pieces; piece += 1) await origin.comes(content, piece);
   expect(store.get(content.digest)).toBe(writing.entry);
   expect(writing.entry.complete).toBe(true);
+});
+
+test('a blob of which every piece is here, and whose last step the disk refused, is whole once the disk does better', async () => {
+  await using origin = await Origin.open();
+  const { store, blobs, disk } = origin;
+  const content = contentOf(new Uint8Array(300_000).fill(7));
+  const entry = await store.create(content.digest, content.meta, content.hashes);
+  disk.plan = (_, action) => (action === 'rename' ? { kind: 'fail', code: 'EIO' } : undefined);
+  await expect(writeAll(origin.arena, entry, content)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect([entry.heldCount, entry.complete]).toEqual([2, false]);
+  // Nobody else has it: no piece will come.
+  const pull = blobs.pull(content.digest);
+  // As the swarm says of one that lacks no piece.
+  blobs.complete({ kind: 'complete', blob: 0 });
+  await origin.sweep(20);
+  expect(entry.complete).toBe(false);
+  disk.plan = undefined;
+  await origin.sweep(20);
+  expect(entry.complete).toBe(true);
+  await pull.complete;
 });
 
 test('pieces that decayed are told before the last one that comes, and that one is held: nothing has to rest', async () => {
@@ -270,6 +284,14 @@ class Origin implements AsyncDisposable {
     const pull = this.blobs.pull(digest);
     this.blobs.learned({ kind: 'learned', blob: 0, meta, hashes });
     return await pull.learned();
+  }
+
+  async sweep(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.nowMs += 1_000;
+      this.blobs.sweep(this.nowMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   /** A piece arrives; resolves with the verdict. */

@@ -236,10 +236,11 @@ export class BlobStore {
     return await this.#files.use(entry.file, (fd) => storedProblem(this.#io, entry, fd, signal));
   }
 
-  /** Makes whole what is here of a damaged blob, from its own file alone. False: bytes of it must come again. */
+  /** Makes a blob whole by what is here of it, from its own file alone. False: bytes of it must come again. */
   async restore(entry: BlobEntry): Promise<boolean> {
-    if (entry.complete || entry.gone || entry.file.partial) return entry.complete;
-    if (await this.#lists.restore(entry)) for (const piece of entry.unread) await look(entry, piece, this.#io.arena);
+    if (entry.complete || entry.gone || entry.growth !== undefined) return entry.complete;
+    if (!entry.file.partial && (await this.#lists.restore(entry)))
+      for (const piece of entry.unread) await look(entry, piece, this.#io.arena);
     // Every piece may be here, and the disk have refused the last step.
     if (!entry.complete && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
     return entry.complete;

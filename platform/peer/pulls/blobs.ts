@@ -25,7 +25,7 @@ import type { PartEnd } from './life.ts';
 import { Part, type PartHost, type PartKind, partHost } from './part.ts';
 import { Passage } from './passage.ts';
 import type { BlobsHost, Pull } from './pull.ts';
-import { howFound, Repair, usable } from './repair.ts';
+import { howFound, Repair, unfinished, usable } from './repair.ts';
 
 /** Where a pull may begin before any tracker answers. */
 export type PullFrom = {
@@ -250,7 +250,7 @@ export class Blobs {
   sweep(nowMs: number): void {
     for (const part of this.#parts.values()) {
       part.sweep(nowMs, this.#host);
-      if (part.unread && this.#repair.due(part)) this.#track(this.#reread(part));
+      if (this.#repair.due(part)) this.#track(this.#reread(part));
       if (part.passage !== undefined) this.#tendPassage(part, nowMs);
       if (part.asks(nowMs)) this.#host.tracking.seek(part, this.#host.neighbours);
       if (part.no === undefined) continue;
@@ -336,7 +336,8 @@ export class Blobs {
       }
       // It began to be received here while peers told of all of it, and what was received has given way to this entry: the
       // swarm would go on as one that holds what only that one had.
-      if (part.entry !== undefined) throw twice(digest);
+      const twice = `blob ${digest} came to this host in two ways at once: ask for it again`;
+      if (part.entry !== undefined) throw new ApiError('UNAVAILABLE', twice);
       if (entry.window !== undefined) part.passage = new Passage(part, entry, this.#host);
       const grows = entry.growth !== undefined;
       part.enter(entry, grows ? 'grows' : 'learned');
@@ -359,7 +360,9 @@ export class Blobs {
 
   async #finish(part: Part): Promise<void> {
     const entry = part.making === undefined ? part.entry : await part.making;
-    if (entry === undefined || part.no === undefined || part.state !== 'pulling') return;
+    // All pieces are here, and the disk may refuse the last step: it is tried again (Repair).
+    if (entry === undefined || (unfinished(entry) && !(await this.#host.store.restore(entry)))) return;
+    if (part.no === undefined || part.state !== 'pulling') return;
     part.usedMs = this.#host.nowMs();
     part.finish();
     this.#host.tracking.set(part.digest, 'have', entry.meta);
@@ -393,8 +396,4 @@ export class Blobs {
   #make(digest: Digest, kind: PartKind): Part {
     return new Part(digest, kind, this.#partHost);
   }
-}
-
-function twice(digest: Digest): ApiError {
-  return new ApiError('UNAVAILABLE', `blob ${digest} came to this host in two ways at once: ask for it again`);
 }

@@ -142,11 +142,6 @@ export class Part implements Pull {
     return this.#state === 'pulling' || this.#state === 'growing';
   }
 
-  /** It is being pulled, and lacks pieces that the disk would not read. */
-  get unread(): boolean {
-    return this.comes && (this.entry?.unreadCount ?? 0) > 0;
-  }
-
   /** Pieces that somebody waits for, the one that has been waited for longest first. */
   waited(): IterableIterator<number> {
     return this.#pieces.keys();

@@ -10,6 +10,7 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Input } from '../../../core/swarm/types.ts';
 import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
+import type { BlobStore } from '../../store/store.ts';
 import { look } from '../../store/stored.ts';
 import type { PieceMemory } from '../../workers/arena.ts';
 import { rereadMs } from '../limits.ts';
@@ -39,10 +40,16 @@ export function lacking(entry: BlobEntry | undefined): number[] {
   return pieces;
 }
 
+/** Every piece is here, and the blob is not whole: the last step is lacking. */
+export function unfinished({ complete, growth, window, heldCount, pieces }: BlobEntry): boolean {
+  return !complete && growth === undefined && window === undefined && heldCount === pieces;
+}
+
 export type RepairHost = {
   nowMs(): number;
   input(input: Input): void;
   readonly arena: PieceMemory;
+  readonly store: Pick<BlobStore, 'restore'>;
   readonly tracking: Pick<Tracking, 'set' | 'unset' | 'seek'>;
 };
 
@@ -78,19 +85,25 @@ export class Repair {
     }
   }
 
-  /** Whether it is time to look again at what the disk would not read of it. */
+  /**
+   * Whether it is being pulled, and lacks pieces that the disk would not read, or only the last step, which the disk refused;
+   * and it is time to look again.
+   */
   due(part: Part): boolean {
+    const { entry } = part;
+    if (!part.comes || entry === undefined || (entry.unreadCount === 0 && !unfinished(entry))) return false;
     const nowMs = this.#host.nowMs();
     if (nowMs - (this.#lookedMs.get(part) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
     this.#lookedMs.set(part, nowMs);
     return true;
   }
 
-  /** Looks again; the entry that is whole by it, or undefined. */
+  /** Looks again, and tries the last step again; the entry that is whole by it, or undefined. */
   async reread(part: Part): Promise<BlobEntry | undefined> {
     const { entry } = part;
     if (entry === undefined) return undefined;
     for (const piece of entry.unread) await look(entry, piece, this.#host.arena);
+    if (unfinished(entry)) await this.#host.store.restore(entry);
     return entry.complete ? entry : undefined;
   }
 }
