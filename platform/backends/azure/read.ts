@@ -1,6 +1,7 @@
 /** A range of a blob: by parts (parts/read.ts), each a download of its own that is compared with what was asked for. */
 
 import type { BackendRead } from '../backend.ts';
+import { rangeProblem } from '../parts/range.ts';
 import { type PartAnswer, type ReadPlan, readParts } from '../parts/read.ts';
 import type { WebAnswer } from '../web/answer.ts';
 import type { AzureRequests } from './requests.ts';
@@ -36,19 +37,14 @@ async function download({ requests, key }: At, range: BackendRead, signal: Abort
 }
 
 /** Is this the range, of the version, that was asked for? The version. */
-function check({ requests, key }: At, { headers }: WebAnswer, { start, end, version }: BackendRead): string {
-  const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
-  const whole = from === undefined && start === 0 && headers['content-length'] === String(end);
-  if (from === undefined && !whole)
-    throw requests.wrong('unsupported', key, 'cannot be read by ranges: what answers ignores them');
-  if (from !== undefined && Number(to) < end - 1)
-    throw requests.wrong('damaged', key, `has ${size} bytes, and ${end} were to be there: look at the object`);
-  if (from !== undefined && (Number(from) !== start || Number(to) !== end - 1))
-    throw requests.wrong('damaged', key, `was asked for bytes ${start} to ${end - 1}, and ${from} to ${to} came`);
+function check({ requests, key }: At, { headers }: WebAnswer, range: BackendRead): string {
+  const contentLength = Number(headers['content-length']);
+  const problem = rangeProblem({ contentRange: headers['content-range'], contentLength }, range);
+  if (problem !== undefined) throw requests.wrong(problem.why, key, problem.words);
   const etag = headers['etag'] ?? '';
   if (etag === '')
     throw requests.wrong('unsupported', key, 'is answered without an ETag: what answers may be no Azure');
-  if (version !== undefined && etag !== version) throw azureChanged({ requests, key });
+  if (range.version !== undefined && etag !== range.version) throw azureChanged({ requests, key });
   return etag;
 }
 

@@ -28,7 +28,7 @@ const blobName = z.union([
     .transform((said) => (said['@Encoded'] === 'true' ? decodeURIComponent(said['#text']) : said['#text'])),
 ]);
 /** What has nothing in it is text of spaces, or none. */
-const orNothing = <T extends z.ZodType>(of: T) => z.union([of, z.string().transform(() => undefined)]).optional();
+const orNothing = <T extends z.ZodType>(of: T) => z.union([of, z.string().transform(() => undefined)]);
 
 const listed = z.object({
   EnumerationResults: z.object({
@@ -43,7 +43,7 @@ const listed = z.object({
           )
           .optional(),
       }),
-    ),
+    ).optional(),
     NextMarker: z.string().optional(),
   }),
 });
@@ -62,10 +62,14 @@ export type ListedBlobs = { readonly objects: { key: string; size: number }[]; r
 export function blobsOf(xml: string): ListedBlobs | undefined {
   const found = parsed(listed, xml)?.EnumerationResults;
   if (found === undefined) return undefined;
-  const objects = (found.Blobs?.Blob ?? [])
+  const objects: { key: string; size: number }[] = [];
+  for (const { Name: key, Properties } of found.Blobs?.Blob ?? []) {
     // Of an account with directories they are listed as well.
-    .filter(({ Properties }) => Properties.ResourceType !== 'directory')
-    .map(({ Name, Properties }) => ({ key: Name, size: Properties['Content-Length'] ?? 0 }));
+    if (Properties.ResourceType === 'directory') continue;
+    const { 'Content-Length': size } = Properties;
+    if (size === undefined) return undefined;
+    objects.push({ key, size });
+  }
   return { objects, marker: found.NextMarker === '' ? undefined : found.NextMarker };
 }
 

@@ -6,6 +6,7 @@
  */
 
 import type { BackendRead } from '../backend.ts';
+import { rangeProblem } from '../parts/range.ts';
 import { type PartAnswer, type ReadPlan, readParts } from '../parts/read.ts';
 import type { WebAnswer } from '../web/answer.ts';
 import type { GcsRequests } from './requests.ts';
@@ -43,19 +44,14 @@ async function download({ requests, key }: At, range: BackendRead, signal: Abort
 }
 
 /** Is this the range, of the generation, that was asked for? The generation. */
-function check({ requests, key }: At, { headers }: WebAnswer, { start, end, version }: BackendRead): string {
-  const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
-  const whole = from === undefined && start === 0 && headers['content-length'] === String(end);
-  if (from === undefined && !whole)
-    throw requests.wrong('unsupported', key, 'cannot be read by ranges: what answers ignores them');
-  if (from !== undefined && Number(to) < end - 1)
-    throw requests.wrong('damaged', key, `has ${size} bytes, and ${end} were to be there: look at the object`);
-  if (from !== undefined && (Number(from) !== start || Number(to) !== end - 1))
-    throw requests.wrong('damaged', key, `was asked for bytes ${start} to ${end - 1}, and ${from} to ${to} came`);
+function check({ requests, key }: At, { headers }: WebAnswer, range: BackendRead): string {
+  const contentLength = Number(headers['content-length']);
+  const problem = rangeProblem({ contentRange: headers['content-range'], contentLength }, range);
+  if (problem !== undefined) throw requests.wrong(problem.why, key, problem.words);
   const generation = headers['x-goog-generation'] ?? '';
   if (!isGeneration(generation))
     throw requests.wrong('unsupported', key, 'is answered without a generation: what answers may be no GCS');
-  if (version !== undefined && generation !== version) throw changed({ requests, key });
+  if (range.version !== undefined && generation !== range.version) throw changed({ requests, key });
   return generation;
 }
 

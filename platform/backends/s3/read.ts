@@ -2,6 +2,7 @@
 
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import type { BackendRead } from '../backend.ts';
+import { rangeProblem } from '../parts/range.ts';
 import { type PartAnswer, type ReadPlan, readParts } from '../parts/read.ts';
 import type { S3Requests } from './requests.ts';
 
@@ -60,17 +61,11 @@ async function open({ requests, key }: At, range: BackendRead, signal: AbortSign
 function check(
   { requests, key }: At,
   answer: { ContentRange?: string | undefined; ContentLength?: number | undefined; ETag?: string | undefined },
-  { start, end, version }: BackendRead,
+  range: BackendRead,
 ): void {
-  const [, from, to, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.ContentRange ?? '') ?? [];
-  // Some answer a range that is all of the object with the object.
-  const whole = from === undefined && start === 0 && answer.ContentLength === end;
-  if (from === undefined && !whole)
-    throw requests.wrong('unsupported', key, 'cannot be read by ranges: this server ignores them');
-  if (from !== undefined && Number(to) < end - 1)
-    throw requests.wrong('damaged', key, `has ${size} bytes, and ${end} were to be there: look at the object`);
-  if (from !== undefined && (Number(from) !== start || Number(to) !== end - 1))
-    throw requests.wrong('damaged', key, `was asked for bytes ${start} to ${end - 1}, and ${from} to ${to} came`);
-  if (version !== undefined && answer.ETag !== version)
+  const said = { contentRange: answer.ContentRange, contentLength: answer.ContentLength };
+  const problem = rangeProblem(said, range);
+  if (problem !== undefined) throw requests.wrong(problem.why, key, problem.words);
+  if (range.version !== undefined && answer.ETag !== range.version)
     throw requests.wrong('changed', key, 'was written anew since its reading began: begin again');
 }
