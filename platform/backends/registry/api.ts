@@ -5,6 +5,8 @@
  * Rule 2: that something is not there counts if a registry says so. Any web server answers 404.
  */
 
+import { repositoryLengthMax } from '../../../core/oci/limits.ts';
+import { repositoryValid } from '../../../core/oci/name.ts';
 import { OCI_PATHS } from '../../../core/oci/paths.ts';
 import { BackendError } from '../backend.ts';
 import type { Opening } from '../kind.ts';
@@ -64,8 +66,13 @@ export class RegistryApi implements Disposable {
   /** What `repo` is called there. */
   nameOf(repo: string, key: string): string {
     const theirs = theirName(this.#settings.namespace, repo);
-    if (theirs !== undefined) return theirs;
+    if (theirs !== undefined && repositoryValid(theirs)) return theirs;
     const { from } = this.#settings.namespace;
+    if (theirs !== undefined)
+      throw new BackendError(
+        'refused',
+        `${this.name}: ${key}: ${theirs} is no repository's name there (more than ${repositoryLengthMax} characters): look at \`namespace\` of this rule`,
+      );
     throw new BackendError(
       'refused',
       `${this.name}: ${key}: ${repo} does not begin with ${from}/, the \`namespace.from\` of this rule's registry: look at the rule's \`repositories\``,

@@ -1,6 +1,7 @@
 /** A real server for each kind of backend; of some kinds several, since they differ. */
 import { startAzurite } from './azurite.ts';
 import { startFakeGcsServer } from './fake-gcs-server.ts';
+import { startDistribution } from './distribution.ts';
 import { startDirectory } from './file.ts';
 import { startHdfs } from './hdfs.ts';
 import { startMariadb } from './mariadb.ts';
@@ -25,6 +26,7 @@ export const storageServers: Readonly<
   postgres: { kind: 'sql', start: (dir) => startPostgres(dir) },
   'fake-gcs-server': { kind: 'gcs', start: startFakeGcsServer },
   azurite: { kind: 'azure', start: startAzurite },
+  distribution: { kind: 'registry', start: startDistribution },
   'a directory and a bucket': { kind: 'shadow', start: startShadow },
 };
 
