@@ -67,6 +67,7 @@ async function one(object: LinkObject, parts: LookParts, signal: AbortSignal): P
   const { links } = backed.layout;
   const there = async (key: string | undefined): Promise<boolean> =>
     key !== undefined && (await backed.tags.stat(key, signal)) !== undefined;
+  const recorded = (of: string): boolean => backed.tags.can.records && parts.unrecorded?.has(of) !== true;
   try {
     const digest = name as Digest;
     switch (kind) {
@@ -83,8 +84,7 @@ async function one(object: LinkObject, parts: LookParts, signal: AbortSignal): P
       case 'tag':
         // A link counts where there is no record, whose key comes later.
         if (part === 'link' && !parts.known && (await isHere(store, repo, name))) return undefined;
-        if (part === 'link' && parts.unrecorded?.has(repo) !== true && (await there(links.recordKey(object))))
-          return undefined;
+        if (part === 'link' && recorded(repo) && (await there(links.recordKey(object)))) return undefined;
         return await bringer.tag(repo, name, signal);
     }
   } catch (error) {

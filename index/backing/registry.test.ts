@@ -93,6 +93,21 @@ test('a tag that was pushed here and has moved there since follows; one that wai
   expect(await tagOf(at, 'x')).toBe(one.digest);
 }, 60_000);
 
+test('an empty index has all tags of it again by a reconcile, and none of the deletions', async () => {
+  const { upstream, at } = await world();
+  for (const of of [one, two]) await pushedThere(upstream, 'a', of);
+  await push(at.answering, 'a', one, ['x', 'gone']);
+  await push(at.answering, 'a', two, ['y']);
+  await at.answering.deleteTag('a', 'gone');
+  await expect.poll(() => depth(at), soon).toBe(0);
+  const backed = backedAsRegistry(upstream, { durability: 'origins', required: false });
+  const empty = await site(stack, upstream, { backed });
+  const { changes, broken } = await empty.reconcile({ apply: true, keys: 500 }, never);
+  const tags = changes.filter(({ kind }) => kind === 'tag').map(({ name }) => name);
+  expect({ tags: tags.sort(), broken }).toEqual({ tags: ['gone', 'x', 'y'], broken: [] });
+  expect(await empty.store.tags('a', { n: 9 })).toEqual({ tags: ['gone', 'x', 'y'], more: false });
+});
+
 test('a push to what is only read stays here, whatever is there', async () => {
   const { upstream, at } = await world(true);
   for (const of of [one, two]) await pushedThere(upstream, 'a', of, 'x');
