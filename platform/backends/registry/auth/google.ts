@@ -14,9 +14,7 @@ export function googleLogins({ keyFile }: { readonly keyFile?: string | undefine
   const auth = new GoogleAuth({ scopes: [scope] });
   // A key that was replaced is read with the next look.
   const client = async (): Promise<AuthClient> =>
-    keyFile === undefined
-      ? await auth.getClient()
-      : googleKeyOf(await readFile(keyFile, 'utf8')).client({}, scope);
+    keyFile === undefined ? await auth.getClient() : googleKeyOf(await readFile(keyFile, 'utf8')).client({}, scope);
   return async () => {
     const asked = await client();
     const { token } = await asked.getAccessToken();

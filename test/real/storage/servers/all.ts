@@ -1,7 +1,7 @@
 /** A real server for each kind of backend; of some kinds several, since they differ. */
 import { startAzurite } from './azurite.ts';
-import { startFakeGcsServer } from './fake-gcs-server.ts';
 import { startDistribution } from './distribution.ts';
+import { startFakeGcsServer } from './fake-gcs-server.ts';
 import { startDirectory } from './file.ts';
 import { startHdfs } from './hdfs.ts';
 import { startMariadb } from './mariadb.ts';
