@@ -26,11 +26,7 @@ const leftOut: Readonly<Record<string, readonly string[]>> = {
   http: ['auth'],
   hdfs: ['https', 'delegationToken'],
   s3: ['encryption', 'storageClass'],
-  http: ['auth', 'ca', 'clientCertificate'],
-  s3: ['ca', 'encryption', 'storageClass'],
-  gcs: ['ca'],
-  azure: ['ca'],
-  registry: ['ca', 'clientCertificate', 'credentials', 'namespace'],
+  registry: ['credentials', 'namespace'],
 };
 const sections = sectionsOf('backends.md').filter(({ blocks }) => blocks.length > 0);
 
