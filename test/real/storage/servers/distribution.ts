@@ -2,12 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { never, sourceOf } from '../../../../platform/backends/objects.fixtures.ts';
-import { registrySchema } from '../../../../platform/backends/registry/config.ts';
-import { registryKeys } from '../../../../platform/backends/registry/layout.ts';
-import { RegistryBackend } from '../../../../platform/backends/registry/registry.ts';
 import { certificate } from '../../../../platform/backends/web/web.fixtures.ts';
-import { realClock } from '../../../../platform/net/clock.ts';
 import { need } from '../../programs.ts';
 import { startAuthority } from './authority.ts';
 import { freePort, Restartable, type StorageServer } from './server.ts';
@@ -15,8 +10,6 @@ import { freePort, Restartable, type StorageServer } from './server.ts';
 export const registryLogin = { username: 'shoal', password: 'secret' };
 /** `secret`, as bcrypt. */
 const htpasswd = 'shoal:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n';
-/** Where what is filled by hand goes. */
-const filledRepo = 'library/app';
 
 export type DistributionServer = StorageServer & {
   readonly rule: { readonly name: string; readonly registry: Readonly<Record<string, unknown>> };
@@ -64,12 +57,6 @@ export async function startDistribution(
   };
   return {
     ...{ rule: { name: 'main', registry }, env: {}, address, process: program, asked: authority?.asked ?? [] },
-    async fill(bytes) {
-      const opening = { name: 'by-hand', stallMs: 10_000, env: {}, clock: realClock };
-      await using by = new RegistryBackend(registrySchema.parse(registry), opening);
-      const source = sourceOf(bytes);
-      await by.write(registryKeys.blobKey(source.digest, filledRepo), source, never);
-    },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
