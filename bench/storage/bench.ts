@@ -4,6 +4,7 @@ import { Skipped } from '../../harness/error.ts';
 import type { Figures } from '../../harness/report.ts';
 import { aloneMeasures } from './alone.ts';
 import { coldMeasures } from './cold.ts';
+import { importMeasures } from './import.ts';
 import type { StorageSizes } from './sizes.ts';
 import { writeBackMeasures } from './write-back.ts';
 
@@ -12,6 +13,7 @@ const MEASURES = {
   alone: { measure: aloneMeasures, figure: 's3WriteRatio' },
   writeBack: { measure: writeBackMeasures, figure: 'writeBackRatio' },
   cold: { measure: coldMeasures, figure: 'coldOverMax' },
+  import: { measure: importMeasures, figure: 'importSeconds' },
 } as const;
 
 export type StorageMeasure = keyof typeof MEASURES;

@@ -9,7 +9,21 @@ export type StorageSizes = {
   readonly firstBytes: number;
   /** Bytes a second of the backend, where it is slow. */
   readonly rates: readonly number[];
+  /** Of a bucket that is imported: ten objects each. */
+  readonly tags: number;
 };
 
-export const fullStorage: StorageSizes = { blob: 1024 * mebibyte, rounds: 3, firstBytes: 10, rates: [25e6, 100e6] };
-export const smallStorage: StorageSizes = { blob: 64 * mebibyte, rounds: 1, firstBytes: 3, rates: [100e6] };
+export const fullStorage: StorageSizes = {
+  blob: 1024 * mebibyte,
+  rounds: 3,
+  firstBytes: 10,
+  rates: [25e6, 100e6],
+  tags: 100_000,
+};
+export const smallStorage: StorageSizes = {
+  blob: 64 * mebibyte,
+  rounds: 1,
+  firstBytes: 3,
+  rates: [100e6],
+  tags: 1_000,
+};
