@@ -25,7 +25,7 @@ import type { PartEnd } from './life.ts';
 import { Part, type PartHost, type PartKind, partHost } from './part.ts';
 import { Passage } from './passage.ts';
 import type { BlobsHost, Pull } from './pull.ts';
-import { howFound, Repair, unfinished, usable } from './repair.ts';
+import { howFound, Repair, usable } from './repair.ts';
 
 /** Where a pull may begin before any tracker answers. */
 export type PullFrom = {
@@ -250,7 +250,8 @@ export class Blobs {
   sweep(nowMs: number): void {
     for (const part of this.#parts.values()) {
       part.sweep(nowMs, this.#host);
-      if (this.#repair.due(part)) this.#track(this.#reread(part));
+      if ((part.entry?.unreadCount || part.entry?.unfinished) && this.#repair.due(part))
+        this.#track(this.#reread(part));
       if (part.passage !== undefined) this.#tendPassage(part, nowMs);
       if (part.asks(nowMs)) this.#host.tracking.seek(part, this.#host.neighbours);
       if (part.no === undefined) continue;
@@ -361,7 +362,7 @@ export class Blobs {
   async #finish(part: Part): Promise<void> {
     const entry = part.making === undefined ? part.entry : await part.making;
     // All pieces are here, and the disk may refuse the last step: it is tried again (Repair).
-    if (entry === undefined || (unfinished(entry) && !(await this.#host.store.restore(entry)))) return;
+    if (entry === undefined || (entry.unfinished && !(await this.#host.store.restore(entry)))) return;
     if (part.no === undefined || part.state !== 'pulling') return;
     part.usedMs = this.#host.nowMs();
     part.finish();

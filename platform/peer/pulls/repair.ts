@@ -40,11 +40,6 @@ export function lacking(entry: BlobEntry | undefined): number[] {
   return pieces;
 }
 
-/** Every piece is here, and the blob is not whole: the last step is lacking. */
-export function unfinished({ complete, growth, window, heldCount, pieces }: BlobEntry): boolean {
-  return !complete && growth === undefined && window === undefined && heldCount === pieces;
-}
-
 export type RepairHost = {
   nowMs(): number;
   input(input: Input): void;
@@ -91,7 +86,7 @@ export class Repair {
    */
   due(part: Part): boolean {
     const { entry } = part;
-    if (!part.comes || entry === undefined || (entry.unreadCount === 0 && !unfinished(entry))) return false;
+    if (!part.comes || entry === undefined || (entry.unreadCount === 0 && !entry.unfinished)) return false;
     const nowMs = this.#host.nowMs();
     if (nowMs - (this.#lookedMs.get(part) ?? Number.NEGATIVE_INFINITY) < rereadMs) return false;
     this.#lookedMs.set(part, nowMs);
@@ -103,7 +98,7 @@ export class Repair {
     const { entry } = part;
     if (entry === undefined) return undefined;
     for (const piece of entry.unread) await look(entry, piece, this.#host.arena);
-    if (unfinished(entry)) await this.#host.store.restore(entry);
+    if (entry.unfinished) await this.#host.store.restore(entry);
     return entry.complete ? entry : undefined;
   }
 }

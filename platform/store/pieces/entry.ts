@@ -3,8 +3,7 @@
  *
  * Rule 1: a piece is held only after its hash matched and the disk took it; it is shown only after
  *   its hash matched again on the way out. So nothing persisted about pieces needs to be believed.
- * Rule 2: the verdict on the last missing piece comes when the blob is complete (and, where the
- *   store keeps, synced and checked against its digest).
+ * Rule 2: the verdict on the last missing piece comes when the blob is complete (where the store keeps: synced, and checked).
  * Rule 3: an entry that was removed lives on for those that have it pinned; it takes no more pieces.
  * Rule 4: files and names are the store's business: it is told through `EntryHost`.
  * Rule 5: what was verified in memory may be lent from there while the arena has room for it (remembered.ts).
@@ -104,6 +103,11 @@ export class BlobEntry {
 
   get complete(): boolean {
     return this.#state === 'complete';
+  }
+
+  /** Every piece is here, and the last step to be whole is lacking. */
+  get unfinished(): boolean {
+    return !this.complete && this.growth === undefined && !this.window && this.heldCount === this.pieces;
   }
 
   /** Removed or evicted: only what is pinned can still be read. */
