@@ -1,5 +1,7 @@
 /**
- * `npm run test:real [-- --group NAME]... [--install]`: tests with real clients and servers, group by group.
+ * `npm run test:real [-- --group NAME]... [--install] [--short]`: tests with real clients and servers, group by group.
+ *
+ * `--short` is the short form of long groups (short.ts).
  *
  * A program that a group needs and that is not there is a failure of that group, never a skip; `--install` installs
  * it first. A group without tests says so and counts nothing. The last line is `N passed, N failed, N skipped`.
@@ -22,6 +24,7 @@ const { values } = parseArgs({
   options: {
     group: { type: 'string', multiple: true },
     install: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
   },
 });
 const isGroup = (name: string): name is Group => Object.hasOwn(GROUPS, name);
@@ -33,7 +36,8 @@ async function runGroup(group: Group): Promise<Count> {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const args = ['run', '--project', 'real', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   try {
-    const child = spawn(process.execPath, [vitest, ...args, join(here, group)], { cwd: root, stdio: 'inherit' });
+    const env = { ...process.env, ...(values.short && { SHOAL_SHORT: '1' }) };
+    const child = spawn(process.execPath, [vitest, ...args, join(here, group)], { cwd: root, env, stdio: 'inherit' });
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', resolve);

@@ -22,6 +22,7 @@ import {
 } from '../../images.fixtures.ts';
 import { type Cluster, type Place, shoal, startAt } from '../cluster.ts';
 import { freeBasePort, run, temporary } from '../processes.ts';
+import { ofShort } from '../short.ts';
 import { storageServers } from './servers/all.ts';
 import { type StorageServer, started } from './servers/server.ts';
 
@@ -79,7 +80,12 @@ const listed = ({ rule }: StorageServer, kind: string): boolean => {
   return abilities().get(tags)?.['list'] !== 'no';
 };
 
-const servers = Object.entries(storageServers).map(([name, { kind, start }]) => ({ name, kind, start }));
+/** One of each kind that restore.test.ts and the tests without real servers do not lose the disks before. */
+const few = ['hdfs', 'nginx', 'mariadb', 'fake-gcs-server', 'azurite', 'distribution'];
+const servers = ofShort(
+  Object.entries(storageServers).map(([name, { kind, start }]) => ({ name, kind, start })),
+  ({ name }) => few.includes(name),
+);
 const kept = servers.filter(({ kind }) => abilities().get(kind)?.['write'] !== 'no');
 const readOnly = servers.filter(({ kind }) => abilities().get(kind)?.['write'] === 'no');
 

@@ -8,6 +8,7 @@ import { bytesOf, never, sourceOf } from '../../../platform/backends/objects.fix
 import { Child, nodeCommand } from '../../../platform/lifecycle/child.ts';
 import { realClock } from '../../../platform/net/clock.ts';
 import { createLog } from '../../../platform/telemetry/log.ts';
+import { ofShort } from '../short.ts';
 import { Generated } from './generated.ts';
 import { HdfsServer } from './servers/hdfs.ts';
 import { started } from './servers/server.ts';
@@ -36,7 +37,7 @@ const made = async () => open(await settingsOf());
 
 describe('as any backend', () => backendConformance(made, { objects: 60 }));
 
-test.each([30_000_000, 1024 * MiB])(
+test.each(ofShort([30_000_000, 1024 * MiB], (bytes) => bytes < 100 * MiB))(
   'an object of %i bytes, in several blocks, confirmed by its checksum',
   { timeout: 600_000 },
   async (size) => {
