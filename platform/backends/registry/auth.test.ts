@@ -57,6 +57,21 @@ async function bearing(seconds?: number) {
   return { fake, tokens };
 }
 
+test.each(['it may not be told', 'it is gone'])(
+  'an authority that was named once and gives no token is forgotten: %s',
+  async (why) => {
+    const { fake, tokens } = await bearing();
+    const realm = why === 'it is gone' ? 'http://127.0.0.1:1/token' : 'http://elsewhere.invalid/token';
+    const backend = stack.use(fake.backend({ credentials: { username: 'me', password: 'secret' } }));
+    const { wants } = fake;
+    fake.wants = () => `Bearer realm="${realm}",service="x"`;
+    await expect(backend.stat(key, never)).rejects.toMatchObject({ name: 'BackendError' });
+    fake.wants = wants;
+    expect(await backend.stat(key, never)).toBeUndefined();
+    expect(tokens.asked).toHaveLength(1);
+  },
+);
+
 const temporary = (): string => {
   const dir = mkdtempSync(join(tmpdir(), 'shoal-registry-'));
   stack.defer(() => rmSync(dir, { recursive: true }));

@@ -5,6 +5,8 @@
  * Rule 1: nothing is shown that was not asked for, but a token that the rule itself names.
  * Rule 2: what is refused is tried once more with a new token, or with what we are known by now. Then the error says whether
  *         it is wrong altogether (`credentials`: nobody gets in) or does not reach so far (`refused`: this repository).
+ * Rule 3: an authority that gave no token is not gone to first again: the registry is asked anew whom it wants, which may have
+ *         moved, or have been named by somebody else for a moment.
  */
 
 import { BackendError } from '../../backend.ts';
@@ -14,6 +16,7 @@ import type { RegistryLogin, RegistryLogins } from './login.ts';
 import { basicOf, type RegistryTokens, type TokenRealm } from './tokens.ts';
 
 type Wanted = { readonly kind: 'basic' } | { readonly kind: 'bearer'; readonly realm: TokenRealm };
+type Bearer = { readonly scopes: readonly string[]; readonly login: RegistryLogin | undefined };
 export type Shown = { readonly header: string | undefined; readonly login: RegistryLogin | undefined };
 
 export class RegistryAuthorization {
@@ -98,7 +101,15 @@ export class RegistryAuthorization {
     const wanted = this.#wanted;
     if (wanted === undefined) return { header: undefined, login };
     if (wanted.kind === 'basic') return { header: login?.kind === 'password' ? basicOf(login) : undefined, login };
-    const { realm } = wanted;
+    try {
+      return await this.#bearing(wanted.realm, { scopes, login }, signal);
+    } catch (error) {
+      if (this.#wanted === wanted && error instanceof BackendError) this.#wanted = undefined;
+      throw error;
+    }
+  }
+
+  async #bearing(realm: TokenRealm, { scopes, login }: Bearer, signal: AbortSignal): Promise<Shown> {
     try {
       return { header: `Bearer ${await this.#tokens.get({ realm, scopes, login }, signal)}`, login };
     } catch (error) {
