@@ -12,7 +12,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../core/contracts/errors.ts';
-import type { BackendRefusal, BlobInfo, GrowingInfo } from '../../core/contracts/origin.ts';
+import type { BlobInfo, GrowingInfo } from '../../core/contracts/origin.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount, pieceLengthFor, piecesMax } from '../../core/piece.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
@@ -23,11 +23,13 @@ import type { Clock } from '../../platform/net/clock.ts';
 import type { ReadablePull } from '../../platform/reader/read.ts';
 import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
-import { causeOf, Download, type DownloadOf, growthOf, type Pulled } from './download.ts';
+import { causeOf } from './cause.ts';
+import { Download, type DownloadOf, growthOf, type Pulled } from './download.ts';
 import { FetchLane } from './lane.ts';
 import { askOwner, type ColdQuestion, type Owners } from './owner.ts';
+import { fetchRefusal, mendIt, refused } from './refusals.ts';
 import { type AskedBackend, Remembered } from './remembered.ts';
-import { type ColdWatch, mendIt } from './watch.ts';
+import type { ColdWatch } from './watch.ts';
 
 /** Well below the two seconds after which a caller takes an origin for dead. */
 export const coldAnswerMs = 1_000;
@@ -151,7 +153,7 @@ export class ColdReads {
     try {
       found = await Promise.race([readable(), late]);
     } catch (error) {
-      throw this.#asApiError(download, error);
+      throw fetchRefusal(download, error);
     }
     if (found === undefined) throw notYet(download.backed, download);
     return found;
@@ -287,7 +289,7 @@ export class ColdReads {
       download.fail(error as Error);
       watch.failed(download, error as Error, at());
       const kind = causeOf(error) === 'mismatch' ? 'damaged' : 'failed';
-      this.#remembered.set(askedOf(backed, download), { kind, error: this.#asApiError(download, error) });
+      this.#remembered.set(askedOf(backed, download), { kind, error: fetchRefusal(download, error) });
     }
   }
 
@@ -295,25 +297,6 @@ export class ColdReads {
     const error = refused(backed, 'UNAVAILABLE', `backend ${backed.name}: ${what}: ${mendIt}`, true);
     this.#remembered.set(askedOf(backed, blob), { kind: 'damaged', error });
     return error;
-  }
-
-  #asApiError({ backed, key }: Download, error: unknown): ApiError {
-    const { message } = error as Error;
-    if (causeOf(error) === 'mismatch')
-      return refused(
-        backed,
-        'UNAVAILABLE',
-        `backend ${backed.name}: ${key} is not the blob (${message}): ${mendIt}`,
-        true,
-      );
-    // What was removed while it came, or right after, is where it was: it is not unknown.
-    if (error instanceof ApiError && error.code !== 'UNAVAILABLE' && error.code !== 'BLOB_UNKNOWN')
-      return new ApiError(error.code, error.message, { backend: backed.name });
-    return refused(
-      backed,
-      'UNAVAILABLE',
-      `backend ${backed.name}: ${key} could not be fetched (${message}): try again`,
-    );
   }
 
   // ---- what is told ----------------------------------------------------------------------------
@@ -327,7 +310,7 @@ export class ColdReads {
       // Whoever hears of it asks this origin for its pieces at once.
       if (growing) await Promise.race([download.begun, late]);
     } catch (error) {
-      throw this.#asApiError(download, error);
+      throw fetchRefusal(download, error);
     }
     if (!growing || size === 0 || download.entry === undefined) throw notYet(backed, { digest, repo });
     return { digest, growth: download.growth, peer: this.#options.peer };
@@ -355,11 +338,6 @@ export class ColdReads {
     const over = sleep(ms, undefined, { signal: stop.signal }).catch(() => undefined) as Promise<undefined>;
     return { over, cancel: () => stop.abort() };
   }
-}
-
-function refused(backed: Backed, code: 'BLOB_UNKNOWN' | 'UNAVAILABLE', text: string, damaged = false): ApiError {
-  const detail: BackendRefusal = { backend: backed.name, damaged };
-  return new ApiError(code, text, detail);
 }
 
 function askedOf(backed: Backed, { digest, repo }: BlobIn): AskedBackend {

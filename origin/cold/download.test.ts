@@ -110,7 +110,25 @@ test('read while it comes: a reader has the first pieces before the rest is sent
   const wrong = await one({ on: 'read', what: 'foreign', at: 1_500_000 });
   await using _wrong = wrong.cluster;
   await wrong.origin.answer(question, { hops: 0 });
-  await expect(wrong.origin.cold.download(blob.digest)!.waitFor(9)).rejects.toMatchObject({ code: 'DIGEST_INVALID' });
+  await expect(wrong.origin.cold.download(blob.digest)!.waitFor(9)).rejects.toMatchObject({
+    ...{ code: 'UNAVAILABLE', detail: { backend: 'main', damaged: true } },
+  });
+});
+
+test('whoever reads one whose backend fails on the way is told of the backend, and not of an error of ours', async () => {
+  const { cluster, origin } = await one({ on: 'read', what: 'refused', at: 1_500_000 });
+  await using _ = cluster;
+  await origin.answer(question, { hops: 0 });
+  await expect(origin.cold.download(blob.digest)!.waitFor(9)).rejects.toMatchObject({
+    ...{ code: 'UNAVAILABLE', message: expect.stringContaining('backend main'), detail: { backend: 'main' } },
+  });
+});
+
+test('a backend that wants to be left alone for an hour keeps no place, and no reader, for so long', async () => {
+  const { cluster, origin } = await one({ on: 'read', what: 'throttled', at: 1_500_000, afterMs: 3_600_000 });
+  await using _ = cluster;
+  await expect(origin.whole(question)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect(origin.cold.running).toBe(0);
 });
 
 test('an origin that shuts down cuts it off, and keeps nothing', async () => {

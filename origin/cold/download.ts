@@ -21,6 +21,7 @@ import type { ReadablePull } from '../../platform/reader/read.ts';
 import type { GrowingEntry } from '../../platform/store/growing/entry.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import { blake3Hex } from '../../platform/workers/hash.ts';
+import { fetchRefusal } from './refusals.ts';
 import { type ColdSink, openColdSink } from './sink.ts';
 
 /** Of one download: a connection that is cut ten times on the way is bad, and the blob may be terabytes. */
@@ -30,6 +31,8 @@ export const vainMax = 4;
 const again = { delayMs: 100, delayMsMax: 2_000 };
 /** Of another version of the object. */
 const changesMax = 2;
+/** A backend that wants to be left alone for longer is: who reads does not wait so long, and others wait for the place. */
+const quietMsMax = 30_000;
 /** What another attempt may change. */
 const passing: ReadonlySet<BackendCause> = new Set(['throttled', 'unavailable', 'stalled', 'damaged', 'credentials']);
 
@@ -128,8 +131,8 @@ export class Download implements ReadablePull {
 
   /** It ends so; again is harmless. */
   fail(error: Error): void {
-    this.#over ??= error;
-    this.#settle(error);
+    this.#over ??= fetchRefusal(this, error);
+    this.#settle(this.#over);
     this.#begun.reject(error);
     this.#whole.reject(error);
   }
@@ -175,6 +178,7 @@ export class Download implements ReadablePull {
         vain = sink.offset > before ? 0 : vain + 1;
         if (failure.why === 'changed' && ++changes <= changesMax) await this.#lookAgain(failure);
         else if (!passing.has(failure.why) || ++this.resumes > resumesMax || vain > vainMax) throw failure;
+        if ((failure.afterMs ?? 0) > quietMsMax) throw failure;
         const waitMs = Math.max(failure.afterMs ?? 0, Math.random() * backoffMs(again, vain + 1));
         await sleep(waitMs, undefined, { signal: this.#host.signal });
         // What was with the workers when it broke off.
@@ -236,11 +240,4 @@ export class Download implements ReadablePull {
 /** Nothing of the list is known yet. `length` > 0. */
 export function growthOf(length: number): Growth {
   return { length, pieceLength: pieceLengthFor(length), known: 0, root: noHashes };
-}
-
-/** Why a download failed, in a word: for metrics, and for how long it is remembered. */
-export function causeOf(error: unknown): BackendCause | 'mismatch' | 'disk' | 'stopped' {
-  if (error instanceof BackendError) return error.why;
-  if (!(error instanceof ApiError)) return 'stopped';
-  return error.code === 'DIGEST_INVALID' || error.code === 'SIZE_INVALID' ? 'mismatch' : 'disk';
 }

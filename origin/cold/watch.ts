@@ -3,10 +3,9 @@
 import type { Digest } from '../../core/digest.ts';
 import type { LineLog } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
-import { causeOf, type Download } from './download.ts';
-
-/** What to do about a blob whose bytes in the backend are not its own. */
-export const mendIt = 'push the blob again, or put its right bytes there';
+import { causeOf } from './cause.ts';
+import type { Download } from './download.ts';
+import { mendIt } from './refusals.ts';
 
 export class ColdWatch {
   readonly #log: LineLog;
