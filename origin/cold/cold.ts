@@ -7,7 +7,7 @@
  *         is one that has other bytes under the blob's name; the message names backend and object.
  * Rule 4: who asks for the size has nothing fetched.
  * Rule 5: at most `largeLane` and `smallLane` are fetched at a time, more wait, and beyond that they are refused. Manifests do
- *         not wait behind layers.
+ *         not wait behind layers, and no backend behind another one that hangs (lane.ts).
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -80,14 +80,17 @@ export class ColdReads {
   readonly #asking = new Map<string, Promise<Answer>>();
   readonly #stats = new Map<string, Promise<BackendObject>>();
   readonly #downloads = new Map<Digest, Download>();
-  readonly #large = new FetchLane(largeLane);
-  readonly #small = new FetchLane(smallLane);
+  readonly #large: FetchLane;
+  readonly #small: FetchLane;
   readonly #closing = new AbortController();
   readonly #ends = new Set<Promise<void>>();
 
   constructor(options: ColdOptions) {
     this.#options = options;
     this.#remembered = new Remembered(options.clock);
+    const names = options.backends.all.map(({ name }) => name);
+    this.#large = new FetchLane(largeLane, names);
+    this.#small = new FetchLane(smallLane, names);
   }
 
   get running(): number {
@@ -255,7 +258,7 @@ export class ColdReads {
     this.#closing.signal.throwIfAborted();
     const { size } = object;
     const lane = size <= waitedBytesMax ? this.#small : this.#large;
-    if (lane.full) {
+    if (lane.full(backed.name)) {
       const text = `${lane.running} blobs are being fetched from backends, and ${lane.waiting} wait: try again`;
       throw refused(backed, 'UNAVAILABLE', text);
     }
@@ -282,7 +285,7 @@ export class ColdReads {
         watch.begun(download);
         return await download.run();
       };
-      onFetched(await lane.run(fetching, this.#closing.signal), { backend: backed.name, repo });
+      onFetched(await lane.run(backed.name, fetching, this.#closing.signal), { backend: backed.name, repo });
       watch.finished(download, at());
     } catch (error) {
       // It may not have had its turn.
