@@ -31,7 +31,8 @@ export function grown(state: State, blob: Blob, input: Extract<Input, { kind: 'g
 }
 
 export function settled(state: State, blob: Blob, input: Extract<Input, { kind: 'settled' }>): void {
-  assert(blob.stage === 'growing' && sameSize(blob, input.meta), 'settles what did not grow');
+  const grows = blob.stage === 'growing' || blob.stage === 'rooted';
+  assert(grows && sameSize(blob, input.meta), 'settles what did not grow');
   makeReady(state, blob, input.meta, input.hashes);
   for (let piece = 0; piece < blob.pieces; piece += 1) gain(state, blob, piece);
   answerPending(state, blob);

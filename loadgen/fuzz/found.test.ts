@@ -190,6 +190,20 @@ test('a blob that an origin begins to receive while peers tell it of all of it c
   expect(writing.entry.complete).toBe(true);
 });
 
+test('a push that is faster than the first byte from a backend leaves nothing to receive (seed 89)', async () => {
+  await using origin = await Origin.open();
+  const { store, blobs, inputs } = origin;
+  const content = contentOf(new Uint8Array(60_000).fill(7));
+  const writing = await store.growing.begin(content.digest, content.bytes.length);
+  const upload = await store.beginUpload('0123456789abcdef', 'sha256');
+  await upload.append(content.bytes);
+  blobs.arrived(await upload.commit(content.digest));
+  blobs.receive(writing.entry);
+  await writing.finish();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(inputs).toEqual([]);
+});
+
 test('a blob of which every piece is here, and whose last step the disk refused, is whole once the disk does better', async () => {
   await using origin = await Origin.open();
   const { store, blobs, disk } = origin;

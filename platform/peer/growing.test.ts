@@ -150,7 +150,7 @@ test('bytes that are not the digest: every reader is cut off before the end, and
   await until(() => readers.every(({ got }) => got > 10 * unitBytes));
   await expect(writing.finish()).rejects.toMatchObject({ code: 'DIGEST_INVALID' });
   for (const reader of readers) {
-    await expect(reader.done).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+    await expect(reader.done).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(reader.got).toBeLessThan(length);
   }
   for (const { store, node } of [at.origin, ...at.agents]) {

@@ -62,7 +62,8 @@ export class Blobs {
     });
     const end = (part: Part, how: PartEnd, why: Error): void => this.#end(part, how, why);
     const track = (work: Promise<void>): void => this.#track(work);
-    this.#growth = new GrowingParts({ ...host, enter: (part, make) => this.#enter(part, make), end, track });
+    const arrived = (entry: BlobEntry): void => this.#whole(entry);
+    this.#growth = new GrowingParts({ ...host, enter: (part, make) => this.#enter(part, make), end, track, arrived });
     this.#inlines = {
       ...host,
       end,
@@ -109,11 +110,11 @@ export class Blobs {
     if (this.#parts.get(entry.digest)?.pulls !== true) this.#host.tracking.set(entry.digest, 'have', entry.meta);
   }
 
-  /** This process receives it: peers get what comes of it at once. */
+  /** This process receives it: peers get what comes of it at once. Nothing where a push was faster. */
   receive(entry: GrowingEntry): void {
-    const { digest } = entry;
-    const known = this.#parts.get(digest);
-    const part = known ?? this.#make(digest, { pulls: false, given: false });
+    if (entry.growth === undefined) return;
+    const known = this.#parts.get(entry.digest);
+    const part = known ?? this.#make(entry.digest, { pulls: false, given: false });
     const enters = part.entry === undefined;
     if (enters) part.enter(entry, 'grows');
     if (known === undefined) this.#join(part);
@@ -331,14 +332,11 @@ export class Blobs {
       }
       if (entry.complete) {
         // A push was faster. The swarm would go on as one that lacks every piece, for us and for those who ask us.
-        this.arrived(entry);
-        this.seed(entry);
+        this.#whole(entry);
         return undefined;
       }
-      // It began to be received here while peers told of all of it, and what was received has given way to this entry: the
-      // swarm would go on as one that holds what only that one had.
-      const twice = `blob ${digest} came to this host in two ways at once: ask for it again`;
-      if (part.entry !== undefined) throw new ApiError('UNAVAILABLE', twice);
+      // What began to be received here meanwhile has given way to this entry, and the swarm goes by what that one had.
+      if (part.entry !== undefined) throw new ApiError('UNAVAILABLE', `${digest} came in two ways at once: ask again`);
       if (entry.window !== undefined) part.passage = new Passage(part, entry, this.#host);
       const grows = entry.growth !== undefined;
       part.enter(entry, grows ? 'grows' : 'learned');
@@ -354,14 +352,16 @@ export class Blobs {
   /** What the disk would not read is looked at again: what is whole by it is fed at once. */
   async #reread(part: Part): Promise<void> {
     const entry = await this.#repair.reread(part);
-    if (entry === undefined) return;
+    if (entry !== undefined) this.#whole(entry);
+  }
+
+  #whole(entry: BlobEntry): void {
     this.arrived(entry);
     this.seed(entry);
   }
 
   async #finish(part: Part): Promise<void> {
     const entry = part.making === undefined ? part.entry : await part.making;
-    // All pieces are here, and the disk may refuse the last step: it is tried again (Repair).
     if (entry === undefined || (entry.unfinished && !(await this.#host.store.restore(entry)))) return;
     if (part.no === undefined || part.state !== 'pulling') return;
     part.usedMs = this.#host.nowMs();

@@ -19,6 +19,7 @@ import type { Logger } from '../../telemetry/log.ts';
 import { blake3Hex } from '../../workers/hash.ts';
 import type { PartEnd } from './life.ts';
 import type { Part } from './part.ts';
+import type { BlobsHost } from './pull.ts';
 
 type Learned = Extract<Output, { kind: 'learned' }>;
 
@@ -27,6 +28,9 @@ export type GrowingHost = {
   readonly store: Pick<BlobStore, 'growing' | 'revoke'>;
   readonly tracking: Pick<Tracking, 'set' | 'grows'>;
   readonly log: Logger;
+  readonly statsOf: BlobsHost['statsOf'];
+  /** It is whole by what came here: the swarm begins with it anew. */
+  readonly arrived: (entry: BlobEntry) => void;
   /** Makes the part's entry. */
   readonly enter: (part: Part, make: () => Promise<BlobEntry>) => Promise<BlobEntry | undefined>;
   readonly end: (part: Part, end: PartEnd, why: Error) => void;
@@ -96,7 +100,7 @@ export class GrowingParts {
     if (kind === 'refresh') return this.#asks(part, true);
     if (kind === 'odds') return this.#contradicts(part);
     const why = `blob ${part.digest} was not what it claimed to be: its origin took it back${part.said || ': ask again to hear why'}`;
-    this.#drop(part, 'revoked', new ApiError('BLOB_UNKNOWN', why));
+    this.#drop(part, 'revoked', new ApiError('UNAVAILABLE', why));
   }
 
   /** Somebody waits for the piece. */
@@ -190,6 +194,9 @@ export class GrowingParts {
   #received(part: Part, entry: GrowingEntry): void {
     if (!entry.complete || part.no === undefined) return;
     entry.onGrown = undefined;
+    const { known = 0, pieces = 1 } = this.#host.statsOf(part.no) ?? {};
+    // A neighbour that has all of it told the swarm the whole list before.
+    if (known === pieces) return this.#host.arrived(entry);
     this.#host.input({ kind: 'settled', blob: part.no, meta: entry.meta, hashes: entry.hashes });
     part.settle('received');
     this.#host.tracking.set(part.digest, 'have', entry.meta);

@@ -17,7 +17,7 @@ const failures = {
   unwanted: { to: 'ended', when: 'it was read, and nobody reads it any more', unusedMs: 'linger' },
   stopped: { to: 'ended', when: 'it is called off' },
   dropped: { to: 'ended', when: 'it is removed from the store, or evicted' },
-  revoked: { to: 'ended', when: 'an origin took the blob back: BLOB_UNKNOWN, and the store removes it' },
+  revoked: { to: 'ended', when: 'an origin took the blob back: UNAVAILABLE, and the store removes it' },
   refused: { to: 'ended', when: 'the store has no room for it, or its disk refuses: STORAGE_FULL, UNAVAILABLE' },
   closed: { to: 'ended', when: 'the process is shutting down' },
 } as const satisfies Record<string, End>;
