@@ -9,11 +9,11 @@ import { repositoryValid, tagValid } from '../../../core/oci/name.ts';
 import { OCI_PATHS } from '../../../core/oci/paths.ts';
 import type { BackendPage } from '../backend.ts';
 import { pullScopes, type RegistryApi, type RegistryCall } from './api.ts';
+import { HeldNames } from './held-names.ts';
 import { tagKey } from './layout.ts';
-import { listedMax, listedMs, namesMax, namesPageMax } from './limits.ts';
+import { namesMax, namesPageMax } from './limits.ts';
 import { type NamespaceMap, ourName, theirName } from './namespace.ts';
 
-type Held = { readonly names: Promise<readonly string[]>; readonly atMs: number };
 const catalog = '';
 
 /** Bytes of a digest as text: what a tag's link has. */
@@ -22,13 +22,16 @@ const linkBytes = 71;
 export class RegistryNames {
   readonly #api: RegistryApi;
   readonly #namespace: NamespaceMap;
-  readonly #nowMs: () => number;
-  readonly #held = new Map<string, Held>();
+  /** The catalogue is not given up for the tags of its repositories, which come between its pages. */
+  readonly #catalog: HeldNames;
+  readonly #tagsOf: HeldNames;
+  #sorted: { readonly of: readonly string[]; readonly ours: readonly string[] } | undefined;
 
   constructor(api: RegistryApi, namespace: NamespaceMap, nowMs: () => number) {
     this.#api = api;
     this.#namespace = namespace;
-    this.#nowMs = nowMs;
+    this.#catalog = new HeldNames(nowMs);
+    this.#tagsOf = new HeldNames(nowMs);
   }
 
   async list(
@@ -56,33 +59,33 @@ export class RegistryNames {
     const end = prefix.indexOf('/_');
     const named = prefix.slice(0, end);
     if (end >= 0) return repositoryValid(named) ? [named] : [];
-    const all = await this.#names(catalog, signal);
-    const ours = all.flatMap((theirs) => ourName(this.#namespace, theirs) ?? []).filter(repositoryValid);
-    return ours
-      .filter((repo) => tagKey(repo, '').startsWith(prefix))
-      .sort((a, b) => byBytes(tagKey(a, ''), tagKey(b, '')));
+    const read = (own: AbortSignal): Promise<readonly string[]> => this.#read(catalog, own);
+    return this.#ours(await this.#catalog.get(catalog, read, signal)).filter((repo) =>
+      tagKey(repo, '').startsWith(prefix),
+    );
+  }
+
+  /** Of a catalogue, once: they are many, and each page goes through them. Keys are ASCII, whose order is that of bytes. */
+  #ours(all: readonly string[]): readonly string[] {
+    if (this.#sorted?.of === all) return this.#sorted.ours;
+    const ours = all
+      .flatMap((theirs) => ourName(this.#namespace, theirs) ?? [])
+      .filter(repositoryValid)
+      .map((repo) => ({ repo, key: tagKey(repo, '') }))
+      .sort((one, other) => (one.key < other.key ? -1 : 1))
+      .map(({ repo }) => repo);
+    this.#sorted = { of: all, ours };
+    return ours;
   }
 
   async #tags(repo: string, signal: AbortSignal): Promise<readonly string[]> {
     const theirs = theirName(this.#namespace, repo);
-    return theirs === undefined ? [] : (await this.#names(theirs, signal)).filter(tagValid);
+    if (theirs === undefined) return [];
+    const read = (own: AbortSignal): Promise<readonly string[]> => this.#read(theirs, own);
+    return (await this.#tagsOf.get(theirs, read, signal)).filter(tagValid);
   }
 
   /** Of a repository, or of the catalogue; sorted. */
-  async #names(of: string, signal: AbortSignal): Promise<readonly string[]> {
-    const held = this.#held.get(of);
-    if (held !== undefined && this.#nowMs() - held.atMs < listedMs) return await held.names;
-    const names = this.#read(of, signal);
-    this.#held.delete(of);
-    this.#held.set(of, { names, atMs: this.#nowMs() });
-    names.catch(() => this.#held.delete(of));
-    for (const oldest of this.#held.keys()) {
-      if (this.#held.size <= listedMax) break;
-      this.#held.delete(oldest);
-    }
-    return await names;
-  }
-
   async #read(of: string, signal: AbortSignal): Promise<readonly string[]> {
     const whole = of === catalog;
     const first = OCI_PATHS.page(whole ? OCI_PATHS.catalog : OCI_PATHS.tags(of), {
