@@ -119,3 +119,17 @@ test('a push to what is only read stays here, whatever is there', async () => {
   expect(await tagOf(at, 'x')).toBe(one.digest);
   expect(await tagOf(at, 'y')).toBe(one.digest);
 }, 60_000);
+
+test('a repository that the registry does not answer for is left alone, and the others are answered; several in a row are all of it', async () => {
+  const { upstream, at } = await world(true);
+  await pushedThere(upstream, 'a', one, 'x');
+  const ask = (repo: string, tag = 'x') => at.answering.tag(repo, tag);
+  const unavailable = { code: 'UNAVAILABLE' };
+  upstream.fail({ on: 'any', what: 'unavailable', key: 'bad', times: Number.POSITIVE_INFINITY });
+  for (const tag of ['x', 'y', 'z']) await expect(ask('bad', tag)).rejects.toMatchObject(unavailable);
+  expect(upstream.count('stat', 'bad')).toBe(1);
+  expect((await ask('a'))?.digest).toBe(one.digest);
+  for (const repo of ['bad2', 'bad3', 'bad4', 'bad5']) await expect(ask(repo)).rejects.toMatchObject(unavailable);
+  expect(upstream.count('stat', 'bad4')).toBe(1);
+  expect(upstream.count('stat', 'bad5')).toBe(0);
+});

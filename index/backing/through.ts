@@ -6,7 +6,7 @@
  * Rule 2: a tag is compared with the backend's before it is answered, unless that was done within `freshMs`. Where the
  *   backend does not answer, what is here is answered; where nothing is here, that is 503 and never a no.
  * Rule 3: all who wait for one thing share one question; none waits longer than `backendPatienceMs`. A backend that did not
- *   answer is not asked again for `backendSilentMs`, and a no is as good as an answer for `freshMs`: by backend and key.
+ *   answer is not asked again for a while (silences.ts), and a no is as good as an answer for `freshMs`: by backend and key.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -17,13 +17,12 @@ import type { OutboxKey } from '../../platform/tags/outbox.ts';
 import { type AdoptStore, Bringer, brokenError } from './adopt.ts';
 import type { Brought } from './brought.ts';
 import type { BackingMetrics } from './metrics.ts';
+import { Silences } from './silences.ts';
 
 /** Less than the two seconds that callers give an index, so that they hear why. */
 export const backendPatienceMs = 1_500;
 /** A burst of pulls of one tag is one question, and a tag that was pushed to another cluster is here soon enough. */
 export const freshMs = 3_000;
-/** Long enough that a backend that hangs costs few callers their patience, short enough that nobody waits for it when it is back. */
-const backendSilentMs = 5_000;
 /** Keys that are remembered: 2 MB or so. */
 const rememberedMax = 10_000;
 
@@ -47,10 +46,11 @@ export class ReadThrough {
   readonly #asking = new Map<string, Promise<Brought>>();
   /** When it was asked last, and answered. */
   readonly #answered = new Map<string, number>();
-  readonly #silentUntil = new Map<string, number>();
+  readonly #silences: Silences;
 
   constructor(parts: ThroughParts) {
     this.#parts = parts;
+    this.#silences = new Silences(parts.tickMs);
   }
 
   /** The store then has what is newest of the tag, as far as it can be known. Throws UNAVAILABLE where that is nothing. */
@@ -76,7 +76,7 @@ export class ReadThrough {
     const name = nameOf(backed, asked);
     const now = this.#parts.tickMs();
     if (now - (this.#answered.get(name) ?? Number.NEGATIVE_INFINITY) < freshMs) return;
-    if (now < (this.#silentUntil.get(backed.name) ?? 0)) throw silent(backed, asked, 'did not answer just now');
+    if (this.#silences.silent(backed, asked.repo)) throw silent(backed, asked, 'did not answer just now');
     const brought = await (this.#asking.get(name) ?? this.#begin(backed, asked, name));
     if (brought.kind === 'broken') throw brokenError(brought.why);
   }
@@ -90,7 +90,7 @@ export class ReadThrough {
   }
 
   async #bring(backed: TagsBacked, asked: Asked): Promise<Brought> {
-    const { store, nowMs, tickMs, metrics } = this.#parts;
+    const { store, nowMs, metrics } = this.#parts;
     const bringer = new Bringer({ store, backed, nowMs });
     const signal = AbortSignal.timeout(backendPatienceMs);
     const late = Promise.withResolvers<never>();
@@ -104,6 +104,7 @@ export class ReadThrough {
       // Not every step of every backend heeds a signal at once.
       const brought = await Promise.race([bringing, late.promise]);
       metrics.asked(backed.name, brought.kind);
+      this.#silences.answered(backed);
       if (brought.kind !== 'broken') this.#remember(nameOf(backed, asked));
       return brought;
     } catch (error) {
@@ -111,7 +112,7 @@ export class ReadThrough {
       if (cause === undefined) throw error;
       metrics.asked(backed.name, cause);
       // The others speak of one object.
-      if (DOWN.has(cause)) this.#silentUntil.set(backed.name, tickMs() + backendSilentMs);
+      if (DOWN.has(cause)) this.#silences.failed(backed, asked.repo);
       throw silent(
         backed,
         asked,
