@@ -33,3 +33,9 @@ test('what is no such list is none', () => {
     expect(blobsOf(xml), xml).toBeUndefined();
   expect(uncommittedOf('<html/>')).toBeUndefined();
 });
+
+test('a tag with a megabyte of attributes is not read at all; a name of that length is', () => {
+  const attributes = Array.from({ length: 100_000 }, (_, no) => ` a${no}="1"`).join('');
+  expect(blobsOf(list(blob('x', undefined, `${attributes} Encoded="true"`)))).toBeUndefined();
+  expect(keysOf(list(blob('x'.repeat(5_000))))).toEqual(['x'.repeat(5_000)]);
+});

@@ -47,5 +47,7 @@ test('what is put in stays in its place, and a key says what it was made of', ()
   expect([each.blobKey(digest, 'a/b'), each.perRepository]).toEqual([`a/b@${digest}`, true]);
   expect(askedOf(each.blobKey(digest, 'a/b'))).toEqual({ digest, repo: 'a/b' });
   expect(each.digestOf(`a/b@${digest}`)).toBe(digest);
+  for (const repo of ['..', 'a/../../b', 'a/./b', '/a', 'A', 'a%2f..', '\ud800'])
+    expect(askedOf(each.blobKey(digest, repo)), repo).toBeUndefined();
   expect([each.digestOf('a/b'), each.digestOf('.shoal/readiness')]).toEqual([undefined, undefined]);
 });

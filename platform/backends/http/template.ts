@@ -1,10 +1,11 @@
 /**
  * Where a blob is on a web server, as a template with placeholders; Kraken's, with `%s`, is one.
  *
- * Rule: what is put in cannot leave its place: digests are hex, and of a repository's name each part is escaped.
+ * Rule: what is put in cannot leave its place: digests are hex, and what is no repository's name (`..`) is no key.
  */
 
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../../core/digest.ts';
+import { repositoryValid } from '../../../core/oci/name.ts';
 import type { BlobLayout } from '../layout.ts';
 
 export type BlobAsked = { readonly digest: Digest; readonly repo: string | undefined };
@@ -64,5 +65,6 @@ export function templateLayout(template: string): BlobLayout {
 export function askedOf(key: string): BlobAsked | undefined {
   const at = key.lastIndexOf('@');
   const digest = parseDigest(key.slice(at + 1));
-  return digest && { digest, repo: at > 0 ? key.slice(0, at) : undefined };
+  const repo = at > 0 ? key.slice(0, at) : undefined;
+  return digest && (repo === undefined || repositoryValid(repo)) ? { digest, repo } : undefined;
 }
