@@ -124,6 +124,14 @@ test('whoever reads one whose backend fails on the way is told of the backend, a
   });
 });
 
+test('a backend that is away for some seconds on the way loses nothing of what came', async () => {
+  const gone = { on: 'read', what: 'unavailable' } as const;
+  const { cluster, origin } = await one({ ...gone, at: 1_500_000 }, { ...gone, at: 0, times: vainMax + 2 });
+  await using _ = cluster;
+  expect((await origin.whole(question)).meta).toEqual(blob.meta);
+  expect(new Set(starts(cluster))).toEqual(new Set([0, 1_500_000]));
+}, 30_000);
+
 test('a backend that wants to be left alone for an hour keeps no place, and no reader, for so long', async () => {
   const { cluster, origin } = await one({ on: 'read', what: 'throttled', at: 1_500_000, afterMs: 3_600_000 });
   await using _ = cluster;

@@ -3,7 +3,8 @@
  *
  * Rule 1: the bytes are the digest's, or nothing is kept.
  * Rule 2: a stream that breaks off goes on by range where it stood, `resumesMax` times, and `vainMax` times in a row without
- *         a byte. (The backend's own wrappers have tried by then; this is for what they leave.)
+ *         a byte, or for `awayMsMax` where some of it is here: what came and who reads it are not lost by a restart there.
+ *         (The backend's own wrappers have tried by then; this is for what they leave.)
  * Rule 3: an object that was written anew meanwhile is gone on with, if it is as long: whoever writes a blob again writes the
  *         same bytes, and the digest tells.
  * Rule 4: whoever waits for a piece is told when it is here, or when the download has failed.
@@ -28,6 +29,8 @@ import { type ColdSink, openColdSink } from './sink.ts';
 export const resumesMax = 32;
 /** In a row, without a byte. */
 export const vainMax = 4;
+/** A server that is started anew, or a network that changes its ways, is back within it. */
+const awayMsMax = 30_000;
 const again = { delayMs: 100, delayMsMax: 2_000 };
 /** Of another version of the object. */
 const changesMax = 2;
@@ -171,13 +174,16 @@ export class Download implements ReadablePull {
     try {
       let changes = 0;
       let vain = 0;
+      let cameAtMs = performance.now();
       while (sink.needed && sink.offset < this.size) {
         const before = sink.offset;
         const failure = await this.#stream(sink);
         if (failure === undefined) break;
         vain = sink.offset > before ? 0 : vain + 1;
+        if (vain === 0) cameAtMs = performance.now();
+        const waited = sink.offset > 0 && failure.why === 'unavailable' && performance.now() - cameAtMs <= awayMsMax;
         if (failure.why === 'changed' && ++changes <= changesMax) await this.#lookAgain(failure);
-        else if (!passing.has(failure.why) || ++this.resumes > resumesMax || vain > vainMax) throw failure;
+        else if (!passing.has(failure.why) || ++this.resumes > resumesMax || (vain > vainMax && !waited)) throw failure;
         if ((failure.afterMs ?? 0) > quietMsMax) throw failure;
         const waitMs = Math.max(failure.afterMs ?? 0, Math.random() * backoffMs(again, vain + 1));
         await sleep(waitMs, undefined, { signal: this.#host.signal });
