@@ -78,7 +78,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const backend = backedIn(world.seed) ? new SharedBackend(world, lies) : undefined;
   const cold = backend && new ColdImages(world, backend);
   for (const content of cold?.contents ?? []) byDigest.set(content.digest, content);
-  const litter = littered(world.seed) ? { budgetBytes: litteredBudget(images, contents) } : undefined;
+  const litter = littered(world.seed) ? roomFor(images, contents, cold) : undefined;
   const site = (): OriginOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
     const host = world.addHost(bytesPerS);
@@ -141,6 +141,12 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     cold,
     ...judging(world, { backend, index, history, images: imageOf }),
   };
+}
+
+/** What there is little more of than the images take, those too that come from the backend. */
+function roomFor(images: readonly Image[], contents: readonly Content[], cold: ColdImages | undefined) {
+  const all = [...images, ...(cold?.all ?? [])];
+  return { budgetBytes: litteredBudget(all, [...contents, ...(cold?.contents ?? [])]) };
 }
 
 function judging(

@@ -304,6 +304,7 @@ class JudgedBlobs extends OriginBlobs {
 /** Answers from now on for the bytes that came. */
 class JudgedUploads extends Uploads {
   readonly #site: OriginSite;
+  readonly #committed = new Set<string>();
   readonly #damage: Damage | undefined;
 
   constructor(options: UploadsOptions, site: OriginSite, damage: Damage | undefined) {
@@ -316,7 +317,9 @@ class JudgedUploads extends Uploads {
     const damage = this.#damage;
     const times = damage?.timesOf(digest);
     const entry = await super.commit(id, digest);
-    if (damage?.timesOf(digest) === times) damage?.committed(this.#site, digest);
+    // Asked again, it is answered as before: no bytes came.
+    if (damage?.timesOf(digest) === times && !this.#committed.has(id)) damage?.committed(this.#site, digest);
+    this.#committed.add(id);
     return entry;
   }
 }

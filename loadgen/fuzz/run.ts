@@ -45,6 +45,8 @@ export const liveWithinMs = 240_000;
 /** Then everything must come to rest: leases of memory, pulls that linger. */
 const restMs = 20_000;
 const judgeEveryMs = 2_000;
+/** Whoever hung or was cut off has answered a ping by then. */
+const quietMs = 10_000;
 
 export async function runSeed(o: SeedOptions): Promise<SeedResult> {
   const world = new World(o.seed);
@@ -186,6 +188,8 @@ class Work {
   #looked = -1;
   #isDone = false;
   #over = false;
+  /** When faults were over. */
+  #overMs: number | undefined;
   pushed = 0;
 
   constructor(fuzzed: Fuzzed) {
@@ -254,6 +258,13 @@ class Work {
     if (this.#final.size < readers)
       lacking.push(`${readers - this.#final.size} of ${readers} have not read the last tags`);
     return lacking;
+  }
+
+  /** Faults are over, and where somebody is to be asked once alone, nobody is taken for silent any more. */
+  #quiet(): boolean {
+    if (!this.#world.faultsOver) return false;
+    this.#overMs ??= this.#world.nowMs;
+    return this.#f.cold === undefined || this.#world.nowMs - this.#overMs >= quietMs;
   }
 
   /** Tags of which the backend has something else. */
@@ -326,7 +337,7 @@ class Work {
     client: OciClient,
     got: (image: Image) => void,
   ): Promise<void> {
-    const last = this.#world.faultsOver && this.#unpushed.size === 0;
+    const last = this.#quiet() && this.#unpushed.size === 0;
     const cold = this.#f.cold === undefined ? [] : this.#f.cold[last ? 'all' : 'asked'];
     const all = [...new Set([...this.#f.images, ...cold].map((image) => image.tag))];
     let answered = 0;
