@@ -103,6 +103,16 @@ test('who would have to wait for long is told so, and how long', async () => {
   await backend.probe(never);
 });
 
+test('one that asks for an hour, perhaps for one object alone, is asked for others after a minute or so', async () => {
+  const { backend, clock, faulty } = await made({ on: 'stat', what: 'throttled', afterMs: 3_600_000 });
+  await expect(backend.stat('key', never)).rejects.toMatchObject({ afterMs: 3_600_000 });
+  clock.until(10_000);
+  await expect(backend.stat('key', never)).rejects.toMatchObject({ why: 'throttled' });
+  expect(faulty.count('stat')).toBe(1);
+  clock.until(62_000);
+  expect(await backend.stat('key', never)).toBeDefined();
+});
+
 test('a write is made again from its beginning, but not of wrong bytes', async () => {
   const { backend, clock, faulty } = await made({ on: 'write', what: 'unavailable', at: 500_000 });
   const other = sourceOf(Buffer.alloc(1_000_000, 'other'));

@@ -3,7 +3,7 @@
  * (core/retry). What another attempt does not change is told at once.
  *
  * Rule 1: a backend that throttles is left alone by all requests, for as long as it asks and longer each time, and not only
- *         by the one that it refused.
+ *         by the one that it refused; for others than that one no longer than `quietForAllMsMax`, since it may speak of one object.
  * Rule 2: a read goes on where it stopped, of the same version: where none was named, only if no byte was given yet.
  * Rule 3: a conditional `put` that was not answered may have been done: where the next attempt finds the object changed,
  *         what is there is read and compared. Who put the same bytes meanwhile cannot be told apart.
@@ -37,6 +37,8 @@ const policies: RetryPolicies = {
   stalled: { delayMs: 100, delayMsMax: 1_000, attemptsMax: 2, withinMs: 10_000 },
   network: { delayMs: 50, delayMsMax: 1_000, attemptsMax: 3, withinMs: 10_000 },
 };
+/** Then another request may find out whether all of it is still to be left alone. */
+const quietForAllMsMax = 60_000;
 /** How long all requests leave a backend alone that throttles, at first and at most; doubled each time in a row. */
 const throttled = { delayMs: 250, delayMsMax: 30_000 };
 /** A caller waits for no longer quiet: it is told how long it is. */
@@ -139,7 +141,7 @@ export class Patient extends Around {
 
   #leaveAlone(afterMs: number): void {
     this.#throttledInRow += 1;
-    const ms = afterMs + this.#prng.unit() * backoffMs(throttled, this.#throttledInRow);
+    const ms = Math.min(afterMs, quietForAllMsMax) + this.#prng.unit() * backoffMs(throttled, this.#throttledInRow);
     this.#quietUntilMs = Math.max(this.#quietUntilMs, this.#clock.nowMs() + ms);
   }
 
