@@ -25,6 +25,11 @@ export class Lies {
     this.#told.add(digest);
   }
 
+  /** Whether `text` names a blob of which it did: two origins may have got two lists of it, and know nothing of each other's. */
+  namedIn(text: string): boolean {
+    return [...this.#told].some((digest) => text.includes(digest));
+  }
+
   /** Whether the backend may have given `bytes` where it should have given `right`. */
   given(digest: Digest, bytes: Uint8Array, right: Uint8Array): boolean {
     return this.#told.has(digest) && bytes.length <= right.length && lieOf(bytes, right, 0);

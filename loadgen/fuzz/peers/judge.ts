@@ -103,6 +103,7 @@ function judgeLine({ world, hostile, decayed, lies }: Cluster, host: number, lin
   const other = hostOf(remote.slice(0, remote.lastIndexOf(':')));
   if (other === undefined || hostile.has(other) || world.isTainted(host, other)) return;
   if (decayed.has(other) && reason?.startsWith('sent a corrupt piece') === true) return;
+  if (reason?.startsWith('sent a corrupt piece') === true && lies.namedIn(reason)) return;
   if (lies.sized && reason === 'metainfo differs from the tracker') return;
   world.violate('fault', `h${host} calls honest h${other} faulty: ${reason}`);
 }
