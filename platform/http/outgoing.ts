@@ -5,6 +5,8 @@
  * Rule 1: no time limit is set here, and none is Node's: a signal ends everything. What moves is told, for who watches.
  * Rule 2: a chunk of a body is its source's again once the socket has taken it.
  * Rule 3: an answer that comes before the body has gone out ends the body.
+ * Rule 4: once there is an answer, or an error, nothing more is told to who watches: Node calls back for what was to go out
+ *         after the connection has failed, too.
  */
 
 import { type ClientRequest, type IncomingMessage, request as plain } from 'node:http';
@@ -38,7 +40,11 @@ export type Answered = {
 export const staleConnection = 'SHOAL_STALE';
 
 export async function send(agents: Agents, out: Outgoing): Promise<Answered> {
-  const { url, method, headers, headBytesMax, signal, watch } = out;
+  const { url, method, headers, headBytesMax, signal } = out;
+  let over = false;
+  const watch: OutgoingWatch = (phase) => {
+    if (!over) out.watch(phase);
+  };
   const https = url.protocol === 'https:';
   const request = (https ? secure : plain)(url, {
     method,
@@ -55,12 +61,16 @@ export async function send(agents: Agents, out: Outgoing): Promise<Answered> {
     watch('connection');
     socket.once(https ? 'secureConnect' : 'connect', () => watch('sending'));
   });
-  const sent = sendBody(request, out, answer);
+  const sent = sendBody(request, { ...out, watch }, answer);
   // An answer counts however the sending ends; of two errors, the one of the source is its own.
-  const response = await Promise.race([answer, sent.then(() => answer)]).catch((error: unknown) => {
-    request.destroy();
-    throw error;
-  });
+  const response = await Promise.race([answer, sent.then(() => answer)])
+    .catch((error: unknown) => {
+      request.destroy();
+      throw error;
+    })
+    .finally(() => {
+      over = true;
+    });
   sent.catch(() => undefined);
   return {
     status: response.statusCode ?? 0,

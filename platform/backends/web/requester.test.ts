@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { type Clock, realClock } from '../../net/clock.ts';
 import { bytesOf } from '../objects.fixtures.ts';
 import type { WebCall } from './call.ts';
 import { httpServer, never, requester } from './web.fixtures.ts';
@@ -153,4 +155,39 @@ test('a caller that leaves, and a body that throws, are told as they are; an ear
     why: 'full',
   });
   await expect.poll(() => ended).toBe(true);
+});
+
+test('a request that is over, however it ended, leaves no timer behind: nothing keeps a process that has ended', async () => {
+  await using stack = new AsyncDisposableStack();
+  const waiting = new Set<Disposable>();
+  const after: Clock['after'] = (ms, call) => {
+    const timer = realClock.after(ms, call);
+    waiting.add(timer);
+    return {
+      [Symbol.dispose]: () => {
+        waiting.delete(timer);
+        timer[Symbol.dispose]();
+      },
+    };
+  };
+  stack.defer(() => {
+    for (const timer of waiting) timer[Symbol.dispose]();
+  });
+  const base = await httpServer(stack, (request, response) => {
+    if (request.url === '/cut') request.destroy();
+    else response.writeHead(request.url === '/none' ? 404 : 200).end('ok');
+  });
+  using web = requester({ clock: { ...realClock, after } });
+  const body = Buffer.from('some bytes');
+  const away: WebCall = get('http://127.0.0.1:9/');
+  for (const call of [away, { ...away, method: 'PUT', body } as const, get(`${base}/cut`), get(`${base}/none`)]) {
+    await expect(web.request(call)).rejects.toThrow(/^main: cannot read some\/key/);
+    await pause(20);
+    expect(waiting.size, call.url.href).toBe(0);
+  }
+  for (const call of [get(base), get(base, { method: 'PUT', body })]) {
+    await (await web.request(call)).discard();
+    await pause(20);
+    expect(waiting.size).toBe(0);
+  }
 });
