@@ -19,8 +19,12 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-async function shoal(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, [executable, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+type Ran = { code: number | null; out: string; err: string };
+const shoal = (...args: string[]): Promise<Ran> => shoalWith({}, ...args);
+
+async function shoalWith(environment: Record<string, string>, ...args: string[]): Promise<Ran> {
+  const env = { ...process.env, ...environment };
+  const child = spawn(process.execPath, [executable, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, err, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
@@ -193,6 +197,31 @@ test('a transfer with nobody there says so', async () => {
   expect(err).toContain('http://127.0.0.1:1/v2/_catalog');
   expect(err).toContain('connection refused');
 });
+
+test.each([['reconcile'], ['import', '--from', 'main']])(
+  '%s: what the command line says of the index wins over SHOAL_INDEX',
+  async (...command) => {
+    const replied = { looked: 7, tags: 0, changes: [], broken: [] };
+    const server = createHttpServer((_request, response) => response.end(JSON.stringify(replied)));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const file = join(dir, `index-${port}.yaml`);
+    writeFileSync(file, `role: index\nlisten: { host: 127.0.0.1, port: ${port} }\n`);
+    const asked = (SHOAL_INDEX: string, ...more: string[]) => shoalWith({ SHOAL_INDEX }, ...command, ...more);
+    const base = `http://127.0.0.1:${port}`;
+    const done = { code: 0, out: expect.stringMatching(/^7 keys/) };
+    for (const elsewhere of ['http://127.0.0.1:1', 'no URL']) {
+      expect(await asked(elsewhere, '--config', file)).toMatchObject(done);
+      expect(await asked(elsewhere, '--index', base)).toMatchObject(done);
+    }
+    expect(await asked(base)).toMatchObject(done);
+    expect(await asked('no URL')).toMatchObject({ code: 2, err: expect.stringMatching(/SHOAL_INDEX: Give a URL/) });
+    const both = await asked(base, '--config', file, '--index', base);
+    expect(both).toMatchObject({ code: 2, err: expect.stringContaining('cannot be used with') });
+    server.close();
+  },
+  30_000,
+);
 
 test('a server that is no registry is named as that', async () => {
   const server = createHttpServer((_request, response) => response.writeHead(404).end('nothing here'));

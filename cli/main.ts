@@ -226,9 +226,9 @@ function stepping(name: string, description: string): Command {
     .description(description)
     .option('-c, --config <file>', 'the configuration of the index: where it listens')
     .addOption(
-      new Option('--index <url>', `or the index itself (default: "${indexDefault}")`)
+      // commander is not told of the environment: it would be in conflict with --config, which wins over it.
+      new Option('--index <url>', `or the index itself (default: "${indexDefault}", env: SHOAL_INDEX)`)
         .argParser(urlOption(indexDefault))
-        .env('SHOAL_INDEX')
         .conflicts('config'),
     )
     .option('--dry-run', 'only says what would be done: the default')
@@ -242,8 +242,16 @@ function steppingOf(
   { config, index: named, apply = false, json = false, repository, after }: Reconciling,
   signal: AbortSignal,
 ) {
-  const index = config === undefined ? (named ?? indexDefault) : indexOfConfig(config, env);
+  const index = config === undefined ? (named ?? indexOfEnvironment()) : indexOfConfig(config, env);
   return { index, apply, json, repository, after, signal, screen: process.stderr };
+}
+
+function indexOfEnvironment(): string {
+  try {
+    return urlOption(indexDefault)(env['SHOAL_INDEX'] ?? indexDefault);
+  } catch (error) {
+    throw new StartError(`SHOAL_INDEX: ${(error as Error).message}`);
+  }
 }
 
 /** Says what went wrong, in one line where it is foreseen; returns the exit code. */

@@ -3,6 +3,7 @@
  * a section with one, and its table says what the code says.
  */
 
+import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { indexSchema } from '../index/config.ts';
 import { originSchema } from '../origin/config.ts';
@@ -42,6 +43,27 @@ test('what a block says is looked at: a setting that there is not is refused', (
   const [block = ''] = sections.get('file') ?? [];
   expect(() => rulesOf(origin, block.replace('directory:', 'folder:'))).toThrow(ConfigError);
 });
+
+/** Without a server to be let into, or of others' settings. */
+const secretless = ['memory', 'noop', 'shadow'];
+
+test("the chart's page says of each kind where its secrets are", () => {
+  const page = readFileSync(new URL('../helm/README.md', import.meta.url), 'utf8');
+  const [, table = ''] = page.split('### Secrets of backends');
+  const told = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, kind]) => kind);
+  expect(told.toSorted()).toEqual(kindNames.filter((kind) => !secretless.includes(kind)).toSorted());
+});
+
+test.each(['docs/backends.md', 'docs/storage.md', 'docs/import.md', 'helm/README.md'])(
+  '%s: no empty line breaks a table in two',
+  (page) => {
+    const lines = readFileSync(new URL(`../${page}`, import.meta.url), 'utf8').split('\n');
+    const row = (n: number): boolean => lines[n]?.startsWith('|') === true;
+    const first = lines.flatMap((_, n) => (row(n) && !row(n - 1) ? [n] : []));
+    expect(first.length).toBeGreaterThan(0);
+    expect(first.filter((n) => lines[n + 1]?.startsWith('|---') !== true)).toEqual([]);
+  },
+);
 
 describe.each(kindNames)('the table: %s', (name) => {
   const stack = new AsyncDisposableStack();

@@ -125,3 +125,29 @@ test("an index's no is not asked of the next one", async () => {
   expect(await client.deleteTag('a', '1', ctx)).toBeUndefined();
   expect(two.requests).toBe(0);
 });
+
+test('an index that says that it cannot now is told in its own words, once; one that is silent is told as such', async () => {
+  let asked = 0;
+  const cannot: RequestListener = (_request, response) => {
+    const message = `the hub does not answer (request ${++asked}): try again`;
+    response.writeHead(503).end(JSON.stringify({ errors: [{ code: 'UNAVAILABLE', message }] }));
+  };
+  const [one, gone] = [await index(cannot), await index()];
+  const clients = [clientOf(one), clientOf(gone, one), clientOf(one, gone)];
+  const none = clientOf(gone);
+  gone[Symbol.dispose]();
+  for (const client of clients)
+    for (const act of [() => client.tag('a', '1', ctx), () => client.linkBlob('a', digest, { size: 1 }, ctx)]) {
+      const first = asked + 1;
+      const { error } = await timed(act);
+      expect(error).toMatchObject({
+        code: 'UNAVAILABLE',
+        message: `the hub does not answer (request ${first}): try again`,
+      });
+    }
+  await expect(none.tag('a', '1', ctx)).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(/^no index answers: .*refused/),
+  });
+  expect(await clientOf(one, await index()).tag('a', '1', ctx)).toMatchObject({ digest });
+});

@@ -9,6 +9,8 @@
  * Rule 3: absent is `undefined` or false; no index at all is ApiError UNAVAILABLE, which leaves as 503
  *   with Retry-After, after 2 s, or half a second where none answered the calls before it either. A write may take
  *   longer, on an index that lives: its disk may be slow, and nobody should have to guess whether it was done.
+ * Rule 4: where an index says that it cannot now (503), and no other can, its own words are told: the first ones, since
+ *   what it says of the same a moment later may be shorter.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,7 +36,7 @@ import { hedgeMs, type Members } from '../members/members.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import type { CallContext } from './context.ts';
 import type { HttpClient } from './http.ts';
-import { impatienceMs, silenceMs } from './pulse.ts';
+import { impatienceMs, NoAnswer, silenceMs } from './pulse.ts';
 
 /** Every index is asked this often, with a pause in between: long enough for one that was restarted. */
 const rounds = 2;
@@ -46,7 +48,7 @@ const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', '
 /** What goes along a route. */
 type Call<At, Body> = { readonly at: At; readonly body?: Body; readonly ctx: CallContext };
 /** One round of a call: when it ends, and what came of it so far. */
-type Round = { readonly untilMs: number; readonly failures: Set<string> };
+type Round = { readonly untilMs: number; readonly failures: Set<string>; cannot?: ApiError };
 type Limit = { readonly withinMs: number } | { readonly watched: true };
 /** What an index said: the answer, or its no. */
 type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
@@ -190,6 +192,7 @@ export class IndexClient {
       }
       if (round.untilMs - performance.now() < pauseMs) break;
     }
+    if (round.cannot !== undefined) throw round.cannot;
     throw new ApiError('UNAVAILABLE', `no index answers: ${[...round.failures].join('; ')}`);
   }
 
@@ -238,7 +241,7 @@ export class IndexClient {
   }
 }
 
-/** No is an answer as well; silence, and a 503, are none. */
+/** No is an answer as well; silence, and a 503, are none: another index may know. */
 async function said<T>(from: HttpClient, ask: () => Promise<T>): Promise<Said<T>> {
   try {
     return { from, answer: await ask() };
@@ -254,6 +257,7 @@ function doubt(clients: readonly HttpClient[]): void {
 
 function note(error: unknown, round: Round): void {
   if (!(error instanceof ApiError)) throw error;
+  if (!(error instanceof NoAnswer)) round.cannot ??= error;
   round.failures.add(error.message);
 }
 

@@ -98,7 +98,9 @@ test('basic is shown once it is asked for, and then at once; wrong ones are an o
   const wrong = stack.use(fake.backend({ credentials: { username: 'u', password: 'wrong' } }));
   await expect(wrong.probe(never)).rejects.toMatchObject({
     why: 'credentials',
-    message: expect.stringMatching(/^up: cannot ask .* HTTP 401.*it does not take those of credentials$/),
+    message: expect.stringMatching(
+      /^up: cannot ask .*\/v2\/: HTTP 401((?!rights).)*: the registry does not take this user and password: look at credentials$/,
+    ),
   });
   expect(fake.asked.length).toBe(2);
   const none = stack.use(fake.backend());

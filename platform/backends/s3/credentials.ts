@@ -2,9 +2,11 @@
  * The keys that requests are signed with, and looked up again when a server refuses them: a file that was rewritten, a
  * role's keys that are over.
  *
- * Rule: whoever was refused asks for new keys by naming the ones that it had: those who were refused together look up once.
+ * Rule 1: a file or a profile that the rule names is named where no keys come of it.
+ * Rule 2: whoever was refused asks for new keys by naming the ones that it had: those who were refused together look up once.
  */
 
+import { access, constants } from 'node:fs/promises';
 import { type DefaultProviderInit, defaultProvider } from '@aws-sdk/credential-provider-node';
 import type { S3Settings } from './config.ts';
 import { reloadMsMin } from './limits.ts';
@@ -32,7 +34,10 @@ export class S3Credentials {
     const files = said !== undefined && 'file' in said ? { filepath: said.file, configFilepath: said.file } : {};
     const profile = said === undefined ? {} : { profile: said.profile };
     const look = defaultProvider({ ...init, ...files, ...profile, ignoreCache: true });
-    this.#look = (options) => look(options);
+    this.#look = (options) =>
+      look(options).catch(async (error: unknown) => {
+        throw said === undefined ? error : await named(error, said);
+      });
   }
 
   /** Looked up once, and again shortly before they are over, where they say when. */
@@ -57,6 +62,22 @@ export class S3Credentials {
       this.#reloading = undefined;
     }
   }
+}
+
+/** What the SDK says of keys that it did not find, with where they were to be. */
+async function named(error: unknown, { file, profile }: { file?: string; profile: string }): Promise<unknown> {
+  if (!(error instanceof Error)) return error;
+  const unread =
+    file === undefined
+      ? undefined
+      : await access(file, constants.R_OK).then(
+          () => undefined,
+          (failure: NodeJS.ErrnoException) => failure.code ?? failure.message,
+        );
+  const of = file === undefined ? '' : ` of file ${file}`;
+  const why = unread === undefined ? error.message : `the file cannot be read (${unread})`;
+  // s3Error goes by the name.
+  return Object.assign(new Error(`no keys of profile ${profile}${of}: ${why}`, { cause: error }), { name: error.name });
 }
 
 function differ(one: Keys, other: Keys): boolean {

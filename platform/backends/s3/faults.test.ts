@@ -134,7 +134,24 @@ test('keys that a file has by now are used at once, and wrong ones are looked up
 test('no keys anywhere: said as such, before anything is sent', async () => {
   await using fake = await FakeS3.start();
   await using backend = fake.backend({ credentials: { file: '/nowhere/keys' } });
-  await expect(backend.stat('x', never)).rejects.toMatchObject({ why: 'credentials' });
+  await expect(backend.stat('x', never)).rejects.toMatchObject({
+    why: 'credentials',
+    message: expect.stringContaining(
+      'no keys of profile default of file /nowhere/keys: the file cannot be read (ENOENT)',
+    ),
+  });
+  const dir = mkdtempSync(join(tmpdir(), 'shoal-s3-'));
+  try {
+    const file = join(dir, 'keys');
+    writeFileSync(file, '[default]\naws_access_key_id = k\naws_secret_access_key = s\n');
+    await using other = fake.backend({ credentials: { file, profile: 'nobody' } });
+    await expect(other.stat('x', never)).rejects.toMatchObject({
+      why: 'credentials',
+      message: expect.stringContaining(`no keys of profile nobody of file ${file}: `),
+    });
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
   expect(fake.asked).toEqual([]);
 });
 

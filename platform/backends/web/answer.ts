@@ -9,7 +9,7 @@ import type { BackendError } from '../backend.ts';
 import { networkError, type Where, webError } from './call.ts';
 import { answerWholeBytesMax, discardBytesMax, errorBytesMax } from './limits.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { verdictOf } from './verdicts.ts';
+import { verdictOf, type WebVerdict } from './verdicts.ts';
 import { isHtml, wordsOf } from './words.ts';
 
 /** What an answer needs of the call that it belongs to. */
@@ -97,12 +97,13 @@ export class WebAnswer {
     }
   }
 
-  /** Of a status that is no answer to this call. Reads what the server says. */
-  async failure(): Promise<BackendError> {
+  /** Of a status that is no answer to this call; `known`: what it means here. Reads what the server says. */
+  async failure(known?: WebVerdict): Promise<BackendError> {
     const text = await this.#start();
     const { name, call } = this.#context;
     const afterMs = retryAfterMs(this.headers);
-    const verdict = call.judge?.(this.status, text, this.headers) ?? verdictOf(this.status, afterMs !== undefined);
+    const verdict =
+      known ?? call.judge?.(this.status, text, this.headers) ?? verdictOf(this.status, afterMs !== undefined);
     const said = verdict.words ?? wordsOf(this.headers['content-type'], text);
     const words = `HTTP ${this.status}${said === '' ? '' : `, ${said}`}`;
     return webError(name, this.#context, verdict, { words, afterMs });

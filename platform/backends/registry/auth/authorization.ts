@@ -56,17 +56,16 @@ export class RegistryAuthorization {
 
   /** The error of a 401 that stays. */
   async #refusal(answer: WebAnswer, { header, login }: Shown, reaches: boolean): Promise<BackendError> {
-    const { message } = await answer.failure();
-    if (reaches)
-      return new BackendError(
-        'refused',
-        `${message}: these credentials do not reach so far, or there is no such repository`,
-      );
-    const who =
+    if (reaches) {
+      const remedy = 'these credentials do not reach so far, or there is no such repository: look at their rights';
+      return await answer.failure({ why: 'refused', remedy });
+    }
+    const what = login?.kind === 'password' ? 'this user and password' : 'this token';
+    const remedy =
       login === undefined && header === undefined
         ? 'it wants credentials: give `credentials` in this rule'
-        : `it does not take those of ${this.#logins.name}`;
-    return new BackendError('credentials', `${message}: ${who}`);
+        : `the registry does not take ${what}: look at ${this.#logins.name}`;
+    return await answer.failure({ why: 'credentials', remedy });
   }
 
   async #loginAfter(answer: WebAnswer, shown: Shown, signal: AbortSignal): Promise<RegistryLogin | undefined> {
