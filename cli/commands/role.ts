@@ -26,14 +26,14 @@ export function becomeRole(role: Role, args: readonly string[], env: Env): void 
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
 }
 
-/** What `shoal config check --online` says of a configuration; undefined where all of it is right. */
-export async function onlineProblems(role: Role, file: string, env: Env): Promise<string | undefined> {
+/** What `shoal config check --online` says of the backends of a configuration, a line each. */
+export async function triedOnline(role: Role, file: string, env: Env): Promise<{ right: boolean; said: string }> {
   const command = commandOf(role, ['--check', '--online', '--config', file]);
   const options = { env: definedOnly({ ...launchEnv(), ...env }), timeout: triedMsMax };
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const { promise, resolve } = Promise.withResolvers<{ right: boolean; said: string }>();
   execFile(process.execPath, command, options, (error, stdout) => {
-    if (error === null) resolve(undefined);
-    else resolve(stdout.split('\n').slice(1).join('\n').trim() || `no answer within ${triedMsMax / 1000} s`);
+    const said = stdout.split('\n').slice(1).join('\n').trim();
+    resolve({ right: error === null, said: said || `no answer within ${triedMsMax / 1000} s` });
   });
   return await promise;
 }

@@ -13,7 +13,7 @@ import type { PartEvent } from '../cluster/process.ts';
 import { onStop } from '../cluster/stop-signal.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { secondsText } from '../ui/format.ts';
-import { onlineProblems } from './role.ts';
+import { triedOnline } from './role.ts';
 
 export type UpOptions = {
   readonly agents: number;
@@ -65,9 +65,9 @@ async function sayBackends(
   file: string,
   { env, say }: Pick<UpOptions, 'env'> & { say: Say },
 ): Promise<void> {
-  const problems = await onlineProblems('origin', join(dir, 'config', 'origin.yaml'), env);
-  if (problems === undefined) say(`backends of ${file}: right, they were written to and read`);
-  else say(`backends of ${file}: not right; pushes are kept here until they are:\n${problems}`);
+  const { right, said } = await triedOnline('origin', join(dir, 'config', 'origin.yaml'), env);
+  if (right) say(`backends of ${file}:\n${said}`);
+  else say(`backends of ${file}: not right; pushes are kept here until they are:\n${said}`);
 }
 
 /** Its absolute path: the parts are started elsewhere. */

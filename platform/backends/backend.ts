@@ -10,6 +10,7 @@
  */
 
 import type { Digest } from '../../core/digest.ts';
+import type { Proven } from '../lifecycle/proof.ts';
 
 /**
  * missing: there is no such object, or no such bucket (`scope` tells); denied: it may not be done with these credentials;
@@ -102,6 +103,8 @@ export interface Backend extends AsyncDisposable {
     /** Any key is kept; false: only those that mean something there (a registry's, a table's): records of ours are not. */
     readonly records: boolean;
   };
+  /** What `probe` shows where it goes well; absent: `written`, or `read` where nothing can be. */
+  readonly proves?: Proven | undefined;
   /** Credentials, reachability, the right to write (an object is written, read and removed where that can be undone). */
   probe(signal: AbortSignal): Promise<void>;
   /** undefined: there is no such object (a missing bucket is an error). */

@@ -20,6 +20,7 @@ const chunkBytes = 64 * 1024;
 export class MemoryBackend implements Backend {
   readonly kind = 'memory';
   readonly can = { conditions: true, list: true, writes: true, records: true };
+  readonly proves = 'answered';
   readonly name: string;
   readonly #objects = new Map<string, Stored>();
   #versions = 0;

@@ -15,6 +15,7 @@ import {
 export class NoopBackend implements Backend {
   readonly kind = 'noop';
   readonly can = { conditions: false, list: true, writes: true, records: true };
+  readonly proves = 'answered';
   readonly name: string;
 
   constructor(name: string) {

@@ -4,11 +4,11 @@
  */
 
 import type { Env } from '../config/yaml.ts';
-import type { OnlineProof } from '../lifecycle/proof.ts';
+import { leastOf, type OnlineProof, type Proven } from '../lifecycle/proof.ts';
 import { realClock } from '../net/clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { BackendError } from './backend.ts';
+import { type Backend, BackendError } from './backend.ts';
 import { type Backed, Backends } from './backends.ts';
 import type { BackendRule } from './config.ts';
 
@@ -33,11 +33,16 @@ async function prove(rule: BackendRule, env: Env): Promise<OnlineProof> {
     const ms = Math.round(realClock.nowMs() - begunMs);
     const sharable = tags === undefined || tags.can.conditions;
     const lacks = sharable ? [] : ['conditions (two clusters must not share it)'];
-    return { ...about, ms, lacks, problem: undefined };
+    const proven = leastOf([backend, ...(tags === undefined ? [] : [tags])].map(provenOf));
+    return { ...about, ms, proven, lacks, problem: undefined };
   } catch (error) {
     const ms = Math.round(realClock.nowMs() - begunMs);
-    return { ...about, ms, lacks: [], problem: problemOf(name, error) };
+    return { ...about, ms, proven: undefined, lacks: [], problem: problemOf(name, error) };
   }
+}
+
+function provenOf({ can, proves = 'written' }: Backend): Proven {
+  return can.writes ? proves : 'read';
 }
 
 function problemOf(name: string, error: unknown): OnlineProof['problem'] {

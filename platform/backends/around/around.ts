@@ -5,6 +5,7 @@
  *       kind the call is by `BackendCall`. Everything else is the inner one's.
  */
 
+import type { Proven } from '../../lifecycle/proof.ts';
 import type { Backend, BackendObject, BackendPage, BackendRead, ObjectSource, WriteCondition } from '../backend.ts';
 
 export type BackendOperation = 'probe' | 'stat' | 'read' | 'write' | 'put' | 'list' | 'remove';
@@ -29,6 +30,10 @@ export abstract class Around implements Backend {
 
   get can(): Backend['can'] {
     return this.inner.can;
+  }
+
+  get proves(): Proven | undefined {
+    return this.inner.proves;
   }
 
   protected abstract around<T>(

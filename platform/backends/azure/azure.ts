@@ -7,6 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { Proven } from '../../lifecycle/proof.ts';
 import {
   type Backend,
   BackendError,
@@ -60,6 +61,10 @@ export class AzureBackend implements Backend {
   /** Until the server has been asked: what Azure's can. */
   get can(): Backend['can'] {
     return { conditions: this.#conditions ?? true, list: true, writes: true, records: true };
+  }
+
+  get proves(): Proven {
+    return this.#opening.shared === true ? 'kept' : 'written';
   }
 
   async probe(signal: AbortSignal): Promise<void> {

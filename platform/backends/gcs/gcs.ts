@@ -7,6 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { Proven } from '../../lifecycle/proof.ts';
 import {
   type Backend,
   BackendError,
@@ -64,6 +65,10 @@ export class GcsBackend implements Backend {
   /** Until the server has been asked: what Google's can. */
   get can(): Backend['can'] {
     return { conditions: this.#conditions ?? true, list: true, writes: true, records: true };
+  }
+
+  get proves(): Proven {
+    return this.#writing.shared ? 'kept' : 'written';
   }
 
   async probe(signal: AbortSignal): Promise<void> {

@@ -6,6 +6,7 @@
  * Rule 2: what HDFS can do is found out before the first write, once, and by every probe (features.ts).
  */
 
+import type { Proven } from '../../lifecycle/proof.ts';
 import type { Clock } from '../../net/clock.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import {
@@ -72,6 +73,10 @@ export class HdfsBackend implements Backend {
   get can(): Backend['can'] {
     const { ids = true, list = true } = this.#features ?? {};
     return { conditions: ids, list, writes: true, records: true };
+  }
+
+  get proves(): Proven {
+    return this.#shared ? 'read' : 'written';
   }
 
   async probe(signal: AbortSignal): Promise<void> {

@@ -34,6 +34,7 @@ type Opened = Pick<Opening, 'name' | 'stallMs' | 'env' | 'clock'>;
 export class RegistryBackend implements Backend {
   readonly kind = 'registry';
   readonly can = { conditions: false, list: true, writes: true, records: false };
+  readonly proves = 'answered';
   readonly name: string;
   readonly #api: RegistryApi;
   readonly #bytes: RegistryBytes;

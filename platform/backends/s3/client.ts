@@ -17,7 +17,12 @@ import type { S3Settings } from './config.ts';
 import { type Keys, S3Credentials } from './credentials.ts';
 import { connectMsMax, socketsMax } from './limits.ts';
 
-export type S3Connection = { readonly client: S3Client; readonly credentials: S3Credentials };
+export type S3Connection = {
+  readonly client: S3Client;
+  readonly credentials: S3Credentials;
+  /** As the rule has it; undefined: that of AWS. */
+  readonly endpoint: string | undefined;
+};
 
 export function connectS3(said: S3Settings, { env, stallMs, clock }: Omit<Opening, 'metrics' | 'log'>): S3Connection {
   const { http, https } = agents({
@@ -55,7 +60,7 @@ export function connectS3(said: S3Settings, { env, stallMs, clock }: Omit<Openin
   } satisfies S3ClientConfig);
   unsigned(client);
   boundAnswers(client);
-  return { client, credentials };
+  return { client, credentials, endpoint: said.endpoint };
 }
 
 /** Of a file that is there at the start: what signs a server's certificate changes rarely, and with a restart. */

@@ -1,7 +1,8 @@
 /**
  * Keys of the bucket under a prefix, page by page, in the order of their UTF-8 bytes.
  *
- * Rule: a page without keys that is not the last is passed over: whoever lists would take it for the end.
+ * Rule 1: a page without keys that is not the last is passed over: whoever lists would take it for the end.
+ * Rule 2: what says nothing that a list says is none, and no empty one: the SDK takes any XML for a list, and a page of HTML.
  */
 
 import { ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
@@ -16,6 +17,7 @@ export async function listPage(requests: S3Requests, listing: Listing, signal: A
   let token: string | undefined;
   for (let empty = 0; empty < listPagesMax; empty++) {
     const answer = await ask(requests, listing, { token, signal });
+    if (!isList(answer)) throw requests.noS3('list', 'answers 200 with what is no list of S3');
     const encoded = answer.EncodingType === 'url';
     const objects = (answer.Contents ?? []).map(({ Key = '', Size = 0 }) => ({
       key: encoded ? decoded(Key) : Key,
@@ -53,6 +55,10 @@ async function ask(
       options,
     ),
   );
+}
+
+function isList({ Name, Prefix, KeyCount, MaxKeys, IsTruncated, Contents }: ListObjectsV2CommandOutput): boolean {
+  return [Name, Prefix, KeyCount, MaxKeys, IsTruncated, Contents].some((said) => said !== undefined);
 }
 
 function decoded(key: string): string {

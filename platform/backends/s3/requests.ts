@@ -57,6 +57,16 @@ export class S3Requests {
     return s3Error(error, { backend: this.#name, bucket: this.bucket, key, doing });
   }
 
+  /** An answer of success that is none of S3's. `words`: what it is not. */
+  noS3(doing: string, words: string): BackendError {
+    const who = this.#connection.endpoint ?? 'what is reached as AWS';
+    const remedy = 'what answers there may be no S3: look at `endpoint`, and at proxies between';
+    return new BackendError(
+      'unavailable',
+      `${this.#name}: cannot ${doing} s3://${this.bucket}: ${who} ${words}: ${remedy}`,
+    );
+  }
+
   /** What we found wrong ourselves. */
   wrong(why: BackendError['why'], key: string, words: string): BackendError {
     return new BackendError(why, `${this.#name}: s3://${this.bucket}/${key} ${words}`);

@@ -6,6 +6,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { Proven } from '../../lifecycle/proof.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import {
   type Backend,
@@ -77,6 +78,10 @@ export class S3Backend implements Backend {
   get can(): Backend['can'] {
     const { conditions = true, list = true } = this.#features ?? {};
     return { conditions, list, writes: true, records: true };
+  }
+
+  get proves(): Proven {
+    return this.#shared ? 'kept' : 'written';
   }
 
   async probe(signal: AbortSignal): Promise<void> {

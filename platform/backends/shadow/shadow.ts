@@ -10,6 +10,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { leastOf, type Proven } from '../../lifecycle/proof.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import {
@@ -69,6 +70,10 @@ export class ShadowBackend implements Backend {
 
   get can(): Backend['can'] {
     return this.#believed.can;
+  }
+
+  get proves(): Proven {
+    return leastOf([this.#believed, this.#other].map(({ proves = 'written' }) => proves));
   }
 
   async probe(signal: AbortSignal): Promise<void> {

@@ -32,6 +32,7 @@ export class TestfsBackend implements Backend {
   readonly kind = 'testfs';
   readonly name: string;
   readonly can = { conditions: false, list: true, writes: true, records: true };
+  readonly proves = 'answered';
   readonly #requests: TestfsRequests;
 
   constructor(settings: TestfsSettings, opening: Omit<Opening, 'metrics' | 'log'>) {
