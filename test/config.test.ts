@@ -203,6 +203,16 @@ test('backends: two rules that fight, and a rule that says no backend or two', (
   }
 });
 
+test('backends: who is never written confirms no push', () => {
+  const rule = (more: string): readonly string[] =>
+    problems('origin', `backends:\n  - { name: n, durability: backend, ${more} }\n`);
+  expect(rule('memory: {}')).toEqual([]);
+  expect(rule('memory: {}, readOnly: true')).toEqual([expect.stringContaining('`readOnly` confirms no push')]);
+  expect(rule("http: { download: 'http://127.0.0.1/%s' }")).toEqual([
+    '3: backends.0.durability: a backend of kind http is never written, and confirms no push: leave this out',
+  ]);
+});
+
 test('backends: a pattern that an earlier rule takes everything of', () => {
   const rules = (...patterns: string[]): readonly string[] =>
     problems(

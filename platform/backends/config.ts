@@ -94,8 +94,10 @@ const rule = z
       ctx.addIssue({ code: 'custom', path, message: `the rule ${name} ${found}: give it exactly ${oneOf}` });
       return z.NEVER;
     }
-    if (readOnly && durability === 'backend') {
-      const message = 'a backend that is `readOnly` confirms no push: leave out one of the two';
+    if ((readOnly || kindNamed(kind).readOnly) && durability === 'backend') {
+      const message = readOnly
+        ? 'a backend that is `readOnly` confirms no push: leave out one of the two'
+        : `a backend of kind ${kind} is never written, and confirms no push: leave this out`;
       ctx.addIssue({ code: 'custom', path: ['durability'], message });
     }
     const blobs = kindNamed(kind).paths(said[kind]);

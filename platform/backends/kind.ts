@@ -41,11 +41,14 @@ export type KeysOf<Settings> = {
   readonly layout?: (settings: Settings) => Partial<KeyLayout>;
   /** What of a rule's repositories cannot be there, a sentence each. */
   readonly problems?: (settings: Settings, patterns: readonly string[]) => readonly string[];
+  /** It is never written, whatever it is opened with. */
+  readonly readOnly?: boolean;
 };
 
 export type BackendKind = {
   readonly schema: z.ZodType;
   readonly holds: Holds;
+  readonly readOnly: boolean;
   readonly paths: (settings: unknown) => boolean;
   readonly layout?: ((settings: unknown) => Partial<KeyLayout>) | undefined;
   readonly problems: (settings: unknown, patterns: readonly string[]) => readonly string[];
@@ -58,11 +61,12 @@ export function kind<S extends z.ZodType>(
   schema: S,
   open: (settings: z.output<S>, opening: Opening) => Promise<Backend>,
   holds: Holds = 'all',
-  { layout, problems, paths = holds === 'all' && layout === undefined }: KeysOf<z.output<S>> = {},
+  { layout, problems, readOnly = false, paths = holds === 'all' && layout === undefined }: KeysOf<z.output<S>> = {},
 ): BackendKind {
   return {
     schema,
     holds,
+    readOnly,
     paths: (settings) => (typeof paths === 'boolean' ? paths : paths(settings as z.output<S>)),
     layout: layout && ((settings) => layout(settings as z.output<S>)),
     problems: (settings, patterns) => problems?.(settings as z.output<S>, patterns) ?? [],

@@ -33,7 +33,7 @@ const single: Readonly<Record<string, BackendKind>> = {
     httpSchema,
     async (settings, opening) => new (await import('./http/http.ts')).HttpBackend(settings, opening),
     'blobs',
-    { layout: ({ download }) => templateLayout(download) },
+    { layout: ({ download }) => templateLayout(download), readOnly: true },
   ),
   gcs: kind(gcsSchema, async (settings, opening) => {
     const { GcsBackend } = await library('google-auth-library', () => import('./gcs/gcs.ts'), opening.name);

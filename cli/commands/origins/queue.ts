@@ -27,7 +27,7 @@ export async function listQueue(
       say(json ? JSON.stringify(row) : rowText(row, Date.now()));
     }
     // Not a row: what counts lines counts none.
-    if (!some && !json) screen.write(dead ? 'nothing is dead\n' : 'nothing waits: the backends have all of it\n');
+    if (!some && !json) screen.write(dead ? 'nothing is dead\n' : 'nothing is owed to a backend\n');
     return;
   }
   for (const lane of await admin.lanes(call)) {
