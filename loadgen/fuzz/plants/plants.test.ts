@@ -63,11 +63,12 @@ describe('is found:', () => {
     return { plant, room, defect };
   });
   test.each(plants)('$defect ($room)', { timeout: testMs }, async ({ plant }) => {
-    let found: string | undefined;
+    const found: string[] = [];
     const from = froms[plant] ?? 1;
-    for (let seed = from; seed < from + seedsMax && found === undefined; seed++)
-      found = (await runSeed({ seed, plant, liveMs })).violation?.kind;
-    expect(kinds[plant]).toContain(found);
+    // What it does may show in another way first.
+    for (let seed = from; seed < from + seedsMax && !found.some((kind) => kinds[plant]?.includes(kind)); seed++)
+      found.push((await runSeed({ seed, plant, liveMs })).violation?.kind ?? 'nothing');
+    expect(kinds[plant]).toContain(found.at(-1));
   });
 });
 
