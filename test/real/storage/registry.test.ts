@@ -172,7 +172,13 @@ test('skopeo has from the registry what was pushed to Shoal, byte by byte; Shoal
   expect(String(await pulled(agents[0] as (typeof agents)[0], OCI_PATHS.manifest('mirror/nginx', 'mine')))).toBe(
     String(Buffer.from((images[0] as MadeImage).bytes)),
   );
-  expect(await metricOf({ url: () => `http://127.0.0.1:${base + 2}` }, 'write_back_waiting')).toBe(0);
+  // What was written just now may be confirmed a moment later.
+  await vi.waitFor(
+    async () => {
+      expect(await metricOf({ url: () => `http://127.0.0.1:${base + 2}` }, 'write_back_waiting')).toBe(0);
+    },
+    { timeout: 30_000, interval: 250 },
+  );
   // While the registry is away what is here is given, and what is not is no 404.
   await server.process.kill();
   await new Promise((resolve) => setTimeout(resolve, 3_500));
