@@ -18,7 +18,7 @@ import { type Disk, diskCode } from './disk/disk.ts';
 import { asApiError, refusal } from './disk/errors.ts';
 import type { OpenFiles } from './disk/open-files.ts';
 import { GrowingEntry } from './growing/entry.ts';
-import { bytesOnDisk, type Layout } from './layout.ts';
+import { bytesOnDisk, dataVolume, type Layout } from './layout.ts';
 import type { Names, Serial } from './names.ts';
 import type { Damage } from './pieces/damage.ts';
 import { BlobEntry, type EntryHost } from './pieces/entry.ts';
@@ -63,16 +63,16 @@ export class Becoming {
   /** Gives a received, verified blob its name, within the digest's turn. The file, its descriptor and the caller's reservation are the entry's from now on. */
   async received(blob: ReceivedBlob): Promise<BlobEntry> {
     const { disk, layout, files, names, room, hashes, synced, host } = this.#o;
-    const { digest, meta, fd, path } = blob;
+    const { digest, meta, fd, path, volume } = blob;
     room.claim(digest);
     await disk.write(fd, blob.hashes, meta.length);
     if (synced) await disk.sync(fd);
-    const file = layout.file(digest, meta, false);
+    const file = layout.file(digest, meta, { volume, partial: false });
     await names.ensureShard(file);
     await disk.rename(path, file.whole);
     if (synced) {
-      await disk.syncDirectory(layout.shard(digest));
-      await disk.syncDirectory(layout.uploads);
+      await disk.syncDirectory(layout.shard(digest, volume));
+      await disk.syncDirectory(layout.volume(volume).uploads);
     }
     const existing = room.get(digest);
     const grows = existing instanceof GrowingEntry && existing.agrees(meta, blob.hashes);
@@ -237,7 +237,7 @@ export class Maker {
     try {
       const existing = await this.#existing(digest, meta, before);
       if (existing !== undefined) return existing;
-      const file = layout.file(digest, meta, true);
+      const file = layout.file(digest, meta, { volume: dataVolume, partial: true });
       await names.makePart(file, hashes, meta.length, bytes);
       const count = pieceCount(meta);
       const bits = bytes === undefined ? new PieceBits(count) : PieceBits.full(count);

@@ -12,24 +12,30 @@
  *   uploads/ID                   an upload, or a blob whose list of piece hashes grows; removed at the next start
  *   quarantine/                  what could not be understood, moved aside for a human
  *
+ * A blob lies whole on one volume, a directory with blobs/, uploads/ and quarantine/ as above: a rename ends at a file
+ * system. The data directory is volume 0.
+ *
  * NAME is `hex.length.pieceLengthLog2.root`. So the name alone tells all that must be known at
  * start (100,000 blobs are 256 directory reads), and one rename makes a blob, whole, from nothing.
  */
 
+import { Bug } from '../../core/assert.ts';
 import { type Digest, digestAlgorithm, digestHex, digestOf, parseDigest } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, metainfoValid, pieceCount } from '../../core/piece.ts';
 
 export const formatVersion = 1;
+/** The data directory's. */
+export const dataVolume = 0;
 export const ALGORITHM_DIRECTORIES = ['sha256', 'sha512'] as const;
 export const partSuffix = '.part';
 export const haveSuffix = '.have';
 
-export class Layout {
+/** Where blobs lie on one file system. */
+export class VolumeLayout {
   readonly dir: string;
   readonly version: string;
   readonly lock: string;
   readonly pid: string;
-  readonly access: string;
   readonly blobs: string;
   readonly uploads: string;
   readonly quarantine: string;
@@ -39,36 +45,57 @@ export class Layout {
     this.version = `${dir}/version`;
     this.lock = `${dir}/lock`;
     this.pid = `${dir}/pid`;
-    this.access = `${dir}/access`;
     this.blobs = `${dir}/blobs`;
     this.uploads = `${dir}/uploads`;
     this.quarantine = `${dir}/quarantine`;
   }
+}
 
-  /** The directory that holds the blob. */
-  shard(digest: Digest): string {
-    return `${this.blobs}/${digestAlgorithm(digest)}/${digestHex(digest).slice(0, 2)}`;
+export class Layout {
+  readonly dir: string;
+  readonly access: string;
+  /** By number; at most 255 (a blob's place is one byte). The first is the data directory. */
+  readonly volumes: readonly VolumeLayout[];
+
+  constructor(dir: string, others: readonly string[] = []) {
+    this.dir = dir;
+    this.access = `${dir}/access`;
+    this.volumes = [dir, ...others].map((path) => new VolumeLayout(path));
   }
 
-  blob(digest: Digest, meta: Metainfo): string {
-    return `${this.shard(digest)}/${blobName(digest, meta)}`;
+  volume(no: number): VolumeLayout {
+    const volume = this.volumes[no];
+    if (volume === undefined) throw new Bug(`layout: there is no volume ${no}`);
+    return volume;
   }
 
-  file(digest: Digest, meta: Metainfo, partial: boolean): BlobFile {
-    return new BlobFile(this, { digest, meta }, partial);
+  /** The directory that holds the blob, if the volume does. */
+  shard(digest: Digest, volume: number): string {
+    return `${this.volume(volume).blobs}/${digestAlgorithm(digest)}/${digestHex(digest).slice(0, 2)}`;
+  }
+
+  blob(digest: Digest, meta: Metainfo, volume: number): string {
+    return `${this.shard(digest, volume)}/${blobName(digest, meta)}`;
+  }
+
+  file(digest: Digest, meta: Metainfo, at: BlobPlace): BlobFile {
+    return new BlobFile(this, { digest, meta }, at);
   }
 
   /** One whose metainfo is not known yet, and so no name that a start would find. */
-  growing(digest: Digest, size: { readonly length: number; readonly pieceLength: number }, no: number): BlobFile {
-    const file = this.file(digest, { ...size, root: '' }, true);
-    file.growing = this.upload(`growing-${no}`);
+  growing(digest: Digest, size: BlobSize, at: { readonly volume: number; readonly no: number }): BlobFile {
+    const file = this.file(digest, { ...size, root: '' }, { volume: at.volume, partial: true });
+    file.growing = this.upload(`growing-${at.no}`, at.volume);
     return file;
   }
 
-  upload(id: string): string {
-    return `${this.uploads}/${id}`;
+  upload(id: string, volume: number): string {
+    return `${this.volume(volume).uploads}/${id}`;
   }
 }
+
+type BlobSize = Pick<Metainfo, 'length' | 'pieceLength'>;
+export type BlobPlace = { readonly volume: number; readonly partial: boolean };
 
 export function blobName(digest: Digest, meta: Metainfo): string {
   return `${digestHex(digest)}.${meta.length}.${Math.log2(meta.pieceLength)}.${meta.root}`;
@@ -93,7 +120,7 @@ export function bytesOnDisk(meta: Metainfo): number {
   return meta.length + pieceCount(meta) * hashBytes;
 }
 
-/** Where a blob lies now. The path is put together when it is asked for: a store may hold 100,000 of these. */
+/** Where a blob lies now: on one volume, for as long as it is this file. The path is put together when it is asked for: a store may hold 100,000 of these. */
 export class BlobFile {
   partial: boolean;
   /** Where it lies while its list of piece hashes grows. */
@@ -101,13 +128,15 @@ export class BlobFile {
   unlinked = false;
   /** Whether there may be a file that says which pieces are held. */
   hinted = true;
+  readonly volume: number;
   readonly #layout: Layout;
   #of: { readonly digest: Digest; readonly meta: Metainfo };
 
-  constructor(layout: Layout, of: { readonly digest: Digest; readonly meta: Metainfo }, partial: boolean) {
+  constructor(layout: Layout, of: { readonly digest: Digest; readonly meta: Metainfo }, at: BlobPlace) {
     this.#layout = layout;
     this.#of = of;
-    this.partial = partial;
+    this.volume = at.volume;
+    this.partial = at.partial;
   }
 
   /** It does not grow any more, and has been renamed so. */
@@ -123,7 +152,7 @@ export class BlobFile {
   }
 
   get whole(): string {
-    return this.#layout.blob(this.#of.digest, this.#of.meta);
+    return this.#layout.blob(this.#of.digest, this.#of.meta, this.volume);
   }
 
   get part(): string {

@@ -55,6 +55,7 @@ export class Names {
   /** Every piece is in the file, and synced where that is to be: it gets the name of a whole one. */
   async makeWhole(digest: Digest, file: BlobFile): Promise<void> {
     const { disk, layout, synced } = this.#o;
+    const shard = layout.shard(digest, file.volume);
     if (file.partial) {
       const { part, whole, have } = file;
       await disk.rename(part, whole);
@@ -62,13 +63,17 @@ export class Names {
       if (file.hinted) await unlinkIfThere(disk, have);
     }
     // Also where an earlier try renamed it and then failed.
-    if (synced) await disk.syncDirectory(layout.shard(digest));
+    if (synced) await disk.syncDirectory(shard);
   }
 
-  /** Removes every name of the digest, also those that a failed commit or removal left, and syncs that. */
+  /** Removes every name of the digest, on every volume, also those that a failed commit or removal left, and syncs that. */
   async sweep(digest: Digest): Promise<void> {
+    for (const volume of this.#o.layout.volumes.keys()) await this.#sweep(digest, volume);
+  }
+
+  async #sweep(digest: Digest, volume: number): Promise<void> {
     const { disk, layout, synced } = this.#o;
-    const shard = layout.shard(digest);
+    const shard = layout.shard(digest, volume);
     let names: string[];
     try {
       names = await disk.list(shard);

@@ -4,7 +4,7 @@ import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { DigestAlgorithm } from '../../core/digest.ts';
 import { asApiError } from './disk/errors.ts';
-import type { Layout } from './layout.ts';
+import { dataVolume, type Layout } from './layout.ts';
 import { Upload, type UploadHost } from './upload.ts';
 
 export class Receiving {
@@ -30,7 +30,9 @@ export class Receiving {
   async begin(id: string, algorithm: DigestAlgorithm): Promise<Upload> {
     assert(/^[a-z0-9-]+$/.test(id), `store: upload id ${id}`);
     if (this.#uploads.has(id)) throw new ApiError('BLOB_UPLOAD_INVALID', `upload ${id} has been begun already`);
-    const upload = new Upload({ id, algorithm, path: this.#layout.upload(id), host: this.#host });
+    const volume = dataVolume;
+    const path = this.#layout.upload(id, volume);
+    const upload = new Upload({ id, algorithm, path, volume, host: this.#host });
     this.#uploads.set(id, upload);
     try {
       await upload.begin();

@@ -23,6 +23,7 @@ import { type Disk, diskCode, makeDirectories, readWhole, unlinkIfThere, writeWh
 import {
   ALGORITHM_DIRECTORIES,
   bytesOnDisk,
+  dataVolume,
   formatVersion,
   haveSuffix,
   type Layout,
@@ -38,6 +39,7 @@ export type StoreLog = Pick<LineLog, 'info' | 'warn' | 'error'>;
 export type FoundBlob = {
   readonly digest: Digest;
   readonly meta: Metainfo;
+  readonly volume: number;
   readonly bits: PieceBits | undefined;
   readonly shortBytes?: number | undefined;
 };
@@ -63,7 +65,8 @@ const missingMax = 10_000;
 
 /** Makes sure that the directory is ours and of our format, takes its lock, makes what is missing. Returns the unlock. */
 export async function claim(o: RecoverOptions, role: string): Promise<() => Promise<void>> {
-  const { disk, layout } = o;
+  const { disk } = o;
+  const layout = o.layout.volume(dataVolume);
   return await orStartError(layout, async () => {
     await makeDirectories(disk, layout.dir);
     const fresh = await checkVersion(o, role);
@@ -84,7 +87,7 @@ export async function claim(o: RecoverOptions, role: string): Promise<() => Prom
 }
 
 /** What the disk refuses keeps the process from starting: says what to see to. */
-async function orStartError<T>({ dir }: Layout, work: () => Promise<T>): Promise<T> {
+async function orStartError<T>({ dir }: Pick<Layout, 'dir'>, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -97,7 +100,8 @@ async function orStartError<T>({ dir }: Layout, work: () => Promise<T>): Promise
 
 /** True where the directory is empty. */
 async function checkVersion(o: RecoverOptions, role: string): Promise<boolean> {
-  const { disk, layout } = o;
+  const { disk } = o;
+  const layout = o.layout.volume(dataVolume);
   const expected = `${role} ${formatVersion}`;
   const found = await readWhole(disk, layout.version);
   if (found !== undefined) {
@@ -119,7 +123,8 @@ async function checkVersion(o: RecoverOptions, role: string): Promise<boolean> {
 }
 
 async function takeLock(o: RecoverOptions): Promise<() => Promise<void>> {
-  const { disk, layout } = o;
+  const { disk } = o;
+  const layout = o.layout.volume(dataVolume);
   try {
     const unlock = await disk.lock(layout.lock);
     await writeWhole(disk, layout.pid, { bytes: Buffer.from(`${process.pid}\n`), synced: false });
@@ -141,16 +146,9 @@ export async function scan(o: RecoverOptions): Promise<Scanned> {
 }
 
 async function scanAll(o: RecoverOptions): Promise<Scanned> {
-  const { disk, layout, log } = o;
-  for (const name of await disk.list(layout.uploads)) await unlinkIfThere(disk, layout.upload(name));
+  const { layout, log } = o;
   const found = new Map<Digest, FoundBlob>();
-  for (const algorithm of ALGORITHM_DIRECTORIES) {
-    const shards = await disk.list(`${layout.blobs}/${algorithm}`);
-    await inParallel(shards, async (shard) => {
-      if (!SHARD_NAME.test(shard)) return await setAside(o, algorithm, shard);
-      for (const blob of await scanShard(o, algorithm, shard)) found.set(blob.digest, blob);
-    });
-  }
+  for (const volume of layout.volumes.keys()) await scanVolume(o, volume, found);
   const { ordered, missing } = await inOrderOfUse(o, found);
   const short = ordered.filter((blob) => blob.shortBytes !== undefined);
   tell(short, (blob) => {
@@ -165,6 +163,27 @@ async function scanAll(o: RecoverOptions): Promise<Scanned> {
   return { found: ordered, missing: missing.slice(0, missingMax) };
 }
 
+async function scanVolume(o: RecoverOptions, volume: number, found: Map<Digest, FoundBlob>): Promise<void> {
+  const { disk, layout } = o;
+  const { uploads, blobs } = layout.volume(volume);
+  for (const name of await disk.list(uploads)) await unlinkIfThere(disk, layout.upload(name, volume));
+  for (const algorithm of ALGORITHM_DIRECTORIES) {
+    const shards = await disk.list(`${blobs}/${algorithm}`);
+    await inParallel(shards, async (shard) => {
+      const at = { volume, algorithm, shard };
+      if (!SHARD_NAME.test(shard)) return await setAside(o, at, `${blobs}/${algorithm}/${shard}`);
+      for (const blob of await scanShard(o, at)) found.set(blob.digest, blob);
+    });
+  }
+}
+
+/** The directory of one volume that is looked at. */
+type Shard = {
+  readonly volume: number;
+  readonly algorithm: (typeof ALGORITHM_DIRECTORIES)[number];
+  readonly shard: string;
+};
+
 function tell<T>(all: readonly T[], line: (one: T) => void): void {
   for (const one of all.slice(0, namedMax)) line(one);
 }
@@ -172,21 +191,18 @@ function tell<T>(all: readonly T[], line: (one: T) => void): void {
 /** Moves what somebody else put among the blobs to where it is in nobody's way. */
 async function setAside(
   { disk, layout, log }: RecoverOptions,
-  algorithm: string,
-  name: string,
-  file = `${layout.blobs}/${algorithm}/${name}`,
+  { volume, algorithm }: Shard,
+  file: string,
 ): Promise<void> {
+  const name = file.slice(file.lastIndexOf('/') + 1);
   log.warn({ file }, 'a file that is no blob: moved to quarantine');
-  await disk.rename(file, `${layout.quarantine}/${algorithm}.${name}`);
+  await disk.rename(file, `${layout.volume(volume).quarantine}/${algorithm}.${name}`);
 }
 
-async function scanShard(
-  o: RecoverOptions,
-  algorithm: (typeof ALGORITHM_DIRECTORIES)[number],
-  shard: string,
-): Promise<FoundBlob[]> {
+async function scanShard(o: RecoverOptions, at: Shard): Promise<FoundBlob[]> {
   const { disk, layout, log } = o;
-  const dir = `${layout.blobs}/${algorithm}/${shard}`;
+  const { volume, algorithm, shard } = at;
+  const dir = `${layout.volume(volume).blobs}/${algorithm}/${shard}`;
   const names = new Set(await disk.list(dir));
   if (o.synced) await disk.syncDirectory(dir);
   const found = new Map<Digest, FoundBlob>();
@@ -194,7 +210,7 @@ async function scanShard(
     const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
     const parsed = parseBlobName(algorithm, whole);
     if (parsed === undefined || !parsed.digest.startsWith(`${algorithm}:${shard}`)) {
-      await setAside(o, algorithm, name, `${dir}/${name}`);
+      await setAside(o, at, `${dir}/${name}`);
       continue;
     }
     const isPart = name.endsWith(partSuffix);
@@ -207,8 +223,8 @@ async function scanShard(
     if (other?.bits === undefined && other !== undefined) continue;
     const bytes = isPart ? Number.POSITIVE_INFINITY : (await disk.stat(`${dir}/${name}`)).size;
     const wanted = bytesOnDisk(parsed.meta);
-    if (bytes >= wanted) found.set(parsed.digest, { ...parsed, bits });
-    else if (o.keeps) found.set(parsed.digest, { ...parsed, bits, shortBytes: bytes });
+    if (bytes >= wanted) found.set(parsed.digest, { ...parsed, volume, bits });
+    else if (o.keeps) found.set(parsed.digest, { ...parsed, volume, bits, shortBytes: bytes });
     else {
       log.warn({ digest: parsed.digest, bytes, wanted }, 'a cached blob has a file that is too short: removed');
       await unlinkIfThere(disk, `${dir}/${name}`);

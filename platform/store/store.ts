@@ -299,11 +299,12 @@ export class BlobStore {
   // ---- at start --------------------------------------------------------------------------------
 
   async #found(found: FoundBlob): Promise<void> {
-    const file = this.#layout.file(found.digest, found.meta, found.bits !== undefined);
-    const entry = new BlobEntry({ host: this.#host, digest: found.digest, meta: found.meta, file, bits: found.bits });
+    const { digest, meta, volume, bits } = found;
+    const file = this.#layout.file(digest, meta, { volume, partial: bits !== undefined });
+    const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits });
     this.#room.found(entry);
     if (found.shortBytes !== undefined) entry.becomeDamaged(found.shortBytes, 'its file is too short');
-    if (found.bits === undefined) return;
+    if (bits === undefined) return;
     // What a store that keeps completes must be right: the hint's word is not taken.
     if (this.#promises.keeps) await verifyHeld(entry, this.#io.arena);
     if (!entry.gone && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);

@@ -25,6 +25,7 @@ export type ReceivedBlob = {
   readonly meta: Metainfo;
   readonly hashes: Uint8Array;
   readonly path: string;
+  readonly volume: number;
   readonly fd: number;
 };
 
@@ -46,14 +47,16 @@ export class Upload {
   readonly algorithm: DigestAlgorithm;
   readonly #host: UploadHost;
   readonly #path: string;
+  readonly #volume: number;
   readonly #intake: Intake;
   readonly #unitHashes: Uint8Array[] = [];
   #reserved = 0;
 
-  constructor(o: { id: string; algorithm: DigestAlgorithm; path: string; host: UploadHost }) {
+  constructor(o: { id: string; algorithm: DigestAlgorithm; path: string; volume: number; host: UploadHost }) {
     this.id = o.id;
     this.algorithm = o.algorithm;
     this.#path = o.path;
+    this.#volume = o.volume;
     this.#host = o.host;
     const { io, disk, synced } = o.host;
     this.#intake = new Intake({
@@ -155,7 +158,8 @@ export class Upload {
     if (spare < 0) await this.#host.reserve(-spare);
     else this.#host.release(spare);
     this.#reserved -= spare;
-    const entry = await this.#host.publish({ digest, meta, hashes, path: this.#path, fd: this.#intake.fd });
+    const at = { path: this.#path, volume: this.#volume, fd: this.#intake.fd };
+    const entry = await this.#host.publish({ digest, meta, hashes, ...at });
     this.#reserved = 0;
     this.#end();
     return entry;

@@ -4,7 +4,7 @@
  */
 
 import type { Digest } from '../../../core/digest.ts';
-import { Layout } from '../../../platform/store/layout.ts';
+import { dataVolume, Layout } from '../../../platform/store/layout.ts';
 import type { BlobStore } from '../../../platform/store/store.ts';
 import { sameBytes } from '../../../platform/workers/hash.ts';
 import { type Content, pieceOf } from '../content.ts';
@@ -36,7 +36,7 @@ export function rotKey(site: Shown, digest: Digest, piece: number): string {
 
 /** Whether a whole file of the blob at that origin has that piece right. */
 function hasRight(site: Shown, content: Content, piece: number): boolean {
-  return rightIn(site.medium.disk.peek(layout.blob(content.digest, content.meta)), content, piece);
+  return rightIn(site.medium.disk.peek(layout.blob(content.digest, content.meta, dataVolume)), content, piece);
 }
 
 function rightIn(file: Uint8Array | undefined, content: Content, piece: number): boolean {
@@ -48,7 +48,7 @@ function rightIn(file: Uint8Array | undefined, content: Content, piece: number):
 
 /** The path of the blob's whole file. */
 export function fileOf(content: Content): string {
-  return layout.blob(content.digest, content.meta);
+  return layout.blob(content.digest, content.meta, dataVolume);
 }
 
 /** Whether every piece of it is right in a whole file at some origin. */
@@ -60,7 +60,7 @@ export function rightSomewhere(sites: readonly Shown[], content: Content): boole
 }
 
 function hasFile(site: Shown, content: Content): boolean {
-  return site.medium.disk.peek(layout.blob(content.digest, content.meta)) !== undefined;
+  return site.medium.disk.peek(layout.blob(content.digest, content.meta, dataVolume)) !== undefined;
 }
 
 /** Lets a piece decay of which another origin has a right copy. False: there is none. */
@@ -73,7 +73,7 @@ export function rotOrigin(world: World, { origins, acked }: Acked, rotten: Rotte
   const spare = [...origins.values()].some((other) => other !== site && hasRight(other, content, piece));
   if (!spare || !hasRight(site, content, piece)) return false;
   const at = piece * content.meta.pieceLength + world.prng.below(pieceOf(content, piece).length);
-  site.medium.disk.rot(layout.blob(content.digest, content.meta), at);
+  site.medium.disk.rot(layout.blob(content.digest, content.meta, dataVolume), at);
   rotten.add(rotKey(site, content.digest, piece));
   return true;
 }

@@ -15,7 +15,7 @@ import { blake3Hex } from '../../workers/hash.ts';
 import type { Disk } from '../disk/disk.ts';
 import { asApiError, removed } from '../disk/errors.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
-import { bytesOnDisk, type Layout } from '../layout.ts';
+import { bytesOnDisk, dataVolume, type Layout } from '../layout.ts';
 import type { Names, Serial } from '../names.ts';
 import type { BlobEntry, EntryHost } from '../pieces/entry.ts';
 import type { HashCache } from '../pieces/hash-cache.ts';
@@ -139,7 +139,7 @@ export class Grower {
       const { disk, files, layout, names } = this.#o;
       const { file } = entry;
       await files.use(file, (fd) => disk.write(fd, hashes, meta.length));
-      const named = layout.file(entry.digest, meta, true);
+      const named = layout.file(entry.digest, meta, { volume: file.volume, partial: true });
       await names.ensureShard(named);
       await disk.rename(file.path, named.path);
       file.named(meta, true);
@@ -161,17 +161,18 @@ export class Grower {
     if (entry.gone) throw removed(entry.digest);
     if (entry.complete) return;
     const { file } = entry;
+    const { volume } = file;
     // Nobody pushed it: it may go as soon as nobody uses it.
     room.touch(entry);
     await files.use(file, async (fd) => {
       await disk.write(fd, hashes, meta.length);
       if (synced) await disk.sync(fd);
-      await names.ensureShard(layout.file(entry.digest, meta, false));
-      await disk.rename(file.path, layout.blob(entry.digest, meta));
+      await names.ensureShard(layout.file(entry.digest, meta, { volume, partial: false }));
+      await disk.rename(file.path, layout.blob(entry.digest, meta, volume));
       file.named(meta, false);
       if (synced) {
-        await disk.syncDirectory(layout.shard(entry.digest));
-        await disk.syncDirectory(layout.uploads);
+        await disk.syncDirectory(layout.shard(entry.digest, volume));
+        await disk.syncDirectory(layout.volume(volume).uploads);
       }
       // A removal waits its turn; an eviction does not.
       if (entry.gone) throw removed(entry.digest);
@@ -226,7 +227,7 @@ export class Grower {
 
   async #file(digest: Digest, size: BlobSize): Promise<GrowingEntry> {
     const { disk, files, host, layout } = this.#o;
-    const file = layout.growing(digest, size, this.#nextFile);
+    const file = layout.growing(digest, size, { volume: dataVolume, no: this.#nextFile });
     this.#nextFile += 1;
     files.adopt(file, await disk.open(file.path, 'create'));
     return new GrowingEntry({ host, digest, size, file });

@@ -13,7 +13,7 @@ import { type Metainfo, pieceCount } from '../../../core/piece.ts';
 import { type Disk, unlinkIfThere } from '../disk/disk.ts';
 import { GrowingEntry } from '../growing/entry.ts';
 import type { BlobSize } from '../growing/list.ts';
-import type { Layout } from '../layout.ts';
+import { dataVolume, type Layout } from '../layout.ts';
 import { BlobEntry, type EntryHost } from '../pieces/entry.ts';
 import { PieceBits } from '../pieces/remembered.ts';
 import type { StoreLog } from '../recover.ts';
@@ -96,14 +96,14 @@ export class Passing {
   async create(digest: Digest, meta: Metainfo, hashes: Uint8Array): Promise<BlobEntry> {
     const host = this.#host;
     const bits = new PieceBits(pieceCount(meta));
-    const file = this.#o.layout.file(digest, meta, true);
+    const file = this.#o.layout.file(digest, meta, { volume: dataVolume, partial: true });
     return await this.#open((window) => new BlobEntry({ host, digest, meta, file, bits, hashes, window }));
   }
 
   /** The same of one whose list of piece hashes grows. */
   async createGrowing(digest: Digest, size: BlobSize): Promise<GrowingEntry> {
     const host = this.#host;
-    const file = this.#o.layout.file(digest, { ...size, root: '' }, true);
+    const file = this.#o.layout.file(digest, { ...size, root: '' }, { volume: dataVolume, partial: true });
     return await this.#open((window) => new GrowingEntry({ host, digest, size, file, window }));
   }
 
@@ -111,7 +111,7 @@ export class Passing {
   async #open<E extends BlobEntry>(make: (window: Window) => E): Promise<E> {
     const { disk, layout } = this.#o;
     const { files } = this.#host;
-    const path = layout.upload(`passing-${this.#nextFile}`);
+    const path = layout.upload(`passing-${this.#nextFile}`, dataVolume);
     this.#nextFile += 1;
     const file = { path, unlinked: false };
     files.adopt(file, await disk.open(path, 'create'));
