@@ -50,6 +50,7 @@ export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: I
   serve(app, INDEX.condemn, ({ body }) =>
     store.condemn(body.digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
   );
+  serve(app, INDEX.unlinked, ({ body }) => store.unlinked(body.digests));
   serve(app, INDEX.holders, ({ at }) => store.holders(at.digest, at));
   serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
   serve(app, INDEX.reconcile, ({ body, request }) => {

@@ -95,6 +95,15 @@ export type CondemnReply = {
   readonly waiting: number;
 };
 
+/** Digests in one question about links: as short a read. */
+export const unlinkedMax = 500;
+export type UnlinkedReply = {
+  /** As in CondemnReply. */
+  readonly index: string;
+  /** Of the digests, those that nothing links to now; be it that nothing ever did. */
+  readonly unlinked: readonly Digest[];
+};
+
 /** The smallest descriptor in a manifest of 4 MiB is about 100 bytes. */
 const referencesMax = 50_000;
 const pageEntriesDefault = 1000;
@@ -216,6 +225,14 @@ export const INDEX = {
   condemn: route('POST', '/v1/condemned', {
     body: closed({ digests: listOf(digest, condemnMax) }) satisfies Parser<CondemnRequest>,
     reply: record({ index: databaseId, condemned: listOf(digest, condemnMax), waiting: whole(condemnMax) }),
+  }),
+  /**
+   * An origin that is to fetch what it should hold, or is drained, asks what nobody needs. Nothing changes by it. An index of
+   * the release before knows no such path.
+   */
+  unlinked: route('POST', '/v1/unlinked', {
+    body: closed({ digests: listOf(digest, unlinkedMax) }),
+    reply: record({ index: databaseId, unlinked: listOf(digest, unlinkedMax) }) satisfies Parser<UnlinkedReply>,
   }),
   /** What the backends hold is brought here, step by step. An index of the release before knows no such path. */
   reconcile: route('POST', '/v1/reconcile', { body: reconcileStep, reply: reconcileReply }),

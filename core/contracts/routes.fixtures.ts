@@ -87,6 +87,11 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
     {},
     { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), condemned: [one], waiting: 1 } },
   ),
+  unlinked: example(
+    INDEX.unlinked,
+    {},
+    { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), unlinked: [sha512] } },
+  ),
   reconcile: example(
     INDEX.reconcile,
     {},

@@ -41,6 +41,7 @@ export class BackedStore implements IndexStore {
   blob: TagStore['blob'] = (...args) => this.#parts.store.blob(...args);
   holders: TagStore['holders'] = (...args) => this.#parts.store.holders(...args);
   catalog: TagStore['catalog'] = (...args) => this.#parts.store.catalog(...args);
+  unlinked: TagStore['unlinked'] = (...args) => this.#parts.store.unlinked(...args);
   condemn: TagStore['condemn'] = (...args) => this.#parts.store.condemn(...args);
 
   tag: TagStore['tag'] = async (repo, tag) => {

@@ -29,6 +29,7 @@ import {
   type TagRecord,
   type TagVersion,
   type TagWritten,
+  type UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
@@ -141,6 +142,11 @@ export class IndexClient {
   /** Which of these (at most condemnMax) an origin may remove now, since nothing links to them. */
   condemn(digests: readonly Digest[], ctx: CallContext): Promise<CondemnReply> {
     return this.#call(INDEX.condemn, { at: {}, body: { digests }, ctx });
+  }
+
+  /** Which of these (at most unlinkedMax) nothing links to now; nothing changes by it. */
+  unlinked(digests: readonly Digest[], ctx: CallContext): Promise<UnlinkedReply> {
+    return this.#call(INDEX.unlinked, { at: {}, body: { digests }, ctx });
   }
 
   async #find<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<R | undefined> {

@@ -46,6 +46,18 @@ export function unlinked(store: () => TagStore): void {
     expect(await store().condemn([layer, layer], at(10 * hourMs))).toMatchObject({ condemned: [layer], waiting: 0 });
   });
 
+  test('which digests have no link is told, and nothing changes by the question', async () => {
+    await store().linkBlob('a', layer, { size: 9 });
+    await store().putManifest('a', one, image({ blobs: [layer], subject: two }), 0);
+    await store().unlinkBlob('a', layer, 0);
+    expect((await store().unlinked([three, layer, two, one])).unlinked).toEqual([three]);
+    await store().deleteManifest('a', one, 0);
+    const { index, unlinked } = await store().unlinked([one, three, layer]);
+    expect(unlinked).toEqual([one, three, layer]);
+    // `three` was never condemned by being asked about.
+    expect(await store().condemn([three, layer], at(hourMs))).toEqual({ index, condemned: [layer], waiting: 1 });
+  });
+
   test('one that never had a link waits from when it was first asked about; a link in between begins anew', async () => {
     expect(await condemn(5, layer, one)).toEqual([]);
     await store().linkBlob('a', layer, { size: 9 });

@@ -46,6 +46,7 @@ export class GroupedTagStore implements TagStore {
   referrers: TagStore['referrers'] = async (...args) => this.#read().referrers(...args);
   blob: TagStore['blob'] = async (...args) => this.#read().blob(...args);
   holders: TagStore['holders'] = async (...args) => this.#read().holders(...args);
+  unlinked: TagStore['unlinked'] = async (...args) => this.#read().unlinked(...args);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
 
   due: TagStore['due'] = async (...args) => this.#read().due(...args);

@@ -1,6 +1,6 @@
 /** As sqlite-unlinked.ts, in memory: the plain statement of it. */
 
-import type { CondemnReply } from '../../core/contracts/index-api.ts';
+import type { CondemnReply, UnlinkedReply } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from './store.ts';
 
@@ -33,6 +33,10 @@ export class MemoryUnlinked {
     for (const digest of digests) {
       if (this.#unlinked.get(digest)?.told === undefined) this.#unlinked.delete(digest);
     }
+  }
+
+  among(digests: readonly Digest[]): UnlinkedReply {
+    return { index: memoryId, unlinked: digests.filter((digest) => !this.#linked(digest)) };
   }
 
   condemn(digests: readonly Digest[], { nowMs, unlinkedMs }: CondemnAt): CondemnReply {

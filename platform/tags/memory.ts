@@ -192,6 +192,8 @@ export class MemoryTables implements TagTables {
     this.#tell(repo, [['blob', digest]], digest);
   }
 
+  unlinked: TagTables['unlinked'] = (digests) => this.#unlinked.among(digests);
+
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
     return this.#unlinked.condemn(digests, at);
   }

@@ -256,6 +256,8 @@ export class SqliteTables implements TagTables {
     this.#tell({ id, repo }, [['blob', digest]], digest);
   }
 
+  unlinked: TagTables['unlinked'] = (digests) => this.#unlinked.among(digests);
+
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
     return this.#unlinked.condemn(digests, at);
   }

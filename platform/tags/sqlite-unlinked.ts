@@ -6,7 +6,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { CondemnReply } from '../../core/contracts/index-api.ts';
+import type { CondemnReply, UnlinkedReply } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from './store.ts';
 
@@ -24,6 +24,7 @@ const SQL = {
   remove: 'DELETE FROM unlinked WHERE digest = ?',
   removeUntold: 'DELETE FROM unlinked WHERE digest = ? AND generation IS NULL',
   forget: `DELETE FROM unlinked WHERE digest IN (SELECT digest FROM unlinked WHERE told < ? LIMIT ${forgottenMax})`,
+  identity: 'SELECT id FROM identity',
   nextGeneration: 'UPDATE identity SET generation = generation + 1 RETURNING id, generation',
 } as const;
 
@@ -51,6 +52,11 @@ export class SqliteUnlinked {
   /** Something refers to these, whether or not their bytes are there. */
   referred(digests: Iterable<Digest>): void {
     for (const digest of digests) this.#statements.removeUntold.run(digest);
+  }
+
+  among(digests: readonly Digest[]): UnlinkedReply {
+    const { id } = this.#statements.identity.get() as { id: string };
+    return { index: id, unlinked: digests.filter((digest) => !this.#linked(digest)) };
   }
 
   condemn(digests: readonly Digest[], { nowMs, unlinkedMs }: CondemnAt): CondemnReply {

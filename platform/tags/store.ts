@@ -29,6 +29,7 @@ import type {
   TagPut,
   TagRecord,
   TagVersion,
+  UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { OutboxReads, OutboxWrites } from './outbox.ts';
@@ -54,6 +55,8 @@ export interface TagReads {
   catalog(page: PageOf): CatalogPage;
   /** Repositories that have the digest as a blob or as a manifest, in lexical order. */
   holders(digest: Digest, page: PageOf): CatalogPage;
+  /** Of `digests`, those without a link now. */
+  unlinked(digests: readonly Digest[]): UnlinkedReply;
 }
 
 /** `missing`: references that the repository lacks. `unproved`: the generation in which its own digest was condemned. */
