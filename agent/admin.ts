@@ -13,6 +13,7 @@ import { callOf } from '../platform/http/call.ts';
 import { sendContent } from '../platform/http/send.ts';
 import { type Asked, serve } from '../platform/http/serve.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
+import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Pulls } from './pull.ts';
 import type { IndexReads } from './registry.ts';
@@ -20,7 +21,8 @@ import type { IndexReads } from './registry.ts';
 export type AdminParts = {
   readonly pulls: Pulls;
   readonly index: IndexReads;
-  readonly entries: () => Iterable<BlobEntry>;
+  readonly blobs: () => Iterable<StoredBlob>;
+  readonly get: (digest: Digest) => Pick<BlobEntry, 'heldCount'> | undefined;
   readonly status: () => AgentStatus;
 };
 
@@ -33,7 +35,7 @@ export function adminWork(method: string, path: string): RequestWork | undefined
 export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
   const { pulls } = parts;
   serve(app, AGENT.status, () => parts.status());
-  serve(app, AGENT.blobs, () => ({ blobs: Array.from(parts.entries(), cachedBlob) }));
+  serve(app, AGENT.blobs, () => ({ blobs: Array.from(parts.blobs(), (blob) => cachedBlob(blob, parts)) }));
   serve(app, AGENT.remove, async ({ at: { digest } }) => {
     if (!(await pulls.remove(digest)))
       throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not in this agent's cache`);
@@ -66,17 +68,10 @@ async function sendSize({ at: { digest }, request, reply }: AskedBlob, pulls: Pu
   return reply.header('content-length', size).header('accept-ranges', 'bytes').send();
 }
 
-function cachedBlob(entry: BlobEntry): CachedBlob {
-  const { digest, meta, complete } = entry;
-  return { digest, size: meta.length, complete, share: complete ? 1 : heldShare(entry) };
-}
-
-function heldShare(entry: BlobEntry): number {
-  let held = 0;
-  for (let bits of entry.haveBits()) {
-    for (; bits !== 0; bits &= bits - 1) held++;
-  }
-  return held / Math.max(1, pieceCount(entry.meta));
+function cachedBlob({ digest, meta, complete }: StoredBlob, { get }: Pick<AdminParts, 'get'>): CachedBlob {
+  const entry = complete ? undefined : get(digest);
+  const share = complete ? 1 : (entry?.heldCount ?? 0) / Math.max(1, pieceCount(meta));
+  return { digest, size: meta.length, complete, share };
 }
 
 /** Kraken's form: `repo:tag`, URL-encoded. */

@@ -43,7 +43,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const { arena, store, finder, tracking, node } = await startHost(context, plan, stack);
   // What the cache holds is offered again, but what every tracker has inline; what it holds in part waits
   // until somebody asks for it.
-  for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
+  for (const blob of store.blobs()) if (blob.complete && blob.meta.length > inlineBytesMax) node.seed(blob);
 
   observe(metrics, store);
 
@@ -77,7 +77,8 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
         addAdminRoutes(app, {
           pulls,
           index,
-          entries: () => store.entries(),
+          blobs: () => store.blobs(),
+          get: (digest) => store.get(digest),
           status: () => statusOf({ config, store, node, pulls, history }),
         }),
     },

@@ -30,7 +30,7 @@ import type { Metrics } from '../platform/telemetry/metrics.ts';
 const foreignPullsMax = 4;
 
 export type PullsOptions = {
-  readonly store: Pick<BlobStore, 'get' | 'entries' | 'remove' | 'usedBytes'>;
+  readonly store: Pick<BlobStore, 'blobs' | 'get' | 'remove' | 'usedBytes'>;
   readonly arena: ReaderArena;
   readonly node: Pick<PeerNode, 'pull' | 'running' | 'drop' | 'lost'>;
   readonly tracking: Pick<Tracking, 'locate'>;

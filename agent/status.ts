@@ -15,12 +15,6 @@ export type StatusParts = {
 };
 
 export function statusOf({ config, store, node, pulls, history }: StatusParts): AgentStatus {
-  let complete = 0;
-  let passing = 0;
-  for (const entry of store.entries()) {
-    if (entry.complete) complete++;
-    if (entry.window !== undefined) passing++;
-  }
   return {
     role: 'agent',
     self: node.self,
@@ -28,10 +22,10 @@ export function statusOf({ config, store, node, pulls, history }: StatusParts): 
     peer: node.stats(),
     cache: {
       blobs: store.count,
-      complete,
+      complete: store.completeCount,
       bytes: store.usedBytes,
       budgetBytes: config.cache.budget,
-      passing,
+      passing: store.passing.count,
       passingBytes: store.passing.bytes,
     },
     running: pulls.running(),

@@ -23,6 +23,7 @@ import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import type { Queue } from '../platform/queue/queue.ts';
+import { type StoredBlob, storedBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Mending } from './mending.ts';
@@ -31,7 +32,7 @@ import type { Mending } from './mending.ts';
 export const verificationsMax = 2;
 
 export type AdminOptions = {
-  readonly store: Pick<BlobStore, 'get' | 'entries' | 'problemOf' | 'remove' | 'room' | 'usedBytes'>;
+  readonly store: Pick<BlobStore, 'blobs' | 'get' | 'problemOf' | 'remove' | 'room' | 'usedBytes'>;
   readonly budgetBytes: number;
   /** URLs of the digest's owners, the first one first. */
   readonly ownersOf: (digest: Digest) => readonly string[];
@@ -52,12 +53,12 @@ export class OriginAdmin {
 
   /** The `max` first blobs after `last`, by digest. */
   list(max: number, last: Digest | undefined): HeldPage {
-    const first: BlobEntry[] = [];
-    for (const entry of this.#options.store.entries()) {
-      if (last !== undefined && entry.digest <= last) continue;
+    const first: StoredBlob[] = [];
+    for (const blob of this.#options.store.blobs()) {
+      if (last !== undefined && blob.digest <= last) continue;
       const highest = first[max];
-      if (highest !== undefined && entry.digest >= highest.digest) continue;
-      first.splice(placeOf(first, entry.digest), 0, entry);
+      if (highest !== undefined && blob.digest >= highest.digest) continue;
+      first.splice(placeOf(first, blob.digest), 0, blob);
       // One more than the page tells whether another one follows.
       if (first.length > max + 1) first.pop();
     }
@@ -68,7 +69,7 @@ export class OriginAdmin {
     const entry = this.#found(digest);
     const owed = await this.#options.queue?.list({ about: digest }, { max: unwrittenMax });
     return {
-      ...held(entry),
+      ...held(storedBlob(entry)),
       pieceLength: entry.meta.pieceLength,
       pieces: entry.pieces,
       held: entry.heldCount,
@@ -141,17 +142,17 @@ export function addOriginAdminRoutes(app: FastifyInstance, admin: OriginAdmin): 
   serve(app, ORIGIN_ADMIN.evict, ({ body }) => admin.evict(body));
 }
 
-function held({ digest, meta, complete, file }: BlobEntry): HeldBlob {
-  const state: HeldState = complete ? 'whole' : file.partial ? 'partial' : 'damaged';
+function held({ digest, meta, complete, damaged }: StoredBlob): HeldBlob {
+  const state: HeldState = complete ? 'whole' : damaged ? 'damaged' : 'partial';
   return { digest, size: meta.length, state };
 }
 
 /** Where `digest` belongs in a list that is ordered by digest. */
-function placeOf(list: readonly BlobEntry[], digest: Digest): number {
+function placeOf(list: readonly StoredBlob[], digest: Digest): number {
   let [low, high] = [0, list.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((list[middle] as BlobEntry).digest < digest) low = middle + 1;
+    if ((list[middle] as StoredBlob).digest < digest) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -47,6 +47,7 @@ export type HandoverOptions = {
   readonly log: Logger;
 };
 
+type Offered = Pick<BlobEntry, 'digest' | 'meta' | 'complete'>;
 type Offer = { readonly digest: Digest; readonly owner: string; readonly ctx: CallContext; attempts: number };
 
 export class Handover {
@@ -68,7 +69,7 @@ export class Handover {
   }
 
   /** The blob is here, synced: offer it to its owners, on behalf of the call that brought it. */
-  offer(entry: BlobEntry, call: CallContext = CallContext.begin()): void {
+  offer(entry: Offered, call: CallContext = CallContext.begin()): void {
     const { origins, self, replicas, tracking } = this.#options;
     const owners = origins.pick(entry.digest, replicas);
     const others = owners.filter((owner) => owner !== self);
@@ -81,10 +82,10 @@ export class Handover {
   }
 
   /** The list of origins has changed: what is here may have other owners. */
-  relist(entries: Iterable<BlobEntry>): void {
+  relist(blobs: Iterable<Offered>): void {
     this.#waiting.clear();
     const call = CallContext.begin();
-    for (const entry of entries) if (entry.complete) this.offer(entry, call);
+    for (const blob of blobs) if (blob.complete) this.offer(blob, call);
   }
 
   /** The blob was removed: nobody needs to take it over. */

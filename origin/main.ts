@@ -92,8 +92,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     const parts = { backends, origins, self, replicas, node, store, blobs, index, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
-  handover.relist(store.entries());
-  stack.use(origins.onChange(() => handover.relist(store.entries())));
+  handover.relist(store.blobs());
+  stack.use(origins.onChange(() => handover.relist(store.blobs())));
   mending.begin();
 
   const uploads = new Uploads({

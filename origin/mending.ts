@@ -22,7 +22,7 @@ export const patienceMs = 60_000;
 const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
 
 export type MendingOptions = {
-  readonly store: Pick<BlobStore, 'get' | 'entries' | 'missing' | 'watch' | 'restore'>;
+  readonly store: Pick<BlobStore, 'get' | 'blobs' | 'missing' | 'watch' | 'restore'>;
   readonly node: Pick<PeerNode, 'pull' | 'mend' | 'arrived'>;
   readonly log: Logger;
 };
@@ -51,8 +51,7 @@ export class Mending {
     const { store } = this.#options;
     store.watch({ missing: (digest, meta) => this.want(digest, meta) });
     // One that never was whole here is offered again by whoever has it.
-    for (const { complete, file, digest, meta } of store.entries())
-      if (!complete && !file.partial) this.want(digest, meta);
+    for (const { damaged, digest, meta } of store.blobs()) if (damaged) this.want(digest, meta);
     for (const digest of store.missing) this.want(digest);
   }
 

@@ -61,7 +61,13 @@ export class MemorySwarm {
     return {
       usedBytes: 0,
       get: (digest: Digest) => this.cache.get(digest)?.entry,
-      entries: () => Array.from(this.cache.values(), ({ entry }) => entry),
+      blobs: () =>
+        Array.from(this.cache.values(), ({ entry: { digest, meta, complete } }) => ({
+          digest,
+          meta,
+          complete,
+          damaged: false,
+        })),
       remove: async (digest: Digest) => void this.cache.delete(digest),
     };
   }
@@ -153,6 +159,9 @@ export class MemorySwarm {
       failure: undefined,
       get complete() {
         return held.size === count;
+      },
+      get heldCount() {
+        return held.size;
       },
       has: (piece: number) => held.has(piece),
       haveBits: () => {

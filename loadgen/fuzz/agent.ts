@@ -102,7 +102,7 @@ export class AgentSite {
       return false;
     }
     const { node, tracking } = peer;
-    for (const entry of store.entries()) if (entry.complete && entry.meta.length > inlineBytesMax) node.seed(entry);
+    for (const blob of store.blobs()) if (blob.complete && blob.meta.length > inlineBytesMax) node.seed(blob);
     const { strict = false } = this.#o;
     const pulls = new Pulls({ store, arena, node, tracking, log, history, clock, strict });
     const index = new IndexClient(calls.index());

@@ -203,7 +203,7 @@ export class OriginSite {
       const about = { backends, origins, self: this.name, replicas, node, store, blobs, index, onFetched };
       onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold));
     }
-    handover.relist(store.entries());
+    handover.relist(store.blobs());
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
     const options = { store, openMax: uploadsOpenMax, idleMs, clock: { nowMs: this.#o.clock } };

@@ -158,7 +158,9 @@ function describe(world: World, { agents, origins }: Fuzzed): void {
     world.debug(
       `h${site.host}: ${SHARES.map((share) => `${share} ${arena.freeBytes(share)} of ${arena.shareBytes(share)} free`).join(', ')}`,
     );
-    for (const entry of store.entries()) {
+    for (const { digest } of store.blobs()) {
+      const entry = store.get(digest);
+      if (entry === undefined) continue;
       const stats = peer.node.statsOf(entry.digest);
       world.debug(
         `h${site.host}   ${entry.digest.slice(7, 15)} ${entry.heldCount} of ${entry.pieces} ${entry.complete ? 'complete' : 'partial'} ${entry.failure?.message ?? ''} ${JSON.stringify(stats)}`,
@@ -249,8 +251,8 @@ class Work {
     for (const site of this.#f.origins.values()) {
       if (!site.up) lacking.push(`${site.name} is not up`);
       // What nothing links to any more, and no origin has whole, is nobody's to bring back.
-      const entries = [...(site.running?.store.entries() ?? [])];
-      const unlinked = entries.filter(({ complete, digest }) => !complete && !this.#f.acked.has(digest));
+      const blobs = [...(site.running?.store.blobs() ?? [])];
+      const unlinked = blobs.filter(({ complete, digest }) => !complete && !this.#f.acked.has(digest));
       const waiting = (site.running?.handover.waiting ?? 0) - unlinked.length;
       if (waiting > 0) lacking.push(`${site.name} waits to hand over ${waiting} blobs`);
     }

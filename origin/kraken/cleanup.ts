@@ -15,7 +15,7 @@ const toldMax = 10_000;
 const msPerHour = 3_600_000;
 
 export type CleanupOptions = {
-  readonly store: Pick<BlobStore, 'entries' | 'get' | 'room' | 'usedBytes'>;
+  readonly store: Pick<BlobStore, 'blobs' | 'get' | 'room' | 'usedBytes'>;
   readonly budgetBytes: number;
   readonly owns: (digest: Digest) => boolean;
   /** Since the epoch, as files' times are. */
@@ -36,9 +36,9 @@ export class Cleanup {
     const { store, owns, wallMs } = this.#options;
     const before = wallMs() - hours * msPerHour;
     const due: Digest[] = [];
-    for (const entry of store.entries()) {
+    for (const { complete, digest } of store.blobs()) {
       if (due.length >= toldMax) break;
-      if (entry.complete && (!owns(entry.digest) || (await cameMs(entry)) < before)) due.push(entry.digest);
+      if (complete && (!owns(digest) || (await cameMs(store.get(digest))) < before)) due.push(digest);
     }
     const deleted: string[] = [];
     const errors: string[] = [];
@@ -66,8 +66,9 @@ export class Cleanup {
 }
 
 /** When its bytes came here; one that cannot be looked at is not old. */
-async function cameMs({ file }: BlobEntry): Promise<number> {
-  return await stat(file.path).then(
+async function cameMs(entry: BlobEntry | undefined): Promise<number> {
+  if (entry === undefined) return Number.POSITIVE_INFINITY;
+  return await stat(entry.file.path).then(
     ({ mtimeMs }) => mtimeMs,
     () => Number.POSITIVE_INFINITY,
   );

@@ -52,7 +52,7 @@ function queueFile({ data }: Pick<OriginConfig, 'data'>): string {
 }
 
 type Parts = Pick<WriteBackOptions, 'backends' | 'queue' | 'origins' | 'self'> & {
-  readonly store: Pick<BlobStore, 'whole' | 'entries'>;
+  readonly store: Pick<BlobStore, 'whole' | 'blobs'>;
   /** Absent: none is configured. */
   readonly index: Pick<IndexClient, 'holders'> | undefined;
   readonly blobs: Pick<OriginBlobs, 'content'>;
@@ -88,7 +88,7 @@ export async function openWriteBack(
   const rebuild = new Rebuild({
     queue: parts.queue,
     rules: JSON.stringify(config.backends.map(({ patterns, name }) => [patterns, name])),
-    entries: () => store.entries(),
+    blobs: () => store.blobs(),
     owe: (owing) => writeBack.owe(owing),
     holders: index && ((digest, page, ctx) => index.holders(digest, page, ctx)),
     clock: realClock,

@@ -21,7 +21,7 @@ async function site(more: Partial<RebuildOptions> = {}) {
   const options: RebuildOptions = {
     queue,
     rules: 'a',
-    entries: () => [blob(1), blob(2), blob(3, false)],
+    blobs: () => [blob(1), blob(2), blob(3, false)],
     owe: async (blobs) => void owed.push(...blobs),
     holders: async (_, { last }) =>
       last === undefined ? { repositories: ['a', 'b'], more: true } : { repositories: ['c'], more: false },

@@ -31,7 +31,7 @@ export type RebuildOptions = {
   readonly queue: Pick<Queue, 'fresh' | 'complete'>;
   /** The rules, in any words: others are looked through anew. */
   readonly rules: string;
-  readonly entries: () => Iterable<Whole>;
+  readonly blobs: () => Iterable<Whole>;
   readonly owe: (blobs: readonly Owing[]) => Promise<void>;
   /** undefined: no index is configured. */
   readonly holders:
@@ -74,7 +74,7 @@ export class Rebuild implements Disposable {
   }
 
   async #all(): Promise<number> {
-    const whole = [...this.#options.entries()].filter(({ complete }) => complete);
+    const whole = [...this.#options.blobs()].filter(({ complete }) => complete);
     for (let at = 0; at < whole.length; at += batchMax) {
       this.#stop.signal.throwIfAborted();
       const owing = await Promise.all(whole.slice(at, at + batchMax).map((entry) => this.#owingOf(entry)));

@@ -195,7 +195,7 @@ test('nobody sends: those who wait hear SWARM_STALLED, and the pull ends well on
   const reason = new Error('left');
   await expect(pull.waitFor(missing, AbortSignal.abort(reason))).rejects.toBe(reason);
   const back = await start(tracker, { role: 'origin', dir: origin.dir });
-  for (const stored of back.store.entries()) back.node.seed(stored);
+  for (const stored of back.store.blobs()) back.node.seed(stored);
   await pull.complete;
   await same(agent, blob);
 });

@@ -144,8 +144,8 @@ export class PeerNode {
   }
 
   /** A whole blob of the store: trackers are told, peers that ask are fed. */
-  seed(entry: BlobEntry): void {
-    this.#blobs.seed(entry);
+  seed(blob: Pick<BlobEntry, 'digest' | 'meta'>): void {
+    this.#blobs.seed(blob);
   }
 
   /** A blob that this process receives (store/growing): peers get what comes. The node follows it until it is whole, gone or revoked. */

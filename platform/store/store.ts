@@ -14,13 +14,14 @@ import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
 import { Becoming, Maker } from './becoming.ts';
-import { type Disk, diskCode } from './disk/disk.ts';
+import type { Disk } from './disk/disk.ts';
 import { asApiError } from './disk/errors.ts';
 import { OpenFiles } from './disk/open-files.ts';
 import { RealDisk } from './disk/real-disk.ts';
 import type { GrowingEntry } from './growing/entry.ts';
 import { Grower } from './growing/grower.ts';
 import { Layout } from './layout.ts';
+import { Leaving } from './leaving.ts';
 import { Names, Serial } from './names.ts';
 import { type BlobStoreOptions, type StoreWatcher, toEach } from './options.ts';
 import { Persist } from './persist.ts';
@@ -33,6 +34,7 @@ import { Receiving } from './receiving.ts';
 import { claim, type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
+import { type StoredBlob, storedBlob } from './room/stored-blob.ts';
 import { look, storedProblem, verifyHeld } from './stored.ts';
 import type { Upload } from './upload.ts';
 
@@ -69,6 +71,7 @@ export class BlobStore {
   readonly #maker: Maker;
   readonly #grower: Grower;
   readonly #receiving: Receiving;
+  readonly #leaving: Leaving;
   readonly #serial = new Serial<Digest>();
   readonly #host: EntryHost;
   #unlock: () => Promise<void>;
@@ -83,16 +86,7 @@ export class BlobStore {
     this.#files = new OpenFiles(at.disk, openFilesMax);
     this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, synced: o.synced });
     this.#hashes = new HashCache(at.disk);
-    this.#room = new Room({
-      dir: o.dir,
-      budgetBytes: o.budgetBytes,
-      keeps: o.keeps,
-      freeBytes: () => at.disk.freeBytes(o.dir),
-      evict: (entry) => this.#giveUp(entry),
-      askUnneeded: o.askUnneeded,
-      onUnneeded: ({ digest }) => this.#unneeded(digest),
-      nowMs: () => performance.now(),
-    });
+    this.#room = this.#makeRoom(o);
     this.#persist = new Persist({
       disk: at.disk,
       layout: at.layout,
@@ -113,8 +107,16 @@ export class BlobStore {
       serial: this.#serial,
       ...this.#promises,
       host: this.#host,
-      detach: (entry: BlobEntry) => this.#detach(entry),
+      detach: (entry: BlobEntry) => this.#leaving.detach(entry),
     };
+    this.#leaving = new Leaving({
+      ...common,
+      passing: () => this.#passing,
+      left: (digest) => {
+        this.#persist.used();
+        this.#tell.evicted(digest);
+      },
+    });
     this.#lists = new Lists({
       ...common,
       lost: (entry) => this.#lost(entry),
@@ -185,11 +187,15 @@ export class BlobStore {
     return this.#room.count;
   }
 
+  get completeCount(): number {
+    return this.#room.completeCount;
+  }
+
   get(digest: Digest): BlobEntry | undefined {
     return this.#room.get(digest) ?? this.#passing.get(digest);
   }
 
-  get room(): Pick<Room, 'letGo' | 'shrink'> {
+  get room(): Pick<Room, 'inOrder' | 'letGo' | 'shrink'> {
     return this.#room;
   }
 
@@ -208,13 +214,14 @@ export class BlobStore {
     }
   }
 
-  /** Least recently used first; a copy. */
-  entries(): Iterable<BlobEntry> {
-    return [...this.#room.all(), ...this.#passing.all()];
+  /** What is here, in no order; no entry is made. May be walked while the store changes. */
+  *blobs(): Iterable<StoredBlob> {
+    yield* this.#room.blobs();
+    yield* this.#passing.all().map(storedBlob);
   }
 
   /** Blobs that there is no room for, which pass through. */
-  get passing(): Pick<Passing, 'bytes' | 'waiting' | 'grow'> {
+  get passing(): Pick<Passing, 'bytes' | 'count' | 'grow' | 'waiting'> {
     return this.#passing;
   }
 
@@ -250,7 +257,7 @@ export class BlobStore {
   async remove(digest: Digest): Promise<void> {
     const remove = async (): Promise<void> => {
       const entry = this.get(digest);
-      if (entry !== undefined) await this.#detach(entry);
+      if (entry !== undefined) await this.#leaving.detach(entry);
       await this.#names.sweep(digest);
     };
     try {
@@ -296,6 +303,19 @@ export class BlobStore {
     await this.#unlock();
   }
 
+  #makeRoom(o: BlobStoreOptions): Room {
+    return new Room({
+      dir: o.dir,
+      budgetBytes: o.budgetBytes,
+      keeps: o.keeps,
+      freeBytes: () => this.#disk.freeBytes(o.dir),
+      evict: (entry) => this.#leaving.giveUp(entry),
+      askUnneeded: o.askUnneeded,
+      onUnneeded: ({ digest }) => this.#unneeded(digest),
+      nowMs: () => performance.now(),
+    });
+  }
+
   // ---- at start --------------------------------------------------------------------------------
 
   async #found(found: FoundBlob): Promise<void> {
@@ -337,7 +357,7 @@ export class BlobStore {
 
   #lost(entry: BlobEntry): void {
     if (this.#passing.close(entry)) return this.#tell.evicted(entry.digest);
-    if (this.#room.remove(entry)) void this.#giveUp(entry);
+    if (this.#room.remove(entry)) void this.#leaving.giveUp(entry);
   }
 
   #unneeded(digest: Digest): void {
@@ -348,7 +368,7 @@ export class BlobStore {
   #missing(entry: BlobEntry): void {
     if (!this.#room.remove(entry)) return;
     this.#log.error({ digest: entry.digest }, 'the file of a blob is gone: it must be fetched or pushed again');
-    void this.#giveUp(entry);
+    void this.#leaving.giveUp(entry);
     this.#tell.missing(entry.digest, entry.meta);
   }
 
@@ -357,42 +377,11 @@ export class BlobStore {
     this.#persist.used();
   }
 
-  /** Removes what `Room` no longer counts. Its file waits its turn: a new one of that name may be next. */
-  async #giveUp(entry: BlobEntry): Promise<void> {
-    entry.becomeGone(undefined);
-    this.#persist.used();
-    this.#tell.evicted(entry.digest);
-    try {
-      await this.#serial.run(entry.digest, async () => {
-        const next = this.#room.get(entry.digest);
-        // A push that was under way has given the name to its own file.
-        if (next?.file.path === entry.file.path) await this.#names.supersede(entry.file);
-        else await this.#unlink(entry);
-      });
-    } catch (error) {
-      if (diskCode(error) === undefined) throw error;
-      this.#log.error({ digest: entry.digest, error: String(error) }, 'a blob that was given up could not be removed');
-    }
-  }
-
-  /** Within the digest's turn: uncounted and unlinked. */
-  async #detach(entry: BlobEntry): Promise<void> {
-    if (this.#passing.close(entry)) return;
-    this.#room.remove(entry);
-    entry.becomeGone(undefined);
-    await this.#unlink(entry);
-  }
-
-  async #unlink(entry: BlobEntry): Promise<void> {
-    this.#hashes.forget(entry);
-    await this.#names.unlink(entry);
-  }
-
   async #drop(entry: GrowingEntry, revoked: ApiError | undefined): Promise<void> {
     if (revoked !== undefined && !entry.gone) {
       entry.becomeRevoked(revoked);
       this.#tell.revoked(entry.digest, revoked);
     }
-    if (this.#room.remove(entry)) await this.#giveUp(entry);
+    if (this.#room.remove(entry)) await this.#leaving.giveUp(entry);
   }
 }

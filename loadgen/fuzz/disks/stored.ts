@@ -15,7 +15,7 @@ import { dataDir, type Medium } from './disk.ts';
 export type Shown = {
   readonly name: string;
   readonly medium: Pick<Medium, 'disk'>;
-  readonly running: { readonly store: Pick<BlobStore, 'entries'> } | undefined;
+  readonly running: { readonly store: Pick<BlobStore, 'blobs'> } | undefined;
 };
 /** What was acknowledged, and where it may lie. */
 export type Acked = {
@@ -106,7 +106,7 @@ function lost(world: World, content: Content, why: string): void {
 export function judgeVisible(world: World, site: Shown, contents: ReadonlyMap<Digest, Content>, rotten: Rotten): void {
   const { running } = site;
   if (running === undefined) return;
-  for (const entry of running.store.entries()) {
+  for (const entry of running.store.blobs()) {
     if (!entry.complete) continue;
     const content = contents.get(entry.digest);
     if (content === undefined)

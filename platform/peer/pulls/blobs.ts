@@ -106,8 +106,8 @@ export class Blobs {
   }
 
   /** A whole blob: trackers are told; peers get it when they ask. */
-  seed(entry: BlobEntry): void {
-    if (this.#parts.get(entry.digest)?.pulls !== true) this.#host.tracking.set(entry.digest, 'have', entry.meta);
+  seed({ digest, meta }: Pick<BlobEntry, 'digest' | 'meta'>): void {
+    if (this.#parts.get(digest)?.pulls !== true) this.#host.tracking.set(digest, 'have', meta);
   }
 
   /** This process receives it: peers get what comes of it at once. Nothing where a push was faster. */

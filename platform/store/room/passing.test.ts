@@ -201,7 +201,7 @@ describe('the budget', () => {
     const store = await stores.open(stores.directory(), { ...originPromises, budgetBytes: 2 * MiB });
     for (const blob of [blobOf(3 * MiB, 46), blobOf(2 * MiB, 47)])
       await expect(store.create(blob.digest, blob.meta, blob.hashes)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
-    expect([...store.entries()]).toEqual([]);
+    expect([...store.blobs()]).toEqual([]);
   });
 });
 
@@ -242,5 +242,5 @@ test('a start removes what a crash left between making a file and taking its nam
   writeFileSync(join(dir, 'uploads', 'passing-3'), 'x');
   const store = await stores.open(dir);
   expect(readdirSync(join(dir, 'uploads'))).toEqual([]);
-  expect([...store.entries()]).toEqual([]);
+  expect([...store.blobs()]).toEqual([]);
 });

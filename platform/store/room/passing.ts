@@ -79,6 +79,10 @@ export class Passing {
     return [...this.#passes.values()].map(({ entry }) => entry);
   }
 
+  get count(): number {
+    return this.#passes.size;
+  }
+
   /** Bytes of all windows, whether the budget counts them or not. */
   get bytes(): number {
     let bytes = 0;

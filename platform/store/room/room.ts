@@ -15,6 +15,7 @@ import { hashBytes, unitBytes } from '../../../core/piece.ts';
 import { bytesOnDisk } from '../layout.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
 import { type AskUnneeded, LetGo } from './let-go.ts';
+import { type StoredBlob, storedBlob } from './stored-blob.ts';
 
 /** Left free on the disk for what is small: have bits, logs, other programs. */
 export const spareBytes = 16 * 1024 * 1024;
@@ -88,6 +89,22 @@ export class Room {
 
   get(digest: Digest): BlobEntry | undefined {
     return this.#entries.get(digest);
+  }
+
+  get completeCount(): number {
+    return this.#entries.size - this.#partial.size;
+  }
+
+  /** As the store's `blobs`. */
+  *blobs(): Generator<StoredBlob, undefined> {
+    for (const entry of this.all()) if (this.#entries.get(entry.digest) === entry) yield storedBlob(entry);
+    return undefined;
+  }
+
+  /** Least recently used first. */
+  *inOrder(): Generator<Digest, undefined> {
+    yield* this.#entries.keys();
+    return undefined;
   }
 
   /** Least recently used first; a copy. */
