@@ -93,7 +93,7 @@ function addBlobRoutes(app: FastifyInstance, parts: ApiParts): void {
     async ({ at, body, reply }) => {
       const state = await blobs.fetch(at.digest, body, owing(writeBack, body.owed));
       reply.code(state === 'held' ? 200 : 202);
-      return { state };
+      return { state, pieces: blobs.piecesOf(at.digest) };
     },
     quiet,
   );

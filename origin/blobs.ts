@@ -245,6 +245,11 @@ export class OriginBlobs {
     return 'fetching';
   }
 
+  /** Pieces that are here, whether the blob is whole or not. */
+  piecesOf(digest: Digest): number {
+    return this.#options.store.get(digest)?.heldCount ?? 0;
+  }
+
   /**
    * Another origin receives it from a backend, and this one is to have it as well: it takes part from the start, and has what
    * came so far should that one end.

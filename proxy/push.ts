@@ -3,7 +3,8 @@
  *
  * Rule 1: where an upload stands is asked from its origins, at every request: any proxy can go on with it.
  * Rule 2: 201 says that the origins hold the blob synced and the index has linked it, in that order.
- * Rule 3: of several origins, those that hold every acknowledged byte count; fewer than required is an error.
+ * Rule 3: an upload goes on while one origin holds every acknowledged byte and as many as a push needs can be had;
+ *         what lacks of copies then is made up for before the 201.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
@@ -19,7 +20,8 @@ import type { Origins } from '../platform/clients/origins.ts';
 import type { Headers } from '../platform/http/content.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
-import { fanOut, type OriginLane } from './fanout.ts';
+import { fanOut, type LaneResult, type OriginLane } from './fanout.ts';
+import { makeUp } from './making-up.ts';
 import {
   drawUploadId,
   formatSession,
@@ -28,6 +30,7 @@ import {
   place,
   type Seen,
   type Session,
+  sessionAt,
   standing,
 } from './upload.ts';
 
@@ -70,7 +73,7 @@ export class Push {
 
   async status(request: Request<'uploadStatus'>, context: OciContext): Promise<OciReply> {
     const session = this.#session(request);
-    const now = standing(await this.#seen(session, context), session.acked, this.#parts.origins.required);
+    const now = standing(await this.#seen(session, context), session.acked);
     if (now.kind !== 'open') throw gone(session, now.kind);
     return { kind: 'empty', status: 204, headers: progress(request.repo, session, now.at) };
   }
@@ -86,14 +89,14 @@ export class Push {
     const { repo, digest } = request;
     const session = await this.#sessionFor(this.#session(request), request, context);
     const seen = await this.#seen(session, context);
-    const now = standing(seen, session.acked, this.#parts.origins.required);
-    if (now.kind === 'silent') throw gone(session, now.kind);
-    // Unknown: perhaps committed already, and the answer was lost. The origins remember.
-    if (now.kind === 'unknown') return this.#commit(repo, { session, digest }, context);
+    const now = standing(seen, session.acked);
+    if (now.kind !== 'open') return this.#committedBefore(repo, { session, digest, seen }, context);
     if (context.body.length === 0) {
       const origins = fullest(seen, now.lanes).map((lane) => session.origins[lane] as OriginClient);
-      if (origins.length < this.#parts.origins.required) return misfit(repo, session, now.at);
-      return this.#commit(repo, { session: { ...session, origins }, digest }, context);
+      const committed = await this.#commit(repo, { session: { ...session, origins }, digest }, context);
+      const behind = session.origins.filter((origin) => !origins.includes(origin));
+      void this.#giveUp({ id: session.id, origins: behind }, context.call);
+      return committed;
     }
     const streamed = await this.#stream(session, chunkRange(context), context);
     if (streamed.kind === 'misfit') return misfit(repo, session, streamed.at);
@@ -109,6 +112,24 @@ export class Push {
     const failures = found.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
     if (failures.length > 0) throw unavailable(`upload ${session.id}`, failures);
     throw gone(session, 'unknown');
+  }
+
+  /** No upload of that id is open: perhaps it was committed, and the answer was lost. The origins remember. */
+  async #committedBefore(
+    repo: string,
+    upload: { session: Session; digest: Digest; seen: readonly Seen[] },
+    context: OciContext,
+  ): Promise<OciReply> {
+    const { session, digest, seen } = upload;
+    const heard = session.origins.filter((_, lane) => seen[lane] !== 'silent');
+    const silent = heard.length < seen.length;
+    if (heard.length === 0) throw gone(session, 'silent');
+    try {
+      return await this.#commit(repo, { session: { ...session, origins: heard }, digest }, context);
+    } catch (error) {
+      const never = error instanceof ApiError && error.code === 'BLOB_UPLOAD_UNKNOWN';
+      throw never ? gone(session, silent ? 'silent' : 'unknown') : error;
+    }
   }
 
   #session(request: { readonly repo: string; readonly session: string }): Session {
@@ -144,7 +165,7 @@ export class Push {
     let origins: OriginClient[] = [];
     try {
       origins = await this.#parts.origins.onCopies(about.key ?? id, begin, ctx);
-      return { id, algorithm, acked: 0, origins };
+      return sessionAt({ id, algorithm, acked: 0 }, origins);
     } finally {
       // The client never hears of an upload there: it must not take the place of one that goes on.
       void this.#giveUp({ id, origins: asked.filter((origin) => !origins.includes(origin)) }, ctx);
@@ -195,14 +216,15 @@ export class Push {
       return result?.kind === 'sent' && result.offset >= placed.start + bytes;
     });
     const failures = results.flatMap((result) => (result.kind === 'failed' ? [result.error] : []));
-    if (good.length < this.#parts.origins.required) return this.#refused(session, failures, context);
+    if (!(await this.#canHold(good, refusers(origins, results), context.call)))
+      return this.#refused(session, failures, context);
     this.#leave(
       session,
       origins.filter((origin) => !good.includes(origin)),
       context.call,
     );
     this.#note(session, failures, context);
-    return { kind: 'streamed', bytes, session: { ...session, acked: placed.start + bytes, origins: good } };
+    return { kind: 'streamed', bytes, session: sessionAt({ ...session, acked: placed.start + bytes }, good) };
   }
 
   #lane(session: Session, lane: number, to: { at: number; start: number; context: OciContext }): OriginLane {
@@ -218,34 +240,57 @@ export class Push {
     };
   }
 
+  /** Whether as many origins can be had as a push needs, those that took all of it among them. */
+  async #canHold(good: readonly OriginClient[], refusers: readonly OriginClient[], ctx: CallContext): Promise<boolean> {
+    const { clients, required } = this.#parts.origins;
+    if (good.length === 0 || good.length >= required) return good.length > 0;
+    const others = clients.filter((client) => !good.includes(client) && !refusers.includes(client));
+    const answers = await Promise.allSettled(others.map((client) => client.ping(ctx)));
+    ctx.signal.throwIfAborted();
+    return good.length + answers.filter(({ status }) => status === 'fulfilled').length >= required;
+  }
+
   /** Too few took the body: another request was writing (the client may ask where it stands), or they failed. */
   async #refused(session: Session, failures: readonly unknown[], context: OciContext): Promise<Misfit> {
     // What the origins say, a full disk for one, before what has become of the upload.
     const told = failures.find((error) => error instanceof ApiError && ANSWERS.has(error.code));
-    const now = standing(await this.#seen(session, context), session.acked, this.#parts.origins.required);
+    const seen = await this.#seen(session, context);
+    const now = standing(seen, session.acked);
+    const { required } = this.#parts.origins;
+    const able = now.kind === 'open' ? now.lanes.length : 0;
     if (told !== undefined) {
-      if (now.kind === 'unknown') await this.#giveUp(session, context.call);
+      if (able + seen.filter((one) => one === 'silent').length < required) await this.#giveUp(session, context.call);
       throw told;
     }
     if (now.kind !== 'open') throw gone(session, now.kind);
     if (failures.some((error) => error instanceof ApiError && error.code === 'BLOB_UPLOAD_RANGE')) {
       return { kind: 'misfit', at: now.at };
     }
-    throw unavailable(`upload ${session.id}`, failures);
+    throw tooFew(able, required, unavailable(`upload ${session.id}`, failures));
   }
 
   async #commit(repo: string, upload: { session: Session; digest: Digest }, context: OciContext): Promise<OciReply> {
-    const { index, origins } = this.#parts;
+    const { index, origins, originStallMs: stallMs } = this.#parts;
     const { session, digest } = upload;
     const ctx = context.call;
     const results = await Promise.allSettled(
       session.origins.map((origin) => origin.commit(session.id, { digest, repo }, ctx)),
     );
-    const infos = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
-    const [info] = infos;
-    if (info === undefined || infos.length < origins.required) {
-      throw uncommitted(session, failures, { able: infos.length, required: origins.required });
+    const info = results.find((result) => result.status === 'fulfilled')?.value;
+    const holders = session.origins.filter((_, i) => results[i]?.status === 'fulfilled');
+    if (info !== undefined && holders.length < origins.required) {
+      const made = await makeUp(
+        origins,
+        { blob: { digest, repo }, info, holders, tried: session.origins, stallMs },
+        ctx,
+      );
+      ctx.signal.throwIfAborted();
+      holders.push(...made.done);
+      failures.push(...made.failures);
+    }
+    if (info === undefined || holders.length < origins.required) {
+      throw uncommitted(session, failures, { able: holders.length, required: origins.required });
     }
     this.#leave(session, session.origins, ctx);
     this.#note(session, failures, context);
@@ -285,6 +330,14 @@ function chunkRange(context: OciContext): ByteRange | undefined {
   const { length } = context.body;
   if (length !== undefined && length !== range.end - range.start) throw longer(range, length);
   return range;
+}
+
+/** Those of `origins` that answered that they cannot take it. */
+function refusers(origins: readonly OriginClient[], results: readonly LaneResult[]): OriginClient[] {
+  return origins.filter((_, i) => {
+    const result = results[i];
+    return result?.kind === 'failed' && result.error instanceof ApiError && ANSWERS.has(result.error.code);
+  });
 }
 
 /** Who pushes the blob itself may find enough origins. */

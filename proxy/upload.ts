@@ -3,12 +3,15 @@
  * acknowledged so far, the origins that receive it), and where it stands, from what those origins say. Pure, but for
  * the drawing of ids.
  *
- * Rule 1: a Location is written by us and returned by a stranger: the grammar is strict, an origin must be one of
- *         ours, and the id belongs to one repository.
+ * Rule 1: a Location is written by us and returned by a stranger: the grammar is strict, only origins of ours are asked,
+ *         and the id belongs to one repository.
  * Rule 2: nothing in it is trusted for content: the digest decides at the end.
  * Rule 3: origins receive the same stream at the same time, but a client that is cut, or an origin that fails, leaves
  *         them at different offsets. One that has less than was acknowledged has lost bytes and is out; one that has
  *         more than the others skips what it already holds.
+ * Rule 4: it goes on with one origin that has every acknowledged byte, whatever became of the others; what then lacks of
+ *         copies is made up for at its end (making-up.ts).
+ * Rule 5: an origin that it names and nobody here knows may have another address: then all are asked.
  */
 
 import { createHash, randomBytes } from 'node:crypto';
@@ -21,7 +24,10 @@ export type Session = {
   readonly algorithm: DigestAlgorithm;
   /** Bytes that the client was told are here; an origin with fewer has lost some. */
   readonly acked: number;
+  /** Those that may have it. */
   readonly origins: readonly OriginClient[];
+  /** What its Location calls those that do. */
+  readonly keys: readonly string[];
 };
 
 const idHexDigits = 32;
@@ -33,21 +39,30 @@ export function drawUploadId(repo: string): string {
   return `${short(repo)}-${randomBytes(idHexDigits / 2).toString('hex')}`;
 }
 
-export function formatSession(session: Session): string {
-  const origins = session.origins.map((origin) => short(origin.url));
-  return [session.id, session.algorithm, session.acked, ...origins].join('.');
+/** The session of an upload that these have, all that was acknowledged of it. */
+export function sessionAt(
+  about: Pick<Session, 'id' | 'algorithm' | 'acked'>,
+  origins: readonly OriginClient[],
+): Session {
+  const { id, algorithm, acked } = about;
+  return { id, algorithm, acked, origins, keys: origins.map(({ url }) => short(url)) };
 }
 
-/** Throws BLOB_UPLOAD_UNKNOWN for whatever is not an upload of `repo` to some of `origins`. */
+export function formatSession({ id, algorithm, acked, keys }: Session): string {
+  return [id, algorithm, acked, ...keys].join('.');
+}
+
+/** Throws BLOB_UPLOAD_UNKNOWN for whatever is not an upload of `repo`. `origins`: all that this proxy knows. */
 export function parseSession(text: string, repo: string, origins: readonly OriginClient[]): Session {
   const match = sessionPattern.exec(text);
-  const [, id, algorithm, acked, keys] = match ?? [];
-  if (id === undefined || algorithm === undefined || acked === undefined || keys === undefined) throw unknown(text);
+  const [, id, algorithm, acked, named] = match ?? [];
+  if (id === undefined || algorithm === undefined || acked === undefined || named === undefined) throw unknown(text);
   if (!id.startsWith(`${short(repo)}-`) || !Object.hasOwn(DIGEST_ALGORITHMS, algorithm)) throw unknown(text);
-  const wanted = new Set(keys.slice(1).split('.'));
-  const named = origins.filter((origin) => wanted.has(short(origin.url)));
-  if (named.length !== wanted.size) throw unknown(text);
-  return { id, algorithm: algorithm as DigestAlgorithm, acked: Number(acked), origins: named };
+  const keys = [...new Set(named.slice(1).split('.'))];
+  const known = origins.filter(({ url }) => keys.includes(short(url)));
+  // One that left the list, or has another address: whoever has the upload says so.
+  const lanes = known.length === keys.length ? known : [...new Set([...known, ...origins])];
+  return { id, algorithm: algorithm as DigestAlgorithm, acked: Number(acked), origins: lanes, keys };
 }
 
 /** An origin's answer: its offset, `unknown` (no such upload there) or `silent` (it did not answer). */
@@ -61,8 +76,7 @@ export type Standing =
   /** Some origin may have them, but does not answer. */
   | { readonly kind: 'silent' };
 
-/** `required`: origins that must hold every byte. With fewer left that could, the upload is lost. */
-export function standing(seen: readonly Seen[], acked: number, required = 1): Standing {
+export function standing(seen: readonly Seen[], acked: number): Standing {
   const lanes: number[] = [];
   let at = Number.MAX_SAFE_INTEGER;
   seen.forEach((offset, lane) => {
@@ -70,10 +84,8 @@ export function standing(seen: readonly Seen[], acked: number, required = 1): St
     lanes.push(lane);
     at = Math.min(at, offset);
   });
-  const silent = seen.filter((offset) => offset === 'silent').length;
-  if (lanes.length + silent < required) return { kind: 'unknown' };
   if (lanes.length > 0) return { kind: 'open', at, lanes };
-  return silent > 0 ? { kind: 'silent' } : { kind: 'unknown' };
+  return seen.includes('silent') ? { kind: 'silent' } : { kind: 'unknown' };
 }
 
 /** A chunk goes to these lanes from `start` on; or it does not fit, and the upload stands `at`. */
@@ -83,7 +95,8 @@ export type Placed =
 
 /**
  * `start` is that of the client's Content-Range; undefined means "where we left off" (docker), which is
- * clear where all origins agree, or where the client was told of just that offset.
+ * clear where all origins agree, or where the client was told of just that offset. `required`: origins that are to have
+ * every byte where as many are left.
  */
 export function place(
   seen: readonly Seen[],
@@ -91,7 +104,7 @@ export function place(
   start: number | undefined,
   required = 1,
 ): Placed | Standing {
-  const now = standing(seen, acked, required);
+  const now = standing(seen, acked);
   if (now.kind !== 'open') return now;
   const agreed = now.lanes.every((lane) => seen[lane] === now.at);
   const from = start ?? (agreed || acked === now.at ? now.at : -1);

@@ -96,7 +96,11 @@ export type WriteBackReply = {
   readonly progress?: number | undefined;
   readonly failing?: string | undefined;
 };
-export type FetchState = { readonly state: 'held' | 'fetching' };
+export type FetchState = {
+  readonly state: 'held' | 'fetching';
+  /** Pieces of it that are here: grows as long as it comes. A release before does not say. */
+  readonly pieces?: number | undefined;
+};
 
 const messageMax = 4096;
 const backendNameMax = 64;
@@ -220,7 +224,7 @@ export const ORIGIN = {
       meta: metainfo,
       owed: optional(listOf(owedIn, owedMax)),
     }) satisfies Parser<FetchRequest>,
-    reply: record({ state: oneOf('held', 'fetching') }) satisfies Parser<FetchState>,
+    reply: record({ state: oneOf('held', 'fetching'), pieces: optional(byteCount) }) satisfies Parser<FetchState>,
   }),
   /** Begins the upload of that id (201; again: 200, where it stands). */
   begin: route('POST', uploadPath, { ...ofUpload, body: beginUpload, reply: uploadStatus }),

@@ -13,6 +13,7 @@ import {
   type BlobInfo,
   backendRefusal,
   type FetchRequest,
+  type FetchState,
   type GrowingInfo,
   type InfoProof,
   type InfosReply,
@@ -275,9 +276,14 @@ export class OriginClient {
 
   /** Asks the origin to pull the blob from `from`; true where it holds it already. */
   async fetch(digest: Digest, from: FetchRequest, ctx: CallContext): Promise<boolean> {
+    return (await this.takeOver(digest, from, ctx)).state === 'held';
+  }
+
+  /** The same, and how far it is. */
+  async takeOver(digest: Digest, from: FetchRequest, ctx: CallContext): Promise<FetchState> {
     const options = { ctx, body: from, ...this.#short() };
     const reply = await this.#http.json('POST', ORIGIN.fetch.path({ digest }), options);
-    return ORIGIN.fetch.reply(reply, this.url).state === 'held';
+    return ORIGIN.fetch.reply(reply, this.url);
   }
 
   /**

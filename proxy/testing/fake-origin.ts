@@ -15,7 +15,13 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CALL_HEADERS } from '../../core/contracts/call.ts';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
-import { type BlobInfo, uploadIdPattern, uploadKindHeader } from '../../core/contracts/origin.ts';
+import {
+  type BlobInfo,
+  type FetchRequest,
+  type FetchState,
+  uploadIdPattern,
+  uploadKindHeader,
+} from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../../core/digest.ts';
 import { chooseRange, contentRange } from '../../core/oci/range.ts';
@@ -44,9 +50,14 @@ export type OriginFaults = {
   loseCommitAnswer?: boolean;
   /** It is of a release that removed nothing by itself, and does not know the question. */
   knowsNoProof?: boolean;
+  /** What it is to take over does not come. */
+  fetchesNothing?: boolean;
   /** Uploads begun answer with this. */
   beginError?: ErrorCode;
 };
+
+/** Whom others take blobs over from: by node id, as peers dial. */
+const peers = new Map<string, FakeOrigin>();
 
 type Upload = { algorithm: string; chunks: Buffer[]; offset: number; hash: Hash; busy: boolean };
 
@@ -96,9 +107,14 @@ export class FakeOrigin {
       this.#server.once('error', reject);
       this.#server.listen(port, '127.0.0.1', () => {
         this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+        peers.set(this.#node, this);
         resolve();
       });
     });
+  }
+
+  get #node(): string {
+    return new URL(this.url).port.padStart(32, '0');
   }
 
   /** Gone, as by kill -9: connections are cut, nothing listens; what was committed survives in `blobs`. */
@@ -107,6 +123,7 @@ export class FakeOrigin {
     for (const socket of this.#sockets) socket.destroy();
     await closed;
     this.uploads.clear();
+    peers.delete(this.#node);
   }
 
   /** Bytes of answers that wait for their reader. */
@@ -138,6 +155,7 @@ export class FakeOrigin {
         this.#find(digest);
         return json(response, 200, { state: 'held' });
       }
+      if (info === 'fetch') return json(response, 200, await this.#takeOver(digest, request));
       if (info !== undefined && info !== 'info') throw new ApiError('NOT_FOUND', `no ${url.pathname}`);
       if (info === 'info') this.askedIn.push(url.searchParams.get('repo') ?? undefined);
       if (info === 'info') return json(response, 200, this.#info(digest));
@@ -221,6 +239,19 @@ export class FakeOrigin {
     }
   }
 
+  /** The first question begins it, as origins do. */
+  async #takeOver(digest: Digest, request: IncomingMessage): Promise<FetchState> {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    if (this.faults.commitError) throw new ApiError(this.faults.commitError, 'told to fail');
+    if (this.blobs.has(digest)) return { state: 'held', pieces: 1 };
+    const { from } = JSON.parse(text) as FetchRequest;
+    const full = this.faults.fullAt !== undefined;
+    const bytes = this.faults.fetchesNothing || full ? undefined : peers.get(from.node)?.blobs.get(digest);
+    if (bytes !== undefined) this.blobs.set(digest, bytes);
+    return { state: 'fetching', pieces: 0 };
+  }
+
   #commit(id: string, text: string): BlobInfo {
     if (this.faults.commitError) throw new ApiError(this.faults.commitError, 'told to fail');
     const digest = parseDigest(text);
@@ -242,7 +273,7 @@ export class FakeOrigin {
     const blob = this.#find(digest);
     const bytes = length ?? blob.length;
     const meta = { length: bytes, pieceLength: pieceLengthFor(bytes), root: '0'.repeat(64) };
-    return { digest, meta, peer: { node: '0'.repeat(32), host: '127.0.0.1', port: 1, role: 'origin', zone: '' } };
+    return { digest, meta, peer: { node: this.#node, host: '127.0.0.1', port: 1, role: 'origin', zone: '' } };
   }
 
   #blob(digest: Digest, request: IncomingMessage, response: ServerResponse): void {
