@@ -8,7 +8,7 @@
  * Rule: a slow origin never holds up answers that are known for longer than `sharedWaitMs`.
  */
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { assert } from '../core/assert.ts';
 import { ApiError } from '../core/contracts/errors.ts';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
@@ -23,13 +23,13 @@ import {
   whyCharsMax,
 } from '../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
-import type { Cold } from '../core/handout/types.ts';
+import type { Cold, Refused } from '../core/handout/types.ts';
 import { sameMetainfo } from '../core/piece.ts';
-import type { CallContext } from '../platform/clients/context.ts';
-import { callOf } from '../platform/http/call.ts';
+import { callOf, clientOf, type Trusted } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
-import type { Found, Lookups } from './lookups.ts';
+import type { Asker, Found, Lookups } from './lookups.ts';
+import { refusalText } from './refusal.ts';
 import type { TrackerState } from './state.ts';
 
 /** A HEAD waits this long for the origins: less than its caller waits for us. */
@@ -47,40 +47,42 @@ export type TrackerApi = {
   /** One that has something to answer; default `sharedWaitMs`. */
   readonly sharedMs?: number | undefined;
   readonly metrics: Metrics;
+  /** Who may say for whom a request is. */
+  readonly trusted: Trusted;
+  /** A limit kept leases of a client out. */
+  readonly onRefused?: ((client: string, limit: string) => void) | undefined;
 };
 
 export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
   const count = counters(api);
   // An announce a host and interval: at level info they would be all of the log.
   const options = { bodyLimit: announceBytesMax, logLevel: 'warn' } as const;
+  const askerOf = (request: FastifyRequest): Asker => ({
+    call: callOf(request),
+    client: clientOf(request.raw, api.trusted),
+  });
   serve(
     app,
     TRACKER.announce,
     ({ body, request }) => {
       count(body);
-      return answerAnnounce(api, body, callOf(request));
+      return answerAnnounce(api, body, askerOf(request));
     },
     options,
   );
   serve(app, TRACKER.leave, ({ body: { node } }) => void api.state.tell({ kind: 'leave', node }), options);
   serve(app, TRACKER.locate, async ({ at: { digest, repo, growing }, request }) => {
-    const located = await locate(api, { digest, repo }, callOf(request));
+    const located = await locate(api, { digest, repo }, askerOf(request));
     if ('meta' in located || growing === 1) return located;
     throw new ApiError('UNAVAILABLE', `blob ${digest} is being fetched from its backend, or is only there: try again`);
   });
 }
 
-export async function answerAnnounce(
-  api: TrackerApi,
-  request: AnnounceRequest,
-  call: CallContext,
-): Promise<AnnounceReply> {
-  const out = api.state.tell({ kind: 'announce', request: believed(api, request, call) });
+export async function answerAnnounce(api: TrackerApi, request: AnnounceRequest, asker: Asker): Promise<AnnounceReply> {
+  const out = api.state.tell({ kind: 'announce', request: believed(api, request, asker), client: asker.client });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
   const { cold, growing } = out;
-  // Origins know each other by configuration.
-  const origins = request.self.role === 'agent' ? api.origins?.() : undefined;
-  const reply: AnnounceReply = origins === undefined ? out.reply : { ...out.reply, origins };
+  const reply = replyOf(api, request, { reply: out.reply, refused: out.refused, client: asker.client });
   const answers: AnnounceAnswer[] = [];
   const waiting: Cold[] = [...cold];
   const repos = new Map<Digest, string>();
@@ -100,13 +102,13 @@ export async function answerAnnounce(
   const refreshed = refresh(
     api,
     growing.map((digest) => ({ digest, repo: repos.get(digest) })),
-    call,
+    asker,
   );
   if (waiting.length === 0 && refreshed === undefined) return { ...reply, answers };
   const [found, stuck = []] = await Promise.all([
     within(
       answers.length > 0 ? Math.min(limitMs, sharedWaitMs) : limitMs,
-      waiting.map(({ digest }) => api.lookups.find({ digest, repo: repos.get(digest) }, call)),
+      waiting.map(({ digest }) => api.lookups.find({ digest, repo: repos.get(digest) }, asker)),
     ),
     refreshed,
   ]);
@@ -116,11 +118,27 @@ export async function answerAnnounce(
   return { ...reply, answers };
 }
 
+/** What is told to everybody beside what the handout says. */
+function replyOf(
+  api: TrackerApi,
+  { self }: AnnounceRequest,
+  said: { readonly reply: AnnounceReply; readonly refused: Refused | undefined; readonly client: string | undefined },
+): AnnounceReply {
+  // Origins know each other by configuration.
+  const origins = self.role === 'agent' ? api.origins?.() : undefined;
+  const reply = origins === undefined ? said.reply : { ...said.reply, origins };
+  if (said.refused === undefined) return reply;
+  const client = said.client ?? self.node;
+  const limit = refusalText(said.refused, api.state.limits, client).slice(0, whyCharsMax);
+  api.onRefused?.(client, limit);
+  return { ...reply, limit };
+}
+
 /**
  * Metainfo of a blob never changes, so what contradicts what is known is a lie or a mistake, whoever told it: it is
  * left out, and the origins, whose URLs are ours, are asked. (Pullers would ban the peers that do not agree with it.)
  */
-function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext): AnnounceRequest {
+function believed(api: TrackerApi, request: AnnounceRequest, asker: Asker): AnnounceRequest {
   // An origin that wants a blob does not hold it whole any more, whatever it said before.
   if (request.self.role === 'origin') {
     for (const { digest, state } of request.entries) if (state === 'want') api.lookups.doubt(digest);
@@ -130,7 +148,7 @@ function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext):
     return meta !== undefined && known !== undefined && !sameMetainfo(meta, known);
   });
   if (doubted.length === 0) return request;
-  for (const { digest, repo } of doubted) void api.lookups.find({ digest, repo }, call);
+  for (const { digest, repo } of doubted) void api.lookups.find({ digest, repo }, asker);
   const entries = request.entries.map((entry) => (doubted.includes(entry) ? { ...entry, meta: undefined } : entry));
   return { ...request, entries };
 }
@@ -142,14 +160,14 @@ function believed(api: TrackerApi, request: AnnounceRequest, call: CallContext):
 function refresh(
   api: TrackerApi,
   growing: readonly BlobIn[],
-  call: CallContext,
+  asker: Asker,
 ): Promise<(AnnounceAnswer | undefined)[]> | undefined {
   const asked = growing.filter(({ digest }) => !api.lookups.fresh(digest));
   if (asked.length === 0) return undefined;
   // Whoever cannot go on is told why not.
   const ask = async (blob: BlobIn): Promise<AnnounceAnswer | undefined> => {
     const { digest } = blob;
-    const found = await api.lookups.find(blob, call);
+    const found = await api.lookups.find(blob, asker);
     if (found.kind === 'unknown') api.state.tell({ kind: 'grows', digest, growth: undefined, origins: [] });
     else told(api, digest, found);
     return found.kind === 'unavailable' ? { digest, peers: [], error: 'unavailable', ...whyOf(found) } : undefined;
@@ -210,13 +228,13 @@ function whyOf(found: Found | undefined): { readonly why?: string } {
   return found?.kind === 'unavailable' ? { why: found.why.slice(0, whyCharsMax) } : {};
 }
 
-export async function locate(api: TrackerApi, blob: BlobIn, call: CallContext): Promise<Located | LocatedGrowing> {
+export async function locate(api: TrackerApi, blob: BlobIn, asker: Asker): Promise<Located | LocatedGrowing> {
   const { digest, repo } = blob;
   const meta = api.state.handout.metaOf(digest);
   const known = api.lookups.peek(digest, repo);
   if (known !== undefined) return { digest, meta: known.meta, inline: known.inline };
   if (meta !== undefined && meta.length > inlineBytesMax) return { digest, meta };
-  const [found] = await within(locateWaitMs, [api.lookups.size(blob, call)]);
+  const [found] = await within(locateWaitMs, [api.lookups.size(blob, asker)]);
   if (found?.kind === 'known') return { digest, meta: found.meta, inline: found.inline };
   if (found?.kind === 'growing') return { digest, growth: found.growth };
   if (meta !== undefined) return { digest, meta };
@@ -251,6 +269,7 @@ function counters({ state, lookups, metrics }: TrackerApi): (request: AnnounceRe
     'Leases kept out by a limit, since the start',
     () => state.handout.stats.refused,
   );
+  metrics.observed('tracker_clients', 'Addresses that announced and have not gone', () => state.handout.stats.clients);
   metrics.observed(
     'tracker_peers_handed_out',
     'Neighbours handed out, since the start',

@@ -4,11 +4,14 @@ import * as z from 'zod';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
-import { baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { baseUrls, duration, listenAt, network, size } from '../platform/config/units.ts';
+import { lookupsAtOnce } from './allowance.ts';
 
 const shape = z.strictObject({
   ...commonShape('tracker'),
   listen: listenAt(15_003),
+  /** Load balancers in front of the trackers, whose X-Forwarded-For says which host announces. */
+  trustedProxies: z.array(network()).prefault([]),
   /** Every origin of the cluster, the same list as theirs: metainfo and small blobs come from there. */
   origins: baseUrls('http://127.0.0.1:15002'),
   /** A node that announces nothing for so long is gone; renewals come every `interval`. */
@@ -19,6 +22,15 @@ const shape = z.strictObject({
       leases: z.int().min(1).prefault(handoutLimits.leases),
       swarms: z.int().min(1).prefault(handoutLimits.swarms),
       nodes: z.int().min(1).prefault(handoutLimits.nodes),
+      /** What one client may have of these: an address, or the network that an IPv6 address is in. */
+      client: z
+        .strictObject({
+          leases: z.int().min(1).prefault(handoutLimits.client.leases),
+          nodes: z.int().min(1).prefault(handoutLimits.client.nodes),
+          /** Blobs that no origin has: so many at once, and a quarter of it a second, is the origins asked of for it. */
+          lookups: z.int().min(1).prefault(lookupsAtOnce),
+        })
+        .prefault({}),
     })
     .prefault({}),
   lookup: z

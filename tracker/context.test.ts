@@ -11,11 +11,13 @@ import { prng } from '../core/prng.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import { originMembers } from '../platform/clients/origin.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
+import { trustedOf } from '../platform/http/call.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/members.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
+import { LookupAllowance, lookupsAtOnce } from './allowance.ts';
 import { trackerRoutes } from './api.ts';
 import { Lookups } from './lookups.ts';
 import { TrackerState } from './state.ts';
@@ -33,6 +35,7 @@ test('request id, caller and trace arrive at the origin; the deadline of one who
   const url = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`;
   const metrics = new Metrics();
   const lookups = new Lookups({
+    allowance: new LookupAllowance(lookupsAtOnce),
     origins: stack.use(originMembers(fixedList([url]))),
     memoryBytes: 1e6,
     clock: { nowMs: () => 0 },
@@ -42,7 +45,7 @@ test('request id, caller and trace arrive at the origin; the deadline of one who
     new TrackerState({ prng: prng(1), leaseMs: 30_000, intervalMs: 10_000, limits: handoutLimits }),
   );
   const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
-  trackerRoutes(app, { state, lookups, origins: undefined, waitMs: 1_000, metrics });
+  trackerRoutes(app, { state, lookups, origins: undefined, waitMs: 1_000, metrics, trusted: trustedOf([]) });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   const trackers = stack.use(httpMembers(fixedList([`http://127.0.0.1:${port}`])));
   const session = new TrackerSession({ trackers, log: silentLog() });

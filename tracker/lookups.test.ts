@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { BlobInfo, GrowingInfo } from '../core/contracts/origin.ts';
-import type { BlobIn } from '../core/digest.ts';
+import { type BlobIn, byDigest } from '../core/digest.ts';
 import { testDigest, testGrowth, testMeta, testPeer } from '../core/handout/fixtures.ts';
 import { CallContext } from '../platform/clients/context.ts';
+import { LookupAllowance } from './allowance.ts';
 import { Lookups } from './lookups.ts';
 
 const digest = testDigest(1);
-const call = CallContext.begin({ requestId: 'r' });
+const call = { call: CallContext.begin({ requestId: 'r' }) };
 type Answer = BlobInfo | GrowingInfo | undefined;
 
 /** Origins by what they answer to whom; `asked` has each question, and what for. */
@@ -22,6 +23,7 @@ function lookupsOf(...origins: ((blob: BlobIn) => Answer)[]) {
     return { info: ask('bytes'), located: ask('size') };
   });
   const lookups = new Lookups({
+    allowance: new LookupAllowance(4),
     origins: { order: () => clients },
     memoryBytes: 1e6,
     clock: { nowMs: () => nowMs },
@@ -32,6 +34,33 @@ function lookupsOf(...origins: ((blob: BlobIn) => Answer)[]) {
   };
   return { lookups, asked, pass };
 }
+
+test('a client that asks for what no origin has is not asked for any longer; others are, and it is again in time', async () => {
+  const o = lookupsOf(({ digest: one }) => (one === testDigest(9) ? held() : undefined));
+  const bogus = { ...call, client: '10.0.0.7' };
+  // What is there costs nothing, however often.
+  for (let i = 0; i < 20; i++) {
+    await o.lookups.find(byDigest(testDigest(9)), bogus);
+    o.lookups.doubt(testDigest(9));
+    o.pass(400);
+  }
+  await o.lookups.find(byDigest(testDigest(9)), bogus);
+  o.asked.length = 0;
+  const herd = await Promise.all(
+    Array.from({ length: 1_000 }, (_, i) => o.lookups.find(byDigest(testDigest(100 + i)), bogus)),
+  );
+  expect(o.asked).toHaveLength(4);
+  expect(herd.filter(({ kind }) => kind === 'unknown')).toHaveLength(4);
+  const refused = herd.find((found) => found.kind === 'unavailable');
+  expect(refused).toMatchObject({ why: expect.stringContaining('the client 10.0.0.7') });
+  expect(refused).toMatchObject({ why: expect.stringContaining('limits.client.lookups (4)') });
+  const honest = { ...call, client: '10.0.0.8' };
+  expect(await o.lookups.find(byDigest(testDigest(2_000)), honest)).toEqual({ kind: 'unknown' });
+  expect(await o.lookups.find(byDigest(testDigest(9)), bogus)).toMatchObject({ kind: 'known' });
+  o.pass(1_000);
+  expect(await o.lookups.find(byDigest(testDigest(3_000)), bogus)).toEqual({ kind: 'unknown' });
+  expect(await o.lookups.find(byDigest(testDigest(3_001)), bogus)).toMatchObject({ kind: 'unavailable' });
+});
 
 const inRepo = (repo: string): BlobIn => ({ digest, repo });
 const growing = (known: number, no = 1): GrowingInfo => ({

@@ -10,6 +10,7 @@
  *   after a fraction of a second, so that a pull right after a push finds the blob.
  * Rule 4: a blob that an origin still receives from a backend is asked of that origin anew, no more often than `growingMs` says, and
  *   only while somebody asks. Nothing is fetched from a backend because of a refresh, or of who asks for its size.
+ * Rule 5: a client that asks for what no origin has is not asked for any longer (allowance.ts); others are.
  */
 
 import { inlineBytesMax } from '../core/contracts/fields.ts';
@@ -21,7 +22,9 @@ import { CallContext } from '../platform/clients/context.ts';
 import { silent } from '../platform/clients/copies.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Time } from '../platform/net/clock.ts';
+import type { LookupAllowance } from './allowance.ts';
 import { Lru } from './lru.ts';
+import { lookupsText } from './refusal.ts';
 
 /** `inline`: base64 of a blob of at most inlineBytesMax. */
 export type Known = {
@@ -70,10 +73,14 @@ type Fact = {
 type Question = { readonly blob: BlobIn; readonly for: 'bytes' | 'size' };
 type Heard = { readonly info: BlobInfo | GrowingInfo; readonly from: Asked };
 
+/** `client`: whose limit counts it, if anybody's. */
+export type Asker = { readonly call: CallContext; readonly client?: string | undefined };
+
 export type LookupsOptions = {
   readonly origins: { order(digest: Digest): readonly Asked[] };
   readonly memoryBytes: number;
   readonly clock: Time;
+  readonly allowance: LookupAllowance;
   /** Told of every lookup that ended. */
   readonly onLookup: (blob: BlobIn, found: Found) => void;
 };
@@ -116,13 +123,13 @@ export class Lookups {
   }
 
   /** What is known, or what the origins say, which fetch the blob where only a backend has it. Never rejects. */
-  find(blob: BlobIn, call: CallContext): Promise<Found> {
-    return this.#find({ blob, for: 'bytes' }, call);
+  find(blob: BlobIn, asker: Asker): Promise<Found> {
+    return this.#find({ blob, for: 'bytes' }, asker);
   }
 
   /** As `find`, for who wants the blob's size only. */
-  size(blob: BlobIn, call: CallContext): Promise<Found> {
-    return this.#find({ blob, for: 'size' }, call);
+  size(blob: BlobIn, asker: Asker): Promise<Found> {
+    return this.#find({ blob, for: 'size' }, asker);
   }
 
   /** What was heard of the blob may hold no more: the next who asks has the origins asked. Often is as good as once. */
@@ -131,24 +138,29 @@ export class Lookups {
     if (fact?.found.kind === 'known' && this.#options.clock.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
   }
 
-  #find(question: Question, call: CallContext): Promise<Found> {
+  #find(question: Question, asker: Asker): Promise<Found> {
     const { digest, repo } = question.blob;
     const known = this.peek(digest, repo);
     if (known !== undefined) return Promise.resolve(known);
     const fact = this.#facts.get(digest) ?? this.#facts.get(keyOf(question.blob));
     if (fact !== undefined && fact.untilMs > this.#options.clock.nowMs()) return Promise.resolve(fact.found);
-    return this.#look(question, call);
+    return this.#look(question, asker);
   }
 
-  #look(question: Question, call: CallContext = CallContext.begin()): Promise<Found> {
+  #look(question: Question, { call, client }: Asker = { call: CallContext.begin() }): Promise<Found> {
     const key = `${question.for} ${keyOf(question.blob)}`;
     const running = this.#running.get(key);
     if (running !== undefined) return running;
     if (this.#running.size >= lookupsMax) {
       return Promise.resolve({ kind: 'unavailable', why: `${lookupsMax} lookups are on their way` });
     }
+    const { allowance, clock } = this.#options;
+    if (client !== undefined && !allowance.take(client, clock.nowMs())) {
+      return Promise.resolve({ kind: 'unavailable', why: lookupsText(client, allowance.most) });
+    }
     const lookup = this.#ask(question, call).then(({ found, from }) => {
       this.#running.delete(key);
+      if (client !== undefined && found.kind !== 'unknown') allowance.giveBack(client, clock.nowMs());
       this.#learn(question, found, from);
       return found;
     });

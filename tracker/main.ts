@@ -6,10 +6,12 @@ import { originsTellable, originsToldMax } from '../core/contracts/tracker.ts';
 import { prng } from '../core/prng.ts';
 import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
+import { trustedOf } from '../platform/http/call.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { fixedList } from '../platform/members/members.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
+import { LookupAllowance } from './allowance.ts';
 import { trackerRoutes } from './api.ts';
 import { trackerSchema } from './config.ts';
 import { Lookups } from './lookups.ts';
@@ -32,7 +34,9 @@ await runRole({
     );
     const troubles = stack.use(new Episodes(log, realClock));
     const counted = metrics.counter('tracker_lookups_total', 'Blobs asked of the origins', ['result']);
+    const allowance = new LookupAllowance(config.limits.client.lookups);
     const lookups = new Lookups({
+      allowance,
       origins,
       memoryBytes: config.lookup.memory,
       clock: realClock,
@@ -47,8 +51,15 @@ await runRole({
     const told = (): readonly string[] | undefined => (originsTellable(origins.urls) ? origins.urls : undefined);
     if (told() === undefined)
       log.warn({ most: originsToldMax }, '`origins` cannot be told to the agents: set them in their configuration');
-    const api = { state, lookups, waitMs: config.lookup.wait, metrics };
-    const routes = (app: FastifyInstance): void => trackerRoutes(app, { ...api, origins: told });
+    metrics.observed(
+      'tracker_lookups_refused',
+      'Blobs that no origin was asked of: a client asked for too many that none has',
+      () => allowance.refused,
+    );
+    const api = { state, lookups, waitMs: config.lookup.wait, metrics, trusted: trustedOf(config.trustedProxies) };
+    const onRefused = (client: string, limit: string): void =>
+      troubles.came(`limit ${client}`, { client, limit }, 'a limit keeps leases of a client out');
+    const routes = (app: FastifyInstance): void => trackerRoutes(app, { ...api, origins: told, onRefused });
     return { ports: { api: await openDoor(context, { at: config.listen, routes }, stack) } };
   },
 });

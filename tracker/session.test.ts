@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { type AnnounceEntry, TRACKER } from '../core/contracts/tracker.ts';
 import { type BlobIn, byDigest } from '../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../core/handout/fixtures.ts';
+import { handoutLimits } from '../core/handout/limits.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { listen } from '../platform/http/server.ts';
@@ -111,6 +112,24 @@ describe('a session with trackers over real sockets', () => {
     lost.seek(byDigest(blob), 4);
     await expect.poll(() => errors[0]).toBe('unavailable');
     await expect(lost.locate(byDigest(blob), ctx)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('a limit that keeps leases out is told in the log of the host, once for a while, and ends no session', async () => {
+    const limits = { ...handoutLimits, client: { leases: 2, nodes: 1 } };
+    const made = await tracker([await new FakeOrigin(1).start(stack)], { limits });
+    const { port } = stack.use(await listen(made.app, { host: '127.0.0.1', port: 0 }));
+    const trackers = stack.use(httpMembers(fixedList([`http://127.0.0.1:${port}`])));
+    const lines: object[] = [];
+    const log = { ...silentLog(), warn: (fields: object) => void lines.push(fields) };
+    const peer = new TrackerSession({ trackers, log });
+    stack.defer(() => peer.leave());
+    peer.join(testPeer(1), () => undefined);
+    for (let i = 0; i < 8; i++) {
+      peer.set(testDigest(i), 'have');
+      await expect.poll(() => peer.stats.held).toBe(i + 1);
+    }
+    expect(made.state.handout.stats.leases).toBe(2);
+    expect(lines).toEqual([expect.objectContaining({ limit: expect.stringContaining('limits.client.leases (2)') })]);
   });
 
   test('a server that talks nonsense is a tracker that failed', async () => {

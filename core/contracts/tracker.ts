@@ -95,6 +95,8 @@ export type AnnounceReply = {
   readonly origins?: readonly string[] | undefined;
   /** The tracker's leases of this node are not `held` in number: announce everything again, from a `reset` on. */
   readonly resync?: boolean | undefined;
+  /** Not all of the leases are kept: which limit is reached, and what to do. An older host takes no notice. */
+  readonly limit?: string | undefined;
 };
 /** `inline` as above. */
 export type Located = { readonly digest: Digest; readonly meta: Metainfo; readonly inline?: string | undefined };
@@ -154,6 +156,7 @@ const announceReply: Parser<AnnounceReply> = record({
   answers: listOf(answer, announceEntriesMax),
   origins: optional(origins),
   resync,
+  limit: optional(text(whyCharsMax)),
 });
 
 const locatedWhole: Parser<Located> = record({ digest, meta: metainfo, inline: optional(inline) });

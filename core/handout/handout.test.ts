@@ -123,7 +123,7 @@ describe('handout: what an announce does', () => {
 
 describe('handout: limits', () => {
   test('beyond the limits there are answers, but no leases, and no resync', () => {
-    const handout = make({ limits: { leases: 3, swarms: 2, nodes: 3 } });
+    const handout = make({ limits: { ...handoutLimits, leases: 3, swarms: 2, nodes: 3 } });
     announce(handout, origin, [{ ...have(), meta: testMeta(5) }]);
     announce(handout, testPeer(1), [want(), want(0, testDigest(2))]);
     const full = announce(handout, testPeer(2), [want(4), want(0, testDigest(3))], { held: 2 });
@@ -133,6 +133,71 @@ describe('handout: limits', () => {
     const stranger = announce(handout, testPeer(9), [want(4)], { held: 1 });
     expect(stranger.reply.answers[0]!.peers).toHaveLength(2);
     expect(handout.stats.nodes).toBe(3);
+  });
+});
+
+describe('handout: limits of one client', () => {
+  /** 80 leases in all, 30 of a client, 2 nodes of a client. */
+  const limits = { leases: 80, swarms: 80, nodes: 100, client: { leases: 30, nodes: 2 } };
+  const many = (from: number, count: number): AnnounceEntry[] =>
+    Array.from({ length: count }, (_, i) => have(testDigest(from + i)));
+  const limited = (more: Partial<HandoutConfig['limits']> = {}) => {
+    const handout = make({ limits: { ...limits, ...more } });
+    const of = (client: string, self: PeerAddress, entries: AnnounceEntry[], held?: number) => {
+      handout.handle({ kind: 'announce', request: { self, entries, held }, client }, 0);
+      const [out] = handout.drain();
+      if (out?.kind !== 'reply') throw new Error('no reply');
+      return out;
+    };
+    return { handout, of };
+  };
+
+  test('one client has so many leases and nodes, by however many names; others have theirs', () => {
+    const { handout, of } = limited();
+    expect(of('bogus', testPeer(1), many(0, 20)).refused).toBeUndefined();
+    const more = of('bogus', testPeer(2), many(100, 1_000), 1_000);
+    expect(more.refused).toEqual({ limit: 'client.leases', leases: 990 });
+    // It would announce the same again, for nothing.
+    expect(more.reply.resync).toBeUndefined();
+    expect(of('bogus', testPeer(3), many(0, 5)).refused).toEqual({ limit: 'client.nodes', leases: 5 });
+    expect(handout.stats).toMatchObject({ leases: 30, nodes: 2, clients: 1 });
+    expect(of('honest', testPeer(4), many(0, 30)).refused).toBeUndefined();
+    // What is given up makes room for more.
+    of('bogus', testPeer(1), [{ digest: testDigest(0), state: 'gone', seek: 0 }]);
+    expect(of('bogus', testPeer(1), many(500, 2)).refused).toEqual({ limit: 'client.leases', leases: 1 });
+  });
+
+  test('many clients that have much leave the last eighth to those that have little', () => {
+    const { handout, of } = limited({ leases: 8_000, swarms: 8_000, client: { leases: 3_000, nodes: 2 } });
+    for (let no = 0; no < 3; no++) of(`bogus ${no}`, testPeer(no), many(no * 10_000, 3_000));
+    expect(handout.stats.leases).toBe(7_000);
+    for (let no = 10; no < 30; no++)
+      expect(of(`honest ${no}`, testPeer(no), many(90_000 + no, 7)).refused).toBeUndefined();
+    expect(of('honest 9', testPeer(9), many(80_000, 12)).refused).toEqual({ limit: 'leases', leases: 4 });
+  });
+
+  test("whoever takes another's name has its leases counted as its own until that one speaks again", () => {
+    const { handout, of } = limited();
+    of('honest', testPeer(1), many(0, 10));
+    expect(of('bogus', testPeer(1), many(100, 100)).refused).toMatchObject({ leases: 80 });
+    expect(of('bogus', testPeer(2), many(0, 1)).refused).toMatchObject({ limit: 'client.leases' });
+    // More is there than it knows of: it begins anew, and has room.
+    expect(of('honest', testPeer(1), many(10, 5), 15)).toMatchObject({
+      reply: { resync: true },
+      refused: { limit: 'client.leases' },
+    });
+    handout.handle(
+      {
+        kind: 'announce',
+        request: { self: testPeer(1), entries: many(0, 15), held: 15, reset: true },
+        client: 'honest',
+      },
+      0,
+    );
+    expect(handout.drain()).toMatchObject([{ reply: { leaseMs: 30_000 }, refused: undefined }]);
+    expect(handout.stats).toMatchObject({ leases: 15, clients: 2 });
+    for (let steps = 0; steps < 3; steps++) handout.handle({ kind: 'tick' }, 30_000);
+    expect(handout.stats).toMatchObject({ leases: 0, nodes: 0, clients: 0 });
   });
 });
 

@@ -25,7 +25,8 @@ import { expiriesPerStepMax, originsPerSwarmMax } from './limits.ts';
 import { LeaseDraw } from './members.ts';
 import { NodeTable } from './nodes.ts';
 import { portions } from './portions.ts';
-import type { Cold, HandoutConfig, HandoutDue, HandoutInput, HandoutOutput } from './types.ts';
+import { type Limit, leaseLimit, nodeLimit, type Taken } from './room.ts';
+import type { Cold, HandoutConfig, HandoutDue, HandoutInput, HandoutOutput, Refused } from './types.ts';
 
 type Swarm = {
   readonly no: number;
@@ -51,6 +52,8 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   #nowMs = Number.NEGATIVE_INFINITY;
   #refused = 0;
   #handedOut = 0;
+  /** What the request at hand was refused so far. */
+  #kept: Refused | undefined = undefined;
 
   constructor(config: HandoutConfig) {
     assert(config.intervalMs < config.leaseMs, 'handout: the interval must be below the lease');
@@ -66,14 +69,12 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   }
 
   /** `refused`: leases that a limit kept out; `handedOut`: peers given; both since the start. */
-  get stats(): { nodes: number; leases: number; swarms: number; refused: number; handedOut: number } {
-    return {
-      nodes: this.#nodes.size,
-      leases: this.#leases.count,
-      swarms: this.#byDigest.size,
-      refused: this.#refused,
-      handedOut: this.#handedOut,
-    };
+  get stats(): Taken & { clients: number; refused: number; handedOut: number } {
+    return { ...this.#taken, clients: this.#nodes.clients, refused: this.#refused, handedOut: this.#handedOut };
+  }
+
+  get #taken(): Taken {
+    return { nodes: this.#nodes.size, leases: this.#leases.count, swarms: this.#byDigest.size };
   }
 
   handle(input: HandoutInput, nowMs: number): void {
@@ -82,7 +83,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     this.#expire();
     switch (input.kind) {
       case 'announce':
-        this.#announce(input.request);
+        this.#announce(input.request, input.client);
         break;
       case 'leave':
         this.#forget(this.#nodes.find(input.node), Number.POSITIVE_INFINITY);
@@ -129,8 +130,9 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     return swarm.members[LEASE_STATE.have].size + swarm.members[LEASE_STATE.origin].size > mine;
   }
 
-  #announce(request: AnnounceRequest): void {
-    const node = this.#admit(request.self);
+  #announce(request: AnnounceRequest, client: string | undefined): void {
+    this.#kept = undefined;
+    const node = this.#admit(request.self, client ?? request.self.node);
     if (request.reset === true) this.#dropLeases(node, Number.POSITIVE_INFINITY);
     const answers: AnnounceAnswer[] = [];
     const cold: Cold[] = [];
@@ -149,24 +151,40 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     }
     const { leaseMs, intervalMs } = this.#config;
     const held = node === none ? 0 : this.#nodes.leases(node);
-    const resync = request.held !== undefined && request.held !== held && node !== none && this.#room();
+    const resync = request.held !== undefined && this.#differs(node, request.held - held);
     const reply: AnnounceReply = resync ? { leaseMs, intervalMs, answers, resync } : { leaseMs, intervalMs, answers };
-    this.#out.push({ kind: 'reply', reply, cold, growing });
+    this.#out.push({ kind: 'reply', reply, cold, growing, refused: this.#kept });
   }
 
-  /** Whether leases that are announced again would be taken: at a limit, asking for them would not help. */
-  #room(): boolean {
-    const { limits } = this.#config;
-    return this.#leases.count < limits.leases && this.#byDigest.size < limits.swarms;
+  /** The node believes to have so many leases `more` than it has: at a limit, it would not help to announce them again. */
+  #differs(node: number, more: number): boolean {
+    return node !== none && (more < 0 || (more > 0 && this.#limit(node, true) === undefined));
+  }
+
+  /** What keeps the node from one more lease. */
+  #limit(node: number, opens: boolean): Limit | undefined {
+    return leaseLimit(this.#config.limits, this.#taken, { client: this.#nodes.client(node), opens });
   }
 
   /** The node's number, renewed; -1 where there are too many nodes. */
-  #admit(self: PeerAddress): number {
+  #admit(self: PeerAddress, name: string): number {
     const expiresMs = this.#nowMs + this.#config.leaseMs;
     const node = this.#nodes.find(self.node);
-    if (node !== none) this.#nodes.renew(node, self, expiresMs);
-    else if (this.#nodes.size < this.#config.limits.nodes) return this.#nodes.add(self, expiresMs);
-    return node;
+    const client = this.#nodes.clientOf(name);
+    if (node !== none) {
+      this.#nodes.renew(node, self, expiresMs);
+      this.#nodes.move(node, client);
+      return node;
+    }
+    const limit = nodeLimit(this.#config.limits, this.#taken, client);
+    if (limit === undefined) return this.#nodes.add(self, expiresMs, client);
+    this.#refuse(limit, 0);
+    return none;
+  }
+
+  #refuse(limit: Limit, leases: number): void {
+    this.#refused += leases;
+    this.#kept = { limit: this.#kept?.limit ?? limit, leases: (this.#kept?.leases ?? 0) + leases };
   }
 
   #apply(node: number, entry: AnnounceRequest['entries'][number], role: PeerAddress['role']): void {
@@ -190,13 +208,9 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       this.#change(known, lease, state);
       return known;
     }
-    const { limits } = this.#config;
-    const room =
-      node !== none &&
-      this.#leases.count < limits.leases &&
-      (known !== undefined || this.#byDigest.size < limits.swarms);
-    if (!room) {
-      this.#refused++;
+    const limit = node === none ? 'nodes' : this.#limit(node, known === undefined);
+    if (limit !== undefined) {
+      this.#refuse(limit, 1);
       return known;
     }
     const swarm = known ?? this.#open(digest);

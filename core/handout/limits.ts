@@ -1,14 +1,29 @@
 /** Limits and numbers of the tracker's state. */
 
-/** A tracker keeps at most so much; what exceeds it is still answered, but not remembered. */
+/** A tracker keeps at most so much; what exceeds it is still answered, but not remembered (room.ts). */
 export type HandoutLimits = {
   readonly leases: number;
   readonly swarms: number;
   readonly nodes: number;
+  /** Of one client, which is an address. */
+  readonly client: { readonly leases: number; readonly nodes: number };
 };
 
-/** 15,000 hosts with 60 layers each are 900,000 leases, about 100 MB. */
-export const handoutLimits: HandoutLimits = { leases: 1_000_000, swarms: 250_000, nodes: 100_000 };
+/**
+ * 15,000 hosts with 60 layers each are 900,000 leases, about 100 MB. One host with 65,536 has a cache of a terabyte and
+ * more; 8,192 agents behind one address are a test on one machine, or a gateway that the configuration does not name.
+ */
+export const handoutLimits: HandoutLimits = {
+  leases: 1_000_000,
+  swarms: 250_000,
+  nodes: 100_000,
+  client: { leases: 65_536, nodes: 8_192 },
+};
+
+/** Clients that hold much leave the last eighth of each table... */
+export const reservedShare = 1 / 8;
+/** ...to those that hold less than so much of it: 976 leases of a million, an image or ten. */
+export const littleShare = 1 / 1024;
 
 /** Two renewals may be lost before a node counts as gone. */
 export const leaseMsDefault = 30_000;

@@ -9,12 +9,15 @@
 
 import { assert } from '../assert.ts';
 import type { PeerAddress } from '../wire/messages.ts';
+import { type Client, ClientTable } from './clients.ts';
 
 const none = -1;
 
 export class NodeTable {
   readonly #byId = new Map<string, number>();
   readonly #address: PeerAddress[] = [];
+  readonly #client: Client[] = [];
+  readonly #clients = new ClientTable();
   readonly #expiresMs: number[] = [];
   readonly #leases: number[] = [];
   readonly #next: number[] = [];
@@ -27,6 +30,10 @@ export class NodeTable {
     return this.#byId.size;
   }
 
+  get clients(): number {
+    return this.#clients.size;
+  }
+
   /** The node's number, or -1. */
   find(id: string): number {
     return this.#byId.get(id) ?? none;
@@ -36,6 +43,15 @@ export class NodeTable {
     return this.#address[node] as PeerAddress;
   }
 
+  /** Who announced for the node last. */
+  client(node: number): Client {
+    return this.#client[node] as Client;
+  }
+
+  clientOf(name: string): Client {
+    return this.#clients.of(name);
+  }
+
   /** Leases that the node holds; handout.ts keeps the count. */
   leases(node: number): number {
     return this.#leases[node] as number;
@@ -43,17 +59,29 @@ export class NodeTable {
 
   addLeases(node: number, by: 1 | -1): void {
     this.#leases[node] = (this.#leases[node] as number) + by;
+    this.client(node).leases += by;
   }
 
   /** The number of a node that was not known. */
-  add(address: PeerAddress, expiresMs: number): number {
+  add(address: PeerAddress, expiresMs: number, client: Client): number {
     assert(!this.#byId.has(address.node), 'nodes: added twice');
     const node = this.#free.pop() ?? this.#address.length;
     this.#byId.set(address.node, node);
     this.#address[node] = address;
     this.#leases[node] = 0;
+    this.#client[node] = client;
+    this.#clients.join(client, 0);
     this.#append(node, expiresMs);
     return node;
+  }
+
+  /** It is another client's from now on. */
+  move(node: number, to: Client): void {
+    const from = this.client(node);
+    if (from === to) return;
+    this.#clients.join(to, this.leases(node));
+    this.#clients.leave(from, this.leases(node));
+    this.#client[node] = to;
   }
 
   /** `expiresMs` is not before that of any other node. */
@@ -66,6 +94,7 @@ export class NodeTable {
   remove(node: number): void {
     assert(this.#leases[node] === 0, 'nodes: removed with leases');
     this.#detach(node);
+    this.#clients.leave(this.client(node), 0);
     this.#byId.delete(this.address(node).node);
     this.#free.push(node);
   }

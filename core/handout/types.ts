@@ -6,10 +6,11 @@ import type { Growth, Metainfo } from '../piece.ts';
 import type { Prng } from '../prng.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import type { HandoutLimits } from './limits.ts';
+import type { Limit } from './room.ts';
 
 export type HandoutInput =
-  /** Answered by one `reply`. */
-  | { readonly kind: 'announce'; readonly request: AnnounceRequest }
+  /** Answered by one `reply`. `client`: whom limits count it for; absent: the node itself. */
+  | { readonly kind: 'announce'; readonly request: AnnounceRequest; readonly client?: string | undefined }
   | { readonly kind: 'leave'; readonly node: string }
   /** What the origins said of a blob, and which of them hold it. Forgotten with the swarm. */
   | {
@@ -42,6 +43,8 @@ export type Cold = {
   readonly seek: number;
   readonly known?: number | undefined;
 };
+/** How many of a request's leases are not kept, and the limit that kept the first of them out. */
+export type Refused = { readonly limit: Limit; readonly leases: number };
 export type HandoutOutput =
   | {
       readonly kind: 'reply';
@@ -49,6 +52,7 @@ export type HandoutOutput =
       readonly cold: readonly Cold[];
       /** Blobs that grow, and were asked for by who takes them so: the origin may know more by now. */
       readonly growing: readonly Digest[];
+      readonly refused: Refused | undefined;
     }
   | { readonly kind: 'answer'; readonly answer: AnnounceAnswer };
 

@@ -6,8 +6,10 @@ import {
   leaseMsDefault as leaseMs,
 } from '../../core/handout/limits.ts';
 import { prng } from '../../core/prng.ts';
+import { trustedOf } from '../../platform/http/call.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
+import { LookupAllowance, lookupsAtOnce } from '../../tracker/allowance.ts';
 import { Lookups } from '../../tracker/lookups.ts';
 import { TrackerState } from '../../tracker/state.ts';
 import { Calls } from './http/calls.ts';
@@ -57,6 +59,7 @@ export class TrackerSite {
     );
     const urls = [...this.#origins.keys()];
     const lookups = new Lookups({
+      allowance: new LookupAllowance(lookupsAtOnce),
       origins: calls.origins(urls),
       memoryBytes: lookupBytes,
       clock: this.#time(process),
@@ -68,7 +71,7 @@ export class TrackerSite {
     world.dirty = true;
     void serveTracker(
       { world, base: this.name, process },
-      { state, lookups, origins: () => urls, waitMs, metrics: new Metrics() },
+      { state, lookups, origins: () => urls, waitMs, metrics: new Metrics(), trusted: trustedOf([]) },
     );
   }
 

@@ -4,7 +4,8 @@
  *
  * Rule 1: all that is decided is decided in the Announcer; this file makes the calls.
  * Rule 2: a tracker that fails, answers nonsense or is silent for `announceMs` is down, whatever the cause.
- * Rule 3: a tracker that fails is told of when that begins and when it ends, not each time.
+ * Rule 3: a tracker that fails is told of when that begins and when it ends, not each time; one that does not keep all
+ *   that it is told, now and then.
  */
 
 import { randomInt } from 'node:crypto';
@@ -38,6 +39,8 @@ const announceMs = 1_500;
 /** A HEAD of a cold blob: the tracker asks the origins first, and answers by then that it does not know yet. */
 const locateMs = 1_800;
 const leaveMs = 1_000;
+/** Whoever is at a limit of a tracker's meets it at each announce. */
+const limitToldMs = 600_000;
 
 export type TrackerSessionOptions = {
   /** The same list, in any order, on every host. */
@@ -62,6 +65,8 @@ export class TrackerSession implements Tracking {
   readonly #clock: Clock;
   /** Announces that failed in a row, of each tracker that does not answer. */
   readonly #failures = new Map<string, number>();
+  /** When it was told last that a tracker does not keep all of our leases. */
+  readonly #limitedMs = new Map<string, number>();
   readonly #closing = new AbortController();
   /** What was said before `join`. */
   readonly #early: AnnouncerInput[] = [];
@@ -215,12 +220,20 @@ export class TrackerSession implements Tracking {
       });
       const parsed = TRACKER.announce.reply(reply, tracker);
       this.#noteAnswer(tracker);
+      if (parsed.limit !== undefined) this.#noteLimit(tracker, parsed.limit);
       if (parsed.origins !== undefined) this.#options.onOrigins?.(parsed.origins);
       return { kind: 'reply', request, reply: parsed };
     } catch (error) {
       if (!this.#closing.signal.aborted) this.#noteFailure(tracker, (error as Error).message);
       return undefined;
     }
+  }
+
+  #noteLimit(tracker: string, limit: string): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - (this.#limitedMs.get(tracker) ?? Number.NEGATIVE_INFINITY) < limitToldMs) return;
+    this.#limitedMs.set(tracker, nowMs);
+    this.#options.log.warn({ tracker, limit }, 'a tracker does not keep all that it is told of this host');
   }
 
   #noteFailure(tracker: string, why: string): void {
