@@ -45,6 +45,9 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   busybox: { apt: 'busybox-static' },
   'docker-registry': { apt: 'docker-registry' },
   ip: { apt: 'iproute2' },
+  tc: { apt: 'iproute2' },
+  iptables: { apt: 'iptables' },
+  faketime: { apt: 'faketime' },
   npm: { apt: 'npm' },
   sh: { apt: 'dash' },
   crane: { go: 'github.com/google/go-containerregistry/cmd/crane@v0.22.1' },
@@ -92,7 +95,7 @@ export const GROUPS = {
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
   ],
   kube: ['helm'],
-  chaos: [],
+  chaos: ['ip', 'tc', 'iptables', 'faketime'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type Group = keyof typeof GROUPS;

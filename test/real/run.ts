@@ -1,7 +1,9 @@
 /**
- * `npm run test:real [-- --group NAME]... [--install] [--short]`: tests with real clients and servers, group by group.
+ * `npm run test:real [-- --group NAME]... [--install] [--short|--long] [--seed N] [--keep DIR]`: tests with real clients
+ * and servers, group by group.
  *
- * `--short` is the short form of long groups (short.ts).
+ * `--short` is the short form of long groups, `--long` the long form of the one that has one (short.ts). `--seed` is what
+ * decides the faults of group chaos, and `--keep` where it leaves the logs of all its processes.
  *
  * A program that a group needs and that is not there is a failure of that group, never a skip; `--install` installs
  * it first. A group without tests says so and counts nothing. The last line is `N passed, N failed, N skipped`.
@@ -25,6 +27,9 @@ const { values } = parseArgs({
     group: { type: 'string', multiple: true },
     install: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false },
+    long: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    keep: { type: 'string' },
   },
 });
 const isGroup = (name: string): name is Group => Object.hasOwn(GROUPS, name);
@@ -36,7 +41,7 @@ async function runGroup(group: Group): Promise<Count> {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const args = ['run', '--project', 'real', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   try {
-    const env = { ...process.env, ...(values.short && { SHOAL_SHORT: '1' }) };
+    const env = { ...process.env, ...asked() };
     const child = spawn(process.execPath, [vitest, ...args, join(here, group)], { cwd: root, env, stdio: 'inherit' });
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject);
@@ -46,6 +51,17 @@ async function runGroup(group: Group): Promise<Count> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What the tests are told of the command line. */
+function asked(): Record<string, string> {
+  const { short, long, seed, keep } = values;
+  return {
+    ...(short && { SHOAL_SHORT: '1' }),
+    ...(long && { SHOAL_LONG: '1' }),
+    ...(seed !== undefined && { SHOAL_SEED: seed }),
+    ...(keep !== undefined && { SHOAL_KEEP: keep }),
+  };
 }
 
 function countOf(report: string, code: number | null): Count {
@@ -79,14 +95,14 @@ async function test(group: Group): Promise<Count> {
   return lacking.length > 0 ? { passed: 0, failed: 1, skipped: 0 } : runGroup(group);
 }
 
-const asked = values.group ?? Object.keys(GROUPS);
-const unknown = asked.filter((name) => !isGroup(name));
+const groups = values.group ?? Object.keys(GROUPS);
+const unknown = groups.filter((name) => !isGroup(name));
 if (unknown.length > 0) {
   console.error(`there is no group '${unknown.join("', '")}': choose from ${Object.keys(GROUPS).join(', ')}`);
   process.exit(2);
 }
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
-for (const group of asked.filter(isGroup)) {
+for (const group of groups.filter(isGroup)) {
   const { passed, failed, skipped } = await test(group);
   console.log(`${group}: of ${passed + failed + skipped} tests ${failed} failed, ${skipped} were skipped`);
   total.passed += passed;

@@ -1,0 +1,76 @@
+/** The faults of a run: the same seed gives the same ones at the same times. Pure. */
+import { type Prng, prng } from '../../../../core/prng.ts';
+import { ABOUT, type Fault, indexSecondsMax, KINDS, type Kind, overMs, rulesOf } from './faults.ts';
+import type { Node } from './topology.ts';
+
+export type Wanted = {
+  readonly seed: number;
+  readonly nodes: readonly Node[];
+  /** No fault lasts beyond it. */
+  readonly untilMs: number;
+  /** One begins every so often, on average. */
+  readonly everyMs: number;
+  /** Left out: all. */
+  readonly kinds?: readonly Kind[];
+};
+
+/** The cluster is warm by then: some images are there to be pulled. */
+const firstMs = 3_000;
+/** What the rules forbid is drawn anew; after so often nothing happens this time. */
+const drawsMax = 40;
+
+export function planFaults({ seed, nodes, untilMs, everyMs, kinds = KINDS }: Wanted): Fault[] {
+  const random = prng(seed);
+  const cluster = new Map(nodes.map((node) => [node.name, node]));
+  const rules = rulesOf(cluster);
+  const faults: Fault[] = [];
+  for (let atMs = firstMs; atMs < untilMs; atMs += Math.round(everyMs * (0.5 + random.unit()))) {
+    for (let draws = 0; draws < drawsMax; draws++) {
+      const next = draw(random, { nodes, kinds, no: faults.length + 1, atMs });
+      const now = faults.filter((fault) => overMs(fault) > atMs);
+      if (atMs + next.forMs > untilMs || !rules.every(({ holds }) => holds(now, next, cluster))) continue;
+      faults.push(next);
+      break;
+    }
+  }
+  return faults;
+}
+
+type Drawn = {
+  readonly nodes: readonly Node[];
+  readonly kinds: readonly Kind[];
+  readonly no: number;
+  readonly atMs: number;
+};
+
+function draw(random: Prng, { nodes, kinds, no, atMs }: Drawn): Fault {
+  const kind = weighted(random, kinds);
+  const { roles, seconds, amount } = ABOUT[kind];
+  // By role first: the many agents would else have most of all faults.
+  const role = one(random, roles);
+  const target = one(
+    random,
+    nodes.filter((node) => node.role === role),
+  );
+  const others = nodes.filter((node) => node.role !== 'index' && node.name !== target.name);
+  const [min, max] = seconds;
+  const longest = role === 'index' ? Math.min(max, indexSecondsMax) : max;
+  const forMs = Math.round(1_000 * between(random, [Math.min(min, longest), longest]));
+  return {
+    ...{ no, kind, target: target.name, atMs, forMs },
+    ...(kind === 'split' && { peer: one(random, others).name }),
+    amount: amount === undefined ? 0 : Math.round(between(random, amount)),
+  };
+}
+
+const between = (random: Prng, [min, max]: readonly [number, number]): number => min + random.unit() * (max - min);
+const one = <T>(random: Prng, among: readonly T[]): T => among[random.below(among.length)] as T;
+
+function weighted(random: Prng, kinds: readonly Kind[]): Kind {
+  let left = random.below(kinds.reduce((sum, kind) => sum + ABOUT[kind].weight, 0));
+  for (const kind of kinds) {
+    left -= ABOUT[kind].weight;
+    if (left < 0) return kind;
+  }
+  throw new Error('no kind of fault was asked for');
+}
