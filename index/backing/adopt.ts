@@ -13,7 +13,7 @@ import type { Adopted, AdoptedTag, TagPlace } from '../../platform/tags/outbox.t
 import type { TagStore } from '../../platform/tags/store.ts';
 import { numberOf, replaces, tagVersion, unversioned, writerOf } from '../../platform/tags/versions.ts';
 import type { Brought } from './brought.ts';
-import { BackedReader, type Broken, type TagFound } from './read.ts';
+import { BackedReader, type Broken, type Seen, type TagFound } from './read.ts';
 import type { BringChild, WholeCheck, Wholeness } from './whole.ts';
 
 export type AdoptStore = Pick<
@@ -38,8 +38,9 @@ export type BringParts = {
   readonly dry?: boolean;
   /** Looks whether all that a manifest names is there, before it is brought. */
   readonly whole?: WholeCheck;
-  /** Repositories without records (read.ts). */
-  readonly unrecorded?: ReadonlySet<string>;
+  readonly seen?: Seen;
+  /** Told whenever something of a manifest was looked at. */
+  readonly moved?: () => void;
   /** A tag is brought though the one here is newer: as a write. */
   readonly overwrite?: boolean;
 };
@@ -51,7 +52,7 @@ export class Bringer {
 
   constructor(parts: BringParts) {
     this.#parts = parts;
-    this.#reader = new BackedReader(parts.backed, parts.unrecorded);
+    this.#reader = new BackedReader(parts.backed, parts.seen);
   }
 
   async tag(repo: string, tag: string, signal: AbortSignal): Promise<Brought> {
@@ -108,7 +109,8 @@ export class Bringer {
     if (found.kind !== 'manifest') return { kind: here ? 'same' : 'absent' };
     const below = { repo, named: 'index', depth: depth + 1, dry } as const;
     const child: BringChild = (one) => this.#manifest({ ...below, digest: one }, signal);
-    const wholeness = (await whole?.of(asked, found.manifest, { depth, child, signal })) ?? {};
+    const moved = (): void => this.#parts.moved?.();
+    const wholeness = (await whole?.of(asked, found.manifest, { depth, child, signal, moved })) ?? {};
     const brought = wholeOrNot(digest, here, wholeness);
     if (brought.kind !== 'brought' || dry === true) return brought;
     return this.#told(await store.adoptManifest(repo, digest, found.manifest), brought);

@@ -195,6 +195,31 @@ test('10,001 objects of which no scheme made one: that one is named, all tags co
   expect((await a.store.catalog({ n: 1000 })).repositories).toHaveLength(97);
 });
 
+test('an index of 5,000 manifests that are not there costs no request for each of them, and is told', async () => {
+  const layout = named('identity');
+  const manifests = Array.from({ length: 5_000 }, (_, no) => image(`absent ${no}`));
+  const backend = await filled(layout, { 'a:x': one, 'a:vast': imageIndex([one, ...manifests, two]) });
+  const a = await site(stack, backend, { layout, shared: true });
+  const { changes, broken } = await imported(a);
+  expect(changes.toSorted()).toEqual(['tag a:vast added', 'tag a:x added']);
+  expect(broken).toEqual([
+    expect.stringMatching(/^tag vast: .* \(and 99 more; what it names beyond was not looked for\)$/),
+  ]);
+  expect(backend.calls.length).toBeLessThan(250);
+  // What was not looked for is had by whoever asks for it.
+  await hold(backend, layout, [two]);
+  expect(await a.answering.manifest('a', two.digest)).toMatchObject({ digest: two.digest });
+});
+
+test('what the list has just told is not asked for: two requests for a tag, beside the pages', async () => {
+  const tags = Object.fromEntries(Array.from({ length: 40 }, (_, no) => [`a:v${no}`, image(`image ${no}`)]));
+  const backend = await filled(registry, tags);
+  const a = await site(stack, backend, { layout: registry, shared: true });
+  expect((await imported(a)).changes).toHaveLength(40);
+  const per = (['stat', 'read', 'list'] as const).map((operation) => backend.count(operation) / 40);
+  expect(per).toEqual([0, 2, 2 / 40]);
+});
+
 test('a repository that rests elsewhere by the rules is refused, and named; a pattern takes a part', async () => {
   const backend = await filled(registry, { 'a:x': one, 'b:x': one, 'c/d:x': one });
   const a = await site(stack, backend, { layout: registry, shared: true, patterns: ['a', 'c/**'] });

@@ -21,12 +21,15 @@ import type { Backend } from '../../platform/backends/backend.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { LinkObject } from '../../platform/backends/links.ts';
 import { Bringer } from './adopt.ts';
+import { ListedSizes } from './listed.ts';
 import { lookAt, togetherMax } from './look.ts';
 import { answered, cursorOf, pageUnder, placeIn, plainName } from './pages.ts';
 import type { StepPatience } from './patience.ts';
 import type { ReconcileParts } from './reconcile.ts';
 import { WholeCheck } from './whole.ts';
 
+/** Of one backend. */
+type Known = { readonly of: TagsBacked; readonly whole: WholeCheck; readonly sizes: ListedSizes };
 type Asked = ReconcileStep & { readonly import: ImportStep };
 /** Keys of one backend that are walked through: those of tags, and those of blobs where they rest apart. */
 type Place = { readonly name: string; readonly backend: Backend; readonly prefixes: readonly string[] };
@@ -43,7 +46,7 @@ const frugal = ['--heap-growing-percent=30', '--semi-space-growth-factor=1'];
 export class Importer {
   readonly #parts: ReconcileParts;
   /** Of the import that began last; it only spares questions. */
-  #whole: { readonly of: TagsBacked; readonly check: WholeCheck } | undefined;
+  #known: Known | undefined;
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts;
@@ -51,25 +54,29 @@ export class Importer {
 
   async step(asked: Asked, signal: AbortSignal): Promise<ReconcileReply> {
     const backed = this.#source(asked);
-    if (this.#whole === undefined) for (const flag of frugal) setFlagsFromString(flag);
+    if (this.#known === undefined) for (const flag of frugal) setFlagsFromString(flag);
     const places = placesOf(backed, asked.repositories);
-    const { place, after } = asked.from === undefined ? { place: backed.name, after: undefined } : placeIn(asked.from);
+    const known = this.#knownOf(backed, asked.from === undefined);
+    const { place, after } =
+      asked.from === undefined ? { place: places[0]?.name, after: undefined } : placeIn(asked.from);
     const at = places.findIndex(({ name }) => name === place);
     if (at < 0)
       throw new ApiError('REQUEST_INVALID', `${asked.from} is no place in an import from ${backed.name}: begin anew`);
-    const { backend, prefixes } = places[at] as Place;
+    const { name, backend, prefixes } = places[at] as Place;
     return await answered({ name: backend.name, signal, silentMs: this.#parts.silentMs }, async (patience) => {
       const page = await pageUnder(backend, { prefixes, after, max: asked.keys }, patience);
+      known.sizes.listed(page.objects);
       const keys = page.objects.map(({ key }) => key);
-      const found = await this.#brought(keys, backed, asked, patience);
+      const found = await this.#brought(keys, known, asked, patience);
       const following = places[at + 1];
       const next =
-        page.next === undefined ? following && cursorOf(following.name, undefined) : cursorOf(place, page.next);
+        page.next === undefined ? following && cursorOf(following.name, undefined) : cursorOf(name, page.next);
+      if (next === undefined && this.#known === known) this.#known = undefined;
       return { looked: keys.length, ...found, ...(next !== undefined && { next }) };
     });
   }
 
-  async #brought(keys: readonly string[], backed: TagsBacked, asked: Asked, patience: StepPatience) {
+  async #brought(keys: readonly string[], { of: backed, whole, sizes }: Known, asked: Asked, patience: StepPatience) {
     const { store, backends } = this.#parts;
     const wanted: LinkObject[] = [];
     const foreign: string[] = [];
@@ -86,9 +93,9 @@ export class Importer {
       else refused.set(object.repo, rests);
     }
     const { overwrite } = asked.import;
-    const whole = this.#check(backed, asked.from === undefined);
     const unrecorded = await withoutRecords(backed, new Set(wanted.map(({ repo }) => repo)), patience);
-    const bringer = new Bringer({ ...this.#parts, backed, dry: !asked.apply, whole, overwrite, unrecorded });
+    const how = { dry: !asked.apply, whole, overwrite, seen: { unrecorded, sizes }, moved: () => patience.moved() };
+    const bringer = new Bringer({ ...this.#parts, backed, ...how });
     const looked = await lookAt(wanted, { store, backed, bringer, known: true, unrecorded }, patience);
     return {
       ...looked,
@@ -118,19 +125,21 @@ export class Importer {
     return backed;
   }
 
-  #check(backed: TagsBacked, begins: boolean): WholeCheck {
-    if (begins || this.#whole?.of !== backed) this.#whole = { of: backed, check: new WholeCheck(backed) };
-    return this.#whole.check;
+  #knownOf(backed: TagsBacked, begins: boolean): Known {
+    if (!begins && this.#known?.of === backed) return this.#known;
+    const sizes = new ListedSizes(backed.layout);
+    this.#known = { of: backed, whole: new WholeCheck(backed, sizes), sizes };
+    return this.#known;
   }
 }
 
-/** All keys, so that what no scheme made is found; of one repository only its own. */
+/** All keys, so that what no scheme made is found, blobs before what names them; of one repository only its own. */
 function placesOf(backed: TagsBacked, repositories: string | undefined): Place[] {
   const plain = plainName(repositories);
   const { name, tags, backend, layout } = backed;
   if (plain !== undefined) return [{ name, backend: tags, prefixes: layout.links.under(plain) }];
   const places: Place[] = [{ name, backend: tags, prefixes: [''] }];
-  if (backend !== tags && backend.can.list) places.push({ name: `${name}/blobs`, backend, prefixes: [''] });
+  if (backend !== tags && backend.can.list) places.unshift({ name: `${name}/blobs`, backend, prefixes: [''] });
   return places;
 }
 

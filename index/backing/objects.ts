@@ -6,10 +6,31 @@ import { type LinkRecord, recordBytes, recordBytesMax, recordOf } from './record
 
 /** `bytes` undefined: it is larger than it may be. */
 export type SmallObject = { readonly bytes: Uint8Array | undefined; readonly about: BackendObject };
-export type SmallAt = { readonly key: string; readonly bytesMax: number };
+/** `listed`: the size that a list said just now. */
+export type SmallAt = { readonly key: string; readonly bytesMax: number; readonly listed?: number | undefined };
 
 /** How often what changes while it is read, or before it is written, is taken up anew: others write a key now and then. */
 const turnsMax = 8;
+
+/**
+ * The bytes, where the object has the listed size and `good` finds nothing wrong with them: one request in place of two.
+ * undefined: whatever that came to, it says nothing, and the object is to be asked for.
+ */
+export async function readListed(
+  backend: Backend,
+  { key, bytesMax, listed }: SmallAt,
+  good: (bytes: Uint8Array) => boolean,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  if (listed === undefined || listed > bytesMax) return undefined;
+  try {
+    const bytes = await bytesOf(backend, key, { size: listed }, signal);
+    return good(bytes) ? bytes : undefined;
+  } catch (error) {
+    if (error instanceof BackendError && !signal.aborted) return undefined;
+    throw error;
+  }
+}
 
 /** The object whole; undefined: there is none. */
 export async function readSmall(
@@ -33,13 +54,17 @@ export async function readSmall(
 async function bytesOf(
   backend: Backend,
   key: string,
-  { size, version }: BackendObject,
+  { size, version }: { readonly size: number; readonly version?: string },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   if (size > 0) {
-    for await (const part of backend.read(key, { start: 0, end: size, version }, signal)) {
+    for await (const part of backend.read(
+      key,
+      { start: 0, end: size, ...(version !== undefined && { version }) },
+      signal,
+    )) {
       length += part.length;
       if (length > size) break;
       parts.push(Uint8Array.from(part));

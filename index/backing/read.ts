@@ -12,11 +12,13 @@ import type { TagVersion } from '../../core/contracts/index-api.ts';
 import { type Digest, digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { manifestBytesMax } from '../../core/oci/limits.ts';
 import { parseManifest } from '../../core/oci/manifest.ts';
+import type { Backend } from '../../platform/backends/backend.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Linked } from '../../platform/backends/links.ts';
 import type { AdoptedManifest } from '../../platform/tags/outbox.ts';
 import { unversioned } from '../../platform/tags/versions.ts';
-import { readSmall, type SmallObject } from './objects.ts';
+import type { ListedSizes } from './listed.ts';
+import { readListed, readSmall, type SmallAt } from './objects.ts';
 import { type LinkRecord, linkOf, recordBytesMax, recordOf } from './records.ts';
 
 type Absent = { readonly kind: 'absent' };
@@ -36,16 +38,24 @@ export type ManifestFound =
 type ManifestAsked = { readonly repo: string; readonly digest: Digest; readonly named?: 'tag' | 'index' };
 export type BlobFound = Absent | Broken | Deleted | { readonly kind: 'blob'; readonly size: number };
 
+/** What was just seen there. */
+export type Seen = {
+  /** Repositories that have no records, so that none is looked for. */
+  readonly unrecorded?: ReadonlySet<string> | undefined;
+  readonly sizes?: ListedSizes | undefined;
+};
+/** `bytes` undefined: it is larger than it may be. */
+type Small = { readonly bytes: Uint8Array | undefined; readonly size: number };
+
 const absent: Absent = { kind: 'absent' };
 
 export class BackedReader {
   readonly #backed: TagsBacked;
-  readonly #unrecorded: ReadonlySet<string>;
+  readonly #seen: Seen;
 
-  /** `unrecorded`: repositories that were just seen to have no records, so that none is looked for. */
-  constructor(backed: TagsBacked, unrecorded: ReadonlySet<string> = new Set()) {
+  constructor(backed: TagsBacked, seen: Seen = {}) {
     this.#backed = backed;
-    this.#unrecorded = unrecorded;
+    this.#seen = seen;
   }
 
   /** A record counts for more than a link: a link cannot tell that it is old. */
@@ -70,7 +80,8 @@ export class BackedReader {
     // Where nothing links to manifests, the bytes are all that tells.
     if (!told && named === undefined && layout.links.linkKey(of) !== undefined) return absent;
     const key = blobKey(digest, repo);
-    const found = await readSmall(backend, { key, bytesMax: manifestBytesMax }, signal);
+    const at = { key, bytesMax: manifestBytesMax, listed: this.#seen.sizes?.ofBlob(digest) };
+    const found = await this.#small(backend, at, (bytes) => isOf(digest, bytes), signal);
     const read = this.#manifestIn(key, { digest, mediaType: record?.mediaType }, found);
     // An index need not have all of its manifests, and any blob may be asked for as if it were a manifest.
     return read.kind === 'none' ? (told ? this.#broken(key, read.why) : absent) : read;
@@ -79,14 +90,13 @@ export class BackedReader {
   #manifestIn(
     key: string,
     { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string | undefined },
-    found: SmallObject | undefined,
+    found: Small | undefined,
   ): ManifestFound | { readonly kind: 'none'; readonly why: string } {
     const none = (why: string) => ({ kind: 'none', why }) as const;
     if (found === undefined)
       return none('is not there: the bytes of the manifest were not written back: push it again');
-    if (found.bytes === undefined) return none(`has ${found.about.size} bytes, which no manifest may have`);
-    const hash = createHash(digestAlgorithm(digest)).update(found.bytes).digest('hex');
-    if (hash !== digestHex(digest)) return this.#broken(key, 'has other bytes than its digest says: write it anew');
+    if (found.bytes === undefined) return none(`has ${found.size} bytes, which no manifest may have`);
+    if (!isOf(digest, found.bytes)) return this.#broken(key, 'has other bytes than its digest says: write it anew');
     try {
       return { kind: 'manifest', manifest: adoptedOf(parseManifest(found.bytes, mediaType), found.bytes.length) };
     } catch (error) {
@@ -99,7 +109,7 @@ export class BackedReader {
   async blob(repo: string, digest: Digest, signal: AbortSignal): Promise<BlobFound> {
     const record = await this.#record({ repo, kind: 'blob', name: digest }, signal);
     if (record?.deleted === true) return { kind: 'deleted', version: record.version };
-    const size = await this.sizeOf(repo, digest, signal);
+    const size = this.#seen.sizes?.ofBlob(digest) ?? (await this.sizeOf(repo, digest, signal));
     if (size === undefined)
       return this.#broken(this.#backed.blobKey(digest, repo), 'is not there: the blob was not written back');
     return { kind: 'blob', size };
@@ -117,7 +127,7 @@ export class BackedReader {
 
   async #record(of: Linked, signal: AbortSignal): Promise<LinkRecord | undefined> {
     const { tags, layout } = this.#backed;
-    if (!tags.can.records || this.#unrecorded.has(of.repo)) return undefined;
+    if (!tags.can.records || this.#seen.unrecorded?.has(of.repo) === true) return undefined;
     const key = layout.links.recordKey(of);
     return recordOf((await readSmall(tags, { key, bytesMax: recordBytesMax }, signal))?.bytes);
   }
@@ -126,16 +136,33 @@ export class BackedReader {
     const { tags, layout } = this.#backed;
     const key = layout.links.linkKey(of);
     if (key === undefined) return undefined;
-    const found = await readSmall(tags, { key, bytesMax: recordBytesMax }, signal);
+    const at = { key, bytesMax: recordBytesMax, listed: this.#seen.sizes?.ofKey(key) };
+    const found = await this.#small(tags, at, (bytes) => linkOf(bytes) !== undefined, signal);
     if (found === undefined) return undefined;
     const digest = linkOf(found.bytes);
     if (digest === undefined) return this.#broken(key, 'is no digest: push it again');
     return { kind: 'link', digest };
   }
 
+  async #small(
+    backend: Backend,
+    at: SmallAt,
+    good: (bytes: Uint8Array) => boolean,
+    signal: AbortSignal,
+  ): Promise<Small | undefined> {
+    const listed = await readListed(backend, at, good, signal);
+    if (listed !== undefined) return { bytes: listed, size: listed.length };
+    const found = await readSmall(backend, at, signal);
+    return found && { bytes: found.bytes, size: found.about.size };
+  }
+
   #broken(key: string, why: string): Broken {
     return { kind: 'broken', why: `${this.#backed.name}: ${key} ${why}` };
   }
+}
+
+function isOf(digest: Digest, bytes: Uint8Array): boolean {
+  return createHash(digestAlgorithm(digest)).update(bytes).digest('hex') === digestHex(digest);
 }
 
 function adoptedOf(parsed: ReturnType<typeof parseManifest>, size: number): AdoptedManifest {

@@ -2,15 +2,22 @@
  * Whether all that a manifest of a backend names is there: its blobs, of the size that it says, and of an index its
  * manifests with theirs. Bytes of blobs are not read.
  *
- * Rule: an image that lacks a blob is broken. An index that lacks an image is flawed: the others can be pulled.
+ * Rule: an image that lacks a blob is broken. An index that lacks an image is flawed: the others can be pulled, those as well
+ *   that were not looked for, as they are read through when they are.
  */
 
 import type { Digest } from '../../core/digest.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { AdoptedManifest } from '../../platform/tags/outbox.ts';
 import type { Brought } from './brought.ts';
+import type { ListedSizes } from './listed.ts';
 import { BackedReader } from './read.ts';
 
+/**
+ * Of one manifest: once it lacks so many, no more is looked for. One of 4 MiB may name 20,000 that are not there, which are a
+ * request each.
+ */
+const lacksMax = 100;
 /** Blobs and manifests that were looked at, of the last ones: images share their layers. 20 MB or so. */
 const seenMax = 50_000;
 /** An index of indexes of indexes: more has nobody. */
@@ -24,12 +31,15 @@ export type BringChild = (digest: Digest) => Promise<Brought>;
 export class WholeCheck {
   readonly #backed: TagsBacked;
   readonly #reader: BackedReader;
+  readonly #listed: ListedSizes;
   readonly #sizes = new Newest<number | undefined>(seenMax);
   readonly #manifests = new Newest<Wholeness>(seenMax);
 
-  constructor(backed: TagsBacked) {
+  /** `sizes`: what was listed before; a blob of which it says another size is asked for. */
+  constructor(backed: TagsBacked, sizes: ListedSizes) {
     this.#backed = backed;
     this.#reader = new BackedReader(backed);
+    this.#listed = sizes;
   }
 
   /** What was found of it before. */
@@ -40,13 +50,24 @@ export class WholeCheck {
   async of(
     place: Place,
     { blobs, manifests }: AdoptedManifest,
-    how: { readonly depth: number; readonly child: BringChild; readonly signal: AbortSignal },
+    how: {
+      readonly depth: number;
+      readonly child: BringChild;
+      readonly signal: AbortSignal;
+      readonly moved: () => void;
+    },
   ): Promise<Wholeness> {
     const lacks: string[] = [];
-    for (const blob of blobs) lacks.push(...(await this.#lack(place.repo, blob, how.signal)));
+    for (const blob of blobs) {
+      if (lacks.length === lacksMax) break;
+      lacks.push(...(await this.#lack(place.repo, blob, how.signal)));
+      how.moved();
+    }
     const flaws: string[] = [];
     for (const digest of how.depth < depthMax ? manifests : []) {
+      if (flaws.length === lacksMax) break;
       const child = await how.child(digest);
+      how.moved();
       const key = this.#backed.blobKey(digest, place.repo);
       if (child.kind === 'broken') flaws.push(child.why);
       else if (child.kind === 'absent')
@@ -64,6 +85,7 @@ export class WholeCheck {
     { digest, size }: AdoptedManifest['blobs'][number],
     signal: AbortSignal,
   ): Promise<string[]> {
+    if (this.#listed.ofBlob(digest) === size) return [];
     const key = this.#backed.blobKey(digest, repo);
     const there = this.#sizes.has(key) ? this.#sizes.get(key) : await this.#reader.sizeOf(repo, digest, signal);
     this.#sizes.set(key, there);
@@ -78,6 +100,7 @@ export class WholeCheck {
 }
 
 function summed(all: readonly string[]): string | undefined {
+  if (all.length === lacksMax) return `${all[0]} (and ${lacksMax - 1} more; what it names beyond was not looked for)`;
   return all.length > 1 ? `${all[0]} (and ${all.length - 1} more)` : all[0];
 }
 
