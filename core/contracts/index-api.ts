@@ -62,6 +62,8 @@ export type ManifestPut = After & {
   /** As of BlobLinkPut, for the manifest's own bytes. */
   readonly proof?: number | undefined;
 };
+/** `detail` of MANIFEST_UNKNOWN where a tag is there, and leads nowhere: the message says why. */
+export type BrokenTag = { readonly broken: true };
 export type MissingReferences = { readonly missing: readonly Digest[] };
 
 export type TagPut = After & { readonly digest: Digest };

@@ -7,13 +7,14 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
+import type { BrokenTag } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
 import type { Adopted, AdoptedTag, TagPlace } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { numberOf, replaces, tagVersion, unversioned, writerOf } from '../../platform/tags/versions.ts';
 import type { Brought } from './brought.ts';
-import { BackedReader, type Broken, type Seen, type TagFound } from './read.ts';
+import { BackedReader, type Broken, type JustSeen, type TagFound } from './read.ts';
 import type { BringChild, WholeCheck, Wholeness } from './whole.ts';
 
 export type AdoptStore = Pick<
@@ -38,7 +39,7 @@ export type BringParts = {
   readonly dry?: boolean;
   /** Looks whether all that a manifest names is there, before it is brought. */
   readonly whole?: WholeCheck;
-  readonly seen?: Seen;
+  readonly seen?: JustSeen;
   /** Told whenever something of a manifest was looked at. */
   readonly moved?: () => void;
   /** A tag is brought though the one here is newer: as a write. */
@@ -170,7 +171,13 @@ function saidOf(backed: TagsBacked, found: Exclude<TagFound, Broken>, here: TagP
   return { digest, version: tagVersion(numberOf(here.version) + 1, writerOf(here.version)) };
 }
 
-/** As a client hears it: what is there and broken is not absent. */
-export function brokenError(why: string): ApiError {
-  return new ApiError('UNAVAILABLE', `what the backend holds cannot be used: ${why}`);
+/**
+ * As a client hears it. A tag that is there and cannot be used leads nowhere, however often it is asked for; bytes that are
+ * wrong may be right ones the next time, and those of a digest may be somewhere else.
+ */
+export function brokenError(kind: 'tag' | 'manifest', { why, wrong = false }: Omit<Broken, 'kind'>): ApiError {
+  const message = `what the backend holds cannot be used: ${why}`;
+  if (wrong || kind === 'manifest') return new ApiError('UNAVAILABLE', message);
+  const detail: BrokenTag = { broken: true };
+  return new ApiError('MANIFEST_UNKNOWN', message, detail);
 }

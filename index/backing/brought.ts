@@ -9,7 +9,8 @@ type Flawed = { readonly flaw?: string | undefined };
 export type Brought = Flawed &
   (
     | { readonly kind: 'absent' | 'same' }
-    | { readonly kind: 'broken'; readonly why: string }
+    /** `wrong`: as read.ts has it. */
+    | { readonly kind: 'broken'; readonly why: string; readonly wrong?: boolean }
     /** What the store has now, or would have. */
     | { readonly kind: 'brought'; readonly how: 'added' | 'moved' | 'removed'; readonly digest: Digest | null }
   );

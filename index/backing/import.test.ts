@@ -242,8 +242,9 @@ test('asked for what cannot be: another backend, a place of another import, a ru
 test('a backend that fails fails the step, which may be made again', async () => {
   const backend = await filled(registry, { 'a:x': one, 'a:y': two });
   const a = await site(stack, backend, { layout: registry, shared: true });
-  backend.fail({ on: 'read', what: 'unavailable' });
+  backend.fail({ on: 'read', what: 'unavailable', times: Number.POSITIVE_INFINITY });
   await expect(imported(a)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  backend.heal();
   expect((await imported(a)).changes.length).toBeGreaterThan(0);
   expect((await a.store.tags('a', { n: 9 }))?.tags).toEqual(['x', 'y']);
 });

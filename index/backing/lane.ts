@@ -12,7 +12,7 @@ import type { Prng } from '../../core/prng.ts';
 import { backoffMs } from '../../core/retry/retry.ts';
 import { BackendError } from '../../platform/backends/backend.ts';
 import type { TagsBacked } from '../../platform/backends/backends.ts';
-import type { OutboxRow } from '../../platform/tags/outbox.ts';
+import type { OutboxKey, OutboxRow } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { newer } from '../../platform/tags/versions.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
@@ -37,9 +37,14 @@ const tellMs = 2_000;
 const tellShare = 50;
 /** Digests and manifests that the backend was seen to hold. */
 const seenMax = 50_000;
+/** Rows of which the last failure is remembered in words, for operators: 3 MB or so. */
+const whysMax = 5_000;
+const whyCharsMax = 500;
 /** Failures of a row between two lines in the log. */
 const toldEvery = 10;
 
+/** In the words of whoever failed. */
+export type Why = { readonly cause: string; readonly message: string };
 /** newer: a later write of somebody else counts. */
 export type Confirmation = 'written' | 'newer';
 
@@ -57,6 +62,9 @@ export class OutboxLane implements AsyncDisposable {
   readonly #parts: WriteBackParts;
   readonly #there = new Recent(seenMax);
   readonly #underWay = new Map<string, Promise<void>>();
+  readonly #whys = new Map<string, Why>();
+  /** Of the backend as a whole, while its rows are left alone for it. */
+  #down: Why | undefined;
   readonly #waiters = new Map<string, Set<(row: OutboxRow, how: Confirmation) => void>>();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
@@ -82,6 +90,11 @@ export class OutboxLane implements AsyncDisposable {
   wake(): void {
     this.#pausedUntilMs = 0;
     this.kick();
+  }
+
+  /** Why a row was not written the last time, as far as this process has tried it; or why its backend's rows are not tried. */
+  why(key: OutboxKey): Why | undefined {
+    return this.#whys.get(nameOf(key)) ?? this.#down;
   }
 
   /** Once the backend has this row, or what replaced it. Rejects with the signal's reason. */
@@ -182,10 +195,15 @@ export class OutboxLane implements AsyncDisposable {
     try {
       const outcome = await new RowWriter({ backed, store, signal, there: this.#there }).write(row);
       this.#failures = 0;
-      if (outcome.kind === 'waits') return await this.#again(row, 'waiting', waitAgain);
+      this.#down = undefined;
+      if (outcome.kind === 'waits') {
+        const message = `${backed.name} has no ${backed.blobKey(outcome.for, row.repo)} yet`;
+        return await this.#again(row, { cause: 'waiting', message }, waitAgain);
+      }
       if (outcome.kind === 'newer') await this.#giveWay(row, outcome.record.version, signal);
       else metrics.written(backed.name, row.kind);
       await store.written(row);
+      this.#whys.delete(nameOf(row));
       for (const heard of this.#waiters.get(nameOf(row)) ?? [])
         heard(row, outcome.kind === 'newer' ? 'newer' : 'written');
     } catch (error) {
@@ -210,9 +228,11 @@ export class OutboxLane implements AsyncDisposable {
   async #failed(row: OutboxRow, error: unknown): Promise<void> {
     const { backed, log, metrics, nowMs, random } = this.#parts;
     const cause = error instanceof BackendError ? error.why : timedOut(error) ? 'stalled' : 'error';
+    const why = { cause, message: (error as Error).message };
     metrics.failed(backed.name, cause);
     if (DOWN.has(cause)) {
       this.#failures += 1;
+      this.#down = why;
       const askedMs = error instanceof BackendError ? (error.afterMs ?? 0) : 0;
       this.#pausedUntilMs = nowMs() + Math.max(askedMs, backoffMs(laneAgain, this.#failures) * random.unit());
     }
@@ -222,13 +242,24 @@ export class OutboxLane implements AsyncDisposable {
       const what = error instanceof BackendError ? { cause, why: error.message } : { err: error };
       log.warn({ ...what, backend: backed.name, repo, kind, name, attempts }, 'not written back yet');
     }
-    await this.#again(row, cause, rowAgain).catch((failure: unknown) =>
+    await this.#again(row, why, rowAgain).catch((failure: unknown) =>
       log.error({ err: failure }, 'the outbox cannot be written'),
     );
   }
 
-  async #again(row: OutboxRow, cause: string, policy: { delayMs: number; delayMsMax: number }): Promise<void> {
+  #tellWhy(name: string, { cause, message }: Why): void {
+    this.#whys.delete(name);
+    this.#whys.set(name, { cause, message: message.slice(0, whyCharsMax) });
+    for (const oldest of this.#whys.keys()) {
+      if (this.#whys.size <= whysMax) break;
+      this.#whys.delete(oldest);
+    }
+  }
+
+  async #again(row: OutboxRow, why: Why, policy: { delayMs: number; delayMsMax: number }): Promise<void> {
     const { store, nowMs, random } = this.#parts;
+    const { cause } = why;
+    this.#tellWhy(nameOf(row), why);
     const bound = backoffMs(policy, row.attempts + 1);
     await store.failed(row, { cause, dueMs: Math.ceil(nowMs() + bound * (0.5 + random.unit() / 2)) });
   }
@@ -238,6 +269,6 @@ function timedOut(error: unknown): boolean {
   return error instanceof Error && error.name === 'TimeoutError';
 }
 
-function nameOf({ repo, kind, name }: OutboxRow): string {
+function nameOf({ repo, kind, name }: OutboxKey): string {
   return `${repo} ${kind} ${name}`;
 }

@@ -7,14 +7,14 @@ import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { registryLayout } from '../../platform/backends/layout.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { ListedSizes } from './listed.ts';
-import { BackedReader, type Seen } from './read.ts';
+import { BackedReader, type JustSeen } from './read.ts';
 import { linkBytes } from './records.ts';
 import { image, writeBlobs } from './testing.fixtures.ts';
 
 const never = new AbortController().signal;
 const { blobKey, links } = registryLayout;
 
-function readerOf(backend: Backend, seen: Seen): BackedReader {
+function readerOf(backend: Backend, seen: JustSeen): BackedReader {
   return new BackedReader({ ...backedBy(backend, { durability: 'origins', required: false }), tags: backend }, seen);
 }
 

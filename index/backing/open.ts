@@ -70,6 +70,7 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
         wake: () => {
           for (const lane of lanes.values()) lane.wake();
         },
+        why: (row) => lanes.get(row.backend)?.why(row),
       }),
   };
 }

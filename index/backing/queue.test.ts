@@ -1,17 +1,21 @@
 /** What waits in an index for its backend, as an operator sees it over HTTP, and has it tried at once. */
 
 import { afterEach, expect, test } from 'vitest';
-import { QUEUE } from '../../core/contracts/queue.ts';
+import { QUEUE, type QueuePage } from '../../core/contracts/queue.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { createHttp } from '../../platform/http/server.ts';
+import type { OutboxWaiting } from '../../platform/tags/outbox.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { addOutboxRoutes } from './queue.ts';
 import { depth, image, push, site, writeBlobs } from './testing.fixtures.ts';
 
-const stack = new AsyncDisposableStack();
-afterEach(() => stack.disposeAsync());
+let stack = new AsyncDisposableStack();
+afterEach(async () => {
+  await stack.disposeAsync();
+  stack = new AsyncDisposableStack();
+});
 
 test('pages, sums, and what is tried again at once; a key that is none is named', async () => {
   const backend = stack.use(new FaultyBackend(new MemoryBackend('main')));
@@ -23,7 +27,8 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
   const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
   stack.defer(() => app.close());
   let woken = 0;
-  addOutboxRoutes(app, { store: a.store, wake: () => woken++ });
+  const why = (row: OutboxWaiting) => (row.kind === 'tag' ? { cause: 'denied', message: 'main: no' } : undefined);
+  addOutboxRoutes(app, { store: a.store, wake: () => woken++, why });
   const list = async (query: object) => (await app.inject({ url: QUEUE.list.path({ n: 1000, ...query }) })).json();
 
   const rows = [];
@@ -34,7 +39,9 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
   }
   expect(rows).toHaveLength(2 + one.blobs.length);
   const tag = rows.find(({ key }) => key === 'tag/team/app/1');
-  expect(tag).toMatchObject({ lane: 'main', about: '1', cause: 'waiting', dead: false });
+  expect(tag).toMatchObject({ lane: 'main', about: '1', cause: 'denied', message: 'main: no', dead: false });
+  const link = rows.find(({ key }) => key.startsWith('blob/'));
+  expect(link).toMatchObject({ lane: 'main', cause: 'waiting', message: '' });
   expect([await list({ lane: 'other' }), await list({ dead: true })]).toEqual([{ rows: [] }, { rows: [] }]);
   const { lanes } = (await app.inject({ url: QUEUE.lanes.path({}) })).json();
   expect(lanes).toMatchObject([
@@ -53,4 +60,29 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
   await writeBlobs(backend, one);
   await expect.poll(() => depth(a), { timeout: 20_000 }).toBe(0);
   expect(await list({})).toEqual({ rows: [] });
+});
+
+test('why each row waits, in words: what is not there yet; of a backend that is down, what it said', async () => {
+  const backend = stack.use(new FaultyBackend(new MemoryBackend('main')));
+  const a = await site(stack, backend);
+  const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
+  stack.defer(() => app.close());
+  a.addRoutes(app);
+  const whys = async (): Promise<string[]> => {
+    const { rows } = (await app.inject({ url: QUEUE.list.path({ n: 1000 }) })).json() as QueuePage;
+    return rows.map(({ key, cause, message }) => `${key.slice(0, 3)} ${cause}: ${message}`);
+  };
+  const one = image('one');
+  await push(a.answering, 'team/app', one, ['1']);
+  const waits = /^(tag|man|blo) waiting: main has no docker\/registry.* yet$/;
+  await expect.poll(whys, { timeout: 10_000 }).toEqual(Array(2 + one.blobs.length).fill(expect.stringMatching(waits)));
+  backend.fail({ on: 'any', what: 'denied', times: Number.POSITIVE_INFINITY });
+  await push(a.answering, 'team/other', image('two'), ['1']);
+  const down = expect.stringMatching(/^\w+ denied: main: .*denied/);
+  await expect.poll(whys, { timeout: 20_000 }).toEqual(expect.arrayContaining([down]));
+  // What was not tried for it says so as well.
+  expect((await whys()).filter((why) => / : $/.test(why))).toEqual([]);
+  backend.heal();
+  for (const each of [one, image('two')]) await writeBlobs(backend, each);
+  await expect.poll(whys, { timeout: 30_000 }).toEqual([]);
 });

@@ -10,19 +10,22 @@ import { QUEUE, type QueuedRow, type QueueLane } from '../../core/contracts/queu
 import { serve } from '../../platform/http/serve.ts';
 import type { OutboxKey, OutboxState, OutboxWaiting } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
+import type { Why } from './lane.ts';
 
 export type OutboxApi = {
   readonly store: Pick<TagStore, 'waiting' | 'outbox' | 'retry'>;
   /** Rows are due now, whatever a backend did before. */
   readonly wake: () => void;
+  /** In words, as far as they are remembered. */
+  readonly why: (row: OutboxWaiting) => Why | undefined;
 };
 
-export function addOutboxRoutes(app: FastifyInstance, { store, wake }: OutboxApi): void {
+export function addOutboxRoutes(app: FastifyInstance, { store, wake, why }: OutboxApi): void {
   serve(app, QUEUE.list, async ({ at: { n, after = 0, lane, dead } }) => {
     if (dead === true) return { rows: [] };
     const rows = await store.waiting(after, n);
     const wanted = rows.filter(({ backend }) => lane === undefined || backend === lane);
-    return { rows: wanted.map(told), next: rows.length < n ? undefined : after + n };
+    return { rows: wanted.map((row) => told(row, why(row))), next: rows.length < n ? undefined : after + n };
   });
   serve(app, QUEUE.lanes, async () => ({ lanes: lanesOf(await store.outbox()) }));
   serve(app, QUEUE.retry, async ({ body: { key } }) => {
@@ -32,9 +35,10 @@ export function addOutboxRoutes(app: FastifyInstance, { store, wake }: OutboxApi
   });
 }
 
-function told({ backend, sinceMs, dueMs, attempts, cause, ...key }: OutboxWaiting): QueuedRow {
+function told({ backend, sinceMs, dueMs, attempts, cause, ...key }: OutboxWaiting, why: Why | undefined): QueuedRow {
   const about = { key: textOf(key), lane: backend, about: key.name, bytes: 0 };
-  return { ...about, addedMs: sinceMs, dueMs, attempts, cause: cause ?? '', message: '', dead: false };
+  const last = { cause: why?.cause ?? cause ?? '', message: why?.message ?? '' };
+  return { ...about, addedMs: sinceMs, dueMs, attempts, ...last, dead: false };
 }
 
 function lanesOf(states: readonly OutboxState[]): QueueLane[] {

@@ -22,7 +22,8 @@ import { readListed, readSmall, type SmallAt } from './objects.ts';
 import { type LinkRecord, linkOf, recordBytesMax, recordOf } from './records.ts';
 
 type Absent = { readonly kind: 'absent' };
-export type Broken = { readonly kind: 'broken'; readonly why: string };
+/** `wrong`: other bytes came than are said to be there, which another read may show to be right. */
+export type Broken = { readonly kind: 'broken'; readonly why: string; readonly wrong?: boolean };
 type Deleted = { readonly kind: 'deleted'; readonly version: TagVersion };
 export type TagFound =
   | Absent
@@ -39,7 +40,7 @@ type ManifestAsked = { readonly repo: string; readonly digest: Digest; readonly 
 export type BlobFound = Absent | Broken | Deleted | { readonly kind: 'blob'; readonly size: number };
 
 /** What was just seen there. */
-export type Seen = {
+export type JustSeen = {
   /** Repositories that have no records, so that none is looked for. */
   readonly unrecorded?: ReadonlySet<string> | undefined;
   readonly sizes?: ListedSizes | undefined;
@@ -51,9 +52,9 @@ const absent: Absent = { kind: 'absent' };
 
 export class BackedReader {
   readonly #backed: TagsBacked;
-  readonly #seen: Seen;
+  readonly #seen: JustSeen;
 
-  constructor(backed: TagsBacked, seen: Seen = {}) {
+  constructor(backed: TagsBacked, seen: JustSeen = {}) {
     this.#backed = backed;
     this.#seen = seen;
   }
@@ -96,7 +97,8 @@ export class BackedReader {
     if (found === undefined)
       return none('is not there: the bytes of the manifest were not written back: push it again');
     if (found.bytes === undefined) return none(`has ${found.size} bytes, which no manifest may have`);
-    if (!isOf(digest, found.bytes)) return this.#broken(key, 'has other bytes than its digest says: write it anew');
+    if (!isOf(digest, found.bytes))
+      return { ...this.#broken(key, 'has other bytes than its digest says: write it anew'), wrong: true };
     try {
       return { kind: 'manifest', manifest: adoptedOf(parseManifest(found.bytes, mediaType), found.bytes.length) };
     } catch (error) {

@@ -26,6 +26,7 @@ export type Site = {
   readonly store: TagStore;
   readonly answering: BackedStore;
   readonly reconcile: Backing['reconcile'];
+  readonly addRoutes: Backing['addRoutes'];
   readonly metrics: Metrics;
   /** As kill -9 and a start: nothing of the process is left but its database. */
   restart(): Promise<Site>;
@@ -63,11 +64,15 @@ export async function site(stack: AsyncDisposableStack, backend: Backend, option
   };
   const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox: { backendOf, nowMs } }));
   const metrics = new Metrics();
-  const { answering, reconcile } = await openBacking({ store, backends, log: silentLog(), metrics, nowMs }, own);
+  const { answering, reconcile, addRoutes } = await openBacking(
+    { store, backends, log: silentLog(), metrics, nowMs },
+    own,
+  );
   return {
     store,
     answering,
     reconcile,
+    addRoutes,
     metrics,
     stop: () => own.disposeAsync(),
     restart: async () => {

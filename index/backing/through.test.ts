@@ -119,17 +119,20 @@ test('a bucket that hangs costs one caller its patience, and is 503 for what onl
   await expect.poll(() => timed(() => b.answering.tag('a', 'y')), soon).toMatchObject({ outcome: undefined });
 });
 
-test('what is there and broken is no 404: a manifest that is missing, or has other bytes', async () => {
+test('a tag that leads nowhere is 404 and says why; wrong bytes, and what is asked for by digest, may be had the next time', async () => {
   const backend = bucket();
   const [a, b] = [await site(stack, backend), await site(stack, backend)];
   await pushed(backend, a, one, ['x', 'y']);
   await backend.remove(blobKey(one.digest), never);
   await expect(b.answering.tag('a', 'x')).rejects.toMatchObject({
-    code: 'UNAVAILABLE',
-    message: expect.stringContaining(`${blobKey(one.digest)} is not there`),
+    code: 'MANIFEST_UNKNOWN',
+    message: expect.stringContaining(`main: ${blobKey(one.digest)} is not there`),
+    detail: { broken: true },
   });
+  await expect(b.answering.manifest('a', one.digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   await backend.write(blobKey(one.digest), sourceOf(Buffer.from('other')), never);
   await expect(b.answering.tag('a', 'y')).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
     message: expect.stringContaining('has other bytes than its digest says'),
   });
   await expect(b.answering.manifest('a', one.digest)).rejects.toMatchObject({ code: 'UNAVAILABLE' });

@@ -78,7 +78,7 @@ export class ReadThrough {
     if (now - (this.#answered.get(name) ?? Number.NEGATIVE_INFINITY) < freshMs) return;
     if (this.#silences.silent(backed, asked.repo)) throw silent(backed, asked, 'did not answer just now');
     const brought = await (this.#asking.get(name) ?? this.#begin(backed, asked, name));
-    if (brought.kind === 'broken') throw brokenError(brought.why);
+    if (brought.kind === 'broken') throw brokenError(asked.kind, brought);
   }
 
   #begin(backed: TagsBacked, asked: Asked, name: string): Promise<Brought> {

@@ -23,7 +23,7 @@ import { type LinkRecord, linkBytes } from './records.ts';
 /** waits: it is to be tried again once that is there. newer: the backend has a later write of somebody else. */
 export type RowOutcome =
   | { readonly kind: 'written' }
-  | { readonly kind: 'waits'; readonly for: string }
+  | { readonly kind: 'waits'; readonly for: Digest }
   | { readonly kind: 'newer'; readonly record: LinkRecord };
 
 type WriteParts = {

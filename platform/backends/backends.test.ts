@@ -60,3 +60,13 @@ test('a backend that tells repositories apart is asked for none but those that a
   await using backends = new Backends([{ patterns: ['**'], backed: upstream }]);
   expect([backends.of('a')?.name, backends.of(undefined), backends.owedOf(undefined)]).toEqual(['up', ...Array(2)]);
 });
+
+test.each([
+  [{ memory: {}, tags: { http: { download: 'https://files/%s' } } }, 'tags.http', 'http holds blobs only'],
+  [{ sql: { sqlite: { file: '/x' } } }, 'sql', 'sql holds tags only: say it in the `tags` of a rule'],
+])('of a kind in the wrong place it is said what it holds: %o', (rule, path, message) => {
+  const { error } = backendsShape().safeParse([{ name: 'main', ...rule }]);
+  expect(error?.issues.map((issue) => [issue.path.slice(1).join('.'), issue.message])).toEqual([
+    [path, expect.stringContaining(message)],
+  ]);
+});

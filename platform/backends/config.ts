@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { repositoryPatternCovers, repositoryPatternValid } from '../../core/oci/pattern.ts';
 import { duration, rate } from '../config/units.ts';
 import { keysInVain, keysSchema } from './keys.ts';
+import type { BackendKind } from './kind.ts';
 import { kindNamed, kinds } from './kinds.ts';
 
 /** Each has a table of its own in the metrics, and a probe. */
@@ -44,12 +45,19 @@ const tagsAt = z.strictObject(those('tags').settings).transform((given, ctx) => 
   return z.NEVER;
 });
 
-/** The kinds that may hold `what`, and what may be said of each. */
+/** The kinds that may hold `what`, and what may be said of each. Those that may not are known, and refused. */
 function those(what: 'blobs' | 'tags') {
-  const all = Object.entries(kinds).filter(([, { holds }]) => holds === 'all' || holds === what);
+  const may = ({ holds }: BackendKind): boolean => holds === 'all' || holds === what;
+  const other = (name: string): string =>
+    what === 'tags'
+      ? `${name} holds blobs only: tags need one that is written to, and lists`
+      : `${name} holds tags only: say it in the \`tags\` of a rule with another kind for its blobs`;
+  const all = Object.entries(kinds).map(
+    ([name, kind]) => [name, (may(kind) ? kind.schema : z.never(other(name))).optional()] as const,
+  );
   return {
-    settings: Object.fromEntries(all.map(([name, { schema }]) => [name, schema.optional()])),
-    kindNames: all.map(([name]) => name),
+    settings: Object.fromEntries(all),
+    kindNames: Object.keys(kinds).filter((name) => may(kindNamed(name))),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { prng } from '../../core/prng.ts';
+import { addOne } from './conformance/conditions.fixtures.ts';
 import { type Fault, FaultyBackend } from './faulty.fixtures.ts';
 import { MemoryBackend } from './memory.ts';
 import { bytesOf, sourceOf } from './objects.fixtures.ts';
@@ -96,4 +97,10 @@ test('by chance: the same seed, the same failures', async () => {
   const first = await run(7);
   expect(await run(7)).toBe(first);
   expect(await run(8)).not.toBe(first);
+});
+
+test('a backend that refuses every write under a condition is found out, and not tried for ever', async () => {
+  const backend = new FaultyBackend(new MemoryBackend('main'));
+  backend.fail({ on: 'put', what: 'changed', times: Number.POSITIVE_INFINITY });
+  await expect(addOne(backend)).rejects.toThrow('turns of one writer were lost');
 });

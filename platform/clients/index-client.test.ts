@@ -126,6 +126,15 @@ test("an index's no is not asked of the next one", async () => {
   expect(two.requests).toBe(0);
 });
 
+test('a tag that leads nowhere is no absence: what the index says of it is told', async () => {
+  const error = { code: 'MANIFEST_UNKNOWN', message: 'main: x is not there', detail: { broken: true } };
+  const broken: RequestListener = (_request, response) =>
+    response.writeHead(404).end(JSON.stringify({ errors: [error] }));
+  const [one, two] = [await index(broken), await index()];
+  await expect(clientOf(one, two).tag('a', '1', ctx)).rejects.toMatchObject(error);
+  expect(two.requests).toBe(0);
+});
+
 test('an index that says that it cannot now is told in its own words, once; one that is silent is told as such', async () => {
   let asked = 0;
   const cannot: RequestListener = (_request, response) => {

@@ -267,8 +267,9 @@ function note(error: unknown, round: Round): void {
   round.failures.add(error.message);
 }
 
+/** What is there and broken (BrokenTag) is told as the index told it. */
 function absent(error: unknown): boolean {
-  return error instanceof ApiError && ABSENT.has(error.code);
+  return error instanceof ApiError && ABSENT.has(error.code) && error.detail === undefined;
 }
 
 async function pause(signal: AbortSignal | undefined): Promise<void> {

@@ -49,8 +49,15 @@ export class Restartable implements AsyncDisposable {
 
   async start(): Promise<void> {
     const { command, log, env, ready, readyMsMax = readyMsDefault } = this.#program;
-    this.#child = keepRunning(command, log, env);
-    await this.#child.until(ready, readyMsMax);
+    const child = keepRunning(command, log, env);
+    this.#child = child;
+    try {
+      await child.until(ready, readyMsMax);
+    } catch (error) {
+      // Whoever starts it has nothing yet that it could end.
+      await this.kill();
+      throw error;
+    }
   }
 
   get pid(): number {
