@@ -6,6 +6,7 @@ import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { scrubShape } from '../platform/host/scrub/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
 const shape = z.strictObject({
@@ -27,6 +28,8 @@ const shape = z.strictObject({
   proxy: baseUrl('http://127.0.0.1:15000'),
   /** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */
   verify: z.enum(['pieces', 'full']).prefault('pieces'),
+  /** How what is in the cache is read back. */
+  scrub: scrubShape(),
   pull: z
     .strictObject({
       /** A pull that no client wants any more goes on for so long, for clients that ask range by range. */

@@ -6,6 +6,7 @@ import type { Digest } from '../core/digest.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
+import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
@@ -61,6 +62,8 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
+  const decayed = (entry: BlobEntry): void => void mend(entry).catch(() => undefined);
+  beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
   // With the origins it can do without trackers.
   const readiness = async (): Promise<readonly string[]> =>
     tracking.stats.down < config.trackers.length || finder.urls.length > 0

@@ -33,11 +33,10 @@ beforeAll(async () => {
   });
   store = stack.use(await BlobStore.open({ dir, ...originPromises, workers, budgetBytes, askUnneeded }));
   const log = silentLog();
-  const mending = { want: (digest: Digest) => void wanted.push(digest) };
-  const node = { drop: () => undefined };
+  const mending = { replace: async (digest: Digest) => void wanted.push(digest) };
   const ownersOf = () => ['http://one', 'http://two'];
   const app = createHttp({ role: 'origin', log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
-  addOriginAdminRoutes(app, new OriginAdmin({ store, budgetBytes, ownersOf, node, mending, log }));
+  addOriginAdminRoutes(app, new OriginAdmin({ store, budgetBytes, ownersOf, mending, log }));
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   base = `http://127.0.0.1:${port}`;
 });

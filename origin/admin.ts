@@ -21,7 +21,6 @@ import {
 import type { Digest } from '../core/digest.ts';
 import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
-import type { PeerNode } from '../platform/peer/node.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { type StoredBlob, storedBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
@@ -32,12 +31,11 @@ import type { Mending } from './mending.ts';
 export const verificationsMax = 2;
 
 export type AdminOptions = {
-  readonly store: Pick<BlobStore, 'blobs' | 'get' | 'problemOf' | 'remove' | 'room' | 'usedBytes'>;
+  readonly store: Pick<BlobStore, 'blobs' | 'get' | 'problemOf' | 'room' | 'usedBytes'>;
   readonly budgetBytes: number;
   /** URLs of the digest's owners, the first one first. */
   readonly ownersOf: (digest: Digest) => readonly string[];
-  readonly node: Pick<PeerNode, 'drop'>;
-  readonly mending: Pick<Mending, 'want'>;
+  readonly mending: Pick<Mending, 'replace'>;
   /** Absent: no repository has a backend. */
   readonly queue?: Pick<Queue, 'list'> | undefined;
   readonly log: Logger;
@@ -96,7 +94,7 @@ export class OriginAdmin {
   }
 
   async #judge(entry: BlobEntry, problem: ApiError | undefined): Promise<Verification> {
-    const { store, node, mending, log } = this.#options;
+    const { store, mending, log } = this.#options;
     const { digest } = entry;
     if (problem === undefined) return { result: 'right' };
     const why = problem.message;
@@ -104,9 +102,7 @@ export class OriginAdmin {
     if (!entry.complete && !entry.gone) return { result: 'decayed', why };
     if (problem.code !== 'DIGEST_INVALID' || store.get(digest) !== entry) return { result: 'unread', why };
     log.error({ digest, why }, 'a blob is not what its digest says: it is removed, and sought elsewhere');
-    node.drop(digest);
-    await store.remove(digest);
-    mending.want(digest);
+    await mending.replace(digest);
     return { result: 'wrong', why };
   }
 

@@ -6,6 +6,7 @@ import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { scrubShape } from '../platform/host/scrub/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
 const shape = z.strictObject({
@@ -29,6 +30,8 @@ const shape = z.strictObject({
   self: baseUrl().optional(),
   /** Origins that own a blob, the digest's first ones by rendezvous hashing. */
   replicas: z.int().min(1).max(16).prefault(2),
+  /** How what is on the disk is read back. */
+  scrub: scrubShape(),
   /** Where blobs rest beyond the origins' disks. */
   backends: backendsShape(),
   pull: z

@@ -7,6 +7,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
+import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/members.ts';
@@ -95,6 +96,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   handover.relist(store.blobs());
   stack.use(origins.onChange(() => handover.relist(store.blobs())));
   mending.begin();
+  beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
   const uploads = new Uploads({
     store,

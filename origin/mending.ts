@@ -13,7 +13,7 @@ import type { Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import { backoffMs } from '../core/retry/retry.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
-import type { BlobStore } from '../platform/store/store.ts';
+import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
 const mendsMax = 16;
@@ -22,8 +22,8 @@ export const patienceMs = 60_000;
 const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
 
 export type MendingOptions = {
-  readonly store: Pick<BlobStore, 'get' | 'blobs' | 'missing' | 'watch' | 'restore'>;
-  readonly node: Pick<PeerNode, 'pull' | 'mend' | 'arrived'>;
+  readonly store: Pick<BlobStore, 'get' | 'blobs' | 'missing' | 'watch' | 'restore' | 'remove'>;
+  readonly node: Pick<PeerNode, 'pull' | 'mend' | 'arrived' | 'drop'>;
   readonly log: Logger;
 };
 
@@ -68,6 +68,20 @@ export class Mending {
     this.#due.push(one);
     this.#go();
   }
+
+  /** It is not what its digest says: nobody gets any more of it, and it is sought elsewhere. */
+  async replace(digest: Digest): Promise<void> {
+    const { store, node } = this.#options;
+    node.drop(digest);
+    await store.remove(digest);
+    this.want(digest);
+  }
+
+  /** What is done about what reading the disk back finds. */
+  readonly scrubbing = {
+    wrong: (entry: BlobEntry): Promise<void> => this.replace(entry.digest),
+    decayed: (entry: BlobEntry): void => this.want(entry.digest, entry.meta),
+  };
 
   /** A push brought it, it was removed, or nobody needs it. */
   forget(digest: Digest): void {

@@ -9,6 +9,7 @@
  *   blobs/sha256/ab/NAME         a complete blob: its bytes, then its piece-hash list
  *   blobs/sha256/ab/NAME.part    the same, with pieces missing
  *   blobs/sha256/ab/NAME.have    which pieces the .part holds; a hint, since every read verifies
+ *   scrub                        how far the reading back of it all is; a hint (platform/host/scrub/progress.ts)
  *   uploads/ID                   an upload, or a blob whose list of piece hashes grows; removed at the next start
  *   quarantine/                  what could not be understood, moved aside for a human
  *

@@ -35,7 +35,7 @@ import { claim, type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
 import { type StoredBlob, storedBlob } from './room/stored-blob.ts';
-import { look, storedProblem, verifyHeld } from './stored.ts';
+import { type BeforeRead, listDamaged, look, storedProblem, verifyHeld } from './stored.ts';
 import type { Upload } from './upload.ts';
 
 export type { BlobEntry } from './pieces/entry.ts';
@@ -238,9 +238,14 @@ export class BlobStore {
     return this.#maker.create({ digest, meta, hashes, bytes });
   }
 
-  /** Reads a whole blob back: why it is not its digest's (DIGEST_INVALID), or cannot be read (another code). */
-  async problemOf(entry: BlobEntry, signal?: AbortSignal): Promise<ApiError | undefined> {
-    return await this.#files.use(entry.file, (fd) => storedProblem(this.#io, entry, fd, signal));
+  /**
+   * Reads a whole blob back, by the name that a restart finds: why it is not its digest's (DIGEST_INVALID), or cannot be
+   * read (another code). A list of piece hashes that is damaged is made again. `pace`: awaited before each read.
+   */
+  async problemOf(entry: BlobEntry, signal?: AbortSignal, pace?: BeforeRead): Promise<ApiError | undefined> {
+    await this.#files.renew(entry.file);
+    if (entry.complete && !(await this.#lists.check(entry))) return listDamaged(entry.digest);
+    return await this.#files.use(entry.file, (fd) => storedProblem(this.#io, entry, fd, { signal, pace }));
   }
 
   /** Makes a blob whole by what is here of it, from its own file alone. False: bytes of it must come again. */

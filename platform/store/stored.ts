@@ -1,7 +1,7 @@
 /** Reads back what is stored, whole: to make sure of it. */
 
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
+import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from '../../core/digest.ts';
 import { hashBytes, type Metainfo, pieceBytes, pieceCount, unitBytes } from '../../core/piece.ts';
 import type { PieceMemory } from '../workers/arena.ts';
 import { blake3Hex, pieceHash } from '../workers/hash.ts';
@@ -14,15 +14,19 @@ const readBytes = 4 * unitBytes;
 const readsAtOnce = 2;
 const nothing = new Uint8Array(0);
 
+/** Awaited before so many bytes are read, by who does it in the background. */
+export type BeforeRead = (bytes: number) => Promise<void>;
+type Reading = { readonly signal?: AbortSignal | undefined; readonly pace?: BeforeRead | undefined };
+
 /** Why the stored bytes of `entry` cannot be taken for its digest's: ApiError DIGEST_INVALID, or what the disk says. */
 export async function storedProblem(
   io: PieceIo,
   entry: BlobEntry,
   fd: number,
-  signal?: AbortSignal,
+  reading: Reading = {},
 ): Promise<ApiError | undefined> {
   const { digest, meta, changes } = entry;
-  const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest), signal });
+  const hex = await storedDigest(io, { fd, length: meta.length, algorithm: digestAlgorithm(digest), ...reading });
   if (hex instanceof IoFailure) return refusal(digest, hex.errno);
   if (hex === digestHex(digest)) return undefined;
   // The list is wrong only if every piece still matches it. What has decayed meanwhile comes again; the rest stays.
@@ -40,7 +44,7 @@ export async function storedProblem(
 /** The digest of the file's first `length` bytes, lower-case hex; ECANCELED once the signal is aborted. */
 export async function storedDigest(
   io: PieceIo,
-  of: { fd: number; length: number; algorithm: DigestAlgorithm; signal?: AbortSignal | undefined },
+  of: { fd: number; length: number; algorithm: DigestAlgorithm } & Reading,
 ): Promise<string | IoFailure> {
   const stream = io.hashStream(of.algorithm);
   const size = Math.min(readBytes, io.arena.shareBytes('reader'));
@@ -53,16 +57,26 @@ export async function storedDigest(
     }
   };
   for (let position = 0; position < of.length; position += size) {
-    await settle(readsAtOnce - 1);
+    const bytes = Math.min(size, of.length - position);
+    // In the background one at a time is under way: whoever comes meanwhile waits for no more.
+    await settle(of.pace === undefined ? readsAtOnce - 1 : 0);
+    await of.pace?.(bytes);
     if (of.signal?.aborted) failure = new IoFailure('ECANCELED');
     if (failure !== undefined) break;
-    const slot = await io.arena.acquire('reader', Math.min(size, of.length - position));
+    const slot = await io.arena.acquire('reader', bytes);
     running.push(stream.appendStored({ fd: of.fd, position, slot }).finally(() => slot.release()));
   }
   await settle(0);
   if (failure === undefined) return await stream.finish();
   stream.abort();
   return failure;
+}
+
+export function listDamaged(digest: Digest): ApiError {
+  return new ApiError(
+    'UNAVAILABLE',
+    `${digest}: its list of piece hashes is damaged, and its bytes do not give it again`,
+  );
 }
 
 /**
