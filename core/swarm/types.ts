@@ -65,12 +65,14 @@ export type Input =
   /**
    * There is no room for the blob as a whole: from the first of these on only pieces of `add` are fetched. Those of
    * `drop` are not wanted any more, and if they were held they are not any longer. What the verifier has is the host's to refuse.
+   * `ends`: there is room after all, or time: everything that is lacking is fetched.
    */
   | {
       readonly kind: 'scope';
       readonly blob: BlobNo;
       readonly add: readonly number[];
       readonly drop: readonly number[];
+      readonly ends?: true | undefined;
     }
   /** A link is up. `dialled`: by us (we pull). */
   | { readonly kind: 'connected'; readonly link: LinkNo; readonly dialled: boolean }

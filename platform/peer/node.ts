@@ -36,13 +36,12 @@ import {
   windowOf,
 } from './listen.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
-import { Blobs, type PullFrom } from './pulls/blobs.ts';
-import type { Pull } from './pulls/pull.ts';
+import { Blobs } from './pulls/blobs.ts';
+import type { Pull, PullFrom } from './pulls/pull.ts';
 import { lacking } from './pulls/repair.ts';
 
 export type { PeerNodeOptions, PeerNodeStats } from './listen.ts';
-export type { PullFrom } from './pulls/blobs.ts';
-export type { Pull } from './pulls/pull.ts';
+export type { Pull, PullFrom } from './pulls/pull.ts';
 
 export class PeerNode {
   readonly self: PeerAddress;

@@ -60,6 +60,24 @@ describe('a puller', () => {
     expect(grant(solo, links[0]!).piece).toBe(8);
   });
 
+  test('fetches all that is lacking once there is no scope any more, and is complete', () => {
+    const { solo, links } = puller([3]);
+    grant(solo, links[0]!);
+    deliver(solo, links[0]!, 3);
+    solo.input({ kind: 'scope', blob: 0, add: [5], drop: [], ends: true });
+    const rest = new Set<number>();
+    for (let n = 0; n < 10; n++) {
+      const piece = grant(solo, links[0]!).piece as number;
+      rest.add(piece);
+      deliver(solo, links[0]!, piece);
+    }
+    const last = grant(solo, links[0]!).piece as number;
+    expect([...rest, last].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]);
+    solo.input({ kind: 'arrived', link: links[0]!, swarm: 0, piece: last, slot: last });
+    const said = solo.input({ kind: 'verified', blob: 0, piece: last, link: links[0]!, verdict: 'held' });
+    expect(said.map(({ kind }) => kind)).toContain('complete');
+  });
+
   test('fetches again what it gave up and takes into scope once more', () => {
     const { solo, links } = puller([0]);
     grant(solo, links[0]!);

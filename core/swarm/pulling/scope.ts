@@ -28,6 +28,7 @@ export function rescope(state: State, blob: Blob, input: Extract<Input, { kind: 
   if (blob.pulling.scope === undefined) begin(state, blob, input.add);
   for (const piece of input.drop) forgo(state, blob, piece);
   for (const piece of input.add) want(state, blob, piece);
+  if (input.ends === true) end(state, blob);
 }
 
 /** Where there is a scope: whether the piece that `source` names is one that is not in it. */
@@ -52,6 +53,15 @@ function begin(state: State, blob: Blob, first: readonly number[]): void {
     if (!keeps.has(piece)) take(state, blob, piece);
   }
   state.due.finished.delete(blob);
+}
+
+/** From now on everything is fetched, and the blob is complete as any other. */
+function end(state: State, blob: Blob): void {
+  (blob.pulling as OurPullingBlob).scope = undefined;
+  for (let piece = 0; piece < blob.known; piece += 1) {
+    if (!blob.holds(piece) && !underWay(state, blob, piece)) giveBack(state, blob, piece);
+  }
+  if (blob.complete) state.due.finished.add(blob);
 }
 
 function want(state: State, blob: Blob, piece: number): void {

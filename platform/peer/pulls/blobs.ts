@@ -11,9 +11,8 @@
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import type { Digest } from '../../../core/digest.ts';
-import { type Growth, type Metainfo, metainfoValid } from '../../../core/piece.ts';
+import { metainfoValid } from '../../../core/piece.ts';
 import type { BlobNo, Output } from '../../../core/swarm/types.ts';
-import type { PeerAddress } from '../../../core/wire/messages.ts';
 import { GrowingEntry } from '../../store/growing/entry.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { receivingMs } from '../limits.ts';
@@ -23,18 +22,9 @@ import { GrowingParts } from './growing.ts';
 import { enterInline, type InlineHost } from './inline.ts';
 import type { PartEnd } from './life.ts';
 import { Part, type PartHost, type PartKind, partHost } from './part.ts';
-import { Passage } from './passage.ts';
-import type { BlobsHost, Pull } from './pull.ts';
+import { scopingOf } from './passage.ts';
+import type { BlobsHost, Pull, PullFrom } from './pull.ts';
 import { howFound, Repair, usable } from './repair.ts';
-
-/** Where a pull may begin before any tracker answers. */
-export type PullFrom = {
-  readonly peers?: readonly PeerAddress[] | undefined;
-  readonly meta?: Metainfo | undefined;
-  readonly growth?: Growth | undefined;
-  /** The repository that it is pulled in: of whoever began the pull. */
-  readonly repo?: string | undefined;
-};
 
 type Of<K extends Output['kind']> = Extract<Output, { kind: K }>;
 
@@ -92,10 +82,12 @@ export class Blobs {
     const known = this.#parts.get(digest);
     if (known !== undefined) {
       if (known.state !== 'held') this.#suggest(known, from);
+      if (from.pace === undefined) known.pace = void known.passage?.hurry();
       return known;
     }
     const entry = this.#host.store.get(digest);
-    const part = this.#make(digest, { pulls: true, given: (from.peers?.length ?? 0) > 0, repo: from.repo });
+    const given = (from.peers?.length ?? 0) > 0;
+    const part = this.#make(digest, { ...from, pulls: true, given });
     if (entry !== undefined && usable(entry)) part.enter(entry, howFound(entry));
     if (part.state === 'whole') return part;
     // Before the swarm seeks: trackers are asked only for what is wanted.
@@ -220,6 +212,8 @@ export class Blobs {
     if (meta === undefined || part.state === 'growing' || part.making !== undefined)
       return this.#growth.learned(part, learned);
     if (part.entry !== undefined) return;
+    // Before anything is asked for.
+    if (part.paced) this.#host.input({ kind: 'scope', blob, add: [], drop: [] });
     const making = this.#enter(part, () => this.#host.store.create(part.digest, meta, hashes));
     this.#track(part.makes(making));
   }
@@ -287,7 +281,7 @@ export class Blobs {
     const known = { meta: whole?.meta, hashes: whole?.hashes, have };
     this.#host.input({ kind: 'blob', blob: no, digest, ...known, pull });
     if (grows) this.#growth.joins(part, entry);
-    if (entry?.window !== undefined) part.passage = new Passage(part, entry, this.#host);
+    if (entry !== undefined && slow(part, entry)) part.passage = scopingOf(part, entry, this.#host);
   }
 
   /** Out of the swarm; the part may live on. `end`: and whole. */
@@ -337,7 +331,7 @@ export class Blobs {
       }
       // What began to be received here meanwhile has given way to this entry, and the swarm goes by what that one had.
       if (part.entry !== undefined) throw new ApiError('UNAVAILABLE', `${digest} came in two ways at once: ask again`);
-      if (entry.window !== undefined) part.passage = new Passage(part, entry, this.#host);
+      if (slow(part, entry)) part.passage = scopingOf(part, entry, this.#host);
       const grows = entry.growth !== undefined;
       part.enter(entry, grows ? 'grows' : 'learned');
       if (!grows) this.#host.tracking.set(digest, 'want', entry.meta);
@@ -397,4 +391,9 @@ export class Blobs {
   #make(digest: Digest, kind: PartKind): Part {
     return new Part(digest, kind, this.#partHost);
   }
+}
+
+/** Not all of it is fetched at once. */
+function slow({ paced }: Part, { window }: BlobEntry): boolean {
+  return paced || window !== undefined;
 }

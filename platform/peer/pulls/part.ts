@@ -14,7 +14,7 @@ import type { Digest } from '../../../core/digest.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { askAfterMs, askAfterMsMax } from '../limits.ts';
 import { type PartEnd, type PartState, partLife, waitEnds } from './life.ts';
-import type { Passage } from './passage.ts';
+import type { PullPace, Scoping } from './pacing.ts';
 import type { BlobsHost, Pull, PullStats, PullUse, PullWatcher } from './pull.ts';
 import { Waiters } from './waiters.ts';
 
@@ -36,6 +36,7 @@ export type PartKind = {
   readonly given: boolean;
   /** The repository that it is pulled in, where somebody said: for trackers and origins, not for peers. */
   readonly repo?: string | undefined;
+  readonly pace?: PullPace | undefined;
 };
 
 export class Part implements Pull {
@@ -49,8 +50,11 @@ export class Part implements Pull {
   entry: BlobEntry | undefined;
   /** While the store is about to make the entry, or an ordinary one of it: the entry then; undefined where it could not. */
   making: Promise<BlobEntry | undefined> | undefined;
-  /** There is no room for the whole blob: which pieces are here when. */
-  passage: Passage | undefined;
+  /** There is no room for the whole blob, or no hurry: which pieces are fetched when. */
+  passage: Scoping | undefined;
+  /** Whoever began it was in no hurry; and nobody is by now. */
+  readonly paced: boolean;
+  pace: PullPace | undefined;
   /** Pieces that the store has and has not answered for. */
   verifying = 0;
   /** When somebody used it last, or it began. */
@@ -79,11 +83,12 @@ export class Part implements Pull {
   #failure: Error | undefined;
   #why: string | undefined;
 
-  constructor(digest: Digest, { pulls, given, repo }: PartKind, host: PartHost) {
+  constructor(digest: Digest, { pulls, given, repo, pace }: PartKind, host: PartHost) {
     this.digest = digest;
     this.repo = repo;
     this.pulls = pulls;
     this.given = given;
+    [this.paced, this.pace] = [pace !== undefined, pace];
     this.#host = host;
     this.progressMs = host.nowMs();
     this.usedMs = this.progressMs;

@@ -12,6 +12,7 @@
 import type { Input } from '../../../core/swarm/types.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Window } from '../../store/room/window.ts';
+import { Pacing, type PullPace, type Scoping } from './pacing.ts';
 
 /** Of a window, the part that is not for what comes next: what readers have passed is given to peers from there. */
 const passedShare = 4;
@@ -24,7 +25,18 @@ export type PassageHost = { nowMs(): number; input(input: Input): void };
 
 type Reader = { readonly at: number; readonly end: number };
 
-export class Passage {
+/** Undefined: all of it is fetched at once. */
+export function scopingOf(
+  part: Passing & { readonly paced: boolean; readonly pace: PullPace | undefined },
+  entry: BlobEntry,
+  host: PassageHost,
+): Scoping | undefined {
+  if (entry.window !== undefined) return new Passage(part, entry, host);
+  if (!part.paced || entry.complete || entry.growth !== undefined) return undefined;
+  return new Pacing(part, entry, { pace: part.pace, input: (input) => host.input(input) });
+}
+
+export class Passage implements Scoping {
   readonly #part: Passing;
   readonly #entry: BlobEntry;
   readonly #window: Window;
@@ -74,6 +86,9 @@ export class Passage {
       if (!this.#closed) this.#decide();
     });
   }
+
+  /** Room is what is short here. */
+  hurry(): void {}
 
   close(): void {
     this.#closed = true;

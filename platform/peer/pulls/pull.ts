@@ -1,7 +1,9 @@
 /** What a pull is to the rest of the process, and what pulls need of their node. Types only; part.ts is the pull. */
 
 import type { Digest } from '../../../core/digest.ts';
+import type { Growth, Metainfo } from '../../../core/piece.ts';
 import type { BlobNo, BlobStats, Input } from '../../../core/swarm/types.ts';
+import type { PeerAddress } from '../../../core/wire/messages.ts';
 import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { BlobStore } from '../../store/store.ts';
@@ -9,6 +11,18 @@ import type { Logger } from '../../telemetry/log.ts';
 import type { PieceMemory } from '../../workers/arena.ts';
 import type { PeerMetrics } from '../metrics.ts';
 import type { PartEnd } from './life.ts';
+import type { PullPace } from './pacing.ts';
+
+/** Where a pull may begin before any tracker answers. */
+export type PullFrom = {
+  readonly peers?: readonly PeerAddress[] | undefined;
+  readonly meta?: Metainfo | undefined;
+  readonly growth?: Growth | undefined;
+  /** The repository that it is pulled in: of whoever began the pull. */
+  readonly repo?: string | undefined;
+  /** It is fetched no faster than this allows, unless somebody pulls or reads it without. */
+  readonly pace?: PullPace | undefined;
+};
 
 export interface Pull {
   readonly digest: Digest;
