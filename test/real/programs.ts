@@ -2,7 +2,7 @@
  * The outside programs that each group of real tests needs, and how each is installed. Nothing is skipped for want of
  * a program: run.ts fails the group and prints the hint.
  *
- * Go programs are built, and npm's and Maven's installed, once into a directory outside of the checkout and found there by later runs.
+ * Go programs are built, and npm's, pip's and Maven's installed, once into a directory outside of the checkout and found there by later runs.
  */
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
@@ -26,11 +26,12 @@ const searched = [
   ...postgresFolders(),
 ];
 
-/** Of npm's packages the program that has the entry's name; of Maven's a java that has those jars, and what they need. */
+/** Of npm's and pip's packages the program that has the entry's name; of Maven's a java that has those jars, and what they need. */
 type Source =
   | { readonly apt: string }
   | { readonly go: string }
   | { readonly npm: string }
+  | { readonly pip: string }
   | { readonly maven: readonly string[] };
 
 const PROGRAMS: Readonly<Record<string, Source>> = {
@@ -76,6 +77,8 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
     ],
   },
   'azurite-blob': { npm: 'azurite@3.36.0' },
+  python3: { apt: 'python3-venv' },
+  moto_server: { pip: 'moto[server]==5.2.2' },
 };
 
 /** Debian keeps what a server of PostgreSQL is made of apart, by version. */
@@ -89,7 +92,7 @@ export const GROUPS = {
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
   storage: [
-    ...['mvn', 'javac', 'hadoop-java'],
+    ...['mvn', 'javac', 'hadoop-java', 'python3', 'moto_server'],
     ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob', 'docker-registry'],
     ...['nginx', 'mariadbd', 'mariadb-install-db', 'postgres', 'initdb', 'pg_isready', 'setpriv'],
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
@@ -122,6 +125,10 @@ export function hint(program: string): string {
   if ('apt' in source) return `apt-get install -y --no-install-recommends ${source.apt}`;
   if ('go' in source) return `GOBIN=${toolCache} go install ${source.go}`;
   if ('maven' in source) return `mvn copies its jars: npm run test:real -- --group storage --install`;
+  if ('pip' in source)
+    return pipInstall(source.pip, program)
+      .map((step) => step.join(' '))
+      .join(' && ');
   const [at, ...args] = npmInstall(source.npm);
   return `npm ${args.join(' ')} && ln -s ${binOf(at, program)} ${toolCache}/`;
 }
@@ -135,6 +142,7 @@ export async function install(programs: readonly string[]): Promise<void> {
   for (const program of programs) {
     const source = sourceOf(program);
     if ('npm' in source) await installNpm(source.npm, program);
+    if ('pip' in source) await installPip(source.pip, program);
     if ('maven' in source) await installMaven(source.maven, program);
   }
 }
@@ -163,6 +171,23 @@ async function installNpm(spec: string, program: string): Promise<void> {
   await run(need('npm'), args, { maxBuffer: 64 << 20 });
   await rm(join(toolCache, program), { force: true });
   await symlink(binOf(at, program), join(toolCache, program));
+}
+
+/** Into an environment of its own; linked last, as npm's. */
+async function installPip(spec: string, program: string): Promise<void> {
+  await mkdir(toolCache, { recursive: true });
+  await rm(join(toolCache, program), { force: true });
+  for (const [command = '', ...args] of pipInstall(spec, program))
+    await run(find(command) ?? command, args, { maxBuffer: 64 << 20 });
+}
+
+function pipInstall(spec: string, program: string): string[][] {
+  const at = join(cache, 'pip', spec);
+  return [
+    ['python3', '-m', 'venv', at],
+    [join(at, 'bin/pip'), 'install', '-q', '--disable-pip-version-check', spec],
+    ['ln', '-s', join(at, 'bin', program), join(toolCache, program)],
+  ];
 }
 
 /** The jars into a folder of their own; the program that has them on its class path last, as npm's. */

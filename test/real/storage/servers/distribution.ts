@@ -9,7 +9,7 @@ import { freePort, Restartable, type StorageServer } from './server.ts';
 
 export const registryLogin = { username: 'shoal', password: 'secret' };
 /** `secret`, as bcrypt. */
-const htpasswd = 'shoal:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n';
+const shoalHtpasswd = 'shoal:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n';
 
 export type DistributionServer = StorageServer & {
   readonly rule: { readonly name: string; readonly registry: Readonly<Record<string, unknown>> };
@@ -19,11 +19,16 @@ export type DistributionServer = StorageServer & {
   /** Of an authority: what was asked. */
   readonly asked: readonly string[];
 };
-export type DistributionOptions = { readonly auth?: 'basic' | 'token'; readonly tls?: boolean };
+/** `htpasswd`: who is let in by `basic`, with bcrypt's hash. */
+export type DistributionOptions = {
+  readonly auth?: 'basic' | 'token';
+  readonly tls?: boolean;
+  readonly htpasswd?: string;
+};
 
 export async function startDistribution(
   dir: string,
-  { auth, tls = false }: DistributionOptions = {},
+  { auth, tls = false, htpasswd = shoalHtpasswd }: DistributionOptions = {},
 ): Promise<DistributionServer> {
   const stack = new AsyncDisposableStack();
   mkdirSync(join(dir, 'data'));
