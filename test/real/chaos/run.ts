@@ -1,11 +1,14 @@
 /** One run from the start of the cluster to its report: load all the time, faults by the plan, then peace, then the proof. */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afflict } from './hosts/afflict.ts';
 import { adminPort, PORTS } from './hosts/configs.ts';
+import { Lateness } from './hosts/lateness.ts';
 import { NodeProcess, type Site } from './hosts/nodes.ts';
 import { controlAddress } from './hosts/wiring.ts';
 import { excuseOf, judge } from './judge/judge.ts';
 import { faultLine, type Report, recordLine } from './judge/report.ts';
+import { trace } from './judge/trace.ts';
 import { ask } from './load/http.ts';
 import { type Gateway, Load } from './load/load.ts';
 import { proveAll } from './load/proof.ts';
@@ -28,6 +31,7 @@ const readyMsMax = 120_000;
 export const healthyMsMax = 30_000;
 const lookEveryMs = 250;
 const faultEveryMs = 4_000;
+const lateMsWorthAWord = 250;
 const pullsASecond = 16;
 /** So that an hour's blobs fit on the origins' disks as well. */
 const pushesMax = 400;
@@ -45,6 +49,7 @@ export class Run {
   readonly #load: Load;
   readonly #befallen: { fault: Fault; fromMs: number; mendedMs: number; readyMs: number }[] = [];
   readonly #crashed: string[] = [];
+  readonly #lateness = new Lateness();
   #begunMs = performance.now();
 
   constructor(site: Site, plan: RunPlan) {
@@ -79,7 +84,12 @@ export class Run {
     const proof = await this.#prove();
     watching.abort();
     await supervised;
-    return { ...this.#report(), ...proof, healthyMs, unhealthy };
+    const report = { ...this.#report(), ...proof, healthyMs, unhealthy };
+    const { failed, wrong, pushesFailed } = report.judged;
+    const causes = await trace([...wrong, ...failed, ...pushesFailed], join(this.#site.dir, 'logs'));
+    for (const cause of causes) console.log(cause);
+    this.#lateness[Symbol.dispose]();
+    return report;
   }
 
   #report() {
@@ -89,7 +99,6 @@ export class Run {
       ...{ seed, seconds, faults: this.#befallen, crashed: this.#crashed },
       judged: judge(pulls, pushes, this.#befallen),
       pushes: pushes.length,
-      pushesFailed: pushes.filter(({ failure }) => failure !== undefined),
     };
   }
 
@@ -161,14 +170,15 @@ export class Run {
       })),
     ];
     const unwell: string[] = [];
-    for (const { name, well } of steps) {
+    const become = async ({ name, well }: (typeof steps)[number]): Promise<void> => {
       let isWell = await well();
       while (!isWell && this.#nowMs() < untilMs) {
         await sleep(lookEveryMs);
         isWell = await well();
       }
       if (!isWell || this.#nowMs() > untilMs) unwell.push(name);
-    }
+    };
+    await Promise.all(steps.map(become));
     return unwell;
   }
 
@@ -220,8 +230,9 @@ export class Run {
   #note(record: PullRecord | PushRecord): void {
     const wrong = 'wrong' in record && record.wrong !== undefined;
     if (record.failure === undefined && !wrong) return;
-    if (!wrong && 'by' in record && excuseOf(record, this.#befallen) !== undefined) return;
-    this.#say(`${wrong ? 'WRONG ' : ''}${recordLine(record, this.#befallen)}`);
+    if (!wrong && excuseOf(record, this.#befallen) !== undefined) return;
+    const late = this.#lateness.ms > lateMsWorthAWord ? ` (this machine was ${this.#lateness.ms} ms late)` : '';
+    this.#say(`${wrong ? 'WRONG ' : ''}${recordLine(record, this.#befallen)}${late}`);
   }
 
   #nowMs(): number {

@@ -26,6 +26,9 @@ export type Judged = {
   /** Counted, and failed as they may. */
   readonly failed: readonly PullRecord[];
   readonly excused: Readonly<Record<Excuse, number>>;
+  /** Pushes that count, by the same rule. */
+  readonly pushesCounted: number;
+  readonly pushesFailed: readonly PushRecord[];
   /** None of these may be. */
   readonly wrong: readonly PullRecord[];
   readonly unclear: readonly (PullRecord | PushRecord)[];
@@ -43,12 +46,12 @@ type Span = { readonly fromMs: number; readonly toMs: number };
 const meets = (span: Span, { fromMs, readyMs }: Befallen): boolean =>
   span.fromMs <= readyMs + afterMs && span.toMs >= fromMs;
 
-export function excuseOf(pull: PullRecord, faults: readonly Befallen[]): Excuse | undefined {
-  const met = faults.filter((it) => meets(pull, it));
-  const own = met.filter(({ fault }) => fault.target === pull.gateway);
+export function excuseOf(record: PullRecord | PushRecord, faults: readonly Befallen[]): Excuse | undefined {
+  const met = faults.filter((it) => meets(record, it));
+  const own = met.filter(({ fault }) => fault.target === record.gateway);
   if (own.some(({ fault }) => ends.has(fault.kind))) return 'gateway killed';
   if (own.some(({ fault }) => fault.kind === 'cut')) return 'gateway cut off';
-  const needsIndex = pull.by === 'tag' || pull.gateway.startsWith('proxy');
+  const needsIndex = !('by' in record && record.by === 'digest') || record.gateway.startsWith('proxy');
   const away = met.some(({ fault }) => fault.target.startsWith('index') && takesIndex.has(fault.kind));
   return needsIndex && away ? 'index away' : undefined;
 }
@@ -78,6 +81,7 @@ export function judge(
     else excused[excuse]++;
   }
   const failed = counted.filter(({ failure, wrong }) => failure !== undefined && wrong === undefined);
+  const pushesCounted = pushes.filter((push) => excuseOf(push, faults) === undefined);
   const isLate = (it: PullRecord | PushRecord): boolean =>
     it.failure !== undefined && it.toMs - it.fromMs > boundMs + stoppedMs(it, faults);
   return {
@@ -85,8 +89,10 @@ export function judge(
     right: counted.filter(({ failure, wrong }) => failure === undefined && wrong === undefined).length,
     failed,
     excused,
+    pushesCounted: pushesCounted.length,
+    pushesFailed: pushesCounted.filter(({ failure }) => failure !== undefined),
     wrong: pulls.filter(({ wrong }) => wrong !== undefined),
-    unclear: failed.filter(({ failure }) => failure !== undefined && !isClear(failure)),
+    unclear: [...failed, ...pushesCounted].filter(({ failure }) => failure !== undefined && !isClear(failure)),
     late: [...pulls, ...pushes].filter(isLate),
   };
 }

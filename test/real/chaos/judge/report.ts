@@ -10,7 +10,6 @@ export type Report = {
   readonly faults: readonly Befallen[];
   readonly judged: Judged;
   readonly pushes: number;
-  readonly pushesFailed: readonly PushRecord[];
   readonly acknowledged: number;
   /** What no origin gave whole, or a proxy did not give. */
   readonly lost: readonly Proved[];
@@ -47,8 +46,8 @@ function counts(texts: readonly string[]): string {
 }
 
 export function summary(report: Report): string {
-  const { counted, right, failed, excused, wrong, unclear, late } = report.judged;
-  const { faults, pushes, pushesFailed, lost, fewCopies, crashed, healthyMs } = report;
+  const { counted, right, failed, excused, pushesCounted, pushesFailed, wrong, unclear, late } = report.judged;
+  const { faults, pushes, lost, fewCopies, crashed, healthyMs } = report;
   const share = counted === 0 ? 0 : (100 * right) / counted;
   return [
     `chaos: seed ${report.seed}, ${report.seconds} s, ${faults.length} faults (${counts(faults.map(({ fault }) => fault.kind))})`,
@@ -56,7 +55,7 @@ export function summary(report: Report): string {
     `not counted: ${Object.entries(excused)
       .map(([why, count]) => `${why} ${count}`)
       .join(', ')}`,
-    `${pushes} pushes, refused: ${counts(pushesFailed.map(({ failure }) => failure?.code ?? ''))}`,
+    `${pushes} pushes, ${pushesCounted} count, of them failed: ${counts(pushesFailed.map(({ failure }) => failure?.code ?? ''))}`,
     `${report.acknowledged} acknowledged, ${lost.length} lost, ${fewCopies.length} with fewer than two copies`,
     `crashed: ${crashed.length}, healthy ${healthyMs === undefined ? 'never' : `after ${seconds(healthyMs)}`}`,
   ].join('; ');

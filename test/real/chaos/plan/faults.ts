@@ -76,6 +76,9 @@ export const ABOUT: Readonly<Record<Kind, About>> = {
   },
 };
 
+/** How often a role is drawn: one process by itself less often than one of many, and the many agents not most of all. */
+export const WEIGHTS: Readonly<Record<Role, number>> = { origin: 4, tracker: 3, proxy: 2, index: 1, agent: 4 };
+
 /** The index is waited for by every tag: it is away for less, or a run would show nothing else. */
 export const indexSecondsMax = 5;
 /** A process that was started reads its disk and is found again by the others. */

@@ -1,6 +1,6 @@
 /** The faults of a run: the same seed gives the same ones at the same times. Pure. */
 import { type Prng, prng } from '../../../../core/prng.ts';
-import { ABOUT, type Fault, indexSecondsMax, KINDS, type Kind, overMs, rulesOf } from './faults.ts';
+import { ABOUT, type Fault, indexSecondsMax, KINDS, type Kind, overMs, rulesOf, WEIGHTS } from './faults.ts';
 import type { Node } from './topology.ts';
 
 export type Wanted = {
@@ -44,10 +44,9 @@ type Drawn = {
 };
 
 function draw(random: Prng, { nodes, kinds, no, atMs }: Drawn): Fault {
-  const kind = weighted(random, kinds);
+  const kind = weighted(random, kinds, (kind) => ABOUT[kind].weight);
   const { roles, seconds, amount } = ABOUT[kind];
-  // By role first: the many agents would else have most of all faults.
-  const role = one(random, roles);
+  const role = weighted(random, roles, (role) => WEIGHTS[role]);
   const target = one(
     random,
     nodes.filter((node) => node.role === role),
@@ -66,11 +65,11 @@ function draw(random: Prng, { nodes, kinds, no, atMs }: Drawn): Fault {
 const between = (random: Prng, [min, max]: readonly [number, number]): number => min + random.unit() * (max - min);
 const one = <T>(random: Prng, among: readonly T[]): T => among[random.below(among.length)] as T;
 
-function weighted(random: Prng, kinds: readonly Kind[]): Kind {
-  let left = random.below(kinds.reduce((sum, kind) => sum + ABOUT[kind].weight, 0));
-  for (const kind of kinds) {
-    left -= ABOUT[kind].weight;
-    if (left < 0) return kind;
+function weighted<T>(random: Prng, among: readonly T[], weight: (it: T) => number): T {
+  let left = random.below(among.reduce((sum, it) => sum + weight(it), 0));
+  for (const it of among) {
+    left -= weight(it);
+    if (left < 0) return it;
   }
-  throw new Error('no kind of fault was asked for');
+  throw new Error('there is nothing to draw from');
 }
