@@ -2,20 +2,21 @@
  * Takes away all that a run made on this machine, found by its label and its directory: processes by their pids,
  * namespaces, mounts, what libfaketime leaves. It may be called at any moment, by anybody, again.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../processes.ts';
 
+/** Where iproute2 keeps them. */
+const namespacesAt = '/run/netns';
 const goneMsMax = 5_000;
 const lookEveryMs = 50;
 
 export async function sweep(label: string, dir: string): Promise<void> {
-  const namespaces = (await run('ip', ['netns', 'list']))
-    .split('\n')
-    .map((line) => line.split(' ')[0] ?? '')
-    .filter((name) => name.startsWith(`${label}-`));
+  const namespaces = existsSync(namespacesAt)
+    ? readdirSync(namespacesAt).filter((name) => name.startsWith(`${label}-`))
+    : [];
   for (const name of namespaces) await endAllIn(name);
   for (const name of namespaces) await run('ip', ['netns', 'del', name]).catch(() => undefined);
   for (const at of mountsUnder(dir)) await run('umount', [at]).catch(() => run('umount', ['--lazy', at]));
