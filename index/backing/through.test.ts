@@ -141,6 +141,22 @@ test('a tag that leads nowhere is 404 and says why; wrong bytes, and what is ask
   expect((await b.answering.tag('a', 'x'))?.digest).toBe(one.digest);
 });
 
+test('a link that is read wrong once is read again before its tag is said to lead nowhere', async () => {
+  const backend = bucket();
+  const a = await site(stack, backend);
+  await writeBlobs(backend, one);
+  const key = registryLayout.links.linkKey({ repo: 'a', kind: 'tag', name: 'x' });
+  await backend.put(key, Buffer.from(one.digest), never);
+  backend.fail({ on: 'read', what: 'foreign', key });
+  expect((await a.answering.tag('a', 'x'))?.digest).toBe(one.digest);
+  await backend.put(
+    registryLayout.links.linkKey({ repo: 'a', kind: 'tag', name: 'y' }),
+    Buffer.from('no digest'),
+    never,
+  );
+  await expect(a.answering.tag('a', 'y')).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN', detail: { broken: true } });
+});
+
 test('of two writes of a tag the later one is in the bucket, and in both clusters, whichever is written back first', async () => {
   for (const first of ['a', 'b'] as const) {
     const backend = bucket();

@@ -98,7 +98,7 @@ export class ReadThrough {
     try {
       const bringing =
         asked.kind === 'tag'
-          ? bringer.tag(asked.repo, asked.name, signal)
+          ? tagOf(bringer, asked, signal)
           : bringer.manifest(asked.repo, asked.name as Digest, signal);
       bringing.catch(() => undefined);
       // Not every step of every backend heeds a signal at once.
@@ -129,6 +129,12 @@ export class ReadThrough {
       this.#answered.delete(oldest);
     }
   }
+}
+
+/** A link has no digest of its own: that it leads nowhere is believed when it does so twice. */
+async function tagOf(bringer: Bringer, { repo, name }: Asked, signal: AbortSignal): Promise<Brought> {
+  const brought = await bringer.tag(repo, name, signal);
+  return brought.kind === 'broken' ? await bringer.tag(repo, name, signal) : brought;
 }
 
 function nameOf(backed: TagsBacked, { kind, repo, name }: Asked): string {

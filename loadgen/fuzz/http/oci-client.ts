@@ -138,8 +138,9 @@ export class OciClient {
     const said = reply.headers['docker-content-digest'];
     const bytes = await reply.bytes();
     if (reply.status === 200) return said as Digest;
-    const { code, message } = (JSON.parse(Buffer.from(bytes).toString()) as Refusal).errors[0];
-    if (code === 'MANIFEST_UNKNOWN' && message.includes(tag)) return undefined;
+    const { code, message, detail } = (JSON.parse(Buffer.from(bytes).toString()) as Refusal).errors[0];
+    // One that is there and leads nowhere, as a backend that gives wrong bytes has it, is not said to be absent.
+    if (code === 'MANIFEST_UNKNOWN' && detail === undefined && message.includes(tag)) return undefined;
     throw new ApiError('UNAVAILABLE', message);
   }
 
@@ -175,7 +176,9 @@ export class OciClient {
   }
 }
 
-type Refusal = { readonly errors: readonly [{ readonly code: string; readonly message: string }] };
+type Refusal = {
+  readonly errors: readonly [{ readonly code: string; readonly message: string; readonly detail?: unknown }];
+};
 
 /** Something that may be over in a moment. */
 function passing(error: unknown): boolean {
