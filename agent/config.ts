@@ -7,6 +7,8 @@ import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
+import { rareTiming } from '../platform/members/checks.ts';
+import { membersShape } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
 const shape = z.strictObject({
@@ -23,6 +25,7 @@ const shape = z.strictObject({
   trackers: baseUrls('http://127.0.0.1:15003'),
   /** Every origin of the cluster, as their own configuration has them. Left out: those that a tracker told of last. */
   origins: z.array(baseUrl()).min(1).max(originsToldMax).optional(),
+  ...membersShape(`${rareTiming.everyMs}ms`),
   index: baseUrls('http://127.0.0.1:15004'),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),

@@ -2,19 +2,21 @@
  * The origins that a tracker told of, in the file `origins` of the data directory: an agent that is started while no
  * tracker answers can still pull.
  *
- * Rule 1: it is a hint. A file that cannot be used is ignored with one line in the log, and written anew.
+ * Rule 1: it is a hint (platform/members/remembered.ts).
  * Rule 2: it counts only for the cluster, and for one of the trackers at least, that it was written for.
- * Rule 3: it is replaced whole, by a rename, and only where something has changed.
  */
 
-import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ToldPlace, toldPlaces } from '../core/contracts/members.ts';
+import { parse } from '../core/contracts/parse.ts';
 import { originsTellable } from '../core/contracts/tracker.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { originMembers } from '../platform/clients/origin.ts';
 import type { Finding } from '../platform/host/host.ts';
 import type { RoleContext } from '../platform/lifecycle/role.ts';
-import { ToldList } from '../platform/members/members.ts';
+import { followedAs } from '../platform/members/config.ts';
+import { ToldList } from '../platform/members/list.ts';
+import { RememberedFile } from '../platform/members/remembered.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { LineLog } from '../platform/telemetry/log.ts';
 import type { AgentConfig } from './config.ts';
@@ -27,72 +29,46 @@ export type KnownOriginsOptions = {
   readonly log: Pick<LineLog, 'warn'>;
 };
 
-/** More than the longest list takes; what is longer is none of ours. */
-const bytesMax = 64 * 1024;
+/** `places`: their ids, as far as a tracker told them. */
+export type ToldOrigins = { readonly origins: readonly string[]; readonly places: readonly ToldPlace[] };
 
 export class KnownOrigins {
   readonly #options: KnownOriginsOptions;
-  readonly #file: string;
-  #written: string | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #file: RememberedFile<ToldOrigins>;
 
   constructor(options: KnownOriginsOptions) {
     this.#options = options;
-    this.#file = join(options.dir, 'origins');
+    const file = join(options.dir, 'origins');
+    this.#file = new RememberedFile({
+      file,
+      what: 'origins',
+      usable: (found) => this.#usable(found),
+      log: options.log,
+    });
   }
 
   /** What was remembered, or undefined. */
-  async read(): Promise<readonly string[] | undefined> {
-    const { log } = this.#options;
-    try {
-      const text = await readFile(this.#file, 'utf8');
-      const origins = text.length > bytesMax ? undefined : this.#usable(JSON.parse(text));
-      if (origins === undefined) throw new Error('it is of another cluster, or no list of origins');
-      this.#written = text;
-      return origins;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        log.warn({ file: this.#file, why: (error as Error).message }, 'remembered origins are ignored');
-      return undefined;
-    }
+  read(): Promise<ToldOrigins | undefined> {
+    return this.#file.read();
   }
 
   /** Remembers them, in the background. */
-  write(origins: readonly string[]): void {
+  write({ origins, places }: ToldOrigins): void {
     const { cluster, trackers } = this.#options;
-    const text = `${JSON.stringify({ cluster, trackers, origins })}\n`;
-    if (text === this.#written) return;
-    this.#written = text;
-    this.#writing = this.#writing.then(() => this.#replace(text));
+    this.#file.write({ cluster, trackers, origins, ...(places.length > 0 && { places }) });
   }
 
   /** What was to be written is. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writing;
+    await this.#file[Symbol.asyncDispose]();
   }
 
-  async #replace(text: string): Promise<void> {
-    try {
-      const file = await open(`${this.#file}.new`, 'w');
-      try {
-        await file.writeFile(text);
-        // Else a crash might leave the name and not the bytes.
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${this.#file}.new`, this.#file);
-    } catch (error) {
-      this.#written = undefined;
-      this.#options.log.warn({ file: this.#file, why: (error as Error).message }, 'origins cannot be remembered');
-    }
-  }
-
-  #usable(found: unknown): readonly string[] | undefined {
-    const { cluster, trackers, origins } = (found ?? {}) as { [key: string]: unknown };
+  #usable(found: { readonly [key: string]: unknown }): ToldOrigins | undefined {
+    const { cluster, trackers, origins, places = [] } = found;
     if (cluster !== this.#options.cluster || !Array.isArray(trackers) || !Array.isArray(origins)) return undefined;
     if (!this.#options.trackers.some((tracker) => trackers.includes(tracker))) return undefined;
-    return originsTellable(origins) ? origins : undefined;
+    const read = parse(toldPlaces, places, 'places');
+    return originsTellable(origins) ? { origins, places: read.ok ? read.value : [] } : undefined;
   }
 }
 
@@ -106,17 +82,20 @@ export async function startFinding(
     'result',
   ]);
   const remembered = stack.use(new KnownOrigins({ dir, cluster, trackers, log }));
-  const list = new ToldList(config.origins ?? (await remembered.read()) ?? []);
-  const origins = stack.use(originMembers(list));
+  const before = config.origins === undefined ? await remembered.read() : undefined;
+  const list = new ToldList(config.origins ?? before?.origins ?? []);
+  // Thousands of agents: who asks no origin asks none who it is either.
+  const origins = stack.use(originMembers(list, { ids: true, rarely: true, ...followedAs(config.members) }));
+  origins.remember(before?.places ?? []);
   const finder = new OriginFinder({
     origins,
     clock: realClock,
     onFound: (result) => asked.inc({ result }),
   });
-  const onOrigins = (urls: readonly string[]): void => {
-    if (config.origins !== undefined) return;
-    if (list.tell(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
-    remembered.write(urls);
+  const onOrigins = (urls: readonly string[], places: readonly ToldPlace[]): void => {
+    if (config.origins === undefined && list.tell(urls)) log.info({ origins: urls }, 'a tracker told of the origins');
+    origins.told(places);
+    if (config.origins === undefined) remembered.write({ origins: urls, places: origins.known });
   };
   return { finder, onOrigins };
 }

@@ -10,7 +10,7 @@ import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
@@ -41,7 +41,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
     finding: () => startFinding(context, stack),
   };
-  const { arena, store, finder, tracking, node } = await startHost(context, plan, stack);
+  const { arena, store, found, tracking, node } = await startHost(context, plan, stack);
   // What the cache holds is offered again, but what every tracker has inline; what it holds in part waits
   // until somebody asks for it.
   for (const blob of store.blobs()) if (blob.complete && blob.meta.length > inlineBytesMax) node.seed(blob);
@@ -66,7 +66,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
   // With the origins it can do without trackers.
   const readiness = async (): Promise<readonly string[]> =>
-    tracking.stats.down < config.trackers.length || finder.urls.length > 0
+    tracking.stats.down < config.trackers.length || found.finder.urls.length > 0
       ? []
       : [`no tracker answers, and none has told of the origins: ${config.trackers.join(', ')}`];
 

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
-import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, type Process } from '../platform/testing/cluster.ts';
 import { freePort } from '../platform/testing/ports.ts';
+import { ownersAmong } from '../platform/testing/ring.ts';
 
 const MiB = 1024 * 1024;
 const ephemeral = { host: '127.0.0.1', port: 0 };
@@ -120,7 +120,7 @@ test('the tracker is killed: the same, also through an agent that is started aft
 test('a blob that its owner has not got yet is found where it is; 404 needs a no of every origin', async () => {
   const bytes = randomBytes(2 * MiB);
   const digest = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
-  const owner = urls.indexOf(Rendezvous.of(urls).pick(digest)[0] as string);
+  const owner = urls.indexOf((await ownersAmong(urls))(digest)[0] as string);
   await origins[owner]?.stop('SIGKILL');
   await upload(bytes, 1 - owner);
   await expectPulled(agents[0], digest, bytes);

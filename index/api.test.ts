@@ -9,7 +9,7 @@ import { CallContext } from '../platform/clients/context.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { openMemoryTags } from '../platform/tags/memory.ts';
 import { openSqliteTags } from '../platform/tags/sqlite.ts';
 import type { TagStore } from '../platform/tags/store.ts';

@@ -1,12 +1,14 @@
 /** What an origin's configuration may say, and its defaults. */
 
 import * as z from 'zod';
+import { weightRange } from '../core/contracts/members.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
+import { membersShape } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
 const shape = z.strictObject({
@@ -26,8 +28,11 @@ const shape = z.strictObject({
   index: z.array(baseUrl()).prefault([]),
   /** Every origin of the cluster, this one included, the same list everywhere. */
   origins: baseUrls('http://127.0.0.1:15002'),
-  /** This origin's entry in `origins`; may be left out where there is only one. */
+  ...membersShape(),
+  /** This origin's entry in `origins`; left out, it is found by its id. */
   self: baseUrl().optional(),
+  /** How much of the blobs it is to own, against the others' weights. */
+  weight: z.number().min(weightRange.min).max(weightRange.max).prefault(1),
   /** Origins that own a blob, the digest's first ones by rendezvous hashing. */
   replicas: z.int().min(1).max(16).prefault(2),
   /** How what is on the disk is read back. */
@@ -57,12 +62,6 @@ export const originSchema = withRules(shape, [
   elsewhere<Shape>('trackers', 'listen', 'peer'),
   elsewhere<Shape>('index', 'listen', 'peer'),
   {
-    at: 'origins',
-    of: ['self'],
-    problem: ({ origins, self }) =>
-      self === undefined && origins.length > 1 ? 'several are listed, so `self` must say which one this is' : undefined,
-  },
-  {
     at: 'self',
     of: ['origins'],
     problem: ({ origins, self }) =>
@@ -73,8 +72,3 @@ export const originSchema = withRules(shape, [
 ]);
 
 export type OriginConfig = z.infer<typeof originSchema>;
-
-/** This origin's id in rendezvous hashing. */
-export function ownEntry({ self, origins }: OriginConfig): string {
-  return self ?? (origins[0] as string);
-}

@@ -4,10 +4,10 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
-import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, type Process } from '../platform/testing/cluster.ts';
 import { freePort } from '../platform/testing/ports.ts';
+import { ownersAmong } from '../platform/testing/ring.ts';
 
 const ephemeral = { host: '127.0.0.1', port: 0 };
 const replicas = 2;
@@ -55,14 +55,14 @@ async function upload(url: string, bytes: Uint8Array): Promise<Digest> {
 }
 
 test('every owner holds every blob, wherever it was uploaded', async () => {
-  const owners = Rendezvous.of(urls);
+  const owners = await ownersAmong(urls);
   const blobs: [Digest, Buffer][] = [];
   for (const size of [0, 5, 20_000, 300_000, 3_000_000, 1, 100_000, 2_000_000]) {
     const bytes = randomBytes(size);
     blobs.push([await upload(urls[0] as string, bytes), bytes]);
   }
   for (const [digest, bytes] of blobs) {
-    for (const owner of owners.pick(digest, replicas)) {
+    for (const owner of owners(digest, replicas)) {
       await vi.waitFor(
         async () => {
           const response = await fetch(owner + ORIGIN.read.path({ digest }));
@@ -76,7 +76,7 @@ test('every owner holds every blob, wherever it was uploaded', async () => {
 }, 60_000);
 
 test('an owner that was down gets it when it is back', async () => {
-  const owners = Rendezvous.of(urls);
+  const owners = await ownersAmong(urls);
   const [first, second, third] = origins as [Process, Process, Process];
   await second.stop('SIGKILL');
   let digest: Digest;
@@ -84,7 +84,7 @@ test('an owner that was down gets it when it is back', async () => {
   do {
     bytes = randomBytes(400_000);
     digest = await upload(urls[0] as string, bytes);
-  } while (!owners.owns(digest, urls[1] as string, replicas));
+  } while (!owners(digest, replicas).includes(urls[1] as string));
   expect(await first.stop()).toBe(0);
   // Both are started anew: what was not handed over is found on disk.
   const settings = (no: number) => ({

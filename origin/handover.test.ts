@@ -7,10 +7,17 @@ import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
-import { asksMax, Handover } from './handover.ts';
+import { asksMax, Handover, type HandoverOptions } from './handover.ts';
 
 const urls = ['http://a', 'http://b', 'http://c', 'http://d'];
 const owners = Rendezvous.of(urls);
+const ringOf = (now: () => Rendezvous): HandoverOptions['origins'] => ({
+  owners: (key, count) =>
+    now()
+      .pick(key, count)
+      .map((id) => ({ id })),
+  owns: (key, id, count) => now().owns(key, id, count),
+});
 const peer = { node: '0'.repeat(32), host: 'a', port: 1, role: 'origin', zone: '' } as const;
 const meta = { length: 5, pieceLength: 262_144, root: '0'.repeat(64) };
 const digestNo = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -18,7 +25,7 @@ const entryOf = (digest: Digest): BlobEntry => ({ digest, meta, complete: true }
 
 afterEach(() => vi.useRealTimers());
 
-function cluster(asksNeeded: number, self = 'http://a', origins: Pick<Rendezvous, 'pick' | 'owns'> = owners) {
+function cluster(asksNeeded: number, self = 'http://a', origins: HandoverOptions['origins'] = ringOf(() => owners)) {
   const asked: string[] = [];
   const calls: CallContext[] = [];
   const announced = new Set<Digest>();
@@ -111,7 +118,7 @@ test('however many blobs wait, calls are few at a time', async () => {
 
 test('a cluster of one hands nothing over', () => {
   const handover = new Handover({
-    origins: Rendezvous.of(['http://a']),
+    origins: ringOf(() => Rendezvous.of(['http://a'])),
     self: 'http://a',
     replicas: 2,
     peer,
@@ -146,11 +153,11 @@ test('a blob that was damaged is mended, stays announced, and is offered once it
 test('when the list changes, what is here is offered to its new owners, and to none that has left', async () => {
   vi.useFakeTimers();
   let now = owners;
-  const list: Pick<Rendezvous, 'pick' | 'owns'> = {
-    pick: (key, count) => now.pick(key, count),
-    owns: (key, id, count) => now.owns(key, id, count),
-  };
-  const { handover, asked } = cluster(4, 'http://a', list);
+  const { handover, asked } = cluster(
+    4,
+    'http://a',
+    ringOf(() => now),
+  );
   const digest = ownedBy('http://a', false);
   handover.offer(entryOf(digest));
   await vi.advanceTimersByTimeAsync(10);
@@ -190,7 +197,7 @@ test('what a backend is still owed goes along with the blob', async () => {
   const requests: FetchRequest[] = [];
   const digest = ownedBy('http://a', false);
   const handover = new Handover({
-    ...{ origins: owners, self: 'http://a', replicas: 2, peer, find: entryOf, mend: () => undefined },
+    ...{ origins: ringOf(() => owners), self: 'http://a', replicas: 2, peer, find: entryOf, mend: () => undefined },
     ...{ tracking: { set: () => undefined, unset: () => undefined }, log: silentLog() },
     owed: async (of) => (of === digest ? ['team/app'] : []),
     ask: async (_url, _digest, request) => {

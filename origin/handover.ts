@@ -18,7 +18,6 @@ import { backoffMs } from '../core/retry/retry.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
 import { CallContext } from '../platform/clients/context.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
-import type { Member, Members } from '../platform/members/members.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
@@ -26,13 +25,16 @@ export const asksMax = 8;
 /** An owner that pulls it needs a while; one that is down, longer. */
 export const askAgain = { delayMs: 250, delayMsMax: 30_000 };
 
-/** Asks the origin at `url` to take a blob over; true once it holds it. */
-export type Ask = (url: string, digest: Digest, request: FetchRequest, ctx: CallContext) => Promise<boolean>;
+/** Asks the origin of that id to take a blob over; true once it holds it. */
+export type Ask = (id: string, digest: Digest, request: FetchRequest, ctx: CallContext) => Promise<boolean>;
 
 export type HandoverOptions = {
   /** All origins of the cluster: whose a blob is. */
-  readonly origins: Pick<Members<Member>, 'pick' | 'owns'>;
-  /** This origin's URL among them. */
+  readonly origins: {
+    owners(digest: Digest, count: number): readonly { readonly id: string }[];
+    owns(digest: Digest, id: string, count: number): boolean;
+  };
+  /** This origin's id among them. */
   readonly self: string;
   readonly replicas: number;
   readonly peer: PeerAddress;
@@ -71,7 +73,7 @@ export class Handover {
   /** The blob is here, synced: offer it to its owners, on behalf of the call that brought it. */
   offer(entry: Offered, call: CallContext = CallContext.begin()): void {
     const { origins, self, replicas, tracking } = this.#options;
-    const owners = origins.pick(entry.digest, replicas);
+    const owners = origins.owners(entry.digest, replicas).map(({ id }) => id);
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
     this.#waiting.set(entry.digest, new Set(others));

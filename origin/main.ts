@@ -4,13 +4,12 @@ import type { FastifyInstance } from 'fastify';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
-import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
@@ -21,8 +20,9 @@ import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
 import type { BackendCopies } from './cold/copies.ts';
 import { Condemned } from './condemned.ts';
-import { type OriginConfig, originSchema, ownEntry } from './config.ts';
+import { type OriginConfig, originSchema } from './config.ts';
 import { Handover } from './handover.ts';
+import { joinOrigins } from './identity.ts';
 import { Mending } from './mending.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
@@ -37,10 +37,7 @@ await runRole({ role: 'origin', schema: originSchema, env: process.env, run, pro
 
 async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics, drain } = context;
-  const self = ownEntry(config);
-  // What this one lacks it finds at the others, tracker or not.
-  const origins = stack.use(originMembers(fixedList(config.origins), { self }));
-  const live = (): number => 1 + origins.all.filter(({ pulse }) => pulse.well).length;
+  const live = (): number => 1 + found.origins.all.filter(({ pulse }) => pulse.well).length;
   const backends = await openBackends(context, live, stack);
   const index =
     config.index.length === 0 ? undefined : new IndexClient(stack.use(httpMembers(fixedList(config.index))));
@@ -50,7 +47,6 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     index === undefined && backends === undefined
       ? undefined
       : askUnneeded({ index: index && askIndex(index, config, log), owed: () => queue, copies: () => copies });
-  const finder = new OriginFinder({ origins, clock: realClock });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
@@ -58,23 +54,26 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     finding: async () => {
       if (backends !== undefined) queue = await openQueue(context, stack);
       else noteQueue(context);
-      return { finder };
+      // What this one lacks it finds at the others, tracker or not.
+      const joined = await joinOrigins(context, stack);
+      return { ...joined, finder: new OriginFinder({ origins: joined.origins, clock: realClock }) };
     },
   };
-  const { arena, store, tracking, node } = await startHost(context, plan, stack);
+  const { arena, store, found, tracking, node } = await startHost(context, plan, stack);
+  const { origins, self } = found;
+  const among = { origins, self: self.id };
 
   const mending = stack.use(new Mending({ store, node, log }));
   const early = { strict: config.pull.strict, unproved: earlyRanges(metrics) };
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early });
   const handover = stack.use(
     new Handover({
-      origins,
-      self,
+      ...among,
       replicas: config.replicas,
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
-      ask: async (url, digest, request, ctx) => (await origins.of(url)?.fetch(digest, request, ctx)) ?? false,
+      ask: async (id, digest, request, ctx) => (await origins.byId(id)?.fetch(digest, request, ctx)) ?? false,
       owed: owedBy(queue),
       tracking,
       log,
@@ -90,7 +89,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   if (backends !== undefined) {
     const onFetched = (entry: BlobEntry): void => handover.offer(entry);
     const { replicas } = config;
-    const parts = { backends, origins, self, replicas, node, store, blobs, index, log, metrics, onFetched };
+    const parts = { ...among, backends, replicas, node, store, blobs, index, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
   handover.relist(store.blobs());
@@ -98,18 +97,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   mending.begin();
   beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
-  const uploads = new Uploads({
-    store,
-    openMax: config.uploads.limit,
-    idleMs: config.uploads.idle,
-    clock: realClock,
-  });
+  const { limit: openMax, idle: idleMs } = config.uploads;
+  const uploads = new Uploads({ store, openMax, idleMs, clock: realClock });
   stack.defer(sweeping(uploads, log));
   const writeBack =
-    backends && queue && (await openWriteBack(context, { backends, queue, store, blobs, origins, self, index }, stack));
+    backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
 
-  const parts = { config, origins, store, node, tracking, blobs, uploads, handover, mending, log, writeBack, queue };
+  const work = { blobs, uploads, handover, mending, writeBack, queue };
+  const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const readiness = async (): Promise<string[]> => (await backends?.problems()) ?? [];
   const api = await openDoor(context, { at: config.listen, readiness, workOf: workOfRequest, routes }, stack);

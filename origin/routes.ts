@@ -16,8 +16,9 @@ import type { Logger } from '../platform/telemetry/log.ts';
 import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
 import { addRoutes, originWork, relied } from './api.ts';
 import type { OriginBlobs } from './blobs.ts';
-import { type OriginConfig, ownEntry } from './config.ts';
+import type { OriginConfig } from './config.ts';
 import type { Handover } from './handover.ts';
+import { addIdentityRoute, type OwnIdentity } from './identity.ts';
 import { addKrakenRoutes, krakenWork } from './kraken/routes.ts';
 import type { Mending } from './mending.ts';
 import type { Uploads } from './uploads.ts';
@@ -25,7 +26,9 @@ import type { WriteBack } from './write-back/write-back.ts';
 
 export type OriginParts = {
   readonly config: OriginConfig;
-  readonly origins: Pick<Members<OriginClient>, 'pick' | 'owns'>;
+  readonly origins: Pick<Members<OriginClient>, 'owners' | 'owns' | 'known'>;
+  /** Who this one is among them. */
+  readonly self: OwnIdentity;
   readonly store: BlobStore;
   readonly node: PeerNode;
   readonly tracking: Tracking;
@@ -45,16 +48,17 @@ export function workOfRequest(method: string, path: string): RequestWork | undef
 }
 
 export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void {
-  const { config, origins, store, node, blobs, uploads, handover, writeBack, queue, log } = parts;
+  const { config, origins, self, store, node, blobs, uploads, handover, writeBack, queue, log } = parts;
   const shared = {
     ...parts,
     budgetBytes: config.disk.budget,
-    ownersOf: (digest: string) => origins.pick(digest, config.replicas),
+    ownersOf: (digest: string) => origins.owners(digest, config.replicas).flatMap(({ url }) => url ?? []),
     onRemoved: handover.forget.bind(handover),
     mayRemove: async (digest: Digest) => await writeBack?.mayRemove(digest),
     onCommitted: (entry: BlobEntry, call: CallContext) => handover.offer(entry, call),
   };
   addRoutes(app, shared);
+  addIdentityRoute(app, { self, known: () => origins.known });
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {
@@ -66,7 +70,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
       await relied(shared, { entry, repo }, call);
     },
     prove: async ({ digest, repo }, call) => relied(shared, { entry: await blobs.prove(digest), repo }, call),
-    owns: (digest) => origins.owns(digest, ownEntry(config), config.replicas),
+    owns: (digest) => origins.owns(digest, self.id, config.replicas),
     wallMs: () => Date.now(),
     clock: realClock,
   });

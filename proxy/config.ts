@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
 import { baseUrls, duration, listenAt, network } from '../platform/config/units.ts';
+import { membersShape } from '../platform/members/config.ts';
 
 const shape = z.strictObject({
   ...commonShape('proxy'),
@@ -17,6 +18,7 @@ const shape = z.strictObject({
   index: baseUrls('http://127.0.0.1:15004'),
   /** The same list, in any order, at every proxy and origin: it places uploads and blobs. */
   origins: baseUrls('http://127.0.0.1:15002'),
+  ...membersShape(),
   push: z
     .strictObject({
       /** Origins that every upload is streamed to; all where there are fewer. */

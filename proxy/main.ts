@@ -7,8 +7,9 @@ import { Origins } from '../platform/clients/origins.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
+import { followedAs } from '../platform/members/config.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
@@ -20,7 +21,7 @@ await runRole({
   async run(context, stack) {
     const { config, log } = context;
     const { push, pull } = config;
-    const members = stack.use(originMembers(fixedList(config.origins)));
+    const members = stack.use(originMembers(fixedList(config.origins), { ids: true, ...followedAs(config.members) }));
     const origins = new Origins({ members, copies: push.copies, required: push.required });
     const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
     const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });

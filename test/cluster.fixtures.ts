@@ -20,6 +20,7 @@ export type PartsOptions = {
   readonly settings?: object;
   /** Of the proxy. */
   readonly push?: object;
+  readonly proxy?: object;
   /** Of the origins and the index. */
   readonly backends?: readonly object[];
   /** Of the agent. */
@@ -54,7 +55,10 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
   ]);
   const indexes = [index.url('api')];
   const [proxy, agent] = await Promise.all([
-    part('proxy', 'proxy', { listen: loopback, index: indexes, origins: urls, push: options.push ?? {} }),
+    part('proxy', 'proxy', {
+      ...{ listen: loopback, index: indexes, origins: urls, push: options.push ?? {} },
+      ...options.proxy,
+    }),
     part('agent', 'agent', {
       ...{ listen: loopback, admin: loopback, peer: loopback },
       ...{ data: cluster.dataOf('agent'), trackers, index: indexes, ...options.agent },

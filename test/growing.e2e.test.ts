@@ -11,11 +11,11 @@ import { ORIGIN } from '../core/contracts/origin.ts';
 import { PROBES } from '../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
-import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { registryLayout } from '../platform/backends/layout.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster, type Process } from '../platform/testing/cluster.ts';
 import { freePort } from '../platform/testing/ports.ts';
+import { ownersAmong } from '../platform/testing/ring.ts';
 
 const ephemeral = { host: '127.0.0.1', port: 0 };
 const patience = { timeout: 90_000 } as const;
@@ -175,7 +175,7 @@ test(
       for (;;) {
         const bytes = randomBytes(length);
         const digest = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
-        if (Rendezvous.of(urls).pick(digest)[0] === urls[no]) return { digest: await stored(bytes, digest), bytes };
+        if ((await ownersAmong(urls))(digest)[0] === urls[no]) return { digest: await stored(bytes, digest), bytes };
       }
     };
     const asked = async (no: number) => {
@@ -203,7 +203,7 @@ test(
   async () => {
     const bytes = randomBytes(length);
     const digest = await stored(bytes);
-    const [owner = ''] = Rendezvous.of(urls).pick(digest);
+    const [owner = ''] = (await ownersAmong(urls))(digest);
     const no = urls.indexOf(owner);
     const next = origins[1 - no] as Process;
     const before = await metric(next, 'api', 'cold_read_bytes_total');

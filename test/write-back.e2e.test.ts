@@ -8,9 +8,9 @@ import { ORIGIN } from '../core/contracts/origin.ts';
 import { type BlobStatus, ORIGIN_ADMIN } from '../core/contracts/origin-admin.ts';
 import type { Digest } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
-import { Rendezvous } from '../core/rendezvous/rendezvous.ts';
 import { registryLayout } from '../platform/backends/layout.ts';
 import { Cluster } from '../platform/testing/cluster.ts';
+import { ownersAmong } from '../platform/testing/ring.ts';
 import { BackedCluster, digestOfBytes } from './backed.fixtures.ts';
 
 const patience = { timeout: 30_000, interval: 100 } as const;
@@ -107,7 +107,7 @@ describe('a backend that is away', () => {
     expect((await backed.ask('GET', OCI_PATHS.blob('team/app', digest))).status).toBe(200);
     await vi.waitFor(async () => expect(await backed.metric('write_back_failures_total')).toBeGreaterThan(0), patience);
     // Whose the blob is, and so who holds it by now or soon, is as random as its digest.
-    const [first] = Rendezvous.of(backed.urls).pick(digest) as [string];
+    const [first] = (await ownersAmong(backed.urls))(digest) as [string];
     const answer = await vi.waitFor(async () => {
       const told = await fetch(first + ORIGIN_ADMIN.status.path({ digest }));
       const { state, unwritten } = (await told.json()) as BlobStatus;
@@ -121,7 +121,7 @@ describe('a backend that is away', () => {
   }, 60_000);
 
   test('meanwhile the copy decays at the origin that is to write it', async () => {
-    const [first] = Rendezvous.of(backed.urls).pick(digest);
+    const [first] = (await ownersAmong(backed.urls))(digest);
     const folder = join(backed.dataOf(backed.urls.indexOf(first as string)), 'blobs/sha256', digest.slice(7, 9));
     const name = (await readdir(folder)).find((one) => one.startsWith(digest.slice(7)));
     const file = await open(join(folder, name as string), 'r+');

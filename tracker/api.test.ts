@@ -22,6 +22,9 @@ test('agents are told of the origins, whatever they announce; origins are not', 
   const { announce } = await tracker([origin]);
   expect((await announce(testPeer(1), [])).origins).toEqual([origin.url]);
   expect((await announce(testPeer(2, 'origin'), [])).origins).toBeUndefined();
+  const { toldAs } = await announce(testPeer(1), []);
+  expect(await announce(testPeer(1), [], '10.0.0.1', toldAs)).not.toHaveProperty('origins');
+  expect((await announce(testPeer(1), [], '10.0.0.1', 'other')).origins).toEqual([origin.url]);
 });
 
 describe('tracker: a cold blob', () => {

@@ -31,6 +31,7 @@ import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Asker, Found, Lookups } from './lookups.ts';
 import { refusalText } from './refusal.ts';
 import type { TrackerState } from './state.ts';
+import type { OriginsTold } from './telling.ts';
 
 /** A HEAD waits this long for the origins: less than its caller waits for us. */
 const locateWaitMs = 1_500;
@@ -40,8 +41,8 @@ const sharedWaitMs = 50;
 export type TrackerApi = {
   readonly state: TrackerState;
   readonly lookups: Lookups;
-  /** What hosts are told of the origins; undefined: nothing. */
-  readonly origins?: (() => readonly string[] | undefined) | undefined;
+  /** What agents are told of the origins, who were told `before`. */
+  readonly origins?: ((before: string | undefined) => OriginsTold) | undefined;
   /** How long an announce that can answer nothing yet waits. */
   readonly waitMs: number;
   /** One that has something to answer; default `sharedWaitMs`. */
@@ -121,12 +122,12 @@ export async function answerAnnounce(api: TrackerApi, request: AnnounceRequest, 
 /** What is told to everybody beside what the handout says. */
 function replyOf(
   api: TrackerApi,
-  { self }: AnnounceRequest,
+  { self, toldAs }: AnnounceRequest,
   said: { readonly reply: AnnounceReply; readonly refused: Refused | undefined; readonly client: string | undefined },
 ): AnnounceReply {
   // Origins know each other by configuration.
-  const origins = self.role === 'agent' ? api.origins?.() : undefined;
-  const reply = origins === undefined ? said.reply : { ...said.reply, origins };
+  const told = self.role === 'agent' ? api.origins?.(toldAs) : undefined;
+  const reply = { ...said.reply, ...told };
   if (said.refused === undefined) return reply;
   const client = said.client ?? self.node;
   const limit = refusalText(said.refused, api.state.limits, client).slice(0, whyCharsMax);

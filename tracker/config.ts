@@ -5,6 +5,7 @@ import { handoutLimits } from '../core/handout/limits.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
 import { baseUrls, duration, listenAt, network, size } from '../platform/config/units.ts';
+import { membersShape } from '../platform/members/config.ts';
 import { lookupsAtOnce } from './allowance.ts';
 
 const shape = z.strictObject({
@@ -14,6 +15,7 @@ const shape = z.strictObject({
   trustedProxies: z.array(network()).prefault([]),
   /** Every origin of the cluster, the same list as theirs: metainfo and small blobs come from there. */
   origins: baseUrls('http://127.0.0.1:15002'),
+  ...membersShape(),
   /** A node that announces nothing for so long is gone; renewals come every `interval`. */
   lease: duration('30s'),
   interval: duration('10s', { min: '100ms', why: 'or hosts do nothing else' }),

@@ -14,7 +14,7 @@ import { TrackerSession } from '../platform/clients/tracker.ts';
 import { trustedOf } from '../platform/http/call.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { LookupAllowance, lookupsAtOnce } from './allowance.ts';

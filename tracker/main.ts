@@ -8,7 +8,8 @@ import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { trustedOf } from '../platform/http/call.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { followedAs } from '../platform/members/config.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
 import { LookupAllowance } from './allowance.ts';
@@ -16,6 +17,7 @@ import { trackerRoutes } from './api.ts';
 import { trackerSchema } from './config.ts';
 import { Lookups } from './lookups.ts';
 import { TrackerState } from './state.ts';
+import { type OriginsTold, Telling } from './telling.ts';
 
 await runRole({
   role: 'tracker',
@@ -23,7 +25,7 @@ await runRole({
   env: process.env,
   async run(context, stack) {
     const { config, log, metrics } = context;
-    const origins = stack.use(originMembers(fixedList(config.origins)));
+    const origins = stack.use(originMembers(fixedList(config.origins), { ids: true, ...followedAs(config.members) }));
     const state = stack.use(
       new TrackerState({
         prng: prng(randomInt(2 ** 32)),
@@ -48,8 +50,9 @@ await runRole({
         if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
       },
     });
-    const told = (): readonly string[] | undefined => (originsTellable(origins.urls) ? origins.urls : undefined);
-    if (told() === undefined)
+    const telling = new Telling(origins);
+    stack.use(origins.onChange(() => telling.changed()));
+    if (!originsTellable(origins.urls))
       log.warn({ most: originsToldMax }, '`origins` cannot be told to the agents: set them in their configuration');
     metrics.observed(
       'tracker_lookups_refused',
@@ -59,6 +62,7 @@ await runRole({
     const api = { state, lookups, waitMs: config.lookup.wait, metrics, trusted: trustedOf(config.trustedProxies) };
     const onRefused = (client: string, limit: string): void =>
       troubles.came(`limit ${client}`, { client, limit }, 'a limit keeps leases of a client out');
+    const told = (before: string | undefined): OriginsTold => telling.to(before);
     const routes = (app: FastifyInstance): void => trackerRoutes(app, { ...api, origins: told, onRefused });
     return { ports: { api: await openDoor(context, { at: config.listen, routes }, stack) } };
   },

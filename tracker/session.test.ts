@@ -9,7 +9,7 @@ import { CallContext } from '../platform/clients/context.ts';
 import { TrackerSession } from '../platform/clients/tracker.ts';
 import { listen } from '../platform/http/server.ts';
 import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/members.ts';
+import { fixedList } from '../platform/members/list.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { FakeOrigin } from './testing/fake-origin.ts';
 import { startTracker } from './testing/tracker.ts';

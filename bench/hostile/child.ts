@@ -11,7 +11,7 @@ import type { Digest } from '../../core/digest.ts';
 import { hashBytes, pieceBytes, pieceCount, pieceLengthFor } from '../../core/piece.ts';
 import { TrackerSession } from '../../platform/clients/tracker.ts';
 import { httpMembers } from '../../platform/members/http.ts';
-import { fixedList } from '../../platform/members/members.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { attacks } from '../../platform/peer/testing/attacks.ts';
 import { type Attack, hostileFeeder, hostilePuller, type Prey } from '../../platform/peer/testing/hostile.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';

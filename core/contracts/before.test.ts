@@ -102,7 +102,7 @@ const CONDITION = 'after';
 /** Nobody of ours asks by Kraken's paths; of the others it has none, and says so. */
 const NEW = new Set(['krakenOrigin', 'originAdmin', 'queue']);
 /** Of a query it reads what it knows. */
-const ADDED = ['repo', 'growing', 'cold', 'hops'];
+const ADDED = ['repo', 'growing', 'cold', 'hops', 'told'];
 
 describe('what we ask', () => {
   const all = Object.entries(EXAMPLES).flatMap(([api, examples]) =>

@@ -16,6 +16,7 @@ import {
   peer,
   repository,
 } from './fields.ts';
+import { originIdentity } from './members.ts';
 import {
   closed,
   digits,
@@ -158,6 +159,8 @@ export function backendRefusal(detail: unknown): BackendRefusal | undefined {
   return read.ok ? { backend: read.value.backend, damaged: read.value.damaged === true } : undefined;
 }
 
+/** In a query: the caller wants it. */
+const asked: Parser<1 | undefined> = (value) => (value === '1' ? 1 : undefined);
 const owedIn: Parser<string> = (value) => (value === '' ? value : repository(value));
 
 const blobPath = '/v1/blobs/:digest';
@@ -226,6 +229,8 @@ export const ORIGIN = {
     }) satisfies Parser<FetchRequest>,
     reply: record({ state: oneOf('held', 'fetching'), pieces: optional(byteCount) }) satisfies Parser<FetchState>,
   }),
+  /** Who this origin is. `told=1`: and what it knows of the others. An origin of a release before answers 404 NOT_FOUND. */
+  identity: route('GET', '/v1/identity', { query: { told: asked }, reply: originIdentity }),
   /** Begins the upload of that id (201; again: 200, where it stands). */
   begin: route('POST', uploadPath, { ...ofUpload, body: beginUpload, reply: uploadStatus }),
   upload: route('GET', uploadPath, { ...ofUpload, reply: uploadStatus }),

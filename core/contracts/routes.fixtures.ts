@@ -133,12 +133,15 @@ const tracker: Readonly<Record<keyof typeof TRACKER, Any>> = {
         ],
         held: 2,
         reset: true,
+        toldAs: 'b5d4',
       },
       reply: {
         leaseMs: 30_000,
         intervalMs: 10_000,
         resync: true,
         origins: ['http://10.0.0.2:15002', 'https://origin-1.shoal.svc:15002/api', 'http://[fe80::1]:1'],
+        toldAs: 'b5d4',
+        places: [{ id: origin.node, url: 'http://10.0.0.2:15002', weight: 1.5 }],
         answers: [
           { digest: one, peers: [agent, origin], meta, inline },
           { digest: two, peers: [], error: 'unknown' },
@@ -194,6 +197,17 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
     ORIGIN.fetch,
     { digest: one },
     { body: { from: origin, meta, owed: [name, ''] }, reply: { state: 'fetching' } },
+  ),
+  identity: example(
+    ORIGIN.identity,
+    { told: 1 },
+    {
+      reply: {
+        ...{ id: origin.node, instance: agent.node, weight: 2, draining: true, zone: 'a' },
+        members: [{ id: 'http://10.0.0.3:15002', url: 'http://10.0.0.3:15002', weight: 1 }],
+      },
+      lenient: ['?told'],
+    },
   ),
   begin: example(ORIGIN.begin, { id }, { body: { algorithm: 'sha512' }, reply: { id, offset: 0 } }),
   upload: example(ORIGIN.upload, { id }, { reply: { id, offset: 2 ** 40 } }),

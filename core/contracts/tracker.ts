@@ -22,6 +22,7 @@ import {
   peer,
   repository,
 } from './fields.ts';
+import { memberUrlValid, type ToldPlace, toldPlaces } from './members.ts';
 import { field, fields, listOf, Malformed, oneOf, optional, type Parser, record, text, whole } from './parse.ts';
 import { route } from './route.ts';
 
@@ -32,9 +33,6 @@ export const announceEntriesMax = 2048;
 export const handoutPeersMax = 32;
 /** Origins that a tracker tells its hosts of: tens at most, for each question may go to all of them. */
 export const originsToldMax = 64;
-/** Characters of an origin's URL: a name of DNS has 255 at most, and a port, and perhaps a path follow. */
-const originUrlCharsMax = 512;
-const originUrlPattern = /^https?:\/\/[A-Za-z0-9._:[\]-]+(?:\/[A-Za-z0-9._~%/-]*)?$/;
 
 export type AnnounceEntry = {
   readonly digest: Digest;
@@ -57,6 +55,8 @@ export type AnnounceRequest = {
   readonly entries: readonly AnnounceEntry[];
   /** Leases that the announcer believes to have here once this request is applied. Absent: do not compare. */
   readonly held?: number | undefined;
+  /** What this tracker told last of the origins, as it called it. A tracker of a release before tells them each time. */
+  readonly toldAs?: string | undefined;
   /** Forget this node's leases before the entries are applied: the first batch of a full announce. */
   readonly reset?: boolean | undefined;
 };
@@ -93,6 +93,13 @@ export type AnnounceReply = {
    * tracker answers. Absent: not told, which changes nothing.
    */
   readonly origins?: readonly string[] | undefined;
+  /**
+   * Of these origins, the ids and weights by which blobs are placed, as far as they are known. A host of a release before
+   * takes no notice; where a tracker of a release before tells none, hosts ask the origins themselves.
+   */
+  readonly places?: readonly ToldPlace[] | undefined;
+  /** What stands for `origins` and `places`: who says it in its next announce is not told them again unless they change. */
+  readonly toldAs?: string | undefined;
   /** The tracker's leases of this node are not `held` in number: announce everything again, from a `reset` on. */
   readonly resync?: boolean | undefined;
   /** Not all of the leases are kept: which limit is reached, and what to do. An older host takes no notice. */
@@ -111,6 +118,7 @@ const seekMax = 1024;
 
 const state = oneOf('want', 'have', 'gone');
 const seek = whole(seekMax);
+const toldAs = text(64, 1);
 const held = whole(Number.MAX_SAFE_INTEGER);
 const time = whole(timeMsMax);
 
@@ -132,8 +140,9 @@ const announceRequest: Parser<AnnounceRequest> = (value) => {
   const of = fields(value);
   const read = { self: field(of, 'self', peer), entries: field(of, 'entries', entries) };
   const reset = of['reset'] === true;
-  if (of['held'] === undefined && !reset) return read;
-  return { ...read, held: field(of, 'held', optional(held)), reset };
+  if (of['held'] === undefined && of['toldAs'] === undefined && !reset) return read;
+  const asTold = field(of, 'toldAs', optional(toldAs));
+  return { ...read, held: field(of, 'held', optional(held)), reset, ...(asTold !== undefined && { toldAs: asTold }) };
 };
 
 const answer: Parser<AnnounceAnswer> = record({
@@ -155,6 +164,8 @@ const announceReply: Parser<AnnounceReply> = record({
   intervalMs: (value) => Math.max(intervalMsMin, time(value)),
   answers: listOf(answer, announceEntriesMax),
   origins: optional(origins),
+  places: optional(toldPlaces),
+  toldAs: optional(toldAs),
   resync,
   limit: optional(text(whyCharsMax)),
 });
@@ -181,7 +192,7 @@ export const TRACKER = {
 
 /** Whether hosts can be told of these origins, and may believe it. */
 export function originsTellable(urls: readonly unknown[]): urls is readonly string[] {
-  const right = (url: unknown): boolean =>
-    typeof url === 'string' && url.length <= originUrlCharsMax && originUrlPattern.test(url) && URL.canParse(url);
-  return urls.length > 0 && urls.length <= originsToldMax && urls.every(right) && new Set(urls).size === urls.length;
+  return (
+    urls.length > 0 && urls.length <= originsToldMax && urls.every(memberUrlValid) && new Set(urls).size === urls.length
+  );
 }

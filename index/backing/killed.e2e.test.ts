@@ -11,7 +11,7 @@ import { CallContext } from '../../platform/clients/context.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { httpMembers } from '../../platform/members/http.ts';
-import { fixedList } from '../../platform/members/members.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { realClock } from '../../platform/net/clock.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';

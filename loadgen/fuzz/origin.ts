@@ -183,7 +183,7 @@ export class OriginSite {
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
-      ask: async (url, digest, request, ctx) => (await origins.of(url)?.fetch(digest, request, ctx)) ?? false,
+      ask: async (id, digest, request, ctx) => (await origins.byId(id)?.fetch(digest, request, ctx)) ?? false,
       owed: owedBy(queue),
       tracking,
       log,

@@ -71,7 +71,7 @@ export class TrackerSite {
     world.dirty = true;
     void serveTracker(
       { world, base: this.name, process },
-      { state, lookups, origins: () => urls, waitMs, metrics: new Metrics(), trusted: trustedOf([]) },
+      { state, lookups, origins: () => ({ origins: urls }), waitMs, metrics: new Metrics(), trusted: trustedOf([]) },
     );
   }
 

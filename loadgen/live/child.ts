@@ -10,7 +10,7 @@ import type { Digest } from '../../core/digest.ts';
 import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { TrackerSession } from '../../platform/clients/tracker.ts';
 import { httpMembers } from '../../platform/members/http.ts';
-import { fixedList } from '../../platform/members/members.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { realClock } from '../../platform/net/clock.ts';
 import { tcp } from '../../platform/net/tcp.ts';
 import { PeerNode } from '../../platform/peer/node.ts';

@@ -8,11 +8,11 @@ import { ORIGIN } from '../../core/contracts/origin.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
-import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { registryLayout } from '../../platform/backends/layout.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { Cluster, type Process } from '../../platform/testing/cluster.ts';
 import { freePort } from '../../platform/testing/ports.ts';
+import { ownersAmong } from '../../platform/testing/ring.ts';
 
 const ephemeral = { host: '127.0.0.1', port: 0 };
 const agentsCount = 5;
@@ -110,7 +110,7 @@ test('an origin is read while it fetches, whichever is asked; a HEAD fetches not
     expect((await fetch(url + ORIGIN.head.path({ digest, repo: 'else/where' }), { method: 'HEAD' })).status).toBe(404);
   }
   const before = await metric('cold_reads_total{backend="main",state="begun"}');
-  const [owner = '', second = ''] = Rendezvous.of(urls).pick(digest);
+  const [owner = '', second = ''] = (await ownersAmong(urls))(digest);
   // The second owner has it fetched by the first, and sends its reader there.
   expect([404, 503]).toContain((await fetch(second + ORIGIN.read.path({ digest, repo }))).status);
   const response = await fetch(owner + ORIGIN.read.path({ digest, repo }), {
@@ -124,7 +124,7 @@ test('an origin is read while it fetches, whichever is asked; a HEAD fetches not
 test('one that hangs is followed by the next owner; an agent that asks meanwhile waits', async () => {
   const bytes = randomBytes(3_000_000);
   const digest = await stored(bytes);
-  const [owner = ''] = Rendezvous.of(urls).pick(digest);
+  const [owner = ''] = (await ownersAmong(urls))(digest);
   const hung = origins[urls.indexOf(owner)] as Process;
   hung.hang();
   try {

@@ -53,8 +53,8 @@ export class TestOrigin {
     this.cold = new ColdReads({
       backends: cluster.backends,
       owners: {
-        pick: (digest) => cluster.owners.pick(digest),
-        of: (url) => (url === this.url ? undefined : cluster.origin(url)),
+        owners: (digest) => cluster.owners.pick(digest).map((id) => ({ id })),
+        byId: (url) => (url === this.url ? undefined : cluster.origin(url)),
       },
       self: o.url,
       peer: testPeer(o.no, 'origin'),

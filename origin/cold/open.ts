@@ -53,7 +53,7 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
         onFetched(entry);
       },
       onElsewhere: (blob, from) => {
-        if (origins.pick(blob.digest, replicas).includes(self)) blobs.join(blob, from);
+        if (origins.owns(blob.digest, self, replicas)) blobs.join(blob, from);
       },
       watch: new ColdWatch(log, metrics),
       clock: realClock,

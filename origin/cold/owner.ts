@@ -15,10 +15,10 @@ import type { CallContext } from '../../platform/clients/context.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 
 export type Owners = {
-  /** URLs, the owners of the digest first, this origin among them. */
-  pick(digest: Digest): readonly string[];
-  /** undefined: it is this one, or not there. */
-  of(url: string): (Pick<OriginClient, 'passedOn'> & { readonly pulse: { readonly silent: boolean } }) | undefined;
+  /** The owners of the digest first, this origin among them. */
+  owners(digest: Digest): readonly { readonly id: string }[];
+  /** undefined: it is this one, or cannot be reached. */
+  byId(id: string): (Pick<OriginClient, 'passedOn'> & { readonly pulse: { readonly silent: boolean } }) | undefined;
 };
 
 export type ColdQuestion = {
@@ -36,9 +36,9 @@ export async function askOwner(
   ctx: CallContext,
 ): Promise<BlobInfo | GrowingInfo | undefined> {
   if (hops >= hopsMax) return undefined;
-  for (const url of owners.pick(blob.digest)) {
-    if (url === self) return undefined;
-    const owner = owners.of(url);
+  for (const { id } of owners.owners(blob.digest)) {
+    if (id === self) return undefined;
+    const owner = owners.byId(id);
     if (owner === undefined || owner.pulse.silent) continue;
     try {
       return await owner.passedOn(blob, { hops: hops + 1, cold }, ctx);

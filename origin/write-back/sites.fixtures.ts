@@ -120,7 +120,7 @@ export class Site {
       },
     );
     this.queue = new Queue({ runner, nowMs: () => clock.nowMs(), random: prng(no) });
-    const of = (url: string) => {
+    const byId = (url: string) => {
       const site = sites.sites.find((one) => one.url === url);
       return site === undefined || site === this ? undefined : site.askable;
     };
@@ -128,7 +128,7 @@ export class Site {
       backends: sites.backends(),
       queue: this.queue,
       counts: writeBackCounts(this.metrics),
-      origins: { pick: (digest) => sites.pick(digest), of },
+      origins: { owners: (digest) => sites.pick(digest).map((id) => ({ id })), byId, strangers: [] },
       self: this.url,
       find: async ({ digest }) => {
         const blob = this.blobs.get(digest);

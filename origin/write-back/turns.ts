@@ -26,7 +26,12 @@ export type Askable = {
 };
 
 export type TurnsOptions = {
-  readonly origins: { pick(key: string): readonly string[]; of(url: string): Askable | undefined };
+  readonly origins: {
+    owners(key: string): readonly { readonly id: string }[];
+    byId(id: string): Askable | undefined;
+    /** Those of whom it is not known who they are: nobody can ask them as owners, and they may hold it. */
+    readonly strangers: readonly unknown[];
+  };
   readonly self: string;
   readonly nowMs: () => number;
 };
@@ -52,14 +57,18 @@ export class Turns {
   /** `here`: this origin holds it whole; `owedMs`: for how long it has owed it. */
   async of(owed: Owed, own: { readonly here: boolean; readonly owedMs: number }, ctx: CallContext): Promise<Turn> {
     const { origins, self } = this.#options;
-    let heard = true;
-    for (const url of origins.pick(owed.digest)) {
-      if (url === self && own.here) return { kind: 'ours' };
-      const origin = origins.of(url);
-      if (origin === undefined) continue;
+    let heard = origins.strangers.length === 0;
+    for (const { id } of origins.owners(owed.digest)) {
+      if (id === self && own.here) return { kind: 'ours' };
+      const origin = origins.byId(id);
+      if (origin === undefined) {
+        // One that cannot be reached may hold it.
+        if (id !== self) heard = false;
+        continue;
+      }
       // Where we do not hold it, whoever may is asked, whatever it takes.
       if (origin.pulse.silent && own.here) continue;
-      const told = await this.#ask(url, { origin, owed }, ctx);
+      const told = await this.#ask(id, { origin, owed }, ctx);
       if (told === 'unheard') heard = false;
       else if (told === 'unknown' && own.owedMs < handoverMs) return { kind: 'theirs', failing: undefined };
       else if (typeof told === 'object') return told;
@@ -68,7 +77,7 @@ export class Turns {
   }
 
   async #ask(
-    url: string,
+    id: string,
     { origin, owed }: { readonly origin: Askable; readonly owed: Owed },
     ctx: CallContext,
   ): Promise<Turn | 'stuck' | 'unknown' | 'not there' | 'unheard'> {
@@ -77,7 +86,7 @@ export class Turns {
       if (reply === undefined) return 'unknown';
       if (reply === 'not there') return 'not there';
       if (reply.state === 'written') return { kind: 'written' };
-      return this.#moves(url, reply.progress) ? { kind: 'theirs', failing: reply.failing } : 'stuck';
+      return this.#moves(id, reply.progress) ? { kind: 'theirs', failing: reply.failing } : 'stuck';
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       ctx.signal.throwIfAborted();
@@ -86,12 +95,12 @@ export class Turns {
   }
 
   /** Whether its write-backs have moved lately, as far as was heard. */
-  #moves(url: string, progress: number | undefined): boolean {
+  #moves(id: string, progress: number | undefined): boolean {
     const nowMs = this.#options.nowMs();
-    const before = this.#heard.get(url);
+    const before = this.#heard.get(id);
     const same = before !== undefined && before.progress === progress && nowMs - before.lastMs < heardMs;
     const sinceMs = same ? before.sinceMs : nowMs;
-    this.#heard.set(url, { progress, sinceMs, lastMs: nowMs });
+    this.#heard.set(id, { progress, sinceMs, lastMs: nowMs });
     return nowMs - sinceMs < ownerPatienceMs;
   }
 }

@@ -9,7 +9,7 @@ import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { Redirect } from '../http/content.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/members.ts';
+import { fixedList } from '../members/list.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import { prove } from './copies.ts';
@@ -109,7 +109,7 @@ afterEach(() => {
 async function recorder(): Promise<{ url: string; heard: { path: string; headers: IncomingHttpHeaders }[] }> {
   const heard: { path: string; headers: IncomingHttpHeaders }[] = [];
   const info = { digest, meta: testMeta(4), peer: testPeer(9, 'origin') };
-  const lists = { tags: [], repositories: [], manifests: [], more: false, condemned: [], waiting: 0 };
+  const lists = { tags: [], repositories: [], manifests: [], more: false, condemned: [], unlinked: [], waiting: 0 };
   const version = `1-${'0'.repeat(32)}`;
   const record = { mediaType: 'text/plain', size: 4, index: '0'.repeat(32), state: 'held', status: 'ok', version };
   const everything = { ...info, ...lists, ...record, id: 'u'.repeat(16), offset: 0, role: 'origin' };
@@ -123,7 +123,9 @@ async function recorder(): Promise<{ url: string; heard: { path: string; headers
     else if (path.startsWith('/v1/infos')) {
       const asked = (JSON.parse(text) as { digests: string[] }).digests;
       response.end(JSON.stringify({ infos: asked.map((one) => ({ ...info, digest: one })) }));
-    } else if (path.endsWith('/write-back')) response.end(JSON.stringify({ state: 'queued' }));
+    } else if (path.startsWith('/v1/identity'))
+      response.end(JSON.stringify({ id: '1'.repeat(32), instance: '2'.repeat(32), weight: 1 }));
+    else if (path.endsWith('/write-back')) response.end(JSON.stringify({ state: 'queued' }));
     else response.end(JSON.stringify(everything));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -175,6 +177,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         holders: (ctx) => index.holders(digest, page, ctx),
         catalog: (ctx) => index.catalog(page, ctx),
         condemn: (ctx) => index.condemn([digest], ctx),
+        unlinked: (ctx) => index.unlinked([digest], ctx),
       },
     },
     {
@@ -199,6 +202,8 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         remove: (ctx) => origin.remove(digest, ctx),
         writeBack: (ctx) => origin.writeBack(byDigest(digest), ctx),
         fetch: (ctx) => origin.fetch(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),
+        takeOver: (ctx) => origin.takeOver(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),
+        identity: (ctx) => origin.identity(true, ctx),
         ping: (ctx) => origin.ping(ctx),
       },
       own: ['pulse', 'underWay'],

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { testDigest } from '../../core/handout/fixtures.ts';
 import { latencySamplesMin } from '../../core/retry/latency.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/members.ts';
+import { fixedList } from '../members/list.ts';
 import { CallContext } from './context.ts';
 import { IndexClient } from './index-client.ts';
 import { Stoppable } from './stoppable.fixtures.ts';

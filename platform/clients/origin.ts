@@ -8,6 +8,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
+import type { OriginIdentity } from '../../core/contracts/members.ts';
 import {
   type BeginUpload,
   type BlobInfo,
@@ -26,9 +27,10 @@ import {
 import { PROBES } from '../../core/contracts/probes.ts';
 import type { BlobIn, Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { Redirect } from '../http/content.ts';
-import { type MemberList, Members } from '../members/members.ts';
+import type { MemberList } from '../members/list.ts';
+import { type MemberCheck, Members, type MembersOptions } from '../members/members.ts';
 import type { HttpTransport } from '../net/http.ts';
-import type { CallContext } from './context.ts';
+import { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
 import { InfoBatch, type InfoCalls } from './info-batch.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
@@ -64,7 +66,7 @@ type InfoAsked = {
 export type PassedOn = { readonly hops: number; readonly cold?: 'stat' | undefined };
 
 export class OriginClient {
-  /** Its base URL, which is also its id in rendezvous hashing. */
+  /** Its base URL. */
   readonly url: string;
   readonly #http: HttpClient;
   readonly #held: InfoBatch<BlobInfo>;
@@ -302,6 +304,18 @@ export class OriginClient {
     }
   }
 
+  /** Who it is; undefined: it is of a release before, which has no id. */
+  async identity(told: boolean, ctx: CallContext): Promise<OriginIdentity | undefined> {
+    try {
+      const path = ORIGIN.identity.path(told ? { told: 1 } : {});
+      const reply = await this.#http.json('GET', path, { ctx, tries: 1 });
+      return ORIGIN.identity.reply(reply, this.url);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
   /** Resolves where the origin answers at all. */
   async ping(ctx: CallContext): Promise<void> {
     const reply = await this.#http.stream('GET', PROBES.health.pattern, { ctx, withinMs: silenceMs, tries: 1 });
@@ -335,10 +349,21 @@ function whole(info: BlobInfo | GrowingInfo, url: string): BlobInfo {
   throw new ApiError('UNAVAILABLE', `origin ${url} still receives ${info.digest}: try again`);
 }
 
-/** All origins, as many clients of this process share them. Default transport: TCP. `self`: which of them we are. */
-export function originMembers(
-  list: MemberList,
-  o: { readonly transport?: HttpTransport | undefined; readonly self?: string | undefined } = {},
-): Members<OriginClient> {
-  return new Members({ list, self: o.self, connect: (url) => new OriginClient(url, o.transport) });
+/** How the origins are known. Default: as a list has them, by their URLs, found out by calls alone. */
+export type OriginsKnown = Pick<MembersOptions<OriginClient>, 'self' | 'ids' | 'rarely' | 'timing' | 'graceMs'> & {
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
+};
+
+/** All origins, as many clients of this process share them. `ids`: each is asked now and then who it is. */
+export function originMembers(list: MemberList, known: OriginsKnown = {}): Members<OriginClient> {
+  const { transport, ...how } = known;
+  const ask = (client: OriginClient, { told, signal }: MemberCheck) =>
+    client.identity(told, CallContext.begin({ signal }));
+  return new Members({
+    list,
+    ...how,
+    check: how.ids === true ? ask : undefined,
+    connect: (url) => new OriginClient(url, transport),
+  });
 }

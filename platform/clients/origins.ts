@@ -135,6 +135,7 @@ export class Origins {
     act: (client: OriginClient, ctx: CallContext) => Promise<unknown>,
     ctx: CallContext,
   ): Promise<OriginClient[]> {
+    await this.#options.members.placed(ctx.signal);
     const { copies, required } = this;
     const { done, failures } = await manyAnswers(this.order(key), act, {
       ctx,

@@ -8,7 +8,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import { byDigest } from '../../core/digest.ts';
 import { testDigest, testMeta, testPeer } from '../../core/handout/fixtures.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList, ToldList } from '../members/members.ts';
+import { fixedList, ToldList } from '../members/list.ts';
 import { realClock } from '../net/clock.ts';
 import { CallContext } from './context.ts';
 import { OriginFinder } from './finder.ts';

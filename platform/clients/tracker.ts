@@ -13,8 +13,10 @@ import { Announcer } from '../../core/announce/announcer.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
 import type { AnnouncerInput, AnnouncerOutput } from '../../core/announce/types.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
+import type { ToldPlace } from '../../core/contracts/members.ts';
 import {
   type AnnounceAnswer,
+  type AnnounceReply,
   type AnnounceRequest,
   type Located,
   type LocatedGrowing,
@@ -52,7 +54,7 @@ export type TrackerSessionOptions = {
   /** Who is asked where no tracker answers; absent: nobody. */
   readonly finder?: OriginFinder;
   /** A tracker told of the origins; every reply does. */
-  readonly onOrigins?: (urls: readonly string[]) => void;
+  readonly onOrigins?: (urls: readonly string[], places: readonly ToldPlace[]) => void;
 };
 
 /** Whoever can tell what a blob is: a tracker, or all origins together. */
@@ -63,6 +65,8 @@ export class TrackerSession implements Tracking {
   #answered: (answer: AnnounceAnswer) => void = () => undefined;
   readonly #options: TrackerSessionOptions;
   readonly #clock: Clock;
+  /** What trackers call what one of them told last of the origins. */
+  #toldAs: string | undefined = undefined;
   /** Announces that failed in a row, of each tracker that does not answer. */
   readonly #failures = new Map<string, number>();
   /** When it was told last that a tracker does not keep all of our leases. */
@@ -147,7 +151,7 @@ export class TrackerSession implements Tracking {
   /** Whom to ask in turn: the first tracker that is there, the origins, then who else there is. */
   #locators({ digest }: BlobIn): Locator[] {
     const { trackers, finder } = this.#options;
-    const order = this.#driver?.machine.order(digest) ?? trackers.pick(digest);
+    const order = this.#driver?.machine.order(digest) ?? trackers.owners(digest).map(({ id }) => id);
     if ((finder?.urls.length ?? 0) === 0) return order;
     const well = (tracker: string): boolean => trackers.of(tracker)?.pulse.well === true;
     const there = order.filter((tracker) => this.#driver?.machine.isUp(tracker) !== false && well(tracker));
@@ -213,20 +217,26 @@ export class TrackerSession implements Tracking {
 
   async #replyOf(tracker: string, request: number, body: AnnounceRequest): Promise<AnnouncerInput | undefined> {
     try {
+      const toldAs = this.#toldAs;
       const reply = await this.#call(tracker, 'POST', TRACKER.announce.path({}), {
         limitMs: announceMs,
-        body,
+        body: toldAs === undefined ? body : { ...body, toldAs },
         call: CallContext.begin(),
       });
       const parsed = TRACKER.announce.reply(reply, tracker);
       this.#noteAnswer(tracker);
       if (parsed.limit !== undefined) this.#noteLimit(tracker, parsed.limit);
-      if (parsed.origins !== undefined) this.#options.onOrigins?.(parsed.origins);
+      if (parsed.origins !== undefined) this.#noteOrigins(parsed.origins, parsed);
       return { kind: 'reply', request, reply: parsed };
     } catch (error) {
       if (!this.#closing.signal.aborted) this.#noteFailure(tracker, (error as Error).message);
       return undefined;
     }
+  }
+
+  #noteOrigins(origins: readonly string[], { places = [], toldAs }: AnnounceReply): void {
+    this.#toldAs = toldAs;
+    this.#options.onOrigins?.(origins, places);
   }
 
   #noteLimit(tracker: string, limit: string): void {

@@ -3,11 +3,12 @@
  * node that peers dial. Built in this order, closed in the reverse.
  */
 
+import type { ToldPlace } from '../../core/contracts/members.ts';
 import type { OriginFinder } from '../clients/finder.ts';
 import { TrackerSession } from '../clients/tracker.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
 import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/members.ts';
+import { fixedList } from '../members/list.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
@@ -27,44 +28,45 @@ export type HostConfig = {
   readonly memory: { readonly arena: number };
 };
 
-export type HostPlan = {
+export type HostPlan<F extends Finding> = {
   readonly promises: typeof agentPromises | typeof originPromises;
   readonly budgetBytes: number;
   readonly askUnneeded?: AskUnneeded | undefined;
   /** Who is told of pulls that are read, and when those end that are not any more. */
   readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
   /** Called once the data directory is ours. */
-  readonly finding: () => Promise<Finding>;
+  readonly finding: () => Promise<F>;
 };
 
 export type Finding = {
   /** Who is asked where no tracker answers. */
   readonly finder: OriginFinder;
   /** A tracker told of the origins. */
-  readonly onOrigins?: (urls: readonly string[]) => void;
+  readonly onOrigins?: (urls: readonly string[], places: readonly ToldPlace[]) => void;
 };
 
-export type Host = {
+export type Host<F extends Finding> = {
   readonly arena: Arena;
   readonly store: BlobStore;
-  readonly finder: OriginFinder;
+  readonly found: F;
   readonly tracking: TrackerSession;
   readonly node: PeerNode;
 };
 
 /** Everything of it is closed with the stack. */
-export async function startHost(
+export async function startHost<F extends Finding>(
   { config, log, metrics }: RoleContext<HostConfig>,
-  { promises, budgetBytes, askUnneeded, pulls, finding }: HostPlan,
+  { promises, budgetBytes, askUnneeded, pulls, finding }: HostPlan<F>,
   stack: AsyncDisposableStack,
-): Promise<Host> {
+): Promise<Host<F>> {
   const { trackers } = config;
   const workers = stack.use(await Workers.start({ count: config.workers, arenaBytes: config.memory.arena }));
   const { arena } = workers;
   const store = stack.use(
     await BlobStore.open({ dir: config.data, ...promises, workers, budgetBytes, askUnneeded, log }),
   );
-  const { finder, onOrigins } = await finding();
+  const found = await finding();
+  const { finder, onOrigins } = found;
   const members = stack.use(httpMembers(fixedList(trackers)));
   const tracking = new TrackerSession({ trackers: members, log, finder, ...(onOrigins && { onOrigins }) });
   stack.defer(() => tracking.leave());
@@ -82,5 +84,5 @@ export async function startHost(
       metrics,
     }),
   );
-  return { arena, store, finder, tracking, node };
+  return { arena, store, found, tracking, node };
 }

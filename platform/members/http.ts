@@ -2,7 +2,8 @@
 
 import { HttpClient } from '../clients/http.ts';
 import type { HttpTransport } from '../net/http.ts';
-import { type MemberList, Members } from './members.ts';
+import type { MemberList } from './list.ts';
+import { Members } from './members.ts';
 
 /** Default transport: TCP. */
 export function httpMembers(list: MemberList, transport?: HttpTransport): Members<HttpClient> {

@@ -7,28 +7,30 @@
  * Rule 2: who is silent goes to the end of every order until it answers; it is pinged, so that no call has to find out
  *         that it is back (clients/pulse.ts). A dead or hung one so costs its time-out once, not at each call.
  * Rule 3: a question goes to the next member as soon as 99 of 100 would have been answered; the first answer wins.
- * Rule 4: who owns a key depends on the list only, and is the same for all who have the same list.
+ * Rule 4: who owns a key depends on the ids of the members and their weights only, and is the same for all who know the
+ *         same ones. Where a role has no ids, their URLs are.
  * Rule 5: whatever finds members (a configuration, a tracker that tells of the origins, DNS, Kubernetes) is a MemberList;
- *         nobody else looks where the URLs come from.
+ *         nobody else looks where the URLs come from. What they are called on the ring is found out here (places.ts).
  */
 
+import type { OriginIdentity, ToldPlace } from '../../core/contracts/members.ts';
 import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import type { Pulse } from '../clients/pulse.ts';
+import { type Checked, Checks, type ChecksTiming, checksTiming, type Health, rareTiming } from './checks.ts';
+import type { MemberList } from './list.ts';
+import { KnownPlaces, type MemberRing, type RingPlace, ringOfUrls, type Self } from './places.ts';
 
 /** A question goes to the next member at the recent 99th percentile, no sooner and no later than this. */
 const hedgeMsMin = 20;
 /** Somebody who is silent for so long is not waited for alone: a dead one costs a reader, and a push, little. */
 export const hedgeMs = 500;
+/** Who has left the list may be a pod that is being restarted, and comes back under another address. */
+export const graceMsDefault = 300_000;
+/** What is to be placed waits so long for the ids of members. */
+const placedMsMax = 2_000;
 /** How often it is looked whether one that left still has calls under way. */
 const leavingMs = 5_000;
-
-/** Who is there of one role: base URLs, and being told when they change. */
-export interface MemberList {
-  readonly urls: readonly string[];
-  /** Calls after each change, until it is disposed of. */
-  onChange(then: () => void): Disposable;
-}
 
 export type Member = AsyncDisposable & {
   /** Whether it answers. */
@@ -37,11 +39,23 @@ export type Member = AsyncDisposable & {
   readonly underWay: number;
 };
 
+/** What a check asks. `told`: the answer had better tell of the others too, for some of them are not known. */
+export type MemberCheck = { readonly signal: AbortSignal; readonly told: boolean };
+
 export type MembersOptions<M> = {
   readonly list: MemberList;
   readonly connect: (url: string) => M;
   /** Which of them this process is: it owns keys as the others do, and calls nobody by that name. */
-  readonly self?: string | undefined;
+  readonly self?: Self | undefined;
+  /** Whether one is there, and who it is; absent: found out by calls alone. */
+  readonly check?: ((member: M, how: MemberCheck) => Promise<OriginIdentity | undefined>) | undefined;
+  /** Their places on the ring are ids that they tell; else their URLs. */
+  readonly ids?: boolean | undefined;
+  /** Only those in use are checked. */
+  readonly rarely?: boolean | undefined;
+  readonly timing?: ChecksTiming | undefined;
+  /** How long who left the list keeps its place. */
+  readonly graceMs?: number | undefined;
 };
 
 export class Members<M extends Member> implements AsyncDisposable {
@@ -50,13 +64,37 @@ export class Members<M extends Member> implements AsyncDisposable {
   readonly #answers = new Latency();
   readonly #leaving = new Map<M, NodeJS.Timeout>();
   readonly #listeners = new Set<() => void>();
+  readonly #places: KnownPlaces | undefined;
+  readonly #checks: Checks | undefined;
+  /** All that are listed, and those of them that are to be called. */
+  #listed: ReadonlyMap<string, M> = new Map();
   #clients: ReadonlyMap<string, M> = new Map();
+  #ring: MemberRing = { places: [], doubles: [], beside: new Set(), untilMs: Number.POSITIVE_INFINITY };
+  #byId: ReadonlyMap<string, { readonly place: RingPlace; readonly member: M | undefined }> = new Map();
   #owners: Rendezvous = Rendezvous.of([]);
+  /** In the order of the list: those of whom it is not known who they are; those that are being emptied. */
+  #strangers: readonly M[] = [];
+  #emptied: readonly M[] = [];
+  /** Whose checks are not answered. */
+  readonly #out = new WeakSet<M>();
+  #turn: NodeJS.Timeout | undefined;
+  #waited = false;
+  #closed = false;
 
   constructor(options: MembersOptions<M>) {
     this.#options = options;
+    const { list, check, ids, self, graceMs = graceMsDefault } = options;
+    if (ids === true) this.#places = new KnownPlaces({ graceMs, self });
+    if (check !== undefined) {
+      this.#checks = new Checks({
+        timing: options.timing ?? (options.rarely === true ? rareTiming : checksTiming),
+        rarely: options.rarely,
+        answered: (url, identity) => this.#answered(url, identity),
+        missed: (url) => this.#missed(url),
+      });
+    }
     this.#take();
-    this.#listening = options.list.onChange(() => this.#take());
+    this.#listening = list.onChange(() => this.#take());
   }
 
   /** Those that can be called, in the order of the list. */
@@ -73,7 +111,42 @@ export class Members<M extends Member> implements AsyncDisposable {
     return this.#clients.get(url);
   }
 
-  /** Calls after each change of the list, when this knows of it. */
+  /** The one of that id (of a role without ids, its URL); undefined: its address is not known, or it is ourselves. */
+  byId(id: string): M | undefined {
+    return this.#byId.get(id)?.member;
+  }
+
+  /** undefined: not known. */
+  idOf(url: string): string | undefined {
+    return this.#places === undefined ? (this.#listed.has(url) ? url : undefined) : this.#places.idOf(url);
+  }
+
+  /** Our own id; undefined: we are none of them. */
+  get self(): string | undefined {
+    return this.#options.self?.id;
+  }
+
+  /** Everybody who has a place, ourselves and those among them that cannot be reached. */
+  get places(): readonly RingPlace[] {
+    return this.#ring.places;
+  }
+
+  /** What others may be told. */
+  get known(): ToldPlace[] {
+    return this.#ring.places.flatMap(({ id, url, weight }) => (url === undefined ? [] : [{ id, url, weight }]));
+  }
+
+  /** Ids that two processes have. */
+  get doubles(): MemberRing['doubles'] {
+    return this.#ring.doubles;
+  }
+
+  /** Whether the last checks were answered, and how fast; undefined: nobody checks. */
+  health(url: string): Health | undefined {
+    return this.#checks?.health(url);
+  }
+
+  /** Calls after each change of the list, or of the ring, when this knows of it. */
   onChange(then: () => void): Disposable {
     this.#listeners.add(then);
     return { [Symbol.dispose]: () => void this.#listeners.delete(then) };
@@ -84,19 +157,70 @@ export class Members<M extends Member> implements AsyncDisposable {
     return this.all.every(({ pulse }) => pulse.silent);
   }
 
-  /** The owners of `key`, ourselves among them, whether they answer or not. */
-  pick(key: string, count?: number): string[] {
-    return this.#owners.pick(key, count);
+  /** Those of whom it is not known who they are. */
+  get strangers(): readonly M[] {
+    return this.#strangers;
   }
 
-  owns(key: string, url: string, count: number): boolean {
-    return this.#owners.owns(key, url, count);
+  /** The owners of `key`, ourselves among them, whether they answer or not, or can be reached. */
+  owners(key: string, count?: number): RingPlace[] {
+    return this.#owners.pick(key, count).flatMap((id) => this.#byId.get(id)?.place ?? []);
   }
 
-  /** Every member that can be called, the owners of `key` first, those that did not answer lately last. */
+  owns(key: string, id: string, count: number): boolean {
+    return this.#owners.owns(key, id, count);
+  }
+
+  /**
+   * Every member that can be called, the owners of `key` first, those that did not answer lately last. While it is not
+   * known of anybody who it is, in the order of the list.
+   */
   order(key: string): M[] {
-    const ranked = this.#owners.pick(key).flatMap((url) => this.#clients.get(url) ?? []);
-    return [...ranked.filter(({ pulse }) => pulse.well), ...ranked.filter(({ pulse }) => !pulse.well)];
+    if (this.#options.rarely === true) this.#checks?.used();
+    const ranked = this.#owners.pick(key).flatMap((id) => this.#byId.get(id)?.member ?? []);
+    const all = [...ranked, ...this.#strangers, ...this.#emptied];
+    return [...all.filter((member) => this.#well(member)), ...all.filter((member) => !this.#well(member))];
+  }
+
+  /**
+   * For whoever places something: waits until it is known who is there, as far as they answer, and no longer than a
+   * moment, once. What is placed by less than all is handed over later.
+   */
+  async placed(signal: AbortSignal): Promise<void> {
+    const checks = this.#checks;
+    if (this.#waited || this.#places === undefined || checks === undefined) return;
+    checks.used();
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        waiting[Symbol.dispose]();
+        for (const timer of [soon, late]) clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const soon = setTimeout(() => this.#ring.places.length > 0 && done(), hedgeMs);
+      const late = setTimeout(done, placedMsMax);
+      signal.addEventListener('abort', done, { once: true });
+      const waiting = checks.whenBegun(() => setImmediate(done));
+    });
+    this.#waited = true;
+  }
+
+  /** Another process knows these; of those in the list it is believed until they speak for themselves. */
+  told(places: readonly ToldPlace[]): void {
+    if (this.#places?.told(places, performance.now()) === true) this.#rebuild();
+  }
+
+  /** What was known before this process was started. */
+  remember(places: readonly ToldPlace[]): void {
+    if (this.#places?.remember(places, performance.now()) === true) this.#rebuild();
+  }
+
+  /** We are being emptied, or not any more. */
+  drain(draining: boolean): void {
+    const { self } = this.#options;
+    if (self === undefined) return;
+    self.draining = draining;
+    this.#rebuild();
   }
 
   /** The first answer of `candidates` in order; none of them is waited for much longer than usual alone. */
@@ -116,19 +240,74 @@ export class Members<M extends Member> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     this.#listening[Symbol.dispose]();
+    this.#checks?.[Symbol.dispose]();
+    clearTimeout(this.#turn);
     for (const timer of this.#leaving.values()) clearTimeout(timer);
-    await Promise.all([...this.all, ...this.#leaving.keys()].map((member) => member[Symbol.asyncDispose]()));
+    const all = [...this.#listed.values(), ...this.#leaving.keys()];
+    await Promise.all(all.map((member) => member[Symbol.asyncDispose]()));
+  }
+
+  #well(member: M): boolean {
+    return member.pulse.well && !this.#out.has(member);
   }
 
   #take(): void {
-    const { list, connect, self } = this.#options;
-    const before = this.#clients;
-    const others = list.urls.filter((url) => url !== self);
-    this.#owners = Rendezvous.of(list.urls);
-    this.#clients = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
-    for (const [url, member] of before) if (!this.#clients.has(url)) this.#leave(member);
-    for (const listener of this.#listeners) listener();
+    const { list, connect, self, check } = this.#options;
+    const before = this.#listed;
+    const others = list.urls.filter((url) => url !== self?.url);
+    this.#listed = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
+    for (const [url, member] of before) if (!this.#listed.has(url)) this.#leave(member);
+    this.#places?.listed(list.urls, performance.now());
+    this.#rebuild();
+    if (check === undefined) return;
+    const told = (): boolean => this.#places !== undefined && this.#places.unknown.length > 0;
+    const checked = (member: M): Checked => ({ check: (signal) => check(member, { signal, told: told() }) });
+    this.#checks?.list(this.#listed, checked);
+  }
+
+  #answered(url: string, identity: OriginIdentity | undefined): void {
+    this.#note(url);
+    this.#waited ||= this.#checks?.begun === true;
+    const nowMs = performance.now();
+    const news = this.#places?.answered(url, identity, nowMs) === true;
+    const told = identity?.members !== undefined && this.#places?.told(identity.members, nowMs) === true;
+    if (news || told) this.#rebuild();
+  }
+
+  #missed(url: string): void {
+    this.#listed.get(url)?.pulse.doubt();
+    this.#note(url);
+    if (this.#places?.missed(url) === true) this.#rebuild();
+  }
+
+  #note(url: string): void {
+    const member = this.#listed.get(url);
+    if (member === undefined) return;
+    if (this.#checks?.up(url) === false) this.#out.add(member);
+    else this.#out.delete(member);
+  }
+
+  /** Of what is known now, who is where. */
+  #rebuild(): void {
+    if (this.#closed) return;
+    const { list } = this.#options;
+    const nowMs = performance.now();
+    this.#ring = this.#places?.ring(nowMs) ?? ringOfUrls(list.urls);
+    const { places, beside, untilMs } = this.#ring;
+    this.#clients = new Map([...this.#listed].filter(([url]) => !beside.has(url)));
+    const member = ({ url }: RingPlace): M | undefined => (url === undefined ? undefined : this.#clients.get(url));
+    this.#byId = new Map(places.map((place) => [place.id, { place, member: member(place) }]));
+    const lasting = places.filter(({ draining }) => !draining);
+    const owners = lasting.length > 0 ? lasting : places;
+    this.#owners = new Rendezvous(owners);
+    const placed = new Set(owners.map(member));
+    this.#emptied = places.flatMap((place) => member(place) ?? []).filter((one) => !placed.has(one));
+    this.#strangers = this.all.filter((one) => !placed.has(one) && !this.#emptied.includes(one));
+    clearTimeout(this.#turn);
+    if (Number.isFinite(untilMs)) this.#turn = setTimeout(() => this.#rebuild(), untilMs - nowMs + 1).unref();
+    for (const listener of [...this.#listeners]) listener();
   }
 
   #leave(member: M): void {
@@ -139,39 +318,6 @@ export class Members<M extends Member> implements AsyncDisposable {
     }, leavingMs);
     timer.unref();
     this.#leaving.set(member, timer);
-  }
-}
-
-/** As the configuration has them. */
-export function fixedList(urls: readonly string[]): MemberList {
-  return { urls, onChange: () => ({ [Symbol.dispose]: () => undefined }) };
-}
-
-/** As somebody told last; empty while nobody has. */
-export class ToldList implements MemberList {
-  #urls: readonly string[];
-  readonly #listeners = new Set<() => void>();
-
-  constructor(urls: readonly string[] = []) {
-    this.#urls = [...urls];
-  }
-
-  get urls(): readonly string[] {
-    return this.#urls;
-  }
-
-  onChange(then: () => void): Disposable {
-    const listener = (): void => then();
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
-  }
-
-  /** These are all of them, in any order. True: that is news. */
-  tell(urls: readonly string[]): boolean {
-    if (urls.length === this.#urls.length && urls.every((url) => this.#urls.includes(url))) return false;
-    this.#urls = [...urls];
-    for (const listener of this.#listeners) listener();
-    return true;
   }
 }
 

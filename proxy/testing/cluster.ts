@@ -7,7 +7,7 @@ import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
-import { fixedList } from '../../platform/members/members.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';

@@ -9,13 +9,14 @@ import { prng } from '../../core/prng.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { trustedOf } from '../../platform/http/call.ts';
 import { createHttp } from '../../platform/http/server.ts';
-import { fixedList } from '../../platform/members/members.ts';
+import { fixedList } from '../../platform/members/list.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { LookupAllowance, lookupsAtOnce } from '../allowance.ts';
 import { trackerRoutes } from '../api.ts';
 import { Lookups } from '../lookups.ts';
 import { TrackerState } from '../state.ts';
+import { Telling } from '../telling.ts';
 
 /** Ends with the stack. */
 export async function startTracker(
@@ -39,11 +40,12 @@ export async function startTracker(
       if (found.kind === 'known') state.tell({ kind: 'located', digest, meta: found.meta, origins: found.origins });
     },
   });
+  const telling = new Telling(clients);
   const app = createHttp({ role: 'tracker', log: silentLog(), metrics, readiness: async () => [] });
   trackerRoutes(app, {
     state,
     lookups,
-    origins: () => origins.map(({ url }) => url),
+    origins: (before) => telling.to(before),
     waitMs: options.waitMs ?? 2000,
     sharedMs: options.sharedMs,
     metrics,
@@ -63,10 +65,11 @@ export async function startTracker(
       self: ReturnType<typeof testPeer>,
       entries: readonly AnnounceEntry[],
       client = '10.0.0.1',
+      toldAs?: string,
     ): Promise<AnnounceReply> {
       const url = TRACKER.announce.path({});
       const headers = { 'x-forwarded-for': client };
-      const response = await app.inject({ method: 'POST', url, headers, payload: { self, entries } });
+      const response = await app.inject({ method: 'POST', url, headers, payload: { self, entries, toldAs } });
       expect(response.statusCode).toBe(200);
       return response.json<AnnounceReply>();
     },

@@ -3,7 +3,8 @@
 import type { HttpClient } from '../../../platform/clients/http.ts';
 import { type OriginClient, originMembers } from '../../../platform/clients/origin.ts';
 import { httpMembers } from '../../../platform/members/http.ts';
-import { fixedList, type Members } from '../../../platform/members/members.ts';
+import { fixedList } from '../../../platform/members/list.ts';
+import type { Members } from '../../../platform/members/members.ts';
 import type { HttpTransport } from '../../../platform/net/http.ts';
 import type { Process, World } from '../world.ts';
 import { wiresOf } from './wires.ts';
@@ -24,7 +25,12 @@ export class Calls {
   }
 
   origins(urls: readonly string[], self?: string): Members<OriginClient> {
-    return this.#use(originMembers(fixedList(urls), { self, transport: this.#transport }));
+    return this.#use(
+      originMembers(fixedList(urls), {
+        ...(self !== undefined && { self: { id: self, url: self, weight: 1 } }),
+        transport: this.#transport,
+      }),
+    );
   }
 
   to(urls: readonly string[]): Members<HttpClient> {

@@ -1,0 +1,232 @@
+/**
+ * Who is on the ring, and where: what is known of the ids, weights and instances behind the URLs of a list.
+ *
+ * Rule 1: an id is a place of its own, whatever its address: that a member is restarted, moves, or cannot be reached
+ *         moves nothing. One whose URL has left the list stays for `graceMs`, without an address until it is seen at another.
+ * Rule 2: what a member says of itself counts more than what others say of it, and what was heard last more than before.
+ *         Of others only who is in our list is believed.
+ * Rule 3: two processes of one id, both of which answer, are one place: of these the instance that sorts first, so that
+ *         all who see them agree. One process under several URLs is one place too, and no such trouble.
+ * Rule 4: a URL whose id is not known is nowhere on the ring.
+ */
+
+import { membersMax, type OriginIdentity, type ToldPlace } from '../../core/contracts/members.ts';
+import type { RingNode } from '../../core/rendezvous/rendezvous.ts';
+
+/** A share of the ring. */
+export type RingPlace = RingNode & {
+  /** undefined: not known now. It is ours all the same to reckon with. */
+  readonly url: string | undefined;
+  /** It is being emptied, and owns nothing new. */
+  readonly draining: boolean;
+};
+
+/** Two processes that say to be one member. */
+export type Double = { readonly id: string; readonly urls: readonly string[] };
+
+/** This process, where it is one of them. */
+export type Self = {
+  readonly id: string;
+  readonly weight: number;
+  /** undefined: it is told by nobody under which URL it is called. */
+  readonly url?: string | undefined;
+  readonly instance?: string | undefined;
+  draining?: boolean;
+};
+
+export type MemberRing = {
+  readonly places: readonly RingPlace[];
+  readonly doubles: readonly Double[];
+  /** URLs that answer for ourselves, or for a place that has another URL: nobody is to be called there. */
+  readonly beside: ReadonlySet<string>;
+  /** When it changes by itself; Infinity: never. */
+  readonly untilMs: number;
+};
+
+type Seen = {
+  readonly id: string;
+  readonly weight: number;
+  readonly draining: boolean;
+  /** undefined: others told of it, or it is of a release that has none. */
+  readonly instance: string | undefined;
+  /** It said so itself; and it answers. */
+  readonly bySelf: boolean;
+  readonly answers: boolean;
+  /** Since when it is this instance, and when it answered last. */
+  readonly sinceMs: number;
+  readonly atMs: number;
+};
+type Left = { readonly weight: number; readonly draining: boolean; readonly untilMs: number };
+
+export class KnownPlaces {
+  readonly #graceMs: number;
+  readonly #self: Self | undefined;
+  #urls: readonly string[] = [];
+  readonly #seen = new Map<string, Seen>();
+  readonly #left = new Map<string, Left>();
+
+  constructor(o: { readonly graceMs: number; readonly self?: Self | undefined }) {
+    this.#graceMs = o.graceMs;
+    this.#self = o.self;
+  }
+
+  /** These are in the list now. */
+  listed(urls: readonly string[], nowMs: number): void {
+    for (const [url, seen] of this.#seen) {
+      if (urls.includes(url)) continue;
+      this.#seen.delete(url);
+      this.#leave(seen, nowMs);
+    }
+    this.#urls = urls;
+  }
+
+  /** What lay on our disk from before we were started: who is not in the list any more may be on its way to another URL. */
+  remember(places: readonly ToldPlace[], nowMs: number): boolean {
+    const gone = places.filter(({ url }) => !this.#urls.includes(url));
+    for (const { id, weight } of gone) this.#leave({ id, weight, draining: false }, nowMs);
+    return this.told(places, nowMs) || gone.length > 0;
+  }
+
+  /** Another process knows these. True: that is news. */
+  told(places: readonly ToldPlace[], nowMs: number): boolean {
+    let news = false;
+    for (const { id, url, weight } of places) {
+      const before = this.#seen.get(url);
+      if (!this.#urls.includes(url) || before?.bySelf === true) continue;
+      const sinceMs = before?.id === id ? before.sinceMs : nowMs;
+      const seen = { id, weight, draining: false, instance: undefined, sinceMs, atMs: nowMs };
+      news = this.#see(url, { ...seen, bySelf: false, answers: false }, nowMs) || news;
+    }
+    return news;
+  }
+
+  /** Somebody answers there; undefined: one of a release before, which has no id but its URL. True: that is news. */
+  answered(url: string, identity: OriginIdentity | undefined, nowMs: number): boolean {
+    if (!this.#urls.includes(url)) return false;
+    const { id, weight, instance, draining = false } = identity ?? { id: url, weight: 1, instance: undefined };
+    const before = this.#seen.get(url);
+    const same = before !== undefined && before.id === id && before.instance === instance;
+    const sinceMs = same ? before.sinceMs : nowMs;
+    const seen = { id, weight, draining, instance, bySelf: true, answers: true, sinceMs, atMs: nowMs };
+    return this.#see(url, seen, nowMs);
+  }
+
+  /** Nobody answers there. What is known of it holds. */
+  missed(url: string): boolean {
+    const seen = this.#seen.get(url);
+    if (seen === undefined || !seen.answers) return false;
+    this.#seen.set(url, { ...seen, answers: false });
+    return this.#shared(seen.id);
+  }
+
+  idOf(url: string): string | undefined {
+    return this.#seen.get(url)?.id;
+  }
+
+  /** URLs of which it is not known who is there. */
+  get unknown(): string[] {
+    return this.#urls.filter((url) => !this.#seen.has(url) && url !== this.#self?.url);
+  }
+
+  ring(nowMs: number): MemberRing {
+    const at = new Map<string, string[]>();
+    for (const url of this.#urls) {
+      const id = this.#seen.get(url)?.id;
+      if (id !== undefined) at.set(id, [...(at.get(id) ?? []), url]);
+    }
+    const [places, doubles, beside] = [new Map<string, RingPlace>(), [] as Double[], new Set<string>()];
+    const self = this.#self;
+    if (self !== undefined) {
+      const url = self.url ?? at.get(self.id)?.find((one) => this.#seen.get(one)?.instance === self.instance);
+      places.set(self.id, { id: self.id, weight: self.weight, url, draining: self.draining === true });
+    }
+    for (const [id, urls] of at) {
+      const double = this.#double(id, urls);
+      if (double !== undefined) doubles.push(double);
+      const best = id === self?.id ? undefined : this.#best(urls, double !== undefined);
+      for (const url of urls) if (url !== best) beside.add(url);
+      if (best === undefined) continue;
+      const { weight, draining } = this.#seen.get(best) as Seen;
+      places.set(id, { id, weight, url: best, draining });
+    }
+    const untilMs = this.#addLeft(places, nowMs);
+    return { places: [...places.values()], doubles, beside, untilMs };
+  }
+
+  /** Those that stay for a while; when the first of them goes. */
+  #addLeft(places: Map<string, RingPlace>, nowMs: number): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const [id, { weight, draining, untilMs }] of this.#left) {
+      if (places.has(id) || untilMs <= nowMs) {
+        this.#left.delete(id);
+        continue;
+      }
+      first = Math.min(first, untilMs);
+      places.set(id, { id, weight, url: undefined, draining });
+    }
+    return first;
+  }
+
+  #see(url: string, seen: Seen, nowMs: number): boolean {
+    const before = this.#seen.get(url);
+    this.#seen.set(url, seen);
+    // Of one that has got an id, its URL was no more than what it was called.
+    if (before !== undefined && before.id !== seen.id && before.id !== url) this.#leave(before, nowMs);
+    return before === undefined || !alike(before, seen) || this.#shared(seen.id);
+  }
+
+  /** Whether it has several URLs, so that the times decide. */
+  #shared(id: string): boolean {
+    let urls = id === this.#self?.id ? 1 : 0;
+    for (const seen of this.#seen.values()) if (seen.id === id) urls++;
+    return urls > 1;
+  }
+
+  #leave({ id, weight, draining }: Pick<Seen, 'id' | 'weight' | 'draining'>, nowMs: number): void {
+    if (id === this.#self?.id) return;
+    this.#left.delete(id);
+    this.#left.set(id, { weight, draining, untilMs: nowMs + this.#graceMs });
+    for (const oldest of this.#left.keys()) {
+      if (this.#left.size <= membersMax) return;
+      this.#left.delete(oldest);
+    }
+  }
+
+  /** Of several URLs of one id the one to call. */
+  #best(urls: readonly string[], double: boolean): string {
+    const ranked = urls.toSorted((one, two) => {
+      const [a, b] = [this.#seen.get(one) as Seen, this.#seen.get(two) as Seen];
+      if (a.bySelf !== b.bySelf) return a.bySelf ? -1 : 1;
+      if (double) return (a.instance ?? '') < (b.instance ?? '') ? -1 : 1;
+      // One process under several URLs: the first of the list. Else it has moved to where it was seen last.
+      return a.instance === b.instance ? 0 : b.sinceMs - a.sinceMs;
+    });
+    return ranked[0] as string;
+  }
+
+  /** Both have answered since the later one was first seen: it has not moved. */
+  #double(id: string, urls: readonly string[]): Double | undefined {
+    const self = this.#self?.id === id ? this.#self : undefined;
+    const seen = urls.map((url) => ({ url, ...(this.#seen.get(url) as Seen) }));
+    const others = seen.filter(
+      ({ answers, instance }) => answers && instance !== undefined && instance !== self?.instance,
+    );
+    const since = self === undefined ? Math.max(...others.map(({ sinceMs }) => sinceMs)) : 0;
+    const live = others.filter(({ atMs, sinceMs }) => atMs > since || sinceMs === since);
+    const instances = new Set(live.map(({ instance }) => instance));
+    if (instances.size < (self === undefined ? 2 : 1)) return undefined;
+    return { id, urls: [...(self === undefined ? [] : [self.url ?? 'this process']), ...live.map(({ url }) => url)] };
+  }
+}
+
+function alike(one: Seen, other: Seen): boolean {
+  const { id, weight, draining, instance, answers } = one;
+  const same = id === other.id && weight === other.weight && draining === other.draining;
+  return same && instance === other.instance && answers === other.answers;
+}
+
+/** Of members that have no ids: each is where its URL is. */
+export function ringOfUrls(urls: readonly string[]): MemberRing {
+  const places = urls.map((url) => ({ id: url, url, weight: 1, draining: false }));
+  return { places, doubles: [], beside: new Set(), untilMs: Number.POSITIVE_INFINITY };
+}
