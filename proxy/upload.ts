@@ -1,7 +1,7 @@
 /**
  * An upload, of which no proxy remembers anything: what its Location carries (upload id, digest algorithm, bytes
- * acknowledged so far, the origins that receive it), and where it stands, from what those origins say. Pure, but for
- * the drawing of ids.
+ * acknowledged so far, the origins that receive it), where it stands, from what those origins say, and what a client is
+ * answered of it. Pure, but for the drawing of ids.
  *
  * Rule 1: a Location is written by us and returned by a stranger: the grammar is strict, only origins of ours are asked,
  *         and the id belongs to one repository.
@@ -16,8 +16,12 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { ApiError } from '../core/contracts/errors.ts';
-import { DIGEST_ALGORITHMS, type DigestAlgorithm } from '../core/digest.ts';
+import { DIGEST_ALGORITHMS, type Digest, type DigestAlgorithm } from '../core/digest.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
+import { uploadRange } from '../core/oci/range.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
+import type { Headers } from '../platform/http/content.ts';
+import type { OciReply } from '../platform/registry/reply.ts';
 
 export type Session = {
   readonly id: string;
@@ -48,7 +52,7 @@ export function sessionAt(
   return { id, algorithm, acked, origins, keys: origins.map(({ url }) => short(url)) };
 }
 
-export function formatSession({ id, algorithm, acked, keys }: Session): string {
+function formatSession({ id, algorithm, acked, keys }: Session): string {
   return [id, algorithm, acked, ...keys].join('.');
 }
 
@@ -131,4 +135,37 @@ function unknown(text: string): ApiError {
     'BLOB_UPLOAD_UNKNOWN',
     `there is no upload ${text.slice(0, 80)} in this repository: begin a new one`,
   );
+}
+
+export function gone(session: Session, kind: 'unknown' | 'silent'): ApiError {
+  if (kind === 'unknown')
+    return new ApiError('BLOB_UPLOAD_UNKNOWN', `upload ${session.id} is not known any more: begin a new one`);
+  return new ApiError('UNAVAILABLE', `the origins of upload ${session.id} do not answer: try again`);
+}
+
+function locate(repo: string, session: Session): string {
+  return OCI_PATHS.upload(repo, formatSession(session));
+}
+
+/** Where the client goes on, and what it has been told of. */
+export function progress(repo: string, session: Session, at: number): Headers {
+  return {
+    location: locate(repo, { ...session, acked: at }),
+    range: uploadRange(at),
+    'docker-upload-uuid': session.id,
+  };
+}
+
+export function accepted(repo: string, session: Session): OciReply {
+  return { kind: 'empty', status: 202, headers: progress(repo, session, session.acked) };
+}
+
+export function misfit(repo: string, session: Session, at: number): OciReply {
+  const error = new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${at}: continue there`, { offset: at });
+  return { kind: 'error', error, headers: progress(repo, session, at) };
+}
+
+export function created(repo: string, digest: Digest): OciReply {
+  const headers = { location: OCI_PATHS.blob(repo, digest), 'docker-content-digest': digest };
+  return { kind: 'empty', status: 201, headers };
 }

@@ -92,6 +92,12 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
     {},
     { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), unlinked: [sha512] } },
   ),
+  replicas: example(INDEX.replicas, {}, { body: { digests: [one, sha512] }, reply: { replicas: [3, 0] } }),
+  replicaRules: example(
+    INDEX.replicaRules,
+    {},
+    { reply: { default: 2, rules: [{ repositories: ['prod/**', 'a/*'], replicas: 3 }] } },
+  ),
   reconcile: example(
     INDEX.reconcile,
     {},

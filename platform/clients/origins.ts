@@ -45,6 +45,12 @@ export class Origins {
     return Math.min(this.#options.required, this.copies);
   }
 
+  /** The same origins, for what is to lie on so many of them and no more. */
+  atMost(replicas: number): Origins {
+    const { members, copies, required } = this.#options;
+    return new Origins({ members, copies: Math.min(copies, replicas), required: Math.min(required, replicas) });
+  }
+
   /** Every origin, the owners of `key` first, those that did not answer lately last. */
   order(key: string): OriginClient[] {
     return this.#options.members.order(key);

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { Digest } from '../../core/digest.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
+import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
@@ -37,6 +38,7 @@ export class TestProxy {
     origins: Omit<OriginsOptions, 'members'> & { urls: readonly string[] };
     originStallMs?: number;
     trustedProxies?: string[];
+    replicas?: ReplicaRules;
   }): Promise<TestProxy> {
     const log = silentLog();
     const members = originMembers(fixedList(parts.origins.urls));
@@ -47,6 +49,7 @@ export class TestProxy {
       origins,
       log,
       originStallMs: parts.originStallMs ?? 5000,
+      replicas: { rules: parts.replicas },
     });
     registerRegistry(app, registry, {
       stallMs: 5000,
@@ -108,6 +111,7 @@ export class TestCluster {
       required?: number;
       originStallMs?: number;
       trustedProxies?: string[];
+      replicas?: ReplicaRules;
     } = {},
   ) {
     const cluster = new TestCluster();
@@ -115,8 +119,10 @@ export class TestCluster {
     const origins = { urls: cluster.origins.map(({ url }) => url), copies: 2, required: options.required ?? 1 };
     for (let i = 0; i < (options.proxies ?? 1); i++) {
       const { index } = cluster;
-      const { originStallMs = 5000, trustedProxies = [] } = options;
-      cluster.proxies.push(await TestProxy.start({ index, origins, originStallMs, trustedProxies }));
+      const { originStallMs = 5000, trustedProxies = [], replicas } = options;
+      cluster.proxies.push(
+        await TestProxy.start({ index, origins, originStallMs, trustedProxies, ...(replicas && { replicas }) }),
+      );
     }
     return cluster;
   }
