@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afflict } from './hosts/afflict.ts';
 import { adminPort, PORTS } from './hosts/configs.ts';
+import { mountImages } from './hosts/disk.ts';
 import { Lateness } from './hosts/lateness.ts';
-import { NodeProcess, type Site } from './hosts/nodes.ts';
+import { imagesIn, NodeProcess, type Site } from './hosts/nodes.ts';
 import { controlAddress } from './hosts/wiring.ts';
-import { excuseOf, judge } from './judge/judge.ts';
+import { type Befallen, excuseOf, judge } from './judge/judge.ts';
 import { faultLine, type Report, recordLine } from './judge/report.ts';
 import { trace } from './judge/trace.ts';
 import { ask } from './load/http.ts';
@@ -41,13 +42,16 @@ const replicas = 2;
 /** Until each blob has them, after the last fault. */
 const replicasMsMax = 60_000;
 
+/** A fault that goes on. */
+type Now = { -readonly [K in keyof Befallen]: Befallen[K] };
+
 export class Run {
   readonly #plan: RunPlan;
   readonly #site: Site;
   readonly #nodes: readonly Node[];
   readonly #processes: ReadonlyMap<string, NodeProcess>;
   readonly #load: Load;
-  readonly #befallen: { fault: Fault; fromMs: number; mendedMs: number; readyMs: number }[] = [];
+  readonly #befallen: Now[] = [];
   readonly #crashed: string[] = [];
   readonly #lateness = new Lateness();
   #begunMs = performance.now();
@@ -103,6 +107,7 @@ export class Run {
   }
 
   async #start(): Promise<void> {
+    await mountImages(imagesIn(this.#site.dir));
     for (const it of this.#processes.values()) await it.prepare(this.#nodes);
     for (const it of this.#processes.values()) it.start();
     const untilMs = this.#nowMs() + readyMsMax;
@@ -126,17 +131,19 @@ export class Run {
   async #fault(fault: Fault): Promise<void> {
     await sleep(fault.atMs - this.#nowMs());
     this.#say(faultLine(fault, ABOUT[fault.kind].what));
-    const now = { fault, fromMs: this.#nowMs(), mendedMs: Number.POSITIVE_INFINITY, readyMs: Number.POSITIVE_INFINITY };
+    const never = Number.POSITIVE_INFINITY;
+    const now: Now = { fault, fromMs: this.#nowMs(), mendingMs: never, mendedMs: never, readyMs: never };
     this.#befallen.push(now);
     const mend = await afflict(fault, { label: this.#site.label, of: (name) => this.#of(name) });
     await sleep(fault.forMs);
+    now.mendingMs = this.#nowMs();
     await mend();
     now.mendedMs = this.#nowMs();
     this.#say(`#${fault.no} is over`);
     void this.#whenReady(fault, now);
   }
 
-  async #whenReady({ no, target }: Fault, now: { readyMs: number; mendedMs: number }): Promise<void> {
+  async #whenReady({ no, target }: Fault, now: Now): Promise<void> {
     const { node } = this.#of(target);
     while (!(await this.#isReady(node))) await sleep(lookEveryMs);
     now.readyMs = this.#nowMs();

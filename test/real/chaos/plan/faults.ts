@@ -4,7 +4,7 @@
  */
 import type { Node, Role } from './topology.ts';
 
-export const KINDS = ['kill', 'stop', 'full', 'lost', 'cut', 'split', 'shaped', 'lossy', 'clock'] as const;
+export const KINDS = ['kill', 'stop', 'full', 'lost', 'dead', 'cut', 'split', 'shaped', 'lossy', 'clock'] as const;
 export type Kind = (typeof KINDS)[number];
 
 export type Fault = {
@@ -49,6 +49,8 @@ export const ABOUT: Readonly<Record<Kind, About>> = {
     seconds: [1, 8],
     down: true,
   },
+  /** As its operator mends it: another disk, and a start. */
+  dead: { what: 'its disk answers EIO', roles: ['origin', 'agent'], weight: 2, seconds: [4, 20], down: true },
   cut: { what: 'its link is down', roles: all, weight: 3, seconds: [2, 20], down: true },
   split: {
     what: 'hears nothing of',
@@ -88,10 +90,14 @@ export const repairMs = 45_000;
 /** Agents that are down at once: the load is theirs. */
 const agentsDownPart = 0.3;
 
+/** What it is that has to be started in the end. */
+const STARTED: ReadonlySet<Kind> = new Set<Kind>(['kill', 'lost', 'dead']);
+/** Of these a disk is another one afterwards. */
+const EMPTY: ReadonlySet<Kind> = new Set<Kind>(['lost', 'dead']);
+
 /** Until when the fault counts against others. */
 export function overMs({ kind, target, atMs, forMs }: Fault): number {
-  const after =
-    kind === 'lost' && target.startsWith('origin') ? repairMs : kind === 'kill' || kind === 'lost' ? startMs : 0;
+  const after = EMPTY.has(kind) && target.startsWith('origin') ? repairMs : STARTED.has(kind) ? startMs : 0;
   return atMs + forMs + after;
 }
 
