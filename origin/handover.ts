@@ -36,7 +36,8 @@ export type HandoverOptions = {
   };
   /** This origin's id among them. */
   readonly self: string;
-  readonly replicas: number;
+  /** How many owners a blob has. */
+  readonly replicas: (digest: Digest) => number;
   readonly peer: PeerAddress;
   /** Also one that lacks pieces, which are being fetched again. */
   readonly find: (digest: Digest) => BlobEntry | undefined;
@@ -73,7 +74,7 @@ export class Handover {
   /** The blob is here, synced: offer it to its owners, on behalf of the call that brought it. */
   offer(entry: Offered, call: CallContext = CallContext.begin()): void {
     const { origins, self, replicas, tracking } = this.#options;
-    const owners = origins.owners(entry.digest, replicas).map(({ id }) => id);
+    const owners = origins.owners(entry.digest, replicas(entry.digest)).map(({ id }) => id);
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
     this.#waiting.set(entry.digest, new Set(others));
@@ -81,6 +82,12 @@ export class Handover {
     const ctx = call.detached();
     for (const owner of others) this.#due.push({ digest: entry.digest, owner, ctx, attempts: 0 });
     this.#go();
+  }
+
+  /** More origins own it than did. */
+  more(entry: Offered): void {
+    this.#waiting.delete(entry.digest);
+    this.offer(entry);
   }
 
   /** The list of origins has changed: what is here may have other owners. */
@@ -127,7 +134,7 @@ export class Handover {
       return this.#again(offer);
     }
     // The list is another one than it was (relist).
-    if (!origins.owns(digest, owner, replicas)) return;
+    if (!origins.owns(digest, owner, replicas(digest))) return;
     try {
       const owed = this.#options.owed === undefined ? [] : await this.#options.owed(digest);
       const request = { from: peer, meta: entry.meta, ...(owed.length > 0 && { owed }) };
@@ -159,7 +166,7 @@ export class Handover {
     if (left === undefined || left.size > 0) return;
     this.#waiting.delete(digest);
     // What is being mended is wanted, whoever else holds it.
-    if (!origins.owns(digest, self, replicas) && find(digest)?.complete) tracking.unset(digest);
+    if (!origins.owns(digest, self, replicas(digest)) && find(digest)?.complete) tracking.unset(digest);
     log.info({ digest }, 'hand-over: every owner holds the blob');
   }
 }

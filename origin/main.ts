@@ -1,6 +1,7 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import type { FastifyInstance } from 'fastify';
+import type { Digest } from '../core/digest.ts';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
@@ -24,6 +25,7 @@ import { type OriginConfig, originSchema } from './config.ts';
 import { Handover } from './handover.ts';
 import { joinOrigins } from './identity.ts';
 import { Mending } from './mending.ts';
+import { Replicas } from './replicas.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
@@ -66,10 +68,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const mending = stack.use(new Mending({ store, node, log }));
   const early = { strict: config.pull.strict, unproved: earlyRanges(metrics) };
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early });
+  const more = (digest: Digest): void => {
+    const entry = store.get(digest);
+    if (entry?.complete === true) handover.more(entry);
+  };
+  const replicas = stack.use(new Replicas({ own: config.replicas, index, store, more, log }));
+  const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
   const handover = stack.use(
     new Handover({
-      ...among,
-      replicas: config.replicas,
+      ...owned,
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
@@ -88,8 +95,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   });
   if (backends !== undefined) {
     const onFetched = (entry: BlobEntry): void => handover.offer(entry);
-    const { replicas } = config;
-    const parts = { ...among, backends, replicas, node, store, blobs, index, log, metrics, onFetched };
+    const parts = { ...owned, backends, node, store, blobs, index, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
   handover.relist(store.blobs());
@@ -104,7 +110,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
 
-  const work = { blobs, uploads, handover, mending, writeBack, queue };
+  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const readiness = async (): Promise<string[]> => (await backends?.problems()) ?? [];

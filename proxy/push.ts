@@ -151,7 +151,7 @@ export class Push {
   }
 
   #session(request: { readonly repo: string; readonly session: string }): Session {
-    return parseSession(request.session, request.repo, this.#parts.origins.clients);
+    return parseSession(request.session, request.repo, this.#parts.origins);
   }
 
   /**
@@ -183,7 +183,7 @@ export class Push {
     let origins: OriginClient[] = [];
     try {
       origins = await this.#parts.origins.onCopies(about.key ?? id, begin, ctx);
-      return sessionAt({ id, algorithm, acked: 0 }, origins);
+      return sessionAt({ id, algorithm, acked: 0 }, origins, this.#parts.origins);
     } finally {
       // The client never hears of an upload there: it must not take the place of one that goes on.
       void this.#giveUp({ id, origins: asked.filter((origin) => !origins.includes(origin)) }, ctx);
@@ -242,7 +242,11 @@ export class Push {
       context.call,
     );
     this.#note(session, failures, context);
-    return { kind: 'streamed', bytes, session: sessionAt({ ...session, acked: placed.start + bytes }, good) };
+    return {
+      kind: 'streamed',
+      bytes,
+      session: sessionAt({ ...session, acked: placed.start + bytes }, good, this.#parts.origins),
+    };
   }
 
   #lane(session: Session, lane: number, to: { at: number; start: number; context: OciContext }): OriginLane {

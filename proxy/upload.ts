@@ -43,29 +43,38 @@ export function drawUploadId(repo: string): string {
   return `${short(repo)}-${randomBytes(idHexDigits / 2).toString('hex')}`;
 }
 
+/** All origins that this proxy knows, and what each is called: its id, be it that only its URL is known. */
+export type Called = {
+  readonly clients: readonly OriginClient[];
+  idOf(client: OriginClient): string;
+};
+
 /** The session of an upload that these have, all that was acknowledged of it. */
 export function sessionAt(
   about: Pick<Session, 'id' | 'algorithm' | 'acked'>,
   origins: readonly OriginClient[],
+  called: Called,
 ): Session {
   const { id, algorithm, acked } = about;
-  return { id, algorithm, acked, origins, keys: origins.map(({ url }) => short(url)) };
+  return { id, algorithm, acked, origins, keys: origins.map((origin) => short(called.idOf(origin))) };
 }
 
 function formatSession({ id, algorithm, acked, keys }: Session): string {
   return [id, algorithm, acked, ...keys].join('.');
 }
 
-/** Throws BLOB_UPLOAD_UNKNOWN for whatever is not an upload of `repo`. `origins`: all that this proxy knows. */
-export function parseSession(text: string, repo: string, origins: readonly OriginClient[]): Session {
+/** Throws BLOB_UPLOAD_UNKNOWN for whatever is not an upload of `repo`. */
+export function parseSession(text: string, repo: string, called: Called): Session {
   const match = sessionPattern.exec(text);
   const [, id, algorithm, acked, named] = match ?? [];
   if (id === undefined || algorithm === undefined || acked === undefined || named === undefined) throw unknown(text);
   if (!id.startsWith(`${short(repo)}-`) || !Object.hasOwn(DIGEST_ALGORITHMS, algorithm)) throw unknown(text);
   const keys = [...new Set(named.slice(1).split('.'))];
-  const known = origins.filter(({ url }) => keys.includes(short(url)));
-  // One that left the list, or has another address: whoever has the upload says so.
-  const lanes = known.length === keys.length ? known : [...new Set([...known, ...origins])];
+  // A proxy of the release before, or one that does not know an id yet, names a URL.
+  const names = (origin: OriginClient): string[] => [short(called.idOf(origin)), short(origin.url)];
+  const known = called.clients.filter((origin) => names(origin).some((name) => keys.includes(name)));
+  // One that left the list, or whose id is not known yet: whoever has the upload says so.
+  const lanes = known.length >= keys.length ? known : [...new Set([...known, ...called.clients])];
   return { id, algorithm: algorithm as DigestAlgorithm, acked: Number(acked), origins: lanes, keys };
 }
 

@@ -79,7 +79,11 @@ type Heard = { readonly info: BlobInfo | GrowingInfo; readonly from: Asked };
 export type Asker = { readonly call: CallContext; readonly client?: string | undefined };
 
 export type LookupsOptions = {
-  readonly origins: { order(digest: Digest): readonly Asked[] };
+  readonly origins: {
+    order(digest: Digest): readonly Asked[];
+    /** What may be held by origins that cannot be asked (Members). */
+    readonly unheard?: readonly string[];
+  };
   readonly memoryBytes: number;
   readonly clock: Time;
   readonly allowance: LookupAllowance;
@@ -232,6 +236,7 @@ export class Lookups {
       await firstOf(asks, () => heard.length > 0, failures);
       if (heard.length > 0) return foundOf(heard);
     }
+    failures.push(...(origins.unheard ?? []));
     if (failures.length > 0) return { found: { kind: 'unavailable', why: [...new Set(failures)].join('; ') } };
     return { found: { kind: 'unknown' } };
   }

@@ -109,7 +109,7 @@ export type UnlinkedReply = {
 };
 
 /** Digests in one question about replicas: for each, the repositories that have it are looked up. */
-const replicasAskedMax = 500;
+export const replicasAskedMax = 500;
 
 /** The smallest descriptor in a manifest of 4 MiB is about 100 bytes. */
 const referencesMax = 50_000;

@@ -43,7 +43,7 @@ import { UnverifiedPieceIo } from './plants/plants.ts';
 import type { SiteOptions } from './site.ts';
 import type { Process, World } from './world.ts';
 
-const replicas = 2;
+const replicas = (): number => 2;
 const uploadsOpenMax = 64;
 const sweepMs = 10_000;
 const uploadIdleMs = 3_600_000;

@@ -1,6 +1,6 @@
 /** Cold reads of an origin that has backends: loaded only then. */
 
-import type { BlobIn } from '../../core/digest.ts';
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import type { IndexClient } from '../../platform/clients/index-client.ts';
@@ -22,7 +22,7 @@ export type ColdParts = {
   readonly origins: Members<OriginClient>;
   readonly self: string;
   /** Origins that are to hold a blob. */
-  readonly replicas: number;
+  readonly replicas: (digest: Digest) => number;
   readonly node: PeerNode;
   readonly store: BlobStore;
   readonly blobs: OriginBlobs;
@@ -59,7 +59,7 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
         onFetched(entry);
       },
       onElsewhere: (blob, from) => {
-        if (origins.owns(blob.digest, self, replicas)) blobs.join(blob, from);
+        if (origins.owns(blob.digest, self, replicas(blob.digest))) blobs.join(blob, from);
       },
       watch: new ColdWatch(log, metrics),
       clock: realClock,

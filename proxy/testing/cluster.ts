@@ -8,7 +8,7 @@ import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
-import { fixedList } from '../../platform/members/list.ts';
+import { fixedList, type MemberList } from '../../platform/members/list.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -35,13 +35,15 @@ export class TestProxy {
 
   static async start(parts: {
     index: FakeIndex;
-    origins: Omit<OriginsOptions, 'members'> & { urls: readonly string[] };
+    origins: Omit<OriginsOptions, 'members'> & { urls: readonly string[]; list?: MemberList; ids?: boolean };
     originStallMs?: number;
     trustedProxies?: string[];
     replicas?: ReplicaRules;
   }): Promise<TestProxy> {
     const log = silentLog();
-    const members = originMembers(fixedList(parts.origins.urls));
+    const { list = fixedList(parts.origins.urls), ids = false } = parts.origins;
+    const timing = { everyMs: 50, withinMs: 400, fails: 2, passes: 2 };
+    const members = originMembers(list, ids ? { ids, timing } : {});
     const origins = new Origins({ ...parts.origins, members });
     const app = createHttp({ role: 'proxy', log, metrics: new Metrics(), readiness: async () => [] });
     const registry = new ProxyRegistry({
