@@ -15,7 +15,7 @@ import { type Gateway, Load } from './load/load.ts';
 import { proveAll } from './load/proof.ts';
 import type { PullRecord, PushRecord } from './load/records.ts';
 import { Registry } from './load/registry.ts';
-import { ABOUT, type Fault, type Kind } from './plan/faults.ts';
+import { ABOUT, allows, type Cluster, type Fault, type Kind } from './plan/faults.ts';
 import { planFaults } from './plan/plan.ts';
 import { type Node, nodesOf, type Role, whole } from './plan/topology.ts';
 
@@ -49,6 +49,7 @@ export class Run {
   readonly #plan: RunPlan;
   readonly #site: Site;
   readonly #nodes: readonly Node[];
+  readonly #cluster: Cluster;
   readonly #processes: ReadonlyMap<string, NodeProcess>;
   readonly #load: Load;
   readonly #befallen: Now[] = [];
@@ -60,6 +61,7 @@ export class Run {
     this.#plan = plan;
     this.#site = site;
     this.#nodes = nodesOf({ ...whole, agent: plan.agents });
+    this.#cluster = new Map(this.#nodes.map((node) => [node.name, node]));
     this.#processes = new Map(this.#nodes.map((node) => [node.name, new NodeProcess(node, site)]));
     const { seed, seconds } = plan;
     this.#load = new Load({
@@ -130,6 +132,9 @@ export class Run {
 
   async #fault(fault: Fault): Promise<void> {
     await sleep(fault.atMs - this.#nowMs());
+    const still = this.#befallen.filter(({ readyMs }) => readyMs === Number.POSITIVE_INFINITY).map((it) => it.fault);
+    // A slow machine starts its processes later than planned.
+    if (!allows(this.#cluster, still, fault)) return this.#say(`#${fault.no} is left out: others are not over yet`);
     this.#say(faultLine(fault, ABOUT[fault.kind].what));
     const never = Number.POSITIVE_INFINITY;
     const now: Now = { fault, fromMs: this.#nowMs(), mendingMs: never, mendedMs: never, readyMs: never };

@@ -104,7 +104,7 @@ export function overMs({ kind, target, atMs, forMs }: Fault): number {
 const touches = (fault: Fault, name: string): boolean => fault.target === name || fault.peer === name;
 const endsOf = ({ target, peer }: Fault): string[] => (peer === undefined ? [target] : [target, peer]);
 
-type Cluster = ReadonlyMap<string, Node>;
+export type Cluster = ReadonlyMap<string, Node>;
 type Rule = {
   readonly why: string;
   readonly holds: (now: readonly Fault[], next: Fault, cluster: Cluster) => boolean;
@@ -122,8 +122,13 @@ const atMost = (role: Role, count: number, why: string): Rule => ({
   holds: (now, next, cluster) => downOf(role, [next], cluster) === 0 || downOf(role, [...now, next], cluster) <= count,
 });
 
+/** Whether `next` may begin while these go on. */
+export function allows(cluster: Cluster, now: readonly Fault[], next: Fault): boolean {
+  return rulesOf(cluster).every(({ holds }) => holds(now, next, cluster));
+}
+
 /** Trackers are not among them: with none there, agents ask the origins. */
-export function rulesOf(cluster: Cluster): readonly Rule[] {
+function rulesOf(cluster: Cluster): readonly Rule[] {
   const agents = [...cluster.values()].filter(({ role }) => role === 'agent').length;
   return [
     {
