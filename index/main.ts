@@ -48,7 +48,6 @@ await runRole({
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs: Date.now,
-        replicas: config.replicas,
         reconcile: backed?.reconcile,
       });
     };

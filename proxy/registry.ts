@@ -8,32 +8,30 @@ import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
-import { replicasIn } from '../core/rendezvous/replicas.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import { type ManifestParts, Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
-import type { ToldReplicas } from './replicas.ts';
 
 /** What the proxy asks of the index; tests answer it from memory. */
 export type ProxyIndex = PushParts['index'] &
   ManifestParts['index'] &
   Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog'>;
 
-export type ProxyParts = PushParts & {
-  readonly index: ProxyIndex;
-  /** What the index says of how many origins are to hold what; absent: nothing. */
-  readonly replicas?: Pick<ToldReplicas, 'rules'> | undefined;
-};
+export type ProxyParts = PushParts & { readonly index: ProxyIndex };
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
 
 export class ProxyRegistry implements RegistryHandler {
   readonly #parts: ProxyParts;
+  readonly #manifests: Manifests;
+  readonly #push: Push;
 
   constructor(parts: ProxyParts) {
     this.#parts = parts;
+    this.#manifests = new Manifests(parts);
+    this.#push = new Push(parts);
   }
 
   async handle(request: OciRequest, context: OciContext): Promise<OciReply> {
@@ -45,11 +43,11 @@ export class ProxyRegistry implements RegistryHandler {
       case 'blobDelete':
         return this.#removeBlob(request, context);
       case 'manifestRead':
-        return new Manifests(this.#parts).read(request, context);
+        return this.#manifests.read(request, context);
       case 'manifestPut':
-        return new Manifests(this.#pushing(request.repo)).put(request, context);
+        return this.#manifests.put(request, context);
       case 'manifestDelete':
-        return new Manifests(this.#parts).remove(request, context);
+        return this.#manifests.remove(request, context);
       case 'referrers':
         return this.#referrers(request, context);
       case 'tags':
@@ -57,19 +55,16 @@ export class ProxyRegistry implements RegistryHandler {
       case 'catalog':
         return this.#catalog(request, context);
       case 'uploadBegin':
+        return this.#push.begin(request, context);
       case 'uploadStatus':
+        return this.#push.status(request, context);
       case 'uploadAppend':
+        return this.#push.append(request, context);
       case 'uploadCommit':
+        return this.#push.commit(request, context);
       case 'uploadCancel':
-        return new Push(this.#pushing(request.repo)).handle(request, context);
+        return this.#push.cancel(request, context);
     }
-  }
-
-  /** The parts of a push into that repository: it lies on no more origins than the repository is to. */
-  #pushing(repo: string): ProxyParts {
-    const rules = this.#parts.replicas?.rules;
-    if (rules === undefined) return this.#parts;
-    return { ...this.#parts, origins: this.#parts.origins.atMost(replicasIn(rules, repo)) };
   }
 
   async #readBlob(request: Request<'blobRead'>, context: OciContext): Promise<OciReply> {

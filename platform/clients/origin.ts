@@ -33,6 +33,7 @@ import type { HttpTransport } from '../net/http.ts';
 import { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
 import { InfoBatch, type InfoCalls } from './info-batch.ts';
+import { RepairClient } from './origin-repair.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
 
 /** A commit syncs the whole blob to disk: gigabytes on a slow one. */
@@ -68,6 +69,7 @@ export type PassedOn = { readonly hops: number; readonly cold?: 'stat' | undefin
 export class OriginClient {
   /** Its base URL. */
   readonly url: string;
+  readonly repair: RepairClient;
   readonly #http: HttpClient;
   readonly #held: InfoBatch<BlobInfo>;
   readonly #known: InfoBatch<BlobInfo | GrowingInfo>;
@@ -77,6 +79,7 @@ export class OriginClient {
   constructor(url: string, transport?: HttpTransport) {
     this.url = url;
     this.#http = new HttpClient({ base: url, connections: connectionsMax, transport });
+    this.repair = new RepairClient(this.#http);
     const checked = (info: BlobInfo | GrowingInfo, digest: Digest): BlobInfo | GrowingInfo => about(digest, info, url);
     const batch = (how: Omit<InfoAsked, 'repo'>): InfoCalls<BlobInfo | GrowingInfo> => ({
       one: (blob, ctx) => this.#info(blob, how, ctx),

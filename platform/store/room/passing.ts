@@ -56,8 +56,6 @@ type Pass = {
 export class Passing {
   readonly #o: PassingOptions;
   readonly #host: EntryHost;
-  /** Blobs that pass through now. */
-  count = 0;
   readonly #passes = new Map<Digest, Pass>();
   #beyondBytes = 0;
   #nextFile = 0;
@@ -79,6 +77,10 @@ export class Passing {
 
   all(): BlobEntry[] {
     return [...this.#passes.values()].map(({ entry }) => entry);
+  }
+
+  get count(): number {
+    return this.#passes.size;
   }
 
   /** Bytes of all windows, whether the budget counts them or not. */
@@ -122,7 +124,6 @@ export class Passing {
     file.unlinked = true;
     const window = new Window(file);
     const entry = make(window);
-    this.count += 1;
     this.#passes.set(entry.digest, { entry, window, unhold, beyond: 0, within: 0, growing: false });
     this.#serve();
     void this.grow(entry);
@@ -167,7 +168,6 @@ export class Passing {
     const pass = this.#passes.get(entry.digest);
     if (pass?.entry !== entry) return false;
     this.#passes.delete(entry.digest);
-    this.count -= 1;
     this.#o.room.release(pass.within);
     this.#beyondBytes -= pass.beyond;
     entry.becomeGone(pass.unhold);

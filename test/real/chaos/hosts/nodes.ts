@@ -12,7 +12,6 @@ import { noteClocked } from './sweep.ts';
 import { onHost, wireNode } from './wiring.ts';
 
 export type Site = { readonly label: string; readonly dir: string };
-export const imagesIn = (dir: string): string => join(dir, 'images');
 
 export class NodeProcess {
   readonly node: Node;
@@ -25,10 +24,7 @@ export class NodeProcess {
     const { dir } = site;
     const bytes = diskBytes[node.role];
     this.node = node;
-    this.disk =
-      bytes === undefined
-        ? undefined
-        : { path: join(dir, 'disks', node.name), image: join(imagesIn(dir), node.name), bytes };
+    this.disk = bytes === undefined ? undefined : { path: join(dir, 'disks', node.name), bytes };
     this.clock = join(dir, 'clocks', node.name);
     this.#site = site;
   }
