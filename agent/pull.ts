@@ -26,6 +26,8 @@ import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 
+/** A blob that went from the cache while it was read is taken up again so often, for one client and range. */
+const takenUpMax = 3;
 /** Pulls of other repositories that a client sits through, at most, before its own is the one. */
 const foreignPullsMax = 4;
 
@@ -40,6 +42,8 @@ export type PullsOptions = {
   readonly strict?: boolean;
   readonly clock: Time;
 };
+
+type Part = { readonly range: ByteRange; readonly repo: string | undefined };
 
 export class Pulls {
   readonly #options: PullsOptions;
@@ -116,14 +120,33 @@ export class Pulls {
     return await this.#learn({ digest, repo }, asking, before + 1);
   }
 
-  async *#read(
-    found: BlobEntry,
-    { range, repo }: { readonly range: ByteRange; readonly repo: string | undefined },
-    asking: CallContext,
-  ): AsyncGenerator<Chunk, void, undefined> {
-    const { digest } = found;
-    // It may have been evicted, or have passed through, since it was found.
-    const entry = found.gone && !this.#condemned.has(found) ? await this.#entry({ digest, repo }, asking) : found;
+  /** What goes while it is read (its file turned out to be damaged, and was dropped) is read on from where it stood. */
+  async *#read(found: BlobEntry, part: Part, asking: CallContext): AsyncGenerator<Chunk, void, undefined> {
+    const { repo, range } = part;
+    let { start } = range;
+    let entry = found;
+    for (let times = 0; ; times++) {
+      // It may have been evicted, or have passed through, since it was found.
+      if (this.#went(entry)) entry = await this.#entry({ digest: found.digest, repo }, asking);
+      try {
+        for await (const chunk of this.#readOf(entry, { repo, range: { start, end: range.end } }, asking)) {
+          start += chunk.length;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        if (times === takenUpMax || !this.#went(entry) || asking.signal.aborted) throw error;
+      }
+    }
+  }
+
+  /** It is not here any more, and nobody says that it was not the blob. */
+  #went(entry: BlobEntry): boolean {
+    return entry.gone && entry.revoked === undefined && !this.#condemned.has(entry);
+  }
+
+  async *#readOf(entry: BlobEntry, { range, repo }: Part, asking: CallContext): AsyncGenerator<Chunk, void, undefined> {
+    const { digest } = entry;
     const used = new Map<Pull, PullUse>();
     const source = {
       entry,

@@ -22,7 +22,7 @@ export function statusOf({ config, store, node, pulls, history }: StatusParts): 
     peer: node.stats(),
     cache: {
       blobs: store.count,
-      complete: store.completeCount,
+      complete: store.room.completeCount,
       bytes: store.usedBytes,
       budgetBytes: config.cache.budget,
       passing: store.passing.count,

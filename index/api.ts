@@ -19,11 +19,13 @@ import {
 import type { ReconcileReply, ReconcileStep } from '../core/contracts/reconcile.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
+import type { ReplicaRules } from '../core/rendezvous/replicas.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
 import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
+import { replicaRoutes } from './replicas.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
 const missingToldMax = 100;
@@ -38,6 +40,8 @@ export type IndexSettings = {
   readonly keepUnlinkedMs: number;
   /** Of the clock on the wall: it is kept across restarts. */
   readonly nowMs: () => number;
+  /** How many origins are to hold what lies where; undefined: whatever they themselves say. */
+  readonly replicas?: ReplicaRules | undefined;
   /** Undefined: no repository has a backend. */
   readonly reconcile?: ((step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>) | undefined;
 };
@@ -51,6 +55,7 @@ export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: I
     store.condemn(body.digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
   );
   serve(app, INDEX.unlinked, ({ body }) => store.unlinked(body.digests));
+  replicaRoutes(app, store, settings.replicas);
   serve(app, INDEX.holders, ({ at }) => store.holders(at.digest, at));
   serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
   serve(app, INDEX.reconcile, ({ body, request }) => {

@@ -2,9 +2,29 @@
 
 import * as z from 'zod';
 import { repositoryPatternValid } from '../core/oci/pattern.ts';
+import { replicaRulesMax, replicasMax } from '../core/rendezvous/replicas.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
+
+const pattern = z
+  .string()
+  .refine(repositoryPatternValid, 'is no pattern of a repository: a name, `*` within a part of it, `**` for any');
+const replicas = z.int().min(1).max(replicasMax);
+
+const replicaRules = z.strictObject({
+  default: replicas.prefault(2),
+  /** The first rule that matches a repository wins. A blob that several have gets the most of theirs. */
+  rules: z
+    .array(
+      z.strictObject({
+        repositories: z.union([pattern.transform((one) => [one]), z.array(pattern).min(1).max(replicaRulesMax)]),
+        replicas,
+      }),
+    )
+    .max(replicaRulesMax)
+    .prefault([]),
+});
 
 export const indexSchema = z.strictObject({
   ...commonShape('index'),
@@ -18,22 +38,15 @@ export const indexSchema = z.strictObject({
   keepUnlinked: duration('1h'),
   /** Where tags rest beyond this disk: the same rules as the origins have. */
   backends: backendsShape(),
+  /** How many origins hold each blob, by the repositories that have it. Left out: what the origins' own `replicas` says. */
+  replicas: replicaRules.optional(),
   manifests: z
     .strictObject({
       /**
        * Repositories, by pattern (core/oci/pattern.ts), that take an index whose manifests are not all there: copies of
        * some platforms, `skopeo copy --multi-arch=index-only`. A pull of one that is missing answers 404.
        */
-      allowMissingChildren: z
-        .array(
-          z
-            .string()
-            .refine(
-              repositoryPatternValid,
-              'is no pattern of a repository: a name, `*` within a part of it, `**` for any',
-            ),
-        )
-        .prefault([]),
+      allowMissingChildren: z.array(pattern).prefault([]),
     })
     .prefault({}),
 });

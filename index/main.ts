@@ -48,6 +48,7 @@ await runRole({
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs: Date.now,
+        replicas: config.replicas,
         reconcile: backed?.reconcile,
       });
     };

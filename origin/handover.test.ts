@@ -38,7 +38,7 @@ function cluster(asksNeeded: number, self = 'http://a', origins: HandoverOptions
   const handover = new Handover({
     origins,
     self,
-    replicas: 2,
+    replicas: () => 2,
     peer,
     find: (digest) =>
       removed.has(digest) ? undefined : ({ ...entryOf(digest), complete: !damaged.has(digest) } as BlobEntry),
@@ -120,7 +120,7 @@ test('a cluster of one hands nothing over', () => {
   const handover = new Handover({
     origins: ringOf(() => Rendezvous.of(['http://a'])),
     self: 'http://a',
-    replicas: 2,
+    replicas: () => 2,
     peer,
     find: entryOf,
     mend: () => expect.unreachable(),
@@ -165,7 +165,7 @@ test('when the list changes, what is here is offered to its new owners, and to n
   expect(asked.map((key) => key.split(' ')[0]).toSorted()).toEqual(before.toSorted());
   now = Rendezvous.of([...urls.filter((url) => url !== before[0]), 'http://new']);
   asked.length = 0;
-  handover.relist();
+  handover.relist([entryOf(digest)]);
   await vi.advanceTimersByTimeAsync(60_000);
   const left = new Set(asked.map((key) => key.split(' ')[0]));
   expect([...left].toSorted()).toEqual(
@@ -197,7 +197,14 @@ test('what a backend is still owed goes along with the blob', async () => {
   const requests: FetchRequest[] = [];
   const digest = ownedBy('http://a', false);
   const handover = new Handover({
-    ...{ origins: ringOf(() => owners), self: 'http://a', replicas: 2, peer, find: entryOf, mend: () => undefined },
+    ...{
+      origins: ringOf(() => owners),
+      self: 'http://a',
+      replicas: () => 2,
+      peer,
+      find: entryOf,
+      mend: () => undefined,
+    },
     ...{ tracking: { set: () => undefined, unset: () => undefined }, log: silentLog() },
     owed: async (of) => (of === digest ? ['team/app'] : []),
     ask: async (_url, _digest, request) => {

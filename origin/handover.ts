@@ -5,8 +5,8 @@
  * offer the blob to the digest's owners until each of them says that it holds it. Meanwhile an
  * origin that does not own the blob announces it to the trackers, so that it can be found.
  *
- * Rule 1: an owner is asked again, with back-off, until it holds the blob or the blob is removed, for about a minute; what is
- *         left then, and what a restart forgets, is found by comparing (repair/).
+ * Rule 1: an owner is asked again, with back-off, until it holds the blob or the blob is removed;
+ *         a restart begins with everything that is here (asking for what is held costs one call).
  * Rule 2: what a backend is still owed goes along with the blob: each copy has the promise beside it, so that one that is
  *         left alone by the loss of others keeps it.
  * Rule 3: at most `asksMax` calls at a time, however many blobs are waiting.
@@ -22,10 +22,6 @@ import type { BlobEntry } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
 export const asksMax = 8;
-/** Blobs on their way to their owners; about 300 bytes each. */
-export const offeredBlobsMax = 10_000;
-/** Of one owner: some 70 s. */
-export const attemptsMax = 10;
 /** An owner that pulls it needs a while; one that is down, longer. */
 export const askAgain = { delayMs: 250, delayMsMax: 30_000 };
 
@@ -40,7 +36,8 @@ export type HandoverOptions = {
   };
   /** This origin's id among them. */
   readonly self: string;
-  readonly replicas: number;
+  /** How many owners a blob has. */
+  readonly replicas: (digest: Digest) => number;
   readonly peer: PeerAddress;
   /** Also one that lacks pieces, which are being fetched again. */
   readonly find: (digest: Digest) => BlobEntry | undefined;
@@ -62,8 +59,6 @@ export class Handover {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Owners that have yet to hold a blob. */
   readonly #waiting = new Map<Digest, Set<string>>();
-  /** Some blob is left to be found by comparing. */
-  left: () => void = () => undefined;
   #asking = 0;
   #closed = false;
 
@@ -79,10 +74,9 @@ export class Handover {
   /** The blob is here, synced: offer it to its owners, on behalf of the call that brought it. */
   offer(entry: Offered, call: CallContext = CallContext.begin()): void {
     const { origins, self, replicas, tracking } = this.#options;
-    const owners = origins.owners(entry.digest, replicas).map(({ id }) => id);
+    const owners = origins.owners(entry.digest, replicas(entry.digest)).map(({ id }) => id);
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
-    if (this.#waiting.size >= offeredBlobsMax) return this.left();
     this.#waiting.set(entry.digest, new Set(others));
     if (!owners.includes(self)) tracking.set(entry.digest, 'have', entry.meta);
     const ctx = call.detached();
@@ -90,19 +84,17 @@ export class Handover {
     this.#go();
   }
 
-  /** Whether some owner does not hold it yet. */
-  waits(digest: Digest): boolean {
-    return this.#waiting.has(digest);
+  /** More origins own it than did. */
+  more(entry: Offered): void {
+    this.#waiting.delete(entry.digest);
+    this.offer(entry);
   }
 
-  /** The members are others: what is on its way may have other owners. */
-  relist(): void {
-    for (const digest of [...this.#waiting.keys()]) {
-      this.#waiting.delete(digest);
-      const entry = this.#options.find(digest);
-      if (entry === undefined) this.#options.tracking.unset(digest);
-      else this.offer(entry);
-    }
+  /** The list of origins has changed: what is here may have other owners. */
+  relist(blobs: Iterable<Offered>): void {
+    this.#waiting.clear();
+    const call = CallContext.begin();
+    for (const blob of blobs) if (blob.complete) this.offer(blob, call);
   }
 
   /** The blob was removed: nobody needs to take it over. */
@@ -142,7 +134,7 @@ export class Handover {
       return this.#again(offer);
     }
     // The list is another one than it was (relist).
-    if (!this.#waiting.get(digest)?.has(owner) || !origins.owns(digest, owner, replicas)) return;
+    if (!origins.owns(digest, owner, replicas(digest))) return;
     try {
       const owed = this.#options.owed === undefined ? [] : await this.#options.owed(digest);
       const request = { from: peer, meta: entry.meta, ...(owed.length > 0 && { owed }) };
@@ -156,10 +148,6 @@ export class Handover {
   #again(offer: Offer): void {
     if (this.#closed) return;
     offer.attempts++;
-    if (offer.attempts >= attemptsMax) {
-      this.forget(offer.digest);
-      return this.left();
-    }
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);
@@ -178,7 +166,7 @@ export class Handover {
     if (left === undefined || left.size > 0) return;
     this.#waiting.delete(digest);
     // What is being mended is wanted, whoever else holds it.
-    if (!origins.owns(digest, self, replicas) && find(digest)?.complete) tracking.unset(digest);
+    if (!origins.owns(digest, self, replicas(digest)) && find(digest)?.complete) tracking.unset(digest);
     log.info({ digest }, 'hand-over: every owner holds the blob');
   }
 }

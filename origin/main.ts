@@ -1,6 +1,7 @@
 /** The origin, from its disk to its API. Built top to bottom, closed bottom to top. */
 
 import type { FastifyInstance } from 'fastify';
+import type { Digest } from '../core/digest.ts';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
@@ -19,13 +20,12 @@ import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
 import type { BackendCopies } from './cold/copies.ts';
-import { Condemned, type CondemnedOptions } from './condemned.ts';
+import { Condemned } from './condemned.ts';
 import { type OriginConfig, originSchema } from './config.ts';
 import { Handover } from './handover.ts';
 import { joinOrigins } from './identity.ts';
-import { KnownIndex } from './known-index.ts';
 import { Mending } from './mending.ts';
-import { startRepair } from './repair/start.ts';
+import { Replicas } from './replicas.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
@@ -43,13 +43,12 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const backends = await openBackends(context, live, stack);
   const index =
     config.index.length === 0 ? undefined : new IndexClient(stack.use(httpMembers(fixedList(config.index))));
-  const known = new KnownIndex(config.data);
   let queue: Queue | undefined;
   let copies: BackendCopies | undefined;
   const mayGo =
     index === undefined && backends === undefined
       ? undefined
-      : askUnneeded({ index: index && askIndex({ index, known, log }), owed: () => queue, copies: () => copies });
+      : askUnneeded({ index: index && askIndex(index, config, log), owed: () => queue, copies: () => copies });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
@@ -69,10 +68,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const mending = stack.use(new Mending({ store, node, log }));
   const early = { strict: config.pull.strict, unproved: earlyRanges(metrics) };
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early });
+  const more = (digest: Digest): void => {
+    const entry = store.get(digest);
+    if (entry?.complete === true) handover.more(entry);
+  };
+  const replicas = stack.use(new Replicas({ own: config.replicas, index, store, more, log }));
+  const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
   const handover = stack.use(
     new Handover({
-      ...among,
-      replicas: config.replicas,
+      ...owned,
       peer: node.self,
       find: (digest) => store.get(digest),
       mend: ({ digest, meta }) => mending.want(digest, meta),
@@ -91,10 +95,11 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   });
   if (backends !== undefined) {
     const onFetched = (entry: BlobEntry): void => handover.offer(entry);
-    const { replicas } = config;
-    const parts = { ...among, backends, replicas, node, store, blobs, index, log, metrics, onFetched };
+    const parts = { ...owned, backends, node, store, blobs, index, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
+  handover.relist(store.blobs());
+  stack.use(origins.onChange(() => handover.relist(store.blobs())));
   mending.begin();
   beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
@@ -104,10 +109,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const writeBack =
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
-  const repairs = { ...among, node, store, tracking, handover, mending, index, known, queue, copies, writeBack };
-  const repairing = startRepair(context, { ...repairs, leaving: () => self.draining === true }, stack);
 
-  const work = { blobs, uploads, handover, mending, writeBack, queue, repairing };
+  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const readiness = async (): Promise<string[]> => (await backends?.problems()) ?? [];
@@ -148,8 +151,8 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
 }
 
 /** The index knows what may go when room is needed, since nothing links to it. */
-function askIndex(parts: CondemnedOptions): AskUnneeded {
-  const condemned = new Condemned(parts);
+function askIndex(index: IndexClient, config: OriginConfig, log: Logger): AskUnneeded {
+  const condemned = new Condemned({ index, dir: config.data, log });
   return (digests, signal) => condemned.ask(digests, signal);
 }
 

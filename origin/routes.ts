@@ -21,8 +21,7 @@ import type { Handover } from './handover.ts';
 import { addIdentityRoute, type OwnIdentity } from './identity.ts';
 import { addKrakenRoutes, krakenWork } from './kraken/routes.ts';
 import type { Mending } from './mending.ts';
-import type { Repairing } from './repair/open.ts';
-import { addRepairRoutes } from './repair/routes.ts';
+import type { Replicas } from './replicas.ts';
 import type { Uploads } from './uploads.ts';
 import type { WriteBack } from './write-back/write-back.ts';
 
@@ -31,6 +30,7 @@ export type OriginParts = {
   readonly origins: Pick<Members<OriginClient>, 'owners' | 'owns' | 'known'>;
   /** Who this one is among them. */
   readonly self: OwnIdentity;
+  readonly replicas: Replicas;
   readonly store: BlobStore;
   readonly node: PeerNode;
   readonly tracking: Tracking;
@@ -42,7 +42,6 @@ export type OriginParts = {
   /** Absent: no repository has a backend. */
   readonly writeBack: WriteBack | undefined;
   readonly queue: Queue | undefined;
-  readonly repairing: Repairing;
 };
 
 /** What a request is to an origin that is being stopped. */
@@ -51,18 +50,20 @@ export function workOfRequest(method: string, path: string): RequestWork | undef
 }
 
 export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void {
-  const { config, origins, self, store, node, blobs, uploads, handover, writeBack, queue, log } = parts;
+  const { config, origins, self, replicas, store, node, blobs, uploads, handover, writeBack, queue, log } = parts;
   const shared = {
     ...parts,
     budgetBytes: config.disk.budget,
-    ownersOf: (digest: string) => origins.owners(digest, config.replicas).flatMap(({ url }) => url ?? []),
+    ownersOf: (digest: Digest) => origins.owners(digest, replicas.of(digest)).flatMap(({ url }) => url ?? []),
     onRemoved: handover.forget.bind(handover),
     mayRemove: async (digest: Digest) => await writeBack?.mayRemove(digest),
-    onCommitted: (entry: BlobEntry, call: CallContext) => handover.offer(entry, call),
+    onCommitted: (entry: BlobEntry, call: CallContext) => {
+      replicas.came(entry.digest);
+      handover.offer(entry, call);
+    },
   };
   addRoutes(app, shared);
   addIdentityRoute(app, { self, known: () => origins.known });
-  addRepairRoutes(app, parts.repairing);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {
@@ -74,7 +75,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
       await relied(shared, { entry, repo }, call);
     },
     prove: async ({ digest, repo }, call) => relied(shared, { entry: await blobs.prove(digest), repo }, call),
-    owns: (digest) => origins.owns(digest, self.id, config.replicas),
+    owns: (digest) => origins.owns(digest, self.id, replicas.of(digest)),
     wallMs: () => Date.now(),
     clock: realClock,
   });

@@ -13,6 +13,7 @@ import { fixedList } from '../platform/members/list.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
+import { ToldReplicas } from './replicas.ts';
 
 await runRole({
   role: 'proxy',
@@ -24,7 +25,8 @@ await runRole({
     const members = stack.use(originMembers(fixedList(config.origins), { ids: true, ...followedAs(config.members) }));
     const origins = new Origins({ members, copies: push.copies, required: push.required });
     const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
-    const registry = new ProxyRegistry({ index, origins, log, originStallMs: push.originStall });
+    const replicas = stack.use(new ToldReplicas(index));
+    const registry = new ProxyRegistry({ index, origins, replicas, log, originStallMs: push.originStall });
     const limits = {
       ...CLIENT_LIMITS,
       stallMs: push.clientStall,

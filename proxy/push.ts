@@ -9,25 +9,27 @@
 
 import { ApiError } from '../core/contracts/errors.ts';
 import { type Digest, digestAlgorithm } from '../core/digest.ts';
-import { OCI_PATHS } from '../core/oci/paths.ts';
-import { type ByteRange, parseChunkRange, uploadRange } from '../core/oci/range.ts';
+import { type ByteRange, parseChunkRange } from '../core/oci/range.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { linkProved, prove, silent, tooFew, unavailable } from '../platform/clients/copies.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Origins } from '../platform/clients/origins.ts';
-import type { Headers } from '../platform/http/content.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import { fanOut, type LaneResult, type OriginLane } from './fanout.ts';
 import { makeUp } from './making-up.ts';
 import {
+  accepted,
+  created,
   drawUploadId,
-  formatSession,
   fullest,
+  gone,
+  misfit,
   parseSession,
   place,
+  progress,
   type Seen,
   type Session,
   sessionAt,
@@ -45,6 +47,7 @@ export type PushParts = {
   readonly originStallMs: number;
 };
 
+type Uploading = 'uploadBegin' | 'uploadStatus' | 'uploadAppend' | 'uploadCommit' | 'uploadCancel';
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
 
 /** A body that was taken: the session as it is now, and how many bytes the body had. */
@@ -57,6 +60,21 @@ export class Push {
 
   constructor(parts: PushParts) {
     this.#parts = parts;
+  }
+
+  handle(request: Request<Uploading>, context: OciContext): Promise<OciReply> {
+    switch (request.kind) {
+      case 'uploadBegin':
+        return this.begin(request, context);
+      case 'uploadStatus':
+        return this.status(request, context);
+      case 'uploadAppend':
+        return this.append(request, context);
+      case 'uploadCommit':
+        return this.commit(request, context);
+      case 'uploadCancel':
+        return this.cancel(request, context);
+    }
   }
 
   /** POST: a mount, a whole blob in one request, or a new session. */
@@ -133,7 +151,7 @@ export class Push {
   }
 
   #session(request: { readonly repo: string; readonly session: string }): Session {
-    return parseSession(request.session, request.repo, this.#parts.origins.clients);
+    return parseSession(request.session, request.repo, this.#parts.origins);
   }
 
   /**
@@ -165,7 +183,7 @@ export class Push {
     let origins: OriginClient[] = [];
     try {
       origins = await this.#parts.origins.onCopies(about.key ?? id, begin, ctx);
-      return sessionAt({ id, algorithm, acked: 0 }, origins);
+      return sessionAt({ id, algorithm, acked: 0 }, origins, this.#parts.origins);
     } finally {
       // The client never hears of an upload there: it must not take the place of one that goes on.
       void this.#giveUp({ id, origins: asked.filter((origin) => !origins.includes(origin)) }, ctx);
@@ -224,7 +242,11 @@ export class Push {
       context.call,
     );
     this.#note(session, failures, context);
-    return { kind: 'streamed', bytes, session: sessionAt({ ...session, acked: placed.start + bytes }, good) };
+    return {
+      kind: 'streamed',
+      bytes,
+      session: sessionAt({ ...session, acked: placed.start + bytes }, good, this.#parts.origins),
+    };
   }
 
   #lane(session: Session, lane: number, to: { at: number; start: number; context: OciContext }): OriginLane {
@@ -351,12 +373,6 @@ function longer(range: ByteRange, bytes: number): ApiError {
   return new ApiError('BLOB_UPLOAD_INVALID', `Content-Range covers ${said} bytes, but the body has ${bytes}`);
 }
 
-function gone(session: Session, kind: 'unknown' | 'silent'): ApiError {
-  if (kind === 'unknown')
-    return new ApiError('BLOB_UPLOAD_UNKNOWN', `upload ${session.id} is not known any more: begin a new one`);
-  return new ApiError('UNAVAILABLE', `the origins of upload ${session.id} do not answer: try again`);
-}
-
 /** Why no origin, or too few, committed: the client's fault is told before ours. */
 function uncommitted(
   session: Session,
@@ -367,31 +383,4 @@ function uncommitted(
   const told = failures.find((error) => error instanceof ApiError && error.code === 'DIGEST_INVALID');
   if (bug !== undefined || told !== undefined || !failures.some(silent)) return bug ?? told ?? failures[0];
   return tooFew(need.able, need.required, unavailable(`upload ${session.id}`, failures));
-}
-
-function locate(repo: string, session: Session): string {
-  return OCI_PATHS.upload(repo, formatSession(session));
-}
-
-/** Where the client goes on, and what it has been told of. */
-function progress(repo: string, session: Session, at: number): Headers {
-  return {
-    location: locate(repo, { ...session, acked: at }),
-    range: uploadRange(at),
-    'docker-upload-uuid': session.id,
-  };
-}
-
-function accepted(repo: string, session: Session): OciReply {
-  return { kind: 'empty', status: 202, headers: progress(repo, session, session.acked) };
-}
-
-function misfit(repo: string, session: Session, at: number): OciReply {
-  const error = new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${at}: continue there`, { offset: at });
-  return { kind: 'error', error, headers: progress(repo, session, at) };
-}
-
-function created(repo: string, digest: Digest): OciReply {
-  const headers = { location: OCI_PATHS.blob(repo, digest), 'docker-content-digest': digest };
-  return { kind: 'empty', status: 201, headers };
 }

@@ -8,30 +8,32 @@ import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
+import { replicasIn } from '../core/rendezvous/replicas.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import { type ManifestParts, Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
+import type { ToldReplicas } from './replicas.ts';
 
 /** What the proxy asks of the index; tests answer it from memory. */
 export type ProxyIndex = PushParts['index'] &
   ManifestParts['index'] &
   Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog'>;
 
-export type ProxyParts = PushParts & { readonly index: ProxyIndex };
+export type ProxyParts = PushParts & {
+  readonly index: ProxyIndex;
+  /** What the index says of how many origins are to hold what; absent: nothing. */
+  readonly replicas?: Pick<ToldReplicas, 'rules'> | undefined;
+};
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
 
 export class ProxyRegistry implements RegistryHandler {
   readonly #parts: ProxyParts;
-  readonly #manifests: Manifests;
-  readonly #push: Push;
 
   constructor(parts: ProxyParts) {
     this.#parts = parts;
-    this.#manifests = new Manifests(parts);
-    this.#push = new Push(parts);
   }
 
   async handle(request: OciRequest, context: OciContext): Promise<OciReply> {
@@ -43,11 +45,11 @@ export class ProxyRegistry implements RegistryHandler {
       case 'blobDelete':
         return this.#removeBlob(request, context);
       case 'manifestRead':
-        return this.#manifests.read(request, context);
+        return new Manifests(this.#parts).read(request, context);
       case 'manifestPut':
-        return this.#manifests.put(request, context);
+        return new Manifests(this.#pushing(request.repo)).put(request, context);
       case 'manifestDelete':
-        return this.#manifests.remove(request, context);
+        return new Manifests(this.#parts).remove(request, context);
       case 'referrers':
         return this.#referrers(request, context);
       case 'tags':
@@ -55,16 +57,19 @@ export class ProxyRegistry implements RegistryHandler {
       case 'catalog':
         return this.#catalog(request, context);
       case 'uploadBegin':
-        return this.#push.begin(request, context);
       case 'uploadStatus':
-        return this.#push.status(request, context);
       case 'uploadAppend':
-        return this.#push.append(request, context);
       case 'uploadCommit':
-        return this.#push.commit(request, context);
       case 'uploadCancel':
-        return this.#push.cancel(request, context);
+        return new Push(this.#pushing(request.repo)).handle(request, context);
     }
+  }
+
+  /** The parts of a push into that repository: it lies on no more origins than the repository is to. */
+  #pushing(repo: string): ProxyParts {
+    const rules = this.#parts.replicas?.rules;
+    if (rules === undefined) return this.#parts;
+    return { ...this.#parts, origins: this.#parts.origins.atMost(replicasIn(rules, repo)) };
   }
 
   async #readBlob(request: Request<'blobRead'>, context: OciContext): Promise<OciReply> {

@@ -1,7 +1,7 @@
 /**
  * An upload, of which no proxy remembers anything: what its Location carries (upload id, digest algorithm, bytes
- * acknowledged so far, the origins that receive it), and where it stands, from what those origins say. Pure, but for
- * the drawing of ids.
+ * acknowledged so far, the origins that receive it), where it stands, from what those origins say, and what a client is
+ * answered of it. Pure, but for the drawing of ids.
  *
  * Rule 1: a Location is written by us and returned by a stranger: the grammar is strict, only origins of ours are asked,
  *         and the id belongs to one repository.
@@ -16,8 +16,12 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { ApiError } from '../core/contracts/errors.ts';
-import { DIGEST_ALGORITHMS, type DigestAlgorithm } from '../core/digest.ts';
+import { DIGEST_ALGORITHMS, type Digest, type DigestAlgorithm } from '../core/digest.ts';
+import { OCI_PATHS } from '../core/oci/paths.ts';
+import { uploadRange } from '../core/oci/range.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
+import type { Headers } from '../platform/http/content.ts';
+import type { OciReply } from '../platform/registry/reply.ts';
 
 export type Session = {
   readonly id: string;
@@ -39,29 +43,38 @@ export function drawUploadId(repo: string): string {
   return `${short(repo)}-${randomBytes(idHexDigits / 2).toString('hex')}`;
 }
 
+/** All origins that this proxy knows, and what each is called: its id, be it that only its URL is known. */
+export type Called = {
+  readonly clients: readonly OriginClient[];
+  idOf(client: OriginClient): string;
+};
+
 /** The session of an upload that these have, all that was acknowledged of it. */
 export function sessionAt(
   about: Pick<Session, 'id' | 'algorithm' | 'acked'>,
   origins: readonly OriginClient[],
+  called: Called,
 ): Session {
   const { id, algorithm, acked } = about;
-  return { id, algorithm, acked, origins, keys: origins.map(({ url }) => short(url)) };
+  return { id, algorithm, acked, origins, keys: origins.map((origin) => short(called.idOf(origin))) };
 }
 
-export function formatSession({ id, algorithm, acked, keys }: Session): string {
+function formatSession({ id, algorithm, acked, keys }: Session): string {
   return [id, algorithm, acked, ...keys].join('.');
 }
 
-/** Throws BLOB_UPLOAD_UNKNOWN for whatever is not an upload of `repo`. `origins`: all that this proxy knows. */
-export function parseSession(text: string, repo: string, origins: readonly OriginClient[]): Session {
+/** Throws BLOB_UPLOAD_UNKNOWN for whatever is not an upload of `repo`. */
+export function parseSession(text: string, repo: string, called: Called): Session {
   const match = sessionPattern.exec(text);
   const [, id, algorithm, acked, named] = match ?? [];
   if (id === undefined || algorithm === undefined || acked === undefined || named === undefined) throw unknown(text);
   if (!id.startsWith(`${short(repo)}-`) || !Object.hasOwn(DIGEST_ALGORITHMS, algorithm)) throw unknown(text);
   const keys = [...new Set(named.slice(1).split('.'))];
-  const known = origins.filter(({ url }) => keys.includes(short(url)));
-  // One that left the list, or has another address: whoever has the upload says so.
-  const lanes = known.length === keys.length ? known : [...new Set([...known, ...origins])];
+  // A proxy of the release before, or one that does not know an id yet, names a URL.
+  const names = (origin: OriginClient): string[] => [short(called.idOf(origin)), short(origin.url)];
+  const known = called.clients.filter((origin) => names(origin).some((name) => keys.includes(name)));
+  // One that left the list, or whose id is not known yet: whoever has the upload says so.
+  const lanes = known.length >= keys.length ? known : [...new Set([...known, ...called.clients])];
   return { id, algorithm: algorithm as DigestAlgorithm, acked: Number(acked), origins: lanes, keys };
 }
 
@@ -131,4 +144,37 @@ function unknown(text: string): ApiError {
     'BLOB_UPLOAD_UNKNOWN',
     `there is no upload ${text.slice(0, 80)} in this repository: begin a new one`,
   );
+}
+
+export function gone(session: Session, kind: 'unknown' | 'silent'): ApiError {
+  if (kind === 'unknown')
+    return new ApiError('BLOB_UPLOAD_UNKNOWN', `upload ${session.id} is not known any more: begin a new one`);
+  return new ApiError('UNAVAILABLE', `the origins of upload ${session.id} do not answer: try again`);
+}
+
+function locate(repo: string, session: Session): string {
+  return OCI_PATHS.upload(repo, formatSession(session));
+}
+
+/** Where the client goes on, and what it has been told of. */
+export function progress(repo: string, session: Session, at: number): Headers {
+  return {
+    location: locate(repo, { ...session, acked: at }),
+    range: uploadRange(at),
+    'docker-upload-uuid': session.id,
+  };
+}
+
+export function accepted(repo: string, session: Session): OciReply {
+  return { kind: 'empty', status: 202, headers: progress(repo, session, session.acked) };
+}
+
+export function misfit(repo: string, session: Session, at: number): OciReply {
+  const error = new ApiError('BLOB_UPLOAD_RANGE', `the upload stands at ${at}: continue there`, { offset: at });
+  return { kind: 'error', error, headers: progress(repo, session, at) };
+}
+
+export function created(repo: string, digest: Digest): OciReply {
+  const headers = { location: OCI_PATHS.blob(repo, digest), 'docker-content-digest': digest };
+  return { kind: 'empty', status: 201, headers };
 }

@@ -1,6 +1,7 @@
 /** What a tracker's configuration may say, and its defaults. */
 
 import * as z from 'zod';
+import { nodesMax } from '../core/handout/leases.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
@@ -23,7 +24,7 @@ const shape = z.strictObject({
     .strictObject({
       leases: z.int().min(1).prefault(handoutLimits.leases),
       swarms: z.int().min(1).prefault(handoutLimits.swarms),
-      nodes: z.int().min(1).prefault(handoutLimits.nodes),
+      nodes: z.int().min(1).max(nodesMax).prefault(handoutLimits.nodes),
       /** What one client may have of these: an address, or the network that an IPv6 address is in. */
       client: z
         .strictObject({

@@ -1,5 +1,8 @@
 /** A cache bounded by what its values weigh; the least recently used goes first. */
 
+/** While less of the budget is taken, what is used stays where it came. */
+const noteShare = 1 / 2;
+
 export class Lru<K, V> {
   readonly #entries = new Map<K, V>();
   readonly #budget: number;
@@ -19,10 +22,10 @@ export class Lru<K, V> {
     return this.#weight;
   }
 
-  /** Counts as a use. */
+  /** Counts as a use where something may have to go soon: to note it costs more than to find it. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    if (value === undefined || this.#weight < this.#budget * noteShare) return value;
     this.#entries.delete(key);
     this.#entries.set(key, value);
     return value;

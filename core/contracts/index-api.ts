@@ -2,6 +2,8 @@
 
 import type { Digest } from '../digest.ts';
 import { manifestBytesMax, pageEntriesMax, pushTagsMax, referrersPageMax } from '../oci/limits.ts';
+import { repositoryPatternValid } from '../oci/pattern.ts';
+import { type ReplicaRules, replicaRulesMax, replicasMax } from '../rendezvous/replicas.ts';
 import { byteCount, digest, inDigest, inRepository, inTag, mediaType, repository, tag } from './fields.ts';
 import {
   closed,
@@ -106,6 +108,9 @@ export type UnlinkedReply = {
   readonly unlinked: readonly Digest[];
 };
 
+/** Digests in one question about replicas: for each, the repositories that have it are looked up. */
+export const replicasAskedMax = 500;
+
 /** The smallest descriptor in a manifest of 4 MiB is about 100 bytes. */
 const referencesMax = 50_000;
 const pageEntriesDefault = 1000;
@@ -158,6 +163,13 @@ const once: Parser<string | undefined> = (value) => {
 };
 const page = { n: entriesOf(pageEntriesMax), last: once };
 const referrersPage = { n: entriesOf(referrersPageMax), last: once, artifactType: once };
+
+const pattern = textThat(repositoryPatternValid, 'is no pattern of a repository');
+const replicaCount = whole(replicasMax);
+const replicaRules = record({
+  default: replicaCount,
+  rules: listOf(record({ repositories: listOf(pattern, replicaRulesMax), replicas: replicaCount }), replicaRulesMax),
+}) satisfies Parser<ReplicaRules>;
 
 const ofTag = { params: { name: inRepository, tag: inTag } };
 const ofDigest = { params: { name: inRepository, digest: inDigest } };
@@ -236,6 +248,16 @@ export const INDEX = {
     body: closed({ digests: listOf(digest, unlinkedMax) }),
     reply: record({ index: databaseId, unlinked: listOf(digest, unlinkedMax) }) satisfies Parser<UnlinkedReply>,
   }),
+  /**
+   * How many origins are to hold each of these, in their order: the most that a repository that has it asks for. 0: the
+   * index does not say (nothing links to it, or no rules are configured). A release before knows no such path.
+   */
+  replicas: route('POST', '/v1/replicas', {
+    body: closed({ digests: listOf(digest, replicasAskedMax) }),
+    reply: record({ replicas: listOf(whole(replicasMax), replicasAskedMax) }),
+  }),
+  /** The rules themselves, for whoever pushes; `default` 0: none are configured. */
+  replicaRules: route('GET', '/v1/replicas', { reply: replicaRules }),
   /** What the backends hold is brought here, step by step. An index of the release before knows no such path. */
   reconcile: route('POST', '/v1/reconcile', { body: reconcileStep, reply: reconcileReply }),
 } as const;

@@ -6,7 +6,6 @@ import { INDEX, type TagVersion } from './index-api.ts';
 import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
-import { REPAIR } from './origin-repair.ts';
 import { PROBES } from './probes.ts';
 import { QUEUE } from './queue.ts';
 import type { Route } from './route.ts';
@@ -92,6 +91,12 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
     INDEX.unlinked,
     {},
     { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), unlinked: [sha512] } },
+  ),
+  replicas: example(INDEX.replicas, {}, { body: { digests: [one, sha512] }, reply: { replicas: [3, 0] } }),
+  replicaRules: example(
+    INDEX.replicaRules,
+    {},
+    { reply: { default: 2, rules: [{ repositories: ['prod/**', 'a/*'], replicas: 3 }] } },
   ),
   reconcile: example(
     INDEX.reconcile,
@@ -246,33 +251,6 @@ const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
   ),
 };
 
-const named = { digest: one, meta: testMeta(7), owed: [name, ''] };
-const repair: Readonly<Record<keyof typeof REPAIR, Any>> = {
-  sums: example(REPAIR.sums, {}, { body: { place: 'a' }, reply: { peer: testPeer(1), sums: 'A'.repeat(65_536) } }),
-  shared: example(
-    REPAIR.shared,
-    {},
-    { body: { place: 'a', buckets: 'A'.repeat(684), after: sha512 }, reply: { blobs: [named], more: true } },
-  ),
-  offer: example(
-    REPAIR.offer,
-    {},
-    { body: { place: 'a', from: testPeer(1), blobs: [named], sample: true }, reply: { held: [one] } },
-  ),
-  state: example(
-    REPAIR.state,
-    {},
-    {
-      reply: {
-        ...{ phase: 'waits', why: 'the index does not answer', lacking: { blobs: 1, bytes: 2 }, below: 3, unheard: 0 },
-        ...{ spare: { blobs: 4, unsafe: 1 }, fetched: { blobs: 5, bytes: 6 }, failed: 1, rate: 7, rateMax: 8 },
-        ...{ leftMs: 9, comparedMsAgo: 10, others: [{ place: 'b', url: 'http://b', state: 'differs' }] },
-      },
-    },
-  ),
-  now: example(REPAIR.now, {}),
-};
-
 const queued = {
   ...{ key: `main ${one}`, lane: 'main', about: one, bytes: 5, addedMs: 1, dueMs: 2 },
   ...{ attempts: 3, cause: 'denied', message: 'no', dead: true },
@@ -365,7 +343,6 @@ export const EXAMPLES = {
   tracker,
   origin: ofOrigin,
   originAdmin,
-  repair,
   queue,
   agent: ofAgent,
   kraken,

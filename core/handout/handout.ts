@@ -22,7 +22,7 @@ import type { Growth, Metainfo } from '../piece.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { LEASE_STATE, type LeaseState, LeaseTable } from './leases.ts';
 import { expiriesPerStepMax, originsPerSwarmMax } from './limits.ts';
-import { LeaseDraw } from './members.ts';
+import { MemberDraw } from './members.ts';
 import { NodeTable } from './nodes.ts';
 import { portions } from './portions.ts';
 import { type Limit, leaseLimit, nodeLimit, type Taken } from './room.ts';
@@ -35,9 +35,12 @@ type Swarm = {
   /** Of a blob that an origin still receives; never beside `meta`. */
   growth: Growth | undefined;
   located: readonly PeerAddress[];
-  /** By LeaseState. */
-  readonly members: readonly [LeaseDraw, LeaseDraw, LeaseDraw];
+  /** By LeaseState; `nobody` until there is one. */
+  readonly members: [MemberDraw, MemberDraw, MemberDraw];
 };
+
+/** Nothing is ever added to it. */
+const nobody = new MemberDraw();
 
 const none = -1;
 
@@ -126,7 +129,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     if (swarm === undefined) return false;
     const own = this.#nodes.find(node);
     const lease = own === none ? none : this.#leases.find(swarm.no, own);
-    const mine = lease !== none && this.#leases.state[lease] !== LEASE_STATE.want ? 1 : 0;
+    const mine = lease !== none && this.#leases.state(lease) !== LEASE_STATE.want ? 1 : 0;
     return swarm.members[LEASE_STATE.have].size + swarm.members[LEASE_STATE.origin].size > mine;
   }
 
@@ -214,19 +217,24 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       return known;
     }
     const swarm = known ?? this.#open(digest);
-    const added = this.#leases.add(swarm.no, node, state);
-    swarm.members[state].add(added, this.#leases.place);
+    this.#leases.add(swarm.no, node, state);
+    this.#enter(swarm, node, state);
     this.#nodes.addLeases(node, 1);
     return swarm;
   }
 
   #change(swarm: Swarm, lease: number, state: LeaseState): void {
-    const was = this.#leases.state[lease] as LeaseState;
+    const was = this.#leases.state(lease);
     if (was === state) return;
-    swarm.members[was].remove(lease, this.#leases.place);
-    this.#leases.state[lease] = state;
-    this.#leases.seeks[lease] = 0;
-    swarm.members[state].add(lease, this.#leases.place);
+    const node = this.#leases.node(lease);
+    swarm.members[was].remove(node);
+    this.#leases.change(lease, state);
+    this.#enter(swarm, node, state);
+  }
+
+  #enter({ members }: Swarm, node: number, state: LeaseState): void {
+    if (members[state] === nobody) members[state] = new MemberDraw();
+    members[state].add(node);
   }
 
   #open(digest: Digest): Swarm {
@@ -237,7 +245,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       meta: undefined,
       growth: undefined,
       located: [],
-      members: [new LeaseDraw(), new LeaseDraw(), new LeaseDraw()],
+      members: [nobody, nobody, nobody],
     };
     this.#swarms[no] = swarm;
     this.#byDigest.set(digest, swarm);
@@ -245,9 +253,10 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   }
 
   #end(lease: number): void {
-    const swarm = this.#swarms[this.#leases.swarm[lease] as number] as Swarm;
-    swarm.members[this.#leases.state[lease] as LeaseState].remove(lease, this.#leases.place);
-    this.#nodes.addLeases(this.#leases.node[lease] as number, -1);
+    const swarm = this.#swarms[this.#leases.swarm(lease)] as Swarm;
+    const node = this.#leases.node(lease);
+    swarm.members[this.#leases.state(lease)].remove(node);
+    this.#nodes.addLeases(node, -1);
     this.#leases.remove(lease);
     if (swarm.members.some((members) => members.size > 0)) return;
     this.#byDigest.delete(swarm.digest);
@@ -284,9 +293,9 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
 
   #choose(swarm: Swarm, node: number, count: number): PeerAddress[] {
     const lease = node === none ? none : this.#leases.find(swarm.no, node);
-    const asked = lease === none ? 0 : (this.#leases.seeks[lease] as number);
-    if (lease !== none && asked < 255) this.#leases.seeks[lease] = asked + 1;
-    const own = lease === none ? none : (this.#leases.state[lease] as number);
+    const asked = lease === none ? 0 : this.#leases.seeks(lease);
+    if (lease !== none) this.#leases.sought(lease);
+    const own = lease === none ? none : this.#leases.state(lease);
     const [wants, haves, origins] = swarm.members;
     const located = this.#unannounced(swarm, node);
     const share = portions(
@@ -299,10 +308,10 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       { asked, prng: this.#config.prng },
     );
     const peers: PeerAddress[] = [];
-    this.#draw(wants, share.wants, lease, peers);
-    this.#draw(haves, share.haves, lease, peers);
+    this.#draw(wants, share.wants, { node, peers });
+    this.#draw(haves, share.haves, { node, peers });
     const end = peers.length + share.origins;
-    this.#draw(origins, share.origins, lease, peers);
+    this.#draw(origins, share.origins, { node, peers });
     for (let start = this.#below(located.length), i = 0; peers.length < end; i++) {
       peers.push(located[(start + i) % located.length] as PeerAddress);
     }
@@ -310,16 +319,16 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     return peers;
   }
 
-  /** Draws up to `count` members other than `lease`, which may be among them. */
-  #draw(members: LeaseDraw, count: number, lease: number, peers: PeerAddress[]): void {
+  /** Draws up to `count` members other than `node`, which may be among them. */
+  #draw(members: MemberDraw, count: number, { node, peers }: { node: number; peers: PeerAddress[] }): void {
     if (count === 0) return;
     const drawn: number[] = [];
     // One more than needed, for the requester may come up; where it does not, the last one's turn is spent for nothing.
-    members.draw(count + 1, { prng: this.#config.prng, place: this.#leases.place, drawn });
+    members.draw(count + 1, this.#config.prng, drawn);
     let given = 0;
     for (const member of drawn) {
-      if (member === lease || given === count) continue;
-      peers.push(this.#nodes.address(this.#leases.node[member] as number));
+      if (member === node || given === count) continue;
+      peers.push(this.#nodes.address(member));
       given++;
     }
   }

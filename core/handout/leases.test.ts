@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { prng } from '../prng.ts';
 import { LEASE_STATE, LeaseTable } from './leases.ts';
-import { LeaseDraw } from './members.ts';
+import { MemberDraw } from './members.ts';
 
 test('leases: agrees with a map whatever comes and goes', () => {
   fc.assert(
@@ -42,8 +42,8 @@ test('leases: grows far beyond its first size', () => {
   for (let i = 0; i < 50_000; i++) table.add(i >> 8, i & 255, LEASE_STATE.have);
   for (let i = 0; i < 50_000; i++) {
     const lease = table.find(i >> 8, i & 255);
-    expect(table.swarm[lease]).toBe(i >> 8);
-    expect(table.node[lease]).toBe(i & 255);
+    expect(table.swarm(lease)).toBe(i >> 8);
+    expect(table.node(lease)).toBe(i & 255);
   }
   expect(table.find(1000, 0)).toBe(-1);
 });
@@ -52,13 +52,12 @@ test('members: every member comes up once in each round, none twice in one draw'
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 45 }), (seed, size, count) => {
       const random = prng(seed);
-      const place = new Int32Array(size);
-      const members = new LeaseDraw();
-      for (let lease = 0; lease < size; lease++) members.add(lease, place);
+      const members = new MemberDraw();
+      for (let lease = 0; lease < size; lease++) members.add(lease);
       const times = new Array<number>(size).fill(0);
       for (let turn = 0; turn < 50; turn++) {
         const drawn: number[] = [];
-        members.draw(count, { prng: random, place, drawn });
+        members.draw(count, random, drawn);
         expect(drawn).toHaveLength(Math.min(size, count));
         expect(new Set(drawn).size).toBe(drawn.length);
         for (const lease of drawn) times[lease]!++;
@@ -72,24 +71,23 @@ test('members: stays whole when members come and go between draws', () => {
   fc.assert(
     fc.property(fc.integer(), (seed) => {
       const random = prng(seed);
-      const place = new Int32Array(64);
-      const members = new LeaseDraw();
+      const members = new MemberDraw();
       const there = new Set<number>();
       for (let step = 0; step < 500; step++) {
         const lease = random.below(64);
-        if (there.delete(lease)) members.remove(lease, place);
+        if (there.delete(lease)) members.remove(lease);
         else {
           there.add(lease);
-          members.add(lease, place);
+          members.add(lease);
         }
         const drawn: number[] = [];
-        members.draw(random.below(6), { prng: random, place, drawn });
+        members.draw(random.below(6), random, drawn);
         expect(drawn.every((one) => there.has(one))).toBe(true);
         expect(new Set(drawn).size).toBe(drawn.length);
         expect(members.size).toBe(there.size);
       }
       const all: number[] = [];
-      members.draw(64, { prng: random, place, drawn: all });
+      members.draw(64, random, all);
       expect(new Set(all)).toEqual(there);
     }),
     { numRuns: 50 },

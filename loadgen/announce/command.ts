@@ -17,8 +17,8 @@ import { together } from '../../harness/lanes.ts';
 import { percentile, rounded } from '../../harness/numbers.ts';
 import { cpuSeconds, residentMiB } from '../../harness/proc.ts';
 import { RoleProcess } from '../../harness/roles.ts';
-import { Hosts, leasesPerHost } from './hosts.ts';
-import type { AnnounceOptions } from './options.ts';
+import { Hosts } from './hosts.ts';
+import { type AnnounceOptions, leasesMax } from './options.ts';
 import { knowingOrigin } from './origin.ts';
 
 export type Step = {
@@ -42,7 +42,13 @@ export async function runAnnounceCommand(options: AnnounceOptions): Promise<void
   const dir = mkdtempSync(join(tmpdir(), 'shoal-announce-'));
   undoneAtExit(stack, () => rmSync(dir, { recursive: true, force: true }));
   const origin = await knowingOrigin(stack);
-  const config = { log: { level: 'warn' }, listen: { host: '127.0.0.1', port: 0 }, origins: [origin], lease: '1h' };
+  const config = {
+    log: { level: 'warn' },
+    listen: { host: '127.0.0.1', port: 0 },
+    origins: [origin],
+    lease: '1h',
+    limits: { leases: 2 * leasesMax, swarms: leasesMax, client: { leases: 2 * leasesMax, nodes: leasesMax } },
+  };
   const tracker = stack.use(await RoleProcess.start({ role: 'tracker', name: 'tracker', dir, config }));
   const pool = new Pool(`http://127.0.0.1:${tracker.ports['api']}`, {
     connections: options.connections,
@@ -62,7 +68,7 @@ export async function runAnnounceCommand(options: AnnounceOptions): Promise<void
     const cpuS = cpuSeconds(tracker.pid) - cpuBefore;
     const announces = batches * options.layers;
     const step: Step = {
-      leases: hosts.count * leasesPerHost,
+      leases: hosts.count * hosts.leasesPerHost,
       announcesPerSPerCore: rounded(announces / cpuS),
       announcesPerS: rounded(announces / seconds),
       batchesPerS: rounded(batches / seconds),
@@ -95,14 +101,15 @@ function summary(options: AnnounceOptions, steps: readonly Step[]): Record<strin
 
 /** Hosts from number `from` on announce everything that they hold. */
 function fill(pool: Pool, hosts: Hosts, from: number, lanes: number): Promise<void> {
-  return together(lanes, hosts.count - from, (i) => announce(pool, hosts.all(from + i)));
+  return together(lanes, hosts.count - from, async (i) => void (await announce(pool, hosts.all(from + i))));
 }
 
-/** Every blob is asked for once, so that the tracker has asked the origin for it before anything counts. */
+/** Every blob is asked for until the tracker has asked the origin for it, before anything counts. */
 function touch(pool: Pool, hosts: Hosts, lanes: number): Promise<void> {
-  return together(lanes, Math.ceil(hosts.digests.length / touchLayers), (i) =>
-    announce(pool, hosts.wants(i % hosts.count, i * touchLayers, touchLayers)),
-  );
+  return together(lanes, Math.ceil(hosts.digests.length / touchLayers), async (i) => {
+    const body = hosts.wants(i % hosts.count, i * touchLayers, touchLayers);
+    while ((await announce(pool, body)).includes('"unavailable"'));
+  });
 }
 
 type Load = { readonly batches: number; readonly ms: readonly number[]; readonly seconds: number };
@@ -130,9 +137,10 @@ async function load(pool: Pool, hosts: Hosts, options: AnnounceOptions, duration
   return { batches: ms.length, ms, seconds: (performance.now() - startedMs) / 1000 };
 }
 
-async function announce(pool: Pool, body: string): Promise<void> {
+async function announce(pool: Pool, body: string): Promise<string> {
   const headers = { 'content-type': 'application/json' };
   const reply = await pool.request({ method: 'POST', path: TRACKER.announce.path({}), headers, body });
-  if (reply.statusCode !== 200) throw new Error(`announce: status ${reply.statusCode} ${await reply.body.text()}`);
-  await reply.body.dump({ limit: 64 * 1024 * 1024 });
+  const text = await reply.body.text();
+  if (reply.statusCode !== 200) throw new Error(`announce: status ${reply.statusCode} ${text}`);
+  return text;
 }

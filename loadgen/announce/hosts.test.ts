@@ -3,18 +3,33 @@
 import { expect, test } from 'vitest';
 import { TRACKER } from '../../core/contracts/tracker.ts';
 import { prng } from '../../core/prng.ts';
-import { Hosts, leasesPerHost } from './hosts.ts';
+import { Hosts } from './hosts.ts';
 
 test('every body is read by the contract, whole', () => {
-  const hosts = new Hosts(2 * leasesPerHost);
+  const hosts = new Hosts(100_000);
   const read = (text: string) => {
     const said = JSON.parse(text);
     const body = TRACKER.announce.body(said);
     expect(body).toEqual(said);
     return body.entries;
   };
-  expect(read(hosts.all(1))).toHaveLength(leasesPerHost);
+  expect(read(hosts.all(1))).toHaveLength(1_000);
   expect(read(hosts.wants(0, 5, 64)).every(({ state, seek }) => state === 'want' && seek === 1)).toBe(true);
   for (const state of ['want', 'have'] as const)
     expect(read(hosts.batch(0, { layers: 16, seek: 8, state, random: prng(1) }))).toHaveLength(16);
+});
+
+test('a blob has as many holders at a thousand leases as at a million, each by another host', () => {
+  for (const leases of [1_000, 20_000, 200_000]) {
+    const hosts = new Hosts(leases);
+    const holders = new Map<string, number>();
+    for (let no = 0; no < hosts.count; no++) {
+      const said = JSON.parse(hosts.all(no)) as { entries: { digest: string }[] };
+      expect(new Set(said.entries.map(({ digest }) => digest)).size).toBe(said.entries.length);
+      for (const { digest } of said.entries) holders.set(digest, (holders.get(digest) ?? 0) + 1);
+    }
+    expect(hosts.count * hosts.leasesPerHost).toBe(leases);
+    const each = [...holders.values()];
+    expect([Math.min(...each) > 35, Math.max(...each) < 65, each.length]).toEqual([true, true, leases / 50]);
+  }
 });

@@ -9,30 +9,31 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { Prng } from '../../core/prng.ts';
 
-/** About so many hosts hold a blob. */
+/** So many hosts hold a blob, however many leases there are: an answer is as long at a thousand as at a million. */
 const holdersPerBlob = 50;
-const blobsMin = 1_000;
 /** Large enough that no tracker asks an origin for its bytes. */
 const blobBytes = 64 * 1024 * 1024;
-/** Leases of one host, announced in one batch. */
-export const leasesPerHost = 1_000;
+/** Leases of one host, announced in one batch; fewer where there are fewer blobs. */
+const leasesPerHostMax = 1_000;
 
 export const blobMeta: Metainfo = { length: blobBytes, pieceLength: 256 * 1024, root: 'a'.repeat(64) };
 
 export class Hosts {
   readonly digests: readonly Digest[];
   readonly count: number;
+  readonly leasesPerHost: number;
 
   constructor(leases: number) {
-    this.count = Math.max(1, Math.round(leases / leasesPerHost));
-    const blobs = Math.max(blobsMin, Math.round(leases / holdersPerBlob));
+    const blobs = Math.round(leases / holdersPerBlob);
+    this.leasesPerHost = Math.min(leasesPerHostMax, blobs);
+    this.count = Math.round(leases / this.leasesPerHost);
     this.digests = Array.from({ length: blobs }, (_, i) => digestNo(i));
   }
 
   /** What host `no` announces when it starts: everything that it holds. */
   all(no: number): string {
     const entries: string[] = [];
-    for (let i = 0; i < leasesPerHost; i++) entries.push(entry(this.#digest(no * 617 + i), 'have', 0));
+    for (let i = 0; i < this.leasesPerHost; i++) entries.push(entry(this.#digest(no * 617 + i), 'have', 0));
     return body(no, entries);
   }
 

@@ -1,6 +1,8 @@
 /** Cold reads of an origin that has backends: loaded only then. */
 
+import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
+import { CallContext } from '../../platform/clients/context.ts';
 import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { Members } from '../../platform/members/members.ts';
@@ -20,17 +22,20 @@ export type ColdParts = {
   readonly origins: Members<OriginClient>;
   readonly self: string;
   /** Origins that are to hold a blob. */
-  readonly replicas: number;
+  readonly replicas: (digest: Digest) => number;
   readonly node: PeerNode;
   readonly store: BlobStore;
   readonly blobs: OriginBlobs;
   /** undefined: none is configured. */
-  readonly index: Pick<IndexClient, 'holders'> | undefined;
+  readonly index: Pick<IndexClient, 'holders' | 'blob'> | undefined;
   /** It is here now, as if it had been pushed. */
   readonly onFetched: (entry: BlobEntry) => void;
   readonly log: Logger;
   readonly metrics: Metrics;
 };
+
+/** Of an index that does not answer: whoever waits for a first byte waits so much longer, once a blob. */
+const indexMsMax = 300;
 
 /** Closed with the stack. What may go from here since a backend has it. */
 export function openCold(parts: ColdParts, stack: AsyncDisposableStack): BackendCopies {
@@ -44,6 +49,7 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
       self,
       peer: node.self,
       store,
+      knownSize: index && ((blob) => knownSize(index, blob)),
       infoOf: (entry) => blobs.info(entry),
       onGrowing: (entry) => node.seedGrowing(entry),
       pull: (digest) => node.pull(digest),
@@ -53,7 +59,7 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
         onFetched(entry);
       },
       onElsewhere: (blob, from) => {
-        if (origins.owns(blob.digest, self, replicas)) blobs.join(blob, from);
+        if (origins.owns(blob.digest, self, replicas(blob.digest))) blobs.join(blob, from);
       },
       watch: new ColdWatch(log, metrics),
       clock: realClock,
@@ -75,4 +81,10 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
   metrics.observed('cold_reads_running', 'Blobs that are being fetched from backends now', () => cold.running);
   metrics.observed('cold_reads_waiting', 'Blobs that wait to be fetched from backends', () => cold.waiting);
   return copies;
+}
+
+async function knownSize(index: Pick<IndexClient, 'blob'>, { digest, repo }: BlobIn): Promise<number | undefined> {
+  if (repo === undefined) return undefined;
+  using ctx = CallContext.begin().within(indexMsMax);
+  return (await index.blob(repo, digest, ctx).catch(() => undefined))?.size;
 }

@@ -109,7 +109,18 @@ afterEach(() => {
 async function recorder(): Promise<{ url: string; heard: { path: string; headers: IncomingHttpHeaders }[] }> {
   const heard: { path: string; headers: IncomingHttpHeaders }[] = [];
   const info = { digest, meta: testMeta(4), peer: testPeer(9, 'origin') };
-  const lists = { tags: [], repositories: [], manifests: [], more: false, condemned: [], unlinked: [], waiting: 0 };
+  const lists = {
+    tags: [],
+    repositories: [],
+    manifests: [],
+    more: false,
+    condemned: [],
+    unlinked: [],
+    waiting: 0,
+    replicas: [0],
+    default: 0,
+    rules: [],
+  };
   const version = `1-${'0'.repeat(32)}`;
   const record = { mediaType: 'text/plain', size: 4, index: '0'.repeat(32), state: 'held', status: 'ok', version };
   const everything = { ...info, ...lists, ...record, id: 'u'.repeat(16), offset: 0, role: 'origin' };
@@ -178,6 +189,8 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         catalog: (ctx) => index.catalog(page, ctx),
         condemn: (ctx) => index.condemn([digest], ctx),
         unlinked: (ctx) => index.unlinked([digest], ctx),
+        replicas: (ctx) => index.replicas([digest], ctx),
+        replicaRules: (ctx) => index.replicaRules(ctx),
       },
     },
     {
@@ -217,7 +230,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         store: (ctx) => origins.store(byDigest(digest), Buffer.from('four'), ctx),
         onCopies: (ctx) => origins.onCopies(digest, (client, call) => client.remove(digest, call), ctx),
       },
-      own: ['clients', 'copies', 'required', 'order', 'problems'],
+      own: ['clients', 'atMost', 'idOf', 'copies', 'required', 'order', 'problems'],
     },
     {
       of: OriginFinder,

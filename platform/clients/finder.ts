@@ -33,9 +33,10 @@ const knownMax = 1_024;
 const askMsMax = 5_000;
 
 /** Of the origins, what is needed here. */
-export type AskedOrigins = Pick<Members<OriginClient>, 'urls'> & {
-  order(digest: Digest): readonly Asked[];
-};
+export type AskedOrigins = Pick<Members<OriginClient>, 'urls'> &
+  Partial<Pick<Members<OriginClient>, 'unheard'>> & {
+    order(digest: Digest): readonly Asked[];
+  };
 type Asked = Pick<OriginClient, 'info' | 'located'>;
 
 export type FinderOptions = {
@@ -182,5 +183,5 @@ async function askAll(origins: AskedOrigins, { blob, ask: question, ctx, found }
   if (!known) await Promise.all(order.slice(ownersAtOnce).map(ask));
   // An owner that was silent may hold it all the same.
   await asked;
-  return failures;
+  return [...failures, ...(origins.unheard ?? []).map((why) => new ApiError('UNAVAILABLE', `origin ${why}`))];
 }

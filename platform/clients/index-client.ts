@@ -33,6 +33,7 @@ import {
 } from '../../core/contracts/index-api.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import type { CallContext } from './context.ts';
@@ -147,6 +148,28 @@ export class IndexClient {
   /** Which of these (at most unlinkedMax) nothing links to now; nothing changes by it. */
   unlinked(digests: readonly Digest[], ctx: CallContext): Promise<UnlinkedReply> {
     return this.#call(INDEX.unlinked, { at: {}, body: { digests }, ctx });
+  }
+
+  /** How many origins are to hold each of these (at most replicasAskedMax); 0: the index does not say. */
+  async replicas(digests: readonly Digest[], ctx: CallContext): Promise<readonly number[]> {
+    const told = await this.#unlessBefore(this.#call(INDEX.replicas, { at: {}, body: { digests }, ctx }));
+    return told?.replicas ?? digests.map(() => 0);
+  }
+
+  /** The rules of that; undefined: the index has none. */
+  async replicaRules(ctx: CallContext): Promise<ReplicaRules | undefined> {
+    const told = await this.#unlessBefore(this.#call(INDEX.replicaRules, { at: {}, ctx }));
+    return told?.default === 0 ? undefined : told;
+  }
+
+  /** Undefined from an index of a release that does not know the question. */
+  async #unlessBefore<R>(asked: Promise<R>): Promise<R | undefined> {
+    try {
+      return await asked;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   async #find<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<R | undefined> {

@@ -1,14 +1,15 @@
 /**
  * All origins of the cluster as one: owners by rendezvous hash, the next one where one fails.
  *
- * Rule 1: "nobody holds it" is said only where every origin said so; else it is UNAVAILABLE.
+ * Rule 1: "nobody holds it" is said only where every origin said so, those too that left the list a moment ago; else it
+ *         is UNAVAILABLE.
  * Rule 2: a push goes to origins that answer; to one that does not only where there are too few without it.
  */
 
 import { randomUUID } from 'node:crypto';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { BlobInfo } from '../../core/contracts/origin.ts';
-import { type BlobIn, digestAlgorithm } from '../../core/digest.ts';
+import { type BlobIn, type Digest, digestAlgorithm } from '../../core/digest.ts';
 import { Redirect } from '../http/content.ts';
 import { type Hedged, hedgeMs, type Members } from '../members/members.ts';
 import { CallContext } from './context.ts';
@@ -37,12 +38,26 @@ export class Origins {
     return this.#options.members.all;
   }
 
+  /** What it is called on the ring; its URL where that is not known. */
+  idOf({ url }: OriginClient): string {
+    return this.#options.members.idOf(url) ?? url;
+  }
+
+  /** One that left the list for a moment counts: a push is not acknowledged with fewer copies because of it. */
   get copies(): number {
-    return Math.min(this.#options.copies, this.clients.length);
+    const { members, copies } = this.#options;
+    const lasting = members.places.filter(({ draining }) => !draining);
+    return Math.min(copies, Math.max(this.clients.length, lasting.length));
   }
 
   get required(): number {
     return Math.min(this.#options.required, this.copies);
+  }
+
+  /** The same origins, for what is to lie on so many of them and no more. */
+  atMost(replicas: number): Origins {
+    const { members, copies, required } = this.#options;
+    return new Origins({ members, copies: Math.min(copies, replicas), required: Math.min(required, replicas) });
   }
 
   /** Every origin, the owners of `key` first, those that did not answer lately last. */
@@ -58,7 +73,7 @@ export class Origins {
     const { digest } = blob;
     const found = await this.#first(this.order(digest), (client, call) => client.sampled(blob, call), ctx);
     if (found.kind === 'answer') return found.answer;
-    if (found.failures.length > 0) throw unavailable(digest, found.failures);
+    this.#heardAll(digest, found.failures);
     return undefined;
   }
 
@@ -67,7 +82,7 @@ export class Origins {
     if ((await this.proved(blob, ctx)) !== undefined) return true;
     const found = await this.#first(this.order(blob.digest), (client, call) => client.stored(blob, call), ctx);
     if (found.kind === 'answer') return true;
-    if (found.failures.length > 0) throw unavailable(blob.digest, found.failures);
+    this.#heardAll(blob.digest, found.failures);
     return false;
   }
 
@@ -91,10 +106,8 @@ export class Origins {
         ctx,
       );
       if (found.kind === 'none') {
-        failures.push(...found.failures);
-        throw failures.length > 0
-          ? unavailable(digest, failures)
-          : new ApiError('BLOB_UNKNOWN', `no origin holds ${digest} whole: push it again`);
+        this.#heardAll(digest, [...failures, ...found.failures]);
+        throw new ApiError('BLOB_UNKNOWN', `no origin holds ${digest} whole: push it again`);
       }
       left = left.filter((client) => client !== found.from);
       if (found.answer instanceof Redirect) throw found.answer;
@@ -107,6 +120,12 @@ export class Origins {
         failures.push(passing(error, ctx));
       }
     }
+  }
+
+  /** Throws UNAVAILABLE where some origin that may hold it did not say no. */
+  #heardAll(digest: Digest, failures: readonly unknown[]): void {
+    const unheard = this.#options.members.unheard.map((why) => new ApiError('UNAVAILABLE', `origin ${why}`));
+    if (failures.length + unheard.length > 0) throw unavailable(digest, [...failures, ...unheard]);
   }
 
   /** The first answer of `clients` in order; none of them is waited for much longer than usual alone. */

@@ -8,7 +8,6 @@ import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { byDigest, type Digest } from '../../core/digest.ts';
 import { SqliteDatabase } from '../sqlite/database.ts';
-import type { BlobEntry } from '../store/pieces/entry.ts';
 import { answerMs, LetGo } from '../store/room/let-go.ts';
 import { MemoryTables } from '../tags/memory.ts';
 import { tagsSchema } from '../tags/schema.ts';
@@ -78,7 +77,7 @@ class Model {
   check(): void {
     for (const digest of digests) {
       if (repos.every((repo) => this.#tables.blob(repo, digest) === undefined)) continue;
-      const holders = this.#origins.filter((origin) => origin.entries.has(digest)).length;
+      const holders = this.#origins.filter((origin) => origin.blobs.has(digest)).length;
       if (holders < required) throw new Error(`${digest} is linked, and ${holders} of the origins hold it`);
     }
   }
@@ -140,7 +139,7 @@ class Model {
     for (let turn = 0; turn < 3; turn++) {
       for (const no of [at, at + 1]) {
         const origin = this.#origins[no % 3] as ModelOrigin;
-        if (await this.#call('held?', () => origin.entries.has(digest))) continue;
+        if (await this.#call('held?', () => origin.blobs.has(digest))) continue;
         await this.#call('commit', () => origin.commit(digest));
       }
       if (await this.#link(digest, repo)) return;
@@ -184,7 +183,7 @@ class Model {
 
 /** What an origin's store does about these blobs: Room and its claims, without bytes. */
 class ModelOrigin {
-  readonly entries = new Map<Digest, BlobEntry>();
+  readonly blobs = new Set<Digest>();
   letGo: LetGo;
   readonly #make: () => LetGo;
   #nowMs = 0;
@@ -200,11 +199,12 @@ class ModelOrigin {
       return new LetGo({
         ask,
         nowMs: () => this.#nowMs,
-        candidates: () => [...this.entries.values()],
-        release: (entry) => life === this.#life && this.entries.get(entry.digest) === entry,
-        evict: async (entry) => {
-          this.entries.delete(entry.digest);
+        candidates: () => [...this.blobs],
+        mayGo: (digest) => this.blobs.has(digest),
+        release: (digest) => {
+          if (life !== this.#life || !this.blobs.delete(digest)) return undefined;
           evicted();
+          return { bytes: 1, gone: Promise.resolve() };
         },
       });
     };
@@ -220,9 +220,7 @@ class ModelOrigin {
 
   commit(digest: Digest): void {
     this.letGo.claim(digest);
-    if (!this.entries.has(digest)) {
-      this.entries.set(digest, { digest, meta: { length: 1, pieceLength: 262_144, root: '' } } as BlobEntry);
-    }
+    this.blobs.add(digest);
   }
 
   /** No round is put off because one was in vain, and no claim keeps a blob from being asked about. */
@@ -237,7 +235,7 @@ class ModelOrigin {
 
   prove(digest: Digest): boolean {
     this.letGo.claim(digest);
-    return this.entries.has(digest);
+    return this.blobs.has(digest);
   }
 }
 

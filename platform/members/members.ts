@@ -162,6 +162,15 @@ export class Members<M extends Member> implements AsyncDisposable {
     return this.#strangers;
   }
 
+  /** What may be held by somebody who cannot be asked: why, one line each. Then nobody may say that nobody has it. */
+  get unheard(): string[] {
+    const absent = this.#ring.places.filter(({ id, url }) => url === undefined && id !== this.#options.self?.id);
+    return [
+      ...absent.map(({ id }) => `${id}: it has left the list, and may be back under another address`),
+      ...this.#ring.doubles.map(({ id, urls }) => `${urls.join(' and ')}: two processes have the id ${id}`),
+    ];
+  }
+
   /** The owners of `key`, ourselves among them, whether they answer or not, or can be reached. */
   owners(key: string, count?: number): RingPlace[] {
     return this.#owners.pick(key, count).flatMap((id) => this.#byId.get(id)?.place ?? []);

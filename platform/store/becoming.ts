@@ -86,7 +86,7 @@ export class Becoming {
     if (entry instanceof GrowingEntry) entry.becomeOrdinary(meta, blob.hashes);
     entry.takeHashes(blob.hashes);
     entry.becomeReceived(fd, file);
-    this.#o.damage.mended(entry, 'push');
+    if (this.#o.damage.any) this.#o.damage.mended(entry, 'push');
     if (same === undefined) room.add(entry);
     else room.keep(same);
     hashes.add(entry);
@@ -125,7 +125,7 @@ export class Becoming {
     // A reader may have found a wrong piece meanwhile: then it comes again.
     if (entry.heldCount === entry.pieces) {
       entry.becomeComplete(fd);
-      this.#o.damage.mended(entry, 'pieces');
+      if (this.#o.damage.any) this.#o.damage.mended(entry, 'pieces');
     }
     this.#o.room.changed(entry);
     return true;

@@ -121,7 +121,7 @@ export function bytesOnDisk(meta: Metainfo): number {
   return meta.length + pieceCount(meta) * hashBytes;
 }
 
-/** Where a blob lies now: on one volume, for as long as it is this file. The path is put together when it is asked for: a store may hold 100,000 of these. */
+/** Where a blob lies now: on one volume, for as long as it is this file. The path is put together when it is asked for: a store may hold many of these. */
 export class BlobFile {
   partial: boolean;
   /** Where it lies while its list of piece hashes grows. */

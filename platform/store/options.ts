@@ -32,6 +32,8 @@ export type BlobStoreOptions = {
   readonly askUnneeded?: AskUnneeded | undefined;
   readonly log?: StoreLog | undefined;
   readonly disk?: Disk;
+  /** Entries that are kept though nobody may be using them (table/live.ts). */
+  readonly idleMax?: number | undefined;
   /** 0: only `flush` and the close write hints. */
   readonly flushEveryMs?: number;
 };

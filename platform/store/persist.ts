@@ -5,6 +5,7 @@
  * Rule: hints. They are not synced, and a failure to write one is logged and changes nothing.
  */
 
+import type { Digest } from '../../core/digest.ts';
 import { type Disk, diskCode, writeWhole } from './disk/disk.ts';
 import type { Layout } from './layout.ts';
 import type { BlobEntry } from './pieces/entry.ts';
@@ -20,7 +21,7 @@ export type PersistOptions = {
   /** 0: no timers. */
   readonly everyMs: number;
   /** The blobs, least recently used first. */
-  readonly inOrder: () => readonly BlobEntry[];
+  readonly inOrder: () => Iterable<Digest>;
 };
 
 export class Persist {
@@ -109,7 +110,7 @@ export class Persist {
     if (!this.#used) return;
     this.#used = false;
     const { disk, layout } = this.#o;
-    const digests = this.#o.inOrder().map((entry) => entry.digest);
+    const digests = [...this.#o.inOrder()];
     const bytes = Buffer.from(digests.join('\n'), 'latin1');
     await writeWhole(disk, `${layout.access}.new`, { bytes, synced: false });
     await disk.rename(`${layout.access}.new`, layout.access);

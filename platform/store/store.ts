@@ -30,12 +30,14 @@ import { Damage } from './pieces/damage.ts';
 import { BlobEntry, type EntryHost } from './pieces/entry.ts';
 import { HashCache } from './pieces/hash-cache.ts';
 import { Lists } from './pieces/lists.ts';
+import type { PieceBits } from './pieces/remembered.ts';
 import { Receiving } from './receiving.ts';
 import { claim, type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
 import { type StoredBlob, storedBlob } from './room/stored-blob.ts';
-import { type BeforeRead, listDamaged, look, storedProblem, verifyHeld } from './stored.ts';
+import { enter } from './start.ts';
+import { type BeforeRead, listDamaged, look, storedProblem } from './stored.ts';
 import type { Upload } from './upload.ts';
 
 export type { BlobEntry } from './pieces/entry.ts';
@@ -46,6 +48,8 @@ const openFilesMax = 512;
 /** How often which pieces are held is written down; a crash costs at most these. */
 const flushEveryMsDefault = 500;
 
+/** By the clock as it was when the process began: nothing grows old because somebody set it. */
+const wallSeconds = (): number => Math.floor((performance.timeOrigin + performance.now()) / 1000);
 const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export class BlobStore {
@@ -92,7 +96,7 @@ export class BlobStore {
       layout: at.layout,
       log: this.#log,
       everyMs: o.flushEveryMs ?? flushEveryMsDefault,
-      inOrder: () => this.#room.all(),
+      inOrder: () => this.#room.inOrder(),
     });
     this.#host = this.#entryHost();
     const common = {
@@ -166,7 +170,7 @@ export class BlobStore {
       const store = new BlobStore(o, { disk, layout, unlock });
       const { found, missing } = await scan(recover);
       store.missing = missing;
-      for (const one of found) await store.#found(one);
+      await store.#enter(found);
       return store;
     } catch (error) {
       await unlock();
@@ -187,15 +191,11 @@ export class BlobStore {
     return this.#room.count;
   }
 
-  get completeCount(): number {
-    return this.#room.completeCount;
-  }
-
   get(digest: Digest): BlobEntry | undefined {
-    return this.#room.get(digest) ?? this.#passing.get(digest);
+    return this.#room.get(digest) ?? (this.#passing.count > 0 ? this.#passing.get(digest) : undefined);
   }
 
-  get room(): Pick<Room, 'inOrder' | 'letGo' | 'shrink'> {
+  get room(): Pick<Room, 'completeCount' | 'inOrder' | 'letGo' | 'shrink'> {
     return this.#room;
   }
 
@@ -292,7 +292,7 @@ export class BlobStore {
     return this.#grower;
   }
 
-  /** Writes the hints (which pieces are held, order of use) now. */
+  /** Writes the hints now. */
   async flush(): Promise<void> {
     await this.#persist.flush();
   }
@@ -300,7 +300,7 @@ export class BlobStore {
   /** Cancels uploads, writes the hints, closes the files, unlocks the directory. No call may be open. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#receiving.cancelAll();
-    await this.#grower.close(this.#room.all());
+    await this.#grower.close(this.#room.partial());
     await this.#serial.idle();
     this.#passing.closeAll();
     await this.#persist.close();
@@ -318,21 +318,26 @@ export class BlobStore {
       askUnneeded: o.askUnneeded,
       onUnneeded: ({ digest }) => this.#unneeded(digest),
       nowMs: () => performance.now(),
+      wallSeconds,
+      open: (blob) => this.#entry(blob, undefined),
+      // Its list is read again when it is wanted, and its file opened.
+      idle: (entry) => {
+        this.#hashes.drop(entry);
+        this.#files.letGo(entry.file);
+      },
+      idleMax: o.idleMax,
     });
   }
 
-  // ---- at start --------------------------------------------------------------------------------
-
-  async #found(found: FoundBlob): Promise<void> {
-    const { digest, meta, volume, bits } = found;
+  #entry({ digest, meta, volume }: Omit<FoundBlob, 'bits'>, bits: PieceBits | undefined): BlobEntry {
     const file = this.#layout.file(digest, meta, { volume, partial: bits !== undefined });
-    const entry = new BlobEntry({ host: this.#host, digest, meta, file, bits });
-    this.#room.found(entry);
-    if (found.shortBytes !== undefined) entry.becomeDamaged(found.shortBytes, 'its file is too short');
-    if (bits === undefined) return;
-    // What a store that keeps completes must be right: the hint's word is not taken.
-    if (this.#promises.keeps) await verifyHeld(entry, this.#io.arena);
-    if (!entry.gone && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
+    return new BlobEntry({ host: this.#host, digest, meta, file, bits });
+  }
+
+  async #enter(found: readonly FoundBlob[]): Promise<void> {
+    const [room, becoming, { keeps }, { arena }] = [this.#room, this.#becoming, this.#promises, this.#io];
+    const entry = (one: FoundBlob): BlobEntry => this.#entry(one, one.bits);
+    for (const one of found) await enter(one, { room, becoming, keeps, arena, entry });
   }
 
   // ---- what entries ask ------------------------------------------------------------------------

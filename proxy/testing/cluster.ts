@@ -4,10 +4,11 @@ import { createHash } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { Digest } from '../../core/digest.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
+import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
-import { fixedList } from '../../platform/members/list.ts';
+import { fixedList, type MemberList } from '../../platform/members/list.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -34,12 +35,15 @@ export class TestProxy {
 
   static async start(parts: {
     index: FakeIndex;
-    origins: Omit<OriginsOptions, 'members'> & { urls: readonly string[] };
+    origins: Omit<OriginsOptions, 'members'> & { urls: readonly string[]; list?: MemberList; ids?: boolean };
     originStallMs?: number;
     trustedProxies?: string[];
+    replicas?: ReplicaRules;
   }): Promise<TestProxy> {
     const log = silentLog();
-    const members = originMembers(fixedList(parts.origins.urls));
+    const { list = fixedList(parts.origins.urls), ids = false } = parts.origins;
+    const timing = { everyMs: 50, withinMs: 400, fails: 2, passes: 2 };
+    const members = originMembers(list, ids ? { ids, timing } : {});
     const origins = new Origins({ ...parts.origins, members });
     const app = createHttp({ role: 'proxy', log, metrics: new Metrics(), readiness: async () => [] });
     const registry = new ProxyRegistry({
@@ -47,6 +51,7 @@ export class TestProxy {
       origins,
       log,
       originStallMs: parts.originStallMs ?? 5000,
+      replicas: { rules: parts.replicas },
     });
     registerRegistry(app, registry, {
       stallMs: 5000,
@@ -108,6 +113,7 @@ export class TestCluster {
       required?: number;
       originStallMs?: number;
       trustedProxies?: string[];
+      replicas?: ReplicaRules;
     } = {},
   ) {
     const cluster = new TestCluster();
@@ -115,8 +121,10 @@ export class TestCluster {
     const origins = { urls: cluster.origins.map(({ url }) => url), copies: 2, required: options.required ?? 1 };
     for (let i = 0; i < (options.proxies ?? 1); i++) {
       const { index } = cluster;
-      const { originStallMs = 5000, trustedProxies = [] } = options;
-      cluster.proxies.push(await TestProxy.start({ index, origins, originStallMs, trustedProxies }));
+      const { originStallMs = 5000, trustedProxies = [], replicas } = options;
+      cluster.proxies.push(
+        await TestProxy.start({ index, origins, originStallMs, trustedProxies, ...(replicas && { replicas }) }),
+      );
     }
     return cluster;
   }

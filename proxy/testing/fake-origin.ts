@@ -19,6 +19,7 @@ import {
   type BlobInfo,
   type FetchRequest,
   type FetchState,
+  ORIGIN,
   uploadIdPattern,
   uploadKindHeader,
 } from '../../core/contracts/origin.ts';
@@ -81,6 +82,9 @@ export class FakeOrigin {
   readonly heard: IncomingHttpHeaders[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+
+  /** Who it says to be; undefined: it is of a release that has no ids. */
+  id: string | undefined;
 
   /** Where readers that take a redirect are sent. */
   redirect: string | undefined;
@@ -148,6 +152,8 @@ export class FakeOrigin {
     try {
       const url = new URL(request.url ?? '', 'http://origin');
       const [, , kind, key = '', info] = url.pathname.split('/');
+      if (url.pathname === ORIGIN.identity.pattern && this.id !== undefined)
+        return json(response, 200, { id: this.id, instance: this.id, weight: 1 });
       if (kind === 'uploads') return await this.#upload({ request, response, url, id: key });
       const digest = parseDigest(decodeURIComponent(key));
       if (kind !== 'blobs' || digest === undefined) throw new ApiError('NOT_FOUND', `no ${url.pathname}`);

@@ -49,6 +49,8 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   tc: { apt: 'iproute2' },
   iptables: { apt: 'iptables' },
   faketime: { apt: 'faketime' },
+  'mkfs.ext4': { apt: 'e2fsprogs' },
+  xfs_io: { apt: 'xfsprogs' },
   npm: { apt: 'npm' },
   sh: { apt: 'dash' },
   crane: { go: 'github.com/google/go-containerregistry/cmd/crane@v0.22.1' },
@@ -98,7 +100,7 @@ export const GROUPS = {
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
   ],
   kube: ['helm'],
-  chaos: ['ip', 'tc', 'iptables', 'faketime'],
+  chaos: ['ip', 'tc', 'iptables', 'faketime', 'mkfs.ext4', 'xfs_io'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type Group = keyof typeof GROUPS;

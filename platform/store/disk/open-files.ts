@@ -82,6 +82,11 @@ export class OpenFiles {
     await this.#disk.close(await open.fd);
   }
 
+  /** As `close`; nobody waits for it, or could do anything about its failure. */
+  letGo(file: StoredFile): void {
+    this.close(file).catch(() => undefined);
+  }
+
   async closeAll(): Promise<void> {
     const all = [...this.#open.values()];
     this.#open.clear();

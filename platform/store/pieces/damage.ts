@@ -12,6 +12,8 @@ type Case = { readonly sinceMs: number; times: number };
 export class Damage {
   readonly #log: StoreLog;
   readonly #nowMs: () => number;
+  /** Whether there was ever a case. */
+  any = false;
   readonly #cases = new WeakMap<BlobEntry, Case>();
 
   constructor(log: StoreLog, nowMs: () => number) {
@@ -26,6 +28,7 @@ export class Damage {
       known.times += 1;
       return;
     }
+    this.any = true;
     this.#cases.set(entry, { sinceMs: this.#nowMs(), times: 1 });
     const { digest, pieces } = entry;
     this.#log.warn(

@@ -49,9 +49,14 @@ export class HashCache {
     for (const old of this.#loaded) {
       if (this.#bytes <= cacheBytesMax) return;
       if (old === entry || old.pinned) continue;
-      this.forget(old);
-      old.takeHashes(undefined);
+      this.drop(old);
     }
+  }
+
+  /** Its list is read again when it is wanted. */
+  drop(entry: BlobEntry): void {
+    this.forget(entry);
+    entry.takeHashes(undefined);
   }
 
   forget(entry: BlobEntry): void {

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
-import type { BlobEntry } from '../pieces/entry.ts';
 import { againMs, answerMs, atLeastBytes, batchMax, claimMs, LetGo, type UnneededAnswer } from './let-go.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 
 /** An origin's blobs, each as large as a round removes at least; the questions wait for the test's answers. */
 class Host {
-  readonly entries = new Map<Digest, BlobEntry>();
+  /** Their bytes. */
+  readonly entries = new Map<Digest, number>();
   readonly pinned = new Set<Digest>();
   readonly asked: (readonly Digest[])[] = [];
   nowMs = 0;
@@ -23,9 +23,14 @@ class Host {
       return this.#waiting.promise;
     },
     nowMs: () => this.nowMs,
-    candidates: () => [...this.entries.values()].filter((entry) => !this.pinned.has(entry.digest)),
-    release: (entry) => this.entries.get(entry.digest) === entry && !this.pinned.has(entry.digest),
-    evict: async (entry) => void this.entries.delete(entry.digest),
+    candidates: () => [...this.entries.keys()].filter((digest) => !this.pinned.has(digest)),
+    mayGo: (digest) => this.entries.has(digest) && !this.pinned.has(digest),
+    release: (digest) => {
+      const bytes = this.entries.get(digest);
+      if (bytes === undefined || this.pinned.has(digest)) return undefined;
+      this.entries.delete(digest);
+      return { bytes, gone: Promise.resolve() };
+    },
   });
 
   constructor(count: number, length = atLeastBytes) {
@@ -33,8 +38,8 @@ class Host {
   }
 
   add(no: number, length = atLeastBytes): void {
-    const entry = { digest: digest(no), meta: { length, pieceLength: length, root: '' } } as BlobEntry;
-    this.entries.set(entry.digest, entry);
+    this.letGo.came(digest(no));
+    this.entries.set(digest(no), length);
   }
 
   /** The answer to the question that is open. */
@@ -132,9 +137,9 @@ test('an index that hangs costs seconds', async () => {
     ask: (_asked, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
     nowMs: () => performance.now(),
-    candidates: () => [...host.entries.values()],
-    release: () => true,
-    evict: async (entry) => void host.entries.delete(entry.digest),
+    candidates: () => [...host.entries.keys()],
+    mayGo: () => true,
+    release: (digest) => (host.entries.delete(digest) ? { bytes: 1, gone: Promise.resolve() } : undefined),
   });
   expect(await hung.make(1)).toBe(false);
   expect(hung.why).toBe(`no answer within ${answerMs / 1000} s`);

@@ -10,8 +10,6 @@
  */
 
 import type { Digest } from '../../../core/digest.ts';
-import { bytesOnDisk } from '../layout.ts';
-import type { BlobEntry } from '../pieces/entry.ts';
 
 export type UnneededAnswer = {
   /** Nobody needs these: they may go now. */
@@ -26,12 +24,12 @@ export type AskUnneeded = (digests: readonly Digest[], signal: AbortSignal) => P
 export type LetGoHost = {
   readonly ask: AskUnneeded;
   readonly nowMs: () => number;
-  /** Blobs that are or were whole here and that nobody uses, least recently used first. */
-  readonly candidates: () => readonly BlobEntry[];
-  /** Whether it still is one; whoever was mending it does so no longer. */
-  readonly release: (entry: BlobEntry) => boolean;
-  /** Uncounts it at once, and removes it. */
-  readonly evict: (entry: BlobEntry) => Promise<void>;
+  /** Blobs that are or were whole here and that nobody uses, least recently used first; they may change meanwhile. */
+  readonly candidates: () => Iterable<Digest>;
+  /** Whether it is one now. */
+  readonly mayGo: (digest: Digest) => boolean;
+  /** Where it still is one: uncounts it at once, and removes it. Whoever was mending it does so no longer. */
+  readonly release: (digest: Digest) => { readonly bytes: number; readonly gone: Promise<void> } | undefined;
 };
 
 /** Who is asked answers from a database: what takes longer is too old to act on. */
@@ -73,6 +71,11 @@ export class LetGo {
     this.#claimed.set(digest, this.#host.nowMs());
   }
 
+  /** It is here anew: an answer that is on its way is about another one. */
+  came(digest: Digest): void {
+    this.#claimedSince?.add(digest);
+  }
+
   /** Removes `bytes` or more, if it can. False: nothing went. */
   async make(bytes: number): Promise<boolean> {
     if (this.#round === undefined && this.#host.nowMs() < this.#vainUntilMs) return false;
@@ -85,8 +88,8 @@ export class LetGo {
   /** Of `digests`, at most `batchMax`, removes what may go. Why others stayed. */
   async those(digests: readonly Digest[]): Promise<string> {
     while (this.#round !== undefined) await this.#round;
-    const asked = new Set(digests);
-    const batch = this.#unclaimed().filter((entry) => asked.has(entry.digest));
+    this.#forgetClaims();
+    const batch = digests.filter((digest) => !this.#claimed.has(digest) && this.#host.mayGo(digest));
     const round: Round = { gone: [], freed: 0, waiting: 0, failure: undefined };
     this.#round = this.#askAndAct(batch, round)
       .then(() => Promise.all(round.gone))
@@ -99,11 +102,17 @@ export class LetGo {
   }
 
   async #run(bytes: number): Promise<number> {
-    const candidates = this.#unclaimed();
+    this.#forgetClaims();
     const round: Round = { gone: [], freed: 0, waiting: 0, failure: undefined };
-    for (let at = 0; at < candidates.length && round.freed < bytes && round.failure === undefined; at += batchMax) {
-      await this.#askAndAct(candidates.slice(at, at + batchMax), round);
+    let batch: Digest[] = [];
+    for (const digest of this.#host.candidates()) {
+      if (!this.#claimed.has(digest)) batch.push(digest);
+      if (batch.length < batchMax) continue;
+      await this.#askAndAct(batch, round);
+      batch = [];
+      if (round.freed >= bytes || round.failure !== undefined) break;
     }
+    if (batch.length > 0) await this.#askAndAct(batch, round);
     await Promise.all(round.gone);
     if (round.gone.length > 0) return Math.max(1, round.freed);
     this.#vainUntilMs = this.#host.nowMs() + againMs;
@@ -111,18 +120,17 @@ export class LetGo {
     return 0;
   }
 
-  async #askAndAct(batch: readonly BlobEntry[], round: Round): Promise<void> {
+  async #askAndAct(digests: readonly Digest[], round: Round): Promise<void> {
     const { ask, nowMs } = this.#host;
     const since = new Set<Digest>();
     this.#claimedSince = since;
     const askedMs = nowMs();
     const late = AbortSignal.timeout(answerMs);
     try {
-      const digests = batch.map((entry) => entry.digest);
       const { unneeded, waiting } = await ask(digests, late);
       // From here to the last one that goes nothing else runs: nobody can claim one in between.
       if (nowMs() - askedMs > answerMs) round.failure = 'the answer came too late to act on';
-      else this.#act(batch, new Set(unneeded).difference(since), round);
+      else this.#act(digests, new Set(unneeded).difference(since), round);
       round.waiting += waiting;
     } catch (error) {
       round.failure = late.aborted ? `no answer within ${answerMs / 1000} s` : (error as Error).message;
@@ -131,21 +139,22 @@ export class LetGo {
     }
   }
 
-  #act(batch: readonly BlobEntry[], named: ReadonlySet<Digest>, round: Round): void {
-    for (const entry of batch) {
-      if (!named.has(entry.digest) || !this.#host.release(entry)) continue;
-      round.freed += bytesOnDisk(entry.meta);
-      round.gone.push(this.#host.evict(entry));
+  #act(digests: readonly Digest[], named: ReadonlySet<Digest>, round: Round): void {
+    for (const digest of digests) {
+      const released = named.has(digest) ? this.#host.release(digest) : undefined;
+      if (released === undefined) continue;
+      round.freed += released.bytes;
+      round.gone.push(released.gone);
     }
   }
 
-  #unclaimed(): BlobEntry[] {
+  /** What was claimed long enough ago. */
+  #forgetClaims(): void {
     const before = this.#host.nowMs() - claimMs;
     for (const [digest, atMs] of this.#claimed) {
       if (atMs > before) break;
       this.#claimed.delete(digest);
     }
-    return this.#host.candidates().filter((entry) => !this.#claimed.has(entry.digest));
   }
 }
 

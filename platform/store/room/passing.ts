@@ -56,6 +56,8 @@ type Pass = {
 export class Passing {
   readonly #o: PassingOptions;
   readonly #host: EntryHost;
+  /** Blobs that pass through now. */
+  count = 0;
   readonly #passes = new Map<Digest, Pass>();
   #beyondBytes = 0;
   #nextFile = 0;
@@ -77,10 +79,6 @@ export class Passing {
 
   all(): BlobEntry[] {
     return [...this.#passes.values()].map(({ entry }) => entry);
-  }
-
-  get count(): number {
-    return this.#passes.size;
   }
 
   /** Bytes of all windows, whether the budget counts them or not. */
@@ -124,6 +122,7 @@ export class Passing {
     file.unlinked = true;
     const window = new Window(file);
     const entry = make(window);
+    this.count += 1;
     this.#passes.set(entry.digest, { entry, window, unhold, beyond: 0, within: 0, growing: false });
     this.#serve();
     void this.grow(entry);
@@ -168,6 +167,7 @@ export class Passing {
     const pass = this.#passes.get(entry.digest);
     if (pass?.entry !== entry) return false;
     this.#passes.delete(entry.digest);
+    this.count -= 1;
     this.#o.room.release(pass.within);
     this.#beyondBytes -= pass.beyond;
     entry.becomeGone(pass.unhold);

@@ -7,6 +7,7 @@
  *   more, by the word of who knows (let-go.ts). Nothing goes in vain. Where nothing can go and a blob is damaged, the push
  *   that mends it finds room beyond the budget.
  * Rule 3: the choice and the accounting are one synchronous step; only the unlinking takes time.
+ * Rule 4: a step costs what it changes, however many blobs there are: all that is known of them is in `BlobTable`.
  */
 
 import { ApiError } from '../../../core/contracts/errors.ts';
@@ -14,6 +15,9 @@ import type { Digest } from '../../../core/digest.ts';
 import { hashBytes, unitBytes } from '../../../core/piece.ts';
 import { bytesOnDisk } from '../layout.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
+import { none } from '../table/columns.ts';
+import { Live } from '../table/live.ts';
+import { type BlobRow, BlobTable } from '../table/table.ts';
 import { type AskUnneeded, LetGo } from './let-go.ts';
 import { type StoredBlob, storedBlob } from './stored-blob.ts';
 
@@ -42,11 +46,19 @@ export type RoomOptions = {
   /** By that word it is about to go: who mends it lets go of it. */
   readonly onUnneeded: (entry: BlobEntry) => void;
   readonly nowMs: () => number;
+  /** Seconds since the epoch. */
+  readonly wallSeconds: () => number;
+  /** An entry for a blob that is whole here. */
+  readonly open: (blob: BlobRow) => BlobEntry;
+  /** Of an entry that may be nobody's any more: what it has in memory can be had again. */
+  readonly idle: (entry: BlobEntry) => void;
+  /** Entries that are kept though nobody may be using them. Default: live.ts. */
+  readonly idleMax?: number | undefined;
 };
 
 export class Room {
-  /** In order of use: the first was used longest ago. */
-  readonly #entries = new Map<Digest, BlobEntry>();
+  readonly #table = new BlobTable();
+  readonly #live: Live;
   readonly #partial = new Set<BlobEntry>();
   readonly #o: RoomOptions;
   readonly #letGo: LetGo | undefined;
@@ -56,27 +68,22 @@ export class Room {
 
   constructor(o: RoomOptions) {
     this.#o = o;
+    this.#live = new Live({ table: this.#table, letGo: o.idle, max: o.idleMax });
     if (o.askUnneeded === undefined) return;
-    // Of a damaged one, whoever mends it has a pin, for as long as nobody has what is lacking: that keeps nothing here.
-    const mayGo = (entry: BlobEntry): boolean => !entry.file.partial && !(entry.complete && entry.pinned);
     this.#letGo = new LetGo({
       ask: o.askUnneeded,
       nowMs: o.nowMs,
-      candidates: () => this.all().filter(mayGo),
-      release: (entry) => {
-        if (this.get(entry.digest) !== entry || !mayGo(entry)) return false;
-        o.onUnneeded(entry);
-        return !entry.pinned;
-      },
-      evict: (entry) => this.#evict(entry),
+      candidates: () => this.#candidates(),
+      mayGo: (digest) => this.#mayGo(this.#table.find(digest)),
+      release: (digest) => this.#release(digest),
     });
   }
 
   /** It was pushed, or somebody relies on it: what was asked about it before does not count. */
   claim(digest: Digest): void {
     this.#letGo?.claim(digest);
-    const entry = this.get(digest);
-    if (entry !== undefined) this.touch(entry);
+    const row = this.#table.find(digest);
+    if (row !== none) this.#table.touch(row, this.#o.wallSeconds());
   }
 
   get usedBytes(): number {
@@ -84,32 +91,36 @@ export class Room {
   }
 
   get count(): number {
-    return this.#entries.size;
+    return this.#table.count;
   }
 
   get(digest: Digest): BlobEntry | undefined {
-    return this.#entries.get(digest);
+    const row = this.#table.find(digest);
+    return row === none ? undefined : this.#entry(row);
   }
 
   get completeCount(): number {
-    return this.#entries.size - this.#partial.size;
+    return this.#table.count - this.#partial.size;
   }
 
   /** As the store's `blobs`. */
   *blobs(): Generator<StoredBlob, undefined> {
-    for (const entry of this.all()) if (this.#entries.get(entry.digest) === entry) yield storedBlob(entry);
+    for (const row of this.#table.rows()) {
+      const entry = this.#live.get(row);
+      yield entry === undefined ? { ...this.#table.blob(row), complete: true, damaged: false } : storedBlob(entry);
+    }
     return undefined;
   }
 
   /** Least recently used first. */
   *inOrder(): Generator<Digest, undefined> {
-    yield* this.#entries.keys();
+    for (const row of this.#table.order.walk()) yield this.#table.digest(row);
     return undefined;
   }
 
-  /** Least recently used first; a copy. */
-  all(): BlobEntry[] {
-    return [...this.#entries.values()];
+  /** Those that are not whole. */
+  partial(): readonly BlobEntry[] {
+    return [...this.#partial];
   }
 
   /** Reserves `bytes`, evicting what it takes. Settle it with `add` or `release`. ApiError STORAGE_FULL. */
@@ -156,8 +167,8 @@ export class Room {
   possible(bytes: number): number {
     let room = this.#o.budgetBytes - this.#used;
     if (room >= bytes) return bytes;
-    for (const entry of this.#victims()) {
-      room += bytesOnDisk(entry.meta);
+    for (const row of this.#victims()) {
+      room += this.#table.bytes(row);
       if (room >= bytes) return bytes;
     }
     return Math.max(0, room);
@@ -172,8 +183,8 @@ export class Room {
   /** Turns a reservation into a blob, used now. */
   add(entry: BlobEntry): void {
     this.#reserved -= bytesOnDisk(entry.meta);
-    this.#entries.set(entry.digest, entry);
-    this.changed(entry);
+    this.#letGo?.came(entry.digest);
+    this.#enter(entry);
   }
 
   /** A reservation for a blob that was counted already, and is complete now. */
@@ -182,32 +193,44 @@ export class Room {
     this.changed(entry);
   }
 
-  /** A blob found at start: counted without a reservation. */
+  /** A blob found at start that is not whole: counted without a reservation. */
   found(entry: BlobEntry): void {
     this.#used += bytesOnDisk(entry.meta);
-    this.#entries.set(entry.digest, entry);
-    this.changed(entry);
+    this.#enter(entry);
+  }
+
+  /** One that is whole. */
+  foundWhole(blob: BlobRow, used: number): void {
+    this.#used += bytesOnDisk(blob.meta);
+    this.#table.add(blob, used);
   }
 
   /** It became complete, or partial again. */
   changed(entry: BlobEntry): void {
-    if (this.#entries.get(entry.digest) !== entry || entry.complete) this.#partial.delete(entry);
+    const row = this.#rowOf(entry);
+    if (row !== none) this.#table.update(row, entry.meta, entry.file.volume);
+    if (row === none || entry.complete) this.#partial.delete(entry);
     else this.#partial.add(entry);
+    // What is not whole is not forgotten, whoever lets go of it.
+    if (row !== none && !entry.complete) this.#live.use(row, entry);
   }
 
   /** No longer counted. False: it was not. */
   remove(entry: BlobEntry): boolean {
-    if (this.#entries.get(entry.digest) !== entry) return false;
-    this.#entries.delete(entry.digest);
+    const row = this.#rowOf(entry);
+    if (row === none) return false;
+    this.#live.remove(row);
+    this.#table.remove(row);
     this.#partial.delete(entry);
     this.#used -= bytesOnDisk(entry.meta);
     return true;
   }
 
   touch(entry: BlobEntry): void {
-    if (this.#entries.get(entry.digest) !== entry) return;
-    this.#entries.delete(entry.digest);
-    this.#entries.set(entry.digest, entry);
+    const row = this.#rowOf(entry);
+    if (row === none) return;
+    this.#table.touch(row, this.#o.wallSeconds());
+    this.#live.use(row, entry);
   }
 
   /** The disk said that it is full: evicts at least `bytes`, if it can. False: nothing could go. */
@@ -216,7 +239,7 @@ export class Room {
     while (freed < bytes) {
       const victim = this.#victim();
       if (victim === undefined) break;
-      freed += bytesOnDisk(victim.meta);
+      freed += this.#table.bytes(victim);
       await this.#evict(victim);
     }
     return freed > 0 || (await this.#ask(bytes));
@@ -224,8 +247,10 @@ export class Room {
 
   /** Of `digests`, removes what may go: what can be fetched again, or nobody needs. Why others stayed. */
   async letGo(digests: readonly Digest[]): Promise<string> {
-    const asked = new Set(digests);
-    for (const entry of [...this.#victims()]) if (asked.has(entry.digest)) await this.#evict(entry);
+    for (const digest of digests) {
+      const row = this.#table.find(digest);
+      if (row !== none && this.#goesByItself(row)) await this.#evict(row);
+    }
     return (await this.#letGo?.those(digests)) ?? (this.#o.keeps ? noIndex : 'they are in use');
   }
 
@@ -277,20 +302,93 @@ export class Room {
     return bytes;
   }
 
-  #victim(): BlobEntry | undefined {
-    return this.#victims().next().value;
-  }
-
-  /** In the order in which they go. */
-  *#victims(): Generator<BlobEntry, undefined> {
+  /** The first that goes. What is in use counts as used now, so that nobody comes across it again and again. */
+  #victim(): number | undefined {
     if (!this.#o.keeps) {
-      for (const entry of this.#entries.values()) if (entry.complete && !entry.pinned) yield entry;
+      for (const row of this.#table.order.walk()) {
+        if (this.#complete(row) && this.#goesByItself(row)) return row;
+        if (this.#live.get(row)?.pinned === true) this.#table.touch(row, this.#table.used(row));
+      }
     }
-    for (const entry of this.#partial) if (!entry.pinned && (entry.file.partial || !this.#o.keeps)) yield entry;
+    for (const row of this.#partialVictims()) return row;
     return undefined;
   }
 
-  async #evict(entry: BlobEntry): Promise<void> {
+  /** In the order in which they go. */
+  *#victims(): Generator<number, undefined> {
+    if (!this.#o.keeps) {
+      for (const row of this.#table.order.walk()) if (this.#complete(row) && this.#goesByItself(row)) yield row;
+    }
+    yield* this.#partialVictims();
+    return undefined;
+  }
+
+  *#partialVictims(): Generator<number, undefined> {
+    for (const entry of this.#partial) {
+      const row = this.#rowOf(entry);
+      if (row !== none && this.#goesByItself(row)) yield row;
+    }
+    return undefined;
+  }
+
+  /** Nobody uses it, and nobody has to be asked. */
+  #goesByItself(row: number): boolean {
+    const entry = this.#live.get(row);
+    return entry?.pinned !== true && (!this.#o.keeps || entry?.file.partial === true);
+  }
+
+  // ---- what somebody else has to be asked about ------------------------------------------------
+
+  *#candidates(): Generator<Digest, undefined> {
+    for (const row of this.#table.order.walk()) if (this.#mayGo(row)) yield this.#table.digest(row);
+    return undefined;
+  }
+
+  /** Of a damaged one, whoever mends it has a pin, for as long as nobody has what is lacking: that keeps nothing here. */
+  #mayGo(row: number): boolean {
+    const entry = row === none ? undefined : this.#live.get(row);
+    return row !== none && entry?.file.partial !== true && !(entry?.complete && entry.pinned);
+  }
+
+  /** Nobody needs it: what it took, and its end; undefined: it is used again. */
+  #release(digest: Digest): { readonly bytes: number; readonly gone: Promise<void> } | undefined {
+    const row = this.#table.find(digest);
+    if (!this.#mayGo(row)) return undefined;
+    const entry = this.#entry(row);
+    this.#o.onUnneeded(entry);
+    // Whoever was mending it does so no longer.
+    return entry.pinned ? undefined : { bytes: this.#table.bytes(row), gone: this.#evict(row) };
+  }
+
+  // ---- entries ---------------------------------------------------------------------------------
+
+  #entry(row: number): BlobEntry {
+    const entry = this.#live.get(row) ?? this.#o.open(this.#table.blob(row));
+    this.#live.use(row, entry);
+    return entry;
+  }
+
+  /** What is not whole has an entry. */
+  #complete(row: number): boolean {
+    return this.#live.get(row)?.complete ?? true;
+  }
+
+  /** `none`: the entry is not counted, or not any more. */
+  #rowOf(entry: BlobEntry): number {
+    const row = this.#table.find(entry.digest);
+    return row !== none && this.#live.get(row) === entry ? row : none;
+  }
+
+  #enter(entry: BlobEntry): void {
+    const seconds = this.#o.wallSeconds();
+    const { digest, meta, file } = entry;
+    const row = this.#table.add({ digest, meta, volume: file.volume, came: seconds }, seconds);
+    this.#live.use(row, entry);
+    this.changed(entry);
+  }
+
+  async #evict(row: number): Promise<void> {
+    const entry = this.#entry(row);
     this.remove(entry);
     await this.#o.evict(entry);
   }

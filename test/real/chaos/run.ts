@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afflict } from './hosts/afflict.ts';
 import { adminPort, PORTS } from './hosts/configs.ts';
+import { mountImages } from './hosts/disk.ts';
 import { Lateness } from './hosts/lateness.ts';
-import { NodeProcess, type Site } from './hosts/nodes.ts';
+import { imagesIn, NodeProcess, type Site } from './hosts/nodes.ts';
 import { controlAddress } from './hosts/wiring.ts';
-import { excuseOf, judge } from './judge/judge.ts';
+import { type Befallen, excuseOf, judge } from './judge/judge.ts';
 import { faultLine, type Report, recordLine } from './judge/report.ts';
 import { trace } from './judge/trace.ts';
 import { ask } from './load/http.ts';
@@ -14,7 +15,7 @@ import { type Gateway, Load } from './load/load.ts';
 import { proveAll } from './load/proof.ts';
 import type { PullRecord, PushRecord } from './load/records.ts';
 import { Registry } from './load/registry.ts';
-import { ABOUT, type Fault, type Kind } from './plan/faults.ts';
+import { ABOUT, allows, type Cluster, type Fault, type Kind } from './plan/faults.ts';
 import { planFaults } from './plan/plan.ts';
 import { type Node, nodesOf, type Role, whole } from './plan/topology.ts';
 
@@ -41,13 +42,17 @@ const replicas = 2;
 /** Until each blob has them, after the last fault. */
 const replicasMsMax = 60_000;
 
+/** A fault that goes on. */
+type Now = { -readonly [K in keyof Befallen]: Befallen[K] };
+
 export class Run {
   readonly #plan: RunPlan;
   readonly #site: Site;
   readonly #nodes: readonly Node[];
+  readonly #cluster: Cluster;
   readonly #processes: ReadonlyMap<string, NodeProcess>;
   readonly #load: Load;
-  readonly #befallen: { fault: Fault; fromMs: number; mendedMs: number; readyMs: number }[] = [];
+  readonly #befallen: Now[] = [];
   readonly #crashed: string[] = [];
   readonly #lateness = new Lateness();
   #begunMs = performance.now();
@@ -56,6 +61,7 @@ export class Run {
     this.#plan = plan;
     this.#site = site;
     this.#nodes = nodesOf({ ...whole, agent: plan.agents });
+    this.#cluster = new Map(this.#nodes.map((node) => [node.name, node]));
     this.#processes = new Map(this.#nodes.map((node) => [node.name, new NodeProcess(node, site)]));
     const { seed, seconds } = plan;
     this.#load = new Load({
@@ -103,6 +109,7 @@ export class Run {
   }
 
   async #start(): Promise<void> {
+    await mountImages(imagesIn(this.#site.dir));
     for (const it of this.#processes.values()) await it.prepare(this.#nodes);
     for (const it of this.#processes.values()) it.start();
     const untilMs = this.#nowMs() + readyMsMax;
@@ -125,18 +132,23 @@ export class Run {
 
   async #fault(fault: Fault): Promise<void> {
     await sleep(fault.atMs - this.#nowMs());
+    const still = this.#befallen.filter(({ readyMs }) => readyMs === Number.POSITIVE_INFINITY).map((it) => it.fault);
+    // A slow machine starts its processes later than planned.
+    if (!allows(this.#cluster, still, fault)) return this.#say(`#${fault.no} is left out: others are not over yet`);
     this.#say(faultLine(fault, ABOUT[fault.kind].what));
-    const now = { fault, fromMs: this.#nowMs(), mendedMs: Number.POSITIVE_INFINITY, readyMs: Number.POSITIVE_INFINITY };
+    const never = Number.POSITIVE_INFINITY;
+    const now: Now = { fault, fromMs: this.#nowMs(), mendingMs: never, mendedMs: never, readyMs: never };
     this.#befallen.push(now);
     const mend = await afflict(fault, { label: this.#site.label, of: (name) => this.#of(name) });
     await sleep(fault.forMs);
+    now.mendingMs = this.#nowMs();
     await mend();
     now.mendedMs = this.#nowMs();
     this.#say(`#${fault.no} is over`);
     void this.#whenReady(fault, now);
   }
 
-  async #whenReady({ no, target }: Fault, now: { readyMs: number; mendedMs: number }): Promise<void> {
+  async #whenReady({ no, target }: Fault, now: Now): Promise<void> {
     const { node } = this.#of(target);
     while (!(await this.#isReady(node))) await sleep(lookEveryMs);
     now.readyMs = this.#nowMs();

@@ -2,7 +2,7 @@
 import type { Fault } from '../plan/faults.ts';
 import type { Node } from '../plan/topology.ts';
 import { setClock } from './clock.ts';
-import { emptyDisk, fillDisk, renewDisk } from './disk.ts';
+import { breakDisk, emptyDisk, fillDisk, renewDisk } from './disk.ts';
 import { cutLink, loseOn, shapeLink, splitFrom } from './links.ts';
 import type { NodeProcess } from './nodes.ts';
 
@@ -18,6 +18,13 @@ export async function afflict(fault: Fault, { label, of }: Afflicted): Promise<(
       await it.kill();
       await renewDisk(diskOf(it));
       return async () => it.start();
+    case 'dead':
+      await breakDisk(diskOf(it));
+      return async () => {
+        await it.kill();
+        await renewDisk(diskOf(it));
+        it.start();
+      };
     case 'stop':
       it.signal('SIGSTOP');
       return async () => it.signal('SIGCONT');

@@ -12,6 +12,7 @@ import { noteClocked } from './sweep.ts';
 import { onHost, wireNode } from './wiring.ts';
 
 export type Site = { readonly label: string; readonly dir: string };
+export const imagesIn = (dir: string): string => join(dir, 'images');
 
 export class NodeProcess {
   readonly node: Node;
@@ -24,7 +25,10 @@ export class NodeProcess {
     const { dir } = site;
     const bytes = diskBytes[node.role];
     this.node = node;
-    this.disk = bytes === undefined ? undefined : { path: join(dir, 'disks', node.name), bytes };
+    this.disk =
+      bytes === undefined
+        ? undefined
+        : { path: join(dir, 'disks', node.name), image: join(imagesIn(dir), node.name), bytes };
     this.clock = join(dir, 'clocks', node.name);
     this.#site = site;
   }

@@ -19,10 +19,22 @@ export async function sweep(label: string, dir: string): Promise<void> {
     : [];
   for (const name of namespaces) await endAllIn(name);
   for (const name of namespaces) await run('ip', ['netns', 'del', name]).catch(() => undefined);
-  for (const at of mountsUnder(dir)) await run('umount', [at]).catch(() => run('umount', ['--lazy', at]));
+  for (const at of mountsUnder(dir)) await unmount(at);
   const clocked = await readFile(clockedIn(dir), 'utf8').catch(() => '');
   for (const pid of clocked.split('\n')) if (pid !== '') await dropClock(pid);
   await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** A loop device lets go of its image a moment after it was unmounted. */
+async function unmount(at: string): Promise<void> {
+  for (const untilMs = performance.now() + goneMsMax; performance.now() < untilMs; await sleep(lookEveryMs)) {
+    const gone = await run('umount', [at]).then(
+      () => true,
+      () => false,
+    );
+    if (gone) return;
+  }
+  await run('umount', ['--lazy', at]);
 }
 
 /** Every process of the namespace but this one. */

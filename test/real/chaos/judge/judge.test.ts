@@ -10,7 +10,7 @@ const pullOf = (given: Partial<PullRecord>): PullRecord => ({
 });
 const befallen = (fault: Partial<Fault>, fromMs = 9_000): Befallen => ({
   fault: { no: 1, kind: 'kill', target: 'agent-1', atMs: fromMs, forMs: 4_000, amount: 0, ...fault },
-  ...{ fromMs, mendedMs: fromMs + 4_000, readyMs: fromMs + 5_000 },
+  ...{ fromMs, mendingMs: fromMs + 3_900, mendedMs: fromMs + 4_000, readyMs: fromMs + 5_000 },
 });
 const failure = { at: 'GET /v2/', status: 503, code: 'UNAVAILABLE', message: 'try again' };
 
@@ -22,6 +22,8 @@ describe('a pull', () => {
     ['of an agent that was killed, later', {}, befallen({}, 11_001), undefined],
     ['of an agent that was stopped', {}, befallen({ kind: 'stop' }), undefined],
     ['of an agent whose disk was full', {}, befallen({ kind: 'full' }), undefined],
+    ['of an agent whose disk was dead', {}, befallen({ kind: 'dead' }), undefined],
+    ['of an agent whose dead disk was replaced', {}, befallen({ kind: 'dead' }, 6_500), 'gateway killed'],
     ['of an agent that was cut off', {}, befallen({ kind: 'cut' }), 'gateway cut off'],
     ['of an agent that did not hear one other', {}, befallen({ kind: 'split', peer: 'origin-1' }), undefined],
     ['while another was killed', {}, befallen({ target: 'agent-2' }), undefined],

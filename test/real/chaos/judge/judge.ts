@@ -5,16 +5,18 @@
  * - its agent or proxy was killed meanwhile, or the host of it was cut off from all others;
  * - it needed the index, which is one process here, and that was killed, stopped or cut off: tags do, and all that comes
  *   through a proxy. (Digests through agents do not, and count.)
+ * - for a push: the disk of the index was full.
  * Those that do not count may fail, but never give a wrong answer.
  */
 import { ERRORS } from '../../../../core/contracts/errors.ts';
 import type { Failure, PullRecord, PushRecord } from '../load/records.ts';
 import type { Fault, Kind } from '../plan/faults.ts';
 
-/** A fault as it was: when it began, was mended, and when its node was ready again, by the run's clock. */
+/** A fault as it was: when it began, when it was being mended and was, and when its node was ready again, by the run's clock. */
 export type Befallen = {
   readonly fault: Fault;
   readonly fromMs: number;
+  readonly mendingMs: number;
   readonly mendedMs: number;
   readonly readyMs: number;
 };
@@ -49,10 +51,14 @@ const meets = (span: Span, { fromMs, readyMs }: Befallen): boolean =>
 export function excuseOf(record: PullRecord | PushRecord, faults: readonly Befallen[]): Excuse | undefined {
   const met = faults.filter((it) => meets(record, it));
   const own = met.filter(({ fault }) => fault.target === record.gateway);
-  if (own.some(({ fault }) => ends.has(fault.kind))) return 'gateway killed';
+  if (own.some(({ fault, mendingMs }) => ends.has(fault.kind) || (fault.kind === 'dead' && record.toMs >= mendingMs))) {
+    return 'gateway killed';
+  }
   if (own.some(({ fault }) => fault.kind === 'cut')) return 'gateway cut off';
+  const writes = !('by' in record);
   const needsIndex = !('by' in record && record.by === 'digest') || record.gateway.startsWith('proxy');
-  const away = met.some(({ fault }) => fault.target.startsWith('index') && takesIndex.has(fault.kind));
+  const takes = (kind: Kind): boolean => takesIndex.has(kind) || (writes && kind === 'full');
+  const away = met.some(({ fault }) => fault.target.startsWith('index') && takes(fault.kind));
   return needsIndex && away ? 'index away' : undefined;
 }
 

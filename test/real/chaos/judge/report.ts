@@ -29,10 +29,14 @@ export function faultLine({ no, kind, target, peer, forMs, amount }: Fault, what
   return `#${no} ${target} ${what}${peer === undefined ? '' : ` ${peer}`}${much} for ${seconds(forMs)} (${kind})`;
 }
 
+/** Characters of an error: the logs have all of it. */
+const messageShown = 300;
+
 export function recordLine(record: PullRecord | PushRecord, faults: readonly Befallen[]): string {
   const { no, gateway, what, fromMs, toMs, failure } = record;
   const wrong = 'wrong' in record ? record.wrong : undefined;
-  const cause = wrong ?? `${failure?.status} ${failure?.code} at ${failure?.at}: ${failure?.message}`;
+  const told = failure?.message.slice(0, messageShown);
+  const cause = wrong ?? `${failure?.status} ${failure?.code} at ${failure?.at}: ${told}`;
   const id = failure?.requestId === undefined ? '' : ` [request ${failure.requestId}]`;
   const now = faults.filter((it) => it.fromMs <= toMs && it.readyMs >= fromMs);
   const at = now.map(({ fault: { kind, target, peer } }) => `${kind} ${target}${peer === undefined ? '' : `|${peer}`}`);

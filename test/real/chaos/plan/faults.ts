@@ -4,7 +4,7 @@
  */
 import type { Node, Role } from './topology.ts';
 
-export const KINDS = ['kill', 'stop', 'full', 'lost', 'cut', 'split', 'shaped', 'lossy', 'clock'] as const;
+export const KINDS = ['kill', 'stop', 'full', 'lost', 'dead', 'cut', 'split', 'shaped', 'lossy', 'clock'] as const;
 export type Kind = (typeof KINDS)[number];
 
 export type Fault = {
@@ -49,6 +49,8 @@ export const ABOUT: Readonly<Record<Kind, About>> = {
     seconds: [1, 8],
     down: true,
   },
+  /** As its operator mends it: another disk, and a start. */
+  dead: { what: 'its disk answers EIO', roles: ['origin', 'agent'], weight: 2, seconds: [4, 20], down: true },
   cut: { what: 'its link is down', roles: all, weight: 3, seconds: [2, 20], down: true },
   split: {
     what: 'hears nothing of',
@@ -88,17 +90,21 @@ export const repairMs = 45_000;
 /** Agents that are down at once: the load is theirs. */
 const agentsDownPart = 0.3;
 
+/** What it is that has to be started in the end. */
+const STARTED: ReadonlySet<Kind> = new Set<Kind>(['kill', 'lost', 'dead']);
+/** Of these a disk is another one afterwards. */
+const EMPTY: ReadonlySet<Kind> = new Set<Kind>(['lost', 'dead']);
+
 /** Until when the fault counts against others. */
 export function overMs({ kind, target, atMs, forMs }: Fault): number {
-  const after =
-    kind === 'lost' && target.startsWith('origin') ? repairMs : kind === 'kill' || kind === 'lost' ? startMs : 0;
+  const after = EMPTY.has(kind) && target.startsWith('origin') ? repairMs : STARTED.has(kind) ? startMs : 0;
   return atMs + forMs + after;
 }
 
 const touches = (fault: Fault, name: string): boolean => fault.target === name || fault.peer === name;
 const endsOf = ({ target, peer }: Fault): string[] => (peer === undefined ? [target] : [target, peer]);
 
-type Cluster = ReadonlyMap<string, Node>;
+export type Cluster = ReadonlyMap<string, Node>;
 type Rule = {
   readonly why: string;
   readonly holds: (now: readonly Fault[], next: Fault, cluster: Cluster) => boolean;
@@ -116,8 +122,13 @@ const atMost = (role: Role, count: number, why: string): Rule => ({
   holds: (now, next, cluster) => downOf(role, [next], cluster) === 0 || downOf(role, [...now, next], cluster) <= count,
 });
 
+/** Whether `next` may begin while these go on. */
+export function allows(cluster: Cluster, now: readonly Fault[], next: Fault): boolean {
+  return rulesOf(cluster).every(({ holds }) => holds(now, next, cluster));
+}
+
 /** Trackers are not among them: with none there, agents ask the origins. */
-export function rulesOf(cluster: Cluster): readonly Rule[] {
+function rulesOf(cluster: Cluster): readonly Rule[] {
   const agents = [...cluster.values()].filter(({ role }) => role === 'agent').length;
   return [
     {

@@ -1,6 +1,6 @@
 /** The faults of a run: the same seed gives the same ones at the same times. Pure. */
 import { type Prng, prng } from '../../../../core/prng.ts';
-import { ABOUT, type Fault, indexSecondsMax, KINDS, type Kind, overMs, rulesOf, WEIGHTS } from './faults.ts';
+import { ABOUT, allows, type Fault, indexSecondsMax, KINDS, type Kind, overMs, WEIGHTS } from './faults.ts';
 import type { Node } from './topology.ts';
 
 export type Wanted = {
@@ -22,13 +22,12 @@ const drawsMax = 40;
 export function planFaults({ seed, nodes, untilMs, everyMs, kinds = KINDS }: Wanted): Fault[] {
   const random = prng(seed);
   const cluster = new Map(nodes.map((node) => [node.name, node]));
-  const rules = rulesOf(cluster);
   const faults: Fault[] = [];
   for (let atMs = firstMs; atMs < untilMs; atMs += Math.round(everyMs * (0.5 + random.unit()))) {
     for (let draws = 0; draws < drawsMax; draws++) {
       const next = draw(random, { nodes, kinds, no: faults.length + 1, atMs });
       const now = faults.filter((fault) => overMs(fault) > atMs);
-      if (atMs + next.forMs > untilMs || !rules.every(({ holds }) => holds(now, next, cluster))) continue;
+      if (atMs + next.forMs > untilMs || !allows(cluster, now, next)) continue;
       faults.push(next);
       break;
     }
