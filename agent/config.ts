@@ -6,6 +6,7 @@ import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
 import { rareTiming } from '../platform/members/checks.ts';
 import { membersShape } from '../platform/members/config.ts';
@@ -21,6 +22,7 @@ const shape = z.strictObject({
   peer: peerShape(16_001),
   /** What does not fit is streamed through, and not kept. */
   cache: z.strictObject({ budget: size('100GiB', budgetMin) }).prefault({}),
+  ...volumesShape,
   ...piecesShape,
   trackers: baseUrls('http://127.0.0.1:15003'),
   /** Every origin of the cluster, as their own configuration has them. Left out: those that a tracker told of last. */
@@ -54,6 +56,7 @@ const listens = ['listen', 'admin', 'peer'] as const;
 
 export const agentSchema = withRules(shape, [
   ...portsApart<z.output<typeof shape>>(...listens),
+  volumesApart,
   ...['trackers', 'index', 'proxy'].map((urls) => elsewhere<z.output<typeof shape>>(urls, ...listens)),
 ]);
 

@@ -7,6 +7,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
+import { addVolumeRoutes, observeVolumes } from '../platform/host/volumes.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
@@ -14,6 +15,7 @@ import { fixedList } from '../platform/members/list.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
+import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { addAdminRoutes, adminWork } from './admin.ts';
@@ -44,7 +46,12 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const { arena, store, found, tracking, node } = await startHost(context, plan, stack);
   // What the cache holds is offered again, but what every tracker has inline; what it holds in part waits
   // until somebody asks for it.
-  for (const blob of store.blobs()) if (blob.complete && blob.meta.length > inlineBytesMax) node.seed(blob);
+  const seed = (blob: Pick<StoredBlob, 'complete' | 'digest' | 'meta'> | undefined): void => {
+    if (blob?.complete === true && blob.meta.length > inlineBytesMax) node.seed(blob);
+  };
+  for (const blob of store.blobs()) seed(blob);
+  store.watch({ returned: (digest) => seed(store.get(digest)) });
+  const warnings = (): string[] => store.volumes.problems();
 
   observe(metrics, store);
 
@@ -75,28 +82,36 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     {
       at: config.admin,
       readiness,
+      warnings,
       workOf: adminWork,
-      routes: (app) =>
+      routes: (app) => {
+        addVolumeRoutes(app, { store });
         addAdminRoutes(app, {
           pulls,
           index,
           blobs: () => store.blobs(),
           get: (digest) => store.get(digest),
           status: () => statusOf({ config, store, node, pulls, history }),
-        }),
+        });
+      },
     },
     stack,
   );
   const served = new AgentRegistry({ pulls, index, proxy: config.proxy });
   const limits = { ...CLIENT_LIMITS, pauseMs: config.pull.pause };
   const routes = (app: FastifyInstance): void => registerRegistry(app, served, limits);
-  const registry = await openDoor(context, { at: config.listen, readiness, workOf: registryWork, routes }, stack);
+  const registry = await openDoor(
+    context,
+    { at: config.listen, readiness, warnings, workOf: registryWork, routes },
+    stack,
+  );
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };
 }
 
 function observe(metrics: Metrics, store: BlobStore): void {
+  observeVolumes(metrics, { store });
   metrics.observed('cache_bytes', 'Bytes on disk of cached blobs, partial ones included', () => store.usedBytes);
   metrics.observed(
     'cache_passing_bytes',

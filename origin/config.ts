@@ -7,6 +7,7 @@ import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
 import { membersShape } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
@@ -22,6 +23,7 @@ const shape = z.strictObject({
    * for long; then uploads are refused.
    */
   disk: z.strictObject({ budget: size('1TiB', budgetMin) }).prefault({}),
+  ...volumesShape,
   ...piecesShape,
   trackers: baseUrls('http://127.0.0.1:15003'),
   /** Asked what may go when room is needed; none: nothing goes. */
@@ -59,6 +61,7 @@ type Shape = z.output<typeof shape>;
 
 export const originSchema = withRules(shape, [
   ...portsApart<Shape>('listen', 'peer'),
+  volumesApart,
   elsewhere<Shape>('trackers', 'listen', 'peer'),
   elsewhere<Shape>('index', 'listen', 'peer'),
   {

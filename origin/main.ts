@@ -8,6 +8,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
+import { observeVolumes } from '../platform/host/volumes.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/list.ts';
@@ -66,8 +67,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const among = { origins, self: self.id };
 
   const mending = stack.use(new Mending({ store, node, log }));
-  const early = { strict: config.pull.strict, unproved: earlyRanges(metrics) };
-  const blobs = new OriginBlobs({ store, arena, node, mending, log, early });
+  const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics) });
   const more = (digest: Digest): void => {
     const entry = store.get(digest);
     if (entry?.complete === true) handover.more(entry);
@@ -114,7 +114,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
   const readiness = async (): Promise<string[]> => (await backends?.problems()) ?? [];
-  const api = await openDoor(context, { at: config.listen, readiness, workOf: workOfRequest, routes }, stack);
+  const told = { readiness, warnings: () => store.volumes.problems() };
+  const api = await openDoor(context, { at: config.listen, ...told, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
   if (writeBack !== undefined) restAtEnd(writeBack, drain);
@@ -122,13 +123,13 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   return { ports: { api, peer: node.port } };
 }
 
-/** Called for each. */
-function earlyRanges(metrics: Metrics): () => void {
+/** What is given of a blob that still comes from a backend; `unproved` is called for each. */
+function earlyRanges({ pull }: OriginConfig, metrics: Metrics): { strict: boolean; unproved: () => void } {
   const count = metrics.counter(
     'ranges_unproved_total',
     'Ranges that were given before it was known whether the blob is its digest, since it still comes from a backend',
   );
-  return () => count.inc();
+  return { strict: pull.strict, unproved: () => count.inc() };
 }
 
 type Observed = {
@@ -139,6 +140,7 @@ type Observed = {
 };
 
 function observe(metrics: Metrics, { store, uploads, handover, mending }: Observed): void {
+  observeVolumes(metrics, { store });
   metrics.observed('stored_bytes', 'Bytes on disk of blobs', () => store.usedBytes);
   metrics.observed('stored_blobs', 'Blobs on disk', () => store.count);
   metrics.observed('uploads_open', 'Uploads that are open', () => uploads.count);

@@ -5,6 +5,7 @@ import type { Digest } from '../core/digest.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
+import { addVolumeRoutes } from '../platform/host/volumes.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { Members } from '../platform/members/members.ts';
 import { realClock } from '../platform/net/clock.ts';
@@ -64,6 +65,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   };
   addRoutes(app, shared);
   addIdentityRoute(app, { self, known: () => origins.known });
+  addVolumeRoutes(app, { store });
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {

@@ -17,6 +17,8 @@ export const PROBES = {
       status: oneOf('ready', 'not ready'),
       role,
       problems: optional(listOf(text(problemMax), problemsMax)),
+      /** It serves, and somebody should see to these. */
+      warnings: optional(listOf(text(problemMax), problemsMax)),
     }),
   }),
   /** Text, as Prometheus reads it. */

@@ -10,6 +10,7 @@ import { PROBES } from './probes.ts';
 import { QUEUE } from './queue.ts';
 import type { Route } from './route.ts';
 import { TRACKER } from './tracker.ts';
+import { VOLUMES } from './volumes.ts';
 
 export type Example<A, B, R> = {
   readonly route: Route<A, B, R>;
@@ -251,6 +252,23 @@ const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
   ),
 };
 
+const volumes: Readonly<Record<keyof typeof VOLUMES, Any>> = {
+  list: example(
+    VOLUMES.list,
+    {},
+    {
+      reply: {
+        volumes: [
+          {
+            ...{ no: 1, path: '/mnt/1', state: 'lost', why: 'it is not mounted', weight: 2 },
+            ...{ blobs: 3, usedBytes: 4, freeBytes: 5 },
+          },
+        ],
+      },
+    },
+  ),
+};
+
 const queued = {
   ...{ key: `main ${one}`, lane: 'main', about: one, bytes: 5, addedMs: 1, dueMs: 2 },
   ...{ attempts: 3, cause: 'denied', message: 'no', dead: true },
@@ -343,6 +361,7 @@ export const EXAMPLES = {
   tracker,
   origin: ofOrigin,
   originAdmin,
+  volumes,
   queue,
   agent: ofAgent,
   kraken,

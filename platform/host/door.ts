@@ -11,6 +11,8 @@ export type HttpDoor = {
   readonly routes: (app: FastifyInstance) => void;
   /** What keeps the role from serving, one line each. Default: nothing ever does. */
   readonly readiness?: () => Promise<readonly string[]>;
+  /** What somebody should see to, though it serves. */
+  readonly warnings?: () => readonly string[];
   /** What a request is to a role that is being stopped. Default: nothing special. */
   readonly workOf?: (method: string, path: string) => RequestWork | undefined;
 };
@@ -18,10 +20,10 @@ export type HttpDoor = {
 /** The port that it listens on. It is closed with the stack. */
 export async function openDoor(
   { role, log, metrics, drain }: Omit<RoleContext<unknown>, 'config' | 'env'>,
-  { at, routes, readiness, workOf }: HttpDoor,
+  { at, routes, readiness, warnings, workOf }: HttpDoor,
   stack: AsyncDisposableStack,
 ): Promise<number> {
-  const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []) });
+  const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []), warnings });
   drainable(app, drain, { role, ...(workOf && { workOf }) });
   routes(app);
   return stack.use(await listen(app, at)).port;

@@ -14,6 +14,7 @@ import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
 import type { AskUnneeded } from '../store/room/let-go.ts';
 import { BlobStore } from '../store/store.ts';
+import type { VolumePlan } from '../store/volumes/volume.ts';
 import type { Arena } from '../workers/arena.ts';
 import { Workers } from '../workers/workers.ts';
 
@@ -25,6 +26,7 @@ export type HostConfig = {
   readonly peer: PeerConfig;
   readonly trackers: readonly string[];
   readonly workers: number;
+  readonly volumes: readonly VolumePlan[];
   readonly memory: { readonly arena: number };
 };
 
@@ -59,11 +61,12 @@ export async function startHost<F extends Finding>(
   { promises, budgetBytes, askUnneeded, pulls, finding }: HostPlan<F>,
   stack: AsyncDisposableStack,
 ): Promise<Host<F>> {
-  const { trackers } = config;
-  const workers = stack.use(await Workers.start({ count: config.workers, arenaBytes: config.memory.arena }));
+  const { trackers, volumes } = config;
+  const lanes = 1 + config.volumes.length;
+  const workers = stack.use(await Workers.start({ count: config.workers, lanes, arenaBytes: config.memory.arena }));
   const { arena } = workers;
   const store = stack.use(
-    await BlobStore.open({ dir: config.data, ...promises, workers, budgetBytes, askUnneeded, log }),
+    await BlobStore.open({ dir: config.data, ...promises, workers, budgetBytes, askUnneeded, volumes, log }),
   );
   const found = await finding();
   const { finder, onOrigins } = found;

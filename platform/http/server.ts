@@ -48,6 +48,8 @@ export type HttpOptions = {
   readonly metrics: Metrics;
   /** What keeps this process from serving, one line each; empty: ready. */
   readonly readiness: () => Promise<readonly string[]>;
+  /** What somebody should see to, though it serves, one line each. */
+  readonly warnings?: (() => readonly string[]) | undefined;
 };
 
 /** A server without routes of its own but /health, /readiness and /metrics. It does not listen yet. */
@@ -111,9 +113,11 @@ function addProbes(app: FastifyInstance, options: HttpOptions): void {
   serve(app, PROBES.health, () => ({ status: 'ok', role }));
   serve(app, PROBES.readiness, async ({ reply }) => {
     const problems = await options.readiness();
-    if (problems.length === 0) return { status: 'ready' as const, role };
+    const warned = options.warnings?.() ?? [];
+    const warnings = warned.length > 0 ? { warnings: warned } : {};
+    if (problems.length === 0) return { status: 'ready' as const, role, ...warnings };
     reply.code(503).header('retry-after', '1');
-    return { status: 'not ready' as const, role, problems };
+    return { status: 'not ready' as const, role, problems, ...warnings };
   });
   serve(app, PROBES.metrics, async ({ reply }) =>
     reply.header('content-type', options.metrics.contentType).send(await options.metrics.text()),

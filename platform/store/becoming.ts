@@ -18,7 +18,7 @@ import { type Disk, diskCode } from './disk/disk.ts';
 import { asApiError, refusal } from './disk/errors.ts';
 import type { OpenFiles } from './disk/open-files.ts';
 import { GrowingEntry } from './growing/entry.ts';
-import { bytesOnDisk, dataVolume, type Layout } from './layout.ts';
+import { bytesOnDisk, type Layout } from './layout.ts';
 import type { Names, Serial } from './names.ts';
 import type { Damage } from './pieces/damage.ts';
 import { BlobEntry, type EntryHost } from './pieces/entry.ts';
@@ -29,6 +29,7 @@ import type { Passing } from './room/passing.ts';
 import type { Room } from './room/room.ts';
 import { storedProblem } from './stored.ts';
 import type { ReceivedBlob } from './upload.ts';
+import type { Volumes } from './volumes/volumes.ts';
 
 /** A blob is read back once more where pieces of it were found wrong and came again meanwhile; so often. */
 const matchTriesMax = 3;
@@ -76,10 +77,12 @@ export class Becoming {
     }
     const existing = room.get(digest);
     const grows = existing instanceof GrowingEntry && existing.agrees(meta, blob.hashes);
-    if (existing !== undefined && (grows || existing.meta.root === meta.root)) await names.supersede(existing.file);
+    if (existing !== undefined && (grows || existing.meta.root === meta.root))
+      await names.supersede(existing.file, file);
     else if (existing !== undefined) await this.#o.detach(existing);
     // It may have been evicted meanwhile.
     const same = existing !== undefined && room.get(digest) === existing ? existing : undefined;
+    const before = same?.file.volume ?? volume;
     files.adopt(file, fd);
     // A pull of the same blob may be running: its entry is complete now.
     const entry = same ?? new BlobEntry({ host, digest, meta, file, bits: undefined, hashes: blob.hashes });
@@ -88,7 +91,7 @@ export class Becoming {
     entry.becomeReceived(fd, file);
     if (this.#o.damage.any) this.#o.damage.mended(entry, 'push');
     if (same === undefined) room.add(entry);
-    else room.keep(same);
+    else room.keep(same, before);
     hashes.add(entry);
     if (entry instanceof GrowingEntry) entry.tellGrown();
     return entry;
@@ -105,6 +108,7 @@ export class Becoming {
       const code = diskCode(error);
       if (code === undefined) throw error;
       entry.failure = refusal(entry.digest, code);
+      this.#o.host.refused(entry);
       return false;
     } finally {
       unpin();
@@ -160,10 +164,12 @@ export type NewBlob = {
 export type MakerOptions = {
   readonly host: EntryHost;
   readonly keeps: boolean;
+  readonly log: StoreLog;
   readonly layout: Layout;
   readonly names: Names;
   readonly room: Room;
   readonly passing: Passing;
+  readonly volumes: Pick<Volumes, 'only' | 'place' | 'problem' | 'writable'>;
   readonly hashes: HashCache;
   readonly serial: Serial<Digest>;
   readonly get: (digest: Digest) => BlobEntry | undefined;
@@ -207,37 +213,45 @@ export class Maker {
       return before;
     }
     try {
-      const room = await this.#reserve(meta, bytes === undefined);
-      const entry = await serial.run(digest, () => (room ? this.#make(blob, before) : this.#makePassing(blob, before)));
+      const room = await this.#reserve(meta);
+      const entry = await serial.run(digest, () =>
+        room ? this.#tryMake(blob, before) : this.#makePassing(blob, before),
+      );
       // It began to grow while its room was made.
       if (entry instanceof GrowingEntry && entry.growth !== undefined) return await this.create(blob);
       const whole = entry.heldCount === entry.pieces && entry.window === undefined;
-      if (whole && !entry.complete && !(await host.complete(entry))) throw entry.failure ?? refusal(digest, 'EIO');
-      return entry;
+      if (!whole || entry.complete || (await host.complete(entry))) return entry;
+      // The disk took its bytes, and refused the last step.
+      if (this.#o.keeps || bytes === undefined) throw entry.failure ?? refusal(digest, 'EIO');
+      return await serial.run(digest, () => this.#makePassing(blob, undefined));
     } catch (error) {
       throw asApiError(error, digest);
     }
   }
 
   /** False: there is no room, and the blob may pass through. */
-  async #reserve(meta: Metainfo, mayPass: boolean): Promise<boolean> {
+  async #reserve(meta: Metainfo): Promise<boolean> {
     try {
+      if (!this.#o.volumes.writable) throw this.#o.volumes.problem();
       await this.#o.room.reserve(bytesOnDisk(meta));
       return true;
     } catch (error) {
-      if (this.#o.keeps || !mayPass || !(error instanceof ApiError) || error.code !== 'STORAGE_FULL') throw error;
+      if (this.#o.keeps || !(error instanceof ApiError)) throw error;
       return false;
     }
   }
 
   /** Uses the reservation, or gives it back. */
   async #make({ digest, meta, hashes, bytes }: NewBlob, before: BlobEntry | undefined): Promise<BlobEntry> {
-    const { host, layout, names, room } = this.#o;
+    const { host, layout, names, room, volumes } = this.#o;
     let used = false;
     try {
       const existing = await this.#existing(digest, meta, before);
       if (existing !== undefined) return existing;
-      const file = layout.file(digest, meta, { volume: dataVolume, partial: true });
+      const file = layout.file(digest, meta, {
+        volume: volumes.only ?? volumes.place(digest, bytesOnDisk(meta)),
+        partial: true,
+      });
       await names.makePart(file, hashes, meta.length, bytes);
       const count = pieceCount(meta);
       const bits = bytes === undefined ? new PieceBits(count) : PieceBits.full(count);
@@ -251,8 +265,27 @@ export class Maker {
     }
   }
 
-  async #makePassing({ digest, meta, hashes }: NewBlob, before: BlobEntry | undefined): Promise<BlobEntry> {
-    return (await this.#existing(digest, meta, before)) ?? (await this.#o.passing.create(digest, meta, hashes));
+  /** Where a cache's disk refuses it, it passes through. */
+  async #tryMake(blob: NewBlob, before: BlobEntry | undefined): Promise<BlobEntry> {
+    const { keeps, log, passing } = this.#o;
+    try {
+      return await this.#make(blob, before);
+    } catch (error) {
+      if (keeps || diskCode(error) === undefined) throw error;
+      log.warn({ digest: blob.digest, why: String(error) }, 'a blob cannot be kept: it passes through');
+      passing.refused();
+      return await this.#makePassing(blob, before);
+    }
+  }
+
+  async #makePassing({ digest, meta, hashes, bytes }: NewBlob, before: BlobEntry | undefined): Promise<BlobEntry> {
+    const { passing } = this.#o;
+    const existing = await this.#existing(digest, meta, before);
+    if (existing !== undefined) return existing;
+    if (bytes === undefined) return await passing.create(digest, meta, hashes);
+    const entry = passing.createSmall({ digest, meta, hashes, bytes });
+    if (entry !== undefined) return entry;
+    throw new ApiError('STORAGE_FULL', `${digest} can neither be stored nor be held in memory now: see to the disk`);
   }
 
   /** One that serves for the blob, or grows since `before` was looked at; one that does neither is gone. */

@@ -5,6 +5,7 @@
  *   lock                         held by the process that uses the directory
  *   pid                          that process, for the message to the next one
  *   access                       digests, least recently used first; a hint
+ *   volumes                      ids of the volumes that it has had, and their paths
  *   origins                      an agent's: whom it asks where no tracker answers; a hint (agent/known-origins.ts)
  *   blobs/sha256/ab/NAME         a complete blob: its bytes, then its piece-hash list
  *   blobs/sha256/ab/NAME.part    the same, with pieces missing
@@ -40,6 +41,8 @@ export class VolumeLayout {
   readonly blobs: string;
   readonly uploads: string;
   readonly quarantine: string;
+  /** Its id; the data directory has none (volumes/identity.ts). */
+  readonly mark: string;
 
   constructor(dir: string) {
     this.dir = dir;
@@ -49,18 +52,22 @@ export class VolumeLayout {
     this.blobs = `${dir}/blobs`;
     this.uploads = `${dir}/uploads`;
     this.quarantine = `${dir}/quarantine`;
+    this.mark = `${dir}/volume`;
   }
 }
 
 export class Layout {
   readonly dir: string;
   readonly access: string;
+  /** Volumes that the store has had (volumes/identity.ts). */
+  readonly known: string;
   /** By number; at most 255 (a blob's place is one byte). The first is the data directory. */
   readonly volumes: readonly VolumeLayout[];
 
   constructor(dir: string, others: readonly string[] = []) {
     this.dir = dir;
     this.access = `${dir}/access`;
+    this.known = `${dir}/volumes`;
     this.volumes = [dir, ...others].map((path) => new VolumeLayout(path));
   }
 

@@ -40,7 +40,7 @@ export class Leaving {
       await serial.run(entry.digest, async () => {
         const next = room.get(entry.digest);
         // A push that was under way has given the name to its own file.
-        if (next?.file.path === entry.file.path) await names.supersede(entry.file);
+        if (next?.file.path === entry.file.path) await names.supersede(entry.file, next.file);
         else await this.#unlink(entry);
       });
     } catch (error) {

@@ -15,6 +15,8 @@ export type NamesOptions = {
   readonly layout: Layout;
   readonly files: OpenFiles;
   readonly synced: boolean;
+  /** Volumes that can be reached. */
+  readonly there: () => readonly number[];
 };
 
 export class Names {
@@ -24,6 +26,11 @@ export class Names {
 
   constructor(o: NamesOptions) {
     this.#o = o;
+  }
+
+  /** Directories may not be there any more. */
+  forget(): void {
+    this.#shards.clear();
   }
 
   /** Makes the file of a partial blob of `length` bytes: its hash list, and `bytes`, where all of them are there. */
@@ -66,9 +73,9 @@ export class Names {
     if (synced) await disk.syncDirectory(shard);
   }
 
-  /** Removes every name of the digest, on every volume, also those that a failed commit or removal left, and syncs that. */
+  /** Removes every name of the digest, on every volume that is there, also those that a failed commit or removal left, and syncs that. */
   async sweep(digest: Digest): Promise<void> {
-    for (const volume of this.#o.layout.volumes.keys()) await this.#sweep(digest, volume);
+    for (const volume of this.#o.there()) await this.#sweep(digest, volume);
   }
 
   async #sweep(digest: Digest, volume: number): Promise<void> {
@@ -99,11 +106,16 @@ export class Names {
     await files.close(file);
   }
 
-  /** Removes the pieces of a blob that has just arrived whole by another way. */
-  async supersede(file: BlobFile): Promise<void> {
+  /** Removes what was here of a blob that has just arrived whole by another way, as `by`. */
+  async supersede(file: BlobFile, by: BlobFile): Promise<void> {
     const { disk, files } = this.#o;
-    if (file.partial) await unlinkIfThere(disk, file.path);
-    if (file.partial && file.growing === undefined) await unlinkIfThere(disk, file.have);
+    try {
+      if (file.partial || file.volume !== by.volume) await unlinkIfThere(disk, file.path);
+      if (file.partial && file.growing === undefined) await unlinkIfThere(disk, file.have);
+    } catch (error) {
+      // The next start finds both, and takes the one that is whole.
+      if (diskCode(error) === undefined || file.volume === by.volume) throw error;
+    }
     file.unlinked = true;
     await files.close(file);
   }

@@ -7,6 +7,7 @@ import type { PieceIo } from '../workers/piece-io.ts';
 import type { Disk } from './disk/disk.ts';
 import type { StoreLog } from './recover.ts';
 import type { AskUnneeded } from './room/let-go.ts';
+import type { VolumePlan } from './volumes/volume.ts';
 
 /** What is promised of an agent's blobs, and of an origin's. */
 export const agentPromises = { role: 'agent', synced: false, keeps: false } as const;
@@ -34,6 +35,10 @@ export type BlobStoreOptions = {
   readonly disk?: Disk;
   /** Entries that are kept though nobody may be using them (table/live.ts). */
   readonly idleMax?: number | undefined;
+  /** Beside `dir`; none: all lies in `dir`. */
+  readonly volumes?: readonly VolumePlan[] | undefined;
+  /** How volumes are watched. Absent: as a process does; with a `disk` of its own, not at all. */
+  readonly watch?: { readonly hungMs?: number; readonly lookMs?: number } | undefined;
   /** 0: only `flush` and the close write hints. */
   readonly flushEveryMs?: number;
 };
@@ -46,6 +51,8 @@ export type StoreWatcher = {
   readonly revoked?: (digest: Digest, why: ApiError) => void;
   /** A blob is about to be removed to make room, as nobody needs it: it is not to be mended. */
   readonly unneeded?: (digest: Digest) => void;
+  /** A blob is here that was evicted, as its volume was lost; that is back. */
+  readonly returned?: (digest: Digest) => void;
   /** A blob that was whole here turned out to be gone (and was `evicted`) or damaged. */
   readonly missing?: (digest: Digest, meta: Metainfo) => void;
 };
@@ -61,6 +68,9 @@ export function toEach(watchers: readonly StoreWatcher[]): Required<StoreWatcher
     },
     unneeded: (digest) => {
       for (const { unneeded } of watchers) unneeded?.(digest);
+    },
+    returned: (digest) => {
+      for (const { returned } of watchers) returned?.(digest);
     },
     missing: (digest, meta) => {
       for (const { missing } of watchers) missing?.(digest, meta);

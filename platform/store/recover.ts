@@ -51,6 +51,20 @@ export type RecoverOptions = {
   readonly log: StoreLog;
   readonly synced: boolean;
   readonly keeps: boolean;
+  readonly volumes: VolumesThere;
+};
+type ScanDisk = Pick<
+  Disk,
+  'open' | 'close' | 'read' | 'size' | 'stat' | 'list' | 'unlink' | 'rename' | 'syncDirectory'
+>;
+type ScanOptions = Omit<RecoverOptions, 'disk'> & { readonly disk: ScanDisk };
+/** As volumes/volumes.ts has them. */
+export type VolumesThere = {
+  readonly all: readonly { readonly state: 'well' | 'read-only' | 'lost' }[];
+  /** Numbers of those that can be read. */
+  readonly there: readonly number[];
+  /** It turned out that it cannot. */
+  fail(volume: number, why: string): void;
 };
 
 /** Directories or files looked at at a time. */
@@ -146,9 +160,9 @@ export async function scan(o: RecoverOptions): Promise<Scanned> {
 }
 
 async function scanAll(o: RecoverOptions): Promise<Scanned> {
-  const { layout, log } = o;
+  const { log } = o;
   const found = new Map<Digest, FoundBlob>();
-  for (const volume of layout.volumes.keys()) await scanVolume(o, volume, found);
+  for (const volume of o.volumes.there) await scanOrLose(o, volume, found);
   const { ordered, missing } = await inOrderOfUse(o, found);
   const short = ordered.filter((blob) => blob.shortBytes !== undefined);
   tell(short, (blob) => {
@@ -163,7 +177,62 @@ async function scanAll(o: RecoverOptions): Promise<Scanned> {
   return { found: ordered, missing: missing.slice(0, missingMax) };
 }
 
-async function scanVolume(o: RecoverOptions, volume: number, found: Map<Digest, FoundBlob>): Promise<void> {
+/** What a volume has that was lost and is back. */
+export async function scanAgain(o: RecoverOptions, volume: number): Promise<FoundBlob[]> {
+  return await scanVolume(o, volume);
+}
+
+/** The data directory must be readable; of the others each costs what is on it. */
+async function scanOrLose(o: RecoverOptions, volume: number, found: Map<Digest, FoundBlob>): Promise<void> {
+  try {
+    for (const blob of await scanVolume(o, volume)) await take(o, blob, found);
+  } catch (error) {
+    if (volume === dataVolume || diskCode(error) === undefined) throw error;
+    o.volumes.fail(volume, `what is on it cannot be found (${(error as Error).message}): see to its disk`);
+  }
+}
+
+/** A crash, or a disk that was away, leaves a blob on two volumes: the one that is whole stays. */
+async function take(o: RecoverOptions, blob: FoundBlob, found: Map<Digest, FoundBlob>): Promise<void> {
+  const other = found.get(blob.digest);
+  const right = (one: FoundBlob): boolean => one.bits === undefined && one.shortBytes === undefined;
+  const stays = other !== undefined && (right(other) || !right(blob)) ? other : blob;
+  found.set(blob.digest, stays);
+  if (other === undefined) return;
+  const goes = stays === blob ? other : blob;
+  const file = o.layout.file(goes.digest, goes.meta, { volume: goes.volume, partial: goes.bits !== undefined });
+  o.log.warn({ digest: blob.digest, file: file.path }, 'a blob lies on two volumes: one of them is removed');
+  const disk = whereReadOnly(o, goes.volume);
+  await unlinkIfThere(disk, file.path);
+  if (file.partial) await unlinkIfThere(disk, file.have);
+}
+
+/** A disk that takes it as done what a read-only volume refuses: nothing that is removed at a start matters there. */
+function whereReadOnly({ disk, volumes }: RecoverOptions, volume: number): ScanDisk {
+  if (volumes.all[volume]?.state !== 'read-only') return disk;
+  const forgiving = async (work: Promise<void>): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
+      if (diskCode(error) !== 'EROFS') throw error;
+    }
+  };
+  return {
+    open: (path, mode) => disk.open(path, mode),
+    close: (fd) => disk.close(fd),
+    read: (fd, into, position) => disk.read(fd, into, position),
+    size: (fd) => disk.size(fd),
+    stat: (path) => disk.stat(path),
+    list: (path) => disk.list(path),
+    unlink: (path) => forgiving(disk.unlink(path)),
+    rename: (from, to) => forgiving(disk.rename(from, to)),
+    syncDirectory: (path) => forgiving(disk.syncDirectory(path)),
+  };
+}
+
+async function scanVolume(all: RecoverOptions, volume: number): Promise<FoundBlob[]> {
+  const o = { ...all, disk: whereReadOnly(all, volume) };
+  const found: FoundBlob[] = [];
   const { disk, layout } = o;
   const { uploads, blobs } = layout.volume(volume);
   for (const name of await disk.list(uploads)) await unlinkIfThere(disk, layout.upload(name, volume));
@@ -172,9 +241,10 @@ async function scanVolume(o: RecoverOptions, volume: number, found: Map<Digest, 
     await inParallel(shards, async (shard) => {
       const at = { volume, algorithm, shard };
       if (!SHARD_NAME.test(shard)) return await setAside(o, at, `${blobs}/${algorithm}/${shard}`);
-      for (const blob of await scanShard(o, at)) found.set(blob.digest, blob);
+      found.push(...(await scanShard(o, at)));
     });
   }
+  return found;
 }
 
 /** The directory of one volume that is looked at. */
@@ -189,17 +259,13 @@ function tell<T>(all: readonly T[], line: (one: T) => void): void {
 }
 
 /** Moves what somebody else put among the blobs to where it is in nobody's way. */
-async function setAside(
-  { disk, layout, log }: RecoverOptions,
-  { volume, algorithm }: Shard,
-  file: string,
-): Promise<void> {
+async function setAside({ disk, layout, log }: ScanOptions, { volume, algorithm }: Shard, file: string): Promise<void> {
   const name = file.slice(file.lastIndexOf('/') + 1);
   log.warn({ file }, 'a file that is no blob: moved to quarantine');
   await disk.rename(file, `${layout.volume(volume).quarantine}/${algorithm}.${name}`);
 }
 
-async function scanShard(o: RecoverOptions, at: Shard): Promise<FoundBlob[]> {
+async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
   const { disk, layout, log } = o;
   const { volume, algorithm, shard } = at;
   const dir = `${layout.volume(volume).blobs}/${algorithm}/${shard}`;
@@ -233,7 +299,7 @@ async function scanShard(o: RecoverOptions, at: Shard): Promise<FoundBlob[]> {
   return [...found.values()];
 }
 
-async function readBits(disk: Disk, path: string, pieces: number): Promise<PieceBits> {
+async function readBits(disk: ScanDisk, path: string, pieces: number): Promise<PieceBits> {
   return new PieceBits(pieces, await readWhole(disk, path));
 }
 

@@ -8,19 +8,14 @@
  * Rule 4: what is believed whole is only believed: `whole` looks, and a push replaces it whatever is believed.
  */
 
-import { resolve } from 'node:path';
 import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
-import type { PieceIo } from '../workers/piece-io.ts';
 import { Becoming, Maker } from './becoming.ts';
-import type { Disk } from './disk/disk.ts';
 import { asApiError } from './disk/errors.ts';
 import { OpenFiles } from './disk/open-files.ts';
-import { RealDisk } from './disk/real-disk.ts';
 import type { GrowingEntry } from './growing/entry.ts';
 import { Grower } from './growing/grower.ts';
-import { Layout } from './layout.ts';
 import { Leaving } from './leaving.ts';
 import { Names, Serial } from './names.ts';
 import { type BlobStoreOptions, type StoreWatcher, toEach } from './options.ts';
@@ -32,13 +27,16 @@ import { HashCache } from './pieces/hash-cache.ts';
 import { Lists } from './pieces/lists.ts';
 import type { PieceBits } from './pieces/remembered.ts';
 import { Receiving } from './receiving.ts';
-import { claim, type FoundBlob, type StoreLog, scan } from './recover.ts';
+import { type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
 import { type StoredBlob, storedBlob } from './room/stored-blob.ts';
 import { enter } from './start.ts';
 import { type BeforeRead, listDamaged, look, storedProblem } from './stored.ts';
 import type { Upload } from './upload.ts';
+import { type Ground, takeGround } from './volumes/ground.ts';
+import { Losing } from './volumes/losing.ts';
+import type { Volumes } from './volumes/volumes.ts';
 
 export type { BlobEntry } from './pieces/entry.ts';
 export type { Upload } from './upload.ts';
@@ -50,7 +48,6 @@ const flushEveryMsDefault = 500;
 
 /** By the clock as it was when the process began: nothing grows old because somebody set it. */
 const wallSeconds = (): number => Math.floor((performance.timeOrigin + performance.now()) / 1000);
-const silent: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export class BlobStore {
   /** Blobs that were here before the start, as far as is known, and are no more; stores that keep only. */
@@ -58,9 +55,6 @@ export class BlobStore {
   readonly #watchers: StoreWatcher[] = [];
   readonly #tell = toEach(this.#watchers);
   readonly #promises: { readonly synced: boolean; readonly keeps: boolean };
-  readonly #io: PieceIo;
-  readonly #disk: Disk;
-  readonly #layout: Layout;
   readonly #log: StoreLog;
   readonly #files: OpenFiles;
   readonly #names: Names;
@@ -78,19 +72,18 @@ export class BlobStore {
   readonly #leaving: Leaving;
   readonly #serial = new Serial<Digest>();
   readonly #host: EntryHost;
-  #unlock: () => Promise<void>;
+  readonly #losing: Losing;
+  readonly #ground: Ground;
 
-  private constructor(o: BlobStoreOptions, at: { disk: Disk; layout: Layout; unlock: () => Promise<void> }) {
+  private constructor(o: BlobStoreOptions, at: Ground) {
     this.#promises = { synced: o.synced, keeps: o.keeps };
-    this.#io = o.workers;
-    this.#disk = at.disk;
-    this.#layout = at.layout;
-    this.#unlock = at.unlock;
-    this.#log = o.log ?? silent;
+    this.#ground = at;
+    this.#log = at.recover.log;
     this.#files = new OpenFiles(at.disk, openFilesMax);
-    this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, synced: o.synced });
+    const there = (): readonly number[] => at.volumes.there;
+    this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, synced: o.synced, there });
     this.#hashes = new HashCache(at.disk);
-    this.#room = this.#makeRoom(o);
+    this.#room = this.#makeRoom(o, at);
     this.#persist = new Persist({
       disk: at.disk,
       layout: at.layout,
@@ -101,9 +94,10 @@ export class BlobStore {
     this.#host = this.#entryHost();
     const common = {
       disk: at.disk,
-      io: o.workers,
+      io: at.io,
       files: this.#files,
       layout: at.layout,
+      volumes: at.volumes,
       names: this.#names,
       room: this.#room,
       hashes: this.#hashes,
@@ -114,36 +108,29 @@ export class BlobStore {
       detach: (entry: BlobEntry) => this.#leaving.detach(entry),
     };
     this.#leaving = new Leaving({
-      ...common,
-      passing: () => this.#passing,
+      ...{ ...common, passing: () => this.#passing },
       left: (digest) => {
         this.#persist.used();
         this.#tell.evicted(digest);
       },
     });
-    this.#lists = new Lists({
-      ...common,
-      lost: (entry) => this.#lost(entry),
-      missing: (entry) => this.#missing(entry),
-    });
+    const bad = { lost: (entry: BlobEntry) => this.#lost(entry), missing: (entry: BlobEntry) => this.#missing(entry) };
+    this.#lists = new Lists({ ...common, ...bad });
     this.#damage = new Damage(this.#log, () => performance.now());
     this.#believed = new Believed({
       disk: at.disk,
       files: this.#files,
-      arena: o.workers.arena,
+      arena: at.io.arena,
       nowMs: () => performance.now(),
       missing: (entry) => this.#missing(entry),
       listed: (entry) => this.#lists.check(entry),
     });
-    this.#becoming = new Becoming({
-      ...common,
-      damage: this.#damage,
-      lost: (entry) => this.#lost(entry),
-    });
+    this.#becoming = new Becoming({ ...common, ...bad, damage: this.#damage });
     this.#passing = new Passing({
       ...common,
       budgetBytes: o.budgetBytes,
       windowBytesMin: o.windowBytesMin ?? windowBytesMin,
+      evicted: this.#tell.evicted,
     });
     const kept = { ...common, passing: this.#passing, get: (digest: Digest) => this.get(digest) };
     this.#grower = new Grower({ ...kept, drop: (entry, why) => this.#drop(entry, why) });
@@ -152,28 +139,28 @@ export class BlobStore {
       settle: (entry, meta, hashes) => this.#grower.settle(entry, meta, hashes),
       damaged: (entry, hashes) => this.#lists.take(entry, hashes),
     });
-    this.#receiving = new Receiving(at.layout, {
+    this.#receiving = new Receiving(at, {
       ...common,
       reserve: (bytes) => this.#room.reserve(bytes),
       release: (bytes) => this.#room.release(bytes),
       publish: (blob) => this.#serial.run(blob.digest, () => this.#becoming.received(blob)),
     });
+    const losing = { passing: () => this.#passing, found: (blob: FoundBlob) => this.#enter([blob]) };
+    this.#losing = new Losing({ ...common, ...this.#tell, ...losing, recover: at.recover });
+    at.volumes.host = this.#losing;
   }
 
   /** Throws StartError where the directory is another's, of another format, in use, or not usable. */
   static async open(o: BlobStoreOptions): Promise<BlobStore> {
-    const disk = o.disk ?? new RealDisk();
-    const layout = new Layout(resolve(o.dir));
-    const recover = { disk, layout, log: o.log ?? silent, synced: o.synced, keeps: o.keeps };
-    const unlock = await claim(recover, o.role);
+    const ground = await takeGround(o);
     try {
-      const store = new BlobStore(o, { disk, layout, unlock });
-      const { found, missing } = await scan(recover);
+      const store = new BlobStore(o, ground);
+      const { found, missing } = await scan(ground.recover);
       store.missing = missing;
       await store.#enter(found);
       return store;
     } catch (error) {
-      await unlock();
+      await ground.leave();
       throw error;
     }
   }
@@ -214,6 +201,11 @@ export class BlobStore {
     }
   }
 
+  /** The file systems that it lies on, and how they are. */
+  get volumes(): Pick<Volumes, 'all' | 'problems'> {
+    return this.#ground.volumes;
+  }
+
   /** What is here, in no order; no entry is made. May be walked while the store changes. */
   *blobs(): Iterable<StoredBlob> {
     yield* this.#room.blobs();
@@ -245,14 +237,14 @@ export class BlobStore {
   async problemOf(entry: BlobEntry, signal?: AbortSignal, pace?: BeforeRead): Promise<ApiError | undefined> {
     await this.#files.renew(entry.file);
     if (entry.complete && !(await this.#lists.check(entry))) return listDamaged(entry.digest);
-    return await this.#files.use(entry.file, (fd) => storedProblem(this.#io, entry, fd, { signal, pace }));
+    return await this.#files.use(entry.file, (fd) => storedProblem(this.#ground.io, entry, fd, { signal, pace }));
   }
 
   /** Makes a blob whole by what is here of it, from its own file alone. False: bytes of it must come again. */
   async restore(entry: BlobEntry): Promise<boolean> {
     if (entry.complete || entry.gone || entry.growth !== undefined) return entry.complete;
     if (!entry.file.partial && (await this.#lists.restore(entry)))
-      for (const piece of entry.unread) await look(entry, piece, this.#io.arena);
+      for (const piece of entry.unread) await look(entry, piece, this.#ground.io.arena);
     // Every piece may be here, and the disk have refused the last step.
     if (!entry.complete && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
     return entry.complete;
@@ -263,6 +255,7 @@ export class BlobStore {
     const remove = async (): Promise<void> => {
       const entry = this.get(digest);
       if (entry !== undefined) await this.#leaving.detach(entry);
+      this.#losing.removed(digest);
       await this.#names.sweep(digest);
     };
     try {
@@ -301,19 +294,21 @@ export class BlobStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#receiving.cancelAll();
     await this.#grower.close(this.#room.partial());
+    await this.#losing.idle();
     await this.#serial.idle();
     this.#passing.closeAll();
     await this.#persist.close();
     await this.#files.closeAll();
-    await this.#unlock();
+    await this.#ground.leave();
   }
 
-  #makeRoom(o: BlobStoreOptions): Room {
+  #makeRoom(o: BlobStoreOptions, { disk, volumes }: Ground): Room {
     return new Room({
       dir: o.dir,
       budgetBytes: o.budgetBytes,
       keeps: o.keeps,
-      freeBytes: () => this.#disk.freeBytes(o.dir),
+      freeBytes: () => (volumes.only === undefined ? volumes.freeBytes() : disk.freeBytes(o.dir)),
+      volumes: volumes.all,
       evict: (entry) => this.#leaving.giveUp(entry),
       askUnneeded: o.askUnneeded,
       onUnneeded: ({ digest }) => this.#unneeded(digest),
@@ -330,12 +325,12 @@ export class BlobStore {
   }
 
   #entry({ digest, meta, volume }: Omit<FoundBlob, 'bits'>, bits: PieceBits | undefined): BlobEntry {
-    const file = this.#layout.file(digest, meta, { volume, partial: bits !== undefined });
+    const file = this.#ground.layout.file(digest, meta, { volume, partial: bits !== undefined });
     return new BlobEntry({ host: this.#host, digest, meta, file, bits });
   }
 
   async #enter(found: readonly FoundBlob[]): Promise<void> {
-    const [room, becoming, { keeps }, { arena }] = [this.#room, this.#becoming, this.#promises, this.#io];
+    const [room, becoming, { keeps }, { arena }] = [this.#room, this.#becoming, this.#promises, this.#ground.io];
     const entry = (one: FoundBlob): BlobEntry => this.#entry(one, one.bits);
     for (const one of found) await enter(one, { room, becoming, keeps, arena, entry });
   }
@@ -344,13 +339,14 @@ export class BlobStore {
 
   #entryHost(): EntryHost {
     return {
-      io: this.#io,
+      io: this.#ground.io,
       files: this.#files,
       nowMs: () => performance.now(),
-      stampOf: (fd) => this.#disk.stampNow?.(fd),
+      stampOf: (fd) => this.#ground.disk.stampNow?.(fd),
       loadHashes: (entry) => this.#lists.load(entry),
       complete: (entry) => this.#becoming.complete(entry),
       degraded: (entry, piece, why) => this.#degraded(entry, piece, why),
+      refused: (entry) => this.#refused(entry),
       makeRoom: (bytes) => this.#room.evictBytes(bytes),
       missing: (entry) => this.#missing(entry),
       changed: (entry) => this.#persist.changed(entry),
@@ -368,6 +364,13 @@ export class BlobStore {
   #lost(entry: BlobEntry): void {
     if (this.#passing.close(entry)) return this.#tell.evicted(entry.digest);
     if (this.#room.remove(entry)) void this.#leaving.giveUp(entry);
+  }
+
+  /** A cache goes on without it: whoever wants it gets it as it passes through. */
+  #refused(entry: BlobEntry): void {
+    if (this.#promises.keeps) return;
+    this.#passing.refused();
+    this.#lost(entry);
   }
 
   #unneeded(digest: Digest): void {

@@ -4,7 +4,8 @@
  * Rule 1: bounded by configuration, whatever the number of peers and readers. Each share (receiving,
  *   sending, readers) has a limit of its own, so that none can starve another.
  * Rule 2: any free unit serves any share: a slot's units need not be adjacent, so nothing fragments.
- * Rule 3: whoever acquires a slot releases it exactly once, and never while a worker has it.
+ * Rule 3: whoever acquires a slot releases it exactly once, and never while a worker has it; unless that job was
+ *   abandoned, as its disk hangs: then the memory is free once the worker is done with it.
  * Rule 4: waiters of a share are served in order; no newcomer overtakes them.
  * Rule 5: a slot that its owner is done with may be kept: its bytes stay, to be lent for reading, until
  *   its share needs the room. While it is lent it counts on each borrower's share, and not on the one
@@ -138,7 +139,14 @@ export class Arena {
   }
 
   unhold(slot: Slot): void {
-    this.#live(slot).holds -= 1;
+    const live = this.#live(slot);
+    live.holds -= 1;
+    if (live.holds === 0 && live.released) this.#freeNow(live);
+  }
+
+  /** Nobody waits for the worker that has the slot now: it may be released before that is done. */
+  abandon(slot: Slot): void {
+    this.#live(slot).abandoned = true;
   }
 
   view(unit: number): SharedBytes {
@@ -185,9 +193,14 @@ export class Arena {
 
   /** For ArenaSlot only. */
   giveBack(slot: ArenaSlot): void {
-    if (this.#slots[slot.no] !== slot || slot.dropped !== undefined)
+    if (this.#slots[slot.no] !== slot || slot.dropped !== undefined || slot.released)
       throw new Bug(`arena: slot ${slot.no} was released twice`);
-    if (slot.holds > 0) throw new Bug(`arena: slot ${slot.no} was released while a worker has it`);
+    if (slot.holds > 0 && !slot.abandoned) throw new Bug(`arena: slot ${slot.no} was released while a worker has it`);
+    slot.released = true;
+    if (slot.holds === 0) this.#freeNow(slot);
+  }
+
+  #freeNow(slot: ArenaSlot): void {
     slot.state.used -= unitsFor(slot.length);
     this.#giveUnits(slot);
     this.#serve(slot.state);
@@ -310,6 +323,9 @@ class ArenaSlot implements Slot {
   readonly state: ShareState;
   /** Jobs of workers that use it now. */
   holds = 0;
+  /** Whether its owner does not wait for them, and whether it has let go of the slot meanwhile. */
+  abandoned = false;
+  released = false;
   /** Set once it is kept: told when its bytes are gone. */
   dropped: (() => void) | undefined;
   /** Borrowers, of a kept slot. */

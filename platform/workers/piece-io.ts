@@ -25,6 +25,8 @@ export type FileRange = {
   readonly slot: Slot;
   /** Bytes, from the slot's first; default: all of it. */
   readonly length?: number;
+  /** Of the threads that do it; default 0. */
+  readonly lane?: number;
 };
 
 export type PieceJob = FileRange & {
@@ -42,7 +44,7 @@ export interface PieceIo {
   verifyWrite(job: PieceJob): Promise<'held' | 'corrupt' | IoFailure>;
   /** Fills the slot from the file and hashes it, unless it is believed; the bytes may be shown only after 'ok'. */
   readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure>;
-  hashStream(algorithm: DigestAlgorithm): HashStream;
+  hashStream(algorithm: DigestAlgorithm, lane?: number): HashStream;
 }
 
 /** A digest that grows, its jobs in the order of their calls. Ends with `finish` or `abort`, exactly once. */

@@ -8,6 +8,7 @@
  *   since a slot may hold half of anything.
  * Rule 2: all jobs of one hash stream go to one thread, so that they keep their order.
  * Rule 3: jobs beyond a ring's room wait here, in order.
+ * Rule 4: threads are divided among lanes, one a file system: a disk that hangs holds up the threads of its lane only.
  */
 
 import { getSystemErrorName } from 'node:util';
@@ -40,7 +41,10 @@ const threadLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, 
 export type WorkersOptions = {
   /** The file that exports `run`. Default: thread.ts. */
   readonly entry?: URL;
+  /** Threads, in all; each lane has one at least. */
   readonly count: number;
+  /** Default 1. */
+  readonly lanes?: number;
   readonly arenaBytes: number;
   /** Fractions of the arena, together at most 1. */
   readonly shares?: Record<Share, number>;
@@ -55,6 +59,7 @@ type Pending = {
   readonly reject: (error: Error) => void;
 };
 type Thread = {
+  readonly lane: number;
   readonly jobs: Ring;
   readonly verdicts: Ring;
   readonly backlog: Job[];
@@ -72,6 +77,7 @@ export class Workers implements PieceIo {
   readonly #record = new JobRecord();
   readonly #verdict = new VerdictRecord();
   readonly #pool: Piscina;
+  readonly #lanes: number;
   readonly #onDeath: (bug: Bug) => void;
   readonly #running: Promise<void>[] = [];
   readonly #whenIdle: (() => void)[] = [];
@@ -82,11 +88,13 @@ export class Workers implements PieceIo {
   private constructor(o: WorkersOptions) {
     this.arena = new Arena(o.arenaBytes, o.shares ?? defaultShares);
     this.#onDeath = o.onDeath ?? throwLater;
+    this.#lanes = o.lanes ?? 1;
+    const threads = Math.max(o.count, this.#lanes);
     this.#pool = new Piscina({
       filename: (o.entry ?? entryUrl('./thread.ts', import.meta.url)).href,
       name: 'run',
-      minThreads: o.count,
-      maxThreads: o.count,
+      minThreads: threads,
+      maxThreads: threads,
       atomics: 'sync',
       recordTiming: false,
       trackUnmanagedFds: false,
@@ -102,7 +110,8 @@ export class Workers implements PieceIo {
   static async start(o: WorkersOptions): Promise<Workers> {
     assert(o.count > 0, `workers: count ${o.count}`);
     const workers = new Workers(o);
-    for (let i = 0; i < o.count; i += 1) workers.#startThread();
+    const threads = Math.max(o.count, workers.#lanes);
+    for (let i = 0; i < threads; i += 1) workers.#startThread(i % workers.#lanes);
     const first = workers.#threads.map((thread, stream) =>
       workers.#run(thread, { kind: 'streamAbort', stream }, undefined),
     );
@@ -111,18 +120,18 @@ export class Workers implements PieceIo {
   }
 
   async verifyWrite(job: PieceJob): Promise<'held' | 'corrupt' | IoFailure> {
-    const verdict = await this.#run(this.#leastBusy(), pieceFields('verifyWrite', job), job.slot);
+    const verdict = await this.#run(this.#leastBusy(job.lane), pieceFields('verifyWrite', job), job.slot);
     if (verdict.outcome === 'ok') return 'held';
     return verdict.outcome === 'corrupt' ? 'corrupt' : failure(verdict);
   }
 
   async readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure> {
-    const verdict = await this.#run(this.#leastBusy(), pieceFields('readVerify', job), job.slot);
+    const verdict = await this.#run(this.#leastBusy(job.lane), pieceFields('readVerify', job), job.slot);
     return verdict.outcome === 'failed' ? failure(verdict) : verdict.outcome;
   }
 
-  hashStream(algorithm: DigestAlgorithm): HashStream {
-    const thread = this.#leastBusy();
+  hashStream(algorithm: DigestAlgorithm, lane?: number): HashStream {
+    const thread = this.#leastBusy(lane);
     this.#nextStream = (this.#nextStream + 1) & 0x7fffffff;
     const stream = this.#nextStream;
     let open = true;
@@ -167,10 +176,10 @@ export class Workers implements PieceIo {
     await this.#pool.destroy();
   }
 
-  #startThread(): void {
+  #startThread(lane: number): void {
     const jobs = Ring.create(ringRecords, jobRecordBytes);
     const verdicts = Ring.create(ringRecords, verdictRecordBytes);
-    const thread: Thread = { jobs, verdicts, backlog: [], bytes: 0, flying: 0 };
+    const thread: Thread = { lane, jobs, verdicts, backlog: [], bytes: 0, flying: 0 };
     const start: LoopStart = { arena: this.arena.memory.memory, jobs: jobs.memory, verdicts: verdicts.memory };
     this.#threads.push(thread);
     const loop = this.#pool.run(start).then(
@@ -224,8 +233,14 @@ export class Workers implements PieceIo {
     assert(thread.jobs.tryPut(this.#record.write(job)), 'worker: the ring of jobs is full though few are flying');
   }
 
-  #leastBusy(): Thread {
-    return this.#threads.reduce((best, thread) => (thread.bytes < best.bytes ? thread : best));
+  /** Of the lane, which is 0 where nobody says. */
+  #leastBusy(of = 0): Thread {
+    let best: Thread | undefined;
+    for (const thread of this.#threads) {
+      if (thread.lane === of % this.#lanes && (best === undefined || thread.bytes < best.bytes)) best = thread;
+    }
+    if (best === undefined) throw new Bug(`worker: lane ${of} has no thread`);
+    return best;
   }
 
   #died(bug: Bug): void {

@@ -15,6 +15,7 @@ import {
   type Verification,
 } from '../../../core/contracts/origin-admin.ts';
 import { QUEUE, type QueueChoice, type QueueLane, queuePageMax } from '../../../core/contracts/queue.ts';
+import { VOLUMES, type VolumeStatus } from '../../../core/contracts/volumes.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { CallContext } from '../../../platform/clients/context.ts';
 import { type CallOptions, HttpClient } from '../../../platform/clients/http.ts';
@@ -62,6 +63,11 @@ export class OriginAdminClient implements AsyncDisposable {
   async evict(body: EvictRequest, ctx: CallContext): Promise<EvictReply> {
     const reply = await this.#http.json('POST', ORIGIN_ADMIN.evict.path({}), { ctx, body, ...work });
     return ORIGIN_ADMIN.evict.reply(reply, this.url);
+  }
+
+  async volumes(ctx: CallContext): Promise<readonly VolumeStatus[]> {
+    const reply = await this.#http.json('GET', VOLUMES.list.path({}), { ctx, ...quick });
+    return VOLUMES.list.reply(reply, this.url).volumes;
   }
 
   /** In the order in which they were added. */

@@ -8,6 +8,7 @@ import { StartError } from '../../../platform/lifecycle/errors.ts';
 import { HELP } from '../../help.ts';
 import { blobStatus, type EvictTarget, evictBlobs, listBlobs, type OriginOptions, verifyBlobs } from './blobs.ts';
 import { changeQueue, listQueue, type QueueShown } from './queue.ts';
+import { originStatus } from './status.ts';
 
 /** What main.ts lends: how a command is run, an option that is a URL, and where lines go. */
 export type Commanding = {
@@ -44,6 +45,9 @@ export function addOriginCommands(role: Command, commanding: Commanding): void {
 
   add('ls', 'the blobs that are there: digest, state, bytes').action((given: Given) =>
     stoppable((signal) => listBlobs(of(given, signal), say)),
+  );
+  add('status', 'the volumes that its blobs lie on, and how they are').action((given: Given) =>
+    stoppable(async (signal) => say(await originStatus(of(given, signal)))),
   );
   add('stat', 'what is there of one blob, and whose it is')
     .argument('<digest>', 'sha256:…', digestOption)

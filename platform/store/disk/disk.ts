@@ -58,7 +58,10 @@ export function diskError(code: string, action: string, path: string): Error {
 }
 
 /** The file's bytes, or undefined where there is none. */
-export async function readWhole(disk: Disk, path: string): Promise<Uint8Array | undefined> {
+export async function readWhole(
+  disk: Pick<Disk, 'open' | 'close' | 'read' | 'size'>,
+  path: string,
+): Promise<Uint8Array | undefined> {
   let fd: number;
   try {
     fd = await disk.open(path, 'read');
@@ -90,7 +93,7 @@ export async function writeWhole(
 }
 
 /** Removes the file; one that is not there is fine. */
-export async function unlinkIfThere(disk: Disk, path: string): Promise<void> {
+export async function unlinkIfThere(disk: Pick<Disk, 'unlink'>, path: string): Promise<void> {
   try {
     await disk.unlink(path);
   } catch (error) {

@@ -79,7 +79,7 @@ async function life(disk: FaultyDisk, role: Role, told: Told): Promise<void> {
     const entry = await store.growing.create(pieces.digest, growth, known(1));
     if (!(entry instanceof GrowingEntry)) throw new Error('it does not grow');
     const write = async (piece: number): Promise<void> => {
-      if ((await writePiece({ arena, entry, blob: pieces }, piece)) !== 'held') throw entry.failure;
+      if ((await writePiece({ arena, entry, blob: pieces }, piece)) !== 'held') throw entry.failure ?? passes;
     };
     await write(0);
     entry.extend(known(3));
@@ -95,6 +95,9 @@ async function life(disk: FaultyDisk, role: Role, told: Told): Promise<void> {
   await tried(() => store.flush());
   if (!disk.off) await store[Symbol.asyncDispose]().catch(() => undefined);
 }
+
+/** No disk takes it: its pieces are wanted only once they have a place. */
+const passes = new ApiError('UNAVAILABLE', 'it passes through');
 
 /** A reboot: the disk works again, and the promises hold. */
 async function check(disk: FaultyDisk, role: Role, { told, context }: { told: Told; context: string }): Promise<void> {

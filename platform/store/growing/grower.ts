@@ -15,12 +15,13 @@ import { blake3Hex } from '../../workers/hash.ts';
 import type { Disk } from '../disk/disk.ts';
 import { asApiError, removed } from '../disk/errors.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
-import { bytesOnDisk, dataVolume, type Layout } from '../layout.ts';
+import { bytesOnDisk, type Layout } from '../layout.ts';
 import type { Names, Serial } from '../names.ts';
 import type { BlobEntry, EntryHost } from '../pieces/entry.ts';
 import type { HashCache } from '../pieces/hash-cache.ts';
 import type { Passing } from '../room/passing.ts';
 import type { Room } from '../room/room.ts';
+import type { Volumes } from '../volumes/volumes.ts';
 import { GrowingEntry } from './entry.ts';
 import type { BlobSize } from './list.ts';
 import { Writing, type WritingHost } from './writing.ts';
@@ -32,6 +33,7 @@ export type GrowerOptions = {
   readonly names: Names;
   readonly room: Room;
   readonly passing: Passing;
+  readonly volumes: Pick<Volumes, 'place' | 'problem' | 'writable'>;
   readonly hashes: HashCache;
   readonly serial: Serial<Digest>;
   readonly host: EntryHost;
@@ -226,8 +228,9 @@ export class Grower {
   }
 
   async #file(digest: Digest, size: BlobSize): Promise<GrowingEntry> {
-    const { disk, files, host, layout } = this.#o;
-    const file = layout.growing(digest, size, { volume: dataVolume, no: this.#nextFile });
+    const { disk, files, host, layout, volumes } = this.#o;
+    const volume = volumes.place(digest, size.length);
+    const file = layout.growing(digest, size, { volume, no: this.#nextFile });
     this.#nextFile += 1;
     files.adopt(file, await disk.open(file.path, 'create'));
     return new GrowingEntry({ host, digest, size, file });
@@ -236,10 +239,11 @@ export class Grower {
   /** False: there is no room, and the blob may pass through. */
   async #reserve(size: BlobSize): Promise<boolean> {
     try {
+      if (!this.#o.volumes.writable) throw this.#o.volumes.problem();
       await this.#o.room.reserve(bytesOnDisk({ ...size, root: '' }));
       return true;
     } catch (error) {
-      if (this.#o.keeps || !(error instanceof ApiError) || error.code !== 'STORAGE_FULL') throw error;
+      if (this.#o.keeps || !(error instanceof ApiError)) throw error;
       return false;
     }
   }

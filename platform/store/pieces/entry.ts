@@ -19,26 +19,14 @@ import { IoFailure } from '../../workers/piece-io.ts';
 import { refusal, removed } from '../disk/errors.ts';
 import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
-import { isBad, PieceBytes, type PieceFiles } from './piece-bytes.ts';
-import { Kept, PieceBits, Trust } from './remembered.ts';
+import type { HostOf } from './host.ts';
+import type { InMemory } from './in-memory.ts';
+import { isBad, PieceBytes } from './piece-bytes.ts';
+import { heldWithin, Kept, PieceBits, Trust } from './remembered.ts';
 
 type State = 'partial' | 'complete' | 'gone';
 
-/** The store as one blob's entry sees it: files, names and room are the store's business. */
-export interface EntryHost extends PieceFiles {
-  /** The piece-hash list, from the file; throws ApiError UNAVAILABLE where it is not right: the entry is given up, or damaged. */
-  loadHashes(entry: BlobEntry): Uint8Array;
-  /** Every piece is held: gives the file its final name. False: the blob was not what it claimed, and is gone. */
-  complete(entry: BlobEntry): Promise<boolean>;
-  /** What was held is wrong or missing; the entry is partial. `piece` undefined: more than one of them. */
-  degraded(entry: BlobEntry, piece: number | undefined, why: string): void;
-  /** The disk has no room: whether some was made. */
-  makeRoom(bytes: number): Promise<boolean>;
-  /** The file is gone from under us. */
-  missing(entry: BlobEntry): void;
-  changed(entry: BlobEntry): void;
-  touched(entry: BlobEntry): void;
-}
+export type EntryHost = HostOf<BlobEntry>;
 
 export class BlobEntry {
   readonly digest: Digest;
@@ -47,6 +35,8 @@ export class BlobEntry {
   readonly pieces: number;
   /** There is no room for the whole blob: its pieces pass through here, and are not kept (passing.ts). */
   readonly window: Window | undefined;
+  /** Where its pieces are, if no disk takes them (in-memory.ts). */
+  readonly memory: InMemory | undefined;
   /** For the store only. */
   file: BlobFile;
   /** Why the last write or read failed, as an answer for a client. */
@@ -75,6 +65,7 @@ export class BlobEntry {
     bits: PieceBits | undefined;
     hashes?: Uint8Array;
     window?: Window;
+    memory?: InMemory;
   }) {
     this.#host = o.host;
     this.digest = o.digest;
@@ -82,6 +73,7 @@ export class BlobEntry {
     this.pieces = pieceCount(o.meta);
     this.file = o.file;
     this.window = o.window;
+    this.memory = o.memory ?? o.window?.memory;
     this.#bits = o.bits;
     this.#hashes = o.hashes;
     this.#trust = new Trust(this.pieces);
@@ -171,7 +163,7 @@ export class BlobEntry {
       }
       if (verdict === 'corrupt') return verdict;
       if (this.window?.has(piece) === false) return 'unwanted';
-      if (verdict instanceof IoFailure) return this.#fail(refusal(this.digest, verdict.errno));
+      if (verdict instanceof IoFailure) return this.#refuse(verdict);
       return await this.#hold(piece);
     } finally {
       unpin();
@@ -329,13 +321,7 @@ export class BlobEntry {
    */
   becomeDamaged(bytes: number, why: string): void {
     if (this.gone) return;
-    const held = new PieceBits(this.pieces);
-    for (let piece = 0; piece < this.pieces; piece += 1) {
-      const there = piece * this.meta.pieceLength + this.#bytes.length(piece) <= bytes;
-      if (there && this.hashesLoaded && this.has(piece)) held.set(piece);
-      else if (there) this.#unread.add(piece);
-    }
-    this.#bits = held;
+    this.#bits = heldWithin(this, bytes, this.#unread);
     this.#changes += 1;
     this.#state = 'partial';
     this.#trust.forget();
@@ -356,8 +342,7 @@ export class BlobEntry {
   #letGo(): void {
     const unhold = this.#unhold;
     this.#unhold = undefined;
-    // Nobody can be told that a close failed, and nothing depends on it.
-    unhold?.().catch(() => undefined);
+    unhold?.().catch(() => undefined); // nobody can be told, and nothing depends on it
   }
 
   /** False: the hash is not known yet, or the list cannot be had, and `failure` says so. */
@@ -391,6 +376,12 @@ export class BlobEntry {
     this.#state = 'partial';
     this.#trust.forget();
     this.#host.degraded(this, piece, why);
+  }
+
+  #refuse({ errno }: IoFailure): 'failed' {
+    this.failure = refusal(this.digest, errno);
+    this.#host.refused(this);
+    return 'failed';
   }
 
   #fail(why: ApiError): 'failed' {

@@ -3,6 +3,7 @@
  *
  * Rule 1: what was seen right is noted in `trust`; what `trust` vouches for may be read for a peer without its hash.
  * Rule 2: of a blob that passes through, a piece lies where the window has it, and is there only while it is used.
+ * Rule 3: of one that no disk takes, pieces are in memory (in-memory.ts).
  */
 
 import { assert } from '../../../core/assert.ts';
@@ -14,6 +15,7 @@ import { diskCode } from '../disk/disk.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
 import type { BlobFile } from '../layout.ts';
 import type { Window } from '../room/window.ts';
+import type { InMemory } from './in-memory.ts';
 import type { Trust } from './remembered.ts';
 
 /** Errors that mean that the bytes on the medium are not there, rather than that we failed to ask. */
@@ -32,6 +34,7 @@ type Pieces = {
   readonly meta: Metainfo;
   readonly pieces: number;
   readonly window: Window | undefined;
+  readonly memory: InMemory | undefined;
   readonly file: BlobFile;
   readonly hashes: Uint8Array;
   readonly complete: boolean;
@@ -65,12 +68,17 @@ export class PieceBytes {
   }
 
   async write(piece: number, slot: Slot): Promise<'held' | 'corrupt' | IoFailure> {
+    const { memory, window } = this.#entry;
+    if (memory !== undefined)
+      return window?.has(piece) === false ? new IoFailure('ENODATA') : memory.write(piece, slot, this.#check(piece));
     const verdict = await this.#withFile(piece, (fd) => this.#host.io.verifyWrite(this.#job(piece, slot, fd)));
     if (verdict === 'held') this.#trust.saw(piece, this.#host.nowMs());
     return verdict;
   }
 
   async read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | IoFailure> {
+    const { memory } = this.#entry;
+    if (memory !== undefined) return memory.read(piece, slot, this.#check(piece));
     const verdict = await this.#withFile(piece, (fd) => {
       this.#checkStamp(fd);
       return this.#host.io.readVerify(this.#job(piece, slot, fd));
@@ -82,7 +90,7 @@ export class PieceBytes {
   /** False: it is not trusted, or cannot be read. */
   async readTrusted(piece: number, slot: Slot): Promise<boolean> {
     assert(slot.length === this.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
-    if (!this.#trust.has(piece, this.#host.nowMs())) return false;
+    if (this.#entry.memory !== undefined || !this.#trust.has(piece, this.#host.nowMs())) return false;
     const verdict = await this.#withFile(piece, async (fd) => {
       if (!this.#checkStamp(fd) || !this.#trust.has(piece, this.#host.nowMs())) return 'corrupt';
       const position = this.#position(piece);
@@ -92,14 +100,13 @@ export class PieceBytes {
   }
 
   #job(piece: number, slot: Slot, fd: number): PieceJob {
+    return { fd, slot, position: this.#position(piece), ...this.#check(piece) };
+  }
+
+  #check(piece: number): { expected: Uint8Array; folded: boolean } {
     const { hashes, meta } = this.#entry;
-    return {
-      fd,
-      slot,
-      position: this.#position(piece),
-      expected: hashes.subarray(piece * hashBytes, (piece + 1) * hashBytes),
-      folded: meta.pieceLength > unitBytes,
-    };
+    const expected = hashes.subarray(piece * hashBytes, (piece + 1) * hashBytes);
+    return { expected, folded: meta.pieceLength > unitBytes };
   }
 
   #position(piece: number): number {

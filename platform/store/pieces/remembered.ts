@@ -12,6 +12,7 @@
  * Rule 4: a file that still grows has no stamp: we write to it ourselves. It is sealed when it is whole.
  */
 
+import { type Metainfo, pieceBytes } from '../../../core/piece.ts';
 import type { Arena, Share, Slot } from '../../workers/arena.ts';
 
 /** Which pieces of a blob are held: bit (i & 7) of byte i >> 3, as on the wire. */
@@ -51,6 +52,24 @@ export class PieceBits {
     this.bytes[i >> 3] = (this.bytes[i >> 3] as number) & ~(1 << (i & 7));
     this.#count -= 1;
   }
+}
+
+type Listed = {
+  readonly pieces: number;
+  readonly meta: Metainfo;
+  readonly hashesLoaded: boolean;
+  has(piece: number): boolean;
+};
+
+/** What is held of a blob of whose file the first `bytes` are there; those that cannot be verified now go to `unread`. */
+export function heldWithin(entry: Listed, bytes: number, unread: Set<number>): PieceBits {
+  const held = new PieceBits(entry.pieces);
+  for (let piece = 0; piece < entry.pieces; piece += 1) {
+    const there = piece * entry.meta.pieceLength + pieceBytes(entry.meta, piece) <= bytes;
+    if (there && entry.hashesLoaded && entry.has(piece)) held.set(piece);
+    else if (there) unread.add(piece);
+  }
+  return held;
 }
 
 /** What was right so long ago is hashed again. */

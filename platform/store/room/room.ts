@@ -10,15 +10,16 @@
  * Rule 4: a step costs what it changes, however many blobs there are: all that is known of them is in `BlobTable`.
  */
 
-import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
-import { hashBytes, unitBytes } from '../../../core/piece.ts';
+import { hashBytes, type Metainfo, unitBytes } from '../../../core/piece.ts';
 import { bytesOnDisk } from '../layout.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
 import { none } from '../table/columns.ts';
 import { Live } from '../table/live.ts';
 import { type BlobRow, BlobTable } from '../table/table.ts';
-import { type AskUnneeded, LetGo } from './let-go.ts';
+import { budgetFull, diskFull } from './full.ts';
+import { LetGo } from './let-go.ts';
+import type { RoomOptions } from './options.ts';
 import { type StoredBlob, storedBlob } from './stored-blob.ts';
 
 /** Left free on the disk for what is small: have bits, logs, other programs. */
@@ -32,29 +33,6 @@ export const smallBeyondBytesMax = 16 * 1024 * 1024;
 /** Of `shrink` at a time. */
 const shrinkBytesMax = 1024 * 1024 * 1024;
 const noIndex = 'nothing goes by itself, since no index is configured here to say what may';
-
-export type RoomOptions = {
-  readonly dir: string;
-  readonly budgetBytes: number;
-  readonly keeps: boolean;
-  /** Bytes that can still be written to the disk. */
-  readonly freeBytes: () => Promise<number>;
-  /** Removes the blob; called for what `Room` has already given up. */
-  readonly evict: (entry: BlobEntry) => Promise<void>;
-  /** Of a store that keeps: who knows what nobody needs. Absent: nothing complete goes. */
-  readonly askUnneeded?: AskUnneeded | undefined;
-  /** By that word it is about to go: who mends it lets go of it. */
-  readonly onUnneeded: (entry: BlobEntry) => void;
-  readonly nowMs: () => number;
-  /** Seconds since the epoch. */
-  readonly wallSeconds: () => number;
-  /** An entry for a blob that is whole here. */
-  readonly open: (blob: BlobRow) => BlobEntry;
-  /** Of an entry that may be nobody's any more: what it has in memory can be had again. */
-  readonly idle: (entry: BlobEntry) => void;
-  /** Entries that are kept though nobody may be using them. Default: live.ts. */
-  readonly idleMax?: number | undefined;
-};
 
 export class Room {
   readonly #table = new BlobTable();
@@ -131,10 +109,7 @@ export class Room {
     while (this.possible(bytes) < bytes && !this.#isSmall(bytes)) {
       if (bytes <= budgetBytes && (await this.#ask(bytes - this.possible(bytes)))) continue;
       if (this.#mayMend(bytes)) break;
-      throw new ApiError(
-        'STORAGE_FULL',
-        `${bytes} bytes do not fit in the budget of ${budgetBytes} bytes of ${dir} (${this.#used} are in use and cannot be evicted): raise the budget, or remove blobs${this.#why()}`,
-      );
+      throw budgetFull({ bytes, budgetBytes, dir, usedBytes: this.#used, why: this.#why() });
     }
     const enough = this.possible(bytes) === bytes || this.#mayMend(bytes);
     while (this.#used + bytes > budgetBytes) {
@@ -187,9 +162,12 @@ export class Room {
     this.#enter(entry);
   }
 
-  /** A reservation for a blob that was counted already, and is complete now. */
-  keep(entry: BlobEntry): void {
-    this.release(bytesOnDisk(entry.meta));
+  /** A reservation for a blob that was counted already, and is complete now; its file was on volume `before`. */
+  keep(entry: BlobEntry, before: number): void {
+    const bytes = bytesOnDisk(entry.meta);
+    this.release(bytes);
+    this.#count(before, -bytes, -1);
+    this.#count(entry.file.volume, bytes, 1);
     this.changed(entry);
   }
 
@@ -203,6 +181,7 @@ export class Room {
   foundWhole(blob: BlobRow, used: number): void {
     this.#used += bytesOnDisk(blob.meta);
     this.#table.add(blob, used);
+    this.#count(blob.volume, bytesOnDisk(blob.meta), 1);
   }
 
   /** It became complete, or partial again. */
@@ -219,11 +198,36 @@ export class Room {
   remove(entry: BlobEntry): boolean {
     const row = this.#rowOf(entry);
     if (row === none) return false;
+    this.#partial.delete(entry);
+    this.#drop(row, entry.meta, entry.file.volume);
+    return true;
+  }
+
+  /** What lies on the volume: each is no longer counted once it is given. An entry where there is one. */
+  *lose(volume: number): Generator<BlobEntry | BlobRow, undefined> {
+    for (const row of this.#table.rows()) {
+      if (this.#table.volume(row) !== volume) continue;
+      const entry = this.#live.get(row);
+      const blob = entry ?? this.#table.blob(row);
+      if (entry !== undefined) this.#partial.delete(entry);
+      this.#drop(row, blob.meta, volume);
+      yield blob;
+    }
+    return undefined;
+  }
+
+  #count(volume: number, bytes: number, blobs: 1 | -1): void {
+    const on = this.#o.volumes[volume];
+    if (on === undefined) return;
+    on.usedBytes += bytes;
+    on.blobs += blobs;
+  }
+
+  #drop(row: number, meta: Metainfo, volume: number): void {
     this.#live.remove(row);
     this.#table.remove(row);
-    this.#partial.delete(entry);
-    this.#used -= bytesOnDisk(entry.meta);
-    return true;
+    this.#used -= bytesOnDisk(meta);
+    this.#count(volume, -bytesOnDisk(meta), -1);
   }
 
   touch(entry: BlobEntry): void {
@@ -268,12 +272,7 @@ export class Room {
       if (free - this.#promised() >= spareBytes) return;
       const victim = this.#victim();
       if (victim !== undefined) await this.#evict(victim);
-      else if (!(await this.#ask(bytes))) {
-        throw new ApiError(
-          'STORAGE_FULL',
-          `the disk of ${this.#o.dir} has ${free} bytes free, too few for ${bytes} more: free space on it, or lower the budget${this.#why()}`,
-        );
-      }
+      else if (!(await this.#ask(bytes))) throw diskFull({ bytes, dir: this.#o.dir, free, why: this.#why() });
     }
   }
 
@@ -383,6 +382,7 @@ export class Room {
     const seconds = this.#o.wallSeconds();
     const { digest, meta, file } = entry;
     const row = this.#table.add({ digest, meta, volume: file.volume, came: seconds }, seconds);
+    this.#count(file.volume, bytesOnDisk(meta), 1);
     this.#live.use(row, entry);
     this.changed(entry);
   }

@@ -4,13 +4,17 @@
  *
  * Rule 1: a place is another piece's only once nobody reads or writes it any more, even if its piece was given up before.
  * Rule 2: the file has no name, so that the end of the process is its end as well.
+ * Rule 3: where no disk takes one, there is no file, and pieces are in memory.
  */
 
 import { assert } from '../../../core/assert.ts';
 import type { StoredFile } from '../disk/open-files.ts';
+import { InMemory } from '../pieces/in-memory.ts';
 
 export class Window {
-  readonly file: StoredFile;
+  readonly file: StoredFile | undefined;
+  /** Where there is no file. */
+  readonly memory: InMemory | undefined;
   /** A place is free, or there are more of them. */
   onRoom: (() => void) | undefined;
   /** By piece, in the order in which they were given a place. */
@@ -20,8 +24,9 @@ export class Window {
   readonly #users = new Map<number, number>();
   #capacity = 0;
 
-  constructor(file: StoredFile) {
+  constructor(file: StoredFile | undefined) {
     this.file = file;
+    this.memory = file === undefined ? new InMemory() : undefined;
   }
 
   /** Pieces that there are places for. */
@@ -60,6 +65,7 @@ export class Window {
   giveUp(piece: number): void {
     const place = this.#places.get(piece);
     if (place === undefined) return;
+    this.memory?.giveUp(piece);
     this.#places.delete(piece);
     if (!this.#users.has(place)) this.#free.push(place);
   }

@@ -132,6 +132,10 @@ export class BlobTable {
     return bytesOnDisk({ length, pieceLength: this.#pieceLength(row), root: '' });
   }
 
+  volume(row: number): number {
+    return chunkOf(this.#chunks, row).volumes[row & inChunk] as number;
+  }
+
   used(row: number): number {
     return chunkOf(this.#chunks, row).used[row & inChunk] as number;
   }
