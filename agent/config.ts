@@ -5,11 +5,11 @@ import { originsToldMax } from '../core/contracts/tracker.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
-import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
 import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
 import { rareTiming } from '../platform/members/checks.ts';
-import { membersShape } from '../platform/members/config.ts';
+import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
 const shape = z.strictObject({
@@ -24,11 +24,12 @@ const shape = z.strictObject({
   cache: z.strictObject({ budget: size('100GiB', budgetMin) }).prefault({}),
   ...volumesShape,
   ...piecesShape,
-  trackers: baseUrls('http://127.0.0.1:15003'),
+  trackers: someMembers('http://127.0.0.1:15003'),
   /** Every origin of the cluster, as their own configuration has them. Left out: those that a tracker told of last. */
-  origins: z.array(baseUrl()).min(1).max(originsToldMax).optional(),
-  ...membersShape(`${rareTiming.everyMs}ms`),
-  index: baseUrls('http://127.0.0.1:15004'),
+  origins: memberEntries().min(1).max(originsToldMax).optional(),
+  // There are thousands of them.
+  ...membersShape({ check: `${rareTiming.everyMs}ms`, refresh: '60s' }),
+  index: someMembers('http://127.0.0.1:15004'),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),
   /** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */

@@ -11,11 +11,10 @@ import { type ToldPlace, toldPlaces } from '../core/contracts/members.ts';
 import { parse } from '../core/contracts/parse.ts';
 import { originsTellable } from '../core/contracts/tracker.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
-import { originMembers } from '../platform/clients/origin.ts';
 import type { Finding } from '../platform/host/host.ts';
 import type { RoleContext } from '../platform/lifecycle/role.ts';
-import { followedAs } from '../platform/members/config.ts';
 import { ToldList } from '../platform/members/list.ts';
+import type { Membership } from '../platform/members/membership.ts';
 import { RememberedFile } from '../platform/members/remembered.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { LineLog } from '../platform/telemetry/log.ts';
@@ -75,6 +74,7 @@ export class KnownOrigins {
 /** The origins, for where no tracker answers: configured, or as a tracker told, now or last time. */
 export async function startFinding(
   { config, log, metrics }: RoleContext<AgentConfig>,
+  membership: Membership,
   stack: AsyncDisposableStack,
 ): Promise<Finding> {
   const { data: dir, cluster, trackers } = config;
@@ -83,9 +83,9 @@ export async function startFinding(
   ]);
   const remembered = stack.use(new KnownOrigins({ dir, cluster, trackers, log }));
   const before = config.origins === undefined ? await remembered.read() : undefined;
-  const list = new ToldList(config.origins ?? before?.origins ?? []);
-  // Thousands of agents: who asks no origin asks none who it is either.
-  const origins = stack.use(originMembers(list, { ids: true, rarely: true, ...followedAs(config.members) }));
+  membership.ours();
+  const list = new ToldList(before?.origins ?? []);
+  const origins = config.origins === undefined ? membership.originsOf(list) : await membership.origins(config.origins);
   origins.remember(before?.places ?? []);
   const finder = new OriginFinder({
     origins,

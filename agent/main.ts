@@ -10,8 +10,8 @@ import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { addVolumeRoutes, observeVolumes } from '../platform/host/volumes.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
-import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { Membership } from '../platform/members/membership.ts';
+import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
@@ -37,13 +37,15 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     cacheBytes: () => store.usedBytes,
     ...(config.verify === 'full' && { onComplete: (digest: Digest) => audit?.add(digest) }),
   });
+  const membership = stack.use(new Membership(context, { rarely: true, dir: config.data }));
   const plan = {
+    membership,
     promises: agentPromises,
     budgetBytes: config.cache.budget,
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
-    finding: () => startFinding(context, stack),
+    finding: () => startFinding(context, membership, stack),
   };
-  const { arena, store, found, tracking, node } = await startHost(context, plan, stack);
+  const { arena, store, found, trackers, tracking, node } = await startHost(context, plan, stack);
   // What the cache holds is offered again, but what every tracker has inline; what it holds in part waits
   // until somebody asks for it.
   const seed = (blob: Pick<StoredBlob, 'complete' | 'digest' | 'meta'> | undefined): void => {
@@ -51,11 +53,11 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   };
   for (const blob of store.blobs()) seed(blob);
   store.watch({ returned: (digest) => seed(store.get(digest)) });
-  const warnings = (): string[] => store.volumes.problems();
+  const warnings = (): string[] => [...store.volumes.problems(), ...membership.warnings()];
 
   observe(metrics, store);
 
-  const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
+  const index = new IndexClient(await membership.others('index', config.index));
   const pulls = new Pulls({
     store,
     arena,
@@ -73,7 +75,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
   // With the origins it can do without trackers.
   const readiness = async (): Promise<readonly string[]> =>
-    tracking.stats.down < config.trackers.length || found.finder.urls.length > 0
+    tracking.stats.down < trackers.urls.length || found.finder.urls.length > 0
       ? []
       : [`no tracker answers, and none has told of the origins: ${config.trackers.join(', ')}`];
 
@@ -86,6 +88,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
       workOf: adminWork,
       routes: (app) => {
         addVolumeRoutes(app, { store });
+        addMembersRoute(app, membership);
         addAdminRoutes(app, {
           pulls,
           index,

@@ -6,10 +6,10 @@ import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
-import { baseUrl, baseUrls, duration, listenAt, size } from '../platform/config/units.ts';
+import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
 import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
-import { membersShape } from '../platform/members/config.ts';
+import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
 
 const shape = z.strictObject({
@@ -25,11 +25,11 @@ const shape = z.strictObject({
   disk: z.strictObject({ budget: size('1TiB', budgetMin) }).prefault({}),
   ...volumesShape,
   ...piecesShape,
-  trackers: baseUrls('http://127.0.0.1:15003'),
+  trackers: someMembers('http://127.0.0.1:15003'),
   /** Asked what may go when room is needed; none: nothing goes. */
-  index: z.array(baseUrl()).prefault([]),
+  index: memberEntries().prefault([]),
   /** Every origin of the cluster, this one included, the same list everywhere. */
-  origins: baseUrls('http://127.0.0.1:15002'),
+  origins: someMembers('http://127.0.0.1:15002'),
   ...membersShape(),
   /** This origin's entry in `origins`; left out, it is found by its id. */
   self: baseUrl().optional(),
@@ -68,7 +68,7 @@ export const originSchema = withRules(shape, [
     at: 'self',
     of: ['origins'],
     problem: ({ origins, self }) =>
-      self !== undefined && !origins.includes(self)
+      self !== undefined && origins.every((entry) => !entry.includes('+')) && !origins.includes(self)
         ? `${self} is not among the origins listed: ${origins.join(', ')}`
         : undefined,
   },

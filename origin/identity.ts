@@ -13,15 +13,15 @@ import type { FastifyInstance } from 'fastify';
 import { type OriginIdentity, type ToldPlace, toldPlaces } from '../core/contracts/members.ts';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { parse } from '../core/contracts/parse.ts';
-import { type OriginClient, originMembers } from '../platform/clients/origin.ts';
+import type { OriginClient } from '../platform/clients/origin.ts';
 import { serve } from '../platform/http/serve.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import type { RoleContext } from '../platform/lifecycle/role.ts';
-import { followedAs } from '../platform/members/config.ts';
-import { fixedList } from '../platform/members/list.ts';
 import type { Members } from '../platform/members/members.ts';
+import type { Membership } from '../platform/members/membership.ts';
 import type { Self } from '../platform/members/places.ts';
 import { RememberedFile, replaceFile } from '../platform/members/remembered.ts';
+import { sourceOf } from '../platform/members/source.ts';
 import type { OriginConfig } from './config.ts';
 
 const idHexDigits = 32;
@@ -55,10 +55,14 @@ export async function ownId(dir: string): Promise<string> {
 /** The origins of the cluster, this one among them; the data directory is ours. Closed with the stack. */
 export async function joinOrigins(
   { config, log }: Pick<RoleContext<OriginConfig>, 'config' | 'log'>,
+  membership: Membership,
   stack: AsyncDisposableStack,
 ): Promise<{ readonly origins: Members<OriginClient>; readonly self: OwnIdentity }> {
-  const { data, cluster, zone, weight, origins: urls } = config;
-  const url = config.self ?? (urls.length === 1 ? urls[0] : undefined);
+  membership.ours();
+  const { data, cluster, zone, weight, origins: entries } = config;
+  const [only, ...more] = entries;
+  const alone = more.length === 0 && sourceOf(only ?? '')?.kind === 'url';
+  const url = config.self ?? (alone ? only : undefined);
   const self: OwnIdentity = { id: await ownId(data), instance: drawn(), weight, zone, url };
   const remembered = stack.use(
     new RememberedFile({
@@ -68,7 +72,7 @@ export async function joinOrigins(
       log,
     }),
   );
-  const origins = stack.use(originMembers(fixedList(urls), { self, ids: true, ...followedAs(config.members) }));
+  const origins = await membership.origins(entries, { self });
   origins.remember((await remembered.read()) ?? []);
   const note = (): void => remembered.write({ cluster, members: origins.known });
   stack.use(origins.onChange(note));

@@ -10,8 +10,7 @@ import { startHost } from '../platform/host/host.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { observeVolumes } from '../platform/host/volumes.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
-import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { Membership } from '../platform/members/membership.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
@@ -42,8 +41,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const { config, log, metrics, drain } = context;
   const live = (): number => 1 + found.origins.all.filter(({ pulse }) => pulse.well).length;
   const backends = await openBackends(context, live, stack);
-  const index =
-    config.index.length === 0 ? undefined : new IndexClient(stack.use(httpMembers(fixedList(config.index))));
+  const membership = stack.use(new Membership(context, { dir: config.data }));
+  const index = await indexOf(membership, config);
   let queue: Queue | undefined;
   let copies: BackendCopies | undefined;
   const mayGo =
@@ -54,11 +53,12 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     promises: originPromises,
     budgetBytes: config.disk.budget,
     askUnneeded: mayGo,
+    membership,
     finding: async () => {
       if (backends !== undefined) queue = await openQueue(context, stack);
       else noteQueue(context);
       // What this one lacks it finds at the others, tracker or not.
-      const joined = await joinOrigins(context, stack);
+      const joined = await joinOrigins(context, membership, stack);
       return { ...joined, finder: new OriginFinder({ origins: joined.origins, clock: realClock }) };
     },
   };
@@ -103,8 +103,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   mending.begin();
   beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
-  const { limit: openMax, idle: idleMs } = config.uploads;
-  const uploads = new Uploads({ store, openMax, idleMs, clock: realClock });
+  const uploads = openUploads(store, config);
   stack.defer(sweeping(uploads, log));
   const writeBack =
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
@@ -112,9 +111,9 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
 
   const work = { replicas, blobs, uploads, handover, mending, writeBack, queue };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
-  const routes = (app: FastifyInstance): void => addOriginRoutes(app, parts);
-  const readiness = async (): Promise<string[]> => (await backends?.problems()) ?? [];
-  const told = { readiness, warnings: () => store.volumes.problems() };
+  const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership });
+  const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];
+  const told = { readiness, warnings: () => [...store.volumes.problems(), ...membership.warnings()] };
   const api = await openDoor(context, { at: config.listen, ...told, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
@@ -152,10 +151,19 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
   );
 }
 
+/** undefined: none is configured. */
+async function indexOf(membership: Membership, { index }: OriginConfig): Promise<IndexClient | undefined> {
+  return index.length === 0 ? undefined : new IndexClient(await membership.others('index', index));
+}
+
 /** The index knows what may go when room is needed, since nothing links to it. */
 function askIndex(index: IndexClient, config: OriginConfig, log: Logger): AskUnneeded {
   const condemned = new Condemned({ index, dir: config.data, log });
   return (digests, signal) => condemned.ask(digests, signal);
+}
+
+function openUploads(store: BlobStore, { uploads: { limit: openMax, idle: idleMs } }: OriginConfig): Uploads {
+  return new Uploads({ store, openMax, idleMs, clock: realClock });
 }
 
 /** Removes idle uploads now and then; returns how to stop that. */

@@ -8,6 +8,8 @@ import type { Tracking } from '../platform/clients/tracking.ts';
 import { addVolumeRoutes } from '../platform/host/volumes.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { Members } from '../platform/members/members.ts';
+import type { Membership } from '../platform/members/membership.ts';
+import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
 import type { Queue } from '../platform/queue/queue.ts';
@@ -29,6 +31,7 @@ import type { WriteBack } from './write-back/write-back.ts';
 export type OriginParts = {
   readonly config: OriginConfig;
   readonly origins: Pick<Members<OriginClient>, 'owners' | 'owns' | 'known'>;
+  readonly membership: Membership;
   /** Who this one is among them. */
   readonly self: OwnIdentity;
   readonly replicas: Replicas;
@@ -64,6 +67,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
     },
   };
   addRoutes(app, shared);
+  addMembersRoute(app, parts.membership);
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
   addOriginAdminRoutes(app, new OriginAdmin(shared));

@@ -3,8 +3,8 @@
 import * as z from 'zod';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
-import { baseUrls, duration, listenAt, network } from '../platform/config/units.ts';
-import { membersShape } from '../platform/members/config.ts';
+import { duration, listenAt, network } from '../platform/config/units.ts';
+import { membersShape, someMembers } from '../platform/members/config.ts';
 
 const shape = z.strictObject({
   ...commonShape('proxy'),
@@ -15,9 +15,9 @@ const shape = z.strictObject({
    * comes through one counts as one client, where room is short and clients are told apart.
    */
   trustedProxies: z.array(network()).prefault([]),
-  index: baseUrls('http://127.0.0.1:15004'),
-  /** The same list, in any order, at every proxy and origin: it places uploads and blobs. */
-  origins: baseUrls('http://127.0.0.1:15002'),
+  index: someMembers('http://127.0.0.1:15004'),
+  /** All origins: URLs, or where DNS tells of them (docs/members.md). */
+  origins: someMembers('http://127.0.0.1:15002'),
   ...membersShape(),
   push: z
     .strictObject({

@@ -2,14 +2,12 @@
 
 import type { FastifyInstance } from 'fastify';
 import { IndexClient } from '../platform/clients/index-client.ts';
-import { originMembers } from '../platform/clients/origin.ts';
 import { Origins } from '../platform/clients/origins.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { followedAs } from '../platform/members/config.ts';
-import { httpMembers } from '../platform/members/http.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { Membership } from '../platform/members/membership.ts';
+import { addMembersRoute } from '../platform/members/route.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
 import { ProxyRegistry } from './registry.ts';
@@ -22,9 +20,10 @@ await runRole({
   async run(context, stack) {
     const { config, log } = context;
     const { push, pull } = config;
-    const members = stack.use(originMembers(fixedList(config.origins), { ids: true, ...followedAs(config.members) }));
+    const membership = stack.use(new Membership(context));
+    const members = await membership.origins(config.origins);
     const origins = new Origins({ members, copies: push.copies, required: push.required });
-    const index = new IndexClient(stack.use(httpMembers(fixedList(config.index))));
+    const index = new IndexClient(await membership.others('index', config.index));
     const replicas = stack.use(new ToldReplicas(index));
     const registry = new ProxyRegistry({ index, origins, replicas, log, originStallMs: push.originStall });
     const limits = {
@@ -36,8 +35,12 @@ await runRole({
     const door = {
       at: config.listen,
       readiness: () => origins.problems(),
+      warnings: () => membership.warnings(),
       workOf: registryWork,
-      routes: (app: FastifyInstance) => registerRegistry(app, registry, limits),
+      routes: (app: FastifyInstance) => {
+        registerRegistry(app, registry, limits);
+        addMembersRoute(app, membership);
+      },
     };
     return { ports: { registry: await openDoor(context, door, stack) } };
   },

@@ -5,8 +5,8 @@ import { nodesMax } from '../core/handout/leases.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
-import { baseUrls, duration, listenAt, network, size } from '../platform/config/units.ts';
-import { membersShape } from '../platform/members/config.ts';
+import { duration, listenAt, network, size } from '../platform/config/units.ts';
+import { membersShape, someMembers } from '../platform/members/config.ts';
 import { lookupsAtOnce } from './allowance.ts';
 
 const shape = z.strictObject({
@@ -15,7 +15,7 @@ const shape = z.strictObject({
   /** Load balancers in front of the trackers, whose X-Forwarded-For says which host announces. */
   trustedProxies: z.array(network()).prefault([]),
   /** Every origin of the cluster, the same list as theirs: metainfo and small blobs come from there. */
-  origins: baseUrls('http://127.0.0.1:15002'),
+  origins: someMembers('http://127.0.0.1:15002'),
   ...membersShape(),
   /** A node that announces nothing for so long is gone; renewals come every `interval`. */
   lease: duration('30s'),

@@ -4,12 +4,11 @@ import { randomInt } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { originsTellable, originsToldMax } from '../core/contracts/tracker.ts';
 import { prng } from '../core/prng.ts';
-import { originMembers } from '../platform/clients/origin.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { trustedOf } from '../platform/http/call.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { followedAs } from '../platform/members/config.ts';
-import { fixedList } from '../platform/members/list.ts';
+import { Membership } from '../platform/members/membership.ts';
+import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { Episodes } from '../platform/telemetry/episodes.ts';
 import { LookupAllowance } from './allowance.ts';
@@ -25,7 +24,8 @@ await runRole({
   env: process.env,
   async run(context, stack) {
     const { config, log, metrics } = context;
-    const origins = stack.use(originMembers(fixedList(config.origins), { ids: true, ...followedAs(config.members) }));
+    const membership = stack.use(new Membership(context));
+    const origins = await membership.origins(config.origins);
     const state = stack.use(
       new TrackerState({
         prng: prng(randomInt(2 ** 32)),
@@ -63,7 +63,14 @@ await runRole({
     const onRefused = (client: string, limit: string): void =>
       troubles.came(`limit ${client}`, { client, limit }, 'a limit keeps leases of a client out');
     const told = (before: string | undefined): OriginsTold => telling.to(before);
-    const routes = (app: FastifyInstance): void => trackerRoutes(app, { ...api, origins: told, onRefused });
-    return { ports: { api: await openDoor(context, { at: config.listen, routes }, stack) } };
+    const routes = (app: FastifyInstance): void => {
+      trackerRoutes(app, { ...api, origins: told, onRefused });
+      addMembersRoute(app, membership);
+    };
+    return {
+      ports: {
+        api: await openDoor(context, { at: config.listen, warnings: () => membership.warnings(), routes }, stack),
+      },
+    };
   },
 });

@@ -2,7 +2,8 @@
 
 import { zoneBytesMax } from '../wire/limits.ts';
 import { node } from './fields.ts';
-import { finite, flag, listOf, Malformed, optional, type Parser, record, text } from './parse.ts';
+import { finite, flag, listOf, Malformed, oneOf, optional, type Parser, record, text } from './parse.ts';
+import { route } from './route.ts';
 
 /** Members of one role that a process knows, at most: hundreds, each of which may be asked for a blob. */
 export const membersMax = 512;
@@ -58,3 +59,60 @@ export const originIdentity: Parser<OriginIdentity> = record({
   zone: optional(text(zoneBytesMax)),
   members: optional(toldPlaces),
 });
+
+/** What a process knows of one member. */
+export type MemberRow = {
+  /** Absent: its address is not known now. */
+  readonly url?: string | undefined;
+  /** Absent: it is not known yet who it is. Of a role without ids, its URL. */
+  readonly id?: string | undefined;
+  readonly weight?: number | undefined;
+  /** It answers, as far as known; else it is asked last. */
+  readonly up: boolean;
+  /** Of the last check that was answered. */
+  readonly latencyMs?: number | undefined;
+  readonly draining?: boolean | undefined;
+  /** The process that tells this. */
+  readonly self?: boolean | undefined;
+};
+/** Whom a process calls, by role. */
+export type MembersStatus = {
+  readonly lists: readonly {
+    readonly role: 'origins' | 'trackers' | 'index';
+    /** The id of the process that tells this, where it is one of them. */
+    readonly self?: string | undefined;
+    readonly members: readonly MemberRow[];
+    /** Ids that two processes have. */
+    readonly doubles: readonly { readonly id: string; readonly urls: readonly string[] }[];
+  }[];
+};
+
+/** Lists of one process. */
+const listsMax = 8;
+const wordsMax = 600;
+const memberRow: Parser<MemberRow> = record({
+  url: optional(url),
+  id: optional(id),
+  weight: optional(finite),
+  up: flag,
+  latencyMs: optional(finite),
+  draining: optional(flag),
+  self: optional(flag),
+});
+const membersStatus: Parser<MembersStatus> = record({
+  lists: listOf(
+    record({
+      role: oneOf('origins', 'trackers', 'index'),
+      self: optional(id),
+      // Those in the list, and those that have left it and keep their place.
+      members: listOf(memberRow, 2 * membersMax),
+      doubles: listOf(record({ id, urls: listOf(text(wordsMax), membersMax) }), membersMax),
+    }),
+    listsMax,
+  ),
+});
+
+export const MEMBERS = {
+  /** Of any role but an index, which calls nobody. */
+  status: route('GET', '/v1/members', { reply: membersStatus }),
+} as const;

@@ -4,6 +4,7 @@ import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.
 import { AGENT, KRAKEN } from './agent.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
 import { KRAKEN_ORIGIN } from './kraken-origin.ts';
+import { MEMBERS } from './members.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
 import { PROBES } from './probes.ts';
@@ -223,6 +224,29 @@ const ofOrigin: Readonly<Record<keyof typeof ORIGIN, Any>> = {
   commit: example(ORIGIN.commit, { id, digest: sha512, repo: name }, { reply: info }),
 };
 
+const members: Readonly<Record<keyof typeof MEMBERS, Any>> = {
+  status: example(
+    MEMBERS.status,
+    {},
+    {
+      reply: {
+        lists: [
+          {
+            role: 'origins',
+            self: agent.node,
+            members: [
+              { url: 'http://10.0.0.2:1', id: origin.node, weight: 2, up: true, latencyMs: 1.5, draining: true },
+              { id: agent.node, weight: 1, up: true, self: true },
+              { url: 'http://10.0.0.3:1', up: false },
+            ],
+            doubles: [{ id: origin.node, urls: ['http://10.0.0.2:1', 'this process'] }],
+          },
+        ],
+      },
+    },
+  ),
+};
+
 const inStore = { digest: one, size: 5, state: 'damaged' } as const;
 const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
   list: example(ORIGIN_ADMIN.list, { n: 7, last: two }, { reply: { blobs: [inStore], more: true } }),
@@ -360,6 +384,7 @@ export const EXAMPLES = {
   index,
   tracker,
   origin: ofOrigin,
+  members,
   originAdmin,
   volumes,
   queue,

@@ -26,7 +26,7 @@ import {
   httpConnectMs,
   tcpHttp,
 } from '../net/http.ts';
-import type { CallContext } from './context.ts';
+import { CallContext } from './context.ts';
 import { CallLimits, stalled } from './limits.ts';
 import { NoAnswer, Pulse } from './pulse.ts';
 
@@ -83,6 +83,8 @@ const STALL_CODES: ReadonlySet<string> = new Set([...Object.values(stalled), con
 
 export type ClientOptions = {
   readonly base: string;
+  /** The name that it is called by (`Host`, and whose certificate it has) where `base` is one of its addresses. */
+  readonly host?: string | undefined;
   /** Default: TCP. */
   readonly transport?: HttpTransport | undefined;
   readonly connections?: number | undefined;
@@ -96,6 +98,7 @@ export class HttpClient {
   readonly base: string;
   readonly #calls: HttpConnections;
   readonly #origin: string;
+  readonly #named: Readonly<Record<string, string>>;
   /** Pings have a connection of their own: they never wait for one. */
   readonly #pings: HttpConnections;
   /** What is known of the other side. */
@@ -108,6 +111,7 @@ export class HttpClient {
   constructor(options: ClientOptions) {
     this.base = options.base.replace(/\/+$/, '');
     this.#origin = new URL(this.base).origin;
+    this.#named = options.host === undefined ? {} : { host: options.host };
     const transport = options.transport ?? tcpHttp;
     this.#calls = transport.to(this.#origin, { connections: options.connections ?? connectionsMax });
     this.#pings = transport.to(this.#origin, { connections: 1 });
@@ -156,7 +160,7 @@ export class HttpClient {
       const answer = await this.#calls.request({
         path: url.slice(this.#origin.length) || '/',
         method,
-        headers: headersOf(options),
+        headers: { ...headersOf(options), ...this.#named },
         body: bodyOf(options.body, limits),
         signal: limits.signal,
         begun: () => limits.wait(),
@@ -176,9 +180,16 @@ export class HttpClient {
     }
   }
 
+  /** Resolves where the other side answers at all, and says that it is well. */
+  async alive(signal: AbortSignal): Promise<void> {
+    const reply = await this.stream('GET', PROBES.health.pattern, { ctx: CallContext.begin({ signal }), tries: 1 });
+    await reply.discard();
+  }
+
   async #ping(signal: AbortSignal): Promise<void> {
     const path = new URL(this.base).pathname.replace(/\/$/, '');
-    const answer = await this.#pings.request({ path: path + PROBES.health.pattern, method: 'GET', signal });
+    const where = { path: path + PROBES.health.pattern, headers: this.#named };
+    const answer = await this.#pings.request({ ...where, method: 'GET', signal });
     await answer.discard();
   }
 

@@ -28,7 +28,8 @@ import { PROBES } from '../../core/contracts/probes.ts';
 import type { BlobIn, Digest, DigestAlgorithm } from '../../core/digest.ts';
 import { Redirect } from '../http/content.ts';
 import type { MemberList } from '../members/list.ts';
-import { type MemberCheck, Members, type MembersOptions } from '../members/members.ts';
+import { Members } from '../members/members.ts';
+import type { MemberCheck, MembersOptions } from '../members/types.ts';
 import type { HttpTransport } from '../net/http.ts';
 import { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
@@ -74,9 +75,12 @@ export class OriginClient {
   readonly #located: InfoBatch<BlobInfo | GrowingInfo>;
 
   /** Default transport: TCP. */
-  constructor(url: string, transport?: HttpTransport) {
+  constructor(
+    url: string,
+    o: { readonly transport?: HttpTransport | undefined; readonly host?: string | undefined } = {},
+  ) {
     this.url = url;
-    this.#http = new HttpClient({ base: url, connections: connectionsMax, transport });
+    this.#http = new HttpClient({ base: url, connections: connectionsMax, ...o });
     const checked = (info: BlobInfo | GrowingInfo, digest: Digest): BlobInfo | GrowingInfo => about(digest, info, url);
     const batch = (how: Omit<InfoAsked, 'repo'>): InfoCalls<BlobInfo | GrowingInfo> => ({
       one: (blob, ctx) => this.#info(blob, how, ctx),
@@ -364,6 +368,6 @@ export function originMembers(list: MemberList, known: OriginsKnown = {}): Membe
     list,
     ...how,
     check: how.ids === true ? ask : undefined,
-    connect: (url) => new OriginClient(url, transport),
+    connect: (url, host) => new OriginClient(url, { transport, host }),
   });
 }

@@ -41,6 +41,7 @@ const announceMs = 1_500;
 /** A HEAD of a cold blob: the tracker asks the origins first, and answers by then that it does not know yet. */
 const locateMs = 1_800;
 const leaveMs = 1_000;
+const noTracker = 'http://no-tracker.invalid';
 /** Whoever is at a limit of a tracker's meets it at each announce. */
 const limitToldMs = 600_000;
 
@@ -94,7 +95,8 @@ export class TrackerSession implements Tracking {
     const { trackers, timing = announceTiming } = this.#options;
     const machine = new Announcer({
       self,
-      trackers: trackers.urls,
+      // While a list tells of nobody, nobody answers: the origins are asked.
+      trackers: trackers.urls.length > 0 ? trackers.urls : [noTracker],
       prng: prng(randomInt(2 ** 32)),
       timing,
       growing: true,

@@ -150,23 +150,6 @@ function parseBaseUrl(text: string): string | undefined {
 export const baseUrl = (fallback?: string) =>
   withDefault(parsed(parseBaseUrl, 'a URL such as http://127.0.0.1:15003', false), fallback);
 
-/** Components of one kind, each once: one that is listed twice would be asked, and counted, twice. */
-export const baseUrls = (fallback: string) =>
-  z
-    .array(baseUrl())
-    .min(1)
-    .superRefine(
-      (urls, ctx) => {
-        for (const [i, url] of urls.entries()) {
-          const twice = typeof url === 'string' && urls.indexOf(url) < i;
-          if (twice) ctx.addIssue({ code: 'custom', path: [i], message: `${url} is listed twice` });
-        }
-      },
-      // Also of a list in which another one is no URL.
-      { when: ({ value }) => Array.isArray(value) },
-    )
-    .prefault([fallback]);
-
 /** An address or a name; an IPv6 address without brackets. */
 export const hostName = () =>
   z

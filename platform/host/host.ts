@@ -5,10 +5,11 @@
 
 import type { ToldPlace } from '../../core/contracts/members.ts';
 import type { OriginFinder } from '../clients/finder.ts';
+import type { HttpClient } from '../clients/http.ts';
 import { TrackerSession } from '../clients/tracker.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
-import { httpMembers } from '../members/http.ts';
-import { fixedList } from '../members/list.ts';
+import type { Members } from '../members/members.ts';
+import type { Membership } from '../members/membership.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
@@ -31,6 +32,7 @@ export type HostConfig = {
 };
 
 export type HostPlan<F extends Finding> = {
+  readonly membership: Membership;
   readonly promises: typeof agentPromises | typeof originPromises;
   readonly budgetBytes: number;
   readonly askUnneeded?: AskUnneeded | undefined;
@@ -51,6 +53,7 @@ export type Host<F extends Finding> = {
   readonly arena: Arena;
   readonly store: BlobStore;
   readonly found: F;
+  readonly trackers: Members<HttpClient>;
   readonly tracking: TrackerSession;
   readonly node: PeerNode;
 };
@@ -58,7 +61,7 @@ export type Host<F extends Finding> = {
 /** Everything of it is closed with the stack. */
 export async function startHost<F extends Finding>(
   { config, log, metrics }: RoleContext<HostConfig>,
-  { promises, budgetBytes, askUnneeded, pulls, finding }: HostPlan<F>,
+  { promises, budgetBytes, askUnneeded, pulls, finding, membership }: HostPlan<F>,
   stack: AsyncDisposableStack,
 ): Promise<Host<F>> {
   const { trackers, volumes } = config;
@@ -70,12 +73,12 @@ export async function startHost<F extends Finding>(
   );
   const found = await finding();
   const { finder, onOrigins } = found;
-  const members = stack.use(httpMembers(fixedList(trackers)));
+  const members = await membership.others('trackers', trackers);
   const tracking = new TrackerSession({ trackers: members, log, finder, ...(onOrigins && { onOrigins }) });
   stack.defer(() => tracking.leave());
   const node = stack.use(
     await PeerNode.listen({
-      ...(await peerOptions(config.peer, [...trackers, ...finder.urls])),
+      ...(await peerOptions(config.peer, [...members.urls, ...finder.urls])),
       ...pulls,
       role: promises.role,
       cluster: config.cluster,
@@ -87,5 +90,5 @@ export async function startHost<F extends Finding>(
       metrics,
     }),
   );
-  return { arena, store, found, tracking, node };
+  return { arena, store, found, trackers: members, tracking, node };
 }

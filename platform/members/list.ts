@@ -5,8 +5,23 @@
  * Rule: a list never becomes empty by a failure to read it; whoever keeps one keeps the last good one.
  */
 
+/** What a list knows of a member beside its URL. */
+export type ListedMember = {
+  readonly url: string;
+  /** How it is called (`Host`, and whose certificate it has), where its URL is an address that a name stands for. */
+  readonly host?: string | undefined;
+  /** Of its priority, how much it is asked; only where its role has no ids, which have weights of their own. */
+  readonly weight: number;
+  /** Those of the lowest that answer are asked first. */
+  readonly priority: number;
+};
+
 export interface MemberList {
   readonly urls: readonly string[];
+  /** undefined: nothing but that it is there. */
+  about?(url: string): ListedMember | undefined;
+  /** Somebody does not answer: who is there may have changed. */
+  doubt?(): void;
   /** Calls after each change, until it is disposed of. */
   onChange(then: () => void): Disposable;
 }

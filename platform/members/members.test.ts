@@ -13,7 +13,8 @@ import { originMembers } from '../clients/origin.ts';
 import { Origins } from '../clients/origins.ts';
 import { Stoppable } from '../clients/stoppable.fixtures.ts';
 import { fixedList, type MemberList, ToldList } from './list.ts';
-import { hedgeMs, type Member, Members } from './members.ts';
+import { hedgeMs, Members } from './members.ts';
+import type { Member } from './types.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {

@@ -16,10 +16,9 @@
 import type { OriginIdentity, ToldPlace } from '../../core/contracts/members.ts';
 import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
-import type { Pulse } from '../clients/pulse.ts';
-import { type Checked, Checks, type ChecksTiming, checksTiming, type Health, rareTiming } from './checks.ts';
-import type { MemberList } from './list.ts';
-import { KnownPlaces, type MemberRing, type RingPlace, ringOfUrls, type Self } from './places.ts';
+import { type Checked, Checks, checksTiming, type Health, rareTiming } from './checks.ts';
+import { KnownPlaces, type MemberRing, type RingPlace, ringOfUrls } from './places.ts';
+import type { Member, MembersOptions } from './types.ts';
 
 /** A question goes to the next member at the recent 99th percentile, no sooner and no later than this. */
 const hedgeMsMin = 20;
@@ -31,32 +30,6 @@ export const graceMsDefault = 300_000;
 const placedMsMax = 2_000;
 /** How often it is looked whether one that left still has calls under way. */
 const leavingMs = 5_000;
-
-export type Member = AsyncDisposable & {
-  /** Whether it answers. */
-  readonly pulse: Pick<Pulse, 'well' | 'silent' | 'doubt'>;
-  /** Calls that have not ended. */
-  readonly underWay: number;
-};
-
-/** What a check asks. `told`: the answer had better tell of the others too, for some of them are not known. */
-export type MemberCheck = { readonly signal: AbortSignal; readonly told: boolean };
-
-export type MembersOptions<M> = {
-  readonly list: MemberList;
-  readonly connect: (url: string) => M;
-  /** Which of them this process is: it owns keys as the others do, and calls nobody by that name. */
-  readonly self?: Self | undefined;
-  /** Whether one is there, and who it is; absent: found out by calls alone. */
-  readonly check?: ((member: M, how: MemberCheck) => Promise<OriginIdentity | undefined>) | undefined;
-  /** Their places on the ring are ids that they tell; else their URLs. */
-  readonly ids?: boolean | undefined;
-  /** Only those in use are checked. */
-  readonly rarely?: boolean | undefined;
-  readonly timing?: ChecksTiming | undefined;
-  /** How long who left the list keeps its place. */
-  readonly graceMs?: number | undefined;
-};
 
 export class Members<M extends Member> implements AsyncDisposable {
   readonly #options: MembersOptions<M>;
@@ -71,12 +44,14 @@ export class Members<M extends Member> implements AsyncDisposable {
   #clients: ReadonlyMap<string, M> = new Map();
   #ring: MemberRing = { places: [], doubles: [], beside: new Set(), untilMs: Number.POSITIVE_INFINITY };
   #byId: ReadonlyMap<string, { readonly place: RingPlace; readonly member: M | undefined }> = new Map();
+  #ids: ReadonlyMap<string, string> = new Map();
   #owners: Rendezvous = Rendezvous.of([]);
   /** In the order of the list: those of whom it is not known who they are; those that are being emptied. */
   #strangers: readonly M[] = [];
   #emptied: readonly M[] = [];
   /** Whose checks are not answered. */
   readonly #out = new WeakSet<M>();
+  readonly #priorities = new Map<M, number>();
   #turn: NodeJS.Timeout | undefined;
   #waited = false;
   #closed = false;
@@ -118,7 +93,7 @@ export class Members<M extends Member> implements AsyncDisposable {
 
   /** undefined: not known. */
   idOf(url: string): string | undefined {
-    return this.#places === undefined ? (this.#listed.has(url) ? url : undefined) : this.#places.idOf(url);
+    return this.#ids.get(url);
   }
 
   /** Our own id; undefined: we are none of them. */
@@ -187,7 +162,7 @@ export class Members<M extends Member> implements AsyncDisposable {
   order(key: string): M[] {
     if (this.#options.rarely === true) this.#checks?.used();
     const ranked = this.#owners.pick(key).flatMap((id) => this.#byId.get(id)?.member ?? []);
-    const all = [...ranked, ...this.#strangers, ...this.#emptied];
+    const all = this.#ranked([...ranked, ...this.#strangers, ...this.#emptied]);
     return [...all.filter((member) => this.#well(member)), ...all.filter((member) => !this.#well(member))];
   }
 
@@ -258,6 +233,13 @@ export class Members<M extends Member> implements AsyncDisposable {
     await Promise.all(all.map((member) => member[Symbol.asyncDispose]()));
   }
 
+  /** Those of the lowest priority first, where a list has any. */
+  #ranked(members: M[]): M[] {
+    if (this.#priorities.size === 0) return members;
+    const of = (member: M): number => this.#priorities.get(member) ?? 0;
+    return members.toSorted((one, other) => of(one) - of(other));
+  }
+
   #well(member: M): boolean {
     return member.pulse.well && !this.#out.has(member);
   }
@@ -266,8 +248,13 @@ export class Members<M extends Member> implements AsyncDisposable {
     const { list, connect, self, check } = this.#options;
     const before = this.#listed;
     const others = list.urls.filter((url) => url !== self?.url);
-    this.#listed = new Map(others.map((url) => [url, before.get(url) ?? connect(url)]));
+    this.#listed = new Map(others.map((url) => [url, before.get(url) ?? connect(url, list.about?.(url)?.host)]));
     for (const [url, member] of before) if (!this.#listed.has(url)) this.#leave(member);
+    this.#priorities.clear();
+    for (const [url, member] of this.#listed) {
+      const priority = list.about?.(url)?.priority ?? 0;
+      if (priority > 0) this.#priorities.set(member, priority);
+    }
     this.#places?.listed(list.urls, performance.now());
     this.#rebuild();
     if (check === undefined) return;
@@ -287,6 +274,7 @@ export class Members<M extends Member> implements AsyncDisposable {
 
   #missed(url: string): void {
     this.#listed.get(url)?.pulse.doubt();
+    this.#options.list.doubt?.();
     this.#note(url);
     if (this.#places?.missed(url) === true) this.#rebuild();
   }
@@ -303,8 +291,10 @@ export class Members<M extends Member> implements AsyncDisposable {
     if (this.#closed) return;
     const { list } = this.#options;
     const nowMs = performance.now();
-    this.#ring = this.#places?.ring(nowMs) ?? ringOfUrls(list.urls);
+    this.#ring = this.#places?.ring(nowMs) ?? ringOfUrls(list.urls, (url) => list.about?.(url)?.weight ?? 1);
     const { places, beside, untilMs } = this.#ring;
+    const idOf = (url: string): string | undefined => (this.#places === undefined ? url : this.#places.idOf(url));
+    this.#ids = new Map(list.urls.flatMap((url) => [idOf(url)].flatMap((id) => (id === undefined ? [] : [[url, id]]))));
     this.#clients = new Map([...this.#listed].filter(([url]) => !beside.has(url)));
     const member = ({ url }: RingPlace): M | undefined => (url === undefined ? undefined : this.#clients.get(url));
     this.#byId = new Map(places.map((place) => [place.id, { place, member: member(place) }]));

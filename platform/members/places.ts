@@ -226,7 +226,7 @@ function alike(one: Seen, other: Seen): boolean {
 }
 
 /** Of members that have no ids: each is where its URL is. */
-export function ringOfUrls(urls: readonly string[]): MemberRing {
-  const places = urls.map((url) => ({ id: url, url, weight: 1, draining: false }));
+export function ringOfUrls(urls: readonly string[], weightOf: (url: string) => number): MemberRing {
+  const places = urls.map((url) => ({ id: url, url, weight: weightOf(url), draining: false }));
   return { places, doubles: [], beside: new Set(), untilMs: Number.POSITIVE_INFINITY };
 }

@@ -5,7 +5,7 @@
  * Rule 2: asking for a metric that exists gives the same one, so that two servers of one process share it.
  */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type LabelValues, Registry } from 'prom-client';
 import { assert } from '../../core/assert.ts';
 
 const prefix = 'shoal_';
@@ -100,6 +100,28 @@ export class Metrics {
       registers: [this.registry],
       collect() {
         this.set(read());
+      },
+    });
+  }
+
+  /** The same, of several things that labels tell apart: those that are there when the metrics are read. */
+  observedEach<L extends string>(
+    name: string,
+    help: string,
+    o: {
+      readonly labels: readonly L[];
+      readonly read: () => readonly { readonly labels: LabelValues<L>; readonly value: number }[];
+    },
+  ): void {
+    if (this.registry.getSingleMetric(prefix + name) !== undefined) return;
+    new Gauge({
+      name: prefix + name,
+      help,
+      labelNames: o.labels,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of o.read()) this.set(labels, value);
       },
     });
   }

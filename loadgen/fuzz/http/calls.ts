@@ -34,7 +34,7 @@ export class Calls {
   }
 
   to(urls: readonly string[]): Members<HttpClient> {
-    return this.#use(httpMembers(fixedList(urls), this.#transport));
+    return this.#use(httpMembers(fixedList(urls), { transport: this.#transport }));
   }
 
   index(): Members<HttpClient> {
