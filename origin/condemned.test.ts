@@ -6,6 +6,7 @@ import type { CondemnReply } from '../core/contracts/index-api.ts';
 import type { Digest } from '../core/digest.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Condemned } from './condemned.ts';
+import { KnownIndex } from './known-index.ts';
 
 const [mine, other] = ['a'.repeat(32), 'b'.repeat(32)];
 const digest = `sha256:${'1'.repeat(64)}` as Digest;
@@ -14,7 +15,11 @@ const signal = new AbortController().signal;
 let dir: string;
 let reply: unknown;
 const open = (): Condemned =>
-  new Condemned({ index: { condemn: async () => reply as CondemnReply }, dir, log: silentLog() });
+  new Condemned({
+    index: { condemn: async () => reply as CondemnReply },
+    known: new KnownIndex(dir),
+    log: silentLog(),
+  });
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'shoal-condemned-'));
   reply = { index: mine, condemned: [digest], waiting: 3 };

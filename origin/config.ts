@@ -11,6 +11,7 @@ import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
 import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
+import { repairShape } from './repair/config.ts';
 
 const shape = z.strictObject({
   ...commonShape('origin'),
@@ -37,6 +38,7 @@ const shape = z.strictObject({
   weight: z.number().min(weightRange.min).max(weightRange.max).prefault(1),
   /** Origins that own a blob, the digest's first ones by rendezvous hashing. */
   replicas: z.int().min(1).max(16).prefault(2),
+  repair: repairShape(),
   /** How what is on the disk is read back. */
   scrub: scrubShape(),
   /** Where blobs rest beyond the origins' disks. */

@@ -5,8 +5,8 @@
  * offer the blob to the digest's owners until each of them says that it holds it. Meanwhile an
  * origin that does not own the blob announces it to the trackers, so that it can be found.
  *
- * Rule 1: an owner is asked again, with back-off, until it holds the blob or the blob is removed;
- *         a restart begins with everything that is here (asking for what is held costs one call).
+ * Rule 1: an owner is asked again, with back-off, until it holds the blob or the blob is removed, for about a minute; what is
+ *         left then, and what a restart forgets, is found by comparing (repair/).
  * Rule 2: what a backend is still owed goes along with the blob: each copy has the promise beside it, so that one that is
  *         left alone by the loss of others keeps it.
  * Rule 3: at most `asksMax` calls at a time, however many blobs are waiting.
@@ -22,6 +22,10 @@ import type { BlobEntry } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
 export const asksMax = 8;
+/** Blobs on their way to their owners; about 300 bytes each. */
+export const offeredBlobsMax = 10_000;
+/** Of one owner: some 70 s. */
+export const attemptsMax = 10;
 /** An owner that pulls it needs a while; one that is down, longer. */
 export const askAgain = { delayMs: 250, delayMsMax: 30_000 };
 
@@ -59,6 +63,8 @@ export class Handover {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Owners that have yet to hold a blob. */
   readonly #waiting = new Map<Digest, Set<string>>();
+  /** Some blob is left to be found by comparing. */
+  left: () => void = () => undefined;
   #asking = 0;
   #closed = false;
 
@@ -77,6 +83,7 @@ export class Handover {
     const owners = origins.owners(entry.digest, replicas(entry.digest)).map(({ id }) => id);
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
+    if (this.#waiting.size >= offeredBlobsMax) return this.left();
     this.#waiting.set(entry.digest, new Set(others));
     if (!owners.includes(self)) tracking.set(entry.digest, 'have', entry.meta);
     const ctx = call.detached();
@@ -85,16 +92,25 @@ export class Handover {
   }
 
   /** More origins own it than did. */
-  more(entry: Offered): void {
-    this.#waiting.delete(entry.digest);
-    this.offer(entry);
+  more(digest: Digest): void {
+    this.#waiting.delete(digest);
+    const entry = this.#options.find(digest);
+    if (entry?.complete === true) this.offer(entry);
   }
 
-  /** The list of origins has changed: what is here may have other owners. */
-  relist(blobs: Iterable<Offered>): void {
-    this.#waiting.clear();
-    const call = CallContext.begin();
-    for (const blob of blobs) if (blob.complete) this.offer(blob, call);
+  /** Whether some owner does not hold it yet. */
+  waits(digest: Digest): boolean {
+    return this.#waiting.has(digest);
+  }
+
+  /** The members are others: what is on its way may have other owners. */
+  relist(): void {
+    for (const digest of [...this.#waiting.keys()]) {
+      this.#waiting.delete(digest);
+      const entry = this.#options.find(digest);
+      if (entry === undefined) this.#options.tracking.unset(digest);
+      else this.offer(entry);
+    }
   }
 
   /** The blob was removed: nobody needs to take it over. */
@@ -134,7 +150,7 @@ export class Handover {
       return this.#again(offer);
     }
     // The list is another one than it was (relist).
-    if (!origins.owns(digest, owner, replicas(digest))) return;
+    if (!this.#waiting.get(digest)?.has(owner) || !origins.owns(digest, owner, replicas(digest))) return;
     try {
       const owed = this.#options.owed === undefined ? [] : await this.#options.owed(digest);
       const request = { from: peer, meta: entry.meta, ...(owed.length > 0 && { owed }) };
@@ -148,6 +164,10 @@ export class Handover {
   #again(offer: Offer): void {
     if (this.#closed) return;
     offer.attempts++;
+    if (offer.attempts >= attemptsMax) {
+      this.forget(offer.digest);
+      return this.left();
+    }
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer);

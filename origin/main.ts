@@ -20,11 +20,13 @@ import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
 import type { BackendCopies } from './cold/copies.ts';
-import { Condemned } from './condemned.ts';
+import { Condemned, type CondemnedOptions } from './condemned.ts';
 import { type OriginConfig, originSchema } from './config.ts';
 import { Handover } from './handover.ts';
 import { joinOrigins } from './identity.ts';
+import { KnownIndex } from './known-index.ts';
 import { Mending } from './mending.ts';
+import { startRepair } from './repair/start.ts';
 import { Replicas } from './replicas.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
@@ -43,12 +45,13 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const backends = await openBackends(context, live, stack);
   const membership = stack.use(new Membership(context, { dir: config.data }));
   const index = await indexOf(membership, config);
+  const known = new KnownIndex(config.data);
   let queue: Queue | undefined;
   let copies: BackendCopies | undefined;
   const mayGo =
     index === undefined && backends === undefined
       ? undefined
-      : askUnneeded({ index: index && askIndex(index, config, log), owed: () => queue, copies: () => copies });
+      : askUnneeded({ index: index && askIndex({ index, known, log }), owed: () => queue, copies: () => copies });
   const plan = {
     promises: originPromises,
     budgetBytes: config.disk.budget,
@@ -68,10 +71,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
 
   const mending = stack.use(new Mending({ store, node, log }));
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics) });
-  const more = (digest: Digest): void => {
-    const entry = store.get(digest);
-    if (entry?.complete === true) handover.more(entry);
-  };
+  const more = (digest: Digest): void => handover.more(digest);
   const replicas = stack.use(new Replicas({ own: config.replicas, index, store, more, log }));
   const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
   const handover = stack.use(
@@ -98,8 +98,6 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     const parts = { ...owned, backends, node, store, blobs, index, log, metrics, onFetched };
     copies = (await import('./cold/open.ts')).openCold(parts, stack);
   }
-  handover.relist(store.blobs());
-  stack.use(origins.onChange(() => handover.relist(store.blobs())));
   mending.begin();
   beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
@@ -108,8 +106,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const writeBack =
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
+  const repairs = { ...owned, node, store, tracking, handover, mending, index, known, queue, copies, writeBack };
+  const repairing = startRepair(context, { ...repairs, leaving: () => self.draining === true }, stack);
 
-  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue };
+  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, repairing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership });
   const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];
@@ -157,8 +157,8 @@ async function indexOf(membership: Membership, { index }: OriginConfig): Promise
 }
 
 /** The index knows what may go when room is needed, since nothing links to it. */
-function askIndex(index: IndexClient, config: OriginConfig, log: Logger): AskUnneeded {
-  const condemned = new Condemned({ index, dir: config.data, log });
+function askIndex(parts: CondemnedOptions): AskUnneeded {
+  const condemned = new Condemned(parts);
   return (digests, signal) => condemned.ask(digests, signal);
 }
 

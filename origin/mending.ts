@@ -5,7 +5,8 @@
  * Rule 2: at once where it is noticed, then with back-off as long as nobody has it; a push of the blob ends it.
  * Rule 3: at most `mendsMax` are waited for at a time, none of them for longer than `patienceMs`: others come after it.
  *   (What was begun goes on: a peer may come up with it at any time.)
- * Rule 4: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
+ * Rule 4: at most `casesMax` are known here; whoever finds more at once has others compared with (`left`).
+ * Rule 5: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
@@ -17,6 +18,8 @@ import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 
 const mendsMax = 16;
+/** About 300 bytes each. A disk that loses more at once is made good by comparing with others (repair/). */
+export const casesMax = 1_000;
 export const patienceMs = 60_000;
 /** Somebody who holds it may come up in a moment, or never. */
 const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
@@ -39,6 +42,8 @@ export class Mending {
   readonly #cases = new Map<Digest, Case>();
   readonly #due: Case[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** More is missing than is mended one by one. */
+  left: () => void = () => undefined;
   #running = 0;
   #closed = false;
 
@@ -63,6 +68,7 @@ export class Mending {
   /** The blob is not whole here, though it was. Again is harmless. */
   want(digest: Digest, meta?: Metainfo): void {
     if (this.#closed || this.#cases.has(digest)) return;
+    if (this.#cases.size >= casesMax) return this.left();
     const one: Case = { digest, meta, attempts: 0 };
     this.#cases.set(digest, one);
     this.#due.push(one);

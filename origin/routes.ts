@@ -24,6 +24,8 @@ import type { Handover } from './handover.ts';
 import { addIdentityRoute, type OwnIdentity } from './identity.ts';
 import { addKrakenRoutes, krakenWork } from './kraken/routes.ts';
 import type { Mending } from './mending.ts';
+import type { Repairing } from './repair/open.ts';
+import { addRepairRoutes } from './repair/routes.ts';
 import type { Replicas } from './replicas.ts';
 import type { Uploads } from './uploads.ts';
 import type { WriteBack } from './write-back/write-back.ts';
@@ -46,6 +48,7 @@ export type OriginParts = {
   /** Absent: no repository has a backend. */
   readonly writeBack: WriteBack | undefined;
   readonly queue: Queue | undefined;
+  readonly repairing: Repairing;
 };
 
 /** What a request is to an origin that is being stopped. */
@@ -70,6 +73,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addMembersRoute(app, parts.membership);
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
+  addRepairRoutes(app, parts.repairing);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {

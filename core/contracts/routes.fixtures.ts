@@ -2,6 +2,7 @@
 
 import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
 import { AGENT, KRAKEN } from './agent.ts';
+import { type AnyExample as Any, example } from './example.fixtures.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
 import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { MEMBERS } from './members.ts';
@@ -9,28 +10,9 @@ import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
 import { PROBES } from './probes.ts';
 import { QUEUE } from './queue.ts';
-import type { Route } from './route.ts';
+import { repairExamples as repair } from './repair.fixtures.ts';
 import { TRACKER } from './tracker.ts';
 import { VOLUMES } from './volumes.ts';
-
-export type Example<A, B, R> = {
-  readonly route: Route<A, B, R>;
-  readonly at: A;
-  readonly body: B;
-  readonly reply: R;
-  /** Fields that read anything, by their last name: a flag that is not set, a failure of one of many. */
-  readonly lenient: readonly string[];
-};
-type Any = Example<unknown, unknown, unknown>;
-
-/** One whose types are checked against each other, and then forgotten. */
-function example<A, B, R>(
-  route: Route<A, B, R>,
-  at: A,
-  { body, reply, lenient = [] }: { body?: B; reply?: R; lenient?: string[] } = {},
-): Any {
-  return { route, at, body, reply, lenient } as Any;
-}
 
 const [one, two] = [testDigest(1), testDigest(2)];
 const sha512 = `sha512:${'0f'.repeat(64)}` as typeof one;
@@ -387,6 +369,7 @@ export const EXAMPLES = {
   members,
   originAdmin,
   volumes,
+  repair,
   queue,
   agent: ofAgent,
   kraken,

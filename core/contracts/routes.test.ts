@@ -3,14 +3,12 @@
 import { describe, expect, test } from 'vitest';
 import { prng } from '../prng.ts';
 import { ApiError } from './errors.ts';
+import type { AnyExample } from './example.fixtures.ts';
 import type { Route } from './route.ts';
-import { EXAMPLES, type Example } from './routes.fixtures.ts';
+import { EXAMPLES } from './routes.fixtures.ts';
 
-const all: [string, Example<unknown, unknown, unknown>][] = Object.entries(EXAMPLES).flatMap(([api, examples]) =>
-  Object.entries(examples).map(([route, one]): [string, Example<unknown, unknown, unknown>] => [
-    `${api} ${route}`,
-    one,
-  ]),
+const all: [string, AnyExample][] = Object.entries(EXAMPLES).flatMap(([api, examples]) =>
+  Object.entries(examples).map(([route, one]): [string, AnyExample] => [`${api} ${route}`, one]),
 );
 const seeds = 200;
 const over = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));

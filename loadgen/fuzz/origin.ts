@@ -10,6 +10,8 @@ import type { BackendCopies } from '../../origin/cold/copies.ts';
 import { openCold } from '../../origin/cold/open.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
+import type { OriginRepair } from '../../origin/repair/repair.ts';
+import { addRepairRoutes } from '../../origin/repair/routes.ts';
 import { askUnneeded } from '../../origin/unneeded.ts';
 import { Uploads, type UploadsOptions } from '../../origin/uploads.ts';
 import { owedBy } from '../../origin/write-back/owed.ts';
@@ -40,6 +42,7 @@ import { JudgedPieceIo } from './peers/judge.ts';
 import type { Cluster } from './peers/net.ts';
 import { log, type Peer, startPeer } from './peers/peer.ts';
 import { UnverifiedPieceIo } from './plants/plants.ts';
+import { beginRepair } from './repairing.ts';
 import type { SiteOptions } from './site.ts';
 import type { Process, World } from './world.ts';
 
@@ -50,6 +53,8 @@ const uploadIdleMs = 3_600_000;
 /** Where room is scarce. */
 const litterIdleMs = 20_000;
 const arenaUnits = 24;
+/** Where room is not scarce. */
+const budgetBytes = 512 * unitBytes;
 
 /** What an origin asks the index when it needs room. */
 function asking(world: World, index: IndexClient): AskUnneeded {
@@ -75,11 +80,13 @@ type Running = {
   readonly uploads: Uploads;
   readonly handover: Handover;
   readonly mending: Mending;
+  readonly repair: OriginRepair;
   readonly arena: Arena;
   readonly queue: Queue | undefined;
   readonly writeBack: WriteBack | undefined;
   /** Of what it does beside: ends with the process. */
   readonly cold: AsyncDisposableStack | undefined;
+  readonly beside: AsyncDisposableStack;
 };
 
 type Parts = Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena' | 'queue'>;
@@ -142,7 +149,7 @@ export class OriginSite {
         dir: dataDir,
         ...originPromises,
         workers,
-        budgetBytes: litter?.budgetBytes ?? 512 * unitBytes,
+        budgetBytes: litter?.budgetBytes ?? budgetBytes,
         synced,
         askUnneeded: (litter ?? backend) && askUnneeded({ index, owed: () => queue, copies: () => copies }),
         disk,
@@ -203,12 +210,20 @@ export class OriginSite {
       const about = { backends, origins, self: this.name, replicas, node, store, blobs, index, onFetched };
       onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold));
     }
-    handover.relist(store.blobs());
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;
     const options = { store, openMax: uploadsOpenMax, idleMs, clock: { nowMs: this.#o.clock } };
     const uploads = new JudgedUploads(options, this, this.#o.damage);
     const writeBack = backends && this.#writeBack(o, { blobs, origins, backends });
+    const { clock } = this.#o;
+    const beside = new AsyncDisposableStack();
+    const { repair, answers } = beginRepair(
+      {
+        ...{ world: this.#world, clock, calls, origins, self: this.name, replicas, peer, store, queue },
+        ...{ handover, mending, writeBack, budgetBytes: this.#o.litter?.budgetBytes ?? budgetBytes },
+      },
+      beside,
+    );
     await serveOrigin(
       { world: this.#world, base: this.name, process },
       {
@@ -218,9 +233,10 @@ export class OriginSite {
         onRemoved: (digest) => handover.forget(digest),
         writeBack,
       },
+      (app) => addRepairRoutes(app, { repair, answers }),
     );
     this.#sweepLater(process, uploads);
-    return { ...o, peer, blobs, uploads, handover, mending, writeBack, cold };
+    return { ...o, peer, blobs, uploads, handover, mending, repair, writeBack, cold, beside };
   }
 
   /** What it owes the backend, where the run has one. */
@@ -272,8 +288,9 @@ export class OriginSite {
   }
 }
 
-function end({ peer, handover, mending, writeBack, cold }: Running, power: boolean): void {
+function end({ peer, handover, mending, writeBack, cold, beside }: Running, power: boolean): void {
   void cold?.disposeAsync();
+  void beside.disposeAsync();
   void writeBack?.[Symbol.asyncDispose]();
   peer.end(power);
   handover[Symbol.dispose]();

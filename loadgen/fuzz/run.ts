@@ -255,6 +255,8 @@ class Work {
       const unlinked = blobs.filter(({ complete, digest }) => !complete && !this.#f.acked.has(digest));
       const waiting = (site.running?.handover.waiting ?? 0) - unlinked.length;
       if (waiting > 0) lacking.push(`${site.name} waits to hand over ${waiting} blobs`);
+      const below = site.running?.repair.below ?? 0;
+      if (below > 0) lacking.push(`${site.name} knows of ${below} blobs that another owner lacks`);
     }
     const readers = this.#f.clients.length + this.#f.pushers.length;
     if (this.#final.size < readers)

@@ -52,3 +52,14 @@ export function owedIn({ data }: Row): Owed | undefined {
   const parsed = parse(owed, JSON.parse(data), 'the row');
   return parsed.ok ? (parsed.value as Owed) : undefined;
 }
+
+/** Of several at once: those of which anything is owed. */
+export async function owedOf(
+  queue: Pick<Queue, 'held' | 'list'>,
+  digests: readonly Digest[],
+): Promise<ReadonlyMap<Digest, readonly string[]>> {
+  const held = await queue.held(digests);
+  const repos = owedBy(queue);
+  const owed = digests.filter((digest) => held.has(digest));
+  return new Map(await Promise.all(owed.map(async (digest) => [digest, (await repos?.(digest)) ?? []] as const)));
+}

@@ -34,6 +34,7 @@ import type { HttpTransport } from '../net/http.ts';
 import { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
 import { InfoBatch, type InfoCalls } from './info-batch.ts';
+import { RepairClient } from './origin-repair.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
 
 /** A commit syncs the whole blob to disk: gigabytes on a slow one. */
@@ -69,6 +70,7 @@ export type PassedOn = { readonly hops: number; readonly cold?: 'stat' | undefin
 export class OriginClient {
   /** Its base URL. */
   readonly url: string;
+  readonly repair: RepairClient;
   readonly #http: HttpClient;
   readonly #held: InfoBatch<BlobInfo>;
   readonly #known: InfoBatch<BlobInfo | GrowingInfo>;
@@ -81,6 +83,7 @@ export class OriginClient {
   ) {
     this.url = url;
     this.#http = new HttpClient({ base: url, connections: connectionsMax, ...o });
+    this.repair = new RepairClient(this.#http);
     const checked = (info: BlobInfo | GrowingInfo, digest: Digest): BlobInfo | GrowingInfo => about(digest, info, url);
     const batch = (how: Omit<InfoAsked, 'repo'>): InfoCalls<BlobInfo | GrowingInfo> => ({
       one: (blob, ctx) => this.#info(blob, how, ctx),

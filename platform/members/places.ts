@@ -92,7 +92,8 @@ export class KnownPlaces {
     let news = false;
     for (const { id, url, weight } of places) {
       const before = this.#seen.get(url);
-      if (!this.#urls.includes(url) || before?.bySelf === true) continue;
+      // What we were before our disk was lost, others may tell still: nobody but us is there.
+      if (!this.#urls.includes(url) || before?.bySelf === true || url === this.#self?.url) continue;
       const sinceMs = before?.id === id ? before.sinceMs : nowMs;
       const seen = { id, weight, draining: false, instance: undefined, sinceMs, atMs: nowMs };
       news = this.#see(url, { ...seen, bySelf: false, answers: false }, nowMs) || news;

@@ -29,8 +29,15 @@ async function serve(site: Served, role: string, routes: (app: FastifyInstance) 
   await listen(app, { host, port: httpPort }, wiresOf(site.world).doors(site.process));
 }
 
-export function serveOrigin(site: Served, parts: ApiParts): Promise<void> {
-  return serve(site, 'origin', (app) => addRoutes(app, parts));
+export function serveOrigin(
+  site: Served,
+  parts: ApiParts,
+  more: (app: FastifyInstance) => void = () => undefined,
+): Promise<void> {
+  return serve(site, 'origin', (app) => {
+    addRoutes(app, parts);
+    more(app);
+  });
 }
 
 export function serveTracker(site: Served, api: TrackerApi): Promise<void> {

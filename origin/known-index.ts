@@ -1,0 +1,51 @@
+/**
+ * By which index this origin goes: who it is stands in `DIR/index` from its first answer on. A database that was made anew,
+ * or one of another cluster, knows no links: what it says of them counts for nothing until a person agrees.
+ */
+
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiError } from '../core/contracts/errors.ts';
+
+export class KnownIndex {
+  readonly #file: string;
+  #known: string | undefined;
+
+  /** `dir`: the origin's data directory. */
+  constructor(dir: string) {
+    this.#file = join(dir, 'index');
+  }
+
+  /** Throws UNAVAILABLE where `index` is another one than before. */
+  async same(index: string): Promise<void> {
+    this.#known ??= await readFile(this.#file, 'utf8').then((text) => text.trim(), absent);
+    if (this.#known === undefined) {
+      await writeSynced(this.#file, `${index}\n`);
+      this.#known = index;
+    }
+    if (this.#known === index) return;
+    const known = this.#known;
+    // Whoever agrees removes the file: it is looked at again.
+    this.#known = undefined;
+    throw new ApiError(
+      'UNAVAILABLE',
+      `the index says that it is ${index}, but this origin has gone by ${known}: if that is right, remove ${this.#file}`,
+    );
+  }
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT') return undefined;
+  throw error;
+}
+
+async function writeSynced(file: string, text: string): Promise<void> {
+  const handle = await open(`${file}.new`, 'w');
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(`${file}.new`, file);
+}

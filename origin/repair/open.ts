@@ -1,0 +1,82 @@
+/** What repair is made of; closed with the stack. The parts that differ in a process and in the fuzzer are arguments. */
+
+import type { NamedBlob } from '../../core/contracts/origin-repair.ts';
+import type { Digest } from '../../core/digest.ts';
+import type { Clock } from '../../platform/net/clock.ts';
+import type { PeerNode } from '../../platform/peer/node.ts';
+import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
+import type { LineLog } from '../../platform/telemetry/log.ts';
+import { RepairAnswers } from './answers.ts';
+import { Fetching, type Want } from './fetching.ts';
+import type { AskLinked } from './links.ts';
+import { BlobListing, type HeldHere } from './listing.ts';
+import { RepairProgress } from './progress.ts';
+import { Rate } from './rate.ts';
+import { OriginRepair } from './repair.ts';
+import type { RepairRing } from './ring.ts';
+import { takeBy } from './take.ts';
+
+export type RepairParts = {
+  readonly ring: RepairRing;
+  readonly settings: { readonly rate: number; readonly parallel: number; readonly every: number };
+  /** Of blobs of which nothing else is known. */
+  readonly replicas: number;
+  readonly node: Pick<PeerNode, 'self' | 'pull' | 'stop'>;
+  readonly store: Pick<BlobStore, 'blobs' | 'get' | 'whole' | 'claim'>;
+  readonly tracking: { unset(digest: Digest): void };
+  readonly linked: AskLinked;
+  /** What of it this origin owes to backends; undefined: it has none. */
+  readonly owed: ((digests: readonly Digest[]) => Promise<ReadonlyMap<Digest, readonly string[]>>) | undefined;
+  readonly room: (bytes: number) => boolean;
+  readonly inBackend: (digest: Digest, signal: AbortSignal) => Promise<boolean>;
+  readonly came: (entry: BlobEntry, owed: readonly string[]) => Promise<void>;
+  /** This origin is about to leave: it fetches nothing. */
+  readonly leaving: () => boolean;
+  readonly breathe: () => Promise<void>;
+  readonly clock: Clock;
+  readonly log: LineLog;
+};
+
+export type Repairing = {
+  readonly repair: OriginRepair;
+  readonly answers: RepairAnswers;
+  readonly listing: BlobListing;
+};
+
+export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairing {
+  const { ring, settings, store, node, clock, linked } = o;
+  const { self: peer } = node;
+  const progress = new RepairProgress(clock);
+  const listing = new BlobListing({ ...o, blobs: () => store.blobs() });
+  const { parallel } = settings;
+  const take = takeBy({ ...o, rate: new Rate(settings.rate, clock), parallel, progress });
+  const lacks = ({ digest, owners }: Want): boolean =>
+    !o.leaving() && ring.owners(digest, owners).includes(ring.self) && store.get(digest)?.complete !== true;
+  const fetching = stack.use(new Fetching({ ...o, lacks, take, parallel, progress }));
+  const named = async (blobs: readonly HeldHere[]): Promise<readonly NamedBlob[]> => {
+    const owed = await o.owed?.(blobs.map(({ digest }) => digest));
+    return blobs.map((blob) => {
+      const owners = ring.count(blob.digest);
+      return {
+        ...blob,
+        ...(owed?.has(blob.digest) && { owed: owed.get(blob.digest) }),
+        ...(owners !== o.replicas && { owners }),
+      };
+    });
+  };
+  const keeps = async (digest: Digest, sample: boolean): Promise<boolean> => {
+    store.claim(digest);
+    return (await store.whole(digest, sample ? 'sample' : 'size')) !== undefined;
+  };
+  const common = { ring, listing, peer, named };
+  const answers = new RepairAnswers({ ...common, keeps, want: (want) => void fetching.add(want), leaving: o.leaving });
+  const repair = new OriginRepair({
+    ...common,
+    ...{ fetching, progress, linked, clock, log: o.log },
+    rateMax: settings.rate,
+    everyMs: settings.every,
+  });
+  stack.use(repair);
+  repair.begin();
+  return { repair, answers, listing };
+}
