@@ -4,7 +4,8 @@
  *   version                      `ROLE N`: whose it is and of which format
  *   lock                         held by the process that uses the directory
  *   pid                          that process, for the message to the next one
- *   access                       digests, least recently used first; a hint
+ *   contents                     which blobs are here, least recently used first; a hint (contents.ts)
+ *   access                       the same of releases before
  *   volumes                      ids of the volumes that it has had, and their paths
  *   origins                      an agent's: whom it asks where no tracker answers; a hint (agent/known-origins.ts)
  *   blobs/sha256/ab/NAME         a complete blob: its bytes, then its piece-hash list
@@ -18,7 +19,7 @@
  * system. The data directory is volume 0.
  *
  * NAME is `hex.length.pieceLengthLog2.root`. So the name alone tells all that must be known at
- * start (100,000 blobs are 256 directory reads), and one rename makes a blob, whole, from nothing.
+ * start (a million blobs are 256 directory reads), and one rename makes a blob, whole, from nothing.
  */
 
 import { Bug } from '../../core/assert.ts';
@@ -59,6 +60,7 @@ export class VolumeLayout {
 export class Layout {
   readonly dir: string;
   readonly access: string;
+  readonly contents: string;
   /** Volumes that the store has had (volumes/identity.ts). */
   readonly known: string;
   /** By number; at most 255 (a blob's place is one byte). The first is the data directory. */
@@ -67,6 +69,7 @@ export class Layout {
   constructor(dir: string, others: readonly string[] = []) {
     this.dir = dir;
     this.access = `${dir}/access`;
+    this.contents = `${dir}/contents`;
     this.known = `${dir}/volumes`;
     this.volumes = [dir, ...others].map((path) => new VolumeLayout(path));
   }

@@ -35,6 +35,8 @@ export type BlobStoreOptions = {
   readonly disk?: Disk;
   /** Entries that are kept though nobody may be using them (table/live.ts). */
   readonly idleMax?: number | undefined;
+  /** Blobs from which on a start relies on what the last process wrote down (finding.ts). */
+  readonly trustFrom?: number | undefined;
   /** Beside `dir`; none: all lies in `dir`. */
   readonly volumes?: readonly VolumePlan[] | undefined;
   /** How volumes are watched. Absent: as a process does; with a `disk` of its own, not at all. */

@@ -5,14 +5,15 @@
  * Rule: hints. They are not synced, and a failure to write one is logged and changes nothing.
  */
 
-import type { Digest } from '../../core/digest.ts';
-import { type Disk, diskCode, writeWhole } from './disk/disk.ts';
+import { type ContentsRecord, writeContents } from './contents.ts';
+import { type Disk, diskCode, unlinkIfThere } from './disk/disk.ts';
 import type { Layout } from './layout.ts';
 import type { BlobEntry } from './pieces/entry.ts';
 import type { StoreLog } from './recover.ts';
 
-/** The order of use changes with every read and is written whole: not often. */
-const accessEveryMs = 60_000;
+/** The order of use changes with every read and is written whole: not often, and less often where that is much. */
+const contentsEveryMs = 60_000;
+const contentsEveryMsPerBlob = 0.6;
 
 export type PersistOptions = {
   readonly disk: Disk;
@@ -20,8 +21,9 @@ export type PersistOptions = {
   readonly log: StoreLog;
   /** 0: no timers. */
   readonly everyMs: number;
+  readonly count: () => number;
   /** The blobs, least recently used first. */
-  readonly inOrder: () => Iterable<Digest>;
+  readonly records: () => Iterable<ContentsRecord>;
 };
 
 export class Persist {
@@ -29,7 +31,7 @@ export class Persist {
   readonly #changed = new Set<BlobEntry>();
   #used = false;
   #bitsTimer: NodeJS.Timeout | undefined;
-  #accessTimer: NodeJS.Timeout | undefined;
+  #contentsTimer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -51,25 +53,31 @@ export class Persist {
   used(): void {
     this.#used = true;
     if (this.#o.everyMs === 0 || this.#closed) return;
-    this.#accessTimer ??= setTimeout(() => {
-      this.#accessTimer = undefined;
-      void this.#queue(() => this.#writeAccess());
-    }, accessEveryMs).unref();
+    this.#contentsTimer ??= setTimeout(
+      () => {
+        this.#contentsTimer = undefined;
+        void this.#queue(() => this.#writeContents(false));
+      },
+      Math.max(contentsEveryMs, this.#o.count() * contentsEveryMsPerBlob),
+    ).unref();
   }
 
   async flush(): Promise<void> {
     await this.#queue(async () => {
       await this.#writeBits();
-      await this.#writeAccess();
+      await this.#writeContents(false);
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#bitsTimer);
-    clearTimeout(this.#accessTimer);
+    clearTimeout(this.#contentsTimer);
     this.#used = true;
-    await this.flush();
+    await this.#queue(async () => {
+      await this.#writeBits();
+      await this.#writeContents(true);
+    });
   }
 
   /** One writer at a time. */
@@ -106,13 +114,11 @@ export class Persist {
     }
   }
 
-  async #writeAccess(): Promise<void> {
+  async #writeContents(clean: boolean): Promise<void> {
     if (!this.#used) return;
     this.#used = false;
     const { disk, layout } = this.#o;
-    const digests = [...this.#o.inOrder()];
-    const bytes = Buffer.from(digests.join('\n'), 'latin1');
-    await writeWhole(disk, `${layout.access}.new`, { bytes, synced: false });
-    await disk.rename(`${layout.access}.new`, layout.access);
+    await writeContents(disk, layout.contents, { records: this.#o.records(), clean });
+    await unlinkIfThere(disk, layout.access);
   }
 }

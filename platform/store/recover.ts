@@ -12,10 +12,11 @@
  *   that lacks pieces: what is left of it may be all that is left anywhere, it is verified piece by piece once its list
  *   of hashes came again, and it is no more evidence elsewhere than here. A cache removes it: it comes anew for less.
  *   Each is named in the log, the first few; so are, where the store keeps, those that are gone altogether, as far
- *   as the last list of what was used tells (a hint: what was removed just before a crash may be among them).
+ *   as the last list of what was here tells (a hint: what was removed just before a crash may be among them). Where a list
+ *   can be relied on (finding.ts), lengths are compared after the start.
  */
 
-import { type Digest, parseDigest } from '../../core/digest.ts';
+import type { Digest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../core/piece.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import type { LineLog } from '../telemetry/log.ts';
@@ -43,8 +44,19 @@ export type FoundBlob = {
   readonly bits: PieceBits | undefined;
   readonly shortBytes?: number | undefined;
 };
-/** `missing`: what was here when the order of use was last written, and is no more; stores that keep only. */
-export type Scanned = { readonly found: readonly FoundBlob[]; readonly missing: readonly Digest[] };
+/** Who takes what is found (finding.ts). */
+export type ScanInto = {
+  readonly begin: () => Promise<void>;
+  /** Its file need not be looked at. */
+  readonly trusts: (digest: Digest) => boolean;
+  /** What was found of it before. */
+  readonly get: (digest: Digest) => FoundBlob | undefined;
+  readonly put: (blob: FoundBlob) => void;
+  /** Those that are not whole. */
+  readonly lacking: readonly FoundBlob[];
+  /** What was here, and is not. */
+  readonly end: () => readonly Digest[];
+};
 export type RecoverOptions = {
   readonly disk: Disk;
   readonly layout: Layout;
@@ -55,7 +67,7 @@ export type RecoverOptions = {
 };
 type ScanDisk = Pick<
   Disk,
-  'open' | 'close' | 'read' | 'size' | 'stat' | 'list' | 'unlink' | 'rename' | 'syncDirectory'
+  'open' | 'close' | 'read' | 'size' | 'sizeNow' | 'stat' | 'list' | 'unlink' | 'rename' | 'syncDirectory'
 >;
 type ScanOptions = Omit<RecoverOptions, 'disk'> & { readonly disk: ScanDisk };
 /** As volumes/volumes.ts has them. */
@@ -69,6 +81,8 @@ export type VolumesThere = {
 
 /** Directories or files looked at at a time. */
 const scanConcurrency = 32;
+/** Names of a shard from which on they are many: of some 100,000 blobs. */
+const manyNames = 400;
 /** Lines for what is damaged or missing; after that, one with the rest's number. */
 const namedMax = 20;
 /** A volume that is mounted as a data directory comes with it. */
@@ -154,50 +168,57 @@ async function takeLock(o: RecoverOptions): Promise<() => Promise<void>> {
   }
 }
 
-/** Removes half uploads, then finds the blobs: least recently used first. */
-export async function scan(o: RecoverOptions): Promise<Scanned> {
-  return await orStartError(o.layout, () => scanAll(o));
+/** Removes half uploads, then finds the blobs. What was here, and is not: stores that keep only. */
+export async function scan(o: RecoverOptions, finding: ScanInto): Promise<readonly Digest[]> {
+  return await orStartError(o.layout, () => scanAll(o, finding));
 }
 
-async function scanAll(o: RecoverOptions): Promise<Scanned> {
+async function scanAll(o: RecoverOptions, finding: ScanInto): Promise<readonly Digest[]> {
   const { log } = o;
-  const found = new Map<Digest, FoundBlob>();
-  for (const volume of o.volumes.there) await scanOrLose(o, volume, found);
-  const { ordered, missing } = await inOrderOfUse(o, found);
-  const short = ordered.filter((blob) => blob.shortBytes !== undefined);
+  await finding.begin();
+  for (const volume of o.volumes.there) await scanOrLose(o, volume, finding);
+  const missing = finding.end();
+  const short = finding.lacking.filter((blob) => blob.shortBytes !== undefined);
   tell(short, (blob) => {
     const fields = { digest: blob.digest, bytes: blob.shortBytes, wanted: bytesOnDisk(blob.meta) };
     log.error(fields, 'a blob has a file that is too short: it counts as damaged until it was fetched or pushed again');
   });
   if (short.length > namedMax) log.error({ more: short.length - namedMax }, 'more blobs have files that are too short');
-  if (!o.keeps) return { found: ordered, missing: [] };
+  if (!o.keeps) return [];
   const why = 'a blob that was here has no file any more: it must be fetched or pushed again';
   tell(missing, (digest) => log.error({ digest }, why));
   if (missing.length > namedMax) log.error({ more: missing.length - namedMax }, 'more blobs have no file any more');
-  return { found: ordered, missing: missing.slice(0, missingMax) };
+  return missing.slice(0, missingMax);
 }
 
 /** What a volume has that was lost and is back. */
 export async function scanAgain(o: RecoverOptions, volume: number): Promise<FoundBlob[]> {
-  return await scanVolume(o, volume);
+  const found: FoundBlob[] = [];
+  await scanVolume(o, { volume, trusts: () => false, found: async (blob) => void found.push(blob) });
+  return found;
 }
 
 /** The data directory must be readable; of the others each costs what is on it. */
-async function scanOrLose(o: RecoverOptions, volume: number, found: Map<Digest, FoundBlob>): Promise<void> {
+async function scanOrLose(o: RecoverOptions, volume: number, finding: ScanInto): Promise<void> {
+  const trusts = (digest: Digest): boolean => finding.trusts(digest);
+  const found = (blob: FoundBlob): Promise<void> => take(o, blob, finding);
+  if (volume === dataVolume) return await scanVolume(o, { volume, trusts, found });
   try {
-    for (const blob of await scanVolume(o, volume)) await take(o, blob, found);
+    const all: FoundBlob[] = [];
+    await scanVolume(o, { volume, trusts, found: async (blob) => void all.push(blob) });
+    for (const blob of all) await found(blob);
   } catch (error) {
-    if (volume === dataVolume || diskCode(error) === undefined) throw error;
+    if (diskCode(error) === undefined) throw error;
     o.volumes.fail(volume, `what is on it cannot be found (${(error as Error).message}): see to its disk`);
   }
 }
 
 /** A crash, or a disk that was away, leaves a blob on two volumes: the one that is whole stays. */
-async function take(o: RecoverOptions, blob: FoundBlob, found: Map<Digest, FoundBlob>): Promise<void> {
-  const other = found.get(blob.digest);
+async function take(o: RecoverOptions, blob: FoundBlob, finding: ScanInto): Promise<void> {
+  const other = finding.get(blob.digest);
   const right = (one: FoundBlob): boolean => one.bits === undefined && one.shortBytes === undefined;
   const stays = other !== undefined && (right(other) || !right(blob)) ? other : blob;
-  found.set(blob.digest, stays);
+  if (stays === blob) finding.put(blob);
   if (other === undefined) return;
   const goes = stays === blob ? other : blob;
   const file = o.layout.file(goes.digest, goes.meta, { volume: goes.volume, partial: goes.bits !== undefined });
@@ -222,6 +243,7 @@ function whereReadOnly({ disk, volumes }: RecoverOptions, volume: number): ScanD
     close: (fd) => disk.close(fd),
     read: (fd, into, position) => disk.read(fd, into, position),
     size: (fd) => disk.size(fd),
+    sizeNow: (path) => disk.sizeNow(path),
     stat: (path) => disk.stat(path),
     list: (path) => disk.list(path),
     unlink: (path) => forgiving(disk.unlink(path)),
@@ -230,26 +252,30 @@ function whereReadOnly({ disk, volumes }: RecoverOptions, volume: number): ScanD
   };
 }
 
-async function scanVolume(all: RecoverOptions, volume: number): Promise<FoundBlob[]> {
+type Search = {
+  readonly volume: number;
+  /** Its file need not be looked at. */
+  readonly trusts: (digest: Digest) => boolean;
+  readonly found: (blob: FoundBlob) => Promise<void>;
+};
+
+async function scanVolume(all: RecoverOptions, { volume, trusts, found }: Search): Promise<void> {
   const o = { ...all, disk: whereReadOnly(all, volume) };
-  const found: FoundBlob[] = [];
   const { disk, layout } = o;
   const { uploads, blobs } = layout.volume(volume);
   for (const name of await disk.list(uploads)) await unlinkIfThere(disk, layout.upload(name, volume));
   for (const algorithm of ALGORITHM_DIRECTORIES) {
     const shards = await disk.list(`${blobs}/${algorithm}`);
     await inParallel(shards, async (shard) => {
-      const at = { volume, algorithm, shard };
+      const at = { volume, algorithm, shard, trusts };
       if (!SHARD_NAME.test(shard)) return await setAside(o, at, `${blobs}/${algorithm}/${shard}`);
-      found.push(...(await scanShard(o, at)));
+      for (const blob of await scanShard(o, at)) await found(blob);
     });
   }
-  return found;
 }
 
 /** The directory of one volume that is looked at. */
-type Shard = {
-  readonly volume: number;
+type Shard = Omit<Search, 'found'> & {
   readonly algorithm: (typeof ALGORITHM_DIRECTORIES)[number];
   readonly shard: string;
 };
@@ -259,7 +285,11 @@ function tell<T>(all: readonly T[], line: (one: T) => void): void {
 }
 
 /** Moves what somebody else put among the blobs to where it is in nobody's way. */
-async function setAside({ disk, layout, log }: ScanOptions, { volume, algorithm }: Shard, file: string): Promise<void> {
+async function setAside(
+  { disk, layout, log }: ScanOptions,
+  { volume, algorithm }: Pick<Shard, 'volume' | 'algorithm'>,
+  file: string,
+): Promise<void> {
   const name = file.slice(file.lastIndexOf('/') + 1);
   log.warn({ file }, 'a file that is no blob: moved to quarantine');
   await disk.rename(file, `${layout.volume(volume).quarantine}/${algorithm}.${name}`);
@@ -267,7 +297,7 @@ async function setAside({ disk, layout, log }: ScanOptions, { volume, algorithm 
 
 async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
   const { disk, layout, log } = o;
-  const { volume, algorithm, shard } = at;
+  const { volume, algorithm, shard, trusts } = at;
   const dir = `${layout.volume(volume).blobs}/${algorithm}/${shard}`;
   const names = new Set(await disk.list(dir));
   if (o.synced) await disk.syncDirectory(dir);
@@ -287,7 +317,8 @@ async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
     const bits = isPart ? await readBits(disk, `${dir}/${whole}${haveSuffix}`, pieceCount(parsed.meta)) : undefined;
     const other = found.get(parsed.digest);
     if (other?.bits === undefined && other !== undefined) continue;
-    const bytes = isPart ? Number.POSITIVE_INFINITY : (await disk.stat(`${dir}/${name}`)).size;
+    const bytes =
+      isPart || trusts(parsed.digest) ? Number.POSITIVE_INFINITY : await sizeOf(disk, `${dir}/${name}`, names.size);
     const wanted = bytesOnDisk(parsed.meta);
     if (bytes >= wanted) found.set(parsed.digest, { ...parsed, volume, bits });
     else if (o.keeps) found.set(parsed.digest, { ...parsed, volume, bits, shortBytes: bytes });
@@ -299,28 +330,13 @@ async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
   return [...found.values()];
 }
 
-async function readBits(disk: ScanDisk, path: string, pieces: number): Promise<PieceBits> {
-  return new PieceBits(pieces, await readWhole(disk, path));
+/** Where there are many, a look that waits for nothing else costs a fifth. */
+async function sizeOf(disk: ScanDisk, path: string, among: number): Promise<number> {
+  return among < manyNames ? (await disk.stat(path)).size : disk.sizeNow(path);
 }
 
-/** By the `access` file; what it does not name came after it was written. */
-async function inOrderOfUse(
-  o: RecoverOptions,
-  found: Map<Digest, FoundBlob>,
-): Promise<{ ordered: FoundBlob[]; missing: Digest[] }> {
-  const access = await readWhole(o.disk, o.layout.access);
-  const ordered: FoundBlob[] = [];
-  const missing: Digest[] = [];
-  if (access !== undefined) {
-    for (const digest of Buffer.from(access).toString('latin1').split('\n')) {
-      const blob = found.get(digest as Digest);
-      if (blob === undefined && parseDigest(digest) !== undefined) missing.push(digest as Digest);
-      if (blob === undefined) continue;
-      ordered.push(blob);
-      found.delete(blob.digest);
-    }
-  }
-  return { ordered: [...ordered, ...found.values()], missing };
+async function readBits(disk: ScanDisk, path: string, pieces: number): Promise<PieceBits> {
+  return new PieceBits(pieces, await readWhole(disk, path));
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

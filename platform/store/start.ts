@@ -17,7 +17,7 @@ export type Entering = {
 
 export async function enter(found: FoundBlob, { room, becoming, keeps, arena, entry: open }: Entering): Promise<void> {
   const { bits, shortBytes } = found;
-  if (bits === undefined && shortBytes === undefined) return room.foundWhole({ ...found, came: 0 }, 0);
+  if (bits === undefined && shortBytes === undefined) return room.foundWhole(found);
   const entry = open(found);
   room.found(entry);
   if (shortBytes !== undefined) entry.becomeDamaged(shortBytes, 'its file is too short');

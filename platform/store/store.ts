@@ -14,6 +14,7 @@ import type { Metainfo } from '../../core/piece.ts';
 import { Becoming, Maker } from './becoming.ts';
 import { asApiError } from './disk/errors.ts';
 import { OpenFiles } from './disk/open-files.ts';
+import { FoundBlobs } from './finding.ts';
 import type { GrowingEntry } from './growing/entry.ts';
 import { Grower } from './growing/grower.ts';
 import { Leaving } from './leaving.ts';
@@ -89,7 +90,8 @@ export class BlobStore {
       layout: at.layout,
       log: this.#log,
       everyMs: o.flushEveryMs ?? flushEveryMsDefault,
-      inOrder: () => this.#room.inOrder(),
+      count: () => this.#room.count,
+      records: () => this.#room.inventory.records(),
     });
     this.#host = this.#entryHost();
     const common = {
@@ -155,9 +157,9 @@ export class BlobStore {
     const ground = await takeGround(o);
     try {
       const store = new BlobStore(o, ground);
-      const { found, missing } = await scan(ground.recover);
-      store.missing = missing;
-      await store.#enter(found);
+      const finding = new FoundBlobs({ ...ground.recover, room: store.#room, trustFrom: o.trustFrom });
+      store.missing = await scan(ground.recover, finding);
+      await store.#enter(finding.lacking);
       return store;
     } catch (error) {
       await ground.leave();
@@ -334,8 +336,6 @@ export class BlobStore {
     const entry = (one: FoundBlob): BlobEntry => this.#entry(one, one.bits);
     for (const one of found) await enter(one, { room, becoming, keeps, arena, entry });
   }
-
-  // ---- what entries ask ------------------------------------------------------------------------
 
   #entryHost(): EntryHost {
     return {

@@ -110,6 +110,11 @@ export class ProcessDisk implements Disk {
     return this.#medium.disk.stampNow(fd);
   }
 
+  sizeNow(path: string): number {
+    if (this.#ended || this.#fails()) throw diskError('EIO', 'stat', path);
+    return this.#medium.disk.sizeNow(path);
+  }
+
   readNow(path: string, position: number, length: number): Uint8Array {
     if (this.#ended || this.#fails()) throw diskError('EIO', 'read', path);
     return this.#medium.disk.readNow(path, position, length);

@@ -28,6 +28,8 @@ export interface Disk {
   stat(path: string): Promise<FileState>;
   /** A number that differs once somebody wrote to the file since. A disk that cannot tell has no such function. */
   stampNow?(fd: number): number;
+  /** Its length, on the calling thread: a start asks for a million. ENOENT. */
+  sizeNow(path: string): number;
   /** Up to `length` bytes at once, on the calling thread: small reads of what is likely cached. */
   readNow(path: string, position: number, length: number): Uint8Array;
   /** Replaces what bears the new name. */

@@ -209,6 +209,8 @@ export class FaultyDisk implements Disk {
     return this.#inode(fd, 'stampNow').writes;
   }
 
+  readonly sizeNow = (path: string): number => this.readNow(path, 0, Number.MAX_SAFE_INTEGER).length;
+
   readNow(path: string, position: number, length: number): Uint8Array {
     this.#count('readNow', path);
     const inode = this.#files.get(path);

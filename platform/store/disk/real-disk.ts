@@ -16,6 +16,7 @@ import {
   rename,
   stat,
   statfs,
+  statSync,
   unlink,
   write,
 } from 'node:fs';
@@ -87,6 +88,10 @@ export class RealDisk implements Disk {
 
   stampNow(fd: number): number {
     return fstatSync(fd).mtimeMs;
+  }
+
+  sizeNow(path: string): number {
+    return statSync(path).size;
   }
 
   readNow(path: string, position: number, length: number): Uint8Array {

@@ -15,6 +15,7 @@ import { hashBytes, type Metainfo, unitBytes } from '../../../core/piece.ts';
 import { bytesOnDisk } from '../layout.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
 import { none } from '../table/columns.ts';
+import { Inventory } from '../table/inventory.ts';
 import { Live } from '../table/live.ts';
 import { type BlobRow, BlobTable } from '../table/table.ts';
 import { budgetFull, diskFull } from './full.ts';
@@ -36,6 +37,7 @@ const noIndex = 'nothing goes by itself, since no index is configured here to sa
 
 export class Room {
   readonly #table = new BlobTable();
+  readonly inventory = new Inventory(this.#table, (row) => this.#complete(row));
   readonly #live: Live;
   readonly #partial = new Set<BlobEntry>();
   readonly #o: RoomOptions;
@@ -178,9 +180,10 @@ export class Room {
   }
 
   /** One that is whole. */
-  foundWhole(blob: BlobRow, used: number): void {
+  foundWhole(blob: Omit<BlobRow, 'came'>): void {
     this.#used += bytesOnDisk(blob.meta);
-    this.#table.add(blob, used);
+    const seconds = this.#o.wallSeconds();
+    this.#table.add({ ...blob, came: seconds }, seconds);
     this.#count(blob.volume, bytesOnDisk(blob.meta), 1);
   }
 

@@ -25,8 +25,8 @@ export class RowChunk {
   readonly after: Int32Array;
   /** The next row of the same bucket, or of the free ones. */
   readonly chain: Int32Array;
-  readonly digests: Uint8Array;
-  readonly roots: Uint8Array;
+  readonly digests: Buffer;
+  readonly roots: Buffer;
   readonly flags: Uint8Array;
   readonly pieceLog2: Uint8Array;
   readonly volumes: Uint8Array;
@@ -48,10 +48,14 @@ export class RowChunk {
     this.before = next(Int32Array);
     this.after = next(Int32Array);
     this.chain = next(Int32Array);
-    this.digests = next(Uint8Array, chunkRows * hashBytes);
-    this.roots = next(Uint8Array, chunkRows * hashBytes);
+    this.digests = bufferOf(next(Uint8Array, chunkRows * hashBytes));
+    this.roots = bufferOf(next(Uint8Array, chunkRows * hashBytes));
     this.flags = next(Uint8Array);
     this.pieceLog2 = next(Uint8Array);
     this.volumes = next(Uint8Array);
   }
+}
+
+function bufferOf({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
 }

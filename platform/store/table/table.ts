@@ -17,6 +17,7 @@ import { chunkRows, inChunk, none, RowChunk, rowsLog2 } from './columns.ts';
 /** Some 1.7 GB of memory. A process of that many blobs has other limits first. */
 const rowsMax = 2 ** 24;
 const sha512 = 1;
+const noRoot = '0'.repeat(2 * hashBytes);
 
 /** What is so of a blob that is whole; of another one its entry knows more. */
 export type BlobRow = {
@@ -30,14 +31,16 @@ export type BlobRow = {
 
 /** Somebody uses it: there is an entry. */
 const live = 2;
+/** It was whole when the last process ended. */
+const wasWhole = 4;
 
 export class BlobTable {
   readonly #chunks: RowChunk[] = [new RowChunk()];
   readonly #buckets = new Buckets(this.#chunks);
   readonly order = new Order(this.#chunks);
   /** Of digests that are longer than others: the second half. */
-  readonly #tails = new Map<number, Uint8Array>();
-  readonly #key = new Uint8Array(2 * hashBytes);
+  readonly #tails = new Map<number, Buffer>();
+  readonly #key = Buffer.alloc(2 * hashBytes);
   #free = none;
   /** Rows that were ever taken. */
   #taken = 0;
@@ -60,18 +63,51 @@ export class BlobTable {
     return none;
   }
 
-  /** It is not here yet; used now, if `used` is. */
+  /** It is not here, or expected; used now, if `used` is. */
   add(blob: BlobRow, used: number): number {
+    let row = this.find(blob.digest);
+    if (row === none) row = this.#enter(blob.digest, blob.came, used);
+    this.update(row, blob.meta, blob.volume);
+    return row;
+  }
+
+  /** It is not here yet, and nothing else is known of it: a start looks for it. */
+  expect(digest: Digest, told: { readonly whole: boolean; readonly came: number; readonly used: number }): void {
+    if (this.find(digest) !== none) return;
+    const row = this.#enter(digest, told.came, told.used);
+    const { flags, pieceLog2 } = chunkOf(this.#chunks, row);
+    pieceLog2[row & inChunk] = 0;
+    if (told.whole) flags[row & inChunk] = (flags[row & inChunk] as number) | wasWhole;
+  }
+
+  /** It is not here as far as is known. */
+  expected(row: number): boolean {
+    return chunkOf(this.#chunks, row).pieceLog2[row & inChunk] === 0;
+  }
+
+  wasWhole(row: number): boolean {
+    return ((chunkOf(this.#chunks, row).flags[row & inChunk] as number) & wasWhole) !== 0;
+  }
+
+  /** Its digest's bytes, and when it came and was used. */
+  record(row: number): { readonly digest: Uint8Array; readonly came: number; readonly used: number } {
+    const { digests, came, used } = chunkOf(this.#chunks, row);
+    const [at, tail] = [row & inChunk, this.#tails.get(row)];
+    const head = digests.subarray(at * hashBytes, (at + 1) * hashBytes);
+    const digest = tail === undefined ? head : Buffer.concat([head, tail]);
+    return { digest, came: came[at] as number, used: used[at] as number };
+  }
+
+  #enter(digest: Digest, came: number, used: number): number {
     const row = this.#take();
-    const algorithm = this.#readKey(blob.digest);
+    const algorithm = this.#readKey(digest);
     const chunk = chunkOf(this.#chunks, row);
     const at = row & inChunk;
     chunk.digests.set(this.#key.subarray(0, hashBytes), at * hashBytes);
-    if (algorithm === 'sha512') this.#tails.set(row, this.#key.slice(hashBytes));
+    if (algorithm === 'sha512') this.#tails.set(row, Buffer.from(this.#key.subarray(hashBytes)));
     chunk.flags[at] = algorithm === 'sha512' ? sha512 : 0;
-    chunk.came[at] = blob.came;
+    chunk.came[at] = came;
     chunk.used[at] = used;
-    this.update(row, blob.meta, blob.volume);
     this.#buckets.add(row, this.#count + 1);
     this.order.append(row);
     this.#count += 1;
@@ -85,7 +121,8 @@ export class BlobTable {
     chunk.lengths[at] = meta.length;
     chunk.pieceLog2[at] = Math.log2(meta.pieceLength);
     chunk.volumes[at] = volume;
-    readHex(meta.root, 0, chunk.roots, at * hashBytes);
+    // A root that is not known yet is zeros.
+    chunk.roots.write(meta.root === '' ? noRoot : meta.root, at * hashBytes, 'hex');
   }
 
   remove(row: number): void {
@@ -110,9 +147,9 @@ export class BlobTable {
   digest(row: number): Digest {
     const { digests, flags } = chunkOf(this.#chunks, row);
     const at = row & inChunk;
-    const head = hexOf(digests, at * hashBytes);
+    const head = digests.toString('hex', at * hashBytes, (at + 1) * hashBytes);
     if (((flags[at] as number) & sha512) === 0) return digestOf('sha256', head);
-    return digestOf('sha512', head + hexOf(this.#tails.get(row) as Uint8Array, 0));
+    return digestOf('sha512', head + (this.#tails.get(row) as Buffer).toString('hex'));
   }
 
   blob(row: number): BlobRow {
@@ -121,7 +158,7 @@ export class BlobTable {
     const meta = {
       length: lengths[at] as number,
       pieceLength: this.#pieceLength(row),
-      root: hexOf(roots, at * hashBytes),
+      root: roots.toString('hex', at * hashBytes, (at + 1) * hashBytes),
     };
     return { digest: this.digest(row), meta, volume: volumes[at] as number, came: came[at] as number };
   }
@@ -176,8 +213,7 @@ export class BlobTable {
   #readKey(digest: Digest): DigestAlgorithm {
     const algorithm = digestAlgorithm(digest);
     const hex = digestHex(digest);
-    readHex(hex, 0, this.#key, 0);
-    if (algorithm === 'sha512') readHex(hex, 2 * hashBytes, this.#key, hashBytes);
+    this.#key.write(hex, 0, 'hex');
     return algorithm;
   }
 
@@ -189,22 +225,6 @@ export class BlobTable {
     if (longer !== (algorithm === 'sha512')) return false;
     return !longer || this.#tails.get(row)?.every((byte, i) => byte === this.#key[hashBytes + i]) === true;
   }
-}
-
-/** `hashBytes` of hex digits, lower case; zeros where there are none. */
-function readHex(hex: string, from: number, into: Uint8Array, at: number): void {
-  for (let i = 0; i < hashBytes; i += 1) {
-    const two = from + 2 * i;
-    into[at + i] = two < hex.length ? (digitOf(hex.charCodeAt(two)) << 4) | digitOf(hex.charCodeAt(two + 1)) : 0;
-  }
-}
-
-function digitOf(code: number): number {
-  return code < 58 ? code - 48 : code - 87;
-}
-
-function hexOf(bytes: Uint8Array, at: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + at, hashBytes).toString('hex');
 }
 
 type Walk = { next: number; last: number };
@@ -288,7 +308,6 @@ class Buckets {
   readonly #chunks: readonly RowChunk[];
   readonly #parts: Int32Array[] = [];
   readonly #salt = randomBytes(8).readUInt32LE(0) | 1;
-  readonly #skip = randomBytes(1)[0] as number;
   #count = 0;
   /** The largest power of two that is at most `#count`. */
   #half = 1;
@@ -359,10 +378,9 @@ class Buckets {
   }
 
   #bucketOf(digests: Uint8Array, start: number): number {
-    // Five bytes from anywhere in the digest: nobody can choose digests that meet.
     let hash = this.#salt;
-    for (let i = 0; i < 5; i += 1) {
-      hash = Math.imul(hash ^ (digests[start + ((this.#skip + i * 7) & (hashBytes - 1))] as number), 0x01000193);
+    for (let i = start; i < start + hashBytes; i += 1) {
+      hash = Math.imul(hash ^ (digests[i] as number), 0x01000193) ^ (hash >>> 13);
     }
     hash ^= hash >>> 15;
     const bucket = (hash >>> 0) & (2 * this.#half - 1);

@@ -148,7 +148,8 @@ export class VolumeGuard {
       size: (fd) => this.#using(fd, 'read', () => disk.size(fd)),
       stat: named<[], FileState>('read', 'stat', (path) => disk.stat(path)),
       ...(stampNow !== undefined && { stampNow: (fd: number) => this.#stampNow(fd) }),
-      readNow: (path, position, length) => this.#readNow(path, position, length),
+      sizeNow: (path) => this.#now(path, () => disk.sizeNow(path)),
+      readNow: (path, position, length) => this.#now(path, () => disk.readNow(path, position, length)),
       rename: (from, to) => this.#named(to, { kind: 'write', action: 'rename' }, () => disk.rename(from, to)),
       unlink: named<[], void>('write', 'unlink', (path) => disk.unlink(path)),
       mkdir: named<[], void>('write', 'mkdir', (path) => disk.mkdir(path)),
@@ -227,13 +228,13 @@ export class VolumeGuard {
     return this.#o.disk.stampNow?.(fd) ?? Number.NaN;
   }
 
-  #readNow(path: string, position: number, length: number): Uint8Array {
+  #now<T>(path: string, read: () => T): T {
     const no = this.volumeOf(path);
     const { ops } = this.#volumes[no] as Guarded;
     throwIfLost(ops);
     if (isSlow(ops)) throw diskError('EAGAIN', 'the disk is slow now, read', path);
     try {
-      return this.#o.disk.readNow(path, position, length);
+      return read();
     } catch (error) {
       throw this.#told(no, error, { action: 'read', path });
     }

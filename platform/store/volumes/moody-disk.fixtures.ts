@@ -89,6 +89,11 @@ export class MoodyDisk implements Disk {
     return this.#real.stampNow(fd);
   }
 
+  sizeNow(path: string): number {
+    if (this.#moodOf(path) === 'EIO') throw diskError('EIO', 'stat', path);
+    return this.#real.sizeNow(path);
+  }
+
   readNow(path: string, position: number, length: number): Uint8Array {
     if (this.#moodOf(path) === 'EIO') throw diskError('EIO', 'read', path);
     return this.#real.readNow(path, position, length);
