@@ -8,17 +8,19 @@ import { calibrateCommand } from './calibrate/options.ts';
 import { fuzzCommand } from './fuzz/options.ts';
 import { liveCommand } from './live/options.ts';
 import { pullCommand } from './pull/options.ts';
+import { restartCommand } from './restart/options.ts';
 import { runSimCommand } from './sim/command.ts';
 import { simCommand } from './sim/options.ts';
 
 const program = new Command('loadgen')
   .description(
-    'load on Shoal: in virtual time (sim), with faults (fuzz), on real sockets (live, announce, pull), against real links (calibrate)',
+    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), against real links (calibrate)',
   )
   .addCommand(simCommand(runSimCommand))
   .addCommand(fuzzCommand(async (options) => (await import('./fuzz/command.ts')).runFuzzCommand(options)))
   .addCommand(announceCommand(async (options) => (await import('./announce/command.ts')).runAnnounceCommand(options)))
   .addCommand(liveCommand(async (options) => (await import('./live/command.ts')).runLiveCommand(options)))
+  .addCommand(restartCommand(async (options) => (await import('./restart/command.ts')).runRestartCommand(options)))
   .addCommand(pullCommand(async (options) => (await import('./pull/command.ts')).runPullCommand(options)))
   .addCommand(
     calibrateCommand(async (options) => (await import('./calibrate/command.ts')).runCalibrateCommand(options)),
@@ -26,7 +28,7 @@ const program = new Command('loadgen')
 
 // A simulation never comes back to its event loop: there a signal ends the process as it always does.
 program.hook('preAction', (_, command) => {
-  if (command.name() !== 'sim') exitOnSignals();
+  if (command.name() !== 'sim' && command.name() !== 'restart') exitOnSignals();
 });
 heedOutput().mustFinish();
 await program.parseAsync();

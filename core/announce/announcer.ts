@@ -240,7 +240,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #send(target: Target): void {
     const entries: AnnounceEntry[] = [];
     const sent: AnnounceFlight['sent'] = [];
-    for (const digest of target.take()) {
+    for (const digest of target.take(this.#nowMs)) {
       const blob = this.#blobs.get(digest);
       if (blob !== undefined && blob.at === target) {
         entries.push(entryOf(blob, this.#config.self.role));
@@ -255,7 +255,9 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     // An empty request renews, or tries a tracker that was down; neither is due without a reason for it.
     if (entries.length === 0 && !target.worthAsking(this.#nowMs)) return target.rest();
     const request = ++this.#requests;
-    const held = target.fly({ request, sent });
+    const known = target.fly({ request, sent });
+    // To one that may be in the same trouble with all of its hosts, what is to come is told as had: it says when.
+    const held = target.reset && !target.up ? Math.max(known, this.#countAt(target)) : known;
     const self = this.#config.self;
     const body: AnnounceRequest = target.reset ? { self, entries, held, reset: true } : { self, entries, held };
     this.#out.push({ kind: 'send', tracker: target.id, request, body });
@@ -269,7 +271,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     const wasDown = !target.up;
     const seeks = new Map(sent.filter((one) => one.seek > 0).map((one) => [one.digest, one.seek]));
     target.landed(reply, this.#nowMs, this.#config.prng.unit());
-    if (reply.resync === true && target.mayResync(this.#nowMs)) this.#resync(target);
+    if (reply.resync === true && target.mayResync(this.#nowMs)) this.#resync(target, reply.resyncAfterMs ?? 0);
     if (wasDown) this.#comeHome(target);
     for (const answer of reply.answers) {
       const count = seeks.get(answer.digest);
@@ -311,21 +313,23 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     if (target === undefined) return;
     this.#unsaid(target);
     target.failed(this.#nowMs + this.#jittered(backoffMs(this.#config.timing.down, target.failures + 1)));
+    const byMs = this.#soon(this.#config.timing.newsMs);
     for (const blob of this.#blobs.values()) {
       if (blob.at !== target) continue;
       const next = blob.order.find((other) => other.up);
-      if (next !== undefined) this.#move(blob, next);
+      if (next !== undefined) this.#move(blob, next, byMs);
       else this.#stranded(blob);
     }
   }
 
   /** Each blob goes to who is first for it now. */
   #retarget(ids: readonly string[]): void {
+    const byMs = this.#soon(this.#config.timing.newsMs);
     for (const target of this.#targets.change(ids)) this.#unsaid(target);
     for (const blob of this.#blobs.values()) {
       blob.order = this.#targets.order(blob.digest);
       const first = blob.order.find((target) => target.up) ?? (blob.order[0] as Target);
-      if (first !== blob.at) this.#move(blob, first);
+      if (first !== blob.at) this.#move(blob, first, byMs);
     }
   }
 
@@ -339,37 +343,43 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   /** No tracker is up: the blob stays where it is, to be announced when that one is tried again. */
   #stranded(blob: AnnouncedBlob): void {
-    blob.at.mark(blob.digest, Number.POSITIVE_INFINITY);
     if (blob.seek === 0) return;
     blob.at.markFirst(blob.digest, Number.POSITIVE_INFINITY);
     // A seek is told of once: the swarm seeks again by itself, less and less often.
     if (this.#patience.end(blob.digest)) this.#alone(blob);
   }
 
-  /** Blobs that prefer this tracker to the one they are at come back to it. */
+  /** Blobs that prefer this tracker to the one they are at come back to it; what it has and should not is told as gone. */
   #comeHome(target: Target): void {
+    const byMs = this.#soon(this.#config.timing.homeMs);
     for (const blob of this.#blobs.values()) {
       if (blob.at === target) continue;
       const first = blob.order.find((other) => other.up);
-      if (first === target) this.#move(blob, target);
+      if (first === target) this.#move(blob, target, byMs);
     }
+    for (const digest of target.held) if (this.#blobs.get(digest)?.at !== target) target.mark(digest, byMs);
   }
 
-  #move(blob: AnnouncedBlob, to: Target): void {
-    const { batchMs, newsMs } = this.#config.timing;
-    blob.at.mark(blob.digest, blob.at.up ? this.#soon(newsMs) : Number.POSITIVE_INFINITY);
+  /** One that is down is told when it is back. */
+  #move(blob: AnnouncedBlob, to: Target, byMs: number): void {
+    if (blob.at.up) blob.at.mark(blob.digest, byMs);
     blob.at = to;
-    if (blob.seek > 0 && !this.#again.has(blob.digest)) to.markFirst(blob.digest, this.#soon(batchMs));
-    else to.mark(blob.digest, this.#soon(newsMs));
+    to.mark(blob.digest, byMs);
+    if (blob.seek > 0 && !this.#again.has(blob.digest))
+      to.markFirst(blob.digest, this.#soon(this.#config.timing.batchMs));
   }
 
-  #resync(target: Target): void {
-    target.forget();
-    for (const blob of this.#blobs.values())
-      if (blob.at === target) target.mark(blob.digest, this.#soon(this.#config.timing.newsMs));
+  #resync(target: Target, afterMs: number): void {
+    target.forget(this.#nowMs + afterMs);
+    const byMs = this.#soon(this.#config.timing.newsMs);
+    for (const blob of this.#blobs.values()) if (blob.at === target) target.mark(blob.digest, byMs);
   }
 
   // ---- small things ----------------------------------------------------------------------------
+
+  #countAt(target: Target): number {
+    return this.#blobs.values().reduce((sum, { at }) => sum + (at === target ? 1 : 0), 0);
+  }
 
   #forgetSeek(blob: AnnouncedBlob): void {
     blob.seek = 0;

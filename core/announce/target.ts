@@ -1,8 +1,11 @@
 /**
  * One tracker as the announcer sees it: what it holds of us, what it is to be told, and when.
  *
- * Rule: `held` is what the tracker acknowledged; it is sent along as a number, so that either side
- * notices when the other has forgotten.
+ * Rule 1: `held` is what the tracker acknowledged; it is sent along as a number, so that either side
+ *   notices when the other has forgotten. What was on its way to one that failed is told again, so that it is
+ *   known what it holds: one that was silent for a while is told no more than that, and not everything anew.
+ * Rule 2: the first that a tracker hears after a failure is what is sought, and nothing else; the rest comes when it has
+ *   answered, and where it has forgotten, when it says (`rest`): thousands of hosts find out at once that it is back.
  */
 
 import { type AnnounceReply, announceEntriesMax } from '../contracts/tracker.ts';
@@ -31,7 +34,10 @@ export class Target {
   #greets = false;
   readonly #first = new Set<Digest>();
   readonly #marked = new Set<Digest>();
+  #firstAtMs = never;
   #sendAtMs = never;
+  /** Until then only what is sought is told. */
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
   #renewAtMs = never;
   #retryAtMs = never;
   #resyncedMs = Number.NEGATIVE_INFINITY;
@@ -50,7 +56,7 @@ export class Target {
   deadlineMs(anyBlobs: boolean): number {
     if (this.flight !== undefined) return never;
     if (!this.up) return anyBlobs || this.#greets ? this.#retryAtMs : never;
-    return Math.min(this.#sendAtMs, this.#renewAtMs);
+    return Math.min(this.#firstAtMs, Math.max(this.#sendAtMs, this.#quietUntilMs), this.#renewAtMs);
   }
 
   /** The blob's state is to be told by `byMs`. */
@@ -62,25 +68,27 @@ export class Target {
   /** The same, ahead of others where they do not fit one batch. */
   markFirst(digest: Digest, byMs: number): void {
     this.#first.add(digest);
-    this.#sendAtMs = Math.min(this.#sendAtMs, byMs);
+    this.#firstAtMs = Math.min(this.#firstAtMs, byMs);
   }
 
   greet(byMs: number): void {
     this.#greets = true;
-    this.#sendAtMs = Math.min(this.#sendAtMs, byMs);
+    this.#firstAtMs = Math.min(this.#firstAtMs, byMs);
   }
 
-  /** Takes one batch of what was marked. */
-  take(): Set<Digest> {
+  /** Takes one batch of what was marked, as far as it may be told now. */
+  take(nowMs: number): Set<Digest> {
     const batch = new Set<Digest>();
-    for (const queue of [this.#first, this.#marked]) {
+    const quiet = !this.up || nowMs < this.#quietUntilMs;
+    for (const queue of quiet ? [this.#first] : [this.#first, this.#marked]) {
       for (const digest of queue) {
         if (batch.size === announceEntriesMax && !batch.has(digest)) break;
         batch.add(digest);
         queue.delete(digest);
       }
     }
-    this.#sendAtMs = never;
+    this.#firstAtMs = never;
+    if (!quiet) this.#sendAtMs = never;
     return batch;
   }
 
@@ -116,21 +124,25 @@ export class Target {
     this.#greets = false;
     this.#intervalMs = reply.intervalMs;
     this.#renewAtMs = this.held.size > 0 ? nowMs + this.#intervalMs * (0.8 + 0.2 * jitter) : never;
-    if (this.#first.size + this.#marked.size > 0) this.#sendAtMs = nowMs;
+    if (this.#first.size > 0) this.#firstAtMs = nowMs;
+    if (this.#marked.size > 0) this.#sendAtMs = nowMs;
   }
 
   failed(retryAtMs: number): void {
+    for (const { digest } of this.flight?.sent ?? []) this.#marked.add(digest);
     this.flight = undefined;
     this.silent = false;
     this.failures++;
     this.#retryAtMs = retryAtMs;
-    this.forget();
+    // What it asked for has not come.
+    if (this.reset) this.#resyncedMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** What the tracker holds of us is not known: the next request begins anew. */
-  forget(): void {
+  /** The tracker does not know what we believe: the next request begins anew, and `untilMs` tells what is sought only. */
+  forget(untilMs: number): void {
     this.held.clear();
     this.reset = true;
+    this.#quietUntilMs = untilMs;
   }
 
   /** At most one full announce an interval, whatever the tracker says. */

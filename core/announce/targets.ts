@@ -30,10 +30,10 @@ export class Targets {
     return this.#all.some((target) => target.up);
   }
 
-  /** `held`: leases that trackers acknowledged; `down`: trackers that did not answer last time. */
+  /** `held`: leases that trackers acknowledged that answer; `down`: trackers that did not answer last time. */
   get stats(): { held: number; down: number } {
     return {
-      held: this.#all.reduce((sum, target) => sum + target.held.size, 0),
+      held: this.#all.reduce((sum, target) => sum + (target.up ? target.held.size : 0), 0),
       down: this.#all.filter((target) => !target.up).length,
     };
   }

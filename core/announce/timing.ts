@@ -7,6 +7,8 @@ export type AnnounceTiming = {
   readonly batchMs: number;
   /** An agent's other news goes out after 0 to this. */
   readonly newsMs: number;
+  /** What another tracker was told of meanwhile goes back to one that answers again after 0 to this: so do thousands of hosts. */
+  readonly homeMs: number;
   /** A seek without an answer for this long is `alone`: a tracker answers from memory, or within its `lookup.wait`. */
   readonly aloneMs: number;
   /** Until a tracker says otherwise. */
@@ -21,6 +23,7 @@ export const announceTiming: AnnounceTiming = {
   seekMs: 1,
   batchMs: 10,
   newsMs: 250,
+  homeMs: 2_000,
   aloneMs: 500,
   intervalMs: 10_000,
   down: { delayMs: 200, delayMsMax: 5000 },

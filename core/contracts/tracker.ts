@@ -102,6 +102,8 @@ export type AnnounceReply = {
   readonly toldAs?: string | undefined;
   /** The tracker's leases of this node are not `held` in number: announce everything again, from a `reset` on. */
   readonly resync?: boolean | undefined;
+  /** With it: not before so long, since all hosts do at once; what is sought now is told at once. An older host takes no notice. */
+  readonly resyncAfterMs?: number | undefined;
   /** Not all of the leases are kept: which limit is reached, and what to do. An older host takes no notice. */
   readonly limit?: string | undefined;
 };
@@ -167,6 +169,7 @@ const announceReply: Parser<AnnounceReply> = record({
   places: optional(toldPlaces),
   toldAs: optional(toldAs),
   resync,
+  resyncAfterMs: optional(time),
   limit: optional(text(whyCharsMax)),
 });
 

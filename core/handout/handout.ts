@@ -25,6 +25,7 @@ import { expiriesPerStepMax, originsPerSwarmMax } from './limits.ts';
 import { MemberDraw } from './members.ts';
 import { NodeTable } from './nodes.ts';
 import { portions } from './portions.ts';
+import { Resyncs } from './resyncs.ts';
 import { type Limit, leaseLimit, nodeLimit, type Taken } from './room.ts';
 import type { Cold, HandoutConfig, HandoutDue, HandoutInput, HandoutOutput, Refused } from './types.ts';
 
@@ -51,6 +52,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   readonly #byDigest = new Map<Digest, Swarm>();
   readonly #swarms: (Swarm | undefined)[] = [];
   readonly #freeSwarms: number[] = [];
+  readonly #resyncs: Resyncs;
   #out: HandoutOutput[] = [];
   #nowMs = Number.NEGATIVE_INFINITY;
   #refused = 0;
@@ -61,6 +63,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   constructor(config: HandoutConfig) {
     assert(config.intervalMs < config.leaseMs, 'handout: the interval must be below the lease');
     this.#config = config;
+    this.#resyncs = new Resyncs(config.intervalMs);
   }
 
   get deadlineMs(): number {
@@ -154,8 +157,10 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     }
     const { leaseMs, intervalMs } = this.#config;
     const held = node === none ? 0 : this.#nodes.leases(node);
-    const resync = request.held !== undefined && this.#differs(node, request.held - held);
-    const reply: AnnounceReply = resync ? { leaseMs, intervalMs, answers, resync } : { leaseMs, intervalMs, answers };
+    const believed = request.held ?? held;
+    const resync = this.#differs(node, believed - held);
+    const told = { leaseMs, intervalMs, answers };
+    const reply: AnnounceReply = resync ? { ...told, resync, ...this.#resyncs.turn(believed, this.#nowMs) } : told;
     this.#out.push({ kind: 'reply', reply, cold, growing, refused: this.#kept });
   }
 

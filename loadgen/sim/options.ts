@@ -53,6 +53,8 @@ export type SimOptions = {
   /** Share of hosts that crash per minute; each comes back after 5 s. */
   readonly crashPerMinute: number;
   readonly trackersDieMs: number;
+  /** Hosts disagree about the trackers: each knows one, its neighbour by number another. */
+  readonly trackersApart: boolean;
   readonly latencyMs: number;
   readonly jitterMs: number;
   readonly diskWrite: number;
@@ -135,6 +137,7 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   add('--slow <share:rate>', 'slow hosts, e.g. 5%:30MB/s', slow, { fraction: 0, rate: 0 });
   add('--crash <share>', 'hosts that crash, e.g. 2%/min; back after 5 s with what they hold', crash, 0);
   add('--trackers-die <time>', 'every tracker dies then', duration, Number.POSITIVE_INFINITY);
+  command.option('--trackers-apart', 'each host knows one tracker only, and the next host another', false);
   add('--latency <time>', 'one way between hosts', duration, 0.1);
   add('--jitter <ms>', 'uniform, on top, milliseconds', number(0, 1000), 0.05);
   add('--disk-write <rate>', 'disk, writing', rate, 2e9);

@@ -125,3 +125,14 @@ test.each(['--plot', '--trace'])('%s that cannot be written is told before the r
   const problem = problemOf(await optionsOf(`--hosts 5 ${option} /nonexistent/file`));
   expect(problem).toBe(`${option} /nonexistent/file cannot be written (ENOENT): choose another file`);
 });
+
+test('hosts that know different trackers, none of them the same, are one swarm all the same: one copy leaves the origin', async () => {
+  const line =
+    '--hosts 40 --origins 1 --image 128MiB --layers 1 --piece 1MiB --up 100MB/s --down 100MB/s --arrive 200ms';
+  const apart = runSim(await optionsOf(`${line} --trackers 2 --trackers-apart`));
+  const together = runSim(await optionsOf(`${line} --trackers 2`));
+  expect(apart.incompleteUp).toBe(0);
+  // Two swarms would take two.
+  expect(apart.originCopies).toBeLessThan(1.2);
+  expect(apart.p99S).toBeLessThan(1.15 * together.p99S);
+}, 60_000);

@@ -304,7 +304,8 @@ export class ShoalFleet implements Fleet {
       windowBytes: options.window,
       policy: this.#policy,
     });
-    const trackers = Array.from({ length: Math.max(1, options.trackers) }, (_, i) => `t${i}`);
+    const all = Array.from({ length: Math.max(1, options.trackers) }, (_, i) => `t${i}`);
+    const trackers = options.trackersApart ? all.slice(host % all.length).slice(0, 1) : all;
     const announcer =
       role === 'agent'
         ? new Announcer({
