@@ -25,9 +25,24 @@ export function combine(one: Hash64, two: Hash64): Hash64 {
   return mix(one.hi ^ rotate(two.lo, 13), one.lo ^ Math.imul(two.hi, 0x9e3779b1));
 }
 
+/** `unitOf(combine(one, two))`, without a value in between: it is made of each member for each key that is placed. */
+export function drawOf(one: Hash64, two: Hash64): number {
+  let a = one.hi ^ rotate(two.lo, 13);
+  let b = one.lo ^ Math.imul(two.hi, 0x9e3779b1);
+  a = finalise(a ^ rotate(b, 16));
+  b = finalise((b + a) ^ 0x7f4a7c15);
+  a = finalise(a ^ rotate(b, 16));
+  b = finalise((b + a) ^ 0x7f4a7c15);
+  return unit(a, b);
+}
+
 /** The upper 52 bits as a number strictly between 0 and 1. */
-export function unitOf(hash: Hash64): number {
-  return ((hash.hi >>> 0) * 0x10_0000 + (hash.lo >>> 12) + 0.5) / 0x10_0000_0000_0000;
+export function unitOf({ hi, lo }: Hash64): number {
+  return unit(hi, lo);
+}
+
+function unit(hi: number, lo: number): number {
+  return ((hi >>> 0) * 0x10_0000 + (lo >>> 12) + 0.5) / 0x10_0000_0000_0000;
 }
 
 function mix(hi: number, lo: number): Hash64 {

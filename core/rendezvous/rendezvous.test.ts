@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { combine, hashText, unitOf } from './hash.ts';
+import { combine, drawOf, hashText, unitOf } from './hash.ts';
 import { Rendezvous } from './rendezvous.ts';
 
 const keys = (count: number): string[] =>
@@ -59,6 +59,7 @@ describe('hash', () => {
         const unit = unitOf(combine(hashText(one), hashText(two)));
         expect(unit).toBeGreaterThan(0);
         expect(unit).toBeLessThan(1);
+        expect(drawOf(hashText(one), hashText(two))).toBe(unit);
       }),
     );
     expect(unitOf({ hi: 0, lo: 0 })).toBeGreaterThan(0);

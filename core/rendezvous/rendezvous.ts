@@ -7,17 +7,24 @@
  * Schindelhauer and Schomaker, 2005.)
  *
  * Rule 1: all parties with the same node list agree, whatever the order of the list.
- * Rule 2: O(nodes) a key; meant for tens of nodes, not for agents.
+ * Rule 2: O(nodes) a key; meant for tens of nodes, up to hundreds, not for agents.
  */
 
-import { combine, type Hash64, hashText, unitOf } from './hash.ts';
+import { drawOf, type Hash64, hashText } from './hash.ts';
+
+/** So few owners are kept in order as they are found; more are sorted. */
+const fewMax = 8;
 
 /** `weight` is relative and above 0; two nodes with one id are a mistake of the caller. */
 export type RingNode = { readonly id: string; readonly weight: number };
 
 export class Rendezvous {
   readonly ids: readonly string[];
-  readonly #nodes: readonly { readonly id: string; readonly weight: number; readonly hash: Hash64 }[];
+  readonly #nodes: readonly RingNode[];
+  /** Of each node, its id's. */
+  readonly #hashes: readonly Hash64[];
+  /** All weigh the same: the draw alone decides, and costs no logarithm. */
+  readonly #equal: boolean;
 
   constructor(nodes: readonly RingNode[]) {
     const ids = new Set<string>();
@@ -28,7 +35,9 @@ export class Rendezvous {
       ids.add(id);
     }
     this.ids = [...ids].sort();
-    this.#nodes = nodes.map(({ id, weight }) => ({ id, weight, hash: hashText(id) }));
+    this.#nodes = nodes;
+    this.#hashes = nodes.map(({ id }) => hashText(id));
+    this.#equal = nodes.every(({ weight }) => weight === nodes[0]?.weight);
   }
 
   /** Of equals. */
@@ -42,17 +51,42 @@ export class Rendezvous {
 
   /** The `count` owners of `key`, best first; all nodes where there are fewer. */
   pick(key: string, count: number = this.#nodes.length): string[] {
-    const hash = hashText(key);
-    const scored = this.#nodes.map((node) => ({
-      id: node.id,
-      score: -node.weight / Math.log(unitOf(combine(node.hash, hash))),
-    }));
-    scored.sort((one, two) => two.score - one.score || (one.id < two.id ? -1 : 1));
-    return scored.slice(0, count).map((node) => node.id);
+    const scores = this.#scores(key);
+    const better = (one: number, two: number): number =>
+      (scores[two] as number) - (scores[one] as number) || (this.#idAt(one) < this.#idAt(two) ? -1 : 1);
+    if (count > fewMax) {
+      const all = scores.map((_, no) => no).sort(better);
+      return all.slice(0, count).map((no) => this.#idAt(no));
+    }
+    const best: number[] = [];
+    for (let no = 0; no < scores.length; no++) {
+      let at = best.length;
+      // Nearly all are no better than the last of them.
+      if (at === count && (scores[no] as number) < (scores[best[at - 1] as number] ?? 0)) continue;
+      while (at > 0 && better(no, best[at - 1] as number) < 0) at--;
+      if (at >= count) continue;
+      best.splice(at, 0, no);
+      if (best.length > count) best.pop();
+    }
+    return best.map((no) => this.#idAt(no));
   }
 
   /** Whether `id` is among the first `count` owners of `key`. */
   owns(key: string, id: string, count: number): boolean {
     return this.pick(key, count).includes(id);
+  }
+
+  #idAt(no: number): string {
+    return (this.#nodes[no] as RingNode).id;
+  }
+
+  #scores(key: string): number[] {
+    const hash = hashText(key);
+    const scores: number[] = [];
+    for (let no = 0; no < this.#hashes.length; no++) {
+      const draw = drawOf(this.#hashes[no] as Hash64, hash);
+      scores.push(this.#equal ? draw : -(this.#nodes[no] as RingNode).weight / Math.log(draw));
+    }
+    return scores;
   }
 }
