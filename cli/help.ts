@@ -23,6 +23,11 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   shoal index queue ls                       what waits, and why it failed last
   shoal index queue ls --sums                how much, of each backend
   shoal index queue retry --all              once the reason is gone, without waiting for the next attempt`,
+  status: `
+Exit code 1: a member does not answer, two have one identity, or those that are asked do not agree about the origins.
+
+  shoal status                                                  as the proxy of this machine sees it
+  shoal status http://10.0.0.2:15002 http://10.0.0.3:15003      an origin and a tracker, compared`,
   ls: `
   shoal ls                   repositories
   shoal ls library/app       its tags`,

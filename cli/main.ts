@@ -25,6 +25,7 @@ import { addOriginCommands } from './commands/origins/commands.ts';
 import { put } from './commands/put.ts';
 import { reconcile } from './commands/reconcile.ts';
 import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
+import { membersStatus } from './commands/status.ts';
 import { indexDefault, indexOfConfig } from './commands/steps.ts';
 import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
@@ -195,6 +196,17 @@ program
   .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
     finishing(async (signal) => say(await removeCommand(what, repo, { proxy, signal }))),
   );
+
+program
+  .command('status')
+  .description('whom processes call: members, their ids, weights and health, and where they do not agree')
+  .argument('[urls...]', `proxies, origins, trackers, agents (their admin port); default: ${proxyDefault}`)
+  .option('--json', 'JSON in place of text')
+  .addHelpText('after', HELP.status)
+  .action((urls: readonly string[], { json = false }: { json?: boolean }) => {
+    const asked = urls.length === 0 ? [proxyDefault] : urls.map(urlOption(proxyDefault));
+    return stoppable((signal) => membersStatus({ urls: asked, json, signal }, say));
+  });
 
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')
   .addHelpText('after', HELP.reconcile)

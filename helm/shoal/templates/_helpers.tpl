@@ -24,22 +24,18 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{- define "shoal.trackerUrl" -}}
-http://{{ include "shoal.name" . }}-tracker:15003
+{{- /* Every tracker, as its headless service tells: `tracker.replicas` may change without new configuration. */ -}}
+{{- define "shoal.trackers" -}}
+dns+http://{{ include "shoal.name" . }}-trackers:15003
 {{- end }}
 
 {{- define "shoal.indexUrl" -}}
 http://{{ include "shoal.name" . }}-index:15004
 {{- end }}
 
-{{- /* Every origin by its own name, as a JSON list: the ring needs to know each. */ -}}
-{{- define "shoal.originUrls" -}}
-{{- $name := include "shoal.name" . -}}
-{{- $urls := list -}}
-{{- range $n := until (int .Values.origin.replicas) -}}
-{{- $urls = append $urls (printf "http://%s-origin-%d.%s-origin:15002" $name $n $name) -}}
-{{- end -}}
-{{ $urls | toJson }}
+{{- /* Every origin, as its headless service tells: `origin.replicas` may change without new configuration. Who each is, it says itself. */ -}}
+{{- define "shoal.origins" -}}
+dns+http://{{ include "shoal.name" . }}-origin:15002
 {{- end }}
 
 {{- /* The configuration of a role, as JSON (which is YAML), with the values' own `config` merged over it. */ -}}

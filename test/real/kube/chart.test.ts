@@ -134,6 +134,29 @@ test('values of a role are merged over what the chart writes', async () => {
   await checkConfig('agent', text);
 });
 
+test('how many origins and trackers there are is no part of any configuration: headless services tell of them', async () => {
+  const configs = async (...args: string[]): Promise<unknown> => {
+    const resources = await render(...args);
+    for (const [service, lists] of [
+      ['trackers', ['agent', 'origin']],
+      ['origin', ['origin', 'proxy', 'tracker']],
+    ] as const) {
+      const found = resources.find(
+        ({ kind, metadata }) => kind === 'Service' && metadata.name === `here-shoal-${service}`,
+      );
+      expect(found?.spec).toMatchObject({ clusterIP: 'None' });
+      for (const role of lists) {
+        const config = resources.find(
+          ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === `here-shoal-${role}`,
+        );
+        expect(config?.data?.[`${role}.yaml`]).toContain(`dns+http://here-shoal-${service}:`);
+      }
+    }
+    return resources.filter(({ kind }) => kind === 'ConfigMap').map(({ data }) => data);
+  };
+  expect(await configs('--set', 'origin.replicas=5,tracker.replicas=3')).toEqual(await configs());
+});
+
 test('backends go to origins and index alike, and the keys of their Secret into the environment', async () => {
   const rule = '{"name":"main","s3":{"bucket":"images","region":"eu-central-1"},"required":true}';
   const resources = await render('--set-json', `backends=[${rule}]`, '--set', 'backendsSecret=keys');
