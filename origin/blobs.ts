@@ -41,6 +41,8 @@ export type BlobsOptions = {
   readonly node: Pick<PeerNode, 'self' | 'pull' | 'receives' | 'lost' | 'arrived' | 'drop'>;
   readonly mending: Mending;
   readonly log: Logger;
+  /** This origin is being emptied: it takes nothing over, and counts as nobody's copy. */
+  readonly leaving?: (() => boolean) | undefined;
   /** Ranges of blobs that still come from a backend; default: given at once, and not counted. */
   readonly early?: { readonly strict: boolean; readonly unproved: () => void } | undefined;
 };
@@ -128,6 +130,7 @@ export class OriginBlobs {
 
   /** The blob's entry. BLOB_UNKNOWN where it is not here whole, UNAVAILABLE where the disk does not say. */
   async held(digest: Digest, proof: Proof = 'size'): Promise<BlobEntry> {
+    if (proof === 'sample') this.#stays(digest);
     const entry = await this.#options.store.whole(digest, proof);
     if (entry !== undefined) return entry;
     const here = this.#options.store.get(digest) !== undefined;
@@ -231,6 +234,7 @@ export class OriginBlobs {
     request: FetchRequest,
     held?: (entry: BlobEntry) => Promise<void>,
   ): Promise<'held' | 'fetching'> {
+    this.#stays(digest);
     this.#elsewhere?.relied(digest);
     const entry = await this.#options.store.whole(digest, 'sample');
     if (entry !== undefined) {
@@ -257,6 +261,12 @@ export class OriginBlobs {
   join({ digest, repo }: BlobIn, from: PeerAddress): void {
     if (this.#fetching.has(digest) || this.#fetching.size >= fetchesMax) return;
     if (this.#options.store.get(digest) === undefined) this.#take(digest, { from, repo });
+  }
+
+  /** Who relies on what is here, or brings it, is told so of an origin that is about to go. */
+  #stays(digest: Digest): void {
+    if (this.#options.leaving?.() === true)
+      throw new ApiError('BLOB_UNKNOWN', `this origin is being drained: no copy of ${digest} counts here`);
   }
 
   #take(digest: Digest, { from, meta, repo }: TakenFrom, held?: (entry: BlobEntry) => Promise<void>): void {

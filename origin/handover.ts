@@ -72,6 +72,9 @@ export class Handover {
     this.#options = options;
   }
 
+  /** Blobs that came here and were to be offered, since the start. */
+  offered = 0;
+
   /** Blobs that some owner does not hold yet, as far as known. */
   get waiting(): number {
     return this.#waiting.size;
@@ -81,6 +84,7 @@ export class Handover {
   offer(entry: Offered, call: CallContext = CallContext.begin()): void {
     const { origins, self, replicas, tracking } = this.#options;
     const owners = origins.owners(entry.digest, replicas(entry.digest)).map(({ id }) => id);
+    this.offered++;
     const others = owners.filter((owner) => owner !== self);
     if (others.length === 0 || this.#waiting.has(entry.digest)) return;
     if (this.#waiting.size >= offeredBlobsMax) return this.left();

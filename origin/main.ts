@@ -22,11 +22,14 @@ import { OriginBlobs } from './blobs.ts';
 import type { BackendCopies } from './cold/copies.ts';
 import { Condemned, type CondemnedOptions } from './condemned.ts';
 import { type OriginConfig, originSchema } from './config.ts';
+import type { Draining } from './draining/draining.ts';
+import { type StartDrainingParts, startDraining } from './draining/start.ts';
 import { Handover } from './handover.ts';
 import { joinOrigins } from './identity.ts';
 import { KnownIndex } from './known-index.ts';
 import { Mending } from './mending.ts';
-import { startRepair } from './repair/start.ts';
+import type { Repairing } from './repair/open.ts';
+import { type StartRepairParts, startRepair } from './repair/start.ts';
 import { Replicas } from './replicas.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
@@ -68,9 +71,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const { arena, store, found, tracking, node } = await startHost(context, plan, stack);
   const { origins, self } = found;
   const among = { origins, self: self.id };
+  const leaving = (): boolean => self.draining === true;
 
   const mending = stack.use(new Mending({ store, node, log }));
-  const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics) });
+  const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics), leaving });
   const more = (digest: Digest): void => handover.more(digest);
   const replicas = stack.use(new Replicas({ own: config.replicas, index, store, more, log }));
   const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
@@ -101,15 +105,14 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   mending.begin();
   beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
-  const uploads = openUploads(store, config);
+  const uploads = openUploads(store, config, leaving);
   stack.defer(sweeping(uploads, log));
   const writeBack =
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
-  const repairs = { ...owned, node, store, tracking, handover, mending, index, known, queue, copies, writeBack };
-  const repairing = startRepair(context, { ...repairs, leaving: () => self.draining === true }, stack);
-
-  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, repairing };
+  const beside = { ...owned, node, store, tracking, handover, mending, index, known, queue, copies, writeBack };
+  const healing = await heal(context, { ...beside, uploads, leaving }, stack);
+  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership });
   const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];
@@ -120,6 +123,16 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   if (writeBack !== undefined) restAtEnd(writeBack, drain);
   drain.watch('peers fed', () => node.feeding);
   return { ports: { api, peer: node.port } };
+}
+
+/** What sees to it that blobs are where they should be, here and, when this origin is to go, elsewhere. */
+async function heal(
+  context: RoleContext<OriginConfig>,
+  parts: StartRepairParts & Pick<StartDrainingParts, 'uploads'>,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly repairing: Repairing; readonly draining: Draining }> {
+  const repairing = startRepair(context, parts, stack);
+  return { repairing, draining: await startDraining(context, { ...parts, repairing }, stack) };
 }
 
 /** What is given of a blob that still comes from a backend; `unproved` is called for each. */
@@ -162,8 +175,8 @@ function askIndex(parts: CondemnedOptions): AskUnneeded {
   return (digests, signal) => condemned.ask(digests, signal);
 }
 
-function openUploads(store: BlobStore, { uploads: { limit: openMax, idle: idleMs } }: OriginConfig): Uploads {
-  return new Uploads({ store, openMax, idleMs, clock: realClock });
+function openUploads(store: BlobStore, { uploads }: OriginConfig, leaving: () => boolean): Uploads {
+  return new Uploads({ store, openMax: uploads.limit, idleMs: uploads.idle, clock: realClock, leaving });
 }
 
 /** Removes idle uploads now and then; returns how to stop that. */

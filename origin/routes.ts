@@ -20,6 +20,8 @@ import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
 import { addRoutes, originWork, relied } from './api.ts';
 import type { OriginBlobs } from './blobs.ts';
 import type { OriginConfig } from './config.ts';
+import type { Draining } from './draining/draining.ts';
+import { addDrainRoutes } from './draining/start.ts';
 import type { Handover } from './handover.ts';
 import { addIdentityRoute, type OwnIdentity } from './identity.ts';
 import { addKrakenRoutes, krakenWork } from './kraken/routes.ts';
@@ -49,6 +51,7 @@ export type OriginParts = {
   readonly writeBack: WriteBack | undefined;
   readonly queue: Queue | undefined;
   readonly repairing: Repairing;
+  readonly draining: Draining;
 };
 
 /** What a request is to an origin that is being stopped. */
@@ -74,6 +77,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
   addRepairRoutes(app, parts.repairing);
+  addDrainRoutes(app, parts.draining);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {

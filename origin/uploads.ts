@@ -41,6 +41,8 @@ export type UploadsOptions = {
   readonly openMax: number;
   readonly idleMs: number;
   readonly clock: Time;
+  /** This origin is being emptied: what was begun goes on, and nothing else begins. */
+  readonly leaving?: (() => boolean) | undefined;
 };
 
 type Writing = {
@@ -84,6 +86,8 @@ export class Uploads {
       throw new ApiError('BLOB_UPLOAD_INVALID', 'an upload id has 16 to 64 lower-case letters, digits and dashes');
     }
     if (this.#open.has(id)) return { status: this.status(id), begun: false };
+    if (this.#options.leaving?.() === true)
+      throw new ApiError('UNAVAILABLE', 'this origin is being drained and takes no uploads: begin at another one');
     const leaving = this.#makeRoom(by);
     this.#open.set(id, { by, usedMs: this.#options.clock.nowMs() });
     try {

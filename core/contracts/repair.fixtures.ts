@@ -1,6 +1,7 @@
 /** Of what origins ask each other, and an operator of repair. */
 
 import { testDigest, testMeta, testPeer } from '../handout/fixtures.ts';
+import { DRAIN } from './drain.ts';
 import { type AnyExample, example } from './example.fixtures.ts';
 import { REPAIR } from './origin-repair.ts';
 
@@ -32,4 +33,14 @@ export const repairExamples: Readonly<Record<keyof typeof REPAIR, AnyExample>> =
     },
   ),
   now: example(REPAIR.now, {}),
+};
+
+const drained = {
+  ...{ draining: true, mayStop: false, why: ['2 uploads are open'], blobs: 9, left: 1, leftBytes: 5 },
+  ...{ unlinked: 1, uploads: 2, owed: 3, lookedMsAgo: 4 },
+};
+export const drainExamples: Readonly<Record<keyof typeof DRAIN, AnyExample>> = {
+  state: example(DRAIN.state, {}, { reply: drained }),
+  begin: example(DRAIN.begin, {}, { reply: drained }),
+  cancel: example(DRAIN.cancel, {}, { reply: drained }),
 };

@@ -10,7 +10,7 @@ import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
 import { PROBES } from './probes.ts';
 import { QUEUE } from './queue.ts';
-import { repairExamples as repair } from './repair.fixtures.ts';
+import { drainExamples as drain, repairExamples as repair } from './repair.fixtures.ts';
 import { TRACKER } from './tracker.ts';
 import { VOLUMES } from './volumes.ts';
 
@@ -370,6 +370,7 @@ export const EXAMPLES = {
   originAdmin,
   volumes,
   repair,
+  drain,
   queue,
   agent: ofAgent,
   kraken,

@@ -2,6 +2,7 @@
 
 import type { NamedBlob } from '../../core/contracts/origin-repair.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { CallContext } from '../../platform/clients/context.ts';
 import type { Clock } from '../../platform/net/clock.ts';
 import type { PeerNode } from '../../platform/peer/node.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
@@ -14,6 +15,7 @@ import { RepairProgress } from './progress.ts';
 import { Rate } from './rate.ts';
 import { OriginRepair } from './repair.ts';
 import type { RepairRing } from './ring.ts';
+import { offerSpares, type Spares } from './spare.ts';
 import { takeBy } from './take.ts';
 
 export type RepairParts = {
@@ -40,7 +42,10 @@ export type RepairParts = {
 export type Repairing = {
   readonly repair: OriginRepair;
   readonly answers: RepairAnswers;
-  readonly listing: BlobListing;
+  readonly ring: RepairRing;
+  readonly linked: AskLinked;
+  /** All that only others own, offered to them; they look at the bytes. */
+  readonly spares: (unsafeMax: number, ctx: CallContext) => Promise<Spares>;
 };
 
 export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairing {
@@ -78,5 +83,9 @@ export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairi
   });
   stack.use(repair);
   repair.begin();
-  return { repair, answers, listing };
+  const spares = (unsafeMax: number, ctx: CallContext): Promise<Spares> => {
+    const reach = (place: string) => ring.others().find((other) => other.place === place && other.live);
+    return offerSpares({ ...common, reach }, { sample: true, unsafeMax }, ctx);
+  };
+  return { repair, answers, ring, linked, spares };
 }
