@@ -92,7 +92,7 @@ export class AgentSite {
     }
     if (!process.alive) return false;
     const clock = clockOf(this.#world, this.#o.clock, process);
-    const origins = calls.origins([...this.#o.origins.keys()]);
+    const origins = this.#o.roster.members(calls, { rarely: true });
     const history = new PullLog({ log, metrics: new Metrics(), clock, cacheBytes: () => store.usedBytes });
     const pulled = { pulls: history, lingerMs, learnMs };
     const how = { role: 'agent', calls, store, arena, site: this.#o, origins, pulls: pulled } as const;

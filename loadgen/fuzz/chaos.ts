@@ -9,6 +9,7 @@ import { type Rotten, rightSomewhere, rotOrigin } from './disks/stored.ts';
 import { wiresOf } from './http/wires.ts';
 import type { OriginSite } from './origin.ts';
 import { hostsOf } from './peers/net.ts';
+import { Changes } from './roster/changes.ts';
 import type { TrackerSite } from './tracker.ts';
 import type { Process, World } from './world.ts';
 
@@ -21,6 +22,7 @@ export class Chaos {
   readonly #kinds: readonly Kind[];
   readonly #meanMs: number;
   readonly #hung = new Set<Process>();
+  readonly #changes: Changes;
   #over = false;
 
   constructor(fuzzed: Fuzzed, rotten: Rotten) {
@@ -28,6 +30,8 @@ export class Chaos {
     this.#world = fuzzed.cluster.world;
     this.#rotten = rotten;
     this.#meanMs = this.#world.pick([150, 400, 1_000]);
+    const { roster, origins } = fuzzed;
+    this.#changes = new Changes({ world: this.#world, roster, origins, up: (site) => this.#up(site) });
     this.#kinds = this.#all();
   }
 
@@ -36,7 +40,7 @@ export class Chaos {
     for (const tracker of this.#f.trackers.values()) tracker.start();
     this.#f.index.start();
     for (const proxy of this.#f.proxies) proxy.start();
-    for (const site of this.#f.origins.values()) this.#up(site);
+    for (const site of this.#f.origins.values()) if (site.joined) this.#up(site);
     for (const site of this.#f.agents) this.#up(site);
     this.#world.after(1_000, () => this.#next());
   }
@@ -55,7 +59,8 @@ export class Chaos {
     if (!this.#f.index.up) this.#f.index.start();
     for (const proxy of this.#f.proxies) if (!proxy.up) proxy.start();
     for (const process of this.#hung) this.#goOn(process);
-    for (const site of [...this.#f.origins.values(), ...this.#f.agents]) if (!site.up) this.#up(site);
+    this.#changes.end();
+    for (const site of [...this.#joined(), ...this.#f.agents]) if (!site.up) this.#up(site);
   }
 
   /** Every tracker that was left dead or hung comes back. */
@@ -117,8 +122,12 @@ export class Chaos {
         make: () => this.#ail((disk) => this.#set(disk, { failsOnceIn: 2 + this.#world.prng.below(60) })),
       },
       { name: 'rot at an agent', weight: 5, make: () => this.#world.pick(this.#f.agents).rot() },
-      { name: 'rot at an origin', weight: 3, make: () => rotOrigin(this.#world, this.#f, this.#rotten) },
-      { name: 'a file spoilt at an origin', weight: 4, make: () => this.#f.damage.spoil(this.#f) },
+      ...(this.#f.roster.moving
+        ? this.#moves()
+        : [
+            { name: 'rot at an origin', weight: 3, make: () => rotOrigin(this.#world, this.#f, this.#rotten) },
+            { name: 'a file spoilt at an origin', weight: 4, make: () => this.#f.damage.spoil(this.#f) },
+          ]),
       { name: 'blob removed at an agent', weight: 2, make: () => this.#remove() },
       ...(this.#f.backend === undefined
         ? []
@@ -132,7 +141,21 @@ export class Chaos {
   }
 
   #origin(): OriginSite {
-    return this.#world.pick([...this.#f.origins.values()]);
+    return this.#world.pick(this.#joined());
+  }
+
+  #joined(): OriginSite[] {
+    return [...this.#f.origins.values()].filter(({ joined }) => joined);
+  }
+
+  #moves(): Kind[] {
+    return [
+      { name: 'an origin leaves the list', weight: 6, make: () => this.#changes.leave() },
+      { name: 'two origins leave the list', weight: 4, make: () => this.#changes.leaveTogether() },
+      { name: 'an origin joins', weight: 1, make: () => this.#changes.join() },
+      { name: 'an origin moves', weight: 2, make: () => this.#changes.move() },
+      { name: 'a list names a stranger', weight: 2, make: () => this.#changes.stray() },
+    ];
   }
 
   /** Only where the others, or the backend, have whatever was acknowledged: what two lose is lost. */
@@ -278,7 +301,8 @@ export class Chaos {
   }
 
   #ail(how: (disk: Ailments) => void): boolean {
-    const site = this.#world.once(3) ? this.#origin().medium : this.#world.pick(this.#f.agents);
+    const ofOrigin = this.#world.once(3) && !this.#f.roster.moving;
+    const site = ofOrigin ? this.#origin().medium : this.#world.pick(this.#f.agents);
     how(site.ailments);
     return true;
   }

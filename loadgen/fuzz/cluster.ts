@@ -24,6 +24,7 @@ import type { Cluster } from './peers/net.ts';
 import type { Plant } from './plants/plants.ts';
 import { type Image, Pusher, type PushParts } from './push.ts';
 import { Clients, type ReadParts, TagReader } from './readers.ts';
+import { moves, Roster } from './roster/roster.ts';
 import { addressOf, skewedClock } from './site.ts';
 import { TagHistory } from './tags.ts';
 import { TrackerSite } from './tracker.ts';
@@ -32,6 +33,7 @@ import type { World } from './world.ts';
 export type Fuzzed = {
   readonly cluster: Cluster;
   readonly origins: ReadonlyMap<string, OriginSite>;
+  readonly roster: Roster;
   readonly trackers: ReadonlyMap<string, TrackerSite>;
   readonly index: IndexSite;
   readonly agents: readonly AgentSite[];
@@ -88,7 +90,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       clock: skewedClock(world),
       address: addressOf(world, host),
       trackers,
-      origins,
+      roster,
       plant: o.plant,
       truth,
       litter,
@@ -98,13 +100,14 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       onStart: o.onOriginStart,
     };
   };
-  for (const base of originsOf(world)) origins.set(base, new OriginSite(cluster, base, site()));
-  addTrackers(world, trackers, origins);
+  const roster = new Roster(world, originsOf(world));
+  addOrigins(origins, roster, (base) => new OriginSite(cluster, base, site()));
+  addTrackers(world, trackers, roster);
   const index = new IndexSite(world, world.addHost(100e6), { failPercent: indexFailPercent, backend });
   const history = new TagHistory();
   cold?.seed(history);
   const acked = new Map<Digest, Content>();
-  const proxies = proxiesOf(world, [...origins.keys()]);
+  const proxies = proxiesOf(world, roster);
   const push: PushParts = { world, proxies: proxies.map(({ base }) => base), history, acked, damage };
   const imageOf = new Map([...images, ...(cold?.all ?? [])].map((image) => [image.manifest.digest, image]));
   const again = (image: Image, attempt: number): Image => {
@@ -113,26 +116,16 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     byDigest.set(other.manifest.digest, other.manifest);
     return other;
   };
-  const read: ReadParts = { world, history, images: imageOf, backend, lies };
+  const read: ReadParts = { world, history, images: imageOf, backend, lies, acked: roster.moving ? acked : undefined };
   const pushers = Array.from({ length: pushersWanted }, () => new Pusher(world.addHost(300e6), push));
   const litterer = litter && new Litter(world, { pusher: pushers[0] as Pusher, origins, acked });
   for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);
   const agents = Array.from({ length: agentsWanted(world) }, () => new AgentSite(cluster, site()));
-  const hostilesWanted = world.once(2) ? 1 + world.prng.below(4) : 0;
-  const hostiles = Array.from({ length: hostilesWanted }, () => new Hostile(cluster, contents, site()));
+  const hostiles = Array.from({ length: hostilesWanted(world) }, () => new Hostile(cluster, contents, site()));
   return {
-    cluster,
-    origins,
-    trackers,
-    index,
-    agents,
+    ...{ cluster, origins, roster, trackers, index, agents, proxies, hostiles, history, acked, damage },
     clients: agents.map((agent) => new Clients(agent, read)),
-    proxies,
     pushers: pushers.map((pusher) => ({ pusher, tags: new TagReader(read) })),
-    hostiles,
-    history,
-    acked,
-    damage,
     images,
     contents,
     again,
@@ -162,13 +155,24 @@ function judging(
 }
 
 function originsOf(world: World): string[] {
-  return Array.from({ length: 1 + world.prng.below(3) }, (_, no) => `http://o${no}`);
+  const drawn = 1 + world.prng.below(3);
+  // Where one may be out of the list, two are left that hold what is pushed.
+  return Array.from({ length: moves(world.seed) ? 2 + drawn : drawn }, (_, no) => `http://o${no}`);
 }
 
-function proxiesOf(world: World, origins: readonly string[]): ProxySite[] {
+function addOrigins(origins: Map<string, OriginSite>, roster: Roster, make: (base: string) => OriginSite): void {
+  for (const base of roster.urls) origins.set(base, make(base));
+  if (!roster.moving) return;
+  // It joins later.
+  const spare = make(`http://o${origins.size}`);
+  spare.joined = false;
+  origins.set(spare.name, spare);
+}
+
+function proxiesOf(world: World, roster: Roster): ProxySite[] {
   return Array.from(
     { length: proxiesWanted },
-    (_, i) => new ProxySite(world, `http://p${i}`, { host: world.addHost(300e6), origins }),
+    (_, i) => new ProxySite(world, `http://p${i}`, { host: world.addHost(300e6), roster }),
   );
 }
 
@@ -177,14 +181,18 @@ function otherOf(image: Image, name: string): Image {
   return { ...image, manifest: manifestOf(name, image.manifest.bytes.length, image.layers) };
 }
 
-function addTrackers(world: World, trackers: Map<string, TrackerSite>, origins: Map<string, OriginSite>): void {
+function addTrackers(world: World, trackers: Map<string, TrackerSite>, roster: Roster): void {
   const trackersWanted = 1 + world.prng.below(3);
   for (let i = 0; i < trackersWanted; i++) {
     trackers.set(
       `http://t${i}`,
-      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), origins, clock: skewedClock(world) }),
+      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), roster, clock: skewedClock(world) }),
     );
   }
+}
+
+function hostilesWanted(world: World): number {
+  return world.once(2) ? 1 + world.prng.below(4) : 0;
 }
 
 /** Small clusters mostly: faults meet more often there. */

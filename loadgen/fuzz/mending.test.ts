@@ -15,6 +15,7 @@ import { OriginSite } from './origin.ts';
 import { giveBackArenas } from './peers/arenas.ts';
 import { Truth } from './peers/judge.ts';
 import { clusterOf } from './peers/medium.ts';
+import { Roster } from './roster/roster.ts';
 import { addressOf, type SiteOptions } from './site.ts';
 import { TrackerSite } from './tracker.ts';
 import { installTimers } from './virtual/timers.ts';
@@ -58,20 +59,20 @@ class Scene {
     const cluster = clusterOf(world, { policy: defaultPolicy, contents, lies: new Lies(contents) });
     const truth = new Truth(cluster);
     const trackers = new Map<string, TrackerSite>();
+    const roster = new Roster(world, ['http://o0', 'http://o1'], false);
     const site = (): SiteOptions => {
       const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
       const host = world.addHost(bytesPerS);
       const clock = (): number => world.nowMs;
-      const { origins } = this;
-      return { host, bytesPerS, clock, address: addressOf(world, host), trackers, origins, plant: undefined, truth };
+      return { host, bytesPerS, clock, address: addressOf(world, host), trackers, roster, plant: undefined, truth };
     };
     // The first host's cache has room for the blob (agent.ts).
     this.agent = new AgentSite(cluster, site());
-    for (const name of ['http://o0', 'http://o1']) this.origins.set(name, new OriginSite(cluster, name, site()));
+    for (const name of roster.urls) this.origins.set(name, new OriginSite(cluster, name, site()));
     this.#bad = world.pick([...this.origins.values()]);
     const tracker = new TrackerSite(world, 'http://t0', {
       host: world.addHost(1e9),
-      origins: this.origins,
+      roster,
       clock: () => world.nowMs,
     });
     trackers.set(tracker.name, tracker);

@@ -55,6 +55,7 @@ const litterIdleMs = 20_000;
 const arenaUnits = 24;
 /** Where room is not scarce. */
 const budgetBytes = 512 * unitBytes;
+const idHexDigits = 32;
 
 /** What an origin asks the index when it needs room. */
 function asking(world: World, index: IndexClient): AskUnneeded {
@@ -82,6 +83,7 @@ type Running = {
   readonly mending: Mending;
   readonly repair: OriginRepair;
   readonly arena: Arena;
+  readonly members: Members<OriginClient>;
   readonly queue: Queue | undefined;
   readonly writeBack: WriteBack | undefined;
   /** Of what it does beside: ends with the process. */
@@ -93,7 +95,11 @@ type Parts = Pick<Running, 'calls' | 'process' | 'disk' | 'store' | 'arena' | 'q
 
 export class OriginSite {
   readonly name: string;
+  /** In a run that moves, what it is called on the ring, and whether it ever was in the cluster. */
+  readonly id: string;
+  joined = true;
   readonly host: number;
+  #base: string;
   /** Its disk; another one after the disk was lost. */
   medium: Medium;
   readonly #cluster: Cluster;
@@ -110,9 +116,21 @@ export class OriginSite {
     this.#world = cluster.world;
     this.name = name;
     this.host = o.host;
+    this.#base = name;
+    this.id = o.roster.moving ? o.host.toString(16).padStart(idHexDigits, '0') : name;
     this.#o = o;
     this.medium = new Medium(cluster.world);
     this.#queueFile = o.backend && new QueueFile();
+  }
+
+  /** Where it is called now. */
+  get base(): string {
+    return this.#base;
+  }
+
+  /** From its next start on. */
+  moveTo(base: string): void {
+    this.#base = base;
   }
 
   get up(): boolean {
@@ -178,14 +196,15 @@ export class OriginSite {
   /** As origin/main.ts does. */
   async #make(o: Parts, onCopies: (copies: BackendCopies) => void): Promise<Running> {
     const { calls, process, store, arena, queue } = o;
-    const origins = calls.origins([...this.#o.origins.keys()], this.name);
+    const self = { id: this.id, url: this.#base, weight: 1, instance: this.#instance(), zone: '' };
+    const origins = this.#o.roster.members(calls, { self });
     const peer = await startPeer(this.#cluster, { role: 'origin', calls, store, arena, site: this.#o, origins });
     const { node, tracking } = peer;
     const mending = new Mending({ store, node, log });
     const blobs = new JudgedBlobs({ store, arena, node, mending, log }, this, this.#o.damage);
     const handover = new Handover({
       origins,
-      self: this.name,
+      self: this.id,
       replicas,
       peer: node.self,
       find: (digest) => store.get(digest),
@@ -207,7 +226,7 @@ export class OriginSite {
     if (backends !== undefined && cold !== undefined) {
       const index = new IndexClient(calls.index());
       const onFetched = (entry: BlobEntry): void => handover.offer(entry);
-      const about = { backends, origins, self: this.name, replicas, node, store, blobs, index, onFetched };
+      const about = { backends, origins, self: this.id, replicas, node, store, blobs, index, onFetched };
       onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold));
     }
     mending.begin();
@@ -219,13 +238,18 @@ export class OriginSite {
     const beside = new AsyncDisposableStack();
     const { repair, answers } = beginRepair(
       {
-        ...{ world: this.#world, clock, calls, origins, self: this.name, replicas, peer, store, queue },
+        ...{ world: this.#world, clock, calls, origins, self: this.id, replicas, peer, store, queue },
         ...{ handover, mending, writeBack, budgetBytes: this.#o.litter?.budgetBytes ?? budgetBytes },
       },
       beside,
     );
     await serveOrigin(
-      { world: this.#world, base: this.name, process },
+      {
+        world: this.#world,
+        base: this.#base,
+        process,
+        identity: this.#o.roster.moving ? { self, known: () => origins.known } : undefined,
+      },
       {
         blobs,
         uploads,
@@ -236,7 +260,13 @@ export class OriginSite {
       (app) => addRepairRoutes(app, { repair, answers }),
     );
     this.#sweepLater(process, uploads);
-    return { ...o, peer, blobs, uploads, handover, mending, repair, writeBack, cold, beside };
+    return { ...o, members: origins, peer, blobs, uploads, handover, mending, repair, writeBack, cold, beside };
+  }
+
+  /** As drawn at each start. */
+  #instance(): string {
+    const no = this.#o.roster.moving ? this.#world.prng.below(2 ** 31) : 0;
+    return no.toString(16).padStart(idHexDigits, '0');
   }
 
   /** What it owes the backend, where the run has one. */
@@ -249,7 +279,7 @@ export class OriginSite {
     const { blobs, origins, backends } = parts;
     return beginWriteBack({
       ...{ queue, origins, backends, clock, seed: this.#world.seed + this.host },
-      self: this.name,
+      self: this.id,
       find: async (digest) => {
         const entry = await store.whole(digest, 'size');
         return entry && ((start, end, signal) => blobs.content(entry, signal).open(start, end));

@@ -23,6 +23,8 @@ export type ReadParts = {
   readonly images: ReadonlyMap<Digest, Image>;
   readonly backend: SharedBackend | undefined;
   readonly lies: Lies;
+  /** What origins may never be said not to have; undefined: their disks are spoilt in this run. */
+  readonly acked?: ReadonlyMap<Digest, Content> | undefined;
 };
 
 /** Reads tags: an agent, or a proxy. */
@@ -96,11 +98,12 @@ export class Clients {
     const world = this.#world;
     while (!want.done && world.violation === undefined) {
       const { nowMs } = world;
+      const acked = this.#parts.acked?.has(want.content.digest) === true;
       try {
         want.done = await this.#read(want);
       } catch (error) {
         if (!(error instanceof ApiError)) return world.threw(error);
-        this.#judgeRefusal(want.content, error, nowMs);
+        this.#judgeRefusal(want.content, error, { askedMs: nowMs, acked });
         const why = error.message.replaceAll(want.content.digest, '').slice(0, 160);
         world.note(`h${this.site.host} reads ${want.content.digest.slice(7, 15)} in vain: ${why}`);
       }
@@ -109,10 +112,14 @@ export class Clients {
   }
 
   /** It is nowhere only if the backend has not got it either. */
-  #judgeRefusal({ digest }: Content, error: ApiError, askedMs: number): void {
+  #judgeRefusal(
+    { digest }: Content,
+    error: ApiError,
+    when: { readonly askedMs: number; readonly acked: boolean },
+  ): void {
     const sinceMs = this.#parts.backend?.bucket.sinceMs(digest);
     if (!['BLOB_UNKNOWN', 'MANIFEST_UNKNOWN', 'NOT_FOUND'].includes(error.code)) return;
-    if (sinceMs !== undefined && sinceMs < askedMs)
+    if (when.acked || (sinceMs !== undefined && sinceMs < when.askedMs))
       this.#world.violate('404', `h${this.site.host} is told that ${digest} is nowhere: ${error.message}`);
   }
 

@@ -65,5 +65,9 @@ export function beginRepair(o: RepairingParts, stack: AsyncDisposableStack): Rep
   );
   handover.left = () => repairing.repair.later();
   mending.left = () => repairing.repair.changed();
+  origins.onChange(() => {
+    handover.relist();
+    repairing.repair.changed();
+  });
   return repairing;
 }

@@ -14,6 +14,7 @@ import { giveBackArenas } from './peers/arenas.ts';
 import { judgeTables, judgeWaits } from './peers/judge.ts';
 import { type Plant, plantIn } from './plants/plants.ts';
 import type { Image } from './push.ts';
+import { misplaced } from './roster/placed.ts';
 import { installRandom } from './virtual/random.ts';
 import { installTimers } from './virtual/timers.ts';
 import { type Violation, World } from './world.ts';
@@ -150,7 +151,11 @@ function judgeJoined(world: World, { agents, origins }: Fuzzed): void {
 }
 
 /** For whoever looks into a run that did not complete. */
-function describe(world: World, { agents, origins }: Fuzzed): void {
+function describe(world: World, { agents, origins, roster }: Fuzzed): void {
+  world.debug(`origins: ${roster.urls.join(', ')}`);
+  for (const { name, running } of origins.values())
+    for (const { id, url } of running?.members.places ?? [])
+      world.debug(`${name} knows ${Number.parseInt(id, 16)} at ${url ?? 'no address'}`);
   for (const site of [...agents, ...origins.values()]) {
     const { running } = site;
     if (running === undefined) continue;
@@ -248,7 +253,9 @@ class Work {
           `h${site.host} lacks ${missing.map((content) => `${content.digest.slice(7, 15)} (${content.bytes.length} bytes)`).join(', ')}`,
         );
     }
+    if (this.#f.roster.moving) lacking.push(...misplaced(this.#f));
     for (const site of this.#f.origins.values()) {
+      if (!site.joined) continue;
       if (!site.up) lacking.push(`${site.name} is not up`);
       // What nothing links to any more, and no origin has whole, is nobody's to bring back.
       const blobs = [...(site.running?.store.blobs() ?? [])];

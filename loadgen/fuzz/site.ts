@@ -4,6 +4,7 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Damage } from './disks/damage.ts';
 import type { Truth } from './peers/judge.ts';
 import type { Plant } from './plants/plants.ts';
+import type { Roster } from './roster/roster.ts';
 import type { World } from './world.ts';
 
 export type SiteOptions = {
@@ -15,7 +16,8 @@ export type SiteOptions = {
   readonly address: (role: 'agent' | 'origin') => PeerAddress;
   /** By their URLs. */
   readonly trackers: ReadonlyMap<string, unknown>;
-  readonly origins: ReadonlyMap<string, unknown>;
+  /** Which origins there are. */
+  readonly roster: Roster;
   readonly plant: Plant | undefined;
   readonly truth: Truth;
   /** Of an agent: nothing is given before its digest is known. */

@@ -15,6 +15,7 @@ import { TrackerState } from '../../tracker/state.ts';
 import { Calls } from './http/calls.ts';
 import { serveTracker } from './http/servers.ts';
 import { wiresOf } from './http/wires.ts';
+import type { Roster } from './roster/roster.ts';
 import { clockOf, type Process, type World } from './world.ts';
 
 const waitMs = 1_000;
@@ -24,21 +25,17 @@ export class TrackerSite {
   readonly name: string;
   readonly host: number;
   readonly #world: World;
-  readonly #origins: ReadonlyMap<string, unknown>;
+  readonly #roster: Roster;
   readonly #clock: () => number;
   #calls: Calls | undefined;
   /** While it hangs: what waits for it to go on. */
   #hung: PromiseWithResolvers<void> | undefined;
 
-  constructor(
-    world: World,
-    name: string,
-    o: { host: number; origins: ReadonlyMap<string, unknown>; clock: () => number },
-  ) {
+  constructor(world: World, name: string, o: { host: number; roster: Roster; clock: () => number }) {
     this.#world = world;
     this.name = name;
     this.host = o.host;
-    this.#origins = o.origins;
+    this.#roster = o.roster;
     this.#clock = o.clock;
   }
 
@@ -57,10 +54,10 @@ export class TrackerSite {
       { prng: prng(world.prng.below(2 ** 31)), leaseMs, intervalMs, limits: handoutLimits },
       this.#time(process),
     );
-    const urls = [...this.#origins.keys()];
+    const origins = this.#roster.members(calls);
     const lookups = new Lookups({
       allowance: new LookupAllowance(lookupsAtOnce),
-      origins: calls.origins(urls),
+      origins,
       memoryBytes: lookupBytes,
       clock: this.#time(process),
       // As tracker/main.ts does.
@@ -71,7 +68,14 @@ export class TrackerSite {
     world.dirty = true;
     void serveTracker(
       { world, base: this.name, process },
-      { state, lookups, origins: () => ({ origins: urls }), waitMs, metrics: new Metrics(), trusted: trustedOf([]) },
+      {
+        state,
+        lookups,
+        origins: () => ({ origins: origins.urls }),
+        waitMs,
+        metrics: new Metrics(),
+        trusted: trustedOf([]),
+      },
     );
   }
 

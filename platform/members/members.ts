@@ -42,7 +42,13 @@ export class Members<M extends Member> implements AsyncDisposable {
   /** All that are listed, and those of them that are to be called. */
   #listed: ReadonlyMap<string, M> = new Map();
   #clients: ReadonlyMap<string, M> = new Map();
-  #ring: MemberRing = { places: [], doubles: [], beside: new Set(), untilMs: Number.POSITIVE_INFINITY };
+  #ring: MemberRing = {
+    places: [],
+    doubles: [],
+    beside: new Set(),
+    strangersLeft: [],
+    untilMs: Number.POSITIVE_INFINITY,
+  };
   #byId: ReadonlyMap<string, { readonly place: RingPlace; readonly member: M | undefined }> = new Map();
   #ids: ReadonlyMap<string, string> = new Map();
   #owners: Rendezvous = Rendezvous.of([]);
@@ -142,6 +148,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     const absent = this.#ring.places.filter(({ id, url }) => url === undefined && id !== this.#options.self?.id);
     return [
       ...absent.map(({ id }) => `${id}: it has left the list, and may be back under another address`),
+      ...this.#ring.strangersLeft.map((url) => `${url}: it has left the list before it said who it is`),
       ...this.#ring.doubles.map(({ id, urls }) => `${urls.join(' and ')}: two processes have the id ${id}`),
     ];
   }

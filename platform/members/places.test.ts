@@ -199,3 +199,14 @@ describe('two processes of one id', () => {
     expect(known.ring(2).doubles).toEqual([]);
   });
 });
+
+test('a URL that leaves before it is known who is there is told of for a while, unless it comes back', () => {
+  const places = new KnownPlaces({ graceMs: 100 });
+  places.listed(['http://a', 'http://b', 'http://c'], 0);
+  places.answered('http://a', { id: 'a'.repeat(32), instance: '1'.repeat(32), weight: 1 }, 0);
+  places.listed([], 10);
+  expect(places.ring(20)).toMatchObject({ strangersLeft: ['http://b', 'http://c'], untilMs: 110 });
+  places.listed(['http://c'], 50);
+  expect(places.ring(60).strangersLeft).toEqual(['http://b']);
+  expect(places.ring(111).strangersLeft).toEqual([]);
+});

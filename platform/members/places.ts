@@ -39,6 +39,8 @@ export type MemberRing = {
   readonly doubles: readonly Double[];
   /** URLs that answer for ourselves, or for a place that has another URL: nobody is to be called there. */
   readonly beside: ReadonlySet<string>;
+  /** URLs that left not long ago, before anybody said who is there: whoever it is, it has no place. */
+  readonly strangersLeft: readonly string[];
   /** When it changes by itself; Infinity: never. */
   readonly untilMs: number;
 };
@@ -64,6 +66,8 @@ export class KnownPlaces {
   #urls: readonly string[] = [];
   readonly #seen = new Map<string, Seen>();
   readonly #left = new Map<string, Left>();
+  /** URLs that left before it was known who was there, and until when they count. */
+  readonly #strangersLeft = new Map<string, number>();
 
   constructor(o: { readonly graceMs: number; readonly self?: Self | undefined }) {
     this.#graceMs = o.graceMs;
@@ -72,11 +76,16 @@ export class KnownPlaces {
 
   /** These are in the list now. */
   listed(urls: readonly string[], nowMs: number): void {
+    const known = new Set(this.#seen.keys());
     for (const [url, seen] of this.#seen) {
       if (urls.includes(url)) continue;
       this.#seen.delete(url);
       this.#leave(seen, nowMs);
     }
+    const strangers = this.#urls.filter((url) => !urls.includes(url) && url !== this.#self?.url && !known.has(url));
+    for (const url of strangers) this.#strangersLeft.set(url, nowMs + this.#graceMs);
+    for (const url of this.#strangersLeft.keys())
+      if (urls.includes(url) || this.#strangersLeft.size > membersMax) this.#strangersLeft.delete(url);
     this.#urls = urls;
   }
 
@@ -150,8 +159,15 @@ export class KnownPlaces {
       const { weight, draining } = this.#seen.get(best) as Seen;
       places.set(id, { id, weight, url: best, draining });
     }
-    const untilMs = this.#addLeft(places, nowMs);
-    return { places: [...places.values()], doubles, beside, untilMs };
+    const untilMs = Math.min(this.#addLeft(places, nowMs), this.#forgetStrangers(nowMs));
+    const strangersLeft = [...this.#strangersLeft.keys()];
+    return { places: [...places.values()], doubles, beside, strangersLeft, untilMs };
+  }
+
+  /** When the next of them counts no more. */
+  #forgetStrangers(nowMs: number): number {
+    for (const [url, untilMs] of this.#strangersLeft) if (untilMs <= nowMs) this.#strangersLeft.delete(url);
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#strangersLeft.values());
   }
 
   /** Those that stay for a while; when the first of them goes. */
@@ -229,5 +245,5 @@ function alike(one: Seen, other: Seen): boolean {
 /** Of members that have no ids: each is where its URL is. */
 export function ringOfUrls(urls: readonly string[], weightOf: (url: string) => number): MemberRing {
   const places = urls.map((url) => ({ id: url, url, weight: weightOf(url), draining: false }));
-  return { places, doubles: [], beside: new Set(), untilMs: Number.POSITIVE_INFINITY };
+  return { places, doubles: [], beside: new Set(), strangersLeft: [], untilMs: Number.POSITIVE_INFINITY };
 }

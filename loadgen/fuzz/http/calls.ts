@@ -1,9 +1,9 @@
 /** What a process of the run calls others with, from its start to its end. */
 
 import type { HttpClient } from '../../../platform/clients/http.ts';
-import { type OriginClient, originMembers } from '../../../platform/clients/origin.ts';
+import { type OriginClient, type OriginsKnown, originMembers } from '../../../platform/clients/origin.ts';
 import { httpMembers } from '../../../platform/members/http.ts';
-import { fixedList } from '../../../platform/members/list.ts';
+import { fixedList, type MemberList } from '../../../platform/members/list.ts';
 import type { Members } from '../../../platform/members/members.ts';
 import type { HttpTransport } from '../../../platform/net/http.ts';
 import type { Process, World } from '../world.ts';
@@ -24,13 +24,8 @@ export class Calls {
     this.#transport = wiresOf(world).transport(this.process, spoils);
   }
 
-  origins(urls: readonly string[], self?: string): Members<OriginClient> {
-    return this.#use(
-      originMembers(fixedList(urls), {
-        ...(self !== undefined && { self: { id: self, url: self, weight: 1 } }),
-        transport: this.#transport,
-      }),
-    );
+  origins(list: MemberList, known: OriginsKnown = {}): Members<OriginClient> {
+    return this.#use(originMembers(list, { ...known, transport: this.#transport }));
   }
 
   to(urls: readonly string[]): Members<HttpClient> {

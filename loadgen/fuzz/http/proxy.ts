@@ -4,6 +4,7 @@ import { IndexClient } from '../../../platform/clients/index-client.ts';
 import { Origins } from '../../../platform/clients/origins.ts';
 import { ProxyRegistry } from '../../../proxy/registry.ts';
 import { log } from '../peers/peer.ts';
+import type { Roster } from '../roster/roster.ts';
 import type { Process, World } from '../world.ts';
 import { Calls } from './calls.ts';
 import { serveRegistry } from './servers.ts';
@@ -16,15 +17,14 @@ export class ProxySite {
   readonly base: string;
   readonly host: number;
   readonly #world: World;
-  readonly #origins: readonly string[];
+  readonly #roster: Roster;
   #calls: Calls | undefined;
 
-  /** `origins`: base URLs. */
-  constructor(world: World, base: string, o: { host: number; origins: readonly string[] }) {
+  constructor(world: World, base: string, o: { host: number; roster: Roster }) {
     this.#world = world;
     this.base = base;
     this.host = o.host;
-    this.#origins = o.origins;
+    this.#roster = o.roster;
   }
 
   get up(): boolean {
@@ -36,7 +36,7 @@ export class ProxySite {
   start(): void {
     const calls = new Calls(this.#world, this.host, true);
     this.#calls = calls;
-    const origins = new Origins({ members: calls.origins(this.#origins), copies, required: copies });
+    const origins = new Origins({ members: this.#roster.members(calls), copies, required: copies });
     const index = new IndexClient(calls.index());
     const registry = new ProxyRegistry({ index, origins, log, originStallMs });
     this.#world.dirty = true;

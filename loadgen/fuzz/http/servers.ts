@@ -3,6 +3,7 @@
 import type { FastifyInstance } from 'fastify';
 import { type IndexSettings, type IndexStore, indexRoutes } from '../../../index/api.ts';
 import { type ApiParts, addRoutes } from '../../../origin/api.ts';
+import { addIdentityRoute } from '../../../origin/identity.ts';
 import { CLIENT_LIMITS } from '../../../platform/http/exchange.ts';
 import { createHttp, listen } from '../../../platform/http/server.ts';
 import type { RegistryHandler } from '../../../platform/registry/reply.ts';
@@ -13,7 +14,13 @@ import { type TrackerApi, trackerRoutes } from '../../../tracker/api.ts';
 import type { Process, World } from '../world.ts';
 import { wiresOf } from './wires.ts';
 
-export type Served = { readonly world: World; readonly base: string; readonly process: Process };
+export type Served = {
+  readonly world: World;
+  readonly base: string;
+  readonly process: Process;
+  /** Of an origin that tells who it is. */
+  readonly identity?: Parameters<typeof addIdentityRoute>[1] | undefined;
+};
 
 /** That of a URL that names none. */
 const httpPort = 80;
@@ -37,6 +44,7 @@ export function serveOrigin(
   return serve(site, 'origin', (app) => {
     addRoutes(app, parts);
     more(app);
+    if (site.identity !== undefined) addIdentityRoute(app, site.identity);
   });
 }
 
