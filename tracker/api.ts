@@ -5,9 +5,11 @@
  * answer waits for that a moment: so a cold small blob arrives, whole, in one round trip. What is not
  * there by then is answered 'unavailable' and asked for again, while the lookup goes on.
  *
- * Rule: a slow origin never holds up answers that are known for longer than `sharedWaitMs`.
+ * Rule 1: a slow origin never holds up answers that are known for longer than `sharedWaitMs`.
+ * Rule 2: who is at a limit of its own waits for its answer: what is refused costs us as much as what is not.
  */
 
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { assert } from '../core/assert.ts';
 import { ApiError } from '../core/contracts/errors.ts';
@@ -37,6 +39,8 @@ import type { OriginsTold } from './telling.ts';
 const locateWaitMs = 1_500;
 /** An announce that has something to answer does not wait longer than this for the rest. */
 const sharedWaitMs = 50;
+/** Longer than a host takes to ask again, and less than it takes us for dead. */
+const refusedWaitMs = 400;
 
 export type TrackerApi = {
   readonly state: TrackerState;
@@ -47,6 +51,8 @@ export type TrackerApi = {
   readonly waitMs: number;
   /** One that has something to answer; default `sharedWaitMs`. */
   readonly sharedMs?: number | undefined;
+  /** How long one that a limit refused something waits; default `refusedWaitMs`. */
+  readonly refusedMs?: number | undefined;
   readonly metrics: Metrics;
   /** Who may say for whom a request is. */
   readonly trusted: Trusted;
@@ -65,9 +71,11 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
   serve(
     app,
     TRACKER.announce,
-    ({ body, request }) => {
+    async ({ body, request }) => {
       count(body);
-      return answerAnnounce(api, body, askerOf(request));
+      const reply = await answerAnnounce(api, body, askerOf(request));
+      if (reply.limit !== undefined) await setTimeout(api.refusedMs ?? refusedWaitMs);
+      return reply;
     },
     options,
   );
@@ -116,7 +124,8 @@ export async function answerAnnounce(api: TrackerApi, request: AnnounceRequest, 
   if (refreshed !== undefined) growAnswers(api, request, { growing, answers });
   for (const why of stuck) if (why !== undefined) addWhy(answers, why);
   for (const [i, ask] of waiting.entries()) answers.push(answerOf(api, request.self.node, ask, found[i]));
-  return { ...reply, answers };
+  const limited = found.find((one) => one?.kind === 'unavailable' && one.limited);
+  return { ...reply, answers, limit: reply.limit ?? (limited?.kind === 'unavailable' ? limited.why : undefined) };
 }
 
 /** What is told to everybody beside what the handout says. */
@@ -226,7 +235,8 @@ function answerOf(api: TrackerApi, node: string, ask: Cold, found: Found | undef
 }
 
 function whyOf(found: Found | undefined): { readonly why?: string } {
-  return found?.kind === 'unavailable' ? { why: found.why.slice(0, whyCharsMax) } : {};
+  // What a limit refuses is told once for all.
+  return found?.kind === 'unavailable' && found.limited !== true ? { why: found.why.slice(0, whyCharsMax) } : {};
 }
 
 export async function locate(api: TrackerApi, blob: BlobIn, asker: Asker): Promise<Located | LocatedGrowing> {
@@ -255,7 +265,7 @@ async function within<T>(ms: number, promises: readonly Promise<T>[]): Promise<(
     }),
   );
   const limit = Promise.withResolvers<void>();
-  const timer = setTimeout(limit.resolve, ms);
+  const timer = globalThis.setTimeout(limit.resolve, ms);
   await Promise.race([all, limit.promise]);
   clearTimeout(timer);
   return [...results];

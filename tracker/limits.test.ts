@@ -55,7 +55,24 @@ test('what a client asks for that no origin has is not asked of the origins for 
   expect(allowance.refused).toBe(3 * announceEntriesMax - lookupsAtOnce);
   const answers = replies.flatMap((reply) => reply.answers);
   expect(answers.filter(({ error }) => error === 'unknown')).toHaveLength(lookupsAtOnce);
-  expect(answers.find(({ error }) => error === 'unavailable')?.why).toContain('limits.client.lookups (256)');
+  expect(answers.filter(({ error }) => error === 'unavailable')).toHaveLength(3 * announceEntriesMax - lookupsAtOnce);
+  expect(replies[0]?.limit).toContain('limits.client.lookups (256)');
   const { answers: honest } = await announce(testPeer(9), [{ digest: blob, state: 'want', seek: 8 }], '10.0.0.8');
   expect(honest[0]).toMatchObject({ meta: testMeta(1e9), peers: [origin.peer] });
+});
+
+test('whoever is at a limit waits for its answer; nobody else does', async () => {
+  const origin = await new FakeOrigin(1).start(stack);
+  const limits = { ...handoutLimits, client: { leases: 5, nodes: 3 } };
+  const { announce } = await startTracker(stack, [origin], { limits, refusedMs: 400 });
+  const took = async (...said: Parameters<typeof announce>): Promise<number> => {
+    const begunMs = performance.now();
+    await announce(...said);
+    return performance.now() - begunMs;
+  };
+  await announce(testPeer(1), entries(0, 0), '10.0.0.7');
+  const refused = took(testPeer(1), entries(5_000, 0), '10.0.0.7');
+  const other = took(testPeer(2), [{ digest: testDigest(1), state: 'have', seek: 0 }], '10.0.0.8');
+  expect(await Promise.race([refused.then(() => 'refused'), other.then(() => 'other')])).toBe('other');
+  expect(await refused).toBeGreaterThan(390);
 });

@@ -39,7 +39,8 @@ export type Found =
   | Known
   | Growing
   | { readonly kind: 'unknown' }
-  | { readonly kind: 'unavailable'; readonly why: string };
+  /** `limited`: the origins were not asked, as the client asked for too much. */
+  | { readonly kind: 'unavailable'; readonly why: string; readonly limited?: true };
 
 /** An origin's address changes when it restarts; its metainfo never does. */
 const knownMs = 15_000;
@@ -175,7 +176,7 @@ export class Lookups {
     }
     const { allowance, clock } = this.#options;
     if (client !== undefined && !allowance.take(client, clock.nowMs())) {
-      return Promise.resolve({ kind: 'unavailable', why: lookupsText(client, allowance.most) });
+      return Promise.resolve({ kind: 'unavailable', why: lookupsText(client, allowance.most), limited: true });
     }
     const lookup = this.#ask(question, call).then(({ found, from }) => {
       this.#running.delete(key);

@@ -10,14 +10,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool } from 'undici';
-import { TRACKER } from '../../core/contracts/tracker.ts';
-import { prng } from '../../core/prng.ts';
 import { undoneAtExit } from '../../harness/at-exit.ts';
-import { together } from '../../harness/lanes.ts';
 import { percentile, rounded } from '../../harness/numbers.ts';
 import { cpuSeconds, residentMiB } from '../../harness/proc.ts';
 import { RoleProcess } from '../../harness/roles.ts';
+import { attacked } from './bogus.ts';
 import { Hosts } from './hosts.ts';
+import { fill, load, touch } from './load.ts';
 import { type AnnounceOptions, leasesMax } from './options.ts';
 import { knowingOrigin } from './origin.ts';
 
@@ -32,8 +31,6 @@ export type Step = {
   readonly trackerRssMiB: number;
 };
 
-/** Blobs a batch when each is asked for once. */
-const touchLayers = 64;
 /** Caches and compilers get this share of a step's time before it counts. */
 const warmUpShare = 0.4;
 
@@ -47,7 +44,9 @@ export async function runAnnounceCommand(options: AnnounceOptions): Promise<void
     listen: { host: '127.0.0.1', port: 0 },
     origins: [origin],
     lease: '1h',
-    limits: { leases: 2 * leasesMax, swarms: leasesMax, client: { leases: 2 * leasesMax, nodes: leasesMax } },
+    // Each host is a client of its own.
+    trustedProxies: ['127.0.0.1'],
+    limits: { leases: 2 * leasesMax, swarms: leasesMax },
   };
   const tracker = stack.use(await RoleProcess.start({ role: 'tracker', name: 'tracker', dir, config }));
   const pool = new Pool(`http://127.0.0.1:${tracker.ports['api']}`, {
@@ -56,12 +55,10 @@ export async function runAnnounceCommand(options: AnnounceOptions): Promise<void
   });
   stack.defer(() => pool.close());
   const steps: Step[] = [];
-  let hostsBefore = 0;
   for (const leases of options.leases) {
     const hosts = new Hosts(leases);
-    await fill(pool, hosts, hostsBefore, options.connections);
+    await fill(pool, hosts, options.connections);
     await touch(pool, hosts, options.connections);
-    hostsBefore = hosts.count;
     await load(pool, hosts, options, options.durationMs * warmUpShare);
     const cpuBefore = cpuSeconds(tracker.pid);
     const { batches, ms, seconds } = await load(pool, hosts, options, options.durationMs);
@@ -82,7 +79,8 @@ export async function runAnnounceCommand(options: AnnounceOptions): Promise<void
       `${step.leases} leases: ${step.announcesPerSPerCore} announces/s a core (${step.announcesPerS}/s in all), batch p50 ${step.p50Ms} ms, p99 ${step.p99Ms} ms, ${step.trackerRssMiB} MiB\n`,
     );
   }
-  if (options.json) process.stdout.write(`${JSON.stringify(summary(options, steps))}\n`);
+  const attack = options.bogus === 0 ? undefined : await attacked({ pool, tracker, options });
+  if (options.json) process.stdout.write(`${JSON.stringify({ ...summary(options, steps), attack })}\n`);
 }
 
 function summary(options: AnnounceOptions, steps: readonly Step[]): Record<string, unknown> {
@@ -97,50 +95,4 @@ function summary(options: AnnounceOptions, steps: readonly Step[]): Record<strin
     connections: options.connections,
     steps,
   };
-}
-
-/** Hosts from number `from` on announce everything that they hold. */
-function fill(pool: Pool, hosts: Hosts, from: number, lanes: number): Promise<void> {
-  return together(lanes, hosts.count - from, async (i) => void (await announce(pool, hosts.all(from + i))));
-}
-
-/** Every blob is asked for until the tracker has asked the origin for it, before anything counts. */
-function touch(pool: Pool, hosts: Hosts, lanes: number): Promise<void> {
-  return together(lanes, Math.ceil(hosts.digests.length / touchLayers), async (i) => {
-    const body = hosts.wants(i % hosts.count, i * touchLayers, touchLayers);
-    while ((await announce(pool, body)).includes('"unavailable"'));
-  });
-}
-
-type Load = { readonly batches: number; readonly ms: readonly number[]; readonly seconds: number };
-
-/** Every connection announces, one batch after the other. */
-async function load(pool: Pool, hosts: Hosts, options: AnnounceOptions, durationMs: number): Promise<Load> {
-  const { layers, seek, connections, seed } = options;
-  const random = prng(seed);
-  const ms: number[] = [];
-  const startedMs = performance.now();
-  const lane = async (): Promise<void> => {
-    for (let turn = 0; performance.now() - startedMs < durationMs; turn++) {
-      const body = hosts.batch(random.below(hosts.count), {
-        layers,
-        seek,
-        state: turn % 2 === 0 ? 'want' : 'have',
-        random,
-      });
-      const sentMs = performance.now();
-      await announce(pool, body);
-      ms.push(performance.now() - sentMs);
-    }
-  };
-  await Promise.all(Array.from({ length: connections }, lane));
-  return { batches: ms.length, ms, seconds: (performance.now() - startedMs) / 1000 };
-}
-
-async function announce(pool: Pool, body: string): Promise<string> {
-  const headers = { 'content-type': 'application/json' };
-  const reply = await pool.request({ method: 'POST', path: TRACKER.announce.path({}), headers, body });
-  const text = await reply.body.text();
-  if (reply.statusCode !== 200) throw new Error(`announce: status ${reply.statusCode} ${text}`);
-  return text;
 }

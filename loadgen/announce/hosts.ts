@@ -16,6 +16,10 @@ const blobBytes = 64 * 1024 * 1024;
 /** Leases of one host, announced in one batch; fewer where there are fewer blobs. */
 const leasesPerHostMax = 1_000;
 
+/** What no origin has. */
+export const bogusPrefix = `sha256:${'b'.repeat(16)}`;
+const bogusNo = 0xffffff;
+
 export const blobMeta: Metainfo = { length: blobBytes, pieceLength: 256 * 1024, root: 'a'.repeat(64) };
 
 export class Hosts {
@@ -59,6 +63,19 @@ export class Hosts {
   }
 }
 
+/** Of host `no`: it is a client of its own. */
+export function addressOf(no: number): string {
+  return `10.${(no >> 16) & 255}.${(no >> 8) & 255}.${no & 255}`;
+}
+
+/** Announces `count` blobs that nobody has, from number `from` on, and asks for them. */
+export function bogusBatch(from: number, count: number): string {
+  const entries = Array.from({ length: count }, (_, i) =>
+    entry(`${bogusPrefix}${(from + i).toString(16).padStart(48, '0')}` as Digest, 'want', 1),
+  );
+  return body(bogusNo, entries);
+}
+
 function digestNo(i: number): Digest {
   return digestOf('sha256', createHash('sha256').update(`blob ${i}`).digest('hex'));
 }
@@ -69,6 +86,5 @@ function entry(digest: Digest, state: string, seek: number): string {
 
 function body(no: number, entries: readonly string[]): string {
   const node = no.toString(16).padStart(32, '0');
-  const host = `10.${(no >> 16) & 255}.${(no >> 8) & 255}.${no & 255}`;
-  return `{"self":{"node":"${node}","host":"${host}","port":16001,"role":"agent","zone":""},"entries":[${entries.join(',')}]}`;
+  return `{"self":{"node":"${node}","host":"${addressOf(no)}","port":16001,"role":"agent","zone":""},"entries":[${entries.join(',')}]}`;
 }

@@ -14,6 +14,8 @@ export type AnnounceOptions = {
   readonly seek: number;
   readonly connections: number;
   readonly durationMs: number;
+  /** Blobs that nobody has, which one client announces after the last step, while others go on. */
+  readonly bogus: number;
   readonly seed: number;
   readonly json: boolean;
 };
@@ -47,6 +49,11 @@ export function announceCommand(run: (options: AnnounceOptions) => Promise<void>
       new Option('--duration <time>', 'of each step')
         .argParser(duration(200, 'a duration from 200ms on, such as 5s'))
         .default(5_000, '5s'),
+    )
+    .addOption(
+      new Option('--bogus <n>', 'blobs that nobody has, which one more client announces at last while the others go on')
+        .argParser(whole(0, 100_000_000))
+        .default(0),
     )
     .addOption(new Option('--seed <n>', 'determines hosts and blobs').argParser(whole(0, 2 ** 31 - 1)).default(1))
     .option('--json', 'print one JSON object as the last line', false)

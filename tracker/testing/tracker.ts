@@ -22,7 +22,13 @@ import { Telling } from '../telling.ts';
 export async function startTracker(
   stack: AsyncDisposableStack,
   origins: readonly { url: string }[],
-  options: { waitMs?: number; sharedMs?: number; memoryBytes?: number; limits?: HandoutLimits } = {},
+  options: {
+    waitMs?: number;
+    sharedMs?: number;
+    memoryBytes?: number;
+    limits?: HandoutLimits;
+    refusedMs?: number;
+  } = {},
 ) {
   const metrics = new Metrics();
   const clients = stack.use(originMembers(fixedList(origins.map(({ url }) => url))));
@@ -48,6 +54,7 @@ export async function startTracker(
     origins: (before) => telling.to(before),
     waitMs: options.waitMs ?? 2000,
     sharedMs: options.sharedMs,
+    refusedMs: options.refusedMs ?? 0,
     metrics,
     trusted: trustedOf(['127.0.0.1']),
   });
