@@ -50,6 +50,9 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   iptables: { apt: 'iptables' },
   faketime: { apt: 'faketime' },
   'mkfs.ext4': { apt: 'e2fsprogs' },
+  losetup: { apt: 'mount' },
+  mount: { apt: 'mount' },
+  umount: { apt: 'mount' },
   xfs_io: { apt: 'xfsprogs' },
   npm: { apt: 'npm' },
   sh: { apt: 'dash' },
@@ -100,6 +103,7 @@ export const GROUPS = {
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
   ],
   kube: ['helm'],
+  disks: ['mkfs.ext4', 'losetup', 'mount', 'umount', 'sh'],
   chaos: ['ip', 'tc', 'iptables', 'faketime', 'mkfs.ext4', 'xfs_io'],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -7,7 +7,7 @@
  */
 
 import { Bug } from '../../../core/assert.ts';
-import type { Disk } from './disk.ts';
+import { type Disk, diskCode } from './disk.ts';
 
 export type StoredFile = {
   /** May change with a rename, while the file is used; the descriptor stays good. */
@@ -103,11 +103,21 @@ export class OpenFiles {
   }
 
   #start(file: StoredFile): Open {
-    const open: Open = { fd: this.#disk.open(file.path, 'update'), users: 0, old: false };
+    const open: Open = { fd: this.#openNamed(file.path), users: 0, old: false };
     open.fd.catch(() => {
       if (this.#open.get(file) === open) this.#open.delete(file);
     });
     return open;
+  }
+
+  /** To read and write; only to read where the file system is read-only. */
+  async #openNamed(path: string): Promise<number> {
+    try {
+      return await this.#disk.open(path, 'update');
+    } catch (error) {
+      if (diskCode(error) !== 'EROFS') throw error;
+      return await this.#disk.open(path, 'read');
+    }
   }
 
   #shrink(): void {

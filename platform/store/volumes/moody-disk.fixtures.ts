@@ -54,7 +54,7 @@ export class MoodyDisk implements Disk {
   }
 
   async open(path: string, mode: OpenMode): Promise<number> {
-    await this.#meet(path, mode !== 'read' && mode !== 'update');
+    await this.#meet(path, mode !== 'read');
     const fd = await this.#real.open(path, mode);
     this.#paths.set(fd, path);
     return fd;

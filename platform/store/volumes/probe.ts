@@ -30,9 +30,13 @@ export async function probe(
       return { state: 'lost', why: 'it is not mounted, or another volume is in its place' };
     volume.freeBytes = await disk.freeBytes(at.dir);
     if (!write) return well;
-    const path = `${at.dir}/probe`;
-    await writeWhole(disk, path, { bytes: probeBytes, synced: true });
-    await unlinkIfThere(disk, path);
+    try {
+      await writeProbe(disk, at.dir);
+    } catch (error) {
+      // A file system whose journal just failed is read-only from then on.
+      if (diskCode(error) !== 'EIO') throw error;
+      await writeProbe(disk, at.dir);
+    }
     return well;
   } catch (error) {
     const code = diskCode(error);
@@ -52,4 +56,10 @@ async function isThere(
   if (volume.no !== dataVolume) return await isStill(disk, at, volume.id);
   const version = await readWhole(disk, at.version);
   return version !== undefined && Buffer.from(version).toString('utf8').startsWith(`${role} `);
+}
+
+async function writeProbe(disk: Disk, dir: string): Promise<void> {
+  const path = `${dir}/probe`;
+  await writeWhole(disk, path, { bytes: probeBytes, synced: true });
+  await unlinkIfThere(disk, path);
 }
