@@ -43,11 +43,15 @@ export class Origins {
     return this.#options.members.idOf(url) ?? url;
   }
 
-  /** One that left the list for a moment counts: a push is not acknowledged with fewer copies because of it. */
+  /**
+   * One that left the list for a moment counts, and so does each of two that say to be one: a push is not acknowledged
+   * with fewer copies because of it.
+   */
   get copies(): number {
     const { members, copies } = this.#options;
     const lasting = members.places.filter(({ draining }) => !draining);
-    return Math.min(copies, Math.max(this.clients.length, lasting.length));
+    const doubled = members.doubles.reduce((more, { urls }) => more + urls.length - 1, 0);
+    return Math.min(copies, Math.max(this.clients.length, lasting.length) + doubled);
   }
 
   get required(): number {

@@ -1,6 +1,5 @@
 /** The configuration of each node, as its operator would write it. */
 import type { Node, Role } from '../plan/topology.ts';
-import { dataAddress } from './wiring.ts';
 
 export const PORTS = {
   proxy: 15_000,
@@ -23,16 +22,28 @@ const budgetOf = (role: Role): number => Math.floor(0.8 * (diskBytes[role] ?? 0)
 /** What every node serves `/readiness` and `/metrics` at. */
 export const adminPort = (role: Role): number => (role === 'agent' ? PORTS.admin : PORTS[role]);
 
-export function configOf(node: Node, nodes: readonly Node[], data: string): Record<string, unknown> {
+const peerPort = (role: Role): number => PORTS.peer + (role === 'agent' ? 1_000 : 0);
+
+/** Where the nodes are, and this one's data. */
+export type Place = {
+  readonly nodes: readonly Node[];
+  readonly data: string;
+  /** Where the others reach it. */
+  readonly addressOf: (node: Node) => string;
+  /** Where it listens: on a host of its own everywhere. */
+  readonly listen: string;
+};
+
+export function configOf(node: Node, { nodes, data, addressOf, listen }: Place): Record<string, unknown> {
   const urls = (role: Role): string[] =>
-    nodes.filter((it) => it.role === role).map((it) => `http://${dataAddress(it)}:${adminPort(role)}`);
-  const at = (port: number) => ({ host: '0.0.0.0', port });
+    nodes.filter((it) => it.role === role).map((it) => `http://${addressOf(it)}:${adminPort(role)}`);
+  const at = (port: number) => ({ host: listen, port });
   const common = { role: node.role, name: node.name, cluster: 'chaos' };
-  const pieces = { data, peer: at(PORTS.peer + (node.role === 'agent' ? 1_000 : 0)), memory: { arena: '16MiB' } };
+  const pieces = { data, peer: { ...at(peerPort(node.role)), advertise: addressOf(node) }, memory: { arena: '16MiB' } };
   const [origins, trackers, index] = [urls('origin'), urls('tracker'), urls('index')];
   switch (node.role) {
     case 'origin': {
-      const self = `http://${dataAddress(node)}:${PORTS.origin}`;
+      const self = `http://${addressOf(node)}:${PORTS.origin}`;
       const disk = { budget: budgetOf('origin') };
       return { ...common, ...pieces, listen: at(PORTS.origin), disk, origins, trackers, index, self };
     }

@@ -9,7 +9,7 @@ import { clockEnv, setClock } from './clock.ts';
 import { configOf, diskBytes } from './configs.ts';
 import { type Disk, mountDisk } from './disk.ts';
 import { noteClocked } from './sweep.ts';
-import { onHost, wireNode } from './wiring.ts';
+import { dataAddress, onHost, wireNode } from './wiring.ts';
 
 export type Site = { readonly label: string; readonly dir: string };
 export const imagesIn = (dir: string): string => join(dir, 'images');
@@ -49,7 +49,10 @@ export class NodeProcess {
     if (this.disk !== undefined) await mountDisk(this.disk);
     const data = this.disk === undefined ? '' : join(this.disk.path, 'data');
     // JSON is YAML.
-    await writeFile(this.#config, JSON.stringify(configOf(this.node, nodes, data)));
+    await writeFile(
+      this.#config,
+      JSON.stringify(configOf(this.node, { nodes, data, addressOf: dataAddress, listen: '0.0.0.0' })),
+    );
   }
 
   start(): void {

@@ -12,6 +12,8 @@ export type Pushing = {
   readonly catalogue: Catalogue;
   readonly random: Prng;
   readonly nowMs: () => number;
+  /** Left out: drawn. */
+  readonly layerBytes?: readonly number[] | undefined;
 };
 type Blob = { readonly digest: string; readonly content: Uint8Array };
 
@@ -36,7 +38,8 @@ export async function push(
     ...end,
   });
   try {
-    const layers = Array.from({ length: 1 + random.below(layersMax) }, () => blobOf(randomBytes(drawSize(random))));
+    const { layerBytes = drawSizes(random) } = pushing;
+    const layers = layerBytes.map((bytes) => blobOf(randomBytes(bytes)));
     const config = blobOf(Buffer.from(JSON.stringify({ os: 'linux', architecture: 'amd64', no, salt: random.unit() })));
     for (const blob of [...layers, config]) {
       await registry.putBlob(repo, blob, random.below(2) === 0);
@@ -53,6 +56,10 @@ export async function push(
     if (!(error instanceof Failed)) throw error;
     return record({ failure: error.failure });
   }
+}
+
+function drawSizes(random: Prng): number[] {
+  return Array.from({ length: 1 + random.below(layersMax) }, () => drawSize(random));
 }
 
 function drawSize(random: Prng): number {

@@ -44,6 +44,12 @@ export class Registry {
     await this.#expect(201, OCI_PATHS.manifest(repo, tag), { method: 'PUT', headers, body: content });
   }
 
+  /** A manifest by its digest, or a blob. */
+  async remove(kind: 'manifest' | 'blob', repo: string, digest: string): Promise<void> {
+    const path = kind === 'manifest' ? OCI_PATHS.manifest(repo, digest) : OCI_PATHS.blob(repo, digest as Digest);
+    await this.#expect(202, path, { method: 'DELETE' });
+  }
+
   #path(location: string | undefined): string {
     const { pathname, search } = new URL(location ?? '', this.#base);
     return `${pathname}${search}`;
