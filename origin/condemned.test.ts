@@ -46,3 +46,11 @@ test('by the word of another index nothing goes, until a person agrees', async (
   expect((await condemned.ask([digest], signal)).unneeded).toEqual([digest]);
   expect(await readFile(join(dir, 'index'), 'utf8')).toBe(`${other}\n`);
 });
+
+test('where its disk does not take which index that was, nothing goes, and the error names the file', async () => {
+  const known = new KnownIndex(join(dir, 'none'));
+  await expect(known.same(mine)).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringMatching(/none\/index cannot be used \(ENOENT\)/),
+  });
+});

@@ -16,13 +16,11 @@ export class KnownIndex {
     this.#file = join(dir, 'index');
   }
 
-  /** Throws UNAVAILABLE where `index` is another one than before. */
+  /** Throws UNAVAILABLE where `index` is another one than before, or where the disk does not say, or does not take it. */
   async same(index: string): Promise<void> {
-    this.#known ??= await readFile(this.#file, 'utf8').then((text) => text.trim(), absent);
-    if (this.#known === undefined) {
-      await writeSynced(this.#file, `${index}\n`);
-      this.#known = index;
-    }
+    this.#known ??= await this.#noted(index).catch((error: NodeJS.ErrnoException) => {
+      throw new ApiError('UNAVAILABLE', `${this.#file} cannot be used (${error.code}): see to its disk`);
+    });
     if (this.#known === index) return;
     const known = this.#known;
     // Whoever agrees removes the file: it is looked at again.
@@ -31,6 +29,13 @@ export class KnownIndex {
       'UNAVAILABLE',
       `the index says that it is ${index}, but this origin has gone by ${known}: if that is right, remove ${this.#file}`,
     );
+  }
+
+  /** The one that is noted; from now on this one, where none is. */
+  async #noted(index: string): Promise<string> {
+    const known = await readFile(this.#file, 'utf8').then((text) => text.trim(), absent);
+    if (known === undefined) await writeSynced(this.#file, `${index}\n`);
+    return known ?? index;
   }
 }
 

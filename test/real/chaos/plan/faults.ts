@@ -67,7 +67,7 @@ export const ABOUT: Readonly<Record<Kind, About>> = {
     amount: [8, 40],
     down: false,
   },
-  lossy: { what: 'its link loses per cent', roles: all, weight: 2, seconds: [5, 30], amount: [2, 10], down: false },
+  lossy: { what: 'its link loses per cent', roles: all, weight: 2, seconds: [5, 30], amount: [1, 5], down: false },
   clock: {
     what: 'its clock is back by minutes',
     roles: all,
