@@ -17,6 +17,8 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   shoal origin ls                            what is there
   shoal origin verify                        reads everything back; exit code 1 where anything is wrong
   shoal origin evict --to 70%                until so much of the disk's budget is used
+  shoal origin repair                        what it lacks, how fast it comes, how long that takes
+  shoal origin drain --wait                  until the origin may be switched off for good
   shoal origin queue ls --dead               what could not be written to its backend, and why
   shoal origin queue retry --all             once the reason is gone`,
   index: `

@@ -77,7 +77,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
   addRepairRoutes(app, parts.repairing);
-  addDrainRoutes(app, parts.draining);
+  addDrainRoutes(app, parts.draining, parts.repairing);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });
   addKrakenRoutes(app, {

@@ -115,6 +115,8 @@ export const REPAIR = {
       ),
     }) satisfies Parser<RepairState>,
   }),
+  /** The same, and whether it is drained, for a browser. */
+  page: route('GET', '/v1/repair/page', {}),
   /** Compares with the others now, rather than when it is time. */
   now: route('POST', '/v1/repair/now', {}),
 } as const;

@@ -32,6 +32,7 @@ export const repairExamples: Readonly<Record<keyof typeof REPAIR, AnyExample>> =
       },
     },
   ),
+  page: example(REPAIR.page, {}),
   now: example(REPAIR.now, {}),
 };
 

@@ -4,6 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { DRAIN, type DrainState } from '../../core/contracts/drain.ts';
+import { REPAIR } from '../../core/contracts/origin-repair.ts';
 import { serve } from '../../platform/http/serve.ts';
 import type { RoleContext } from '../../platform/lifecycle/role.ts';
 import { replaceFile } from '../../platform/members/remembered.ts';
@@ -13,6 +14,7 @@ import type { BackendCopies } from '../cold/copies.ts';
 import type { OriginConfig } from '../config.ts';
 import type { Handover } from '../handover.ts';
 import type { Repairing } from '../repair/open.ts';
+import { healthPage } from '../repair/page.ts';
 import type { Uploads } from '../uploads.ts';
 import { Draining } from './draining.ts';
 
@@ -62,7 +64,11 @@ function absent(error: NodeJS.ErrnoException): false {
   throw error;
 }
 
-export function addDrainRoutes(app: FastifyInstance, draining: Draining): void {
+/** `repair`: of the page that shows both. */
+export function addDrainRoutes(app: FastifyInstance, draining: Draining, { repair, ring }: Repairing): void {
+  serve(app, REPAIR.page, ({ reply }) =>
+    reply.type('text/html; charset=utf-8').send(healthPage(ring.self, repair.state(), draining.state())),
+  );
   serve(app, DRAIN.state, () => draining.state());
   serve(app, DRAIN.begin, async (): Promise<DrainState> => {
     await draining.begin();

@@ -4,6 +4,7 @@
  * Rule: what reads a whole blob, or frees room, takes as long as the disk takes; an origin that hangs ends it (pulse.ts).
  */
 
+import { DRAIN, type DrainState } from '../../../core/contracts/drain.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import {
   type BlobStatus,
@@ -14,6 +15,7 @@ import {
   ORIGIN_ADMIN,
   type Verification,
 } from '../../../core/contracts/origin-admin.ts';
+import { REPAIR, type RepairState } from '../../../core/contracts/origin-repair.ts';
 import { QUEUE, type QueueChoice, type QueueLane, queuePageMax } from '../../../core/contracts/queue.ts';
 import { VOLUMES, type VolumeStatus } from '../../../core/contracts/volumes.ts';
 import type { Digest } from '../../../core/digest.ts';
@@ -68,6 +70,20 @@ export class OriginAdminClient implements AsyncDisposable {
   async volumes(ctx: CallContext): Promise<readonly VolumeStatus[]> {
     const reply = await this.#http.json('GET', VOLUMES.list.path({}), { ctx, ...quick });
     return VOLUMES.list.reply(reply, this.url).volumes;
+  }
+
+  async repair(ctx: CallContext): Promise<RepairState> {
+    return REPAIR.state.reply(await this.#http.json('GET', REPAIR.state.path({}), { ctx, ...quick }), this.url);
+  }
+
+  async repairNow(ctx: CallContext): Promise<void> {
+    await this.#http.json('POST', REPAIR.now.path({}), { ctx, body: {}, ...quick });
+  }
+
+  async drain(act: keyof typeof DRAIN, ctx: CallContext): Promise<DrainState> {
+    const { method, path, reply } = DRAIN[act];
+    const body = method === 'POST' ? { body: {} } : {};
+    return reply(await this.#http.json(method, path({}), { ctx, ...body, ...quick }), this.url);
   }
 
   /** In the order in which they were added. */

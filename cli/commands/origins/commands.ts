@@ -7,6 +7,7 @@ import { parseSize } from '../../../platform/config/units.ts';
 import { StartError } from '../../../platform/lifecycle/errors.ts';
 import { HELP } from '../../help.ts';
 import { blobStatus, type EvictTarget, evictBlobs, listBlobs, type OriginOptions, verifyBlobs } from './blobs.ts';
+import { drainOrigin, repairStatus } from './healing.ts';
 import { changeQueue, listQueue, type QueueShown } from './queue.ts';
 import { originStatus } from './status.ts';
 
@@ -49,6 +50,26 @@ export function addOriginCommands(role: Command, commanding: Commanding): void {
   add('status', 'the volumes that its blobs lie on, and how they are').action((given: Given) =>
     stoppable(async (signal) => say(await originStatus(of(given, signal)))),
   );
+  add('repair', 'what it lacks of what it should hold, and how far it is with fetching that')
+    .option('--now', 'has it compare with the others at once')
+    .action(({ now = false, ...given }: Given & { readonly now?: boolean }) =>
+      stoppable(async (signal) => say(await repairStatus(now, of(given, signal)))),
+    );
+  add('drain', 'moves what only it holds to others, takes nothing new, and says when it may be switched off')
+    .option('--cancel', 'calls that off')
+    .option('--show', 'only tells how far it is')
+    .option('--wait', 'until it may be switched off')
+    .action(
+      ({
+        cancel = false,
+        show = false,
+        wait = false,
+        ...given
+      }: Given & Partial<Record<'cancel' | 'show' | 'wait', boolean>>) => {
+        if (cancel && (show || wait)) throw new StartError('--cancel goes with neither --show nor --wait');
+        return stoppable(async (signal) => say(await drainOrigin({ cancel, show, wait }, of(given, signal))));
+      },
+    );
   add('stat', 'what is there of one blob, and whose it is')
     .argument('<digest>', 'sha256:…', digestOption)
     .action((digest: Digest, given: Given) =>
