@@ -59,7 +59,6 @@ export class TestOrigin {
       self: o.url,
       peer: testPeer(o.no, 'origin'),
       store: o.store,
-      knownSize: async ({ digest }) => cluster.known.get(digest),
       infoOf: async ({ digest, meta }) => ({ digest, meta, peer: testPeer(o.no, 'origin') }),
       onGrowing: () => undefined,
       pull: (digest) => this.pulled(digest),
@@ -110,8 +109,6 @@ export class ColdCluster implements AsyncDisposable {
   readonly backends: Backends;
   readonly owners: Rendezvous;
   readonly origins: TestOrigin[] = [];
-  /** Sizes, of the index. */
-  readonly known = new Map<Digest, number>();
 
   private constructor(urls: readonly string[]) {
     const said = { durability: 'origins', required: false } as const;

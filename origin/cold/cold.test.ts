@@ -9,7 +9,6 @@ import { sourceOf } from '../../platform/backends/objects.fixtures.ts';
 import { registryKeys } from '../../platform/backends/registry/layout.ts';
 import { type Blob, blobOf, sameBlob } from '../../platform/store/store.fixtures.ts';
 import { ColdCluster, type TestOrigin } from './cold.fixtures.ts';
-import { mendIt } from './refusals.ts';
 import { damagedMs, failedMs, missingMs } from './remembered.ts';
 
 const never = new AbortController().signal;
@@ -66,27 +65,6 @@ test('who asks for the size has nothing downloaded', async () => {
     });
   expect(cluster.main.count('read')).toBe(0);
   expect(cluster.main.count('stat')).toBe(1);
-});
-
-test('a size that the index knows otherwise is not believed: nothing is fetched or given, and it says so', async () => {
-  await using cluster = await ColdCluster.make();
-  const origin = first(cluster);
-  for (const blob of [large, small]) await cluster.put(blob);
-  cluster.known.set(large.digest, large.bytes.length);
-  const key = cluster.keyOf(large.digest);
-  cluster.main.fail({ on: 'stat', what: 'size', at: 7, key });
-  const { length } = large.bytes;
-  for (let times = 0; times < 3; times++)
-    await expect(origin.answer(inRepo(large), { hops: 0 })).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
-      message: `backend main: ${key} has ${length + 8} bytes, and the index knows ${length}: ${mendIt}`,
-      detail: { backend: 'main', damaged: true },
-    });
-  expect([cluster.main.count('stat'), cluster.main.count('read')]).toEqual([1, 0]);
-  cluster.nowMs += damagedMs;
-  expect(await origin.whole(inRepo(large))).toMatchObject({ meta: large.meta });
-  // Of what the index does not know the backend's word is all there is.
-  expect(await origin.whole(inRepo(small))).toMatchObject({ meta: small.meta });
 });
 
 test('of a backend that tells repositories apart, what one lacks says nothing of another, and one fetch is for all', async () => {

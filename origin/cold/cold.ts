@@ -5,8 +5,7 @@
  * Rule 2: whoever asks is answered within `coldAnswerMs`, so that no caller takes us for dead; what was begun goes on.
  * Rule 3: BLOB_UNKNOWN only where the backend said that it has no such object. One that does not answer is UNAVAILABLE, and so
  *         is one that has other bytes under the blob's name; the message names backend and object.
- * Rule 4: who asks for the size has nothing fetched. A size is the backend's, unless the index knows another one: then nothing
- *         is fetched either, rather than wrong bytes given as they come.
+ * Rule 4: who asks for the size has nothing fetched.
  * Rule 5: at most `largeLane` and `smallLane` are fetched at a time, more wait, and beyond that they are refused. Manifests do
  *         not wait behind layers, and no backend behind another one that hangs (lane.ts).
  */
@@ -57,8 +56,6 @@ export type ColdOptions = {
   readonly store: Pick<BlobStore, 'growing' | 'beginUpload'>;
   /** The blob's own, where it is here whole. */
   readonly infoOf: (entry: BlobEntry) => Promise<BlobInfo>;
-  /** Of a blob that the index knows in its repository; undefined: it does not, or not in time. Never rejects. */
-  readonly knownSize?: ((blob: BlobIn) => Promise<number | undefined>) | undefined;
   /** It is being fetched here, and can be fed as it comes. */
   readonly onGrowing: (entry: GrowingEntry) => void;
   /** What peers bring of one that is being fetched. */
@@ -229,14 +226,6 @@ export class ColdReads {
     try {
       const object = await backed.backend.stat(key, AbortSignal.any([late, this.#closing.signal]));
       if (object !== undefined) {
-        // What is small is whole, and compared with its digest, before any of it is given.
-        const known = object.size > waitedBytesMax ? await this.#options.knownSize?.({ digest, repo }) : undefined;
-        if (known !== undefined && known !== object.size)
-          throw this.#damaged(
-            backed,
-            { digest, repo },
-            `${key} has ${object.size} bytes, and the index knows ${known}`,
-          );
         this.#remembered.set(asked, { kind: 'stored', object });
         return object;
       }

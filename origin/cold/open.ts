@@ -1,8 +1,7 @@
 /** Cold reads of an origin that has backends: loaded only then. */
 
-import type { BlobIn, Digest } from '../../core/digest.ts';
+import type { Digest } from '../../core/digest.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
-import { CallContext } from '../../platform/clients/context.ts';
 import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { Members } from '../../platform/members/members.ts';
@@ -27,15 +26,12 @@ export type ColdParts = {
   readonly store: BlobStore;
   readonly blobs: OriginBlobs;
   /** undefined: none is configured. */
-  readonly index: Pick<IndexClient, 'holders' | 'blob'> | undefined;
+  readonly index: Pick<IndexClient, 'holders'> | undefined;
   /** It is here now, as if it had been pushed. */
   readonly onFetched: (entry: BlobEntry) => void;
   readonly log: Logger;
   readonly metrics: Metrics;
 };
-
-/** Of an index that does not answer: whoever waits for a first byte waits so much longer, once a blob. */
-const indexMsMax = 300;
 
 /** Closed with the stack. What may go from here since a backend has it. */
 export function openCold(parts: ColdParts, stack: AsyncDisposableStack): BackendCopies {
@@ -49,7 +45,6 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
       self,
       peer: node.self,
       store,
-      knownSize: index && ((blob) => knownSize(index, blob)),
       infoOf: (entry) => blobs.info(entry),
       onGrowing: (entry) => node.seedGrowing(entry),
       pull: (digest) => node.pull(digest),
@@ -81,10 +76,4 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
   metrics.observed('cold_reads_running', 'Blobs that are being fetched from backends now', () => cold.running);
   metrics.observed('cold_reads_waiting', 'Blobs that wait to be fetched from backends', () => cold.waiting);
   return copies;
-}
-
-async function knownSize(index: Pick<IndexClient, 'blob'>, { digest, repo }: BlobIn): Promise<number | undefined> {
-  if (repo === undefined) return undefined;
-  using ctx = CallContext.begin().within(indexMsMax);
-  return (await index.blob(repo, digest, ctx).catch(() => undefined))?.size;
 }
