@@ -25,6 +25,7 @@ if (label === undefined || dir === undefined || file === undefined)
   throw new Error('--label, --dir and --report are needed');
 const kinds = values.kinds.split(',').filter((kind): kind is Kind => (KINDS as readonly string[]).includes(kind));
 const plan = { seed: Number(values.seed), seconds: Number(values.seconds), agents: Number(values.agents), kinds };
+console.log(`chaos: seed ${plan.seed}, ${plan.seconds} s of faults, ${plan.agents} agents`);
 const report = await new Run({ label, dir }, plan).toEnd();
 console.log(summary(report));
 await writeFile(file, JSON.stringify(report));

@@ -204,8 +204,10 @@ export class Run {
     const isLost = ({ copies, wrong }: { copies: number; wrong: readonly string[] }) =>
       copies === 0 || wrong.length > 0;
     const short = () => proved.filter((it) => it.copies < replicas || isLost(it));
-    while (short().length > 0 && this.#nowMs() < untilMs) {
-      this.#say(`${short().length} of ${acknowledged} have fewer than ${replicas} copies, or were not given`);
+    for (let told = 0; short().length > 0 && this.#nowMs() < untilMs; ) {
+      const now = short().length;
+      if (now !== told) this.#say(`${now} of ${acknowledged} have fewer than ${replicas} copies, or were not given`);
+      told = now;
       await sleep(5_000);
       proved = await proveAll(short(), origins, proxies);
     }
