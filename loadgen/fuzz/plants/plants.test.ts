@@ -37,6 +37,7 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
   'tag-before-blobs': ['named'],
   'reads-not-through': ['tag'],
   'reconciles-a-page': ['reconcile'],
+  'ring-by-url': ['liveness'],
 };
 
 /** The first seed that is tried, for those that need a rarer accident. */
@@ -44,6 +45,7 @@ const froms: Readonly<Partial<Record<Plant, number>>> = {
   'push-says-yes': 15,
   'copies-unconfirmed': 41,
   'reconciles-a-page': 5,
+  'ring-by-url': 7,
   'origin-believes': 5,
   'inflow-keeps-slot': 24,
   'trust-never-ends': 14,

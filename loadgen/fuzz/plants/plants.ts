@@ -7,6 +7,7 @@ import type { Arena } from '../../../platform/workers/arena.ts';
 import { pieceHash } from '../../../platform/workers/hash.ts';
 import type { HashStream, IoFailure, PieceIo, PieceJob } from '../../../platform/workers/piece-io.ts';
 import { PLANTED_HTTP } from '../http/planted.ts';
+import { PLANTED_MEMBERS } from '../roster/planted.ts';
 import { PLANTED_BACKING } from './backing.ts';
 import { PLANTED } from './planted.ts';
 
@@ -15,7 +16,7 @@ const THROUGH_SEAMS = {
   'lost-write': { room: 'platform/store', defect: 'origins acknowledge a push without syncing it' },
   'unverified-serve': { room: 'platform/workers', defect: 'pieces are verified neither on their way in nor out' },
 } as const;
-const IN_METHODS = { ...PLANTED, ...PLANTED_HTTP, ...PLANTED_BACKING } as const;
+const IN_METHODS = { ...PLANTED, ...PLANTED_HTTP, ...PLANTED_BACKING, ...PLANTED_MEMBERS } as const;
 /** Every plant, with its room in the product. */
 export const PLANTS = { ...THROUGH_SEAMS, ...IN_METHODS } as const;
 export type Plant = keyof typeof PLANTS;
