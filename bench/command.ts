@@ -17,6 +17,7 @@ import { benchMicro } from './micro/bench.ts';
 import { benchPull, type Measure, measures } from './pull/bench.ts';
 import { PullSetup, profileFlags } from './pull/setup.ts';
 import { fullSizes, smallSizes } from './pull/sizes.ts';
+import { benchRepair } from './repair/bench.ts';
 import { benchStorage, type StorageMeasure, storageMeasures } from './storage/bench.ts';
 import { fullStorage, smallStorage } from './storage/sizes.ts';
 
@@ -56,6 +57,8 @@ export const BENCHMARKS: Benchmarks = {
       rounds: given.rounds ?? (given.small ? 1 : 5),
       nodeFlags: profileFlags(given.profile),
     }),
+  repair: (given) =>
+    benchRepair({ bytes: given.size ?? (given.small ? 96 : 2048) * 2 ** 20, seconds: given.small ? 6 : 30 }),
   storage: (given) => {
     const base = given.small ? smallStorage : fullStorage;
     const sizes = { ...base, blob: given.size ?? base.blob, rounds: given.rounds ?? base.rounds };
@@ -99,7 +102,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .addOption(
       new Option(
         '--size <size>',
-        'pull, links, hostile, storage: bytes of the blob, of every measure but small',
+        'pull, links, hostile, storage: bytes of the blob, of every measure but small; repair: of all blobs',
       ).argParser(bytes),
     )
     .addOption(new Option('--rounds <n>', 'pull, links, hostile, storage: rounds').argParser(whole(1, 100)))

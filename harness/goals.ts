@@ -14,6 +14,8 @@ const atMost = (goal: number, beyond?: number): Goal => ({
 });
 
 export const GOALS: Readonly<Record<string, Goal>> = {
+  repairRateRatio: atLeast(0.9),
+  repairPullP99Ratio: atMost(1.3),
   ratioToCurl: atLeast(0.8, 1),
   ratioToCurlSha256: atLeast(1.5, 2),
   ratioToCurlReader: atLeast(0.5, 0.6),
