@@ -6,7 +6,7 @@
  * while it is repaired.
  */
 
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPAIR, type RepairState } from '../../core/contracts/origin-repair.ts';
 import type { Digest } from '../../core/digest.ts';
@@ -28,6 +28,8 @@ export type RepairSizes = {
   readonly seconds: number;
 };
 
+/** Of its data directory. */
+const kept: ReadonlySet<string> = new Set(['id', 'version', 'members']);
 const origins = 3;
 const replicas = 2;
 const blobBytes = 8 * 2 ** 20;
@@ -60,11 +62,12 @@ class Origins implements AsyncDisposable {
     this.#running.set(no, await RoleProcess.start({ role: 'origin', name: `origin-${no}`, dir, config }));
   }
 
-  /** All of its blobs are gone; who it is stays. */
+  /** All that it stored is gone, what it remembers of it as well; who it is stays, so that no time passes until it has its place. */
   async loseDisk(no: number): Promise<void> {
     const process = this.#running.get(no) as RoleProcess;
     await process[Symbol.asyncDispose]();
-    rmSync(join(process.data, 'blobs'), { recursive: true });
+    for (const name of readdirSync(process.data))
+      if (!kept.has(name)) rmSync(join(process.data, name), { recursive: true, force: true });
   }
 
   async state(no: number): Promise<RepairState> {
