@@ -38,6 +38,20 @@ function problems(role: string, text: string, sets: readonly string[] = []): rea
   }
 }
 
+test('a list may name DNS, and says what is no entry of one', () => {
+  expect(problems('proxy', 'origins: [ "dns+http://shoal-origin:15002", "http://10.0.0.1:1" ]\n')).toEqual([]);
+  expect(problems('agent', 'trackers: [ "srv+http://_api._tcp.tracker.ns" ]\n')).toEqual([]);
+  expect(problems('origin', 'origins: [ "dns+http://o:1" ]\nself: http://10.0.0.1:1\n')).toEqual([]);
+  const wrong =
+    'expected a URL such as http://127.0.0.1:15003, or dns+http://name:port, or srv+http://_service._tcp.name, got';
+  expect(problems('proxy', 'origins: [ "dns+http://10.0.0.1:1" ]\n')).toEqual([
+    `2: origins.0: ${wrong} "dns+http://10.0.0.1:1"`,
+  ]);
+  expect(problems('proxy', 'members: { resolver: [ "kube-dns" ] }\n')).toEqual([
+    '2: members.resolver.0: expected the address of a resolver, such as 10.96.0.10 or 127.0.0.1:5353',
+  ]);
+});
+
 test('an origin: which one of several it is, and everything else', () => {
   const several = 'origins: [ "http://a:1", "http://b:1" ]\n';
   expect(problems('origin', several)).toEqual([]);

@@ -6,7 +6,7 @@
  *         found within `everyMs` and a few times `withinMs`; who stays out is asked ever less often.
  * Rule 2: a process makes at most `checksPerS` of them, however many members there are; each comes at a time that is drawn.
  * Rule 3: where `rarely` is said, only members of a role that was in use within `usedMs` are checked.
- * Rule 4: the first round begins at once. `begun` resolves when each has answered, or failed once.
+ * Rule 4: the first round begins at once, or soon where `rarely` is said. `begun` resolves when each has answered, or failed once.
  */
 
 import type { OriginIdentity } from '../../core/contracts/members.ts';
@@ -28,6 +28,8 @@ const checksPerS = 50;
 const outMs = { delayMs: 500, delayMsMax: 5_000 } as const;
 /** A caller comes back within this, or members are of no use to it. */
 const usedMs = 60_000;
+/** Who checks rarely is one of many: their first checks are spread over this. */
+const herdMs = 3_000;
 
 export type Checked = {
   /** 'same': it is there; its role has no ids. undefined: it is of a release that has none. */
@@ -80,7 +82,7 @@ export class Checks {
       const fresh = { up: true, against: 0, misses: 0, first: true };
       const none = { latencyMs: undefined, timer: undefined, stop: undefined };
       this.#states.set(url, { ...fresh, ...none, of: member, member: checked(member) });
-      if (this.#due) this.#next(url, 0);
+      if (this.#due) this.#next(url, this.#soonMs());
     }
     this.#tellBegun();
   }
@@ -97,7 +99,8 @@ export class Checks {
   used(): void {
     const idle = !this.#due;
     this.#usedMs = performance.now();
-    if (idle) for (const [url, state] of this.#states) if (state.timer === undefined) this.#next(url, 0);
+    if (!idle) return;
+    for (const [url, state] of this.#states) if (state.timer === undefined) this.#next(url, this.#soonMs());
   }
 
   /** Whether each has answered, or failed once. */
@@ -121,6 +124,11 @@ export class Checks {
 
   get #due(): boolean {
     return this.#options.rarely !== true || performance.now() - this.#usedMs < usedMs;
+  }
+
+  /** Thousands lose their trackers at the same moment. */
+  #soonMs(): number {
+    return this.#options.rarely === true ? Math.random() * herdMs : 0;
   }
 
   #next(url: string, afterMs: number): void {
