@@ -155,13 +155,7 @@ test('config check --role: of a file that names none, as `shoal up --backends` t
 
 test('config check refuses what a start refuses, in the same words', async () => {
   const file = join(dir, 'origin.yaml');
-  const text = [
-    'role: origin',
-    `data: ${join(dir, 'never')}`,
-    'origins: [ "http://a:1", "http://b:1" ]',
-    'memory:',
-    '  arena: 1KiB',
-  ];
+  const text = ['role: origin', `data: ${join(dir, 'never')}`, 'self: http://c:1', 'memory:', '  arena: 1KiB'];
   writeFileSync(file, text.join('\n'));
   const [check, start] = await Promise.all([
     shoal('config', 'check', file, '--set', 'workers=0'),
@@ -170,7 +164,7 @@ test('config check refuses what a start refuses, in the same words', async () =>
   expect(check).toEqual(start);
   expect(check.code).toBe(2);
   expect(check.err.trim().split('\n')).toEqual([
-    `${file}:3: origins: several are listed, so \`self\` must say which one this is`,
+    `${file}:3: self: http://c:1 is not among the origins listed: http://127.0.0.1:15002`,
     expect.stringMatching(/:5: memory\.arena: expected at least 16MiB /),
     '--set workers: workers: expected at least 1, got 0',
   ]);
