@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { diskError } from './disk/disk.ts';
+import { RealDisk } from './disk/real-disk.ts';
 import { TestStores } from './store.fixtures.ts';
 
 const stores = new TestStores();
@@ -71,4 +73,25 @@ test('one process at a time uses a directory, and kill -9 leaves no lock behind'
   }
   await once(child, 'exit');
   await stores.close(await stores.open(dir));
+});
+
+test('many files are found where the disk counts as slow as well', async () => {
+  const dir = stores.directory();
+  await stores.close(await stores.open(dir));
+  const shard = join(dir, 'blobs', 'sha256', 'ab');
+  mkdirSync(shard);
+  // More than are looked at in the usual way, of blobs without a byte.
+  const count = 450;
+  for (let no = 0; no < count; no++) {
+    const hex = `ab${no.toString(16).padStart(62, '0')}`;
+    writeFileSync(join(shard, `${hex}.0.18.${'0'.repeat(64)}`), '');
+  }
+  let refused = 0;
+  const disk = new RealDisk();
+  disk.sizeNow = (path) => {
+    refused++;
+    throw diskError('EAGAIN', 'the disk is slow now, read', path);
+  };
+  const store = await stores.open(dir, { disk });
+  expect([store.count, refused]).toEqual([count, count]);
 });

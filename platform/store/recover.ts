@@ -16,6 +16,7 @@
  *   can be relied on (finding.ts), lengths are compared after the start.
  */
 
+import { setImmediate } from 'node:timers/promises';
 import type { Digest } from '../../core/digest.ts';
 import { type Metainfo, pieceCount } from '../../core/piece.ts';
 import { StartError } from '../lifecycle/errors.ts';
@@ -327,12 +328,20 @@ async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
       await unlinkIfThere(disk, `${dir}/${name}`);
     }
   }
+  // Whoever watches the disk must not take it for slow because nobody else had a turn.
+  if (names.size >= manyNames) await setImmediate();
   return [...found.values()];
 }
 
-/** Where there are many, a look that waits for nothing else costs a fifth. */
+/** Where there are many, a look that waits for nothing else costs a fifth; not of a disk that is slow. */
 async function sizeOf(disk: ScanDisk, path: string, among: number): Promise<number> {
-  return among < manyNames ? (await disk.stat(path)).size : disk.sizeNow(path);
+  if (among < manyNames) return (await disk.stat(path)).size;
+  try {
+    return disk.sizeNow(path);
+  } catch (error) {
+    if (diskCode(error) !== 'EAGAIN') throw error;
+    return (await disk.stat(path)).size;
+  }
 }
 
 async function readBits(disk: ScanDisk, path: string, pieces: number): Promise<PieceBits> {
