@@ -20,6 +20,8 @@ import { fullSizes, smallSizes } from './pull/sizes.ts';
 import { benchRepair } from './repair/bench.ts';
 import { benchStorage, type StorageMeasure, storageMeasures } from './storage/bench.ts';
 import { fullStorage, smallStorage } from './storage/sizes.ts';
+import { benchStore } from './store/bench.ts';
+import { fullStore, smallStore } from './store/sizes.ts';
 
 export type Given = {
   readonly json: boolean;
@@ -31,6 +33,7 @@ export type Given = {
   readonly workers?: number;
   readonly profile?: string;
   readonly agents?: number;
+  readonly blobs?: number;
   readonly rate?: number;
   readonly congestion?: Congestion | 'both';
 };
@@ -59,6 +62,10 @@ export const BENCHMARKS: Benchmarks = {
     }),
   repair: (given) =>
     benchRepair({ bytes: given.size ?? (given.small ? 96 : 2048) * 2 ** 20, seconds: given.small ? 6 : 30 }),
+  store: (given) => {
+    const base = given.small ? smallStore : fullStore;
+    return benchStore({ ...base, blobs: given.blobs ?? base.blobs });
+  },
   storage: (given) => {
     const base = given.small ? smallStorage : fullStorage;
     const sizes = { ...base, blob: given.size ?? base.blob, rounds: given.rounds ?? base.rounds };
@@ -115,6 +122,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
     .addOption(new Option('--agents <n>', 'links: agents').argParser(whole(1, 60)))
+    .addOption(new Option('--blobs <n>', 'store: blobs of the store that is started').argParser(whole(1, 5_000_000)))
     .addOption(
       new Option('--rate <rate>', 'links: of every link, both ways').argParser(
         rate(100_000, 'a rate from 1Mbit/s on, such as 200Mbit/s'),

@@ -36,4 +36,6 @@ export const GOALS: Readonly<Record<string, Goal>> = {
   linksReadersMaxOverBound: atMost(1.12, 1.066),
   linksPrefix50OverBound: atMost(0.65, 0.6),
   hostileRatio: atLeast(0.9),
+  storeStartS: atMost(10, 5),
+  storeBytesPerBlob: atMost(200, 130),
 };
