@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import { originsToldMax } from '../core/contracts/tracker.ts';
 import { commonShape } from '../platform/config/common.ts';
+import { evictionShape } from '../platform/config/eviction.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
@@ -21,7 +22,7 @@ const shape = z.strictObject({
   admin: listenAt(16_002),
   peer: peerShape(16_001),
   /** What does not fit is streamed through, and not kept. */
-  cache: z.strictObject({ budget: size('100GiB', budgetMin) }).prefault({}),
+  cache: z.strictObject({ budget: size('100GiB', budgetMin), ...evictionShape }).prefault({}),
   ...volumesShape,
   ...piecesShape,
   trackers: someMembers('http://127.0.0.1:15003'),

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { Digest } from '../core/digest.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
+import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
@@ -41,7 +42,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const plan = {
     membership,
     promises: agentPromises,
-    budgetBytes: config.cache.budget,
+    ...roomOf(config.cache),
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
     finding: () => startFinding(context, membership, stack),
   };

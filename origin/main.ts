@@ -5,6 +5,7 @@ import type { Digest } from '../core/digest.ts';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
+import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
@@ -57,7 +58,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       : askUnneeded({ index: index && askIndex({ index, known, log }), owed: () => queue, copies: () => copies });
   const plan = {
     promises: originPromises,
-    budgetBytes: config.disk.budget,
+    ...roomOf(config.disk),
     askUnneeded: mayGo,
     membership,
     finding: async () => {

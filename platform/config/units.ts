@@ -124,6 +124,17 @@ export const rate = (fallback?: string, bounds: Bounds = {}) =>
 export const duration = (fallback?: string, bounds: Bounds = {}) =>
   withDefault(measured(parseDuration, 'a duration such as 30s or 250ms', { ...durationBounds, ...bounds }), fallback);
 
+/** How full a disk is: percent that are used, or bytes that are free. */
+export const diskMark = () =>
+  parsed(parseDiskMark, 'how full a disk is, such as 90%, or how much of it is free, such as 50GB', false);
+
+function parseDiskMark(text: string): { readonly percent: number } | { readonly freeBytes: number } | undefined {
+  const percent = Number(/^(\d{1,2}(?:\.\d+)?)\s*%$/.exec(text.trim())?.[1]);
+  if (percent > 0) return { percent };
+  const freeBytes = parseSize(text);
+  return freeBytes === undefined || freeBytes === 0 ? undefined : { freeBytes };
+}
+
 /** In zod 4 `default` would skip the parser; `prefault` goes through it. */
 function withDefault<T>(type: z.ZodType<T, string | number>, fallback?: string): Unit<T> {
   return (fallback === undefined ? type : type.prefault(fallback)) as Unit<T>;

@@ -4,6 +4,7 @@
  */
 
 import type { ToldPlace } from '../../core/contracts/members.ts';
+import type { Digest } from '../../core/digest.ts';
 import type { OriginFinder } from '../clients/finder.ts';
 import type { HttpClient } from '../clients/http.ts';
 import { TrackerSession } from '../clients/tracker.ts';
@@ -14,6 +15,7 @@ import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
 import type { AskUnneeded } from '../store/room/let-go.ts';
+import type { Eviction } from '../store/room/tidying.ts';
 import { BlobStore } from '../store/store.ts';
 import type { VolumePlan } from '../store/volumes/volume.ts';
 import type { Arena } from '../workers/arena.ts';
@@ -36,6 +38,7 @@ export type HostPlan<F extends Finding> = {
   readonly promises: typeof agentPromises | typeof originPromises;
   readonly budgetBytes: number;
   readonly askUnneeded?: AskUnneeded | undefined;
+  readonly eviction?: Eviction | undefined;
   /** Who is told of pulls that are read, and when those end that are not any more. */
   readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
   /** Called once the data directory is ours. */
@@ -61,16 +64,19 @@ export type Host<F extends Finding> = {
 /** Everything of it is closed with the stack. */
 export async function startHost<F extends Finding>(
   { config, log, metrics }: RoleContext<HostConfig>,
-  { promises, budgetBytes, askUnneeded, pulls, finding, membership }: HostPlan<F>,
+  { pulls, finding, membership, ...plan }: HostPlan<F>,
   stack: AsyncDisposableStack,
 ): Promise<Host<F>> {
   const { trackers, volumes } = config;
   const lanes = 1 + config.volumes.length;
   const workers = stack.use(await Workers.start({ count: config.workers, lanes, arenaBytes: config.memory.arena }));
   const { arena } = workers;
-  const store = stack.use(
-    await BlobStore.open({ dir: config.data, ...promises, workers, budgetBytes, askUnneeded, volumes, log }),
-  );
+  // Peers that wait for more of a blob have it from here: it stays.
+  const fed = (digest: Digest): boolean => (feeding?.statsOf(digest)?.sinks ?? 0) > 0;
+  let feeding: PeerNode | undefined;
+  const { promises, budgetBytes, askUnneeded, eviction } = plan;
+  const policy = { budgetBytes, askUnneeded, eviction, stays: fed };
+  const store = stack.use(await BlobStore.open({ dir: config.data, ...promises, ...policy, workers, volumes, log }));
   const found = await finding();
   const { finder, onOrigins } = found;
   const members = await membership.others('trackers', trackers);
@@ -90,5 +96,6 @@ export async function startHost<F extends Finding>(
       metrics,
     }),
   );
+  feeding = node;
   return { arena, store, found, trackers: members, tracking, node };
 }

@@ -7,6 +7,7 @@ import type { PieceIo } from '../workers/piece-io.ts';
 import type { Disk } from './disk/disk.ts';
 import type { StoreLog } from './recover.ts';
 import type { AskUnneeded } from './room/let-go.ts';
+import type { Eviction } from './room/tidying.ts';
 import type { VolumePlan } from './volumes/volume.ts';
 
 /** What is promised of an agent's blobs, and of an origin's. */
@@ -31,6 +32,10 @@ export type BlobStoreOptions = {
   readonly keeps: boolean;
   /** Of a store that keeps: who knows what nobody needs. Absent: nothing complete ever goes. */
   readonly askUnneeded?: AskUnneeded | undefined;
+  /** What goes in the background (room/tidying.ts). Absent: nothing, but where room is needed. */
+  readonly eviction?: Eviction | undefined;
+  /** Others need it here: it does not go for want of room, be it old. */
+  readonly stays?: ((digest: Digest) => boolean) | undefined;
   readonly log?: StoreLog | undefined;
   readonly disk?: Disk;
   /** Entries that are kept though nobody may be using them (table/live.ts). */

@@ -32,8 +32,9 @@ import { type FoundBlob, type StoreLog, scan } from './recover.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
 import { Room } from './room/room.ts';
 import { type StoredBlob, storedBlob } from './room/stored-blob.ts';
+import { Tidying } from './room/tidying.ts';
 import { enter } from './start.ts';
-import { type BeforeRead, listDamaged, look, storedProblem } from './stored.ts';
+import { type BeforeRead, listDamaged, restoreBlob, storedProblem } from './stored.ts';
 import type { Upload } from './upload.ts';
 import { type Ground, takeGround } from './volumes/ground.ts';
 import { Losing } from './volumes/losing.ts';
@@ -75,6 +76,7 @@ export class BlobStore {
   readonly #host: EntryHost;
   readonly #losing: Losing;
   readonly #ground: Ground;
+  readonly #tidying: Tidying;
 
   private constructor(o: BlobStoreOptions, at: Ground) {
     this.#promises = { synced: o.synced, keeps: o.keeps };
@@ -150,6 +152,7 @@ export class BlobStore {
     const losing = { passing: () => this.#passing, found: (blob: FoundBlob) => this.#enter([blob]) };
     this.#losing = new Losing({ ...common, ...this.#tell, ...losing, recover: at.recover });
     at.volumes.host = this.#losing;
+    this.#tidying = new Tidying({ ...common, eviction: o.eviction, wallSeconds });
   }
 
   /** Throws StartError where the directory is another's, of another format, in use, or not usable. */
@@ -184,7 +187,7 @@ export class BlobStore {
     return this.#room.get(digest) ?? (this.#passing.count > 0 ? this.#passing.get(digest) : undefined);
   }
 
-  get room(): Pick<Room, 'completeCount' | 'inOrder' | 'letGo' | 'shrink'> {
+  get room(): Pick<Room, 'completeCount' | 'evictBytes' | 'inOrder' | 'inventory' | 'letGo' | 'shrink'> {
     return this.#room;
   }
 
@@ -244,12 +247,7 @@ export class BlobStore {
 
   /** Makes a blob whole by what is here of it, from its own file alone. False: bytes of it must come again. */
   async restore(entry: BlobEntry): Promise<boolean> {
-    if (entry.complete || entry.gone || entry.growth !== undefined) return entry.complete;
-    if (!entry.file.partial && (await this.#lists.restore(entry)))
-      for (const piece of entry.unread) await look(entry, piece, this.#ground.io.arena);
-    // Every piece may be here, and the disk have refused the last step.
-    if (!entry.complete && entry.heldCount === entry.pieces) await this.#becoming.complete(entry);
-    return entry.complete;
+    return await restoreBlob(entry, { arena: this.#ground.io.arena, lists: this.#lists, becoming: this.#becoming });
   }
 
   /** Unlinks it now; whoever has it pinned can read on. One that is not there is fine. ApiError UNAVAILABLE: ask again. */
@@ -294,6 +292,7 @@ export class BlobStore {
 
   /** Cancels uploads, writes the hints, closes the files, unlocks the directory. No call may be open. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tidying.close();
     await this.#receiving.cancelAll();
     await this.#grower.close(this.#room.partial());
     await this.#losing.idle();
@@ -313,6 +312,7 @@ export class BlobStore {
       volumes: volumes.all,
       evict: (entry) => this.#leaving.giveUp(entry),
       askUnneeded: o.askUnneeded,
+      stays: o.stays,
       onUnneeded: ({ digest }) => this.#unneeded(digest),
       nowMs: () => performance.now(),
       wallSeconds,

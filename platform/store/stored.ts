@@ -114,3 +114,20 @@ export async function look(entry: BlobEntry, piece: number, arena: PieceMemory):
     slot.release();
   }
 }
+
+/** As the store's `restore`. */
+export async function restoreBlob(
+  entry: BlobEntry,
+  by: {
+    readonly arena: PieceMemory;
+    readonly lists: { restore(entry: BlobEntry): Promise<boolean> };
+    readonly becoming: { complete(entry: BlobEntry): Promise<boolean> };
+  },
+): Promise<boolean> {
+  if (entry.complete || entry.gone || entry.growth !== undefined) return entry.complete;
+  if (!entry.file.partial && (await by.lists.restore(entry)))
+    for (const piece of entry.unread) await look(entry, piece, by.arena);
+  // Every piece may be here, and the disk have refused the last step.
+  if (!entry.complete && entry.heldCount === entry.pieces) await by.becoming.complete(entry);
+  return entry.complete;
+}

@@ -140,6 +140,10 @@ export class ProcessDisk implements Disk {
     return this.#do('syncDirectory', path, () => this.#medium.disk.syncDirectory(path));
   }
 
+  async space(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+    return await this.#do('space', path, () => this.#medium.disk.space(path));
+  }
+
   async freeBytes(path: string): Promise<number> {
     if (this.#medium.ailments.full) return 0;
     return await this.#do('freeBytes', path, () => this.#medium.disk.freeBytes(path));

@@ -43,6 +43,8 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   /** Bytes that can still be written. */
   freeBytes(path: string): Promise<number>;
+  /** The same now, and all that it could hold if nothing else was there. */
+  space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
   /** Takes the lock file for this process until the returned function is called or the process ends, however it ends. Code EBUSY: another has it. */
   lock(path: string): Promise<() => Promise<void>>;
 }

@@ -210,7 +210,6 @@ export class FaultyDisk implements Disk {
   }
 
   readonly sizeNow = (path: string): number => this.readNow(path, 0, Number.MAX_SAFE_INTEGER).length;
-
   readNow(path: string, position: number, length: number): Uint8Array {
     this.#count('readNow', path);
     const inode = this.#files.get(path);
@@ -269,6 +268,8 @@ export class FaultyDisk implements Disk {
     await this.#begin('freeBytes', path);
     return Math.min(this.#capacity - this.#usedBytes(), Number.MAX_SAFE_INTEGER);
   }
+
+  space = async (path: string) => ({ freeBytes: await this.freeBytes(path), totalBytes: this.#capacity });
 
   async lock(path: string): Promise<() => Promise<void>> {
     await this.#begin('lock', path);

@@ -152,6 +152,11 @@ export class RealDisk implements Disk {
     return this.#free.bytes;
   }
 
+  async space(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+    const { bavail, bfree, blocks, bsize } = await statFilesystem(path);
+    return { freeBytes: bavail * bsize, totalBytes: (blocks - bfree + bavail) * bsize };
+  }
+
   /**
    * SQLite's exclusive lock on an empty database: a lock of the kernel, so it goes with the process
    * (kill -9 too), holds across containers that share the directory, and no stale file can fake it.

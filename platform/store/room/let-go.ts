@@ -25,7 +25,7 @@ export type LetGoHost = {
   readonly ask: AskUnneeded;
   readonly nowMs: () => number;
   /** Blobs that are or were whole here and that nobody uses, least recently used first; they may change meanwhile. */
-  readonly candidates: () => Iterable<Digest>;
+  readonly candidates: (volume?: number) => Iterable<Digest>;
   /** Whether it is one now. */
   readonly mayGo: (digest: Digest) => boolean;
   /** Where it still is one: uncounts it at once, and removes it. Whoever was mending it does so no longer. */
@@ -76,10 +76,10 @@ export class LetGo {
     this.#claimedSince?.add(digest);
   }
 
-  /** Removes `bytes` or more, if it can. False: nothing went. */
-  async make(bytes: number): Promise<boolean> {
+  /** Removes `bytes` or more, if it can, of one volume where that is named. False: nothing went. */
+  async make(bytes: number, volume?: number): Promise<boolean> {
     if (this.#round === undefined && this.#host.nowMs() < this.#vainUntilMs) return false;
-    this.#round ??= this.#run(Math.max(bytes, atLeastBytes)).finally(() => {
+    this.#round ??= this.#run(Math.max(bytes, atLeastBytes), volume).finally(() => {
       this.#round = undefined;
     });
     return (await this.#round) > 0;
@@ -101,11 +101,11 @@ export class LetGo {
     return round.failure ?? reasonOf(round.waiting);
   }
 
-  async #run(bytes: number): Promise<number> {
+  async #run(bytes: number, volume: number | undefined): Promise<number> {
     this.#forgetClaims();
     const round: Round = { gone: [], freed: 0, waiting: 0, failure: undefined };
     let batch: Digest[] = [];
-    for (const digest of this.#host.candidates()) {
+    for (const digest of this.#host.candidates(volume)) {
       if (!this.#claimed.has(digest)) batch.push(digest);
       if (batch.length < batchMax) continue;
       await this.#askAndAct(batch, round);

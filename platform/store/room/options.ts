@@ -1,5 +1,6 @@
 /** What the byte budget is told, and whom it asks. */
 
+import type { Digest } from '../../../core/digest.ts';
 import type { BlobEntry } from '../pieces/entry.ts';
 import type { BlobRow } from '../table/table.ts';
 import type { AskUnneeded } from './let-go.ts';
@@ -25,6 +26,8 @@ export type RoomOptions = {
   readonly idle: (entry: BlobEntry) => void;
   /** Entries that are kept though nobody may be using them. Default: live.ts. */
   readonly idleMax?: number | undefined;
+  /** It does not go for want of room, as others need it here. */
+  readonly stays?: ((digest: Digest) => boolean) | undefined;
   /** What lies on each is counted there. */
   readonly volumes: readonly { usedBytes: number; blobs: number }[];
 };

@@ -53,7 +53,7 @@ export class Room {
     this.#letGo = new LetGo({
       ask: o.askUnneeded,
       nowMs: o.nowMs,
-      candidates: () => this.#candidates(),
+      candidates: (volume) => this.#candidates(volume),
       mayGo: (digest) => this.#mayGo(this.#table.find(digest)),
       release: (digest) => this.#release(digest),
     });
@@ -84,18 +84,16 @@ export class Room {
   }
 
   /** As the store's `blobs`. */
-  *blobs(): Generator<StoredBlob, undefined> {
+  *blobs(): Iterable<StoredBlob> {
     for (const row of this.#table.rows()) {
       const entry = this.#live.get(row);
       yield entry === undefined ? { ...this.#table.blob(row), complete: true, damaged: false } : storedBlob(entry);
     }
-    return undefined;
   }
 
   /** Least recently used first. */
-  *inOrder(): Generator<Digest, undefined> {
+  *inOrder(): Iterable<Digest> {
     for (const row of this.#table.order.walk()) yield this.#table.digest(row);
-    return undefined;
   }
 
   /** Those that are not whole. */
@@ -240,16 +238,16 @@ export class Room {
     this.#live.use(row, entry);
   }
 
-  /** The disk said that it is full: evicts at least `bytes`, if it can. False: nothing could go. */
-  async evictBytes(bytes: number): Promise<boolean> {
+  /** Evicts at least `bytes`, if it can, where the disk is full; of one volume, where that is named. False: nothing could go. */
+  async evictBytes(bytes: number, volume?: number): Promise<boolean> {
     let freed = 0;
-    while (freed < bytes) {
-      const victim = this.#victim();
-      if (victim === undefined) break;
-      freed += this.#table.bytes(victim);
-      await this.#evict(victim);
+    for (const row of this.#victims(true)) {
+      if (volume !== undefined && this.#table.volume(row) !== volume) continue;
+      freed += this.#table.bytes(row);
+      await this.#evict(row);
+      if (freed >= bytes) break;
     }
-    return freed > 0 || (await this.#ask(bytes));
+    return freed > 0 || (await this.#ask(bytes, volume));
   }
 
   /** Of `digests`, removes what may go: what can be fetched again, or nobody needs. Why others stayed. */
@@ -280,8 +278,8 @@ export class Room {
   }
 
   /** Whether whoever knows let something go. */
-  async #ask(bytes: number): Promise<boolean> {
-    return (await this.#letGo?.make(bytes)) ?? false;
+  async #ask(bytes: number, volume?: number): Promise<boolean> {
+    return (await this.#letGo?.make(bytes, volume)) ?? false;
   }
 
   /** Why nothing complete of a store that keeps went. */
@@ -304,22 +302,19 @@ export class Room {
     return bytes;
   }
 
-  /** The first that goes. What is in use counts as used now, so that nobody comes across it again and again. */
   #victim(): number | undefined {
-    if (!this.#o.keeps) {
-      for (const row of this.#table.order.walk()) {
-        if (this.#complete(row) && this.#goesByItself(row)) return row;
-        if (this.#live.get(row)?.pinned === true) this.#table.touch(row, this.#table.used(row));
-      }
-    }
-    for (const row of this.#partialVictims()) return row;
+    for (const row of this.#victims(true)) return row;
     return undefined;
   }
 
-  /** In the order in which they go. */
-  *#victims(): Generator<number, undefined> {
+  /** In the order in which they go. `chosen`: what stays counts as used now: nobody comes across it again and again. */
+  *#victims(chosen = false): Generator<number, undefined> {
     if (!this.#o.keeps) {
-      for (const row of this.#table.order.walk()) if (this.#complete(row) && this.#goesByItself(row)) yield row;
+      for (const row of this.#table.order.walk()) {
+        if (!this.#complete(row)) continue;
+        if (this.#goesByItself(row)) yield row;
+        else if (chosen) this.#table.touch(row, this.#table.used(row));
+      }
     }
     yield* this.#partialVictims();
     return undefined;
@@ -336,20 +331,27 @@ export class Room {
   /** Nobody uses it, and nobody has to be asked. */
   #goesByItself(row: number): boolean {
     const entry = this.#live.get(row);
-    return entry?.pinned !== true && (!this.#o.keeps || entry?.file.partial === true);
+    return entry?.pinned !== true && (!this.#o.keeps || entry?.file.partial === true) && !this.#stays(row);
   }
 
   // ---- what somebody else has to be asked about ------------------------------------------------
 
-  *#candidates(): Generator<Digest, undefined> {
-    for (const row of this.#table.order.walk()) if (this.#mayGo(row)) yield this.#table.digest(row);
+  *#candidates(volume?: number): Generator<Digest, undefined> {
+    for (const row of this.#table.order.walk()) {
+      if (this.#mayGo(row) && (volume ?? this.#table.volume(row)) === this.#table.volume(row))
+        yield this.#table.digest(row);
+    }
     return undefined;
   }
 
   /** Of a damaged one, whoever mends it has a pin, for as long as nobody has what is lacking: that keeps nothing here. */
   #mayGo(row: number): boolean {
     const entry = row === none ? undefined : this.#live.get(row);
-    return row !== none && entry?.file.partial !== true && !(entry?.complete && entry.pinned);
+    return row !== none && entry?.file.partial !== true && !(entry?.complete && entry.pinned) && !this.#stays(row);
+  }
+
+  #stays(row: number): boolean {
+    return this.#o.stays?.(this.#table.digest(row)) === true;
   }
 
   /** Nobody needs it: what it took, and its end; undefined: it is used again. */

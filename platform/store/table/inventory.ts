@@ -10,6 +10,14 @@ import type { ContentsRecord, ToldBlob } from '../contents.ts';
 import { none } from './columns.ts';
 import type { BlobRow, BlobTable } from './table.ts';
 
+/** `most`: that are found. `before` in seconds. */
+type AgeSearch = {
+  readonly from: number;
+  readonly looks: number;
+  readonly most: number;
+  readonly before: { readonly used: number; readonly came: number };
+};
+
 export class Inventory {
   readonly #table: BlobTable;
   readonly #complete: (row: number) => boolean;
@@ -23,6 +31,17 @@ export class Inventory {
   *records(): Generator<ContentsRecord, undefined> {
     for (const row of this.#table.order.walk()) yield { ...this.#table.record(row), whole: this.#complete(row) };
     return undefined;
+  }
+
+  /** Adds to `due` what was used or came before then, of `looks` rows from `from` on; where the next look goes on. */
+  due(search: AgeSearch, due: Digest[]): number {
+    const { from, looks, most, before } = search;
+    for (const row of this.#table.rows(from)) {
+      if (row >= from + looks || due.length >= most) return row;
+      const { came, used } = this.#table.record(row);
+      if (came < before.came || used < before.used) due.push(this.#table.digest(row));
+    }
+    return 0;
   }
 
   add(told: ToldBlob): void {

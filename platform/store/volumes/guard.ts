@@ -155,6 +155,7 @@ export class VolumeGuard {
       mkdir: named<[], void>('write', 'mkdir', (path) => disk.mkdir(path)),
       list: named<[], string[]>('read', 'list', (path) => disk.list(path)),
       syncDirectory: named<[], void>('write', 'syncDirectory', (path) => disk.syncDirectory(path)),
+      space: named<[], Awaited<ReturnType<Disk['space']>>>('read', 'space', (path) => disk.space(path)),
       freeBytes: named<[], number>('read', 'freeBytes', (path) => disk.freeBytes(path)),
       lock: (path) => disk.lock(path),
     };

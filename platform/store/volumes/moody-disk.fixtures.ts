@@ -119,6 +119,10 @@ export class MoodyDisk implements Disk {
     return this.#met(path, true, () => this.#real.syncDirectory(path));
   }
 
+  space(path: string): ReturnType<RealDisk['space']> {
+    return this.#met(path, false, () => this.#real.space(path));
+  }
+
   freeBytes(path: string): Promise<number> {
     return this.#met(path, false, () => this.#real.freeBytes(path));
   }
