@@ -42,7 +42,8 @@ export class Named {
       this.#world.violate('older', `${key} is at ${was.version}, and is written at ${record.version}`);
     if (record?.deleted === true) return;
     const named = object.kind === 'tag' ? (record?.digest ?? linkOf(bytes)) : (object.name as Digest);
-    const image = named && this.#images.get(named);
+    // A manifest's bytes may be pushed as a blob: its link there says no more than that they are.
+    const image = object.kind === 'blob' ? undefined : named && this.#images.get(named);
     if (object.kind !== 'blob' && image === undefined)
       return this.#world.violate('named', `${key} names ${named}, which nobody pushed as a manifest`);
     const needed = image === undefined ? [named as Digest] : [image.manifest, ...image.layers].map((one) => one.digest);
