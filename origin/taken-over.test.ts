@@ -28,11 +28,12 @@ beforeEach(async () => {
     metrics: new Metrics(),
     readiness: () => Promise.resolve([]),
   });
-  const blobs = {
+  const blobs: Pick<ApiParts['blobs'], 'fetch' | 'piecesOf'> = {
     fetch: async (_digest: Digest, _request: FetchRequest, held?: (of: BlobEntry) => Promise<void>) => {
       await held?.(entry);
       return 'held' as const;
     },
+    piecesOf: () => 1,
   };
   const writeBack = {
     backs: (repo: string | undefined) => repo !== 'without/backend',

@@ -89,7 +89,7 @@ async function allRight(store: BlobStore, of = blobs): Promise<void> {
 
 test('blobs are spread over the volumes, none goes to the data directory, and a start finds them', async () => {
   await fill(await start());
-  for (const path of paths) expect(lie(path).length).toBeGreaterThan(2);
+  for (const path of paths) expect(lie(path).length).toBeGreaterThan(0);
   expect(lie(join(dir, 'data'))).toEqual([]);
   await stop();
   await allRight(await start());
@@ -113,7 +113,7 @@ test('a weight of three takes three times as much, and a budget is not exceeded 
     { path: three, weight: 100, budget: 50_000 },
   ];
   const store = await start({ volumes, ...agentPromises });
-  for (let i = 0; i < 120; i += 1) {
+  for (let i = 0; i < 400; i += 1) {
     const blob = blobOf(3_000 + i, 1000 + i);
     await store.create(blob.digest, blob.meta, blob.hashes, blob.bytes);
   }
@@ -121,7 +121,7 @@ test('a weight of three takes three times as much, and a budget is not exceeded 
   expect(counts[0]).toBe(0);
   expect(counts[3]).toBeGreaterThan(10);
   expect(store.volumes.all[3]?.usedBytes).toBeLessThanOrEqual(50_000 + 4_000);
-  expect((counts[1] as number) / (counts[2] as number)).toBeGreaterThan(1.8);
+  expect((counts[1] as number) / (counts[2] as number)).toBeGreaterThan(2);
 });
 
 for (const how of ['EIO', 'hangs'] as const) {
