@@ -126,6 +126,12 @@ function table(result: SimResult): string {
       'copies from origins, duplicates',
       `${result.originCopies.toFixed(2)}, ${result.duplicateBytesPercent.toFixed(2)} %`,
     ],
+    ...(result.crossZoneCopies.length < 2
+      ? []
+      : ([['copies into each zone from others', result.crossZoneCopies.map((n) => n.toFixed(2)).join(', ')]] as [
+          string,
+          string,
+        ][])),
     ['messages, events', `${result.messages}, ${result.events}`],
     ['wall, CPU, memory', `${result.wallS.toFixed(1)} s, ${result.cpuS.toFixed(1)} s, ${result.rssMiB} MiB`],
     ['seed, trace', `${result.seed}, ${result.traceHash}`],

@@ -48,6 +48,10 @@ export type SimOptions = {
   readonly zones: number;
   /** Cross-zone capacity is the sum of a zone's uplinks divided by this; 0: no bottleneck. */
   readonly oversubscription: number;
+  /** Hosts say which zone they are in; else they all say the same. */
+  readonly locality: boolean;
+  /** Every origin is in the first zone. */
+  readonly originsApart: boolean;
   readonly slowFraction: number;
   readonly slowRate: number;
   /** Share of hosts that crash per minute; each comes back after 5 s. */
@@ -134,6 +138,8 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   command.option('--no-wishes', 'peers that know no wishes');
   add('--zones <n>', 'zones, hosts spread evenly', whole(1, 64), 1);
   add('--oversubscription <n>', 'cross-zone links carry 1/n of a zone’s uplinks (0: all)', number(0, 1000), 0);
+  command.option('--locality', 'hosts name their zone, so that trackers and peers go by it', false);
+  command.option('--origins-apart', 'every origin is in the first zone', false);
   add('--slow <share:rate>', 'slow hosts, e.g. 5%:30MB/s', slow, { fraction: 0, rate: 0 });
   add('--crash <share>', 'hosts that crash, e.g. 2%/min; back after 5 s with what they hold', crash, 0);
   add('--trackers-die <time>', 'every tracker dies then', duration, Number.POSITIVE_INFINITY);
@@ -200,6 +206,12 @@ function resolve(raw: unknown): SimOptions {
 /** Piece length of a layer of `bytes`. */
 export function pieceLengthOf(options: SimOptions, bytes: number): number {
   return options.piece === 0 ? pieceLengthFor(bytes) : options.piece;
+}
+
+/** What a host says that its zone is. */
+export function zoneNameOf({ zones, locality, originsApart, hosts }: SimOptions, host: number): string {
+  const zone = host < hosts ? host % zones : originsApart ? 0 : (host - hosts) % zones;
+  return zones === 1 ? '' : `z${locality ? zone : 0}`;
 }
 
 /** The swarm's policy, where the options say otherwise than an agent has it. */

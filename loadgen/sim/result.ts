@@ -43,6 +43,8 @@ export type SimResult = {
   readonly duplicateBytesPercent: number;
   readonly originBytes: number;
   readonly originCopies: number;
+  /** By zone: copies of what its hosts pull that came from other zones. */
+  readonly crossZoneCopies: readonly number[];
   readonly messages: number;
   readonly events: number;
   readonly virtualS: number;
@@ -62,6 +64,7 @@ export type Outcome = {
   readonly progress: Progress;
   readonly readers: Readers;
   readonly totals: FleetTotals;
+  readonly crossZoneBytes: readonly number[];
   readonly boundS: number;
   readonly network: 'exact' | 'fast';
   readonly events: number;
@@ -117,6 +120,7 @@ export function resultOf(outcome: Outcome): SimResult {
     duplicateBytesPercent: rounded((100 * totals.duplicateBytes) / Math.max(1, wanted)),
     originBytes: totals.originBytes,
     originCopies: rounded(totals.originBytes / distinct),
+    crossZoneCopies: outcome.crossZoneBytes.map((bytes) => rounded(bytes / distinct)),
     messages: totals.messages,
     events: outcome.events,
     virtualS: rounded(outcome.virtualS),

@@ -48,6 +48,13 @@ test.each([
   expect(Math.min(...result.timesS)).toBeGreaterThan((0.98 * Math.min(result.bytesPerHost, 32 * 2 ** 20)) / 100e6);
 });
 
+test('what crosses zones is counted where it arrives: a copy at least wherever no origin is', async () => {
+  const { crossZoneCopies, originCopies } = runSim(await optionsOf(`${small} --zones 2 --origins-apart --hosts 2`));
+  expect(crossZoneCopies[1]).toBeGreaterThanOrEqual(1);
+  expect((crossZoneCopies[0] as number) + (crossZoneCopies[1] as number)).toBeLessThanOrEqual(originCopies + 1);
+  expect(runSim(await optionsOf(small)).crossZoneCopies).toEqual([0]);
+});
+
 test('without any tracker hosts hear of each other from the origins, and are hardly slower', async () => {
   const line = '--hosts 100 --origins 2 --image 64MiB --piece 512KiB --layers 1 --network fast';
   const without = runSim(await optionsOf(`${line} --trackers 0`));

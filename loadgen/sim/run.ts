@@ -75,6 +75,7 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
     progress,
     readers,
     totals: fleet.totals(),
+    crossZoneBytes: network.crossZoneBytes,
     boundS: boundOf(options, scenario),
     network: network instanceof ExactNetwork ? 'exact' : 'fast',
     events: events.count,
@@ -181,5 +182,13 @@ function boundOf(options: SimOptions, scenario: Scenario): number {
     ups: scenario.agents.map((caps) => caps.upBytesPerS),
     downs: scenario.agents.map((caps) => caps.downBytesPerS),
     originUps: scenario.origins.map((caps) => caps.upBytesPerS),
+    zones: Number.isFinite(scenario.zoneBytesPerS) ? zonesOf(options, scenario) : undefined,
+  });
+}
+
+function zonesOf({ zones }: SimOptions, { origins, zoneBytesPerS }: Scenario) {
+  return Array.from({ length: zones }, (_, zone) => {
+    const own = origins.filter((caps) => caps.zone === zone);
+    return { link: zoneBytesPerS, originUps: own.map((caps) => caps.upBytesPerS) };
   });
 }

@@ -50,7 +50,7 @@ export function scenarioOf(options: SimOptions, prng: Prng): Scenario {
   return {
     blobs,
     agents,
-    origins: nodes(options.origins, options, options.originUp, messagesPerS),
+    origins: nodes(options.origins, options.originsApart ? { zones: 1 } : options, options.originUp, messagesPerS),
     trackers: nodes(options.trackers, options, 1.25e9, trackerMessagesPerS),
     slow,
     downloads: downloadsOf(options, images, prng),
@@ -71,7 +71,7 @@ function layersOf(options: SimOptions, bytes: number, blobs: SimBlob[]): number[
   return layers;
 }
 
-function nodes(count: number, options: SimOptions, bytesPerS: number, messages: number): HostCaps[] {
+function nodes(count: number, options: { zones: number }, bytesPerS: number, messages: number): HostCaps[] {
   return Array.from({ length: count }, (_, i) => ({
     upBytesPerS: bytesPerS,
     downBytesPerS: bytesPerS,

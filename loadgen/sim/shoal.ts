@@ -22,7 +22,7 @@ import { Backend } from './growing.ts';
 import { Connections } from './network/connections.ts';
 import { CallEvent } from './network/network.ts';
 import { type Disk, type End, Node } from './nodes.ts';
-import { policyOf } from './options.ts';
+import { policyOf, zoneNameOf } from './options.ts';
 import { type SimTracker, trackersOf } from './trackers.ts';
 
 class PieceEvent extends SimEvent {
@@ -293,7 +293,7 @@ export class ShoalFleet implements Fleet {
   #start(host: number, role: 'agent' | 'origin', disks: Map<number, Disk>): Node {
     const { options, prng: random } = this.#context;
     const start = ++this.#starts;
-    const zone = options.zones > 1 ? `z${(role === 'agent' ? host : host - options.hosts) % options.zones}` : '';
+    const zone = zoneNameOf(options, host);
     const address: PeerAddress = { node: start.toString(16).padStart(32, '0'), host: `h${host}`, port: 1, role, zone };
     const swarm = new Swarm({
       self: address,

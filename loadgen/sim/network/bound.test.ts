@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { boundS, fluidS, storeAndForwardS } from './bound.ts';
+import { boundS, fluidS, storeAndForwardS, zonesS } from './bound.ts';
 
 const many = (count: number, value: number): number[] => new Array<number>(count).fill(value);
 
@@ -32,4 +32,13 @@ test('the slowest downlink bounds the last host', () => {
   expect(
     fluidS({ bytes: 3e9, pieces: 3000, ups: many(10, 3e8), downs: [...many(9, 3e8), 3e7], originUps: [3e8] }),
   ).toBe(100);
+});
+
+test('a zone without origins gets every byte by its link; one with origins from these as well', () => {
+  const input = { bytes: 3e9, pieces: 3000, ups: many(100, 3e8), downs: many(100, 3e8), originUps: [3e8] };
+  const zones = (...links: number[]) => links.map((link, i) => ({ link, originUps: i === 0 ? [3e8] : [] }));
+  expect(zonesS({ ...input, zones: zones(1e8, 1e8) })).toBeCloseTo(30);
+  expect(zonesS({ ...input, zones: zones(1e8) })).toBeCloseTo(7.5);
+  expect(boundS({ ...input, zones: zones(2e8, 1e8) })).toBeCloseTo(30);
+  expect(boundS({ ...input, zones: zones(1e9, 1e9) })).toBe(boundS(input));
 });

@@ -12,11 +12,13 @@ export type BoundInput = {
   readonly ups: readonly number[];
   readonly downs: readonly number[];
   readonly originUps: readonly number[];
+  /** Where zones have a bottleneck: of each its link's bytes a second, either way, and its origins' uplinks. */
+  readonly zones?: readonly { readonly link: number; readonly originUps: readonly number[] }[] | undefined;
 };
 
-/** Seconds; the larger of both bounds. */
+/** Seconds; the largest of these bounds. */
 export function boundS(input: BoundInput): number {
-  return Math.max(fluidS(input), storeAndForwardS(input));
+  return Math.max(fluidS(input), storeAndForwardS(input), zonesS(input));
 }
 
 /** Seconds: every byte leaves the origins once, every host takes in all, all uplinks together send all copies. */
@@ -44,6 +46,14 @@ export function storeAndForwardS({ bytes, pieces, ups, downs, originUps }: Bound
     rounds++;
   }
   return (rounds + Math.max(0, Math.ceil(left / hosts))) * roundS;
+}
+
+/** Seconds: every byte comes into each zone once, from its own origins or by its link, and leaves where origins are. */
+export function zonesS({ bytes, zones = [] }: BoundInput): number {
+  const withOrigins = zones.filter(({ originUps }) => originUps.length > 0);
+  const out = sum(withOrigins.map(({ link }) => link));
+  const leaves = withOrigins.length < zones.length ? bytes / out : 0;
+  return zones.reduce((most, { link, originUps }) => Math.max(most, bytes / (link + sum(originUps))), leaves);
 }
 
 function sum(values: readonly number[]): number {

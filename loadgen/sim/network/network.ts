@@ -83,6 +83,8 @@ export abstract class Network {
   protected readonly up: number[] = [];
   protected readonly down: number[] = [];
   protected readonly zone: number[] = [];
+  /** By zone: bytes of pieces that came into it from others. */
+  readonly crossZoneBytes: number[];
   /** Pipes with something on the wire, per sending host. */
   protected readonly activePipes: number[] = [];
   readonly #handleMs: number[] = [];
@@ -94,6 +96,7 @@ export abstract class Network {
   constructor(events: Events, config: NetworkConfig, prng: Prng) {
     this.events = events;
     this.config = config;
+    this.crossZoneBytes = Array.from({ length: config.zones }, () => 0);
     this.#prng = prng;
   }
 
@@ -187,6 +190,8 @@ export abstract class Network {
   /** The engine says: the item on the wire has left `src`, and its last byte arrives at `doneMs` (before latency). */
   protected finished(pipe: Pipe, doneMs: number): void {
     const item = pipe.queue[pipe.head] as Item;
+    const to = this.zone[pipe.dst] as number;
+    if (to !== this.zone[pipe.src]) this.crossZoneBytes[to] = (this.crossZoneBytes[to] as number) + item.bytes;
     pipe.head++;
     this.#deliver(pipe, doneMs, item.event);
     while (pipe.head < pipe.queue.length && (pipe.queue[pipe.head] as Item).bytes === 0) {
