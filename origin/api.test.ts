@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { type BlobInfo, type InfosReply, ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
+import { realClock } from '../platform/net/clock.ts';
 import type { Pull } from '../platform/peer/node.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { Proof } from '../platform/store/pieces/believed.ts';
@@ -20,6 +21,7 @@ import { Workers } from '../platform/workers/workers.ts';
 import { addRoutes } from './api.ts';
 import { fetchesMax, OriginBlobs } from './blobs.ts';
 import { Mending } from './mending.ts';
+import { RepairPace } from './repair/pace.ts';
 import { Uploads } from './uploads.ts';
 
 const peer = { node: '0'.repeat(32), host: '127.0.0.1', port: 1, role: 'origin', zone: '' } as const;
@@ -77,7 +79,12 @@ beforeAll(async () => {
     metrics: new Metrics(),
     readiness: () => Promise.resolve([]),
   });
-  const mending = stack.use(new Mending({ store, node, log }));
+  const mending = stack.use(
+    new Mending({
+      ...{ store, node, log, clock: realClock, pace: new RepairPace(1e9, realClock) },
+      linked: async (digests) => new Set(digests),
+    }),
+  );
   mending.begin();
   const blobs = new OriginBlobs({ store, arena: workers.arena, node, mending, log });
   // Only which was used before which counts here.

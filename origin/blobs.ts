@@ -153,7 +153,9 @@ export class OriginBlobs {
     try {
       return await this.held(digest);
     } catch (error) {
-      if (!unknown(error) || !node.receives(digest) || this.#elsewhere?.fetches(digest) === true) throw error;
+      if (!unknown(error)) throw error;
+      this.#options.mending.hurry(digest);
+      if (!node.receives(digest) || this.#elsewhere?.fetches(digest) === true) throw error;
       throw new ApiError('UNAVAILABLE', `blob ${digest} is being fetched to this origin: try again`);
     }
   }

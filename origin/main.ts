@@ -29,9 +29,11 @@ import { Handover } from './handover.ts';
 import { joinOrigins } from './identity.ts';
 import { KnownIndex } from './known-index.ts';
 import { Mending } from './mending.ts';
+import { linkedBy } from './repair/links.ts';
 import type { Repairing } from './repair/open.ts';
+import { type FetchingBy, RepairPace } from './repair/pace.ts';
 import { type StartRepairParts, startRepair } from './repair/start.ts';
-import { Replicas } from './replicas.ts';
+import { Replicas, type ReplicasOptions } from './replicas.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
@@ -74,10 +76,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const among = { origins, self: self.id };
   const leaving = (): boolean => self.draining === true;
 
-  const mending = stack.use(new Mending({ store, node, log }));
+  const fetching = fetchingBy(config, index, known);
+  const mending = stack.use(new Mending({ store, node, log, ...fetching }));
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics), leaving });
-  const more = (digest: Digest): void => handover.more(digest);
-  const replicas = stack.use(new Replicas({ own: config.replicas, index, store, more, log }));
+  const replicas = replicasBy({ own: config.replicas, index, store, log }, () => handover, stack);
   const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
   const handover = stack.use(
     new Handover({
@@ -111,7 +113,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const writeBack =
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
-  const beside = { ...owned, node, store, tracking, handover, mending, index, known, queue, copies, writeBack };
+  const beside = { ...owned, node, store, tracking, handover, mending, ...fetching, queue, copies, writeBack };
   const healing = await heal(context, { ...beside, uploads, leaving }, stack);
   const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
@@ -124,6 +126,17 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   if (writeBack !== undefined) restAtEnd(writeBack, drain);
   drain.watch('peers fed', () => node.feeding);
   return { ports: { api, peer: node.port } };
+}
+
+/** How many origins own a blob; where there are more of them than before, they are seen to. */
+function replicasBy(o: Omit<ReplicasOptions, 'more'>, handover: () => Handover, stack: AsyncDisposableStack): Replicas {
+  return stack.use(new Replicas({ ...o, more: (digest) => handover().more(digest) }));
+}
+
+/** Whatever is fetched here of the origin's own accord goes by the same word, at one pace. */
+function fetchingBy({ repair }: OriginConfig, index: IndexClient | undefined, known: KnownIndex): FetchingBy {
+  const pace = new RepairPace(repair.rate, realClock);
+  return { pace, linked: linkedBy(index, (id) => known.same(id)), clock: realClock };
 }
 
 /** What sees to it that blobs are where they should be, here and, when this origin is to go, elsewhere. */

@@ -3,19 +3,26 @@
  *
  * Rule 1: what its own file tells is taken from there: a damaged list of hashes is made again from right bytes.
  * Rule 2: at once where it is noticed, then with back-off as long as nobody has it; a push of the blob ends it.
- * Rule 3: at most `mendsMax` are waited for at a time, none of them for longer than `patienceMs`: others come after it.
- *   (What was begun goes on: a peer may come up with it at any time.)
- * Rule 4: at most `casesMax` are known here; whoever finds more at once has others compared with (`left`).
- * Rule 5: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
+ * Rule 3: what has lost its whole file may be one of very many (a disk that is gone), and may have been deleted elsewhere
+ *   since: it comes no faster than all repairs together may, but where somebody waits for it (`hurry`), and only if the
+ *   index links to it. What has its file here lacks no more than whoever reads the disk finds out: it comes at once.
+ * Rule 4: at most `mendsMax` are waited for at a time, none of them for longer than `patienceMs` in which nothing of it
+ *   comes: others come after it. (What was begun goes on: a peer may come up with it at any time.)
+ * Rule 5: at most `casesMax` are known here; whoever finds more at once has others compared with (`left`).
+ * Rule 6: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
 import type { Digest } from '../core/digest.ts';
 import type { Metainfo } from '../core/piece.ts';
 import { backoffMs } from '../core/retry/retry.ts';
-import type { PeerNode } from '../platform/peer/node.ts';
+import type { Clock } from '../platform/net/clock.ts';
+import type { PeerNode, Pull } from '../platform/peer/node.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
-import type { Logger } from '../platform/telemetry/log.ts';
+import type { LineLog } from '../platform/telemetry/log.ts';
+import { LinkAsks } from './repair/link-asks.ts';
+import type { AskLinked } from './repair/links.ts';
+import type { RepairPace } from './repair/pace.ts';
 
 const mendsMax = 16;
 /** About 300 bytes each. A disk that loses more at once is made good by comparing with others (repair/). */
@@ -23,11 +30,19 @@ export const casesMax = 1_000;
 export const patienceMs = 60_000;
 /** Somebody who holds it may come up in a moment, or never. */
 const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
+/** The index says nothing now. */
+const askAgain = { delayMs: 500, delayMsMax: 30_000 };
+/** A push is linked one call after its commit: what nothing links to is asked of once more, as long after. */
+const unlinkedMax = 2;
 
 export type MendingOptions = {
   readonly store: Pick<BlobStore, 'get' | 'blobs' | 'missing' | 'watch' | 'restore' | 'remove'>;
   readonly node: Pick<PeerNode, 'pull' | 'mend' | 'arrived' | 'drop'>;
-  readonly log: Logger;
+  /** Of what has no file here any more: what something links to. */
+  readonly linked: AskLinked;
+  readonly pace: Pick<RepairPace, 'wait' | 'came'>;
+  readonly clock: Clock;
+  readonly log: LineLog;
 };
 
 type Case = {
@@ -35,20 +50,30 @@ type Case = {
   /** undefined: only its digest is known. */
   readonly meta: Metainfo | undefined;
   attempts: number;
+  /** How often the index said that nothing links to it. */
+  unlinked: number;
+  /** Somebody waits for it. */
+  hurried: boolean;
+  pull: Pull | undefined;
 };
+type Mended = 'whole' | 'not found' | 'not needed' | 'not said';
 
 export class Mending {
   readonly #options: MendingOptions;
   readonly #cases = new Map<Digest, Case>();
   readonly #due: Case[] = [];
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Set<Disposable>();
+  readonly #stop = new AbortController();
+  readonly #asks: LinkAsks;
   /** More is missing than is mended one by one. */
   left: () => void = () => undefined;
   #running = 0;
-  #closed = false;
+  /** How often in a row the index did not say. */
+  #refused = 0;
 
   constructor(options: MendingOptions) {
     this.#options = options;
+    this.#asks = new LinkAsks(options.linked, this.#stop.signal);
   }
 
   /** Begins with what the store lacks, and is told of what it finds lacking from then on. */
@@ -67,12 +92,22 @@ export class Mending {
 
   /** The blob is not whole here, though it was. Again is harmless. */
   want(digest: Digest, meta?: Metainfo): void {
-    if (this.#closed || this.#cases.has(digest)) return;
+    if (this.#stop.signal.aborted || this.#cases.has(digest)) return;
     if (this.#cases.size >= casesMax) return this.left();
-    const one: Case = { digest, meta, attempts: 0 };
+    const one: Case = { digest, meta, attempts: 0, unlinked: 0, hurried: false, pull: undefined };
     this.#cases.set(digest, one);
     this.#due.push(one);
     this.#go();
+  }
+
+  /** Somebody waits for it: where it is to be mended, it comes before others, and as fast as it can. */
+  hurry(digest: Digest): void {
+    const one = this.#cases.get(digest);
+    if (one === undefined || one.hurried) return;
+    one.hurried = true;
+    if (one.pull !== undefined) this.#options.node.pull(digest);
+    const at = this.#due.indexOf(one);
+    if (at > 0) this.#due.unshift(...this.#due.splice(at, 1));
   }
 
   /** It is not what its digest says: nobody gets any more of it, and it is sought elsewhere. */
@@ -95,14 +130,14 @@ export class Mending {
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#stop.abort(new ApiError('UNAVAILABLE', 'this origin is shutting down'));
+    for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#timers.clear();
     this.#cases.clear();
   }
 
   #go(): void {
-    while (!this.#closed && this.#running < mendsMax) {
+    while (!this.#stop.signal.aborted && this.#running < mendsMax) {
       const one = this.#due.shift();
       if (one === undefined) return;
       if (this.#cases.get(one.digest) !== one) continue;
@@ -115,56 +150,127 @@ export class Mending {
   }
 
   async #mend(one: Case): Promise<void> {
-    const { node, store, log } = this.#options;
+    const { store, log } = this.#options;
     const { digest, meta } = one;
-    const entry = store.get(digest);
-    const late = this.#after(patienceMs);
-    try {
-      // Where only its list of hashes was damaged, nobody else is needed.
-      if (entry !== undefined && (await store.restore(entry))) node.arrived(entry);
-      else {
-        const mended = entry === undefined ? node.pull(digest, { meta }).complete : node.mend(entry);
-        await Promise.race([mended, late.over]);
-      }
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      // Of a digest alone it is not known whether it should be here.
-      if (error.code === 'BLOB_UNKNOWN' && meta === undefined && entry === undefined) return this.forget(digest);
-    } finally {
-      late.cancel();
-    }
-    if (this.#closed || this.#cases.get(digest) !== one) return;
+    const told = await this.#fetch(one);
+    one.pull = undefined;
+    if (this.#stop.signal.aborted || this.#cases.get(digest) !== one) return;
     if (store.get(digest)?.complete === true) {
       this.#cases.delete(digest);
       log.info({ digest, attempts: one.attempts + 1 }, 'a blob that was missing or damaged here is whole again');
       return;
     }
+    if (told === 'not needed') return this.forget(digest);
+    if (told === 'not said') return this.#later(one, backoffMs(askAgain, this.#refused));
     one.attempts++;
     if (one.attempts === 1) {
       log.error(
-        { digest },
+        { digest, length: meta?.length },
         'a blob that was here is missing or damaged, and nobody is found who has it: push it again',
       );
     }
-    void this.#after(backoffMs(mendAgain, one.attempts)).over.then(() => {
+    this.#later(one, backoffMs(mendAgain, one.attempts));
+  }
+
+  #later(one: Case, ms: number): void {
+    this.#after(ms, () => {
       this.#due.push(one);
       this.#go();
     });
   }
 
-  #after(ms: number): { readonly over: Promise<void>; cancel(): void } {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      resolve();
-    }, ms);
-    this.#timers.add(timer);
-    return {
-      over: promise,
-      cancel: () => {
-        clearTimeout(timer);
-        this.#timers.delete(timer);
-      },
+  async #fetch(one: Case): Promise<Mended> {
+    const { node, store } = this.#options;
+    const { digest, meta } = one;
+    const entry = store.get(digest);
+    try {
+      if (entry === undefined) return (await this.#needed(one)) ?? (await this.#pulled(one));
+      // Where only its list of hashes was damaged, nobody else is needed.
+      if (await store.restore(entry)) node.arrived(entry);
+      else await this.#inTime(node.mend(entry), () => false);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      // Of a digest alone it is not known whether it should be here.
+      if (error.code === 'BLOB_UNKNOWN' && meta === undefined && entry === undefined) return 'not needed';
+    }
+    return 'not found';
+  }
+
+  /** Undefined: it is. */
+  async #needed(one: Case): Promise<Mended | undefined> {
+    try {
+      const linked = await this.#asks.linked(one.digest);
+      this.#refused = 0;
+      if (linked) return undefined;
+      one.unlinked++;
+      return one.unlinked < unlinkedMax ? 'not found' : 'not needed';
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#refused++;
+      if (this.#refused === 1)
+        this.#options.log.warn(
+          { why: error.message },
+          'what is missing here waits for the index to say what is needed',
+        );
+      return 'not said';
+    }
+  }
+
+  /** All of it, from whoever has it. Rejects with ApiError. */
+  async #pulled(one: Case): Promise<Mended> {
+    const { node, pace } = this.#options;
+    const { digest, meta } = one;
+    let waits = false;
+    let paid = false;
+    const wait = (bytes: number, go: () => void): Disposable => {
+      [waits, paid] = [true, true];
+      const turn = pace.wait(bytes, () => {
+        waits = false;
+        go();
+      });
+      return {
+        [Symbol.dispose]: () => {
+          waits = false;
+          turn[Symbol.dispose]();
+        },
+      };
     };
+    const pull = node.pull(digest, { meta, ...(!one.hurried && { pace: { wait } }) });
+    one.pull = pull;
+    let held = 0;
+    const goesOn = (): boolean => {
+      const now = pull.entry?.heldCount ?? 0;
+      const moved = now > held;
+      held = now;
+      return waits || moved;
+    };
+    if (!(await this.#inTime(pull.complete, goesOn))) return 'not found';
+    // What is so small comes as a whole, with an answer of a tracker.
+    if (!paid && !one.hurried && pull.entry !== undefined) pace.came(pull.entry.meta.length);
+    return 'whole';
+  }
+
+  /** False: `patienceMs` have passed, and `goesOn` says no. */
+  async #inTime(mended: Promise<void>, goesOn: () => boolean): Promise<boolean> {
+    for (;;) {
+      const late = Promise.withResolvers<false>();
+      const timer = this.#after(patienceMs, () => late.resolve(false));
+      try {
+        if (await Promise.race([mended.then(() => true), late.promise])) return true;
+        if (!goesOn()) return false;
+      } finally {
+        this.#timers.delete(timer);
+        timer[Symbol.dispose]();
+      }
+    }
+  }
+
+  #after(ms: number, call: () => void): Disposable {
+    const timer = this.#options.clock.after(ms, () => {
+      this.#timers.delete(timer);
+      call();
+    });
+    this.#timers.add(timer);
+    return timer;
   }
 }

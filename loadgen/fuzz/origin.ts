@@ -42,7 +42,7 @@ import { JudgedPieceIo } from './peers/judge.ts';
 import type { Cluster } from './peers/net.ts';
 import { log, type Peer, startPeer } from './peers/peer.ts';
 import { UnverifiedPieceIo } from './plants/plants.ts';
-import { beginRepair } from './repairing.ts';
+import { beginRepair, fetchingBy } from './repairing.ts';
 import type { SiteOptions } from './site.ts';
 import type { Process, World } from './world.ts';
 
@@ -200,7 +200,9 @@ export class OriginSite {
     const origins = this.#o.roster.members(calls, { self });
     const peer = await startPeer(this.#cluster, { role: 'origin', calls, store, arena, site: this.#o, origins });
     const { node, tracking } = peer;
-    const mending = new Mending({ store, node, log });
+    const { clock } = this.#o;
+    const fetching = fetchingBy(this.#world, calls, clock);
+    const mending = new Mending({ store, node, ...fetching, log });
     const blobs = new JudgedBlobs({ store, arena, node, mending, log }, this, this.#o.damage);
     const handover = new Handover({
       origins,
@@ -234,12 +236,11 @@ export class OriginSite {
     const options = { store, openMax: uploadsOpenMax, idleMs, clock: { nowMs: this.#o.clock } };
     const uploads = new JudgedUploads(options, this, this.#o.damage);
     const writeBack = backends && this.#writeBack(o, { blobs, origins, backends });
-    const { clock } = this.#o;
     const beside = new AsyncDisposableStack();
     const { repair, answers } = beginRepair(
       {
-        ...{ world: this.#world, clock, calls, origins, self: this.id, replicas, peer, store, queue },
-        ...{ handover, mending, writeBack, budgetBytes: this.#o.litter?.budgetBytes ?? budgetBytes },
+        ...{ origins, self: this.id, replicas, peer, store, queue },
+        ...{ handover, mending, fetching, writeBack, budgetBytes: this.#o.litter?.budgetBytes ?? budgetBytes },
       },
       beside,
     );

@@ -5,6 +5,7 @@ import type { Handover } from '../../origin/handover.ts';
 import type { Mending } from '../../origin/mending.ts';
 import { linkedBy } from '../../origin/repair/links.ts';
 import { openRepair, type Repairing } from '../../origin/repair/open.ts';
+import { type FetchingBy, RepairPace } from '../../origin/repair/pace.ts';
 import { ringOfMembers } from '../../origin/repair/ring.ts';
 import { owedOf } from '../../origin/write-back/owed.ts';
 import type { WriteBack } from '../../origin/write-back/write-back.ts';
@@ -18,12 +19,10 @@ import { log, type Peer } from './peers/peer.ts';
 import { clockOf, type World } from './world.ts';
 
 /** So that it is passed several times in a run, and never for long. */
-const settings = { rate: 100e6, parallel: 4, every: 30_000 };
+const settings = { parallel: 4, every: 30_000 };
+const bytesPerS = 100e6;
 
 export type RepairingParts = {
-  readonly world: World;
-  readonly clock: () => number;
-  readonly calls: Calls;
   readonly origins: Members<OriginClient>;
   readonly self: string;
   readonly replicas: (digest: Digest) => number;
@@ -32,21 +31,27 @@ export type RepairingParts = {
   readonly store: BlobStore;
   readonly handover: Handover;
   readonly mending: Mending;
+  readonly fetching: FetchingBy;
   readonly queue: Queue | undefined;
   readonly writeBack: WriteBack | undefined;
 };
 
+export function fetchingBy(world: World, calls: Calls, nowMs: () => number): FetchingBy {
+  const clock = clockOf(world, nowMs, calls.process);
+  // Which database answers is not noted here: one that was lost links to nothing until it is reconciled.
+  const linked = linkedBy(new IndexClient(calls.index()), async () => undefined);
+  return { linked, pace: new RepairPace(bytesPerS, clock), clock };
+}
+
 export function beginRepair(o: RepairingParts, stack: AsyncDisposableStack): Repairing {
-  const { calls, origins, self, replicas, store, handover, mending, queue, writeBack } = o;
+  const { origins, self, replicas, store, handover, mending, queue, writeBack } = o;
   const { node, tracking } = o.peer;
-  const index = new IndexClient(calls.index());
   const repairing = openRepair(
     {
       replicas: 2,
       ...{ settings, node, store, tracking, log },
       ring: ringOfMembers(origins, { self, replicas }),
-      // Which database answers is not noted here: one that was lost links to nothing until it is reconciled.
-      linked: linkedBy(index, async () => undefined),
+      ...o.fetching,
       owed: queue && ((digests) => owedOf(queue, digests)),
       room: (bytes) => store.usedBytes + bytes <= o.budgetBytes,
       inBackend: async () => false,
@@ -59,7 +64,6 @@ export function beginRepair(o: RepairingParts, stack: AsyncDisposableStack): Rep
       },
       leaving: () => false,
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
-      clock: clockOf(o.world, o.clock, calls.process),
     },
     stack,
   );

@@ -11,8 +11,7 @@ import { RepairAnswers } from './answers.ts';
 import { Fetching, type Want } from './fetching.ts';
 import type { AskLinked } from './links.ts';
 import { BlobListing, type HeldHere } from './listing.ts';
-import { RepairProgress } from './progress.ts';
-import { Rate } from './rate.ts';
+import type { RepairPace } from './pace.ts';
 import { OriginRepair } from './repair.ts';
 import type { RepairRing } from './ring.ts';
 import { offerSpares, type Spares } from './spare.ts';
@@ -20,7 +19,9 @@ import { takeBy } from './take.ts';
 
 export type RepairParts = {
   readonly ring: RepairRing;
-  readonly settings: { readonly rate: number; readonly parallel: number; readonly every: number };
+  readonly settings: { readonly parallel: number; readonly every: number };
+  /** Shared with whatever else this origin fetches of its own accord. */
+  readonly pace: RepairPace;
   /** Of blobs of which nothing else is known. */
   readonly replicas: number;
   readonly node: Pick<PeerNode, 'self' | 'pull' | 'stop'>;
@@ -51,10 +52,10 @@ export type Repairing = {
 export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairing {
   const { ring, settings, store, node, clock, linked } = o;
   const { self: peer } = node;
-  const progress = new RepairProgress(clock);
+  const { progress } = o.pace;
   const listing = new BlobListing({ ...o, blobs: () => store.blobs() });
   const { parallel } = settings;
-  const take = takeBy({ ...o, rate: new Rate(settings.rate, clock), parallel, progress });
+  const take = takeBy({ ...o, parallel });
   const lacks = ({ digest, owners }: Want): boolean =>
     !o.leaving() && ring.owners(digest, owners).includes(ring.self) && store.get(digest)?.complete !== true;
   const fetching = stack.use(new Fetching({ ...o, lacks, take, parallel, progress }));
@@ -78,7 +79,7 @@ export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairi
   const repair = new OriginRepair({
     ...common,
     ...{ fetching, progress, linked, clock, log: o.log },
-    rateMax: settings.rate,
+    rateMax: o.pace.bytesPerS,
     everyMs: settings.every,
   });
   stack.use(repair);

@@ -1,12 +1,10 @@
 /** Repair in an origin's process: what it needs of the other parts, its metrics, and when it is told to look. */
 
 import type { Digest } from '../../core/digest.ts';
-import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { Tracking } from '../../platform/clients/tracking.ts';
 import type { RoleContext } from '../../platform/lifecycle/role.ts';
 import type { Members } from '../../platform/members/members.ts';
-import { realClock } from '../../platform/net/clock.ts';
 import type { PeerNode } from '../../platform/peer/node.ts';
 import type { Queue } from '../../platform/queue/queue.ts';
 import type { BlobStore } from '../../platform/store/store.ts';
@@ -14,15 +12,14 @@ import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { BackendCopies } from '../cold/copies.ts';
 import type { OriginConfig } from '../config.ts';
 import type { Handover } from '../handover.ts';
-import type { KnownIndex } from '../known-index.ts';
 import type { Mending } from '../mending.ts';
 import { owedOf } from '../write-back/owed.ts';
 import type { WriteBack } from '../write-back/write-back.ts';
-import { linkedBy } from './links.ts';
 import { openRepair, type Repairing } from './open.ts';
+import type { FetchingBy } from './pace.ts';
 import { ringOfMembers } from './ring.ts';
 
-export type StartRepairParts = {
+export type StartRepairParts = FetchingBy & {
   readonly origins: Members<OriginClient>;
   /** This origin's id. */
   readonly self: string;
@@ -32,8 +29,6 @@ export type StartRepairParts = {
   readonly tracking: Tracking;
   readonly handover: Handover;
   readonly mending: Mending;
-  readonly index: IndexClient | undefined;
-  readonly known: KnownIndex;
   readonly queue: Queue | undefined;
   readonly copies: BackendCopies | undefined;
   readonly writeBack: WriteBack | undefined;
@@ -46,7 +41,7 @@ export function startRepair(
   parts: StartRepairParts,
   stack: AsyncDisposableStack,
 ): Repairing {
-  const { origins, self, store, handover, mending, index, known, queue, copies, writeBack } = parts;
+  const { origins, self, store, handover, mending, queue, copies, writeBack } = parts;
   const { repair: settings, disk } = config;
   const repairing = openRepair(
     {
@@ -54,7 +49,6 @@ export function startRepair(
       ring: ringOfMembers(origins, { self, replicas: parts.replicas }),
       settings,
       replicas: config.replicas,
-      linked: linkedBy(index, (id) => known.same(id)),
       owed: queue && ((digests) => owedOf(queue, digests)),
       room: (bytes) => store.usedBytes + bytes <= disk.budget,
       inBackend: async (digest, signal) => ((await copies?.confirmed([digest], signal)) ?? []).length > 0,
@@ -66,7 +60,6 @@ export function startRepair(
         }
       },
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
-      clock: realClock,
       log,
     },
     stack,

@@ -14,8 +14,7 @@ import type { Clock } from '../../platform/net/clock.ts';
 import type { PeerNode, Pull } from '../../platform/peer/node.ts';
 import type { BlobEntry, BlobStore } from '../../platform/store/store.ts';
 import type { Want } from './fetching.ts';
-import type { RepairProgress } from './progress.ts';
-import type { Rate } from './rate.ts';
+import type { RepairPace } from './pace.ts';
 
 /** Beyond the time that its pieces take at the rate. */
 const stallMs = 60_000;
@@ -25,9 +24,8 @@ export type TakeOptions = {
   readonly node: Pick<PeerNode, 'pull' | 'stop'>;
   readonly store: Pick<BlobStore, 'get' | 'whole'>;
   readonly tracking: { unset(digest: Digest): void };
-  readonly rate: Rate;
+  readonly pace: RepairPace;
   readonly parallel: number;
-  readonly progress: RepairProgress;
   /** Whether so much more fits without anything having to go; and whether a backend has it. */
   readonly room: (bytes: number) => boolean;
   readonly inBackend: (digest: Digest, signal: AbortSignal) => Promise<boolean>;
@@ -51,19 +49,18 @@ export function takeBy(o: TakeOptions): (want: Want, signal: AbortSignal) => Pro
 }
 
 async function pulled(o: TakeOptions, { digest, meta, from }: Want, signal: AbortSignal): Promise<void> {
-  const { rate, progress, node, clock } = o;
+  const { pace, node, clock } = o;
   let paid = 0;
   let movedMs = clock.nowMs();
   const wait = (bytes: number, go: () => void): Disposable => {
     paid += bytes;
-    return rate.wait(bytes, () => {
+    return pace.wait(bytes, () => {
       movedMs = clock.nowMs();
-      progress.came(bytes);
       go();
     });
   };
   const pull = node.pull(digest, { peers: from, meta, pace: { wait } });
-  const patienceMs = stallMs + (4 * o.parallel * meta.pieceLength * 1000) / rate.bytesPerS;
+  const patienceMs = stallMs + (4 * o.parallel * meta.pieceLength * 1000) / pace.bytesPerS;
   const watch = watching(pull, clock, (moved) => {
     if (moved) movedMs = clock.nowMs();
     return clock.nowMs() - movedMs < patienceMs && !signal.aborted;
@@ -77,9 +74,7 @@ async function pulled(o: TakeOptions, { digest, meta, from }: Want, signal: Abor
     watch[Symbol.dispose]();
   }
   // What is so small comes with an answer of a tracker, as a whole.
-  if (paid > 0 || meta.length > inlineBytesMax) return;
-  progress.came(meta.length);
-  rate.wait(meta.length, () => undefined);
+  if (paid === 0 && meta.length <= inlineBytesMax) pace.came(meta.length);
 }
 
 /** Looks now and then whether anything came, until `goOn` says no: then `over` rejects. */
