@@ -6,6 +6,7 @@ import { replicaRulesMax, replicasMax } from '../core/rendezvous/replicas.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
+import { storeSchema } from '../platform/tags/config.ts';
 
 const pattern = z
   .string()
@@ -28,8 +29,10 @@ const replicaRules = z.strictObject({
 
 export const indexSchema = z.strictObject({
   ...commonShape('index'),
-  /** Holds the database. Back this up: it is the truth about tags. */
+  /** Holds the database, where `store` is SQLite. Back this up: it is the truth about tags. */
   data: z.string().min(1).prefault('/var/lib/shoal/index'),
+  /** The engine that holds what the index knows; several index processes share one of another kind than SQLite. */
+  store: storeSchema,
   listen: listenAt(15_004),
   /**
    * How long the bytes of a digest that nothing links to any more are kept: pushes that are under way, and second

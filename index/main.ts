@@ -1,18 +1,13 @@
-/** An index: tag to digest, and what each repository holds. State: one SQLite database. */
+/** An index: tag to digest, and what each repository holds. State: that of its engine (platform/tags/open.ts). */
 
-import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
-import { openDataDir } from '../platform/lifecycle/data-dir.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
-import { openSqliteTags } from '../platform/tags/sqlite.ts';
+import { openTags } from '../platform/tags/open.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
-
-/** Format of the data directory; the database has a schema version of its own. */
-const dataVersion = 1;
 
 await runRole({
   role: 'index',
@@ -21,22 +16,11 @@ await runRole({
   prove: proveBackends,
   async run(context, stack) {
     const { config, log } = context;
-    await openDataDir(config.data, 'index', dataVersion);
     const backends = await openBackends(context, () => 1, stack);
     const backendOf = (repo: string): string | undefined => backends?.owedOf(repo)?.tags && backends.owedOf(repo)?.name;
-    const store = stack.use(
-      openSqliteTags({
-        file: join(config.data, 'tags.db'),
-        outbox: backends && { backendOf, nowMs: Date.now },
-        onBroken(error) {
-          log.fatal({ err: error }, 'the index database failed: the process ends, the next one recovers from its log');
-          setImmediate(() => {
-            throw error;
-          });
-        },
-      }),
-    );
-    const backed = backends && (await backing({ ...context, store, backends }, stack));
+    const { store, nowMs } = await openTags({ ...config, log, backendOf: backends && backendOf });
+    stack.use(store);
+    const backed = backends && (await backing({ ...context, store, backends, nowMs }, stack));
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         async () => (await backends?.problems()) ?? [],
@@ -47,7 +31,7 @@ await runRole({
       indexRoutes(app, backed?.answering ?? store, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
-        nowMs: Date.now,
+        nowMs,
         replicas: config.replicas,
         reconcile: backed?.reconcile,
       });
@@ -57,7 +41,7 @@ await runRole({
 });
 
 /** Loaded only where there are backends. */
-async function backing(parts: Omit<BackingParts, 'nowMs'>, stack: AsyncDisposableStack): Promise<Backing> {
+async function backing(parts: BackingParts, stack: AsyncDisposableStack): Promise<Backing> {
   const { openBacking } = await import('./backing/open.ts');
-  return openBacking({ ...parts, nowMs: Date.now }, stack);
+  return openBacking(parts, stack);
 }

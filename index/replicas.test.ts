@@ -8,7 +8,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { httpMembers } from '../platform/members/http.ts';
 import { fixedList } from '../platform/members/list.ts';
-import { openMemoryTags } from '../platform/tags/memory.ts';
+import { openMemoryTags } from '../platform/tags/memory/memory.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { indexRoutes } from './api.ts';

@@ -11,7 +11,7 @@ import type { Backend } from '../../platform/backends/backend.ts';
 import { type Backed, Backends, backedBy } from '../../platform/backends/backends.ts';
 import { type KeyLayout, registryLayout } from '../../platform/backends/layout.ts';
 import { bytesOf, sourceOf } from '../../platform/backends/objects.fixtures.ts';
-import { openSqliteTags } from '../../platform/tags/sqlite.ts';
+import { openSqliteTags } from '../../platform/tags/sqlite/sqlite.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';

@@ -6,7 +6,7 @@ import { prng } from '../../core/prng.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { registryLayout } from '../../platform/backends/layout.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
-import { openSqliteTags } from '../../platform/tags/sqlite.ts';
+import { openSqliteTags } from '../../platform/tags/sqlite/sqlite.ts';
 import {
   depth,
   digestOfBytes,

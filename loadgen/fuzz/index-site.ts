@@ -6,7 +6,7 @@
 import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import type { IndexStore } from '../../index/api.ts';
 import { openBacking } from '../../index/backing/open.ts';
-import { FaultyDisk } from '../../platform/tags/faulty.fixtures.ts';
+import { FaultyDisk } from '../../platform/tags/memory/faulty.fixtures.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { SharedBackend } from './backing/backend.ts';

@@ -1,9 +1,9 @@
 /**
  * What the index knows: tag to digest, and what each repository holds.
  *
- * A TagTables is the state itself, synchronous: SQLite, or memory. A TagStore is what the index talks
- * to: every write that it acknowledged is on disk, and seen by every read that begins afterwards.
- * conformance.fixtures.ts tests any implementation of either.
+ * A TagStore is what the index talks to: every write that it acknowledged is on disk, and seen by every read that begins
+ * afterwards, in whatever process. A TagTables is such a state, synchronous, of one process: SQLite, or memory.
+ * conformance.fixtures.ts and outbox.fixtures.ts test any TagStore.
  *
  * Rule 1: each method is one transaction: it happens whole, or not at all.
  * Rule 2: names and digests come in checked; nothing here knows HTTP, or what time it is.

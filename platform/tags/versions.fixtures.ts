@@ -94,7 +94,7 @@ export function versions(store: () => TagStore): void {
     const states = await Promise.all(['x', 'y'].map((tag) => store().putTag('a', tag, { digest: two, after: set })));
     const [x, y] = states as { changed: TagVersion }[];
     expect(x).toEqual(y);
-    expect(numberOf(x?.changed)).toBe(numberOf(kept) + 1);
+    expect(numberOf(x?.changed)).toBeGreaterThan(numberOf(kept));
     expect(await versionOf(store(), 'z')).toBe(kept);
   });
 }
@@ -113,10 +113,10 @@ export function conditions(store: () => TagStore): void {
       changed: { tag: 'new', version: null },
     });
     const done = await written(store().putManifest('a', one, { ...put, tags: ['x'], after: x }, 0));
-    expect(numberOf(done)).toBe(numberOf(x) + 1);
+    expect(numberOf(done)).toBeGreaterThan(numberOf(x));
     // Without tags there is nothing that could have changed, and no write of one.
     expect(await store().putManifest('a', one, image({ after: null }), 0)).toEqual({ missing: [] });
-    expect(numberOf(await written(store().putTag('a', 'x', { digest: one })))).toBe(numberOf(done) + 1);
+    expect(await versionOf(store(), 'x')).toBe(done);
   });
 
   test('of those who write after the same version at once, one does', async () => {

@@ -3,7 +3,7 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { MissingReferences, Unproved } from '../../core/contracts/index-api.ts';
 import type { IndexClient } from '../../platform/clients/index-client.ts';
-import { openMemoryTags } from '../../platform/tags/memory.ts';
+import { openMemoryTags } from '../../platform/tags/memory/memory.ts';
 import type { ProxyIndex } from '../registry.ts';
 
 /** Absent things of an index that fails are not absent: `down` makes every call UNAVAILABLE. `nowMs` is its clock. */

@@ -8,7 +8,7 @@ import { ReadThrough } from '../../../index/backing/through.ts';
 import { ColdReads } from '../../../origin/cold/cold.ts';
 import { BackendCopies } from '../../../origin/cold/copies.ts';
 import { Remembered } from '../../../origin/cold/remembered.ts';
-import { MemoryOutbox } from '../../../platform/tags/memory-outbox.ts';
+import { MemoryOutbox } from '../../../platform/tags/memory/outbox.ts';
 import { type Planted, replace } from './planted.ts';
 
 export const PLANTED_BACKING = {
@@ -58,7 +58,7 @@ export const PLANTED_BACKING = {
     plant: () => replace(BackedReader, 'sizeOf', () => async () => 1),
   },
   'outbox-forgets': {
-    room: 'platform/tags/memory-outbox.ts',
+    room: 'platform/tags/memory/outbox.ts',
     defect: 'a row that could not be written is not written later',
     plant: () =>
       replace(

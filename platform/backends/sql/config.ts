@@ -15,7 +15,8 @@ const both = {
   records: z.boolean().prefault(true),
 };
 
-const server = {
+/** Where a server of a database is, and as whom. */
+export const sqlServerShape = {
   host: z
     .string()
     .max(255)
@@ -39,8 +40,8 @@ const server = {
     )
     .prefault(false),
   connections: z.int().min(1).max(connectionsMax).prefault(8),
-  ...both,
-};
+} as const;
+const server = { ...sqlServerShape, ...both };
 const port = (of: number) => z.int().min(1).max(65_535).prefault(of);
 
 export const sqlSchema = z

@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Digest } from '../../core/digest.ts';
-import { prng } from '../../core/prng.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { prng } from '../../../core/prng.ts';
+import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { FaultyDisk } from '../memory/faulty.fixtures.ts';
+import { openMemoryTags } from '../memory/memory.ts';
+import { outboxConformance } from '../outbox.fixtures.ts';
+import type { TagStore } from '../store.ts';
 import { VERSION_1 } from './before.fixtures.ts';
-import { tagStoreConformance } from './conformance.fixtures.ts';
-import { FaultyDisk } from './faulty.fixtures.ts';
-import { openMemoryTags } from './memory.ts';
-import { outboxConformance } from './outbox.fixtures.ts';
 import { openSqliteTags } from './sqlite.ts';
-import type { TagStore } from './store.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -48,8 +48,8 @@ describe('sqlite', () => {
 
   test('killed at any moment, it has every write that was acknowledged', async () => {
     for (const after of [1, 40, 200]) {
-      const child = fork(new URL('./sqlite-writer.fixtures.ts', import.meta.url), [file()], {
-        execPath: join(import.meta.dirname, '../../node_modules/.bin/node'),
+      const child = fork(new URL('./writer.fixtures.ts', import.meta.url), [file()], {
+        execPath: join(import.meta.dirname, '../../../node_modules/.bin/node'),
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       });
       const acknowledged: number[] = [];

@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { TagVersion } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import { SqliteDatabase } from '../sqlite/database.ts';
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { SqliteDatabase } from '../../sqlite/database.ts';
+import type { TagStore } from '../store.ts';
+import { forgetEvery, tombstonesMax } from '../versions.ts';
 import { VERSION_1, VERSION_2, VERSION_3 } from './before.fixtures.ts';
 import { tagsSchema } from './schema.ts';
 import { openSqliteTags } from './sqlite.ts';
-import type { TagStore } from './store.ts';
-import { forgetEvery, tombstonesMax } from './versions.ts';
 
 let dir: string;
 beforeEach(async () => {

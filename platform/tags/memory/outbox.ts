@@ -1,7 +1,7 @@
-/** As sqlite-outbox.ts, in memory: the plain statement of it. */
+/** As sqlite/outbox.ts, in memory: the plain statement of it. */
 
-import type { TagVersion } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
 import type {
   OutboxKey,
   OutboxOptions,
@@ -10,8 +10,8 @@ import type {
   OutboxState,
   OutboxWaiting,
   OutboxWrites,
-} from './outbox.ts';
-import { numberOf } from './versions.ts';
+} from '../outbox.ts';
+import { numberOf } from '../versions.ts';
 
 type Waiting = { row: OutboxRow; backend: string; dueMs: number; cause: string | null };
 type Part = Pick<OutboxReads, 'due' | 'nextDueMs' | 'pending' | 'waiting' | 'outbox'> &

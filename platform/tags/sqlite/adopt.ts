@@ -1,12 +1,12 @@
 /** What a backend holds, brought into the tables in SQLite (outbox.ts, rule 3). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Digest } from '../../core/digest.ts';
-import type { Adopted, AdoptedManifest, AdoptedTag, OutboxKind } from './outbox.ts';
-import type { SqliteOutbox } from './sqlite-outbox.ts';
-import type { SqliteUnlinked } from './sqlite-unlinked.ts';
-import type { SqliteVersions } from './sqlite-versions.ts';
-import { replaces } from './versions.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { Adopted, AdoptedManifest, AdoptedTag, OutboxKind } from '../outbox.ts';
+import { replaces } from '../versions.ts';
+import type { SqliteOutbox } from './outbox.ts';
+import type { SqliteUnlinked } from './unlinked.ts';
+import type { SqliteVersions } from './versions.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',

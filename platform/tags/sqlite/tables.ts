@@ -13,16 +13,16 @@ import type {
   TagPut,
   TagRecord,
   TagVersion,
-} from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import type { Adopted, OutboxKind, OutboxOptions, References, TagPlace } from './outbox.ts';
-import { fitting } from './pages.ts';
-import { SqliteAdopt } from './sqlite-adopt.ts';
-import { SqliteOutbox } from './sqlite-outbox.ts';
-import { SqliteUnlinked } from './sqlite-unlinked.ts';
-import { SqliteVersions } from './sqlite-versions.ts';
-import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from './store.ts';
-import { follows, type TagOutcome } from './versions.ts';
+} from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { Adopted, OutboxKind, OutboxOptions, References, TagPlace } from '../outbox.ts';
+import { fitting } from '../pages.ts';
+import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
+import { follows, type TagOutcome } from '../versions.ts';
+import { SqliteAdopt } from './adopt.ts';
+import { SqliteOutbox } from './outbox.ts';
+import { SqliteUnlinked } from './unlinked.ts';
+import { SqliteVersions } from './versions.ts';
 
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',

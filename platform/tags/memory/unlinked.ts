@@ -1,8 +1,8 @@
-/** As sqlite-unlinked.ts, in memory: the plain statement of it. */
+/** As sqlite/unlinked.ts, in memory: the plain statement of it. */
 
-import type { CondemnReply, UnlinkedReply } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import { type CondemnAt, condemnedMs } from './store.ts';
+import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { type CondemnAt, condemnedMs } from '../store.ts';
 
 type Unlinked = { sinceMs: number; told: { readonly generation: number; readonly atMs: number } | undefined };
 

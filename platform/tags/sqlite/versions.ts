@@ -1,9 +1,9 @@
 /** The tags themselves in SQLite, each with the version of its last write, and the tombstones of deleted ones (versions.ts). */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { TagVersion } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import { forgetEvery, leadOf, numberOf, type TagState, tagVersion, tombstonesMax, writerOf } from './versions.ts';
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { forgetEvery, leadOf, numberOf, type TagState, tagVersion, tombstonesMax, writerOf } from '../versions.ts';
 
 const SQL = {
   database: 'SELECT id FROM identity',

@@ -3,12 +3,12 @@
  * survives a crash only as far as it was synced. For the conformance suite and for fuzzers.
  */
 
-import { ApiError } from '../../core/contracts/errors.ts';
-import type { Prng } from '../../core/prng.ts';
-import { GroupedTagStore } from './grouped.ts';
+import { ApiError } from '../../../core/contracts/errors.ts';
+import type { Prng } from '../../../core/prng.ts';
+import { GroupedTagStore } from '../grouped.ts';
+import type { OutboxOptions } from '../outbox.ts';
+import type { TagStore, TagTables } from '../store.ts';
 import { MemoryTables } from './memory.ts';
-import type { OutboxOptions } from './outbox.ts';
-import type { TagStore, TagTables } from './store.ts';
 
 const WRITE_METHODS = [
   'putManifest',

@@ -1,11 +1,11 @@
 /** The tag store in SQLite, for an index that is one process: the tags' tables in a database of their own. */
 
-import { SqliteDatabase } from '../sqlite/database.ts';
-import { GroupedTagStore } from './grouped.ts';
-import type { OutboxOptions } from './outbox.ts';
+import { SqliteDatabase } from '../../sqlite/database.ts';
+import { GroupedTagStore } from '../grouped.ts';
+import type { OutboxOptions } from '../outbox.ts';
+import type { TagStore } from '../store.ts';
 import { tagsSchema } from './schema.ts';
-import { SqliteTables } from './sqlite-tables.ts';
-import type { TagStore } from './store.ts';
+import { SqliteTables } from './tables.ts';
 
 export type SqliteTagsOptions = {
   readonly file: string;

@@ -1,10 +1,10 @@
 /** The outbox in SQLite (outbox.ts): one row a key, found by when it may be tried. */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { TagVersion } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import type { OutboxKey, OutboxKind, OutboxOptions, OutboxRow, OutboxState, OutboxWaiting } from './outbox.ts';
-import { numberOf } from './versions.ts';
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { OutboxKey, OutboxKind, OutboxOptions, OutboxRow, OutboxState, OutboxWaiting } from '../outbox.ts';
+import { numberOf } from '../versions.ts';
 
 const columns = 'r.name AS repo, o.kind, o.name, o.version AS no, o.digest, o.since AS sinceMs, o.attempts';
 const SQL = {

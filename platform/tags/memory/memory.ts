@@ -11,12 +11,9 @@ import type {
   TagPut,
   TagRecord,
   TagVersion,
-} from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import { GroupedTagStore } from './grouped.ts';
-import { MemoryOutbox } from './memory-outbox.ts';
-import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './memory-repository.ts';
-import { MemoryUnlinked, memoryId } from './memory-unlinked.ts';
+} from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { GroupedTagStore } from '../grouped.ts';
 import type {
   Adopted,
   AdoptedManifest,
@@ -25,10 +22,13 @@ import type {
   OutboxOptions,
   References,
   TagPlace,
-} from './outbox.ts';
-import { fitting } from './pages.ts';
-import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from './store.ts';
-import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from './versions.ts';
+} from '../outbox.ts';
+import { fitting } from '../pages.ts';
+import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from '../store.ts';
+import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from '../versions.ts';
+import { MemoryOutbox } from './outbox.ts';
+import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './repository.ts';
+import { MemoryUnlinked, memoryId } from './unlinked.ts';
 
 /** A store that ends with the process. */
 export function openMemoryTags(outbox?: OutboxOptions): TagStore {

@@ -6,9 +6,9 @@
  */
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { CondemnReply, UnlinkedReply } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import { type CondemnAt, condemnedMs } from './store.ts';
+import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { type CondemnAt, condemnedMs } from '../store.ts';
 
 /** Rows that one question removes because nobody was told of them for long. */
 const forgottenMax = 100;

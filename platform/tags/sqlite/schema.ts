@@ -4,7 +4,7 @@
  * not which of them a repository was brought to.
  */
 
-import type { SqliteSchema } from '../sqlite/database.ts';
+import type { SqliteSchema } from '../../sqlite/database.ts';
 
 const VERSION_1 = `
 CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

@@ -1,10 +1,10 @@
 /** A repository of the state in memory (memory.ts): what it holds, and where a tag of it stands. */
 
-import type { ReferrerRecord, TagVersion } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import type { References } from './outbox.ts';
-import type { ManifestWrite } from './store.ts';
-import type { TagState } from './versions.ts';
+import type { ReferrerRecord, TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { References } from '../outbox.ts';
+import type { ManifestWrite } from '../store.ts';
+import type { TagState } from '../versions.ts';
 
 type Manifest = ReferrerRecord & {
   readonly subject: Digest | undefined;
