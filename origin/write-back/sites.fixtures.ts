@@ -40,6 +40,8 @@ export class Sites implements AsyncDisposable {
   /** Of repositories `reg/**`, which it tells apart. */
   readonly registry = keyedAsRegistry('registry');
   readonly sites: Site[];
+  /** Of whom no site knows yet who they are. */
+  strangers: { readonly pulse: { readonly silent: boolean } }[] = [];
   readonly options: SitesOptions;
 
   constructor(options: SitesOptions) {
@@ -128,7 +130,13 @@ export class Site {
       backends: sites.backends(),
       queue: this.queue,
       counts: writeBackCounts(this.metrics),
-      origins: { owners: (digest) => sites.pick(digest).map((id) => ({ id })), byId, strangers: [] },
+      origins: {
+        owners: (digest) => sites.pick(digest).map((id) => ({ id })),
+        byId,
+        get strangers() {
+          return sites.strangers;
+        },
+      },
       self: this.url,
       find: async ({ digest }) => {
         const blob = this.blobs.get(digest);

@@ -5,6 +5,7 @@
  * Rule 1: who is asked holds a row of its own from then on: the asker may forget it only once the backend has confirmed.
  * Rule 2: an owner that does not hold the blob yet is given `handoverMs` to get it; one that does not answer, or whose
  *         write-backs have not moved for `ownerPatienceMs`, is passed over.
+ * Rule 3: as long as one that answers has not said who it is, the order is not known: that is waited for as long.
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
@@ -30,7 +31,7 @@ export type TurnsOptions = {
     owners(key: string): readonly { readonly id: string }[];
     byId(id: string): Askable | undefined;
     /** Those of whom it is not known who they are: nobody can ask them as owners, and they may hold it. */
-    readonly strangers: readonly unknown[];
+    readonly strangers: readonly Pick<Askable, 'pulse'>[];
   };
   readonly self: string;
   readonly nowMs: () => number;
@@ -58,6 +59,8 @@ export class Turns {
   async of(owed: Owed, own: { readonly here: boolean; readonly owedMs: number }, ctx: CallContext): Promise<Turn> {
     const { origins, self } = this.#options;
     let heard = origins.strangers.length === 0;
+    const unplaced = origins.strangers.some(({ pulse }) => !pulse.silent);
+    if (unplaced && own.owedMs < handoverMs) return { kind: 'theirs', failing: undefined };
     for (const { id } of origins.owners(owed.digest)) {
       if (id === self && own.here) return { kind: 'ours' };
       const origin = origins.byId(id);

@@ -33,6 +33,19 @@ describe('a blob that was pushed', () => {
     expect(await all(sites)).toEqual([0, 0, 0]);
   });
 
+  test.each([
+    [false, 0],
+    [true, 1],
+  ])('while somebody has not said who it is it waits, unless that one is silent (%s)', async (silent, writes) => {
+    await using sites = new Sites({ count: 2, order: [0, 1] });
+    sites.strangers = [{ pulse: { silent } }];
+    await site(sites, 0).take(sites.blob([0, 1]));
+    await sites.pass(handoverMs / 2);
+    expect(sites.backend.count('write')).toBe(writes);
+    await sites.pass(handoverMs + 30_000);
+    expect(sites.backend.count('write')).toBe(1);
+  });
+
   test('an owner that is down, or gone for good, is passed over', async () => {
     await using sites = new Sites({ count: 3, order: [2, 1, 0] });
     const blob = sites.blob([0, 2]);

@@ -1,8 +1,7 @@
 /**
  * The blobs of one data directory: what is there, room for more, what must be synced when.
  *
- * Rule 1: a name in blobs/ without a suffix is a whole blob. It appears by one rename, after its
- *   bytes; where they are to be synced, both are before anybody is told.
+ * Rule 1: a name in blobs/ without a suffix is a whole blob. It appears by one rename, after its bytes, both synced if at all.
  * Rule 2: what is done to the names of one digest is done one after the other (`#serial`).
  * Rule 3: a hint (which pieces, which order of use) may be lost or wrong: nothing depends on it.
  * Rule 4: what is believed whole is only believed: `whole` looks, and a push replaces it whatever is believed.
@@ -11,6 +10,7 @@
 import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
+import { Serial } from '../queue/serial.ts';
 import { Becoming, Maker } from './becoming.ts';
 import { asApiError } from './disk/errors.ts';
 import { OpenFiles } from './disk/open-files.ts';
@@ -18,7 +18,7 @@ import { FoundBlobs } from './finding.ts';
 import type { GrowingEntry } from './growing/entry.ts';
 import { Grower } from './growing/grower.ts';
 import { Leaving } from './leaving.ts';
-import { Names, Serial } from './names.ts';
+import { Names } from './names.ts';
 import { type BlobStoreOptions, type StoreWatcher, toEach } from './options.ts';
 import { Persist } from './persist.ts';
 import { Believed, type Proof } from './pieces/believed.ts';

@@ -45,6 +45,9 @@ export class FakeRegistry implements AsyncDisposable {
   wants: ((call: FakeCall) => string | undefined) | undefined;
   misdeed: (call: FakeCall) => Misdeed = () => undefined;
   ranges = true;
+  /** Manifests whose links are being rewritten: who reads one meanwhile gets a 500, as distribution 2.8 answers. */
+  rewriteMs = 1;
+  readonly #rewritten = new Set<string>();
   /** Blobs are had from there. */
   storage: string | undefined;
   /** Where an upload goes on, as it says. */
@@ -107,11 +110,18 @@ export class FakeRegistry implements AsyncDisposable {
     if (wanted !== undefined && call.path.startsWith(OCI_PATHS.base))
       return write(response, call, { ...failed(401, 'UNAUTHORIZED'), headers: { 'www-authenticate': wanted } });
     const answer = this.#answer(call, body.bytes);
+    if (call.method === 'PUT' && call.path.includes('/manifests/')) await this.#rewrite(sha256(body.bytes));
     if (body.cut) return void response.destroy();
     if (cut === undefined) return write(response, call, answer);
     const bytes = Buffer.from(answer.body ?? '');
     response.writeHead(answer.status, { 'content-length': bytes.length, ...answer.headers });
     response.write(bytes.subarray(0, cut), () => setTimeout(() => response.destroy(), 20));
+  }
+
+  async #rewrite(digest: string): Promise<void> {
+    this.#rewritten.add(digest);
+    await new Promise((resolve) => setTimeout(resolve, this.rewriteMs));
+    this.#rewritten.delete(digest);
   }
 
   #answer(call: FakeCall, body: Buffer): FakeAnswer {
@@ -127,6 +137,7 @@ export class FakeRegistry implements AsyncDisposable {
     if (repo === undefined && method !== 'PUT') return failed(404, 'NAME_UNKNOWN');
     const [kind, reference = ''] = rest.split('/');
     if (kind === 'tags') return this.#page(call, 'tags', [...(repo?.tags.keys() ?? [])]);
+    if (kind === 'manifests' && method !== 'PUT' && this.#rewritten.has(reference)) return failed(500, 'UNKNOWN');
     if (kind === 'blobs') return this.#blob(call, repo as Repo, reference);
     if (method === 'PUT') return this.#putManifest(this.repo(name), reference, body, call);
     return this.#manifest(method, repo as Repo, reference, query);

@@ -2,13 +2,17 @@
  * Links of a registry: which manifests a repository has, and what its tags are on. To write one is to put the manifest under
  * that name, with the bytes that are there already.
  *
- * Rule: what a tag was found on, or put on, holds for the read that follows at once, and no longer.
+ * Rule 1: what a tag was found on, or put on, holds for the read that follows at once, and no longer.
+ * Rule 2: puts of one manifest into one repository, under whatever tags, are done one after the other, with the reading of its
+ *         bytes: while a put rewrites its link, distribution 2.8 on a directory answers 500 to who reads that manifest.
  */
 
 import { createHash } from 'node:crypto';
 import { type Digest, digestAlgorithm, digestHex } from '../../../core/digest.ts';
 import { manifestBytesMax } from '../../../core/oci/limits.ts';
+import { Serial } from '../../queue/serial.ts';
 import { BackendError } from '../backend.ts';
+import { untilAborted } from '../until.ts';
 import type { RegistryApi } from './api.ts';
 import type { RegistryBytes } from './bytes.ts';
 import type { RegistryPlace } from './layout.ts';
@@ -19,6 +23,7 @@ export class RegistryLinksThere {
   readonly #api: RegistryApi;
   readonly #bytes: RegistryBytes;
   readonly #nowMs: () => number;
+  readonly #puts = new Serial<string>();
   readonly #tags = new NewestKnown<{ readonly digest: Digest; readonly atMs: number }>(rememberedPlacesMax);
 
   constructor(api: RegistryApi, bytes: RegistryBytes, nowMs: () => number) {
@@ -50,10 +55,14 @@ export class RegistryLinksThere {
   ): Promise<void> {
     const { repo: ours } = place;
     const repo = this.#api.nameOf(ours, key);
-    const bytes = await this.#bytes.bytesOf({ kind: 'bytes', repo: ours, digest }, key, signal);
-    this.#check(key, digest, bytes);
-    const reference = place.kind === 'tag' ? place.tag : digest;
-    await this.#bytes.manifests.put({ repo, reference, key }, { digest, bytes }, signal);
+    const written = this.#puts.run(`${repo}@${digest}`, async () => {
+      signal.throwIfAborted();
+      const bytes = await this.#bytes.bytesOf({ kind: 'bytes', repo: ours, digest }, key, signal);
+      this.#check(key, digest, bytes);
+      const reference = place.kind === 'tag' ? place.tag : digest;
+      await this.#bytes.manifests.put({ repo, reference, key }, { digest, bytes }, signal);
+    });
+    await untilAborted(written, signal);
     if (place.kind === 'tag') this.#found(ours, key, digest);
   }
 

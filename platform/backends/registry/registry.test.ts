@@ -93,6 +93,21 @@ test('manifests are put as their bytes are, with what they refer to there, and t
   await expect(put).rejects.toMatchObject({ why: 'refused', message: expect.stringContaining('lacks a blob') });
 });
 
+test('one manifest is put under several tags in turn, so that none is read while its link is rewritten', async () => {
+  const { fake, backend } = await world();
+  const { digest } = await pushed(backend, 'app');
+  fake.repo('app').blobs.delete(digest);
+  const other = stack.use(fake.backend());
+  fake.rewriteMs = 30;
+  fake.asked.length = 0;
+  const tags = ['v1', 'v2', 'v3'];
+  await Promise.all(tags.map((tag) => other.put(tagKey('app', tag), Buffer.from(digest), never)));
+  expect([...fake.repo('app').tags.keys()]).toEqual(tags);
+  // Each has been answered before the next one begins.
+  const puts = fake.asked.flatMap((one, at) => (one.startsWith('PUT') ? [at] : []));
+  expect(puts.map((at) => at - (puts[0] ?? 0))).toEqual([0, 2, 4]);
+});
+
 test('a read through is a HEAD of the tag and one GET of its manifest; a blob is looked up without being read', async () => {
   const { fake, backend } = await world();
   const { digest, bytes } = await pushed(backend, 'app');

@@ -59,7 +59,7 @@ test('what is wrong with a certificate is told apart, in the words of either lib
 });
 
 test('what the code goes on with is known of each database', () => {
-  for (const error of [{ errno: 1062 }, { code: '23505' }, { errcode: 1555 }, { errcode: 2067 }])
+  for (const error of [{ errno: 1062 }, { code: '23505' }, { code: '42710' }, { errcode: 1555 }, { errcode: 2067 }])
     expect(sqlFault(error)).toBe('there already');
   for (const error of [{ errno: 1146 }, { code: '42P01' }, new Error('no such table: tags')])
     expect(sqlFault(error)).toBe('no table');

@@ -55,7 +55,8 @@ const CODES: Readonly<Record<string, SqlVerdict>> = {
   ...of(noTls, 'HANDSHAKE_NO_SSL_SUPPORT'),
 };
 const NO_TABLE: ReadonlySet<string> = new Set(['1146', '42P01']);
-const THERE: ReadonlySet<string> = new Set(['1062', '1050', '1061', '23505', '42P07', '1555', '2067']);
+/** 42710: of a table that two make at once PostgreSQL may name the row's type first. */
+const THERE: ReadonlySet<string> = new Set(['1062', '1050', '1061', '23505', '42P07', '42710', '1555', '2067']);
 /** mysql2 has one code for whatever is wrong with TLS, and Node's words. */
 const AUTHORITY =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)|self-signed certificate|unable to (get|verify) .*certificate/i;
