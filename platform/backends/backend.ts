@@ -64,6 +64,9 @@ export type BackendObject = {
   readonly version: string;
 };
 
+/** A small object as `load` gives it. */
+export type LoadedObject = { readonly bytes: Uint8Array; readonly version: string };
+
 /** The bytes of an object to be written: may be read again from any place, as often as an attempt needs it. */
 export type ObjectSource = {
   readonly size: number;
@@ -109,6 +112,11 @@ export interface Backend extends AsyncDisposable {
   probe(signal: AbortSignal): Promise<void>;
   /** undefined: there is no such object (a missing bucket is an error). */
   stat(key: string, signal: AbortSignal): Promise<BackendObject | undefined>;
+  /**
+   * A small object (at most smallBytesMax) whole, with its version, by one request; undefined: there is none. Absent: this
+   * kind reads only what is known to be there.
+   */
+  readonly load?: ((key: string, signal: AbortSignal) => Promise<LoadedObject | undefined>) | undefined;
   /** The bytes as they come; exactly `end - start` of them, or it throws. */
   read(key: string, range: BackendRead, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Resolves once the backend has confirmed that it holds `size` bytes with the right checksum. Replaces what was there. */

@@ -10,6 +10,7 @@ import { describe } from 'vitest';
 import type { Backend } from './backend.ts';
 import { abilitiesConformance } from './conformance/abilities.fixtures.ts';
 import { type BlobKeeping, blobEndsConformance, blobsConformanceOf } from './conformance/blobs.fixtures.ts';
+import { conditionalConformance } from './conformance/conditional.fixtures.ts';
 import { conditionsConformance } from './conformance/conditions.fixtures.ts';
 import { endsConformance, lateEndsConformance } from './conformance/ends.fixtures.ts';
 import { listConformance } from './conformance/lists.fixtures.ts';
@@ -26,6 +27,8 @@ type Options = {
   readonly cannot?: readonly Ability[];
   /** Another one in the same place as the last that `make` gave, opened with `shared`: it removes nothing. */
   readonly shared?: () => Promise<Backend>;
+  /** It has `load`. */
+  readonly loads?: boolean;
 };
 
 const canBut = (cannot: readonly Ability[]): Backend['can'] => ({
@@ -37,7 +40,7 @@ const canBut = (cannot: readonly Ability[]): Backend['can'] => ({
 
 export function backendConformance(
   make: () => Promise<Backend>,
-  { objects = 2_500, cannot = [], shared }: Options = {},
+  { objects = 2_500, cannot = [], shared, loads = false }: Options = {},
 ): void {
   const conforming = { make, objects, can: canBut(cannot) };
   describe('abilities', () => abilitiesConformance(conforming));
@@ -46,6 +49,7 @@ export function backendConformance(
   describe('keys and lists', () => listConformance(conforming));
   describe('names', () => namesConformance(conforming));
   if (conforming.can.conditions) describe('conditions', () => conditionsConformance(conforming));
+  if (conforming.can.conditions && loads) describe('conditional objects', () => conditionalConformance(make));
   describe('ends', () => endsConformance(conforming));
   describe('late ends', () => lateEndsConformance(conforming));
   if (shared !== undefined) describe('shared with others', () => sharedConformance(make, shared));

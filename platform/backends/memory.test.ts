@@ -8,7 +8,7 @@ import { MemoryBackend } from './memory.ts';
 const { blobKey, links } = registryLayout;
 const made = async () => new MemoryBackend('test');
 
-describe('a backend in memory', () => backendConformance(made));
+describe('a backend in memory', () => backendConformance(made, { loads: true }));
 
 describe('its blobs', () => blobsConformance(made, { keyOf: blobKey }));
 

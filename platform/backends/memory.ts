@@ -8,6 +8,7 @@ import {
   type BackendObject,
   type BackendPage,
   type BackendRead,
+  type LoadedObject,
   type ObjectSource,
   pageKeysMax,
   smallBytesMax,
@@ -36,6 +37,12 @@ export class MemoryBackend implements Backend {
   async stat(key: string, signal: AbortSignal): Promise<BackendObject | undefined> {
     signal.throwIfAborted();
     return this.#objects.get(key)?.about;
+  }
+
+  async load(key: string, signal: AbortSignal): Promise<LoadedObject | undefined> {
+    signal.throwIfAborted();
+    const found = this.#objects.get(key);
+    return found && { bytes: Uint8Array.from(found.bytes), version: found.about.version };
   }
 
   async *read(key: string, { start, end, version }: BackendRead, signal: AbortSignal): AsyncGenerator<Uint8Array> {

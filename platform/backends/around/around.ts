@@ -8,7 +8,7 @@
 import type { Proven } from '../../lifecycle/proof.ts';
 import type { Backend, BackendObject, BackendPage, BackendRead, ObjectSource, WriteCondition } from '../backend.ts';
 
-export type BackendOperation = 'probe' | 'stat' | 'read' | 'write' | 'put' | 'list' | 'remove';
+export type BackendOperation = 'probe' | 'stat' | 'load' | 'read' | 'write' | 'put' | 'list' | 'remove';
 export type BackendCall = { readonly operation: BackendOperation; readonly key: string };
 /** Of a write: what the inner one reads the bytes from. */
 export type Sending = (source: ObjectSource) => ObjectSource;
@@ -50,6 +50,11 @@ export abstract class Around implements Backend {
 
   stat(key: string, signal: AbortSignal): Promise<BackendObject | undefined> {
     return this.around({ operation: 'stat', key }, signal, (inner) => this.inner.stat(key, inner));
+  }
+
+  get load(): Backend['load'] {
+    const load = this.inner.load?.bind(this.inner);
+    return load && ((key, signal) => this.around({ operation: 'load', key }, signal, (inner) => load(key, inner)));
   }
 
   write(key: string, source: ObjectSource, signal: AbortSignal): Promise<BackendObject> {

@@ -25,6 +25,7 @@ async function made(...faults: Fault[]) {
 describe('a backend that is asked again', () =>
   backendConformance(async () => new Patient(new MemoryBackend('test'), { clock: realClock, prng: prng(1) }), {
     objects: 100,
+    loads: true,
   }));
 
 test.each(['unavailable', 'throttled', 'stalled', 'damaged'] as const)('%s is tried again', async (what) => {

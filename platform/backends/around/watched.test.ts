@@ -34,6 +34,7 @@ describe('a backend that is watched', () =>
     async () => new Watched(new MemoryBackend('test'), { clock: new VirtualClock(), stallMs: 1_000 }),
     {
       objects: 100,
+      loads: true,
     },
   ));
 

@@ -17,7 +17,7 @@ describe('as any backend', () => {
     prefix = `in/${randomUUID()}`;
     return fake.backend({ prefix });
   };
-  backendConformance(make, { shared: async () => fake.backend({ prefix }, { shared: true }) });
+  backendConformance(make, { loads: true, shared: async () => fake.backend({ prefix }, { shared: true }) });
 
   httpConformance({
     server: () => new URL(fake.endpoint).origin,

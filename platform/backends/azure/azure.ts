@@ -14,6 +14,7 @@ import {
   type BackendObject,
   type BackendPage,
   type BackendRead,
+  type LoadedObject,
   type ObjectSource,
   smallBytesMax,
   type WriteCondition,
@@ -29,7 +30,7 @@ import { blockBytes, writeInBlocks } from './blocks.ts';
 import type { AzureSettings } from './config.ts';
 import { AzureLists } from './list.ts';
 import { probeContainer } from './probe.ts';
-import { azureChanged, readAzure } from './read.ts';
+import { azureChanged, loadAzure, readAzure } from './read.ts';
 import { AzureRequests } from './requests.ts';
 import { type AzureWriting, lookUpAzure, putAzure, removeAzure, writeAzure } from './write.ts';
 
@@ -78,6 +79,10 @@ export class AzureBackend implements Backend {
       if (isMissing(error)) return undefined;
       throw error;
     }
+  }
+
+  async load(key: string, signal: AbortSignal): Promise<LoadedObject | undefined> {
+    return await loadAzure(this.#requests, this.#at(key), signal);
   }
 
   async *read(key: string, range: BackendRead, signal: AbortSignal): AsyncGenerator<Uint8Array> {

@@ -18,7 +18,7 @@ describe('as any backend', () => {
     return fake.backend({ prefix });
   };
   const shared = async () => fake.backend({ prefix }, { shared: true });
-  backendConformance(make, { shared });
+  backendConformance(make, { shared, loads: true });
 
   httpConformance({
     server: () => fake.endpoint,

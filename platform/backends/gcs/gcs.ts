@@ -14,6 +14,7 @@ import {
   type BackendObject,
   type BackendPage,
   type BackendRead,
+  type LoadedObject,
   type ObjectSource,
   smallBytesMax,
   type WriteCondition,
@@ -27,7 +28,7 @@ import { WebRequester } from '../web/requester.ts';
 import type { GcsSettings } from './config.ts';
 import { listGcs } from './list.ts';
 import { probeConditions } from './probe.ts';
-import { changed, readGcs } from './read.ts';
+import { changed, loadGcs, readGcs } from './read.ts';
 import { GcsRequests } from './requests.ts';
 import { UploadSessions } from './sessions.ts';
 import { GoogleTokens, noTokens } from './tokens.ts';
@@ -83,6 +84,10 @@ export class GcsBackend implements Backend {
       if (error instanceof BackendError && error.why === 'missing' && error.scope === 'object') return undefined;
       throw error;
     }
+  }
+
+  async load(key: string, signal: AbortSignal): Promise<LoadedObject | undefined> {
+    return await loadGcs(this.#requests, this.#at(key), signal);
   }
 
   async *read(key: string, range: BackendRead, signal: AbortSignal): AsyncGenerator<Uint8Array> {

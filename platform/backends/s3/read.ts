@@ -1,10 +1,11 @@
-/** A range of an object: by parts (parts/read.ts), each a GET of its own that is compared with what was asked for. */
+/** What an object holds: a range of it by parts (parts/read.ts), each a GET of its own that is compared with what was asked for; a small one at once. */
 
-import { GetObjectCommand } from '@aws-sdk/client-s3';
-import type { BackendRead } from '../backend.ts';
+import { GetObjectCommand, type GetObjectCommandOutput } from '@aws-sdk/client-s3';
+import { BackendError, type BackendRead, type LoadedObject, smallBytesMax } from '../backend.ts';
+import { collected } from '../parts/collect.ts';
 import { rangeProblem } from '../parts/range.ts';
 import { type PartAnswer, type ReadPlan, readParts } from '../parts/read.ts';
-import type { S3Requests } from './requests.ts';
+import type { S3Asked, S3Requests } from './requests.ts';
 
 export type S3Reading = Pick<ReadPlan, 'room' | 'parts'> & { readonly requests: S3Requests };
 
@@ -39,22 +40,53 @@ async function open({ requests, key }: At, range: BackendRead, signal: AbortSign
       options,
     ),
   );
-  const body = answer.Body as AsyncIterable<Uint8Array> | undefined;
-  if (body === undefined) throw requests.wrong('damaged', key, 'was answered without bytes');
-  async function* chunks(given: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    try {
-      yield* given;
-    } catch (error) {
-      requests.fail(error, asked);
-    }
-  }
+  const body = bodyOf({ requests, key }, answer);
   try {
     check({ requests, key }, answer, range);
   } catch (error) {
-    (body as { destroy?: () => void }).destroy?.();
+    body.destroy?.();
     throw error;
   }
-  return { version: answer.ETag ?? '', chunks: chunks(body) };
+  return { version: answer.ETag ?? '', chunks: chunksOf(requests, asked, body) };
+}
+
+type Body = AsyncIterable<Uint8Array> & { readonly destroy?: () => void };
+
+function bodyOf({ requests, key }: At, { Body }: GetObjectCommandOutput): Body {
+  if (Body === undefined) throw requests.wrong('damaged', key, 'was answered without bytes');
+  return Body as Body;
+}
+
+async function* chunksOf(requests: S3Requests, asked: S3Asked, body: Body): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    requests.fail(error, asked);
+  }
+}
+
+/** A small one, whole; undefined: there is none. */
+export async function loadObject(
+  requests: S3Requests,
+  key: string,
+  signal: AbortSignal,
+): Promise<LoadedObject | undefined> {
+  const asked = { doing: 'read', key, signal };
+  try {
+    const answer = await requests.ask(asked, (client, options) =>
+      client.send(new GetObjectCommand({ Bucket: requests.bucket, Key: key }), options),
+    );
+    const { ETag: version = '', ContentLength: size } = answer;
+    const body = bodyOf({ requests, key }, answer);
+    const bytes = await collected(chunksOf(requests, asked, body), size ?? smallBytesMax);
+    if (bytes === undefined) body.destroy?.();
+    if (bytes === undefined || (size !== undefined && bytes.length !== size))
+      throw requests.wrong('damaged', key, `came with other than the ${size ?? 'few'} bytes that were announced`);
+    return { bytes, version };
+  } catch (error) {
+    if (error instanceof BackendError && error.why === 'missing' && error.scope === 'object') return undefined;
+    throw error;
+  }
 }
 
 /** Is this the range, of the version, that was asked for? */

@@ -23,7 +23,7 @@ describe('as any backend', () => {
     fake.asked.length = 0;
     return fake.backend({ prefix, shared: true });
   };
-  backendConformance(make, { shared });
+  backendConformance(make, { shared, loads: true });
 });
 
 test('a prefix is before every key there, and not here', async () => {

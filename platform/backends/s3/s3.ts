@@ -14,6 +14,7 @@ import {
   type BackendObject,
   type BackendPage,
   type BackendRead,
+  type LoadedObject,
   type ObjectSource,
   smallBytesMax,
   type WriteCondition,
@@ -30,7 +31,7 @@ import { type Features, probeFeatures, removeObject } from './features.ts';
 import { listPage } from './list.ts';
 import { partBytes, writeInParts } from './multipart.ts';
 import { S3Presigner } from './presign.ts';
-import { readObject } from './read.ts';
+import { loadObject, readObject } from './read.ts';
 import { S3Requests } from './requests.ts';
 import { head, putWhole, writeAtOnce } from './write.ts';
 
@@ -96,6 +97,10 @@ export class S3Backend implements Backend {
       // A HEAD has no words: is it the object, or the bucket, that is not there?
       return await this.#missing(key, signal);
     }
+  }
+
+  async load(key: string, signal: AbortSignal): Promise<LoadedObject | undefined> {
+    return await loadObject(this.#requests, this.#at(key), signal);
   }
 
   async *read(key: string, range: BackendRead, signal: AbortSignal): AsyncGenerator<Uint8Array> {

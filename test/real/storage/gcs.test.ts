@@ -32,7 +32,8 @@ async function newBucket(): Promise<string> {
   return bucket;
 }
 
-describe('as any backend', () => backendConformance(async () => open(await newBucket()), { objects: 1_100 }));
+describe('as any backend', () =>
+  backendConformance(async () => open(await newBucket()), { objects: 1_100, loads: true }));
 
 httpConformance({
   server: () => server.endpoint,

@@ -37,7 +37,7 @@ describe.each(ofShort(servers, ([name]) => name === 'versitygw'))('%s', (_, star
     return new S3Backend(settings, { name: 'test', stallMs: 10_000, env: {}, clock: realClock, log, ...opening });
   };
 
-  describe('as any backend', () => backendConformance(opened, { objects: 1_100 }));
+  describe('as any backend', () => backendConformance(opened, { objects: 1_100, loads: true }));
 
   httpConformance({
     server: () => server.endpoint,
