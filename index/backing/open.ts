@@ -9,7 +9,7 @@ import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import { Importer } from './import.ts';
-import { OutboxLane } from './lane.ts';
+import { OutboxLane } from './lane/lane.ts';
 import { backingMetrics } from './metrics.ts';
 import { addOutboxRoutes } from './queue.ts';
 import { Reconciler } from './reconcile.ts';

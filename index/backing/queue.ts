@@ -10,7 +10,7 @@ import { QUEUE, type QueuedRow, type QueueLane } from '../../core/contracts/queu
 import { serve } from '../../platform/http/serve.ts';
 import type { OutboxKey, OutboxState, OutboxWaiting } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
-import type { Why } from './lane.ts';
+import type { Why } from './lane/lane.ts';
 
 export type OutboxApi = {
   readonly store: Pick<TagStore, 'waiting' | 'outbox' | 'retry'>;

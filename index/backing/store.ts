@@ -13,7 +13,7 @@ import type { Backends, TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxKey } from '../../platform/tags/outbox.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { IndexStore } from '../api.ts';
-import type { OutboxLane } from './lane.ts';
+import type { OutboxLane } from './lane/lane.ts';
 import type { ReadThrough } from './through.ts';
 
 /** With `durability: backend` a write is waited for so long: callers see that we live, their clients may not. */

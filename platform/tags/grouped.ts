@@ -49,6 +49,9 @@ export class GroupedTagStore implements TagStore {
   unlinked: TagStore['unlinked'] = async (...args) => this.#read().unlinked(...args);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
 
+  // Who holds what is in memory.
+  claim: TagStore['claim'] = async (...args) => this.#read().claim(...args);
+  hold: TagStore['hold'] = async (...args) => this.#read().hold(...args);
   due: TagStore['due'] = async (...args) => this.#read().due(...args);
   nextDueMs: TagStore['nextDueMs'] = async (...args) => this.#read().nextDueMs(...args);
   pending: TagStore['pending'] = async (...args) => this.#read().pending(...args);

@@ -47,6 +47,7 @@ export function outboxConformance(name: string, open: Open): void {
 
     rows();
     attempts();
+    claims();
     backfills();
     numbers();
     adoption();
@@ -201,6 +202,54 @@ function attempts(): void {
     await store.reroute();
     expect((await store.outbox()).map(({ backend }) => backend)).toEqual(['other']);
     expect(await store.due('other', nowMs, 5)).toHaveLength(1);
+  });
+}
+
+function claims(): void {
+  const claim = async (n: number, untilMs = nowMs + 100) =>
+    (await store.claim('main', { nowMs, n, untilMs })).map(({ kind, name }) => `${kind} ${short(name)}`);
+
+  test('what is due is given to one who works on it, until it is written or has failed, or for as long as it was asked for', async () => {
+    await store.putManifest('a', one, image({ tags: ['x', 'y'] }), 0);
+    const all = ['manifest 1', 'tag x', 'tag y'];
+    expect(await store.claim('other', { nowMs, n: 9, untilMs: nowMs + 9 })).toEqual([]);
+    const first = await claim(1);
+    const rest = await claim(9);
+    expect([first.length, [...first, ...rest].sort()]).toEqual([1, all]);
+    expect(await claim(9)).toEqual([]);
+    expect(await store.due('main', nowMs, 9)).toHaveLength(3);
+    await store.failed((await pending('tag', 'x'))!, { cause: 'denied', dueMs: nowMs });
+    expect(await claim(9)).toEqual(['tag x']);
+    await store.written((await pending('tag', 'y'))!);
+    nowMs += 99;
+    expect(await claim(9)).toEqual([]);
+    await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], nowMs + 50);
+    nowMs += 1;
+    expect(await claim(9)).toEqual(['manifest 1']);
+    await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], 0);
+    expect(await claim(9)).toEqual(['tag x']);
+  });
+
+  test('of two writes of a key never both are under way: the newer one is claimed once the older one has ended', async () => {
+    await store.putManifest('a', one, image({ tags: ['x'] }), 0);
+    await claim(9);
+    const older = (await pending('tag', 'x'))!;
+    await store.putTag('a', 'x', { digest: one });
+    expect(await claim(9)).toEqual([]);
+    await store.written(older);
+    expect(await claim(9)).toEqual(['tag x']);
+    const newer = (await pending('tag', 'x'))!;
+    expect(numberOf(newer.version)).toBeGreaterThan(numberOf(older.version));
+    await store.putTag('a', 'x', { digest: one });
+    await store.failed(newer, { cause: 'late', dueMs: nowMs + 1_000 });
+    expect(await claim(9)).toEqual(['tag x']);
+  });
+
+  test('of many that claim at once each row is given to one', async () => {
+    for (let i = 0; i < 20; i++) await store.linkBlob('a', digest(200 + i), { size: 9 });
+    const given = await Promise.all(Array.from({ length: 8 }, () => claim(4)));
+    expect(given.flat()).toHaveLength(20);
+    expect(new Set(given.flat()).size).toBe(20);
   });
 }
 

@@ -5,6 +5,8 @@
  *   manifest and a blob's link, with the version of the write. What was acknowledged is thereby not lost before the
  *   backend has it. One row a key: the newest write replaces what waits.
  * Rule 2: a row goes once the backend has that version, or a newer one of somebody else; never by age.
+ *   Who works on a row has claimed it for a while (`claim`), so that of several processes on one engine one does; the key
+ *   is held beside newer writes of it, so that two of them are never under way at once. Whoever dies holds nothing for long.
  * Rule 3: what comes from the backend (`adopt...`) leaves no row, and never replaces what waits, or what is newer.
  * Rule 4: what a repository held before it had a backend is queued as well, once.
  * Rule 5: writes take versions of the clock on the wall where there is a backend (versions.ts): several databases write to
@@ -65,10 +67,13 @@ export type Adopted = 'adopted' | 'kept' | 'lacking';
 export type References = { readonly blobs: readonly Digest[]; readonly manifests: readonly Digest[] };
 export type TagPlace = { readonly digest: Digest | undefined; readonly version: TagVersion | null };
 
+/** Which rows: so many of those that are due by then, for as long as that. */
+export type ClaimAt = { readonly nowMs: number; readonly n: number; readonly untilMs: number };
+
 export interface OutboxReads {
-  /** Rows of a backend that may be tried now, those that wait longest first. */
+  /** Rows of a backend that may be tried now, those that wait longest first, whoever holds them. */
   due(backend: string, nowMs: number, n: number): readonly OutboxRow[];
-  /** When the next one may be. Undefined: there is none. */
+  /** When the next one may be, as far as is known: one that is held may count as due. Undefined: there is none. */
   nextDueMs(backend: string): number | undefined;
   pending(key: OutboxKey): OutboxRow | undefined;
   /** Rows in the order of their keys, without the first `skip`: what is written meanwhile may hide others. */
@@ -84,8 +89,13 @@ export interface OutboxReads {
 }
 
 export interface OutboxWrites {
-  /** The backend has it: the row goes, unless a newer write has replaced it. */
+  /** Rows of a backend that may be tried now, and that nobody holds: held until then, or until `written` or `failed`. */
+  claim(backend: string, at: ClaimAt): readonly OutboxRow[];
+  /** Whoever claimed these works on them still, until then; 0: no more. */
+  hold(keys: readonly OutboxKey[], untilMs: number): void;
+  /** The backend has it: the row goes, unless a newer write has replaced it. Nobody holds the key then. */
   written(row: OutboxRow): void;
+  /** Nobody holds the key then. */
   failed(row: OutboxRow, why: { readonly cause: string; readonly dueMs: number }): void;
   /** That one, or all that failed, may be tried now. How many they are. */
   retry(key: OutboxKey | undefined): number;

@@ -198,6 +198,8 @@ export class MemoryTables implements TagTables {
     return this.#unlinked.condemn(digests, at);
   }
 
+  claim: TagTables['claim'] = (backend, at) => this.#outbox.leases.claim(backend, at);
+  hold: TagTables['hold'] = (keys, untilMs) => this.#outbox.leases.hold(keys, untilMs);
   due: TagTables['due'] = (backend, nowMs, n) => this.#outbox.due(backend, nowMs, n);
   nextDueMs: TagTables['nextDueMs'] = (backend) => this.#outbox.nextDueMs(backend);
   pending: TagTables['pending'] = (key) => this.#outbox.pending(key);

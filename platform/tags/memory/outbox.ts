@@ -2,6 +2,7 @@
 
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import { Leases } from '../leases.ts';
 import type {
   OutboxKey,
   OutboxOptions,
@@ -20,6 +21,7 @@ type Part = Pick<OutboxReads, 'due' | 'nextDueMs' | 'pending' | 'waiting' | 'out
 export class MemoryOutbox implements Part {
   readonly #rows = new Map<string, Waiting>();
   readonly #options: OutboxOptions | undefined;
+  readonly leases = new Leases((...args) => this.due(...args));
 
   constructor(options: OutboxOptions | undefined) {
     this.#options = options;
@@ -88,10 +90,12 @@ export class MemoryOutbox implements Part {
   }
 
   written(row: OutboxRow): void {
+    this.leases.end(row);
     if (this.pending(row)?.version === row.version) this.#rows.delete(textOf(row));
   }
 
   failed(row: OutboxRow, { cause, dueMs }: { cause: string; dueMs: number }): void {
+    this.leases.end(row);
     const waiting = this.#rows.get(textOf(row));
     if (waiting?.row.version !== row.version) return;
     Object.assign(waiting, { cause, dueMs, row: { ...waiting.row, attempts: waiting.row.attempts + 1 } });

@@ -3,6 +3,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import { Leases } from '../leases.ts';
 import type { OutboxKey, OutboxKind, OutboxOptions, OutboxRow, OutboxState, OutboxWaiting } from '../outbox.ts';
 import { numberOf } from '../versions.ts';
 
@@ -48,6 +49,7 @@ type Raw = Omit<OutboxRow, 'version'> & { readonly no: number };
 export class SqliteOutbox {
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
   readonly #options: OutboxOptions | undefined;
+  readonly leases = new Leases((...args) => this.due(...args));
   readonly #version: (no: number) => TagVersion;
 
   constructor(db: DatabaseSync, options: OutboxOptions | undefined, version: (no: number) => TagVersion) {
@@ -121,11 +123,15 @@ export class SqliteOutbox {
     return (this.#statements.state.all() as OutboxState[]).map((state) => ({ ...state }));
   }
 
-  written({ repo, kind, name, version }: OutboxRow): void {
+  written(row: OutboxRow): void {
+    const { repo, kind, name, version } = row;
+    this.leases.end(row);
     this.#statements.written.run(repo, kind, name, numberOf(version));
   }
 
-  failed({ repo, kind, name, version }: OutboxRow, { dueMs, cause }: { dueMs: number; cause: string }): void {
+  failed(row: OutboxRow, { dueMs, cause }: { dueMs: number; cause: string }): void {
+    const { repo, kind, name, version } = row;
+    this.leases.end(row);
     this.#statements.failed.run(repo, kind, name, numberOf(version), dueMs, cause);
   }
 

@@ -4,21 +4,23 @@
  * Rule 1: one row of a key at a time, and always its newest version. What failed is tried again after a back-off with full
  *   jitter, for as long as it takes; what waits for a blob is looked at sooner.
  * Rule 2: where a backend fails as a whole its lane pauses, however many rows are due.
- * Rule 3: a row goes when the backend has it, or something newer; then that is brought here.
+ * Rule 3: of several indexes on one engine one works on a row: it holds it while it does, and who dies holds it for
+ *   `holdMs` more. What others write is looked for every second.
+ * Rule 4: a row goes when the backend has it, or something newer; then that is brought here.
  */
 
-import type { TagVersion } from '../../core/contracts/index-api.ts';
-import type { Prng } from '../../core/prng.ts';
-import { backoffMs } from '../../core/retry/retry.ts';
-import { BackendError } from '../../platform/backends/backend.ts';
-import type { TagsBacked } from '../../platform/backends/backends.ts';
-import type { OutboxKey, OutboxRow } from '../../platform/tags/outbox.ts';
-import type { TagStore } from '../../platform/tags/store.ts';
-import { newer } from '../../platform/tags/versions.ts';
-import type { Logger } from '../../platform/telemetry/log.ts';
-import { Bringer } from './adopt.ts';
-import type { BackingMetrics } from './metrics.ts';
-import { DOWN } from './through.ts';
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Prng } from '../../../core/prng.ts';
+import { backoffMs } from '../../../core/retry/retry.ts';
+import { BackendError } from '../../../platform/backends/backend.ts';
+import type { TagsBacked } from '../../../platform/backends/backends.ts';
+import type { OutboxKey, OutboxRow } from '../../../platform/tags/outbox.ts';
+import type { TagStore } from '../../../platform/tags/store.ts';
+import type { Logger } from '../../../platform/telemetry/log.ts';
+import { Bringer } from '../adopt.ts';
+import type { BackingMetrics } from '../metrics.ts';
+import { DOWN } from '../through.ts';
+import { type Confirmation, Confirming, nameOf } from './confirming.ts';
 import { Recent, RowWriter } from './write.ts';
 
 /** Rows of a backend under way at once; its own limits hold as well. */
@@ -32,6 +34,12 @@ const laneAgain = { delayMs: 1_000, delayMsMax: 15_000 };
 const attemptMsMax = 120_000;
 /** How often the ages are told, and due rows are looked for while others are under way. */
 const lookMs = 1_000;
+/** Rows of a process that died, or lost its engine, are taken up by another one so much later. */
+const holdMs = 30_000;
+/** So often is said that they are still worked on. */
+const holdAgainMs = 10_000;
+/** How soon a write that waits for its backend hears that another index has brought it there. */
+const confirmLookMs = 200;
 /** Between two counts of what waits: so long, and so many times longer than a count takes, as a million rows may wait. */
 const tellMs = 2_000;
 const tellShare = 50;
@@ -45,8 +53,6 @@ const toldEvery = 10;
 
 /** In the words of whoever failed. */
 export type Why = { readonly cause: string; readonly message: string };
-/** newer: a later write of somebody else counts. */
-export type Confirmation = 'written' | 'newer';
 
 export type WriteBackParts = {
   readonly store: TagStore;
@@ -61,11 +67,13 @@ export type WriteBackParts = {
 export class OutboxLane implements AsyncDisposable {
   readonly #parts: WriteBackParts;
   readonly #there = new Recent(seenMax);
-  readonly #underWay = new Map<string, Promise<void>>();
+  readonly #underWay = new Map<string, { readonly key: OutboxKey; readonly ended: Promise<void> }>();
+  readonly #confirming: Confirming;
+  /** When what is under way was held last, by the monotonic clock. */
+  #heldAtMs = 0;
   readonly #whys = new Map<string, Why>();
   /** Of the backend as a whole, while its rows are left alone for it. */
   #down: Why | undefined;
-  readonly #waiters = new Map<string, Set<(row: OutboxRow, how: Confirmation) => void>>();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
   #wake = Promise.withResolvers<void>();
@@ -78,6 +86,7 @@ export class OutboxLane implements AsyncDisposable {
 
   constructor(parts: WriteBackParts) {
     this.#parts = parts;
+    this.#confirming = new Confirming(parts.store);
     this.#ended = this.#run();
   }
 
@@ -99,24 +108,10 @@ export class OutboxLane implements AsyncDisposable {
 
   /** Once the backend has this row, or what replaced it. Rejects with the signal's reason. */
   confirmed(row: OutboxRow, signal: AbortSignal): Promise<Confirmation> {
-    const key = nameOf(row);
-    const waiters = this.#waiters.get(key) ?? new Set();
-    this.#waiters.set(key, waiters);
-    const { promise, resolve, reject } = Promise.withResolvers<Confirmation>();
-    const heard = (written: OutboxRow, how: Confirmation): void => {
-      if (how === 'newer' || !newer(row.version, written.version)) resolve(how);
-    };
-    const late = (): void => reject(signal.reason as Error);
-    waiters.add(heard);
-    signal.addEventListener('abort', late);
-    if (signal.aborted) late();
+    const confirmed = this.#confirming.of(row, signal);
     // Whoever waits has it tried now, whatever was before.
     this.wake();
-    return promise.finally(() => {
-      signal.removeEventListener('abort', late);
-      waiters.delete(heard);
-      if (waiters.size === 0) this.#waiters.delete(key);
-    });
+    return confirmed;
   }
 
   /** What is under way ends; its rows stay where they are not written. */
@@ -124,16 +119,21 @@ export class OutboxLane implements AsyncDisposable {
     this.#stop.abort(new Error('the index is stopping'));
     this.kick();
     await this.#ended;
-    await Promise.allSettled(this.#underWay.values());
+    const all = [...this.#underWay.values()];
+    await Promise.allSettled(all.map(({ ended }) => ended));
+    // Others may go on at once.
+    const keys = all.map(({ key }) => key);
+    if (keys.length > 0) await this.#parts.store.hold(keys, 0).catch(() => undefined);
   }
 
   async #run(): Promise<void> {
-    const { store, backed, log } = this.#parts;
+    const { backed, log } = this.#parts;
     while (!this.#stop.signal.aborted) {
       this.#wake = Promise.withResolvers();
       try {
-        await this.#begin();
-        const nextMs = await store.nextDueMs(backed.name);
+        await this.#hold();
+        const nextMs = await this.#begin();
+        await this.#confirming.look();
         await this.#tell(nextMs === undefined);
         await this.#pause(nextMs);
       } catch (error) {
@@ -144,22 +144,35 @@ export class OutboxLane implements AsyncDisposable {
     }
   }
 
-  async #begin(): Promise<void> {
+  /** When the next row is due, of those that are not begun. */
+  async #begin(): Promise<number | undefined> {
     const { store, backed, nowMs } = this.#parts;
-    if (nowMs() < this.#pausedUntilMs) return;
+    const nextMs = await store.nextDueMs(backed.name);
+    const now = nowMs();
+    if (nextMs === undefined || now < Math.max(nextMs, this.#pausedUntilMs)) return nextMs;
     const free = rowsMax - this.#underWay.size;
     // While it is down one row at a time finds out that it is back.
-    const wanted = this.#failures > 0 ? 1 - Math.min(1, this.#underWay.size) : free;
-    if (wanted === 0) return;
-    const rows = await store.due(backed.name, nowMs(), wanted + this.#underWay.size);
-    for (const row of rows.filter((one) => !this.#underWay.has(nameOf(one))).slice(0, wanted)) {
-      const key = nameOf(row);
-      const working = this.#one(row).finally(() => {
-        this.#underWay.delete(key);
+    const n = this.#failures > 0 ? 1 - Math.min(1, this.#underWay.size) : free;
+    if (n <= 0) return nextMs;
+    if (this.#underWay.size === 0) this.#heldAtMs = performance.now();
+    for (const row of await store.claim(backed.name, { nowMs: now, n, untilMs: now + holdMs })) {
+      const name = nameOf(row);
+      // Of a hold that was over it may be ours already.
+      if (this.#underWay.has(name)) continue;
+      const ended = this.#one(row).finally(() => {
+        if (!this.#stop.signal.aborted) this.#underWay.delete(name);
         this.kick();
       });
-      this.#underWay.set(key, working);
+      this.#underWay.set(name, { key: row, ended });
     }
+    return await store.nextDueMs(backed.name);
+  }
+
+  async #hold(): Promise<void> {
+    if (this.#underWay.size === 0 || performance.now() - this.#heldAtMs < holdAgainMs) return;
+    this.#heldAtMs = performance.now();
+    const keys = [...this.#underWay.values()].map(({ key }) => key);
+    await this.#parts.store.hold(keys, this.#parts.nowMs() + holdMs);
   }
 
   async #tell(empty: boolean): Promise<void> {
@@ -174,12 +187,12 @@ export class OutboxLane implements AsyncDisposable {
   }
 
   async #pause(nextMs: number | undefined): Promise<void> {
-    const now = this.#parts.nowMs();
-    if (nextMs === undefined) return this.#wake.promise;
-    const untilMs = Math.max(nextMs, this.#pausedUntilMs);
-    // What is under way still counts as due: it is looked again for others, not at once.
-    const least = this.#underWay.size > 0 ? lookMs : 1;
-    await this.#sleep(Math.min(lookMs, Math.max(least, untilMs - now)));
+    const mostMs = this.#confirming.some ? confirmLookMs : lookMs;
+    if (nextMs === undefined) return await this.#sleep(mostMs);
+    const untilMs = Math.max(nextMs, this.#pausedUntilMs) - this.#parts.nowMs();
+    // What is held, here or elsewhere, still counts as due: it is looked again for others, not at once.
+    const leastMs = untilMs <= 0 ? mostMs : 1;
+    await this.#sleep(Math.min(mostMs, Math.max(leastMs, untilMs)));
   }
 
   async #sleep(ms: number): Promise<void> {
@@ -204,8 +217,7 @@ export class OutboxLane implements AsyncDisposable {
       else metrics.written(backed.name, row.kind);
       await store.written(row);
       this.#whys.delete(nameOf(row));
-      for (const heard of this.#waiters.get(nameOf(row)) ?? [])
-        heard(row, outcome.kind === 'newer' ? 'newer' : 'written');
+      this.#confirming.heard(row, outcome.kind === 'newer' ? 'newer' : 'written');
     } catch (error) {
       if (!this.#stop.signal.aborted) await this.#failed(row, error);
     }
@@ -267,8 +279,4 @@ export class OutboxLane implements AsyncDisposable {
 
 function timedOut(error: unknown): boolean {
   return error instanceof Error && error.name === 'TimeoutError';
-}
-
-function nameOf({ repo, kind, name }: OutboxKey): string {
-  return `${repo} ${kind} ${name}`;
 }

@@ -9,16 +9,16 @@
  * Rule 3: nothing is removed there. What was deleted keeps its link, and has a record that says so.
  */
 
-import type { TagVersion } from '../../core/contracts/index-api.ts';
-import type { Digest } from '../../core/digest.ts';
-import { placeOf, type TagsBacked } from '../../platform/backends/backends.ts';
-import type { Linked } from '../../platform/backends/links.ts';
-import type { OutboxRow } from '../../platform/tags/outbox.ts';
-import type { TagStore } from '../../platform/tags/store.ts';
-import { numberOf, tagVersion, writerOf } from '../../platform/tags/versions.ts';
-import { putRecord } from './objects.ts';
-import { BackedReader } from './read.ts';
-import { type LinkRecord, linkBytes } from './records.ts';
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { placeOf, type TagsBacked } from '../../../platform/backends/backends.ts';
+import type { Linked } from '../../../platform/backends/links.ts';
+import type { OutboxRow } from '../../../platform/tags/outbox.ts';
+import type { TagStore } from '../../../platform/tags/store.ts';
+import { numberOf, tagVersion, writerOf } from '../../../platform/tags/versions.ts';
+import { putRecord } from '../objects.ts';
+import { BackedReader } from '../read.ts';
+import { type LinkRecord, linkBytes } from '../records.ts';
 
 /** waits: it is to be tried again once that is there. newer: the backend has a later write of somebody else. */
 export type RowOutcome =
