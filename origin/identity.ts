@@ -30,8 +30,8 @@ const idPattern = /^[0-9a-f]{32}$/;
 /** Of itself it knows everything. `draining` may change. */
 export type OwnIdentity = Self & { readonly instance: string; readonly zone: string };
 
-/** That of the data directory, which is ours; drawn and synced where it has none yet. Throws StartError. */
-export async function ownId(dir: string): Promise<string> {
+/** That of the data directory, which is ours; drawn and synced where it has none yet (`fresh`). Throws StartError. */
+async function ownId(dir: string): Promise<{ readonly id: string; readonly fresh: boolean }> {
   const file = join(dir, 'id');
   const found = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -40,7 +40,7 @@ export async function ownId(dir: string): Promise<string> {
     );
   });
   if (found !== undefined) {
-    if (idPattern.test(found.trim())) return found.trim();
+    if (idPattern.test(found.trim())) return { id: found.trim(), fresh: false };
     throw new StartError(
       `${file}, this origin's identity, is not 32 hex digits: restore it, or remove it to make this a new origin, to which its blobs are assigned anew`,
     );
@@ -49,21 +49,25 @@ export async function ownId(dir: string): Promise<string> {
   await replaceFile(file, `${id}\n`);
   const directory = await open(dir);
   await directory.sync().finally(() => directory.close());
-  return id;
+  return { id, fresh: true };
 }
+
+/** `fresh`: it had no id before this start. */
+export type Joined = { readonly origins: Members<OriginClient>; readonly self: OwnIdentity; readonly fresh: boolean };
 
 /** The origins of the cluster, this one among them; the data directory is ours. Closed with the stack. */
 export async function joinOrigins(
   { config, log }: Pick<RoleContext<OriginConfig>, 'config' | 'log'>,
   membership: Membership,
   stack: AsyncDisposableStack,
-): Promise<{ readonly origins: Members<OriginClient>; readonly self: OwnIdentity }> {
+): Promise<Joined> {
   membership.ours();
   const { data, cluster, zone, weight, origins: entries } = config;
   const [only, ...more] = entries;
   const alone = more.length === 0 && sourceOf(only ?? '')?.kind === 'url';
   const url = config.self ?? (alone ? only : undefined);
-  const self: OwnIdentity = { id: await ownId(data), instance: drawn(), weight, zone, url };
+  const { id, fresh } = await ownId(data);
+  const self: OwnIdentity = { id, instance: drawn(), weight, zone, url };
   const remembered = stack.use(
     new RememberedFile({
       file: join(data, 'members'),
@@ -77,7 +81,7 @@ export async function joinOrigins(
   const note = (): void => remembered.write({ cluster, members: origins.known });
   stack.use(origins.onChange(note));
   note();
-  return { origins, self };
+  return { origins, self, fresh };
 }
 
 function placesIn(found: unknown): readonly ToldPlace[] | undefined {

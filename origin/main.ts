@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { Digest } from '../core/digest.ts';
+import type { Backends } from '../platform/backends/backends.ts';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
@@ -16,11 +17,11 @@ import { realClock } from '../platform/net/clock.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
-import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
+import type { BlobStore } from '../platform/store/store.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
-import type { BackendCopies } from './cold/copies.ts';
+import type { ColdParts, OpenedCold } from './cold/open.ts';
 import { Condemned, type CondemnedOptions } from './condemned.ts';
 import { type OriginConfig, originSchema } from './config.ts';
 import type { Draining } from './draining/draining.ts';
@@ -34,6 +35,7 @@ import type { Repairing } from './repair/open.ts';
 import { type FetchingBy, RepairPace } from './repair/pace.ts';
 import { type StartRepairParts, startRepair } from './repair/start.ts';
 import { Replicas, type ReplicasOptions } from './replicas.ts';
+import { type StartRestoringParts, startRestoring } from './restoring/start.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
@@ -53,11 +55,11 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const index = await indexOf(membership, config);
   const known = new KnownIndex(config.data);
   let queue: Queue | undefined;
-  let copies: BackendCopies | undefined;
+  let cold: OpenedCold | undefined;
   const mayGo =
     index === undefined && backends === undefined
       ? undefined
-      : askUnneeded({ index: index && askIndex({ index, known, log }), owed: () => queue, copies: () => copies });
+      : askUnneeded({ index: index && askIndex({ index, known, log }), owed: () => queue, copies: () => cold?.copies });
   const plan = {
     promises: originPromises,
     ...roomOf(config.disk),
@@ -100,21 +102,21 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       node.drop(digest);
     },
   });
-  if (backends !== undefined) {
-    const onFetched = (entry: BlobEntry): void => handover.offer(entry);
-    const parts = { ...owned, backends, node, store, blobs, index, log, metrics, onFetched };
-    copies = (await import('./cold/open.ts')).openCold(parts, stack);
-  }
+  const reading = { ...owned, node, store, blobs, index, log, metrics };
+  cold = await coldOf(backends, { ...reading, onFetched: (entry) => handover.offer(entry) }, stack);
   mending.begin();
   beginScrub(context, { store, arena, ...mending.scrubbing }, stack);
 
-  const uploads = openUploads(store, config, leaving);
-  stack.defer(sweeping(uploads, log));
+  const uploads = openUploads(context, { store, leaving }, stack);
   const writeBack =
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
-  const beside = { ...owned, node, store, tracking, handover, mending, ...fetching, queue, copies, writeBack };
-  const healing = await heal(context, { ...beside, uploads, leaving }, stack);
+  const beside = { ...owned, node, store, tracking, handover, mending, ...fetching, queue, writeBack };
+  const healing = await heal(
+    context,
+    { ...beside, uploads, leaving, backends, cold, index, fresh: found.fresh },
+    stack,
+  );
   const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership });
@@ -128,6 +130,15 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   return { ports: { api, peer: node.port } };
 }
 
+/** undefined: there is no backend, and nothing of it is loaded. */
+async function coldOf(
+  backends: Backends | undefined,
+  parts: Omit<ColdParts, 'backends'>,
+  stack: AsyncDisposableStack,
+): Promise<OpenedCold | undefined> {
+  return backends && (await import('./cold/open.ts')).openCold({ ...parts, backends }, stack);
+}
+
 /** How many origins own a blob; where there are more of them than before, they are seen to. */
 function replicasBy(o: Omit<ReplicasOptions, 'more'>, handover: () => Handover, stack: AsyncDisposableStack): Replicas {
   return stack.use(new Replicas({ ...o, more: (digest) => handover().more(digest) }));
@@ -139,13 +150,17 @@ function fetchingBy({ repair }: OriginConfig, index: IndexClient | undefined, kn
   return { pace, linked: linkedBy(index, (id) => known.same(id)), clock: realClock };
 }
 
+type Healed = StartRepairParts & StartDrainingParts & StartRestoringParts;
+
 /** What sees to it that blobs are where they should be, here and, when this origin is to go, elsewhere. */
 async function heal(
   context: RoleContext<OriginConfig>,
-  parts: StartRepairParts & Pick<StartDrainingParts, 'uploads'>,
+  given: Omit<Healed, 'copies' | 'repairing'>,
   stack: AsyncDisposableStack,
 ): Promise<{ readonly repairing: Repairing; readonly draining: Draining }> {
+  const parts = { ...given, copies: given.cold?.copies };
   const repairing = startRepair(context, parts, stack);
+  await startRestoring(context, { ...parts, repairing }, stack);
   return { repairing, draining: await startDraining(context, { ...parts, repairing }, stack) };
 }
 
@@ -189,8 +204,15 @@ function askIndex(parts: CondemnedOptions): AskUnneeded {
   return (digests, signal) => condemned.ask(digests, signal);
 }
 
-function openUploads(store: BlobStore, { uploads }: OriginConfig, leaving: () => boolean): Uploads {
-  return new Uploads({ store, openMax: uploads.limit, idleMs: uploads.idle, clock: realClock, leaving });
+function openUploads(
+  { config, log }: Pick<RoleContext<OriginConfig>, 'config' | 'log'>,
+  { store, leaving }: { readonly store: BlobStore; readonly leaving: () => boolean },
+  stack: AsyncDisposableStack,
+): Uploads {
+  const { limit: openMax, idle: idleMs } = config.uploads;
+  const uploads = new Uploads({ store, openMax, idleMs, clock: realClock, leaving });
+  stack.defer(sweeping(uploads, log));
+  return uploads;
 }
 
 /** Removes idle uploads now and then; returns how to stop that. */

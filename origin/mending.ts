@@ -67,6 +67,8 @@ export class Mending {
   readonly #asks: LinkAsks;
   /** More is missing than is mended one by one. */
   left: () => void = () => undefined;
+  /** Fetches it from where no peer is, a backend. False: it is not there. Rejects with ApiError. */
+  elsewhere: (digest: Digest) => Promise<boolean> = async () => false;
   #running = 0;
   /** How often in a row the index did not say. */
   #refused = 0;
@@ -152,7 +154,7 @@ export class Mending {
   async #mend(one: Case): Promise<void> {
     const { store, log } = this.#options;
     const { digest, meta } = one;
-    const told = await this.#fetch(one);
+    const told = await this.#sought(one);
     one.pull = undefined;
     if (this.#stop.signal.aborted || this.#cases.get(digest) !== one) return;
     if (store.get(digest)?.complete === true) {
@@ -177,6 +179,19 @@ export class Mending {
       this.#due.push(one);
       this.#go();
     });
+  }
+
+  /** From peers, or else from a backend. */
+  async #sought(one: Case): Promise<Mended> {
+    const told = await this.#fetch(one);
+    if (told === 'not said' || this.#options.store.get(one.digest)?.complete === true) return told;
+    if (told === 'not needed' && one.unlinked > 0) return told;
+    try {
+      return (await this.elsewhere(one.digest)) ? 'whole' : told;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return 'not found';
+    }
   }
 
   async #fetch(one: Case): Promise<Mended> {
@@ -218,8 +233,9 @@ export class Mending {
 
   /** All of it, from whoever has it. Rejects with ApiError. */
   async #pulled(one: Case): Promise<Mended> {
-    const { node, pace } = this.#options;
+    const { node, pace, store } = this.#options;
     const { digest, meta } = one;
+    if (!one.hurried) await new Promise<void>((resolve) => void pace.wait(0, resolve));
     let waits = false;
     let paid = false;
     const wait = (bytes: number, go: () => void): Disposable => {
@@ -245,8 +261,8 @@ export class Mending {
       return waits || moved;
     };
     if (!(await this.#inTime(pull.complete, goesOn))) return 'not found';
-    // What is so small comes as a whole, with an answer of a tracker.
-    if (!paid && !one.hurried && pull.entry !== undefined) pace.came(pull.entry.meta.length);
+    // What is small comes as a whole, with an answer of a tracker; what a backend has may come through an origin's hands.
+    if (!paid && !one.hurried) pace.came(pull.entry?.meta.length ?? store.get(digest)?.meta.length ?? 0);
     return 'whole';
   }
 

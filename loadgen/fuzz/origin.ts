@@ -229,7 +229,7 @@ export class OriginSite {
       const index = new IndexClient(calls.index());
       const onFetched = (entry: BlobEntry): void => handover.offer(entry);
       const about = { backends, origins, self: this.id, replicas, node, store, blobs, index, onFetched };
-      onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold));
+      onCopies(openCold({ ...about, log, metrics: new Metrics() }, cold).copies);
     }
     mending.begin();
     const idleMs = this.#o.litter === undefined ? uploadIdleMs : litterIdleMs;

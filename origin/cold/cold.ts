@@ -145,6 +145,26 @@ export class ColdReads {
     }
   }
 
+  /**
+   * It is here, and nobody asked for it: fetched as `slowly` allows, until somebody does. False: another origin has it, or its
+   * repository has no backend. Rejects as `fetch` does.
+   */
+  async restore(blob: BlobIn, slowly: (bytes: number) => Promise<void>): Promise<boolean> {
+    const backed = this.#options.backends.of(blob.repo);
+    if (backed === undefined) return false;
+    const running = this.#downloads.get(blob.digest);
+    const answer = running ?? (await this.#ask({ blob, hops: 0, cold: 'stat' }, backed));
+    if (!(answer instanceof Download) && !('object' in answer)) return false;
+    const download =
+      answer instanceof Download ? answer : this.#begin({ backed, ...blob, object: answer.object }, slowly);
+    try {
+      await download.whole;
+    } catch (error) {
+      throw fetchRefusal(download, error);
+    }
+    return true;
+  }
+
   async #fetched(download: Download, late: Promise<undefined>): Promise<Fetched> {
     const readable = async (): Promise<Fetched> => {
       await download.begun;
@@ -178,8 +198,10 @@ export class ColdReads {
   #ask(question: ColdQuestion, backed: Backed): Promise<Answer> {
     const { blob, hops, cold = '' } = question;
     const running = this.#downloads.get(blob.digest);
-    if (running?.backed === backed && running.key === backed.blobKey(blob.digest, blob.repo) && cold === '')
+    if (running?.backed === backed && running.key === backed.blobKey(blob.digest, blob.repo) && cold === '') {
+      running.slowly = undefined;
       return Promise.resolve(running);
+    }
     const key = `${placeOf(backed, blob.digest, blob.repo)} ${backed.name} ${cold} ${hops}`;
     const asking = this.#asking.get(key);
     if (asking !== undefined) return asking;
@@ -251,10 +273,14 @@ export class ColdReads {
 
   // ---- fetching --------------------------------------------------------------------------------
 
-  #begin(of: DownloadOf): Download {
+  /** `slowly`: nobody waits for it. */
+  #begin(of: DownloadOf, slowly?: Download['slowly']): Download {
     const { backed, digest, object } = of;
     const running = this.#downloads.get(digest);
-    if (running !== undefined) return running;
+    if (running !== undefined) {
+      if (slowly === undefined) running.slowly = undefined;
+      return running;
+    }
     this.#closing.signal.throwIfAborted();
     const { size } = object;
     const lane = size <= waitedBytesMax ? this.#small : this.#large;
@@ -265,6 +291,7 @@ export class ColdReads {
     const { store, watch, onGrowing: grows, pull } = this.#options;
     const came = (bytes: number): void => watch.came(backed.name, bytes);
     const download = new Download(of, { store, signal: this.#closing.signal, came, grows, pull });
+    download.slowly = slowly;
     this.#downloads.set(digest, download);
     const end = this.#run(download, lane).finally(() => {
       this.#downloads.delete(digest);

@@ -64,6 +64,8 @@ export class Download implements ReadablePull {
   resumes = 0;
   /** Bytes that came from the backend. */
   received = 0;
+  /** Where nobody waits for it: resolves when so many more bytes may come. */
+  slowly: ((bytes: number) => Promise<void>) | undefined;
   readonly #host: DownloadHost;
   readonly #whole = Promise.withResolvers<BlobEntry>();
   readonly #waiters = new Set<Waiter>();
@@ -210,6 +212,7 @@ export class Download implements ReadablePull {
         this.received += chunk.length;
         came(chunk.length);
         this.#wake();
+        await this.slowly?.(chunk.length);
         if (!sink.needed) return undefined;
       }
       if (sink.offset >= size) return undefined;

@@ -33,8 +33,11 @@ export type ColdParts = {
   readonly metrics: Metrics;
 };
 
-/** Closed with the stack. What may go from here since a backend has it. */
-export function openCold(parts: ColdParts, stack: AsyncDisposableStack): BackendCopies {
+/** What may go from here since a backend has it, and what is fetched from there though nobody asks. */
+export type OpenedCold = { readonly copies: BackendCopies; readonly restore: ColdReads['restore'] };
+
+/** Closed with the stack. */
+export function openCold(parts: ColdParts, stack: AsyncDisposableStack): OpenedCold {
   const { backends, origins, self, replicas, node, store, blobs, index, onFetched, log, metrics } = parts;
   const holders = index && ((...asked: Parameters<IndexClient['holders']>) => index.holders(...asked));
   const copies = new BackendCopies({ backends, store, holders });
@@ -75,5 +78,5 @@ export function openCold(parts: ColdParts, stack: AsyncDisposableStack): Backend
   store.watch({ evicted: (digest) => copies.relied(digest) });
   metrics.observed('cold_reads_running', 'Blobs that are being fetched from backends now', () => cold.running);
   metrics.observed('cold_reads_waiting', 'Blobs that wait to be fetched from backends', () => cold.waiting);
-  return copies;
+  return { copies, restore: (blob, slowly) => cold.restore(blob, slowly) };
 }

@@ -16,5 +16,7 @@ export const repairShape = () =>
       parallel: z.int().min(1).max(parallelMax).prefault(8),
       /** How often lists are compared with the other origins when nothing seems to have happened. */
       every: duration('15m', { min: '1s', why: 'as comparing costs a walk through all blobs' }),
+      /** Whether what backends have and no origin is brought back after disks were lost, though nobody asks for it. */
+      restore: z.boolean().prefault(true),
     })
     .prefault({});
