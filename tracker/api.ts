@@ -154,8 +154,9 @@ function believed(api: TrackerApi, request: AnnounceRequest, asker: Asker): Anno
     for (const { digest, state } of request.entries) if (state === 'want') api.lookups.doubt(digest);
   }
   const doubted = request.entries.filter(({ digest, meta, repo }) => {
+    if (meta === undefined) return false;
     const known = api.lookups.peek(digest, repo)?.meta ?? api.state.handout.metaOf(digest);
-    return meta !== undefined && known !== undefined && !sameMetainfo(meta, known);
+    return known !== undefined && !sameMetainfo(meta, known);
   });
   if (doubted.length === 0) return request;
   for (const { digest, repo } of doubted) void api.lookups.find({ digest, repo }, asker);

@@ -144,3 +144,22 @@ test('nothing is fetched for who asks for the size, nor to refresh what is known
   await o.lookups.find(inRepo('a'), call);
   expect(o.asked.at(-1)).toBe('0 bytes a');
 });
+
+test('however many known blobs are asked for, the origins are asked of so many of them at once, and of all in time', async () => {
+  const o = lookupsOf(({ digest: one }) => ({ digest: one, meta: testMeta(1e9), peer: testPeer(1, 'origin') }));
+  const blobs = Array.from({ length: 40 }, (_, no) => byDigest(testDigest(no)));
+  const all = async (): Promise<number> => {
+    o.asked.length = 0;
+    for (const blob of blobs) expect(await o.lookups.find(blob, call)).toMatchObject({ kind: 'known' });
+    return o.asked.length;
+  };
+  expect(await all()).toBe(40);
+  o.pass(20_000);
+  const turns: number[] = [];
+  for (let turn = 0; turn < 5; turn++) {
+    turns.push(await all());
+    o.pass(60);
+  }
+  // The first that is found old asks alone: the others are not known to be yet.
+  expect(turns).toEqual([1, 16, 16, 7, 0]);
+});

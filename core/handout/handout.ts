@@ -12,6 +12,7 @@
 import { assert } from '../assert.ts';
 import {
   type AnnounceAnswer,
+  type AnnounceEntry,
   type AnnounceReply,
   type AnnounceRequest,
   handoutPeersMax,
@@ -144,16 +145,17 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     const cold: Cold[] = [];
     const growing: Digest[] = [];
     for (const entry of request.entries) {
-      this.#apply(node, entry, request.self.role);
-      const { digest, seek, known } = entry;
+      const swarm = this.#apply(node, entry, request.self.role);
+      const { seek, known } = entry;
       if ((seek === 0 && known === undefined) || entry.state === 'gone') continue;
-      const swarm = this.#byDigest.get(digest);
+      // Ours: whoever looks it up meets the same string, and need not read another from memory that no cache holds.
+      const digest = swarm?.digest ?? entry.digest;
       const grows = known !== undefined && swarm?.growth !== undefined;
       if (grows) growing.push(digest);
       if (!grows && swarm?.meta === undefined)
         cold.push(known === undefined ? { digest, seek } : { digest, seek, known });
       else if (seek > 0 || swarm?.growth === undefined || swarm.growth.known > (known ?? 0))
-        answers.push(this.#ask(entry, node));
+        answers.push(this.#ask({ digest, seek, known }, node, swarm));
     }
     const { leaseMs, intervalMs } = this.#config;
     const held = node === none ? 0 : this.#nodes.leases(node);
@@ -195,18 +197,20 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     this.#kept = { limit: this.#kept?.limit ?? limit, leases: (this.#kept?.leases ?? 0) + leases };
   }
 
-  #apply(node: number, entry: AnnounceRequest['entries'][number], role: PeerAddress['role']): void {
+  /** The swarm of the entry's blob afterwards, unless the entry ends it. */
+  #apply(node: number, entry: AnnounceEntry, role: PeerAddress['role']): Swarm | undefined {
     const swarm = this.#byDigest.get(entry.digest);
     if (entry.state === 'gone') {
       const lease = swarm === undefined || node === none ? none : this.#leases.find(swarm.no, node);
       if (lease !== none) this.#end(lease);
-      return;
+      return undefined;
     }
     const state = entry.state === 'want' ? LEASE_STATE.want : role === 'origin' ? LEASE_STATE.origin : LEASE_STATE.have;
     const joined = this.#join(swarm, entry.digest, node, state);
-    if (joined === undefined || role !== 'origin' || entry.meta === undefined) return;
+    if (joined === undefined || role !== 'origin' || entry.meta === undefined) return joined;
     joined.meta = entry.meta;
     joined.growth = undefined;
+    return joined;
   }
 
   /** Makes or changes the lease. The swarm, or undefined where a limit keeps a new lease out. */
@@ -287,8 +291,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
 
   // ---- handing out ---------------------------------------------------------------------------
 
-  #ask({ digest, seek, known }: Cold, node: number): AnnounceAnswer {
-    const swarm = this.#byDigest.get(digest);
+  #ask({ digest, seek, known }: Cold, node: number, swarm = this.#byDigest.get(digest)): AnnounceAnswer {
     if (swarm === undefined) return { digest, peers: [] };
     const peers = seek === 0 ? [] : this.#choose(swarm, node, Math.min(seek, handoutPeersMax));
     this.#handedOut += peers.length;

@@ -8,8 +8,8 @@ import { announceEntriesMax } from '../../core/contracts/tracker.ts';
 import { percentile, rounded } from '../../harness/numbers.ts';
 import { residentMiB } from '../../harness/proc.ts';
 import type { RoleProcess } from '../../harness/roles.ts';
-import { bogusBatch, Hosts } from './hosts.ts';
-import { announce, load } from './load.ts';
+import { bogusBatch } from './hosts.ts';
+import { announce, type Pulls } from './load.ts';
 import type { AnnounceOptions } from './options.ts';
 
 const bogusAddress = '192.0.2.1';
@@ -34,13 +34,14 @@ export type Attack = {
 export async function attacked(on: {
   readonly pool: Pool;
   readonly tracker: RoleProcess;
+  /** Of the others. */
+  readonly pulls: Pulls;
   readonly options: AnnounceOptions;
 }): Promise<Attack> {
-  const { pool, tracker, options } = on;
-  const hosts = new Hosts(options.leases.at(-1) as number);
+  const { pool, tracker, pulls, options } = on;
   const base = `http://127.0.0.1:${tracker.ports['api']}`;
   const counter = (name: string): Promise<number> => tracker.counter(base, `shoal_tracker_${name}`);
-  const before = await load(pool, hosts, options, options.durationMs);
+  const before = await pulls.run(pool, options.durationMs);
   const rssBefore = residentMiB(tracker.pid);
   const [leases, lookups] = [await counter('leases'), await counter('lookups_total')];
   const sent = { next: 0, told: '', over: false };
@@ -60,7 +61,7 @@ export async function attacked(on: {
     sent.over = true;
   });
   const during: number[] = [];
-  while (!sent.over) during.push(...(await load(pool, hosts, options, Math.min(1_000, options.durationMs))).ms);
+  while (!sent.over) during.push(...(await pulls.run(pool, Math.min(1_000, options.durationMs))).ms);
   await flood;
   const attack: Attack = {
     announced: options.bogus,

@@ -5,6 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { AnnounceEntry } from '../../core/contracts/tracker.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { Prng } from '../../core/prng.ts';
@@ -13,8 +14,9 @@ import type { Prng } from '../../core/prng.ts';
 const holdersPerBlob = 50;
 /** Large enough that no tracker asks an origin for its bytes. */
 const blobBytes = 64 * 1024 * 1024;
-/** Leases of one host, announced in one batch; fewer where there are fewer blobs. */
+/** Leases of one host, announced in one batch; fewer where there are fewer blobs: it pulls some that it does not hold. */
 const leasesPerHostMax = 1_000;
+const heldShare = 1 / 5;
 
 /** What no origin has. */
 export const bogusPrefix = `sha256:${'b'.repeat(16)}`;
@@ -29,7 +31,7 @@ export class Hosts {
 
   constructor(leases: number) {
     const blobs = Math.round(leases / holdersPerBlob);
-    this.leasesPerHost = Math.min(leasesPerHostMax, blobs);
+    this.leasesPerHost = Math.min(leasesPerHostMax, Math.floor(blobs * heldShare));
     this.count = Math.round(leases / this.leasesPerHost);
     this.digests = Array.from({ length: blobs }, (_, i) => digestNo(i));
   }
@@ -37,7 +39,7 @@ export class Hosts {
   /** What host `no` announces when it starts: everything that it holds. */
   all(no: number): string {
     const entries: string[] = [];
-    for (let i = 0; i < this.leasesPerHost; i++) entries.push(entry(this.#digest(no * 617 + i), 'have', 0));
+    for (let i = 0; i < this.leasesPerHost; i++) entries.push(entry(this.#digest(this.#first(no) + i), 'have', 0));
     return body(no, entries);
   }
 
@@ -49,13 +51,23 @@ export class Hosts {
     );
   }
 
-  /** An image's layers, which the host begins to pull, or has pulled. */
-  batch(no: number, o: { layers: number; seek: number; state: 'want' | 'have'; random: Prng }): string {
-    const first = o.random.below(this.digests.length);
+  /** The first layer of an image that the host does not hold; where that many layers are not to be had, it holds some. */
+  image(no: number, layers: number, random: Prng): number {
+    const spare = this.digests.length - this.leasesPerHost - layers;
+    return this.#first(no) + this.leasesPerHost + random.below(Math.max(1, spare + 1));
+  }
+
+  /** The layers of an image from `first` on, which the host begins to pull, has pulled, or lets go of. */
+  batch(no: number, first: number, o: { layers: number; seek: number; state: AnnounceEntry['state'] }): string {
     const entries: string[] = [];
     for (let i = 0; i < o.layers; i++)
       entries.push(entry(this.#digest(first + i), o.state, o.state === 'want' ? o.seek : 0));
     return body(no, entries);
+  }
+
+  /** What it holds lies together, from here on. */
+  #first(no: number): number {
+    return no * 617;
   }
 
   #digest(i: number): Digest {

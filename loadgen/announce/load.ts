@@ -1,8 +1,8 @@
-/** Hosts that announce over HTTP: all that they have, once; then images that they begin to pull, or have pulled. */
+/** Hosts that announce over HTTP: all that they have, once; then images that they begin to pull, have pulled, and let go of. */
 
 import type { Pool } from 'undici';
-import { TRACKER } from '../../core/contracts/tracker.ts';
-import { prng } from '../../core/prng.ts';
+import { type AnnounceEntry, TRACKER } from '../../core/contracts/tracker.ts';
+import { type Prng, prng } from '../../core/prng.ts';
 import { together } from '../../harness/lanes.ts';
 import { addressOf, type Hosts } from './hosts.ts';
 import type { AnnounceOptions } from './options.ts';
@@ -26,28 +26,68 @@ export function touch(pool: Pool, hosts: Hosts, lanes: number): Promise<void> {
 
 export type Load = { readonly batches: number; readonly ms: readonly number[]; readonly seconds: number };
 
-/** Every connection announces, one batch after the other. */
-export async function load(pool: Pool, hosts: Hosts, options: AnnounceOptions, durationMs: number): Promise<Load> {
-  const { layers, seek, connections, seed } = options;
-  const random = prng(seed);
-  const ms: number[] = [];
-  const startedMs = performance.now();
-  const lane = async (): Promise<void> => {
-    for (let turn = 0; performance.now() - startedMs < durationMs; turn++) {
-      const no = random.below(hosts.count);
-      const body = hosts.batch(no, {
-        layers,
-        seek,
-        state: turn % 2 === 0 ? 'want' : 'have',
-        random,
-      });
-      const sentMs = performance.now();
-      await announce(pool, addressOf(no), body);
-      ms.push(performance.now() - sentMs);
+/** What comes and goes is so much of all leases, at any number of them: half is being pulled, half was pulled. */
+const movingShare = 1 / 10;
+
+type Image = { readonly no: number; readonly first: number };
+
+/**
+ * Hosts that pull images, and let go of them: a third of the batches begins a pull, a third ends one, a third gives one up,
+ * long after one another, so that nothing of it is at hand any more. There are as many leases at the end as at the beginning.
+ */
+export class Pulls {
+  readonly #hosts: Hosts;
+  readonly #options: AnnounceOptions;
+  readonly #random: Prng;
+  readonly #most: number;
+  readonly #wanted: Image[] = [];
+  readonly #held: Image[] = [];
+
+  constructor(hosts: Hosts, options: AnnounceOptions) {
+    this.#hosts = hosts;
+    this.#options = options;
+    this.#random = prng(options.seed);
+    const { count, leasesPerHost } = hosts;
+    this.#most = Math.max(1, Math.round((count * leasesPerHost * movingShare) / 2 / options.layers));
+  }
+
+  /** As many begin as there are to be at any time. */
+  begin(pool: Pool): Promise<void> {
+    return together(this.#options.connections, 3 * this.#most, async () => void (await this.#next(pool)));
+  }
+
+  /** Every connection announces, one batch after the other. */
+  async run(pool: Pool, durationMs: number): Promise<Load> {
+    const ms: number[] = [];
+    const startedMs = performance.now();
+    const lane = async (): Promise<void> => {
+      while (performance.now() - startedMs < durationMs) {
+        const sentMs = performance.now();
+        await this.#next(pool);
+        ms.push(performance.now() - sentMs);
+      }
+    };
+    await Promise.all(Array.from({ length: this.#options.connections }, lane));
+    return { batches: ms.length, ms, seconds: (performance.now() - startedMs) / 1000 };
+  }
+
+  async #next(pool: Pool): Promise<void> {
+    if (this.#held.length >= this.#most) return this.#say(pool, this.#held.shift() as Image, 'gone');
+    if (this.#wanted.length >= this.#most) {
+      const image = this.#wanted.shift() as Image;
+      this.#held.push(image);
+      return this.#say(pool, image, 'have');
     }
-  };
-  await Promise.all(Array.from({ length: connections }, lane));
-  return { batches: ms.length, ms, seconds: (performance.now() - startedMs) / 1000 };
+    const no = this.#random.below(this.#hosts.count);
+    const image = { no, first: this.#hosts.image(no, this.#options.layers, this.#random) };
+    this.#wanted.push(image);
+    await this.#say(pool, image, 'want');
+  }
+
+  async #say(pool: Pool, { no, first }: Image, state: AnnounceEntry['state']): Promise<void> {
+    const { layers, seek } = this.#options;
+    await announce(pool, addressOf(no), this.#hosts.batch(no, first, { layers, seek, state }));
+  }
 }
 
 /** `client`: the address that it comes from, as the tracker is told. */

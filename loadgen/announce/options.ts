@@ -7,13 +7,15 @@ import { duration, whole } from '../../harness/option-values.ts';
 export const leasesMax = 5_000_000;
 
 export type AnnounceOptions = {
-  /** The tracker is measured with so many leases, one step after the other. */
+  /** A tracker is measured with so many leases, each step another. */
   readonly leases: readonly number[];
   /** Swarm announces in a batch. */
   readonly layers: number;
   readonly seek: number;
   readonly connections: number;
+  /** Of one round. */
   readonly durationMs: number;
+  readonly rounds: number;
   /** Blobs that nobody has, which one client announces after the last step, while others go on. */
   readonly bogus: number;
   readonly seed: number;
@@ -46,7 +48,12 @@ export function announceCommand(run: (options: AnnounceOptions) => Promise<void>
       new Option('--connections <n>', 'hosts that announce at the same time').argParser(whole(1, 1_000)).default(8),
     )
     .addOption(
-      new Option('--duration <time>', 'of each step')
+      new Option('--rounds <n>', 'of all steps in turns: what the machine does beside it meets all alike')
+        .argParser(whole(1, 100))
+        .default(1),
+    )
+    .addOption(
+      new Option('--duration <time>', 'of each step of a round')
         .argParser(duration(200, 'a duration from 200ms on, such as 5s'))
         .default(5_000, '5s'),
     )
