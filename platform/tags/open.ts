@@ -1,6 +1,7 @@
 /** The engine that an index's configuration names, opened; its library is loaded, and no other. */
 
 import { join } from 'node:path';
+import { library } from '../backends/library.ts';
 import { openDataDir } from '../lifecycle/data-dir.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -29,6 +30,10 @@ export type OpenedTags = {
 
 /** Throws StartError where it cannot be used. */
 export async function openTags({ store, data, backendOf, log }: OpenTagsOptions): Promise<OpenedTags> {
+  if (store.kind === 'postgres') {
+    const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
+    return await openPostgresTags({ settings: store, backendOf, log });
+  }
   if (store.kind !== 'sqlite')
     throw new StartError(`store: the engine ${store.kind} is not in this release: leave \`store\` out, for SQLite`);
   await openDataDir(data, 'index', dataVersion);

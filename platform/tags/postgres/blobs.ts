@@ -1,0 +1,39 @@
+/** Blobs' links in PostgreSQL. */
+
+import type { Digest } from '../../../core/digest.ts';
+import { type Querying, statements } from './statements.ts';
+
+const SQL = statements('blobs', {
+  size: 'SELECT b.size FROM repos r JOIN blobs b ON b.repo = r.id WHERE r.name = $1 AND b.digest = $2',
+  put: `INSERT INTO blobs (repo, digest, size) VALUES ($1, $2, $3)
+    ON CONFLICT (repo, digest) DO UPDATE SET size = excluded.size`,
+  // What is linked here has the size that its pusher said; what waits to be written is not replaced.
+  adopt: `INSERT INTO blobs (repo, digest, size) SELECT DISTINCT ON (k.digest) $1::bigint, k.digest, k.size
+    FROM unnest($2::text[], $3::bigint[]) AS k (digest, size) WHERE NOT EXISTS
+      (SELECT 1 FROM outbox o WHERE o.repo = $1 AND o.kind = 'blob' AND o.name = k.digest) ON CONFLICT DO NOTHING`,
+  remove: 'DELETE FROM blobs WHERE repo = $1 AND digest = $2',
+});
+
+export async function sizeOf(asking: Querying, repo: string, digest: Digest): Promise<number | undefined> {
+  return (await asking.all<{ size: number }>(SQL.size, repo, digest))[0]?.size;
+}
+
+export async function putBlob(asking: Querying, repo: number, digest: Digest, size: number): Promise<void> {
+  await asking.run(SQL.put, repo, digest, size);
+}
+
+/** How many came. */
+export async function adoptBlobs(
+  asking: Querying,
+  repo: number,
+  blobs: readonly { readonly digest: Digest; readonly size: number }[],
+): Promise<number> {
+  if (blobs.length === 0) return 0;
+  const [digests, sizes] = [blobs.map(({ digest }) => digest), blobs.map(({ size }) => size)];
+  return await asking.run(SQL.adopt, repo, digests, sizes);
+}
+
+/** Whether it was there. */
+export async function dropBlobLink(asking: Querying, repo: number, digest: Digest): Promise<boolean> {
+  return (await asking.run(SQL.remove, repo, digest)) > 0;
+}

@@ -1,0 +1,154 @@
+/**
+ * The tag store in PostgreSQL, for any number of index processes: all that they know is in the database, and nothing of it
+ * is remembered here.
+ *
+ * Rule 1: reads are of the primary, each one statement, which sees all that was committed before it began.
+ * Rule 2: writes follow one another (group.ts).
+ * Rule 3: where the server is away, that is `storeAway` at once, or after a moment where it is away since just now.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError } from '../../../core/contracts/errors.ts';
+import { StartError } from '../../lifecycle/errors.ts';
+import type { Logger } from '../../telemetry/log.ts';
+import type { PostgresStore } from '../config.ts';
+import type { OutboxOptions } from '../outbox.ts';
+import type { TagStore } from '../store.ts';
+import { EngineClock } from './clock.ts';
+import { pgWordsOf } from './faults.ts';
+import { WriteGroups } from './group.ts';
+import { lookMs, operatorReadMs, readMs, startMs } from './limits.ts';
+import { migrate } from './migrate.ts';
+import type { Tx } from './numbers.ts';
+import { PostgresOutbox } from './outbox.ts';
+import { Primary } from './primary.ts';
+import { PostgresReads } from './reads.ts';
+import { PostgresRepos } from './repos.ts';
+import type { Querying } from './statements.ts';
+import { condemn, unlinkedAmong } from './unlinked.ts';
+import { PostgresVersions } from './versions.ts';
+import { PostgresWrites } from './writes.ts';
+
+export type PostgresTagsOptions = {
+  readonly settings: PostgresStore;
+  /** Whose writes leave rows; undefined: no repository has a backend. */
+  readonly backendOf?: OutboxOptions['backendOf'] | undefined;
+  /** Default: the database's clock. */
+  readonly nowMs?: (() => number) | undefined;
+  readonly log: Pick<Logger, 'warn'>;
+};
+
+/** Throws StartError where it cannot be used. */
+export async function openPostgresTags(
+  options: PostgresTagsOptions,
+): Promise<{ readonly store: TagStore; readonly nowMs: () => number }> {
+  const { settings, backendOf, log } = options;
+  const clock = new EngineClock();
+  const primary = new Primary(settings, clock);
+  const nowMs = options.nowMs ?? clock.nowMs;
+  const database = await migrate(await connected(primary, log), { schema: settings.schema, name: primary.name });
+  const outbox = backendOf && { backendOf, nowMs };
+  return { store: new PostgresTags({ primary, clock, database, outbox }), nowMs };
+}
+
+/** A server that is started together with its index is waited for. */
+async function connected(primary: Primary, log: Pick<Logger, 'warn'>) {
+  for (const untilMs = performance.now() + startMs; ; ) {
+    try {
+      return await primary.connect();
+    } catch (error) {
+      const why = pgWordsOf(error);
+      if (performance.now() > untilMs) throw new StartError(`${primary.name} does not answer: ${why}`);
+      log.warn({ store: primary.name, why }, 'the store does not answer yet');
+      await sleep(lookMs);
+    }
+  }
+}
+
+type Parts = {
+  readonly primary: Primary;
+  readonly clock: EngineClock;
+  readonly database: string;
+  readonly outbox: OutboxOptions | undefined;
+};
+
+class PostgresTags implements TagStore {
+  readonly #primary: Primary;
+  readonly #groups: WriteGroups;
+  readonly #database: string;
+  readonly #reads: PostgresReads;
+  readonly #writes: PostgresWrites;
+  readonly #outbox: PostgresOutbox;
+  readonly #versions: PostgresVersions;
+  #closed = false;
+
+  constructor({ primary, clock, database, outbox }: Parts) {
+    this.#primary = primary;
+    this.#database = database;
+    this.#groups = new WriteGroups({ primary, database, clock });
+    this.#reads = new PostgresReads(database);
+    const repos = new PostgresRepos(outbox);
+    this.#versions = new PostgresVersions(outbox?.nowMs);
+    this.#outbox = new PostgresOutbox(database, outbox, repos);
+    this.#writes = new PostgresWrites({ repos, outbox: this.#outbox, versions: this.#versions });
+  }
+
+  tag: TagStore['tag'] = (...of) => this.#read((asking) => this.#reads.tag(asking, ...of));
+  tags: TagStore['tags'] = (...of) => this.#read((asking) => this.#reads.tags(asking, ...of));
+  manifest: TagStore['manifest'] = (...of) => this.#read((asking) => this.#reads.manifest(asking, ...of));
+  referrers: TagStore['referrers'] = (...of) => this.#read((asking) => this.#reads.referrers(asking, ...of));
+  blob: TagStore['blob'] = (...of) => this.#read((asking) => this.#reads.blob(asking, ...of));
+  holders: TagStore['holders'] = (...of) => this.#read((asking) => this.#reads.holders(asking, ...of));
+  catalog: TagStore['catalog'] = (...of) => this.#read((asking) => this.#reads.catalog(asking, ...of));
+  unlinked: TagStore['unlinked'] = async (digests) => ({
+    index: this.#database,
+    unlinked: await this.#read((asking) => unlinkedAmong({ asking }, digests)),
+  });
+
+  due: TagStore['due'] = (...of) => this.#read((asking) => this.#outbox.due(asking, ...of));
+  nextDueMs: TagStore['nextDueMs'] = (...of) => this.#read((asking) => this.#outbox.nextDueMs(asking, ...of));
+  pending: TagStore['pending'] = (...of) => this.#read((asking) => this.#outbox.pending(asking, ...of));
+  waiting: TagStore['waiting'] = (...of) => this.#read((asking) => this.#outbox.waiting(asking, ...of), operatorReadMs);
+  outbox: TagStore['outbox'] = () => this.#read((asking) => this.#outbox.outbox(asking), operatorReadMs);
+  references: TagStore['references'] = (...of) => this.#read((asking) => this.#reads.references(asking, ...of));
+  listed: TagStore['listed'] = (...of) => this.#read((asking) => this.#reads.listed(asking, ...of));
+  tagState: TagStore['tagState'] = (...of) => this.#read((asking) => this.#reads.tagState(asking, ...of));
+
+  putManifest: TagStore['putManifest'] = (...of) => this.#write((tx) => this.#writes.putManifest(tx, ...of));
+  putTag: TagStore['putTag'] = (...of) => this.#write((tx) => this.#writes.putTag(tx, ...of));
+  deleteTag: TagStore['deleteTag'] = (...of) => this.#write((tx) => this.#writes.deleteTag(tx, ...of));
+  deleteManifest: TagStore['deleteManifest'] = (...of) => this.#write((tx) => this.#writes.deleteManifest(tx, ...of));
+  linkBlob: TagStore['linkBlob'] = (...of) => this.#write((tx) => this.#writes.linkBlob(tx, ...of));
+  unlinkBlob: TagStore['unlinkBlob'] = (...of) => this.#write((tx) => this.#writes.unlinkBlob(tx, ...of));
+  mount: TagStore['mount'] = (...of) => this.#write((tx) => this.#writes.mount(tx, ...of));
+  condemn: TagStore['condemn'] = (...of) => this.#write((tx) => condemn(tx, ...of));
+
+  claim: TagStore['claim'] = (...of) => this.#write((tx) => this.#outbox.claim(tx, ...of));
+  hold: TagStore['hold'] = (...of) => this.#write((tx) => this.#outbox.hold(tx, ...of));
+  written: TagStore['written'] = (...of) => this.#write((tx) => this.#outbox.written(tx, ...of));
+  failed: TagStore['failed'] = (...of) => this.#write((tx) => this.#outbox.failed(tx, ...of));
+  retry: TagStore['retry'] = (...of) => this.#write((tx) => this.#outbox.retry(tx, ...of));
+  reroute: TagStore['reroute'] = () => this.#write((tx) => this.#outbox.reroute(tx));
+  backfill: TagStore['backfill'] = () => this.#write((tx) => this.#outbox.backfill(tx, () => this.#versions.next(tx)));
+  seen: TagStore['seen'] = (version) => this.#write(async ({ numbers }) => this.#versions.seen(numbers, version));
+  adoptManifest: TagStore['adoptManifest'] = (...of) => this.#write((tx) => this.#writes.adopt.manifest(tx, ...of));
+  adoptDeletion: TagStore['adoptDeletion'] = (...of) => this.#write((tx) => this.#writes.adoptDeletion(tx, ...of));
+  adoptBlob: TagStore['adoptBlob'] = (...of) => this.#write((tx) => this.#writes.adopt.blob(tx, ...of));
+  adoptTag: TagStore['adoptTag'] = (...of) => this.#write((tx) => this.#writes.adopt.tag(tx, ...of));
+
+  /** What waits is still written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#groups[Symbol.asyncDispose]();
+    await this.#primary[Symbol.asyncDispose]();
+  }
+
+  async #read<T>(act: (asking: Querying) => Promise<T>, ms = readMs): Promise<T> {
+    if (this.#closed) throw new ApiError('UNAVAILABLE', 'the index is closing: try again');
+    return await this.#primary.lend(ms, act);
+  }
+
+  #write<T>(act: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#groups.write(act);
+  }
+}

@@ -1,0 +1,165 @@
+/** What is written to the tag store in PostgreSQL, in a transaction that has the lock (group.ts): as sqlite/tables.ts. */
+
+import type { BlobLink, BlobLinkPut, TagPut, TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { Adopted, OutboxKind } from '../outbox.ts';
+import type { ManifestOutcome, ManifestWrite } from '../store.ts';
+import { follows, type TagOutcome } from '../versions.ts';
+import { PostgresAdopt } from './adopt.ts';
+import { dropBlobLink, putBlob, sizeOf } from './blobs.ts';
+import { hasManifest, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
+import type { Tx } from './numbers.ts';
+import type { PostgresOutbox } from './outbox.ts';
+import type { PostgresRepos } from './repos.ts';
+import { link, noteLost, referred } from './unlinked.ts';
+import type { PostgresVersions } from './versions.ts';
+
+export type WriteParts = {
+  readonly repos: PostgresRepos;
+  readonly outbox: PostgresOutbox;
+  readonly versions: PostgresVersions;
+};
+type Place = { readonly id: number; readonly repo: string };
+
+export class PostgresWrites {
+  readonly adopt: PostgresAdopt;
+  readonly #parts: WriteParts;
+
+  constructor(parts: WriteParts) {
+    this.#parts = parts;
+    this.adopt = new PostgresAdopt(parts);
+  }
+
+  async putManifest(
+    tx: Tx,
+    ...[repo, digest, put, nowMs]: [string, Digest, ManifestWrite, number]
+  ): Promise<ManifestOutcome> {
+    const { asking } = tx;
+    const known = await this.#parts.repos.find(asking, repo);
+    const missing = await lackingOf(asking, known, put);
+    if (missing.length > 0) return { missing };
+    const changed = await this.#changed(tx, known, put);
+    if (changed !== undefined) return { missing, changed };
+    const unproved = await link(tx, digest, put.proof);
+    if (unproved !== undefined) return { missing, unproved };
+    const before = await targetsOf(asking, known, digest);
+    const version = await this.#writeManifest(tx, repo, digest, put);
+    const subject = put.subject === undefined ? [] : [put.subject];
+    await referred(tx, [...put.manifests, ...subject]);
+    const now = new Set([...put.blobs, ...put.manifests, ...subject]);
+    const gone = before.filter((target) => !now.has(target));
+    await noteLost(tx, gone, nowMs);
+    return version === undefined ? { missing } : { missing, version };
+  }
+
+  /** The first of its tags that is not where the put was to find it. */
+  async #changed(tx: Tx, repo: number, { tags, after }: ManifestWrite): Promise<ManifestOutcome['changed']> {
+    if (after === undefined || tags.length === 0) return undefined;
+    const states = await this.#parts.versions.states(tx, repo, tags);
+    const at = states.findIndex((state) => !follows(state, after));
+    const tag = tags[at];
+    return tag === undefined ? undefined : { tag, version: states[at]?.version ?? null };
+  }
+
+  async #writeManifest(tx: Tx, repo: string, digest: Digest, put: ManifestWrite): Promise<TagVersion | undefined> {
+    const { repos, versions } = this.#parts;
+    const id = await repos.open(tx.asking, repo);
+    await writeManifest(tx.asking, id, digest, put);
+    const tags = [...new Set(put.tags)];
+    const version = tags.length === 0 ? undefined : await versions.put(tx, id, tags, digest);
+    await this.#tell(tx, { id, repo }, [['manifest', digest], ...tagsOf(tags)], { digest, version });
+    return version;
+  }
+
+  /** The repository's backend is to be told, if it has one. */
+  async #tell(
+    tx: Tx,
+    place: Place,
+    keys: readonly (readonly [OutboxKind, string])[],
+    { digest, version }: { digest: Digest | null; version?: TagVersion | undefined },
+  ): Promise<void> {
+    const { outbox, versions } = this.#parts;
+    if (!outbox.backed(place.repo)) return;
+    await outbox.add(tx, place, keys, { digest, version: version ?? (await versions.next(tx)) });
+  }
+
+  async putTag(tx: Tx, ...[repo, tag, { digest, after }]: [string, string, TagPut]): Promise<TagOutcome | undefined> {
+    const { repos, versions } = this.#parts;
+    const id = await repos.find(tx.asking, repo);
+    if (!(await hasManifest(tx.asking, id, digest))) return undefined;
+    if (after !== undefined) {
+      const state = await versions.state(tx, id, tag);
+      if (!follows(state, after)) return { changed: state.version };
+    }
+    const version = await versions.put(tx, id, [tag], digest);
+    await this.#tell(tx, { id, repo }, [['tag', tag]], { digest, version });
+    return { version };
+  }
+
+  async deleteTag(tx: Tx, ...[repo, tag, at]: [string, string, TagVersion?]): Promise<TagOutcome | undefined> {
+    const { repos, versions } = this.#parts;
+    const id = await repos.find(tx.asking, repo);
+    const state = await versions.state(tx, id, tag);
+    if (!state.there) return undefined;
+    if (!follows(state, at)) return { changed: state.version };
+    const version = await versions.remove(tx, id, [tag]);
+    await this.#tell(tx, { id, repo }, [['tag', tag]], { digest: null, version });
+    return { version };
+  }
+
+  async deleteManifest(tx: Tx, ...[repo, digest, nowMs]: [string, Digest, number]): Promise<boolean> {
+    const { repos, versions } = this.#parts;
+    const id = await repos.find(tx.asking, repo);
+    const tags = await versions.on(tx, id, digest);
+    if (!(await this.#drop(tx, id, digest, nowMs))) return false;
+    const version = tags.length > 0 ? await versions.remove(tx, id, tags) : undefined;
+    await this.#tell(tx, { id, repo }, [['manifest', digest], ...tagsOf(tags)], { digest: null, version });
+    return true;
+  }
+
+  async #drop(tx: Tx, id: number, digest: Digest, nowMs: number): Promise<boolean> {
+    const targets = await targetsOf(tx.asking, id, digest);
+    if (!(await removeManifest(tx.asking, id, digest))) return false;
+    await noteLost(tx, [digest, ...targets], nowMs);
+    return true;
+  }
+
+  async adoptDeletion(tx: Tx, ...[repo, digest, nowMs]: [string, Digest, number]): Promise<Adopted> {
+    const id = await this.adopt.goesFrom(tx, repo, digest);
+    return id !== undefined && (await this.#drop(tx, id, digest, nowMs)) ? 'adopted' : 'kept';
+  }
+
+  async linkBlob(
+    tx: Tx,
+    ...[repo, digest, { size, proof }]: [string, Digest, BlobLinkPut]
+  ): Promise<number | undefined> {
+    const unproved = await link(tx, digest, proof);
+    if (unproved === undefined) await this.#link(tx, repo, digest, size);
+    return unproved;
+  }
+
+  async unlinkBlob(tx: Tx, ...[repo, digest, nowMs]: [string, Digest, number]): Promise<boolean> {
+    const id = await this.#parts.repos.find(tx.asking, repo);
+    if (!(await dropBlobLink(tx.asking, id, digest))) return false;
+    await noteLost(tx, [digest], nowMs);
+    await this.#tell(tx, { id, repo }, [['blob', digest]], { digest: null });
+    return true;
+  }
+
+  async mount(tx: Tx, ...[repo, digest, from]: [string, Digest, string]): Promise<BlobLink | undefined> {
+    const size = await sizeOf(tx.asking, from, digest);
+    if (size === undefined) return undefined;
+    await this.#link(tx, repo, digest, size);
+    return { digest, size };
+  }
+
+  async #link(tx: Tx, repo: string, digest: Digest, size: number): Promise<void> {
+    const id = await this.#parts.repos.open(tx.asking, repo);
+    await putBlob(tx.asking, id, digest, size);
+    await this.#tell(tx, { id, repo }, [['blob', digest]], { digest });
+  }
+}
+
+function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
+  return tags.map((tag) => ['tag', tag] as const);
+}

@@ -1,0 +1,34 @@
+/** The index's store in PostgreSQL: what any store does. */
+
+import { afterAll, beforeAll } from 'vitest';
+import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
+import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
+import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
+import type { TagStore } from '../../../platform/tags/store.ts';
+import { silentLog } from '../../../platform/telemetry/log.ts';
+import type { DatabaseServer } from './servers/databases.ts';
+import { startPostgres } from './servers/postgres.ts';
+import { started } from './servers/server.ts';
+
+const stack = new AsyncDisposableStack();
+const log = silentLog();
+let server: DatabaseServer;
+beforeAll(async () => {
+  server = await started(stack, (dir) => startPostgres(dir));
+});
+afterAll(() => stack.disposeAsync());
+
+let schemas = 0;
+const settings = (schema: string): PostgresStore => {
+  const { host, port, database, username, password } = server.settings();
+  const said = { kind: 'postgres', host, port, database, username, password, schema, connections: 4 };
+  return storeSchema.parse(said) as PostgresStore;
+};
+const open = async (schema = `s${++schemas}`): Promise<TagStore> =>
+  (await openPostgresTags({ settings: settings(schema), log })).store;
+
+tagStoreConformance('postgres', () => open());
+outboxConformance('postgres', async ({ backendOf, nowMs }) => {
+  return (await openPostgresTags({ settings: settings(`s${++schemas}`), backendOf, nowMs, log })).store;
+});
