@@ -25,6 +25,7 @@ import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
+import type { SingleReads } from './herd.ts';
 import { replicaRoutes } from './replicas.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
@@ -40,6 +41,8 @@ export type IndexSettings = {
   readonly keepUnlinkedMs: number;
   /** Of the clock on the wall: it is kept across restarts. */
   readonly nowMs: () => number;
+  /** How one tag, and one manifest's record, is read; undefined: from the store, each by itself. */
+  readonly reads?: SingleReads | undefined;
   /** How many origins are to hold what lies where; undefined: whatever they themselves say. */
   readonly replicas?: ReplicaRules | undefined;
   /** Undefined: no repository has a backend. */
@@ -48,7 +51,7 @@ export type IndexSettings = {
 
 export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
   dropAbandoned(app);
-  tagRoutes(app, store);
+  tagRoutes(app, store, settings.reads ?? store);
   manifestRoutes(app, store, settings);
   blobRoutes(app, store, settings);
   serve(app, INDEX.condemn, ({ body }) =>
@@ -68,13 +71,13 @@ export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: I
   });
 }
 
-function tagRoutes(app: FastifyInstance, store: IndexStore): void {
+function tagRoutes(app: FastifyInstance, store: IndexStore, reads: SingleReads): void {
   serve(app, INDEX.tags, async ({ at }) => {
     const page = await store.tags(at.name, at);
     if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${at.name}`);
     return page;
   });
-  serve(app, INDEX.tag, async ({ at }) => (await store.tag(at.name, at.tag)) ?? absentTag(at));
+  serve(app, INDEX.tag, async ({ at }) => (await reads.tag(at.name, at.tag)) ?? absentTag(at));
   serve(app, INDEX.putTag, async ({ at, body }) => {
     return written((await store.putTag(at.name, at.tag, body)) ?? absentManifest(at.name, body.digest), at);
   });
@@ -87,8 +90,9 @@ function tagRoutes(app: FastifyInstance, store: IndexStore): void {
 }
 
 function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
+  const reads = settings.reads ?? store;
   serve(app, INDEX.manifest, async ({ at: { name, digest } }) => {
-    return (await store.manifest(name, digest)) ?? absentManifest(name, digest);
+    return (await reads.manifest(name, digest)) ?? absentManifest(name, digest);
   });
   serve(app, INDEX.putManifest, async ({ at: { name, digest }, body }) => {
     const put = { ...body, sparse: repositoryMatches(settings.allowMissingChildren, name) };

@@ -4,10 +4,12 @@ import type { FastifyInstance } from 'fastify';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
+import { realClock } from '../platform/net/clock.ts';
 import { openTags } from '../platform/tags/open.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
+import { readTogether } from './herd.ts';
 
 await runRole({
   role: 'index',
@@ -26,12 +28,16 @@ await runRole({
         async () => (await backends?.problems()) ?? [],
         (error: unknown) => [(error as Error).message],
       );
+    const answering = backed?.answering ?? store;
+    const shared = config.store.kind !== 'sqlite';
+    const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared });
     const routes = (app: FastifyInstance): void => {
       backed?.addRoutes(app);
-      indexRoutes(app, backed?.answering ?? store, {
+      indexRoutes(app, answering, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs,
+        reads,
         replicas: config.replicas,
         reconcile: backed?.reconcile,
       });

@@ -1,7 +1,8 @@
 /**
  * The index over HTTP: core/contracts/index-api.ts as methods.
  *
- * Rule 1: nothing is remembered: every answer is the index's own, now. Truth wins over availability.
+ * Rule 1: nothing is remembered: every answer is the index's own, now. Truth wins over availability. Who asks for a tag or
+ *   a manifest's record while that is being asked for waits for the next answer, with all others who came meanwhile.
  * Rule 2: the index that answered last is asked first, one that is silent last. A read that is not answered as soon as
  *   99 of 100 are is put to the next one, too. A write goes to one after the other: what two indexes did at once, a
  *   later write could find undone.
@@ -35,6 +36,8 @@ import type { Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
+import { realClock } from '../net/clock.ts';
+import { Herd } from '../tags/herd.ts';
 import type { PageOf, ReferrersOf } from '../tags/store.ts';
 import type { CallContext } from './context.ts';
 import type { HttpClient } from './http.ts';
@@ -60,6 +63,8 @@ export type Written = { readonly version?: TagVersion | undefined };
 
 export class IndexClient {
   readonly #members: Members<HttpClient>;
+  readonly #tags = new Herd<TagRecord | undefined>(realClock);
+  readonly #manifests = new Herd<ManifestRecord | undefined>(realClock);
   /** The one that answered last. */
   #first: HttpClient | undefined;
 
@@ -69,7 +74,8 @@ export class IndexClient {
   }
 
   tag(repo: string, tag: string, ctx: CallContext): Promise<TagRecord | undefined> {
-    return this.#find(INDEX.tag, { at: { name: repo, tag }, ctx });
+    const ask = (shared: CallContext) => this.#find(INDEX.tag, { at: { name: repo, tag }, ctx: shared });
+    return together(this.#tags, `${repo} ${tag}`, { ask, ctx });
   }
 
   /**
@@ -93,7 +99,8 @@ export class IndexClient {
   }
 
   manifest(repo: string, digest: Digest, ctx: CallContext): Promise<ManifestRecord | undefined> {
-    return this.#find(INDEX.manifest, { at: { name: repo, digest }, ctx });
+    const ask = (shared: CallContext) => this.#find(INDEX.manifest, { at: { name: repo, digest }, ctx: shared });
+    return together(this.#manifests, `${repo} ${digest}`, { ask, ctx });
   }
 
   /**
@@ -268,6 +275,15 @@ export class IndexClient {
     const rank = (client: HttpClient): number => (client.pulse.well ? (client === this.#first ? 0 : 1) : 2);
     return this.#members.all.toSorted((a, b) => rank(a) - rank(b));
   }
+}
+
+/** One question for all who ask it meanwhile: each of them ends by its own context, the question when all have left. */
+function together<T>(
+  herd: Herd<T>,
+  key: string,
+  { ask, ctx }: { readonly ask: (shared: CallContext) => Promise<T>; readonly ctx: CallContext },
+): Promise<T> {
+  return herd.read(key, (signal) => ask(ctx.detached().withSignal(signal)), ctx.signal);
 }
 
 /** No is an answer as well; silence, and a 503, are none: another index may know. */
