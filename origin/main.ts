@@ -56,10 +56,12 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const known = new KnownIndex(config.data);
   let queue: Queue | undefined;
   let cold: OpenedCold | undefined;
+  let healing: Healing | undefined;
+  const asked = { owed: () => queue, copies: () => cold?.copies, spares: () => healing?.repairing };
   const mayGo =
     index === undefined && backends === undefined
       ? undefined
-      : askUnneeded({ index: index && askIndex({ index, known, log }), owed: () => queue, copies: () => cold?.copies });
+      : askUnneeded({ index: index && askIndex({ index, known, log }), ...asked });
   const plan = {
     promises: originPromises,
     ...roomOf(config.disk),
@@ -112,11 +114,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
     backends && queue && (await openWriteBack(context, { ...among, backends, queue, store, blobs, index }, stack));
   observe(metrics, { store, uploads, handover, mending });
   const beside = { ...owned, node, store, tracking, handover, mending, ...fetching, queue, writeBack };
-  const healing = await heal(
-    context,
-    { ...beside, uploads, leaving, backends, cold, index, fresh: found.fresh },
-    stack,
-  );
+  healing = await heal(context, { ...beside, uploads, leaving, backends, cold, index, fresh: found.fresh }, stack);
   const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership });
@@ -150,6 +148,7 @@ function fetchingBy({ repair }: OriginConfig, index: IndexClient | undefined, kn
   return { pace, linked: linkedBy(index, (id) => known.same(id)), clock: realClock };
 }
 
+type Healing = { readonly repairing: Repairing; readonly draining: Draining };
 type Healed = StartRepairParts & StartDrainingParts & StartRestoringParts;
 
 /** What sees to it that blobs are where they should be, here and, when this origin is to go, elsewhere. */
@@ -157,7 +156,7 @@ async function heal(
   context: RoleContext<OriginConfig>,
   given: Omit<Healed, 'copies' | 'repairing'>,
   stack: AsyncDisposableStack,
-): Promise<{ readonly repairing: Repairing; readonly draining: Draining }> {
+): Promise<Healing> {
   const parts = { ...given, copies: given.cold?.copies };
   const repairing = startRepair(context, parts, stack);
   await startRestoring(context, { ...parts, repairing }, stack);

@@ -10,6 +10,7 @@ import type { BackendCopies } from '../../origin/cold/copies.ts';
 import { openCold } from '../../origin/cold/open.ts';
 import { Handover } from '../../origin/handover.ts';
 import { Mending } from '../../origin/mending.ts';
+import type { Repairing } from '../../origin/repair/open.ts';
 import type { OriginRepair } from '../../origin/repair/repair.ts';
 import { addRepairRoutes } from '../../origin/repair/routes.ts';
 import { askUnneeded } from '../../origin/unneeded.ts';
@@ -82,6 +83,7 @@ type Running = {
   readonly handover: Handover;
   readonly mending: Mending;
   readonly repair: OriginRepair;
+  readonly spares: Pick<Repairing, 'sparesToGo'>;
   readonly arena: Arena;
   readonly members: Members<OriginClient>;
   readonly queue: Queue | undefined;
@@ -169,7 +171,9 @@ export class OriginSite {
         workers,
         budgetBytes: litter?.budgetBytes ?? budgetBytes,
         synced,
-        askUnneeded: (litter ?? backend) && askUnneeded({ index, owed: () => queue, copies: () => copies }),
+        askUnneeded:
+          (litter ?? backend) &&
+          askUnneeded({ index, owed: () => queue, copies: () => copies, spares: () => this.running?.spares }),
         disk,
       });
     } catch (error) {
@@ -237,7 +241,7 @@ export class OriginSite {
     const uploads = new JudgedUploads(options, this, this.#o.damage);
     const writeBack = backends && this.#writeBack(o, { blobs, origins, backends });
     const beside = new AsyncDisposableStack();
-    const { repair, answers } = beginRepair(
+    const spares = beginRepair(
       {
         ...{ origins, self: this.id, replicas, peer, store, queue },
         ...{ handover, mending, fetching, writeBack, budgetBytes: this.#o.litter?.budgetBytes ?? budgetBytes },
@@ -258,10 +262,11 @@ export class OriginSite {
         onRemoved: (digest) => handover.forget(digest),
         writeBack,
       },
-      (app) => addRepairRoutes(app, { repair, answers }),
+      (app) => addRepairRoutes(app, spares),
     );
     this.#sweepLater(process, uploads);
-    return { ...o, members: origins, peer, blobs, uploads, handover, mending, repair, writeBack, cold, beside };
+    const { repair } = spares;
+    return { ...o, members: origins, peer, blobs, uploads, handover, mending, repair, spares, writeBack, cold, beside };
   }
 
   /** As drawn at each start. */

@@ -63,6 +63,7 @@ export function beginRepair(o: RepairingParts, stack: AsyncDisposableStack): Rep
         }
       },
       leaving: () => false,
+      counts: undefined,
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
     },
     stack,

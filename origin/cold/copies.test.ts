@@ -134,6 +134,7 @@ test('what a backend is owed stays, whoever lets it go; an index that does not a
             },
       owed: () => ({ held: async () => new Set([one.digest]) }),
       copies: () => copies,
+      spares: () => undefined,
     })(digests, never);
   expect(await may('answers')).toEqual({ unneeded: [three.digest, two.digest], waiting: 4 });
   expect(asked).toEqual([[two.digest, three.digest]]);

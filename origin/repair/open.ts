@@ -15,6 +15,7 @@ import type { RepairPace } from './pace.ts';
 import { OriginRepair } from './repair.ts';
 import type { RepairRing } from './ring.ts';
 import { offerSpares, type Spares } from './spare.ts';
+import { SparesToGo, type SparesToGoOptions } from './spares-to-go.ts';
 import { takeBy } from './take.ts';
 
 export type RepairParts = {
@@ -35,6 +36,8 @@ export type RepairParts = {
   readonly came: (entry: BlobEntry, owed: readonly string[]) => Promise<void>;
   /** This origin is about to leave: it fetches nothing. */
   readonly leaving: () => boolean;
+  /** How many are to own each, as the index says (0: it does not say). Undefined: none is configured. */
+  readonly counts: SparesToGoOptions['counts'];
   readonly breathe: () => Promise<void>;
   readonly clock: Clock;
   readonly log: LineLog;
@@ -47,6 +50,8 @@ export type Repairing = {
   readonly linked: AskLinked;
   /** All that only others own, offered to them; they look at the bytes. */
   readonly spares: (unsafeMax: number, ctx: CallContext) => Promise<Spares>;
+  /** Of these copies, those that may go when room is needed, as only others own them, who have them. */
+  readonly sparesToGo: (digests: readonly Digest[], signal: AbortSignal) => Promise<readonly Digest[]>;
 };
 
 export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairing {
@@ -84,9 +89,17 @@ export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairi
   });
   stack.use(repair);
   repair.begin();
+  const reach = (place: string) => ring.others().find((other) => other.place === place && other.live);
+  const toGo = new SparesToGo({
+    ...{ ...o, ...common, reach },
+    find: (digest) => {
+      const entry = store.get(digest);
+      return entry?.complete === true ? entry : undefined;
+    },
+    underReplicated: (digest) => repair.underReplicated(digest),
+  });
   const spares = (unsafeMax: number, ctx: CallContext): Promise<Spares> => {
-    const reach = (place: string) => ring.others().find((other) => other.place === place && other.live);
     return offerSpares({ ...common, reach }, { sample: true, unsafeMax }, ctx);
   };
-  return { repair, answers, ring, linked, spares };
+  return { repair, answers, ring, linked, spares, sparesToGo: (digests, signal) => toGo.of(digests, signal) };
 }

@@ -45,7 +45,7 @@ export async function offerSpares(
     for (let at = 0; at < page.blobs.length; at += offeredMax) {
       ctx.signal.throwIfAborted();
       const batch = page.blobs.slice(at, at + offeredMax);
-      const safe = await offered(o, { batch, sample }, ctx);
+      const safe = await heldByOwners(o, { batch, sample }, ctx);
       spares.blobs += batch.length;
       for (const blob of batch)
         if (!safe.has(blob.digest) && spares.unsafe.length < unsafeMax) spares.unsafe.push(blob);
@@ -55,9 +55,9 @@ export async function offerSpares(
   }
 }
 
-/** Of the batch, those that each owner holds. */
-async function offered(
-  { ring, peer, named, reach }: SpareOptions,
+/** Of the batch, offered to them, those that each owner holds. */
+export async function heldByOwners(
+  { ring, peer, named, reach }: Omit<SpareOptions, 'listing'>,
   { batch, sample }: { readonly batch: readonly HeldHere[]; readonly sample: boolean },
   ctx: CallContext,
 ): Promise<ReadonlySet<Digest>> {

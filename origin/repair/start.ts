@@ -1,6 +1,7 @@
 /** Repair in an origin's process: what it needs of the other parts, its metrics, and when it is told to look. */
 
 import type { Digest } from '../../core/digest.ts';
+import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { OriginClient } from '../../platform/clients/origin.ts';
 import type { Tracking } from '../../platform/clients/tracking.ts';
 import type { RoleContext } from '../../platform/lifecycle/role.ts';
@@ -29,6 +30,7 @@ export type StartRepairParts = FetchingBy & {
   readonly tracking: Tracking;
   readonly handover: Handover;
   readonly mending: Mending;
+  readonly index: Pick<IndexClient, 'replicas'> | undefined;
   readonly queue: Queue | undefined;
   readonly copies: BackendCopies | undefined;
   readonly writeBack: WriteBack | undefined;
@@ -41,7 +43,7 @@ export function startRepair(
   parts: StartRepairParts,
   stack: AsyncDisposableStack,
 ): Repairing {
-  const { origins, self, store, handover, mending, queue, copies, writeBack } = parts;
+  const { origins, self, store, handover, mending, index, queue, copies, writeBack } = parts;
   const { repair: settings, disk } = config;
   const repairing = openRepair(
     {
@@ -59,6 +61,7 @@ export function startRepair(
           if (writeBack?.backs(repo) === true) await writeBack.asked(entry, repo);
         }
       },
+      counts: index && ((digests, ctx) => index.replicas(digests, ctx)),
       breathe: () => new Promise((resolve) => setImmediate(resolve)),
       log,
     },
