@@ -27,7 +27,7 @@ import type { State } from '../records/state.ts';
 import { mayAnswer } from './growing.ts';
 import { tellOf } from './haves.ts';
 import type { OurFeedingBlob, OurFeedingLink, OurPuller, OurSink } from './ours.ts';
-import { beginUnsent, isElsewhere, takeBack } from './unsent.ts';
+import { beginUnsent, cameBack, isElsewhere, takeBack } from './unsent.ts';
 import {
   accept,
   downlinkIsFull,
@@ -257,7 +257,9 @@ export function sinkOf(link: InLink, swarm: number): Sink | undefined {
 }
 
 function heardCount(state: State, sink: Sink | undefined, count: number): void {
-  if (sink !== undefined) setCount(state, sink, sink.state === 'open' ? count : 0);
+  if (sink === undefined) return;
+  if (count > 0 && sink.count === 0) cameBack(sink);
+  setCount(state, sink, sink.state === 'open' ? count : 0);
 }
 
 function findAllowance({ allowances }: Sink, grant: number): Allowance | undefined {

@@ -26,12 +26,12 @@ function origin(): { solo: Solo; link: number } {
 }
 
 /** Takes the grant that is out; the piece that it named. */
-function take(solo: Solo, link: number): number {
+function take(solo: Solo, link: number, swarm = 0): number {
   const { grant, piece } = solo.sent(link, 'grant')!;
   const taken = Math.max(0, piece);
   const load = { inPieces: 1, inBytes: blob.meta.pieceLength };
-  solo.say(link, { kind: 'request', grant, swarm: 0, piece: taken, hedge: false, count: 400, ...load });
-  solo.say(link, { kind: 'receipt', swarm: 0, piece: taken, count: 400, ...idle });
+  solo.say(link, { kind: 'request', grant, swarm, piece: taken, hedge: false, count: 400, ...load });
+  solo.say(link, { kind: 'receipt', swarm, piece: taken, count: 400, ...idle });
   return piece;
 }
 
@@ -88,6 +88,28 @@ test('what was given to one who leaves before it has everything is named again, 
     // Whoever lacks nothing stays in the swarm, or had a reason of its own to go.
     expect(again.sort()).toEqual(left > 0 ? first.sort() : []);
   }
+});
+
+test('what was given to one who had everything is named again once it comes back for it, and only then', () => {
+  const { solo, link } = origin();
+  const first = Array.from({ length: 10 }, () => take(solo, link));
+  const wants = (on: number, swarm: number, count: number): void => {
+    solo.say(on, { kind: 'wants', swarms: [{ swarm, count }], ...idle });
+  };
+  const open = (on: number, swarm: number): void => {
+    solo.say(on, { kind: 'open', swarm, digest: blob.digest, token: 0, empty: false, needHashes: false });
+    wants(on, swarm, 400);
+  };
+  wants(link, 0, 0);
+  solo.say(link, { kind: 'close', swarm: 0 });
+  const other = solo.accept(address(2));
+  open(other, 0);
+  expect(Array.from({ length: 20 }, () => take(solo, other)).filter((piece) => first.includes(piece))).toEqual([]);
+  wants(other, 0, 0);
+  solo.input({ kind: 'closed', link: other, why: 'test' });
+  open(link, 1);
+  const again = Array.from({ length: 40 }, () => take(solo, link, 1));
+  expect(first.filter((piece) => again.includes(piece))).toEqual(first);
 });
 
 test('a named piece that was passed for want of room is not named to the same one at once', () => {

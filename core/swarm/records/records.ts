@@ -264,6 +264,8 @@ class Feeding {
   readonly tellers: SeenBits = none;
   /** Pieces that we had not given and that turned out to be elsewhere: others give them as well. */
   readonly foundElsewhere: number = 0;
+  /** By node that wanted nothing more when it left: what it was the first to be given. No more nodes than pieces. */
+  readonly givenTo: ReadonlyMap<string, readonly number[]> = new Map();
   /** Pieces that became held since `freshBase`, in order; sinks are told by batch. */
   readonly fresh: readonly number[] = [];
   readonly freshBase: number = 0;
