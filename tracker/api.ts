@@ -151,7 +151,10 @@ function replyOf(
 function believed(api: TrackerApi, request: AnnounceRequest, asker: Asker): AnnounceRequest {
   // An origin that wants a blob does not hold it whole any more, whatever it said before.
   if (request.self.role === 'origin') {
-    for (const { digest, state } of request.entries) if (state === 'want') api.lookups.doubt(digest);
+    for (const { digest, state } of request.entries) {
+      if (state === 'want') api.lookups.doubt(digest);
+      if (state === 'have') api.lookups.grown(digest);
+    }
   }
   const doubted = request.entries.filter(({ digest, meta, repo }) => {
     if (meta === undefined) return false;

@@ -56,6 +56,20 @@ test('the first who asks hears of it in one round trip; more is told as soon as 
   expect([growth, meta]).toEqual([undefined, testMeta(length)]);
 });
 
+test('an origin says that it has all of it: whoever asks next hears so, however fresh what was known is', async () => {
+  const { origin, ask, announce, pass } = await scene();
+  origin.receive(blob, testGrowth(5));
+  await ask(want(0));
+  pass(1_000);
+  await ask(want(0, 0));
+  const { length } = testGrowth(5);
+  origin.hold(blob, length);
+  pass(21);
+  expect((await ask(want(5, 0)))?.meta).toBeUndefined();
+  await announce(origin.peer, [{ digest: blob, state: 'have', meta: testMeta(length), seek: 0 }]);
+  expect((await ask(want(5, 0)))?.meta).toEqual(testMeta(length));
+});
+
 test('an origin that does not answer at once holds nobody up: what was known is told', async () => {
   const { origin, ask, heard, pass } = await scene({ sharedMs: 50 });
   origin.receive(blob, testGrowth(2));

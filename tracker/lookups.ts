@@ -169,6 +169,14 @@ export class Lookups {
     if (fact?.found.kind === 'known' && this.#options.clock.nowMs() - fact.atMs > unknownMs) this.#facts.delete(digest);
   }
 
+  /** An origin says that it has all of one that was growing: the next who asks has the origins asked. Anybody can say so. */
+  grown(digest: Digest): void {
+    const fact = this.#facts.get(digest);
+    const nowMs = this.#options.clock.nowMs();
+    if (fact?.found.kind === 'growing' && nowMs - fact.atMs >= growingMs.least)
+      this.#facts.set(digest, { ...fact, untilMs: nowMs });
+  }
+
   #find(question: Question, asker: Asker): Promise<Found> {
     const { digest, repo } = question.blob;
     const known = this.peek(digest, repo);

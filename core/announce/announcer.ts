@@ -155,7 +155,8 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     if (blob === undefined || blob.state !== 'want' || blob.meta !== undefined) return;
     blob.known = known;
     this.#refreshes.begin(digest, this.#nowMs);
-    if (waits) this.#refreshes.hurry(digest, this.#nowMs);
+    if (waits === 'whole') this.#refreshes.whole(digest, this.#nowMs);
+    else if (waits) this.#refreshes.hurry(digest, this.#nowMs);
   }
 
   #unset(digest: Digest): void {

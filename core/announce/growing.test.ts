@@ -71,6 +71,26 @@ test('often in the first second, ten times a second then, and by its age later',
   expect(within(40_000, 60_000)).toBeGreaterThanOrEqual(9);
 });
 
+test('where a neighbour has all of it: as soon as the origin may have said so, again if it had not, and believed once', () => {
+  const world = growing();
+  world.run(30_400);
+  const from = world.nowMs;
+  world.tell({ kind: 'grows', digest, known: 0, waits: 'whole' });
+  world.run(from + 13);
+  expect(asked(world, from)).toHaveLength(1);
+  world.run(from + 100);
+  expect(asked(world, from).length).toBeGreaterThanOrEqual(3);
+  // It lied.
+  for (let second = 0; second < 10; second++) {
+    world.tell({ kind: 'grows', digest, known: 0, waits: 'whole' });
+    world.run(from + (second + 1) * 1_000);
+  }
+  const { nowMs } = world;
+  world.tell({ kind: 'grows', digest, known: 0, waits: 'whole' });
+  world.run(nowMs + 1_000);
+  expect(asked(world, nowMs).length).toBeLessThan(4);
+});
+
 test('sooner where somebody is further, once for what is told', () => {
   const world = growing();
   world.run(30_400);

@@ -1,7 +1,8 @@
 /**
  * When a tracker is asked again how far a blob is that an origin still receives: often at first, when a reader waits
  * for its first byte, later each time that the blob has got older by a share of its age; sooner where somebody is known
- * to be further, since then the answer is worth something; and when it should be whole, as it has gone so far.
+ * to be further, since then the answer is worth something; and when it should be whole, as it has gone so far, or a
+ * neighbour says so.
  *
  * Rule: never more often than `refreshMsMin`, save in the first second.
  */
@@ -22,11 +23,14 @@ const hurriedMsMax = 1_000;
 const youngMs = 1_000;
 const youngMsMin = 30;
 const youngShare = 0.35;
+/** Who is whole has told its trackers by then: an origin's news wait 10 ms for others, and go one way. */
+const wholeMs = 12;
 
 type Refresh = {
-  /** When it was heard of; then, when all but the last piece was known. */
+  /** When it was heard of; then, when all but the last piece was known, or somebody was whole. */
   sinceMs: number;
   near: boolean;
+  whole: boolean;
   askedMs: number;
   hurried: boolean;
   dueMs: number;
@@ -51,7 +55,7 @@ export class Refreshes {
   /** It grows, whoever said so. */
   begin(digest: Digest, nowMs: number): void {
     if (this.#of.has(digest)) return;
-    const unknown = { near: false, first: undefined, endMs: Number.POSITIVE_INFINITY };
+    const unknown = { near: false, whole: false, first: undefined, endMs: Number.POSITIVE_INFINITY };
     const refresh: Refresh = { sinceMs: nowMs, askedMs: nowMs, hurried: false, dueMs: 0, ...unknown };
     this.#of.set(digest, refresh);
     this.#schedule(refresh, 1);
@@ -83,6 +87,16 @@ export class Refreshes {
     refresh.hurried = true;
     this.#schedule(refresh, 1);
     refresh.dueMs = Math.max(refresh.dueMs, nowMs);
+  }
+
+  /** Somebody says to have all of it: only the tracker's word is lacking. Believed once: it may lie. */
+  whole(digest: Digest, nowMs: number): void {
+    const refresh = this.#of.get(digest);
+    if (refresh === undefined || refresh.whole) return;
+    refresh.whole = true;
+    refresh.near = true;
+    refresh.sinceMs = nowMs;
+    refresh.dueMs = Math.min(refresh.dueMs, nowMs + wholeMs);
   }
 
   end(digest: Digest): void {

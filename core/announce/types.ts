@@ -7,6 +7,9 @@ import type { Prng } from '../prng.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import type { AnnounceTiming } from './timing.ts';
 
+/** Who asks how far a blob has grown: nobody waits; somebody waits, or is further; 'whole': a neighbour has all of it. */
+export type Waits = boolean | 'whole';
+
 export type AnnouncerInput =
   | {
       readonly kind: 'set';
@@ -15,7 +18,7 @@ export type AnnouncerInput =
       readonly meta?: Metainfo | undefined;
     }
   /** A blob that is wanted grows, and so many hashes are known here: more are asked for by and by, soon where somebody `waits`. */
-  | { readonly kind: 'grows'; readonly digest: Digest; readonly known: number; readonly waits: boolean }
+  | { readonly kind: 'grows'; readonly digest: Digest; readonly known: number; readonly waits: Waits }
   | { readonly kind: 'unset'; readonly digest: Digest }
   /** Only for a blob that is wanted; otherwise without effect. */
   | { readonly kind: 'seek'; readonly digest: Digest; readonly count: number; readonly repo?: string | undefined }

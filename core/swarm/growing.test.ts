@@ -235,7 +235,7 @@ describe('an agent', () => {
   test('asks its tracker, once, when a neighbour is further than that said', () => {
     const { solo, link } = pulling();
     for (const known of [5, 6, 7]) solo.say(link, { kind: 'grown', swarm: 0, known });
-    expect(solo.outputs('refresh')).toEqual([{ kind: 'refresh', blob: 0 }]);
+    expect(solo.outputs('refresh')).toEqual([{ kind: 'refresh', blob: 0, whole: false }]);
     solo.told(7);
     solo.say(link, list(4, 7));
     solo.say(link, { kind: 'grown', swarm: 0, known: 8 });

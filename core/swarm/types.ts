@@ -155,7 +155,7 @@ export type Output =
       readonly hashes: Uint8Array;
     }
   /** Of a blob that grows: a neighbour knows more of it than was told by `grown`. Ask the tracker, which alone is believed. */
-  | { readonly kind: 'refresh'; readonly blob: BlobNo }
+  | { readonly kind: 'refresh'; readonly blob: BlobNo; readonly whole: boolean }
   /** What was told of it contradicts itself: drop the pieces, cut the readers, begin anew. It has left. */
   | { readonly kind: 'odds'; readonly blob: BlobNo }
   /** Every piece is held. */

@@ -199,18 +199,19 @@ export class ShoalFleet implements Fleet {
         this.#duplicateBytes += output.slot;
         return;
       case 'refresh':
-        return this.#grows(node, output.blob);
+        return this.#grows(node, output.blob, output.whole ? 'whole' : undefined);
       case 'revoked':
       case 'odds':
         return;
     }
   }
 
-  /** So many hashes of the blob are known at `node`; or no more than before, and somebody is further. */
-  #grows(node: Node, blob: number, learned?: number): void {
-    const known = learned ?? node.swarm.machine.stats(blob)?.known ?? 0;
+  /** So many hashes of the blob are known at `node`; or no more than before, and somebody is further, or whole. */
+  #grows(node: Node, blob: number, learned?: number | 'whole'): void {
+    const whole = learned === 'whole';
+    const known = (whole ? undefined : learned) ?? node.swarm.machine.stats(blob)?.known ?? 0;
     const digest = this.#digests[blob] as Digest;
-    node.announcer?.input({ kind: 'grows', digest, known, waits: learned === undefined });
+    node.announcer?.input({ kind: 'grows', digest, known, waits: whole ? learned : learned === undefined });
   }
 
   // ---- pieces -----------------------------------------------------------------------------------

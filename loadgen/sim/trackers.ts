@@ -65,6 +65,8 @@ export class SimTracker {
     if (!this.alive) return answered(undefined);
     const second = Math.floor(this.#context.events.nowMs / 1000);
     this.announces[second] = (this.announces[second] ?? 0) + 1;
+    if (request.self.role === 'origin')
+      for (const { digest, state } of request.entries) if (state === 'have') this.#askedMs.delete(digest);
     const output = this.#state.tell({ kind: 'announce', request });
     assert(output?.kind === 'reply', 'an announce without a reply');
     const { reply, cold, growing } = output;

@@ -11,7 +11,7 @@
 import { randomInt } from 'node:crypto';
 import { Announcer } from '../../core/announce/announcer.ts';
 import { type AnnounceTiming, announceTiming } from '../../core/announce/timing.ts';
-import type { AnnouncerInput, AnnouncerOutput } from '../../core/announce/types.ts';
+import type { AnnouncerInput, AnnouncerOutput, Waits } from '../../core/announce/types.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { ToldPlace } from '../../core/contracts/members.ts';
 import {
@@ -114,7 +114,7 @@ export class TrackerSession implements Tracking {
     this.#tell({ kind: 'set', digest, state, meta });
   }
 
-  grows(digest: Digest, known: number, waits: boolean): void {
+  grows(digest: Digest, known: number, waits: Waits): void {
     this.#tell({ kind: 'grows', digest, known, waits });
   }
 

@@ -1,5 +1,6 @@
 /** What a peer needs of the trackers. tracker.ts is the real one; tests keep an in-memory one. */
 
+import type { Waits } from '../../core/announce/types.ts';
 import type { AnnounceAnswer, Located, LocatedGrowing } from '../../core/contracts/tracker.ts';
 import type { BlobIn, Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
@@ -16,7 +17,7 @@ export interface Tracking {
   /** Take part in a blob's swarm. `meta` is what an origin knows; trackers believe it of origins only. */
   set(digest: Digest, state: 'want' | 'have', meta?: Metainfo): void;
   /** Of one that is wanted and grows: so many hashes are known here; more are asked for by and by, soon where somebody `waits`. */
-  grows(digest: Digest, known: number, waits: boolean): void;
+  grows(digest: Digest, known: number, waits: Waits): void;
   unset(digest: Digest): void;
   /**
    * Ask for up to `count` neighbours in the next batch, which goes out within about 10 ms. Only while 'want'. Where no

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Waits } from '../../core/announce/types.ts';
 import type { AnnounceAnswer, Located } from '../../core/contracts/tracker.ts';
 import { type BlobIn, type Digest, digestOf } from '../../core/digest.ts';
 import type { Growth, Metainfo } from '../../core/piece.ts';
@@ -84,7 +85,7 @@ class MemoryTracking implements Tracking {
     this.#mine.add(digest);
   }
 
-  grows(digest: Digest, known: number, waits: boolean): void {
+  grows(digest: Digest, known: number, waits: Waits): void {
     clearTimeout(this.#grows.get(digest));
     const again = setTimeout(
       () => {

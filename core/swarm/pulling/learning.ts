@@ -215,19 +215,20 @@ function knowsSoMuch(source: Source, known: number): void {
 export function mayLead(state: State, source: Source): void {
   const { blob } = source;
   const learning = blob.pulling.learning as OurLearning | undefined;
-  if (blob.stage === 'growing' && source.knows > goalOf(blob)) isBehind(state, blob);
+  if (blob.stage === 'growing' && source.knows > goalOf(blob)) isBehind(state, blob, source.knows);
   if (learning === undefined || learning.lead === source || learning.lead?.state === 'open') return;
   if (source.knows < untilOf(blob, learning.goal)) return;
   restart(blob, learning);
   ask(state, learning, source);
 }
 
-/** A neighbour is further than the host has told: the host hears so, once. */
-function isBehind(state: State, blob: Blob): void {
+/** A neighbour is further than the host has told: the host hears so, once, and once more where it knows all. */
+function isBehind(state: State, blob: Blob, knows: number): void {
   const ours = blob.pulling as OurPullingBlob;
-  if (ours.behind) return;
-  ours.behind = true;
-  state.out.push({ kind: 'refresh', blob: blob.no });
+  const by = knows === blob.pieces ? 'whole' : 'more';
+  if (ours.behind === by || ours.behind === 'whole') return;
+  ours.behind = by;
+  state.out.push({ kind: 'refresh', blob: blob.no, whole: by === 'whole' });
 }
 
 /** Asks an open source for the list from its start, another one than last time where there is one. */

@@ -194,7 +194,7 @@ class Pulling {
   /** Memory for the whole list, where it does not come in one part. */
   readonly list: Uint8Array = noBytes;
   /** The host knows that neighbours know more than it has told. */
-  readonly behind: boolean = false;
+  readonly behind: false | 'more' | 'whole' = false;
   readonly readers: readonly Reader[] = [];
   /** One of the readers is far; what these waited for when that was last looked at. */
   readonly astray: boolean = false;

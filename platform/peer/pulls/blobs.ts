@@ -235,9 +235,9 @@ export class Blobs {
   }
 
   /** Of one that grows, or was taken back. */
-  told({ kind, blob }: Of<'revoked' | 'refresh' | 'odds'>): void {
-    const part = this.#byNo[blob];
-    if (part !== undefined) this.#growth.said(part, kind);
+  told(said: Of<'revoked' | 'refresh' | 'odds'>): void {
+    const part = this.#byNo[said.blob];
+    if (part !== undefined) this.#growth.said(part, said.kind === 'refresh' && said.whole ? 'whole' : said.kind);
   }
 
   // ---- the node's ------------------------------------------------------------------------------

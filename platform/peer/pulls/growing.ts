@@ -8,6 +8,7 @@
  *   cut off: no response that was begun ends as if it were whole.
  */
 
+import type { Waits } from '../../../core/announce/types.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { type Growth, growthValid } from '../../../core/piece.ts';
 import type { Input, Output } from '../../../core/swarm/types.ts';
@@ -95,9 +96,9 @@ export class GrowingParts {
     };
   }
 
-  /** What the swarm says of one. refresh: a neighbour knows more than we were told. */
-  said(part: Part, kind: 'refresh' | 'odds' | 'revoked'): void {
-    if (kind === 'refresh') return this.#asks(part, true);
+  /** What the swarm says of one. refresh: a neighbour knows more than we were told; whole: all of it. */
+  said(part: Part, kind: 'refresh' | 'whole' | 'odds' | 'revoked'): void {
+    if (kind === 'refresh' || kind === 'whole') return this.#asks(part, kind === 'whole' ? kind : true);
     if (kind === 'odds') return this.#contradicts(part);
     const why = `blob ${part.digest} was not what it claimed to be: its origin took it back${part.said || ': ask again to hear why'}`;
     this.#drop(part, 'revoked', new ApiError('UNAVAILABLE', why));
@@ -109,7 +110,7 @@ export class GrowingParts {
   }
 
   /** Who pulls it waits for what is not known yet: the tracker is asked anew, soon where somebody `waits`. */
-  #asks({ digest, entry }: Part, waits: boolean): void {
+  #asks({ digest, entry }: Part, waits: Waits): void {
     if (entry instanceof GrowingEntry && entry.growth !== undefined)
       this.#host.tracking.grows(digest, entry.known, waits);
   }
