@@ -12,6 +12,7 @@ import { scrubShape } from '../platform/host/scrub/config.ts';
 import { rareTiming } from '../platform/members/checks.ts';
 import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
+import { sharingShape } from './sharing/config.ts';
 
 const shape = z.strictObject({
   ...commonShape('agent'),
@@ -24,6 +25,7 @@ const shape = z.strictObject({
   /** What does not fit is streamed through, and not kept. */
   cache: z.strictObject({ budget: size('100GiB', budgetMin), ...evictionShape }).prefault({}),
   ...volumesShape,
+  storage: sharingShape(),
   ...piecesShape,
   trackers: someMembers('http://127.0.0.1:15003'),
   /** Every origin of the cluster, as their own configuration has them. Left out: those that a tracker told of last. */

@@ -14,6 +14,7 @@ import { type RoleContext, type Running, runRole } from '../platform/lifecycle/r
 import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
+import type { PeerNode } from '../platform/peer/node.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { agentPromises } from '../platform/store/options.ts';
 import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
@@ -25,6 +26,7 @@ import { type AgentConfig, agentSchema } from './config.ts';
 import { startFinding } from './known-origins.ts';
 import { PullLog, Pulls } from './pull.ts';
 import { AgentRegistry } from './registry.ts';
+import { beginSharing } from './sharing/sharing.ts';
 import { statusOf } from './status.ts';
 
 await runRole({ role: 'agent', schema: agentSchema, env: process.env, run });
@@ -43,18 +45,18 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     membership,
     promises: agentPromises,
     ...roomOf(config.cache),
+    shares: config.storage.share !== undefined,
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
     finding: () => startFinding(context, membership, stack),
   };
   const { arena, store, found, trackers, tracking, node } = await startHost(context, plan, stack);
-  // What the cache holds is offered again, but what every tracker has inline; what it holds in part waits
-  // until somebody asks for it.
-  const seed = (blob: Pick<StoredBlob, 'complete' | 'digest' | 'meta'> | undefined): void => {
-    if (blob?.complete === true && blob.meta.length > inlineBytesMax) node.seed(blob);
-  };
-  for (const blob of store.blobs()) seed(blob);
-  store.watch({ returned: (digest) => seed(store.get(digest)) });
-  const warnings = (): string[] => [...store.volumes.problems(), ...membership.warnings()];
+  seedAll(store, node);
+  const sharing = beginSharing(context, { store, node, arena }, stack);
+  const warnings = (): string[] => [
+    ...store.volumes.problems(),
+    ...membership.warnings(),
+    ...(sharing?.problems() ?? []),
+  ];
 
   observe(metrics, store);
 
@@ -67,6 +69,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     log,
     history,
     strict: config.pull.strict,
+    ...(sharing && { shared: (digest) => sharing.asked(digest) }),
     clock: realClock,
   });
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
@@ -112,6 +115,15 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };
+}
+
+/** What the cache holds is offered again, but what every tracker has inline; what it holds in part waits until somebody asks for it. */
+function seedAll(store: BlobStore, node: Pick<PeerNode, 'seed'>): void {
+  const seed = (blob: Pick<StoredBlob, 'complete' | 'digest' | 'meta'> | undefined): void => {
+    if (blob?.complete === true && blob.meta.length > inlineBytesMax) node.seed(blob);
+  };
+  for (const blob of store.blobs()) seed(blob);
+  store.watch({ returned: (digest) => seed(store.get(digest)) });
 }
 
 function observe(metrics: Metrics, store: BlobStore): void {

@@ -40,6 +40,8 @@ export type PullsOptions = {
   readonly history: PullLog;
   /** A range is given only once it is known that the blob is its digest's. */
   readonly strict?: boolean;
+  /** Whether a container runtime on this host has it: then it is the cache's, too, from now on. */
+  readonly shared?: (digest: Digest) => Promise<BlobEntry | undefined>;
   readonly clock: Time;
 };
 
@@ -103,7 +105,8 @@ export class Pulls {
   }
 
   async #entry(blob: BlobIn, asking: CallContext): Promise<BlobEntry> {
-    return this.#options.store.get(blob.digest) ?? (await this.#learn(blob, asking));
+    const { store, shared } = this.#options;
+    return store.get(blob.digest) ?? (await shared?.(blob.digest)) ?? (await this.#learn(blob, asking));
   }
 
   async #learn({ digest, repo }: BlobIn, asking: CallContext, before = 0): Promise<BlobEntry> {

@@ -39,6 +39,7 @@ export type HostPlan<F extends Finding> = {
   readonly budgetBytes: number;
   readonly askUnneeded?: AskUnneeded | undefined;
   readonly eviction?: Eviction | undefined;
+  readonly shares?: boolean;
   /** Who is told of pulls that are read, and when those end that are not any more. */
   readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
   /** Called once the data directory is ours. */
@@ -74,8 +75,8 @@ export async function startHost<F extends Finding>(
   // Peers that wait for more of a blob have it from here: it stays.
   const fed = (digest: Digest): boolean => (feeding?.statsOf(digest)?.sinks ?? 0) > 0;
   let feeding: PeerNode | undefined;
-  const { promises, budgetBytes, askUnneeded, eviction } = plan;
-  const policy = { budgetBytes, askUnneeded, eviction, stays: fed };
+  const { promises, budgetBytes, askUnneeded, eviction, shares } = plan;
+  const policy = { budgetBytes, askUnneeded, eviction, shares, stays: fed };
   const store = stack.use(await BlobStore.open({ dir: config.data, ...promises, ...policy, workers, volumes, log }));
   const found = await finding();
   const { finder, onOrigins } = found;

@@ -12,6 +12,8 @@
  *   blobs/sha256/ab/NAME.part    the same, with pieces missing
  *   blobs/sha256/ab/NAME.have    which pieces the .part holds; a hint, since every read verifies
  *   scrub                        how far the reading back of it all is; a hint (platform/host/scrub/progress.ts)
+ *   shared/NAME                  an agent's: a blob that a container runtime on this host has as well, its own bytes only
+ *   shared/NAME.list             its piece-hash list (shared/shared.ts)
  *   uploads/ID                   an upload, or a blob whose list of piece hashes grows; removed at the next start
  *   quarantine/                  what could not be understood, moved aside for a human
  *
@@ -32,6 +34,7 @@ export const dataVolume = 0;
 export const ALGORITHM_DIRECTORIES = ['sha256', 'sha512'] as const;
 export const partSuffix = '.part';
 export const haveSuffix = '.have';
+export const listSuffix = '.list';
 
 /** Where blobs lie on one file system. */
 export class VolumeLayout {
@@ -41,6 +44,7 @@ export class VolumeLayout {
   readonly pid: string;
   readonly blobs: string;
   readonly uploads: string;
+  readonly shared: string;
   readonly quarantine: string;
   /** Its id; the data directory has none (volumes/identity.ts). */
   readonly mark: string;
@@ -52,6 +56,7 @@ export class VolumeLayout {
     this.pid = `${dir}/pid`;
     this.blobs = `${dir}/blobs`;
     this.uploads = `${dir}/uploads`;
+    this.shared = `${dir}/shared`;
     this.quarantine = `${dir}/quarantine`;
     this.mark = `${dir}/volume`;
   }
@@ -106,7 +111,8 @@ export class Layout {
 }
 
 type BlobSize = Pick<Metainfo, 'length' | 'pieceLength'>;
-export type BlobPlace = { readonly volume: number; readonly partial: boolean };
+/** `shared`: its bytes are somebody else's file, too, and are never written to; the list lies beside them. */
+export type BlobPlace = { readonly volume: number; readonly partial: boolean; readonly shared?: true };
 
 export function blobName(digest: Digest, meta: Metainfo): string {
   return `${digestHex(digest)}.${meta.length}.${Math.log2(meta.pieceLength)}.${meta.root}`;
@@ -139,6 +145,7 @@ export class BlobFile {
   unlinked = false;
   /** Whether there may be a file that says which pieces are held. */
   hinted = true;
+  readonly shared: boolean;
   readonly volume: number;
   readonly #layout: Layout;
   #of: { readonly digest: Digest; readonly meta: Metainfo };
@@ -148,6 +155,7 @@ export class BlobFile {
     this.#of = of;
     this.volume = at.volume;
     this.partial = at.partial;
+    this.shared = at.shared === true;
   }
 
   /** It does not grow any more, and has been renamed so. */
@@ -163,6 +171,7 @@ export class BlobFile {
   }
 
   get whole(): string {
+    if (this.shared) return `${this.#layout.volume(this.volume).shared}/${blobName(this.#of.digest, this.#of.meta)}`;
     return this.#layout.blob(this.#of.digest, this.#of.meta, this.volume);
   }
 
@@ -172,5 +181,16 @@ export class BlobFile {
 
   get have(): string {
     return this.whole + haveSuffix;
+  }
+
+  /** Where its piece-hash list is, and from which byte on. */
+  get list(): { readonly path: string; readonly position: number } {
+    if (this.shared) return { path: this.whole + listSuffix, position: 0 };
+    return { path: this.path, position: this.#of.meta.length };
+  }
+
+  /** Bytes that it has when it is whole, at least. */
+  get bytes(): number {
+    return this.shared ? this.#of.meta.length : bytesOnDisk(this.#of.meta);
   }
 }

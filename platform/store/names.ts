@@ -103,6 +103,7 @@ export class Names {
     await unlinkIfThere(disk, path);
     file.unlinked = true;
     if (file.partial && file.growing === undefined) await unlinkIfThere(disk, have);
+    if (file.shared) await unlinkIfThere(disk, file.list.path);
     await files.close(file);
   }
 
@@ -110,7 +111,7 @@ export class Names {
   async supersede(file: BlobFile, by: BlobFile): Promise<void> {
     const { disk, files } = this.#o;
     try {
-      if (file.partial || file.volume !== by.volume) await unlinkIfThere(disk, file.path);
+      if (file.path !== by.path) await unlinkIfThere(disk, file.path);
       if (file.partial && file.growing === undefined) await unlinkIfThere(disk, file.have);
     } catch (error) {
       // The next start finds both, and takes the one that is whole.

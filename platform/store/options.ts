@@ -36,6 +36,8 @@ export type BlobStoreOptions = {
   readonly eviction?: Eviction | undefined;
   /** Others need it here: it does not go for want of room, be it old. */
   readonly stays?: ((digest: Digest) => boolean) | undefined;
+  /** Files of a container runtime on this host may be blobs of this cache (shared/shared.ts). */
+  readonly shares?: boolean | undefined;
   readonly log?: StoreLog | undefined;
   readonly disk?: Disk;
   /** Entries that are kept though nobody may be using them (table/live.ts). */

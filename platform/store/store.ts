@@ -29,10 +29,12 @@ import { Lists } from './pieces/lists.ts';
 import type { PieceBits } from './pieces/remembered.ts';
 import { Receiving } from './receiving.ts';
 import { type FoundBlob, type StoreLog, scan } from './recover.ts';
+import { makeRoom } from './room/make.ts';
 import { Passing, windowBytesMin } from './room/passing.ts';
-import { Room } from './room/room.ts';
+import type { Room } from './room/room.ts';
 import { type StoredBlob, storedBlob } from './room/stored-blob.ts';
 import { Tidying } from './room/tidying.ts';
+import { forgetShared, Shared } from './shared/shared.ts';
 import { enter } from './start.ts';
 import { type BeforeRead, listDamaged, restoreBlob, storedProblem } from './stored.ts';
 import type { Upload } from './upload.ts';
@@ -77,6 +79,7 @@ export class BlobStore {
   readonly #losing: Losing;
   readonly #ground: Ground;
   readonly #tidying: Tidying;
+  readonly shared?: Shared;
 
   private constructor(o: BlobStoreOptions, at: Ground) {
     this.#promises = { synced: o.synced, keeps: o.keeps };
@@ -86,7 +89,7 @@ export class BlobStore {
     const there = (): readonly number[] => at.volumes.there;
     this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, synced: o.synced, there });
     this.#hashes = new HashCache(at.disk);
-    this.#room = this.#makeRoom(o, at);
+    this.#room = makeRoom(o, at, this.#roomHost(o.dir));
     this.#persist = new Persist({
       disk: at.disk,
       layout: at.layout,
@@ -97,11 +100,8 @@ export class BlobStore {
     });
     this.#host = this.#entryHost();
     const common = {
-      disk: at.disk,
-      io: at.io,
+      ...at,
       files: this.#files,
-      layout: at.layout,
-      volumes: at.volumes,
       names: this.#names,
       room: this.#room,
       hashes: this.#hashes,
@@ -113,6 +113,10 @@ export class BlobStore {
     };
     this.#leaving = new Leaving({
       ...{ ...common, passing: () => this.#passing },
+      room: {
+        get: (digest) => this.#room.get(digest) ?? this.shared?.get(digest),
+        remove: (entry) => this.#room.remove(entry) || this.shared?.remove(entry) === true,
+      },
       left: (digest) => {
         this.#persist.used();
         this.#tell.evicted(digest);
@@ -121,14 +125,9 @@ export class BlobStore {
     const bad = { lost: (entry: BlobEntry) => this.#lost(entry), missing: (entry: BlobEntry) => this.#missing(entry) };
     this.#lists = new Lists({ ...common, ...bad });
     this.#damage = new Damage(this.#log, () => performance.now());
-    this.#believed = new Believed({
-      disk: at.disk,
-      files: this.#files,
-      arena: at.io.arena,
-      nowMs: () => performance.now(),
-      missing: (entry) => this.#missing(entry),
-      listed: (entry) => this.#lists.check(entry),
-    });
+    const nowMs = (): number => performance.now();
+    const listed = (entry: BlobEntry): Promise<boolean> => this.#lists.check(entry);
+    this.#believed = new Believed({ ...common, ...bad, arena: at.io.arena, nowMs, listed });
     this.#becoming = new Becoming({ ...common, ...bad, damage: this.#damage });
     this.#passing = new Passing({
       ...common,
@@ -152,6 +151,8 @@ export class BlobStore {
     const losing = { passing: () => this.#passing, found: (blob: FoundBlob) => this.#enter([blob]) };
     this.#losing = new Losing({ ...common, ...this.#tell, ...losing, recover: at.recover });
     at.volumes.host = this.#losing;
+    const giveUp = (entry: BlobEntry): Promise<void> => this.#leaving.giveUp(entry);
+    if (o.shares) this.shared = new Shared({ eviction: undefined, ...o, ...kept, giveUp });
     this.#tidying = new Tidying({ ...common, eviction: o.eviction, wallSeconds });
   }
 
@@ -163,6 +164,7 @@ export class BlobStore {
       const finding = new FoundBlobs({ ...ground.recover, room: store.#room, trustFrom: o.trustFrom });
       store.missing = await scan(ground.recover, finding);
       await store.#enter(finding.lacking);
+      await (store.shared?.open() ?? forgetShared(ground));
       return store;
     } catch (error) {
       await ground.leave();
@@ -184,7 +186,8 @@ export class BlobStore {
   }
 
   get(digest: Digest): BlobEntry | undefined {
-    return this.#room.get(digest) ?? (this.#passing.count > 0 ? this.#passing.get(digest) : undefined);
+    const entry = this.#room.get(digest) ?? this.shared?.get(digest);
+    return entry ?? (this.#passing.count > 0 ? this.#passing.get(digest) : undefined);
   }
 
   get room(): Pick<Room, 'completeCount' | 'evictBytes' | 'inOrder' | 'inventory' | 'letGo' | 'shrink'> {
@@ -198,7 +201,7 @@ export class BlobStore {
 
   /** The blob, where it is whole on the disk as far as `proof` shows; what it finds missing or wrong is noted. ApiError UNAVAILABLE. */
   async whole(digest: Digest, proof: Proof): Promise<BlobEntry | undefined> {
-    const entry = this.#room.get(digest);
+    const entry = this.#room.get(digest) ?? this.shared?.get(digest);
     try {
       return entry !== undefined && (await this.#believed.whole(entry, proof)) ? entry : undefined;
     } catch (error) {
@@ -214,6 +217,7 @@ export class BlobStore {
   /** What is here, in no order; no entry is made. May be walked while the store changes. */
   *blobs(): Iterable<StoredBlob> {
     yield* this.#room.blobs();
+    if (this.shared !== undefined) yield* this.shared.all().map(storedBlob);
     yield* this.#passing.all().map(storedBlob);
   }
 
@@ -303,27 +307,20 @@ export class BlobStore {
     await this.#ground.leave();
   }
 
-  #makeRoom(o: BlobStoreOptions, { disk, volumes }: Ground): Room {
-    return new Room({
-      dir: o.dir,
-      budgetBytes: o.budgetBytes,
-      keeps: o.keeps,
-      freeBytes: () => (volumes.only === undefined ? volumes.freeBytes() : disk.freeBytes(o.dir)),
-      volumes: volumes.all,
+  #roomHost(dir: string): Parameters<typeof makeRoom>[2] {
+    const { disk, volumes } = this.#ground;
+    return {
+      ...{ wallSeconds, nowMs: () => performance.now() },
+      freeBytes: () => (volumes.only === undefined ? volumes.freeBytes() : disk.freeBytes(dir)),
       evict: (entry) => this.#leaving.giveUp(entry),
-      askUnneeded: o.askUnneeded,
-      stays: o.stays,
       onUnneeded: ({ digest }) => this.#unneeded(digest),
-      nowMs: () => performance.now(),
-      wallSeconds,
       open: (blob) => this.#entry(blob, undefined),
       // Its list is read again when it is wanted, and its file opened.
       idle: (entry) => {
         this.#hashes.drop(entry);
         this.#files.letGo(entry.file);
       },
-      idleMax: o.idleMax,
-    });
+    };
   }
 
   #entry({ digest, meta, volume }: Omit<FoundBlob, 'bits'>, bits: PieceBits | undefined): BlobEntry {
@@ -356,6 +353,8 @@ export class BlobStore {
 
   #degraded(entry: BlobEntry, piece: number | undefined, why: string): void {
     this.#damage.found(entry, piece, why);
+    // Nothing is mended in a file that is somebody else's, too.
+    if (entry.file.shared) return this.#lost(entry);
     this.#room.changed(entry);
     this.#persist.changed(entry);
     if (!entry.file.partial) this.#tell.missing(entry.digest, entry.meta);
@@ -363,7 +362,7 @@ export class BlobStore {
 
   #lost(entry: BlobEntry): void {
     if (this.#passing.close(entry)) return this.#tell.evicted(entry.digest);
-    if (this.#room.remove(entry)) void this.#leaving.giveUp(entry);
+    if (this.#room.remove(entry) || this.shared?.remove(entry)) void this.#leaving.giveUp(entry);
   }
 
   /** A cache goes on without it: whoever wants it gets it as it passes through. */
@@ -379,7 +378,7 @@ export class BlobStore {
   }
 
   #missing(entry: BlobEntry): void {
-    if (!this.#room.remove(entry)) return;
+    if (!this.#room.remove(entry) && !this.shared?.remove(entry)) return;
     this.#log.error({ digest: entry.digest }, 'the file of a blob is gone: it must be fetched or pushed again');
     void this.#leaving.giveUp(entry);
     this.#tell.missing(entry.digest, entry.meta);

@@ -84,18 +84,31 @@ export function listDamaged(digest: Digest): ApiError {
  * root. Hashed here, not by the worker, which only tells whether a hash is the expected one: it is rare.
  */
 export async function storedList(io: PieceIo, meta: Metainfo, fd: number): Promise<Uint8Array | undefined> {
+  const list = await listOfBytes(io, meta, { fd });
+  return list instanceof Uint8Array && blake3Hex(list) === meta.root ? list : undefined;
+}
+
+/** The same of bytes whose root is not known. */
+export async function listOfBytes(
+  io: PieceIo,
+  meta: Pick<Metainfo, 'length' | 'pieceLength'>,
+  { fd, signal, pace }: { readonly fd: number } & Reading,
+): Promise<Uint8Array | IoFailure> {
   const list = new Uint8Array(pieceCount(meta) * hashBytes);
   for (let piece = 0; piece < pieceCount(meta); piece += 1) {
+    await pace?.(pieceBytes(meta, piece));
+    if (signal?.aborted) return new IoFailure('ECANCELED');
     const slot = await io.arena.acquire('reader', pieceBytes(meta, piece));
     try {
       const job = { fd, slot, position: piece * meta.pieceLength, expected: nothing, believed: true };
-      if ((await io.readVerify(job)) !== 'ok') return undefined;
+      const verdict = await io.readVerify(job);
+      if (verdict !== 'ok') return verdict instanceof IoFailure ? verdict : new IoFailure('EIO');
       list.set(pieceHash(slot.parts(), meta.pieceLength > unitBytes), piece * hashBytes);
     } finally {
       slot.release();
     }
   }
-  return blake3Hex(list) === meta.root ? list : undefined;
+  return list;
 }
 
 /** Reads every piece that the entry believes to hold; those that do not verify are held no longer. */

@@ -14,6 +14,8 @@ export type StoredFile = {
   readonly path: string;
   /** Its name is gone: closed by its last user, and then gone for good. */
   unlinked: boolean;
+  /** It is somebody else's, too: opened to read only. */
+  readonly shared?: boolean;
 };
 
 /** `old`: another file has the name now; whoever uses this one still can. */
@@ -103,7 +105,7 @@ export class OpenFiles {
   }
 
   #start(file: StoredFile): Open {
-    const open: Open = { fd: this.#openNamed(file.path), users: 0, old: false };
+    const open: Open = { fd: this.#openNamed(file), users: 0, old: false };
     open.fd.catch(() => {
       if (this.#open.get(file) === open) this.#open.delete(file);
     });
@@ -111,7 +113,8 @@ export class OpenFiles {
   }
 
   /** To read and write; only to read where the file system is read-only. */
-  async #openNamed(path: string): Promise<number> {
+  async #openNamed({ path, shared }: StoredFile): Promise<number> {
+    if (shared === true) return await this.#disk.open(path, 'read');
     try {
       return await this.#disk.open(path, 'update');
     } catch (error) {

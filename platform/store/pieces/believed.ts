@@ -15,7 +15,6 @@ import { type Arena, SHARES, type Slot } from '../../workers/arena.ts';
 import { type Disk, diskCode } from '../disk/disk.ts';
 import { refusal } from '../disk/errors.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
-import { bytesOnDisk } from '../layout.ts';
 import type { BlobEntry } from './entry.ts';
 
 /** 'size': rule 1. 'sample': rule 2 as well. */
@@ -65,8 +64,8 @@ export class Believed {
         return false;
       }
       // A longer one has every byte where it belongs.
-      if (found.size < bytesOnDisk(entry.meta)) {
-        entry.becomeDamaged(found.size, `its file has ${found.size} bytes in place of ${bytesOnDisk(entry.meta)}`);
+      if (found.size < file.bytes) {
+        entry.becomeDamaged(found.size, `its file has ${found.size} bytes in place of ${file.bytes}`);
         return false;
       }
       return proof === 'size' || (await this.#sampled(entry, found.id));

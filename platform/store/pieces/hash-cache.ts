@@ -29,7 +29,8 @@ export class HashCache {
   load(entry: BlobEntry): Uint8Array | Unlisted {
     const { meta, pieces, file } = entry;
     try {
-      const hashes = pieces === 0 ? new Uint8Array(0) : this.#disk.readNow(file.path, meta.length, pieces * hashBytes);
+      const { path, position } = file.list;
+      const hashes = pieces === 0 ? new Uint8Array(0) : this.#disk.readNow(path, position, pieces * hashBytes);
       if (hashes.length === pieces * hashBytes && blake3Hex(hashes) === meta.root) {
         this.add(entry);
         return hashes;

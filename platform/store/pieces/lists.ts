@@ -66,7 +66,7 @@ export class Lists {
     if (found instanceof Uint8Array) return true;
     if (found.code !== 'DAMAGED') throw found.error;
     const right = list ?? (await this.#fromBytes(entry));
-    if (right !== undefined) await this.#rewrite(entry, right);
+    if (right !== undefined && !entry.file.shared) await this.#rewrite(entry, right);
     else if (entry.complete) entry.becomeDamaged(entry.meta.length, found.error.message);
     return entry.complete;
   }

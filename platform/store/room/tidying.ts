@@ -97,6 +97,7 @@ export class Tidying {
   }
 }
 
-function freeAt(mark: Mark, totalBytes: number): number {
+/** Bytes that a file system of that size has free at the mark. */
+export function freeAt(mark: Mark, totalBytes: number): number {
   return 'freeBytes' in mark ? mark.freeBytes : totalBytes * (1 - mark.percent / 100);
 }

@@ -1,0 +1,18 @@
+/** Whether an agent shares blobs with the container runtime of its host. */
+
+import * as z from 'zod';
+import { rate } from '../../platform/config/units.ts';
+
+export const sharingShape = () =>
+  z
+    .strictObject({
+      /** Left out: nothing is shared. */
+      share: z.literal('containerd').optional(),
+      /** containerd's `root`. */
+      root: z.string().regex(/^\/./, 'is no absolute path').prefault('/var/lib/containerd'),
+      /** What containerd has is read once before it counts, no faster than this; and after whoever is busy. */
+      rate: rate('200MB/s', { min: '1MB/s' }),
+    })
+    .prefault({});
+
+export type SharingConfig = z.output<ReturnType<typeof sharingShape>>;
