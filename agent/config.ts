@@ -5,6 +5,7 @@ import { originsToldMax } from '../core/contracts/tracker.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { evictionShape } from '../platform/config/eviction.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
+import { placeFits } from '../platform/config/place.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
 import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
@@ -61,6 +62,7 @@ const listens = ['listen', 'admin', 'peer'] as const;
 export const agentSchema = withRules(shape, [
   ...portsApart<z.output<typeof shape>>(...listens),
   volumesApart,
+  ...placeFits,
   ...['trackers', 'index', 'proxy'].map((urls) => elsewhere<z.output<typeof shape>>(urls, ...listens)),
 ]);
 

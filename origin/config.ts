@@ -6,6 +6,7 @@ import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { evictionShape } from '../platform/config/eviction.ts';
 import { budgetMin, piecesShape } from '../platform/config/memory.ts';
+import { placeFits } from '../platform/config/place.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
 import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
@@ -65,6 +66,7 @@ type Shape = z.output<typeof shape>;
 export const originSchema = withRules(shape, [
   ...portsApart<Shape>('listen', 'peer'),
   volumesApart,
+  ...placeFits,
   elsewhere<Shape>('trackers', 'listen', 'peer'),
   elsewhere<Shape>('index', 'listen', 'peer'),
   {

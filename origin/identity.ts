@@ -14,6 +14,7 @@ import { type OriginIdentity, type ToldPlace, toldPlaces } from '../core/contrac
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { parse } from '../core/contracts/parse.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
+import { hostPlaceIn } from '../platform/config/place.ts';
 import { serve } from '../platform/http/serve.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import type { RoleContext } from '../platform/lifecycle/role.ts';
@@ -62,12 +63,12 @@ export async function joinOrigins(
   stack: AsyncDisposableStack,
 ): Promise<Joined> {
   membership.ours();
-  const { data, cluster, zone, weight, origins: entries } = config;
+  const { data, cluster, weight, origins: entries } = config;
   const [only, ...more] = entries;
   const alone = more.length === 0 && sourceOf(only ?? '')?.kind === 'url';
   const url = config.self ?? (alone ? only : undefined);
   const { id, fresh } = await ownId(data);
-  const self: OwnIdentity = { id, instance: drawn(), weight, zone, url };
+  const self: OwnIdentity = { id, instance: drawn(), weight, zone: hostPlaceIn(config), url };
   const remembered = stack.use(
     new RememberedFile({
       file: join(data, 'members'),

@@ -34,7 +34,7 @@ export function chooseCase(reader: boolean): MicroCase {
 function swarmOf(random: Prng, reader: boolean): { blob: Blob; sources: Source[] } {
   const blob = new Blob(0, digestOf('sha256', '0'.repeat(64)) as Digest, true);
   blob.root({ length: pieces * unitBytes, pieceLength: unitBytes, root: '0'.repeat(64) });
-  beginPieces(blob);
+  beginPieces(blob, false);
   const pulling = blob.pulling as Ours<Blob['pulling']>;
   for (let piece = 0; piece < pieces; piece++) {
     if (random.unit() >= openShare) continue;
@@ -49,7 +49,7 @@ function swarmOf(random: Prng, reader: boolean): { blob: Blob; sources: Source[]
 function sourceOf(blob: Blob, i: number, random: Prng): Source {
   const node = i.toString(16).padStart(32, '0');
   const address = { node, host: '10.0.0.1', port: 1, role: 'agent', zone: '' } as const;
-  const peer: Peer = { node, address, out: undefined, in: undefined, edges: 0 };
+  const peer: Peer = { node, address, out: undefined, in: undefined, edges: 0, far: false };
   const at = { token: 0, via: undefined, nowMs: 0 };
   const source: Ours<Source> = new Source(new Edge(peer, blob), new OutLink(i * 2, peer, 0), 0, at) as Ours<Source>;
   const pulling = blob.pulling as Ours<Blob['pulling']>;

@@ -20,29 +20,25 @@ import {
 import type { Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
 import type { Growth, Metainfo } from '../piece.ts';
+import { zoneOf } from '../place.ts';
 import type { PeerAddress } from '../wire/messages.ts';
+import { choose } from './choice.ts';
+import { enterGroup, firstGroup, type Grouped, groupedSize, groupOf, isEmpty } from './groups.ts';
 import { LEASE_STATE, type LeaseState, LeaseTable } from './leases.ts';
 import { expiriesPerStepMax, originsPerSwarmMax } from './limits.ts';
-import { MemberDraw } from './members.ts';
 import { NodeTable } from './nodes.ts';
-import { portions } from './portions.ts';
 import { Resyncs } from './resyncs.ts';
 import { type Limit, leaseLimit, nodeLimit, type Taken } from './room.ts';
 import type { Cold, HandoutConfig, HandoutDue, HandoutInput, HandoutOutput, Refused } from './types.ts';
 
-type Swarm = {
+type Swarm = Grouped & {
   readonly no: number;
   readonly digest: Digest;
   meta: Metainfo | undefined;
   /** Of a blob that an origin still receives; never beside `meta`. */
   growth: Growth | undefined;
   located: readonly PeerAddress[];
-  /** By LeaseState; `nobody` until there is one. */
-  readonly members: [MemberDraw, MemberDraw, MemberDraw];
 };
-
-/** Nothing is ever added to it. */
-const nobody = new MemberDraw();
 
 const none = -1;
 
@@ -134,7 +130,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     const own = this.#nodes.find(node);
     const lease = own === none ? none : this.#leases.find(swarm.no, own);
     const mine = lease !== none && this.#leases.state(lease) !== LEASE_STATE.want ? 1 : 0;
-    return swarm.members[LEASE_STATE.have].size + swarm.members[LEASE_STATE.origin].size > mine;
+    return groupedSize(swarm, LEASE_STATE.have) + groupedSize(swarm, LEASE_STATE.origin) > mine;
   }
 
   #announce(request: AnnounceRequest, client: string | undefined): void {
@@ -182,6 +178,8 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     const node = this.#nodes.find(self.node);
     const client = this.#nodes.clientOf(name);
     if (node !== none) {
+      // Its leases lie with those of the zone that it was in; it announces them again.
+      if (this.#zone(node) !== zoneOf(self.zone)) this.#dropLeases(node, Number.POSITIVE_INFINITY);
       this.#nodes.renew(node, self, expiresMs);
       this.#nodes.move(node, client);
       return node;
@@ -225,9 +223,9 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       this.#refuse(limit, 1);
       return known;
     }
-    const swarm = known ?? this.#open(digest);
+    const swarm = known ?? this.#open(digest, this.#zone(node));
     this.#leases.add(swarm.no, node, state);
-    this.#enter(swarm, node, state);
+    enterGroup(swarm, this.#zone(node), { node, state });
     this.#nodes.addLeases(node, 1);
     return swarm;
   }
@@ -236,17 +234,16 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     const was = this.#leases.state(lease);
     if (was === state) return;
     const node = this.#leases.node(lease);
-    swarm.members[was].remove(node);
+    groupOf(swarm, this.#zone(node)).members[was].remove(node);
     this.#leases.change(lease, state);
-    this.#enter(swarm, node, state);
+    enterGroup(swarm, this.#zone(node), { node, state });
   }
 
-  #enter({ members }: Swarm, node: number, state: LeaseState): void {
-    if (members[state] === nobody) members[state] = new MemberDraw();
-    members[state].add(node);
+  #zone(node: number): string {
+    return zoneOf(this.#nodes.address(node).zone);
   }
 
-  #open(digest: Digest): Swarm {
+  #open(digest: Digest, zone: string): Swarm {
     const no = this.#freeSwarms.pop() ?? this.#swarms.length;
     const swarm: Swarm = {
       no,
@@ -254,7 +251,7 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
       meta: undefined,
       growth: undefined,
       located: [],
-      members: [nobody, nobody, nobody],
+      ...firstGroup(zone),
     };
     this.#swarms[no] = swarm;
     this.#byDigest.set(digest, swarm);
@@ -264,10 +261,10 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
   #end(lease: number): void {
     const swarm = this.#swarms[this.#leases.swarm(lease)] as Swarm;
     const node = this.#leases.node(lease);
-    swarm.members[this.#leases.state(lease)].remove(node);
+    groupOf(swarm, this.#zone(node)).members[this.#leases.state(lease)].remove(node);
     this.#nodes.addLeases(node, -1);
     this.#leases.remove(lease);
-    if (swarm.members.some((members) => members.size > 0)) return;
+    if (!isEmpty(swarm)) return;
     this.#byDigest.delete(swarm.digest);
     this.#swarms[swarm.no] = undefined;
     this.#freeSwarms.push(swarm.no);
@@ -293,73 +290,15 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
 
   #ask({ digest, seek, known }: Cold, node: number, swarm = this.#byDigest.get(digest)): AnnounceAnswer {
     if (swarm === undefined) return { digest, peers: [] };
-    const peers = seek === 0 ? [] : this.#choose(swarm, node, Math.min(seek, handoutPeersMax));
+    const peers = seek === 0 ? [] : this.#choose(swarm, node, seek);
     this.#handedOut += peers.length;
     if (known === undefined || swarm.growth === undefined) return { digest, peers, meta: swarm.meta };
     return { digest, peers, growth: swarm.growth };
   }
 
-  #choose(swarm: Swarm, node: number, count: number): PeerAddress[] {
-    const lease = node === none ? none : this.#leases.find(swarm.no, node);
-    const asked = lease === none ? 0 : this.#leases.seeks(lease);
-    if (lease !== none) this.#leases.sought(lease);
-    const own = lease === none ? none : this.#leases.state(lease);
-    const [wants, haves, origins] = swarm.members;
-    const located = this.#unannounced(swarm, node);
-    const share = portions(
-      {
-        wants: wants.size - (own === LEASE_STATE.want ? 1 : 0),
-        haves: haves.size - (own === LEASE_STATE.have ? 1 : 0),
-        origins: origins.size - (own === LEASE_STATE.origin ? 1 : 0) + located.length,
-      },
-      count,
-      { asked, prng: this.#config.prng },
-    );
-    const peers: PeerAddress[] = [];
-    this.#draw(wants, share.wants, { node, peers });
-    this.#draw(haves, share.haves, { node, peers });
-    const end = peers.length + share.origins;
-    this.#draw(origins, share.origins, { node, peers });
-    for (let start = this.#below(located.length), i = 0; peers.length < end; i++) {
-      peers.push(located[(start + i) % located.length] as PeerAddress);
-    }
-    this.#shuffle(peers);
-    return peers;
-  }
-
-  /** Draws up to `count` members other than `node`, which may be among them. */
-  #draw(members: MemberDraw, count: number, { node, peers }: { node: number; peers: PeerAddress[] }): void {
-    if (count === 0) return;
-    const drawn: number[] = [];
-    // One more than needed, for the requester may come up; where it does not, the last one's turn is spent for nothing.
-    members.draw(count + 1, this.#config.prng, drawn);
-    let given = 0;
-    for (const member of drawn) {
-      if (member === node || given === count) continue;
-      peers.push(this.#nodes.address(member));
-      given++;
-    }
-  }
-
-  /** Origins that a lookup found and that did not announce the blob themselves. */
-  #unannounced(swarm: Swarm, node: number): PeerAddress[] {
-    return swarm.located.filter((peer) => {
-      const other = this.#nodes.find(peer.node);
-      return other === none || (other !== node && this.#leases.find(swarm.no, other) === none);
-    });
-  }
-
-  #shuffle(peers: PeerAddress[]): void {
-    for (let i = peers.length - 1; i > 0; i--) {
-      const j = this.#below(i + 1);
-      const peer = peers[i] as PeerAddress;
-      peers[i] = peers[j] as PeerAddress;
-      peers[j] = peer;
-    }
-  }
-
-  #below(bound: number): number {
-    return bound === 0 ? 0 : this.#config.prng.below(bound);
+  #choose(swarm: Swarm, node: number, seek: number): PeerAddress[] {
+    const members = { nodes: this.#nodes, leases: this.#leases, prng: this.#config.prng, nowMs: this.#nowMs };
+    return choose(members, swarm, node, Math.min(seek, handoutPeersMax));
   }
 
   // ---- ends ----------------------------------------------------------------------------------

@@ -51,3 +51,12 @@ export const seekBoostMax = 8;
 export const originsPerSwarmMax = 8;
 /** Leases that end in one step; the rest in the next, so that no announce waits behind a mass expiry. */
 export const expiriesPerStepMax = 4096;
+
+/** Zones that a swarm tells apart; members of others are taken to be of its first one. */
+export const zonesPerSwarmMax = 64;
+/** Nodes of a zone that get links into others at once; one more this often, in milliseconds, should those die or hang. */
+export const crossingsMax = 2;
+export const crossingMs = 2_000;
+/** How many such links each gets: an origin, and others that have got other pieces than it. Who is alone in its zone gets more. */
+export const crossLinks = 4;
+export const crossLinksAlone = 8;

@@ -36,7 +36,7 @@ export function addBlob(state: State, input: Extract<Input, { kind: 'blob' }>): 
   state.due.connect.add(blob);
   // Whoever we have a link with may well want or have it too, as with the layers of one image.
   for (const peer of state.graph.peers.values())
-    if (peer.in !== undefined || peer.out !== undefined) addCandidates(state, blob, [peer.address]);
+    if (!peer.far && (peer.in !== undefined || peer.out !== undefined)) addCandidates(state, blob, [peer.address]);
 }
 
 export function candidates(state: State, blob: Blob, input: Extract<Input, { kind: 'candidates' }>): void {

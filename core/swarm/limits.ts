@@ -11,6 +11,12 @@ export const peersToldMax = 8;
 export const openersMax = 64;
 /** They are named for so long: a host that came before may have gone. */
 export const openersMs = 60_000;
+/** Feeders of other zones that a host pulls a blob from; more where it knows nobody in its own. */
+export const farLinksMax = 4;
+export const farLinksAloneMax = 8;
+/** Nothing of a blob has come for so long: what neighbours of the own zone say to hold keeps nothing from crossing for a while. */
+export const farPatienceMs = 2_000;
+export const liftedMs = 30_000;
 /** A failed candidate may be tried again after this long, doubled per failure. */
 export const candidateRestMs = 1_000;
 export const candidateFailuresMax = 5;

@@ -27,7 +27,7 @@ import {
 import { flushHaves } from './feeding/haves.ts';
 import { pump, scanGrants } from './feeding/uplink.ts';
 import { edgeTaken, reserveEdge } from './graph/edge-offers.ts';
-import { addCandidates, closeIfParted } from './graph/edges.ts';
+import { closeIfParted, hearOf } from './graph/edges.ts';
 import { closeDue, connected, fault, forgetLink, onGoodbye, onHello } from './graph/links.ts';
 import { connectMore, degree, tend } from './graph/neighbours.ts';
 import { onClose, onEdgeOffer, onOpen, onOpened, onRefuse } from './graph/opening.ts';
@@ -320,7 +320,7 @@ function eitherWay(state: State, link: Link, received: EitherWay, edge: Edge | u
   if (received.kind === 'edgeReserve') return reserveEdge(state, edge, received.token, received.node);
   if (received.kind === 'edgeTaken') return edgeTaken(state, edge, received.token);
   if (!edge.blob.unfinished) return;
-  addCandidates(state, edge.blob, received.peers);
+  hearOf(state, edge.blob, edge.peer, received.peers);
   state.due.connect.add(edge.blob);
 }
 

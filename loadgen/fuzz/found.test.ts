@@ -318,7 +318,8 @@ class Origin implements AsyncDisposable {
       at += part.length;
     }
     const before = this.inputs.filter(({ kind }) => kind === 'verified').length;
-    this.blobs.verify({ kind: 'verify', link: 0, blob: 0, piece, slot: slot.no, length: bytes.length }, 'origin');
+    const sender = { role: 'origin', from: 'unknown' } as const;
+    this.blobs.verify({ kind: 'verify', link: 0, blob: 0, piece, slot: slot.no, length: bytes.length }, sender);
     await expect.poll(() => this.inputs.filter(({ kind }) => kind === 'verified').length).toBe(before + 1);
     this.#heldCount++;
   }

@@ -2,18 +2,8 @@
 
 import { expect, test } from 'vitest';
 import { problemOf } from './command.ts';
-import { type SimOptions, simCommand } from './options.ts';
+import { optionsOf } from './options.fixtures.ts';
 import { runSim } from './run.ts';
-
-async function optionsOf(line: string): Promise<SimOptions> {
-  let options: SimOptions | undefined;
-  const command = simCommand(async (given) => {
-    options = given;
-  });
-  command.exitOverride().configureOutput({ writeErr: () => undefined });
-  await command.parseAsync(line.split(' '), { from: 'user' });
-  return options as SimOptions;
-}
 
 const small = '--hosts 16 --origins 2 --image 32MiB --layers 2 --up 100MB/s --down 100MB/s --arrive 200ms';
 

@@ -8,6 +8,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { OriginFinder } from '../clients/finder.ts';
 import type { HttpClient } from '../clients/http.ts';
 import { TrackerSession } from '../clients/tracker.ts';
+import { hostPlaceIn } from '../config/place.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
 import type { Members } from '../members/members.ts';
 import type { Membership } from '../members/membership.ts';
@@ -89,7 +90,7 @@ export async function startHost<F extends Finding>(
       ...pulls,
       role: promises.role,
       cluster: config.cluster,
-      zone: config.zone,
+      zone: hostPlaceIn(config),
       store,
       arena,
       tracking,

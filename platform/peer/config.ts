@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { hostBytesMax, hostPattern } from '../../core/wire/limits.ts';
+import { placeShape } from '../config/place.ts';
 import { hostName, parseHostPort, port, rate } from '../config/units.ts';
 import { realClock } from '../net/clock.ts';
 import { tcp } from '../net/tcp.ts';
@@ -30,6 +31,7 @@ export const peerShape = (fallbackPort: number) =>
     .strictObject({
       host: hostName().prefault('0.0.0.0'),
       port: port(fallbackPort),
+      ...placeShape,
       /** What other peers dial; empty: the local address of the route to the tracker. */
       advertise: advertised.prefault(''),
       /** What this host's uplink carries, where it is known: sizes what is under way. Holds nothing back. */

@@ -5,8 +5,10 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { faultReasonsMax } from './limits.ts';
 
 const roles = ['agent', 'origin', 'unknown'] as const;
+const distances = ['rack', 'zone', 'other', 'unknown'] as const;
 const outcomes = ['held', 'corrupt', 'failed', 'duplicate', 'unwanted'] as const;
 export type PeerRole = (typeof roles)[number];
+export type Distance = (typeof distances)[number];
 export type PieceOutcome = (typeof outcomes)[number];
 export type PeerMetrics = ReturnType<typeof peerMetrics>;
 
@@ -22,6 +24,12 @@ export function peerMetrics(metrics: Metrics) {
     'Payload bytes sent, by the role of who got them',
     'role',
     roles,
+  );
+  const verified = metrics.tallies(
+    'peer_verified_bytes_total',
+    'Bytes that came, and are right, by how near who sent them is: the same rack, the same zone, another one',
+    'from',
+    distances,
   );
   const pieces = metrics.tallies(
     'peer_pieces_total',
@@ -48,6 +56,7 @@ export function peerMetrics(metrics: Metrics) {
   return {
     received: (role: PeerRole, bytes: number) => received[role].add(bytes),
     sent: (role: PeerRole, bytes: number) => sent[role].add(bytes),
+    verified: (from: Distance, bytes: number) => verified[from].add(bytes),
     piece: (outcome: PieceOutcome) => pieces[outcome].add(1),
     woken: (due: SwarmDue) => wakeUps[due].add(1),
     duplicate: (bytes: number) => {

@@ -36,6 +36,7 @@ import {
   windowOf,
 } from './listen.ts';
 import { type PeerMetrics, peerMetrics } from './metrics.ts';
+import { senderOf } from './pulls/arrivals.ts';
 import { Blobs } from './pulls/blobs.ts';
 import type { Pull, PullFrom } from './pulls/pull.ts';
 import { lacking } from './pulls/repair.ts';
@@ -242,7 +243,7 @@ export class PeerNode {
         return;
       }
       case 'verify':
-        return this.#blobs.verify(output, this.#links.get(output.link)?.peer?.role ?? 'unknown');
+        return this.#blobs.verify(output, senderOf(this.self, this.#links.get(output.link)?.peer));
       case 'release': {
         const slot = this.#options.arena.slot(output.slot);
         this.#metrics.duplicate(slot.length);

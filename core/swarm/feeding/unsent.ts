@@ -118,7 +118,7 @@ export function nameFor(state: State, sink: Sink): number {
     if (!markSent(blob, wish)) (state.up as OurUplink).twiceBytes -= blob.bytes(wish);
     return wish;
   }
-  if (unsentCount === 0 || asksAgent(state, sink)) return -1;
+  if (unsentCount === 0 || asksAgent(state, sink) || crosses(sink)) return -1;
   if (sink.choosy) {
     (sink as OurSink).choosy = false;
     return -1;
@@ -144,8 +144,14 @@ export function nameFor(state: State, sink: Sink): number {
 /** Whether there is anything to name to it. What a puller's list does not reach yet is not. */
 export function hasUnsent(sink: Sink): boolean {
   const { unsent, doubted, unsentCount } = sink.blob.feeding;
-  if (unsentCount === 0 || sink.knows === Infinity) return unsentCount > 0;
+  if (unsentCount === 0 || crosses(sink)) return false;
+  if (sink.knows === Infinity) return true;
   return lowestFor(sink, unsent) >= 0 || lowestFor(sink, doubted) >= 0;
+}
+
+/** In another zone, while we feed our own: what is given there has not been given here. It chooses itself what its zone lacks. */
+export function crosses({ edge, blob }: Sink): boolean {
+  return edge.peer.far && blob.feeding.sinks.some((sink) => !sink.edge.peer.far && sink.state === 'open');
 }
 
 /** -1: none. */

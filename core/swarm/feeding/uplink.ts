@@ -27,7 +27,7 @@ import type { Blob, InLink, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { sayKnown } from './growing.ts';
 import type { OurAllowance, OurFeedingBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
-import { hasUnsent, isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
+import { crosses, hasUnsent, isWished, markSent, markUnsent, nameFor, wishDueMs } from './unsent.ts';
 
 /** What the neighbour on `link` says of its downlink; wakes it if it rests. */
 export function hear(state: State, link: InLink, inbound: Inbound): void {
@@ -160,7 +160,7 @@ export function accept(state: State, sink: Sink, allowance: Allowance, piece: nu
   (sink as OurSink).offered -= 1;
   (sink.link.puller as OurPuller).sending += 1;
   forgetPullerWish(sink, piece);
-  const first = markSent(blob, piece) || ours.named;
+  const first = (!crosses(sink) && markSent(blob, piece)) || ours.named;
   if (first && sink.given.length < blob.pieces) (sink as OurSink).given.push(piece);
 }
 
@@ -311,7 +311,8 @@ function restOf(state: State, sink: Sink): number {
  */
 function spared(state: State, sink: Sink): boolean {
   const { self, policy } = state.config;
-  return self.role === 'origin' && !hasUnsent(sink) && sink.link.puller.others >= policy.originSparePieces;
+  if (self.role !== 'origin' || crosses(sink)) return false;
+  return !hasUnsent(sink) && sink.link.puller.others >= policy.originSparePieces;
 }
 
 /** The end is near where little is missing here as well as there: fewer pieces at once finish sooner. */

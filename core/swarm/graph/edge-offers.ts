@@ -10,7 +10,7 @@
 import { degreeSlack, offerMs, offersMax } from '../limits.ts';
 import type { Blob, Edge, Greeted } from '../records/records.ts';
 import type { Offer, State } from '../records/state.ts';
-import { leaveEdge } from './edges.ts';
+import { leaveEdge, nearEdges } from './edges.ts';
 import type { OurGraph, OurOffer } from './ours.ts';
 
 const tokenBound = 0x7fff_ffff;
@@ -18,8 +18,8 @@ const tokenBound = 0x7fff_ffff;
 /** Offers the newcomer on `link` one of our edges of `blob`. False where there is none to offer. */
 export function offerEdge(state: State, blob: Blob, link: Greeted, swarm: number): boolean {
   const newcomer = link.peer.node;
-  if (state.graph.offers.length >= offersMax) return false;
-  if (blob.graph.edges.length >= state.config.policy.neighboursPerBlobMax + degreeSlack) return false;
+  if (state.graph.offers.length >= offersMax || link.peer.far) return false;
+  if (nearEdges(blob) >= state.config.policy.neighboursPerBlobMax + degreeSlack) return false;
   const free = blob.graph.edges.filter((edge) => offerable(state, edge));
   if (free.length === 0) return false;
   const edge = free[state.config.prng.below(free.length)]!;
@@ -84,7 +84,7 @@ export function expireOffers(state: State): void {
 }
 
 function offerable(state: State, edge: Edge): boolean {
-  if (edge.peer.address.role === 'origin' || edge.peer.address.port === 0) return false;
+  if (edge.peer.far || edge.peer.address.role === 'origin' || edge.peer.address.port === 0) return false;
   if (edge.sink?.state !== 'open' && edge.source?.state !== 'open') return false;
   return !state.graph.offers.some((o) => o.edge === edge);
 }

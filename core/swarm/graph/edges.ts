@@ -7,7 +7,7 @@
 
 import type { Open, PeerAddress, RefuseReason } from '../../wire/messages.ts';
 import { beginSink, endSink, partSink } from '../feeding/feeder.ts';
-import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax, degreeSlack } from '../limits.ts';
+import { candidateFailuresMax, candidateRestMs, candidatesPerBlobMax, degreeSlack, farLinksMax } from '../limits.ts';
 import { beginSource, endSource, type Invitation, partSource, sendOpen } from '../pulling/sources.ts';
 import { edgeLife, next } from '../records/lives.ts';
 import { type Candidate, takeOut } from '../records/parts.ts';
@@ -24,7 +24,8 @@ export function peerAt(state: State, address: PeerAddress): Peer {
   const { peers } = state.graph as OurGraph;
   const known = peers.get(address.node);
   if (known !== undefined) return known;
-  const peer: Peer = { node: address.node, address, out: undefined, in: undefined, edges: 0 };
+  const far = state.isFar(address);
+  const peer: Peer = { node: address.node, address, far, out: undefined, in: undefined, edges: 0 };
   peers.set(peer.node, peer);
   return peer;
 }
@@ -148,6 +149,42 @@ export function addCandidates(state: State, blob: Blob, peers: readonly PeerAddr
   }
 }
 
+/**
+ * `teller` named these. One of our own zone names others of it only: links between zones are few, and a tracker says
+ * whose, unless nothing comes by them.
+ */
+export function hearOf(state: State, blob: Blob, teller: Peer, peers: readonly PeerAddress[]): void {
+  const anybody = teller.far || looksAbroad(blob);
+  addCandidates(state, blob, anybody ? peers : peers.filter((address) => !state.isFar(address)));
+}
+
+/** Whether it looks for anybody who has something for it. */
+export function looksAbroad({ graph, pulling }: Blob): boolean {
+  return graph.starving.rounds > 0 || pulling.abroad.liftedUntilMs > 0;
+}
+
+/**
+ * Whether it also pulls from one in another zone who pulls from it: who has such links takes a few. Who has none leaves
+ * that to the few of its zone.
+ */
+export function takesFar(blob: Blob): boolean {
+  const far = farSources(blob);
+  return looksAbroad(blob) || (far > 0 && far < farLinksMax);
+}
+
+export function farSources({ graph: { edges } }: Blob): number {
+  let far = 0;
+  for (const { peer, source } of edges) if (peer.far && source !== undefined) far += 1;
+  return far;
+}
+
+/** Edges within our zone, kept or not. */
+export function nearEdges({ graph: { edges } }: Blob): number {
+  let count = 0;
+  for (const { peer } of edges) if (!peer.far) count += 1;
+  return count;
+}
+
 /** It did not work out with this one: not again at once. */
 export function restCandidate(state: State, blob: Blob, address: PeerAddress): void {
   addCandidates(state, blob, [address]);
@@ -186,13 +223,13 @@ function candidateOf(blob: Blob, node: string): OurCandidate | undefined {
 }
 
 /** Which candidates to look at: of a role, and whether a few more peers than usual are right. */
-export type Choice = { readonly role?: PeerAddress['role']; readonly urgent?: boolean };
+export type Choice = { readonly role?: PeerAddress['role']; readonly far?: boolean; readonly urgent?: boolean };
 
 /** One to connect to next: a peer that we have a link with where there is one, else any. */
 export function pickCandidate(
   state: State,
   blob: Blob,
-  { role, urgent = false }: Choice = {},
+  { role, far, urgent = false }: Choice = {},
 ): PeerAddress | undefined {
   const roomForPeers = hasRoom(state, urgent);
   let pick: PeerAddress | undefined;
@@ -200,6 +237,7 @@ export function pickCandidate(
   let ties = 0;
   for (const { address, notBeforeMs } of blob.graph.candidates) {
     if (role !== undefined && address.role !== role) continue;
+    if (far !== undefined && state.isFar(address) !== far) continue;
     if (notBeforeMs > state.nowMs || blob.edgeOf(address.node) !== undefined) continue;
     if (state.graph.bans.banned(address.node, state.nowMs)) continue;
     const known = state.graph.peers.has(address.node);

@@ -5,10 +5,13 @@
  * outlives its trackers. edge-offers.ts: how a full neighbourhood takes a newcomer in.
  */
 
+import { isFar } from '../../place.ts';
 import type { PeerAddress } from '../../wire/messages.ts';
 import {
   beyondMax,
   degreeSlack,
+  farLinksAloneMax,
+  farLinksMax,
   gossipMs,
   graphMs,
   hashesMs,
@@ -20,20 +23,33 @@ import {
   starvedMsMax,
   unheardMs,
 } from '../limits.ts';
+import { watchAbroad } from '../pulling/far.ts';
 import { askHashes } from '../pulling/learning.ts';
 import { resume } from '../pulling/puller.ts';
 import { wanted } from '../pulling/trust.ts';
-import type { Blob } from '../records/records.ts';
+import { abroadChanges } from '../pulling/wants.ts';
+import type { Blob, Peer } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { expireOffers } from './edge-offers.ts';
-import { closeSink, closeSource, edgeTo, openSource, pickCandidate, resting } from './edges.ts';
+import {
+  closeSink,
+  closeSource,
+  edgeTo,
+  farSources,
+  looksAbroad,
+  nearEdges,
+  openSource,
+  pickCandidate,
+  resting,
+  takesFar,
+} from './edges.ts';
 import { tendLink } from './links.ts';
 import type { OurGraphBlob, OurStarving } from './ours.ts';
 
-/** Neighbours of `blob` that have accepted us or been accepted. */
+/** Neighbours of `blob` that have accepted us or been accepted; those of other zones come beyond them. */
 export function degree(blob: Blob): number {
   let count = 0;
-  for (const { state } of blob.graph.edges) if (state === 'kept') count += 1;
+  for (const { state, peer } of blob.graph.edges) if (state === 'kept' && !peer.far) count += 1;
   return count;
 }
 
@@ -44,6 +60,7 @@ export function connectMore(state: State, blob: Blob): void {
   if (blob.stage === 'bare') seek(state, blob);
   if (blob.pulling.learning !== undefined && blob.pulling.learning.lead === undefined) askHashes(state, blob);
   fill(state, blob);
+  openFar(state, blob);
   openBeyond(state, blob);
 }
 
@@ -55,15 +72,29 @@ function fill(state: State, blob: Blob): void {
   if (room <= (neighboursPerBlobMax > 4 ? 1 : 0)) {
     return room <= 0 ? cancelOpenings(state, blob) : undefined;
   }
-  let openings = blob.graph.edges.length - (neighboursPerBlobMax - room);
+  let openings = nearEdges(blob) - (neighboursPerBlobMax - room);
   const openingsMax = Math.max(2, neighboursPerBlobMax >> 1);
   room -= openings;
   while (room > 0 && openings < openingsMax) {
-    const address = pickCandidate(state, blob);
+    const address = pickCandidate(state, blob, { far: false });
     if (address === undefined) return seek(state, blob);
     openSource(state, edgeTo(state, blob, address));
     room -= 1;
     openings += 1;
+  }
+}
+
+/** A few feeders in other zones, whom the tracker named to us and not to others; they count beyond the degree. */
+function openFar(state: State, blob: Blob): void {
+  if (!state.zoned) return;
+  const { edges } = blob.graph;
+  let far = farSources(blob);
+  const most = edges.some(({ peer }) => !peer.far) ? farLinksMax : farLinksAloneMax;
+  while (far < most) {
+    const address = pickCandidate(state, blob, { far: true, urgent: true });
+    if (address === undefined) return;
+    openSource(state, edgeTo(state, blob, address));
+    far += 1;
   }
 }
 
@@ -147,7 +178,8 @@ function dropUseless(state: State, blob: Blob): void {
 export function pairEdges(state: State, blob: Blob): void {
   for (const edge of blob.graph.edges) {
     if (edge.source !== undefined || edge.sink?.state !== 'open') continue;
-    const { address, node } = edge.peer;
+    const { address, node, far } = edge.peer;
+    if (far && !takesFar(blob)) continue;
     if (address.port === 0 || state.graph.bans.banned(node, state.nowMs) || resting(state, blob, node)) continue;
     openSource(state, edge);
   }
@@ -162,6 +194,18 @@ export function neighboursFor(state: State, blob: Blob, node: string): PeerAddre
   for (const address of blob.graph.openers.since(state.nowMs - openersMs)) {
     if (address.node !== node && blob.edgeOf(address.node) === undefined) pool.push(address);
   }
+  return some(state, nearTo(state.graph.peers.get(node), pool));
+}
+
+/** Of its own zone, if any are. */
+function nearTo(peer: Peer | undefined, pool: PeerAddress[]): PeerAddress[] {
+  const zone = peer?.address.zone ?? '';
+  if (zone === '') return pool;
+  const near = pool.filter((address) => !isFar(zone, address.zone));
+  return near.length > 0 ? near : pool;
+}
+
+function some(state: State, pool: PeerAddress[]): PeerAddress[] {
   const told: PeerAddress[] = [];
   while (told.length < peersToldMax && pool.length > 0) {
     const at = state.config.prng.below(pool.length);
@@ -189,6 +233,7 @@ function cancelOpenings(state: State, blob: Blob): void {
   if (blob.graph.starving.rounds > 0 || beyond(state, blob)) return;
   for (let i = blob.graph.edges.length - 1; i >= 0; i -= 1) {
     const edge = blob.graph.edges[i]!;
+    if (edge.peer.far) continue;
     if (edge.state !== 'kept' && edge.source !== undefined && edge.source.token === 0)
       closeSource(state, edge.source, true);
   }
@@ -210,8 +255,18 @@ function tendBlob(state: State, blob: Blob): void {
   const { learning } = blob.pulling;
   if (learning !== undefined && state.nowMs - learning.askedMs > hashesMs) askHashes(state, blob);
   pairEdges(state, blob);
+  lookAbroad(state, blob);
   feedStarving(state, blob);
   connectMore(state, blob);
+}
+
+/** Nothing comes: the tracker may name others, and what they have may come. */
+function lookAbroad(state: State, blob: Blob): void {
+  if (!state.zoned || !watchAbroad(state, blob)) return;
+  abroadChanges(state, blob);
+  if (!looksAbroad(blob)) return;
+  (blob.graph as OurGraphBlob).seekAtMs = 0;
+  seek(state, blob);
 }
 
 function gossip(state: State): void {

@@ -19,15 +19,17 @@ import type { Blob, Greeted, InLink, Sink, Source } from '../records/records.ts'
 import type { State } from '../records/state.ts';
 import { offerEdge, redeemToken, settle } from './edge-offers.ts';
 import {
-  addCandidates,
   closeSink,
   closeSource,
   dropCandidate,
   edgeTo,
+  hearOf,
+  nearEdges,
   openSink,
   openSource,
   praiseCandidate,
   settleEdge,
+  takesFar,
 } from './edges.ts';
 import { degree, neighboursFor } from './neighbours.ts';
 import type { OurInLink } from './ours.ts';
@@ -50,7 +52,8 @@ export function onOpen(state: State, link: Greeted, message: Open): void {
   const known = blob.edgeOf(peer.node)?.state === 'kept';
   const offer = known ? undefined : redeemToken(state, blob, peer.node, message.token);
   const isNeighbour = peer.edges > 0;
-  if (!known && !roomFor(state, blob, isNeighbour, offer !== undefined)) return redirect(state, blob, link, swarm);
+  const room = peer.far ? roomForFar(state, blob) : roomFor(state, blob, isNeighbour, offer !== undefined);
+  if (!known && !room) return redirect(state, blob, link, swarm);
   const sink = openSink(state, edgeTo(state, blob, peer.address), link, message);
   if (mayAnswer(sink)) answerOpen(state, sink);
   if (offer !== undefined) settle(state, offer);
@@ -72,6 +75,12 @@ function roomFor({ config: { policy }, graph }: State, blob: Blob, isNeighbour: 
   return edges < neighboursPerBlobMax && (isNeighbour || graph.neighbours < neighboursMax);
 }
 
+/** Who comes from another zone was sent here by its tracker, as one of few. */
+function roomForFar({ config: { policy }, graph }: State, blob: Blob): boolean {
+  const far = blob.graph.edges.length - nearEdges(blob);
+  return far < policy.neighboursPerBlobMax && graph.neighbours < policy.neighboursMax + degreeSlack;
+}
+
 /** We are full: offers one of our edges, and names others who may have room. */
 function redirect(state: State, blob: Blob, link: Greeted, swarm: number): void {
   const { address } = link.peer;
@@ -90,6 +99,7 @@ function refuse(state: State, link: InLink, answer: Omit<Refuse, 'kind'>): void 
 function dialBack(state: State, { blob, edge }: Sink): void {
   const { address } = edge.peer;
   if (!blob.unfinished || edge.source !== undefined || address.port === 0 || address.role === 'origin') return;
+  if (edge.peer.far && !takesFar(blob)) return;
   openSource(state, edge);
 }
 
@@ -128,14 +138,15 @@ function checkOpened({ blob, link }: Source, { meta, all, growing, known = blob.
 /** Others were faster: we have our degree without this one. To who starves, only what it lacks is worth more. */
 function isTooMany({ config: { policy } }: State, source: Source): boolean {
   const { blob, edge, token } = source;
-  if (token !== 0 || edge.sink !== undefined || degree(blob) <= policy.neighboursPerBlobMax) return false;
+  if (token !== 0 || edge.sink !== undefined || edge.peer.far || degree(blob) <= policy.neighboursPerBlobMax)
+    return false;
   return blob.graph.starving.rounds === 0 || wanted(source) <= 0;
 }
 
 export function onRefuse(state: State, source: Source, message: Refuse): void {
   if (source.state === 'closed') return;
   const { blob, edge, via } = source;
-  addCandidates(state, blob, message.peers);
+  hearOf(state, blob, edge.peer, message.peers);
   closeSource(state, source, false);
   if (message.reason === 'unknown' || message.reason === 'leaving') dropCandidate(blob, edge.peer.node);
   if (via?.state === 'offered') closeSource(state, via, true);

@@ -21,14 +21,14 @@ function blobOf(pieces: number): TestBlob {
   const { meta, hashes } = testBlob(0, pieces);
   blob.root(meta);
   blob.ready(meta, hashes);
-  beginPieces(blob);
+  beginPieces(blob, false);
   blob.pulling.open = full(pieces);
   blob.pulling.openCount = pieces;
   return blob;
 }
 
 function sourceOf(blob: TestBlob, have: Iterable<number> | 'all'): OurSource {
-  const peer: Peer = { node: 'x', address: address(1), out: undefined, in: undefined, edges: 0 };
+  const peer: Peer = { node: 'x', address: address(1), out: undefined, in: undefined, edges: 0, far: false };
   const at = { token: 0, via: undefined, nowMs: 0 };
   const source = new Source(new Edge(peer, blob), new OutLink(0, peer, 0), 0, at) as OurSource;
   source.state = 'open';

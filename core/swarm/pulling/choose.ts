@@ -16,15 +16,16 @@
 import type { Prng } from '../../prng.ts';
 import { errandsMax, rarestSample } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import { holdsPiece } from '../records/questions.ts';
+import { holdsPiece, openCountTo, openTo } from '../records/questions.ts';
 import type { Blob, Source } from '../records/records.ts';
 import type { PolicyConfig } from '../types.ts';
 
 /** The piece to ask `source` for, or -1 where it has nothing that we lack and do not fetch. */
 export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): number {
   const { blob } = source;
-  if ((source.bits === 'all' ? blob.pulling.openCount : source.count) === 0) return -1;
-  const { readers, open } = blob.pulling;
+  if ((source.bits === 'all' ? openCountTo(source) : source.count) === 0) return -1;
+  const { readers } = blob.pulling;
+  const open = openTo(source);
   const errand = blob.wishing ? errandFor(source) : -1;
   if (readers.length > 0) {
     const first = readers.length === 1 ? 0 : prng.below(readers.length);
@@ -54,7 +55,7 @@ function errandFor(source: Source): number {
     for (const { piece } of wishes) {
       // What is not in scope is on its way from nobody, and none of ours to fetch.
       if (!has(blob.pulling.open, piece)) underway += !has(blob.held, piece) && blob.inScope(piece) ? 1 : 0;
-      else if (found < 0 && holdsPiece(source, piece)) found = piece;
+      else if (found < 0 && has(openTo(source), piece) && holdsPiece(source, piece)) found = piece;
     }
   }
   return underway < errandsMax ? found : -1;
@@ -67,8 +68,8 @@ function alone({ feeding: { sinks }, pulling: { sources } }: Blob): boolean {
 }
 
 /** The lowest open piece in [from, to), of a source that holds everything. */
-function lowest({ blob }: Source, from: number, to: number): number {
-  const piece = firstFrom(blob.pulling.open, from);
+function lowest(source: Source, from: number, to: number): number {
+  const piece = firstFrom(openTo(source), from);
   return piece < to ? piece : -1;
 }
 
@@ -80,7 +81,8 @@ export function windowPieces(blob: Blob, policy: PolicyConfig): number {
 
 /** The rarest open piece of `source` in [from, to), looking at no more than a sample of them. */
 function rarest(source: Source, from: number, to: number, prng: Prng): number {
-  const { open, holders } = source.blob.pulling;
+  const { holders } = source.blob.pulling;
+  const open = openTo(source);
   const theirs = source.bits === 'all' ? undefined : source.bits;
   // A piece that only this source holds cannot be beaten.
   const floor = theirs === undefined ? 0 : 1;

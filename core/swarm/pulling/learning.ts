@@ -57,7 +57,7 @@ export function learnGrowth(state: State, blob: Blob, growth: Growth): void {
 /** Its length is known, and nothing of its list. */
 export function beginGrowing(state: State, blob: Blob, { length, pieceLength }: Growth): void {
   blob.root({ length, pieceLength, root: state.config.rootOf(noBytes) }, undefined, 'growing');
-  beginPieces(blob);
+  beginPieces(blob, state.zoned);
   beginFeeding(state, blob);
 }
 
@@ -72,7 +72,7 @@ function openAll(state: State, blob: Blob): void {
 /** `have` pieces of it are here. */
 export function rootBlob(state: State, blob: Blob, meta: Metainfo, have?: (pieces: number) => Bits): void {
   blob.root(meta, have);
-  beginPieces(blob);
+  beginPieces(blob, state.zoned);
   begin(state, blob, meta);
 }
 

@@ -12,3 +12,4 @@ export type OurSource = Ours<Source>;
 export type OurFlight = Ours<Flight>;
 export type OurReader = Ours<Reader>;
 export type OurLearning = Ours<Learning>;
+export type OurAbroad = Ours<Blob['pulling']['abroad']>;

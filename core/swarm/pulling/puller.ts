@@ -12,7 +12,7 @@ import { announce } from '../feeding/haves.ts';
 import { markUnsent } from '../feeding/unsent.ts';
 import { diskRestMs, diskRestMsMax, elsewhereSpan } from '../limits.ts';
 import { has } from '../records/bits.ts';
-import { findFlight, holdsPiece } from '../records/questions.ts';
+import { findFlight, holdsPiece, openTo } from '../records/questions.ts';
 import type { Blob, Flight, Source } from '../records/records.ts';
 import type { Check, State } from '../records/state.ts';
 import type { Input, SlotNo } from '../types.ts';
@@ -50,7 +50,7 @@ function onNamed(state: State, source: Source, grant: number, piece: number): vo
   if (piece >= source.blob.known) return pass(state, source, grant, 'nothing');
   if (source.blob.pulling.scope !== undefined && misfits(state, source, piece))
     return pass(state, source, grant, 'nothing');
-  if (!has(source.blob.pulling.open, piece)) {
+  if (!has(openTo(source), piece)) {
     forgetOwnWish(source, piece);
     return pass(state, source, grant, 'held');
   }
@@ -82,8 +82,9 @@ function onFree(state: State, source: Source, grant: number): void {
 /** A reader out of the blue stands at a piece that `source` has and nobody sends: little may stand in its way. */
 function isWaitedFor(source: Source): boolean {
   const { pieces, pulling } = source.blob;
+  const open = openTo(source);
   for (const { far, at, end } of pulling.readers)
-    if (far && at < Math.min(end, pieces) && has(pulling.open, at) && holdsPiece(source, at)) return true;
+    if (far && at < Math.min(end, pieces) && has(open, at) && holdsPiece(source, at)) return true;
   return false;
 }
 

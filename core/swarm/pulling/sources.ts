@@ -81,7 +81,7 @@ export function partSource(state: State, source: Source): void {
 
 /** What was on its way from `source` is open again. */
 export function endSource(state: State, source: Source): void {
-  leave(source);
+  leave(state, source);
   become(state, source, 'closed');
   for (const flight of source.flights) abandon(state, flight);
   noLead(source);

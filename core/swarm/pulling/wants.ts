@@ -11,16 +11,23 @@
 import { assert } from '../../assert.ts';
 import type { Inbound } from '../../wire/messages.ts';
 import { add, type Bits, bits, full, has, ones, remove } from '../records/bits.ts';
+import { isBound, isNearAgent, openCountTo, openTo } from '../records/questions.ts';
 import type { Blob, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
-import type { OurDownlink, OurFeeder, OurPullingBlob, OurSource } from './ours.ts';
+import type { OurAbroad, OurDownlink, OurFeeder, OurPullingBlob, OurSource } from './ours.ts';
 import { inbound, wanted } from './trust.ts';
 
 // ---- what is open, and who has it ---------------------------------------------------------------
 
 /** The metainfo is known: makes room for the pieces. */
-export function beginPieces(blob: Blob): void {
+export function beginPieces(blob: Blob, zoned: boolean): void {
   const ours = blob.pulling as OurPullingBlob;
+  if (zoned) {
+    const abroad = ours.abroad as OurAbroad;
+    abroad.kept = true;
+    abroad.open = bits(blob.pieces);
+    abroad.near = new Uint8Array(blob.pieces);
+  }
   ours.open = bits(blob.pieces);
   ours.holders = new Uint8Array(blob.pieces);
 }
@@ -32,6 +39,7 @@ export function openLacking(blob: Blob): void {
   const all = full(blob.pieces);
   for (let w = 0; w < all.length; w += 1) ours.open[w] = all[w]! & ~blob.held[w]!;
   ours.openCount = blob.pieces - blob.heldCount;
+  reopenAbroad(blob);
   for (const source of ours.sources) (source as OurSource).count = overlap(source);
 }
 
@@ -44,6 +52,7 @@ export function openMore(state: State, blob: Blob, from: number): void {
     add(ours.open, piece);
     ours.openCount += 1;
   }
+  reopenAbroad(blob);
   for (const source of ours.sources) (source as OurSource).count = overlap(source);
   if (blob.wishing) state.wishesMayChange(blob, false);
 }
@@ -62,11 +71,12 @@ export function take(state: State, blob: Blob, piece: number): void {
     const source = sources[i] as OurSource;
     if (source.bits === 'all') {
       if (ours.openCount === 0) review(state, source);
-    } else if ((source.bits[w]! & mask) !== 0) {
+    } else if ((source.bits[w]! & mask) !== 0 && !isBound(source)) {
       source.count -= 1;
       if (source.count === 0) review(state, source);
     }
   }
+  if (ours.abroad.kept) reopen(state, blob, piece);
 }
 
 /** A piece that was on its way, held, or not in scope is lacking again. */
@@ -80,18 +90,21 @@ export function giveBack(state: State, blob: Blob, piece: number): void {
   for (const source of ours.sources) {
     if (source.bits === 'all') {
       review(state, source);
-    } else if (has(source.bits, piece)) {
+    } else if (has(source.bits, piece) && !isBound(source)) {
       (source as OurSource).count += 1;
       review(state, source);
     }
   }
+  if (ours.abroad.kept) reopen(state, blob, piece);
 }
 
 /** The source holds these as well. Its pieces are within the blob: the caller checked. */
 export function addHaves(state: State, source: Source, pieces: ArrayLike<number>): void {
   if (source.bits === 'all') return;
-  const { open, holders } = source.blob.pulling as OurPullingBlob;
+  const { holders, abroad } = source.blob.pulling as OurPullingBlob;
+  const open = openTo(source);
   const theirs = source.bits as Bits;
+  const near = isNearAgent(source);
   let count = source.count;
   for (let i = 0; i < pieces.length; i += 1) {
     const piece = pieces[i]!;
@@ -100,6 +113,8 @@ export function addHaves(state: State, source: Source, pieces: ArrayLike<number>
     if ((theirs[w]! & mask) !== 0) continue;
     theirs[w]! |= mask;
     if (source.counted) holders[piece]! += 1;
+    if (near) (abroad as OurAbroad).near[piece]! += 1;
+    if (near) reopen(state, source.blob, piece);
     if ((open[w]! & mask) !== 0) count += 1;
   }
   (source as OurSource).count = count;
@@ -114,19 +129,21 @@ export function join(state: State, source: Source, theirs: Bits | 'all'): void {
   (blob.pulling as OurPullingBlob).sources.push(source);
   ours.bits = theirs;
   if (theirs !== 'all') shift(source, theirs, 1);
+  nearChanges(state, source, theirs === 'all' ? 1 : 0);
   ours.count = overlap(source);
   if (blob.wishing) state.wishesMayChange(blob, blob.pulling.astray);
   review(state, source);
 }
 
 /** The source no longer counts. */
-export function leave(source: Source): void {
+export function leave(state: State, source: Source): void {
   const { sources } = source.blob.pulling as OurPullingBlob;
   const at = sources.indexOf(source);
   if (at < 0) return;
   sources[at] = sources[sources.length - 1]!;
   sources.pop();
   if (source.bits !== 'all') shift(source, source.bits as Bits, -1);
+  nearChanges(state, source, source.bits === 'all' ? -1 : 0);
   (source as OurSource).count = 0;
 }
 
@@ -137,6 +154,7 @@ export function holdsAll(state: State, source: Source): void {
   shift(source, ours.bits, -1);
   ours.bits = 'all';
   ours.count = 0;
+  nearChanges(state, source, 1);
   if (source.blob.wishing) state.wishesMayChange(source.blob, false);
   review(state, source);
 }
@@ -148,34 +166,97 @@ export function lacks(state: State, source: Source, piece: number): void {
   if (ours.bits === 'all') {
     ours.bits = full(blob.pieces);
     shift(source, ours.bits, 1);
-    ours.count = blob.pulling.openCount;
+    nearChanges(state, source, -1);
+    ours.count = openCountTo(source);
   }
   if (!has(ours.bits, piece)) return;
   remove(ours.bits, piece);
   if (source.counted) (blob.pulling as OurPullingBlob).holders[piece]! -= 1;
-  if (has(blob.pulling.open, piece)) ours.count -= 1;
+  if (has(openTo(source), piece)) ours.count -= 1;
+  if (isNearAgent(source)) {
+    (blob.pulling.abroad as OurAbroad).near[piece]! -= 1;
+    reopen(state, blob, piece);
+  }
   if (blob.wishing) state.wishesMayChange(blob, false);
   review(state, source);
 }
 
-function shift({ blob, counted }: Source, theirs: Bits, by: 1 | -1): void {
+function shift(source: Source, theirs: Bits, by: 1 | -1): void {
+  const { blob, counted } = source;
   if (!counted) return;
-  const { holders } = blob.pulling as OurPullingBlob;
+  const { holders, abroad } = blob.pulling as OurPullingBlob;
+  const near = isNearAgent(source) ? (abroad as OurAbroad).near : undefined;
   for (let w = 0; w < theirs.length; w += 1) {
     let word = theirs[w]!;
     while (word !== 0) {
       const bit = word & -word;
-      holders[(w << 5) + 31 - Math.clz32(bit)]! += by;
+      const piece = (w << 5) + 31 - Math.clz32(bit);
+      holders[piece]! += by;
+      if (near !== undefined) near[piece]! += by;
       word ^= bit;
     }
   }
 }
 
-function overlap({ bits: theirs, blob: { pulling } }: Source): number {
+function overlap(source: Source): number {
+  const { bits: theirs } = source;
   if (theirs === 'all') return 0;
+  const open = openTo(source);
   let count = 0;
-  for (let w = 0; w < theirs.length; w += 1) count += ones(theirs[w]! & pulling.open[w]!);
+  for (let w = 0; w < theirs.length; w += 1) count += ones(theirs[w]! & open[w]!);
   return count;
+}
+
+// ---- what may come from other zones --------------------------------------------------------------
+
+/** The piece opened or closed, or an agent of our zone has it, or has it no longer. */
+function reopen(state: State, blob: Blob, piece: number): void {
+  const { open, sources } = blob.pulling;
+  const abroad = blob.pulling.abroad as OurAbroad;
+  const opens = abroad.nearAll === 0 && abroad.near[piece] === 0 && has(open, piece);
+  if (opens === has(abroad.open, piece)) return;
+  if (opens) add(abroad.open, piece);
+  else remove(abroad.open, piece);
+  abroad.count += opens ? 1 : -1;
+  for (const source of sources) {
+    if (!isBound(source)) continue;
+    if (source.bits !== 'all' && has(source.bits, piece)) (source as OurSource).count += opens ? 1 : -1;
+    review(state, source);
+  }
+}
+
+/** `source` came, went, or has everything now: so many more in our zone have. */
+function nearChanges(state: State, source: Source, all: 1 | 0 | -1): void {
+  if (!isNearAgent(source)) return;
+  (source.blob.pulling.abroad as OurAbroad).nearAll += all;
+  abroadChanges(state, source.blob);
+}
+
+/** Whatever may come from others may be another set now. */
+export function abroadChanges(state: State, blob: Blob): void {
+  reopenAbroad(blob);
+  for (const source of blob.pulling.sources) {
+    if (!source.link.peer.far) continue;
+    (source as OurSource).count = overlap(source);
+    review(state, source);
+  }
+}
+
+function reopenAbroad({ pulling: { open, abroad } }: Blob): void {
+  const ours = abroad as OurAbroad;
+  if (!ours.kept) return;
+  ours.count = 0;
+  for (let w = 0; w < open.length; w += 1) {
+    let word = ours.nearAll > 0 ? 0 : open[w]!;
+    let kept = word;
+    while (word !== 0) {
+      const bit = word & -word;
+      if (ours.near[(w << 5) + 31 - Math.clz32(bit)]! > 0) kept ^= bit;
+      word ^= bit;
+    }
+    ours.open[w] = kept;
+    ours.count += ones(kept);
+  }
 }
 
 // ---- what feeders are told ----------------------------------------------------------------------

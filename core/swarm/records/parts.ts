@@ -6,6 +6,7 @@
 
 import type { PeerAddress, Wish } from '../../wire/messages.ts';
 import { hashListsMax, hashListsPerMs, openersMax, wishesAtOnceMax, wishesPerMs } from '../limits.ts';
+import type { SeenBits, SeenBytes } from './bits.ts';
 import type { AllowanceState } from './lives.ts';
 
 /** Takes `item` out of `list`; the order is not kept. */
@@ -108,6 +109,22 @@ export class Puller {
     this.hashLists = new Budget(hashListsMax, hashListsPerMs, nowMs);
     this.wishes = new Budget(wishesAtOnceMax, wishesPerMs, nowMs);
   }
+}
+
+/** What of a blob may come from other zones; pulling/ writes it. */
+export class Abroad {
+  /** Whether we know our zone; where we do not, nothing is far. */
+  readonly kept: boolean = false;
+  /** Open pieces that no agent of our zone is known to hold, and how many they are. */
+  readonly open: SeenBits = new Int32Array(0);
+  readonly count: number = 0;
+  /** By piece: agents of our zone that hold it, and not everything; how many hold everything. */
+  readonly near: SeenBytes = new Uint8Array(0);
+  readonly nearAll: number = 0;
+  /** Pieces held when that changed last, and since when; nothing comes: until then anything may come from anywhere. */
+  readonly held: number = 0;
+  readonly sinceMs: number = 0;
+  readonly liftedUntilMs: number = 0;
 }
 
 /** A grant that we gave: `piece` is -1 while the puller has not said. */

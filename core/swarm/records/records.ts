@@ -28,7 +28,7 @@ import {
   type SourceState,
 } from './lives.ts';
 import type { Ours } from './ours.ts';
-import { type Allowance, Budget, Feeder, Neighbourhood, Puller, type SinkWish } from './parts.ts';
+import { Abroad, type Allowance, Budget, Feeder, Neighbourhood, Puller, type SinkWish } from './parts.ts';
 
 const none: SeenBits = new Int32Array(0);
 const noBytes = new Uint8Array(0);
@@ -38,6 +38,8 @@ const noBytes = new Uint8Array(0);
 export type Peer = {
   readonly node: string;
   readonly address: PeerAddress;
+  /** In another zone: pulling/far.ts. */
+  readonly far: boolean;
   readonly out: OutLink | undefined;
   readonly in: InLink | undefined;
   /** In how many blobs' graphs it is our neighbour. */
@@ -184,6 +186,8 @@ class Pulling {
   readonly scope: SeenBits | undefined = undefined;
   readonly open: SeenBits = none;
   readonly openCount: number = 0;
+  /** Of them, those that may come from other zones. */
+  readonly abroad = new Abroad();
   /** By piece: how many sources that do not hold everything hold it, and are counted. */
   readonly holders: SeenBytes = noBytes;
   /** Open or parting ones only. */

@@ -5,7 +5,8 @@
  */
 
 import type { Digest } from '../../digest.ts';
-import type { Message } from '../../wire/messages.ts';
+import { isFar, zoneOf } from '../../place.ts';
+import type { Message, PeerAddress } from '../../wire/messages.ts';
 import { wishTwiceBytesMax } from '../limits.ts';
 import type { LinkNo, Output, SwarmConfig } from '../types.ts';
 import { Bans } from './bans.ts';
@@ -136,8 +137,12 @@ export class State {
   readonly graph = new Graph();
   readonly due = new Due();
 
+  /** Whether anything can be far. */
+  readonly zoned: boolean;
+
   constructor(config: SwarmConfig) {
     this.config = config;
+    this.zoned = zoneOf(config.self.zone) !== '';
     this.up = new Uplink(config);
   }
 
@@ -150,6 +155,11 @@ export class State {
     this.due.wishes.add(blob);
     this.due.wishesNow ||= urgent;
     this.batch();
+  }
+
+  /** Whether what comes from there crosses zones. */
+  isFar(address: PeerAddress): boolean {
+    return this.zoned && isFar(this.config.self.zone, address.zone);
   }
 
   /** Work on the next batch boundary. */

@@ -6,11 +6,13 @@
  */
 
 import { ApiError } from '../../../core/contracts/errors.ts';
+import { distanceOf } from '../../../core/place.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Verdict } from '../../../core/swarm/types.ts';
+import type { PeerAddress } from '../../../core/wire/messages.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Slot } from '../../workers/arena.ts';
-import type { PeerMetrics, PeerRole } from '../metrics.ts';
+import type { Distance, PeerMetrics, PeerRole } from '../metrics.ts';
 import type { Part } from './part.ts';
 import { lacking, type Repair } from './repair.ts';
 
@@ -28,12 +30,20 @@ export type ArrivalsParts = {
   readonly refused: (part: Part, why: Error) => void;
 };
 
-export type Arrival = {
+/** Who sent a piece. */
+export type Sender = { readonly role: PeerRole; readonly from: Distance };
+
+export function senderOf(self: PeerAddress, peer: PeerAddress | undefined): Sender {
+  return {
+    role: peer?.role ?? 'unknown',
+    from: self.zone === '' ? 'unknown' : distanceOf(self.zone, peer?.zone ?? ''),
+  };
+}
+
+export type Arrival = Sender & {
   readonly blob: BlobNo;
   readonly piece: number;
   readonly link: LinkNo;
-  /** Who sent it. */
-  readonly role: PeerRole;
 };
 
 export class Arrivals {
@@ -66,9 +76,10 @@ export class Arrivals {
     if (verdict === 'failed') this.#failed(part, piece);
   }
 
-  #count(part: Part, { piece, role }: Arrival, { verdict, bytes }: { verdict: Verdict; bytes: number }): void {
+  #count(part: Part, { piece, role, from }: Arrival, { verdict, bytes }: { verdict: Verdict; bytes: number }): void {
     const { metrics, log } = this.#parts.host;
     metrics.piece(verdict);
+    if (verdict === 'held') metrics.verified(from, bytes);
     if (verdict === 'held' && role === 'origin') part.stats.bytesFromOrigins += bytes;
     else if (verdict === 'held') part.stats.bytesFromPeers += bytes;
     if (verdict === 'corrupt') log.warn({ digest: part.digest, piece }, 'a peer sent a corrupt piece');

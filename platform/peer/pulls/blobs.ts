@@ -16,8 +16,7 @@ import type { BlobNo, Output } from '../../../core/swarm/types.ts';
 import { GrowingEntry } from '../../store/growing/entry.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import { receivingMs } from '../limits.ts';
-import type { PeerRole } from '../metrics.ts';
-import { Arrivals } from './arrivals.ts';
+import { Arrivals, type Sender } from './arrivals.ts';
 import { GrowingParts } from './growing.ts';
 import { enterInline, type InlineHost } from './inline.ts';
 import type { PartEnd } from './life.ts';
@@ -219,8 +218,8 @@ export class Blobs {
   }
 
   /** Stores an arrived piece. The slot is released here. */
-  verify({ blob, piece, link, slot }: Of<'verify'>, role: PeerRole): void {
-    const arrival = { blob, piece, link, role };
+  verify({ blob, piece, link, slot }: Of<'verify'>, sender: Sender): void {
+    const arrival = { blob, piece, link, ...sender };
     this.#track(this.#arrivals.store(this.#byNo[blob], arrival, this.#host.arena.slot(slot)));
   }
 

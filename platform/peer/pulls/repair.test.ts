@@ -28,6 +28,8 @@ class GatedIo extends InlinePieceIo {
   }
 }
 
+const sender = { role: 'origin', from: 'unknown' } as const;
+
 test('a bad piece that is found after the one before it has come again is announced and pulled as well', async () => {
   const disk = new FaultyDisk({ prng: prng(1) });
   const arena = new Arena(16 * unitBytes);
@@ -76,7 +78,7 @@ test('a bad piece that is found after the one before it has come again is announ
   // The first one comes; the swarm says so, while the disk is still read for others.
   const slot = await arena.acquire('receive', unitBytes);
   fill(slot, blob.bytes.subarray(0, unitBytes));
-  blobs.verify({ kind: 'verify', link: 0, blob: 0, piece: first, slot: slot.no, length: unitBytes }, 'origin');
+  blobs.verify({ kind: 'verify', link: 0, blob: 0, piece: first, slot: slot.no, length: unitBytes }, sender);
   await until(() => inputs.some((i) => i.kind === 'verified'));
   blobs.complete({ kind: 'complete', blob: 0 });
   await pull.complete;
@@ -94,7 +96,7 @@ test('a bad piece that is found after the one before it has come again is announ
   expect(whole).toBe(false);
   const again = await arena.acquire('receive', unitBytes);
   fill(again, blob.bytes.subarray(last * unitBytes, (last + 1) * unitBytes));
-  blobs.verify({ kind: 'verify', link: 0, blob: 0, piece: last, slot: again.no, length: unitBytes }, 'origin');
+  blobs.verify({ kind: 'verify', link: 0, blob: 0, piece: last, slot: again.no, length: unitBytes }, sender);
   await waiter;
   blobs.complete({ kind: 'complete', blob: 0 });
   await pull.complete;
