@@ -47,6 +47,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     doubles: [],
     beside: new Set(),
     strangersLeft: [],
+    replaced: [],
     untilMs: Number.POSITIVE_INFINITY,
   };
   #byId: ReadonlyMap<string, { readonly place: RingPlace; readonly member: M | undefined }> = new Map();
@@ -148,6 +149,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     const absent = this.#ring.places.filter(({ id, url }) => url === undefined && id !== this.#options.self?.id);
     return [
       ...absent.map(({ id }) => `${id}: it has left the list, and may be back under another address`),
+      ...this.#ring.replaced.map((id) => `${id}: another one answers where it was; it may be back at another address`),
       ...this.#ring.strangersLeft.map((url) => `${url}: it has left the list before it said who it is`),
       ...this.#ring.doubles.map(({ id, urls }) => `${urls.join(' and ')}: two processes have the id ${id}`),
     ];

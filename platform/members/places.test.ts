@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { OriginIdentity } from '../../core/contracts/members.ts';
-import { KnownPlaces, type MemberRing } from './places.ts';
+import { KnownPlaces, type MemberRing, replacedMs } from './places.ts';
 
 const graceMs = 1_000;
 const idOf = (no: number): string => no.toString(16).padStart(32, '0');
@@ -90,6 +90,47 @@ describe('the ring', () => {
     expect(of(known.ring(3))).toEqual([
       [1, undefined],
       [2, a],
+    ]);
+  });
+
+  test('its place is given up once everybody in the list is somebody else; that it may be somewhere is told as long as before', () => {
+    const known = new KnownPlaces({ graceMs: 10 * replacedMs });
+    known.listed([a, b, c], 0);
+    for (const [no, url] of [a, b, c].entries()) known.answered(url, is(no + 1), 1);
+    known.answered(a, is(7), 10);
+    expect(known.ring(10).untilMs).toBe(10 + replacedMs);
+    expect(of(known.ring(9 + replacedMs)).map(([no]) => no)).toEqual([1, 2, 3, 7]);
+    // It may be the one that does not answer.
+    known.missed(b);
+    expect(of(known.ring(11 + replacedMs)).map(([no]) => no)).toEqual([1, 2, 3, 7]);
+    known.answered(b, is(2), 12 + replacedMs);
+    const ring = known.ring(13 + replacedMs);
+    expect([of(ring).map(([no]) => no), ring.replaced]).toEqual([[2, 3, 7], [idOf(1)]]);
+    // Nothing goes to and fro.
+    known.missed(b);
+    expect(of(known.ring(14 + replacedMs)).map(([no]) => no)).toEqual([2, 3, 7]);
+    expect(known.ring(10 + 10 * replacedMs)).toMatchObject({ replaced: [], untilMs: Number.POSITIVE_INFINITY });
+  });
+
+  test('one that is seen elsewhere meanwhile has moved, and one that left the list was not replaced', () => {
+    const known = new KnownPlaces({ graceMs: 10 * replacedMs });
+    known.listed([a, b], 0);
+    known.answered(a, is(1), 1);
+    known.answered(b, is(2), 1);
+    known.listed([a], 2);
+    expect(of(known.ring(3 + replacedMs)).map(([no]) => no)).toEqual([1, 2]);
+    known.answered(a, is(3), 4 + replacedMs);
+    expect(of(known.ring(5 + 2 * replacedMs)).map(([no]) => no)).toEqual([2, 3]);
+    known.listed([a, b], 6 + 2 * replacedMs);
+    known.answered(b, is(1), 7 + 2 * replacedMs);
+    const ring = known.ring(8 + 2 * replacedMs);
+    expect([of(ring), ring.replaced]).toEqual([
+      [
+        [1, b],
+        [2, undefined],
+        [3, a],
+      ],
+      [],
     ]);
   });
 

@@ -3,6 +3,8 @@
  *
  * Rule 1: an id is a place of its own, whatever its address: that a member is restarted, moves, or cannot be reached
  *         moves nothing. One whose URL has left the list stays for `graceMs`, without an address until it is seen at another.
+ *         Where another id answers at its URL, and everybody in the list says to be somebody else for `replacedMs`, its disk was
+ *         replaced: its place is given up, though for `graceMs` nobody says that nobody has what it held.
  * Rule 2: what a member says of itself counts more than what others say of it, and what was heard last more than before.
  *         Of others only who is in our list is believed.
  * Rule 3: two processes of one id, both of which answer, are one place: of these the instance that sorts first, so that
@@ -12,6 +14,9 @@
 
 import { membersMax, type OriginIdentity, type ToldPlace } from '../../core/contracts/members.ts';
 import type { RingNode } from '../../core/rendezvous/rendezvous.ts';
+
+/** An origin that moves answers at its new address within it. */
+export const replacedMs = 20_000;
 
 /** A share of the ring. */
 export type RingPlace = RingNode & {
@@ -41,6 +46,8 @@ export type MemberRing = {
   readonly beside: ReadonlySet<string>;
   /** URLs that left not long ago, before anybody said who is there: whoever it is, it has no place. */
   readonly strangersLeft: readonly string[];
+  /** Ids that are no places any more since others answer where they were, and that may be somewhere all the same. */
+  readonly replaced: readonly string[];
   /** When it changes by itself; Infinity: never. */
   readonly untilMs: number;
 };
@@ -58,7 +65,15 @@ type Seen = {
   readonly sinceMs: number;
   readonly atMs: number;
 };
-type Left = { readonly weight: number; readonly draining: boolean; readonly untilMs: number };
+type Left = {
+  readonly weight: number;
+  readonly draining: boolean;
+  readonly untilMs: number;
+  /** Since when another id answers where it was. */
+  readonly othersMs: number | undefined;
+  /** It is no place any more. */
+  replaced: boolean;
+};
 
 export class KnownPlaces {
   readonly #graceMs: number;
@@ -161,7 +176,8 @@ export class KnownPlaces {
     }
     const untilMs = Math.min(this.#addLeft(places, nowMs), this.#forgetStrangers(nowMs));
     const strangersLeft = [...this.#strangersLeft.keys()];
-    return { places: [...places.values()], doubles, beside, strangersLeft, untilMs };
+    const replaced = [...this.#left].flatMap(([id, left]) => (left.replaced ? [id] : []));
+    return { places: [...places.values()], doubles, beside, strangersLeft, replaced, untilMs };
   }
 
   /** When the next of them counts no more. */
@@ -173,22 +189,35 @@ export class KnownPlaces {
   /** Those that stay for a while; when the first of them goes. */
   #addLeft(places: Map<string, RingPlace>, nowMs: number): number {
     let first = Number.POSITIVE_INFINITY;
-    for (const [id, { weight, draining, untilMs }] of this.#left) {
+    for (const [id, left] of this.#left) {
+      const { weight, draining, untilMs } = left;
       if (places.has(id) || untilMs <= nowMs) {
         this.#left.delete(id);
         continue;
       }
-      first = Math.min(first, untilMs);
-      places.set(id, { id, weight, url: undefined, draining });
+      const replacedAtMs = this.#replacedAt(left);
+      left.replaced ||= replacedAtMs <= nowMs;
+      first = Math.min(first, left.replaced ? untilMs : Math.min(untilMs, replacedAtMs));
+      if (!left.replaced) places.set(id, { id, weight, url: undefined, draining });
     }
     return first;
+  }
+
+  /** When it is no place any more, as far as is known now. */
+  #replacedAt({ othersMs }: Left): number {
+    const heard = (url: string): boolean => {
+      const seen = this.#seen.get(url);
+      return url === this.#self?.url || (seen?.bySelf === true && seen.answers);
+    };
+    return othersMs !== undefined && this.#urls.every(heard) ? othersMs + replacedMs : Number.POSITIVE_INFINITY;
   }
 
   #see(url: string, seen: Seen, nowMs: number): boolean {
     const before = this.#seen.get(url);
     this.#seen.set(url, seen);
     // Of one that has got an id, its URL was no more than what it was called.
-    if (before !== undefined && before.id !== seen.id && before.id !== url) this.#leave(before, nowMs);
+    if (before !== undefined && before.id !== seen.id && before.id !== url)
+      this.#leave(before, nowMs, seen.bySelf ? nowMs : undefined);
     return before === undefined || !alike(before, seen) || this.#shared(seen.id);
   }
 
@@ -199,10 +228,10 @@ export class KnownPlaces {
     return urls > 1;
   }
 
-  #leave({ id, weight, draining }: Pick<Seen, 'id' | 'weight' | 'draining'>, nowMs: number): void {
+  #leave({ id, weight, draining }: Pick<Seen, 'id' | 'weight' | 'draining'>, nowMs: number, othersMs?: number): void {
     if (id === this.#self?.id) return;
     this.#left.delete(id);
-    this.#left.set(id, { weight, draining, untilMs: nowMs + this.#graceMs });
+    this.#left.set(id, { weight, draining, untilMs: nowMs + this.#graceMs, othersMs, replaced: false });
     for (const oldest of this.#left.keys()) {
       if (this.#left.size <= membersMax) return;
       this.#left.delete(oldest);
@@ -245,5 +274,5 @@ function alike(one: Seen, other: Seen): boolean {
 /** Of members that have no ids: each is where its URL is. */
 export function ringOfUrls(urls: readonly string[], weightOf: (url: string) => number): MemberRing {
   const places = urls.map((url) => ({ id: url, url, weight: weightOf(url), draining: false }));
-  return { places, doubles: [], beside: new Set(), strangersLeft: [], untilMs: Number.POSITIVE_INFINITY };
+  return { places, doubles: [], beside: new Set(), strangersLeft: [], replaced: [], untilMs: Number.POSITIVE_INFINITY };
 }
