@@ -6,6 +6,7 @@ import { replicaRulesMax, replicasMax } from '../core/rendezvous/replicas.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
+import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeSchema } from '../platform/tags/config.ts';
 
 const pattern = z
@@ -27,7 +28,7 @@ const replicaRules = z.strictObject({
     .prefault([]),
 });
 
-export const indexSchema = z.strictObject({
+const settings = z.strictObject({
   ...commonShape('index'),
   /** Holds the database, where `store` is SQLite. Back this up: it is the truth about tags. */
   data: z.string().min(1).prefault('/var/lib/shoal/index'),
@@ -52,4 +53,11 @@ export const indexSchema = z.strictObject({
       allowMissingChildren: z.array(pattern).prefault([]),
     })
     .prefault({}),
+});
+
+/** What goes together is looked at once each part is right by itself. */
+export const indexSchema = settings.superRefine(({ store, backends }, ctx) => {
+  if (store.kind !== 'bucket') return;
+  for (const { path, message } of bucketProblems(store.backend, backends))
+    ctx.addIssue({ code: 'custom', path: [...path], message });
 });

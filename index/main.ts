@@ -17,10 +17,11 @@ await runRole({
   env: process.env,
   prove: proveBackends,
   async run(context, stack) {
-    const { config, log } = context;
-    const backends = await openBackends(context, () => 1, stack);
+    const { config } = context;
+    // A bucket that holds the tags themselves has them written back nowhere.
+    const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
     const backendOf = (repo: string): string | undefined => backends?.owedOf(repo)?.tags && backends.owedOf(repo)?.name;
-    const { store, nowMs } = await openTags({ ...config, log, backendOf: backends && backendOf });
+    const { store, nowMs } = await openTags({ ...config, ...context, backendOf: backends && backendOf });
     stack.use(store);
     const backed = backends && (await backing({ ...context, store, backends, nowMs }, stack));
     const readiness = (): Promise<string[]> =>

@@ -85,7 +85,11 @@ export const storeSchema = z
       kind: z.literal('bucket'),
       /** The name of a rule of `backends`. */
       backend: z.string().min(1).max(64),
-      prefix: z.string().max(256).prefault('_shoal/index/'),
+      /** Of all its keys, below the rule's own: two stores in one bucket have one each. */
+      prefix: z
+        .string()
+        .regex(/^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\/){1,4}$/, 'expected one to four folders, such as index/')
+        .prefault('_shoal/index/'),
     }),
   ])
   .prefault({ kind: 'sqlite' });

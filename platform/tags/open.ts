@@ -1,10 +1,14 @@
 /** The engine that an index's configuration names, opened; its library is loaded, and no other. */
 
 import { join } from 'node:path';
+import type { BackendRule } from '../backends/config.ts';
 import { library } from '../backends/library.ts';
+import type { Env } from '../config/yaml.ts';
 import { openDataDir } from '../lifecycle/data-dir.ts';
 import { StartError } from '../lifecycle/errors.ts';
+import { realClock } from '../net/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { StoreSettings } from './config.ts';
 import type { OutboxOptions } from './outbox.ts';
 import { openSqliteTags } from './sqlite/sqlite.ts';
@@ -19,7 +23,10 @@ export type OpenTagsOptions = {
   readonly data: string;
   /** Whose writes leave rows; undefined: no repository has a backend. */
   readonly backendOf: OutboxOptions['backendOf'] | undefined;
+  readonly backends: readonly BackendRule[];
   readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly env: Env;
 };
 
 export type OpenedTags = {
@@ -29,13 +36,13 @@ export type OpenedTags = {
 };
 
 /** Throws StartError where it cannot be used. */
-export async function openTags({ store, data, backendOf, log }: OpenTagsOptions): Promise<OpenedTags> {
+export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
+  const { store, data, backendOf, log } = options;
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     return await openPostgresTags({ settings: store, backendOf, log });
   }
-  if (store.kind !== 'sqlite')
-    throw new StartError(`store: the engine ${store.kind} is not in this release: leave \`store\` out, for SQLite`);
+  if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now };
   await openDataDir(data, 'index', dataVersion);
   const opened = openSqliteTags({
     file: join(data, 'tags.db'),
@@ -48,4 +55,14 @@ export async function openTags({ store, data, backendOf, log }: OpenTagsOptions)
     },
   });
   return { store: opened, nowMs: Date.now };
+}
+
+async function inBucket(
+  { backend, prefix }: Extract<StoreSettings, { kind: 'bucket' }>,
+  { backends, ...given }: OpenTagsOptions,
+): Promise<TagStore> {
+  const rule = backends.find(({ name }) => name === backend);
+  if (rule === undefined) throw new StartError(`store: there is no rule ${backend} of \`backends\``);
+  const { openBucketTags } = await import('./bucket/open.ts');
+  return await openBucketTags({ ...given, rule, prefix, clock: realClock });
 }

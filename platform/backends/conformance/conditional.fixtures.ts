@@ -42,7 +42,7 @@ export function conditionalConformance(make: () => Promise<Backend>): void {
   test('names as the index has them are listed in order, with their sizes, and read', async () => {
     await using stack = new AsyncDisposableStack();
     const objects = await opened(stack);
-    const names = ['a!', 'a!/b!z', 'a-b!', 'a.-x!', 'a..b!', 'a0!', 'a_!', 'aa!/t/v1!z', 'aa!/t/v1!7', 'b!'];
+    const names = ['a!', 'a1!/b!z', 'a-b!', 'a.-x!', 'a..b!', 'a0!', 'a_!', 'aa!/t/v1!z', 'aa!/t/v1!7', 'b!'];
     const keys = names.map((name) => `p/${name}`);
     for (const [size, key] of keys.entries()) await write(objects, key, 'x'.repeat(size), null);
     const sorted = [...keys].sort();

@@ -1,0 +1,86 @@
+/** Digests without a link: which those are, and which of them origins may remove (gates.ts has the rules). */
+
+import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { type CondemnAt, condemnedMs } from '../store.ts';
+import { againMax } from './again.ts';
+import type { Cells } from './cells.ts';
+import type { DigestGate, Gates } from './gates.ts';
+import { digestInKey, TOLD, toldAt } from './layout.ts';
+import type { Links } from './links.ts';
+import { several } from './several.ts';
+
+/** Those that one question forgets because nobody was told of them for long. */
+const forgottenMax = 100;
+
+type Verdict = 'linked' | 'waiting' | 'condemned';
+type Parts = { readonly cells: Cells; readonly gates: Gates; readonly links: Links; readonly database: string };
+
+export class BucketCondemned {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async among(digests: readonly Digest[]): Promise<UnlinkedReply> {
+    const { gates, links, database } = this.#parts;
+    const linked = await several(digests, async (digest) => links.among(await gates.read(digest)));
+    return { index: database, unlinked: digests.filter((_, i) => !linked[i]) };
+  }
+
+  async condemn(digests: readonly Digest[], at: CondemnAt): Promise<CondemnReply> {
+    await this.#forget(at.nowMs - condemnedMs);
+    const all = [...new Set(digests)];
+    const verdicts = await several(all, (digest) => this.#judge(digest, at));
+    return {
+      index: this.#parts.database,
+      condemned: all.filter((_, i) => verdicts[i] === 'condemned'),
+      waiting: verdicts.filter((verdict) => verdict === 'waiting').length,
+    };
+  }
+
+  async #judge(digest: Digest, at: CondemnAt): Promise<Verdict> {
+    for (let again = 0; again < againMax; again++) {
+      const verdict = await this.#step(await this.#parts.gates.read(digest), at);
+      if (verdict !== undefined) return verdict;
+    }
+    // It is written all the time: somebody wants it.
+    return 'waiting';
+  }
+
+  /** undefined: the gate was written. */
+  async #step(gate: DigestGate, { nowMs, unlinkedMs }: CondemnAt): Promise<Verdict | undefined> {
+    const { gates, links, cells } = this.#parts;
+    const { digest, epoch, sinceMs, toldMs } = gate;
+    // After the gate was read: Rule 3 of gates.ts.
+    if (await links.linked(gate)) {
+      if (sinceMs !== undefined) await gates.write(gate, { epoch, toldMs });
+      return 'linked';
+    }
+    if (toldMs === undefined) {
+      // A clock that was put back would keep it for ever.
+      if (sinceMs === undefined || sinceMs > nowMs) {
+        await gates.write(gate, { epoch, sinceMs: nowMs });
+        return undefined;
+      }
+      if (nowMs - sinceMs < unlinkedMs) return 'waiting';
+    }
+    await cells.mark(toldAt(nowMs, digest));
+    return (await gates.write(gate, { epoch: epoch + 1, toldMs: nowMs })) ? 'condemned' : undefined;
+  }
+
+  async #forget(beforeMs: number): Promise<void> {
+    const { cells, gates } = this.#parts;
+    let left = forgottenMax;
+    for await (const { key } of cells.keys(TOLD, '', forgottenMax)) {
+      const [ms = '', of = ''] = key.split('/');
+      const digest = digestInKey(of);
+      if (Number(ms) >= beforeMs || left-- === 0) return;
+      const gate = digest && (await gates.read(digest));
+      if (gate?.toldMs !== undefined && gate.toldMs < beforeMs && !(await gates.write(gate, { epoch: gate.epoch })))
+        continue;
+      await cells.unmark(TOLD + key);
+    }
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Who has a digest: the blobs of repositories, and the marks of records that are, or refer to, it.
+ *
+ * Rule 1: a mark holds if the record of its manifest is there and was written by the write that the mark names. What it
+ *   says is otherwise the trace of a write that failed, or is on its way: `linked` tells it apart by writing the record
+ *   anew, as it is, so that such a write cannot be made any more; then the mark goes.
+ * Rule 2: what only reads takes a mark for a link: too many links keep bytes, too few lose them.
+ */
+
+import type { BlobLink } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { againMax, busy } from './again.ts';
+import type { Cells } from './cells.ts';
+import type { DigestGate, Gates, LinkProof } from './gates.ts';
+import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt } from './layout.ts';
+import type { HeldManifest } from './record.ts';
+
+type Blob = { readonly size: number };
+
+/** Marks of writes that failed that one question removes; the rest counts as links until the next one. */
+const strayMax = 16;
+/** Keys that are looked at first: most digests have a link among these. */
+const pageKeys = 50;
+
+export class Links {
+  readonly #cells: Cells;
+  readonly #gates: Gates;
+
+  constructor(cells: Cells, gates: Gates) {
+    this.#cells = cells;
+    this.#gates = gates;
+  }
+
+  /** What was read under an epoch counts if it is the gate's after that. */
+  async blob(repo: string, digest: Digest): Promise<BlobLink | undefined> {
+    for (let [again, epoch] = [0, 0]; again < againMax; again++) {
+      const { live, value } = await this.#cells.read<Blob>(blobAt(digest, epoch, repo));
+      const now = (await this.#gates.read(digest)).epoch;
+      if (now === epoch) return live && value !== undefined ? { digest, size: value.size } : undefined;
+      epoch = now;
+    }
+    throw busy(digest);
+  }
+
+  /** The generation that has to be proved first; undefined: done. */
+  async linkBlob(repo: string, { digest, size }: BlobLink, proof: LinkProof): Promise<number | undefined> {
+    const make = (epoch: number) => this.#setBlob(blobAt(digest, epoch, repo), { size });
+    // Under an epoch that is over it counts no more.
+    return await this.#gates.link(digest, proof, { make, leave: async () => undefined });
+  }
+
+  async unlinkBlob(repo: string, digest: Digest): Promise<boolean> {
+    for (let again = 0; again < againMax; again++) {
+      const { epoch } = await this.#gates.read(digest);
+      const cell = await this.#cells.read<Blob>(blobAt(digest, epoch, repo));
+      if (cell.live && cell.value !== undefined) {
+        if (await this.#cells.write(cell, { live: false, value: cell.value })) return true;
+      } else if ((await this.#gates.read(digest)).epoch === epoch) return false;
+    }
+    throw busy(digest);
+  }
+
+  /** A record is, or refers to, `target`. */
+  async mark({ digest, kind }: LinkTarget, mark: RecordMark, proof: LinkProof): Promise<number | undefined> {
+    const at = (epoch: number): string => markAt(digest, epoch, kind, mark);
+    return await this.#gates.link(digest, proof, {
+      make: (epoch) => this.#cells.mark(at(epoch)),
+      leave: (epoch) => this.#cells.unmark(at(epoch)),
+    });
+  }
+
+  /** No record says so any more, nor ever will. */
+  async unmark({ digest, kind }: LinkTarget, mark: RecordMark): Promise<void> {
+    const { epoch } = await this.#gates.read(digest);
+    await this.#cells.unmark(markAt(digest, epoch, kind, mark));
+  }
+
+  /** A link of it went: where it was the last one, it is unlinked from now on. */
+  async lost(digest: Digest, nowMs: number): Promise<void> {
+    for (let again = 0; again < againMax; again++) {
+      const gate = await this.#gates.read(digest);
+      if (gate.toldMs !== undefined || (await this.among(gate))) return;
+      if (await this.#gates.write(gate, { epoch: gate.epoch, sinceMs: nowMs })) return;
+    }
+    throw busy(digest);
+  }
+
+  /** Whether it seems to have a link: Rule 2. */
+  async among({ digest, epoch }: DigestGate): Promise<boolean> {
+    const of = linksOf(digest, epoch);
+    for await (const { key, live } of this.#cells.keys(of, '', pageKeys)) if (!key.startsWith('b') || live) return true;
+    return false;
+  }
+
+  /** Whether it has one; what only looks like it is removed. */
+  async linked({ digest, epoch }: DigestGate): Promise<boolean> {
+    const of = linksOf(digest, epoch);
+    let stray = 0;
+    for await (const { key, live } of this.#cells.keys(of, '', pageKeys)) {
+      if (key.startsWith('b')) {
+        if (live) return true;
+        continue;
+      }
+      const mark = markOf(key, digest);
+      if (mark === undefined || ++stray > strayMax || (await this.#holds(mark))) return true;
+      await this.#cells.unmark(of + key);
+    }
+    return false;
+  }
+
+  async #holds({ repo, manifest, by }: RecordMark): Promise<boolean> {
+    const cell = await this.#cells.read<HeldManifest>(recordAt(repo, manifest));
+    if (cell.live && cell.value?.made === by) return true;
+    const { live, value } = cell;
+    // Whoever is about to write it has read it before: now that write fails.
+    return (await this.#cells.write<HeldManifest | null>(cell, { live, value: value ?? null })) === undefined;
+  }
+
+  async #setBlob(key: string, value: Blob): Promise<void> {
+    for (let again = 0; again < againMax; again++) {
+      const cell = await this.#cells.read<Blob>(key);
+      if (cell.live && cell.value?.size === value.size) return;
+      if (await this.#cells.write(cell, { live: true, value })) return;
+    }
+    throw busy(key);
+  }
+}

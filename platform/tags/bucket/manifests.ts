@@ -1,0 +1,227 @@
+/**
+ * Manifests: a record is there once its cell says so, and all that it refers to was linked to it before.
+ *
+ * Rule 1: first the marks of its links and tags, then the record, then the tags. What breaks off before the record leaves
+ *   marks, which nobody takes for links (links.ts, Rule 1); after it, a manifest without its tags, which is pushed again.
+ * Rule 2: a removal is noted (`doing/`), then the record ended, then its tags, then its marks. What breaks off is ended by
+ *   whoever starts next, or asks for the removal again.
+ */
+
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import type { ManifestOutcome, ManifestWrite } from '../store.ts';
+import { follows } from '../versions.ts';
+import { againMax, busy } from './again.ts';
+import { type Cell, type Cells, newName } from './cells.ts';
+import { DOING, doingAt, type LinkTarget, nameAt, recordAt } from './layout.ts';
+import type { Links } from './links.ts';
+import { type HeldManifest, heldManifestOf, linkTargetsOf, same } from './record.ts';
+import { several } from './several.ts';
+import { onOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
+
+type Record = Cell<HeldManifest | null>;
+/** Of a removal that is under way. */
+type Doing = { readonly repo: string; readonly digest: Digest; readonly was: HeldManifest; readonly nowMs: number };
+type Whole = { readonly repo: string; readonly digest: Digest; readonly put: ManifestWrite; readonly nowMs: number };
+type Planned = { readonly tag: Tag; readonly made: string };
+
+export class BucketManifests {
+  readonly #cells: Cells;
+  readonly #links: Links;
+  readonly #tags: Tags;
+  /** Repositories that have a name there, which is never removed. */
+  readonly #named = new Set<string>();
+
+  constructor(cells: Cells, links: Links, tags: Tags) {
+    this.#cells = cells;
+    this.#links = links;
+    this.#tags = tags;
+  }
+
+  async read(repo: string, digest: Digest): Promise<HeldManifest | undefined> {
+    const { live, value } = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
+    return live && value !== null ? value : undefined;
+  }
+
+  /** There is such a repository from now on. */
+  async name(repo: string): Promise<void> {
+    if (this.#named.has(repo)) return;
+    await this.#cells.mark(nameAt(repo));
+    if (this.#named.size >= namedMax) this.#named.clear();
+    this.#named.add(repo);
+  }
+
+  async put(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): Promise<ManifestOutcome> {
+    for (let again = 0; again < againMax; again++) {
+      const record = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
+      const [missing, tags] = await Promise.all([
+        this.#missing(repo, put),
+        several(put.tags, (tag) => this.#tags.read(repo, tag)),
+      ]);
+      if (missing.length > 0) return { missing };
+      const changed = changedAmong(tags, put.after);
+      if (changed !== undefined) return { missing, changed };
+      const done = await this.#putAt(record, { repo, digest, put, nowMs }, tags);
+      if (done !== undefined) return { missing, ...done };
+    }
+    throw busy(`${repo} ${digest}`);
+  }
+
+  /** Of what the repository has to hold. */
+  async #missing(repo: string, { blobs, manifests, sparse }: ManifestWrite): Promise<Digest[]> {
+    const children = sparse === true ? [] : manifests;
+    const lacking = await Promise.all([
+      several([...new Set(blobs)], async (one) => ((await this.#links.blob(repo, one)) === undefined ? [one] : [])),
+      several([...new Set(children)], async (one) => ((await this.read(repo, one)) === undefined ? [one] : [])),
+    ]);
+    return [...new Set(lacking.flat(2))];
+  }
+
+  /** undefined: the record, or a tag, was written by somebody else meanwhile. */
+  async #putAt(
+    record: Record,
+    whole: Whole,
+    tags: readonly Tag[],
+  ): Promise<Omit<ManifestOutcome, 'missing'> | undefined> {
+    const { repo, digest, put } = whole;
+    const manifest = heldManifestOf(put, newName());
+    if (record.live && record.value && same(record.value, manifest)) return await this.#tagged(whole, tags);
+    const mark = { repo, manifest: digest, by: manifest.made };
+    const unproved = await this.#links.mark({ digest, kind: 'm' }, mark, put.proof);
+    if (unproved !== undefined) return { unproved };
+    const [planned] = await Promise.all([
+      this.#plan(tags, digest),
+      several(linkTargetsOf(manifest), (target) => this.#links.mark(target, mark, 'none')),
+      this.name(repo),
+    ]);
+    const value = manifest;
+    if (
+      (await this.#cells.write<HeldManifest | null>(record, { live: true, value, by: manifest.made })) === undefined
+    ) {
+      await this.#unmark(whole, manifest);
+      await this.#unplan(planned, digest);
+      return undefined;
+    }
+    if (record.live && record.value) await this.#replaced(whole, record.value, manifest);
+    return await this.#setAll(whole, planned);
+  }
+
+  /** Of a record that is there already, as it is to be. */
+  async #tagged(whole: Whole, tags: readonly Tag[]): Promise<{ readonly version?: TagVersion } | undefined> {
+    const { repo, digest } = whole;
+    const planned = await this.#plan(tags, digest);
+    if (planned.length === 0 || (await this.read(repo, digest)) !== undefined)
+      return await this.#setAll(whole, planned);
+    await this.#unplan(planned, digest);
+    return undefined;
+  }
+
+  async #plan(tags: readonly Tag[], digest: Digest): Promise<Planned[]> {
+    return await several(tags, async (tag) => ({ tag, made: await this.#tags.mark(tag, digest) }));
+  }
+
+  async #unplan(planned: readonly Planned[], digest: Digest): Promise<void> {
+    await several(planned, ({ tag, made }) => this.#tags.unmark(tag, { digest, made }));
+  }
+
+  async #setAll(
+    { digest, put }: Whole,
+    planned: readonly Planned[],
+  ): Promise<{ readonly version?: TagVersion } | undefined> {
+    if (planned.length === 0) return {};
+    const { mediaType, size } = put;
+    const version = this.#tags.next(planned.map(({ tag }) => tag));
+    const set = await several(planned, ({ tag, made }) =>
+      this.#tags.set(tag, { digest, mediaType, size, version }, made),
+    );
+    // Once more from the beginning: the manifest may have been removed, and a condition may not be met any more.
+    return set.every((done) => done) ? { version } : undefined;
+  }
+
+  /** What the record was made of before, and is no more. */
+  async #replaced({ repo, digest, nowMs }: Whole, was: HeldManifest, now: HeldManifest): Promise<void> {
+    await this.#unmark({ repo, digest }, was);
+    const kept = new Set(linkTargetsOf(now).map((target) => target.digest));
+    const gone = linkTargetsOf(was).filter((target) => !kept.has(target.digest));
+    await several(gone, (target) => this.#links.lost(target.digest, nowMs));
+    if (was.mediaType === now.mediaType && was.size === now.size) return;
+    for (let again = 0; again < againMax; again++) {
+      const on = (await this.#tags.on(repo, digest)).filter(({ cell }) => onOfCell(cell)?.digest === digest);
+      const told = await several(on, (tag) => this.#retold(tag, digest, now));
+      if (told.every((done) => done)) return;
+    }
+    throw busy(`${repo} ${digest}`);
+  }
+
+  /** A tag stays where it is, at its version, with what is now known of its manifest. */
+  async #retold(tag: Tag, digest: Digest, { mediaType, size }: HeldManifest): Promise<boolean> {
+    const [on, { version }] = [onOfCell(tag.cell), stateOfCell(tag)];
+    if (on === undefined || version === null || (on.mediaType === mediaType && on.size === size)) return true;
+    return await this.#tags.set(tag, { digest, mediaType, size, version }, await this.#tags.mark(tag, digest));
+  }
+
+  async remove(repo: string, digest: Digest, nowMs: number): Promise<boolean> {
+    for (let again = 0; again < againMax; again++) {
+      const record = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
+      if (!record.live || !record.value) return await this.finishAll({ repo, digest });
+      const doing: Doing = { repo, digest, was: record.value, nowMs };
+      const at = doingAt(newName());
+      await this.#cells.write<Doing>(
+        { key: at, version: null, live: false, value: undefined },
+        { live: true, value: doing },
+      );
+      if (await this.#cells.write<HeldManifest | null>(record, { live: false, value: record.value })) {
+        await this.#finish(doing);
+        await this.#cells.unmark(at);
+        return true;
+      }
+      await this.#cells.unmark(at);
+    }
+    throw busy(`${repo} ${digest}`);
+  }
+
+  /** Removals that somebody began and did not end, or is about to: to end them twice does no harm. Whether `of` was among them. */
+  async finishAll(of?: Pick<Doing, 'repo' | 'digest'>): Promise<boolean> {
+    let among = false;
+    for await (const { key } of this.#cells.keys(DOING)) {
+      const { value } = await this.#cells.read<Doing>(DOING + key);
+      if (value === undefined) continue;
+      const record = await this.#cells.read<HeldManifest | null>(recordAt(value.repo, value.digest));
+      if (record.live && record.value?.made === value.was.made) {
+        // Not begun, but for its note: whoever is about to begin fails, or is later than this.
+        if (!(await this.#cells.write<HeldManifest | null>(record, { live: true, value: record.value }))) continue;
+      } else {
+        await this.#finish(value);
+        among ||= value.repo === of?.repo && value.digest === of.digest;
+      }
+      await this.#cells.unmark(DOING + key);
+    }
+    return among;
+  }
+
+  async #finish({ repo, digest, was, nowMs }: Doing): Promise<void> {
+    await this.#tags.buryAll(repo, digest, async () => (await this.read(repo, digest)) === undefined);
+    await this.#unmark({ repo, digest }, was);
+    const lost = new Set([digest, ...linkTargetsOf(was).map((target) => target.digest)]);
+    await several([...lost], (one) => this.#links.lost(one, nowMs));
+  }
+
+  /** The marks of a record that is there no more as that write made it. */
+  async #unmark({ repo, digest }: Pick<Whole, 'repo' | 'digest'>, manifest: HeldManifest): Promise<void> {
+    const own: LinkTarget = { digest, kind: 'm' };
+    const mark = { repo, manifest: digest, by: manifest.made };
+    await several([own, ...linkTargetsOf(manifest)], (target) => this.#links.unmark(target, mark));
+  }
+}
+
+/** Names of repositories that are remembered; then all are forgotten, and each is marked once more. */
+const namedMax = 100_000;
+
+/** The first that is not where the put was to find it. */
+function changedAmong(tags: readonly Tag[], after: ManifestWrite['after']): ManifestOutcome['changed'] {
+  for (const tag of tags) {
+    const state = stateOfCell(tag);
+    if (!follows(state, after)) return { tag: tag.tag, version: state.version };
+  }
+  return undefined;
+}

@@ -1,0 +1,79 @@
+/**
+ * The tag store in the bucket of a rule of `backends`: its kind's library is loaded by this.
+ *
+ * Rule 1: requests are not tried again here for long, as a backend's are: whoever asks an index is told at once.
+ * Rule 2: a bucket that is not there at the start is waited for, and asked for by each call; one that cannot hold a store is
+ *   refused with the reason.
+ */
+
+import { Counted } from '../../backends/around/counted.ts';
+import { Watched } from '../../backends/around/watched.ts';
+import { BackendError } from '../../backends/backend.ts';
+import { type ConditionalObjects, conditionalObjects } from '../../backends/conditional.ts';
+import type { BackendRule } from '../../backends/config.ts';
+import { kindNamed } from '../../backends/kinds.ts';
+import type { Env } from '../../config/yaml.ts';
+import { StartError } from '../../lifecycle/errors.ts';
+import type { Clock } from '../../net/clock.ts';
+import type { Logger } from '../../telemetry/log.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { guarded } from './guard.ts';
+import { BucketTagStore } from './store.ts';
+
+/** An object of the index is small: one that does not come in so long hangs, whatever the rule says of large ones. */
+const stallMsMax = 5_000;
+/** What was left undone by a process that died is done so much later at most. */
+const mendEveryMs = 60_000;
+
+export type BucketOpening = {
+  readonly rule: BackendRule;
+  readonly prefix: string;
+  readonly env: Env;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+};
+
+/** Throws StartError where it can never be used so. */
+export async function openBucketTags({ rule, prefix, ...given }: BucketOpening): Promise<BucketTagStore> {
+  const { name, kind, settings } = rule;
+  const { clock, log } = given;
+  const stallMs = Math.min(rule.stallMs, stallMsMax);
+  const opening = { ...given, name, stallMs };
+  const bare = await kindNamed(kind).open(settings, opening);
+  const backend = new Counted(new Watched(bare, opening), opening);
+  const objects = guarded(
+    usable(() => conditionalObjects(backend)),
+    clock,
+  );
+  const store = new BucketTagStore({ objects, prefix, time: clock, close: () => backend[Symbol.asyncDispose]() });
+  try {
+    await store.start();
+  } catch (error) {
+    const unfit = error instanceof BackendError && error.why === 'unsupported';
+    if (unfit) await store[Symbol.asyncDispose]();
+    if (unfit) throw new StartError(`store: ${error.message}`);
+    log.warn({ err: error }, 'the bucket of the index does not answer: it is asked for by each request');
+  }
+  mending(store, given);
+  return store;
+}
+
+function usable(open: () => ConditionalObjects): ConditionalObjects {
+  try {
+    return open();
+  } catch (error) {
+    throw error instanceof BackendError ? new StartError(`store: ${error.message}`) : error;
+  }
+}
+
+/** Until the store is closed. */
+function mending(store: BucketTagStore, { clock, log }: Pick<BucketOpening, 'clock' | 'log'>): void {
+  let timer: Disposable | undefined;
+  const mend = async (): Promise<void> => {
+    await store.mend().catch((error: unknown) => log.warn({ err: error }, 'what was left undone is not done yet'));
+    if (!store.closed) timer = clock.after(mendEveryMs, () => void mend());
+  };
+  store.atEnd(() => timer?.[Symbol.dispose]());
+  void mend();
+}

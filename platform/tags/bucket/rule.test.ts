@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { bucketProblems } from './rule.ts';
+
+const rule = { name: 'main', readOnly: false, shared: undefined };
+const said = (backend: string, ...rules: Parameters<typeof bucketProblems>[1]) =>
+  bucketProblems(backend, rules).map(({ path, message }) => `${path.join('.')}: ${message}`);
+
+test('a rule of its own is fine', () => {
+  expect(said('main', rule)).toEqual([]);
+});
+
+test.each([
+  [said('other', rule), ['store.backend: other is not the name of a rule of `backends`: there are main']],
+  [said('main'), ['store.backend: main is not the name of a rule of `backends`: `backends` has none']],
+  [said('main', { ...rule, readOnly: true }), ['store.backend: the rule main is `readOnly`']],
+  [said('main', { ...rule, shared: true }), ['store.backend: the rule main is `shared`']],
+  [
+    said('main', rule, { ...rule, name: 'b' }),
+    ['backends.1: tags are not written to b beside a store that is a bucket'],
+  ],
+])('%j', (problems, begin) => {
+  expect(problems.length).toBe(begin.length);
+  for (const [i, start] of begin.entries()) expect(problems[i]?.startsWith(start)).toBe(true);
+});

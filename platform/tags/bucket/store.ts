@@ -1,0 +1,243 @@
+/**
+ * A tag store in a bucket: each method a few requests, of which one decides. docs/index-bucket.md has the protocol of each,
+ * what is left where it breaks off, and what it costs.
+ *
+ * Rule 1: nothing is remembered between two calls but what never changes, and the highest version that was seen.
+ * Rule 2: what a bucket does not answer is 503 UNAVAILABLE, at once; a write may then have been made.
+ */
+
+import { ApiError } from '../../../core/contracts/errors.ts';
+import type { BlobLink, TagRecord } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { BackendError } from '../../backends/backend.ts';
+import type { ConditionalObjects } from '../../backends/conditional.ts';
+import type { Time } from '../../net/clock.ts';
+import { storeAway, storeUnsure } from '../away.ts';
+import type { TagStore } from '../store.ts';
+import { databaseOf } from './about.ts';
+import { Cells } from './cells.ts';
+import { BucketCondemned } from './condemned.ts';
+import { Gates } from './gates.ts';
+import { Lanes } from './lanes.ts';
+import { Links } from './links.ts';
+import { BucketLists } from './lists.ts';
+import { BucketManifests } from './manifests.ts';
+import { noOutbox } from './outbox.ts';
+import { several } from './several.ts';
+import { deleteTag, putTag } from './tag-writes.ts';
+import { onOfCell, stateOfCell, Tags } from './tags.ts';
+
+/** Calls that are under way or wait; each is a request of somebody. */
+const callsMax = 10_000;
+
+/** A bucket that could not be opened is asked again so much later. */
+const openAgainMs = 1_000;
+
+export type BucketStoreOptions = {
+  readonly time: Time;
+  readonly objects: ConditionalObjects;
+  /** Of all keys; ends with a slash. */
+  readonly prefix: string;
+  /** Of the bucket, once nothing is asked of it any more. */
+  readonly close: () => Promise<void>;
+};
+
+type Parts = {
+  readonly links: Links;
+  readonly tags: Tags;
+  readonly manifests: BucketManifests;
+  readonly lists: BucketLists;
+  readonly condemned: BucketCondemned;
+};
+
+function partsOf({ objects, prefix }: BucketStoreOptions, database: string, signal: AbortSignal): Parts {
+  const cells = new Cells(objects, prefix, signal);
+  const gates = new Gates(cells);
+  const links = new Links(cells, gates);
+  const tags = new Tags(cells, database);
+  const manifests = new BucketManifests(cells, links, tags);
+  const lists = new BucketLists({ cells, gates, manifests });
+  return { links, tags, manifests, lists, condemned: new BucketCondemned({ cells, gates, links, database }) };
+}
+
+export class BucketTagStore implements TagStore {
+  readonly #options: BucketStoreOptions;
+  readonly #ending = new AbortController();
+  readonly #lanes = new Lanes();
+  readonly #calls = new Set<Promise<unknown>>();
+  readonly #atEnd: (() => void)[] = [];
+  #parts: Promise<Parts> | undefined;
+  /** It could not be opened, and is not asked before. */
+  #away: { readonly error: unknown; readonly untilMs: number } | undefined;
+  closed = false;
+
+  constructor(options: BucketStoreOptions) {
+    this.#options = options;
+  }
+
+  /** `end` is called when the store is closed. */
+  atEnd(end: () => void): void {
+    this.#atEnd.push(end);
+  }
+
+  /** Throws what the bucket says where it cannot be used, or not now. */
+  async start(): Promise<void> {
+    await this.#open();
+  }
+
+  tag: TagStore['tag'] = (repo, tag) =>
+    this.#call(async ({ tags }): Promise<TagRecord | undefined> => {
+      const { cell } = await tags.read(repo, tag);
+      const on = onOfCell(cell);
+      if (on === undefined) return undefined;
+      const { digest, mediaType, size } = on;
+      return { digest, mediaType, size, version: stateOfCell({ cell }).version ?? undefined };
+    });
+
+  manifest: TagStore['manifest'] = (repo, digest) =>
+    this.#call(async ({ manifests }) => {
+      const record = await manifests.read(repo, digest);
+      return record && { digest, mediaType: record.mediaType, size: record.size };
+    });
+
+  tags: TagStore['tags'] = (...args) => this.#call(({ lists }) => lists.tags(...args));
+  referrers: TagStore['referrers'] = (...args) => this.#call(({ lists }) => lists.referrers(...args));
+  catalog: TagStore['catalog'] = (...args) => this.#call(({ lists }) => lists.catalog(...args));
+  holders: TagStore['holders'] = (...args) => this.#call(({ lists }) => lists.holders(...args));
+  listed: TagStore['listed'] = (...args) => this.#call(({ lists }) => lists.listed(...args));
+  blob: TagStore['blob'] = (...args) => this.#call(({ links }) => links.blob(...args));
+  unlinked: TagStore['unlinked'] = (digests) => this.#call(({ condemned }) => condemned.among(digests));
+  condemn: TagStore['condemn'] = (...args) => this.#call(({ condemned }) => condemned.condemn(...args));
+
+  putManifest: TagStore['putManifest'] = (repo, digest, put, nowMs) =>
+    this.#call(
+      ({ manifests }) => manifests.put(repo, digest, put, nowMs),
+      [ofManifest(repo, digest), ...put.tags.map((tag) => ofTag(repo, tag))],
+    );
+
+  putTag: TagStore['putTag'] = (repo, tag, put) =>
+    this.#call((parts) => putTag(parts, { repo, tag, ...put }), [ofTag(repo, tag)]);
+
+  deleteTag: TagStore['deleteTag'] = (repo, tag, at) =>
+    this.#call((parts) => deleteTag(parts, { repo, tag, at }), [ofTag(repo, tag)]);
+
+  deleteManifest: TagStore['deleteManifest'] = (repo, digest, nowMs) =>
+    this.#call(({ manifests }) => manifests.remove(repo, digest, nowMs), [ofManifest(repo, digest)]);
+
+  linkBlob: TagStore['linkBlob'] = (repo, digest, { size, proof }) =>
+    this.#call(
+      async ({ links, manifests }) => {
+        const unproved = await links.linkBlob(repo, { digest, size }, proof);
+        if (unproved === undefined) await manifests.name(repo);
+        return unproved;
+      },
+      [digest],
+    );
+
+  unlinkBlob: TagStore['unlinkBlob'] = (repo, digest, nowMs) =>
+    this.#call(
+      async ({ links }) => {
+        if (!(await links.unlinkBlob(repo, digest))) return false;
+        await links.lost(digest, nowMs);
+        return true;
+      },
+      [digest],
+    );
+
+  mount: TagStore['mount'] = (repo, digest, from) =>
+    this.#call(
+      async ({ links, manifests }): Promise<BlobLink | undefined> => {
+        const link = await links.blob(from, digest);
+        // It may be condemned since: then `from` has it no more.
+        if (link === undefined || (await links.linkBlob(repo, link, undefined)) !== undefined) return undefined;
+        await manifests.name(repo);
+        return link;
+      },
+      [digest],
+    );
+
+  references: TagStore['references'] = (repo, digest) =>
+    this.#call(async ({ manifests: all }) => {
+      const { blobs = [], manifests = [] } = (await all.read(repo, digest)) ?? {};
+      const here = await several(manifests, (one) => all.read(repo, one));
+      return { blobs, manifests: manifests.filter((_, i) => here[i] !== undefined) };
+    });
+
+  tagState: TagStore['tagState'] = (repo, tag) =>
+    this.#call(async ({ tags }) => {
+      const { cell } = await tags.read(repo, tag);
+      return { digest: onOfCell(cell)?.digest, version: stateOfCell({ cell }).version };
+    });
+
+  seen: TagStore['seen'] = (version) => this.#call(async ({ tags }) => tags.seen(version));
+
+  due = noOutbox.due;
+  claim = noOutbox.claim;
+  hold = noOutbox.hold;
+  nextDueMs = noOutbox.nextDueMs;
+  pending = noOutbox.pending;
+  waiting = noOutbox.waiting;
+  outbox = noOutbox.outbox;
+  written = noOutbox.written;
+  failed = noOutbox.failed;
+  retry = noOutbox.retry;
+  backfill = noOutbox.backfill;
+  reroute = noOutbox.reroute;
+  adoptManifest = noOutbox.adoptManifest;
+  adoptDeletion = noOutbox.adoptDeletion;
+  adoptBlob = noOutbox.adoptBlob;
+  adoptTag = noOutbox.adoptTag;
+
+  /** Ends what other processes began and did not end. */
+  async mend(): Promise<void> {
+    await this.#call(({ manifests }) => manifests.finishAll());
+  }
+
+  /** What was asked for is still done. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    for (const end of this.#atEnd) end();
+    await Promise.allSettled(this.#calls);
+    this.#ending.abort(new Error('the index is closing'));
+    await this.#options.close();
+  }
+
+  async #call<T>(act: (parts: Parts) => Promise<T>, lanes: readonly string[] = []): Promise<T> {
+    if (this.closed) throw new ApiError('UNAVAILABLE', 'the index is closing: try again');
+    if (this.#calls.size >= callsMax)
+      throw new ApiError('TOOMANYREQUESTS', `${callsMax} requests are waiting at the index: try again`);
+    const run = async (): Promise<T> => act(await this.#open());
+    const call = lanes.length === 0 ? run() : this.#lanes.run(lanes, run);
+    this.#calls.add(call);
+    try {
+      return await call;
+    } catch (error) {
+      if (!(error instanceof BackendError)) throw error;
+      const writes = lanes.length > 0 && this.#parts !== undefined;
+      throw (writes ? storeUnsure : storeAway)('its bucket', error.message);
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  /** One attempt for all who wait. */
+  #open(): Promise<Parts> {
+    const { time, objects, prefix } = this.#options;
+    if (this.#parts !== undefined) return this.#parts;
+    if (this.#away !== undefined && time.nowMs() < this.#away.untilMs) return Promise.reject(this.#away.error);
+    this.#parts = databaseOf(objects, prefix, this.#ending.signal).then(
+      (database) => partsOf(this.#options, database, this.#ending.signal),
+      (error: unknown) => {
+        this.#parts = undefined;
+        this.#away = { error, untilMs: time.nowMs() + openAgainMs };
+        throw error;
+      },
+    );
+    return this.#parts;
+  }
+}
+
+/** No name has a space. */
+const ofTag = (repo: string, tag: string): string => `${repo} t ${tag}`;
+const ofManifest = (repo: string, digest: Digest): string => `${repo} m ${digest}`;

@@ -1,0 +1,139 @@
+/**
+ * Tags: a cell each, which has all that a read of the tag answers.
+ *
+ * Rule 1: a tag is set in this order: its cell is read, a mark under its manifest is made, the manifest's record is seen to be
+ *   there, the cell is written. Whoever removes the manifest ends its record, lists the marks, and writes each of those
+ *   cells anew, as a tombstone or as it was: so a tag that was on its way is not written any more.
+ * Rule 2: versions are numbered one above the highest that this process has seen, and above the tag's own: of one tag no
+ *   number is used twice, as tombstones stay; of two tags that two processes write, two may be alike.
+ */
+
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../core/digest.ts';
+import { leadOf, numberOf, type TagState, tagVersion } from '../versions.ts';
+import { againMax, busy } from './again.ts';
+import { type Cell, type Cells, newName } from './cells.ts';
+import { onAt, onOf, tagCellAt, tagOf } from './layout.ts';
+
+type Said = {
+  /** null: nothing was ever said of it; the cell was written to end what was on its way. */
+  readonly version: TagVersion | null;
+  readonly on?: On | undefined;
+};
+type On = {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly size: number;
+  /** The write that set it: its mark has that name. */
+  readonly made: string;
+};
+export type Tag = { readonly repo: string; readonly tag: string; readonly cell: Cell<Said> };
+export type TagSet = Omit<On, 'made'> & { readonly version: TagVersion };
+
+export class Tags {
+  readonly #cells: Cells;
+  readonly #database: string;
+  #highest = 0;
+
+  constructor(cells: Cells, database: string) {
+    this.#cells = cells;
+    this.#database = database;
+  }
+
+  async read(repo: string, tag: string): Promise<Tag> {
+    const cell = await this.#cells.read<Said>(tagCellAt(repo, tag));
+    const { version } = stateOfCell({ cell });
+    if (version !== null) this.seen(version);
+    return { repo, tag, cell };
+  }
+
+  seen(version: TagVersion): void {
+    this.#highest = Math.max(this.#highest, leadOf(version) ?? 0);
+  }
+
+  /** Of one write of all of these. */
+  next(tags: readonly Pick<Tag, 'cell'>[]): TagVersion {
+    const numbers = tags.map((tag) => numberOf(stateOfCell(tag).version ?? ('0-' as TagVersion)));
+    this.#highest = Math.max(this.#highest, ...numbers) + 1;
+    return tagVersion(this.#highest, this.#database);
+  }
+
+  /** Before the record is seen to be there. The name under which `set` sets it. */
+  async mark({ repo, tag }: Tag, digest: Digest): Promise<string> {
+    const made = newName();
+    await this.#cells.mark(onAt(repo, digest, { tag, by: made }));
+    return made;
+  }
+
+  /** It is not set by that name after all. */
+  async unmark({ repo, tag }: Pick<Tag, 'repo' | 'tag'>, { digest, made }: Pick<On, 'digest' | 'made'>): Promise<void> {
+    await this.#cells.unmark(onAt(repo, digest, { tag, by: made }));
+  }
+
+  /** False: it was written since it was read; then its mark is gone. */
+  async set(tag: Tag, { version, ...on }: TagSet, made: string): Promise<boolean> {
+    const value = { version, on: { ...on, made } };
+    if ((await this.#cells.write(tag.cell, { live: true, value, by: made })) === undefined) {
+      await this.unmark(tag, { digest: on.digest, made });
+      return false;
+    }
+    await this.#left(tag);
+    return true;
+  }
+
+  /** False: it was written since it was read. */
+  async bury(tag: Tag, version: TagVersion): Promise<boolean> {
+    if ((await this.#cells.write(tag.cell, { live: false, value: { version } })) === undefined) return false;
+    await this.#left(tag);
+    return true;
+  }
+
+  /**
+   * All tags on a manifest whose record `isGone` are buried, in one write as far as nobody else writes them; and what is on
+   * its way to be set on it fails.
+   */
+  async buryAll(repo: string, digest: Digest, isGone: () => Promise<boolean>): Promise<void> {
+    const marks: string[] = [];
+    for await (const { key } of this.#cells.keys(onOf(repo, digest))) marks.push(key);
+    let left = [...new Set(marks.map((key) => tagOf(key.slice(0, key.lastIndexOf('/')))))];
+    for (let again = 0; left.length > 0; again++) {
+      if (again === againMax) throw busy(`${repo} ${left[0]}`);
+      const tags = await Promise.all(left.map((tag) => this.read(repo, tag)));
+      // After the cells were read: a record that is made anew is made before its tags are set.
+      if (!(await isGone())) return;
+      const version = this.next(tags.filter(({ cell }) => onOfCell(cell)?.digest === digest));
+      const done = await Promise.all(tags.map((tag) => this.#endOn(tag, digest, version)));
+      left = left.filter((_, i) => !done[i]);
+    }
+    await Promise.all(marks.map((key) => this.#cells.unmark(onOf(repo, digest) + key)));
+  }
+
+  async #endOn(tag: Tag, digest: Digest, version: TagVersion): Promise<boolean> {
+    const { cell } = tag;
+    if (onOfCell(cell)?.digest === digest) return await this.bury(tag, version);
+    const value = cell.value ?? { version: null };
+    return (await this.#cells.write(cell, { live: cell.live, value })) !== undefined;
+  }
+
+  /** Tags that are on a manifest now, or about to be. */
+  async on(repo: string, digest: Digest): Promise<Tag[]> {
+    const names = new Set<string>();
+    for await (const { key } of this.#cells.keys(onOf(repo, digest)))
+      names.add(tagOf(key.slice(0, key.lastIndexOf('/'))));
+    return await Promise.all([...names].map((tag) => this.read(repo, tag)));
+  }
+
+  /** The mark of what it was on; where it stays, whoever removes that manifest removes it. */
+  async #left(tag: Tag): Promise<void> {
+    const was = onOfCell(tag.cell);
+    if (was !== undefined) await this.unmark(tag, was).catch(() => undefined);
+  }
+}
+
+export function stateOfCell({ cell }: Pick<Tag, 'cell'>): TagState {
+  return { there: cell.live, version: cell.value?.version ?? null };
+}
+
+export function onOfCell(cell: Cell<Said>): On | undefined {
+  return cell.live ? cell.value?.on : undefined;
+}
