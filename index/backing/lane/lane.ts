@@ -35,9 +35,9 @@ const attemptMsMax = 120_000;
 /** How often the ages are told, and due rows are looked for while others are under way. */
 const lookMs = 1_000;
 /** Rows of a process that died, or lost its engine, are taken up by another one so much later. */
-const holdMs = 30_000;
+const holdMs = 15_000;
 /** So often is said that they are still worked on. */
-const holdAgainMs = 10_000;
+const holdAgainMs = 5_000;
 /** How soon a write that waits for its backend hears that another index has brought it there. */
 const confirmLookMs = 200;
 /** Between two counts of what waits: so long, and so many times longer than a count takes, as a million rows may wait. */

@@ -1,7 +1,7 @@
 /** Blobs' links in PostgreSQL. */
 
 import type { Digest } from '../../../core/digest.ts';
-import { type Querying, statements } from './statements.ts';
+import { type Querying, statements } from './server/statements.ts';
 
 const SQL = statements('blobs', {
   size: 'SELECT b.size FROM repos r JOIN blobs b ON b.repo = r.id WHERE r.name = $1 AND b.digest = $2',

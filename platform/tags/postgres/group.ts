@@ -9,20 +9,23 @@
  *   the lock only once that one has ended, reads whether it was done: it is acknowledged, or made again, never both. What
  *   could not be found out is `storeUnsure`, never a no.
  * Rule 3: that it was done is told only after a commit of this connection, which waits for standbys as the lost one did.
- * Rule 4: a write that the server refuses fails alone: those that shared its transaction are made again without it.
+ * Rule 4: what was asked before this process was held up is not committed any more (hangs.ts); the server ends a transaction
+ *   that is left open for as long.
+ * Rule 5: a write that the server refuses fails alone: those that shared its transaction are made again without it.
  */
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { storeAway, storeUnsure } from '../away.ts';
-import type { EngineClock } from './clock.ts';
-import type { PgConnection } from './connection.ts';
-import { pgFaultOf, pgWordsOf, refusalOf } from './faults.ts';
-import { attemptMs, doubtMs, graceMs, lookMs } from './limits.ts';
+import { Hangs } from './hangs.ts';
 import { type IdentityRow, Numbers, type Tx } from './numbers.ts';
-import type { Primary } from './primary.ts';
-import { statements } from './statements.ts';
+import type { EngineClock } from './server/clock.ts';
+import type { PgConnection } from './server/connection.ts';
+import { pgFaultOf, pgWordsOf, refusalOf } from './server/faults.ts';
+import { attemptMs, doubtMs, graceMs, lookMs } from './server/limits.ts';
+import type { Primary } from './server/primary.ts';
+import { statements } from './server/statements.ts';
 
 /** Writes a transaction: bounds how long others wait for its lock. */
 const groupMax = 64;
@@ -40,18 +43,27 @@ const SQL = statements('group', {
 });
 
 type Write = {
+  /** When it was asked for. */
+  readonly at: number;
   readonly apply: (tx: Tx) => Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 };
 /** A group on its way. `results`: of the attempt whose COMMIT was sent. */
-type Group = { readonly writes: readonly Write[]; readonly no: number; results?: unknown[] | undefined };
+type Group = {
+  readonly writes: readonly Write[];
+  readonly no: number;
+  /** When the first of them was asked for. */
+  readonly at: number;
+  results?: unknown[] | undefined;
+};
 
 export type GroupsOptions = { readonly primary: Primary; readonly database: string; readonly clock: EngineClock };
 
 export class WriteGroups implements AsyncDisposable {
   readonly #options: GroupsOptions;
   readonly #me = randomUUID();
+  readonly #hangs = new Hangs();
   readonly #pending: Write[] = [];
   #no = 0;
   #running: Promise<void> | undefined;
@@ -69,7 +81,7 @@ export class WriteGroups implements AsyncDisposable {
         new ApiError('TOOMANYREQUESTS', `${pendingMax} writes are waiting at the index: try again`),
       );
     return new Promise<T>((resolve, reject) => {
-      this.#pending.push({ apply, resolve: resolve as (value: unknown) => void, reject });
+      this.#pending.push({ at: performance.now(), apply, resolve: resolve as (value: unknown) => void, reject });
       this.#running ??= this.#run();
     });
   }
@@ -78,6 +90,7 @@ export class WriteGroups implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await this.#running;
+    this.#hangs[Symbol.dispose]();
   }
 
   async #run(): Promise<void> {
@@ -87,8 +100,12 @@ export class WriteGroups implements AsyncDisposable {
     this.#running = undefined;
   }
 
-  async #settle(writes: readonly Write[]): Promise<void> {
-    const group: Group = { writes, no: ++this.#no };
+  async #settle(all: readonly Write[]): Promise<void> {
+    const writes = all.filter(({ at }) => !this.#hangs.since(at));
+    for (const { at, reject } of all) if (this.#hangs.since(at)) reject(heldUpError());
+    const [first] = writes;
+    if (first === undefined) return;
+    const group: Group = { writes, no: ++this.#no, at: first.at };
     try {
       const results = await this.#commit(group);
       for (const [i, { resolve }] of writes.entries()) resolve(results[i]);
@@ -130,7 +147,7 @@ export class WriteGroups implements AsyncDisposable {
   /** Leaves the connection as it should be, and says what is to come of the group. */
   async #undo(connection: PgConnection, error: unknown): Promise<never> {
     const { primary } = this.#options;
-    const fault = pgFaultOf(error);
+    const fault = error instanceof Refused ? 'refused' : pgFaultOf(error);
     if (fault === 'away' || connection.lost !== undefined) {
       primary.discard(connection, error);
       throw error;
@@ -141,7 +158,7 @@ export class WriteGroups implements AsyncDisposable {
     } catch (failure) {
       primary.discard(connection, failure);
     }
-    throw fault === 'again' ? error : new Refused('refused', { cause: error });
+    throw fault === 'again' || error instanceof Refused ? error : new Refused('refused', { cause: error });
   }
 
   async #attempt(asking: PgConnection, group: Group): Promise<unknown[]> {
@@ -161,9 +178,11 @@ export class WriteGroups implements AsyncDisposable {
       }
       group.results = undefined;
     }
+    this.#heed(group);
     const numbers = new Numbers(row);
     const results: unknown[] = [];
     for (const { apply } of group.writes) results.push(await apply({ asking, numbers }));
+    this.#heed(group);
     group.results = results;
     try {
       await this.#end(asking, group, numbers);
@@ -173,6 +192,10 @@ export class WriteGroups implements AsyncDisposable {
       throw error;
     }
     return results;
+  }
+
+  #heed({ at }: Group): void {
+    if (this.#hangs.since(at)) throw new Refused('held up', { cause: heldUpError() });
   }
 
   async #end(asking: PgConnection, { no }: Group, numbers?: Numbers): Promise<void> {
@@ -188,6 +211,10 @@ export class WriteGroups implements AsyncDisposable {
 
 /** What another attempt does not change. */
 class Refused extends Error {}
+
+function heldUpError(): ApiError {
+  return new ApiError('UNAVAILABLE', 'this index was held up, and nobody may wait for it any more: try again');
+}
 
 function replacedError(engine: string): ApiError {
   return storeAway(engine, 'it is another database than at the start of this process, which is to be started anew');

@@ -2,7 +2,7 @@
 
 import type { Digest } from '../../../core/digest.ts';
 import type { ManifestWrite } from '../store.ts';
-import { type Querying, statements } from './statements.ts';
+import { type Querying, statements } from './server/statements.ts';
 
 const SQL = statements('manifests', {
   lacking: `SELECT d AS digest FROM unnest($2::text[]) AS d

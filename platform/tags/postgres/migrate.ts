@@ -8,10 +8,10 @@
  */
 
 import { StartError } from '../../lifecycle/errors.ts';
-import type { PgConnection } from './connection.ts';
-import { pgWordsOf } from './faults.ts';
 import { postgresSteps, versionTable } from './schema.ts';
-import { statements } from './statements.ts';
+import type { PgConnection } from './server/connection.ts';
+import { pgWordsOf } from './server/faults.ts';
+import { statements } from './server/statements.ts';
 
 /** `gen_random_uuid`, and what else the tables need. */
 const releaseMin = 130_000;

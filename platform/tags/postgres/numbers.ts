@@ -2,7 +2,7 @@
 
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import { tagVersion } from '../versions.ts';
-import type { Querying } from './statements.ts';
+import type { Querying } from './server/statements.ts';
 
 export type IdentityRow = {
   readonly id: string;

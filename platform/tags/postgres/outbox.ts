@@ -14,7 +14,7 @@ import type {
 import { numberOf, tagVersion } from '../versions.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresRepos } from './repos.ts';
-import { type Querying, statements } from './statements.ts';
+import { type Querying, statements } from './server/statements.ts';
 
 const columns = 'r.name AS repo, o.kind, o.name, o.version AS no, o.digest, o.since AS "sinceMs", o.attempts';
 const from = 'FROM outbox o JOIN repos r ON r.id = o.repo';

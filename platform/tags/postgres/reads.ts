@@ -14,7 +14,7 @@ import type { References, TagPlace } from '../outbox.ts';
 import { fitting } from '../pages.ts';
 import { type PageOf, type ReferrersOf, referrerAnnotationBytesMax } from '../store.ts';
 import { tagVersion } from '../versions.ts';
-import { type Querying, statements } from './statements.ts';
+import { type Querying, statements } from './server/statements.ts';
 
 const manifest = 'm.digest, m.media_type AS "mediaType", m.size';
 const SQL = statements('reads', {

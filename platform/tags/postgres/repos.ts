@@ -1,8 +1,8 @@
 /** Repositories in PostgreSQL: a number each, and the backend that what it holds was queued for. */
 
 import type { OutboxOptions } from '../outbox.ts';
-import type { Querying } from './statements.ts';
-import { statements } from './statements.ts';
+import type { Querying } from './server/statements.ts';
+import { statements } from './server/statements.ts';
 
 const SQL = statements('repos', {
   find: 'SELECT id, backend FROM repos WHERE name = $1',

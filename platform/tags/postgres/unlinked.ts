@@ -4,7 +4,7 @@ import type { CondemnReply } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
 import type { Tx } from './numbers.ts';
-import { linkedSql, statements } from './statements.ts';
+import { linkedSql, statements } from './server/statements.ts';
 
 /** Rows that one question removes because nobody was told of them for long. */
 const forgottenMax = 100;

@@ -4,7 +4,7 @@ import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { forgetEvery, leadOf, numberOf, type TagState, tombstonesMax, writerOf } from '../versions.ts';
 import type { Numbers, Tx } from './numbers.ts';
-import { statements } from './statements.ts';
+import { statements } from './server/statements.ts';
 
 const SQL = statements('versions', {
   // A tag is in one of the two, or in neither.

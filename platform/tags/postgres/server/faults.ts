@@ -4,7 +4,7 @@
  * Codes: SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html), and the names of what befalls a socket.
  */
 
-import { ApiError } from '../../../core/contracts/errors.ts';
+import { ApiError } from '../../../../core/contracts/errors.ts';
 
 /**
  * away: the connection is of no use, and perhaps the server; another attempt has a new one. again: this transaction was

@@ -9,8 +9,8 @@
  */
 
 import { Client, types } from 'pg';
-import type { Endpoint } from '../../net/net.ts';
-import type { PostgresStore } from '../config.ts';
+import type { Endpoint } from '../../../net/net.ts';
+import type { PostgresStore } from '../../config.ts';
 import { idleInTransactionMs, lockMs, pgConnectMs, statementMs } from './limits.ts';
 import type { Prepared, Querying, Value } from './statements.ts';
 

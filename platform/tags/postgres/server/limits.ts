@@ -16,9 +16,9 @@ export const attemptMs = 4_000;
 export const doubtMs = 15_000;
 /**
  * A transaction in which nothing comes is ended by the server: its index hangs, or was cut off, and all others wait for its
- * lock. Less than `lockMs`, so that those get through.
+ * lock. Less than `lockMs`, so that those get through, and than callers wait for an index that says nothing (hangs.ts).
  */
-export const idleInTransactionMs = 2_000;
+export const idleInTransactionMs = 1_500;
 export const lockMs = 3_500;
 /** Of the server, for whatever one statement does. */
 export const statementMs = 30_000;

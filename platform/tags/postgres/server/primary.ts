@@ -8,11 +8,11 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { secretIn } from '../../backends/secret.ts';
-import { sqlTls } from '../../backends/sql/tls.ts';
-import type { Endpoint } from '../../net/net.ts';
-import { storeAway } from '../away.ts';
-import type { PostgresStore } from '../config.ts';
+import { secretIn } from '../../../backends/secret.ts';
+import { sqlTls } from '../../../backends/sql/tls.ts';
+import type { Endpoint } from '../../../net/net.ts';
+import { storeAway } from '../../away.ts';
+import type { PostgresStore } from '../../config.ts';
 import type { EngineClock } from './clock.ts';
 import { PgConnection } from './connection.ts';
 import { pgFaultOf, pgWordsOf } from './faults.ts';
