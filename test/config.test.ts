@@ -241,3 +241,14 @@ test('backends: a pattern that an earlier rule takes everything of', () => {
   expect(rules('"a*/**"', '"ab*/c"')).toHaveLength(1);
   expect(rules('"**"', '"**"')).toHaveLength(1);
 });
+
+test('a tracker shares leases by the address of a Redis', () => {
+  expect(problems('tracker', 'leases: { redis: "rediss://:p@redis:6379/3", prefix: "a:b" }\n')).toEqual([]);
+  for (const url of ['redis:6379', 'http://redis:6379', 'redis://', 'redis://redis/x'])
+    expect(problems('tracker', `leases: { redis: "${url}" }\n`)).toEqual([
+      '2: leases.redis: expected redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS',
+    ]);
+  expect(problems('tracker', 'leases: { redis: "redis://r", prefix: "*" }\n')[0]).toContain(
+    'leases.prefix: expected letters',
+  );
+});

@@ -32,6 +32,7 @@ import { serve } from '../platform/http/serve.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Asker, Found, Lookups } from './lookups.ts';
 import { refusalText } from './refusal.ts';
+import type { LeaseSharing } from './shared/sharing.ts';
 import type { TrackerState } from './state.ts';
 import type { OriginsTold } from './telling.ts';
 
@@ -54,6 +55,8 @@ export type TrackerApi = {
   /** How long one that a limit refused something waits; default `refusedWaitMs`. */
   readonly refusedMs?: number | undefined;
   readonly metrics: Metrics;
+  /** Who tells other trackers of it. */
+  readonly sharing?: Pick<LeaseSharing, 'told' | 'left'> | undefined;
   /** Who may say for whom a request is. */
   readonly trusted: Trusted;
   /** A limit kept leases of a client out. */
@@ -79,7 +82,15 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
     },
     options,
   );
-  serve(app, TRACKER.leave, ({ body: { node } }) => void api.state.tell({ kind: 'leave', node }), options);
+  serve(
+    app,
+    TRACKER.leave,
+    ({ body: { node } }) => {
+      api.state.tell({ kind: 'leave', node });
+      api.sharing?.left(node);
+    },
+    options,
+  );
   serve(app, TRACKER.locate, async ({ at: { digest, repo, growing }, request }) => {
     const located = await locate(api, { digest, repo }, askerOf(request));
     if ('meta' in located || growing === 1) return located;
@@ -91,6 +102,7 @@ export async function answerAnnounce(api: TrackerApi, request: AnnounceRequest, 
   const out = api.state.tell({ kind: 'announce', request: believed(api, request, asker), client: asker.client });
   assert(out?.kind === 'reply', 'tracker: an announce without a reply');
   const { cold, growing } = out;
+  api.sharing?.told(request, asker.client, out.reply.resync !== true);
   const reply = replyOf(api, request, { reply: out.reply, refused: out.refused, client: asker.client });
   const answers: AnnounceAnswer[] = [];
   const waiting: Cold[] = [...cold];

@@ -9,6 +9,30 @@ import { duration, listenAt, network, size } from '../platform/config/units.ts';
 import { membersShape, someMembers } from '../platform/members/config.ts';
 import { lookupsAtOnce } from './allowance.ts';
 
+/** redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS. */
+function isRedisUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, pathname } = new URL(text);
+  return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '' && /^(\/\d{0,5})?$/.test(pathname);
+}
+
+const leasesSchema = z
+  .strictObject({
+    /** Redis or Valkey, one server; the password in the address. */
+    redis: z
+      .string()
+      .max(2048)
+      .refine(isRedisUrl, 'expected redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS'),
+    /** Of all keys, and of the channel: clusters that use one server differ in it. */
+    prefix: z
+      .string()
+      .regex(/^[A-Za-z0-9:_-]{1,64}$/, 'expected letters, digits, :, _ and -, 64 characters at most')
+      .prefault('shoal'),
+  })
+  .optional();
+
+export type LeasesSettings = NonNullable<z.output<typeof leasesSchema>>;
+
 const shape = z.strictObject({
   ...commonShape('tracker'),
   listen: listenAt(15_003),
@@ -36,6 +60,8 @@ const shape = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  /** Where trackers share their leases; without it each knows what it was announced itself. */
+  leases: leasesSchema,
   lookup: z
     .strictObject({
       /** Memory for metainfo and small blobs. */

@@ -59,7 +59,20 @@ await runRole({
       'Blobs that no origin was asked of: a client asked for too many that none has',
       () => allowance.refused,
     );
-    const api = { state, lookups, waitMs: config.lookup.wait, metrics, trusted: trustedOf(config.trustedProxies) };
+    const { leases, lease: leaseMs } = config;
+    const onTrouble = (why: string): void =>
+      troubles.came('shared', { why }, 'leases are not shared with other trackers');
+    const sharing =
+      leases &&
+      stack.use(await (await import('./shared/start.ts')).shareLeases(leases, { state, leaseMs, metrics, onTrouble }));
+    const api = {
+      sharing,
+      state,
+      lookups,
+      waitMs: config.lookup.wait,
+      metrics,
+      trusted: trustedOf(config.trustedProxies),
+    };
     const onRefused = (client: string, limit: string): void =>
       troubles.came(`limit ${client}`, { client, limit }, 'a limit keeps leases of a client out');
     const told = (before: string | undefined): OriginsTold => telling.to(before);

@@ -133,6 +133,20 @@ export class Handout implements Machine<HandoutInput, HandoutOutput, HandoutDue>
     return groupedSize(swarm, LEASE_STATE.have) + groupedSize(swarm, LEASE_STATE.origin) > mine;
   }
 
+  /** How many leases the node has; -1 where it is not known. */
+  heldBy(id: string): number {
+    const node = this.#nodes.find(id);
+    return node === none ? none : this.#nodes.leases(node);
+  }
+
+  /** What the node takes part in, as it would announce it. */
+  leasesOf(id: string): AnnounceEntry[] {
+    return Array.from(this.#leases.of(this.#nodes.find(id)), (lease) => {
+      const { digest } = this.#swarms[this.#leases.swarm(lease)] as Swarm;
+      return { digest, state: this.#leases.state(lease) === LEASE_STATE.want ? 'want' : 'have', seek: 0 };
+    });
+  }
+
   #announce(request: AnnounceRequest, client: string | undefined): void {
     this.#kept = undefined;
     const node = this.#admit(request.self, client ?? request.self.node);

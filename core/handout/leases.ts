@@ -119,6 +119,11 @@ export class LeaseTable {
     return this.#first[node] ?? none;
   }
 
+  /** All of the node's; none may be added or removed meanwhile. */
+  *of(node: number): Generator<number> {
+    for (let lease = this.firstOf(node); lease !== none; lease = this.#at(lease, nextAt)) yield lease;
+  }
+
   #name(lease: number, who: { readonly node: number; readonly state: LeaseState; readonly seeks: number }): void {
     this.#put(lease, whoAt, who.node | (who.state << nodeBits) | (who.seeks << (nodeBits + stateBits)));
   }

@@ -67,6 +67,7 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   postgres: { apt: 'postgresql' },
   initdb: { apt: 'postgresql' },
   pg_isready: { apt: 'postgresql' },
+  'redis-server': { apt: 'redis-server' },
   setpriv: { apt: 'util-linux' },
   mvn: { apt: 'maven' },
   javac: { apt: 'default-jdk-headless' },
@@ -99,7 +100,7 @@ export const GROUPS = {
   storage: [
     ...['mvn', 'javac', 'hadoop-java', 'python3', 'moto_server'],
     ...['versitygw', 'minio', 'fake-gcs-server', 'azurite-blob', 'docker-registry'],
-    ...['nginx', 'mariadbd', 'mariadb-install-db', 'postgres', 'initdb', 'pg_isready', 'setpriv'],
+    ...['nginx', 'mariadbd', 'mariadb-install-db', 'postgres', 'initdb', 'pg_isready', 'setpriv', 'redis-server'],
     ...['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'busybox'],
   ],
   kube: ['helm'],
