@@ -20,16 +20,15 @@ import type { LineLog } from '../../platform/telemetry/log.ts';
 import type { AskLinked } from '../repair/links.ts';
 import type { HeldHere } from '../repair/listing.ts';
 import type { RepairRing } from '../repair/ring.ts';
-import type { Spares } from '../repair/spare.ts';
+import type { EachUnsafe } from '../repair/spare.ts';
 
 /** While something is left; afterwards. */
 const lookMs = { left: 2_000, none: 10_000 } as const;
 /** A proxy links what was pushed a call later; one that hung may take as long as clients wait. */
 export const settleMs = 120_000;
-/** Blobs that are named as left; more are only counted. */
-const leftMax = 10_000;
-/** Asked of backends at a time. */
+/** Asked of backends at a time (cold/copies.ts); each costs a request, so a look after that waits for as long, at least. */
 const confirmMax = 64;
+const confirmMs = 10;
 
 export type DrainingOptions = {
   /** Whether it drains lies on the disk before anybody is told. */
@@ -37,8 +36,8 @@ export type DrainingOptions = {
   readonly ring: RepairRing;
   /** Tells the others, and owns nothing any more. */
   readonly tell: (draining: boolean) => void;
-  /** All that is here, offered to its owners, who look at the bytes. */
-  readonly spares: (unsafeMax: number, ctx: CallContext) => Promise<Spares>;
+  /** All that is here, offered to its owners, who look at the bytes; resolves with the number of it. */
+  readonly spares: (each: EachUnsafe, ctx: CallContext) => Promise<number>;
   readonly linked: AskLinked;
   readonly confirmed: (digests: readonly Digest[], signal: AbortSignal) => Promise<readonly Digest[]>;
   readonly uploads: () => number;
@@ -54,8 +53,12 @@ type Look = {
   readonly begunMs: number;
   readonly came: number;
   readonly blobs: number;
-  readonly left: readonly HeldHere[];
+  /** On neither all of their owners nor in a backend, and needed. */
+  readonly left: number;
+  readonly leftBytes: number;
   readonly unlinked: number;
+  /** That a backend confirmed. */
+  readonly backed: number;
 };
 
 export class Draining implements Disposable {
@@ -108,8 +111,8 @@ export class Draining implements Disposable {
       mayStop: this.#draining && why.length === 0,
       why,
       blobs: look?.blobs ?? 0,
-      left: look?.left.length ?? 0,
-      leftBytes: (look?.left ?? []).reduce((sum, { meta }) => sum + meta.length, 0),
+      left: look?.left ?? 0,
+      leftBytes: look?.leftBytes ?? 0,
       unlinked: look?.unlinked ?? 0,
       uploads: this.#o.uploads(),
       owed: this.#owed,
@@ -158,7 +161,7 @@ export class Draining implements Disposable {
         mayStop ? 'the origin may be switched off' : 'the origin may not be switched off any more',
       );
     this.#said = mayStop;
-    this.#later(mayStop ? lookMs.none : lookMs.left);
+    this.#later(Math.max(mayStop ? lookMs.none : lookMs.left, confirmMs * (this.#look?.backed ?? 0)));
   }
 
   async #lookAtAll(): Promise<Look> {
@@ -167,22 +170,25 @@ export class Draining implements Disposable {
     const [begunMs, came] = [clock.nowMs(), this.#o.came()];
     if (came !== this.#came) this.#cameMs = begunMs;
     this.#came = came;
-    const { blobs, unsafe } = await spares(leftMax, CallContext.begin({ signal }));
-    const needed = await linked(
-      unsafe.map(({ digest }) => digest),
-      signal,
-    );
-    const asked = unsafe.filter(({ digest }) => needed.has(digest));
-    const backed = new Set(
-      asked.length <= confirmMax
-        ? await confirmed(
-            asked.map(({ digest }) => digest),
-            signal,
-          )
-        : [],
-    );
-    const left = asked.filter(({ digest }) => !backed.has(digest));
-    return { begunMs, came, blobs, left, unlinked: unsafe.length - asked.length };
+    const sums = { left: 0, leftBytes: 0, unlinked: 0, backed: 0 };
+    const each = async (unsafe: readonly HeldHere[]): Promise<void> => {
+      const needed = await linked(digestsOf(unsafe), signal);
+      const asked = unsafe.filter(({ digest }) => needed.has(digest));
+      sums.unlinked += unsafe.length - asked.length;
+      for (let at = 0; at < asked.length; at += confirmMax) {
+        const batch = asked.slice(at, at + confirmMax);
+        // Where something is left anyway, nothing more needs to be asked for in this look.
+        const backed = new Set(sums.left === 0 ? await confirmed(digestsOf(batch), signal) : []);
+        sums.backed += backed.size;
+        for (const { digest, meta } of batch) {
+          if (backed.has(digest)) continue;
+          sums.left++;
+          sums.leftBytes += meta.length;
+        }
+      }
+    };
+    const blobs = await spares(each, CallContext.begin({ signal }));
+    return { begunMs, came, blobs, ...sums };
   }
 
   /** What stands in the way, as far as is known by now. */
@@ -193,8 +199,7 @@ export class Draining implements Disposable {
     if (ring.others().length === 0) why.push('no other origin is known');
     if (this.#why !== undefined) why.push(this.#why);
     else if (look === undefined) why.push('what is here has not been looked at yet');
-    if (look !== undefined && look.left.length > 0)
-      why.push(`${look.left.length} blobs are not on all of their owners yet`);
+    if (look !== undefined && look.left > 0) why.push(`${look.left} blobs are not on all of their owners yet`);
     if (look !== undefined && look.came !== came()) why.push('blobs were pushed since it was looked');
     if (look !== undefined && look.unlinked > 0 && clock.nowMs() - this.#cameMs < settleMs)
       why.push(
@@ -205,4 +210,8 @@ export class Draining implements Disposable {
     if (this.#owed > 0) why.push(`${this.#owed} blobs are owed to backends (shoal origin queue ls)`);
     return why;
   }
+}
+
+function digestsOf(blobs: readonly HeldHere[]): Digest[] {
+  return blobs.map(({ digest }) => digest);
 }

@@ -14,7 +14,7 @@ import { BlobListing, type HeldHere } from './listing.ts';
 import type { RepairPace } from './pace.ts';
 import { OriginRepair } from './repair.ts';
 import type { RepairRing } from './ring.ts';
-import { offerSpares, type Spares } from './spare.ts';
+import { type EachUnsafe, offerSpares } from './spare.ts';
 import { SparesToGo, type SparesToGoOptions } from './spares-to-go.ts';
 import { takeBy } from './take.ts';
 
@@ -49,7 +49,7 @@ export type Repairing = {
   readonly ring: RepairRing;
   readonly linked: AskLinked;
   /** All that only others own, offered to them; they look at the bytes. */
-  readonly spares: (unsafeMax: number, ctx: CallContext) => Promise<Spares>;
+  readonly spares: (each: EachUnsafe, ctx: CallContext) => Promise<number>;
   /** Of these copies, those that may go when room is needed, as only others own them, who have them. */
   readonly sparesToGo: (digests: readonly Digest[], signal: AbortSignal) => Promise<readonly Digest[]>;
 };
@@ -98,8 +98,8 @@ export function openRepair(o: RepairParts, stack: AsyncDisposableStack): Repairi
     },
     underReplicated: (digest) => repair.underReplicated(digest),
   });
-  const spares = (unsafeMax: number, ctx: CallContext): Promise<Spares> => {
-    return offerSpares({ ...common, reach }, { sample: true, unsafeMax }, ctx);
+  const spares = (each: EachUnsafe, ctx: CallContext): Promise<number> => {
+    return offerSpares({ ...common, reach }, { sample: true, each }, ctx);
   };
   return { repair, answers, ring, linked, spares, sparesToGo: (digests, signal) => toGo.of(digests, signal) };
 }

@@ -226,12 +226,16 @@ export class OriginRepair implements Disposable {
       const other = others.get(place);
       return other?.live && this.#seen.get(place) !== 'older' ? other : undefined;
     };
-    const spares = await offerSpares({ ...this.#o, reach }, { sample: false, unsafeMax: belowMax }, ctx);
-    const unsafe = await linked(
-      spares.unsafe.map(({ digest }) => digest),
-      ctx.signal,
-    );
-    this.#spare = { blobs: spares.blobs, unsafe: unsafe.size };
+    const unsafe = new Set<Digest>();
+    const each = async (blobs: readonly HeldHere[]): Promise<void> => {
+      const needed = await linked(
+        blobs.map(({ digest }) => digest),
+        ctx.signal,
+      );
+      for (const digest of needed) if (unsafe.size < belowMax) unsafe.add(digest);
+    };
+    const blobs = await offerSpares({ ...this.#o, reach }, { sample: false, each }, ctx);
+    this.#spare = { blobs, unsafe: unsafe.size };
     this.#below = new Set([...(await linked([...below], ctx.signal)), ...unsafe]);
   }
 

@@ -25,20 +25,20 @@ export type SpareOptions = {
   readonly reach: (place: string) => OtherOrigin | undefined;
 };
 
-export type Spares = {
-  blobs: number;
-  /** Of them, those that some owner does not hold, and what they are. */
-  readonly unsafe: HeldHere[];
-};
+/** What is not on each of its owners, as it is found. */
+export type EachUnsafe = (unsafe: readonly HeldHere[]) => Promise<void>;
 
-/** `sample`: owners look at the bytes. Asks whoever can be asked; who cannot holds nothing. At most `unsafeMax` are named. */
+/**
+ * Asks whoever can be asked; who cannot holds nothing. Each that some owner does not hold is named. Resolves with the number of
+ * all that only others own. `sample`: owners look at the bytes.
+ */
 export async function offerSpares(
   o: SpareOptions,
-  { sample, unsafeMax }: { readonly sample: boolean; readonly unsafeMax: number },
+  { sample, each }: { readonly sample: boolean; readonly each: EachUnsafe },
   ctx: CallContext,
-): Promise<Spares> {
+): Promise<number> {
   const { ring, listing } = o;
-  const spares: Spares = { blobs: 0, unsafe: [] };
+  let blobs = 0;
   const others = ({ digest }: HeldHere): boolean => !ring.owners(digest).includes(ring.self);
   for (let after: Digest | undefined; ; ) {
     const page = await listing.page(others, { after, max: pageMax });
@@ -46,12 +46,12 @@ export async function offerSpares(
       ctx.signal.throwIfAborted();
       const batch = page.blobs.slice(at, at + offeredMax);
       const safe = await heldByOwners(o, { batch, sample }, ctx);
-      spares.blobs += batch.length;
-      for (const blob of batch)
-        if (!safe.has(blob.digest) && spares.unsafe.length < unsafeMax) spares.unsafe.push(blob);
+      blobs += batch.length;
+      const unsafe = batch.filter(({ digest }) => !safe.has(digest));
+      if (unsafe.length > 0) await each(unsafe);
     }
     after = page.blobs.at(-1)?.digest;
-    if (!page.more || after === undefined) return spares;
+    if (!page.more || after === undefined) return blobs;
   }
 }
 

@@ -33,6 +33,17 @@ describe('a blob that was pushed', () => {
     expect(await all(sites)).toEqual([0, 0, 0]);
   });
 
+  test('is written by one that drains, which owns nothing any more, where no owner takes it over', async () => {
+    await using sites = new Sites({ count: 3, order: [0, 1] });
+    const blob = sites.blob([2]);
+    await site(sites, 2).take(blob);
+    await sites.pass(handoverMs / 2);
+    expect(await sites.has(blob.digest)).toBe(false);
+    await sites.pass(handoverMs + 60_000);
+    expect(await sites.has(blob.digest)).toBe(true);
+    expect(await all(sites)).toEqual([0, 0, 0]);
+  });
+
   test.each([
     [false, 0],
     [true, 1],
