@@ -3,7 +3,7 @@
  *
  * Rule 1: first the marks of its links and tags, then the record, then the tags. What breaks off before the record leaves
  *   marks, which nobody takes for links (links.ts, Rule 1); after it, a manifest without its tags, which is pushed again.
- * Rule 2: a removal is noted (`doing/`), then the record ended, then its tags, then its marks. What breaks off is ended by
+ * Rule 2: a removal (and what replaces a record by one of another size or type) is noted (`doing/`), then the record ended, then its tags, then its marks. What breaks off is ended by
  *   whoever starts next, or asks for the removal again.
  */
 
@@ -20,7 +20,7 @@ import { several } from './several.ts';
 import { onOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Record = Cell<HeldManifest | null>;
-/** Of a removal that is under way. */
+/** Of a removal that is under way, or of a record that is replaced by one of which tags are to be told. */
 type Doing = { readonly repo: string; readonly digest: Digest; readonly was: HeldManifest; readonly nowMs: number };
 type Whole = { readonly repo: string; readonly digest: Digest; readonly put: ManifestWrite; readonly nowMs: number };
 type Planned = { readonly tag: Tag; readonly made: string };
@@ -94,15 +94,18 @@ export class BucketManifests {
       several(linkTargetsOf(manifest), (target) => this.#links.mark(target, mark, 'none')),
       this.name(repo),
     ]);
+    const noted = await this.#noteReplaced(record, whole);
     const value = manifest;
     if (
       (await this.#cells.write<HeldManifest | null>(record, { live: true, value, by: manifest.made })) === undefined
     ) {
       await this.#unmark(whole, manifest);
       await this.#unplan(planned, digest);
+      await this.#forget(noted);
       return undefined;
     }
     if (record.live && record.value) await this.#replaced(whole, record.value, manifest);
+    await this.#forget(noted);
     return await this.#setAll(whole, planned);
   }
 
@@ -139,7 +142,7 @@ export class BucketManifests {
   }
 
   /** What the record was made of before, and is no more. */
-  async #replaced({ repo, digest, nowMs }: Whole, was: HeldManifest, now: HeldManifest): Promise<void> {
+  async #replaced({ repo, digest, nowMs }: Omit<Doing, 'was'>, was: HeldManifest, now: HeldManifest): Promise<void> {
     await this.#unmark({ repo, digest }, was);
     const kept = new Set(linkTargetsOf(now).map((target) => target.digest));
     const gone = linkTargetsOf(was).filter((target) => !kept.has(target.digest));
@@ -165,22 +168,36 @@ export class BucketManifests {
       const record = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
       if (!record.live || !record.value) return await this.finishAll({ repo, digest });
       const doing: Doing = { repo, digest, was: record.value, nowMs };
-      const at = doingAt(newName());
-      await this.#cells.write<Doing>(
-        { key: at, version: null, live: false, value: undefined },
-        { live: true, value: doing },
-      );
+      const at = await this.#note(doing);
       if (await this.#cells.write<HeldManifest | null>(record, { live: false, value: record.value })) {
         await this.#finish(doing);
-        await this.#cells.unmark(at);
+        await this.#forget(at);
         return true;
       }
-      await this.#cells.unmark(at);
+      await this.#forget(at);
     }
     throw busy(`${repo} ${digest}`);
   }
 
-  /** Removals that somebody began and did not end, or is about to: to end them twice does no harm. Whether `of` was among them. */
+  /** Where it is noted. */
+  async #note(doing: Doing): Promise<string> {
+    const at = doingAt(newName());
+    const none = { key: at, version: null, live: false, value: undefined };
+    await this.#cells.write<Doing>(none, { live: true, value: doing });
+    return at;
+  }
+
+  /** Tags have what their manifest's record says of itself, and are to be told where that changes, which is rare. */
+  async #noteReplaced({ live, value: was }: Record, { repo, digest, put, nowMs }: Whole): Promise<string | undefined> {
+    if (!live || !was || (was.mediaType === put.mediaType && was.size === put.size)) return undefined;
+    return await this.#note({ repo, digest, was, nowMs });
+  }
+
+  async #forget(at: string | undefined): Promise<void> {
+    if (at !== undefined) await this.#cells.unmark(at);
+  }
+
+  /** What somebody began and did not end, or is about to: to end it twice does no harm. Whether `of` was among them. */
   async finishAll(of?: Pick<Doing, 'repo' | 'digest'>): Promise<boolean> {
     let among = false;
     for await (const { key } of this.#cells.keys(DOING)) {
@@ -191,7 +208,8 @@ export class BucketManifests {
         // Not begun, but for its note: whoever is about to begin fails, or is later than this.
         if (!(await this.#cells.write<HeldManifest | null>(record, { live: true, value: record.value }))) continue;
       } else {
-        await this.#finish(value);
+        if (record.live && record.value) await this.#replaced(value, value.was, record.value);
+        else await this.#finish(value);
         among ||= value.repo === of?.repo && value.digest === of.digest;
       }
       await this.#cells.unmark(DOING + key);
