@@ -7,7 +7,7 @@
  *         is one that has other bytes under the blob's name; the message names backend and object.
  * Rule 4: who asks for the size has nothing fetched.
  * Rule 5: at most `largeLane` and `smallLane` are fetched at a time, more wait, and beyond that they are refused. Manifests do
- *         not wait behind layers, and no backend behind another one that hangs (lane.ts).
+ *         not wait behind layers, and no backend behind another one that hangs, nor a blob behind those that hang (lane.ts).
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -94,7 +94,7 @@ export class ColdReads {
   }
 
   get running(): number {
-    return this.#large.running + this.#small.running;
+    return [this.#large, this.#small].reduce((sum, { running, aside }) => sum + running + aside, 0);
   }
 
   get waiting(): number {
@@ -312,7 +312,8 @@ export class ColdReads {
         watch.begun(download);
         return await download.run();
       };
-      onFetched(await lane.run(backed.name, fetching, this.#closing.signal), { backend: backed.name, repo });
+      const entry = await lane.run(backed.name, fetching, this.#closing.signal, () => download.received);
+      onFetched(entry, { backend: backed.name, repo });
       watch.finished(download, at());
     } catch (error) {
       // It may not have had its turn.

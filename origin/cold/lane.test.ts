@@ -1,7 +1,9 @@
-import { expect, test } from 'vitest';
-import { FetchLane } from './lane.ts';
+import { afterEach, expect, test, vi } from 'vitest';
+import { asideMax, FetchLane, standMsMax } from './lane.ts';
 
 const never = new AbortController().signal;
+
+afterEach(() => void vi.useRealTimers());
 
 test('so many run, the others wait in turn, and who gives up leaves its place', async () => {
   const lane = new FetchLane({ runningMax: 2, waitingMax: 2 }, ['main']);
@@ -62,4 +64,41 @@ test('one that is alone, or whose others rest, takes what there is', async () =>
   expect(crowded.running).toBe(20);
   ended.resolve();
   await Promise.all(many);
+});
+
+test('of one backend what stands gives its place to who waits, goes on, and what moves keeps it', async () => {
+  vi.useFakeTimers();
+  const lane = new FetchLane({ runningMax: 4, waitingMax: 1_000 }, ['main']);
+  const ended = Promise.withResolvers<string>();
+  let received = 0;
+  const moves = lane.run(
+    'main',
+    () => ended.promise,
+    never,
+    () => ++received,
+  );
+  const hung = Array.from({ length: 3 }, () => lane.run('main', () => ended.promise, never));
+  await vi.advanceTimersByTimeAsync(2 * standMsMax);
+  expect([lane.running, lane.aside]).toEqual([4, 0]);
+  const done: number[] = [];
+  const others = Array.from({ length: 8 }, (_, no) => lane.run('main', async () => void done.push(no), never));
+  await vi.advanceTimersByTimeAsync(standMsMax);
+  expect([done.length, lane.running, lane.aside, lane.waiting]).toEqual([8, 1, 3, 0]);
+  ended.resolve('whole');
+  expect(await Promise.all([moves, ...hung])).toEqual(Array.from({ length: 4 }, () => 'whole'));
+  await Promise.all(others);
+  expect([lane.running, lane.aside]).toEqual([0, 0]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('no more than so many stand aside: the others keep their places', async () => {
+  vi.useFakeTimers();
+  const lane = new FetchLane({ runningMax: 4, waitingMax: 1_000 }, ['main']);
+  const ended = Promise.withResolvers<void>();
+  const hung = Array.from({ length: asideMax + 10 }, () => lane.run('main', () => ended.promise, never));
+  await vi.advanceTimersByTimeAsync(100 * standMsMax);
+  expect([lane.running, lane.aside, lane.waiting]).toEqual([4, asideMax, 6]);
+  ended.resolve();
+  await Promise.all(hung);
+  expect([lane.running, lane.aside, lane.waiting]).toEqual([0, 0, 0]);
 });

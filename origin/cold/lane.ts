@@ -4,10 +4,27 @@
  * Rule 1: whoever gives up while it waits has had no turn.
  * Rule 2: half of the places are kept for backends that have none, evenly; so is the room to wait. One that hangs takes the
  *         other half, and all others go on.
+ * Rule 3: of whom nothing has come for `standMsMax` does not keep its place while somebody waits: it goes on without one, and
+ *         is not ended for it, up to `asideMax` of them. It holds no memory by then (store/intake.ts parks what stands).
  */
 
 export type FetchLaneLimits = { readonly runningMax: number; readonly waitingMax: number };
 
+/** Longer than a backend that is well takes to its first byte, or pauses between two. */
+export const standMsMax = 5_000;
+/** While somebody waits. */
+const lookMs = 1_000;
+/** Streams of the backend that stand, beside those with a place. */
+export const asideMax = 64;
+
+/** `seen`: what had come of it, and since when it is no more. */
+type Place = {
+  readonly backend: string;
+  readonly received: () => number;
+  seen: number;
+  sinceMs: number;
+  kept: boolean;
+};
 type Waiting = { readonly backend: string; begin(): void };
 
 export class FetchLane {
@@ -17,6 +34,9 @@ export class FetchLane {
   readonly #kept: number;
   readonly #waiting: Waiting[] = [];
   readonly #running = new Map<string, number>();
+  readonly #places = new Set<Place>();
+  #aside = 0;
+  #look: NodeJS.Timeout | undefined;
 
   constructor(limits: FetchLaneLimits, backends: readonly string[]) {
     this.#limits = limits;
@@ -30,6 +50,11 @@ export class FetchLane {
     return all;
   }
 
+  /** Those that go on without a place. */
+  get aside(): number {
+    return this.#aside;
+  }
+
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -40,15 +65,47 @@ export class FetchLane {
     return !this.#free(backend) && waiting >= Math.ceil(this.#limits.waitingMax / Math.max(1, this.#backends.length));
   }
 
-  /** Runs `work` when it is its turn. Rejects with the signal's reason where that comes first. */
-  async run<T>(backend: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  /** Runs `work`, of which `received` bytes have come, when it is its turn. Rejects with the signal's reason where that comes first. */
+  async run<T>(
+    backend: string,
+    work: () => Promise<T>,
+    signal: AbortSignal,
+    received: () => number = () => 0,
+  ): Promise<T> {
     await this.#turn(backend, signal);
+    const place: Place = { backend, received, seen: 0, sinceMs: performance.now(), kept: true };
+    this.#places.add(place);
     try {
       return await work();
     } finally {
-      this.#add(backend, -1);
+      this.#places.delete(place);
+      if (place.kept) this.#add(backend, -1);
+      else this.#aside -= 1;
       this.#next();
     }
+  }
+
+  /** Takes their places from those that stand. */
+  #setAside(): void {
+    this.#look = undefined;
+    const nowMs = performance.now();
+    for (const place of this.#places) {
+      const came = place.received();
+      if (came !== place.seen) {
+        place.seen = came;
+        place.sinceMs = nowMs;
+      } else if (place.kept && nowMs - place.sinceMs >= standMsMax && this.#aside < asideMax) {
+        place.kept = false;
+        this.#aside += 1;
+        this.#add(place.backend, -1);
+      }
+    }
+    this.#next();
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    if (this.#waiting.length > 0) this.#look ??= setTimeout(() => this.#setAside(), lookMs).unref();
   }
 
   async #turn(backend: string, signal: AbortSignal): Promise<void> {
@@ -71,6 +128,7 @@ export class FetchLane {
         reject(signal.reason);
       };
       this.#waiting.push(waiting);
+      this.#lookLater();
       signal.addEventListener('abort', givenUp, { once: true });
     });
   }

@@ -25,6 +25,10 @@ export class Lies {
     this.#told.add(digest);
   }
 
+  get any(): boolean {
+    return this.#told.size > 0;
+  }
+
   /** Whether `text` names a blob of which it did: two origins may have got two lists of it, and know nothing of each other's. */
   namedIn(text: string): boolean {
     return [...this.#told].some((digest) => text.includes(digest));

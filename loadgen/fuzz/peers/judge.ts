@@ -104,6 +104,8 @@ function judgeLine({ world, hostile, decayed, lies }: Cluster, host: number, lin
   if (other === undefined || hostile.has(other) || world.isTainted(host, other)) return;
   if (decayed.has(other) && reason?.startsWith('sent a corrupt piece') === true) return;
   if (reason?.startsWith('sent a corrupt piece') === true && lies.namedIn(reason)) return;
+  // Of bytes that the backend gave wrong once there are two lists, each with hosts that believe it.
+  if (lies.any && reason === 'hash list does not match its root') return;
   if (lies.sized && reason === 'metainfo differs from the tracker') return;
   world.violate('fault', `h${host} calls honest h${other} faulty: ${reason}`);
 }
