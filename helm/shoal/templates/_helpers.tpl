@@ -38,6 +38,26 @@ http://{{ include "shoal.name" . }}-index:15004
 dns+http://{{ include "shoal.name" . }}-origin:15002
 {{- end }}
 
+{{- /* Where a host is, from labels of its pod. A prefix, so that no label and a label that is a number are texts as well. */ -}}
+{{- define "shoal.place" -}}
+{{- $place := dict -}}
+{{- if and .Values.topology.rackLabel (not .Values.topology.zoneLabel) }}{{ fail "topology.rackLabel: a rack is within a zone: name topology.zoneLabel as well" }}{{ end -}}
+{{- if .Values.topology.zoneLabel }}{{ $_ := set $place "zone" "z-${POD_ZONE:-}" }}{{ end -}}
+{{- if .Values.topology.rackLabel }}{{ $_ := set $place "rack" "r-${POD_RACK:-}" }}{{ end -}}
+{{ toJson $place }}
+{{- end }}
+
+{{- define "shoal.placeEnv" -}}
+{{- with .Values.topology.zoneLabel }}
+- name: POD_ZONE
+  valueFrom: { fieldRef: { fieldPath: "metadata.labels['{{ . }}']" } }
+{{- end }}
+{{- with .Values.topology.rackLabel }}
+- name: POD_RACK
+  valueFrom: { fieldRef: { fieldPath: "metadata.labels['{{ . }}']" } }
+{{- end }}
+{{- end }}
+
 {{- /* The configuration of a role, as JSON (which is YAML), with the values' own `config` merged over it. */ -}}
 {{- define "shoal.config" -}}
 {{- $ := index . 0 -}}{{- $role := index . 1 -}}

@@ -125,6 +125,25 @@ describe('rendered with its defaults', () => {
   });
 });
 
+test('zone and rack come from labels of the pod, and only where they are named', async () => {
+  const labels = ['topology.zoneLabel=topology.kubernetes.io/zone', 'topology.rackLabel=example.com/rack'];
+  const resources = await render('--set', labels.join(','));
+  for (const role of ['agent', 'origin'] as const) {
+    const named = (kind: string) =>
+      resources.find((one) => one.kind === kind && one.metadata.name === `here-shoal-${role}`) as Resource;
+    expect(named('ConfigMap').data?.[`${role}.yaml`]).toMatch(
+      / rack: r-\$\{POD_RACK:-\}\n +zone: z-\$\{POD_ZONE:-\}\n/,
+    );
+    await checkConfig(role, named('ConfigMap').data?.[`${role}.yaml`] ?? '');
+    const [container] = named(WORKLOADS[role]).spec.template.spec.containers;
+    expect(container?.['env']).toContainEqual({
+      name: 'POD_ZONE',
+      valueFrom: { fieldRef: { fieldPath: "metadata.labels['topology.kubernetes.io/zone']" } },
+    });
+  }
+  await expect(render('--set', labels[1] as string)).rejects.toThrow(/a rack is within a zone/);
+});
+
 test('values of a role are merged over what the chart writes', async () => {
   const resources = await render('--set', 'agent.config.cache.budget=7GiB', '--set', 'cluster=mine');
   const agent = resources.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'here-shoal-agent');
