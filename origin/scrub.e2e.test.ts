@@ -66,10 +66,10 @@ test('a byte that rotted at one origin is right again, from the other one, thoug
   await fetch(urls[0] + ORIGIN.upload.path({ id }), { method: 'POST', body: '{}', headers });
   await fetch(urls[0] + ORIGIN.append.path({ id, offset: 0 }), { method: 'PATCH', body: bytes.slice() });
   expect((await fetch(urls[0] + ORIGIN.commit.path({ id, digest }), { method: 'PUT' })).status).toBe(200);
-  await vi.waitFor(() => expect([right(0), right(1)]).toEqual([true, true]), { timeout: 20_000, interval: 50 });
+  await vi.waitFor(() => expect([right(0), right(1)]).toEqual([true, true]), { timeout: 60_000, interval: 50 });
   damage(filesOf(0)[0] as string, 1_234_567);
   expect(right(0)).toBe(false);
-  await vi.waitFor(() => expect(right(0)).toBe(true), { timeout: 30_000, interval: 50 });
+  await vi.waitFor(() => expect(right(0)).toBe(true), { timeout: 60_000, interval: 50 });
   expect(await metric(0, 'shoal_scrubbed_blobs_total{result="decayed"}')).toBeGreaterThan(0);
   expect(await metric(1, 'shoal_scrubbed_blobs_total{result="decayed"}')).toBe(0);
-}, 60_000);
+}, 150_000);

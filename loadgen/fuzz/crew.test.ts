@@ -11,4 +11,4 @@ test('a seed runs the same in a thread beside others, and results come in order'
   const alone = await runSeed({ seed: 2 });
   expect(results[2]?.traceHash).toBe(alone.traceHash);
   expect(results[2]?.faults).toEqual(alone.faults);
-}, 120_000);
+}, 300_000);

@@ -8,7 +8,7 @@ import { runSeed } from './run.ts';
 import { linearizable } from './tags.ts';
 
 /** A seed takes seconds of CPU, and a machine may be busy. */
-const runsMs = 120_000;
+const runsMs = 300_000;
 
 // At the end of 3, 5 and 9 no tracker answers any more: agents that only asked trackers did not complete.
 for (const seed of [2, 3, 5, 7, 9]) {

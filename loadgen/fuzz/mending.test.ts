@@ -28,7 +28,7 @@ const withinMs = 3_000;
 const patienceMs = 70_000;
 
 /** Twenty scenes take seconds of CPU, and a machine may be busy. */
-const sceneMs = 120_000;
+const sceneMs = 300_000;
 
 const after: (() => void)[] = [];
 afterEach(() => {

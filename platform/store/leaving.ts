@@ -5,9 +5,8 @@
  */
 
 import type { Digest } from '../../core/digest.ts';
-import type { Serial } from '../queue/serial.ts';
 import { diskCode } from './disk/disk.ts';
-import type { Names } from './names.ts';
+import type { Names, Serial } from './names.ts';
 import type { BlobEntry } from './pieces/entry.ts';
 import type { HashCache } from './pieces/hash-cache.ts';
 import type { StoreLog } from './recover.ts';

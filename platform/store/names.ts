@@ -1,7 +1,7 @@
 /**
  * The names of blobs on disk: made, made whole, unlinked, with what else must be synced then.
  *
- * Rule: a caller has the digest's turn (queue/serial.ts).
+ * Rule: a caller has the digest's turn (`Serial`).
  */
 
 import { type Digest, digestHex } from '../../core/digest.ts';
@@ -128,6 +128,34 @@ export class Names {
       // Gone already: there is nothing to keep for them.
       if (diskCode(error) === undefined) throw error;
     }
+  }
+}
+
+/** One piece of work at a time for each key, in order of arrival. Failures are their caller's alone. */
+export class Serial<K> {
+  readonly #last = new Map<K, Promise<unknown>>();
+
+  async run<T>(key: K, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key);
+    const mine = (async () => {
+      if (before !== undefined) await before;
+      return await work();
+    })();
+    const settled = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#last.set(key, settled);
+    try {
+      return await mine;
+    } finally {
+      if (this.#last.get(key) === settled) this.#last.delete(key);
+    }
+  }
+
+  /** Resolves once everything given so far is done. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#last.values());
   }
 }
 

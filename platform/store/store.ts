@@ -10,7 +10,6 @@
 import type { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest, DigestAlgorithm } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
-import { Serial } from '../queue/serial.ts';
 import { Becoming, Maker } from './becoming.ts';
 import { asApiError } from './disk/errors.ts';
 import { OpenFiles } from './disk/open-files.ts';
@@ -18,7 +17,7 @@ import { FoundBlobs } from './finding.ts';
 import type { GrowingEntry } from './growing/entry.ts';
 import { Grower } from './growing/grower.ts';
 import { Leaving } from './leaving.ts';
-import { Names } from './names.ts';
+import { Names, Serial } from './names.ts';
 import { type BlobStoreOptions, type StoreWatcher, toEach } from './options.ts';
 import { Persist } from './persist.ts';
 import { Believed, type Proof } from './pieces/believed.ts';

@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { type Digest, digestAlgorithm, digestHex } from '../../../core/digest.ts';
 import { manifestBytesMax } from '../../../core/oci/limits.ts';
-import { Serial } from '../../queue/serial.ts';
+import { Serial } from '../../store/names.ts';
 import { BackendError } from '../backend.ts';
 import { untilAborted } from '../until.ts';
 import type { RegistryApi } from './api.ts';

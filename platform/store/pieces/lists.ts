@@ -8,10 +8,10 @@
  */
 
 import type { Digest } from '../../../core/digest.ts';
-import type { Serial } from '../../queue/serial.ts';
 import type { PieceIo } from '../../workers/piece-io.ts';
 import { type Disk, diskCode } from '../disk/disk.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
+import type { Serial } from '../names.ts';
 import type { StoreLog } from '../recover.ts';
 import { storedList } from '../stored.ts';
 import type { BlobEntry } from './entry.ts';

@@ -13,13 +13,12 @@
 import { chmod } from 'node:fs/promises';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
-import type { Serial } from '../../queue/serial.ts';
 import type { PieceIo } from '../../workers/piece-io.ts';
 import { type Disk, diskCode, unlinkIfThere } from '../disk/disk.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
 import { GrowingEntry } from '../growing/entry.ts';
 import { type BlobFile, bytesOnDisk, type Layout, listSuffix, parseBlobName } from '../layout.ts';
-import type { Names } from '../names.ts';
+import type { Names, Serial } from '../names.ts';
 import { BlobEntry, type EntryHost } from '../pieces/entry.ts';
 import type { HashCache } from '../pieces/hash-cache.ts';
 import type { StoreLog } from '../recover.ts';

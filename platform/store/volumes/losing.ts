@@ -9,11 +9,10 @@
 
 import type { Digest } from '../../../core/digest.ts';
 import type { Metainfo } from '../../../core/piece.ts';
-import type { Serial } from '../../queue/serial.ts';
 import { type Disk, diskCode, unlinkIfThere } from '../disk/disk.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
 import type { Layout } from '../layout.ts';
-import type { Names } from '../names.ts';
+import type { Names, Serial } from '../names.ts';
 import { BlobEntry } from '../pieces/entry.ts';
 import type { HashCache } from '../pieces/hash-cache.ts';
 import { type FoundBlob, type RecoverOptions, type StoreLog, scanAgain } from '../recover.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Serial } from './serial.ts';
+import { Serial } from './names.ts';
 
 test('work of one key is done one after the other, in order, whoever fails; that of another is not held up', async () => {
   const serial = new Serial<string>();
