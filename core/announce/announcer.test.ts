@@ -202,21 +202,43 @@ describe('announcer: trackers come and go', () => {
     );
   });
 
-  test('where another tracker is up, one that hangs makes a seek wait no longer than patience', () => {
+  test('where another tracker is up, one that hangs makes a seek wait no longer than patience: then both are asked', () => {
     const world = new World({ trackers: [one, two] });
     const digest = testDigest(7);
     const [first, second] = world.announcer.order(digest) as [string, string];
     world.hung.add(first);
     world.tell({ kind: 'set', digest, state: 'want' });
     world.tell({ kind: 'seek', digest, count: 5 });
-    world.run(1_500);
-    expect(world.alone).toEqual([{ digest, atMs: announceTiming.aloneMs }]);
-    world.tell({ kind: 'failed', request: world.waiting.shift() as number });
-    world.run(1_600);
+    const { aloneMs, batchMs } = announceTiming;
+    world.run(aloneMs + batchMs);
+    expect(world.alone).toEqual([{ digest, atMs: aloneMs }]);
     expect(world.sent.at(-1)).toMatchObject({ tracker: second, body: { entries: [{ digest, seek: 5 }] } });
+    // What is sought next of it is sought there at once.
+    const other = digests(99).find((some) => some !== digest && world.announcer.order(some)[0] === first) as Digest;
+    world.tell({ kind: 'set', digest: other, state: 'want' });
+    world.tell({ kind: 'seek', digest: other, count: 3 });
+    world.run(aloneMs + 3 * batchMs);
+    expect(world.sent.at(-1)).toMatchObject({ tracker: second, body: { entries: [{ digest: other, seek: 3 }] } });
+    world.tell({ kind: 'failed', request: world.waiting.shift() as number });
     world.tell({ kind: 'seek', digest, count: 5 });
     world.run(4_000);
     expect(world.alone).toHaveLength(1);
+  });
+
+  test('one that hung and answers after all has what was sought of it back, and nobody else', () => {
+    const world = new World({ trackers: [one, two] });
+    const digest = testDigest(7);
+    const [first, second] = world.announcer.order(digest) as [string, string];
+    world.hung.add(first);
+    world.tell({ kind: 'set', digest, state: 'want' });
+    world.tell({ kind: 'seek', digest, count: 5 });
+    world.run(1_000);
+    expect([world.knows(first, digest), world.knows(second, digest)]).toEqual([false, true]);
+    world.hung.clear();
+    const request = world.waiting.shift() as number;
+    world.tell({ kind: 'reply', request, reply: { leaseMs: 30_000, intervalMs: 10_000, answers: [] } });
+    world.run(5_000);
+    expect([world.knows(first, digest), world.knows(second, digest)]).toEqual([true, false]);
   });
 
   test('nobody is alone while a tracker answers, whatever it says; and not of what is wanted no more', () => {

@@ -4,7 +4,7 @@
  * Contract: `handle(input, nowMs)`, then `drain()`; `deadlineMs` is when a `tick` is due. Each `send` is
  * answered by exactly one `reply` or `failed` with its request number.
  * Rule 1: each blob is announced to one tracker, the first by rendezvous hash of its digest that is up;
- *   it moves on when that one fails, and back when it recovers. All hosts agree on the order.
+ *   it moves on when that one fails, or lets a seek wait, and back when it recovers. All hosts agree on the order.
  * Rule 2: one request in flight per tracker; what comes up meanwhile goes into the next batch, seeks first.
  * Rule 3: what is announced stays announced by an empty request each interval, whatever the number of blobs.
  *   A tracker that lost leases says `resync`; then everything is announced again, from a `reset` on.
@@ -134,17 +134,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     const order = this.#targets.order(digest);
     const at = order.find((target) => target.up) ?? (order[0] as Target);
     const hashes = this.#config.growing === true ? 0 : undefined;
-    const blob: AnnouncedBlob = {
-      digest,
-      order,
-      state,
-      meta,
-      at,
-      repo: undefined,
-      known: hashes,
-      seek: 0,
-      unavailable: 0,
-    };
+    const blob = { ...{ digest, order, state, meta, at }, repo: undefined, known: hashes, seek: 0, unavailable: 0 };
     this.#blobs.set(digest, blob);
     this.#news(blob);
   }
@@ -174,6 +164,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     this.#again.delete(digest);
     blob.seek = Math.max(blob.seek, count);
     blob.repo = repo;
+    this.#evade(blob);
     // What a client waits for goes at once; while a request is out, others gather for the next one by themselves.
     blob.at.markFirst(digest, this.#nowMs + this.#config.timing.seekMs);
     this.#expect(blob);
@@ -189,7 +180,15 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
     const blob = this.#blobs.get(digest) as AnnouncedBlob;
     // What is sought from it next need not wait as long to find out.
     blob.at.silent = blob.at.flight !== undefined;
+    blob.seek = Math.max(blob.seek, blob.at.flight?.sent.find((one) => one.digest === digest)?.seek ?? 0);
+    this.#evade(blob);
     this.#alone(blob);
+  }
+
+  /** What is sought of one that keeps others waiting is sought of the next one beside it; it comes home as it answers. */
+  #evade(blob: AnnouncedBlob): void {
+    const next = blob.at.silent ? blob.order.find((target) => target.up && !target.silent) : undefined;
+    if (next !== undefined) this.#move(blob, next, this.#soon(this.#config.timing.newsMs));
   }
 
   #alone({ digest, repo, known }: AnnouncedBlob): void {
@@ -198,6 +197,7 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
 
   /** It may have grown. Where no answer is to be had from a tracker, whoever knows the origins asks them. */
   #refresh(blob: AnnouncedBlob): void {
+    this.#evade(blob);
     if (blob.at.silent || !this.#targets.anyUp) this.#alone(blob);
     else blob.at.markFirst(blob.digest, this.#nowMs);
   }
@@ -269,11 +269,11 @@ export class Announcer implements Machine<AnnouncerInput, AnnouncerOutput, Annou
   #onReply(target: Target | undefined, reply: AnnounceReply): void {
     if (target === undefined) return;
     const { sent } = target.flight as AnnounceFlight;
-    const wasDown = !target.up;
+    const wasAway = !target.up || target.silent;
     const seeks = new Map(sent.filter((one) => one.seek > 0).map((one) => [one.digest, one.seek]));
     target.landed(reply, this.#nowMs, this.#config.prng.unit());
     if (reply.resync === true && target.mayResync(this.#nowMs)) this.#resync(target, reply.resyncAfterMs ?? 0);
-    if (wasDown) this.#comeHome(target);
+    if (wasAway) this.#comeHome(target);
     for (const answer of reply.answers) {
       const count = seeks.get(answer.digest);
       seeks.delete(answer.digest);
