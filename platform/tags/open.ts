@@ -1,5 +1,6 @@
 /** The engine that an index's configuration names, opened; its library is loaded, and no other. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackendRule } from '../backends/config.ts';
 import { library } from '../backends/library.ts';
@@ -38,6 +39,7 @@ export type OpenedTags = {
 /** Throws StartError where it cannot be used. */
 export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
   const { store, data, backendOf, log } = options;
+  if (store.kind !== 'sqlite') refuseBeside(join(data, 'tags.db'), store.kind);
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     return await openPostgresTags({ settings: store, backendOf, log });
@@ -65,4 +67,12 @@ async function inBucket(
   if (rule === undefined) throw new StartError(`store: there is no rule ${backend} of \`backends\``);
   const { openBucketTags } = await import('./bucket/open.ts');
   return await openBucketTags({ ...given, rule, prefix, clock: realClock });
+}
+
+/** Whoever names another engine expects its tags there, and would find none. */
+function refuseBeside(file: string, kind: string): void {
+  if (existsSync(file))
+    throw new StartError(
+      `store: ${file} holds what this index knew in SQLite, and is not read with \`kind: ${kind}\`: leave \`store\` out, or put that file away, or name another \`data\``,
+    );
 }

@@ -29,8 +29,13 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 dns+http://{{ include "shoal.name" . }}-trackers:15003
 {{- end }}
 
+{{- /* "true" where indexes share a store; else there is one, with a database of its own. */ -}}
+{{- define "shoal.indexShared" -}}
+{{- if ne (default "sqlite" .Values.index.store.kind) "sqlite" }}true{{ end }}
+{{- end }}
+
 {{- define "shoal.indexUrl" -}}
-http://{{ include "shoal.name" . }}-index:15004
+{{ ternary (printf "dns+http://%s-indexes:15004" (include "shoal.name" .)) (printf "http://%s-index:15004" (include "shoal.name" .)) (eq (include "shoal.indexShared" .) "true") }}
 {{- end }}
 
 {{- /* Every origin, as its headless service tells: `origin.replicas` may change without new configuration. Who each is, it says itself. */ -}}

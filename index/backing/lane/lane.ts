@@ -69,7 +69,7 @@ export class OutboxLane implements AsyncDisposable {
   readonly #there = new Recent(seenMax);
   readonly #underWay = new Map<string, { readonly key: OutboxKey; readonly ended: Promise<void> }>();
   readonly #confirming: Confirming;
-  /** When what is under way was held last, by the monotonic clock. */
+  /** When what is under way was held last, by the engine's clock. */
   #heldAtMs = 0;
   readonly #whys = new Map<string, Why>();
   /** Of the backend as a whole, while its rows are left alone for it. */
@@ -154,7 +154,7 @@ export class OutboxLane implements AsyncDisposable {
     // While it is down one row at a time finds out that it is back.
     const n = this.#failures > 0 ? 1 - Math.min(1, this.#underWay.size) : free;
     if (n <= 0) return nextMs;
-    if (this.#underWay.size === 0) this.#heldAtMs = performance.now();
+    if (this.#underWay.size === 0) this.#heldAtMs = now;
     for (const row of await store.claim(backed.name, { nowMs: now, n, untilMs: now + holdMs })) {
       const name = nameOf(row);
       // Of a hold that was over it may be ours already.
@@ -169,10 +169,12 @@ export class OutboxLane implements AsyncDisposable {
   }
 
   async #hold(): Promise<void> {
-    if (this.#underWay.size === 0 || performance.now() - this.#heldAtMs < holdAgainMs) return;
-    this.#heldAtMs = performance.now();
+    const now = this.#parts.nowMs();
+    // A clock that was put back would hold nothing for as long.
+    if (this.#underWay.size === 0 || Math.abs(now - this.#heldAtMs) < holdAgainMs) return;
+    this.#heldAtMs = now;
     const keys = [...this.#underWay.values()].map(({ key }) => key);
-    await this.#parts.store.hold(keys, this.#parts.nowMs() + holdMs);
+    await this.#parts.store.hold(keys, now + holdMs);
   }
 
   async #tell(empty: boolean): Promise<void> {

@@ -176,6 +176,23 @@ test('how many origins and trackers there are is no part of any configuration: h
   expect(await configs('--set', 'origin.replicas=5,tracker.replicas=3')).toEqual(await configs());
 });
 
+test('several indexes share a store, have no volume, and are followed by DNS; without one they are refused', async () => {
+  const store = 'index.store={"kind":"postgres","host":"db","password":"x"}';
+  const resources = await render('--set', 'index.replicas=3', '--set-json', store);
+  const of = (wanted: string, name = 'here-shoal-index') =>
+    resources.find(({ kind, metadata }) => kind === wanted && metadata.name === name);
+  expect(of('Deployment')?.spec).toMatchObject({ replicas: 3 });
+  expect(of('StatefulSet')).toBeUndefined();
+  expect(JSON.stringify(of('Deployment'))).not.toContain('/data');
+  expect(of('Service', 'here-shoal-indexes')?.spec).toMatchObject({ clusterIP: 'None' });
+  await checkConfig('index', of('ConfigMap')?.data?.['index.yaml'] ?? '');
+  for (const role of ['agent', 'origin', 'proxy'])
+    expect(of('ConfigMap', `here-shoal-${role}`)?.data?.[`${role}.yaml`]).toContain(
+      'dns+http://here-shoal-indexes:15004',
+    );
+  await expect(render('--set', 'index.replicas=3')).rejects.toThrow('index.store');
+});
+
 test('backends go to origins and index alike, and the keys of their Secret into the environment', async () => {
   const rule = '{"name":"main","s3":{"bucket":"images","region":"eu-central-1"},"required":true}';
   const resources = await render('--set-json', `backends=[${rule}]`, '--set', 'backendsSecret=keys');
