@@ -84,7 +84,8 @@ async function wholeMeasures(setup: Setup, { rounds }: StorageSizes, name: strin
   const processes = [bucket, cluster.origin, cluster.tracker, ...agents.map(({ process }) => process)];
   const cpu = (): number => sum(processes.map(({ pid }) => cpuSeconds(pid)));
   const samples: { cold: number; backend: number; swarm: number; cpuS: number; copies: number }[] = [];
-  for (let round = 0; round < rounds; round++) {
+  // The first is of processes that have just begun, and compile their code: apart, as in `links`.
+  for (let round = 0; round <= rounds; round++) {
     const blob = makeBlob(join(dir, 'fresh'), setup.bytes);
     await bucket.copyIn(blob);
     const all = (): Promise<unknown> => Promise.all(agents.map((agent) => pullWhole(agent, blob.digest)));
@@ -100,9 +101,13 @@ async function wholeMeasures(setup: Setup, { rounds }: StorageSizes, name: strin
     await forgetAll(setup, blob);
     await bucket.remove(blob);
   }
-  const of = (value: (sample: (typeof samples)[number]) => number): number => rounded(median(samples.map(value)));
+  const [fresh, ...running] = samples as [(typeof samples)[number], ...typeof samples];
+  const overMax = ({ cold, backend, swarm }: typeof fresh): number => cold / Math.max(backend, swarm);
+  const of = (value: (sample: typeof fresh) => number): number => rounded(median(running.map(value)));
   return {
-    [`coldOverMax${name}`]: of(({ cold, backend, swarm }) => cold / Math.max(backend, swarm)),
+    [`coldOverMax${name}`]: of(overMax),
+    [`coldFreshOverMax${name}`]: rounded(overMax(fresh)),
+    [`coldOverBackend${name}`]: of(({ cold, backend }) => cold / backend),
     [`coldSeconds${name}`]: of(({ cold }) => cold),
     [`coldBackendSeconds${name}`]: of(({ backend }) => backend),
     [`coldSwarmSeconds${name}`]: of(({ swarm }) => swarm),
