@@ -7,6 +7,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
+import { addPinsRoute, pinSetOf } from '../platform/host/pins/open.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { addVolumeRoutes, observeVolumes } from '../platform/host/volumes.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
@@ -24,6 +25,7 @@ import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
 import { startFinding } from './known-origins.ts';
+import { pinInCache } from './pins.ts';
 import { PullLog, Pulls } from './pull.ts';
 import { AgentRegistry } from './registry.ts';
 import { beginSharing } from './sharing/sharing.ts';
@@ -45,6 +47,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     membership,
     promises: agentPromises,
     ...roomOf(config.cache),
+    pinned: pinSetOf(config.cache.pins),
     shares: config.storage.share !== undefined,
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
     finding: () => startFinding(context, membership, stack),
@@ -52,11 +55,8 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const { arena, store, found, trackers, tracking, node } = await startHost(context, plan, stack);
   seedAll(store, node);
   const sharing = beginSharing(context, { store, node, arena }, stack);
-  const warnings = (): string[] => [
-    ...store.volumes.problems(),
-    ...membership.warnings(),
-    ...(sharing?.problems() ?? []),
-  ];
+  const warnings = (): string[] =>
+    [store.volumes, sharing, pins].flatMap((one) => one?.problems() ?? []).concat(membership.warnings());
 
   observe(metrics, store);
 
@@ -72,6 +72,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     ...(sharing && { shared: (digest) => sharing.asked(digest) }),
     clock: realClock,
   });
+  const pins = pinInCache(context, { set: plan.pinned, store, index, pulls }, stack);
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
@@ -93,6 +94,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
       routes: (app) => {
         addVolumeRoutes(app, { store });
         addMembersRoute(app, membership);
+        addPinsRoute(app, pins);
         addAdminRoutes(app, {
           pulls,
           index,

@@ -11,15 +11,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../core/contracts/errors.ts';
 import type { ManifestRecord } from '../core/contracts/index-api.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
-import { manifestBytesMax } from '../core/oci/limits.ts';
-import { parseManifest, tooLarge } from '../core/oci/manifest.ts';
+import { parseManifest } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest, PageRequest } from '../core/oci/request.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
-import { type Content, contentOf } from '../platform/http/content.ts';
+import { bytesOf, type Content, contentOf } from '../platform/http/content.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import type { Pulls } from './pull.ts';
@@ -209,20 +208,6 @@ async function aMoment({ signal }: CallContext): Promise<void> {
 
 function blobUnknown(error: unknown): boolean {
   return error instanceof ApiError && error.code === 'BLOB_UNKNOWN';
-}
-
-async function bytesOf(content: Content): Promise<Uint8Array> {
-  if (content.size > manifestBytesMax) throw tooLarge();
-  const bytes = new Uint8Array(content.size);
-  let at = 0;
-  for await (const chunk of content.open(0, content.size)) {
-    for (const part of chunk.bytes) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    chunk.release();
-  }
-  return bytes;
 }
 
 function manifestUnknown(repo: string, reference: Reference): ApiError {

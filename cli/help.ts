@@ -25,6 +25,9 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   shoal index queue ls                       what waits, and why it failed last
   shoal index queue ls --sums                how much, of each backend
   shoal index queue retry --all              once the reason is gone, without waiting for the next attempt`,
+  pin: `
+Examples:
+  shoal pin ls http://127.0.0.1:16002 http://10.0.0.2:15002       an agent and an origin`,
   status: `
 Exit code 1: a member does not answer, two have one identity, or those that are asked do not agree about the origins.
 

@@ -22,6 +22,7 @@ import { importFrom } from './commands/import.ts';
 import { addIndexCommands } from './commands/index-queue.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
+import { listPins } from './commands/pins.ts';
 import { put } from './commands/put.ts';
 import { reconcile } from './commands/reconcile.ts';
 import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
@@ -206,6 +207,19 @@ program
   .action((urls: readonly string[], { json = false }: { json?: boolean }) => {
     const asked = urls.length === 0 ? [proxyDefault] : urls.map(urlOption(proxyDefault));
     return stoppable((signal) => membersStatus({ urls: asked, json, signal }, say));
+  });
+
+program
+  .command('pin')
+  .description('what agents and origins keep in any case')
+  .command('ls')
+  .description('their pins, and whether all of each is there (exit code 1 where it is not)')
+  .argument('<urls...>', 'agents (their admin port), origins')
+  .option('--json', 'JSON in place of text')
+  .addHelpText('after', HELP.pin)
+  .action((urls: readonly string[], { json = false }: { json?: boolean }) => {
+    const asked = urls.map(urlOption(proxyDefault));
+    return stoppable((signal) => listPins({ urls: asked, json, signal }, say));
   });
 
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')

@@ -9,11 +9,13 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
+import { pinSetOf } from '../platform/host/pins/open.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { observeVolumes } from '../platform/host/volumes.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
 import { Membership } from '../platform/members/membership.ts';
 import { realClock } from '../platform/net/clock.ts';
+import type { PeerNode } from '../platform/peer/node.ts';
 import type { Queue } from '../platform/queue/queue.ts';
 import { originPromises } from '../platform/store/options.ts';
 import type { AskUnneeded } from '../platform/store/room/let-go.ts';
@@ -30,6 +32,7 @@ import { Handover } from './handover.ts';
 import { joinOrigins } from './identity.ts';
 import { KnownIndex } from './known-index.ts';
 import { Mending } from './mending.ts';
+import { pinOnDisk } from './pins.ts';
 import { linkedBy } from './repair/links.ts';
 import type { Repairing } from './repair/open.ts';
 import { type FetchingBy, RepairPace } from './repair/pace.ts';
@@ -65,6 +68,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const plan = {
     promises: originPromises,
     ...roomOf(config.disk),
+    pinned: pinSetOf(config.disk.pins),
     askUnneeded: mayGo,
     membership,
     finding: async () => {
@@ -85,6 +89,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics), leaving });
   const replicas = replicasBy({ own: config.replicas, index, store, log }, () => handover, stack);
   const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
+  const pins = pinOnDisk(context, { set: plan.pinned, store, index, ...owned }, stack);
   const handover = stack.use(
     new Handover({
       ...owned,
@@ -97,13 +102,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
       log,
     }),
   );
-  store.watch({
-    evicted: (digest) => handover.forget(digest),
-    unneeded: (digest) => {
-      mending.forget(digest);
-      node.drop(digest);
-    },
-  });
+  forgetGone(store, { handover, mending, node });
   const reading = { ...owned, node, store, blobs, index, log, metrics };
   cold = await coldOf(backends, { ...reading, onFetched: (entry) => handover.offer(entry) }, stack);
   mending.begin();
@@ -117,15 +116,31 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   healing = await heal(context, { ...beside, uploads, leaving, backends, cold, index, fresh: found.fresh }, stack);
   const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
-  const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership });
+  const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership, pins });
   const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];
-  const told = { readiness, warnings: () => [...store.volumes.problems(), ...membership.warnings()] };
+  const warnings = (): string[] =>
+    [store.volumes, pins].flatMap((one) => one?.problems() ?? []).concat(membership.warnings());
+  const told = { readiness, warnings };
   const api = await openDoor(context, { at: config.listen, ...told, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
   if (writeBack !== undefined) restAtEnd(writeBack, drain);
   drain.watch('peers fed', () => node.feeding);
   return { ports: { api, peer: node.port } };
+}
+
+/** What goes from the store is nobody's business any more. */
+function forgetGone(
+  store: BlobStore,
+  { handover, mending, node }: { readonly handover: Handover; readonly mending: Mending; readonly node: PeerNode },
+): void {
+  store.watch({
+    evicted: (digest) => handover.forget(digest),
+    unneeded: (digest) => {
+      mending.forget(digest);
+      node.drop(digest);
+    },
+  });
 }
 
 /** undefined: there is no backend, and nothing of it is loaded. */

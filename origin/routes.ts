@@ -5,6 +5,8 @@ import type { Digest } from '../core/digest.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
+import { addPinsRoute } from '../platform/host/pins/open.ts';
+import type { Pins } from '../platform/host/pins/pins.ts';
 import { addVolumeRoutes } from '../platform/host/volumes.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { Members } from '../platform/members/members.ts';
@@ -36,6 +38,7 @@ export type OriginParts = {
   readonly config: OriginConfig;
   readonly origins: Pick<Members<OriginClient>, 'owners' | 'owns' | 'known'>;
   readonly membership: Membership;
+  readonly pins: Pins | undefined;
   /** Who this one is among them. */
   readonly self: OwnIdentity;
   readonly replicas: Replicas;
@@ -76,6 +79,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addMembersRoute(app, parts.membership);
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
+  addPinsRoute(app, parts.pins);
   addRepairRoutes(app, parts.repairing);
   addDrainRoutes(app, parts.draining, parts.repairing);
   addOriginAdminRoutes(app, new OriginAdmin(shared));

@@ -8,6 +8,7 @@ import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { MEMBERS } from './members.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
+import { PINS } from './pins.ts';
 import { PROBES } from './probes.ts';
 import { QUEUE } from './queue.ts';
 import { drainExamples as drain, repairExamples as repair } from './repair.fixtures.ts';
@@ -275,6 +276,23 @@ const volumes: Readonly<Record<keyof typeof VOLUMES, Any>> = {
   ),
 };
 
+const pins: Readonly<Record<keyof typeof PINS, Any>> = {
+  list: example(
+    PINS.list,
+    {},
+    {
+      reply: {
+        pins: [
+          {
+            ...{ pin: 'library/app:1', complete: false, blobs: 3, bytes: 30, lacking: 1, lackingBytes: 10 },
+            problem: 'there is no library/app:1',
+          },
+        ],
+      },
+    },
+  ),
+};
+
 const queued = {
   ...{ key: `main ${one}`, lane: 'main', about: one, bytes: 5, addedMs: 1, dueMs: 2 },
   ...{ attempts: 3, cause: 'denied', message: 'no', dead: true },
@@ -369,6 +387,7 @@ export const EXAMPLES = {
   members,
   originAdmin,
   volumes,
+  pins,
   repair,
   drain,
   queue,

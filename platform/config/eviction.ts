@@ -1,6 +1,8 @@
 /** What goes from a disk in the background. Spread into what a role says of its disk. */
 
 import * as z from 'zod';
+import { pinsMax } from '../../core/contracts/pins.ts';
+import { parsePin } from '../../core/oci/pins.ts';
 import type { Eviction, Mark } from '../store/room/tidying.ts';
 import { diskMark, duration } from './units.ts';
 
@@ -22,6 +24,18 @@ export const evictionShape = {
   tti: duration(undefined, ageBounds).optional(),
   /** What is here for so long goes. */
   ttl: duration(undefined, ageBounds).optional(),
+  /** What stays: `sha256:…`, `repository:tag`, or a pattern of repositories, with all their tags. */
+  pins: z
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => parsePin(text) !== undefined,
+          'is no digest, no repository:tag and no pattern of repositories',
+        ),
+    )
+    .max(pinsMax)
+    .prefault([]),
 } as const;
 
 type Given = {

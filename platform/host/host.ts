@@ -41,6 +41,8 @@ export type HostPlan<F extends Finding> = {
   readonly askUnneeded?: AskUnneeded | undefined;
   readonly eviction?: Eviction | undefined;
   readonly shares?: boolean;
+  /** What stays in any case. */
+  readonly pinned?: { has(digest: Digest): boolean } | undefined;
   /** Who is told of pulls that are read, and when those end that are not any more. */
   readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
   /** Called once the data directory is ours. */
@@ -76,8 +78,9 @@ export async function startHost<F extends Finding>(
   // Peers that wait for more of a blob have it from here: it stays.
   const fed = (digest: Digest): boolean => (feeding?.statsOf(digest)?.sinks ?? 0) > 0;
   let feeding: PeerNode | undefined;
-  const { promises, budgetBytes, askUnneeded, eviction, shares } = plan;
-  const policy = { budgetBytes, askUnneeded, eviction, shares, stays: fed };
+  const { promises, budgetBytes, askUnneeded, eviction, shares, pinned } = plan;
+  const stays = (digest: Digest): boolean => pinned?.has(digest) === true || fed(digest);
+  const policy = { budgetBytes, askUnneeded, eviction, shares, stays };
   const store = stack.use(await BlobStore.open({ dir: config.data, ...promises, ...policy, workers, volumes, log }));
   const found = await finding();
   const { finder, onOrigins } = found;

@@ -1,6 +1,8 @@
 /** What is sent as an answer with bytes of a blob or manifest: a value, so that whoever has the bytes holds no HTTP. */
 
 import type { Digest } from '../../core/digest.ts';
+import { manifestBytesMax } from '../../core/oci/limits.ts';
+import { tooLarge } from '../../core/oci/manifest.ts';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -41,4 +43,19 @@ export function contentOf(bytes: Uint8Array, about: { digest: Digest; mediaType:
       yield { bytes: [bytes.subarray(start, end)], release: () => undefined };
     },
   };
+}
+
+/** All bytes of a manifest; throws SIZE_INVALID of what is too large to be one. */
+export async function bytesOf(content: Content): Promise<Uint8Array> {
+  if (content.size > manifestBytesMax) throw tooLarge();
+  const bytes = new Uint8Array(content.size);
+  let at = 0;
+  for await (const chunk of content.open(0, content.size)) {
+    for (const part of chunk.bytes) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    chunk.release();
+  }
+  return bytes;
 }

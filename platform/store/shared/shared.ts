@@ -48,6 +48,8 @@ export type SharedOptions = {
   readonly passing: Pick<Passing, 'get'>;
   readonly budgetBytes: number;
   readonly eviction: Eviction | undefined;
+  /** The cache makes room for it where the runtime lets go of it. */
+  readonly stays?: ((digest: Digest) => boolean) | undefined;
   /** Unlinks what is counted no longer. */
   readonly giveUp: (entry: BlobEntry) => Promise<void>;
 };
@@ -210,10 +212,11 @@ export class Shared {
     const { disk, layout, room, files, log, budgetBytes } = this.#o;
     const { digest, meta, file } = entry;
     const bytes = bytesOnDisk(meta);
-    if (this.get(digest) !== entry || room.usedBytes + bytes > budgetBytes) return false;
+    const must = this.#o.stays?.(digest) === true;
+    if (this.get(digest) !== entry || (!must && room.usedBytes + bytes > budgetBytes)) return false;
     let reserved = false;
     try {
-      if (!(await this.#hasSpace(file)) || (await identityOf(file.path)).names !== 1) return false;
+      if (!(must || (await this.#hasSpace(file))) || (await identityOf(file.path)).names !== 1) return false;
       await room.reserve(bytes);
       reserved = true;
       const own = layout.file(digest, meta, { volume: file.volume, partial: false });

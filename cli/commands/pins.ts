@@ -1,0 +1,41 @@
+/** `shoal pin ls`: what agents and origins are told to keep, and whether all of it is there. */
+
+import { PINS, type PinStatus } from '../../core/contracts/pins.ts';
+import { CallContext } from '../../platform/clients/context.ts';
+import { HttpClient } from '../../platform/clients/http.ts';
+import { Failure } from '../failure.ts';
+import { foreignText, table } from '../ui/format.ts';
+
+export type PinsAsked = { readonly urls: readonly string[]; readonly json: boolean; readonly signal: AbortSignal };
+
+const withinMs = 5_000;
+
+/** Throws Failure where a pin is not complete. */
+export async function listPins({ urls, json, signal }: PinsAsked, say: (line: string) => void): Promise<void> {
+  const all = await Promise.all(urls.map(async (url) => ({ url, pins: await ask(url, signal) })));
+  if (json) say(JSON.stringify({ asked: all }));
+  else for (const { url, pins } of all) say(linesOf(url, pins));
+  const lacking = all.flatMap(({ pins }) => pins).filter(({ complete }) => !complete).length;
+  if (lacking > 0) throw new Failure(`${lacking} ${lacking === 1 ? 'pin is' : 'pins are'} not complete`);
+}
+
+async function ask(url: string, signal: AbortSignal): Promise<readonly PinStatus[]> {
+  await using client = new HttpClient({ base: url });
+  const ctx = CallContext.begin({ signal });
+  return PINS.list.reply(await client.json('GET', PINS.list.path({}), { ctx, withinMs, tries: 1 }), url).pins;
+}
+
+function linesOf(url: string, pins: readonly PinStatus[]): string {
+  if (pins.length === 0) return `${url} pins nothing`;
+  const rows = pins.map((one) => [
+    foreignText(one.pin),
+    one.complete
+      ? 'complete'
+      : foreignText(
+          one.problem ?? (one.blobs === 0 ? 'nothing is of it' : `${one.lacking} of ${one.blobs} blobs are not here`),
+        ),
+    `${one.bytes}`,
+    `${one.lackingBytes}`,
+  ]);
+  return `${url} pins\n${table([['pin', 'state', 'bytes', 'lacking'], ...rows])}`;
+}
