@@ -38,7 +38,7 @@ import type { Repairing } from './repair/open.ts';
 import { type FetchingBy, RepairPace } from './repair/pace.ts';
 import { type StartRepairParts, startRepair } from './repair/start.ts';
 import { Replicas, type ReplicasOptions } from './replicas.ts';
-import { type StartRestoringParts, startRestoring } from './restoring/start.ts';
+import type { StartRestoringParts } from './restoring/start.ts';
 import { addOriginRoutes, workOfRequest } from './routes.ts';
 import { askUnneeded } from './unneeded.ts';
 import { Uploads } from './uploads.ts';
@@ -174,7 +174,9 @@ async function heal(
 ): Promise<Healing> {
   const parts = { ...given, copies: given.cold?.copies };
   const repairing = startRepair(context, parts, stack);
-  await startRestoring(context, { ...parts, repairing }, stack);
+  // As with cold reads, nothing of it is loaded without a backend.
+  if (given.backends !== undefined)
+    await (await import('./restoring/start.ts')).startRestoring(context, { ...parts, repairing }, stack);
   return { repairing, draining: await startDraining(context, { ...parts, repairing }, stack) };
 }
 
