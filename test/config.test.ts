@@ -252,3 +252,22 @@ test('a tracker shares leases by the address of a Redis', () => {
     'leases.prefix: expected letters',
   );
 });
+
+test('a value that may have several forms: what is wrong with the one that it has, or which there are', () => {
+  const rule = (repositories: string): readonly string[] =>
+    problems('index', `replicas: { rules: [ { repositories: ${repositories}, replicas: 3 } ] }\n`);
+  const at = '2: replicas.rules.0.repositories';
+  const pattern = 'is no pattern of a repository: a name, `*` within a part of it, `**` for any';
+  expect(rule("'prod/**'")).toEqual([]);
+  expect(rule("'prod/[a]'")).toEqual([`${at}: ${pattern}`]);
+  expect(rule("[ok, 'UP']")).toEqual([`${at}.1: ${pattern}`]);
+  expect(rule('[]')).toEqual([`${at}: must not be empty`]);
+  expect(rule('[ok, 5]')).toEqual([`${at}.1: expected text, got 5`]);
+  expect(rule('5')).toEqual([`${at}: expected text or a list, got 5`]);
+  expect(rule('{ a: 1 }')).toEqual([`${at}: expected text or a list, got a map`]);
+  expect(problems('index', 'store: { kind: mongo }\n')).toEqual([
+    '2: store.kind: expected "sqlite" or "postgres" or "bucket", got "mongo"',
+  ]);
+  expect(problems('index', 'store: {}\n')).toEqual(['2: store.kind: is needed, and is not there']);
+  expect(problems('index', 'keepUnlinked: [1]\n')).toEqual(['2: keepUnlinked: expected text or a number, got a list']);
+});

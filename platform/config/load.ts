@@ -207,6 +207,8 @@ function issueLines(issue: Issue, tree: Tree): string[] {
       return `${placeOf(tree, path)}: ${path.join('.')}: unknown key`;
     });
   }
+  const meant = meantOf(issue);
+  if (meant !== undefined) return meant.flatMap((one) => issueLines(one, tree));
   const path = issue.path.join('.');
   const found = valueAt(tree, issue.path);
   const shown = path === '' ? '' : `${path}: `;
@@ -226,6 +228,31 @@ const KINDS: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
+/** What zod says of a value that is none of several forms, where the schema has no words of its own for it. */
+const unionDefault = 'Invalid input';
+
+/** Of several forms of a value: whether it is of another kind altogether than `issues` would have. */
+const isOther = (issues: readonly Issue[]): boolean =>
+  issues.some(({ code, path }) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value'));
+
+/** The value has one of several forms, and what is wrong is within that one: what is wrong. */
+function meantOf(issue: Issue): Issue[] | undefined {
+  if (issue.code !== 'invalid_union' || issue.message !== unionDefault) return undefined;
+  const alike = issue.errors.filter((issues) => !isOther(issues));
+  if (alike.length !== 1) return undefined;
+  return alike[0]?.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
+}
+
+/** The forms that it may have, as a user calls them. */
+function kindsOf(issue: Extract<Issue, { code: 'invalid_union' }>): string {
+  const { options } = issue as { options?: readonly unknown[] };
+  const kinds = issue.errors.flatMap(([first]) => {
+    if (first?.code === 'invalid_type') return [KINDS[first.expected] ?? first.expected];
+    return first?.code === 'invalid_value' ? first.values.map((value) => JSON.stringify(value)) : [];
+  });
+  return (options?.map((value) => JSON.stringify(value)) ?? [...new Set(kinds)]).join(' or ');
+}
+
 function issueText(issue: Issue, found: Tree): string {
   const { value } = found;
   const got = value instanceof Map ? 'a map' : Array.isArray(value) ? 'a list' : JSON.stringify(value);
@@ -236,7 +263,7 @@ function issueText(issue: Issue, found: Tree): string {
   if (issue.code === 'too_big' && issue.origin === 'string') return `expected at most ${issue.maximum} characters`;
   if (issue.code === 'too_big') return `expected at most ${issue.maximum}, got ${got}`;
   if (issue.code === 'invalid_union')
-    return `${issue.message === 'Invalid input' ? 'expected text or a number' : issue.message}, got ${got}`;
+    return `${issue.message === unionDefault || 'options' in issue ? `expected ${kindsOf(issue)}` : issue.message}, got ${got}`;
   if (issue.code === 'invalid_value')
     return `expected ${issue.values.map((v) => JSON.stringify(v)).join(' or ')}, got ${got}`;
   return `${issue.message.replace(/^Invalid input: /, '').replace(/^./, (c) => c.toLowerCase())}, got ${got}`;
