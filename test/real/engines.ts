@@ -27,9 +27,12 @@ export async function startDocker(stack: AsyncDisposableStack): Promise<(...args
   return docker;
 }
 
-/** A containerd without its Kubernetes plug-in; the result runs `ctr` against it. */
-export async function startContainerd(stack: AsyncDisposableStack): Promise<(...args: string[]) => Promise<string>> {
-  const dir = await temporary(stack, 'containerd');
+/** A containerd without its Kubernetes plug-in; the result runs `ctr` against it. Its root is `dir`/root. */
+export async function startContainerd(
+  stack: AsyncDisposableStack,
+  at?: string,
+): Promise<(...args: string[]) => Promise<string>> {
+  const dir = at ?? (await temporary(stack, 'containerd'));
   const socket = join(dir, 'sock');
   const config = [
     'version = 2',
