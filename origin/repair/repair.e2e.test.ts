@@ -5,6 +5,7 @@ import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { INDEX } from '../../core/contracts/index-api.ts';
 import { ORIGIN } from '../../core/contracts/origin.ts';
+import { ORIGIN_ADMIN } from '../../core/contracts/origin-admin.ts';
 import { REPAIR, type RepairState } from '../../core/contracts/origin-repair.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
@@ -116,6 +117,22 @@ async function everywhere(blobs: ReadonlyMap<Digest, unknown>, among: readonly n
   }, patient);
 }
 
+/** All that may go from it; in the end what it does not own is not there any more, and what it owns is. */
+async function evicted(no: number, digests: readonly Digest[]): Promise<void> {
+  const owners = await ownersAmong([0, 1, 2].map((one) => urls[one] as string));
+  const owned = digests.filter((digest) => owners(digest, replicas).includes(urls[no] as string));
+  await vi.waitFor(
+    async () => {
+      const body = JSON.stringify({ digests });
+      await fetch(urls[no] + ORIGIN_ADMIN.evict.path({}), { method: 'POST', body, headers: json });
+      const held: Digest[] = [];
+      for (const digest of digests) if (await holds(urls[no] as string, digest)) held.push(digest);
+      expect(held).toEqual(owned);
+    },
+    { timeout: 60_000, interval: 6_000 },
+  );
+}
+
 test('an origin that lost its disk gets what it should hold, while others read; all say that nothing is lacking', async () => {
   await Promise.all([0, 1, 2].map((no) => start(no)));
   const blobs = await pushed([0, 1, 2]);
@@ -169,11 +186,13 @@ test('one that comes back after a month fetches nothing that was deleted meanwhi
   for (const digest of gone) for (const no of [0, 1]) expect(await holds(urls[no] as string, digest)).toBe(false);
 }, 180_000);
 
-test('one joins and gets its share; one leaves, and the rest hold all of it', async () => {
+test('one joins and gets its share, and what only others own goes where room is made; one leaves, and the rest hold all of it', async () => {
   await Promise.all([0, 1].map((no) => start(no, [0, 1])));
   const blobs = await pushed([0, 1], 10);
   for (const no of [0, 1]) await stop(no, 'SIGTERM');
   await Promise.all([0, 1, 2].map((no) => start(no, [0, 1, 2])));
+  await everywhere(blobs, [0, 1, 2]);
+  await evicted(0, [...blobs.keys()]);
   await everywhere(blobs, [0, 1, 2]);
   await stop(0);
   for (const no of [1, 2]) await stop(no, 'SIGTERM');
