@@ -82,6 +82,12 @@ export class RoleProcess implements AsyncDisposable {
     return total;
   }
 
+  /** SIGKILL, as an operator's machine may do it. Resolves when it is gone. */
+  async kill(): Promise<void> {
+    process.kill(this.pid, 'SIGKILL');
+    await this.#child.end();
+  }
+
   /** SIGTERM, then SIGKILL. Resolves when it is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child.end();

@@ -6,6 +6,7 @@ import { heedOutput } from '../platform/lifecycle/output.ts';
 import { announceCommand } from './announce/options.ts';
 import { calibrateCommand } from './calibrate/options.ts';
 import { fuzzCommand } from './fuzz/options.ts';
+import { linCommand } from './lin/options.ts';
 import { liveCommand } from './live/options.ts';
 import { pullCommand } from './pull/options.ts';
 import { restartCommand } from './restart/options.ts';
@@ -14,11 +15,12 @@ import { simCommand } from './sim/options.ts';
 
 const program = new Command('loadgen')
   .description(
-    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), against real links (calibrate)',
+    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), on real index processes (lin), against real links (calibrate)',
   )
   .addCommand(simCommand(runSimCommand))
   .addCommand(fuzzCommand(async (options) => (await import('./fuzz/command.ts')).runFuzzCommand(options)))
   .addCommand(announceCommand(async (options) => (await import('./announce/command.ts')).runAnnounceCommand(options)))
+  .addCommand(linCommand(async (options) => (await import('./lin/command.ts')).runLinCommand(options)))
   .addCommand(liveCommand(async (options) => (await import('./live/command.ts')).runLiveCommand(options)))
   .addCommand(restartCommand(async (options) => (await import('./restart/command.ts')).runRestartCommand(options)))
   .addCommand(pullCommand(async (options) => (await import('./pull/command.ts')).runPullCommand(options)))
