@@ -39,11 +39,14 @@ export class Cells {
   readonly #objects: ConditionalObjects;
   readonly #prefix: string;
   readonly #signal: AbortSignal;
+  readonly #heed: () => void;
 
-  constructor(objects: ConditionalObjects, prefix: string, signal: AbortSignal) {
+  /** `heed` throws where nobody waits for the write any more: it is asked once its cell was read. */
+  constructor(objects: ConditionalObjects, prefix: string, signal: AbortSignal, heed: () => void = () => undefined) {
     this.#objects = objects;
     this.#prefix = prefix;
     this.#signal = signal;
+    this.#heed = heed;
   }
 
   async read<T>(key: string): Promise<Cell<T>> {
@@ -59,6 +62,7 @@ export class Cells {
     cell: Cell<T>,
     { live, value, by = newName() }: { readonly live: boolean; readonly value: T; readonly by?: string },
   ): Promise<Cell<T> | undefined> {
+    this.#heed();
     const { key, version } = cell;
     const past = cell.by === undefined ? [] : [cell.by, ...(cell.past ?? [])].slice(0, pastMax);
     const bytes = bodyBytes({ live, value, by, past });

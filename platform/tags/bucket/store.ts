@@ -3,9 +3,12 @@
  * what is left where it breaks off, and what it costs.
  *
  * Rule 1: nothing is remembered between two calls but what never changes, and the highest version that was seen.
- * Rule 2: what a bucket does not answer is 503 UNAVAILABLE, at once; a write may then have been made.
+ * Rule 2: what was asked before this process was held up is not written once it goes on: who asked has asked another by now.
+ *   A cell is read before that is looked at: what others wrote since is seen by its version.
+ * Rule 3: what a bucket does not answer is 503 UNAVAILABLE, at once; a write may then have been made.
  */
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { BlobLink, TagRecord } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
@@ -13,6 +16,7 @@ import { BackendError } from '../../backends/backend.ts';
 import type { ConditionalObjects } from '../../backends/conditional.ts';
 import type { Time } from '../../net/clock.ts';
 import { storeAway, storeUnsure } from '../away.ts';
+import { Hangs, heldUpError } from '../hangs.ts';
 import type { TagStore } from '../store.ts';
 import { databaseOf } from './about.ts';
 import { Cells } from './cells.ts';
@@ -50,8 +54,7 @@ type Parts = {
   readonly condemned: BucketCondemned;
 };
 
-function partsOf({ objects, prefix }: BucketStoreOptions, database: string, signal: AbortSignal): Parts {
-  const cells = new Cells(objects, prefix, signal);
+function partsOf(cells: Cells, database: string): Parts {
   const gates = new Gates(cells);
   const links = new Links(cells, gates);
   const tags = new Tags(cells, database);
@@ -64,6 +67,9 @@ export class BucketTagStore implements TagStore {
   readonly #options: BucketStoreOptions;
   readonly #ending = new AbortController();
   readonly #lanes = new Lanes();
+  readonly #hangs = new Hangs();
+  /** When the call was made of which this is a part. */
+  readonly #asked = new AsyncLocalStorage<number>();
   readonly #calls = new Set<Promise<unknown>>();
   readonly #atEnd: (() => void)[] = [];
   #parts: Promise<Parts> | undefined;
@@ -200,6 +206,7 @@ export class BucketTagStore implements TagStore {
     for (const end of this.#atEnd) end();
     await Promise.allSettled(this.#calls);
     this.#ending.abort(new Error('the index is closing'));
+    this.#hangs[Symbol.dispose]();
     await this.#options.close();
   }
 
@@ -208,7 +215,7 @@ export class BucketTagStore implements TagStore {
     if (this.#calls.size >= callsMax)
       throw new ApiError('TOOMANYREQUESTS', `${callsMax} requests are waiting at the index: try again`);
     const run = async (): Promise<T> => act(await this.#open());
-    const call = lanes.length === 0 ? run() : this.#lanes.run(lanes, run);
+    const call = this.#asked.run(performance.now(), () => (lanes.length === 0 ? run() : this.#lanes.run(lanes, run)));
     this.#calls.add(call);
     try {
       return await call;
@@ -221,13 +228,19 @@ export class BucketTagStore implements TagStore {
     }
   }
 
+  /** What was asked before this process was held up is done no more, but for what is begun (platform/tags/hangs.ts). */
+  #heed(): void {
+    const askedAt = this.#asked.getStore();
+    if (askedAt !== undefined && this.#hangs.since(askedAt)) throw heldUpError();
+  }
+
   /** One attempt for all who wait. */
   #open(): Promise<Parts> {
     const { time, objects, prefix } = this.#options;
     if (this.#parts !== undefined) return this.#parts;
     if (this.#away !== undefined && time.nowMs() < this.#away.untilMs) return Promise.reject(this.#away.error);
     this.#parts = databaseOf(objects, prefix, this.#ending.signal).then(
-      (database) => partsOf(this.#options, database, this.#ending.signal),
+      (database) => partsOf(new Cells(objects, prefix, this.#ending.signal, () => this.#heed()), database),
       (error: unknown) => {
         this.#parts = undefined;
         this.#away = { error, untilMs: time.nowMs() + openAgainMs };

@@ -9,7 +9,7 @@
  *   the lock only once that one has ended, reads whether it was done: it is acknowledged, or made again, never both. What
  *   could not be found out is `storeUnsure`, never a no.
  * Rule 3: that it was done is told only after a commit of this connection, which waits for standbys as the lost one did.
- * Rule 4: what was asked before this process was held up is not committed any more (hangs.ts); the server ends a transaction
+ * Rule 4: what was asked before this process was held up is not committed any more (platform/tags/hangs.ts); the server ends a transaction
  *   that is left open for as long.
  * Rule 5: a write that the server refuses fails alone: those that shared its transaction are made again without it.
  */
@@ -18,7 +18,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { storeAway, storeUnsure } from '../away.ts';
-import { Hangs } from './hangs.ts';
+import { Hangs, heldUpError } from '../hangs.ts';
 import { type IdentityRow, Numbers, type Tx } from './numbers.ts';
 import type { EngineClock } from './server/clock.ts';
 import type { PgConnection } from './server/connection.ts';
@@ -211,10 +211,6 @@ export class WriteGroups implements AsyncDisposable {
 
 /** What another attempt does not change. */
 class Refused extends Error {}
-
-function heldUpError(): ApiError {
-  return new ApiError('UNAVAILABLE', 'this index was held up, and nobody may wait for it any more: try again');
-}
 
 function replacedError(engine: string): ApiError {
   return storeAway(engine, 'it is another database than at the start of this process, which is to be started anew');

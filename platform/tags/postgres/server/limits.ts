@@ -16,7 +16,7 @@ export const attemptMs = 4_000;
 export const doubtMs = 15_000;
 /**
  * A transaction in which nothing comes is ended by the server: its index hangs, or was cut off, and all others wait for its
- * lock. Less than `lockMs`, so that those get through, and than callers wait for an index that says nothing (hangs.ts).
+ * lock. Less than `lockMs`, so that those get through, and than callers wait for an index that says nothing (platform/tags/hangs.ts).
  */
 export const idleInTransactionMs = 1_500;
 export const lockMs = 3_500;

@@ -6,9 +6,15 @@
  *   after two seconds (platform/clients/pulse.ts), so less than that counts.
  */
 
+import { ApiError } from '../../core/contracts/errors.ts';
+
 /** Of the clock that only runs on, which goes on while a process is stopped. */
 const beatMs = 200;
 const hangMs = 1_000;
+
+export function heldUpError(): ApiError {
+  return new ApiError('UNAVAILABLE', 'this index was held up, and nobody may wait for it any more: try again');
+}
 
 export class Hangs implements Disposable {
   readonly #timer = setInterval(() => this.#look(), beatMs).unref();
