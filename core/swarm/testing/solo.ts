@@ -15,6 +15,7 @@ export type SoloOptions = {
   readonly policy?: Partial<PolicyConfig>;
   readonly windowBytes?: number;
   readonly uplinkBytesPerS?: number;
+  readonly zone?: string;
 };
 
 export function address(no: number, role: 'agent' | 'origin' = 'agent'): PeerAddress {
@@ -30,7 +31,7 @@ export class Solo {
 
   constructor(options: SoloOptions = {}) {
     this.swarm = new Swarm({
-      self: address(0, options.role ?? 'agent'),
+      self: { ...address(0, options.role ?? 'agent'), zone: options.zone ?? '' },
       cluster: 'test',
       prng: prng(options.seed ?? 1),
       rootOf: testRoot,
