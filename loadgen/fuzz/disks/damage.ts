@@ -12,10 +12,12 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type Content, pieceOf } from '../content.ts';
 import type { World } from '../world.ts';
-import { type Acked, fileOf, type Rotten, rightSomewhere, rotKey, type Shown } from './stored.ts';
+import { fileOf, type Rotten, rightSomewhere, rotKey, type Shown } from './stored.ts';
 
 type Spoilt = {
-  readonly origins: Acked['origins'];
+  readonly origins: ReadonlyMap<string, Shown & { readonly host: number }>;
+  /** Whoever mends it sends what it has written on trust (peers/net.ts). */
+  readonly cluster: { readonly decayed: Set<number> };
   /** What is nowhere any more is taken out. */
   readonly acked: Map<Digest, Content>;
   readonly litter: { readonly contents: readonly Content[] } | undefined;
@@ -53,7 +55,7 @@ export class Damage {
   }
 
   /** Spoils a file of a blob that was acknowledged. False: there was none. */
-  spoil({ origins, acked, litter, backend }: Spoilt): boolean {
+  spoil({ origins, acked, litter, backend, cluster }: Spoilt): boolean {
     const world = this.#world;
     // What is deleted again before it was found missing is nobody's to push.
     const whole = [...acked.values()].filter((content) => litter?.contents.includes(content) !== true);
@@ -63,7 +65,10 @@ export class Damage {
     if (holders.length === 0) return false;
     // All of them, now and then: else the others mend it.
     const sites = world.once(3) ? holders : [world.pick(holders)];
-    for (const site of sites) this.#spoilAt(site, content);
+    for (const site of sites) {
+      if (site.running?.store.get(content.digest)?.complete === false) cluster.decayed.add(site.host);
+      this.#spoilAt(site, content);
+    }
     this.#times.set(content.digest, this.timesOf(content.digest) + 1);
     if (rightSomewhere([...origins.values()], content) || backend?.has(content) === true) return true;
     acked.delete(content.digest);

@@ -15,7 +15,7 @@ import { dataDir, type Medium } from './disk.ts';
 export type Shown = {
   readonly name: string;
   readonly medium: Pick<Medium, 'disk'>;
-  readonly running: { readonly store: Pick<BlobStore, 'blobs'> } | undefined;
+  readonly running: { readonly store: Pick<BlobStore, 'blobs' | 'get'> } | undefined;
 };
 /** What was acknowledged, and where it may lie. */
 export type Acked = {
