@@ -310,9 +310,10 @@ function networkError(error: unknown, url: string, signal: AbortSignal | undefin
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (error instanceof ApiError || code === undefined || code === 'ERR_INVALID_ARG_TYPE') return error;
   const known = NETWORK_WORDS[code] ?? (error as Error).message;
-  return new NoAnswer(url, known);
+  return new NoAnswer(url, known, UNSENT.has(code));
 }
 
+const UNSENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', connectTimeout]);
 const NETWORK_WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused: is it running?',
   ECONNRESET: 'the connection was cut',

@@ -1,5 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
+import type { TagVersion } from '../../core/contracts/index-api.ts';
 import { testDigest } from '../../core/handout/fixtures.ts';
 import { latencySamplesMin } from '../../core/retry/latency.ts';
 import { httpMembers } from '../members/http.ts';
@@ -159,4 +160,31 @@ test('an index that says that it cannot now is told in its own words, once; one 
     message: expect.stringMatching(/^no index answers: .*refused/),
   });
   expect(await clientOf(one, await index()).tag('a', '1', ctx)).toMatchObject({ digest });
+});
+
+test('a no that a lost write of ours may be the reason of is not told as one', async () => {
+  const lost: RequestListener = (_, response) => void response.socket?.destroy();
+  const refusing = (code: string, detail?: unknown): RequestListener => {
+    return (_, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.writeHead(code === 'TAG_CHANGED' ? 409 : 404);
+      response.end(JSON.stringify({ errors: [{ code, message: 'no', detail }] }));
+    };
+  };
+  const after = `1-${'a'.repeat(32)}` as TagVersion;
+  const changed = refusing('TAG_CHANGED', { version: null });
+  const unknown = refusing('MANIFEST_UNKNOWN');
+  const told = (client: IndexClient) => client.putTag('a', '1', { digest, after }, ctx);
+  await expect(told(clientOf(await index(lost), await index(changed)))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await expect(told(clientOf(await index(changed)))).rejects.toMatchObject({ code: 'TAG_CHANGED' });
+  const remove = (client: IndexClient) => client.deleteTag('a', '1', ctx);
+  await expect(remove(clientOf(await index(lost), await index(unknown)))).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+  });
+  expect(await remove(clientOf(await index(unknown)))).toBeUndefined();
+  // Nobody got it.
+  const gone = await index();
+  const last = clientOf(gone, await index(changed));
+  gone[Symbol.dispose]();
+  await expect(told(last)).rejects.toMatchObject({ code: 'TAG_CHANGED' });
 });

@@ -6,7 +6,8 @@
  * Rule 2: the index that answered last is asked first, one that is silent last. A read that is not answered as soon as
  *   99 of 100 are is put to the next one, too. A write goes to one after the other: what two indexes did at once, a
  *   later write could find undone.
- *   Every call may be repeated: it sets a state, or reads one.
+ *   Every call may be repeated: it sets a state, or reads one. Where an earlier try may have been done, a no that it may
+ *   itself be the reason of (the tag is elsewhere now, or gone) is not told as one: nobody knows.
  * Rule 3: absent is `undefined` or false; no index at all is ApiError UNAVAILABLE, which leaves as 503
  *   with Retry-After, after 2 s, or half a second where none answered the calls before it either. A write may take
  *   longer, on an index that lives: its disk may be slow, and nobody should have to guess whether it was done.
@@ -32,7 +33,7 @@ import {
   type TagWritten,
   type UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
-import type { Route } from '../../core/contracts/route.ts';
+import type { Method, Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
@@ -53,7 +54,13 @@ const ABSENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MANIFEST_UNKNOWN', '
 /** What goes along a route. */
 type Call<At, Body> = { readonly at: At; readonly body?: Body; readonly ctx: CallContext };
 /** One round of a call: when it ends, and what came of it so far. */
-type Round = { readonly untilMs: number; readonly failures: Set<string>; cannot?: ApiError };
+type Round = {
+  readonly untilMs: number;
+  readonly failures: Set<string>;
+  cannot?: ApiError;
+  /** Some index may have done it. */
+  maybe?: true;
+};
 type Limit = { readonly withinMs: number } | { readonly watched: true };
 /** What an index said: the answer, or its no. */
 type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
@@ -80,7 +87,7 @@ export class IndexClient {
 
   /**
    * Undefined: the repository does not hold that manifest. With `after`, throws TAG_CHANGED where the tag was written
-   * since, with TagChanged in `detail`; also of a write of ours that was done, and whose answer was lost.
+   * since, with TagChanged in `detail`; UNAVAILABLE where that may have been this write, whose answer was lost.
    */
   putTag(repo: string, tag: string, put: TagPut, ctx: CallContext): Promise<Written | undefined> {
     return this.#written(INDEX.putTag, { at: { name: repo, tag }, body: put, ctx });
@@ -223,7 +230,7 @@ export class IndexClient {
       const found = route.method === 'GET' ? await this.#read(ask, given, round) : await this.#write(ask, given, round);
       if (found !== undefined) {
         this.#first = found.from;
-        if ('refusal' in found) throw found.refusal;
+        if ('refusal' in found) throw ofUs(found.refusal, route.method, round) ?? found.refusal;
         return found.answer;
       }
       if (round.untilMs - performance.now() < pauseMs) break;
@@ -303,7 +310,16 @@ function doubt(clients: readonly HttpClient[]): void {
 function note(error: unknown, round: Round): void {
   if (!(error instanceof ApiError)) throw error;
   if (!(error instanceof NoAnswer)) round.cannot ??= error;
+  if (!(error instanceof NoAnswer && error.unsent)) round.maybe = true;
   round.failures.add(error.message);
+}
+
+/** Where the no may be due to an earlier try of the same write: what its caller is told instead. */
+function ofUs(refusal: unknown, method: Method, { maybe, failures }: Round): ApiError | undefined {
+  if (maybe === undefined || !(refusal instanceof ApiError)) return undefined;
+  if (refusal.code !== 'TAG_CHANGED' && !(method === 'DELETE' && absent(refusal))) return undefined;
+  const why = `${[...failures].join('; ')}; another one answers: ${refusal.message}`;
+  return new ApiError('UNAVAILABLE', `whether this write was done is not known, read what is there now: ${why}`);
 }
 
 /** What is there and broken (BrokenTag) is told as the index told it. */

@@ -33,9 +33,12 @@ const healing = { delayMs: 1_000, delayMsMax: 5_000 } as const;
 export class NoAnswer extends ApiError {
   /** Who was asked. */
   readonly url: string;
-  constructor(url: string, why: string) {
+  /** No connection came about: nobody got the request. Else it may have been done. */
+  readonly unsent: boolean;
+  constructor(url: string, why: string, unsent = false) {
     super('UNAVAILABLE', `${url}: ${why}`);
     this.url = url;
+    this.unsent = unsent;
   }
 }
 
