@@ -63,6 +63,17 @@ const placed = async (members: Members<OriginClient>, count: number): Promise<vo
   await expect.poll(() => members.places.length).toBe(count);
 
 describe('members with ids', () => {
+  test('who starts with a part of the list says of nothing that nobody has it while others know of more', async () => {
+    const [one, two] = [await origin(1), await origin(2)];
+    one.identity = { ...one.identity, members: [{ id: idOf(2), url: two.url, weight: 1 }] };
+    const list = new ToldList([one.url]);
+    const members = membersOf(list);
+    await expect.poll(() => members.unheard).toEqual([expect.stringContaining(`${idOf(2)}: others know it`)]);
+    list.tell([one.url, two.url]);
+    await placed(members, 2);
+    expect(members.unheard).toEqual([]);
+  });
+
   test('own keys by their ids and weights, whatever they are called; before that the list orders them', async () => {
     const all = [await origin(1), await origin(2, { weight: 3 }), await origin(3)];
     const urls = all.map(({ url }) => url);

@@ -47,6 +47,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     doubles: [],
     beside: new Set(),
     strangersLeft: [],
+    elsewhere: [],
     replaced: [],
     untilMs: Number.POSITIVE_INFINITY,
   };
@@ -150,6 +151,7 @@ export class Members<M extends Member> implements AsyncDisposable {
     return [
       ...absent.map(({ id }) => `${id}: it has left the list, and may be back under another address`),
       ...this.#ring.replaced.map((id) => `${id}: another one answers where it was; it may be back at another address`),
+      ...this.#ring.elsewhere.map((id) => `${id}: others know it, and it is not in the list of this process`),
       ...this.#ring.strangersLeft.map((url) => `${url}: it has left the list before it said who it is`),
       ...this.#ring.doubles.map(({ id, urls }) => `${urls.join(' and ')}: two processes have the id ${id}`),
     ];

@@ -1,7 +1,7 @@
 /** Who is on the ring, of what was heard of them: restarts, moves, releases before, two processes of one id. */
 
 import { describe, expect, test } from 'vitest';
-import type { OriginIdentity } from '../../core/contracts/members.ts';
+import { membersMax, type OriginIdentity } from '../../core/contracts/members.ts';
 import { KnownPlaces, type MemberRing, replacedMs } from './places.ts';
 
 const graceMs = 1_000;
@@ -250,4 +250,37 @@ test('a URL that leaves before it is known who is there is told of for a while, 
   places.listed(['http://c'], 50);
   expect(places.ring(60).strangersLeft).toEqual(['http://b']);
   expect(places.ring(111).strangersLeft).toEqual([]);
+});
+
+test('who others know and is in no list of ours may hold anything, until it is found, or nobody has told of it for a while', () => {
+  const known = places([a]);
+  const tell = (id: string, url: string, nowMs: number): boolean => known.told([{ id, url, weight: 1 }], nowMs);
+  known.answered(a, is(1), 0);
+  expect([tell(idOf(2), b, 1), tell(idOf(2), b, 2)]).toEqual([true, false]);
+  // It has no place: others have to tell who it is, and it itself. Of a release before it may have another name here.
+  expect(tell(b, b, 2)).toBe(false);
+  expect([of(known.ring(3)), known.ring(3).elsewhere, known.ring(3).untilMs]).toEqual([
+    [[1, a]],
+    [idOf(2)],
+    2 + graceMs,
+  ]);
+  expect(known.ring(2 + graceMs).elsewhere).toEqual([]);
+  // It is in the list by another address.
+  tell(idOf(2), b, 5_000);
+  known.listed([a, c], 5_001);
+  expect(known.ring(5_001).elsewhere).toEqual([idOf(2)]);
+  known.answered(c, is(2), 5_002);
+  expect(known.ring(5_002).elsewhere).toEqual([]);
+});
+
+test('nobody makes it remember any number of them, and we are not elsewhere', () => {
+  const known = places([a], { id: idOf(9), weight: 1 });
+  known.told(
+    Array.from({ length: 2_000 }, (_, no) => ({ id: idOf(100 + no), url: `${b}:${no + 1}`, weight: 1 })),
+    0,
+  );
+  expect(known.ring(0).elsewhere).toHaveLength(membersMax);
+  const other = places([a], { id: idOf(9), weight: 1 });
+  other.told([{ id: idOf(9), url: b, weight: 1 }], 0);
+  expect(other.ring(0).elsewhere).toEqual([]);
 });

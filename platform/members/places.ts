@@ -46,6 +46,8 @@ export type MemberRing = {
   readonly beside: ReadonlySet<string>;
   /** URLs that left not long ago, before anybody said who is there: whoever it is, it has no place. */
   readonly strangersLeft: readonly string[];
+  /** Ids that others know, and that no URL of this list is known to have: whoever starts may have been given a part of it. */
+  readonly elsewhere: readonly string[];
   /** Ids that are no places any more since others answer where they were, and that may be somewhere all the same. */
   readonly replaced: readonly string[];
   /** When it changes by itself; Infinity: never. */
@@ -84,6 +86,9 @@ export class KnownPlaces {
   /** URLs that left before it was known who was there, and until when they count. */
   readonly #strangersLeft = new Map<string, number>();
 
+  /** Ids that others told of at URLs that are not in the list, and until when they count. */
+  readonly #elsewhere = new Map<string, number>();
+
   constructor(o: { readonly graceMs: number; readonly self?: Self | undefined }) {
     this.#graceMs = o.graceMs;
     this.#self = o.self;
@@ -116,6 +121,9 @@ export class KnownPlaces {
     let news = false;
     for (const { id, url, weight } of places) {
       const before = this.#seen.get(url);
+      // Of a release before, the URL is all: it may be called by another name here.
+      if (!this.#urls.includes(url) && id !== url && id !== this.#self?.id)
+        news = this.#noteElsewhere(id, nowMs) || news;
       // What we were before our disk was lost, others may tell still: nobody but us is there.
       if (!this.#urls.includes(url) || before?.bySelf === true || url === this.#self?.url) continue;
       const sinceMs = before?.id === id ? before.sinceMs : nowMs;
@@ -174,16 +182,30 @@ export class KnownPlaces {
       const { weight, draining } = this.#seen.get(best) as Seen;
       places.set(id, { id, weight, url: best, draining });
     }
-    const untilMs = Math.min(this.#addLeft(places, nowMs), this.#forgetStrangers(nowMs));
+    const untilMs = Math.min(this.#addLeft(places, nowMs), this.#forgetStrangers(nowMs), this.#forgetElsewhere(nowMs));
+    const elsewhere = [...this.#elsewhere.keys()].filter((id) => !at.has(id) && !places.has(id));
     const strangersLeft = [...this.#strangersLeft.keys()];
     const replaced = [...this.#left].flatMap(([id, left]) => (left.replaced ? [id] : []));
-    return { places: [...places.values()], doubles, beside, strangersLeft, replaced, untilMs };
+    return { places: [...places.values()], doubles, beside, strangersLeft, elsewhere, replaced, untilMs };
   }
 
   /** When the next of them counts no more. */
   #forgetStrangers(nowMs: number): number {
     for (const [url, untilMs] of this.#strangersLeft) if (untilMs <= nowMs) this.#strangersLeft.delete(url);
     return Math.min(Number.POSITIVE_INFINITY, ...this.#strangersLeft.values());
+  }
+
+  /** For as long as others tell of it, and `graceMs` more. True: that is news. */
+  #noteElsewhere(id: string, nowMs: number): boolean {
+    if (this.#elsewhere.size >= membersMax && !this.#elsewhere.has(id)) return false;
+    const news = !this.#elsewhere.has(id);
+    this.#elsewhere.set(id, nowMs + this.#graceMs);
+    return news;
+  }
+
+  #forgetElsewhere(nowMs: number): number {
+    for (const [id, untilMs] of this.#elsewhere) if (untilMs <= nowMs) this.#elsewhere.delete(id);
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#elsewhere.values());
   }
 
   /** Those that stay for a while; when the first of them goes. */
@@ -274,5 +296,13 @@ function alike(one: Seen, other: Seen): boolean {
 /** Of members that have no ids: each is where its URL is. */
 export function ringOfUrls(urls: readonly string[], weightOf: (url: string) => number): MemberRing {
   const places = urls.map((url) => ({ id: url, url, weight: weightOf(url), draining: false }));
-  return { places, doubles: [], beside: new Set(), strangersLeft: [], replaced: [], untilMs: Number.POSITIVE_INFINITY };
+  return {
+    places,
+    doubles: [],
+    beside: new Set(),
+    strangersLeft: [],
+    elsewhere: [],
+    replaced: [],
+    untilMs: Number.POSITIVE_INFINITY,
+  };
 }
