@@ -77,6 +77,8 @@ export function finish(state: State, blob: Blob): void {
 /** Origins took them back. */
 export function disown(state: State): void {
   for (const blob of state.due.disowned) {
+    // Anybody may say to be an origin: what we hold for the cluster goes by nobody's word but that of our own digest.
+    if (state.config.self.role === 'origin' && blob.stage !== 'growing') continue;
     if (blob.stage === 'gone') continue;
     state.out.push({ kind: 'revoked', blob: blob.no });
     removeBlob(state, blob, 'revoked');

@@ -61,6 +61,25 @@ test('a peer that fills its swarms is told the limit', () => {
   expect(solo.allSent(link, 'refuse').map((m) => m.reason)).toEqual(['limit']);
 });
 
+test('an agent gives up what an origin took back; an origin that mends its copy does not (fuzz seed 567)', () => {
+  for (const role of ['agent', 'origin'] as const) {
+    for (const how of ['refuse', 'revoke'] as const) {
+      const solo = new Solo({ role });
+      const blob = testBlob(0, 4);
+      const peer = address(1, 'origin');
+      solo.pull(blob, [peer]);
+      const link = solo.answer(peer);
+      if (how === 'refuse') solo.say(link, { kind: 'refuse', swarm: 0, reason: 'revoked', peers: [] });
+      else {
+        solo.opened(link, blob, 'all');
+        solo.say(link, { kind: 'revoke', swarm: 0 });
+      }
+      expect(solo.out.filter(({ kind }) => kind === 'revoked')).toHaveLength(role === 'agent' ? 1 : 0);
+      expect(solo.faultOf(link)).toBeUndefined();
+    }
+  }
+});
+
 test('an unknown blob is refused as unknown, a revoked one as revoked', () => {
   const solo = new Solo();
   solo.seed(blob);
