@@ -4,12 +4,19 @@ import { conditionalObjects } from '../../backends/conditional.ts';
 import { MemoryBackend } from '../../backends/memory.ts';
 import { realClock } from '../../net/clock.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { neverHeldUp } from './faulty-bucket.fixtures.ts';
 import { BucketTagStore } from './store.ts';
 
 const open = async () => {
   const backend = new MemoryBackend('bucket');
   const objects = conditionalObjects(backend);
-  return new BucketTagStore({ objects, prefix: 'x/', time: realClock, close: () => backend[Symbol.asyncDispose]() });
+  return new BucketTagStore({
+    objects,
+    prefix: 'x/',
+    time: realClock,
+    hangs: neverHeldUp,
+    close: () => backend[Symbol.asyncDispose](),
+  });
 };
 
 tagStoreConformance('bucket', open);

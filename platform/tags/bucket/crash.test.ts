@@ -8,7 +8,7 @@ import type { Digest } from '../../../core/digest.ts';
 import { prng } from '../../../core/prng.ts';
 import { realClock } from '../../net/clock.ts';
 import type { TagStore } from '../store.ts';
-import { FaultyBucket, type FaultyBucketOptions, SharedBucket } from './faulty-bucket.fixtures.ts';
+import { FaultyBucket, type FaultyBucketOptions, neverHeldUp, SharedBucket } from './faulty-bucket.fixtures.ts';
 import { BucketTagStore } from './store.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -22,7 +22,13 @@ afterEach(async () => {
 
 function process(shared: SharedBucket, more: Omit<FaultyBucketOptions, 'prng'> = {}, seed = 1) {
   const objects = new FaultyBucket(shared, { prng: prng(seed), ...more });
-  const store = new BucketTagStore({ objects, prefix: 'x/', time: realClock, close: async () => undefined });
+  const store = new BucketTagStore({
+    objects,
+    prefix: 'x/',
+    time: realClock,
+    hangs: neverHeldUp,
+    close: async () => undefined,
+  });
   open.push(store);
   return { objects, store };
 }

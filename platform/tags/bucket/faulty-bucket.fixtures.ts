@@ -109,3 +109,6 @@ export class FaultyBucket implements ConditionalObjects {
     return new BackendError('unavailable', 'faulty: nobody answers');
   }
 }
+
+/** A process that is never held up, however busy the machine is. */
+export const neverHeldUp = { since: () => false, [Symbol.dispose]: () => undefined };

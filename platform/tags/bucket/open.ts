@@ -18,7 +18,7 @@ import type { Clock } from '../../net/clock.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { guarded } from './guard.ts';
-import { BucketTagStore } from './store.ts';
+import { type BucketStoreOptions, BucketTagStore } from './store.ts';
 
 /** An object of the index is small: one that does not come in so long hangs, whatever the rule says of large ones. */
 const stallMsMax = 5_000;
@@ -28,6 +28,7 @@ const mendEveryMs = 60_000;
 export type BucketOpening = {
   readonly rule: BackendRule;
   readonly prefix: string;
+  readonly hangs?: BucketStoreOptions['hangs'];
   readonly env: Env;
   readonly clock: Clock;
   readonly log: Logger;
@@ -35,7 +36,7 @@ export type BucketOpening = {
 };
 
 /** Throws StartError where it can never be used so. */
-export async function openBucketTags({ rule, prefix, ...given }: BucketOpening): Promise<BucketTagStore> {
+export async function openBucketTags({ rule, prefix, hangs, ...given }: BucketOpening): Promise<BucketTagStore> {
   const { name, kind, settings } = rule;
   const { clock, log } = given;
   const stallMs = Math.min(rule.stallMs, stallMsMax);
@@ -46,7 +47,13 @@ export async function openBucketTags({ rule, prefix, ...given }: BucketOpening):
     usable(() => conditionalObjects(backend)),
     clock,
   );
-  const store = new BucketTagStore({ objects, prefix, time: clock, close: () => backend[Symbol.asyncDispose]() });
+  const store = new BucketTagStore({
+    ...(hangs && { hangs }),
+    objects,
+    prefix,
+    time: clock,
+    close: () => backend[Symbol.asyncDispose](),
+  });
   try {
     await store.start();
   } catch (error) {

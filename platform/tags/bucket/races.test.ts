@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { prng } from '../../../core/prng.ts';
 import { realClock } from '../../net/clock.ts';
-import { FaultyBucket, SharedBucket } from './faulty-bucket.fixtures.ts';
+import { FaultyBucket, neverHeldUp, SharedBucket } from './faulty-bucket.fixtures.ts';
 import { BucketTagStore } from './store.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -22,7 +22,13 @@ async function pair(seed: number): Promise<[BucketTagStore, BucketTagStore]> {
   const shared = new SharedBucket();
   const stores = [1, 2].map((no) => {
     const objects = new FaultyBucket(shared, { prng: prng(2 * seed + no), turnsMax: 30 });
-    return new BucketTagStore({ objects, prefix: 'x/', time: realClock, close: async () => undefined });
+    return new BucketTagStore({
+      objects,
+      prefix: 'x/',
+      time: realClock,
+      hangs: neverHeldUp,
+      close: async () => undefined,
+    });
   });
   open.push(...stores);
   const [first, second] = stores as [BucketTagStore, BucketTagStore];

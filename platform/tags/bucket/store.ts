@@ -38,6 +38,8 @@ const callsMax = 10_000;
 const openAgainMs = 1_000;
 
 export type BucketStoreOptions = {
+  /** Whether this process was held up. Default: as it is. */
+  readonly hangs?: Pick<Hangs, 'since'> & Disposable;
   readonly time: Time;
   readonly objects: ConditionalObjects;
   /** Of all keys; ends with a slash. */
@@ -67,7 +69,7 @@ export class BucketTagStore implements TagStore {
   readonly #options: BucketStoreOptions;
   readonly #ending = new AbortController();
   readonly #lanes = new Lanes();
-  readonly #hangs = new Hangs();
+  readonly #hangs: Pick<Hangs, 'since'> & Disposable;
   /** When the call was made of which this is a part. */
   readonly #asked = new AsyncLocalStorage<number>();
   readonly #calls = new Set<Promise<unknown>>();
@@ -79,6 +81,7 @@ export class BucketTagStore implements TagStore {
 
   constructor(options: BucketStoreOptions) {
     this.#options = options;
+    this.#hangs = options.hangs ?? new Hangs();
   }
 
   /** `end` is called when the store is closed. */

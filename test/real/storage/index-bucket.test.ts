@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type BackendRule, backendsShape } from '../../../platform/backends/config.ts';
 import { realClock } from '../../../platform/net/clock.ts';
+import { neverHeldUp } from '../../../platform/tags/bucket/faulty-bucket.fixtures.ts';
 import { openBucketTags } from '../../../platform/tags/bucket/open.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
 import { createLog } from '../../../platform/telemetry/log.ts';
@@ -33,6 +34,7 @@ describe.each(ofShort(names, (name) => name === 'versitygw'))('%s', (name) => {
       rule: ruleOf(server.rule),
       prefix,
       env: server.env,
+      hangs: neverHeldUp,
       clock: realClock,
       log,
       metrics: new Metrics(),
