@@ -32,7 +32,7 @@ export const selfField = '';
 /** Nodes of a message: more than a tracker sends. */
 const nodesMax = 4_096;
 /** Blobs of a node; the limits of the tracker's own table come on top. */
-export const blobsMax = 1_000_000;
+const blobsMax = 1_000_000;
 const clientCharsMax = 128;
 
 const state = oneOf('want', 'have', 'gone');

@@ -6,14 +6,21 @@
  */
 
 import type { ChainableCommander, Redis } from 'ioredis';
-import { blobsMax, type NodeNews, selfField, selfText } from './records.ts';
+import { type NodeNews, selfField, selfText } from './records.ts';
 
 /** A batch is answered by then, or never: Redis takes microseconds for each of its commands. */
 const answerMsMax = 1_000;
 const connectMsMax = 2_000;
 const again = { delayMs: 200, delayMsMax: 5_000 };
-/** Of a node's hash: a million blobs at 100 bytes each. */
-const nodeBytesMax = blobsMax * 100;
+/**
+ * Of a node's hash, and of all that are asked for in one go: an answer that takes longer than `answerMsMax` breaks the
+ * connection, again and again. A host of 65,536 blobs has 8 MB, or 13 with digests of 512 bits.
+ */
+const nodeBytesMax = 16 * 1024 * 1024;
+/** Of a message: five times what a whole batch is. It is parsed while no announce is answered. */
+const messageBytesMax = 4 * 1024 * 1024;
+/** Keys of other lengths are no nodes, and may be 512 MB long: they are not sent at all. */
+const anyNode = '?'.repeat(32);
 /** How Redis says that a key is no hash. */
 const otherKind = 'WRONGTYPE';
 /** Keys that one step of a scan looks at. */
@@ -22,8 +29,8 @@ const scanKeys = 512;
 export type RedisSettings = { readonly url: string; readonly prefix: string; readonly leaseMs: number };
 
 export type RedisEvents = {
-  /** What another tracker, or this one, published. */
-  readonly onMessage: (text: string) => void;
+  /** What another tracker, or this one, published; undefined: it is longer than any of theirs. */
+  readonly onMessage: (text: string | undefined) => void;
   /** It can be asked, or listens, from now on. */
   readonly onReady: () => void;
   readonly onTrouble: (why: string) => void;
@@ -48,7 +55,10 @@ export class RedisLink implements Disposable {
       this.#listens.subscribe(this.#channel).then(events.onReady, (error: Error) => events.onTrouble(error.message));
     });
     this.#asks.on('ready', events.onReady);
-    this.#listens.on('message', (_, text: string) => events.onMessage(text));
+    // As bytes: a message may be longer than a string can be, which nothing in the library catches.
+    this.#listens.on('messageBuffer', (_, bytes: Buffer) =>
+      events.onMessage(bytes.length > messageBytesMax ? undefined : String(bytes)),
+    );
     for (const one of [this.#asks, this.#listens]) void one.connect().catch(() => undefined);
   }
 
@@ -117,18 +127,37 @@ export class RedisLink implements Disposable {
     for (const node of nodes) sizes.call('MEMORY', 'USAGE', this.#keyOf(node), 'SAMPLES', '0');
     const bytes = await this.#all(sizes);
     const there = nodes.filter((_, i) => typeof bytes[i] === 'number');
-    const small = nodes.filter((_, i) => Number(bytes[i] ?? nodeBytesMax + 1) <= nodeBytesMax);
+    const read = new Map<string, Readonly<Record<string, string>> | undefined>();
+    const group: string[] = [];
+    let left = nodeBytesMax;
+    for (const [i, node] of nodes.entries()) {
+      const size = bytes[i];
+      if (typeof size !== 'number' || size > nodeBytesMax) continue;
+      if (size > left) await this.#readInto(read, group.splice(0));
+      if (group.length === 0) left = nodeBytesMax;
+      group.push(node);
+      left -= size;
+    }
+    await this.#readInto(read, group);
+    return there.map((node) => [node, read.get(node)]);
+  }
+
+  async #readInto(
+    read: Map<string, Readonly<Record<string, string>> | undefined>,
+    nodes: readonly string[],
+  ): Promise<void> {
+    if (nodes.length === 0) return;
     const hashes = this.#asks.pipeline();
-    for (const node of small) hashes.hgetall(this.#keyOf(node));
-    const read = small.length === 0 ? [] : await this.#all(hashes);
-    return there.map((node) => [node, read[small.indexOf(node)] as Record<string, string> | undefined]);
+    for (const node of nodes) hashes.hgetall(this.#keyOf(node));
+    const answers = await this.#all(hashes);
+    for (const [i, node] of nodes.entries()) read.set(node, answers[i] as Record<string, string> | undefined);
   }
 
   /** One step through all nodes that are kept, from `cursor` on ('0' at first, and when it is over). */
   async scan(cursor: string): Promise<{ readonly cursor: string; readonly nodes: readonly string[] }> {
     const start = this.#keyOf('');
     // A prefix of the configuration's has no character that a pattern gives a meaning to.
-    const [next, keys] = await this.#run(() => this.#asks.scan(cursor, 'MATCH', `${start}*`, 'COUNT', scanKeys));
+    const [next, keys] = await this.#run(() => this.#asks.scan(cursor, 'MATCH', start + anyNode, 'COUNT', scanKeys));
     return { cursor: next, nodes: keys.map((key) => key.slice(start.length)) };
   }
 

@@ -140,8 +140,8 @@ export class LeaseSharing implements Disposable {
     }
   }
 
-  #hear(text: string): void {
-    const said = readTold(text);
+  #hear(text: string | undefined): void {
+    const said = text === undefined ? undefined : readTold(text);
     if (said === undefined) {
       this.counts.unreadable++;
       return this.#trouble('a message that is none of a tracker');
