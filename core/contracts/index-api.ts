@@ -112,7 +112,7 @@ export type UnlinkedReply = {
 export const replicasAskedMax = 500;
 
 /** The smallest descriptor in a manifest of 4 MiB is about 100 bytes. */
-const referencesMax = 50_000;
+export const referencesMax = 50_000;
 const pageEntriesDefault = 1000;
 const generation = whole(Number.MAX_SAFE_INTEGER);
 const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');

@@ -4,7 +4,7 @@ import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-
 import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
 import { againMax } from './again.ts';
-import type { Cells } from './cells.ts';
+import { type Cells, isDamaged } from './cells/cells.ts';
 import type { DigestGate, Gates } from './gates.ts';
 import { digestInKey, TOLD, toldAt } from './layout.ts';
 import type { Links } from './links.ts';
@@ -24,8 +24,11 @@ export class BucketCondemned {
   }
 
   async among(digests: readonly Digest[]): Promise<UnlinkedReply> {
-    const { gates, links, database } = this.#parts;
-    const linked = await several(digests, async (digest) => links.among(await gates.read(digest)));
+    const { links, database } = this.#parts;
+    const linked = await several(digests, async (digest) => {
+      const gate = await this.#gate(digest);
+      return gate === undefined || (await links.among(gate));
+    });
     return { index: database, unlinked: digests.filter((_, i) => !linked[i]) };
   }
 
@@ -42,11 +45,23 @@ export class BucketCondemned {
 
   async #judge(digest: Digest, at: CondemnAt): Promise<Verdict> {
     for (let again = 0; again < againMax; again++) {
-      const verdict = await this.#step(await this.#parts.gates.read(digest), at);
+      const gate = await this.#gate(digest);
+      if (gate === undefined) return 'waiting';
+      const verdict = await this.#step(gate, at);
       if (verdict !== undefined) return verdict;
     }
     // It is written all the time: somebody wants it.
     return 'waiting';
+  }
+
+  /** undefined: what is there is no gate. It keeps its bytes, and no other from being judged. */
+  async #gate(digest: Digest): Promise<DigestGate | undefined> {
+    try {
+      return await this.#parts.gates.read(digest);
+    } catch (error) {
+      if (isDamaged(error)) return undefined;
+      throw error;
+    }
   }
 
   /** undefined: the gate was written. */
@@ -77,7 +92,7 @@ export class BucketCondemned {
       const [ms = '', of = ''] = key.split('/');
       const digest = digestInKey(of);
       if (Number(ms) >= beforeMs || left-- === 0) return;
-      const gate = digest && (await gates.read(digest));
+      const gate = digest && (await this.#gate(digest));
       if (gate?.toldMs !== undefined && gate.toldMs < beforeMs && !(await gates.write(gate, { epoch: gate.epoch })))
         continue;
       await cells.unmark(TOLD + key);

@@ -15,18 +15,11 @@
 
 import type { Digest } from '../../../core/digest.ts';
 import { againMax, busy } from './again.ts';
-import type { Cell, Cells } from './cells.ts';
+import type { Cell, Cells } from './cells/cells.ts';
+import { type GateSaid, gateSaid } from './cells/values.ts';
 import { gateAt } from './layout.ts';
 
-type Said = {
-  /** The generation in which the digest was last condemned; 0: never. */
-  readonly epoch: number;
-  /** Nothing links to it, as far as was seen then. Milliseconds. */
-  readonly sinceMs?: number | undefined;
-  /** When it was condemned, in the generation `epoch`; it was not proved since. */
-  readonly toldMs?: number | undefined;
-};
-export type DigestGate = Said & { readonly digest: Digest; readonly cell: Cell<Said> };
+export type DigestGate = GateSaid & { readonly digest: Digest; readonly cell: Cell<GateSaid> };
 
 /** `proof`: as of BlobLinkPut; `none`: it is only referred to. */
 export type LinkProof = number | undefined | 'none';
@@ -39,13 +32,13 @@ export class Gates {
   }
 
   async read(digest: Digest): Promise<DigestGate> {
-    const cell = await this.#cells.read<Said>(gateAt(digest));
+    const cell = await this.#cells.read(gateAt(digest), gateSaid);
     const { epoch = 0, sinceMs, toldMs } = cell.value ?? {};
     return { digest, cell, epoch, sinceMs, toldMs };
   }
 
   /** False: somebody else has written it since. */
-  async write({ cell }: DigestGate, said: Said): Promise<boolean> {
+  async write({ cell }: DigestGate, said: GateSaid): Promise<boolean> {
     return (await this.#cells.write(cell, { live: true, value: said })) !== undefined;
   }
 

@@ -21,6 +21,7 @@
  */
 
 import { type Digest, parseDigest } from '../../../core/digest.ts';
+import { repositoryValid, tagValid } from '../../../core/oci/name.ts';
 
 /** Kinds of links: a blob of a repository, a manifest's own, a layer's or config's, a child's, a subject's. */
 type LinkKind = 'b' | 'm' | 'l' | 'c' | 's';
@@ -51,6 +52,12 @@ export function repoOf(key: string): string {
   return name.replaceAll('.0', '/').replaceAll('.-', '.');
 }
 
+/** undefined: the key is of no repository; somebody else has written it. */
+export function repoIn(key: string): string | undefined {
+  const name = repoOf(key);
+  return repositoryValid(name) && repoKey(name) === key ? name : undefined;
+}
+
 /** Folded, then which letters are large ones: those come before the small. */
 export function tagPart(tag: string): string {
   const folded = tag.toLowerCase();
@@ -66,6 +73,12 @@ export function tagOf(key: string): string {
   if (which === 'z') return folded;
   const bits = [...which].map((hex) => Number.parseInt(hex, 16).toString(2).padStart(4, '0')).join('');
   return [...folded].map((char, i) => (bits[i] === '0' ? char.toUpperCase() : char)).join('');
+}
+
+/** undefined: the key is of no tag. */
+export function tagIn(key: string): string | undefined {
+  const name = tagOf(key);
+  return tagValid(name) && tagPart(name) === key ? name : undefined;
 }
 
 export function digestKey(digest: string): string {

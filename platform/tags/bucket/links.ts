@@ -10,12 +10,11 @@
 import type { BlobLink } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { againMax, busy } from './again.ts';
-import type { Cells } from './cells.ts';
+import { type Cell, type Cells, isDamaged } from './cells/cells.ts';
+import { type BlobSaid, blobSaid, recordSaid } from './cells/values.ts';
 import type { DigestGate, Gates, LinkProof } from './gates.ts';
 import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt } from './layout.ts';
 import type { HeldManifest } from './record.ts';
-
-type Blob = { readonly size: number };
 
 /** Marks of writes that failed that one question removes; the rest counts as links until the next one. */
 const strayMax = 16;
@@ -34,7 +33,7 @@ export class Links {
   /** What was read under an epoch counts if it is the gate's after that. */
   async blob(repo: string, digest: Digest): Promise<BlobLink | undefined> {
     for (let [again, epoch] = [0, 0]; again < againMax; again++) {
-      const { live, value } = await this.#cells.read<Blob>(blobAt(digest, epoch, repo));
+      const { live, value } = await this.#cells.read(blobAt(digest, epoch, repo), blobSaid);
       const now = (await this.#gates.read(digest)).epoch;
       if (now === epoch) return live && value !== undefined ? { digest, size: value.size } : undefined;
       epoch = now;
@@ -52,7 +51,7 @@ export class Links {
   async unlinkBlob(repo: string, digest: Digest): Promise<boolean> {
     for (let again = 0; again < againMax; again++) {
       const { epoch } = await this.#gates.read(digest);
-      const cell = await this.#cells.read<Blob>(blobAt(digest, epoch, repo));
+      const cell = await this.#cells.read(blobAt(digest, epoch, repo), blobSaid);
       if (cell.live && cell.value !== undefined) {
         if (await this.#cells.write(cell, { live: false, value: cell.value })) return true;
       } else if ((await this.#gates.read(digest)).epoch === epoch) return false;
@@ -109,16 +108,28 @@ export class Links {
   }
 
   async #holds({ repo, manifest, by }: RecordMark): Promise<boolean> {
-    const cell = await this.#cells.read<HeldManifest>(recordAt(repo, manifest));
+    const cell = await this.#record(repo, manifest);
+    // Nobody knows: Rule 2.
+    if (cell === undefined) return true;
     if (cell.live && cell.value?.made === by) return true;
     const { live, value } = cell;
     // Whoever is about to write it has read it before: now that write fails.
     return (await this.#cells.write<HeldManifest | null>(cell, { live, value: value ?? null })) === undefined;
   }
 
-  async #setBlob(key: string, value: Blob): Promise<void> {
+  /** undefined: what is there is no record. */
+  async #record(repo: string, manifest: Digest): Promise<Cell<HeldManifest | null> | undefined> {
+    try {
+      return await this.#cells.read(recordAt(repo, manifest), recordSaid);
+    } catch (error) {
+      if (isDamaged(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #setBlob(key: string, value: BlobSaid): Promise<void> {
     for (let again = 0; again < againMax; again++) {
-      const cell = await this.#cells.read<Blob>(key);
+      const cell = await this.#cells.read(key, blobSaid);
       if (cell.live && cell.value?.size === value.size) return;
       if (await this.#cells.write(cell, { live: true, value })) return;
     }

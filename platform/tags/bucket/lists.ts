@@ -4,7 +4,7 @@ import type { CatalogPage, ReferrerList, ReferrerRecord, TagPage } from '../../.
 import type { Digest } from '../../../core/digest.ts';
 import { fitting } from '../pages.ts';
 import { type PageOf, type ReferrersOf, referrerAnnotationBytesMax } from '../store.ts';
-import type { Cells } from './cells.ts';
+import type { Cells } from './cells/cells.ts';
 import type { Gates } from './gates.ts';
 import {
   afterDigest,
@@ -15,9 +15,9 @@ import {
   NAMES,
   nameAt,
   recordsOf,
+  repoIn,
   repoKey,
-  repoOf,
-  tagOf,
+  tagIn,
   tagsOf,
 } from './layout.ts';
 import type { BucketManifests } from './manifests.ts';
@@ -40,7 +40,8 @@ export class BucketLists {
     const { cells } = this.#parts;
     const found: string[] = [];
     for await (const { key, live } of cells.keys(tagsOf(repo), last === undefined ? '' : afterTag(last), n + 1)) {
-      if (live) found.push(tagOf(key));
+      const tag = live ? tagIn(key) : undefined;
+      if (tag !== undefined) found.push(tag);
       if (found.length > n) break;
     }
     if (found.length === 0 && !(await this.#named(repo))) return undefined;
@@ -65,7 +66,7 @@ export class BucketLists {
       group = [];
     };
     for await (const { key } of cells.keys(NAMES, last === undefined ? '' : afterRepo(last))) {
-      group.push(repoOf(key));
+      group.push(...[repoIn(key) ?? []].flat());
       if (group.length >= Math.min(lookedAtMax, n + 1 - found.length)) await look();
       if (found.length > n) break;
     }
@@ -126,7 +127,8 @@ export class BucketLists {
   async #repos(prefix: string, after: string, n: number): Promise<string[]> {
     const found = new Set<string>();
     for await (const { key, live } of this.#parts.cells.keys(prefix, after, n)) {
-      if (live) found.add(repoOf(key.slice(0, key.indexOf('!') + 1)));
+      const repo = live ? repoIn(key.slice(0, key.indexOf('!') + 1)) : undefined;
+      if (repo !== undefined) found.add(repo);
       if (found.size >= n) break;
     }
     return [...found];

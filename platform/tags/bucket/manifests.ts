@@ -12,7 +12,8 @@ import type { Digest } from '../../../core/digest.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
 import { follows } from '../versions.ts';
 import { againMax, busy } from './again.ts';
-import { type Cell, type Cells, newName } from './cells.ts';
+import { type Cell, type Cells, isDamaged, newName } from './cells/cells.ts';
+import { type RemovalSaid, recordSaid, removalSaid } from './cells/values.ts';
 import { DOING, doingAt, type LinkTarget, nameAt, recordAt } from './layout.ts';
 import type { Links } from './links.ts';
 import { type HeldManifest, heldManifestOf, linkTargetsOf, same } from './record.ts';
@@ -20,8 +21,6 @@ import { several } from './several.ts';
 import { onOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Record = Cell<HeldManifest | null>;
-/** Of a removal that is under way, or of a record that is replaced by one of which tags are to be told. */
-type Doing = { readonly repo: string; readonly digest: Digest; readonly was: HeldManifest; readonly nowMs: number };
 type Whole = { readonly repo: string; readonly digest: Digest; readonly put: ManifestWrite; readonly nowMs: number };
 type Planned = { readonly tag: Tag; readonly made: string };
 
@@ -39,7 +38,7 @@ export class BucketManifests {
   }
 
   async read(repo: string, digest: Digest): Promise<HeldManifest | undefined> {
-    const { live, value } = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
+    const { live, value } = await this.#cells.read(recordAt(repo, digest), recordSaid);
     return live && value !== null ? value : undefined;
   }
 
@@ -53,7 +52,7 @@ export class BucketManifests {
 
   async put(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): Promise<ManifestOutcome> {
     for (let again = 0; again < againMax; again++) {
-      const record = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
+      const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
       const [missing, tags] = await Promise.all([
         this.#missing(repo, put),
         several(put.tags, (tag) => this.#tags.read(repo, tag)),
@@ -142,7 +141,11 @@ export class BucketManifests {
   }
 
   /** What the record was made of before, and is no more. */
-  async #replaced({ repo, digest, nowMs }: Omit<Doing, 'was'>, was: HeldManifest, now: HeldManifest): Promise<void> {
+  async #replaced(
+    { repo, digest, nowMs }: Omit<RemovalSaid, 'was'>,
+    was: HeldManifest,
+    now: HeldManifest,
+  ): Promise<void> {
     await this.#unmark({ repo, digest }, was);
     const kept = new Set(linkTargetsOf(now).map((target) => target.digest));
     const gone = linkTargetsOf(was).filter((target) => !kept.has(target.digest));
@@ -165,9 +168,9 @@ export class BucketManifests {
 
   async remove(repo: string, digest: Digest, nowMs: number): Promise<boolean> {
     for (let again = 0; again < againMax; again++) {
-      const record = await this.#cells.read<HeldManifest | null>(recordAt(repo, digest));
+      const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
       if (!record.live || !record.value) return await this.finishAll({ repo, digest });
-      const doing: Doing = { repo, digest, was: record.value, nowMs };
+      const doing: RemovalSaid = { repo, digest, was: record.value, nowMs };
       const at = await this.#note(doing);
       if (await this.#cells.write<HeldManifest | null>(record, { live: false, value: record.value })) {
         await this.#finish(doing);
@@ -180,10 +183,10 @@ export class BucketManifests {
   }
 
   /** Where it is noted. */
-  async #note(doing: Doing): Promise<string> {
+  async #note(doing: RemovalSaid): Promise<string> {
     const at = doingAt(newName());
     const none = { key: at, version: null, live: false, value: undefined };
-    await this.#cells.write<Doing>(none, { live: true, value: doing });
+    await this.#cells.write<RemovalSaid>(none, { live: true, value: doing });
     return at;
   }
 
@@ -197,27 +200,44 @@ export class BucketManifests {
     if (at !== undefined) await this.#cells.unmark(at);
   }
 
-  /** What somebody began and did not end, or is about to: to end it twice does no harm. Whether `of` was among them. */
-  async finishAll(of?: Pick<Doing, 'repo' | 'digest'>): Promise<boolean> {
+  /**
+   * What somebody began and did not end, or is about to: to end it twice does no harm. Whether `of` was among them; else what
+   * cannot be ended, as somebody else wrote there, is thrown once all others are.
+   */
+  async finishAll(of?: Pick<RemovalSaid, 'repo' | 'digest'>): Promise<boolean> {
     let among = false;
+    let wrong: unknown;
     for await (const { key } of this.#cells.keys(DOING)) {
-      const { value } = await this.#cells.read<Doing>(DOING + key);
-      if (value === undefined) continue;
-      const record = await this.#cells.read<HeldManifest | null>(recordAt(value.repo, value.digest));
-      if (record.live && record.value?.made === value.was.made) {
-        // Not begun, but for its note: whoever is about to begin fails, or is later than this.
-        if (!(await this.#cells.write<HeldManifest | null>(record, { live: true, value: record.value }))) continue;
-      } else {
-        if (record.live && record.value) await this.#replaced(value, value.was, record.value);
-        else await this.#finish(value);
-        among ||= value.repo === of?.repo && value.digest === of.digest;
+      try {
+        const doing = await this.#finishOne(DOING + key);
+        among ||= doing !== undefined && doing.repo === of?.repo && doing.digest === of.digest;
+      } catch (error) {
+        if (!isDamaged(error)) throw error;
+        wrong ??= error;
       }
-      await this.#cells.unmark(DOING + key);
     }
+    if (of === undefined && wrong !== undefined) throw wrong;
     return among;
   }
 
-  async #finish({ repo, digest, was, nowMs }: Doing): Promise<void> {
+  /** What was ended; undefined: there was nothing to end. */
+  async #finishOne(at: string): Promise<RemovalSaid | undefined> {
+    const { value } = await this.#cells.read(at, removalSaid);
+    if (value === undefined) return undefined;
+    const record = await this.#cells.read(recordAt(value.repo, value.digest), recordSaid);
+    if (record.live && record.value?.made === value.was.made) {
+      // Not begun, but for its note: whoever is about to begin fails, or is later than this.
+      if (await this.#cells.write<HeldManifest | null>(record, { live: true, value: record.value }))
+        await this.#cells.unmark(at);
+      return undefined;
+    }
+    if (record.live && record.value) await this.#replaced(value, value.was, record.value);
+    else await this.#finish(value);
+    await this.#cells.unmark(at);
+    return value;
+  }
+
+  async #finish({ repo, digest, was, nowMs }: RemovalSaid): Promise<void> {
     await this.#tags.buryAll(repo, digest, async () => (await this.read(repo, digest)) === undefined);
     await this.#unmark({ repo, digest }, was);
     const lost = new Set([digest, ...linkTargetsOf(was).map((target) => target.digest)]);

@@ -19,7 +19,7 @@ import { storeAway, storeUnsure } from '../away.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
 import type { TagStore } from '../store.ts';
 import { databaseOf } from './about.ts';
-import { Cells } from './cells.ts';
+import { Cells } from './cells/cells.ts';
 import { BucketCondemned } from './condemned.ts';
 import { Gates } from './gates.ts';
 import { Lanes } from './lanes.ts';

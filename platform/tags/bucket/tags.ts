@@ -5,29 +5,19 @@
  *   there, the cell is written. Whoever removes the manifest ends its record, lists the marks, and writes each of those
  *   cells anew, as a tombstone or as it was: so a tag that was on its way is not written any more.
  * Rule 2: versions are numbered one above the highest that this process has seen, and above the tag's own: of one tag no
- *   number is used twice, as tombstones stay; of two tags that two processes write, two may be alike.
+ *   number is used twice, as tombstones stay; of two tags that two processes write, two may be alike. What no
+ *   clock says (versions.ts) counts for its tag alone.
  */
 
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { leadOf, numberOf, type TagState, tagVersion } from '../versions.ts';
 import { againMax, busy } from './again.ts';
-import { type Cell, type Cells, newName } from './cells.ts';
+import { type Cell, type Cells, newName } from './cells/cells.ts';
+import { type On, type TagSaid, tagSaid } from './cells/values.ts';
 import { onAt, onOf, tagCellAt, tagOf } from './layout.ts';
 
-type Said = {
-  /** null: nothing was ever said of it; the cell was written to end what was on its way. */
-  readonly version: TagVersion | null;
-  readonly on?: On | undefined;
-};
-type On = {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly size: number;
-  /** The write that set it: its mark has that name. */
-  readonly made: string;
-};
-export type Tag = { readonly repo: string; readonly tag: string; readonly cell: Cell<Said> };
+export type Tag = { readonly repo: string; readonly tag: string; readonly cell: Cell<TagSaid> };
 export type TagSet = Omit<On, 'made'> & { readonly version: TagVersion };
 
 export class Tags {
@@ -41,7 +31,7 @@ export class Tags {
   }
 
   async read(repo: string, tag: string): Promise<Tag> {
-    const cell = await this.#cells.read<Said>(tagCellAt(repo, tag));
+    const cell = await this.#cells.read(tagCellAt(repo, tag), tagSaid);
     const { version } = stateOfCell({ cell });
     if (version !== null) this.seen(version);
     return { repo, tag, cell };
@@ -54,8 +44,9 @@ export class Tags {
   /** Of one write of all of these. */
   next(tags: readonly Pick<Tag, 'cell'>[]): TagVersion {
     const numbers = tags.map((tag) => numberOf(stateOfCell(tag).version ?? ('0-' as TagVersion)));
-    this.#highest = Math.max(this.#highest, ...numbers) + 1;
-    return tagVersion(this.#highest, this.#database);
+    const version = tagVersion(Math.max(this.#highest, ...numbers) + 1, this.#database);
+    this.seen(version);
+    return version;
   }
 
   /** Before the record is seen to be there. The name under which `set` sets it. */
@@ -134,6 +125,6 @@ export function stateOfCell({ cell }: Pick<Tag, 'cell'>): TagState {
   return { there: cell.live, version: cell.value?.version ?? null };
 }
 
-export function onOfCell(cell: Cell<Said>): On | undefined {
+export function onOfCell(cell: Cell<TagSaid>): On | undefined {
   return cell.live ? cell.value?.on : undefined;
 }

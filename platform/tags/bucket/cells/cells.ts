@@ -11,8 +11,9 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { type BackendCause, BackendError } from '../../backends/backend.ts';
-import type { ConditionalObjects } from '../../backends/conditional.ts';
+import { type Parser, parse } from '../../../../core/contracts/parse.ts';
+import { type BackendCause, BackendError } from '../../../backends/backend.ts';
+import type { ConditionalObjects } from '../../../backends/conditional.ts';
 import { bodyBytes, cellBodyOf, isLive, pastMax, type WrittenBy } from './body.ts';
 
 export type Cell<T> = Partial<WrittenBy> & {
@@ -26,6 +27,8 @@ export type Cell<T> = Partial<WrittenBy> & {
 
 /** Attempts of one write whose answer does not come. */
 const attemptsMax = 4;
+/** Characters of what is wrong with an object. */
+const problemMax = 300;
 /** Answers after which a write may have been made. */
 const unsure: ReadonlySet<BackendCause> = new Set(['unavailable', 'stalled', 'throttled', 'damaged']);
 const markBytes = Buffer.from('1');
@@ -49,10 +52,19 @@ export class Cells {
     this.#heed = heed;
   }
 
-  async read<T>(key: string): Promise<Cell<T>> {
+  /** `of`: what may be said there. */
+  async read<T>(key: string, of: Parser<T>): Promise<Cell<T>> {
+    const cell = await this.#load(key);
+    if (cell.version === null) return { ...cell, value: undefined };
+    const read = parse(of, cell.value, 'what it says');
+    if (!read.ok) throw this.#wrong(key, `is no object of an index (${read.problem.slice(0, problemMax)})`);
+    return { ...cell, value: read.value };
+  }
+
+  async #load(key: string): Promise<Cell<unknown>> {
     const found = await this.#objects.load(this.#prefix + key, this.#signal);
     if (found === undefined) return { key, version: null, live: false, value: undefined };
-    const body = cellBodyOf<T>(found.bytes);
+    const body = cellBodyOf(found.bytes);
     if (body === undefined) throw this.#wrong(key, 'is no object of an index: somebody else has written it');
     return { key, version: found.version, ...body };
   }
@@ -76,8 +88,8 @@ export class Cells {
         if (error.why === 'changed' && answered) return undefined;
         if (error.why !== 'changed' && !unsure.has(error.why)) throw error;
         answered = false;
-        const there = await this.read<T>(key);
-        if (there.by === by) return there;
+        const there = await this.#load(key);
+        if (there.by === by) return { ...there, live, value };
         if (there.past?.includes(by)) return { ...there, live, value, version: 'written since' };
         if (there.version !== version) {
           if (knowsSince(there, cell)) return undefined;
@@ -118,6 +130,9 @@ export class Cells {
     let from: string | undefined = after === '' ? undefined : whole + after;
     do {
       const { objects, next } = await this.#objects.list(whole, { after: from, max: page }, this.#signal);
+      // A bucket that begins again where it was would be read for ever.
+      if (next !== undefined && Buffer.compare(Buffer.from(next), Buffer.from(from ?? '')) <= 0)
+        throw this.#wrong(next, 'comes again in a list that went on');
       for (const { key, size } of objects) yield { key: key.slice(whole.length), live: isLive(size) };
       from = next;
     } while (from !== undefined);
@@ -135,7 +150,12 @@ export class Cells {
   }
 }
 
+/** Of an object that is none of an index: it stays so, whoever asks again. */
+export function isDamaged(error: unknown): boolean {
+  return error instanceof BackendError && error.why === 'damaged';
+}
+
 /** Whether `there` names all the writes that came after `base`. */
-function knowsSince<T>({ past = [] }: Cell<T>, base: Cell<T>): boolean {
+function knowsSince({ past = [] }: Cell<unknown>, base: Cell<unknown>): boolean {
   return base.by === undefined ? past.length < pastMax : past.includes(base.by);
 }

@@ -1,12 +1,13 @@
 /** Cells whose writes are not answered: what became of them is found out, or said not to be known. And their keys, in order. */
 
 import { describe, expect, test } from 'vitest';
-import { BackendError } from '../../backends/backend.ts';
-import type { ConditionalObjects } from '../../backends/conditional.ts';
+import { text as textOf } from '../../../../core/contracts/parse.ts';
+import { BackendError } from '../../../backends/backend.ts';
+import type { ConditionalObjects } from '../../../backends/conditional.ts';
+import { SharedBucket } from '../faulty-bucket.fixtures.ts';
+import { afterRepo, afterTag, repoKey, repoOf, tagOf, tagPart } from '../layout.ts';
 import { bodyBytes, cellBodyOf, isLive } from './body.ts';
 import { Cells } from './cells.ts';
-import { SharedBucket } from './faulty-bucket.fixtures.ts';
-import { afterRepo, afterTag, repoKey, repoOf, tagOf, tagPart } from './layout.ts';
 
 const never = new AbortController().signal;
 const silent = () => new BackendError('unavailable', 'nobody answers');
@@ -25,50 +26,51 @@ function made(around: (put: () => Promise<unknown>, cells: Cells) => Promise<unk
   return { calm, cells: new Cells({ ...objects, put }, '', never) };
 }
 
+const string = textOf(100);
 const text = (value: string) => ({ live: true, value });
 
 describe('a write that is not answered', () => {
   test('was made: it is told so', async () => {
     const { calm, cells } = made((put) => put());
-    const written = await cells.write(await cells.read<string>('k'), text('mine'));
-    expect(await calm.read('k')).toMatchObject({ value: 'mine', version: written?.version });
+    const written = await cells.write(await cells.read('k', string), text('mine'));
+    expect(await calm.read('k', string)).toMatchObject({ value: 'mine', version: written?.version });
   });
 
   test('was made, and others wrote since: it is told so, and its version is no longer the present one', async () => {
     const { calm, cells } = made(async (put, others) => {
       await put();
-      for (let n = 0; n < 3; n++) await others.write(await others.read<string>('k'), text(`others ${n}`));
+      for (let n = 0; n < 3; n++) await others.write(await others.read('k', string), text(`others ${n}`));
     });
-    const written = await cells.write(await cells.read<string>('k'), text('mine'));
+    const written = await cells.write(await cells.read('k', string), text('mine'));
     expect(written).toMatchObject({ value: 'mine' });
     expect(await calm.write({ ...written, key: 'k' } as typeof written & object, text('again'))).toBeUndefined();
-    expect((await calm.read('k')).value).toBe('others 2');
+    expect((await calm.read('k', string)).value).toBe('others 2');
   });
 
   test('was not made: it is made again', async () => {
     const { calm, cells } = made(async () => undefined);
-    expect(await cells.write(await cells.read<string>('k'), text('mine'))).toBeDefined();
-    expect((await calm.read('k')).value).toBe('mine');
+    expect(await cells.write(await cells.read('k', string), text('mine'))).toBeDefined();
+    expect((await calm.read('k', string)).value).toBe('mine');
   });
 
   test('was not made, and others wrote: it has not happened', async () => {
-    const { calm, cells } = made(async (_, others) => others.write(await others.read<string>('k'), text('theirs')));
-    expect(await cells.write(await cells.read<string>('k'), text('mine'))).toBeUndefined();
-    expect((await calm.read('k')).value).toBe('theirs');
+    const { calm, cells } = made(async (_, others) => others.write(await others.read('k', string), text('theirs')));
+    expect(await cells.write(await cells.read('k', string), text('mine'))).toBeUndefined();
+    expect((await calm.read('k', string)).value).toBe('theirs');
   });
 
   test('and others wrote more often than is remembered: nobody knows', async () => {
     const { cells } = made(async (_, others) => {
-      for (let n = 0; n < 12; n++) await others.write(await others.read<string>('k'), text(`others ${n}`));
+      for (let n = 0; n < 12; n++) await others.write(await others.read('k', string), text(`others ${n}`));
     });
-    await expect(cells.write(await cells.read<string>('k'), text('mine'))).rejects.toThrow(/is not known/);
+    await expect(cells.write(await cells.read('k', string), text('mine'))).rejects.toThrow(/is not known/);
   });
 });
 
 test('what is no cell is refused, and named', async () => {
   const { objects } = new SharedBucket();
   await objects.put('x/k', Buffer.from('something else'), never, { version: null });
-  await expect(new Cells(objects, 'x/', never).read('k')).rejects.toThrow(/x\/k is no object of an index/);
+  await expect(new Cells(objects, 'x/', never).read('k', string)).rejects.toThrow(/x\/k is no object of an index/);
 });
 
 test.each([1, 1000, 70_000, 500_000])(

@@ -1,0 +1,102 @@
+/**
+ * What each kind of cell says, read as it was written.
+ *
+ * Rule: what is none of that is believed in nothing. A number that is taken from it would be written on, into every tag.
+ */
+
+import { byteCount, digest, mediaType, repository } from '../../../../core/contracts/fields.ts';
+import { referencesMax, type TagVersion, versionOfTag } from '../../../../core/contracts/index-api.ts';
+import {
+  field,
+  fields,
+  finite,
+  listOf,
+  Malformed,
+  optional,
+  type Parser,
+  record,
+  text,
+  texts,
+  whole,
+} from '../../../../core/contracts/parse.ts';
+import type { Digest } from '../../../../core/digest.ts';
+import { numberOf } from '../../versions.ts';
+import type { HeldManifest } from '../record.ts';
+
+/** Far beyond what is ever counted, and all numbers that may follow are still exact. */
+const numberMax = 2 ** 52;
+/** newName() makes 16. */
+const name = text(64, 1);
+
+const orNull =
+  <T>(of: Parser<T>): Parser<T | null> =>
+  (value) =>
+    value === null ? null : of(value);
+
+const version: Parser<TagVersion> = (value) => {
+  const read = versionOfTag(value);
+  if (numberOf(read) <= numberMax) return read;
+  throw new Malformed('is above all that is counted');
+};
+
+/** What a tag is on. `made`: the write that set it: its mark has that name. */
+export type On = {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly size: number;
+  readonly made: string;
+};
+export type TagSaid = {
+  /** null: nothing was ever said of it; the cell was written to end what was on its way. */
+  readonly version: TagVersion | null;
+  readonly on?: On | undefined;
+};
+export const tagSaid: Parser<TagSaid> = record({
+  version: orNull(version),
+  on: optional(record({ digest, mediaType, size: byteCount, made: name })),
+});
+
+export type GateSaid = {
+  /** The generation in which the digest was last condemned; 0: never. */
+  readonly epoch: number;
+  /** Nothing links to it, as far as was seen then. Milliseconds. */
+  readonly sinceMs?: number | undefined;
+  /** When it was condemned, in the generation `epoch`; it was not proved since. */
+  readonly toldMs?: number | undefined;
+};
+export const gateSaid: Parser<GateSaid> = record({
+  epoch: whole(numberMax),
+  sinceMs: optional(finite),
+  toldMs: optional(finite),
+});
+
+export type BlobSaid = { readonly size: number };
+export const blobSaid: Parser<BlobSaid> = record({ size: byteCount });
+
+const heldManifest: Parser<HeldManifest> = record({
+  made: name,
+  mediaType,
+  size: byteCount,
+  subject: optional(digest),
+  artifactType: optional(mediaType),
+  annotations: optional(texts),
+  blobs: listOf(digest, referencesMax),
+  manifests: listOf(digest, referencesMax),
+});
+export const recordSaid: Parser<HeldManifest | null> = orNull(heldManifest);
+
+/** Of a removal that is under way, or of a record that is replaced by one of which tags are to be told. */
+export type RemovalSaid = {
+  readonly repo: string;
+  readonly digest: Digest;
+  readonly was: HeldManifest;
+  readonly nowMs: number;
+};
+export const removalSaid: Parser<RemovalSaid> = record({ repo: repository, digest, was: heldManifest, nowMs: finite });
+
+/** Of a store of another format only that is known. */
+export type StoreSaid = { readonly format: number; readonly database?: string | undefined };
+export const storeSaid: Parser<StoreSaid> = (value) => {
+  const of = fields(value);
+  return { format: field(of, 'format', whole(numberMax)), database: field(of, 'database', optional(text(64, 1))) };
+};
