@@ -1,6 +1,6 @@
 /** What an agent makes of containerd's content store as blobs come and go there. */
 
-import { mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type Digest, digestHex } from '../../core/digest.ts';
@@ -81,6 +81,30 @@ test('what is wrong there is refused and counted; the others are taken', async (
     eventually,
   );
   expect(store.get(a.digest)).toBeUndefined();
+});
+
+/** As large as a blob that is taken. */
+function makeDirectory(at: string): void {
+  mkdirSync(at);
+  for (let no = 0; no < 400; no++) writeFileSync(join(at, `${no}-${'x'.repeat(200)}`), '');
+}
+
+test.each([
+  ['a directory', makeDirectory],
+  ['a link', (at: string) => symlinkSync('../link-leads-here', at)],
+])('%s in the place of a blob is refused, and keeps no other from being taken', async (_, make) => {
+  const { store, source, metrics, begin, put } = await setUp();
+  writeFileSync(`${source.dir}/../link-leads-here`, a.bytes);
+  make(source.path(a.digest));
+  const one = begin();
+  await vi.waitFor(
+    async () => expect(await metrics.text()).toContain('shared_refused_total{why="unread"} 1'),
+    eventually,
+  );
+  put(b);
+  await vi.waitFor(() => expect([store.shared?.count, one.problems()]).toEqual([1, []]), eventually);
+  expect(await one.asked(a.digest)).toBeUndefined();
+  expect(readdirSync(dirname(store.shared?.get(b.digest)?.file.path ?? '')).length).toBe(2);
 });
 
 test('containerd lets go: the cache keeps it; pulled again, it is shared again', async () => {

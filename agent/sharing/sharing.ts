@@ -86,7 +86,8 @@ export class Sharing {
 
   /** A client wants it, and it is not in the cache. undefined: containerd has not got it, or it is not to be waited for. */
   async asked(digest: Digest): Promise<BlobEntry | undefined> {
-    if (!this.#there.has(digest) || this.#problem !== undefined) return undefined;
+    // What is there, is not shared and does not wait was refused: it is not read once more for each who asks.
+    if (!this.#waiting.has(digest) || this.#problem !== undefined) return this.#o.shared.get(digest);
     const size = await fileSize(this.#o.source.path(digest));
     if (size === undefined || size > askedBytesMax) return undefined;
     return await this.#take(digest, false);
@@ -199,7 +200,7 @@ export class Sharing {
       this.#taken(digest, taken);
       return taken.entry;
     } catch (error) {
-      if (error instanceof NotShareable) this.#cannot(whyNot(error, source.dir));
+      if (error instanceof NotShareable) this.#cannot(digest, whyNot(error, source.dir));
       else this.#refused(digest, from, error);
       return undefined;
     }
@@ -230,7 +231,9 @@ export class Sharing {
     log.error({ digest, file, why: String(error) }, `what containerd has of a blob is not shared: ${remedy}`);
   }
 
-  #cannot(why: string): void {
+  #cannot(digest: Digest, why: string): void {
+    // It may be the only one: the others come before it.
+    if (this.#waiting.delete(digest)) this.#waiting.add(digest);
     if (this.#told !== why) this.#o.log.warn({}, why);
     this.#told = why;
     this.#problem = { why, untilMs: performance.now() + againMs };
