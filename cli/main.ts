@@ -201,11 +201,12 @@ program
 program
   .command('status')
   .description('whom processes call: members, their ids, weights and health, and where they do not agree')
-  .argument('[urls...]', `proxies, origins, trackers, agents (their admin port); default: ${proxyDefault}`)
+  .argument('[urls...]', 'proxies, origins, trackers, agents (their admin port); default: --proxy', urlsArgument)
+  .addOption(proxyUrl())
   .option('--json', 'JSON in place of text')
   .addHelpText('after', HELP.status)
-  .action((urls: readonly string[], { json = false }: { json?: boolean }) => {
-    const asked = urls.length === 0 ? [proxyDefault] : urls.map(urlOption(proxyDefault));
+  .action((urls: readonly string[], { proxy, json = false }: { proxy: string; json?: boolean }) => {
+    const asked = urls.length === 0 ? [proxy] : urls;
     return stoppable((signal) => membersStatus({ urls: asked, json, signal }, say));
   });
 
@@ -214,13 +215,12 @@ program
   .description('what agents and origins keep in any case')
   .command('ls')
   .description('their pins, and whether all of each is there (exit code 1 where it is not)')
-  .argument('<urls...>', 'agents (their admin port), origins')
+  .argument('<urls...>', 'agents (their admin port), origins', urlsArgument)
   .option('--json', 'JSON in place of text')
   .addHelpText('after', HELP.pin)
-  .action((urls: readonly string[], { json = false }: { json?: boolean }) => {
-    const asked = urls.map(urlOption(proxyDefault));
-    return stoppable((signal) => listPins({ urls: asked, json, signal }, say));
-  });
+  .action((urls: readonly string[], { json = false }: { json?: boolean }) =>
+    stoppable((signal) => listPins({ urls, json, signal }, say)),
+  );
 
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')
   .addHelpText('after', HELP.reconcile)
@@ -330,6 +330,11 @@ function urlOption(example: string): (text: string) => string {
     if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
     throw new InvalidArgumentError(`Give a URL such as ${example}.`);
   };
+}
+
+/** Of a list: commander calls it with what it has made of those before. */
+function urlsArgument(text: string, previous: readonly string[] = []): string[] {
+  return [...previous, urlOption(proxyDefault)(text)];
 }
 
 function collect(value: string, previous: string[]): string[] {

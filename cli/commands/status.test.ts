@@ -49,6 +49,16 @@ test('members are shown with their ids, weights and health; where all is well th
   ]);
 });
 
+test('nothing is wrong with an agent that has had to do with nobody yet, nor with who left when it was drained', async () => {
+  const known = await telling(origins([row(one), { ...row(two, { up: false, draining: true }), url: undefined }]));
+  const agent = await telling(origins([{ url: 'http://111:1', up: true }]));
+  expect(await said(known, agent)).toMatchObject({ why: undefined });
+  const asked = await telling(origins([{ url: 'http://111:1', up: true, latencyMs: 2 }]));
+  expect((await said(asked)).lines).toContain(`${asked}: origins: it is not known who http://111:1 is`);
+  const gone = await telling(origins([{ ...row(two, { up: false }), url: undefined }]));
+  expect((await said(gone)).lines).toContain(`${gone}: origins: ${two} is away`);
+});
+
 test('who does not answer, whose ids are two, and what processes do not agree about is told, and fails', async () => {
   const url = await telling(origins([row(one, { up: false }), row(two)]));
   const other = await telling({

@@ -65,14 +65,18 @@ function stateOf({ url, up, draining, self }: Pick<MemberRow, 'url' | 'up' | 'dr
   return states.join(', ');
 }
 
+/** An agent asks nobody who it is before it has to do with it: no trouble where nobody has asked. */
+const unknown = ({ url, id }: MemberRow): boolean => url !== undefined && id === undefined;
+
+/** Who was drained, and has left the list since, left as it should. */
 function problemsOf({ from, status, why }: Told): string[] {
   if (status === undefined) return [`${from} does not tell: ${why}`];
   return status.lists.flatMap(({ role, members, doubles }) => [
     ...members
-      .filter(({ up, self }) => !up && self !== true)
+      .filter(({ up, self, url, draining }) => !up && self !== true && !(url === undefined && draining === true))
       .map(({ url, id }) => `${from}: ${role}: ${url ?? id} ${url === undefined ? 'is away' : 'does not answer'}`),
     ...members
-      .filter(({ url, id }) => url !== undefined && id === undefined)
+      .filter((row) => unknown(row) && row.latencyMs !== undefined)
       .map(({ url }) => `${from}: ${role}: it is not known who ${url} is`),
     ...doubles.map(({ id, urls }) => `${from}: ${role}: ${urls.join(' and ')} both say to be ${id}`),
   ]);
@@ -82,7 +86,7 @@ function problemsOf({ from, status, why }: Told): string[] {
 function disagreements(all: readonly Told[]): string[] {
   const views = all.flatMap(({ from, status }) => {
     const origins = status?.lists.find(({ role }) => role === 'origins');
-    if (origins === undefined) return [];
+    if (origins === undefined || origins.members.some((row) => unknown(row) && row.latencyMs === undefined)) return [];
     return [
       { from, weights: new Map(origins.members.flatMap(({ id, weight }) => (id === undefined ? [] : [[id, weight]]))) },
     ];

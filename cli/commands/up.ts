@@ -140,7 +140,7 @@ function welcome(ports: ClusterPorts): string {
     ...(first === undefined ? [] : [`  docker pull localhost:${first.registry}/library/app:1`]),
     ...(ports.proxy === basePortDefault
       ? []
-      : ['', 'and for shoal put, get, ls, rm, origin, reconcile, import:', exports(ports)]),
+      : ['', 'and for shoal put, get, ls, rm, status, origin, reconcile, import:', exports(ports)]),
     '',
     'Ctrl-C stops everything',
   ];
