@@ -6,7 +6,6 @@ import { type Digest, digestOf } from '../core/digest.ts';
 import { testMeta } from '../core/handout/fixtures.ts';
 import { VirtualClock } from '../platform/net/clock.fixtures.ts';
 import type { PullFrom } from '../platform/peer/node.ts';
-import { silentLog } from '../platform/telemetry/log.ts';
 import { casesMax, Mending, type MendingOptions } from './mending.ts';
 import { RepairPace } from './repair/pace.ts';
 
@@ -27,7 +26,10 @@ class Scene {
   readonly here = new Set<Digest>();
   readonly begun: { digest: Digest; paced: boolean }[] = [];
   readonly asked: number[] = [];
+  readonly told: object[] = [];
   unlinked = new Set<Digest>();
+  /** Why pulls fail. */
+  fails: ApiError | undefined;
   indexSays = true;
   readonly mending: Mending;
   watcher: Parameters<Store['watch']>[0] = {};
@@ -58,7 +60,7 @@ class Scene {
       },
       pace: this.pace,
       clock: this.clock,
-      log: silentLog(),
+      log: { debug: none, info: none, warn: none, error: (fields) => void this.told.push(fields) },
     });
   }
 
@@ -80,6 +82,7 @@ class Scene {
       this.here.add(digest);
       resolve();
     };
+    if (this.fails !== undefined) return { complete: Promise.reject(this.fails), entry: undefined } as Pulled;
     if (pace === undefined) came();
     else pace.wait(bytes, came);
     return { complete: promise, entry: undefined } as Pulled;
@@ -154,4 +157,16 @@ test('of more than it knows by name others are compared with', () => {
   scene.mending.left = () => left++;
   for (let no = 0; no < casesMax + 3; no++) scene.watcher.missing?.(digestNo(no), meta);
   expect([scene.mending.waiting, left]).toEqual([casesMax, 3]);
+});
+
+test('what could not be fetched is told once, with the reason, and is fetched as soon as it can be', async () => {
+  const scene = new Scene([digestNo(1)]);
+  scene.fails = new ApiError('STORAGE_FULL', 'no disk has room');
+  scene.mending.begin();
+  await scene.pass(60_000);
+  expect(scene.told).toMatchObject([{ digest: digestNo(1), why: 'no disk has room' }]);
+  scene.fails = undefined;
+  await scene.pass(1_200_000);
+  expect(scene.mending.waiting).toBe(0);
+  expect(scene.told.length).toBe(1);
 });

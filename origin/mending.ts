@@ -9,7 +9,7 @@
  * Rule 4: at most `mendsMax` are waited for at a time, none of them for longer than `patienceMs` in which nothing of it
  *   comes: others come after it. (What was begun goes on: a peer may come up with it at any time.)
  * Rule 5: at most `casesMax` are known here; whoever finds more at once has others compared with (`left`).
- * Rule 6: a blob is a line in the log when nobody is found to have it, and one when it is whole again.
+ * Rule 6: a blob is a line in the log when it could not be had at the first attempt, with the reason, and one when it is whole again.
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
@@ -28,6 +28,7 @@ const mendsMax = 16;
 /** About 300 bytes each. A disk that loses more at once is made good by comparing with others (repair/). */
 export const casesMax = 1_000;
 export const patienceMs = 60_000;
+const nothingCame = `nothing of it came for ${patienceMs / 1_000} s`;
 /** Somebody who holds it may come up in a moment, or never. */
 const mendAgain = { delayMs: 5_000, delayMsMax: 600_000 };
 /** The index says nothing now. */
@@ -50,6 +51,8 @@ type Case = {
   /** undefined: only its digest is known. */
   readonly meta: Metainfo | undefined;
   attempts: number;
+  /** Of the last attempt. */
+  why: string;
   /** How often the index said that nothing links to it. */
   unlinked: number;
   /** Somebody waits for it. */
@@ -96,7 +99,7 @@ export class Mending {
   want(digest: Digest, meta?: Metainfo): void {
     if (this.#stop.signal.aborted || this.#cases.has(digest)) return;
     if (this.#cases.size >= casesMax) return this.left();
-    const one: Case = { digest, meta, attempts: 0, unlinked: 0, hurried: false, pull: undefined };
+    const one: Case = { digest, meta, attempts: 0, why: '', unlinked: 0, hurried: false, pull: undefined };
     this.#cases.set(digest, one);
     this.#due.push(one);
     this.#go();
@@ -167,8 +170,8 @@ export class Mending {
     one.attempts++;
     if (one.attempts === 1) {
       log.error(
-        { digest, length: meta?.length },
-        'a blob that was here is missing or damaged, and nobody is found who has it: push it again',
+        { digest, length: meta?.length, why: one.why },
+        'a blob that was here is missing or damaged, and could not be fetched: it is tried again; if nobody has it, push it again',
       );
     }
     this.#later(one, backoffMs(mendAgain, one.attempts));
@@ -190,8 +193,13 @@ export class Mending {
       return (await this.elsewhere(one.digest)) ? 'whole' : told;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      return 'not found';
+      return this.#failed(one, error.message);
     }
+  }
+
+  #failed(one: Case, why: string): 'not found' {
+    one.why = why;
+    return 'not found';
   }
 
   async #fetch(one: Case): Promise<Mended> {
@@ -202,11 +210,12 @@ export class Mending {
       if (entry === undefined) return (await this.#needed(one)) ?? (await this.#pulled(one));
       // Where only its list of hashes was damaged, nobody else is needed.
       if (await store.restore(entry)) node.arrived(entry);
-      else await this.#inTime(node.mend(entry), () => false);
+      else if (!(await this.#inTime(node.mend(entry), () => false))) this.#failed(one, nothingCame);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // Of a digest alone it is not known whether it should be here.
       if (error.code === 'BLOB_UNKNOWN' && meta === undefined && entry === undefined) return 'not needed';
+      this.#failed(one, error.message);
     }
     return 'not found';
   }
@@ -260,7 +269,7 @@ export class Mending {
       held = now;
       return waits || moved;
     };
-    if (!(await this.#inTime(pull.complete, goesOn))) return 'not found';
+    if (!(await this.#inTime(pull.complete, goesOn))) return this.#failed(one, nothingCame);
     // What is small comes as a whole, with an answer of a tracker; what a backend has may come through an origin's hands.
     if (!paid && !one.hurried) pace.came(pull.entry?.meta.length ?? store.get(digest)?.meta.length ?? 0);
     return 'whole';
