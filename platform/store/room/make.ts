@@ -13,6 +13,7 @@ export function makeRoom(
   return new Room({
     ...store,
     dir: o.dir,
+    disks: () => volumes.taking.join(', ') || o.dir,
     budgetBytes: o.budgetBytes,
     keeps: o.keeps,
     volumes: volumes.all,

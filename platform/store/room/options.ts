@@ -9,7 +9,9 @@ export type RoomOptions = {
   readonly dir: string;
   readonly budgetBytes: number;
   readonly keeps: boolean;
-  /** Bytes that can still be written to the disk. */
+  /** Paths of those that anything new is written to, as people are told of them. */
+  readonly disks: () => string;
+  /** Bytes that can still be written to them. */
   readonly freeBytes: () => Promise<number>;
   /** Removes the blob; called for what `Room` has already given up. */
   readonly evict: (entry: BlobEntry) => Promise<void>;

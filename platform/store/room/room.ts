@@ -18,13 +18,10 @@ import { none } from '../table/columns.ts';
 import { Inventory } from '../table/inventory.ts';
 import { Live } from '../table/live.ts';
 import { type BlobRow, BlobTable } from '../table/table.ts';
-import { budgetFull, diskFull } from './full.ts';
+import { budgetFull, diskFull, spareBytes } from './full.ts';
 import { LetGo } from './let-go.ts';
 import type { RoomOptions } from './options.ts';
 import { type StoredBlob, storedBlob } from './stored-blob.ts';
-
-/** Left free on the disk for what is small: have bits, logs, other programs. */
-export const spareBytes = 16 * 1024 * 1024;
 
 /** A blob of one piece and its hash list, at most. */
 const smallBytesMax = unitBytes + hashBytes;
@@ -273,7 +270,7 @@ export class Room {
       if (free - this.#promised() >= spareBytes) return;
       const victim = this.#victim();
       if (victim !== undefined) await this.#evict(victim);
-      else if (!(await this.#ask(bytes))) throw diskFull({ bytes, dir: this.#o.dir, free, why: this.#why() });
+      else if (!(await this.#ask(bytes))) throw diskFull({ bytes, free, disks: this.#o.disks(), why: this.#why() });
     }
   }
 

@@ -282,3 +282,14 @@ test('with no volume left a store that keeps says so, and a cache goes on from m
   expect(sameBlob(await readAll(workers.arena, passing), large)).toBe(true);
   cache.passed(passing);
 });
+
+test('volumes that are full are named, with what is kept free, and not the data directory, where nothing new goes', async () => {
+  const store = await start();
+  disk.freeBytes = async (path) => (paths.includes(path) ? 1_000_000 : 1e12);
+  await expect(upload(store, 'upload-in-vain-00', blobs[0] as (typeof blobs)[0])).rejects.toMatchObject({
+    code: 'STORAGE_FULL',
+    message: expect.stringContaining(
+      `the disk of ${paths.join(', ')} has 3000000 bytes free, of which 16777216 stay free`,
+    ),
+  });
+});

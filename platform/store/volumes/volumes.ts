@@ -16,7 +16,7 @@ import { StartError } from '../../lifecycle/errors.ts';
 import { type Disk, diskCode } from '../disk/disk.ts';
 import { dataVolume, type Layout } from '../layout.ts';
 import type { StoreLog } from '../recover.ts';
-import { spareBytes } from '../room/room.ts';
+import { spareBytes } from '../room/full.ts';
 import { identify, type KnownVolume, make, makeVolumeDirectories, noteKnown, readKnown } from './identity.ts';
 import { hungMsDefault, VolumeOps } from './ops.ts';
 import { probe, type VolumeHealth } from './probe.ts';
@@ -137,6 +137,11 @@ export class Volumes {
   }
 
   /** Bytes that can still be written, to all that take new blobs. Where none does, nothing is gained by removing any. */
+  /** Paths of those that anything new goes to. */
+  get taking(): string[] {
+    return this.all.filter(({ state, plan }) => state === 'well' && plan.weight > 0).map(({ plan }) => plan.path);
+  }
+
   async freeBytes(): Promise<number> {
     if (!this.writable) return Number.POSITIVE_INFINITY;
     let bytes = 0;
