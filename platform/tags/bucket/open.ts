@@ -6,6 +6,7 @@
  *   refused with the reason.
  */
 
+import { ApiError } from '../../../core/contracts/errors.ts';
 import { Counted } from '../../backends/around/counted.ts';
 import { Watched } from '../../backends/around/watched.ts';
 import { BackendError } from '../../backends/backend.ts';
@@ -60,11 +61,15 @@ export async function openBucketTags({ rule, prefix, hangs, ...given }: BucketOp
     const unfit = error instanceof BackendError && error.why === 'unsupported';
     if (unfit) await store[Symbol.asyncDispose]();
     if (unfit) throw new StartError(`store: ${error.message}`);
-    log.warn({ err: error }, 'the bucket of the index does not answer: it is asked for by each request');
+    log.warn(saying(error), 'the bucket of the index does not answer: requests are answered 503 until it does');
   }
   mending(store, given);
   return store;
 }
+
+/** What is foreseen is one line, without where in the code it was noticed. */
+const saying = (error: unknown): object =>
+  error instanceof BackendError || error instanceof ApiError ? { why: error.message } : { err: error };
 
 function usable(open: () => ConditionalObjects): ConditionalObjects {
   try {
@@ -78,7 +83,7 @@ function usable(open: () => ConditionalObjects): ConditionalObjects {
 function mending(store: BucketTagStore, { clock, log }: Pick<BucketOpening, 'clock' | 'log'>): void {
   let timer: Disposable | undefined;
   const mend = async (): Promise<void> => {
-    await store.mend().catch((error: unknown) => log.warn({ err: error }, 'what was left undone is not done yet'));
+    await store.mend().catch((error: unknown) => log.warn(saying(error), 'what was left undone is not done yet'));
     if (!store.closed) timer = clock.after(mendEveryMs, () => void mend());
   };
   store.atEnd(() => timer?.[Symbol.dispose]());

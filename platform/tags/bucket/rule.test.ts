@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { bucketProblems } from './rule.ts';
 
-const rule = { name: 'main', readOnly: false, shared: undefined };
+const rule = { name: 'main', kind: 's3', readOnly: false, shared: undefined };
 const said = (backend: string, ...rules: Parameters<typeof bucketProblems>[1]) =>
   bucketProblems(backend, rules).map(({ path, message }) => `${path.join('.')}: ${message}`);
 
@@ -12,6 +12,7 @@ test('a rule of its own is fine', () => {
 test.each([
   [said('other', rule), ['store.backend: other is not the name of a rule of `backends`: there are main']],
   [said('main'), ['store.backend: main is not the name of a rule of `backends`: `backends` has none']],
+  [said('main', { ...rule, kind: 'file' }), ['store.backend: the rule main is of kind file, where']],
   [said('main', { ...rule, readOnly: true }), ['store.backend: the rule main is `readOnly`']],
   [said('main', { ...rule, shared: true }), ['store.backend: the rule main is `shared`']],
   [

@@ -7,7 +7,10 @@
 
 import type { BackendRule } from '../../backends/config.ts';
 
-type Rules = readonly Pick<BackendRule, 'name' | 'readOnly' | 'shared'>[];
+type Rules = readonly Pick<BackendRule, 'name' | 'kind' | 'readOnly' | 'shared'>[];
+
+/** Those that read an object with its version, and write it under a condition. Whether a server keeps to it, a start tries. */
+const fit: readonly string[] = ['s3', 'gcs', 'azure', 'memory'];
 
 /** `path` in the configuration. */
 export function bucketProblems(
@@ -29,11 +32,13 @@ export function bucketProblems(
           },
         ],
   );
-  const why = found.readOnly
-    ? 'is `readOnly`, and the index writes there'
-    : found.shared === true
-      ? 'is `shared`, and the index removes what it has made there: give it a bucket, or a prefix and a rule, of its own'
-      : undefined;
+  const why = !fit.includes(found.kind)
+    ? `is of kind ${found.kind}, where writes have no conditions that an index could rest on: it is to be one of ${fit.join(', ')}`
+    : found.readOnly
+      ? 'is `readOnly`, and the index writes there'
+      : found.shared === true
+        ? 'is `shared`, and the index removes what it has made there: give it a bucket, or a prefix and a rule, of its own'
+        : undefined;
   return why === undefined
     ? others
     : [{ path: ['store', 'backend'], message: `the rule ${backend} ${why}` }, ...others];
