@@ -33,7 +33,10 @@ export function leastOf(proven: readonly Proven[]): Proven {
 }
 
 export function proofLines(proofs: readonly OnlineProof[]): string[] {
-  if (proofs.length === 0) return ['nothing of it is reached over a network that could be tried: it names no backend'];
+  if (proofs.length === 0)
+    return [
+      'nothing was tried: it names no backend (what else it names, such as the `store` of an index, a start tries)',
+    ];
   return proofs.map(({ what, kind, ms, proven = 'answered', lacks, problem }) => {
     const head = `${what} (${kind}): `;
     if (problem !== undefined) return `${head}${problem.cause}: ${problem.message}`;

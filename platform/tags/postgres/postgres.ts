@@ -53,13 +53,15 @@ export async function openPostgresTags(
 
 /** A server that is started together with its index is waited for. */
 async function connected(primary: Primary, log: Pick<Logger, 'warn'>) {
+  let told: string | undefined;
   for (const untilMs = performance.now() + startMs; ; ) {
     try {
       return await primary.connect();
     } catch (error) {
       const why = pgWordsOf(error);
       if (performance.now() > untilMs) throw new StartError(`${primary.name} does not answer: ${why}`);
-      log.warn({ store: primary.name, why }, 'the store does not answer yet');
+      if (why !== told) log.warn({ store: primary.name, why }, 'the store does not answer yet: it is waited for');
+      told = why;
       await sleep(lookMs);
     }
   }

@@ -22,7 +22,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   '28P01': 'look at `username` and `password` or `passwordFile` of `store`',
   '28000': 'look at `username`, `password` and `tls` of `store`, and at pg_hba.conf',
   '3D000': 'make the database, or name the right one in `store`',
-  '42501': 'allow this user to use and create what is in its `schema`',
+  '42501':
+    'let this user make the `schema` of `store` (GRANT CREATE ON DATABASE), or make it first and give it to the user',
   '53300': 'it has no connection left: raise max_connections, or lower `store.connections`',
 };
 
