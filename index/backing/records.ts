@@ -9,7 +9,7 @@ import { mediaType, digest as ofDigest } from '../../core/contracts/fields.ts';
 import { type TagVersion, versionOfTag } from '../../core/contracts/index-api.ts';
 import { flag, Malformed, optional, type Parser, parse, record } from '../../core/contracts/parse.ts';
 import { type Digest, parseDigest } from '../../core/digest.ts';
-import { numberOf } from '../../platform/tags/versions.ts';
+import { numberOf, versionNumberMax } from '../../platform/tags/versions.ts';
 
 export type LinkRecord = {
   readonly version: TagVersion;
@@ -24,12 +24,9 @@ export type LinkRecord = {
 /** Bytes that a record or a link has at most: the longest are about 700. */
 export const recordBytesMax = 4096;
 
-/** Far beyond any clock, and all numbers that may follow are still exact. */
-const numberMax = 2 ** 52;
-
 const version: Parser<TagVersion> = (value) => {
   const read = versionOfTag(value);
-  if (numberOf(read) <= numberMax) return read;
+  if (numberOf(read) <= versionNumberMax) return read;
   throw new Malformed('is above all that a clock may say');
 };
 const linkRecord: Parser<LinkRecord> = record({

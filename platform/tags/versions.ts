@@ -19,6 +19,8 @@ import type { TagVersion } from '../../core/contracts/index-api.ts';
 export const tombstonesMax = 100_000;
 /** Far beyond any clock, and as far below what a record may have: others read what is written after it. */
 const leadsMax = 2 ** 51;
+/** Above all that a version may have: far beyond any clock, and all numbers that may follow are still exact. */
+export const versionNumberMax = 2 ** 52;
 /** Writes between two looks for what is too old: each one costs a walk along all of them. */
 export const forgetEvery = 1_000;
 

@@ -1,7 +1,8 @@
 /** The numbers of a database (the row `identity`), held by the transaction that has locked it: read once, written once. */
 
+import { ApiError } from '../../../core/contracts/errors.ts';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
-import { tagVersion } from '../versions.ts';
+import { tagVersion, versionNumberMax } from '../versions.ts';
 import type { Querying } from './server/statements.ts';
 
 export type IdentityRow = {
@@ -34,7 +35,14 @@ export class Numbers {
 
   /** Of the next write, not below `leastNo`. */
   next(leastNo: number): number {
-    this.version = Math.max(this.version + 1, leastNo);
+    const no = Math.max(this.version + 1, leastNo);
+    // Two writes would have one number, and who writes on a condition would undo another's write.
+    if (no > versionNumberMax)
+      throw new ApiError(
+        'UNAVAILABLE',
+        `identity.tag_version in the index's database is ${this.version}, which no index counts to: set it to the highest version in its tags and tombstones that a clock may say`,
+      );
+    this.version = no;
     return this.version;
   }
 

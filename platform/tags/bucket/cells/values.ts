@@ -20,7 +20,7 @@ import {
   whole,
 } from '../../../../core/contracts/parse.ts';
 import type { Digest } from '../../../../core/digest.ts';
-import { numberOf } from '../../versions.ts';
+import { numberOf, versionNumberMax } from '../../versions.ts';
 import type { HeldManifest } from '../record.ts';
 
 /** Far beyond what is ever counted, and all numbers that may follow are still exact. */
@@ -35,7 +35,7 @@ const orNull =
 
 const version: Parser<TagVersion> = (value) => {
   const read = versionOfTag(value);
-  if (numberOf(read) <= numberMax) return read;
+  if (numberOf(read) <= versionNumberMax) return read;
   throw new Malformed('is above all that is counted');
 };
 
