@@ -142,6 +142,8 @@ test('junk in Redis is passed over, and written right where it is a node that is
   await redis.say('HSET', key(2), '', '{"self":', testDigest(0), 'have');
   await redis.say('HSET', key(3), '', JSON.stringify({ self: testPeer(4), client: 'x' }), testDigest(0), 'have');
   await redis.say('HSET', key(5), '', JSON.stringify({ self: testPeer(5), client: 'x' }), 'no digest', 'have');
+  await redis.say('LPUSH', key(6), 'x');
+  // As long as no node's: it is not even asked for.
   await redis.say('LPUSH', 'test:node:junk', 'x');
   const first = await tracker();
   expect(await first.count('nodes')).toBe(0);
