@@ -2,6 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MEMBERS, type MembersStatus } from '../core/contracts/members.ts';
 import { PROBES } from '../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
@@ -123,8 +125,22 @@ export class BackedCluster {
       this.#part('index', 'index', { listen: loopback, data }),
     ]);
     await Promise.all(this.#ports.map((_, no) => this.startOrigin(no)));
+    await Promise.all(this.urls.map((url) => this.#acquainted(url)));
     const at = { listen: loopback, index: [this.index.url('api')], origins: this.urls };
     this.#proxy = await this.#part('proxy', 'proxy', { ...at, push: this.#options.push ?? {} });
+  }
+
+  /** Until an origin knows who all of them are, it may take a write-back for its own that is another's. */
+  async #acquainted(url: string): Promise<void> {
+    for (;;) {
+      const answer = await fetch(url + MEMBERS.status.path({}));
+      const { lists } = (await answer.json()) as MembersStatus;
+      const known = lists
+        .find(({ role }) => role === 'origins')
+        ?.members.filter(({ id, up }) => id !== undefined && up);
+      if (known?.length === this.#ports.length) return;
+      await sleep(100);
+    }
   }
 
   async #part(role: string, name: string, settings: object): Promise<Process> {
