@@ -44,7 +44,7 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
 const froms: Readonly<Partial<Record<Plant, number>>> = {
   'push-says-yes': 15,
   'copies-unconfirmed': 41,
-  'reconciles-a-page': 5,
+  'reconciles-a-page': 61,
   'ring-by-url': 7,
   'origin-believes': 5,
   'inflow-keeps-slot': 24,
