@@ -26,6 +26,7 @@ import { serve } from '../platform/http/serve.ts';
 import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
 import type { SingleReads } from './herd.ts';
+import { readOnlyError, readOnlyStore } from './read-only.ts';
 import { replicaRoutes } from './replicas.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
@@ -47,9 +48,13 @@ export type IndexSettings = {
   readonly replicas?: ReplicaRules | undefined;
   /** Undefined: no repository has a backend. */
   readonly reconcile?: ((step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>) | undefined;
+  /** Clients' writes are refused. Default: false. */
+  readonly readOnly?: boolean | undefined;
 };
 
-export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
+export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings: IndexSettings): void {
+  const { readOnly = false } = settings;
+  const store = readOnly ? readOnlyStore(writable) : writable;
   dropAbandoned(app);
   tagRoutes(app, store, settings.reads ?? store);
   manifestRoutes(app, store, settings);
@@ -63,6 +68,7 @@ export function indexRoutes(app: FastifyInstance, store: IndexStore, settings: I
   serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
   serve(app, INDEX.reconcile, ({ body, request }) => {
     const { reconcile } = settings;
+    if (readOnly && body.apply) throw readOnlyError();
     if (reconcile !== undefined) return reconcile(body, callOf(request).signal);
     throw new ApiError(
       'REQUEST_INVALID',

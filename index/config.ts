@@ -7,7 +7,7 @@ import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
-import { storeSchema } from '../platform/tags/config.ts';
+import { storeShape } from '../platform/tags/config.ts';
 
 const pattern = z
   .string()
@@ -30,11 +30,10 @@ const replicaRules = z.strictObject({
 
 const settings = z.strictObject({
   ...commonShape('index'),
-  /** Holds the database, where `store` is SQLite. Back this up: it is the truth about tags. */
-  data: z.string().min(1).prefault('/var/lib/shoal/index'),
-  /** The engine that holds what the index knows; several index processes share one of another kind than SQLite. */
-  store: storeSchema,
+  ...storeShape,
   listen: listenAt(15_004),
+  /** Clients' writes are refused (405), and nothing is condemned: while its state is copied or moved. */
+  readOnly: z.boolean().prefault(false),
   /**
    * How long the bytes of a digest that nothing links to any more are kept: pushes that are under way, and second
    * thoughts. After that an origin that needs the room may remove them.

@@ -41,6 +41,7 @@ await runRole({
         reads,
         replicas: config.replicas,
         reconcile: backed?.reconcile,
+        readOnly: config.readOnly,
       });
     };
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };

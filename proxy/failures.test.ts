@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ApiError } from '../core/contracts/errors.ts';
 import { type Answer, digestOfBytes, TestCluster } from './testing/cluster.ts';
 import type { FakeOrigin } from './testing/fake-origin.ts';
 
@@ -234,5 +235,28 @@ describe('an index that fails', () => {
     cluster.index.down = false;
     // The origins committed it the first time, and say so again.
     expect((await cluster.proxy.send('PUT', path)).status).toBe(201);
+  });
+
+  test('one that is read only refuses pushes and deletions in words that no client repeats; pulls go on', async () => {
+    cluster = await TestCluster.start();
+    const pushed = await cluster.proxy.send('POST', `/v2/a/blobs/uploads/?digest=${digest}`, { body: content });
+    expect(pushed.status).toBe(201);
+    // What index/read-only.ts answers.
+    const refused = async () => {
+      throw new ApiError('UNSUPPORTED', 'read only now: pulls go on', { allow: ['GET', 'HEAD'] });
+    };
+    Object.assign(cluster.index, { linkBlob: refused, unlinkBlob: refused, mount: refused });
+    for (const [method, target] of [
+      ['POST', `/v2/b/blobs/uploads/?digest=${digest}`],
+      ['POST', `/v2/b/blobs/uploads/?mount=${digest}&from=a`],
+      ['DELETE', `/v2/a/blobs/${digest}`],
+    ] as const) {
+      const answer = await cluster.proxy.send(method, target, method === 'POST' ? { body: content } : {});
+      expect([target, answer.status, code(answer), answer.headers.allow]).toEqual([
+        ...[target, 405, 'UNSUPPORTED', 'GET, HEAD'],
+      ]);
+      expect(message(answer)).toContain('pulls go on');
+    }
+    expect((await cluster.proxy.send('GET', `/v2/a/blobs/${digest}`)).status).toBe(200);
   });
 });

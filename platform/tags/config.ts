@@ -77,6 +77,9 @@ export type PostgresStore = {
   readonly schema: string;
 };
 
+/** Where the engine keeps files. */
+const dataDefault = '/var/lib/shoal/index';
+
 export const storeSchema = z
   .discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('sqlite') }),
@@ -95,6 +98,14 @@ export const storeSchema = z
   .prefault({ kind: 'sqlite' });
 
 export type StoreSettings = z.output<typeof storeSchema>;
+
+/** What of an index's configuration says where its state is. */
+export const storeShape = {
+  /** Holds the database, where `store` is SQLite. Back this up: it is the truth about tags. */
+  data: z.string().min(1).prefault(dataDefault),
+  /** The engine that holds what the index knows; several index processes share one of another kind than SQLite. */
+  store: storeSchema,
+} as const;
 
 type UrlParts = {
   readonly hosts: string;
