@@ -25,6 +25,18 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   shoal index queue ls                       what waits, and why it failed last
   shoal index queue ls --sums                how much, of each backend
   shoal index queue retry --all              once the reason is gone, without waiting for the next attempt`,
+  backup: `
+On the host of the index, which may run meanwhile. FILE is there whole and on disk, or not at all; one that is there is
+not replaced.
+
+  shoal index backup --config index.yaml --to /backups/index-$(date +%F).db`,
+  restore: `
+On the host of the index, which must not run. What was written after the backup is not in it: where the index has backends,
+shoal reconcile finds what they have of it, and brings it. The restored index has an identity of its own, so that no
+version of a tag is used twice, and origins remove nothing by its word until DATA/index is removed at each.
+
+  shoal index restore --config index.yaml --from /backups/index-2026-01-31.db
+  shoal index restore --config index.yaml --from ... --replace     over what is there, which is put aside`,
   pin: `
 Examples:
   shoal pin ls http://127.0.0.1:16002 http://10.0.0.2:15002       an agent and an origin`,

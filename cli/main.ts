@@ -19,6 +19,7 @@ import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { get, standardOutput } from './commands/get.ts';
 import { importFrom } from './commands/import.ts';
+import { addBackupCommands } from './commands/index-backup.ts';
 import { addIndexCommands } from './commands/index-queue.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
@@ -119,7 +120,10 @@ for (const role of ROLES) {
     });
   const commanding = { finishing, stoppable, url: urlOption, say };
   if (role === 'origin') addOriginCommands(command, commanding);
-  if (role === 'index') addIndexCommands(command, commanding);
+  if (role === 'index') {
+    addIndexCommands(command, commanding);
+    addBackupCommands(command, { ...commanding, env });
+  }
 }
 
 const config = program.command('config').description('configuration files');

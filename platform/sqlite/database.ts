@@ -7,8 +7,10 @@
  * Rule 3: what a write is refused for (no room, locked, read-only) is an ApiError, and nothing of it happened. After any
  *   other failure the state of the disk is unknown (I/O error, corruption): nothing more is acknowledged, and `onBroken`
  *   ends the process; the next one recovers from the log.
+ * Rule 4: one that was replaced while it was being opened is not used: what is written to it would be lost with it.
  */
 
+import { statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { StartError } from '../lifecycle/errors.ts';
@@ -98,11 +100,16 @@ export class SqliteDatabase implements Disposable {
 function opened({ file, schema, busyMs = busyMsDefault }: SqliteOptions): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
+    const before = identityOf(file);
     db = new DatabaseSync(file, { timeout: busyMs });
     // Refused before anything is written: setting the journal's mode writes, too.
-    versionOf(db, file, schema);
+    schemaVersion(db, file, schema);
+    // Whoever had it locked may have put another one in its place.
+    refuseReplaced(file, before, schema);
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
     migrate(db, file, schema);
+    // From here on the lock that is ours while it is open keeps others from it.
+    refuseReplaced(file, before, schema);
     return db;
   } catch (error) {
     db?.close();
@@ -111,12 +118,23 @@ function opened({ file, schema, busyMs = busyMsDefault }: SqliteOptions): Databa
   }
 }
 
+function refuseReplaced(file: string, before: string | undefined, { name }: SqliteSchema): void {
+  if (before !== undefined && before !== identityOf(file))
+    throw new StartError(`${name} ${file} was replaced while it was being opened: start again`);
+}
+
+/** Of the file that has the name now. */
+function identityOf(file: string): string | undefined {
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return found && `${found.dev} ${found.ino}`;
+}
+
 function migrate(db: DatabaseSync, file: string, schema: SqliteSchema): void {
   const { steps, versionTable } = schema;
-  if (versionOf(db, file, schema) === steps.length) return;
+  if (schemaVersion(db, file, schema) === steps.length) return;
   db.exec('BEGIN IMMEDIATE');
   // Read once more, under the lock: another process may have migrated it meanwhile.
-  const version = versionOf(db, file, schema);
+  const version = schemaVersion(db, file, schema);
   if (version === 0)
     db.exec(`CREATE TABLE ${versionTable} (version INTEGER NOT NULL); INSERT INTO ${versionTable} VALUES (0)`);
   for (const step of steps.slice(version)) db.exec(step);
@@ -125,7 +143,11 @@ function migrate(db: DatabaseSync, file: string, schema: SqliteSchema): void {
 }
 
 /** 0: there is nothing in it yet. Throws StartError where it is not this owner's, or of a version that we do not know. */
-function versionOf(db: DatabaseSync, file: string, { name, owner, versionTable, steps }: SqliteSchema): number {
+export function schemaVersion(
+  db: DatabaseSync,
+  file: string,
+  { name, owner, versionTable, steps }: SqliteSchema,
+): number {
   const all = db.prepare('SELECT name FROM sqlite_schema').all() as { name: string }[];
   if (all.length === 0) return 0;
   if (!all.some((table) => table.name === versionTable))

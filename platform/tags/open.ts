@@ -1,22 +1,18 @@
 /** The engine that an index's configuration names, opened; its library is loaded, and no other. */
 
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { BackendRule } from '../backends/config.ts';
 import { library } from '../backends/library.ts';
 import type { Env } from '../config/yaml.ts';
-import { openDataDir } from '../lifecycle/data-dir.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { realClock } from '../net/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { StoreSettings } from './config.ts';
 import type { OutboxOptions } from './outbox.ts';
+import { openTagsData, tagsFile } from './sqlite/data.ts';
 import { openSqliteTags } from './sqlite/sqlite.ts';
 import type { TagStore } from './store.ts';
-
-/** Format of the data directory; the database in it has a schema version of its own. */
-const dataVersion = 1;
 
 export type OpenTagsOptions = {
   readonly store: StoreSettings;
@@ -39,15 +35,14 @@ export type OpenedTags = {
 /** Throws StartError where it cannot be used. */
 export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
   const { store, data, backendOf, log } = options;
-  if (store.kind !== 'sqlite') refuseBeside(join(data, 'tags.db'), store.kind);
+  if (store.kind !== 'sqlite') refuseBeside(tagsFile(data), store.kind);
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     return await openPostgresTags({ settings: store, backendOf, log });
   }
   if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now };
-  await openDataDir(data, 'index', dataVersion);
   const opened = openSqliteTags({
-    file: join(data, 'tags.db'),
+    file: await openTagsData(data),
     outbox: backendOf && { backendOf, nowMs: Date.now },
     onBroken(error) {
       log.fatal({ err: error }, 'the index database failed: the process ends, the next one recovers from its log');
