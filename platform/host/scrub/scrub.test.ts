@@ -132,11 +132,14 @@ test('a round goes by the order of the digests, evenly over its time, and a rest
   await pushed();
   begin();
   await expect.poll(() => looked).toEqual([inOrder[0]?.digest]);
+  // What is being looked at as it ends is looked at again.
+  await expect.poll(() => scrub?.share).toBeGreaterThan(0.2);
   nowMs += 3 * dayMs;
   // It waits for the time that it saw last, which is days of this test's clock.
   await scrub?.[Symbol.asyncDispose]();
   begin();
   await expect.poll(() => looked).toEqual(inOrder.slice(0, 2).map(({ digest }) => digest));
+  await expect.poll(() => scrub?.share).toBeGreaterThan(0.4);
   await scrub?.[Symbol.asyncDispose]();
   await stores.close(store);
   await opened();
