@@ -89,7 +89,7 @@ class Site {
       const bytes = Buffer.from(await reply.arrayBuffer());
       expect([reply.status, digestOfBytes(bytes)]).toEqual([200, digest]);
     };
-    await vi.waitFor(serves, { timeout: 15_000, interval: 200 });
+    await vi.waitFor(serves, { timeout: 60_000, interval: 200 });
   }
 
   /** The status, and whether the body is the blob; an error where it was cut. */
@@ -245,7 +245,7 @@ describe('two origins', () => {
         await site.wholeAt(no, digest);
       }
     },
-    90_000,
+    200_000,
   );
 
   test('a start finds what was damaged or removed meanwhile, and gets it back', async () => {
