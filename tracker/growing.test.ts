@@ -66,8 +66,25 @@ test('an origin says that it has all of it: whoever asks next hears so, however 
   origin.hold(blob, length);
   pass(21);
   expect((await ask(want(5, 0)))?.meta).toBeUndefined();
-  await announce(origin.peer, [{ digest: blob, state: 'have', meta: testMeta(length), seek: 0 }]);
+  const { length: asked } = origin.asked;
+  // Anybody can say so, with whatever metainfo: what is told is the origin's own word.
+  await announce(testPeer(9, 'origin'), [{ digest: blob, state: 'have', meta: testMeta(length + 1), seek: 0 }]);
   expect((await ask(want(5, 0)))?.meta).toEqual(testMeta(length));
+  expect(origin.asked).toHaveLength(asked + 1);
+});
+
+test('who says again and again that it has all of it does not have the origin asked more often than others do', async () => {
+  const { origin, ask, announce, pass } = await scene();
+  origin.receive(blob, testGrowth(5));
+  await ask(want(0));
+  pass(21);
+  const { length: before } = origin.asked;
+  for (let time = 0; time < 10; time++) {
+    await announce(testPeer(9, 'origin'), [{ digest: blob, state: 'have', seek: 0 }]);
+    await ask(want(5, 0));
+    pass(1);
+  }
+  expect(origin.asked).toHaveLength(before + 1);
 });
 
 test('an origin that does not answer at once holds nobody up: what was known is told', async () => {
