@@ -9,21 +9,9 @@ import { unversioned } from './versions.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const [one, two, layer] = [digest(1), digest(2), digest(100)] as const;
-const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
-  mediaType: 'm/x',
-  size: 500,
-  tags: [],
-  blobs: [],
-  manifests: [],
-  ...more,
-});
-const adopted = (more: Partial<AdoptedManifest> = {}): AdoptedManifest => ({
-  mediaType: 'm/x',
-  size: 500,
-  blobs: [],
-  manifests: [],
-  ...more,
-});
+const bare = { mediaType: 'm/x', size: 500, blobs: [], manifests: [] };
+const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({ ...bare, tags: [], ...more });
+const adopted = (more: Partial<AdoptedManifest> = {}): AdoptedManifest => ({ ...bare, ...more });
 const elsewhere = 'e'.repeat(32);
 const at = (no: number): TagVersion => `${no}-${elsewhere}` as TagVersion;
 const numberOf = (version: unknown): number => Number(String(version).split('-')[0]);
@@ -227,6 +215,21 @@ function claims(): void {
     nowMs += 1;
     expect(await claim(9)).toEqual(['manifest 1']);
     await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], 0);
+    expect(await claim(9)).toEqual(['tag x']);
+  });
+
+  test('nothing is claimed before it is due, or its hold is over; what is due for longest comes first', async () => {
+    await store.putManifest('a', one, image({ tags: ['x'] }), 0);
+    await store.putTag('a', 'y', { digest: one });
+    await store.failed((await pending('tag', 'x'))!, { cause: 'denied', dueMs: nowMs + 40 });
+    await store.failed((await pending('tag', 'y'))!, { cause: 'denied', dueMs: nowMs + 20 });
+    expect(await claim(9, nowMs + 999)).toEqual(['manifest 1']);
+    nowMs += 50;
+    expect([await claim(1), await claim(1)]).toEqual([['tag y'], ['tag x']]);
+    await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], nowMs + 60);
+    nowMs += 59;
+    expect(await claim(9)).toEqual([]);
+    nowMs += 1;
     expect(await claim(9)).toEqual(['tag x']);
   });
 
