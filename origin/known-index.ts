@@ -3,9 +3,10 @@
  * or one of another cluster, knows no links: what it says of them counts for nothing until a person agrees.
  */
 
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../core/contracts/errors.ts';
+import { replaceFile } from '../platform/members/remembered.ts';
 
 export class KnownIndex {
   readonly #file: string;
@@ -34,7 +35,7 @@ export class KnownIndex {
   /** The one that is noted; from now on this one, where none is. */
   async #noted(index: string): Promise<string> {
     const known = await readFile(this.#file, 'utf8').then((text) => text.trim(), absent);
-    if (known === undefined) await writeSynced(this.#file, `${index}\n`);
+    if (known === undefined) await replaceFile(this.#file, `${index}\n`);
     return known ?? index;
   }
 }
@@ -42,15 +43,4 @@ export class KnownIndex {
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code === 'ENOENT') return undefined;
   throw error;
-}
-
-async function writeSynced(file: string, text: string): Promise<void> {
-  const handle = await open(`${file}.new`, 'w');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(`${file}.new`, file);
 }

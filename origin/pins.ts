@@ -8,6 +8,7 @@ import { Origins } from '../platform/clients/origins.ts';
 import type { ReadManifest } from '../platform/host/pins/closure.ts';
 import { beginPins } from '../platform/host/pins/open.ts';
 import type { PinSet, Pins } from '../platform/host/pins/pins.ts';
+import { bytesOf } from '../platform/http/content.ts';
 import type { RoleContext } from '../platform/lifecycle/role.ts';
 import type { Members } from '../platform/members/members.ts';
 import type { BlobStore } from '../platform/store/store.ts';
@@ -29,14 +30,8 @@ export function pinOnDisk(
   stack: AsyncDisposableStack,
 ): Pins | undefined {
   const all = new Origins({ members: origins, copies: 1, required: 1 });
-  const read: ReadManifest = async (repo, { digest, size }) => {
-    const parts: Uint8Array[] = [];
-    for await (const chunk of all.read({ digest, repo }, { start: 0, end: size }, CallContext.begin())) {
-      for (const part of chunk.bytes) parts.push(part.slice());
-      chunk.release();
-    }
-    return Buffer.concat(parts);
-  };
+  const read: ReadManifest = (repo, { digest, size }) =>
+    bytesOf({ size, open: (start, end) => all.read({ digest, repo }, { start, end }, CallContext.begin()) });
   const wanted = (digest: Digest): boolean => origins.owns(digest, self, replicas(digest));
   const { budget: budgetBytes } = context.config.disk;
   // It holds what hosts of every kind pull.

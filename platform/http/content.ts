@@ -46,7 +46,7 @@ export function contentOf(bytes: Uint8Array, about: { digest: Digest; mediaType:
 }
 
 /** All bytes of a manifest; throws SIZE_INVALID of what is too large to be one. */
-export async function bytesOf(content: Content): Promise<Uint8Array> {
+export async function bytesOf(content: Pick<Content, 'size' | 'open'>): Promise<Uint8Array> {
   if (content.size > manifestBytesMax) throw tooLarge();
   const bytes = new Uint8Array(content.size);
   let at = 0;
