@@ -199,9 +199,8 @@ export class WriteGroups implements AsyncDisposable {
   }
 
   async #end(asking: PgConnection, { no }: Group, numbers?: Numbers): Promise<void> {
-    const { generation, version, forgotten, changed } = numbers ?? { changed: false };
     const [, , said] = await Promise.all([
-      changed ? asking.run(SQL.numbers, generation ?? 0, version ?? 0, forgotten ?? 0) : undefined,
+      numbers?.changed ? asking.run(SQL.numbers, numbers.generation, numbers.version, numbers.forgotten) : undefined,
       asking.run(SQL.mark, this.#me, no),
       asking.say('COMMIT'),
     ]);

@@ -29,6 +29,9 @@ const getTypeParser = ((oid: number, format: 'text') =>
 /** What the connection says of its server. */
 export type Greeting = { readonly standby: boolean; readonly nowMs: number; readonly release: number };
 
+/** The connection is dropped for it. */
+export class AnswerLate extends Error {}
+
 export class PgConnection implements Querying {
   readonly #client: Client;
   #lost: Error | undefined;
@@ -108,7 +111,7 @@ export class PgConnection implements Querying {
   /** What `act` gives; where that takes longer, the connection is dropped, and it fails. */
   async within<T>(ms: number, act: () => Promise<T>): Promise<T> {
     const timer = setTimeout(() => {
-      this.#lose(new Error(`the server did not answer in ${ms / 1000} s`));
+      this.#lose(new AnswerLate(`the server did not answer in ${ms / 1000} s`));
       this.drop();
     }, ms);
     try {

@@ -14,7 +14,7 @@ import type { Endpoint } from '../../../net/net.ts';
 import { storeAway } from '../../away.ts';
 import type { PostgresStore } from '../../config.ts';
 import type { EngineClock } from './clock.ts';
-import { PgConnection } from './connection.ts';
+import { AnswerLate, PgConnection } from './connection.ts';
 import { pgFaultOf, pgWordsOf } from './faults.ts';
 import { connectionWaitersMax, graceMs, idleConnectionMs, lookMs } from './limits.ts';
 
@@ -91,8 +91,7 @@ export class Primary implements AsyncDisposable {
         else this.give(connection);
         if (fault === 'refused' || fault === 'full') throw error;
         // One that did not answer in time had the time that there is.
-        const slow = /did not answer in/.test((error as Error).message);
-        if (attempt === 2 || slow) throw storeAway(this.name, pgWordsOf(error));
+        if (attempt === 2 || error instanceof AnswerLate) throw storeAway(this.name, pgWordsOf(error));
       }
     }
   }
