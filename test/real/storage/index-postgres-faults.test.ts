@@ -101,6 +101,11 @@ test('a write that the server refuses fails alone, and harms none of those besid
   expect((await store.tags('a', { n: 9 }))?.tags).toEqual(['x', 'z']);
 });
 
+async function settled<T>(call: Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [end] = await Promise.allSettled([call]);
+  return end;
+}
+
 test('while the server is away that is said, and never that something is not there; once it is back all goes on', async () => {
   const store = await open();
   await store.putManifest('a', digest(1), image(['x']), 0);
@@ -109,7 +114,11 @@ test('while the server is away that is said, and never that something is not the
     code: 'UNAVAILABLE',
     message: expect.stringContaining('cannot reach its store, PostgreSQL kraken at 127.0.0.1:'),
   };
-  await expect(store.tag('a', 'x')).rejects.toMatchObject(away);
+  // The processes of its connections may outlive it for a moment, and answer.
+  let end = await settled(store.tag('a', 'x'));
+  for (; end.status === 'fulfilled'; end = await settled(store.tag('a', 'x')))
+    expect(end.value?.digest).toBe(digest(1));
+  expect(end.reason).toMatchObject(away);
   await expect(store.putTag('a', 'y', { digest: digest(1) })).rejects.toMatchObject(away);
   await startAgain();
   await expect.poll(async () => (await store.tag('a', 'x').catch(() => undefined))?.digest).toBe(digest(1));
