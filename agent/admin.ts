@@ -6,8 +6,8 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { AGENT, type AgentStatus, type CachedBlob, KRAKEN } from '../core/contracts/agent.ts';
 import { ApiError } from '../core/contracts/errors.ts';
+import { krakenTag } from '../core/contracts/kraken/fields.ts';
 import { byDigest, type Digest } from '../core/digest.ts';
-import { repositoryValid, tagValid } from '../core/oci/name.ts';
 import { pieceCount } from '../core/piece.ts';
 import { callOf } from '../platform/http/call.ts';
 import { sendContent } from '../platform/http/send.ts';
@@ -49,7 +49,7 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
     return reply.code(200).send();
   });
   serve(app, KRAKEN.tag, async ({ at, request, reply }) => {
-    const { repo, tag } = tagIn(at.tag);
+    const { repo, tag } = krakenTag(at.tag);
     const record = await parts.index.tag(repo, tag, callOf(request));
     if (record === undefined) throw new ApiError('MANIFEST_UNKNOWN', `repository ${repo} has no tag ${tag}`);
     return reply.type('text/plain; charset=utf-8').send(record.digest);
@@ -72,15 +72,4 @@ function cachedBlob({ digest, meta, complete }: StoredBlob, { get }: Pick<AdminP
   const entry = complete ? undefined : get(digest);
   const share = complete ? 1 : (entry?.heldCount ?? 0) / Math.max(1, pieceCount(meta));
   return { digest, size: meta.length, complete, share };
-}
-
-/** Kraken's form: `repo:tag`, URL-encoded. */
-function tagIn(text: string): { repo: string; tag: string } {
-  const colon = text.lastIndexOf(':');
-  const repo = text.slice(0, Math.max(colon, 0));
-  const tag = text.slice(colon + 1);
-  if (!repositoryValid(repo) || !tagValid(tag)) {
-    throw new ApiError('TAG_INVALID', `'${text.slice(0, 80)}' is no repository:tag, URL-encoded`);
-  }
-  return { repo, tag };
 }

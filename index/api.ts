@@ -26,6 +26,8 @@ import { serve } from '../platform/http/serve.ts';
 import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
 import type { SingleReads } from './herd.ts';
+import type { KrakenSettings } from './kraken/config.ts';
+import { krakenIndexRoutes } from './kraken/routes.ts';
 import { readOnlyError, readOnlyStore } from './read-only.ts';
 import { replicaRoutes } from './replicas.ts';
 
@@ -50,6 +52,8 @@ export type IndexSettings = {
   readonly reconcile?: ((step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>) | undefined;
   /** Clients' writes are refused. Default: false. */
   readonly readOnly?: boolean | undefined;
+  /** What a tag is on that is put by Kraken's paths. Default: what the index knows as a manifest. */
+  readonly kraken?: KrakenSettings | undefined;
 };
 
 export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings: IndexSettings): void {
@@ -64,6 +68,7 @@ export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings
   );
   serve(app, INDEX.unlinked, ({ body }) => store.unlinked(body.digests));
   replicaRoutes(app, store, settings.replicas);
+  krakenIndexRoutes(app, store, settings);
   serve(app, INDEX.holders, ({ at }) => store.holders(at.digest, at));
   serve(app, INDEX.catalog, ({ at }) => store.catalog(at));
   serve(app, INDEX.reconcile, ({ body, request }) => {

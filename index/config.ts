@@ -6,8 +6,10 @@ import { replicaRulesMax, replicasMax } from '../core/rendezvous/replicas.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
+import { memberEntries, membersShape } from '../platform/members/config.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
+import { krakenShape } from './kraken/config.ts';
 
 const pattern = z
   .string()
@@ -32,6 +34,10 @@ const settings = z.strictObject({
   ...commonShape('index'),
   ...storeShape,
   listen: listenAt(15_004),
+  /** All origins, as the proxies have them; left out: it asks none, and tags by Kraken's paths only what it knows. */
+  origins: memberEntries().min(1).optional(),
+  ...membersShape(),
+  ...krakenShape(),
   /** Clients' writes are refused (405), and nothing is condemned: while its state is copied or moved. */
   readOnly: z.boolean().prefault(false),
   /**

@@ -10,6 +10,8 @@ import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
 import { readTogether } from './herd.ts';
+import { OriginsHeld } from './kraken/held.ts';
+import { openOrigins } from './origins.ts';
 
 await runRole({
   role: 'index',
@@ -32,6 +34,8 @@ await runRole({
     const answering = backed?.answering ?? store;
     const shared = config.store.kind !== 'sqlite';
     const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared });
+    const origins = await openOrigins(context, stack);
+    const { required, tagTypes } = config.kraken;
     const routes = (app: FastifyInstance): void => {
       backed?.addRoutes(app);
       indexRoutes(app, answering, {
@@ -42,6 +46,7 @@ await runRole({
         replicas: config.replicas,
         reconcile: backed?.reconcile,
         readOnly: config.readOnly,
+        kraken: { tagTypes, held: origins && new OriginsHeld(origins, required) },
       });
     };
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };

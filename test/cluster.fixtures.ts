@@ -23,6 +23,8 @@ export type PartsOptions = {
   readonly proxy?: object;
   /** Of the origins and the index. */
   readonly backends?: readonly object[];
+  /** Of the index, which then knows the origins as well. */
+  readonly index?: object;
   /** Of the agent. */
   readonly agent?: object;
   /** For Node, by role. */
@@ -43,6 +45,7 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
   const trackers = [`http://127.0.0.1:${trackerPort}`];
   const urls = ports.map((port) => `http://127.0.0.1:${port}`);
   const backends = options.backends === undefined ? {} : { backends: options.backends };
+  const indexMore = options.index && { origins: urls, ...options.index };
   const startOrigin = (i: number): Promise<Process> =>
     part('origin', `origin-${i + 1}`, {
       ...{ listen: { ...loopback, port: ports[i] }, peer: loopback, data: cluster.dataOf(`origin-${i + 1}`) },
@@ -50,7 +53,7 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
     });
   const [, index, ...origins] = await Promise.all([
     part('tracker', 'tracker', { listen: { ...loopback, port: trackerPort }, origins: urls }),
-    part('index', 'index', { listen: loopback, data: cluster.dataOf('index'), ...backends }),
+    part('index', 'index', { listen: loopback, data: cluster.dataOf('index'), ...backends, ...indexMore }),
     ...ports.map((_, i) => startOrigin(i)),
   ]);
   const indexes = [index.url('api')];

@@ -42,7 +42,7 @@ export function clusterParts(options: ClusterOptions): PartSpec[][] {
   return [
     [
       part('tracker', 'tracker', { listen: both(ports.tracker), origins }, ports.tracker),
-      part('index', 'index', { listen: both(ports.index), data: true, ...backed }, ports.index),
+      part('index', 'index', { listen: both(ports.index), data: true, origins, ...backed }, ports.index),
     ],
     [
       part(

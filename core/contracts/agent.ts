@@ -3,6 +3,7 @@
 import type { Digest } from '../digest.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { anyPeer, byteCount, digest, inPlainDigest, peer } from './fields.ts';
+import { inKrakenTag } from './kraken/fields.ts';
 import { finite, flag, listOf, oneOf, type Parser, record, text } from './parse.ts';
 import { type Param, route } from './route.ts';
 
@@ -128,5 +129,5 @@ export const KRAKEN = {
   /** 200, whether it was there or not. */
   remove: route('DELETE', '/blobs/:digest', ofBlob),
   /** `repo:tag`, URL-encoded; answers the digest as text. */
-  tag: route('GET', '/tags/:tag', { params: { tag: any('TAG_INVALID') } }),
+  tag: route('GET', '/tags/:tag', { params: { tag: inKrakenTag } }),
 } as const;

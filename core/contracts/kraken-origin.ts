@@ -6,6 +6,7 @@
  */
 
 import { byteCount, inPlainDigest } from './fields.ts';
+import { truth } from './kraken/fields.ts';
 import { digits, listOf, Malformed, optional, type Parser, record, text, textThat, whole } from './parse.ts';
 import { type Param, route } from './route.ts';
 
@@ -21,11 +22,6 @@ const percent: Parser<number> = (value) => {
   throw new Malformed('is no whole number from 1 to 100');
 };
 const hours = digits(1_000_000);
-const truth: Parser<boolean | undefined> = (value) => {
-  if (value === undefined) return undefined;
-  if (value === 'true' || value === 'false') return value === 'true';
-  throw new Malformed('is neither true nor false');
-};
 /** CRC-32 of each piece; null of an empty blob. */
 const sums: Parser<readonly number[] | null> = (value) => (value === null ? null : sumsOf(value));
 const sumsOf = listOf(whole(2 ** 32 - 1), 1_000_000);

@@ -17,7 +17,7 @@ export type Param<T> = { readonly parser: Parser<T>; readonly refused: ErrorCode
 /** `At`: what the path says, parameters and query together. `Body`, `Reply`: undefined where they are no JSON, or empty. */
 export type Route<At, Body, Reply> = {
   readonly method: Method;
-  /** As a router takes it: `:digest` is one part. */
+  /** As a router takes it: `:digest` is one part, `*` at the end all that follows. */
   readonly pattern: string;
   path(at: At): string;
   /** Whether a request for `path`, without its query, is one of this route's. */
@@ -66,14 +66,16 @@ export function route<P extends Params = None, Q extends Queries = None, B = und
     pattern,
     path(at) {
       const values = at as Readonly<Record<string, unknown>>;
-      const path = parts.map((part) => (part.startsWith(':') ? encoded(values[part.slice(1)]) : part)).join('/');
+      const path = parts.map((part) => written(part, values)).join('/');
       const query = queries.flatMap(([key]) => (values[key] === undefined ? [] : [`${key}=${encoded(values[key])}`]));
       return query.length === 0 ? path : `${path}?${query.join('&')}`;
     },
     matches(asked, path) {
       if (asked !== method) return false;
       const given = path.split('/');
-      return given.length === parts.length && parts.every((part, i) => part.startsWith(':') || part === given[i]);
+      const rest = parts.at(-1) === '*';
+      if (rest ? given.length < parts.length : given.length !== parts.length) return false;
+      return parts.every((part, i) => part === '*' || part.startsWith(':') || part === given[i]);
     },
     at(rawParams, rawQuery) {
       const at: Record<string, unknown> = {};
@@ -99,6 +101,12 @@ export function route<P extends Params = None, Q extends Queries = None, B = und
       throw new ApiError('UNAVAILABLE', `${from} answered what is no answer: ${parsed.problem}`);
     },
   };
+}
+
+/** One part of a pattern as it stands in a path. */
+function written(part: string, values: Readonly<Record<string, unknown>>): string {
+  if (part === '*') return String(values['*']).split('/').map(encoded).join('/');
+  return part.startsWith(':') ? encoded(values[part.slice(1)]) : part;
 }
 
 /** Characters of what cannot be read that a refusal shows. */

@@ -4,6 +4,7 @@ import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.
 import { AGENT, KRAKEN } from './agent.ts';
 import { type AnyExample as Any, example } from './example.fixtures.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
+import { krakenIndexExamples as krakenIndex } from './kraken/routes.fixtures.ts';
 import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { MEMBERS } from './members.ts';
 import { ORIGIN } from './origin.ts';
@@ -393,6 +394,7 @@ export const EXAMPLES = {
   queue,
   agent: ofAgent,
   kraken,
+  krakenIndex,
   krakenOrigin,
   probes,
 } as const;

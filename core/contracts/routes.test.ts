@@ -19,7 +19,8 @@ function routed({ pattern }: Pick<Route<unknown, unknown, unknown>, 'pattern'>, 
   const parts = url.pathname.split('/');
   const params: Record<string, string> = {};
   for (const [i, part] of pattern.split('/').entries()) {
-    if (part.startsWith(':')) params[part.slice(1)] = decodeURIComponent(parts[i] as string);
+    if (part === '*') params['*'] = decodeURIComponent(parts.splice(i, parts.length - i, '*').join('/'));
+    else if (part.startsWith(':')) params[part.slice(1)] = decodeURIComponent(parts[i] as string);
     else expect(parts[i]).toBe(part);
   }
   expect(parts).toHaveLength(pattern.split('/').length);
