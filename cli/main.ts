@@ -14,6 +14,7 @@ import { ConfigError } from '../platform/config/load.ts';
 import { parseSize } from '../platform/config/units.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
+import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
@@ -225,6 +226,11 @@ program
   .action((urls: readonly string[], { json = false }: { json?: boolean }) =>
     stoppable((signal) => listPins({ urls, json, signal }, say)),
   );
+
+addCertsCommands(
+  program.command('certs').description('certificates of a cluster that has no authority of its own'),
+  say,
+);
 
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')
   .addHelpText('after', HELP.reconcile)
