@@ -16,6 +16,7 @@ import {
   type TagWritten,
   type Unproved,
 } from '../core/contracts/index-api.ts';
+import type { NamedAt } from '../core/contracts/named.ts';
 import type { ReconcileReply, ReconcileStep } from '../core/contracts/reconcile.ts';
 import type { Digest } from '../core/digest.ts';
 import { repositoryMatches } from '../core/oci/pattern.ts';
@@ -28,6 +29,7 @@ import type { TagOutcome } from '../platform/tags/versions.ts';
 import type { SingleReads } from './herd.ts';
 import type { KrakenSettings } from './kraken/config.ts';
 import { krakenIndexRoutes } from './kraken/routes.ts';
+import { byName } from './named.ts';
 import { readOnlyError, readOnlyStore } from './read-only.ts';
 import { replicaRoutes } from './replicas.ts';
 
@@ -35,7 +37,7 @@ import { replicaRoutes } from './replicas.ts';
 const missingToldMax = 100;
 
 /** What the routes ask of a store: its own, or one that goes through to backends. */
-export type IndexStore = Pick<TagStore, keyof TagReads | keyof TagWrites>;
+export type IndexStore = Pick<TagStore, keyof TagReads | keyof TagWrites | 'named'>;
 
 export type IndexSettings = {
   /** Patterns of repositories that take an index whose manifests are not all there. */
@@ -89,15 +91,19 @@ function tagRoutes(app: FastifyInstance, store: IndexStore, reads: SingleReads):
     return page;
   });
   serve(app, INDEX.tag, async ({ at }) => (await reads.tag(at.name, at.tag)) ?? absentTag(at));
-  serve(app, INDEX.putTag, async ({ at, body }) => {
-    return written((await store.putTag(at.name, at.tag, body)) ?? absentManifest(at.name, body.digest), at);
-  });
-  serve(app, INDEX.deleteTag, async ({ at }) => {
-    return written((await store.deleteTag(at.name, at.tag)) ?? absentTag(at), at);
-  });
-  serve(app, INDEX.deleteTagAt, async ({ at }) => {
-    return written((await store.deleteTag(at.name, at.tag, at.version)) ?? absentTag(at), at);
-  });
+  serve(app, INDEX.putTag, ({ at, body }) =>
+    byName(store, at, {
+      write: (writes) => writes.putTag(at.name, at.tag, body),
+      answer: (outcome) => written(outcome ?? absentManifest(at.name, body.digest), at),
+    }),
+  );
+  const remove = (at: { name: string; tag: string; version?: TagVersion } & NamedAt): Promise<TagWritten> =>
+    byName(store, at, {
+      write: (writes) => writes.deleteTag(at.name, at.tag, at.version),
+      answer: (outcome) => written(outcome ?? absentTag(at), at),
+    });
+  serve(app, INDEX.deleteTag, ({ at }) => remove(at));
+  serve(app, INDEX.deleteTagAt, ({ at }) => remove(at));
 }
 
 function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
@@ -105,17 +111,25 @@ function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: Index
   serve(app, INDEX.manifest, async ({ at: { name, digest } }) => {
     return (await reads.manifest(name, digest)) ?? absentManifest(name, digest);
   });
-  serve(app, INDEX.putManifest, async ({ at: { name, digest }, body }) => {
+  serve(app, INDEX.putManifest, ({ at, body }) => {
+    const { name, digest } = at;
     const put = { ...body, sparse: repositoryMatches(settings.allowMissingChildren, name) };
-    const { missing, changed, unproved, version } = await store.putManifest(name, digest, put, settings.nowMs());
-    if (missing.length > 0) incomplete(name, put, missing);
-    if (changed !== undefined) throw tagChanged({ name, tag: changed.tag }, changed.version);
-    if (unproved !== undefined) condemned(digest, unproved);
-    return version === undefined ? undefined : { version };
+    return byName(store, at, {
+      write: (writes) => writes.putManifest(name, digest, put, settings.nowMs()),
+      answer({ missing, changed, unproved, version }) {
+        if (missing.length > 0) incomplete(name, put, missing);
+        if (changed !== undefined) throw tagChanged({ name, tag: changed.tag }, changed.version);
+        if (unproved !== undefined) condemned(digest, unproved);
+        return version === undefined ? undefined : { version };
+      },
+    });
   });
-  serve(app, INDEX.deleteManifest, async ({ at: { name, digest } }) => {
-    if (!(await store.deleteManifest(name, digest, settings.nowMs()))) absentManifest(name, digest);
-  });
+  serve(app, INDEX.deleteManifest, ({ at }) =>
+    byName(store, at, {
+      write: (writes) => writes.deleteManifest(at.name, at.digest, settings.nowMs()),
+      answer: (done) => (done ? undefined : absentManifest(at.name, at.digest)),
+    }),
+  );
   serve(app, INDEX.referrers, ({ at }) => store.referrers(at.name, at.digest, at));
 }
 
@@ -127,9 +141,12 @@ function blobRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSett
     const unproved = await store.linkBlob(name, digest, body);
     if (unproved !== undefined) condemned(digest, unproved);
   });
-  serve(app, INDEX.unlinkBlob, async ({ at: { name, digest } }) => {
-    if (!(await store.unlinkBlob(name, digest, settings.nowMs()))) absentBlob(name, digest);
-  });
+  serve(app, INDEX.unlinkBlob, ({ at }) =>
+    byName(store, at, {
+      write: (writes) => writes.unlinkBlob(at.name, at.digest, settings.nowMs()),
+      answer: (done) => (done ? undefined : absentBlob(at.name, at.digest)),
+    }),
+  );
   serve(app, INDEX.mount, async ({ at: { name, digest }, body: { from } }) => {
     return (await store.mount(name, digest, from)) ?? absentBlob(from, digest);
   });

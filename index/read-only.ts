@@ -7,16 +7,26 @@
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
-import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
+import type { NamedWrites, TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 
-type Store = Pick<TagStore, keyof TagReads | keyof TagWrites>;
+type Store = Pick<TagStore, keyof TagReads | keyof TagWrites | 'named'>;
 
 const refused = async (): Promise<never> => {
   throw readOnlyError();
 };
 
+const noWrites: NamedWrites = {
+  putManifest: refused,
+  putTag: refused,
+  deleteTag: refused,
+  deleteManifest: refused,
+  unlinkBlob: refused,
+};
+
 export function readOnlyStore(store: Store): Store {
   return {
+    ...noWrites,
+    named: () => noWrites,
     tag: (...args) => store.tag(...args),
     tags: (...args) => store.tags(...args),
     manifest: (...args) => store.manifest(...args),
@@ -25,12 +35,7 @@ export function readOnlyStore(store: Store): Store {
     catalog: (...args) => store.catalog(...args),
     holders: (...args) => store.holders(...args),
     unlinked: (...args) => store.unlinked(...args),
-    putManifest: refused,
-    putTag: refused,
-    deleteTag: refused,
-    deleteManifest: refused,
     linkBlob: refused,
-    unlinkBlob: refused,
     mount: refused,
     async condemn(digests) {
       const { index, unlinked } = await store.unlinked(digests);

@@ -5,10 +5,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { AGENT, KRAKEN } from './agent.ts';
+import { inDigest, inRepository, inTag } from './fields.ts';
 import { INDEX } from './index-api.ts';
 import { ORIGIN } from './origin.ts';
 import { PROBES } from './probes.ts';
-import type { Route } from './route.ts';
+import { type Route, route } from './route.ts';
 import { EXAMPLES } from './routes.fixtures.ts';
 import { TRACKER } from './tracker.ts';
 
@@ -102,7 +103,7 @@ const CONDITION = 'after';
 /** Nobody of ours asks by Kraken's paths; of the others it has none, and says so. */
 const NEW = new Set(['members', 'krakenIndex', 'krakenOrigin', 'originAdmin', 'repair', 'drain', 'queue']);
 /** Of a query it reads what it knows. */
-const ADDED = ['repo', 'growing', 'cold', 'hops', 'told'];
+const ADDED = ['repo', 'growing', 'cold', 'hops', 'told', 'write', 'again'];
 
 describe('what we ask', () => {
   const all = Object.entries(EXAMPLES).flatMap(([api, examples]) =>
@@ -133,6 +134,26 @@ describe('what we ask', () => {
       ...['origin info', 'origin infos', 'origin commit'],
     ]);
     expect(CLOSED).not.toHaveProperty('tracker announce');
+  });
+
+  test('the name of a write is where an older index takes no notice of it', () => {
+    const name = '0f'.repeat(16);
+    for (const [key, body] of [
+      ['putTag', { digest }],
+      ['deleteTag'],
+      ['deleteManifest'],
+      ['unlinkBlob'],
+      ['putManifest', { mediaType: 'm/x', size: 5, tags: ['1'], blobs: [], manifests: [] }],
+    ] as const) {
+      const { method, path, pattern } = INDEX[key] as Any;
+      const at = { name: 'a/b', tag: '1', digest };
+      expect(path({ ...at, write: name, again: true })).toBe(`${path(at)}?write=${name}&again=true`);
+      // As it is read by a server that knows none of the two, and by one of ours that is given none.
+      const old = route(method, pattern, { params: { name: inRepository, tag: inTag, digest: inDigest } });
+      expect(old.at({ name: 'a/b', tag: '1', digest }, { write: name, again: 'true' })).not.toHaveProperty('write');
+      expect(read(INDEX, method, path(at), body)).toMatchObject({ at: expect.not.objectContaining({ write: name }) });
+      expect(read(INDEX, method, path({ ...at, write: name }), body)).toMatchObject({ at: { write: name } });
+    }
   });
 
   test('that a caller takes blobs that grow is said where an older server takes no notice of it', () => {

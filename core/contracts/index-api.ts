@@ -5,6 +5,7 @@ import { manifestBytesMax, pageEntriesMax, pushTagsMax, referrersPageMax } from 
 import { repositoryPatternValid } from '../oci/pattern.ts';
 import { type ReplicaRules, replicaRulesMax, replicasMax } from '../rendezvous/replicas.ts';
 import { byteCount, digest, inDigest, inRepository, inTag, mediaType, repository, tag } from './fields.ts';
+import { namedQuery } from './named.ts';
 import {
   closed,
   digits,
@@ -179,15 +180,18 @@ const blobPath = '/v1/repos/:name/blobs/:digest';
 
 export const INDEX = {
   tag: route('GET', tagPath, { ...ofTag, reply: tagRecord }),
+  /** Who draws a name for it (named.ts) may ask for it again. So also below. */
   putTag: route('PUT', tagPath, {
     ...ofTag,
+    query: namedQuery,
     body: closed({ digest, after }) satisfies Parser<TagPut>,
     reply: tagWritten,
   }),
-  deleteTag: route('DELETE', tagPath, { ...ofTag, reply: tagWritten }),
+  deleteTag: route('DELETE', tagPath, { ...ofTag, query: namedQuery, reply: tagWritten }),
   /** Only if the tag is at that version; else 409 TAG_CHANGED. An older index knows no such path, and deletes nothing. */
   deleteTagAt: route('DELETE', `${tagPath}/versions/:version`, {
     params: { ...ofTag.params, version: { parser: versionOfTag, refused: 'TAG_INVALID' } },
+    query: namedQuery,
     reply: tagWritten,
   }),
   /** In lexical order. */
@@ -200,12 +204,13 @@ export const INDEX = {
   /** 409 with Unproved, or TagChanged. Answers TagWritten where it set any tag. */
   putManifest: route('PUT', manifestPath, {
     ...ofDigest,
+    query: namedQuery,
     body: manifestPut,
     refused: 'MANIFEST_INVALID',
     reply: tagWritten,
   }),
   /** With every tag on it. */
-  deleteManifest: route('DELETE', manifestPath, ofDigest),
+  deleteManifest: route('DELETE', manifestPath, { ...ofDigest, query: namedQuery }),
   /** By digest. */
   referrers: route('GET', '/v1/repos/:name/referrers/:digest', {
     ...ofDigest,
@@ -218,7 +223,7 @@ export const INDEX = {
     ...ofDigest,
     body: closed({ size: byteCount, proof: optional(generation) }) satisfies Parser<BlobLinkPut>,
   }),
-  unlinkBlob: route('DELETE', blobPath, ofDigest),
+  unlinkBlob: route('DELETE', blobPath, { ...ofDigest, query: namedQuery }),
   /** Links a blob that another repository holds; 404 if it does not. */
   mount: route('POST', '/v1/repos/:name/blobs/:digest/mount', {
     ...ofDigest,

@@ -26,7 +26,7 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
   tag: example(INDEX.tag, { name, tag: 'V1.0-x_y' }, { reply: { ...record, version } }),
   putTag: example(
     INDEX.putTag,
-    { name, tag: '__proto__' },
+    { name, tag: '__proto__', write: '0f'.repeat(16), again: true },
     { body: { digest: sha512, after: version }, reply: { version } },
   ),
   deleteTag: example(INDEX.deleteTag, { name, tag: 'latest' }, { reply: { version } }),

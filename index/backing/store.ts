@@ -11,7 +11,7 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Backends, TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxKey } from '../../platform/tags/outbox.ts';
-import type { TagStore } from '../../platform/tags/store.ts';
+import type { NamedWrites, TagStore } from '../../platform/tags/store.ts';
 import type { IndexStore } from '../api.ts';
 import type { OutboxLane } from './lane/lane.ts';
 import type { ReadThrough } from './through.ts';
@@ -60,25 +60,34 @@ export class BackedStore implements IndexStore {
     return store.manifest(repo, digest);
   };
 
-  putManifest: TagStore['putManifest'] = (repo, digest, put, nowMs) =>
-    this.#written([manifestKey(repo, digest), ...put.tags.map((tag) => tagKey(repo, tag))], () =>
-      this.#parts.store.putManifest(repo, digest, put, nowMs),
-    );
+  readonly #unnamed = this.#writes(() => this.#parts.store);
+  putManifest = this.#unnamed.putManifest;
+  putTag = this.#unnamed.putTag;
+  deleteTag = this.#unnamed.deleteTag;
+  deleteManifest = this.#unnamed.deleteManifest;
+  unlinkBlob = this.#unnamed.unlinkBlob;
+  // What is made again after a later write of another cluster is another write.
+  named: TagStore['named'] = (of) =>
+    this.#writes((turn) => (turn === 1 ? this.#parts.store.named(of) : this.#parts.store));
 
-  putTag: TagStore['putTag'] = (repo, tag, put) =>
-    this.#written([tagKey(repo, tag)], () => this.#parts.store.putTag(repo, tag, put));
-
-  deleteTag: TagStore['deleteTag'] = (repo, tag, at) =>
-    this.#written([tagKey(repo, tag)], () => this.#parts.store.deleteTag(repo, tag, at));
-
-  deleteManifest: TagStore['deleteManifest'] = (repo, digest, nowMs) =>
-    this.#written([manifestKey(repo, digest)], () => this.#parts.store.deleteManifest(repo, digest, nowMs));
+  #writes(at: (turn: number) => NamedWrites): NamedWrites {
+    return {
+      putManifest: (repo, digest, put, nowMs) =>
+        this.#written([manifestKey(repo, digest), ...put.tags.map((tag) => tagKey(repo, tag))], (turn) =>
+          at(turn).putManifest(repo, digest, put, nowMs),
+        ),
+      putTag: (repo, tag, put) => this.#written([tagKey(repo, tag)], (turn) => at(turn).putTag(repo, tag, put)),
+      deleteTag: (repo, tag, version) =>
+        this.#written([tagKey(repo, tag)], (turn) => at(turn).deleteTag(repo, tag, version)),
+      deleteManifest: (repo, digest, nowMs) =>
+        this.#written([manifestKey(repo, digest)], (turn) => at(turn).deleteManifest(repo, digest, nowMs)),
+      unlinkBlob: (repo, digest, nowMs) =>
+        this.#written([blobKey(repo, digest)], (turn) => at(turn).unlinkBlob(repo, digest, nowMs)),
+    };
+  }
 
   linkBlob: TagStore['linkBlob'] = (repo, digest, put) =>
     this.#written([blobKey(repo, digest)], () => this.#parts.store.linkBlob(repo, digest, put));
-
-  unlinkBlob: TagStore['unlinkBlob'] = (repo, digest, nowMs) =>
-    this.#written([blobKey(repo, digest)], () => this.#parts.store.unlinkBlob(repo, digest, nowMs));
 
   mount: TagStore['mount'] = (repo, digest, from) =>
     this.#written([blobKey(repo, digest)], () => this.#parts.store.mount(repo, digest, from));
@@ -88,12 +97,12 @@ export class BackedStore implements IndexStore {
   }
 
   /** `keys`: of the rows that `write` leaves, all in one repository, if it changes anything. */
-  async #written<T>(keys: readonly OutboxKey[], write: () => Promise<T>): Promise<T> {
+  async #written<T>(keys: readonly OutboxKey[], write: (turn: number) => Promise<T>): Promise<T> {
     const backed = this.#of((keys[0] as OutboxKey).repo);
-    if (backed === undefined) return write();
+    if (backed === undefined) return write(1);
     const lane = this.#parts.lanes.get(backed.name) as OutboxLane;
     for (let turn = 1; ; turn++) {
-      const outcome = await write();
+      const outcome = await write(turn);
       lane.kick();
       if (backed.durability !== 'backend') return outcome;
       if (await this.#confirmed(backed, lane, keys)) return outcome;

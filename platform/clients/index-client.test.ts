@@ -162,7 +162,66 @@ test('an index that says that it cannot now is told in its own words, once; one 
   expect(await clientOf(one, await index()).tag('a', '1', ctx)).toMatchObject({ digest });
 });
 
-test('a no that a lost write of ours may be the reason of is not told as one', async () => {
+test('a write says one name with each of its tries, and that it was tried where it may have been done', async () => {
+  const asked: URL[] = [];
+  const noting =
+    (listener: RequestListener): RequestListener =>
+    (request, response) => {
+      asked.push(new URL(request.url ?? '', 'http://x'));
+      listener(request, response);
+    };
+  const lost: RequestListener = (_, response) => void response.socket?.destroy();
+  const client = clientOf(await index(noting(lost)), await index(noting(answering)));
+  const put = { mediaType: 'm', size: 1, tags: ['1'], blobs: [], manifests: [] };
+  const writes = [
+    () => client.putTag('a', '1', { digest }, ctx),
+    () => client.deleteTag('a', '1', ctx),
+    () => client.deleteTag('a', '1', ctx, `1-${'a'.repeat(32)}` as TagVersion),
+    () => client.putManifest('a', digest, put, ctx),
+    () => client.deleteManifest('a', digest, ctx),
+    () => client.unlinkBlob('a', digest, ctx),
+  ];
+  const names = new Set<string | null>();
+  for (const write of writes) {
+    asked.length = 0;
+    await write();
+    // The one that answered last is asked first.
+    const again = asked.map(({ searchParams }) => searchParams.get('again'));
+    expect(again).toEqual(again.length === 1 ? [null] : [null, 'true']);
+    const of = new Set(asked.map(({ searchParams }) => searchParams.get('write')));
+    expect(of.size).toBe(1);
+    for (const name of of) names.add(name);
+  }
+  expect(names.size).toBe(writes.length);
+  for (const name of names) expect(name).toMatch(/^[0-9a-f]{32}$/);
+  // What nobody could undo has none.
+  asked.length = 0;
+  await client.putManifest('a', digest, { ...put, tags: [] }, ctx);
+  await client.linkBlob('a', digest, { size: 1 }, ctx);
+  expect(asked.map(({ search }) => search)).toEqual(['', '']);
+});
+
+test('a no that the index remembers by the name of the write is told as it is', async () => {
+  const lost: RequestListener = (_, response) => void response.socket?.destroy();
+  const refusing = (code: string, detail: object): RequestListener => {
+    return (_, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.writeHead(code === 'TAG_CHANGED' ? 409 : 404);
+      response.end(JSON.stringify({ errors: [{ code, message: 'no', detail: { ...detail, named: true } }] }));
+    };
+  };
+  const [changed, absent] = [refusing('TAG_CHANGED', { version: null }), refusing('MANIFEST_UNKNOWN', {})];
+  const client = async (second: RequestListener) => clientOf(await index(lost), await index(second));
+  const after = `1-${'a'.repeat(32)}` as TagVersion;
+  await expect((await client(changed)).putTag('a', '1', { digest, after }, ctx)).rejects.toMatchObject({
+    code: 'TAG_CHANGED',
+    detail: { version: null },
+  });
+  expect(await (await client(absent)).deleteTag('a', '1', ctx)).toBeUndefined();
+  expect(await (await client(absent)).deleteManifest('a', digest, ctx)).toBe(false);
+});
+
+test('a no that a lost write of ours may be the reason of, told by an index that knows no names, is not told as one', async () => {
   const lost: RequestListener = (_, response) => void response.socket?.destroy();
   const refusing = (code: string, detail?: unknown): RequestListener => {
     return (_, response) => {

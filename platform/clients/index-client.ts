@@ -6,8 +6,10 @@
  * Rule 2: the index that answered last is asked first, one that is silent last. A read that is not answered as soon as
  *   99 of 100 are is put to the next one, too. A write goes to one after the other: what two indexes did at once, a
  *   later write could find undone.
- *   Every call may be repeated: it sets a state, or reads one. Where an earlier try may have been done, a no that it may
- *   itself be the reason of (the tag is elsewhere now, or gone) is not told as one: nobody knows.
+ *   Every call may be repeated. One that could undo what others wrote meanwhile has a name (core/contracts/named.ts), drawn
+ *   for the call and said with each try: it is done once, and what is told of it is true. Only an index that knows no names
+ *   may do it twice; where an earlier try may have been done, its no (the tag is elsewhere now, or gone) is not told as
+ *   one: nobody knows.
  * Rule 3: absent is `undefined` or false; no index at all is ApiError UNAVAILABLE, which leaves as 503
  *   with Retry-After, after 2 s, or half a second where none answered the calls before it either. A write may take
  *   longer, on an index that lives: its disk may be slow, and nobody should have to guess whether it was done.
@@ -15,6 +17,7 @@
  *   what it says of the same a moment later may be shorter.
  */
 
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
 import {
@@ -33,6 +36,7 @@ import {
   type TagWritten,
   type UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
+import { lastWordOf, type NamedAt } from '../../core/contracts/named.ts';
 import type { Method, Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
@@ -87,15 +91,15 @@ export class IndexClient {
 
   /**
    * Undefined: the repository does not hold that manifest. With `after`, throws TAG_CHANGED where the tag was written
-   * since, with TagChanged in `detail`; UNAVAILABLE where that may have been this write, whose answer was lost.
+   * since, with TagChanged in `detail`.
    */
   putTag(repo: string, tag: string, put: TagPut, ctx: CallContext): Promise<Written | undefined> {
-    return this.#written(INDEX.putTag, { at: { name: repo, tag }, body: put, ctx });
+    return this.#written(INDEX.putTag, { at: { name: repo, tag, ...named() }, body: put, ctx });
   }
 
   /** Only at that version, where it is given: else TAG_CHANGED. Undefined: there is no such tag. */
   deleteTag(repo: string, tag: string, ctx: CallContext, version?: TagVersion): Promise<Written | undefined> {
-    const at = { name: repo, tag };
+    const at = { name: repo, tag, ...named() };
     if (version === undefined) return this.#written(INDEX.deleteTag, { at, ctx });
     return this.#written(INDEX.deleteTagAt, { at: { ...at, version }, ctx });
   }
@@ -115,12 +119,13 @@ export class IndexClient {
    * nothing has changed.
    */
   async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<Written> {
-    return (await this.#call(INDEX.putManifest, { at: { name: repo, digest }, body: put, ctx })) ?? {};
+    const at = { name: repo, digest, ...(put.tags.length > 0 ? named() : {}) };
+    return (await this.#call(INDEX.putManifest, { at, body: put, ctx })) ?? {};
   }
 
   /** With every tag on it. */
   deleteManifest(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done(INDEX.deleteManifest, { at: { name: repo, digest }, ctx });
+    return this.#done(INDEX.deleteManifest, { at: { name: repo, digest, ...named() }, ctx });
   }
 
   referrers(repo: string, digest: Digest, of: ReferrersOf, ctx: CallContext): Promise<ReferrerList> {
@@ -137,7 +142,7 @@ export class IndexClient {
   }
 
   unlinkBlob(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done(INDEX.unlinkBlob, { at: { name: repo, digest }, ctx });
+    return this.#done(INDEX.unlinkBlob, { at: { name: repo, digest, ...named() }, ctx });
   }
 
   /** Links what `from` holds; undefined where it does not. */
@@ -215,7 +220,6 @@ export class IndexClient {
   }
 
   async #call<A, B, R>(route: Route<A, B, R>, { at, body, ctx: given }: Call<A, B>): Promise<R> {
-    const path = route.path(at);
     // Who is silent since long is given a chance, not the time that others have.
     const limitMs = this.#members.silent ? impatienceMs : silenceMs;
     const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
@@ -224,6 +228,8 @@ export class IndexClient {
       const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<R>> =>
         said(client, async () => {
           const ctx = signal === undefined ? given : given.withSignal(signal);
+          // Routes that take no name know no `again`.
+          const path = route.path({ ...at, again: round.maybe });
           const answer = await client.json<unknown>(route.method, path, { body, ...limit, ctx, tries: 1 });
           return route.reply(answer, client.base);
         });
@@ -303,6 +309,11 @@ async function said<T>(from: HttpClient, ask: () => Promise<T>): Promise<Said<T>
   }
 }
 
+/** Of one call. */
+function named(): NamedAt {
+  return { write: randomBytes(16).toString('hex') };
+}
+
 function doubt(clients: readonly HttpClient[]): void {
   for (const { pulse } of clients) pulse.doubt();
 }
@@ -317,6 +328,8 @@ function note(error: unknown, round: Round): void {
 /** Where the no may be due to an earlier try of the same write: what its caller is told instead. */
 function ofUs(refusal: unknown, method: Method, { maybe, failures }: Round): ApiError | undefined {
   if (maybe === undefined || !(refusal instanceof ApiError)) return undefined;
+  const last = lastWordOf(refusal);
+  if (last !== undefined) return last;
   if (refusal.code !== 'TAG_CHANGED' && !(method === 'DELETE' && absent(refusal))) return undefined;
   const why = `${[...failures].join('; ')}; another one answers: ${refusal.message}`;
   return new ApiError('UNAVAILABLE', `whether this write was done is not known, read what is there now: ${why}`);

@@ -8,6 +8,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
+import { once } from './named.ts';
 import type { TagStore, TagTables } from './store.ts';
 
 /** Where the writes of a group reach the disk: runs `apply`, then syncs its effects, or undoes them and throws. */
@@ -80,6 +81,18 @@ export class GroupedTagStore implements TagStore {
   adoptDeletion: TagStore['adoptDeletion'] = (...args) => this.#write((tables) => tables.adoptDeletion(...args));
   adoptBlob: TagStore['adoptBlob'] = (...args) => this.#write((tables) => tables.adoptBlob(...args));
   adoptTag: TagStore['adoptTag'] = (...args) => this.#write((tables) => tables.adoptTag(...args));
+
+  named: TagStore['named'] = (of) => {
+    const write = <T>(apply: (tables: TagTables) => T) =>
+      this.#write((tables) => once(tables, of, () => apply(tables)));
+    return {
+      putManifest: (...args) => write((tables) => tables.putManifest(...args)),
+      putTag: (...args) => write((tables) => tables.putTag(...args)),
+      deleteTag: (...args) => write((tables) => tables.deleteTag(...args)),
+      deleteManifest: (...args) => write((tables) => tables.deleteManifest(...args)),
+      unlinkBlob: (...args) => write((tables) => tables.unlinkBlob(...args)),
+    };
+  };
 
   /** What waits is still written. */
   async [Symbol.asyncDispose](): Promise<void> {

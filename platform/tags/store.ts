@@ -14,6 +14,7 @@
  * Rule 5: tags have versions (versions.ts): a write may be conditional on one, and a deleted tag is not forgotten at once.
  * Rule 6: what a backend is to be told of is noted in the same transaction (outbox.ts). What comes from there is linked
  *   without a proof, since the bytes are there.
+ * Rule 7: a write that has a name is done once (named.ts).
  */
 
 import type {
@@ -32,6 +33,7 @@ import type {
   UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { NamedTables, WriteName } from './named.ts';
 import type { OutboxReads, OutboxWrites } from './outbox.ts';
 import type { TagOutcome } from './versions.ts';
 
@@ -96,13 +98,21 @@ export interface TagWrites {
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply;
 }
 
-export interface TagTables extends TagReads, TagWrites, OutboxReads, OutboxWrites {}
+export interface TagTables extends TagReads, TagWrites, OutboxReads, OutboxWrites, NamedTables {}
 
 type Promised<T> = {
   [M in keyof T]: T[M] extends (...args: infer A) => infer R ? (...args: A) => Promise<R> : never;
 };
 
-export interface TagStore extends Promised<TagTables>, AsyncDisposable {}
+/** Writes that may undo, or bring back, what others wrote, if they are done twice. */
+export type NamedWrites = Promised<
+  Pick<TagWrites, 'putManifest' | 'putTag' | 'deleteTag' | 'deleteManifest' | 'unlinkBlob'>
+>;
+
+export interface TagStore extends Promised<Omit<TagTables, keyof NamedTables>>, AsyncDisposable {
+  /** The same writes by that name: done once, however often they are asked for. */
+  named(of: WriteName): NamedWrites;
+}
 
 /** A digest that no origin was told of for so long is condemned no longer: nobody acts on so old an answer. */
 export const condemnedMs = 7 * 24 * 3_600_000;

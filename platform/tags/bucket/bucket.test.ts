@@ -4,11 +4,11 @@ import { conditionalObjects } from '../../backends/conditional.ts';
 import { MemoryBackend } from '../../backends/memory.ts';
 import { realClock } from '../../net/clock.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { namedConformance } from '../named.fixtures.ts';
 import { neverHeldUp } from './faulty-bucket.fixtures.ts';
 import { BucketTagStore } from './store.ts';
 
-const open = async () => {
-  const backend = new MemoryBackend('bucket');
+const open = async (backend = new MemoryBackend('bucket')) => {
   const objects = conditionalObjects(backend);
   return new BucketTagStore({
     objects,
@@ -19,4 +19,8 @@ const open = async () => {
   });
 };
 
-tagStoreConformance('bucket', open);
+tagStoreConformance('bucket', () => open());
+namedConformance('bucket', async () => {
+  const backend = new MemoryBackend('bucket');
+  return { store: await open(backend), other: () => open(backend) };
+});

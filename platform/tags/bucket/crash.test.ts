@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { prng } from '../../../core/prng.ts';
 import { realClock } from '../../net/clock.ts';
-import type { TagStore } from '../store.ts';
+import type { NamedWrites, TagStore } from '../store.ts';
 import { FaultyBucket, type FaultyBucketOptions, neverHeldUp, SharedBucket } from './faulty-bucket.fixtures.ts';
 import { BucketTagStore } from './store.ts';
 
@@ -43,7 +43,8 @@ async function filled(): Promise<SharedBucket> {
   return shared;
 }
 
-const writes: Readonly<Record<string, (store: TagStore) => Promise<unknown>>> = {
+type Writes = NamedWrites & Pick<TagStore, 'linkBlob' | 'mount'>;
+const writes: Readonly<Record<string, (store: Writes) => Promise<unknown>>> = {
   'a push': (store) =>
     store.putManifest('a', digest(3), image({ tags: ['x', 'new'], blobs: [layer], subject: one }), 0),
   'a push of what is there': (store) => store.putManifest('a', one, image({ tags: ['z'], blobs: [layer] }), 0),
@@ -103,12 +104,20 @@ async function said(store: TagStore): Promise<unknown> {
 }
 
 describe.each(Object.entries(writes))('%s', (_, write) => {
-  test.each([false, true])('ends at any of its writes (which is made: %s), and is made again', async (crashMakes) => {
+  test.each([
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ])('ends at any of its writes (which is made: %s), and is made again (by name: %s)', async (crashMakes, named) => {
+    const name = '0f'.repeat(16);
+    const of = (store: TagStore, again = false): Writes =>
+      named ? { linkBlob: store.linkBlob, mount: store.mount, ...store.named({ name, again }) } : store;
     const whileAlive = await filled();
     const counting = process(whileAlive);
     await counting.store.start();
     const before = counting.objects.writes;
-    await write(counting.store);
+    await write(of(counting.store));
     const count = counting.objects.writes - before;
     const expected = await said(counting.store);
     expect(count).toBeGreaterThan(0);
@@ -116,11 +125,12 @@ describe.each(Object.entries(writes))('%s', (_, write) => {
       const shared = await filled();
       const dying = process(shared, { crashAt: before + at, crashMakes });
       // A mark that is left over is no failure.
-      await write(dying.store).catch(() => undefined);
+      await write(of(dying.store)).catch(() => undefined);
       expect(dying.objects.crashed).toBe(true);
       const { store } = process(shared);
       await whole(store);
-      await write(store);
+      const outcome = await write(of(store, true));
+      if (named) expect(await write(of(store, true))).toEqual(outcome);
       await whole(store);
       // Of a manifest that went as its remover died nobody knows any more since when.
       expect(await said(store)).toEqual(expected);

@@ -9,11 +9,13 @@
 
 import type { BlobLink } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import type { WriteName } from '../named.ts';
 import { againMax, busy } from './again.ts';
 import { type Cell, type Cells, isDamaged } from './cells/cells.ts';
 import { type BlobSaid, blobSaid, recordSaid } from './cells/values.ts';
 import type { DigestGate, Gates, LinkProof } from './gates.ts';
 import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt } from './layout.ts';
+import { knownIn, toldIn } from './named.ts';
 import type { HeldManifest } from './record.ts';
 
 /** Marks of writes that failed that one question removes; the rest counts as links until the next one. */
@@ -48,13 +50,17 @@ export class Links {
     return await this.#gates.link(digest, proof, { make, leave: async () => undefined });
   }
 
-  async unlinkBlob(repo: string, digest: Digest): Promise<boolean> {
+  async unlinkBlob(repo: string, digest: Digest, of?: WriteName): Promise<boolean> {
     for (let again = 0; again < againMax; again++) {
       const { epoch } = await this.#gates.read(digest);
       const cell = await this.#cells.read(blobAt(digest, epoch, repo), blobSaid);
-      if (cell.live && cell.value !== undefined) {
-        if (await this.#cells.write(cell, { live: false, value: cell.value })) return true;
-      } else if ((await this.#gates.read(digest)).epoch === epoch) return false;
+      const known = knownIn<boolean>(cell, of);
+      if (known !== undefined) return known.outcome;
+      const there = cell.live && cell.value !== undefined;
+      if (!there && (await this.#gates.read(digest)).epoch !== epoch) continue;
+      const told = toldIn(of, there);
+      if (!there && told === undefined) return false;
+      if (await this.#cells.write(cell, { live: false, value: cell.value ?? { size: 0 }, told })) return there;
     }
     throw busy(digest);
   }

@@ -7,8 +7,8 @@
  *   whoever starts next, or asks for the removal again.
  */
 
-import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import type { WriteName } from '../named.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
 import { follows } from '../versions.ts';
 import { againMax, busy } from './again.ts';
@@ -16,12 +16,19 @@ import { type Cell, type Cells, isDamaged, newName } from './cells/cells.ts';
 import { type RemovalSaid, recordSaid, removalSaid } from './cells/values.ts';
 import { DOING, doingAt, type LinkTarget, nameAt, recordAt } from './layout.ts';
 import type { Links } from './links.ts';
+import { isNo, knownIn, newest, toldIn } from './named.ts';
 import { type HeldManifest, heldManifestOf, linkTargetsOf, same } from './record.ts';
 import { several } from './several.ts';
 import { onOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Record = Cell<HeldManifest | null>;
-type Whole = { readonly repo: string; readonly digest: Digest; readonly put: ManifestWrite; readonly nowMs: number };
+type Whole = {
+  readonly repo: string;
+  readonly digest: Digest;
+  readonly put: ManifestWrite;
+  readonly nowMs: number;
+  readonly of?: WriteName | undefined;
+};
 type Planned = { readonly tag: Tag; readonly made: string };
 
 export class BucketManifests {
@@ -50,20 +57,31 @@ export class BucketManifests {
     this.#named.add(repo);
   }
 
-  async put(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): Promise<ManifestOutcome> {
+  async put(whole: Whole): Promise<ManifestOutcome> {
+    const { repo, digest, put, of } = whole;
     for (let again = 0; again < againMax; again++) {
       const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
-      const [missing, tags] = await Promise.all([
+      const [missing, all] = await Promise.all([
         this.#missing(repo, put),
         several(put.tags, (tag) => this.#tags.read(repo, tag)),
       ]);
-      if (missing.length > 0) return { missing };
+      const known = all.flatMap(({ cell }) => knownIn<ManifestOutcome>(cell, of) ?? []);
+      const last = known.find(isNo) ?? (known.length === all.length ? newest(known) : undefined);
+      if (last !== undefined) return last.outcome;
+      const tags = all.filter(({ cell }) => knownIn(cell, of) === undefined);
       const changed = changedAmong(tags, put.after);
-      if (changed !== undefined) return { missing, changed };
-      const done = await this.#putAt(record, { repo, digest, put, nowMs }, tags);
-      if (done !== undefined) return { missing, ...done };
+      const no = missing.length > 0 ? { missing } : changed && { missing, changed };
+      const outcome = no ?? (await this.#putAt(record, whole, tags));
+      if (outcome !== undefined && (await this.#refused(tags, of, outcome))) return outcome;
     }
     throw busy(`${repo} ${digest}`);
+  }
+
+  /** A no is remembered by all tags, where it has to be. False: one of them was written since it was read. */
+  async #refused(tags: readonly Tag[], of: WriteName | undefined, outcome: ManifestOutcome): Promise<boolean> {
+    const told = isNo({ outcome }) ? toldIn(of, outcome) : undefined;
+    if (told === undefined) return true;
+    return (await several(tags, (tag) => this.#tags.leave(tag, told))).every((left) => left);
   }
 
   /** Of what the repository has to hold. */
@@ -77,17 +95,13 @@ export class BucketManifests {
   }
 
   /** undefined: the record, or a tag, was written by somebody else meanwhile. */
-  async #putAt(
-    record: Record,
-    whole: Whole,
-    tags: readonly Tag[],
-  ): Promise<Omit<ManifestOutcome, 'missing'> | undefined> {
+  async #putAt(record: Record, whole: Whole, tags: readonly Tag[]): Promise<ManifestOutcome | undefined> {
     const { repo, digest, put } = whole;
     const manifest = heldManifestOf(put, newName());
     if (record.live && record.value && same(record.value, manifest)) return await this.#tagged(whole, tags);
     const mark = { repo, manifest: digest, by: manifest.made };
     const unproved = await this.#links.mark({ digest, kind: 'm' }, mark, put.proof);
-    if (unproved !== undefined) return { unproved };
+    if (unproved !== undefined) return { missing: [], unproved };
     const [planned] = await Promise.all([
       this.#plan(tags, digest),
       several(linkTargetsOf(manifest), (target) => this.#links.mark(target, mark, 'none')),
@@ -109,7 +123,7 @@ export class BucketManifests {
   }
 
   /** Of a record that is there already, as it is to be. */
-  async #tagged(whole: Whole, tags: readonly Tag[]): Promise<{ readonly version?: TagVersion } | undefined> {
+  async #tagged(whole: Whole, tags: readonly Tag[]): Promise<ManifestOutcome | undefined> {
     const { repo, digest } = whole;
     const planned = await this.#plan(tags, digest);
     if (planned.length === 0 || (await this.read(repo, digest)) !== undefined)
@@ -126,18 +140,17 @@ export class BucketManifests {
     await several(planned, ({ tag, made }) => this.#tags.unmark(tag, { digest, made }));
   }
 
-  async #setAll(
-    { digest, put }: Whole,
-    planned: readonly Planned[],
-  ): Promise<{ readonly version?: TagVersion } | undefined> {
-    if (planned.length === 0) return {};
+  async #setAll({ digest, put, of }: Whole, planned: readonly Planned[]): Promise<ManifestOutcome | undefined> {
+    if (planned.length === 0) return { missing: [] };
     const { mediaType, size } = put;
     const version = this.#tags.next(planned.map(({ tag }) => tag));
+    const outcome = { missing: [], version };
+    const told = toldIn(of, outcome);
     const set = await several(planned, ({ tag, made }) =>
-      this.#tags.set(tag, { digest, mediaType, size, version }, made),
+      this.#tags.set(tag, { digest, mediaType, size, version }, made, told),
     );
     // Once more from the beginning: the manifest may have been removed, and a condition may not be met any more.
-    return set.every((done) => done) ? { version } : undefined;
+    return set.every((done) => done) ? outcome : undefined;
   }
 
   /** What the record was made of before, and is no more. */
@@ -166,13 +179,28 @@ export class BucketManifests {
     return await this.#tags.set(tag, { digest, mediaType, size, version }, await this.#tags.mark(tag, digest));
   }
 
-  async remove(repo: string, digest: Digest, nowMs: number): Promise<boolean> {
+  async remove({ repo, digest, nowMs, of }: Omit<Whole, 'put'>): Promise<boolean> {
     for (let again = 0; again < againMax; again++) {
       const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
-      if (!record.live || !record.value) return await this.finishAll({ repo, digest });
+      const known = knownIn<boolean>(record, of);
+      if (known !== undefined || !record.live || !record.value) {
+        const ended = await this.finishAll({ repo, digest });
+        if (known !== undefined) return known.outcome;
+        const told = toldIn(of, ended);
+        if (told === undefined) return ended;
+        const value = record.value ?? null;
+        if (await this.#cells.write<HeldManifest | null>(record, { live: false, value, told })) return ended;
+        continue;
+      }
       const doing: RemovalSaid = { repo, digest, was: record.value, nowMs };
       const at = await this.#note(doing);
-      if (await this.#cells.write<HeldManifest | null>(record, { live: false, value: record.value })) {
+      if (
+        await this.#cells.write<HeldManifest | null>(record, {
+          live: false,
+          value: record.value,
+          told: toldIn(of, true),
+        })
+      ) {
         await this.#finish(doing);
         await this.#forget(at);
         return true;

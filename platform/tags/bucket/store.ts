@@ -17,7 +17,8 @@ import type { ConditionalObjects } from '../../backends/conditional.ts';
 import type { Time } from '../../net/clock.ts';
 import { storeAway, storeUnsure } from '../away.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
-import type { TagStore } from '../store.ts';
+import type { WriteName } from '../named.ts';
+import type { NamedWrites, TagStore } from '../store.ts';
 import { databaseOf } from './about.ts';
 import { Cells } from './cells/cells.ts';
 import { BucketCondemned } from './condemned.ts';
@@ -118,20 +119,36 @@ export class BucketTagStore implements TagStore {
   unlinked: TagStore['unlinked'] = (digests) => this.#call(({ condemned }) => condemned.among(digests));
   condemn: TagStore['condemn'] = (...args) => this.#call(({ condemned }) => condemned.condemn(...args));
 
-  putManifest: TagStore['putManifest'] = (repo, digest, put, nowMs) =>
-    this.#call(
-      ({ manifests }) => manifests.put(repo, digest, put, nowMs),
-      [ofManifest(repo, digest), ...put.tags.map((tag) => ofTag(repo, tag))],
-    );
+  readonly #unnamed = this.#writes(undefined);
+  putManifest = this.#unnamed.putManifest;
+  putTag = this.#unnamed.putTag;
+  deleteTag = this.#unnamed.deleteTag;
+  deleteManifest = this.#unnamed.deleteManifest;
+  unlinkBlob = this.#unnamed.unlinkBlob;
+  named: TagStore['named'] = (of) => this.#writes(of);
 
-  putTag: TagStore['putTag'] = (repo, tag, put) =>
-    this.#call((parts) => putTag(parts, { repo, tag, ...put }), [ofTag(repo, tag)]);
-
-  deleteTag: TagStore['deleteTag'] = (repo, tag, at) =>
-    this.#call((parts) => deleteTag(parts, { repo, tag, at }), [ofTag(repo, tag)]);
-
-  deleteManifest: TagStore['deleteManifest'] = (repo, digest, nowMs) =>
-    this.#call(({ manifests }) => manifests.remove(repo, digest, nowMs), [ofManifest(repo, digest)]);
+  #writes(of: WriteName | undefined): NamedWrites {
+    return {
+      putManifest: (repo, digest, put, nowMs) =>
+        this.#call(
+          ({ manifests }) => manifests.put({ repo, digest, put, nowMs, of }),
+          [ofManifest(repo, digest), ...put.tags.map((tag) => ofTag(repo, tag))],
+        ),
+      putTag: (repo, tag, put) => this.#call((parts) => putTag(parts, { repo, tag, ...put, of }), [ofTag(repo, tag)]),
+      deleteTag: (repo, tag, at) => this.#call((parts) => deleteTag(parts, { repo, tag, at, of }), [ofTag(repo, tag)]),
+      deleteManifest: (repo, digest, nowMs) =>
+        this.#call(({ manifests }) => manifests.remove({ repo, digest, nowMs, of }), [ofManifest(repo, digest)]),
+      unlinkBlob: (repo, digest, nowMs) =>
+        this.#call(
+          async ({ links }) => {
+            if (!(await links.unlinkBlob(repo, digest, of))) return false;
+            await links.lost(digest, nowMs);
+            return true;
+          },
+          [digest],
+        ),
+    };
+  }
 
   linkBlob: TagStore['linkBlob'] = (repo, digest, { size, proof }) =>
     this.#call(
@@ -139,16 +156,6 @@ export class BucketTagStore implements TagStore {
         const unproved = await links.linkBlob(repo, { digest, size }, proof);
         if (unproved === undefined) await manifests.name(repo);
         return unproved;
-      },
-      [digest],
-    );
-
-  unlinkBlob: TagStore['unlinkBlob'] = (repo, digest, nowMs) =>
-    this.#call(
-      async ({ links }) => {
-        if (!(await links.unlinkBlob(repo, digest))) return false;
-        await links.lost(digest, nowMs);
-        return true;
       },
       [digest],
     );

@@ -1,46 +1,68 @@
 /** A tag is set, or deleted, by itself: read, looked at, and written as it was read; again where somebody else was faster. */
 
 import type { TagPut, TagVersion } from '../../../core/contracts/index-api.ts';
+import type { WriteName } from '../named.ts';
 import { follows, type TagOutcome } from '../versions.ts';
 import { againMax, busy } from './again.ts';
 import type { BucketManifests } from './manifests.ts';
-import { stateOfCell, type Tags } from './tags.ts';
+import { knownIn, toldIn } from './named.ts';
+import { stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Parts = { readonly tags: Tags; readonly manifests: BucketManifests };
-type Named = { readonly repo: string; readonly tag: string };
+type Place = { readonly repo: string; readonly tag: string; readonly of: WriteName | undefined };
 
 export async function putTag(
   { tags, manifests }: Parts,
-  { repo, tag, digest, after }: Named & TagPut,
+  { repo, tag, digest, after, of }: Place & TagPut,
 ): Promise<TagOutcome | undefined> {
   for (let again = 0; again < againMax; again++) {
     const found = await tags.read(repo, tag);
+    const known = knownIn<TagOutcome | undefined>(found.cell, of);
+    if (known !== undefined) return known.outcome;
     const made = await tags.mark(found, digest);
     // After the tag was read, and is marked: Rule 1 of tags.ts.
     const record = await manifests.read(repo, digest);
     const state = stateOfCell(found);
     const goesOn = record !== undefined && follows(state, after);
-    if (!goesOn) await tags.unmark(found, { digest, made });
-    if (record === undefined) return undefined;
-    if (!goesOn) return { changed: state.version };
+    if (!goesOn) {
+      await tags.unmark(found, { digest, made });
+      const no = record === undefined ? undefined : { changed: state.version };
+      if (await refused(tags, found, { of, no })) return no;
+      continue;
+    }
     const version = tags.next([found]);
     const { mediaType, size } = record;
-    if (await tags.set(found, { digest, mediaType, size, version }, made)) return { version };
+    if (await tags.set(found, { digest, mediaType, size, version }, made, toldIn(of, { version }))) return { version };
   }
   throw busy(`${repo} ${tag}`);
 }
 
 export async function deleteTag(
   { tags }: Parts,
-  { repo, tag, at }: Named & { readonly at: TagVersion | undefined },
+  { repo, tag, at, of }: Place & { readonly at: TagVersion | undefined },
 ): Promise<TagOutcome | undefined> {
   for (let again = 0; again < againMax; again++) {
     const found = await tags.read(repo, tag);
+    const known = knownIn<TagOutcome | undefined>(found.cell, of);
+    if (known !== undefined) return known.outcome;
     const state = stateOfCell(found);
-    if (!state.there) return undefined;
-    if (!follows(state, at)) return { changed: state.version };
+    if (!state.there || !follows(state, at)) {
+      const no = state.there ? { changed: state.version } : undefined;
+      if (await refused(tags, found, { of, no })) return no;
+      continue;
+    }
     const version = tags.next([found]);
-    if (await tags.bury(found, version)) return { version };
+    if (await tags.bury(found, version, toldIn(of, { version }))) return { version };
   }
   throw busy(`${repo} ${tag}`);
+}
+
+/** The no is remembered, where it has to be. False: the tag was written since it was read. */
+async function refused(
+  tags: Tags,
+  found: Tag,
+  { of, no }: { readonly of: WriteName | undefined; readonly no: TagOutcome | undefined },
+): Promise<boolean> {
+  const told = toldIn(of, no);
+  return told === undefined || (await tags.leave(found, told));
 }

@@ -13,6 +13,7 @@ import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { leadOf, numberOf, type TagState, tagVersion } from '../versions.ts';
 import { againMax, busy } from './again.ts';
+import type { ToldOf } from './cells/body.ts';
 import { type Cell, type Cells, newName } from './cells/cells.ts';
 import { type On, type TagSaid, tagSaid } from './cells/values.ts';
 import { onAt, onOf, tagCellAt, tagOf } from './layout.ts';
@@ -62,9 +63,9 @@ export class Tags {
   }
 
   /** False: it was written since it was read; then its mark is gone. */
-  async set(tag: Tag, { version, ...on }: TagSet, made: string): Promise<boolean> {
+  async set(tag: Tag, { version, ...on }: TagSet, made: string, told?: ToldOf): Promise<boolean> {
     const value = { version, on: { ...on, made } };
-    if ((await this.#cells.write(tag.cell, { live: true, value, by: made })) === undefined) {
+    if ((await this.#cells.write(tag.cell, { live: true, value, by: made, told })) === undefined) {
       await this.unmark(tag, { digest: on.digest, made });
       return false;
     }
@@ -73,8 +74,8 @@ export class Tags {
   }
 
   /** False: it was written since it was read. */
-  async bury(tag: Tag, version: TagVersion): Promise<boolean> {
-    if ((await this.#cells.write(tag.cell, { live: false, value: { version } })) === undefined) return false;
+  async bury(tag: Tag, version: TagVersion, told?: ToldOf): Promise<boolean> {
+    if ((await this.#cells.write(tag.cell, { live: false, value: { version }, told })) === undefined) return false;
     await this.#left(tag);
     return true;
   }
@@ -100,10 +101,14 @@ export class Tags {
   }
 
   async #endOn(tag: Tag, digest: Digest, version: TagVersion): Promise<boolean> {
-    const { cell } = tag;
-    if (onOfCell(cell)?.digest === digest) return await this.bury(tag, version);
+    if (onOfCell(tag.cell)?.digest === digest) return await this.bury(tag, version);
+    return await this.leave(tag);
+  }
+
+  /** As it is, but written: what was on its way fails. False: it was written since it was read. */
+  async leave({ cell }: Tag, told?: ToldOf): Promise<boolean> {
     const value = cell.value ?? { version: null };
-    return (await this.#cells.write(cell, { live: cell.live, value })) !== undefined;
+    return (await this.#cells.write(cell, { live: cell.live, value, told })) !== undefined;
   }
 
   /** Tags that are on a manifest now, or about to be. */

@@ -18,6 +18,7 @@ const WRITE_METHODS = [
   'linkBlob',
   'unlinkBlob',
   'mount',
+  'remember',
   'condemn',
   'written',
   'failed',

@@ -26,6 +26,7 @@ import type {
 import { fitting } from '../pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from '../store.ts';
 import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from '../versions.ts';
+import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
 import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './repository.ts';
 import { MemoryUnlinked, memoryId } from './unlinked.ts';
@@ -42,6 +43,7 @@ export function openMemoryTags(outbox?: OutboxOptions): TagStore {
 export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, MemoryRepository>();
   readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
+  readonly #named = new MemoryNamed();
   readonly #outbox: MemoryOutbox;
   readonly #nowMs: (() => number) | undefined;
   /** The number of the last write of tags. */
@@ -192,6 +194,8 @@ export class MemoryTables implements TagTables {
     this.#tell(repo, [['blob', digest]], digest);
   }
 
+  remembered: TagTables['remembered'] = (name) => this.#named.remembered(name);
+  remember: TagTables['remember'] = (...args) => this.#named.remember(...args);
   unlinked: TagTables['unlinked'] = (digests) => this.#unlinked.among(digests);
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {

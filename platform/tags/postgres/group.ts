@@ -19,6 +19,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { storeAway, storeUnsure } from '../away.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
+import type { WriteName } from '../named.ts';
+import { type NamesOfGroup, PostgresNamed } from './named.ts';
 import { type IdentityRow, Numbers, type Tx } from './numbers.ts';
 import type { EngineClock } from './server/clock.ts';
 import type { PgConnection } from './server/connection.ts';
@@ -45,6 +47,7 @@ const SQL = statements('group', {
 type Write = {
   /** When it was asked for. */
   readonly at: number;
+  readonly of: WriteName | undefined;
   readonly apply: (tx: Tx) => Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -63,6 +66,7 @@ export type GroupsOptions = { readonly primary: Primary; readonly database: stri
 export class WriteGroups implements AsyncDisposable {
   readonly #options: GroupsOptions;
   readonly #me = randomUUID();
+  readonly #named = new PostgresNamed();
   readonly #hangs = new Hangs();
   readonly #pending: Write[] = [];
   #no = 0;
@@ -73,15 +77,15 @@ export class WriteGroups implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** `apply` is done once, though it may be called more often. */
-  write<T>(apply: (tx: Tx) => Promise<T>): Promise<T> {
+  /** `apply` is done once, though it may be called more often; `of`: also where it is asked for again by that name. */
+  write<T>(apply: (tx: Tx) => Promise<T>, of?: WriteName): Promise<T> {
     if (this.#closed) return Promise.reject(new ApiError('UNAVAILABLE', 'the index is closing: try again'));
     if (this.#pending.length >= pendingMax)
       return Promise.reject(
         new ApiError('TOOMANYREQUESTS', `${pendingMax} writes are waiting at the index: try again`),
       );
     return new Promise<T>((resolve, reject) => {
-      this.#pending.push({ at: performance.now(), apply, resolve: resolve as (value: unknown) => void, reject });
+      this.#pending.push({ at: performance.now(), of, apply, resolve: resolve as (value: unknown) => void, reject });
       this.#running ??= this.#run();
     });
   }
@@ -164,9 +168,10 @@ export class WriteGroups implements AsyncDisposable {
   async #attempt(asking: PgConnection, group: Group): Promise<unknown[]> {
     const { database, clock } = this.#options;
     const asked = performance.now();
-    const [, [row]] = await Promise.all([
+    const [, [row], names] = await Promise.all([
       asking.say('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE'),
       asking.all<IdentityRow & { nowMs: number }>(SQL.lock),
+      this.#named.load(asking, group.writes),
     ]);
     if (row?.id !== database) throw new Refused('replaced', { cause: replacedError(this.#options.primary.name) });
     clock.said(row.nowMs, asked);
@@ -181,11 +186,11 @@ export class WriteGroups implements AsyncDisposable {
     this.#heed(group);
     const numbers = new Numbers(row);
     const results: unknown[] = [];
-    for (const { apply } of group.writes) results.push(await apply({ asking, numbers }));
+    for (const { apply, of } of group.writes) results.push(await names.once(of, () => apply({ asking, numbers })));
     this.#heed(group);
     group.results = results;
     try {
-      await this.#end(asking, group, numbers);
+      await this.#end(asking, group, { numbers, names });
     } catch (error) {
       // The server has said that it was undone: nothing is open.
       if (asking.lost === undefined && pgFaultOf(error) !== 'away') group.results = undefined;
@@ -198,9 +203,11 @@ export class WriteGroups implements AsyncDisposable {
     if (this.#hangs.since(at)) throw new Refused('held up', { cause: heldUpError() });
   }
 
-  async #end(asking: PgConnection, { no }: Group, numbers?: Numbers): Promise<void> {
-    const [, , said] = await Promise.all([
+  async #end(asking: PgConnection, { no }: Group, done?: { numbers: Numbers; names: NamesOfGroup }): Promise<void> {
+    const { numbers, names } = done ?? {};
+    const [, , , said] = await Promise.all([
       numbers?.changed ? asking.run(SQL.numbers, numbers.generation, numbers.version, numbers.forgotten) : undefined,
+      names && this.#named.save(asking, names),
       asking.run(SQL.mark, this.#me, no),
       asking.say('COMMIT'),
     ]);

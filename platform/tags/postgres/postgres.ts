@@ -12,6 +12,7 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import { StartError } from '../../lifecycle/errors.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { PostgresStore } from '../config.ts';
+import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import type { TagStore } from '../store.ts';
 import { WriteGroups } from './group.ts';
@@ -125,6 +126,14 @@ class PostgresTags implements TagStore {
   mount: TagStore['mount'] = (...of) => this.#write((tx) => this.#writes.mount(tx, ...of));
   condemn: TagStore['condemn'] = (...of) => this.#write((tx) => condemn(tx, ...of));
 
+  named: TagStore['named'] = (of) => ({
+    putManifest: (...args) => this.#write((tx) => this.#writes.putManifest(tx, ...args), of),
+    putTag: (...args) => this.#write((tx) => this.#writes.putTag(tx, ...args), of),
+    deleteTag: (...args) => this.#write((tx) => this.#writes.deleteTag(tx, ...args), of),
+    deleteManifest: (...args) => this.#write((tx) => this.#writes.deleteManifest(tx, ...args), of),
+    unlinkBlob: (...args) => this.#write((tx) => this.#writes.unlinkBlob(tx, ...args), of),
+  });
+
   claim: TagStore['claim'] = (...of) => this.#write((tx) => this.#outbox.claim(tx, ...of));
   hold: TagStore['hold'] = (...of) => this.#write((tx) => this.#outbox.hold(tx, ...of));
   written: TagStore['written'] = (...of) => this.#write((tx) => this.#outbox.written(tx, ...of));
@@ -150,7 +159,7 @@ class PostgresTags implements TagStore {
     return await this.#primary.lend(ms, act);
   }
 
-  #write<T>(act: (tx: Tx) => Promise<T>): Promise<T> {
-    return this.#groups.write(act);
+  #write<T>(act: (tx: Tx) => Promise<T>, of?: WriteName): Promise<T> {
+    return this.#groups.write(act, of);
   }
 }

@@ -71,7 +71,15 @@ INSERT INTO identity (id) VALUES (replace(gen_random_uuid()::text, '-', ''));
 CREATE TABLE writers (id text PRIMARY KEY, no bigint NOT NULL, at timestamptz NOT NULL DEFAULT now());
 `;
 
+const VERSION_2 = `
+-- Writes that their callers may ask for again, with what came of them (named.ts), in their order.
+CREATE TABLE named (
+  name text COLLATE "C" PRIMARY KEY, no bigint GENERATED ALWAYS AS IDENTITY, told text NOT NULL
+);
+CREATE INDEX named_by_no ON named (no);
+`;
+
 /** What makes the tables of each version those of the next; the first entry makes version 1 from nothing. */
-export const postgresSteps: readonly string[] = [VERSION_1];
+export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';

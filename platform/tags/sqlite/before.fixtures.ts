@@ -62,3 +62,23 @@ ALTER TABLE identity ADD COLUMN tag_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE identity ADD COLUMN forgotten_version INTEGER NOT NULL DEFAULT 0;
 UPDATE schema SET version = 3;
 `;
+
+/** Made of one of version 3. */
+export const VERSION_4 = `
+ALTER TABLE tags ADD COLUMN writer TEXT;
+ALTER TABLE tombstones ADD COLUMN writer TEXT;
+CREATE TABLE outbox (
+  repo INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+  backend TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT,
+  since INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL, cause TEXT,
+  PRIMARY KEY (repo, kind, name)
+) WITHOUT ROWID;
+CREATE INDEX outbox_by_due ON outbox (backend, due, version);
+UPDATE schema SET version = 4;
+`;
+
+/** Made of one of version 4. */
+export const VERSION_5 = `
+ALTER TABLE repos ADD COLUMN backend TEXT;
+UPDATE schema SET version = 5;
+`;

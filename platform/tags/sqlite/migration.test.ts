@@ -8,9 +8,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { SqliteDatabase } from '../../sqlite/database.ts';
+import { forgetNamesEvery, namesKeptMax } from '../named.ts';
 import type { TagStore } from '../store.ts';
 import { forgetEvery, tombstonesMax } from '../versions.ts';
-import { VERSION_1, VERSION_2, VERSION_3 } from './before.fixtures.ts';
+import { VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5 } from './before.fixtures.ts';
 import { tagsSchema } from './schema.ts';
 import { openSqliteTags } from './sqlite.ts';
 
@@ -102,16 +103,53 @@ test('a migrated database is the same as a new one', async () => {
 test('the release before leaves it as it is, to the byte; so do we with one of a later release', async () => {
   before();
   await open()[Symbol.asyncDispose]();
-  const older = { ...tagsSchema, steps: tagsSchema.steps.slice(0, 4) };
+  const older = { ...tagsSchema, steps: tagsSchema.steps.slice(0, -1) };
   const bytes = await readFile(file());
-  expect(() => new SqliteDatabase({ file: file(), schema: older, onBroken })).toThrow('has schema version 5');
+  expect(() => new SqliteDatabase({ file: file(), schema: older, onBroken })).toThrow(
+    `has schema version ${tagsSchema.steps.length}`,
+  );
   expect((await readFile(file())).equals(bytes)).toBe(true);
   const db = new DatabaseSync(file());
-  db.exec('UPDATE schema SET version = 6; PRAGMA wal_checkpoint(TRUNCATE)');
+  db.exec('UPDATE schema SET version = 99; PRAGMA wal_checkpoint(TRUNCATE)');
   db.close();
   const later = await readFile(file());
-  expect(open).toThrow('has schema version 6, this process needs 5');
+  expect(open).toThrow(`has schema version 99, this process needs ${tagsSchema.steps.length}`);
   expect((await readFile(file())).equals(later)).toBe(true);
+});
+
+test('a database of version 5 keeps its tags and what waits, and remembers writes by their names from then on', async () => {
+  before();
+  const old = new DatabaseSync(file());
+  old.exec(`${VERSION_3} ${VERSION_4} ${VERSION_5} UPDATE tags SET version = 41 WHERE tag = 'v1'; UPDATE identity SET tag_version = 41;
+    INSERT INTO outbox VALUES (1, 'tag', 'v1', 'b', 41, '${digest(1)}', 1, 2, 3, 'why');`);
+  old.close();
+  const [identity] = sql<{ id: string }>('SELECT id FROM identity');
+  const store = open();
+  expect(await store.tag('a', 'v1')).toMatchObject({ version: `41-${identity?.id}` });
+  expect(await store.waiting(0, 9)).toMatchObject([{ repo: 'a', name: 'v1', attempts: 3, cause: 'why' }]);
+  const write = () => store.named({ name: '0f'.repeat(16) }).putTag('a', 'v1', { digest: digest(2) });
+  expect(await write()).toEqual({ version: `42-${identity?.id}` });
+  expect(await write()).toEqual({ version: `42-${identity?.id}` });
+  await store[Symbol.asyncDispose]();
+});
+
+test('of names the newest are remembered, and perhaps a step more', async () => {
+  const store = open();
+  await store.putManifest('a', digest(1), { mediaType: 'm', size: 1, tags: ['x'], blobs: [], manifests: [] }, 0);
+  await store[Symbol.asyncDispose]();
+  const db = new DatabaseSync(file());
+  db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${namesKeptMax + forgetNamesEvery - 1})
+    INSERT INTO named SELECT i, 'n' || i, '{"told":true}' FROM n`);
+  db.close();
+  const filled = open();
+  const count = 'SELECT count(*) AS n, min(no) AS oldest FROM named';
+  const write = (name: string) => filled.named({ name }).putTag('a', 'x', { digest: digest(1) });
+  expect(sql(count)).toEqual([{ n: namesKeptMax + forgetNamesEvery - 1, oldest: 1 }]);
+  const outcome = await write('newest');
+  expect(sql(count)).toEqual([{ n: namesKeptMax, oldest: forgetNamesEvery + 1 }]);
+  expect(await write('newest')).toEqual(outcome);
+  expect(await write(`n${forgetNamesEvery + 1}`)).toBe(true);
+  await filled[Symbol.asyncDispose]();
 });
 
 test('of deletions the newest are remembered, so many, and what was forgotten last', async () => {

@@ -1,7 +1,7 @@
 /**
  * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
  * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags; version 3 no backend; version 4
- * not which of them a repository was brought to.
+ * not which of them a repository was brought to; version 5 no names of writes.
  */
 
 import type { SqliteSchema } from '../../sqlite/database.ts';
@@ -90,6 +90,10 @@ CREATE INDEX outbox_by_due ON outbox (backend, due, version);
   `
 -- The backend that all of the repository was queued for, or comes from. NULL: none, it may be older than any.
 ALTER TABLE repos ADD COLUMN backend TEXT;
+`,
+  `
+-- Writes that their callers may ask for again, with what came of them (named.ts), in their order.
+CREATE TABLE named (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, told TEXT NOT NULL);
 `,
 ];
 

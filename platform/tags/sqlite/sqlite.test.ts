@@ -10,9 +10,11 @@ import { prng } from '../../../core/prng.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
 import { FaultyDisk } from '../memory/faulty.fixtures.ts';
 import { openMemoryTags } from '../memory/memory.ts';
+import { namedConformance } from '../named.fixtures.ts';
 import { outboxConformance } from '../outbox.fixtures.ts';
 import type { TagStore } from '../store.ts';
 import { VERSION_1 } from './before.fixtures.ts';
+import { tagsSchema } from './schema.ts';
 import { openSqliteTags } from './sqlite.ts';
 
 let dir: string;
@@ -32,6 +34,19 @@ const image = (tag: string) => ({ mediaType: 'm', size: 1, tags: [tag], blobs: [
 tagStoreConformance('memory', async () => openMemoryTags());
 tagStoreConformance('sqlite', async () => open());
 tagStoreConformance('a disk that loses what was not synced', async () => new FaultyDisk(prng(1)).open());
+namedConformance('memory', async () => ({ store: openMemoryTags() }));
+namedConformance('sqlite', async () => {
+  const store = open();
+  const next = async (): Promise<TagStore> => {
+    await store[Symbol.asyncDispose]();
+    return open();
+  };
+  return { store, next };
+});
+namedConformance('a disk that loses what was not synced', async () => {
+  const disk = new FaultyDisk(prng(1));
+  return { store: disk.open(), next: async () => disk.open() };
+});
 outboxConformance('memory', async (outbox) => openMemoryTags(outbox));
 outboxConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 outboxConformance('a disk that loses what was not synced', async (outbox) => new FaultyDisk(prng(1), 0, outbox).open());
@@ -118,9 +133,9 @@ describe('sqlite', () => {
   test('a database of another schema version, of something else, or that is none, is left untouched', async () => {
     await open()[Symbol.asyncDispose]();
     const db = new DatabaseSync(file());
-    db.exec('UPDATE schema SET version = 7');
+    db.exec('UPDATE schema SET version = 99');
     db.close();
-    expect(open).toThrow(/tags\.db has schema version 7, this process needs 5: /);
+    expect(open).toThrow(`tags.db has schema version 99, this process needs ${tagsSchema.steps.length}: `);
 
     const other = join(dir, 'other.db');
     const foreign = new DatabaseSync(other);

@@ -20,6 +20,7 @@ import { fitting } from '../pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
 import { follows, type TagOutcome } from '../versions.ts';
 import { SqliteAdopt } from './adopt.ts';
+import { SqliteNamed } from './named.ts';
 import { SqliteOutbox } from './outbox.ts';
 import { SqliteUnlinked } from './unlinked.ts';
 import { SqliteVersions } from './versions.ts';
@@ -69,6 +70,7 @@ export class SqliteTables implements TagTables {
   readonly #versions: SqliteVersions;
 
   readonly #backed: (repo: string) => boolean;
+  readonly #named: SqliteNamed;
   readonly #outbox: SqliteOutbox;
   readonly #adopt: SqliteAdopt;
 
@@ -76,6 +78,7 @@ export class SqliteTables implements TagTables {
     this.#unlinked = new SqliteUnlinked(db);
     this.#versions = new SqliteVersions(db, options?.nowMs);
     this.#backed = (repo) => options?.backendOf(repo) !== undefined;
+    this.#named = new SqliteNamed(db);
     this.#outbox = new SqliteOutbox(db, options, (no) => this.#versions.version(no));
     this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, versions: this.#versions, unlinked: this.#unlinked });
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
@@ -256,6 +259,8 @@ export class SqliteTables implements TagTables {
     this.#tell({ id, repo }, [['blob', digest]], digest);
   }
 
+  remembered: TagTables['remembered'] = (name) => this.#named.remembered(name);
+  remember: TagTables['remember'] = (...args) => this.#named.remember(...args);
   unlinked: TagTables['unlinked'] = (digests) => this.#unlinked.among(digests);
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {

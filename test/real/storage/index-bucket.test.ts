@@ -11,6 +11,7 @@ import { realClock } from '../../../platform/net/clock.ts';
 import { neverHeldUp } from '../../../platform/tags/bucket/faulty-bucket.fixtures.ts';
 import { openBucketTags } from '../../../platform/tags/bucket/open.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { createLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
 import { ofShort } from '../short.ts';
@@ -41,6 +42,10 @@ describe.each(ofShort(names, (name) => name === 'versitygw'))('%s', (name) => {
     });
 
   tagStoreConformance(name, () => open());
+  namedConformance(name, async () => {
+    const prefix = `${randomUUID()}/`;
+    return { store: await open(prefix), other: () => open(prefix) };
+  });
 
   test('who comes later finds the same store', async () => {
     const prefix = `${randomUUID()}/`;

@@ -6,7 +6,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
+import { forgetNamesEvery, namesKeptMax } from '../../../platform/tags/named.ts';
+import { migrate } from '../../../platform/tags/postgres/migrate.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
+import { postgresSteps } from '../../../platform/tags/postgres/schema.ts';
+import { EngineClock } from '../../../platform/tags/postgres/server/clock.ts';
+import { Primary } from '../../../platform/tags/postgres/server/primary.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
 import { Lossy } from './lossy.ts';
@@ -59,8 +64,48 @@ test('tables of somebody else, and those of a newer release, are refused and lef
   );
   await expect(open('theirs')).rejects.toThrow("schema theirs holds tables that are not Shoal's (mine)");
   await open('newer');
-  await server.asAdmin('UPDATE newer.shoal_index SET version = 7', database);
-  await expect(open('newer')).rejects.toThrow('schema newer has version 7, this process needs 1');
+  await server.asAdmin('UPDATE newer.shoal_index SET version = 99', database);
+  await expect(open('newer')).rejects.toThrow(
+    `schema newer has version 99, this process needs ${postgresSteps.length}`,
+  );
+});
+
+test('tables of the release before keep what they hold, and remember writes by their names from then on', async () => {
+  const { host, port, database, username, password } = server.settings();
+  const said = { kind: 'postgres', host, port, database, username, password, schema: 'before' };
+  const settings = storeSchema.parse(said) as PostgresStore;
+  await using primary = new Primary(settings, new EngineClock());
+  const of = { schema: 'before', name: 'it' };
+  const id = await migrate(await primary.connect(), { ...of, steps: postgresSteps.slice(0, 1) });
+  const hex = digest(1);
+  await server.asAdmin(
+    `SET search_path TO before; INSERT INTO repos (name) VALUES ('a');
+    INSERT INTO manifests SELECT id, '${hex}', 'm', 5 FROM repos; INSERT INTO tags SELECT id, 'x', '${hex}', 41 FROM repos;
+    UPDATE identity SET tag_version = 41`,
+    database,
+  );
+  const store = await open('before');
+  expect(await store.tag('a', 'x')).toMatchObject({ digest: hex, version: `41-${id}` });
+  const write = () => store.named({ name: '0f'.repeat(16) }).putTag('a', 'x', { digest: hex });
+  for (let i = 0; i < 2; i++) expect(await write()).toEqual({ version: `42-${id}` });
+  await expect(migrate(await primary.connect(), { ...of, steps: postgresSteps.slice(0, 1) })).rejects.toThrow(
+    'this process needs 1',
+  );
+});
+
+test('of names the newest are remembered, and perhaps a step more', async () => {
+  const { database } = server.settings();
+  const store = await open('named');
+  await store.putManifest('a', digest(1), image(['x']), 0);
+  await server.asAdmin(
+    `INSERT INTO named.named (name, told) SELECT 'n' || i, '{"told":true}' FROM generate_series(1, ${namesKeptMax}) AS i`,
+    database,
+  );
+  const write = (name: string) => store.named({ name }).putTag('a', 'x', { digest: digest(1) });
+  expect(await write('n1')).toBe(true);
+  await Promise.all(Array.from({ length: forgetNamesEvery }, (_, i) => write(`m${i}`)));
+  expect(await write('n1')).toMatchObject({ version: expect.any(String) });
+  expect(await write(`n${2 * forgetNamesEvery}`)).toBe(true);
 });
 
 test('a clock of the database: two processes go by the same one, whatever their hosts say', async () => {

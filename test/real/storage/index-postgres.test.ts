@@ -3,6 +3,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
@@ -29,6 +30,10 @@ const open = async (schema = `s${++schemas}`): Promise<TagStore> =>
   (await openPostgresTags({ settings: settings(schema), log })).store;
 
 tagStoreConformance('postgres', () => open());
+namedConformance('postgres', async () => {
+  const schema = `s${++schemas}`;
+  return { store: await open(schema), other: () => open(schema) };
+});
 outboxConformance('postgres', async ({ backendOf, nowMs }) => {
   return (await openPostgresTags({ settings: settings(`s${++schemas}`), backendOf, nowMs, log })).store;
 });

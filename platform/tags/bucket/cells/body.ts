@@ -5,26 +5,36 @@
  * Rule 2: the bytes of what is there are odd in number, those of a tombstone even: a list, which tells sizes, tells them apart.
  * Rule 3: `past` names the writes before it, the newest first, so that a writer who got no answer finds out what became of
  *   its own.
+ * Rule 4: `named` has the newest writes that have a name (platform/tags/named.ts), each with what came of it. A release
+ *   that knows none of it reads such a cell, and writes it without.
  */
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 
 /** Writes before it that a cell remembers: as many may come between a write that was not answered and the look for it. */
 export const pastMax = 8;
+/** Of writes with a name: far more than one tag is given while one of them is on its way; some 4 KB. */
+const namedMax = 32;
 /** Larger ones are compressed: a record has the annotations of its manifest, which may be 4 MiB as an object may be. */
 const plainBytesMax = 64 * 1024;
 /** Of a compressed one, open: annotations and references of a manifest of 4 MiB, each said once. */
 const openBytesMax = 32 * 1024 * 1024;
 
-export type WrittenBy = { readonly by: string; readonly past: readonly string[] };
+/** A write's name, and what came of it. */
+export type ToldOf = readonly [name: string, told: string];
+export type WrittenBy = {
+  readonly by: string;
+  readonly past: readonly string[];
+  readonly named?: readonly ToldOf[] | undefined;
+};
 export type Body<T> = WrittenBy & { readonly live: boolean; readonly value: T };
 
 /** Before deflated bytes; after the second there is one that says nothing. */
 const [deflated, deflatedAndOne] = [0x79, 0x7a];
 const space = 0x20;
 
-export function bodyBytes<T>({ live, value, by, past }: Body<T>): Buffer {
-  const json = Buffer.from(JSON.stringify({ by, past: past.slice(0, pastMax), value }));
+export function bodyBytes<T>({ live, value, by, past, named }: Body<T>): Buffer {
+  const json = Buffer.from(JSON.stringify({ by, past: past.slice(0, pastMax), named, value }));
   const parity = live ? 1 : 0;
   if (json.length <= plainBytesMax)
     return json.length % 2 === parity ? json : Buffer.concat([json, Buffer.from([space])]);
@@ -41,12 +51,26 @@ export function isLive(size: number): boolean {
 /** undefined: these are no bytes of a cell. */
 export function cellBodyOf<T>(bytes: Uint8Array): Body<T> | undefined {
   try {
-    const { by, past, value } = JSON.parse(String(opened(bytes))) as { by: string; past: string[]; value: T };
-    if (typeof by !== 'string' || !Array.isArray(past)) return undefined;
-    return { live: isLive(bytes.length), value, by, past };
+    const { by, past, named, value } = JSON.parse(String(opened(bytes))) as Omit<Body<T>, 'live'>;
+    if (typeof by !== 'string' || !Array.isArray(past) || !areTold(named)) return undefined;
+    return { live: isLive(bytes.length), value, by, past, ...(named === undefined ? {} : { named }) };
   } catch {
     return undefined;
   }
+}
+
+function areTold(named: unknown): boolean {
+  const is = (one: unknown): boolean =>
+    Array.isArray(one) && one.length === 2 && one.every((of) => typeof of === 'string');
+  return named === undefined || (Array.isArray(named) && named.every(is));
+}
+
+/** With one more, which is the newest. */
+export function withTold(
+  named: readonly ToldOf[] | undefined,
+  more: ToldOf | undefined,
+): readonly ToldOf[] | undefined {
+  return more === undefined ? named : [more, ...(named ?? [])].slice(0, namedMax);
 }
 
 function opened(bytes: Uint8Array): Buffer {

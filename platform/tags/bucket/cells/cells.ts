@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto';
 import { type Parser, parse } from '../../../../core/contracts/parse.ts';
 import { type BackendCause, BackendError } from '../../../backends/backend.ts';
 import type { ConditionalObjects } from '../../../backends/conditional.ts';
-import { bodyBytes, cellBodyOf, isLive, pastMax, type WrittenBy } from './body.ts';
+import { bodyBytes, cellBodyOf, isLive, pastMax, type ToldOf, type WrittenBy, withTold } from './body.ts';
 
 export type Cell<T> = Partial<WrittenBy> & {
   readonly key: string;
@@ -23,6 +23,13 @@ export type Cell<T> = Partial<WrittenBy> & {
   readonly live: boolean;
   /** Of a tombstone too. */
   readonly value: T | undefined;
+};
+
+type Written<T> = {
+  readonly live: boolean;
+  readonly value: T;
+  readonly by?: string;
+  readonly told?: ToldOf | undefined;
 };
 
 /** Attempts of one write whose answer does not come. */
@@ -69,20 +76,18 @@ export class Cells {
     return { key, version: found.version, ...body };
   }
 
-  /** At the version of `cell`; undefined: it was written since, and nothing happened. */
-  async write<T>(
-    cell: Cell<T>,
-    { live, value, by = newName() }: { readonly live: boolean; readonly value: T; readonly by?: string },
-  ): Promise<Cell<T> | undefined> {
+  /** At the version of `cell`; undefined: it was written since, and nothing happened. `told`: the name that this write has. */
+  async write<T>(cell: Cell<T>, { live, value, by = newName(), told }: Written<T>): Promise<Cell<T> | undefined> {
     this.#heed();
     const { key, version } = cell;
     const past = cell.by === undefined ? [] : [cell.by, ...(cell.past ?? [])].slice(0, pastMax);
-    const bytes = bodyBytes({ live, value, by, past });
+    const named = withTold(cell.named, told);
+    const bytes = bodyBytes({ live, value, by, past, named });
     let answered = true;
     for (let attempts = 1; ; attempts++) {
       try {
         const put = await this.#objects.put(this.#prefix + key, bytes, this.#signal, { version });
-        return { key, version: put.version, live, value, by, past };
+        return { key, version: put.version, live, value, by, past, named };
       } catch (error) {
         if (!(error instanceof BackendError)) throw error;
         if (error.why === 'changed' && answered) return undefined;
