@@ -24,7 +24,8 @@ and right is not fetched again. With -o - wait for exit code 0: the bytes come b
   index: `
   shoal index queue ls                       what waits, and why it failed last
   shoal index queue ls --sums                how much, of each backend
-  shoal index queue retry --all              once the reason is gone, without waiting for the next attempt`,
+  shoal index queue retry --all              once the reason is gone, without waiting for the next attempt
+  shoal index queue drop --target old        what waits for a target that is configured no more`,
   backup: `
 On the host of the index, which may run meanwhile. FILE is there whole and on disk, or not at all; one that is there is
 not replaced.

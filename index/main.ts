@@ -12,6 +12,8 @@ import { indexSchema } from './config.ts';
 import { readTogether } from './herd.ts';
 import { OriginsHeld } from './kraken/held.ts';
 import { openOrigins } from './origins.ts';
+import type { OpenedOutbox, OutboxParts } from './outbox/open.ts';
+import { allTargets, backendTargets } from './outbox/targets.ts';
 
 await runRole({
   role: 'index',
@@ -22,10 +24,12 @@ await runRole({
     const { config } = context;
     // A bucket that holds the tags themselves has them written back nowhere.
     const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
-    const backendOf = (repo: string): string | undefined => backends?.owedOf(repo)?.tags && backends.owedOf(repo)?.name;
-    const { store, nowMs } = await openTags({ ...config, ...context, backendOf: backends && backendOf });
+    const targets = allTargets([backends && backendTargets(backends)]);
+    const { store, nowMs } = await openTags({ ...config, ...context, targets });
     stack.use(store);
-    const backed = backends && (await backing({ ...context, store, backends, nowMs }, stack));
+    const outbox = await outboxOf({ ...context, store, targets });
+    const lanes = outbox?.lanes ?? new Map();
+    const backed = backends && (await backing({ ...context, store, backends, lanes, nowMs }, stack));
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         async () => (await backends?.problems()) ?? [],
@@ -37,7 +41,7 @@ await runRole({
     const origins = await openOrigins(context, stack);
     const { required, tagTypes } = config.kraken;
     const routes = (app: FastifyInstance): void => {
-      backed?.addRoutes(app);
+      outbox?.addRoutes(app);
       indexRoutes(app, answering, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
@@ -52,6 +56,13 @@ await runRole({
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
   },
 });
+
+/** Loaded only where somebody is told of writes, or was. */
+async function outboxOf(parts: OutboxParts): Promise<OpenedOutbox | undefined> {
+  if (parts.targets === undefined && (await parts.store.outbox()).length === 0) return undefined;
+  const { openOutbox } = await import('./outbox/open.ts');
+  return await openOutbox(parts);
+}
 
 /** Loaded only where there are backends. */
 async function backing(parts: BackingParts, stack: AsyncDisposableStack): Promise<Backing> {

@@ -119,11 +119,11 @@ export class Bringer {
 
   /** Of a manifest that is here: whether it was deleted elsewhere. */
   async deletion(repo: string, digest: Digest, signal: AbortSignal): Promise<Brought> {
-    const { store, dry, nowMs } = this.#parts;
+    const { store, backed, dry, nowMs } = this.#parts;
     if (!(await this.#reader.deleted({ repo, kind: 'manifest', name: digest }, signal))) return { kind: 'same' };
     const brought: Brought = { kind: 'brought', how: 'removed', digest: null };
     if (dry === true) {
-      const waits = await store.pending({ repo, kind: 'manifest', name: digest });
+      const waits = await store.pending({ target: backed.name, repo, kind: 'manifest', name: digest });
       return waits === undefined ? brought : { kind: 'same' };
     }
     return this.#told(await store.adoptDeletion(repo, digest, nowMs()), brought);

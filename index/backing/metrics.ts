@@ -1,6 +1,7 @@
 /** What can be seen of an index's backends. The names are those of an origin's write-back: one alert watches both. */
 
-import type { OutboxKind, OutboxState } from '../../platform/tags/outbox.ts';
+import type { OutboxState } from '../../platform/tags/outbox.ts';
+import type { OutboxKind } from '../../platform/tags/targets.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 
 export type BackingMetrics = ReturnType<typeof backingMetrics>;
@@ -28,7 +29,7 @@ export function backingMetrics(metrics: Metrics, backends: readonly string[]) {
     waiting(states: readonly OutboxState[], nowMs: number): void {
       failing.reset();
       for (const backend of backends) {
-        const mine = states.filter((state) => state.backend === backend);
+        const mine = states.filter((state) => state.target === backend);
         const sinceMs = Math.min(nowMs, ...mine.map((state) => state.sinceMs));
         waiting.set(
           { backend },

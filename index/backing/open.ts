@@ -1,17 +1,16 @@
 /** An index's backends at work; only where its configuration names any is this loaded. */
 
 import { randomInt } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
 import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import { prng } from '../../core/prng.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { TargetLane } from '../outbox/queue.ts';
 import { Importer } from './import.ts';
 import { OutboxLane } from './lane/lane.ts';
 import { backingMetrics } from './metrics.ts';
-import { addOutboxRoutes } from './queue.ts';
 import { Reconciler } from './reconcile.ts';
 import { BackedStore } from './store.ts';
 import { ReadThrough } from './through.ts';
@@ -19,6 +18,8 @@ import { ReadThrough } from './through.ts';
 export type BackingParts = {
   readonly store: TagStore;
   readonly backends: Backends;
+  /** By the name of the target, of all that are there: those of the backends are added. */
+  readonly lanes: Map<string, TargetLane>;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
@@ -26,8 +27,6 @@ export type BackingParts = {
 
 export type Backing = {
   readonly answering: BackedStore;
-  /** Of its queues. */
-  readonly addRoutes: (app: FastifyInstance) => void;
   readonly reconcile: (step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>;
 };
 
@@ -40,19 +39,11 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
     parts.metrics,
     backends.keepingTags.map(({ name }) => name),
   );
-  await store.reroute();
-  for (let repo = await store.backfill(); repo !== undefined; repo = await store.backfill())
-    log.info({ repo, backend: backends.of(repo)?.name }, 'what the repository holds is queued for its backend');
-  for (const { backend, rows } of await store.outbox())
-    if (backends.named(backend) === undefined)
-      log.warn(
-        { backend, rows },
-        `tags wait for backend ${backend}, which the configuration does not name any more: name it again, or they stay here`,
-      );
   const lanes = new Map<string, OutboxLane>();
   const random = prng(randomInt(seedMax));
   for (const backed of backends.keepingTags)
     lanes.set(backed.name, stack.use(new OutboxLane({ store, backed, log, metrics, nowMs, random })));
+  for (const [name, lane] of lanes) parts.lanes.set(name, lane);
   const through = new ReadThrough({ store, nowMs, tickMs: () => performance.now(), metrics });
   const reconciler = new Reconciler({ store, backends, nowMs });
   const importer = new Importer({ store, backends, nowMs });
@@ -64,13 +55,5 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
         ? reconciler.step(step, signal)
         : importer.step({ ...step, import: imported }, signal);
     },
-    addRoutes: (app) =>
-      addOutboxRoutes(app, {
-        store,
-        wake: () => {
-          for (const lane of lanes.values()) lane.wake();
-        },
-        why: (row) => lanes.get(row.backend)?.why(row),
-      }),
   };
 }

@@ -16,6 +16,9 @@ import type { IndexStore } from '../api.ts';
 import type { OutboxLane } from './lane/lane.ts';
 import type { ReadThrough } from './through.ts';
 
+/** Of whatever target. */
+type OutboxRowOf = Omit<OutboxKey, 'target'>;
+
 /** With `durability: backend` a write is waited for so long: callers see that we live, their clients may not. */
 const confirmMs = 20_000;
 /** Writes of other clusters that may come in between, each before ours has got there. */
@@ -97,8 +100,8 @@ export class BackedStore implements IndexStore {
   }
 
   /** `keys`: of the rows that `write` leaves, all in one repository, if it changes anything. */
-  async #written<T>(keys: readonly OutboxKey[], write: (turn: number) => Promise<T>): Promise<T> {
-    const backed = this.#of((keys[0] as OutboxKey).repo);
+  async #written<T>(keys: readonly OutboxRowOf[], write: (turn: number) => Promise<T>): Promise<T> {
+    const backed = this.#of((keys[0] as OutboxRowOf).repo);
     if (backed === undefined) return write(1);
     const lane = this.#parts.lanes.get(backed.name) as OutboxLane;
     for (let turn = 1; ; turn++) {
@@ -111,11 +114,11 @@ export class BackedStore implements IndexStore {
   }
 
   /** False: a later write of somebody else was there. */
-  async #confirmed(backed: TagsBacked, lane: OutboxLane, keys: readonly OutboxKey[]): Promise<boolean> {
+  async #confirmed(backed: TagsBacked, lane: OutboxLane, keys: readonly OutboxRowOf[]): Promise<boolean> {
     const signal = AbortSignal.timeout(confirmMs);
-    const rows = (await Promise.all(keys.map((key) => this.#parts.store.pending(key)))).filter(
-      (row) => row !== undefined,
-    );
+    const rows = (
+      await Promise.all(keys.map((key) => this.#parts.store.pending({ ...key, target: backed.name })))
+    ).filter((row) => row !== undefined);
     try {
       const all = await Promise.all(rows.map((row) => lane.confirmed(row, signal)));
       return !all.includes('newer');
@@ -133,14 +136,14 @@ function unconfirmed(backed: TagsBacked, why: string): ApiError {
   );
 }
 
-function tagKey(repo: string, tag: string): OutboxKey {
+function tagKey(repo: string, tag: string): OutboxRowOf {
   return { repo, kind: 'tag', name: tag };
 }
 
-function manifestKey(repo: string, digest: Digest): OutboxKey {
+function manifestKey(repo: string, digest: Digest): OutboxRowOf {
   return { repo, kind: 'manifest', name: digest };
 }
 
-function blobKey(repo: string, digest: Digest): OutboxKey {
+function blobKey(repo: string, digest: Digest): OutboxRowOf {
   return { repo, kind: 'blob', name: digest };
 }

@@ -16,6 +16,8 @@ import type { TagStore } from '../../platform/tags/store.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { IndexStore } from '../api.ts';
+import { type OpenedOutbox, openOutbox } from '../outbox/open.ts';
+import { backendTargets } from '../outbox/targets.ts';
 import { type Backing, openBacking } from './open.ts';
 import { linkOf, recordOf } from './records.ts';
 import type { BackedStore } from './store.ts';
@@ -26,7 +28,7 @@ export type Site = {
   readonly store: TagStore;
   readonly answering: BackedStore;
   readonly reconcile: Backing['reconcile'];
-  readonly addRoutes: Backing['addRoutes'];
+  readonly addRoutes: OpenedOutbox['addRoutes'];
   readonly metrics: Metrics;
   /** As kill -9 and a start: nothing of the process is left but its database. */
   restart(): Promise<Site>;
@@ -58,16 +60,15 @@ export async function site(stack: AsyncDisposableStack, backend: Backend, option
   const own = stack.use(new AsyncDisposableStack());
   const { backed = backedBy(backend, { durability, required: false, shared }, layout) } = options;
   const backends = new Backends([{ patterns, backed }]);
-  const backendOf = (repo: string) => backends.owedOf(repo)?.name;
+  const targets = backendTargets(backends);
   const onBroken = (error: Error): never => {
     throw error;
   };
-  const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox: { backendOf, nowMs } }));
+  const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox: { ...targets, nowMs } }));
   const metrics = new Metrics();
-  const { answering, reconcile, addRoutes } = await openBacking(
-    { store, backends, log: silentLog(), metrics, nowMs },
-    own,
-  );
+  const log = silentLog();
+  const { lanes, addRoutes } = await openOutbox({ store, targets, log });
+  const { answering, reconcile } = await openBacking({ store, backends, lanes, log, metrics, nowMs }, own);
   return {
     store,
     answering,

@@ -55,7 +55,7 @@ export class ReadThrough {
 
   /** The store then has what is newest of the tag, as far as it can be known. Throws UNAVAILABLE where that is nothing. */
   async tag(backed: TagsBacked, repo: string, tag: string): Promise<void> {
-    const key: OutboxKey = { repo, kind: 'tag', name: tag };
+    const key: OutboxKey = { target: backed.name, repo, kind: 'tag', name: tag };
     if ((await this.#parts.store.pending(key)) !== undefined) return;
     try {
       await this.#ask(backed, { kind: 'tag', repo, name: tag });
@@ -68,7 +68,8 @@ export class ReadThrough {
 
   /** Brings a manifest that the store has not got, if the backend has it. Throws UNAVAILABLE where that cannot be known. */
   async manifest(backed: TagsBacked, repo: string, digest: Digest): Promise<void> {
-    if ((await this.#parts.store.pending({ repo, kind: 'manifest', name: digest })) !== undefined) return;
+    const key: OutboxKey = { target: backed.name, repo, kind: 'manifest', name: digest };
+    if ((await this.#parts.store.pending(key)) !== undefined) return;
     await this.#ask(backed, { kind: 'manifest', repo, name: digest });
   }
 

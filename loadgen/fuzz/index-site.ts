@@ -6,6 +6,8 @@
 import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import type { IndexStore } from '../../index/api.ts';
 import { openBacking } from '../../index/backing/open.ts';
+import { openOutbox } from '../../index/outbox/open.ts';
+import { backendTargets } from '../../index/outbox/targets.ts';
 import { FaultyDisk } from '../../platform/tags/memory/faulty.fixtures.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -92,7 +94,8 @@ export class IndexSite {
     const { backend } = this.#o;
     if (backend === undefined) return { store };
     const backends = backend.open(process, this.#world.seed + this.host);
-    const parts = { store, backends, log, metrics: new Metrics(), nowMs: this.#nowMs };
+    const { lanes } = await openOutbox({ store, targets: backendTargets(backends), log });
+    const parts = { store, backends, lanes, log, metrics: new Metrics(), nowMs: this.#nowMs };
     // Ends with the process, which then hears of nothing any more.
     const { answering, reconcile } = await openBacking(parts, new AsyncDisposableStack());
     return { store: answering, reconcile };
@@ -101,7 +104,9 @@ export class IndexSite {
   #newDisk(): FaultyDisk {
     const { failPercent, backend } = this.#o;
     const owed = backend?.nature.can.writes === true ? backend.bucket.name : undefined;
-    const outbox = backend && { backendOf: () => owed, nowMs: this.#nowMs };
+    const kinds = ['blob', 'manifest', 'tag'] as const;
+    const targets = owed === undefined ? [] : [{ name: owed, kinds }];
+    const outbox = backend && { targetsOf: () => targets, nowMs: this.#nowMs };
     return new FaultyDisk(this.#world.prng, failPercent, outbox);
   }
 

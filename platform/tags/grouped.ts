@@ -74,6 +74,8 @@ export class GroupedTagStore implements TagStore {
   written: TagStore['written'] = (...args) => this.#write((tables) => tables.written(...args));
   failed: TagStore['failed'] = (...args) => this.#write((tables) => tables.failed(...args));
   retry: TagStore['retry'] = (...args) => this.#write((tables) => tables.retry(...args));
+  drop: TagStore['drop'] = (...args) => this.#write((tables) => tables.drop(...args));
+  refill: TagStore['refill'] = (...args) => this.#write((tables) => tables.refill(...args));
   reroute: TagStore['reroute'] = () => this.#write((tables) => tables.reroute());
   backfill: TagStore['backfill'] = () => this.#write((tables) => tables.backfill());
   seen: TagStore['seen'] = (...args) => this.#write((tables) => tables.seen(...args));

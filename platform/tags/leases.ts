@@ -12,9 +12,9 @@ export class Leases {
     this.#due = due;
   }
 
-  claim(backend: string, { nowMs, n, untilMs }: { nowMs: number; n: number; untilMs: number }): OutboxRow[] {
+  claim(target: string, { nowMs, n, untilMs }: { nowMs: number; n: number; untilMs: number }): OutboxRow[] {
     for (const [name, until] of this.#untilMs) if (until <= nowMs) this.#untilMs.delete(name);
-    const free = this.#due(backend, nowMs, n + this.#untilMs.size).filter((row) => !this.#untilMs.has(nameOf(row)));
+    const free = this.#due(target, nowMs, n + this.#untilMs.size).filter((row) => !this.#untilMs.has(nameOf(row)));
     const rows = free.slice(0, n);
     this.hold(rows, untilMs);
     return rows;
@@ -29,7 +29,7 @@ export class Leases {
   }
 }
 
-/** None of the three has a space. */
-function nameOf({ repo, kind, name }: OutboxKey): string {
-  return `${repo} ${kind} ${name}`;
+/** None of these has a space. */
+function nameOf({ target, repo, kind, name, slot = 0 }: OutboxKey): string {
+  return `${target} ${repo} ${kind} ${name} ${slot}`;
 }

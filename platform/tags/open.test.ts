@@ -10,7 +10,7 @@ import { openTags } from './open.ts';
 test('another engine beside a database of SQLite is refused: its tags would seem lost', async () => {
   const data = await mkdtemp(join(tmpdir(), 'shoal-tags-'));
   const open = (store: StoreSettings) =>
-    openTags({ store, data, backendOf: undefined, backends: [], log: silentLog(), metrics: new Metrics(), env: {} });
+    openTags({ store, data, targets: undefined, backends: [], log: silentLog(), metrics: new Metrics(), env: {} });
   try {
     const { store } = await open(storeSchema.parse({ kind: 'sqlite' }));
     await store[Symbol.asyncDispose]();

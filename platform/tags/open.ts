@@ -18,8 +18,8 @@ export type OpenTagsOptions = {
   readonly store: StoreSettings;
   /** The directory for an engine that keeps files. */
   readonly data: string;
-  /** Whose writes leave rows; undefined: no repository has a backend. */
-  readonly backendOf: OutboxOptions['backendOf'] | undefined;
+  /** Whose writes leave rows; undefined: no repository has a target. */
+  readonly targets: Omit<OutboxOptions, 'nowMs'> | undefined;
   readonly backends: readonly BackendRule[];
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -34,16 +34,16 @@ export type OpenedTags = {
 
 /** Throws StartError where it cannot be used. */
 export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
-  const { store, data, backendOf, log } = options;
+  const { store, data, targets, log } = options;
   if (store.kind !== 'sqlite') refuseBeside(tagsFile(data), store.kind);
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
-    return await openPostgresTags({ settings: store, backendOf, log });
+    return await openPostgresTags({ settings: store, targets, log });
   }
   if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now };
   const opened = openSqliteTags({
     file: await openTagsData(data),
-    outbox: backendOf && { backendOf, nowMs: Date.now },
+    outbox: targets && { ...targets, nowMs: Date.now },
     onBroken(error) {
       log.fatal({ err: error }, 'the index database failed: the process ends, the next one recovers from its log');
       setImmediate(() => {

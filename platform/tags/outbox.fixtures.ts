@@ -3,8 +3,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ManifestPut, TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
-import type { AdoptedManifest, OutboxKind, OutboxOptions } from './outbox.ts';
+import type { AdoptedManifest, OutboxOptions } from './outbox.ts';
 import type { TagStore } from './store.ts';
+import type { OutboxKind } from './targets.ts';
 import { unversioned } from './versions.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
@@ -16,6 +17,7 @@ const elsewhere = 'e'.repeat(32);
 const at = (no: number): TagVersion => `${no}-${elsewhere}` as TagVersion;
 const numberOf = (version: unknown): number => Number(String(version).split('-')[0]);
 
+const kinds = ['blob', 'manifest', 'tag'] as const;
 type Open = (outbox: OutboxOptions) => Promise<TagStore>;
 let nowMs = 0;
 let second: string | undefined;
@@ -29,7 +31,8 @@ export function outboxConformance(name: string, open: Open): void {
       second = undefined;
       own = undefined;
       const backendOf = (repo: string) => (repo.startsWith('own/') ? own : (second ?? 'main'));
-      store = await open({ backendOf, nowMs: () => nowMs });
+      const targetsOf = (repo: string) => [backendOf(repo) ?? []].flat().map((target) => ({ name: target, kinds }));
+      store = await open({ targetsOf, nowMs: () => nowMs });
     });
     afterEach(() => store[Symbol.asyncDispose]());
 
@@ -52,7 +55,7 @@ function short(name: string): string {
   return name.startsWith('sha256:') ? String(Number.parseInt(name.slice(-4), 16)) : name;
 }
 
-const pending = (kind: OutboxKind, name: string) => store.pending({ repo: 'a', kind, name });
+const pending = (kind: OutboxKind, name: string) => store.pending({ target: 'main', repo: 'a', kind, name });
 
 function rows(): void {
   test('each write leaves a row of its newest state, and none where the repository has no backend', async () => {
@@ -127,8 +130,8 @@ function attempts(): void {
     await store.putManifest('a', one, image({ tags: ['x', 'y'] }), 0);
     await store.failed((await pending('tag', 'x'))!, { cause: 'denied', dueMs: nowMs + 60_000 });
     const shown = async (skip: number, n: number) =>
-      (await store.waiting(skip, n)).map(({ kind, name, cause, dueMs, backend, attempts: failed }) => {
-        return [kind, short(name), cause, dueMs - nowMs, backend, failed];
+      (await store.waiting(skip, n)).map(({ kind, name, cause, dueMs, target, attempts: failed }) => {
+        return [kind, short(name), cause, dueMs - nowMs, target, failed];
       });
     const rowX = ['tag', 'x', 'denied', 60_000, 'main', 1];
     const others = [
@@ -137,10 +140,10 @@ function attempts(): void {
     ];
     expect(await shown(0, 10)).toEqual([others[0], rowX, others[1]]);
     expect([await shown(1, 1), await shown(3, 1)]).toEqual([[rowX], []]);
-    const keyX = { repo: 'a', kind: 'tag', name: 'x' } as const;
+    const keyX = { target: 'main', repo: 'a', kind: 'tag', name: 'x' } as const;
     expect(await store.retry({ ...keyX, name: 'never' })).toBe(0);
     expect((await store.due('main', nowMs, 10)).map(({ name }) => short(name))).not.toContain('x');
-    expect([await store.retry(undefined), await store.retry(keyX)]).toEqual([1, 1]);
+    expect([await store.retry({}), await store.retry(keyX)]).toEqual([1, 1]);
     expect((await store.due('main', nowMs, 10)).map(({ name }) => short(name))).toContain('x');
     // Why it failed is told until it has not.
     expect(await pending('tag', 'x')).toMatchObject({ attempts: 1 });
@@ -170,8 +173,8 @@ function attempts(): void {
     expect(await pending('tag', 'x')).toEqual({ ...x, attempts: 1 });
     expect(new Set(await store.outbox())).toEqual(
       new Set([
-        { backend: 'main', cause: null, rows: 1, sinceMs: nowMs },
-        { backend: 'main', cause: 'throttled', rows: 1, sinceMs: nowMs },
+        { target: 'main', cause: null, dead: false, rows: 1, sinceMs: nowMs },
+        { target: 'main', cause: 'throttled', dead: false, rows: 1, sinceMs: nowMs },
       ]),
     );
     await store.written((await pending('manifest', one))!);
@@ -179,7 +182,7 @@ function attempts(): void {
     nowMs += 10;
     await store.putTag('a', 'x', { digest: one });
     await store.failed(x, { cause: 'late', dueMs: nowMs + 1_000 });
-    expect(await store.outbox()).toEqual([{ backend: 'main', cause: null, rows: 1, sinceMs: nowMs - 10 }]);
+    expect(await store.outbox()).toEqual([{ target: 'main', cause: null, dead: false, rows: 1, sinceMs: nowMs - 10 }]);
     expect(await store.nextDueMs('main')).toBe(nowMs);
     expect(await store.nextDueMs('other')).toBeUndefined();
   });
@@ -188,7 +191,7 @@ function attempts(): void {
     await store.putManifest('a', one, image(), 0);
     second = 'other';
     await store.reroute();
-    expect((await store.outbox()).map(({ backend }) => backend)).toEqual(['other']);
+    expect((await store.outbox()).map(({ target }) => target)).toEqual(['other']);
     expect(await store.due('other', nowMs, 5)).toHaveLength(1);
   });
 }
@@ -211,10 +214,10 @@ function claims(): void {
     await store.written((await pending('tag', 'y'))!);
     nowMs += 99;
     expect(await claim(9)).toEqual([]);
-    await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], nowMs + 50);
+    await store.hold([{ target: 'main', repo: 'a', kind: 'tag', name: 'x' }], nowMs + 50);
     nowMs += 1;
     expect(await claim(9)).toEqual(['manifest 1']);
-    await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], 0);
+    await store.hold([{ target: 'main', repo: 'a', kind: 'tag', name: 'x' }], 0);
     expect(await claim(9)).toEqual(['tag x']);
   });
 
@@ -226,7 +229,7 @@ function claims(): void {
     expect(await claim(9, nowMs + 999)).toEqual(['manifest 1']);
     nowMs += 50;
     expect([await claim(1), await claim(1)]).toEqual([['tag y'], ['tag x']]);
-    await store.hold([{ repo: 'a', kind: 'tag', name: 'x' }], nowMs + 60);
+    await store.hold([{ target: 'main', repo: 'a', kind: 'tag', name: 'x' }], nowMs + 60);
     nowMs += 59;
     expect(await claim(9)).toEqual([]);
     nowMs += 1;
@@ -265,28 +268,32 @@ function backfills(): void {
     await store.putManifest('new', two, image(), 0);
     await store.adoptManifest('came', one, adopted());
     await store.adoptTag('came', 'x', { digest: one, version: at(5) });
-    expect(await store.backfill()).toBeUndefined();
+    expect(await store.backfill()).toEqual([]);
     expect(await waiting()).toEqual(['new manifest 2 2']);
     own = 'main';
-    expect(await store.backfill()).toBe('own/a');
-    expect(await store.backfill()).toBeUndefined();
+    expect(await store.backfill()).toEqual([{ repo: 'own/a', target: 'main' }]);
+    expect(await store.backfill()).toEqual([]);
     expect(await waiting()).toEqual([
       ...['new manifest 2 2', 'own/a blob 100 100', 'own/a manifest 1 1', 'own/a tag x 1'],
     ]);
-    expect(await store.pending({ repo: 'own/a', kind: 'tag', name: 'x' })).toMatchObject({ version });
+    expect(await store.pending({ target: 'main', repo: 'own/a', kind: 'tag', name: 'x' })).toMatchObject({ version });
     expect(await store.tagState('came', 'x')).toEqual({ digest: one, version: at(5) });
   });
 
   test('where a repository goes to another backend all of it goes there, with what came from the old one', async () => {
     await store.adoptManifest('a', one, adopted());
     await store.adoptTag('a', 'x', { digest: one, version: at(5) });
+    await store.adoptTag('a', 'y', { digest: one, version: unversioned });
     second = 'other';
-    expect(await store.backfill()).toBe('a');
-    expect(await store.backfill()).toBeUndefined();
-    expect((await store.due('other', nowMs, 9)).map(({ kind }) => kind)).toEqual(['manifest', 'tag']);
-    const { version } = await store.tagState('a', 'x');
-    expect(numberOf(version)).toBe(nowMs);
-    expect(await pending('tag', 'x')).toMatchObject({ version });
+    expect(await store.backfill()).toEqual([{ repo: 'a', target: 'other' }]);
+    expect(await store.backfill()).toEqual([]);
+    expect((await store.due('other', nowMs, 9)).map(({ kind }) => kind).sort()).toEqual(['manifest', 'tag', 'tag']);
+    // Whoever wrote it has written it; of what nobody is known to have written we are the writer.
+    const rowOf = (name: string) => store.pending({ target: 'other', repo: 'a', kind: 'tag', name });
+    expect(await rowOf('x')).toMatchObject({ version: at(5) });
+    const { version } = await store.tagState('a', 'y');
+    expect(numberOf(version)).toBeGreaterThanOrEqual(nowMs);
+    expect(await rowOf('y')).toMatchObject({ version });
   });
 }
 

@@ -51,7 +51,7 @@ export async function changeQueue(
   await using admin = new OriginAdminClient(origin);
   const rows = await admin.changeQueue(act, { key }, CallContext.begin({ signal }));
   if (json) return JSON.stringify({ rows });
-  return act === 'retry' ? `${rows} are tried again` : `${rows} dropped: they will not be written to their backend`;
+  return act === 'retry' ? `${rows} are tried again` : `${rows} dropped: they will not be written there`;
 }
 
 function rowText({ key, bytes, addedMs, dueMs, attempts, cause, message, dead }: QueuedRow, nowMs: number): string {

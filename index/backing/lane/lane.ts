@@ -17,6 +17,7 @@ import type { TagsBacked } from '../../../platform/backends/backends.ts';
 import type { OutboxKey, OutboxRow } from '../../../platform/tags/outbox.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import type { Logger } from '../../../platform/telemetry/log.ts';
+import type { TargetLane, Why } from '../../outbox/queue.ts';
 import { Bringer } from '../adopt.ts';
 import type { BackingMetrics } from '../metrics.ts';
 import { DOWN } from '../through.ts';
@@ -51,9 +52,6 @@ const whyCharsMax = 500;
 /** Failures of a row between two lines in the log. */
 const toldEvery = 10;
 
-/** In the words of whoever failed. */
-export type Why = { readonly cause: string; readonly message: string };
-
 export type WriteBackParts = {
   readonly store: TagStore;
   readonly backed: TagsBacked;
@@ -64,7 +62,7 @@ export type WriteBackParts = {
   readonly random: Prng;
 };
 
-export class OutboxLane implements AsyncDisposable {
+export class OutboxLane implements AsyncDisposable, TargetLane {
   readonly #parts: WriteBackParts;
   readonly #there = new Recent(seenMax);
   readonly #underWay = new Map<string, { readonly key: OutboxKey; readonly ended: Promise<void> }>();

@@ -19,6 +19,8 @@ type Part = Pick<
   | 'written'
   | 'failed'
   | 'retry'
+  | 'drop'
+  | 'refill'
   | 'backfill'
   | 'reroute'
   | 'adoptManifest'
@@ -45,7 +47,9 @@ export const noOutbox: Part = {
   written: async () => undefined,
   failed: async () => undefined,
   retry: async () => 0,
-  backfill: async () => undefined,
+  drop: async () => 0,
+  refill: async () => 0,
+  backfill: async () => [],
   reroute: async () => undefined,
   adoptManifest: refused,
   adoptDeletion: refused,

@@ -197,6 +197,8 @@ export class BucketTagStore implements TagStore {
   written = noOutbox.written;
   failed = noOutbox.failed;
   retry = noOutbox.retry;
+  drop = noOutbox.drop;
+  refill = noOutbox.refill;
   backfill = noOutbox.backfill;
   reroute = noOutbox.reroute;
   adoptManifest = noOutbox.adoptManifest;

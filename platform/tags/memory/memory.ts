@@ -18,14 +18,16 @@ import type {
   Adopted,
   AdoptedManifest,
   AdoptedTag,
-  OutboxKind,
+  Filled,
   OutboxOptions,
+  OutboxRow,
   References,
   TagPlace,
 } from '../outbox.ts';
 import { fitting } from '../pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from '../store.ts';
-import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, writerOf } from '../versions.ts';
+import { backendAmong, changedTags, type OutboxChange, type OutboxKind } from '../targets.ts';
+import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, unversioned } from '../versions.ts';
 import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
 import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './repository.ts';
@@ -117,25 +119,20 @@ export class MemoryTables implements TagTables {
     const unproved = this.#unlinked.link(digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
     const repository = this.#open(repo);
+    const again = repository.manifests.has(digest);
     const before = repository.manifests.get(digest)?.targets ?? [];
     const manifest = manifestOf(digest, put);
     repository.manifests.set(digest, manifest);
     this.#unlinked.referred(manifest.targets);
     this.#unlinked.lost(before, nowMs);
     const version = put.tags.length === 0 ? undefined : this.#set(repository, put.tags, digest);
-    this.#tell(repo, [['manifest', digest], ...tagsOf(put.tags)], digest, version);
+    const own = { kind: 'manifest', name: digest, digest, referrer: put.subject !== undefined, again } as const;
+    this.#tell(repo, [own, ...changedTags(put.tags, digest)], version);
     return version === undefined ? { missing } : { missing, version };
   }
 
-  #tell(
-    repo: string,
-    keys: readonly (readonly [OutboxKind, string])[],
-    digest: Digest | null,
-    version?: TagVersion,
-  ): void {
-    if (!this.#outbox.backed(repo)) return;
-    const at = version ?? this.#next();
-    for (const [kind, name] of keys) this.#outbox.add({ repo, kind, name }, digest, at);
+  #tell(repo: string, all: readonly OutboxChange[], version?: TagVersion): void {
+    this.#outbox.tell(repo, all, { version, next: () => this.#next() });
   }
 
   putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
@@ -144,7 +141,7 @@ export class MemoryTables implements TagTables {
     const state = stateOf(known, tag);
     if (!follows(state, after)) return { changed: state.version };
     const version = this.#set(known, [tag], digest);
-    this.#tell(repo, [['tag', tag]], digest, version);
+    this.#tell(repo, changedTags([tag], digest), version);
     return { version };
   }
 
@@ -154,7 +151,7 @@ export class MemoryTables implements TagTables {
     if (known === undefined || !state.there) return undefined;
     if (!follows(state, at)) return { changed: state.version };
     const version = this.#bury(known, [tag]);
-    this.#tell(repo, [['tag', tag]], null, version);
+    this.#tell(repo, changedTags([tag], null), version);
     return { version };
   }
 
@@ -166,7 +163,8 @@ export class MemoryTables implements TagTables {
     const tags = tagsOn(known, digest);
     const version = tags.length > 0 ? this.#bury(known, tags) : undefined;
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
-    this.#tell(repo, [['manifest', digest], ...tagsOf(tags)], null, version);
+    const gone = { kind: 'manifest', name: digest, digest: null, referrer: manifest.subject !== undefined } as const;
+    this.#tell(repo, [gone, ...changedTags(tags, null)], version);
     return true;
   }
 
@@ -179,7 +177,7 @@ export class MemoryTables implements TagTables {
   unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
     if (this.#repos.get(repo)?.blobs.delete(digest) !== true) return false;
     this.#unlinked.lost([digest], nowMs);
-    this.#tell(repo, [['blob', digest]], null);
+    this.#tell(repo, [{ kind: 'blob', name: digest, digest: null }]);
     return true;
   }
 
@@ -191,7 +189,7 @@ export class MemoryTables implements TagTables {
 
   #link(repo: string, digest: Digest, size: number): void {
     this.#open(repo).blobs.set(digest, size);
-    this.#tell(repo, [['blob', digest]], digest);
+    this.#tell(repo, [{ kind: 'blob', name: digest, digest }]);
   }
 
   remembered: TagTables['remembered'] = (name) => this.#named.remembered(name);
@@ -202,13 +200,14 @@ export class MemoryTables implements TagTables {
     return this.#unlinked.condemn(digests, at);
   }
 
-  claim: TagTables['claim'] = (backend, at) => this.#outbox.leases.claim(backend, at);
+  claim: TagTables['claim'] = (target, at) => this.#outbox.leases.claim(target, at);
   hold: TagTables['hold'] = (keys, untilMs) => this.#outbox.leases.hold(keys, untilMs);
-  due: TagTables['due'] = (backend, nowMs, n) => this.#outbox.due(backend, nowMs, n);
-  nextDueMs: TagTables['nextDueMs'] = (backend) => this.#outbox.nextDueMs(backend);
+  due: TagTables['due'] = (...args) => this.#outbox.due(...args);
+  nextDueMs: TagTables['nextDueMs'] = (target) => this.#outbox.nextDueMs(target);
   pending: TagTables['pending'] = (key) => this.#outbox.pending(key);
-  waiting: TagTables['waiting'] = (skip, n) => this.#outbox.waiting(skip, n);
-  retry: TagTables['retry'] = (key) => this.#outbox.retry(key);
+  waiting: TagTables['waiting'] = (...args) => this.#outbox.waiting(...args);
+  retry: TagTables['retry'] = (of) => this.#outbox.retry(of);
+  drop: TagTables['drop'] = (of) => this.#outbox.drop(of);
   outbox: TagTables['outbox'] = () => this.#outbox.outbox();
   written: TagTables['written'] = (row) => this.#outbox.written(row);
   failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);
@@ -230,40 +229,40 @@ export class MemoryTables implements TagTables {
     return { digest: known?.tags.get(tag)?.digest, version: stateOf(known, tag).version };
   }
 
-  backfill(): string | undefined {
+  backfill(): Filled[] {
     for (const [repo, known] of this.#repos) {
-      const backend = this.#outbox.backendOf(repo);
-      if (backend === undefined || backend === known.backend) continue;
-      known.backend = backend;
-      const version = this.#next();
-      const add = (kind: OutboxKind, name: string, digest: Digest, at = version): void => {
-        const key = { repo, kind, name };
-        if (this.pending(key) === undefined) this.#outbox.add(key, digest, at);
+      const own = (tag: string): void => {
+        const at = known.tags.get(tag);
+        if (at?.version === unversioned) known.tags.set(tag, { ...at, version: this.#next() });
       };
-      for (const digest of known.blobs.keys()) add('blob', digest, digest);
-      for (const digest of known.manifests.keys()) add('manifest', digest, digest);
-      for (const [tag, { digest, version: was }] of known.tags) {
-        const own = writerOf(was) === memoryId ? was : version;
-        known.tags.set(tag, { digest, version: own });
-        add('tag', tag, digest, own);
-      }
-      return repo;
+      const filled = this.#outbox.fill(repo, known, own, () => this.#next());
+      if (filled.length > 0) return filled;
     }
-    return undefined;
+    return [];
+  }
+
+  refill(target: string): number {
+    return [...this.#repos.values()].filter(({ filled }) => filled.delete(target)).length;
   }
 
   seen(version: TagVersion): void {
     this.#writes = Math.max(this.#writes, leadOf(version) ?? 0);
   }
 
+  /** What waits of a key for the repository's own backend. */
+  #waits(repo: string, kind: OutboxKind, name: string): OutboxRow | undefined {
+    const target = backendAmong(this.#outbox.targetsOf(repo));
+    return target === undefined ? undefined : this.pending({ target, repo, kind, name });
+  }
+
   adoptManifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted {
     const { manifests, blobs } = this.#open(repo);
-    if (this.pending({ repo, kind: 'manifest', name: digest }) !== undefined || manifests.has(digest)) return 'kept';
+    if (this.#waits(repo, 'manifest', digest) !== undefined || manifests.has(digest)) return 'kept';
     const put = { ...manifest, blobs: manifest.blobs.map((blob) => blob.digest) };
     const adopted = manifestOf(digest, put);
     manifests.set(digest, adopted);
     for (const blob of manifest.blobs)
-      if (this.pending({ repo, kind: 'blob', name: blob.digest }) === undefined && !blobs.has(blob.digest))
+      if (this.#waits(repo, 'blob', blob.digest) === undefined && !blobs.has(blob.digest))
         blobs.set(blob.digest, blob.size);
     this.#unlinked.referred([digest, ...adopted.targets]);
     return 'adopted';
@@ -273,7 +272,7 @@ export class MemoryTables implements TagTables {
     const known = this.#open(repo);
     const manifest = known.manifests.get(digest);
     if (manifest === undefined || tagsOn(known, digest).length > 0) return 'kept';
-    if (this.pending({ repo, kind: 'manifest', name: digest }) !== undefined) return 'kept';
+    if (this.#waits(repo, 'manifest', digest) !== undefined) return 'kept';
     known.manifests.delete(digest);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     return 'adopted';
@@ -281,7 +280,7 @@ export class MemoryTables implements TagTables {
 
   adoptBlob(repo: string, digest: Digest, size: number): Adopted {
     const { blobs } = this.#open(repo);
-    if (this.pending({ repo, kind: 'blob', name: digest }) !== undefined || blobs.has(digest)) return 'kept';
+    if (this.#waits(repo, 'blob', digest) !== undefined || blobs.has(digest)) return 'kept';
     blobs.set(digest, size);
     this.#unlinked.referred([digest]);
     return 'adopted';
@@ -289,14 +288,14 @@ export class MemoryTables implements TagTables {
 
   adoptTag(repo: string, tag: string, { digest, version }: AdoptedTag): Adopted {
     const known = this.#open(repo);
-    const waits = this.pending({ repo, kind: 'tag', name: tag });
+    const waits = this.#waits(repo, 'tag', tag);
     const here = { digest: known.tags.get(tag)?.digest, version: waits?.version ?? stateOf(known, tag).version };
     if (!replaces({ digest, version }, here)) return 'kept';
     if (digest !== null && !known.manifests.has(digest)) return 'lacking';
     this.seen(version);
     if (digest === null) this.#bury(known, [tag], version);
     else this.#set(known, [tag], digest, version);
-    this.#outbox.supersede({ repo, kind: 'tag', name: tag });
+    if (waits !== undefined) this.#outbox.supersede(waits);
     return 'adopted';
   }
 
@@ -340,15 +339,11 @@ export class MemoryTables implements TagTables {
       deleted: new Map(),
       manifests: new Map(),
       blobs: new Map(),
-      backend: this.#outbox.backendOf(repo),
+      filled: this.#outbox.filled(repo),
     };
     this.#repos.set(repo, known);
     return known;
   }
-}
-
-function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
-  return tags.map((tag) => ['tag', tag] as const);
 }
 
 function pageOf(

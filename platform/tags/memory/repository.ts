@@ -20,8 +20,8 @@ export type MemoryRepository = {
   readonly deleted: Map<string, TagVersion>;
   readonly manifests: Map<Digest, Manifest>;
   readonly blobs: Map<Digest, number>;
-  /** That all of it was queued for, or comes from. */
-  backend: string | undefined;
+  /** The targets that all of it was queued for, or comes from. */
+  filled: Set<string>;
 };
 
 export function manifestOf(

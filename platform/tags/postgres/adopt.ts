@@ -2,6 +2,7 @@
 
 import type { Digest } from '../../../core/digest.ts';
 import type { Adopted, AdoptedManifest, AdoptedTag } from '../outbox.ts';
+import { backendAmong } from '../targets.ts';
 import { replaces } from '../versions.ts';
 import { adoptBlobs } from './blobs.ts';
 import { hasManifest, writeManifest } from './manifests.ts';
@@ -27,11 +28,11 @@ export class PostgresAdopt {
   async manifest(tx: Tx, repo: string, digest: Digest, manifest: AdoptedManifest): Promise<Adopted> {
     const { asking } = tx;
     const id = await this.#parts.repos.open(asking, repo);
-    if ((await this.#waits(tx, id, digest)) || (await hasManifest(asking, id, digest))) return 'kept';
+    if ((await this.#waits(tx, { id, repo }, digest)) || (await hasManifest(asking, id, digest))) return 'kept';
     const { blobs, manifests, subject } = manifest;
     const digests = blobs.map((blob) => blob.digest);
     await writeManifest(asking, id, digest, { ...manifest, blobs: digests });
-    await adoptBlobs(asking, id, blobs);
+    await adoptBlobs(asking, this.#of(id, repo), blobs);
     // Their bytes are in the backend, whatever origins were told of those that they had.
     await referred(tx, [digest, ...digests, ...manifests, ...(subject === undefined ? [] : [subject])]);
     return 'adopted';
@@ -39,7 +40,7 @@ export class PostgresAdopt {
 
   async blob(tx: Tx, repo: string, digest: Digest, size: number): Promise<Adopted> {
     const id = await this.#parts.repos.open(tx.asking, repo);
-    if ((await adoptBlobs(tx.asking, id, [{ digest, size }])) === 0) return 'kept';
+    if ((await adoptBlobs(tx.asking, this.#of(id, repo), [{ digest, size }])) === 0) return 'kept';
     await referred(tx, [digest]);
     return 'adopted';
   }
@@ -49,22 +50,26 @@ export class PostgresAdopt {
     const id = await repos.open(tx.asking, repo);
     const here = await versions.state(tx, id, tag);
     // Where a tombstone was forgotten its row still knows.
-    const version = (await outbox.waits(tx, id, 'tag', tag)) ?? here.version;
+    const version = (await outbox.waits(tx, { id, repo }, 'tag', tag)) ?? here.version;
     if (!replaces(to, { ...here, version })) return 'kept';
     if (to.digest !== null && !(await hasManifest(tx.asking, id, to.digest))) return 'lacking';
     await versions.adopt(tx, id, tag, to);
-    await outbox.supersede(tx, id, 'tag', tag);
+    await outbox.supersede(tx, { id, repo }, 'tag', tag);
     return 'adopted';
   }
 
   /** Where it may go from the tables: not what waits to be written, nor what a tag is on. */
   async goesFrom(tx: Tx, repo: string, digest: Digest): Promise<number | undefined> {
     const id = await this.#parts.repos.find(tx.asking, repo);
-    if (id === noRepo || (await this.#waits(tx, id, digest))) return undefined;
+    if (id === noRepo || (await this.#waits(tx, { id, repo }, digest))) return undefined;
     return (await this.#parts.versions.on(tx, id, digest)).length === 0 ? id : undefined;
   }
 
-  async #waits(tx: Tx, id: number, digest: Digest): Promise<boolean> {
-    return (await this.#parts.outbox.waits(tx, id, 'manifest', digest)) !== undefined;
+  #of(id: number, repo: string) {
+    return { id, backend: backendAmong(this.#parts.outbox.targetsOf(repo)) };
+  }
+
+  async #waits(tx: Tx, place: { id: number; repo: string }, digest: Digest): Promise<boolean> {
+    return (await this.#parts.outbox.waits(tx, place, 'manifest', digest)) !== undefined;
   }
 }

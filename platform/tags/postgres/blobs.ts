@@ -10,7 +10,8 @@ const SQL = statements('blobs', {
   // What is linked here has the size that its pusher said; what waits to be written is not replaced.
   adopt: `INSERT INTO blobs (repo, digest, size) SELECT DISTINCT ON (k.digest) $1::bigint, k.digest, k.size
     FROM unnest($2::text[], $3::bigint[]) AS k (digest, size) WHERE NOT EXISTS
-      (SELECT 1 FROM outbox o WHERE o.repo = $1 AND o.kind = 'blob' AND o.name = k.digest) ON CONFLICT DO NOTHING`,
+      (SELECT 1 FROM outbox o WHERE o.target = $4 AND o.repo = $1 AND o.slot = 0 AND o.kind = 'blob' AND o.name = k.digest)
+    ON CONFLICT DO NOTHING`,
   remove: 'DELETE FROM blobs WHERE repo = $1 AND digest = $2',
 });
 
@@ -22,15 +23,15 @@ export async function putBlob(asking: Querying, repo: number, digest: Digest, si
   await asking.run(SQL.put, repo, digest, size);
 }
 
-/** How many came. */
+/** From a backend. How many came. */
 export async function adoptBlobs(
   asking: Querying,
-  repo: number,
+  { id, backend }: { readonly id: number; readonly backend: string | undefined },
   blobs: readonly { readonly digest: Digest; readonly size: number }[],
 ): Promise<number> {
   if (blobs.length === 0) return 0;
   const [digests, sizes] = [blobs.map(({ digest }) => digest), blobs.map(({ size }) => size)];
-  return await asking.run(SQL.adopt, repo, digests, sizes);
+  return await asking.run(SQL.adopt, id, digests, sizes, backend ?? '');
 }
 
 /** Whether it was there. */

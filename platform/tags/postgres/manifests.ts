@@ -21,6 +21,7 @@ const SQL = statements('manifests', {
   putRefs: `INSERT INTO refs (repo, manifest, target, kind)
     SELECT $1::bigint, $2, d, 'blob' FROM unnest($3::text[]) AS d WHERE d <> ALL ($4::text[])
     UNION SELECT $1::bigint, $2, d, 'manifest' FROM unnest($4::text[]) AS d`,
+  subject: 'SELECT 1 AS one FROM manifests WHERE repo = $1 AND digest = $2 AND subject IS NOT NULL',
   remove: 'DELETE FROM manifests WHERE repo = $1 AND digest = $2',
 });
 
@@ -43,6 +44,11 @@ export async function lackingOf(
 
 export async function hasManifest(asking: Querying, repo: number, digest: Digest): Promise<boolean> {
   return (await asking.all(SQL.has, repo, digest)).length > 0;
+}
+
+/** Whether it is here, and has a subject. */
+export async function hasSubject(asking: Querying, repo: number, digest: Digest): Promise<boolean> {
+  return (await asking.all(SQL.subject, repo, digest)).length > 0;
 }
 
 /** What the manifest refers to, its subject included. */

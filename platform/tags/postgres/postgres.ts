@@ -15,6 +15,7 @@ import type { PostgresStore } from '../config.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import type { TagStore } from '../store.ts';
+import { PostgresFilled } from './filled.ts';
 import { WriteGroups } from './group.ts';
 import { migrate } from './migrate.ts';
 import type { Tx } from './numbers.ts';
@@ -32,8 +33,8 @@ import { PostgresWrites } from './writes.ts';
 
 export type PostgresTagsOptions = {
   readonly settings: PostgresStore;
-  /** Whose writes leave rows; undefined: no repository has a backend. */
-  readonly backendOf?: OutboxOptions['backendOf'] | undefined;
+  /** Whose writes leave rows; undefined: no repository has a target. */
+  readonly targets?: Omit<OutboxOptions, 'nowMs'> | undefined;
   /** Default: the database's clock. */
   readonly nowMs?: (() => number) | undefined;
   readonly log: Pick<Logger, 'warn'>;
@@ -43,12 +44,12 @@ export type PostgresTagsOptions = {
 export async function openPostgresTags(
   options: PostgresTagsOptions,
 ): Promise<{ readonly store: TagStore; readonly nowMs: () => number }> {
-  const { settings, backendOf, log } = options;
+  const { settings, targets, log } = options;
   const clock = new EngineClock();
   const primary = new Primary(settings, clock);
   const nowMs = options.nowMs ?? clock.nowMs;
   const database = await migrate(await connected(primary, log), { schema: settings.schema, name: primary.name });
-  const outbox = backendOf && { backendOf, nowMs };
+  const outbox = targets && { ...targets, nowMs };
   return { store: new PostgresTags({ primary, clock, database, outbox }), nowMs };
 }
 
@@ -82,6 +83,7 @@ class PostgresTags implements TagStore {
   readonly #reads: PostgresReads;
   readonly #writes: PostgresWrites;
   readonly #outbox: PostgresOutbox;
+  readonly #filled: PostgresFilled;
   readonly #versions: PostgresVersions;
   #closed = false;
 
@@ -90,9 +92,10 @@ class PostgresTags implements TagStore {
     this.#database = database;
     this.#groups = new WriteGroups({ primary, database, clock });
     this.#reads = new PostgresReads(database);
-    const repos = new PostgresRepos(outbox);
+    this.#filled = new PostgresFilled(outbox);
+    const repos = new PostgresRepos(this.#filled);
     this.#versions = new PostgresVersions(outbox?.nowMs);
-    this.#outbox = new PostgresOutbox(database, outbox, repos);
+    this.#outbox = new PostgresOutbox(database, outbox);
     this.#writes = new PostgresWrites({ repos, outbox: this.#outbox, versions: this.#versions });
   }
 
@@ -139,8 +142,10 @@ class PostgresTags implements TagStore {
   written: TagStore['written'] = (...of) => this.#write((tx) => this.#outbox.written(tx, ...of));
   failed: TagStore['failed'] = (...of) => this.#write((tx) => this.#outbox.failed(tx, ...of));
   retry: TagStore['retry'] = (...of) => this.#write((tx) => this.#outbox.retry(tx, ...of));
-  reroute: TagStore['reroute'] = () => this.#write((tx) => this.#outbox.reroute(tx));
-  backfill: TagStore['backfill'] = () => this.#write((tx) => this.#outbox.backfill(tx, () => this.#versions.next(tx)));
+  drop: TagStore['drop'] = (...of) => this.#write((tx) => this.#outbox.drop(tx, ...of));
+  reroute: TagStore['reroute'] = () => this.#write((tx) => this.#filled.reroute(tx));
+  refill: TagStore['refill'] = (...of) => this.#write((tx) => this.#filled.refill(tx, ...of));
+  backfill: TagStore['backfill'] = () => this.#write((tx) => this.#filled.backfill(tx, () => this.#versions.next(tx)));
   seen: TagStore['seen'] = (version) => this.#write(async ({ numbers }) => this.#versions.seen(numbers, version));
   adoptManifest: TagStore['adoptManifest'] = (...of) => this.#write((tx) => this.#writes.adopt.manifest(tx, ...of));
   adoptDeletion: TagStore['adoptDeletion'] = (...of) => this.#write((tx) => this.#writes.adoptDeletion(tx, ...of));

@@ -1,38 +1,34 @@
-/** Repositories in PostgreSQL: a number each, and the backend that what it holds was queued for. */
+/** Repositories in PostgreSQL: a number each. */
 
-import type { OutboxOptions } from '../outbox.ts';
-import type { Querying } from './server/statements.ts';
-import { statements } from './server/statements.ts';
+import type { PostgresFilled } from './filled.ts';
+import { type Querying, statements } from './server/statements.ts';
 
 const SQL = statements('repos', {
-  find: 'SELECT id, backend FROM repos WHERE name = $1',
-  add: 'INSERT INTO repos (name, backend) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id',
-  mark: 'UPDATE repos SET backend = $2 WHERE id = $1 AND backend IS NULL',
+  find: 'SELECT id FROM repos WHERE name = $1',
+  add: 'INSERT INTO repos (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id',
 });
 
 /** No row: an id that no repository has. */
 export const noRepo = -1;
 
 export class PostgresRepos {
-  readonly #options: OutboxOptions | undefined;
+  readonly #filled: PostgresFilled;
 
-  constructor(options: OutboxOptions | undefined) {
-    this.#options = options;
+  constructor(filled: PostgresFilled) {
+    this.#filled = filled;
   }
 
   async find(asking: Querying, repo: string): Promise<number> {
     return (await asking.all<{ id: number }>(SQL.find, repo))[0]?.id ?? noRepo;
   }
 
-  /** Made where it is missing: then what it holds is in its backend, or is queued one by one. */
+  /** Made where it is missing: then what it holds is in its targets, or is queued one by one. */
   async open(asking: Querying, repo: string): Promise<number> {
-    const id = await this.find(asking, repo);
-    if (id !== noRepo) return id;
-    const [row] = await asking.all<{ id: number }>(SQL.add, repo, this.#options?.backendOf(repo) ?? null);
-    return row?.id ?? noRepo;
-  }
-
-  async mark(asking: Querying, id: number, backend: string): Promise<void> {
-    await asking.run(SQL.mark, id, backend);
+    const found = await this.find(asking, repo);
+    if (found !== noRepo) return found;
+    const [row] = await asking.all<{ id: number }>(SQL.add, repo);
+    const id = row?.id ?? noRepo;
+    await this.#filled.mark(asking, id, repo);
+    return id;
   }
 }

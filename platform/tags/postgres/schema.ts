@@ -3,6 +3,8 @@
  * `postgresSteps`. Text is compared by its bytes, in whatever order the database sorts words.
  */
 
+import { POSTGRES_TARGETS } from './targets.ts';
+
 const VERSION_1 = `
 CREATE TABLE repos (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -80,6 +82,6 @@ CREATE INDEX named_by_no ON named (no);
 `;
 
 /** What makes the tables of each version those of the next; the first entry makes version 1 from nothing. */
-export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2];
+export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2, POSTGRES_TARGETS];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';

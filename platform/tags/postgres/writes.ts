@@ -2,12 +2,13 @@
 
 import type { BlobLink, BlobLinkPut, TagPut, TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
-import type { Adopted, OutboxKind } from '../outbox.ts';
+import type { Adopted } from '../outbox.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
+import { changedTags, type OutboxChange } from '../targets.ts';
 import { follows, type TagOutcome } from '../versions.ts';
 import { PostgresAdopt } from './adopt.ts';
 import { dropBlobLink, putBlob, sizeOf } from './blobs.ts';
-import { hasManifest, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
+import { hasManifest, hasSubject, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresOutbox } from './outbox.ts';
 import type { PostgresRepos } from './repos.ts';
@@ -64,23 +65,19 @@ export class PostgresWrites {
   async #writeManifest(tx: Tx, repo: string, digest: Digest, put: ManifestWrite): Promise<TagVersion | undefined> {
     const { repos, versions } = this.#parts;
     const id = await repos.open(tx.asking, repo);
+    const referrer = put.subject !== undefined;
+    const again = referrer && (await hasManifest(tx.asking, id, digest));
     await writeManifest(tx.asking, id, digest, put);
     const tags = [...new Set(put.tags)];
     const version = tags.length === 0 ? undefined : await versions.put(tx, id, tags, digest);
-    await this.#tell(tx, { id, repo }, [['manifest', digest], ...tagsOf(tags)], { digest, version });
+    const own = { kind: 'manifest', name: digest, digest, referrer, again } as const;
+    await this.#tell(tx, { id, repo }, [own, ...changedTags(tags, digest)], version);
     return version;
   }
 
-  /** The repository's backend is to be told, if it has one. */
-  async #tell(
-    tx: Tx,
-    place: Place,
-    keys: readonly (readonly [OutboxKind, string])[],
-    { digest, version }: { digest: Digest | null; version?: TagVersion | undefined },
-  ): Promise<void> {
-    const { outbox, versions } = this.#parts;
-    if (!outbox.backed(place.repo)) return;
-    await outbox.add(tx, place, keys, { digest, version: version ?? (await versions.next(tx)) });
+  /** The repository's targets are to be told, if it has any. */
+  async #tell(tx: Tx, place: Place, all: readonly OutboxChange[], version?: TagVersion): Promise<void> {
+    await this.#parts.outbox.tell(tx, place, all, { version, next: () => this.#parts.versions.next(tx) });
   }
 
   async putTag(tx: Tx, ...[repo, tag, { digest, after }]: [string, string, TagPut]): Promise<TagOutcome | undefined> {
@@ -92,7 +89,7 @@ export class PostgresWrites {
       if (!follows(state, after)) return { changed: state.version };
     }
     const version = await versions.put(tx, id, [tag], digest);
-    await this.#tell(tx, { id, repo }, [['tag', tag]], { digest, version });
+    await this.#tell(tx, { id, repo }, changedTags([tag], digest), version);
     return { version };
   }
 
@@ -103,7 +100,7 @@ export class PostgresWrites {
     if (!state.there) return undefined;
     if (!follows(state, at)) return { changed: state.version };
     const version = await versions.remove(tx, id, [tag]);
-    await this.#tell(tx, { id, repo }, [['tag', tag]], { digest: null, version });
+    await this.#tell(tx, { id, repo }, changedTags([tag], null), version);
     return { version };
   }
 
@@ -111,9 +108,11 @@ export class PostgresWrites {
     const { repos, versions } = this.#parts;
     const id = await repos.find(tx.asking, repo);
     const tags = await versions.on(tx, id, digest);
+    const referrer = await hasSubject(tx.asking, id, digest);
     if (!(await this.#drop(tx, id, digest, nowMs))) return false;
     const version = tags.length > 0 ? await versions.remove(tx, id, tags) : undefined;
-    await this.#tell(tx, { id, repo }, [['manifest', digest], ...tagsOf(tags)], { digest: null, version });
+    const gone = { kind: 'manifest', name: digest, digest: null, referrer } as const;
+    await this.#tell(tx, { id, repo }, [gone, ...changedTags(tags, null)], version);
     return true;
   }
 
@@ -142,7 +141,7 @@ export class PostgresWrites {
     const id = await this.#parts.repos.find(tx.asking, repo);
     if (!(await dropBlobLink(tx.asking, id, digest))) return false;
     await noteLost(tx, [digest], nowMs);
-    await this.#tell(tx, { id, repo }, [['blob', digest]], { digest: null });
+    await this.#tell(tx, { id, repo }, [{ kind: 'blob', name: digest, digest: null }]);
     return true;
   }
 
@@ -156,10 +155,6 @@ export class PostgresWrites {
   async #link(tx: Tx, repo: string, digest: Digest, size: number): Promise<void> {
     const id = await this.#parts.repos.open(tx.asking, repo);
     await putBlob(tx.asking, id, digest, size);
-    await this.#tell(tx, { id, repo }, [['blob', digest]], { digest });
+    await this.#tell(tx, { id, repo }, [{ kind: 'blob', name: digest, digest }]);
   }
-}
-
-function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
-  return tags.map((tag) => ['tag', tag] as const);
 }

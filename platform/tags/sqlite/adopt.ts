@@ -2,8 +2,9 @@
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Digest } from '../../../core/digest.ts';
-import type { Adopted, AdoptedManifest, AdoptedTag, OutboxKind } from '../outbox.ts';
+import type { Adopted, AdoptedManifest, AdoptedTag } from '../outbox.ts';
 import { replaces } from '../versions.ts';
+import type { SqliteFilled } from './filled.ts';
 import type { SqliteOutbox } from './outbox.ts';
 import type { SqliteUnlinked } from './unlinked.ts';
 import type { SqliteVersions } from './versions.ts';
@@ -11,7 +12,6 @@ import type { SqliteVersions } from './versions.ts';
 const SQL = {
   repo: 'SELECT id FROM repos WHERE name = ?',
   addRepo: 'INSERT INTO repos (name) VALUES (?) ON CONFLICT DO NOTHING',
-  waits: 'SELECT version AS no FROM outbox WHERE repo = ? AND kind = ? AND name = ?',
   hasManifest: 'SELECT 1 FROM manifests WHERE repo = ? AND digest = ?',
   putManifest: `INSERT INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
     VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -22,6 +22,7 @@ const SQL = {
 
 export type AdoptParts = {
   readonly outbox: SqliteOutbox;
+  readonly filled: SqliteFilled;
   readonly versions: SqliteVersions;
   readonly unlinked: SqliteUnlinked;
 };
@@ -38,13 +39,15 @@ export class SqliteAdopt {
 
   manifest(repo: string, digest: Digest, manifest: AdoptedManifest): Adopted {
     const id = this.#open(repo);
-    if (this.#waits(id, 'manifest', digest) !== undefined || this.#has(id, digest)) return 'kept';
+    const { outbox } = this.#parts;
+    if (outbox.waits({ id, repo }, 'manifest', digest) !== undefined || this.#has(id, digest)) return 'kept';
     const { mediaType, size, subject, artifactType, annotations, blobs, manifests } = manifest;
     const told = annotations === undefined ? null : JSON.stringify(annotations);
     this.#statements.putManifest.run(id, digest, mediaType, size, subject ?? null, artifactType ?? null, told);
     for (const blob of blobs) {
       this.#statements.putRef.run(id, digest, blob.digest, 'blob');
-      if (this.#waits(id, 'blob', blob.digest) === undefined) this.#statements.putBlob.run(id, blob.digest, blob.size);
+      if (outbox.waits({ id, repo }, 'blob', blob.digest) === undefined)
+        this.#statements.putBlob.run(id, blob.digest, blob.size);
     }
     for (const child of manifests) this.#statements.putRef.run(id, digest, child, 'manifest');
     const targets = [...blobs.map((blob) => blob.digest), ...manifests, ...(subject === undefined ? [] : [subject])];
@@ -55,7 +58,7 @@ export class SqliteAdopt {
 
   blob(repo: string, digest: Digest, size: number): Adopted {
     const id = this.#open(repo);
-    if (this.#waits(id, 'blob', digest) !== undefined) return 'kept';
+    if (this.#parts.outbox.waits({ id, repo }, 'blob', digest) !== undefined) return 'kept';
     if (Number(this.#statements.putBlob.run(id, digest, size).changes) === 0) return 'kept';
     this.#parts.unlinked.referred([digest]);
     return 'adopted';
@@ -65,13 +68,12 @@ export class SqliteAdopt {
     const id = this.#open(repo);
     const { versions, outbox } = this.#parts;
     const here = versions.state(id, tag);
-    const waits = this.#waits(id, 'tag', tag);
     // Where a tombstone was forgotten its row still knows.
-    const known = waits === undefined ? here.version : versions.version(waits);
+    const known = outbox.waits({ id, repo }, 'tag', tag) ?? here.version;
     if (!replaces({ digest, version }, { ...here, version: known })) return 'kept';
     if (digest !== null && !this.#has(id, digest)) return 'lacking';
     versions.adopt(id, tag, digest, version);
-    outbox.supersede(id, 'tag', tag);
+    outbox.supersede({ id, repo }, 'tag', tag);
     return 'adopted';
   }
 
@@ -79,11 +81,8 @@ export class SqliteAdopt {
   mayGo(repo: string, digest: Digest): boolean {
     const id = (this.#statements.repo.get(repo) as { id: number } | undefined)?.id;
     if (id === undefined) return false;
-    return this.#waits(id, 'manifest', digest) === undefined && this.#parts.versions.on(id, digest).length === 0;
-  }
-
-  #waits(id: number, kind: OutboxKind, name: string): number | undefined {
-    return (this.#statements.waits.get(id, kind, name) as { no: number } | undefined)?.no;
+    const { outbox, versions } = this.#parts;
+    return outbox.waits({ id, repo }, 'manifest', digest) === undefined && versions.on(id, digest).length === 0;
   }
 
   #has(id: number, digest: Digest): boolean {
@@ -93,7 +92,7 @@ export class SqliteAdopt {
   #open(repo: string): number {
     const { changes } = this.#statements.addRepo.run(repo);
     const { id } = this.#statements.repo.get(repo) as { id: number };
-    if (Number(changes) > 0) this.#parts.outbox.mark(id, repo);
+    if (Number(changes) > 0) this.#parts.filled.mark(id, repo);
     return id;
   }
 }

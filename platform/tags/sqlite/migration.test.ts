@@ -88,6 +88,56 @@ test('a database of version 3 keeps its tags, their versions and its tombstones;
   await store[Symbol.asyncDispose]();
 });
 
+test('a database of version 5 keeps what waits for its backend, and which repositories it has been brought to it', async () => {
+  before();
+  const old = new DatabaseSync(file());
+  old.exec(`${VERSION_3}${VERSION_4}${VERSION_5} UPDATE repos SET backend = 'main'; INSERT INTO repos VALUES (2, 'b', NULL);
+    UPDATE tags SET version = 41 WHERE tag = 'v1'; UPDATE identity SET tag_version = 43;
+    INSERT INTO outbox VALUES (1, 'tag', 'v1', 'main', 41, '${digest(1)}', 7, 9, 2, 'denied'),
+      (1, 'tag', 'gone', 'main', 43, NULL, 8, 8, 0, NULL);`);
+  old.close();
+  const [identity] = sql<{ id: string }>('SELECT id FROM identity');
+  const main = { name: 'main', kinds: ['blob', 'manifest', 'tag'] } as const;
+  const later = { name: 'remote:east', kinds: ['tag'] } as const;
+  const outbox = { targetsOf: () => [main, later], nowMs: () => 100 };
+  const store = openSqliteTags({ file: file(), onBroken, outbox });
+  const tag = { target: 'main', repo: 'a', kind: 'tag' } as const;
+  expect(await store.waiting(0, 9)).toEqual([
+    {
+      ...tag,
+      name: 'gone',
+      version: `43-${identity?.id}`,
+      digest: null,
+      sinceMs: 8,
+      attempts: 0,
+      dueMs: 8,
+      cause: null,
+      dead: false,
+    },
+    {
+      ...tag,
+      name: 'v1',
+      version: `41-${identity?.id}`,
+      digest: digest(1),
+      sinceMs: 7,
+      attempts: 2,
+      dueMs: 9,
+      cause: 'denied',
+      dead: false,
+    },
+  ]);
+  expect(await store.claim('main', { nowMs: 8, n: 9, untilMs: 99 })).toMatchObject([{ name: 'gone' }]);
+  expect(await store.backfill()).toEqual([
+    { repo: 'a', target: 'remote:east' },
+    { repo: 'b', target: 'main' },
+    { repo: 'b', target: 'remote:east' },
+  ]);
+  await store.written((await store.pending({ ...tag, name: 'v1' }))!);
+  expect((await store.due('main', 999, 9)).map(({ name }) => name)).toEqual(['gone']);
+  expect((await store.due('remote:east', 999, 9)).map(({ name }) => name).sort()).toEqual(['v1', 'v2']);
+  await store[Symbol.asyncDispose]();
+});
+
 test('a migrated database is the same as a new one', async () => {
   before();
   await open()[Symbol.asyncDispose]();
@@ -181,12 +231,17 @@ test('of deletions the newest are remembered, so many, and what was forgotten la
 test('what may be written now is found by an index, and so is the next that may be', async () => {
   await open()[Symbol.asyncDispose]();
   for (const query of [
-    `SELECT version FROM outbox WHERE backend = 'b' AND due <= 5 ORDER BY due, version LIMIT 5`,
-    `SELECT due FROM outbox WHERE backend = 'b' ORDER BY due LIMIT 1`,
+    `SELECT version FROM outbox WHERE state = 0 AND target = 'b' AND due <= 5 ORDER BY due, slot, version LIMIT 5`,
+    `SELECT due FROM outbox WHERE state = 0 AND target = 'b' ORDER BY due LIMIT 1`,
   ]) {
     const plan = sql<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`).map(({ detail }) => detail);
     expect(plan).toEqual([expect.stringMatching(/^SEARCH outbox USING COVERING INDEX outbox_by_due/)]);
   }
+  const first = `SELECT slot, kind, name FROM outbox INDEXED BY outbox_in_order WHERE target = 'b' AND repo = 1 AND slot > 0 AND state < 2
+    ORDER BY slot, kind, name LIMIT 1`;
+  expect(sql<{ detail: string }>(`EXPLAIN QUERY PLAN ${first}`).map(({ detail }) => detail)).toEqual([
+    expect.stringMatching(/^SEARCH outbox USING INDEX outbox_in_order/),
+  ]);
 });
 
 test('what is too old is found by an index', async () => {

@@ -1,10 +1,11 @@
 /**
  * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
  * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags; version 3 no backend; version 4
- * not which of them a repository was brought to; version 5 no names of writes.
+ * not which of them a repository was brought to; version 5 no names of writes; version 6 one target of a repository only.
  */
 
 import type { SqliteSchema } from '../../sqlite/database.ts';
+import { SQLITE_TARGETS } from './targets.ts';
 
 const VERSION_1 = `
 CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -95,6 +96,7 @@ ALTER TABLE repos ADD COLUMN backend TEXT;
 -- Writes that their callers may ask for again, with what came of them (named.ts), in their order.
 CREATE TABLE named (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, told TEXT NOT NULL);
 `,
+  SQLITE_TARGETS,
 ];
 
 export const tagsSchema: SqliteSchema = {

@@ -13,6 +13,7 @@ import { openMemoryTags } from '../memory/memory.ts';
 import { namedConformance } from '../named.fixtures.ts';
 import { outboxConformance } from '../outbox.fixtures.ts';
 import type { TagStore } from '../store.ts';
+import { targetsConformance } from '../targets.fixtures.ts';
 import { VERSION_1 } from './before.fixtures.ts';
 import { tagsSchema } from './schema.ts';
 import { openSqliteTags } from './sqlite.ts';
@@ -50,6 +51,11 @@ namedConformance('a disk that loses what was not synced', async () => {
 outboxConformance('memory', async (outbox) => openMemoryTags(outbox));
 outboxConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 outboxConformance('a disk that loses what was not synced', async (outbox) => new FaultyDisk(prng(1), 0, outbox).open());
+targetsConformance('memory', async (outbox) => openMemoryTags(outbox));
+targetsConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
+targetsConformance('a disk that loses what was not synced', async (outbox) =>
+  new FaultyDisk(prng(1), 0, outbox).open(),
+);
 
 describe('sqlite', () => {
   test('everything is there after closing and opening', async () => {

@@ -15,11 +15,13 @@ import type {
   TagVersion,
 } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
-import type { Adopted, OutboxKind, OutboxOptions, References, TagPlace } from '../outbox.ts';
+import type { Adopted, OutboxOptions, References, TagPlace } from '../outbox.ts';
 import { fitting } from '../pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
+import { changedTags, type OutboxChange } from '../targets.ts';
 import { follows, type TagOutcome } from '../versions.ts';
 import { SqliteAdopt } from './adopt.ts';
+import { SqliteFilled } from './filled.ts';
 import { SqliteNamed } from './named.ts';
 import { SqliteOutbox } from './outbox.ts';
 import { SqliteUnlinked } from './unlinked.ts';
@@ -55,6 +57,7 @@ const SQL = {
   listed: "SELECT 1 FROM refs WHERE target = ?2 AND repo = ?1 AND kind = 'manifest' LIMIT 1",
   targets: `SELECT target FROM refs WHERE repo = ?1 AND manifest = ?2
     UNION SELECT subject FROM manifests WHERE repo = ?1 AND digest = ?2 AND subject IS NOT NULL`,
+  subject: 'SELECT subject FROM manifests WHERE repo = ? AND digest = ?',
   dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
   deleteManifest: 'DELETE FROM manifests WHERE repo = ? AND digest = ?',
   putBlob: 'INSERT OR REPLACE INTO blobs (repo, digest, size) VALUES (?, ?, ?)',
@@ -69,18 +72,22 @@ export class SqliteTables implements TagTables {
   readonly #unlinked: SqliteUnlinked;
   readonly #versions: SqliteVersions;
 
-  readonly #backed: (repo: string) => boolean;
   readonly #named: SqliteNamed;
   readonly #outbox: SqliteOutbox;
+  readonly #filled: SqliteFilled;
   readonly #adopt: SqliteAdopt;
 
   constructor(db: DatabaseSync, options?: OutboxOptions) {
     this.#unlinked = new SqliteUnlinked(db);
     this.#versions = new SqliteVersions(db, options?.nowMs);
-    this.#backed = (repo) => options?.backendOf(repo) !== undefined;
     this.#named = new SqliteNamed(db);
-    this.#outbox = new SqliteOutbox(db, options, (no) => this.#versions.version(no));
-    this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, versions: this.#versions, unlinked: this.#unlinked });
+    this.#filled = new SqliteFilled(db, options);
+    const [versions, unlinked, filled] = [this.#versions, this.#unlinked, this.#filled];
+    this.#outbox = new SqliteOutbox(db, options, {
+      version: (no, writer) => versions.version(no, writer),
+      foreign: (version) => versions.foreign(version),
+    });
+    this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, filled, versions, unlinked });
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
@@ -165,6 +172,7 @@ export class SqliteTables implements TagTables {
 
   #writeManifest(repo: string, digest: Digest, put: ManifestWrite): TagVersion | undefined {
     const id = this.#open(repo);
+    const again = this.#has('hasManifest', id, digest);
     const annotations = put.annotations === undefined ? null : JSON.stringify(put.annotations);
     this.#run(
       'putManifest',
@@ -180,20 +188,18 @@ export class SqliteTables implements TagTables {
     for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
     for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
     const version = put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest);
-    this.#tell({ id, repo }, [['manifest', digest], ...tagsOf(put.tags)], digest, version);
+    const own = { kind: 'manifest', name: digest, digest, referrer: put.subject !== undefined, again } as const;
+    this.#tell({ id, repo }, [own, ...changedTags(put.tags, digest)], version);
     return version;
   }
 
-  /** The repository's backend is to be told, if it has one. */
+  /** The repository's targets are to be told, if it has any. */
   #tell(
-    { id, repo }: { readonly id: number; readonly repo: string },
-    keys: readonly (readonly [OutboxKind, string])[],
-    digest: Digest | null,
+    place: { readonly id: number; readonly repo: string },
+    all: readonly OutboxChange[],
     version?: TagVersion,
   ): void {
-    if (!this.#backed(repo)) return;
-    const at = version ?? this.#versions.next();
-    for (const [kind, name] of keys) this.#outbox.add(id, { repo, kind, name }, digest, at);
+    this.#outbox.tell(place, all, { version, next: () => this.#versions.next() });
   }
 
   putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
@@ -202,7 +208,7 @@ export class SqliteTables implements TagTables {
     const state = this.#versions.state(id, tag);
     if (!follows(state, after)) return { changed: state.version };
     const version = this.#versions.put(id, [tag], digest);
-    this.#tell({ id, repo }, [['tag', tag]], digest, version);
+    this.#tell({ id, repo }, changedTags([tag], digest), version);
     return { version };
   }
 
@@ -212,16 +218,18 @@ export class SqliteTables implements TagTables {
     if (!state.there) return undefined;
     if (!follows(state, at)) return { changed: state.version };
     const version = this.#versions.remove(id, [tag]);
-    this.#tell({ id, repo }, [['tag', tag]], null, version);
+    this.#tell({ id, repo }, changedTags([tag], null), version);
     return { version };
   }
 
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
     const id = this.#repo(repo);
     const tags = this.#versions.on(id, digest);
+    const { subject = null } = this.#one<{ subject: Digest | null }>('subject', id, digest) ?? {};
     if (!this.#dropManifest(id, digest, nowMs)) return false;
     const version = tags.length > 0 ? this.#versions.remove(id, tags) : undefined;
-    this.#tell({ id, repo }, [['manifest', digest], ...tagsOf(tags)], null, version);
+    const gone = { kind: 'manifest', name: digest, digest: null, referrer: subject !== null } as const;
+    this.#tell({ id, repo }, [gone, ...changedTags(tags, null)], version);
     return true;
   }
 
@@ -243,7 +251,7 @@ export class SqliteTables implements TagTables {
     const id = this.#repo(repo);
     if (this.#run('deleteBlob', id, digest) === 0) return false;
     this.#unlinked.lost([digest], nowMs);
-    this.#tell({ id, repo }, [['blob', digest]], null);
+    this.#tell({ id, repo }, [{ kind: 'blob', name: digest, digest: null }]);
     return true;
   }
 
@@ -256,7 +264,7 @@ export class SqliteTables implements TagTables {
   #link(repo: string, digest: Digest, size: number): void {
     const id = this.#open(repo);
     this.#run('putBlob', id, digest, size);
-    this.#tell({ id, repo }, [['blob', digest]], digest);
+    this.#tell({ id, repo }, [{ kind: 'blob', name: digest, digest }]);
   }
 
   remembered: TagTables['remembered'] = (name) => this.#named.remembered(name);
@@ -267,18 +275,20 @@ export class SqliteTables implements TagTables {
     return this.#unlinked.condemn(digests, at);
   }
 
-  claim: TagTables['claim'] = (backend, at) => this.#outbox.leases.claim(backend, at);
+  claim: TagTables['claim'] = (target, at) => this.#outbox.leases.claim(target, at);
   hold: TagTables['hold'] = (keys, untilMs) => this.#outbox.leases.hold(keys, untilMs);
-  due: TagTables['due'] = (backend, nowMs, n) => this.#outbox.due(backend, nowMs, n);
-  nextDueMs: TagTables['nextDueMs'] = (backend) => this.#outbox.nextDueMs(backend);
+  due: TagTables['due'] = (...args) => this.#outbox.due(...args);
+  nextDueMs: TagTables['nextDueMs'] = (target) => this.#outbox.nextDueMs(target);
   pending: TagTables['pending'] = (key) => this.#outbox.pending(key);
-  waiting: TagTables['waiting'] = (skip, n) => this.#outbox.waiting(skip, n);
-  retry: TagTables['retry'] = (key) => this.#outbox.retry(key);
+  waiting: TagTables['waiting'] = (...args) => this.#outbox.waiting(...args);
+  retry: TagTables['retry'] = (of) => this.#outbox.retry(of);
+  drop: TagTables['drop'] = (of) => this.#outbox.drop(of);
   outbox: TagTables['outbox'] = () => this.#outbox.outbox();
   written: TagTables['written'] = (row) => this.#outbox.written(row);
   failed: TagTables['failed'] = (row, why) => this.#outbox.failed(row, why);
-  reroute: TagTables['reroute'] = () => this.#outbox.reroute();
-  backfill: TagTables['backfill'] = () => this.#outbox.backfill(() => this.#versions.next());
+  reroute: TagTables['reroute'] = () => this.#filled.reroute();
+  refill: TagTables['refill'] = (target) => this.#filled.refill(target);
+  backfill: TagTables['backfill'] = () => this.#filled.backfill(() => this.#versions.next());
   seen: TagTables['seen'] = (version) => this.#versions.seen(version);
   adoptManifest: TagTables['adoptManifest'] = (...args) => this.#adopt.manifest(...args);
   adoptBlob: TagTables['adoptBlob'] = (...args) => this.#adopt.blob(...args);
@@ -315,8 +325,10 @@ export class SqliteTables implements TagTables {
   }
 
   #open(name: string): number {
-    this.#run('addRepo', name);
-    return this.#repo(name);
+    const added = this.#run('addRepo', name) > 0;
+    const id = this.#repo(name);
+    if (added) this.#filled.mark(id, name);
+    return id;
   }
 
   #has(statement: 'hasBlob' | 'hasManifest', repo: number, digest: Digest): boolean {
@@ -347,10 +359,6 @@ type ReferrerRow = {
   /** Of its annotations. */
   readonly bytes: number | null;
 };
-
-function tagsOf(tags: readonly string[]): (readonly [OutboxKind, string])[] {
-  return tags.map((tag) => ['tag', tag] as const);
-}
 
 function referrerOf(row: ReferrerRow, annotations: string | undefined): ReferrerRecord {
   const { digest, mediaType, size, artifactType } = row;

@@ -43,6 +43,12 @@ export class SqliteVersions {
     return tagVersion(no, writer ?? this.#database);
   }
 
+  /** The database that wrote it; null: this one. */
+  foreign(version: TagVersion): string | null {
+    const writer = writerOf(version);
+    return writer === this.#database ? null : writer;
+  }
+
   state(repo: number, tag: string): TagState & { readonly digest: Digest | undefined } {
     const row = this.#statements.at.get(repo, tag) as Row | undefined;
     if (row === undefined) return { there: false, version: null, digest: undefined };
@@ -87,7 +93,7 @@ export class SqliteVersions {
 
   #put(repo: number, tags: readonly string[], digest: Digest, version: TagVersion): TagVersion {
     for (const tag of tags) {
-      this.#statements.put.run(repo, tag, digest, numberOf(version), this.#foreign(version));
+      this.#statements.put.run(repo, tag, digest, numberOf(version), this.foreign(version));
       this.#statements.revive.run(repo, tag);
     }
     return version;
@@ -96,14 +102,9 @@ export class SqliteVersions {
   #bury(repo: number, tags: readonly string[], version: TagVersion): TagVersion {
     for (const tag of tags) {
       this.#statements.remove.run(repo, tag);
-      this.#statements.bury.run(repo, tag, numberOf(version), this.#foreign(version));
+      this.#statements.bury.run(repo, tag, numberOf(version), this.foreign(version));
     }
     return version;
-  }
-
-  #foreign(version: TagVersion): string | null {
-    const writer = writerOf(version);
-    return writer === this.#database ? null : writer;
   }
 
   #forget(): void {

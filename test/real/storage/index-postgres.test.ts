@@ -5,8 +5,10 @@ import { type PostgresStore, storeSchema } from '../../../platform/tags/config.t
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
+import type { OutboxOptions } from '../../../platform/tags/outbox.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
+import { targetsConformance } from '../../../platform/tags/targets.fixtures.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
 import type { DatabaseServer } from './servers/databases.ts';
 import { startPostgres } from './servers/postgres.ts';
@@ -34,6 +36,7 @@ namedConformance('postgres', async () => {
   const schema = `s${++schemas}`;
   return { store: await open(schema), other: () => open(schema) };
 });
-outboxConformance('postgres', async ({ backendOf, nowMs }) => {
-  return (await openPostgresTags({ settings: settings(`s${++schemas}`), backendOf, nowMs, log })).store;
-});
+const openFor = async ({ nowMs, ...targets }: OutboxOptions): Promise<TagStore> =>
+  (await openPostgresTags({ settings: settings(`s${++schemas}`), targets, nowMs, log })).store;
+outboxConformance('postgres', openFor);
+targetsConformance('postgres', openFor);

@@ -5,11 +5,12 @@ import { QUEUE, type QueuePage } from '../../core/contracts/queue.ts';
 import { FaultyBackend } from '../../platform/backends/faulty.fixtures.ts';
 import { MemoryBackend } from '../../platform/backends/memory.ts';
 import { createHttp } from '../../platform/http/server.ts';
-import type { OutboxWaiting } from '../../platform/tags/outbox.ts';
+import { openMemoryTags } from '../../platform/tags/memory/memory.ts';
+import type { OutboxKey } from '../../platform/tags/outbox.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
+import { depth, image, push, site, writeBlobs } from '../backing/testing.fixtures.ts';
 import { addOutboxRoutes } from './queue.ts';
-import { depth, image, push, site, writeBlobs } from './testing.fixtures.ts';
 
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -27,8 +28,9 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
   const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
   stack.defer(() => app.close());
   let woken = 0;
-  const why = (row: OutboxWaiting) => (row.kind === 'tag' ? { cause: 'denied', message: 'main: no' } : undefined);
-  addOutboxRoutes(app, { store: a.store, wake: () => woken++, why });
+  const why = (row: OutboxKey) => (row.kind === 'tag' ? { cause: 'denied', message: 'main: no' } : undefined);
+  const tried = new Map([['main', { wake: () => void woken++, why }]]);
+  addOutboxRoutes(app, { store: a.store, lanes: tried, configured: (name) => name === 'main' });
   const list = async (query: object) => (await app.inject({ url: QUEUE.list.path({ n: 1000, ...query }) })).json();
 
   const rows = [];
@@ -38,7 +40,7 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
     after = page.next;
   }
   expect(rows).toHaveLength(2 + one.blobs.length);
-  const tag = rows.find(({ key }) => key === 'tag/team/app/1');
+  const tag = rows.find(({ key }) => key === 'tag/team/app/1@main');
   expect(tag).toMatchObject({ lane: 'main', about: '1', cause: 'denied', message: 'main: no', dead: false });
   const link = rows.find(({ key }) => key.startsWith('blob/'));
   expect(link).toMatchObject({ lane: 'main', cause: 'waiting', message: '' });
@@ -50,16 +52,65 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
 
   const retry = (payload: object) => app.inject({ method: 'POST', url: QUEUE.retry.path({}), payload });
   expect((await retry({ key: tag?.key })).json()).toEqual({ rows: 1 });
-  expect((await retry({ key: 'tag/team/app/never' })).json()).toEqual({ rows: 0 });
+  // As a release before has shown it.
+  expect((await retry({ key: 'tag/team/app/1' })).json()).toEqual({ rows: 1 });
+  for (const key of ['tag/team/app/never@main', 'tag/team/app/1@other', 'tag/team/app/1@main~5', '@other'])
+    expect([key, (await retry({ key })).json()]).toEqual([key, { rows: 0 }]);
+  expect((await retry({ key: '@main' })).json()).toEqual({ rows: rows.length });
   expect((await retry({})).json()).toEqual({ rows: rows.length });
-  expect(woken).toBe(3);
-  for (const key of ['tag', 'tag/1', 'other/team/app/1']) {
+  expect(woken).toBe(8);
+  for (const key of [
+    'tag',
+    'tag/1',
+    'other/team/app/1',
+    'tag/a/1@',
+    'tag/a/1@main~x',
+    'tag/a/1@main@b',
+    '@',
+    '@main~1',
+  ]) {
     const refused = await retry({ key });
     expect([refused.statusCode, refused.body]).toEqual([400, expect.stringContaining(key)]);
   }
+  // What was promised is not given up, but for what nobody is configured to have any more.
+  const drop = async (payload: object) =>
+    (await app.inject({ method: 'POST', url: QUEUE.drop.path({}), payload })).json();
+  for (const payload of [{}, { key: tag?.key }, { key: '@main' }, { key: '@other' }])
+    expect(await drop(payload)).toEqual({ rows: 0 });
   await writeBlobs(backend, one);
   await expect.poll(() => depth(a), { timeout: 20_000 }).toBe(0);
   expect(await list({})).toEqual({ rows: [] });
+});
+
+test('what is dead is told, and dropped; so is what waits for a target that is configured no more', async () => {
+  const kinds = ['tag'] as const;
+  const targetsOf = () => [
+    { name: 'remote:east', kinds },
+    { name: 'remote:west', kinds },
+  ];
+  const store = stack.use(openMemoryTags({ targetsOf, nowMs: () => 5 }));
+  const bare = { mediaType: 'm', size: 1, blobs: [], manifests: [] };
+  await store.putManifest('a/b', image('one').digest, { ...bare, tags: ['x', 'y'] }, 0);
+  const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
+  stack.defer(() => app.close());
+  addOutboxRoutes(app, { store, lanes: new Map(), configured: (name) => name === 'remote:east' });
+  const ask = async (url: string, payload?: object) =>
+    (await app.inject(payload === undefined ? { url } : { method: 'POST', url, payload })).json();
+  const x = await store.pending({ target: 'remote:east', repo: 'a/b', kind: 'tag', name: 'x' });
+  await store.failed(x!, { cause: 'denied', dueMs: 5, dead: true });
+  const keys = async (query: object) =>
+    ((await ask(QUEUE.list.path({ n: 9, ...query }))) as QueuePage).rows.map(({ key, dead }) => `${key} ${dead}`);
+  expect(await keys({ lane: 'remote:east' })).toEqual(['tag/a/b/x@remote:east true', 'tag/a/b/y@remote:east false']);
+  expect(await keys({ dead: true })).toEqual(['tag/a/b/x@remote:east true']);
+  const { lanes } = await ask(QUEUE.lanes.path({}));
+  expect(lanes).toMatchObject([
+    { lane: 'remote:east', waiting: 1, dead: 1, oldestMs: 5, causes: [{ cause: 'denied', rows: 1 }] },
+    { lane: 'remote:west', waiting: 2, dead: 0 },
+  ]);
+  expect(await ask(QUEUE.drop.path({}), { key: '@remote:east' })).toEqual({ rows: 1 });
+  expect(await ask(QUEUE.drop.path({}), {})).toEqual({ rows: 0 });
+  expect(await ask(QUEUE.drop.path({}), { key: '@remote:west' })).toEqual({ rows: 2 });
+  expect(await keys({})).toEqual(['tag/a/b/y@remote:east false']);
 });
 
 test('why each row waits, in words: what is not there yet; of a backend that is down, what it said', async () => {

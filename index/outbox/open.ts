@@ -1,0 +1,40 @@
+/**
+ * The outbox of an index at its start: what is older than the configuration is brought in line with it, and who tries its
+ * rows (a lane for each target) is known to those who ask what waits. Loaded only where there are targets, or rows.
+ */
+
+import type { FastifyInstance } from 'fastify';
+import type { TagStore } from '../../platform/tags/store.ts';
+import type { Logger } from '../../platform/telemetry/log.ts';
+import { addOutboxRoutes, type TargetLane } from './queue.ts';
+import type { Targeting } from './targets.ts';
+
+export type OutboxParts = {
+  readonly store: TagStore;
+  /** Undefined: none is configured. */
+  readonly targets: Targeting | undefined;
+  readonly log: Logger;
+};
+
+export type OpenedOutbox = {
+  /** By the name of the target; whoever tries its rows adds itself. */
+  readonly lanes: Map<string, TargetLane>;
+  readonly addRoutes: (app: FastifyInstance) => void;
+};
+
+/** Before any lane is begun. */
+export async function openOutbox({ store, targets, log }: OutboxParts): Promise<OpenedOutbox> {
+  const lanes = new Map<string, TargetLane>();
+  const names = new Set(targets?.names);
+  await store.reroute();
+  for (let filled = await store.backfill(); filled.length > 0; filled = await store.backfill())
+    for (const { repo, target } of filled)
+      log.info({ repo, target }, 'what the repository holds is queued for its target');
+  for (const { target, rows } of await store.outbox())
+    if (!names.has(target))
+      log.warn(
+        { target, rows },
+        `writes wait for ${target}, which the configuration does not name any more: name it again, or they stay here until \`shoal index queue drop --target ${target}\``,
+      );
+  return { lanes, addRoutes: (app) => addOutboxRoutes(app, { store, lanes, configured: (name) => names.has(name) }) };
+}
