@@ -56,6 +56,8 @@ export type IndexSettings = {
   readonly readOnly?: boolean | undefined;
   /** What a tag is on that is put by Kraken's paths. Default: what the index knows as a manifest. */
   readonly kraken?: KrakenSettings | undefined;
+  /** Somebody asks for that blob: whether it may be told of. Default: it may. */
+  readonly inUse?: ((repo: string, digest: Digest) => Promise<boolean>) | undefined;
 };
 
 export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings: IndexSettings): void {
@@ -135,7 +137,9 @@ function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: Index
 
 function blobRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
   serve(app, INDEX.blob, async ({ at: { name, digest } }) => {
-    return (await store.blob(name, digest)) ?? absentBlob(name, digest);
+    const link = (await store.blob(name, digest)) ?? absentBlob(name, digest);
+    // A push skips what it is told of: that stays for a while.
+    return (await (settings.inUse?.(name, digest) ?? true)) ? link : absentBlob(name, digest);
   });
   serve(app, INDEX.linkBlob, async ({ at: { name, digest }, body }) => {
     const unproved = await store.linkBlob(name, digest, body);

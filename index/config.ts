@@ -9,6 +9,7 @@ import { duration, listenAt } from '../platform/config/units.ts';
 import { memberEntries, membersShape } from '../platform/members/config.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
+import { gcShape } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
 
 const pattern = z
@@ -45,6 +46,8 @@ const settings = z.strictObject({
    * thoughts. After that an origin that needs the room may remove them.
    */
   keepUnlinked: duration('1h'),
+  /** What goes by itself, though nobody needs the room. */
+  gc: gcShape(),
   /** Where tags rest beyond this disk: the same rules as the origins have. */
   backends: backendsShape(),
   /** How many origins hold each blob, by the repositories that have it. Left out: what the origins' own `replicas` says. */

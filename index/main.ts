@@ -9,6 +9,7 @@ import { openTags } from '../platform/tags/open.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
+import { openGc } from './gc/open.ts';
 import { readTogether } from './herd.ts';
 import { OriginsHeld } from './kraken/held.ts';
 import { openOrigins } from './origins.ts';
@@ -40,8 +41,10 @@ await runRole({
     const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared });
     const origins = await openOrigins(context, stack);
     const { required, tagTypes } = config.kraken;
+    const gc = openGc({ ...context, store, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
       outbox?.addRoutes(app);
+      gc.addRoutes(app);
       indexRoutes(app, answering, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
@@ -51,6 +54,7 @@ await runRole({
         reconcile: backed?.reconcile,
         readOnly: config.readOnly,
         kraken: { tagTypes, held: origins && new OriginsHeld(origins, required) },
+        inUse: gc.inUse,
       });
     };
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };

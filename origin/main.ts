@@ -24,6 +24,7 @@ import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { OriginBlobs } from './blobs.ts';
 import type { ColdParts, OpenedCold } from './cold/open.ts';
+import { startCollecting } from './collect/start.ts';
 import { Condemned, type CondemnedOptions } from './condemned.ts';
 import { type OriginConfig, originSchema } from './config.ts';
 import type { Draining } from './draining/draining.ts';
@@ -114,7 +115,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   observe(metrics, { store, uploads, handover, mending });
   const beside = { ...owned, node, store, tracking, handover, mending, ...fetching, queue, writeBack };
   healing = await heal(context, { ...beside, uploads, leaving, backends, cold, index, fresh: found.fresh }, stack);
-  const work = { replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
+  const collector = index && startCollecting(metrics, { store, index, known, owed: asked.owed, log }, stack);
+  const work = { collector, replicas, blobs, uploads, handover, mending, writeBack, queue, ...healing };
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership, pins });
   const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];

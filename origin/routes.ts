@@ -21,6 +21,8 @@ import type { Logger } from '../platform/telemetry/log.ts';
 import { addOriginAdminRoutes, OriginAdmin } from './admin.ts';
 import { addRoutes, originWork, relied } from './api.ts';
 import type { OriginBlobs } from './blobs.ts';
+import type { Collector } from './collect/collector.ts';
+import { addCollectRoutes } from './collect/start.ts';
 import type { OriginConfig } from './config.ts';
 import type { Draining } from './draining/draining.ts';
 import { addDrainRoutes } from './draining/start.ts';
@@ -53,6 +55,8 @@ export type OriginParts = {
   /** Absent: no repository has a backend. */
   readonly writeBack: WriteBack | undefined;
   readonly queue: Queue | undefined;
+  /** Absent: no index is configured. */
+  readonly collector: Collector | undefined;
   readonly repairing: Repairing;
   readonly draining: Draining;
 };
@@ -81,6 +85,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addVolumeRoutes(app, { store });
   addPinsRoute(app, parts.pins);
   addRepairRoutes(app, parts.repairing);
+  if (parts.collector !== undefined) addCollectRoutes(app, parts.collector);
   addDrainRoutes(app, parts.draining, parts.repairing);
   addOriginAdminRoutes(app, new OriginAdmin(shared));
   if (queue !== undefined) addQueueRoutes(app, { queue, wake: () => writeBack?.begin(), log });

@@ -101,7 +101,9 @@ const CLOSED: Readonly<Record<string, readonly string[]>> = {
 /** It must refuse a write whose condition it does not know, rather than make it: that is a body it reads so, or no path. */
 const CONDITION = 'after';
 /** Nobody of ours asks by Kraken's paths; of the others it has none, and says so. */
-const NEW = new Set(['members', 'krakenIndex', 'krakenOrigin', 'originAdmin', 'repair', 'drain', 'queue']);
+const NEW = new Set([
+  ...['members', 'krakenIndex', 'krakenOrigin', 'originAdmin', 'repair', 'drain', 'queue', 'indexGc', 'originGc'],
+]);
 /** Of a query it reads what it knows. */
 const ADDED = ['repo', 'growing', 'cold', 'hops', 'told', 'write', 'again'];
 

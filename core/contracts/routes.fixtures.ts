@@ -3,18 +3,18 @@
 import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
 import { AGENT, KRAKEN } from './agent.ts';
 import { type AnyExample as Any, example } from './example.fixtures.ts';
+import { gcExamples as gc } from './gc/routes.fixtures.ts';
+import { hostExamples as host } from './host.fixtures.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
 import { krakenIndexExamples as krakenIndex } from './kraken/routes.fixtures.ts';
 import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { MEMBERS } from './members.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
-import { PINS } from './pins.ts';
 import { PROBES } from './probes.ts';
 import { QUEUE } from './queue.ts';
 import { drainExamples as drain, repairExamples as repair } from './repair.fixtures.ts';
 import { TRACKER } from './tracker.ts';
-import { VOLUMES } from './volumes.ts';
 
 const [one, two] = [testDigest(1), testDigest(2)];
 const sha512 = `sha512:${'0f'.repeat(64)}` as typeof one;
@@ -260,40 +260,6 @@ const originAdmin: Readonly<Record<keyof typeof ORIGIN_ADMIN, Any>> = {
   ),
 };
 
-const volumes: Readonly<Record<keyof typeof VOLUMES, Any>> = {
-  list: example(
-    VOLUMES.list,
-    {},
-    {
-      reply: {
-        volumes: [
-          {
-            ...{ no: 1, path: '/mnt/1', state: 'lost', why: 'it is not mounted', weight: 2 },
-            ...{ blobs: 3, usedBytes: 4, freeBytes: 5 },
-          },
-        ],
-      },
-    },
-  ),
-};
-
-const pins: Readonly<Record<keyof typeof PINS, Any>> = {
-  list: example(
-    PINS.list,
-    {},
-    {
-      reply: {
-        pins: [
-          {
-            ...{ pin: 'library/app:1', complete: false, blobs: 3, bytes: 30, lacking: 1, lackingBytes: 10 },
-            problem: 'there is no library/app:1',
-          },
-        ],
-      },
-    },
-  ),
-};
-
 const queued = {
   ...{ key: `main ${one}`, lane: 'main', about: one, bytes: 5, addedMs: 1, dueMs: 2 },
   ...{ attempts: 3, cause: 'denied', message: 'no', dead: true },
@@ -387,10 +353,10 @@ export const EXAMPLES = {
   origin: ofOrigin,
   members,
   originAdmin,
-  volumes,
-  pins,
+  ...host,
   repair,
   drain,
+  ...gc,
   queue,
   agent: ofAgent,
   kraken,

@@ -20,6 +20,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type ErrorCode } from '../../core/contracts/errors.ts';
+import { type GcRules, INDEX_GC, type UselessReply } from '../../core/contracts/gc/routes.ts';
 import {
   type BlobLink,
   type BlobLinkPut,
@@ -167,6 +168,21 @@ export class IndexClient {
   /** Which of these (at most unlinkedMax) nothing links to now; nothing changes by it. */
   unlinked(digests: readonly Digest[], ctx: CallContext): Promise<UnlinkedReply> {
     return this.#call(INDEX.unlinked, { at: {}, body: { digests }, ctx });
+  }
+
+  /** How what nobody needs goes by itself; undefined: the index knows nothing of that. */
+  gcRules(ctx: CallContext): Promise<GcRules | undefined> {
+    return this.#unlessBefore(this.#call(INDEX_GC.rules, { at: {}, ctx }));
+  }
+
+  /** As `condemn`, of what may go by itself. */
+  gcCondemn(digests: readonly Digest[], ctx: CallContext): Promise<CondemnReply> {
+    return this.#call(INDEX_GC.condemn, { at: {}, body: { digests }, ctx });
+  }
+
+  /** Which of these would; nothing changes by it. */
+  useless(digests: readonly Digest[], ctx: CallContext): Promise<UselessReply> {
+    return this.#call(INDEX_GC.useless, { at: {}, body: { digests }, ctx });
   }
 
   /** How many origins are to hold each of these (at most replicasAskedMax); 0: the index does not say. */

@@ -189,7 +189,7 @@ export class BlobStore {
     return entry ?? (this.#passing.count > 0 ? this.#passing.get(digest) : undefined);
   }
 
-  get room(): Pick<Room, 'completeCount' | 'evictBytes' | 'inOrder' | 'inventory' | 'letGo' | 'shrink'> {
+  get room(): Pick<Room, 'completeCount' | 'evictBytes' | 'inOrder' | 'inventory' | 'letGo' | 'letGoBy' | 'shrink'> {
     return this.#room;
   }
 
@@ -372,7 +372,7 @@ export class BlobStore {
   }
 
   #unneeded(digest: Digest): void {
-    this.#log.info({ digest }, 'nothing links to the blob, or a backend has it, and room is needed: it is removed');
+    this.#log.info({ digest }, 'nothing links to the blob, or a backend has it and room is needed: it is removed');
     this.#tell.unneeded(digest);
   }
 

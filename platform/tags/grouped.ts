@@ -49,6 +49,9 @@ export class GroupedTagStore implements TagStore {
   holders: TagStore['holders'] = async (...args) => this.#read().holders(...args);
   unlinked: TagStore['unlinked'] = async (...args) => this.#read().unlinked(...args);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
+  idleSince: TagStore['idleSince'] = async (...args) => this.#read().idleSince(...args);
+  uselessSince: TagStore['uselessSince'] = async (...args) => this.#read().uselessSince(...args);
+  idleCounts: TagStore['idleCounts'] = async (...args) => this.#read().idleCounts(...args);
 
   // Who holds what is in memory.
   claim: TagStore['claim'] = async (...args) => this.#read().claim(...args);
@@ -70,6 +73,8 @@ export class GroupedTagStore implements TagStore {
   unlinkBlob: TagStore['unlinkBlob'] = (...args) => this.#write((tables) => tables.unlinkBlob(...args));
   mount: TagStore['mount'] = (...args) => this.#write((tables) => tables.mount(...args));
   condemn: TagStore['condemn'] = (...args) => this.#write((tables) => tables.condemn(...args));
+  use: TagStore['use'] = (...args) => this.#write((tables) => tables.use(...args));
+  expire: TagStore['expire'] = (...args) => this.#write((tables) => tables.expire(...args));
 
   written: TagStore['written'] = (...args) => this.#write((tables) => tables.written(...args));
   failed: TagStore['failed'] = (...args) => this.#write((tables) => tables.failed(...args));

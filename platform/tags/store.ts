@@ -33,6 +33,7 @@ import type {
   UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { IdleAt, IdleReads, IdleWrites } from './idle.ts';
 import type { NamedTables, WriteName } from './named.ts';
 import type { OutboxReads, OutboxWrites } from './outbox.ts';
 import type { TagOutcome } from './versions.ts';
@@ -71,8 +72,15 @@ export type ManifestOutcome = {
   readonly version?: TagVersion | undefined;
 };
 
-/** A digest without a link for `unlinkedMs` is condemned. */
-export type CondemnAt = { readonly nowMs: number; readonly unlinkedMs: number };
+/**
+ * A digest without a link for `unlinkedMs` is condemned. `idle`: so is one that has only been idle for as long, in an engine
+ * that has no list of idle links (`expire`), and whose repositories do not keep theirs.
+ */
+export type CondemnAt = {
+  readonly nowMs: number;
+  readonly unlinkedMs: number;
+  readonly idle?: { readonly keeps?: IdleAt['keeps'] } | undefined;
+};
 
 /** `sparse`: the repository takes an index whose manifests are not all there; blobs must be, all the same. */
 export type ManifestWrite = ManifestPut & { readonly sparse?: boolean | undefined };
@@ -98,7 +106,7 @@ export interface TagWrites {
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply;
 }
 
-export interface TagTables extends TagReads, TagWrites, OutboxReads, OutboxWrites, NamedTables {}
+export interface TagTables extends TagReads, TagWrites, IdleReads, IdleWrites, OutboxReads, OutboxWrites, NamedTables {}
 
 type Promised<T> = {
   [M in keyof T]: T[M] extends (...args: infer A) => infer R ? (...args: A) => Promise<R> : never;

@@ -32,6 +32,16 @@ export type LetGoHost = {
   readonly release: (digest: Digest) => { readonly bytes: number; readonly gone: Promise<void> } | undefined;
 };
 
+/** What went by one question. `failure`: why nothing could. */
+type LetGoOutcome = {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly waiting: number;
+  readonly failure?: string | undefined;
+};
+
+export const noneGone: LetGoOutcome = { blobs: 0, bytes: 0, waiting: 0 };
+
 /** Who is asked answers from a database: what takes longer is too old to act on. */
 export const answerMs = 3_000;
 /** In one question. */
@@ -87,18 +97,26 @@ export class LetGo {
 
   /** Of `digests`, at most `batchMax`, removes what may go. Why others stayed. */
   async those(digests: readonly Digest[]): Promise<string> {
+    const { failure, waiting } = await this.by(digests, this.#host.ask);
+    return failure ?? reasonOf(waiting);
+  }
+
+  /** The same by somebody else's word. */
+  async by(digests: readonly Digest[], ask: AskUnneeded): Promise<LetGoOutcome> {
     while (this.#round !== undefined) await this.#round;
     this.#forgetClaims();
     const batch = digests.filter((digest) => !this.#claimed.has(digest) && this.#host.mayGo(digest));
     const round: Round = { gone: [], freed: 0, waiting: 0, failure: undefined };
-    this.#round = this.#askAndAct(batch, round)
+    if (batch.length === 0) return noneGone;
+    this.#round = this.#askAndAct(batch, round, ask)
       .then(() => Promise.all(round.gone))
       .then(() => round.freed)
       .finally(() => {
         this.#round = undefined;
       });
     await this.#round;
-    return round.failure ?? reasonOf(round.waiting);
+    const { gone, freed, waiting, failure } = round;
+    return { blobs: gone.length, bytes: freed, waiting, failure };
   }
 
   async #run(bytes: number, volume: number | undefined): Promise<number> {
@@ -120,8 +138,8 @@ export class LetGo {
     return 0;
   }
 
-  async #askAndAct(digests: readonly Digest[], round: Round): Promise<void> {
-    const { ask, nowMs } = this.#host;
+  async #askAndAct(digests: readonly Digest[], round: Round, ask = this.#host.ask): Promise<void> {
+    const { nowMs } = this.#host;
     const since = new Set<Digest>();
     this.#claimedSince = since;
     const askedMs = nowMs();

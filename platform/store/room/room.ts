@@ -19,7 +19,7 @@ import { Inventory } from '../table/inventory.ts';
 import { Live } from '../table/live.ts';
 import { type BlobRow, BlobTable } from '../table/table.ts';
 import { budgetFull, diskFull, spareBytes } from './full.ts';
-import { LetGo } from './let-go.ts';
+import { LetGo, noneGone } from './let-go.ts';
 import type { RoomOptions } from './options.ts';
 import { type StoredBlob, storedBlob } from './stored-blob.ts';
 
@@ -255,6 +255,9 @@ export class Room {
     }
     return (await this.#letGo?.those(digests)) ?? (this.#o.keeps ? noIndex : 'they are in use');
   }
+
+  /** Of `digests`, removes what may go by that word, whether or not room is needed. */
+  letGoBy: LetGo['by'] = async (...of) => (await this.#letGo?.by(...of)) ?? { ...noneGone, failure: noIndex };
 
   /** Evicts until at most `bytes` are used, or so much has gone that it is time to answer. Why no more can go. */
   async shrink(bytes: number): Promise<string | undefined> {

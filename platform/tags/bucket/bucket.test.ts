@@ -4,6 +4,7 @@ import { conditionalObjects } from '../../backends/conditional.ts';
 import { MemoryBackend } from '../../backends/memory.ts';
 import { realClock } from '../../net/clock.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { idleConformance } from '../idle.fixtures.ts';
 import { namedConformance } from '../named.fixtures.ts';
 import { neverHeldUp } from './faulty-bucket.fixtures.ts';
 import { BucketTagStore } from './store.ts';
@@ -24,3 +25,4 @@ namedConformance('bucket', async () => {
   const backend = new MemoryBackend('bucket');
   return { store: await open(backend), other: () => open(backend) };
 });
+idleConformance('bucket', () => open());

@@ -32,6 +32,17 @@ export class BucketCondemned {
     return { index: database, unlinked: digests.filter((_, i) => !linked[i]) };
   }
 
+  /** Those that no record is or refers to, since then; nothing changes by the question. */
+  async useless(digests: readonly Digest[], beforeMs: number): Promise<Digest[]> {
+    const found = await several(digests, async (digest) => {
+      const gate = await this.#gate(digest);
+      if (gate === undefined) return false;
+      const old = gate.toldMs !== undefined || (gate.sinceMs !== undefined && gate.sinceMs <= beforeMs);
+      return old && !(await this.#parts.links.recorded(gate));
+    });
+    return digests.filter((_, i) => found[i]);
+  }
+
   async condemn(digests: readonly Digest[], at: CondemnAt): Promise<CondemnReply> {
     await this.#forget(at.nowMs - condemnedMs);
     const all = [...new Set(digests)];
@@ -65,18 +76,19 @@ export class BucketCondemned {
   }
 
   /** undefined: the gate was written. */
-  async #step(gate: DigestGate, { nowMs, unlinkedMs }: CondemnAt): Promise<Verdict | undefined> {
+  async #step(gate: DigestGate, { nowMs, unlinkedMs, idle }: CondemnAt): Promise<Verdict | undefined> {
     const { gates, links, cells } = this.#parts;
     const { digest, epoch, sinceMs, toldMs } = gate;
     // After the gate was read: Rule 3 of gates.ts.
-    if (await links.linked(gate)) {
-      if (sinceMs !== undefined) await gates.write(gate, { epoch, toldMs });
+    const linked = await links.linked(gate, idle?.keeps);
+    if (linked === true || (linked === 'blobs' && idle === undefined)) {
+      if (sinceMs !== undefined && !(linked === 'blobs' && gate.idle)) await gates.write(gate, { epoch, toldMs });
       return 'linked';
     }
     if (toldMs === undefined) {
       // A clock that was put back would keep it for ever.
       if (sinceMs === undefined || sinceMs > nowMs) {
-        await gates.write(gate, { epoch, sinceMs: nowMs });
+        await gates.write(gate, { epoch, sinceMs: nowMs, idle: linked === 'blobs' });
         return undefined;
       }
       if (nowMs - sinceMs < unlinkedMs) return 'waiting';

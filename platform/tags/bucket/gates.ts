@@ -11,6 +11,9 @@
  *   before the gate said so, it would be in the list; after that it has written the gate.
  * Rule 4: what was told is linked by a proof of the last generation only, which opens the gate. Who only refers to it
  *   leaves it told.
+ * Rule 5: where only repositories have it as a blob, and no record refers to it, those links are idle (platform/tags/idle.ts):
+ *   the gate says since when, and whoever links it, refers to it or uses it writes the gate. A condemnation ends them with
+ *   their epoch.
  */
 
 import type { Digest } from '../../../core/digest.ts';
@@ -33,8 +36,17 @@ export class Gates {
 
   async read(digest: Digest): Promise<DigestGate> {
     const cell = await this.#cells.read(gateAt(digest), gateSaid);
-    const { epoch = 0, sinceMs, toldMs } = cell.value ?? {};
-    return { digest, cell, epoch, sinceMs, toldMs };
+    const { epoch = 0, sinceMs, idle, toldMs } = cell.value ?? {};
+    return { digest, cell, epoch, sinceMs, idle, toldMs };
+  }
+
+  /** Somebody relies on the digest: what was seen of it before counts no more. */
+  async use(digest: Digest): Promise<void> {
+    for (let again = 0; again < againMax; again++) {
+      const gate = await this.read(digest);
+      if (gate.sinceMs === undefined || (await this.write(gate, { epoch: gate.epoch, toldMs: gate.toldMs }))) return;
+    }
+    throw busy(digest);
   }
 
   /** False: somebody else has written it since. */

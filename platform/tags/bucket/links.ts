@@ -9,12 +9,13 @@
 
 import type { BlobLink } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import type { IdleAt } from '../idle.ts';
 import type { WriteName } from '../named.ts';
 import { againMax, busy } from './again.ts';
 import { type Cell, type Cells, isDamaged } from './cells/cells.ts';
 import { type BlobSaid, blobSaid, recordSaid } from './cells/values.ts';
 import type { DigestGate, Gates, LinkProof } from './gates.ts';
-import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt } from './layout.ts';
+import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt, repoOf } from './layout.ts';
 import { knownIn, toldIn } from './named.ts';
 import type { HeldManifest } from './record.ts';
 
@@ -34,10 +35,16 @@ export class Links {
 
   /** What was read under an epoch counts if it is the gate's after that. */
   async blob(repo: string, digest: Digest): Promise<BlobLink | undefined> {
+    const found = await this.blobIn(repo, digest);
+    return found && { digest, size: found.size };
+  }
+
+  /** The same, and under which epoch. */
+  async blobIn(repo: string, digest: Digest): Promise<{ readonly size: number; readonly epoch: number } | undefined> {
     for (let [again, epoch] = [0, 0]; again < againMax; again++) {
       const { live, value } = await this.#cells.read(blobAt(digest, epoch, repo), blobSaid);
       const now = (await this.#gates.read(digest)).epoch;
-      if (now === epoch) return live && value !== undefined ? { digest, size: value.size } : undefined;
+      if (now === epoch) return live && value !== undefined ? { size: value.size, epoch } : undefined;
       epoch = now;
     }
     throw busy(digest);
@@ -65,13 +72,27 @@ export class Links {
     throw busy(digest);
   }
 
-  /** A record is, or refers to, `target`. */
+  /** A record is `target`. */
   async mark({ digest, kind }: LinkTarget, mark: RecordMark, proof: LinkProof): Promise<number | undefined> {
     const at = (epoch: number): string => markAt(digest, epoch, kind, mark);
     return await this.#gates.link(digest, proof, {
       make: (epoch) => this.#cells.mark(at(epoch)),
       leave: (epoch) => this.#cells.unmark(at(epoch)),
     });
+  }
+
+  /** A record refers to it. Under which epoch: if that is another one than it was seen under, it was condemned since. */
+  async refer(target: LinkTarget, mark: RecordMark): Promise<number> {
+    const { digest, kind } = target;
+    let under = 0;
+    await this.#gates.link(digest, 'none', {
+      make: (epoch) => {
+        under = epoch;
+        return this.#cells.mark(markAt(digest, epoch, kind, mark));
+      },
+      leave: (epoch) => this.#cells.unmark(markAt(digest, epoch, kind, mark)),
+    });
+    return under;
   }
 
   /** No record says so any more, nor ever will. */
@@ -84,10 +105,19 @@ export class Links {
   async lost(digest: Digest, nowMs: number): Promise<void> {
     for (let again = 0; again < againMax; again++) {
       const gate = await this.#gates.read(digest);
-      if (gate.toldMs !== undefined || (await this.among(gate))) return;
-      if (await this.#gates.write(gate, { epoch: gate.epoch, sinceMs: nowMs })) return;
+      if (gate.toldMs !== undefined) return;
+      const idle = await this.among(gate);
+      if (idle && gate.sinceMs === undefined) return;
+      if (await this.#gates.write(gate, { epoch: gate.epoch, sinceMs: nowMs, idle })) return;
     }
     throw busy(digest);
+  }
+
+  /** Whether a record is it, or refers to it, as far as it seems. */
+  async recorded({ digest, epoch }: DigestGate): Promise<boolean> {
+    for await (const { key } of this.#cells.keys(linksOf(digest, epoch), '', pageKeys))
+      if (!key.startsWith('b')) return true;
+    return false;
   }
 
   /** Whether it seems to have a link: Rule 2. */
@@ -97,20 +127,21 @@ export class Links {
     return false;
   }
 
-  /** Whether it has one; what only looks like it is removed. */
-  async linked({ digest, epoch }: DigestGate): Promise<boolean> {
+  /** Whether it has one; what only looks like it is removed. `blobs`: repositories have it, none that `keeps` it, and no record refers to it. */
+  async linked({ digest, epoch }: DigestGate, keeps?: IdleAt['keeps']): Promise<boolean | 'blobs'> {
     const of = linksOf(digest, epoch);
-    let stray = 0;
+    let [stray, blobs] = [0, false];
     for await (const { key, live } of this.#cells.keys(of, '', pageKeys)) {
       if (key.startsWith('b')) {
-        if (live) return true;
+        blobs ||= live;
+        if (live && keeps?.(repoOf(key.slice('b/'.length)))) return true;
         continue;
       }
       const mark = markOf(key, digest);
       if (mark === undefined || ++stray > strayMax || (await this.#holds(mark))) return true;
       await this.#cells.unmark(of + key);
     }
-    return false;
+    return blobs && 'blobs';
   }
 
   async #holds({ repo, manifest, by }: RecordMark): Promise<boolean> {

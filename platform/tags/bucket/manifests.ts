@@ -28,7 +28,10 @@ type Whole = {
   readonly put: ManifestWrite;
   readonly nowMs: number;
   readonly of?: WriteName | undefined;
+  /** Under which epoch each of its blobs was seen. */
+  readonly seen: ReadonlyMap<Digest, number>;
 };
+type Lacking = { readonly missing: readonly Digest[] };
 type Planned = { readonly tag: Tag; readonly made: string };
 
 export class BucketManifests {
@@ -57,11 +60,11 @@ export class BucketManifests {
     this.#named.add(repo);
   }
 
-  async put(whole: Whole): Promise<ManifestOutcome> {
+  async put(whole: Omit<Whole, 'seen'>): Promise<ManifestOutcome> {
     const { repo, digest, put, of } = whole;
     for (let again = 0; again < againMax; again++) {
       const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
-      const [missing, all] = await Promise.all([
+      const [{ missing, seen }, all] = await Promise.all([
         this.#missing(repo, put),
         several(put.tags, (tag) => this.#tags.read(repo, tag)),
       ]);
@@ -71,7 +74,7 @@ export class BucketManifests {
       const tags = all.filter(({ cell }) => knownIn(cell, of) === undefined);
       const changed = changedAmong(tags, put.after);
       const no = missing.length > 0 ? { missing } : changed && { missing, changed };
-      const outcome = no ?? (await this.#putAt(record, whole, tags));
+      const outcome = no ?? (await this.#putAt(record, { ...whole, seen }, tags));
       if (outcome !== undefined && (await this.#refused(tags, of, outcome))) return outcome;
     }
     throw busy(`${repo} ${digest}`);
@@ -84,14 +87,20 @@ export class BucketManifests {
     return (await several(tags, (tag) => this.#tags.leave(tag, told))).every((left) => left);
   }
 
-  /** Of what the repository has to hold. */
-  async #missing(repo: string, { blobs, manifests, sparse }: ManifestWrite): Promise<Digest[]> {
+  /** Of what the repository has to hold; and under which epoch each blob was seen. */
+  async #missing(repo: string, { blobs, manifests, sparse }: ManifestWrite): Promise<Pick<Whole, 'seen'> & Lacking> {
     const children = sparse === true ? [] : manifests;
+    const seen = new Map<Digest, number>();
     const lacking = await Promise.all([
-      several([...new Set(blobs)], async (one) => ((await this.#links.blob(repo, one)) === undefined ? [one] : [])),
+      several([...new Set(blobs)], async (one) => {
+        const found = await this.#links.blobIn(repo, one);
+        if (found === undefined) return [one];
+        seen.set(one, found.epoch);
+        return [];
+      }),
       several([...new Set(children)], async (one) => ((await this.read(repo, one)) === undefined ? [one] : [])),
     ]);
-    return [...new Set(lacking.flat(2))];
+    return { missing: [...new Set(lacking.flat(2))], seen };
   }
 
   /** undefined: the record, or a tag, was written by somebody else meanwhile. */
@@ -102,20 +111,22 @@ export class BucketManifests {
     const mark = { repo, manifest: digest, by: manifest.made };
     const unproved = await this.#links.mark({ digest, kind: 'm' }, mark, put.proof);
     if (unproved !== undefined) return { missing: [], unproved };
-    const [planned] = await Promise.all([
+    const targets = linkTargetsOf(manifest);
+    const [planned, under] = await Promise.all([
       this.#plan(tags, digest),
-      several(linkTargetsOf(manifest), (target) => this.#links.mark(target, mark, 'none')),
+      several(targets, (target) => this.#links.refer(target, mark)),
       this.name(repo),
     ]);
+    // From here on none of them is condemned, as long as the record says so: those that were before are looked for again.
+    const gone = targets.some((one, i) => one.kind === 'l' && whole.seen.get(one.digest) !== under[i]);
+    if (gone) return await this.#takeBack(whole, manifest, planned);
     const noted = await this.#noteReplaced(record, whole);
     const value = manifest;
     if (
       (await this.#cells.write<HeldManifest | null>(record, { live: true, value, by: manifest.made })) === undefined
     ) {
-      await this.#unmark(whole, manifest);
-      await this.#unplan(planned, digest);
       await this.#forget(noted);
-      return undefined;
+      return await this.#takeBack(whole, manifest, planned);
     }
     if (record.live && record.value) await this.#replaced(whole, record.value, manifest);
     await this.#forget(noted);
@@ -179,7 +190,7 @@ export class BucketManifests {
     return await this.#tags.set(tag, { digest, mediaType, size, version }, await this.#tags.mark(tag, digest));
   }
 
-  async remove({ repo, digest, nowMs, of }: Omit<Whole, 'put'>): Promise<boolean> {
+  async remove({ repo, digest, nowMs, of }: Omit<Whole, 'put' | 'seen'>): Promise<boolean> {
     for (let again = 0; again < againMax; again++) {
       const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
       const known = knownIn<boolean>(record, of);
@@ -273,6 +284,12 @@ export class BucketManifests {
   }
 
   /** The marks of a record that is there no more as that write made it. */
+  /** The record is not written. */
+  async #takeBack(whole: Whole, manifest: HeldManifest, planned: readonly Planned[]): Promise<undefined> {
+    await this.#unmark(whole, manifest);
+    await this.#unplan(planned, whole.digest);
+  }
+
   async #unmark({ repo, digest }: Pick<Whole, 'repo' | 'digest'>, manifest: HeldManifest): Promise<void> {
     const own: LinkTarget = { digest, kind: 'm' };
     const mark = { repo, manifest: digest, by: manifest.made };

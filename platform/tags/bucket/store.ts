@@ -50,6 +50,7 @@ export type BucketStoreOptions = {
 };
 
 type Parts = {
+  readonly gates: Gates;
   readonly links: Links;
   readonly tags: Tags;
   readonly manifests: BucketManifests;
@@ -63,7 +64,7 @@ function partsOf(cells: Cells, database: string): Parts {
   const tags = new Tags(cells, database);
   const manifests = new BucketManifests(cells, links, tags);
   const lists = new BucketLists({ cells, gates, manifests });
-  return { links, tags, manifests, lists, condemned: new BucketCondemned({ cells, gates, links, database }) };
+  return { gates, links, tags, manifests, lists, condemned: new BucketCondemned({ cells, gates, links, database }) };
 }
 
 export class BucketTagStore implements TagStore {
@@ -118,6 +119,27 @@ export class BucketTagStore implements TagStore {
   blob: TagStore['blob'] = (...args) => this.#call(({ links }) => links.blob(...args));
   unlinked: TagStore['unlinked'] = (digests) => this.#call(({ condemned }) => condemned.among(digests));
   condemn: TagStore['condemn'] = (...args) => this.#call(({ condemned }) => condemned.condemn(...args));
+  uselessSince: TagStore['uselessSince'] = (...args) => this.#call(({ condemned }) => condemned.useless(...args));
+
+  idleSince: TagStore['idleSince'] = (repo, digest) =>
+    this.#call(async ({ links, gates }) => {
+      const { sinceMs } = await gates.read(digest);
+      return sinceMs !== undefined && (await links.blob(repo, digest)) !== undefined ? sinceMs : undefined;
+    });
+
+  use: TagStore['use'] = (repo, digest) =>
+    this.#call(
+      async ({ links, gates }) => {
+        await gates.use(digest);
+        // After that: it was condemned before, or is not by what was seen until now.
+        return (await links.blob(repo, digest)) !== undefined;
+      },
+      [digest],
+    );
+
+  // Idle links have no list: whoever holds the digest has it judged, and they go with their epoch.
+  idleCounts: TagStore['idleCounts'] = async () => ({ idle: 0, due: 0, dueBytes: 0 });
+  expire: TagStore['expire'] = async () => ({ links: 0, bytes: 0, more: false });
 
   readonly #unnamed = this.#writes(undefined);
   putManifest = this.#unnamed.putManifest;

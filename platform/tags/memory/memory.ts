@@ -28,6 +28,8 @@ import { fitting } from '../pages.ts';
 import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from '../store.ts';
 import { backendAmong, changedTags, type OutboxChange, type OutboxKind } from '../targets.ts';
 import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, unversioned } from '../versions.ts';
+import { MemoryIdle } from './idle.ts';
+import { byTag, plain, sortedPage } from './lists.ts';
 import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
 import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './repository.ts';
@@ -46,6 +48,7 @@ export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, MemoryRepository>();
   readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
   readonly #named = new MemoryNamed();
+  readonly #idle: MemoryIdle;
   readonly #outbox: MemoryOutbox;
   readonly #nowMs: (() => number) | undefined;
   /** The number of the last write of tags. */
@@ -54,6 +57,12 @@ export class MemoryTables implements TagTables {
   constructor(options?: OutboxOptions) {
     this.#outbox = new MemoryOutbox(options);
     this.#nowMs = options?.nowMs;
+    this.#idle = new MemoryIdle({
+      repos: this.#repos,
+      unlinked: this.#unlinked,
+      nowMs: options?.nowMs ?? Date.now,
+      gone: (repo, digest) => this.#tell(repo, [{ kind: 'blob', name: digest, digest: null }]),
+    });
   }
 
   tag(repo: string, tag: string): TagRecord | undefined {
@@ -65,7 +74,7 @@ export class MemoryTables implements TagTables {
   tags(repo: string, page: PageOf): TagPage | undefined {
     const known = this.#repos.get(repo);
     if (known === undefined) return undefined;
-    const { list, more } = pageOf([...known.tags.keys()].sort(byTag), page, byTag);
+    const { list, more } = sortedPage([...known.tags.keys()].sort(byTag), page, byTag);
     return { tags: list, more };
   }
 
@@ -94,14 +103,14 @@ export class MemoryTables implements TagTables {
 
   catalog(page: PageOf): CatalogPage {
     const names = [...this.#repos].filter(([, { manifests }]) => manifests.size > 0).map(([name]) => name);
-    const { list, more } = pageOf(names.sort(plain), page, plain);
+    const { list, more } = sortedPage(names.sort(plain), page, plain);
     return { repositories: list, more };
   }
 
   holders(digest: Digest, page: PageOf): CatalogPage {
     const has = ({ blobs, manifests }: MemoryRepository): boolean => blobs.has(digest) || manifests.has(digest);
     const names = [...this.#repos].filter(([, repo]) => has(repo)).map(([name]) => name);
-    const { list, more } = pageOf(names.sort(plain), page, plain);
+    const { list, more } = sortedPage(names.sort(plain), page, plain);
     return { repositories: list, more };
   }
 
@@ -123,6 +132,12 @@ export class MemoryTables implements TagTables {
     const before = repository.manifests.get(digest)?.targets ?? [];
     const manifest = manifestOf(digest, put);
     repository.manifests.set(digest, manifest);
+    this.#idle.referred(repository, put.blobs);
+    this.#idle.anew(
+      repository,
+      before.filter((target) => !manifest.targets.includes(target)),
+      nowMs,
+    );
     this.#unlinked.referred(manifest.targets);
     this.#unlinked.lost(before, nowMs);
     const version = put.tags.length === 0 ? undefined : this.#set(repository, put.tags, digest);
@@ -162,6 +177,7 @@ export class MemoryTables implements TagTables {
     known.manifests.delete(digest);
     const tags = tagsOn(known, digest);
     const version = tags.length > 0 ? this.#bury(known, tags) : undefined;
+    this.#idle.anew(known, [digest, ...manifest.targets], nowMs);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     const gone = { kind: 'manifest', name: digest, digest: null, referrer: manifest.subject !== undefined } as const;
     this.#tell(repo, [gone, ...changedTags(tags, null)], version);
@@ -175,7 +191,10 @@ export class MemoryTables implements TagTables {
   }
 
   unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
-    if (this.#repos.get(repo)?.blobs.delete(digest) !== true) return false;
+    const known = this.#repos.get(repo);
+    if (known?.blobs.delete(digest) !== true) return false;
+    known.idle.delete(digest);
+    this.#idle.anew(undefined, [digest], nowMs);
     this.#unlinked.lost([digest], nowMs);
     this.#tell(repo, [{ kind: 'blob', name: digest, digest: null }]);
     return true;
@@ -184,11 +203,14 @@ export class MemoryTables implements TagTables {
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
     const link = this.blob(from, digest);
     if (link !== undefined) this.#link(repo, digest, link.size);
+    if (link !== undefined) this.#idle.anew(undefined, [digest]);
     return link;
   }
 
   #link(repo: string, digest: Digest, size: number): void {
-    this.#open(repo).blobs.set(digest, size);
+    const repository = this.#open(repo);
+    repository.blobs.set(digest, size);
+    this.#idle.linked(repository, digest);
     this.#tell(repo, [{ kind: 'blob', name: digest, digest }]);
   }
 
@@ -199,6 +221,12 @@ export class MemoryTables implements TagTables {
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
     return this.#unlinked.condemn(digests, at);
   }
+
+  idleSince: TagTables['idleSince'] = (repo, digest) => this.#repos.get(repo)?.idle.get(digest);
+  uselessSince: TagTables['uselessSince'] = (digests, beforeMs) => this.#idle.useless(digests, beforeMs);
+  idleCounts: TagTables['idleCounts'] = (beforeMs) => this.#idle.counts(beforeMs);
+  use: TagTables['use'] = (...args) => this.#idle.use(...args);
+  expire: TagTables['expire'] = (at) => this.#idle.expire(at);
 
   claim: TagTables['claim'] = (target, at) => this.#outbox.leases.claim(target, at);
   hold: TagTables['hold'] = (keys, untilMs) => this.#outbox.leases.hold(keys, untilMs);
@@ -264,6 +292,7 @@ export class MemoryTables implements TagTables {
     for (const blob of manifest.blobs)
       if (this.#waits(repo, 'blob', blob.digest) === undefined && !blobs.has(blob.digest))
         blobs.set(blob.digest, blob.size);
+    this.#idle.referred(this.#open(repo), put.blobs);
     this.#unlinked.referred([digest, ...adopted.targets]);
     return 'adopted';
   }
@@ -274,6 +303,7 @@ export class MemoryTables implements TagTables {
     if (manifest === undefined || tagsOn(known, digest).length > 0) return 'kept';
     if (this.#waits(repo, 'manifest', digest) !== undefined) return 'kept';
     known.manifests.delete(digest);
+    this.#idle.anew(known, [digest, ...manifest.targets], nowMs);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     return 'adopted';
   }
@@ -282,6 +312,7 @@ export class MemoryTables implements TagTables {
     const { blobs } = this.#open(repo);
     if (this.#waits(repo, 'blob', digest) !== undefined || blobs.has(digest)) return 'kept';
     blobs.set(digest, size);
+    this.#idle.linked(this.#open(repo), digest);
     this.#unlinked.referred([digest]);
     return 'adopted';
   }
@@ -339,27 +370,10 @@ export class MemoryTables implements TagTables {
       deleted: new Map(),
       manifests: new Map(),
       blobs: new Map(),
+      idle: new Map(),
       filled: this.#outbox.filled(repo),
     };
     this.#repos.set(repo, known);
     return known;
   }
-}
-
-function pageOf(
-  sorted: readonly string[],
-  page: PageOf,
-  order: (one: string, two: string) => number,
-): { list: string[]; more: boolean } {
-  const { last } = page;
-  const rest = last === undefined ? sorted : sorted.filter((name) => order(name, last) > 0);
-  return { list: rest.slice(0, page.n), more: rest.length > page.n };
-}
-
-function plain(one: string, two: string): number {
-  return one < two ? -1 : one > two ? 1 : 0;
-}
-
-function byTag(one: string, two: string): number {
-  return plain(one.toLowerCase(), two.toLowerCase()) || plain(one, two);
 }

@@ -20,6 +20,8 @@ export type MemoryRepository = {
   readonly deleted: Map<string, TagVersion>;
   readonly manifests: Map<Digest, Manifest>;
   readonly blobs: Map<Digest, number>;
+  /** Since when the links of these are idle. */
+  readonly idle: Map<Digest, number>;
   /** The targets that all of it was queued for, or comes from. */
   filled: Set<string>;
 };

@@ -35,6 +35,12 @@ export class MemoryUnlinked {
     }
   }
 
+  /** Whether it has none since then, or was condemned. */
+  since(digest: Digest, beforeMs: number): boolean {
+    const found = this.#unlinked.get(digest);
+    return found !== undefined && (found.told !== undefined || found.sinceMs <= beforeMs);
+  }
+
   among(digests: readonly Digest[]): UnlinkedReply {
     return { index: memoryId, unlinked: digests.filter((digest) => !this.#linked(digest)) };
   }

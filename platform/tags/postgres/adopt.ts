@@ -5,6 +5,7 @@ import type { Adopted, AdoptedManifest, AdoptedTag } from '../outbox.ts';
 import { backendAmong } from '../targets.ts';
 import { replaces } from '../versions.ts';
 import { adoptBlobs } from './blobs.ts';
+import { idleLinked, idleReferred } from './idle.ts';
 import { hasManifest, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresOutbox } from './outbox.ts';
@@ -16,6 +17,7 @@ type AdoptParts = {
   readonly repos: PostgresRepos;
   readonly outbox: PostgresOutbox;
   readonly versions: PostgresVersions;
+  readonly nowMs: () => number;
 };
 
 export class PostgresAdopt {
@@ -33,6 +35,7 @@ export class PostgresAdopt {
     const digests = blobs.map((blob) => blob.digest);
     await writeManifest(asking, id, digest, { ...manifest, blobs: digests });
     await adoptBlobs(asking, this.#of(id, repo), blobs);
+    await idleReferred(tx, id, digests);
     // Their bytes are in the backend, whatever origins were told of those that they had.
     await referred(tx, [digest, ...digests, ...manifests, ...(subject === undefined ? [] : [subject])]);
     return 'adopted';
@@ -41,6 +44,7 @@ export class PostgresAdopt {
   async blob(tx: Tx, repo: string, digest: Digest, size: number): Promise<Adopted> {
     const id = await this.#parts.repos.open(tx.asking, repo);
     if ((await adoptBlobs(tx.asking, this.#of(id, repo), [{ digest, size }])) === 0) return 'kept';
+    await idleLinked(tx, id, [digest], this.#parts.nowMs());
     await referred(tx, [digest]);
     return 'adopted';
   }

@@ -17,6 +17,7 @@ import type { OutboxOptions } from '../outbox.ts';
 import type { TagStore } from '../store.ts';
 import { PostgresFilled } from './filled.ts';
 import { WriteGroups } from './group.ts';
+import { idleCounts, idleSince, use, uselessSince } from './idle.ts';
 import { migrate } from './migrate.ts';
 import type { Tx } from './numbers.ts';
 import { PostgresOutbox } from './outbox.ts';
@@ -50,7 +51,7 @@ export async function openPostgresTags(
   const nowMs = options.nowMs ?? clock.nowMs;
   const database = await migrate(await connected(primary, log), { schema: settings.schema, name: primary.name });
   const outbox = targets && { ...targets, nowMs };
-  return { store: new PostgresTags({ primary, clock, database, outbox }), nowMs };
+  return { store: new PostgresTags({ primary, clock, database, outbox, nowMs }), nowMs };
 }
 
 /** A server that is started together with its index is waited for. */
@@ -74,6 +75,7 @@ type Parts = {
   readonly clock: EngineClock;
   readonly database: string;
   readonly outbox: OutboxOptions | undefined;
+  readonly nowMs: () => number;
 };
 
 class PostgresTags implements TagStore {
@@ -87,7 +89,7 @@ class PostgresTags implements TagStore {
   readonly #versions: PostgresVersions;
   #closed = false;
 
-  constructor({ primary, clock, database, outbox }: Parts) {
+  constructor({ primary, clock, database, outbox, nowMs }: Parts) {
     this.#primary = primary;
     this.#database = database;
     this.#groups = new WriteGroups({ primary, database, clock });
@@ -96,7 +98,7 @@ class PostgresTags implements TagStore {
     const repos = new PostgresRepos(this.#filled);
     this.#versions = new PostgresVersions(outbox?.nowMs);
     this.#outbox = new PostgresOutbox(database, outbox);
-    this.#writes = new PostgresWrites({ repos, outbox: this.#outbox, versions: this.#versions });
+    this.#writes = new PostgresWrites({ repos, outbox: this.#outbox, versions: this.#versions, nowMs });
   }
 
   tag: TagStore['tag'] = (...of) => this.#read((asking) => this.#reads.tag(asking, ...of));
@@ -110,6 +112,9 @@ class PostgresTags implements TagStore {
     index: this.#database,
     unlinked: await this.#read((asking) => unlinkedAmong({ asking }, digests)),
   });
+  idleSince: TagStore['idleSince'] = (...of) => this.#read((asking) => idleSince(asking, ...of));
+  uselessSince: TagStore['uselessSince'] = (...of) => this.#read((asking) => uselessSince(asking, ...of));
+  idleCounts: TagStore['idleCounts'] = (...of) => this.#read((asking) => idleCounts(asking, ...of), operatorReadMs);
 
   due: TagStore['due'] = (...of) => this.#read((asking) => this.#outbox.due(asking, ...of));
   nextDueMs: TagStore['nextDueMs'] = (...of) => this.#read((asking) => this.#outbox.nextDueMs(asking, ...of));
@@ -128,6 +133,8 @@ class PostgresTags implements TagStore {
   unlinkBlob: TagStore['unlinkBlob'] = (...of) => this.#write((tx) => this.#writes.unlinkBlob(tx, ...of));
   mount: TagStore['mount'] = (...of) => this.#write((tx) => this.#writes.mount(tx, ...of));
   condemn: TagStore['condemn'] = (...of) => this.#write((tx) => condemn(tx, ...of));
+  use: TagStore['use'] = (...of) => this.#write((tx) => use(tx, ...of));
+  expire: TagStore['expire'] = (...of) => this.#write((tx) => this.#writes.expire(tx, ...of));
 
   named: TagStore['named'] = (of) => ({
     putManifest: (...args) => this.#write((tx) => this.#writes.putManifest(tx, ...args), of),

@@ -81,7 +81,18 @@ CREATE TABLE named (
 CREATE INDEX named_by_no ON named (no);
 `;
 
+const IDLE = `
+-- Since when a blob's link is idle (idle.ts): no manifest of the repository refers to the blob. NULL: one does.
+ALTER TABLE blobs ADD COLUMN idle bigint;
+UPDATE blobs SET idle = (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+  WHERE NOT EXISTS (SELECT 1 FROM refs WHERE refs.target = blobs.digest AND refs.repo = blobs.repo);
+CREATE INDEX blobs_by_idle ON blobs (idle) WHERE idle IS NOT NULL;
+-- Whether a repository refers to a digest that thousands of them refer to.
+DROP INDEX refs_by_target;
+CREATE INDEX refs_by_target ON refs (target, repo);
+`;
+
 /** What makes the tables of each version those of the next; the first entry makes version 1 from nothing. */
-export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2, POSTGRES_TARGETS];
+export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2, POSTGRES_TARGETS, IDLE];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';

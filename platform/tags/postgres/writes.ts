@@ -2,12 +2,14 @@
 
 import type { BlobLink, BlobLinkPut, TagPut, TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import type { Expired, IdleAt } from '../idle.ts';
 import type { Adopted } from '../outbox.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
 import { changedTags, type OutboxChange } from '../targets.ts';
 import { follows, type TagOutcome } from '../versions.ts';
 import { PostgresAdopt } from './adopt.ts';
 import { dropBlobLink, putBlob, sizeOf } from './blobs.ts';
+import { expire, idleAnew, idleReferred } from './idle.ts';
 import { hasManifest, hasSubject, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresOutbox } from './outbox.ts';
@@ -19,6 +21,8 @@ export type WriteParts = {
   readonly repos: PostgresRepos;
   readonly outbox: PostgresOutbox;
   readonly versions: PostgresVersions;
+  /** Of the database. */
+  readonly nowMs: () => number;
 };
 type Place = { readonly id: number; readonly repo: string };
 
@@ -49,6 +53,7 @@ export class PostgresWrites {
     await referred(tx, [...put.manifests, ...subject]);
     const now = new Set([...put.blobs, ...put.manifests, ...subject]);
     const gone = before.filter((target) => !now.has(target));
+    await idleAnew(tx, known, gone, nowMs);
     await noteLost(tx, gone, nowMs);
     return version === undefined ? { missing } : { missing, version };
   }
@@ -68,6 +73,7 @@ export class PostgresWrites {
     const referrer = put.subject !== undefined;
     const again = referrer && (await hasManifest(tx.asking, id, digest));
     await writeManifest(tx.asking, id, digest, put);
+    await idleReferred(tx, id, put.blobs);
     const tags = [...new Set(put.tags)];
     const version = tags.length === 0 ? undefined : await versions.put(tx, id, tags, digest);
     const own = { kind: 'manifest', name: digest, digest, referrer, again } as const;
@@ -119,6 +125,7 @@ export class PostgresWrites {
   async #drop(tx: Tx, id: number, digest: Digest, nowMs: number): Promise<boolean> {
     const targets = await targetsOf(tx.asking, id, digest);
     if (!(await removeManifest(tx.asking, id, digest))) return false;
+    await idleAnew(tx, id, [digest, ...targets], nowMs);
     await noteLost(tx, [digest, ...targets], nowMs);
     return true;
   }
@@ -140,21 +147,31 @@ export class PostgresWrites {
   async unlinkBlob(tx: Tx, ...[repo, digest, nowMs]: [string, Digest, number]): Promise<boolean> {
     const id = await this.#parts.repos.find(tx.asking, repo);
     if (!(await dropBlobLink(tx.asking, id, digest))) return false;
+    await idleAnew(tx, id, [digest], nowMs);
     await noteLost(tx, [digest], nowMs);
     await this.#tell(tx, { id, repo }, [{ kind: 'blob', name: digest, digest: null }]);
     return true;
+  }
+
+  /** Takes idle links away. */
+  expire(tx: Tx, at: IdleAt): Promise<Expired> {
+    const nowMs = this.#parts.nowMs();
+    return expire(tx, { ...at, nowMs }, (id, repo, digest) =>
+      this.#tell(tx, { id, repo }, [{ kind: 'blob', name: digest, digest: null }]),
+    );
   }
 
   async mount(tx: Tx, ...[repo, digest, from]: [string, Digest, string]): Promise<BlobLink | undefined> {
     const size = await sizeOf(tx.asking, from, digest);
     if (size === undefined) return undefined;
     await this.#link(tx, repo, digest, size);
+    await idleAnew(tx, undefined, [digest], this.#parts.nowMs());
     return { digest, size };
   }
 
   async #link(tx: Tx, repo: string, digest: Digest, size: number): Promise<void> {
     const id = await this.#parts.repos.open(tx.asking, repo);
-    await putBlob(tx.asking, id, digest, size);
+    await putBlob(tx.asking, id, { digest, size }, this.#parts.nowMs());
     await this.#tell(tx, { id, repo }, [{ kind: 'blob', name: digest, digest }]);
   }
 }

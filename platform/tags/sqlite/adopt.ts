@@ -5,6 +5,7 @@ import type { Digest } from '../../../core/digest.ts';
 import type { Adopted, AdoptedManifest, AdoptedTag } from '../outbox.ts';
 import { replaces } from '../versions.ts';
 import type { SqliteFilled } from './filled.ts';
+import type { SqliteIdle } from './idle.ts';
 import type { SqliteOutbox } from './outbox.ts';
 import type { SqliteUnlinked } from './unlinked.ts';
 import type { SqliteVersions } from './versions.ts';
@@ -25,6 +26,7 @@ export type AdoptParts = {
   readonly filled: SqliteFilled;
   readonly versions: SqliteVersions;
   readonly unlinked: SqliteUnlinked;
+  readonly idle: SqliteIdle;
 };
 
 export class SqliteAdopt {
@@ -50,6 +52,10 @@ export class SqliteAdopt {
         this.#statements.putBlob.run(id, blob.digest, blob.size);
     }
     for (const child of manifests) this.#statements.putRef.run(id, digest, child, 'manifest');
+    this.#parts.idle.referred(
+      id,
+      blobs.map((blob) => blob.digest),
+    );
     const targets = [...blobs.map((blob) => blob.digest), ...manifests, ...(subject === undefined ? [] : [subject])];
     // Their bytes are in the backend, whatever origins were told of those that they had.
     this.#parts.unlinked.referred([digest, ...targets]);
@@ -60,6 +66,7 @@ export class SqliteAdopt {
     const id = this.#open(repo);
     if (this.#parts.outbox.waits({ id, repo }, 'blob', digest) !== undefined) return 'kept';
     if (Number(this.#statements.putBlob.run(id, digest, size).changes) === 0) return 'kept';
+    this.#parts.idle.linked(id, digest);
     this.#parts.unlinked.referred([digest]);
     return 'adopted';
   }

@@ -1,7 +1,8 @@
 /**
  * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
  * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags; version 3 no backend; version 4
- * not which of them a repository was brought to; version 5 no names of writes; version 6 one target of a repository only.
+ * not which of them a repository was brought to; version 5 no names of writes; version 6 one target of a repository only; version 7
+ * not since when a link is idle.
  */
 
 import type { SqliteSchema } from '../../sqlite/database.ts';
@@ -97,6 +98,13 @@ ALTER TABLE repos ADD COLUMN backend TEXT;
 CREATE TABLE named (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, told TEXT NOT NULL);
 `,
   SQLITE_TARGETS,
+  `
+-- Since when a blob's link is idle (idle.ts): no manifest of the repository refers to the blob. NULL: one does.
+ALTER TABLE blobs ADD COLUMN idle INTEGER;
+UPDATE blobs SET idle = unixepoch() * 1000
+  WHERE NOT EXISTS (SELECT 1 FROM refs WHERE refs.target = blobs.digest AND refs.repo = blobs.repo);
+CREATE INDEX blobs_by_idle ON blobs (idle) WHERE idle IS NOT NULL;
+`,
 ];
 
 export const tagsSchema: SqliteSchema = {

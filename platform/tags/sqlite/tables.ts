@@ -22,6 +22,7 @@ import { changedTags, type OutboxChange } from '../targets.ts';
 import { follows, type TagOutcome } from '../versions.ts';
 import { SqliteAdopt } from './adopt.ts';
 import { SqliteFilled } from './filled.ts';
+import { SqliteIdle } from './idle.ts';
 import { SqliteNamed } from './named.ts';
 import { SqliteOutbox } from './outbox.ts';
 import { SqliteUnlinked } from './unlinked.ts';
@@ -70,6 +71,7 @@ const noRepo = -1;
 export class SqliteTables implements TagTables {
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
   readonly #unlinked: SqliteUnlinked;
+  readonly #idle: SqliteIdle;
   readonly #versions: SqliteVersions;
 
   readonly #named: SqliteNamed;
@@ -87,7 +89,12 @@ export class SqliteTables implements TagTables {
       version: (no, writer) => versions.version(no, writer),
       foreign: (version) => versions.foreign(version),
     });
-    this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, filled, versions, unlinked });
+    this.#idle = new SqliteIdle(db, {
+      unlinked,
+      nowMs: options?.nowMs ?? Date.now,
+      gone: (id, repo, digest) => this.#tell({ id, repo }, [{ kind: 'blob', name: digest, digest: null }]),
+    });
+    this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, filled, versions, unlinked, idle: this.#idle });
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
@@ -157,6 +164,7 @@ export class SqliteTables implements TagTables {
     this.#unlinked.referred([...put.manifests, ...subject]);
     const now = new Set([...put.blobs, ...put.manifests, ...subject]);
     const gone = before.filter((target) => !now.has(target));
+    this.#idle.anew(known, gone, nowMs);
     this.#unlinked.lost(gone, nowMs);
     return version === undefined ? { missing } : { missing, version };
   }
@@ -187,6 +195,7 @@ export class SqliteTables implements TagTables {
     this.#run('dropRefs', id, digest);
     for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
     for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
+    this.#idle.referred(id, put.blobs);
     const version = put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest);
     const own = { kind: 'manifest', name: digest, digest, referrer: put.subject !== undefined, again } as const;
     this.#tell({ id, repo }, [own, ...changedTags(put.tags, digest)], version);
@@ -237,6 +246,7 @@ export class SqliteTables implements TagTables {
     const targets = this.#targets(id, digest);
     if (this.#run('deleteManifest', id, digest) === 0) return false;
     this.#run('dropRefs', id, digest);
+    this.#idle.anew(id, [digest, ...targets], nowMs);
     this.#unlinked.lost([digest, ...targets], nowMs);
     return true;
   }
@@ -250,6 +260,7 @@ export class SqliteTables implements TagTables {
   unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean {
     const id = this.#repo(repo);
     if (this.#run('deleteBlob', id, digest) === 0) return false;
+    this.#idle.anew(id, [digest], nowMs);
     this.#unlinked.lost([digest], nowMs);
     this.#tell({ id, repo }, [{ kind: 'blob', name: digest, digest: null }]);
     return true;
@@ -258,12 +269,14 @@ export class SqliteTables implements TagTables {
   mount(repo: string, digest: Digest, from: string): BlobLink | undefined {
     const link = this.blob(from, digest);
     if (link !== undefined) this.#link(repo, digest, link.size);
+    if (link !== undefined) this.#idle.anew(noRepo, [digest]);
     return link;
   }
 
   #link(repo: string, digest: Digest, size: number): void {
     const id = this.#open(repo);
     this.#run('putBlob', id, digest, size);
+    this.#idle.linked(id, digest);
     this.#tell({ id, repo }, [{ kind: 'blob', name: digest, digest }]);
   }
 
@@ -273,6 +286,17 @@ export class SqliteTables implements TagTables {
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
     return this.#unlinked.condemn(digests, at);
+  }
+
+  idleSince: TagTables['idleSince'] = (repo, digest) => this.#idle.since(repo, digest);
+  uselessSince: TagTables['uselessSince'] = (digests, beforeMs) => this.#idle.useless(digests, beforeMs);
+  idleCounts: TagTables['idleCounts'] = (beforeMs) => this.#idle.counts(beforeMs);
+  expire: TagTables['expire'] = (at) => this.#idle.expire(at);
+
+  use(repo: string, digest: Digest, nowMs: number): boolean {
+    if (!this.#has('hasBlob', this.#repo(repo), digest)) return false;
+    this.#idle.anew(noRepo, [digest], nowMs);
+    return true;
   }
 
   claim: TagTables['claim'] = (target, at) => this.#outbox.leases.claim(target, at);

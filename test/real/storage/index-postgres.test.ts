@@ -3,6 +3,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { idleConformance, idleLists } from '../../../platform/tags/idle.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
 import type { OutboxOptions } from '../../../platform/tags/outbox.ts';
@@ -40,3 +41,4 @@ const openFor = async ({ nowMs, ...targets }: OutboxOptions): Promise<TagStore> 
   (await openPostgresTags({ settings: settings(`s${++schemas}`), targets, nowMs, log })).store;
 outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
+for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);

@@ -10,6 +10,7 @@ import {
   field,
   fields,
   finite,
+  flag,
   listOf,
   Malformed,
   optional,
@@ -61,12 +62,15 @@ export type GateSaid = {
   readonly epoch: number;
   /** Nothing links to it, as far as was seen then. Milliseconds. */
   readonly sinceMs?: number | undefined;
+  /** Since `sinceMs` it has links, of blobs only. */
+  readonly idle?: boolean | undefined;
   /** When it was condemned, in the generation `epoch`; it was not proved since. */
   readonly toldMs?: number | undefined;
 };
 export const gateSaid: Parser<GateSaid> = record({
   epoch: whole(numberMax),
   sinceMs: optional(finite),
+  idle: optional(flag),
   toldMs: optional(finite),
 });
 

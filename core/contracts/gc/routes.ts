@@ -1,0 +1,103 @@
+/** What nobody needs any more goes by itself: what origins ask of the index for it, and operators of both. */
+
+import type { Digest } from '../../digest.ts';
+import { byteCount, digest } from '../fields.ts';
+import { type CondemnReply, condemnMax, unlinkedMax } from '../index-api.ts';
+import { closed, flag, listOf, optional, type Parser, record, text, textThat, whole } from '../parse.ts';
+import { route } from '../route.ts';
+
+/** How origins go about it. */
+export type GcRules = {
+  /** What nothing has referred to for so long goes. */
+  readonly graceMs: number;
+  /** So often each origin asks about all that it holds. */
+  readonly everyMs: number;
+  /** About so many blobs in a second. */
+  readonly rate: number;
+  /** Why nothing goes now; absent: it does. */
+  readonly off?: string | undefined;
+};
+
+/** Of `digests`, those that would go now. Nothing changes by the question. */
+export type UselessReply = { readonly index: string; readonly useless: readonly Digest[] };
+
+/** What an index has to do itself: a part of it each time. `apply`: it is done; else only counted. */
+export type GcStepRequest = { readonly apply: boolean };
+export type GcStep = {
+  /** Links that nobody needed, which went in this step. */
+  readonly links: number;
+  readonly bytes: number;
+  /** Others are due as well: ask again. */
+  readonly more: boolean;
+  /** Links that no manifest refers to; those that are due. An index whose store has no list of them says none. */
+  readonly idle: number;
+  readonly due: number;
+  readonly dueBytes: number;
+  readonly off?: string | undefined;
+};
+
+/** A walk of an origin through all that it holds. */
+export type GcRound = {
+  /** false: it only counts what would go. */
+  readonly apply: boolean;
+  readonly running: boolean;
+  readonly looked: number;
+  readonly of: number;
+  /** What went, or would. */
+  readonly blobs: number;
+  readonly bytes: number;
+  /** Of what nothing links to: not for long enough yet. */
+  readonly waiting: number;
+  /** A backend is still owed them. */
+  readonly owed: number;
+  /** Why it broke off, or did not begin. */
+  readonly why?: string | undefined;
+};
+
+const whyMax = 4096;
+const count = whole(Number.MAX_SAFE_INTEGER);
+const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
+const off = optional(text(whyMax));
+
+export const INDEX_GC = {
+  rules: route('GET', '/v1/gc', {
+    reply: record({ graceMs: count, everyMs: count, rate: count, off }) satisfies Parser<GcRules>,
+  }),
+  /** As INDEX.condemn, of what nothing has referred to for `graceMs`. An index of a release before knows no such path. */
+  condemn: route('POST', '/v1/gc/condemned', {
+    body: closed({ digests: listOf(digest, condemnMax) }),
+    reply: record({
+      index: databaseId,
+      condemned: listOf(digest, condemnMax),
+      waiting: whole(condemnMax),
+    }) satisfies Parser<CondemnReply>,
+  }),
+  useless: route('POST', '/v1/gc/useless', {
+    body: closed({ digests: listOf(digest, unlinkedMax) }),
+    reply: record({ index: databaseId, useless: listOf(digest, unlinkedMax) }) satisfies Parser<UselessReply>,
+  }),
+  step: route('POST', '/v1/gc/steps', {
+    body: closed({ apply: flag }) satisfies Parser<GcStepRequest>,
+    reply: record({
+      links: count,
+      bytes: byteCount,
+      more: flag,
+      idle: count,
+      due: count,
+      dueBytes: byteCount,
+      off,
+    }) satisfies Parser<GcStep>,
+  }),
+} as const;
+
+const round = record({
+  ...{ apply: flag, running: flag, looked: count, of: count, blobs: count, bytes: byteCount },
+  ...{ waiting: count, owed: count, why: optional(text(whyMax)) },
+}) satisfies Parser<GcRound>;
+
+export const ORIGIN_GC = {
+  /** The round that runs, or the last one. */
+  state: route('GET', '/v1/gc', { reply: round }),
+  /** Begins one, unless one runs; of the same kind it is joined, else 409. */
+  begin: route('POST', '/v1/gc', { body: closed({ apply: flag }) satisfies Parser<GcStepRequest>, reply: round }),
+} as const;

@@ -1,0 +1,107 @@
+/** What goes by itself, in an index's process: whom it is asked by, its metrics, and when it begins (docs/gc.md). */
+
+import type { FastifyInstance } from 'fastify';
+import { type GcRules, INDEX_GC } from '../../core/contracts/gc/routes.ts';
+import type { Digest } from '../../core/digest.ts';
+import { repositoryMatches } from '../../core/oci/pattern.ts';
+import { serve } from '../../platform/http/serve.ts';
+import type { TagStore } from '../../platform/tags/store.ts';
+import type { LineLog } from '../../platform/telemetry/log.ts';
+import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { GcSettings } from './config.ts';
+import { Sweep } from './sweep.ts';
+
+/** To be asked for again within this changes nothing: it is far below any grace. */
+const useMs = 60_000;
+/** Origins ask about all that they hold: at level info their questions would be all of the log. */
+const quiet = { logLevel: 'warn' } as const;
+
+export type GcParts = {
+  readonly store: TagStore;
+  readonly nowMs: () => number;
+  readonly config: {
+    readonly gc: GcSettings;
+    readonly keepUnlinked: number;
+    readonly readOnly: boolean;
+    readonly store: { readonly kind: string };
+  };
+  readonly metrics: Metrics;
+  readonly log: LineLog;
+};
+
+export type Gc = {
+  readonly addRoutes: (app: FastifyInstance) => void;
+  /** Somebody asks for the repository's blob, which it has: whether it is there for a grace from now on. */
+  readonly inUse: (repo: string, digest: Digest) => Promise<boolean>;
+};
+
+/** It has begun; ends with the stack. */
+export function openGc(parts: GcParts, stack: AsyncDisposableStack): Gc {
+  const { store, nowMs, config, metrics, log } = parts;
+  const { enabled, grace, every, rate, keep } = config.gc;
+  const graceMs = Math.max(grace, config.keepUnlinked);
+  const off = (): string | undefined => {
+    if (!enabled) return '`gc.enabled` of the index is false';
+    return config.readOnly ? 'the index is read only' : undefined;
+  };
+  const keeps = (repo: string): boolean => repositoryMatches(keep, repo);
+  const links = metrics.counter('gc_links_total', 'Links of blobs that nothing referred to for the grace, and went');
+  const sweep = new Sweep({
+    ...{ store, nowMs, graceMs, everyMs: every, rate, keeps, off, log },
+    went: (expired) => links.inc(expired.links),
+  });
+  stack.use(sweep);
+  sweep.begin();
+  const rules = (): GcRules => ({ graceMs, everyMs: every, rate, off: off() });
+  return {
+    addRoutes: (app) => addRoutes(app, { ...parts, graceMs, keeps, rules, sweep }),
+    // What is about to go anyway is told of while it is there.
+    inUse: async (repo, digest) => {
+      if (off() !== undefined) return true;
+      const sinceMs = await store.idleSince(repo, digest);
+      const now = nowMs();
+      if (sinceMs === undefined || now - sinceMs < Math.min(useMs, graceMs / 10)) return true;
+      return await store.use(repo, digest, now);
+    },
+  };
+}
+
+type RouteParts = GcParts & {
+  readonly graceMs: number;
+  readonly keeps: (repo: string) => boolean;
+  readonly rules: () => GcRules;
+  readonly sweep: Sweep;
+};
+
+function addRoutes(app: FastifyInstance, { store, nowMs, config, graceMs, keeps, rules, sweep }: RouteParts): void {
+  // A bucket has no list of idle links: each digest is judged when it is asked about.
+  const listed = config.store.kind !== 'bucket';
+  serve(app, INDEX_GC.rules, rules, quiet);
+  serve(
+    app,
+    INDEX_GC.condemn,
+    async ({ body }) => {
+      const off = rules().off !== undefined;
+      const at = { nowMs: nowMs(), unlinkedMs: graceMs, idle: { keeps } };
+      if (!listed && !off) return await store.condemn(body.digests, at);
+      // A read, which costs no writer anything, says of nearly all that they have links.
+      const { index, unlinked } = await store.unlinked(body.digests);
+      if (off || unlinked.length === 0) return { index, condemned: [], waiting: unlinked.length };
+      return await store.condemn(unlinked, at);
+    },
+    quiet,
+  );
+  serve(
+    app,
+    INDEX_GC.useless,
+    async ({ body: { digests } }) => {
+      const [{ index }, useless] = await Promise.all([
+        store.unlinked([]),
+        store.uselessSince(digests, nowMs() - graceMs),
+      ]);
+      return { index, useless };
+    },
+    quiet,
+  );
+  serve(app, INDEX_GC.step, ({ body }) => sweep.step(body.apply));
+}
