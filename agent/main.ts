@@ -46,7 +46,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const plan = {
     membership,
     promises: agentPromises,
-    ...roomOf(config.cache),
+    ...roomOf({ ...config.cache, ...config.storage }),
     pinned: pinSetOf(config.cache.pins),
     shares: config.storage.share !== undefined,
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },

@@ -86,7 +86,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** One agent more; it ends with the cluster, or before. */
-  async agent(nodeFlags: readonly string[] = []): Promise<AgentProcess> {
+  async agent(nodeFlags: readonly string[] = [], more: Readonly<Record<string, unknown>> = {}): Promise<AgentProcess> {
     this.#agents++;
     const started = await RoleProcess.start({
       role: 'agent',
@@ -101,6 +101,7 @@ export class Cluster implements AsyncDisposable {
         trackers: [this.trackerUrl],
         pull: { linger: lingerLong, find: '60s' },
         ...tuned(this.options),
+        ...more,
       },
     });
     const process = this.#stack.use(started);

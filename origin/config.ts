@@ -5,7 +5,7 @@ import { weightRange } from '../core/contracts/members.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { evictionShape } from '../platform/config/eviction.ts';
-import { budgetMin, piecesShape } from '../platform/config/memory.ts';
+import { budgetMin, hotMemory, piecesShape } from '../platform/config/memory.ts';
 import { placeFits } from '../platform/config/place.ts';
 import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { baseUrl, duration, listenAt, size } from '../platform/config/units.ts';
@@ -25,7 +25,7 @@ const shape = z.strictObject({
    * Bytes of blobs that the disk may hold. Beyond it goes what the index has condemned, since nothing has linked to it
    * for long; then uploads are refused.
    */
-  disk: z.strictObject({ budget: size('1TiB', budgetMin), ...evictionShape }).prefault({}),
+  disk: z.strictObject({ budget: size('1TiB', budgetMin), memory: hotMemory(), ...evictionShape }).prefault({}),
   ...volumesShape,
   ...piecesShape,
   trackers: someMembers('http://127.0.0.1:15003'),

@@ -1,6 +1,7 @@
-/** Whether an agent shares blobs with the container runtime of its host. */
+/** Where an agent has blobs beside its cache: with the container runtime of its host, and in memory. */
 
 import * as z from 'zod';
+import { hotMemory } from '../../platform/config/memory.ts';
 import { rate } from '../../platform/config/units.ts';
 
 export const sharingShape = () =>
@@ -12,6 +13,7 @@ export const sharingShape = () =>
       root: z.string().regex(/^\/./, 'is no absolute path').prefault('/var/lib/containerd'),
       /** What containerd has is read once before it counts, no faster than this; and after whoever is busy. */
       rate: rate('200MB/s', { min: '1MB/s' }),
+      memory: hotMemory(),
     })
     .prefault({});
 

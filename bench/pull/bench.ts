@@ -3,6 +3,7 @@
 import { Skipped } from '../../harness/error.ts';
 import type { Figures } from '../../harness/report.ts';
 import { firstByteMeasures } from './first-byte.ts';
+import { hotMeasures } from './hot.ts';
 import type { PullSetup } from './setup.ts';
 import { singleMeasures } from './single.ts';
 import { smallMeasures } from './small.ts';
@@ -15,6 +16,7 @@ const MEASURES = {
   firstByte: { measure: firstByteMeasures, figure: 'firstByteP50Ms' },
   ten: { measure: tenMeasures, figure: 'tenAgentsMBps' },
   small: { measure: smallMeasures, figure: 'smallBlobsPerS' },
+  hot: { measure: hotMeasures, figure: 'hot4KRatio' },
   warm: { measure: warmMeasures, figure: 'warmRatioToNginx' },
 } as const;
 

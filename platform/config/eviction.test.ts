@@ -8,10 +8,10 @@ test('marks are percent that are used, or bytes that are free; ages are duration
   const given = shape.parse({ watermarks: { high: '90%', low: '82.5%' }, tti: '30d', ttl: '1h' });
   const watermarks = { high: { percent: 90 }, low: { percent: 82.5 } };
   const eviction = { watermarks, ttiMs: 30 * 86_400_000, ttlMs: 3_600_000 };
-  expect(roomOf({ budget: 5, ...given })).toEqual({ budgetBytes: 5, eviction });
+  expect(roomOf({ budget: 5, memory: 7, ...given })).toEqual({ budgetBytes: 5, eviction, hotBytes: 7 });
   const bytes = shape.parse({ watermarks: { high: '5GB', low: '10GB' } });
   expect(bytes.watermarks).toEqual({ high: { freeBytes: 5e9 }, low: { freeBytes: 10e9 } });
-  expect(roomOf({ budget: 5, ...shape.parse({}) }).eviction).toBeUndefined();
+  expect(roomOf({ budget: 5, memory: 0, ...shape.parse({}) }).eviction).toBeUndefined();
 });
 
 test.each([

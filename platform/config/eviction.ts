@@ -43,15 +43,19 @@ type Given = {
   readonly watermarks?: { readonly high: Mark; readonly low: Mark } | undefined;
   readonly tti?: number | undefined;
   readonly ttl?: number | undefined;
+  /** As `hotMemory`. */
+  readonly memory: number;
 };
 
 /** What a store is told of its room; `eviction` undefined: nothing of it is configured. */
-export function roomOf({ budget, watermarks, tti, ttl }: Given): {
+export function roomOf({ budget, watermarks, tti, ttl, memory }: Given): {
   budgetBytes: number;
   eviction: Eviction | undefined;
+  hotBytes: number;
 } {
   const none = watermarks === undefined && tti === undefined && ttl === undefined;
-  return { budgetBytes: budget, eviction: none ? undefined : { watermarks, ttiMs: tti, ttlMs: ttl } };
+  const eviction = none ? undefined : { watermarks, ttiMs: tti, ttlMs: ttl };
+  return { budgetBytes: budget, eviction, hotBytes: memory };
 }
 
 function problemOf(high: Mark, low: Mark): string | undefined {

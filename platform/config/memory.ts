@@ -22,5 +22,8 @@ export const piecesShape = {
   workers: z.int().min(1).max(workersMax).prefault(1),
 } as const;
 
+/** Bytes of small blobs, read again and again, that are kept in memory beside the arena (store/pieces/hot.ts); 0: none. */
+export const hotMemory = () => size('0', { min: '0', max: arenaMax });
+
 /** The least that a budget of bytes on disk may be: below it, it was meant otherwise (`100` for 100GiB). */
 export const budgetMin = { min: '1MB', why: 'room for blobs at all' } as const;

@@ -15,10 +15,12 @@ import type { Membership } from '../members/membership.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
+import type { HotPieces } from '../store/pieces/hot.ts';
 import type { AskUnneeded } from '../store/room/let-go.ts';
 import type { Eviction } from '../store/room/tidying.ts';
 import { BlobStore } from '../store/store.ts';
 import type { VolumePlan } from '../store/volumes/volume.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Arena } from '../workers/arena.ts';
 import { Workers } from '../workers/workers.ts';
 
@@ -41,6 +43,8 @@ export type HostPlan<F extends Finding> = {
   readonly askUnneeded?: AskUnneeded | undefined;
   readonly eviction?: Eviction | undefined;
   readonly shares?: boolean;
+  /** Of small blobs, in memory; 0: none. */
+  readonly hotBytes: number;
   /** What stays in any case. */
   readonly pinned?: { has(digest: Digest): boolean } | undefined;
   /** Who is told of pulls that are read, and when those end that are not any more. */
@@ -80,8 +84,10 @@ export async function startHost<F extends Finding>(
   let feeding: PeerNode | undefined;
   const { promises, budgetBytes, askUnneeded, eviction, shares, pinned } = plan;
   const stays = (digest: Digest): boolean => pinned?.has(digest) === true || fed(digest);
-  const policy = { budgetBytes, askUnneeded, eviction, shares, stays };
+  const hot = await hotOf(plan.hotBytes, metrics);
+  const policy = { budgetBytes, askUnneeded, eviction, shares, stays, hot };
   const store = stack.use(await BlobStore.open({ dir: config.data, ...promises, ...policy, workers, volumes, log }));
+  if (hot !== undefined) store.watch({ evicted: (digest) => hot.forget(digest) });
   const found = await finding();
   const { finder, onOrigins } = found;
   const members = await membership.others('trackers', trackers);
@@ -103,4 +109,14 @@ export async function startHost<F extends Finding>(
   );
   feeding = node;
   return { arena, store, found, trackers: members, tracking, node };
+}
+
+/** Nothing of it is loaded where none is to be kept. */
+async function hotOf(maxBytes: number, metrics: Metrics): Promise<HotPieces | undefined> {
+  if (maxBytes === 0) return undefined;
+  const hot = new (await import('../store/pieces/hot.ts')).HotPieces(maxBytes);
+  metrics.observed('hot_bytes', 'Bytes of small blobs that are kept in memory', () => hot.bytes);
+  metrics.observed('hot_pieces', 'Pieces of small blobs that are kept in memory', () => hot.count);
+  metrics.observed('hot_lent', 'Pieces that were given from there since the start', () => hot.lentCount);
+  return hot;
 }

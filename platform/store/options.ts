@@ -5,6 +5,7 @@ import type { Digest } from '../../core/digest.ts';
 import type { Metainfo } from '../../core/piece.ts';
 import type { PieceIo } from '../workers/piece-io.ts';
 import type { Disk } from './disk/disk.ts';
+import type { Hot } from './pieces/remembered.ts';
 import type { StoreLog } from './recover.ts';
 import type { AskUnneeded } from './room/let-go.ts';
 import type { Eviction } from './room/tidying.ts';
@@ -38,6 +39,8 @@ export type BlobStoreOptions = {
   readonly stays?: ((digest: Digest) => boolean) | undefined;
   /** Files of a container runtime on this host may be blobs of this cache (shared/shared.ts). */
   readonly shares?: boolean | undefined;
+  /** Pieces that are in memory as well (pieces/hot.ts). Absent: only while they are being used. */
+  readonly hot?: Hot | undefined;
   readonly log?: StoreLog | undefined;
   readonly disk?: Disk;
   /** Entries that are kept though nobody may be using them (table/live.ts). */

@@ -97,7 +97,7 @@ export class BlobStore {
       count: () => this.#room.count,
       records: () => this.#room.inventory.records(),
     });
-    this.#host = this.#entryHost();
+    this.#host = this.#entryHost(o.hot);
     const common = {
       ...at,
       files: this.#files,
@@ -333,9 +333,9 @@ export class BlobStore {
     for (const one of found) await enter(one, { room, becoming, keeps, arena, entry });
   }
 
-  #entryHost(): EntryHost {
+  #entryHost(hot: BlobStoreOptions['hot']): EntryHost {
     return {
-      io: this.#ground.io,
+      ...{ hot, io: this.#ground.io },
       files: this.#files,
       nowMs: () => performance.now(),
       stampOf: (fd) => this.#ground.disk.stampNow?.(fd),

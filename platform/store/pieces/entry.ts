@@ -78,7 +78,7 @@ export class BlobEntry {
     this.#hashes = o.hashes;
     this.#trust = new Trust(this.pieces);
     this.#bytes = new PieceBytes({ entry: this, host: o.host, trust: this.#trust });
-    this.#kept = new Kept(o.host.io.arena);
+    this.#kept = new Kept({ arena: o.host.io.arena, hot: o.host.hot, blob: this });
     this.#state = o.bits === undefined ? 'complete' : 'partial';
   }
 
@@ -195,6 +195,7 @@ export class BlobEntry {
         if (verdict.errno === 'ENOENT' && !this.gone) this.#host.missing(this);
         return this.#fail(refusal(this.digest, verdict.errno));
       }
+      if (!this.gone) this.#kept.saw(piece, slot);
       this.#host.touched(this);
       return 'ok';
     } finally {

@@ -1,9 +1,12 @@
 /** What an entry asks of its store. */
 
 import type { PieceFiles } from './piece-bytes.ts';
+import type { Hot } from './remembered.ts';
 
 /** The store as one blob's entry sees it: files, names and room are the store's business. */
 export interface HostOf<E> extends PieceFiles {
+  /** What is kept in memory of small blobs; undefined: nothing. */
+  readonly hot: Hot | undefined;
   /** The piece-hash list, from the file; throws ApiError UNAVAILABLE where it is not right: the entry is given up, or damaged. */
   loadHashes(entry: E): Uint8Array;
   /** Every piece is held: gives the file its final name. False: the blob was not what it claimed, and is gone. */

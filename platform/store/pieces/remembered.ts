@@ -12,6 +12,7 @@
  * Rule 4: a file that still grows has no stamp: we write to it ourselves. It is sealed when it is whole.
  */
 
+import type { Digest } from '../../../core/digest.ts';
 import { type Metainfo, pieceBytes } from '../../../core/piece.ts';
 import type { Arena, Share, Slot } from '../../workers/arena.ts';
 
@@ -130,12 +131,29 @@ export class Trust {
   }
 }
 
+/** Pieces of small blobs that stay in memory longer than slots do (hot.ts). */
+export type Hot = {
+  lend(blob: Whose, piece: number): Slot | undefined;
+  saw(blob: Whose, piece: number, slot: Slot): void;
+  forget(digest: Digest): void;
+};
+type Whose = { readonly digest: Digest; readonly meta: Metainfo };
+
 export class Kept {
   readonly #arena: Arena;
+  readonly #hot: Hot | undefined;
+  readonly #blob: Whose;
   readonly #slots = new Map<number, Slot>();
 
-  constructor(arena: Arena) {
-    this.#arena = arena;
+  constructor(o: { readonly arena: Arena; readonly hot: Hot | undefined; readonly blob: Whose }) {
+    this.#arena = o.arena;
+    this.#hot = o.hot;
+    this.#blob = o.blob;
+  }
+
+  /** The piece was read into `slot` and is right. */
+  saw(piece: number, slot: Slot): void {
+    this.#hot?.saw(this.#blob, piece, slot);
   }
 
   /** The slot is the arena's from now on. */
@@ -147,12 +165,13 @@ export class Kept {
 
   lend(piece: number, share: Share): Slot | undefined {
     const slot = this.#slots.get(piece);
-    return slot === undefined ? undefined : this.#arena.lend(slot, share);
+    return slot === undefined ? this.#hot?.lend(this.#blob, piece) : this.#arena.lend(slot, share);
   }
 
   /** The blob is gone: what is lent stays good until it is released. */
   forget(): void {
     for (const slot of [...this.#slots.values()]) this.#arena.forget(slot);
     this.#slots.clear();
+    this.#hot?.forget(this.#blob.digest);
   }
 }
