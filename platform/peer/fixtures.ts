@@ -13,7 +13,7 @@ import type { Tracking } from '../clients/tracking.ts';
 import { realClock } from '../net/clock.ts';
 import { tcp } from '../net/tcp.ts';
 import type { GrowingEntry } from '../store/growing/entry.ts';
-import { agentPromises, originPromises } from '../store/options.ts';
+import { agentPromises, type BlobStoreOptions, originPromises } from '../store/options.ts';
 import { BlobStore } from '../store/store.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -148,6 +148,7 @@ type NodeOptions = Partial<
   readonly dir?: string;
   readonly arenaBytes?: number;
   readonly budgetBytes?: number;
+  readonly store?: (workers: Workers) => Partial<BlobStoreOptions>;
 };
 
 export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Promise<TestNode> {
@@ -157,7 +158,8 @@ export async function startNode(tracker: MemoryTracker, o: NodeOptions = {}): Pr
   const workers = stack.use(await Workers.start({ count: 1, arenaBytes: o.arenaBytes ?? 16 * mebibyte }));
   const promises = role === 'origin' ? originPromises : agentPromises;
   const budgetBytes = o.budgetBytes ?? 1024 * mebibyte;
-  const store = stack.use(await BlobStore.open({ dir, ...promises, workers, budgetBytes }));
+  const more = o.store?.(workers);
+  const store = stack.use(await BlobStore.open({ dir, ...promises, workers, budgetBytes, ...more }));
   const metrics = new Metrics();
   const tracking = tracker.session();
   stack.defer(() => tracking.leave());

@@ -18,6 +18,8 @@ export const connectMs = 3_500;
 /** No byte of a piece that has begun, not the rest of a frame, or none taken of what we send. */
 export const stalledMs = 5_000;
 export const patience = { greetingMs, stalledMs } as const;
+/** A peer that opens a blob waits so long for our disk; then it hears that we cannot feed it now, and asks others. */
+export const holdMs = 500;
 /** What was sent before a close has this long to leave. */
 export const closingMs = 1_000;
 /** How long goodbyes may take on a shutdown. */

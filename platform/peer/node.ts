@@ -304,8 +304,9 @@ export class PeerNode {
       this.#metrics.refused('banned');
       return this.#driver.input({ kind: 'closed', link: link.no, why: 'banned' });
     }
-    if (message.kind === 'open') this.#blobs.wanted(message.digest);
-    this.#driver.input({ kind: 'message', link: link.no, message });
+    const reading = message.kind === 'open' ? this.#blobs.wanted(message.digest) : undefined;
+    if (reading === undefined) this.#driver.input({ kind: 'message', link: link.no, message });
+    else link.hold(reading, () => this.#driver.input({ kind: 'message', link: link.no, message }));
   }
 
   #wants(link: PeerLink, { swarm, piece, length }: Piece): 'take' | 'skip' {

@@ -122,7 +122,7 @@ export class Becoming {
     if (this.#o.keeps) {
       if (!(await this.#matches(entry, fd))) return false;
       // Mended in place: whatever was wrong with the file may have been wrong with its list.
-      if (!entry.file.partial) await this.#o.disk.write(fd, entry.hashes, entry.meta.length);
+      if (!entry.file.partial) await this.#o.disk.write(fd, await entry.listed(), entry.meta.length);
     }
     if (this.#o.synced) await this.#o.disk.sync(fd);
     await this.#o.names.makeWhole(entry.digest, entry.file);

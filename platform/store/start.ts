@@ -5,7 +5,7 @@ import type { Becoming } from './becoming.ts';
 import type { BlobEntry } from './pieces/entry.ts';
 import type { FoundBlob } from './recover.ts';
 import type { Room } from './room/room.ts';
-import { verifyHeld } from './stored.ts';
+import { haveList, verifyHeld } from './stored.ts';
 
 export type Entering = {
   readonly room: Pick<Room, 'found' | 'foundWhole'>;
@@ -24,5 +24,7 @@ export async function enter(found: FoundBlob, { room, becoming, keeps, arena, en
   if (bits === undefined) return;
   // What a store that keeps completes must be right: the hint's word is not taken.
   if (keeps) await verifyHeld(entry, arena);
+  // Its pull begins with it (pieces/hash-cache.ts).
+  else if (entry.pieces > 0) await haveList(entry);
   if (!entry.gone && entry.heldCount === entry.pieces) await becoming.complete(entry);
 }

@@ -87,7 +87,7 @@ export class BlobStore {
     this.#files = new OpenFiles(at.disk, openFilesMax);
     const there = (): readonly number[] => at.volumes.there;
     this.#names = new Names({ disk: at.disk, layout: at.layout, files: this.#files, synced: o.synced, there });
-    this.#hashes = new HashCache(at.disk);
+    this.#hashes = new HashCache(at.disk, this.#files);
     this.#room = makeRoom(o, at, this.#roomHost(o.dir));
     this.#persist = new Persist({
       disk: at.disk,

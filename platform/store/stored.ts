@@ -111,6 +111,15 @@ export async function listOfBytes(
   return list;
 }
 
+/** Once its list of piece hashes is in memory, or turned out not to be readable: what that means for the entry is done by then. */
+export async function haveList(entry: BlobEntry): Promise<void> {
+  try {
+    await entry.listed();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+  }
+}
+
 /** Reads every piece that the entry believes to hold; those that do not verify are held no longer. */
 export async function verifyHeld(entry: BlobEntry, arena: PieceMemory): Promise<void> {
   for (let piece = 0; piece < entry.pieces && !entry.gone; piece += 1) {

@@ -115,11 +115,6 @@ export class ProcessDisk implements Disk {
     return this.#medium.disk.sizeNow(path);
   }
 
-  readNow(path: string, position: number, length: number): Uint8Array {
-    if (this.#ended || this.#fails()) throw diskError('EIO', 'read', path);
-    return this.#medium.disk.readNow(path, position, length);
-  }
-
   rename(from: string, to: string): Promise<void> {
     return this.#do('rename', to, () => this.#medium.disk.rename(from, to));
   }

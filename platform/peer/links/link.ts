@@ -17,7 +17,7 @@ import type { Clock } from '../../net/clock.ts';
 import type { Connection, Ears, Incoming, Net } from '../../net/net.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Slot } from '../../workers/arena.ts';
-import { closingMs, connectMs, controlBytesMax } from '../limits.ts';
+import { closingMs, connectMs, controlBytesMax, holdMs } from '../limits.ts';
 import { Inflow } from './inflow.ts';
 import { Outbox, type OutPiece } from './outbox.ts';
 import type { Throttle } from './throttle.ts';
@@ -63,8 +63,11 @@ type LinkParts = {
   /** Makes the connection; nothing is told before that has returned. */
   readonly connect: (link: PeerLink) => Connection;
   readonly inflow: Inflow | undefined;
+  /** Of a connection that was made to us. */
+  readonly decoder?: Decoder;
   readonly partial: () => number;
 };
+const noBytes = new Uint8Array(0);
 type LinkState = 'connecting' | 'greeting' | 'active' | 'ending' | 'gone';
 
 export class PeerLink {
@@ -93,6 +96,9 @@ export class PeerLink {
   /** Frames that came; as of the sweep that first found the partial one that is being waited for, and when that was. */
   #frames = 0;
   #framesSwept = -1;
+  /** What came and waits, as a frame before it does (`hold`). */
+  #held: { rest: Uint8Array } | undefined;
+  readonly #decoder: Decoder | undefined;
   #partialMs = 0;
 
   private constructor(o: LinkParts) {
@@ -101,6 +107,7 @@ export class PeerLink {
     this.#host = o.host;
     this.#inflow = o.inflow;
     this.#partial = o.partial;
+    this.#decoder = o.decoder;
     this.#state = o.inflow === undefined ? 'greeting' : 'connecting';
     this.#sinceMs = o.host.clock.nowMs();
     this.#connection = o.connect(this);
@@ -141,13 +148,13 @@ export class PeerLink {
       received: (bytes, buffer) => {
         made.#guard(() => made.#decode(decoder, bytes === buffer.length ? buffer : buffer.subarray(0, bytes)));
         // What comes after a close is let go: the other side's end is heard behind it.
-        return true;
+        return made.#held === undefined;
       },
       closed: (why) => made.#ended(why),
     });
     const connect = (made: PeerLink): Connection => incoming.take(ears(made));
     const remote = `${incoming.remote.host}:${incoming.remote.port}`;
-    return new PeerLink({ no, remote, host, connect, inflow: undefined, partial: () => decoder.partial });
+    return new PeerLink({ no, remote, host, connect, inflow: undefined, decoder, partial: () => decoder.partial });
   }
 
   get dialled(): boolean {
@@ -179,6 +186,28 @@ export class PeerLink {
     return this.#outbox.unfeed(grant);
   }
 
+  /**
+   * Of a connection that was made to us: the frame that came just now is `taken` once `until` settles, `holdMs` at most, and
+   * nothing more is heard of the peer before.
+   */
+  hold(until: Promise<void>, taken: () => void): void {
+    const held = { rest: noBytes };
+    this.#held = held;
+    const go = (): void => {
+      late[Symbol.dispose]();
+      if (this.#held !== held) return;
+      this.#held = undefined;
+      const { rest } = held;
+      const goOn = (): boolean => {
+        taken();
+        return this.#decoder === undefined || this.#decode(this.#decoder, rest);
+      };
+      if (this.#guard(goOn) && this.#held === undefined) this.#connection.resume();
+    };
+    const late = this.#host.clock.after(holdMs, go);
+    until.then(go, go);
+  }
+
   /** What was sent leaves first, but for pieces that have not begun, and within closingMs. */
   close(): void {
     if (this.#state === 'gone' || this.#state === 'ending') return;
@@ -195,6 +224,7 @@ export class PeerLink {
     if (this.#state === 'gone') return;
     this.#become('gone');
     this.#connection.destroy();
+    this.#held = undefined;
     this.#host.down?.leave(this.#turn);
     this.#outbox.close();
     this.#inflow?.close();
@@ -266,6 +296,9 @@ export class PeerLink {
       at = decoder.push(chunk, at);
       const message = decoder.take();
       if (message !== undefined) this.#heard(message);
+      if (this.#held === undefined) continue;
+      this.#held.rest = chunk.slice(at);
+      return false;
     }
     return true;
   }

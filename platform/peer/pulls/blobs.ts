@@ -15,6 +15,7 @@ import { metainfoValid } from '../../../core/piece.ts';
 import type { BlobNo, Output } from '../../../core/swarm/types.ts';
 import { GrowingEntry } from '../../store/growing/entry.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
+import { haveList } from '../../store/stored.ts';
 import { receivingMs } from '../limits.ts';
 import { Arrivals, type Sender } from './arrivals.ts';
 import { GrowingParts } from './growing.ts';
@@ -87,7 +88,7 @@ export class Blobs {
     const entry = this.#host.store.get(digest);
     const given = (from.peers?.length ?? 0) > 0;
     const part = this.#make(digest, { ...from, pulls: true, given });
-    if (entry !== undefined && usable(entry)) part.enter(entry, howFound(entry));
+    if (entry !== undefined && (entry.complete || usable(entry))) part.enter(entry, howFound(entry));
     if (part.state === 'whole') return part;
     // Before the swarm seeks: trackers are asked only for what is wanted.
     this.#host.tracking.set(digest, 'want', part.state === 'growing' ? undefined : part.entry?.meta);
@@ -159,14 +160,15 @@ export class Blobs {
     return this.#byNo[blob]?.entry;
   }
 
-  /** A peer opens `digest`: if we hold it whole, the swarm learns so before it answers. */
-  wanted(digest: Digest): void {
-    if (this.#parts.has(digest)) return;
-    const entry = this.#host.serves(digest);
-    if (entry === undefined || !entry.complete || !usable(entry)) return;
+  /** A peer opens `digest`: if we hold it whole, the swarm learns so before it answers; once this settles, if it is not at once. */
+  wanted(digest: Digest): Promise<void> | undefined {
+    const entry = this.#parts.has(digest) ? undefined : this.#host.serves(digest);
+    if (entry?.complete !== true) return undefined;
+    if (!entry.hashesLoaded) return haveList(entry).then(() => void (entry.hashesLoaded && this.wanted(digest)));
     const part = this.#make(digest, { pulls: false, given: false });
     part.enter(entry, 'opened');
     this.#join(part);
+    return undefined;
   }
 
   /** Bytes of a piece are coming. */

@@ -6,7 +6,6 @@
  *   only way back.
  */
 
-import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Input } from '../../../core/swarm/types.ts';
 import type { Tracking } from '../../clients/tracking.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
@@ -17,14 +16,9 @@ import { rereadMs } from '../limits.ts';
 import type { PartEnd } from './life.ts';
 import type { Part } from './part.ts';
 
-/** Whether the entry can be used: its hash list may turn out to be unreadable, which gives the entry up. */
+/** Whether the entry can be used at once. */
 export function usable(entry: BlobEntry): boolean {
-  try {
-    return entry.hashes.length >= 0 && !entry.gone;
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    return false;
-  }
+  return entry.hashesLoaded && !entry.gone;
 }
 
 /** How a part enters with an entry that is here. */

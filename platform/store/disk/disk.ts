@@ -30,8 +30,6 @@ export interface Disk {
   stampNow?(fd: number): number;
   /** Its length, on the calling thread: a start asks for a million. ENOENT. */
   sizeNow(path: string): number;
-  /** Up to `length` bytes at once, on the calling thread: small reads of what is likely cached. */
-  readNow(path: string, position: number, length: number): Uint8Array;
   /** Replaces what bears the new name. */
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;

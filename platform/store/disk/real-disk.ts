@@ -2,17 +2,14 @@
 
 import {
   close,
-  closeSync,
   fdatasync,
   fstat,
   fstatSync,
   fsync,
   mkdir,
   open,
-  openSync,
   read,
   readdir,
-  readSync,
   rename,
   stat,
   statfs,
@@ -92,22 +89,6 @@ export class RealDisk implements Disk {
 
   sizeNow(path: string): number {
     return statSync(path).size;
-  }
-
-  readNow(path: string, position: number, length: number): Uint8Array {
-    const fd = openSync(path, 'r');
-    try {
-      const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const got = readSync(fd, bytes, done, length - done, position + done);
-        if (got === 0) break;
-        done += got;
-      }
-      return bytes.subarray(0, done);
-    } finally {
-      closeSync(fd);
-    }
   }
 
   async rename(from: string, to: string): Promise<void> {

@@ -159,7 +159,7 @@ test('a blob whose list turned out damaged in use is told of, and made whole fro
   const told: unknown[] = [];
   store.watch({ missing: (digest) => told.push(digest) });
   const entry = store.get(blob.digest)!;
-  expect(() => entry.hashes).toThrow('the piece-hash list in its file is damaged');
+  await expect(entry.listed()).rejects.toThrow('the piece-hash list in its file is damaged');
   expect([told, entry.complete]).toEqual([[blob.digest], false]);
   expect(await store.restore(entry)).toBe(true);
   expect(await wholeOnDisk(store, first.path)).toBe(true);
@@ -174,7 +174,7 @@ test('a mending whose last step the disk refused is finished at the next try', a
   const sync = disk.sync.bind(disk);
   const store = await stores.open(dir, { ...origin, disk });
   const entry = store.get(blob.digest)!;
-  expect(() => entry.hashes).toThrow('damaged');
+  await expect(entry.listed()).rejects.toThrow('damaged');
   disk.sync = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
   expect(await store.restore(entry)).toBe(false);
   expect(entry.heldCount).toBe(entry.pieces);

@@ -82,9 +82,15 @@ export class BlobEntry {
     this.#state = o.bits === undefined ? 'complete' : 'partial';
   }
 
-  /** 32 bytes a piece. Read from the disk where the entry was not used lately: throws ApiError UNAVAILABLE where that fails. */
+  /** 32 bytes a piece, where they are in memory (`listed`). */
   get hashes(): Uint8Array {
-    this.#hashes ??= this.#host.loadHashes(this);
+    if (this.#hashes !== undefined) return this.#hashes;
+    throw new ApiError('UNAVAILABLE', `the piece-hash list of ${this.digest} is not in memory: try again`);
+  }
+
+  /** The same, read from the disk where the entry was not used lately: ApiError UNAVAILABLE where that fails. */
+  async listed(): Promise<Uint8Array> {
+    this.#hashes ??= await this.#host.loadHashes(this);
     return this.#hashes;
   }
 
@@ -154,9 +160,9 @@ export class BlobEntry {
     // All held, not complete: the disk refused the last step. The swarm brings a piece again, and we try again.
     if (this.has(piece) && this.#bits?.count !== this.pieces) return 'held';
     if (this.gone) return this.#fail(removed(this.digest));
-    if (!this.#hasHash(piece)) return 'failed';
     const unpin = this.pin();
     try {
+      if (!(await this.#hasHash(piece))) return 'failed';
       let verdict = await this.#bytes.write(piece, slot);
       if (verdict instanceof IoFailure && verdict.errno === 'ENOSPC' && (await this.#host.makeRoom(slot.length))) {
         verdict = await this.#bytes.write(piece, slot);
@@ -173,11 +179,11 @@ export class BlobEntry {
   /** Fills the slot with the piece, verified. 'corrupt': it is held no longer. 'failed': not held, or `failure` says why. */
   async read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | 'failed'> {
     assert(slot.length === this.#bytes.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
-    if (!this.has(piece))
-      return this.#fail(this.revoked ?? new ApiError('UNAVAILABLE', `piece ${piece} of ${this.digest} is not held`));
-    if (!this.#hasHash(piece)) return 'failed';
     const unpin = this.pin();
     try {
+      if (this.has(piece) && !(await this.#hasHash(piece))) return 'failed';
+      if (!this.has(piece))
+        return this.#fail(this.revoked ?? new ApiError('UNAVAILABLE', `piece ${piece} of ${this.digest} is not held`));
       let verdict = await this.#bytes.read(piece, slot);
       // Once more: a wrong bit on the way from the medium is not a wrong bit on it. And again where a push brought the
       // blob anew meanwhile: what is said of its old file says nothing of the new one.
@@ -209,9 +215,10 @@ export class BlobEntry {
    */
   async reread(piece: number, slot: Slot): Promise<boolean> {
     if (this.has(piece)) return true;
-    if (this.gone || !this.#hasHash(piece)) return false;
+    if (this.gone) return false;
     const unpin = this.pin();
     try {
+      if (!(await this.#hasHash(piece))) return false;
       const verdict = await this.#bytes.read(piece, slot);
       if (verdict === 'corrupt') this.#unread.delete(piece);
       return verdict === 'ok' && (this.has(piece) || (await this.#hold(piece)) === 'held');
@@ -347,9 +354,10 @@ export class BlobEntry {
   }
 
   /** False: the hash is not known yet, or the list cannot be had, and `failure` says so. */
-  #hasHash(piece: number): boolean {
+  async #hasHash(piece: number): Promise<boolean> {
     try {
-      return this.hashes.length >= (piece + 1) * hashBytes;
+      const hashes = this.#hashes ?? (await this.listed());
+      return hashes.length >= (piece + 1) * hashBytes;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.failure = error;

@@ -1,36 +1,41 @@
 /**
  * Piece-hash lists in memory, within a bound: a store of 10 TiB has more than a gigabyte of them.
  *
- * They are read on the calling thread, since whoever asks for `entry.hashes` gets an answer at once:
- * 64 KiB at most for blobs under 8 GiB, once, from a file that is about to be read anyway.
+ * Rule 1: they are never read on the calling thread, small as they are: the disk may hang.
+ * Rule 2: that of a blob of which pieces are missing stays in memory, as its pull begins with it at once; beyond
+ *   `listBytesMax` it goes as well, and such a pull begins as if nothing of the blob were here.
  */
 
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { hashBytes } from '../../../core/piece.ts';
 import { blake3Hex } from '../../workers/hash.ts';
 import { type Disk, diskCode } from '../disk/disk.ts';
+import type { OpenFiles } from '../disk/open-files.ts';
 import type { BlobEntry } from './entry.ts';
 
 const cacheBytesMax = 8 * 1024 * 1024;
+/** With those of blobs of which pieces are missing: a thousand of the longest that are usual. */
+const listBytesMax = 40 * 1024 * 1024;
 
 export type Unlisted = { readonly code: string; readonly error: ApiError };
 
 export class HashCache {
   readonly #disk: Disk;
+  readonly #files: OpenFiles;
   /** In order of loading. */
   readonly #loaded = new Set<BlobEntry>();
   #bytes = 0;
 
-  constructor(disk: Disk) {
+  constructor(disk: Disk, files: OpenFiles) {
     this.#disk = disk;
+    this.#files = files;
   }
 
   /** The list, checked against the root; or why it cannot be had: what lies there is no such list, or the disk's code. */
-  load(entry: BlobEntry): Uint8Array | Unlisted {
-    const { meta, pieces, file } = entry;
+  async load(entry: BlobEntry): Promise<Uint8Array | Unlisted> {
+    const { meta, pieces } = entry;
     try {
-      const { path, position } = file.list;
-      const hashes = pieces === 0 ? new Uint8Array(0) : this.#disk.readNow(path, position, pieces * hashBytes);
+      const hashes = pieces === 0 ? new Uint8Array(0) : await this.#read(entry);
       if (hashes.length === pieces * hashBytes && blake3Hex(hashes) === meta.root) {
         this.add(entry);
         return hashes;
@@ -43,13 +48,26 @@ export class HashCache {
     }
   }
 
+  async #read({ file, pieces }: BlobEntry): Promise<Uint8Array> {
+    const { path, position } = file.list;
+    const into = new Uint8Array(pieces * hashBytes);
+    const read = async (fd: number): Promise<Uint8Array> => into.subarray(0, await this.#disk.read(fd, into, position));
+    if (path === file.path) return await this.#files.use(file, read);
+    const fd = await this.#disk.open(path, 'read');
+    try {
+      return await read(fd);
+    } finally {
+      await this.#disk.close(fd);
+    }
+  }
+
   /** The entry has its list: others may have to drop theirs. */
   add(entry: BlobEntry): void {
     if (!this.#loaded.has(entry)) this.#bytes += entry.pieces * hashBytes;
     this.#loaded.add(entry);
     for (const old of this.#loaded) {
       if (this.#bytes <= cacheBytesMax) return;
-      if (old === entry || old.pinned) continue;
+      if (old === entry || old.pinned || (!old.complete && this.#bytes <= listBytesMax)) continue;
       this.drop(old);
     }
   }

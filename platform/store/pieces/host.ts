@@ -7,8 +7,8 @@ import type { Hot } from './remembered.ts';
 export interface HostOf<E> extends PieceFiles {
   /** What is kept in memory of small blobs; undefined: nothing. */
   readonly hot: Hot | undefined;
-  /** The piece-hash list, from the file; throws ApiError UNAVAILABLE where it is not right: the entry is given up, or damaged. */
-  loadHashes(entry: E): Uint8Array;
+  /** The piece-hash list, from the file; ApiError UNAVAILABLE where it is not right: the entry is given up, or damaged. */
+  loadHashes(entry: E): Promise<Uint8Array>;
   /** Every piece is held: gives the file its final name. False: the blob was not what it claimed, and is gone. */
   complete(entry: E): Promise<boolean>;
   /** What was held is wrong or missing; the entry is partial. `piece` undefined: more than one of them. */

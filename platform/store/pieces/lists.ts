@@ -34,17 +34,27 @@ export type ListsOptions = {
 
 export class Lists {
   readonly #o: ListsOptions;
+  /** Who asks for one that is being read waits for that. */
+  readonly #loading = new Map<BlobEntry, Promise<Uint8Array>>();
 
   constructor(o: ListsOptions) {
     this.#o = o;
   }
 
   /** From its file. ApiError UNAVAILABLE. */
-  load(entry: BlobEntry): Uint8Array {
+  async load(entry: BlobEntry): Promise<Uint8Array> {
+    const loading = this.#loading.get(entry) ?? this.#load(entry).finally(() => this.#loading.delete(entry));
+    this.#loading.set(entry, loading);
+    return await loading;
+  }
+
+  async #load(entry: BlobEntry): Promise<Uint8Array> {
     const { hashes, log, keeps } = this.#o;
-    const found = hashes.load(entry);
+    const found = await hashes.load(entry);
     if (found instanceof Uint8Array) return found;
     const { code, error } = found;
+    // A push, or a peer, was faster.
+    if (entry.hashesLoaded) return entry.hashes;
     if (code === 'ENOENT') this.#o.missing(entry);
     else if (!keeps || entry.file.partial) {
       log.error({ digest: entry.digest, file: entry.file.path }, error.message);
@@ -62,7 +72,7 @@ export class Lists {
   /** Whether its file has the right one, be it that it is written again from memory. */
   async check(entry: BlobEntry): Promise<boolean> {
     const list = entry.hashesLoaded ? entry.hashes : undefined;
-    const found = this.#o.hashes.load(entry);
+    const found = await this.#o.hashes.load(entry);
     if (found instanceof Uint8Array) return true;
     if (found.code !== 'DAMAGED') throw found.error;
     const right = list ?? (await this.#fromBytes(entry));

@@ -142,7 +142,7 @@ export class Shared {
       this.#next += 1;
       const aside = `${layout.volume(volume).shared}/new-${this.#next}`;
       const before = room.get(digest);
-      const known = before?.complete ? { meta: before.meta, hashes: before.hashes } : undefined;
+      const known = before?.complete ? { meta: before.meta, hashes: await before.listed() } : undefined;
       try {
         const parts = { disk, io: this.#o.io };
         const taken = await takeFile(parts, { digest, from, aside, known, signal: reading.signal, pace: reading.pace });
@@ -246,7 +246,7 @@ export class Shared {
     await names.ensureShard(own);
     const fd = await disk.open(entry.file.path, 'update');
     try {
-      await disk.write(fd, entry.hashes, entry.meta.length);
+      await disk.write(fd, await entry.listed(), entry.meta.length);
       await disk.rename(entry.file.path, own.whole);
       return fd;
     } catch (error) {

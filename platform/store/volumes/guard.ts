@@ -149,7 +149,6 @@ export class VolumeGuard {
       stat: named<[], FileState>('read', 'stat', (path) => disk.stat(path)),
       ...(stampNow !== undefined && { stampNow: (fd: number) => this.#stampNow(fd) }),
       sizeNow: (path) => this.#now(path, () => disk.sizeNow(path)),
-      readNow: (path, position, length) => this.#now(path, () => disk.readNow(path, position, length)),
       rename: (from, to) => this.#named(to, { kind: 'write', action: 'rename' }, () => disk.rename(from, to)),
       unlink: named<[], void>('write', 'unlink', (path) => disk.unlink(path)),
       mkdir: named<[], void>('write', 'mkdir', (path) => disk.mkdir(path)),

@@ -94,11 +94,6 @@ export class MoodyDisk implements Disk {
     return this.#real.sizeNow(path);
   }
 
-  readNow(path: string, position: number, length: number): Uint8Array {
-    if (this.#moodOf(path) === 'EIO') throw diskError('EIO', 'read', path);
-    return this.#real.readNow(path, position, length);
-  }
-
   rename(from: string, to: string): Promise<void> {
     return this.#met(to, true, () => this.#real.rename(from, to));
   }

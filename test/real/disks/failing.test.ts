@@ -7,7 +7,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
-import { originPromises } from '../../../platform/store/options.ts';
+import { type BlobStoreOptions, originPromises } from '../../../platform/store/options.ts';
 import { readAll, sameBlob, upload } from '../../../platform/store/store.fixtures.ts';
 import { BlobStore } from '../../../platform/store/store.ts';
 import { Workers } from '../../../platform/workers/workers.ts';
@@ -23,7 +23,7 @@ const lookMs = 500;
 const soon = { timeout: 40_000, interval: 100 };
 
 /** A store with one volume on a disk in our hand, and its data directory on the machine's. */
-async function twoDisks(stack: AsyncDisposableStack) {
+async function twoDisks(stack: AsyncDisposableStack, more: Partial<BlobStoreOptions> = {}) {
   const folder = await temporary(stack, 'failing');
   const disk = await ImageDisk.start(folder, imageBytes, stack);
   const workers = stack.use(await Workers.start({ count: 1, lanes: 2, arenaBytes: 64 * 2 ** 20 }));
@@ -32,7 +32,7 @@ async function twoDisks(stack: AsyncDisposableStack) {
   const data = join(folder, 'data');
   const volumes = [data, sick].map((path) => ({ path, weight: 1 }));
   const base = { dir: data, ...originPromises, workers, budgetBytes: 1e9, flushEveryMs: 0 };
-  const store = stack.use(await BlobStore.open({ ...base, volumes, watch: { hungMs, lookMs } }));
+  const store = stack.use(await BlobStore.open({ ...base, volumes, watch: { hungMs, lookMs }, ...more }));
   const missing = new Set<Digest>();
   store.watch({ missing: (digest) => missing.add(digest), returned: (digest) => missing.delete(digest) });
   for (let no = 0; no < blobs; no += 1) await upload(store, `upload-of-the-blob-${no}`, blobNo(no));
@@ -85,6 +85,31 @@ test('a disk that hangs costs its blobs and no more, and all of them are back wh
   await using stack = new AsyncDisposableStack();
   const found = await twoDisks(stack);
   await costsItsBlobsOnly(found, { kind: 'hangs' });
+  await comesBack(found);
+});
+
+test('a disk that hangs as a list of piece hashes is read holds up nobody else: the main thread goes on', async () => {
+  await using stack = new AsyncDisposableStack();
+  // No list stays in memory.
+  const found = await twoDisks(stack, { idleMax: 0 });
+  const { disk, store, there } = found;
+  await forget();
+  await disk.be({ kind: 'hangs' });
+  const entry = store.get(there[0] as Digest);
+  expect(entry?.hashesLoaded).toBe(false);
+  let ticks = 0;
+  const ticking = setInterval(() => {
+    ticks += 1;
+  }, 10);
+  stack.defer(() => clearInterval(ticking));
+  const asked = entry?.listed().then(
+    () => 'listed',
+    (error: { code: string }) => error.code,
+  );
+  for (let no = 0; no < blobs; no += 1)
+    if (!there.includes(blobNo(no).digest)) expect(await readsRight(found, no)).toBe(true);
+  expect(await asked).toBe('UNAVAILABLE');
+  expect(ticks).toBeGreaterThan(20);
   await comesBack(found);
 });
 
