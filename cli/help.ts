@@ -52,6 +52,12 @@ Files in a directory for each, under the names that cert-manager's secrets have:
   shoal certs rotate                               2. all certificates anew, by the new one
   shoal certs rotate --forget-old                  3. believe only the new one
   shoal certs revoke certs/host-7                  ca.crl, for whoever checks it`,
+  move: `
+Both files are configurations of an index; --to names another store, which is empty. Each index of the old store runs with
+readOnly: true meanwhile, so that pulls go on. Everything is copied, then compared entry by entry; only then is the new
+store one that an index takes. A move that broke off is given again, and goes on.
+
+  shoal index move --from index.yaml --to index-postgres.yaml`,
   pin: `
 Examples:
   shoal pin ls http://127.0.0.1:16002 http://10.0.0.2:15002       an agent and an origin`,

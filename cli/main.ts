@@ -21,6 +21,7 @@ import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { get, standardOutput } from './commands/get.ts';
 import { importFrom } from './commands/import.ts';
 import { addBackupCommands } from './commands/index-backup.ts';
+import { addMoveCommand } from './commands/index-move.ts';
 import { addIndexCommands } from './commands/index-queue.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
@@ -124,6 +125,7 @@ for (const role of ROLES) {
   if (role === 'index') {
     addIndexCommands(command, commanding);
     addBackupCommands(command, { ...commanding, env });
+    addMoveCommand(command, { ...commanding, env });
   }
 }
 

@@ -17,6 +17,8 @@ export type ConditionalObjects = Pick<Backend, 'name' | 'list' | 'remove'> & {
 
 /** As many as a proof has writers of one object at once: where conditions are looked up before they are kept, few slip through. */
 const racers = 50;
+/** What the objects of a proof are called: a process that is killed leaves its own. */
+export const PROOF = 'prove-';
 
 /** `unsupported` where it lacks what is needed. What it says of itself is not proved by this. */
 export function conditionalObjects(backend: Backend): ConditionalObjects {
@@ -39,7 +41,7 @@ export function conditionalObjects(backend: Backend): ConditionalObjects {
 
 /** Throws `unsupported` where conditions do not hold under a key below `prefix`, which it removes again. */
 export async function proveConditions(objects: ConditionalObjects, prefix: string, signal: AbortSignal): Promise<void> {
-  const key = `${prefix}prove-${randomUUID()}`;
+  const key = `${prefix}${PROOF}${randomUUID()}`;
   try {
     const created = await race(objects, { key, version: null, what: 'make' }, signal);
     const replaced = await race(objects, { key, version: created, what: 'replace' }, signal);

@@ -10,14 +10,21 @@ import type { ConditionalObjects } from '../../backends/conditional.ts';
 import { proveConditions } from '../../backends/conditional.ts';
 import { againMax, busy } from './again.ts';
 import { type Cell, Cells } from './cells/cells.ts';
-import { type StoreSaid, storeSaid } from './cells/values.ts';
+import { type NumbersSaid, type StoreSaid, storeSaid } from './cells/values.ts';
 import { ABOUT } from './layout.ts';
 
 /** Of what lies there: layout.ts, cells/body.ts. */
-const format = 1;
+export const format = 1;
+/** What a move fills has a format above this: no release takes it for a store (moving/moving.ts). */
+export const formatMoving = 1_000_000;
 
-/** Its identity: 32 hex digits. `unsupported`: it cannot be used, by this release or at all. */
-export async function databaseOf(objects: ConditionalObjects, prefix: string, signal: AbortSignal): Promise<string> {
+/** Which store it is: 32 hex digits. `numbers`: what is counted goes on beyond these. */
+export type StoreAbout = { readonly database: string; readonly numbers: NumbersSaid };
+
+const none: NumbersSaid = { generation: 0, version: 0, forgotten: 0 };
+
+/** `unsupported`: it cannot be used, by this release or at all. */
+export async function storeAt(objects: ConditionalObjects, prefix: string, signal: AbortSignal): Promise<StoreAbout> {
   await proveConditions(objects, prefix, signal);
   const cells = new Cells(objects, prefix, signal);
   for (let again = 0; again < againMax; again++) {
@@ -26,7 +33,13 @@ export async function databaseOf(objects: ConditionalObjects, prefix: string, si
       await cells.write<StoreSaid>(cell, { live: true, value: { format, database: randomBytes(16).toString('hex') } });
       continue;
     }
-    if (cell.value.format === format && cell.value.database !== undefined) return cell.value.database;
+    const { database, numbers = none } = cell.value;
+    if (cell.value.format === format && database !== undefined) return { database, numbers };
+    if (cell.value.format > formatMoving)
+      throw new BackendError(
+        'unsupported',
+        `${objects.name}: a move into what lies below ${prefix} has not ended: give \`shoal index move\` again, which goes on with it`,
+      );
     throw new BackendError(
       'unsupported',
       `${objects.name}: what lies below ${prefix} has format ${cell.value.format}, and this release knows ${format}: run the release that wrote it, or a newer one`,

@@ -14,7 +14,14 @@ import { several } from './several.ts';
 const forgottenMax = 100;
 
 type Verdict = 'linked' | 'waiting' | 'condemned';
-type Parts = { readonly cells: Cells; readonly gates: Gates; readonly links: Links; readonly database: string };
+type Parts = {
+  readonly cells: Cells;
+  readonly gates: Gates;
+  readonly links: Links;
+  readonly database: string;
+  /** The last one of the engine that this store was moved from: who was told in that one proves nothing here. */
+  readonly generation: number;
+};
 
 export class BucketCondemned {
   readonly #parts: Parts;
@@ -77,7 +84,7 @@ export class BucketCondemned {
 
   /** undefined: the gate was written. */
   async #step(gate: DigestGate, { nowMs, unlinkedMs, idle }: CondemnAt): Promise<Verdict | undefined> {
-    const { gates, links, cells } = this.#parts;
+    const { gates, links, cells, generation } = this.#parts;
     const { digest, epoch, sinceMs, toldMs } = gate;
     // After the gate was read: Rule 3 of gates.ts.
     const linked = await links.linked(gate, idle?.keeps);
@@ -94,7 +101,9 @@ export class BucketCondemned {
       if (nowMs - sinceMs < unlinkedMs) return 'waiting';
     }
     await cells.mark(toldAt(nowMs, digest));
-    return (await gates.write(gate, { epoch: epoch + 1, toldMs: nowMs })) ? 'condemned' : undefined;
+    return (await gates.write(gate, { epoch: Math.max(epoch, generation) + 1, toldMs: nowMs }))
+      ? 'condemned'
+      : undefined;
   }
 
   async #forget(beforeMs: number): Promise<void> {

@@ -38,22 +38,14 @@ export type BucketOpening = {
 
 /** Throws StartError where it can never be used so. */
 export async function openBucketTags({ rule, prefix, hangs, ...given }: BucketOpening): Promise<BucketTagStore> {
-  const { name, kind, settings } = rule;
   const { clock, log } = given;
-  const stallMs = Math.min(rule.stallMs, stallMsMax);
-  const opening = { ...given, name, stallMs };
-  const bare = await kindNamed(kind).open(settings, opening);
-  const backend = new Counted(new Watched(bare, opening), opening);
-  const objects = guarded(
-    usable(() => conditionalObjects(backend)),
-    clock,
-  );
+  const { objects, close } = await bucketObjects(rule, given);
   const store = new BucketTagStore({
     ...(hangs && { hangs }),
     objects,
     prefix,
     time: clock,
-    close: () => backend[Symbol.asyncDispose](),
+    close,
   });
   try {
     await store.start();
@@ -65,6 +57,21 @@ export async function openBucketTags({ rule, prefix, hangs, ...given }: BucketOp
   }
   mending(store, given);
   return store;
+}
+
+/** What the rule names, as objects that are written under conditions. Throws StartError where it has none. */
+export async function bucketObjects(
+  { name, kind, settings, stallMs: stallMsAsked }: BackendRule,
+  given: Pick<BucketOpening, 'env' | 'clock' | 'log' | 'metrics'>,
+): Promise<{ readonly objects: ConditionalObjects; readonly close: () => Promise<void> }> {
+  const opening = { ...given, name, stallMs: Math.min(stallMsAsked, stallMsMax) };
+  const bare = await kindNamed(kind).open(settings, opening);
+  const backend = new Counted(new Watched(bare, opening), opening);
+  const objects = guarded(
+    usable(() => conditionalObjects(backend)),
+    given.clock,
+  );
+  return { objects, close: () => backend[Symbol.asyncDispose]() };
 }
 
 /** What is foreseen is one line, without where in the code it was noticed. */

@@ -19,7 +19,7 @@ import { storeAway, storeUnsure } from '../away.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
 import type { WriteName } from '../named.ts';
 import type { NamedWrites, TagStore } from '../store.ts';
-import { databaseOf } from './about.ts';
+import { type StoreAbout, storeAt } from './about.ts';
 import { Cells } from './cells/cells.ts';
 import { BucketCondemned } from './condemned.ts';
 import { Gates } from './gates.ts';
@@ -58,13 +58,20 @@ type Parts = {
   readonly condemned: BucketCondemned;
 };
 
-function partsOf(cells: Cells, database: string): Parts {
+function partsOf(cells: Cells, { database, numbers }: StoreAbout): Parts {
   const gates = new Gates(cells);
   const links = new Links(cells, gates);
-  const tags = new Tags(cells, database);
+  const tags = new Tags(cells, database, numbers.version);
   const manifests = new BucketManifests(cells, links, tags);
   const lists = new BucketLists({ cells, gates, manifests });
-  return { gates, links, tags, manifests, lists, condemned: new BucketCondemned({ cells, gates, links, database }) };
+  return {
+    gates,
+    links,
+    tags,
+    manifests,
+    lists,
+    condemned: new BucketCondemned({ cells, gates, links, database, generation: numbers.generation }),
+  };
 }
 
 export class BucketTagStore implements TagStore {
@@ -273,8 +280,8 @@ export class BucketTagStore implements TagStore {
     const { time, objects, prefix } = this.#options;
     if (this.#parts !== undefined) return this.#parts;
     if (this.#away !== undefined && time.nowMs() < this.#away.untilMs) return Promise.reject(this.#away.error);
-    this.#parts = databaseOf(objects, prefix, this.#ending.signal).then(
-      (database) => partsOf(new Cells(objects, prefix, this.#ending.signal, () => this.#heed()), database),
+    this.#parts = storeAt(objects, prefix, this.#ending.signal).then(
+      (about) => partsOf(new Cells(objects, prefix, this.#ending.signal, () => this.#heed()), about),
       (error: unknown) => {
         this.#parts = undefined;
         this.#away = { error, untilMs: time.nowMs() + openAgainMs };

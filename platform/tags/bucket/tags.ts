@@ -24,11 +24,13 @@ export type TagSet = Omit<On, 'made'> & { readonly version: TagVersion };
 export class Tags {
   readonly #cells: Cells;
   readonly #database: string;
-  #highest = 0;
+  #highest: number;
 
-  constructor(cells: Cells, database: string) {
+  /** `highest`: a number that is used already. */
+  constructor(cells: Cells, database: string, highest = 0) {
     this.#cells = cells;
     this.#database = database;
+    this.#highest = highest;
   }
 
   async read(repo: string, tag: string): Promise<Tag> {

@@ -8,7 +8,7 @@
  */
 
 import { StartError } from '../../lifecycle/errors.ts';
-import { postgresSteps, versionTable } from './schema.ts';
+import { movingAbove, postgresSteps, versionTable } from './schema.ts';
 import type { PgConnection } from './server/connection.ts';
 import { pgWordsOf } from './server/faults.ts';
 import { statements } from './server/statements.ts';
@@ -67,6 +67,10 @@ async function make(
     );
   const [at] = table === undefined ? [] : await connection.all<{ version: number }>(SQL.version);
   const version = at?.version ?? 0;
+  if (version > movingAbove)
+    throw new StartError(
+      `${name}: a move into schema ${schema} has not ended: give \`shoal index move\` again, which goes on with it`,
+    );
   if (version > steps.length)
     throw new StartError(
       `${name}: schema ${schema} has version ${version}, this process needs ${steps.length}: run the version of Shoal that wrote it`,

@@ -96,3 +96,5 @@ CREATE INDEX refs_by_target ON refs (target, repo);
 export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2, POSTGRES_TARGETS, IDLE];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';
+/** Tables that a move fills have a version above this: no release takes them for its own (moving/moving.ts). */
+export const movingAbove = 1_000_000;

@@ -1,5 +1,6 @@
 /** The data directory of an index whose engine is SQLite: its format, and the database's name in it. */
 
+import { chown, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDataDir } from '../../lifecycle/data-dir.ts';
 
@@ -14,4 +15,11 @@ export function tagsFile(data: string): string {
 export async function openTagsData(data: string): Promise<string> {
   await openDataDir(data, 'index', dataVersion);
   return tagsFile(data);
+}
+
+/** Whoever makes a file in it may be root; the index is whoever has the directory. */
+export async function ownedAs(dir: string, file: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = await stat(dir);
+  await chown(file, uid, gid);
 }

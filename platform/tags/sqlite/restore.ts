@@ -10,14 +10,14 @@
  *   What was written before keeps its versions, but for what waits to be written back.
  */
 
-import { chown, link, rename, stat } from 'node:fs/promises';
+import { link, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StartError } from '../../lifecycle/errors.ts';
 import { BESIDE, copyDatabase, isThere, removeDatabase, settleAt, synced } from '../../sqlite/copy.ts';
 import { SqliteDatabase } from '../../sqlite/database.ts';
 import type { Copying } from './backup.ts';
-import { openTagsData } from './data.ts';
+import { openTagsData, ownedAs } from './data.ts';
 import { type HeldTags, heldIn } from './held.ts';
 import { tagsSchema } from './schema.ts';
 
@@ -107,13 +107,6 @@ function renewed(file: string, nowMs: number): HeldTags {
   const said = heldIn(connection);
   connection.exec('PRAGMA journal_mode = DELETE');
   return said;
-}
-
-/** Whoever restores may be root; the index is whoever has the directory. */
-async function ownedAs(dir: string, file: string): Promise<void> {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = await stat(dir);
-  await chown(file, uid, gid);
 }
 
 async function swapped(part: string, file: string, nowMs: number): Promise<string> {

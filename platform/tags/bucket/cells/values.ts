@@ -99,8 +99,23 @@ export type RemovalSaid = {
 export const removalSaid: Parser<RemovalSaid> = record({ repo: repository, digest, was: heldManifest, nowMs: finite });
 
 /** Of a store of another format only that is known. */
-export type StoreSaid = { readonly format: number; readonly database?: string | undefined };
+export type StoreSaid = {
+  readonly format: number;
+  readonly database?: string | undefined;
+  /** The last ones of the engine that it was moved from: what is counted here goes on beyond them. */
+  readonly numbers?: NumbersSaid | undefined;
+};
+export type NumbersSaid = { readonly generation: number; readonly version: number; readonly forgotten: number };
+const numbersSaid: Parser<NumbersSaid> = record({
+  generation: whole(numberMax),
+  version: whole(numberMax),
+  forgotten: whole(numberMax),
+});
 export const storeSaid: Parser<StoreSaid> = (value) => {
   const of = fields(value);
-  return { format: field(of, 'format', whole(numberMax)), database: field(of, 'database', optional(text(64, 1))) };
+  return {
+    format: field(of, 'format', whole(numberMax)),
+    database: field(of, 'database', optional(text(64, 1))),
+    numbers: field(of, 'numbers', optional(numbersSaid)),
+  };
 };

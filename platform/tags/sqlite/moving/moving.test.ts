@@ -1,0 +1,49 @@
+/** That a move forgets nothing: what the tables are made of is written down here, beside what is carried of it. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, expect, test } from 'vitest';
+import { postgresSteps } from '../../postgres/schema.ts';
+import { openSqliteTags } from '../sqlite.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'shoal-moving-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+/** All of it is in platform/tags/move/entries.ts, but for what says so. */
+const CARRIED: Readonly<Record<string, string>> = {
+  blobs: 'repo digest size idle',
+  filled: 'repo target',
+  identity: 'id generation tag_version forgotten_version',
+  manifests: 'repo digest media_type size subject artifact_type annotations',
+  // Not carried: what was asked for is asked for again within seconds, and writes are refused for longer.
+  named: 'no name told',
+  outbox: 'target repo slot kind name state version writer digest since due attempts cause',
+  refs: 'repo manifest target kind',
+  // `id` is a number of the engine's own.
+  repos: 'id name',
+  // The database's own version.
+  schema: 'version',
+  tags: 'repo tag digest version writer',
+  tombstones: 'repo tag version writer',
+  unlinked: 'digest since told generation',
+};
+
+test('every column is carried: whoever adds one adds it to move/entries.ts and to moving/ of each engine, then here', async () => {
+  const file = join(dir, 'tags.db');
+  await openSqliteTags({ file, onBroken: (error) => Promise.reject(error) })[Symbol.asyncDispose]();
+  using db = new DatabaseSync(file);
+  const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").all();
+  const columns = db.prepare('SELECT name FROM pragma_table_info(?)');
+  const all = tables.map(({ name }) => [
+    name,
+    columns
+      .all(name as string)
+      .map((column) => column['name'])
+      .join(' '),
+  ]);
+  expect(Object.fromEntries(all)).toEqual(CARRIED);
+  // Of PostgreSQL: what each step adds is carried by postgres/moving/.
+  expect(postgresSteps).toHaveLength(4);
+});
