@@ -84,6 +84,13 @@ write there as well. Exit code 1: something is broken there, or rests elsewhere 
   shoal import --config index.yaml --from main             what is there, and what of it is broken
   shoal import --config index.yaml --from main --apply     and bring it
   shoal import --from main --repository 'team-a/**' --json`,
+  replicate: `
+The index must be running, and its configuration have \`replicate\`: docs/replication.md.
+
+  shoal replicate status                     each remote: up or left alone, what waits, since when, why
+  shoal replicate diff west                  whether west has what the rules say, and the same of it; exit code 1: not
+  shoal replicate retry west                 once the reason is gone: what is dead is not tried again by itself
+  shoal replicate backfill west              after the loss of what west had`,
   rm: `
   shoal rm library/app:1                     the tag
   shoal rm library/app@sha256:...            the manifest, with all its tags

@@ -28,6 +28,7 @@ import { addOriginCommands } from './commands/origins/commands.ts';
 import { listPins } from './commands/pins.ts';
 import { put } from './commands/put.ts';
 import { reconcile } from './commands/reconcile.ts';
+import { addReplicateCommands } from './commands/replicate.ts';
 import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
 import { membersStatus } from './commands/status.ts';
 import { indexDefault, indexOfConfig } from './commands/steps.ts';
@@ -250,6 +251,8 @@ stepping('import', 'brings into an index what Kraken or a Docker registry left i
       return importFrom({ ...options, backend, overwrite }, say);
     }),
   );
+
+addReplicateCommands(program, { finishing, stoppable, url: urlOption, say });
 
 try {
   await program.parseAsync();

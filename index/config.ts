@@ -11,6 +11,7 @@ import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
 import { gcShape } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
+import { circleProblems, replicateShape } from './replication/config.ts';
 
 const pattern = z
   .string()
@@ -35,7 +36,7 @@ const settings = z.strictObject({
   ...commonShape('index'),
   ...storeShape,
   listen: listenAt(15_004),
-  /** All origins, as the proxies have them; left out: it asks none, and tags by Kraken's paths only what it knows. */
+  /** All origins, as the proxies have them; left out: it asks none, and tags by Kraken's paths only what it knows. What goes to other clusters is read from them. */
   origins: memberEntries().min(1).optional(),
   ...membersShape(),
   ...krakenShape(),
@@ -52,6 +53,8 @@ const settings = z.strictObject({
   backends: backendsShape(),
   /** How many origins hold each blob, by the repositories that have it. Left out: what the origins' own `replicas` says. */
   replicas: replicaRules.optional(),
+  /** Other clusters and registries, and what goes there: docs/replication.md. */
+  replicate: replicateShape(),
   manifests: z
     .strictObject({
       /**
@@ -64,8 +67,23 @@ const settings = z.strictObject({
 });
 
 /** What goes together is looked at once each part is right by itself. */
-export const indexSchema = settings.superRefine(({ store, backends }, ctx) => {
-  if (store.kind !== 'bucket') return;
-  for (const { path, message } of bucketProblems(store.backend, backends))
-    ctx.addIssue({ code: 'custom', path: [...path], message });
+export const indexSchema = settings.superRefine(({ store, backends, replicate, origins }, ctx) => {
+  const problems = [
+    ...(store.kind === 'bucket' ? bucketProblems(store.backend, backends) : []),
+    ...(replicate === undefined ? [] : circleProblems(replicate, backends)),
+    ...(replicate === undefined || store.kind !== 'bucket' ? [] : [noOutbox]),
+    ...(replicate === undefined || origins !== undefined ? [] : [noOrigins]),
+  ];
+  for (const { path, message } of problems) ctx.addIssue({ code: 'custom', path: [...path], message });
 });
+
+const noOutbox = {
+  path: ['replicate'],
+  message:
+    'nothing goes to other clusters from a store that is a bucket, in this release: take another kind of `store`',
+};
+
+const noOrigins = {
+  path: ['replicate'],
+  message: 'what goes to other clusters is read from the origins: name them in `origins`, as the proxies do',
+};

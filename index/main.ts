@@ -15,6 +15,8 @@ import { OriginsHeld } from './kraken/held.ts';
 import { openOrigins } from './origins.ts';
 import type { OpenedOutbox, OutboxParts } from './outbox/open.ts';
 import { allTargets, backendTargets } from './outbox/targets.ts';
+import type { Replication, ReplicationParts } from './replication/open.ts';
+import { replicationTargets } from './replication/targets.ts';
 
 await runRole({
   role: 'index',
@@ -25,7 +27,7 @@ await runRole({
     const { config } = context;
     // A bucket that holds the tags themselves has them written back nowhere.
     const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
-    const targets = allTargets([backends && backendTargets(backends)]);
+    const targets = allTargets([backends && backendTargets(backends), replicationTargets(config.replicate)]);
     const { store, nowMs } = await openTags({ ...config, ...context, targets });
     stack.use(store);
     const outbox = await outboxOf({ ...context, store, targets });
@@ -40,11 +42,14 @@ await runRole({
     const shared = config.store.kind !== 'sqlite';
     const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared });
     const origins = await openOrigins(context, stack);
+    const { replicate } = config;
+    const replication = await replicating({ ...context, replicate, origins, store, lanes, nowMs }, stack);
     const { required, tagTypes } = config.kraken;
     const gc = openGc({ ...context, store, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
       outbox?.addRoutes(app);
       gc.addRoutes(app);
+      replication?.addRoutes(app);
       indexRoutes(app, answering, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
@@ -72,4 +77,11 @@ async function outboxOf(parts: OutboxParts): Promise<OpenedOutbox | undefined> {
 async function backing(parts: BackingParts, stack: AsyncDisposableStack): Promise<Backing> {
   const { openBacking } = await import('./backing/open.ts');
   return openBacking(parts, stack);
+}
+
+/** Loaded only where there are remotes. */
+async function replicating(parts: ReplicationParts, stack: AsyncDisposableStack): Promise<Replication | undefined> {
+  if (parts.replicate === undefined || parts.origins === undefined) return undefined;
+  const { openReplication } = await import('./replication/open.ts');
+  return openReplication(parts, stack);
 }

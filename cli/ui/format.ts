@@ -21,6 +21,13 @@ export function secondsText(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
 }
 
+/** How long something has waited: `90 s`, `12 min`, `5 h`. */
+export function ageText(ms: number): string {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 120) return `${s} s`;
+  return s < 7200 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;
+}
+
 export function percentText(share: number): string {
   return `${(share * 100).toFixed(0)} %`;
 }

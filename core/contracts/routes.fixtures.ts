@@ -11,9 +11,10 @@ import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { MEMBERS } from './members.ts';
 import { ORIGIN } from './origin.ts';
 import { ORIGIN_ADMIN } from './origin-admin.ts';
-import { PROBES } from './probes.ts';
+import { probesExamples as probes } from './probes.fixtures.ts';
 import { QUEUE } from './queue.ts';
 import { drainExamples as drain, repairExamples as repair } from './repair.fixtures.ts';
+import { replicateExamples as replicate } from './replicate/replicate.fixtures.ts';
 import { TRACKER } from './tracker.ts';
 
 const [one, two] = [testDigest(1), testDigest(2)];
@@ -336,16 +337,6 @@ const krakenOrigin: Readonly<Record<keyof typeof KRAKEN_ORIGIN, Any>> = {
   cleanupTo: example(KRAKEN_ORIGIN.cleanupTo, { target_util_percent: 70, respect_eviction_ban: false }),
 };
 
-const probes: Readonly<Record<keyof typeof PROBES, Any>> = {
-  health: example(PROBES.health, {}, { reply: { status: 'ok', role: 'proxy' } }),
-  readiness: example(
-    PROBES.readiness,
-    {},
-    { reply: { status: 'not ready', role: 'agent', problems: ['it is stopping'] } },
-  ),
-  metrics: example(PROBES.metrics, {}),
-};
-
 /** By the name of the interface and that of the route. */
 export const EXAMPLES = {
   index,
@@ -358,6 +349,7 @@ export const EXAMPLES = {
   drain,
   ...gc,
   queue,
+  replicate,
   agent: ofAgent,
   kraken,
   krakenIndex,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { repositoryMatches, repositoryPatternValid } from './pattern.ts';
+import { repositoryMatches, repositoryPatternsMeet, repositoryPatternValid } from './pattern.ts';
 
 describe('patterns of repositories', () => {
   test.each([
@@ -27,5 +27,26 @@ describe('patterns of repositories', () => {
 
   test.each(['', 'A/*', 'a b', '/a', 'a//b', '***', '(a|b)', 'a\n', '*'.repeat(300)])('%j is none', (text) => {
     expect(repositoryPatternValid(text)).toBe(false);
+  });
+
+  test.each([
+    ['a/b', 'a/b', true],
+    ['a/b', 'a/c', false],
+    ['**', 'a/b', true],
+    ['a/*', '*/b', true],
+    ['a/*', 'a/b/c', false],
+    ['a/*', 'a/**', true],
+    ['a*', '*b', true],
+    ['a*', 'b*', false],
+    ['a/**', 'b/**', false],
+    ['**/x', 'a/*', true],
+    ['*/x', 'a/b/*', false],
+    ['team-*/app', 'team-a*/**', true],
+    ['*', 'a/b', false],
+    ['a/*/c', 'a/b/*', true],
+    ['a/*/c', 'a/b/d*', false],
+  ])('a name that is one of %s and of %s: %s', (one, other, meets) => {
+    expect(repositoryPatternsMeet(one, other)).toBe(meets);
+    expect(repositoryPatternsMeet(other, one)).toBe(meets);
   });
 });

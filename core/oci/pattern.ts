@@ -22,6 +22,41 @@ export function repositoryPatternCovers(earlier: string, later: string): boolean
   return expressionOf(earlier).test(later.replaceAll('**', '+'));
 }
 
+/** Whether some name is one of both; both are valid. Of a name's grammar nothing is known here: it may say yes of none that is one. */
+export function repositoryPatternsMeet(one: string, other: string): boolean {
+  return meet(tokensOf(one), tokensOf(other));
+}
+
+/** A letter, or a run of stars: `*` takes no slash. */
+function tokensOf(pattern: string): readonly string[] {
+  return pattern.match(/\*\*?|[^*]/g) ?? [];
+}
+
+/** Walks both at once: `reached` is where one may stand once the other stands at each of its tokens. */
+function meet(one: readonly string[], other: readonly string[]): boolean {
+  const width = other.length + 1;
+  const reached = new Uint8Array((one.length + 1) * width);
+  reached[0] = 1;
+  for (let i = 0; i <= one.length; i++)
+    for (let j = 0; j < width; j++) {
+      if (reached[i * width + j] === 0) continue;
+      const [a, b] = [one[i], other[j]];
+      // A star may stand for nothing more.
+      if (a?.startsWith('*')) reached[(i + 1) * width + j] = 1;
+      if (b?.startsWith('*')) reached[i * width + j + 1] = 1;
+      if (a === undefined || b === undefined) continue;
+      // Or for what the other one has there.
+      if (a.startsWith('*') && takes(a, b)) reached[i * width + j + 1] = 1;
+      if (b.startsWith('*') && takes(b, a)) reached[(i + 1) * width + j] = 1;
+      if (a === b) reached[(i + 1) * width + j + 1] = 1;
+    }
+  return reached[reached.length - 1] === 1;
+}
+
+function takes(star: string, token: string): boolean {
+  return star === '**' || token !== '/';
+}
+
 function expressionOf(pattern: string): RegExp {
   const parts = pattern.split(/(\*\*?)/).map((part) => {
     if (part === '**') return '.*';

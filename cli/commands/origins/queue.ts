@@ -2,7 +2,7 @@
 
 import type { QueuedRow } from '../../../core/contracts/queue.ts';
 import { CallContext } from '../../../platform/clients/context.ts';
-import { bytesText, foreignText } from '../../ui/format.ts';
+import { ageText, bytesText, foreignText } from '../../ui/format.ts';
 import type { OriginOptions } from './blobs.ts';
 import { OriginAdminClient } from './client.ts';
 
@@ -61,10 +61,4 @@ function rowText({ key, bytes, addedMs, dueMs, attempts, cause, message, dead }:
   // What is no blob has none.
   const size = bytes === 0 ? '' : `  ${bytesText(bytes)}`;
   return `${key}${size}  for ${ageText(nowMs - addedMs)}  ${attempts} failed  ${next}${last}`;
-}
-
-function ageText(ms: number): string {
-  const s = Math.max(0, Math.round(ms / 1000));
-  if (s < 120) return `${s} s`;
-  return s < 7200 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;
 }

@@ -144,3 +144,17 @@ prometheus.io/scrape: 'true'
 prometheus.io/path: /metrics
 prometheus.io/port: {{ . | quote }}
 {{- end }}
+
+{{- /* Secrets that clusters have with one another, and with registries that they send to. */ -}}
+{{- define "shoal.replicationMounts" -}}
+{{- if .Values.replicationSecret }}
+- { name: replication, mountPath: /etc/shoal-replication, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "shoal.replicationVolumes" -}}
+{{- with .Values.replicationSecret }}
+- name: replication
+  secret: { secretName: {{ . }} }
+{{- end }}
+{{- end }}

@@ -59,7 +59,7 @@ export class RegistryNames {
     const end = prefix.indexOf('/_');
     const named = prefix.slice(0, end);
     if (end >= 0) return repositoryValid(named) ? [named] : [];
-    const read = (own: AbortSignal): Promise<readonly string[]> => this.#read(catalog, own);
+    const read = (own: AbortSignal): Promise<readonly string[]> => readNames(this.#api, undefined, own);
     return this.#ours(await this.#catalog.get(catalog, read, signal)).filter((repo) =>
       tagKey(repo, '').startsWith(prefix),
     );
@@ -81,42 +81,46 @@ export class RegistryNames {
   async #tags(repo: string, signal: AbortSignal): Promise<readonly string[]> {
     const theirs = theirName(this.#namespace, repo);
     if (theirs === undefined) return [];
-    const read = (own: AbortSignal): Promise<readonly string[]> => this.#read(theirs, own);
+    const read = (own: AbortSignal): Promise<readonly string[]> => readNames(this.#api, theirs, own);
     return (await this.#tagsOf.get(theirs, read, signal)).filter(tagValid);
   }
+}
 
-  /** Of a repository, or of the catalogue; sorted. */
-  async #read(of: string, signal: AbortSignal): Promise<readonly string[]> {
-    const whole = of === catalog;
-    const first = OCI_PATHS.page(whole ? OCI_PATHS.catalog : OCI_PATHS.tags(of), {
-      limit: namesPageMax,
-      last: undefined,
-    });
-    const about: Omit<RegistryCall, 'path'> = {
-      ...{ method: 'GET', scopes: whole ? ['registry:catalog:*'] : pullScopes(of), signal },
-      ...{ doing: 'list', object: whole ? 'the repositories' : `the tags of ${of}` },
-    };
-    const found = new Set<string>();
-    for (let path: string | URL | undefined = first; path !== undefined; ) {
-      const call = { ...about, path };
-      const answer = await this.#api.call({ ...call, expect: [404] });
-      if (answer.status === 404) {
-        await this.#api.absent(answer, call);
-        if (!whole) return [];
-        throw answer.wrong('unsupported', 'has no catalogue of its repositories', 'name the repository that is meant');
-      }
-      this.#api.noHtml(answer);
-      const before = found.size;
-      for (const name of namesIn(await answer.json(), whole)) found.add(name);
-      if (found.size > namesMax)
-        throw answer.wrong('unsupported', `lists more than ${namesMax} names`, 'name the repository that is meant');
-      const next = nextIn(answer.headers['link']);
-      path = next === undefined ? undefined : (URL.parse(next, answer.url.href) ?? undefined);
-      if (path !== undefined && (path.origin !== this.#api.base.origin || found.size === before))
-        throw answer.wrong('damaged', 'lists pages that do not go on', 'look at what is before the registry');
+/** The tags of a repository as it is called there, or the catalogue of all of them; sorted. */
+export async function readNames(
+  api: RegistryApi,
+  of: string | undefined,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const whole = of === undefined;
+  const first = OCI_PATHS.page(whole ? OCI_PATHS.catalog : OCI_PATHS.tags(of), {
+    limit: namesPageMax,
+    last: undefined,
+  });
+  const about: Omit<RegistryCall, 'path'> = {
+    ...{ method: 'GET', scopes: whole ? ['registry:catalog:*'] : pullScopes(of), signal },
+    ...{ doing: 'list', object: whole ? 'the repositories' : `the tags of ${of}` },
+  };
+  const found = new Set<string>();
+  for (let path: string | URL | undefined = first; path !== undefined; ) {
+    const call = { ...about, path };
+    const answer = await api.call({ ...call, expect: [404] });
+    if (answer.status === 404) {
+      await api.absent(answer, call);
+      if (!whole) return [];
+      throw answer.wrong('unsupported', 'has no catalogue of its repositories', 'name the repository that is meant');
     }
-    return [...found].sort(byBytes);
+    api.noHtml(answer);
+    const before = found.size;
+    for (const name of namesIn(await answer.json(), whole)) found.add(name);
+    if (found.size > namesMax)
+      throw answer.wrong('unsupported', `lists more than ${namesMax} names`, 'name the repository that is meant');
+    const next = nextIn(answer.headers['link']);
+    path = next === undefined ? undefined : (URL.parse(next, answer.url.href) ?? undefined);
+    if (path !== undefined && (path.origin !== api.base.origin || found.size === before))
+      throw answer.wrong('damaged', 'lists pages that do not go on', 'look at what is before the registry');
   }
+  return [...found].sort(byBytes);
 }
 
 function namesIn(page: unknown, whole: boolean): string[] {

@@ -3,7 +3,8 @@
  *
  * Rule 1: it counts once the registry has confirmed the digest. Bytes that are fewer or more than announced are not sent to
  *         their end.
- * Rule 2: an upload that is not ended is given up there, so that it leaves nothing.
+ * Rule 2: an upload that is not ended is given up there, so that it leaves nothing; or it is kept, where whoever wants it
+ *         comes again (`kept`), and then goes on where the registry says that it stands.
  * Rule 3: an upload goes on where the registry itself says, not wherever it may name: no host but its own.
  */
 
@@ -19,7 +20,11 @@ export type UploadPlan = BlobAt & {
   readonly from: string | undefined;
   /** Of one request, at most; undefined: all of it. */
   readonly chunk: number | undefined;
+  /** Where one that was broken off by an outage is noted, and taken up. */
+  readonly kept?: KeptUpload | undefined;
 };
+
+export type KeptUpload = { location: URL | undefined };
 
 /** What another attempt within the same upload may mend. */
 const PASSING: ReadonlySet<string> = new Set(['unavailable', 'stalled']);
@@ -49,17 +54,42 @@ class Upload {
   }
 
   async run(): Promise<void> {
-    if (await this.#begin()) return;
     const { size } = this.#source;
-    const { chunk = Number.POSITIVE_INFINITY } = this.#plan;
+    const { chunk = Number.POSITIVE_INFINITY, kept } = this.#plan;
+    const whole = size <= Math.min(wholeUploadBytesMax, chunk);
+    const stood = whole ? undefined : await this.#takenUp(kept);
+    if (stood === undefined && (await this.#begin())) return;
     try {
-      if (size <= Math.min(wholeUploadBytesMax, chunk)) return await this.#commit(this.#bytes(0, size), size);
-      await this.#send(chunk);
+      if (whole) return await this.#commit(this.#bytes(0, size), size);
+      await this.#send(chunk, stood ?? 0);
       await this.#commit(new Uint8Array(), 0);
     } catch (error) {
-      await this.#giveUp();
+      if (kept !== undefined && !whole && this.#passes(error)) kept.location = this.#location;
+      else await this.#giveUp();
       throw error;
     }
+  }
+
+  /** Where one that was kept stands; undefined: there is none. */
+  async #takenUp(kept: KeptUpload | undefined): Promise<number | undefined> {
+    if (kept?.location === undefined) return undefined;
+    this.#location = kept.location;
+    kept.location = undefined;
+    const stands = await this.#stands().catch((error: unknown) => {
+      // Whoever does not answer may have it yet.
+      if (this.#passes(error)) kept.location = this.#location;
+      if (kept.location !== undefined) throw error;
+      return undefined;
+    });
+    if (stands !== undefined && stands <= this.#source.size) return stands;
+    await this.#giveUp();
+    this.#location = undefined;
+    return undefined;
+  }
+
+  /** An outage, or whoever sends it has stopped: nothing is wrong with the upload. */
+  #passes(error: unknown): boolean {
+    return this.#signal.aborted || (error instanceof BackendError && PASSING.has(error.why));
   }
 
   /** True: the repository has the blob now. */
@@ -80,10 +110,10 @@ class Upload {
   }
 
   /** All of it, in parts of `chunk`. What was cut goes on where the registry stands. */
-  async #send(chunk: number): Promise<void> {
+  async #send(chunk: number, from: number): Promise<void> {
     const { size } = this.#source;
     let vain = 0;
-    for (let at = 0; at < size; ) {
+    for (let at = from; at < size; ) {
       const end = Math.min(size, at + chunk);
       try {
         await this.#patch(at, end);

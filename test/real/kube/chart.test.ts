@@ -193,6 +193,27 @@ test('several indexes share a store, have no volume, and are followed by DNS; wi
   await expect(render('--set', 'index.replicas=3')).rejects.toThrow('index.store');
 });
 
+test('what goes to other clusters is in the configuration of the index, with the origins, its secrets are files, and alerts watch it', async () => {
+  const hub =
+    '{"url":"https://hub.example","kind":"registry","credentials":{"username":"x","passwordFile":"/etc/shoal-replication/hub"}}';
+  const replicate = `replicate={"remotes":{"hub":${hub}},"rules":[{"to":"hub"}]}`;
+  const resources = await render('--set-json', replicate, '--set', 'replicationSecret=keys,alerts.enabled=true');
+  const of = (wanted: string, name: string) =>
+    resources.find(({ kind, metadata }) => kind === wanted && metadata.name === `here-shoal-${name}`);
+  const text = of('ConfigMap', 'index')?.data?.['index.yaml'] ?? '';
+  expect(text).toContain('dns+http://here-shoal-origin:15002');
+  await checkConfig('index', text);
+  for (const [kind, role] of [
+    ['StatefulSet', 'index'],
+    ['Deployment', 'proxy'],
+  ] as const) {
+    const pod = of(kind, role)?.spec.template.spec;
+    expect(pod?.containers[0]?.volumeMounts?.map(({ mountPath }) => mountPath)).toContain('/etc/shoal-replication');
+    expect(pod?.volumes).toContainEqual({ name: 'replication', secret: { secretName: 'keys' } });
+  }
+  expect(JSON.stringify(of('PrometheusRule', 'write-back'))).toMatch(/shoal_replication_lag_seconds.*> 900/);
+});
+
 test('backends go to origins and index alike, and the keys of their Secret into the environment', async () => {
   const rule = '{"name":"main","s3":{"bucket":"images","region":"eu-central-1"},"required":true}';
   const resources = await render('--set-json', `backends=[${rule}]`, '--set', 'backendsSecret=keys');
