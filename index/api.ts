@@ -24,8 +24,9 @@ import type { ReplicaRules } from '../core/rendezvous/replicas.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
 import { callOf } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
-import type { TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
+import type { DeleteOn, TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
+import { refuseWrongAs, tagsWritten } from './elsewhere.ts';
 import type { SingleReads } from './herd.ts';
 import type { KrakenSettings } from './kraken/config.ts';
 import { krakenIndexRoutes } from './kraken/routes.ts';
@@ -64,7 +65,7 @@ export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings
   const { readOnly = false } = settings;
   const store = readOnly ? readOnlyStore(writable) : writable;
   dropAbandoned(app);
-  tagRoutes(app, store, settings.reads ?? store);
+  tagRoutes(app, store, settings);
   manifestRoutes(app, store, settings);
   blobRoutes(app, store, settings);
   serve(app, INDEX.condemn, ({ body }) =>
@@ -86,26 +87,32 @@ export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings
   });
 }
 
-function tagRoutes(app: FastifyInstance, store: IndexStore, reads: SingleReads): void {
+function tagRoutes(app: FastifyInstance, store: IndexStore, { nowMs, ...settings }: IndexSettings): void {
+  const reads = settings.reads ?? store;
   serve(app, INDEX.tags, async ({ at }) => {
     const page = await store.tags(at.name, at);
     if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${at.name}`);
     return page;
   });
   serve(app, INDEX.tag, async ({ at }) => (await reads.tag(at.name, at.tag)) ?? absentTag(at));
-  serve(app, INDEX.putTag, ({ at, body }) =>
-    byName(store, at, {
+  serve(app, INDEX.putTag, ({ at, body }) => {
+    refuseWrongAs(body.as, nowMs());
+    return byName(store, at, {
       write: (writes) => writes.putTag(at.name, at.tag, body),
       answer: (outcome) => written(outcome ?? absentManifest(at.name, body.digest), at),
-    }),
-  );
-  const remove = (at: { name: string; tag: string; version?: TagVersion } & NamedAt): Promise<TagWritten> =>
+    });
+  });
+  const remove = (at: { name: string; tag: string } & NamedAt, on?: DeleteOn): Promise<TagWritten> =>
     byName(store, at, {
-      write: (writes) => writes.deleteTag(at.name, at.tag, at.version),
+      write: (writes) => writes.deleteTag(at.name, at.tag, on),
       answer: (outcome) => written(outcome ?? absentTag(at), at),
     });
   serve(app, INDEX.deleteTag, ({ at }) => remove(at));
-  serve(app, INDEX.deleteTagAt, ({ at }) => remove(at));
+  serve(app, INDEX.deleteTagAt, ({ at }) => remove(at, at.version));
+  serve(app, INDEX.deleteTagAs, ({ at }) => {
+    refuseWrongAs(at.version, nowMs());
+    return remove(at, { as: at.version });
+  });
 }
 
 function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
@@ -115,14 +122,15 @@ function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: Index
   });
   serve(app, INDEX.putManifest, ({ at, body }) => {
     const { name, digest } = at;
+    refuseWrongAs(body.as, settings.nowMs());
     const put = { ...body, sparse: repositoryMatches(settings.allowMissingChildren, name) };
     return byName(store, at, {
       write: (writes) => writes.putManifest(name, digest, put, settings.nowMs()),
-      answer({ missing, changed, unproved, version }) {
+      answer({ missing, changed, unproved, ...done }) {
         if (missing.length > 0) incomplete(name, put, missing);
         if (changed !== undefined) throw tagChanged({ name, tag: changed.tag }, changed.version);
         if (unproved !== undefined) condemned(digest, unproved);
-        return version === undefined ? undefined : { version };
+        return tagsWritten(done);
       },
     });
   });
@@ -181,8 +189,8 @@ function condemned(digest: Digest, generation: number): never {
 }
 
 function written(outcome: TagOutcome, at: { name: string; tag: string }): TagWritten {
-  if ('version' in outcome) return outcome;
-  throw tagChanged(at, outcome.changed);
+  if ('changed' in outcome) throw tagChanged(at, outcome.changed);
+  return 'kept' in outcome ? { version: outcome.kept, kept: true } : outcome;
 }
 
 function tagChanged({ name, tag }: { name: string; tag: string }, version: TagVersion | null): ApiError {

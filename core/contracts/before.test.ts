@@ -6,7 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import { AGENT, KRAKEN } from './agent.ts';
 import { inDigest, inRepository, inTag } from './fields.ts';
-import { INDEX } from './index-api.ts';
+import { INDEX, type TagVersion } from './index-api.ts';
 import { ORIGIN } from './origin.ts';
 import { PROBES } from './probes.ts';
 import { type Route, route } from './route.ts';
@@ -125,6 +125,27 @@ describe('what we ask', () => {
     const conditional = all.filter(([, { body }]) => Object.hasOwn((body ?? {}) as object, CONDITION));
     expect(conditional.map(([name]) => name)).toEqual(['index putTag', 'index putManifest']);
     for (const [name] of conditional) expect(CLOSED[name]).not.toContain(CONDITION);
+  });
+
+  test('a write that was made elsewhere is where an older index refuses it; it has no condition, and is of one tag', () => {
+    const as = `5-${node}`;
+    const tag = '/v1/repos/a%2Fb/tags/1';
+    const manifest = { mediaType: 'm/x', size: 5, tags: ['1'], blobs: [], manifests: [], as };
+    const put = (body: object) => read(INDEX, 'PUT', tag, body);
+    const putManifest = (body: object) => read(INDEX, 'PUT', `/v1/repos/a%2Fb/manifests/${digest}`, body);
+    for (const name of ['index putTag', 'index putManifest']) expect(CLOSED[name]).not.toContain('as');
+    expect([put({ digest, as }), putManifest(manifest)]).toMatchObject([{ body: { as } }, { body: { as } }]);
+    for (const wrong of [
+      { digest, as, after: as },
+      { digest, as, after: null },
+      { digest, as: 5 },
+      { digest, as: '5' },
+    ])
+      expect(() => put(wrong)).toThrow();
+    for (const tags of [[], ['1', '2']]) expect(() => putManifest({ ...manifest, tags })).toThrow();
+    const path = INDEX.deleteTagAs.path({ name: 'a/b', tag: '1', version: as as TagVersion });
+    for (const known of [INDEX.deleteTag, INDEX.deleteTagAt]) expect(known.matches('DELETE', path)).toBe(false);
+    expect(read(INDEX, 'DELETE', path)).toMatchObject({ at: { version: as } });
   });
 
   test('the repository is where an older server takes no notice of it: a query, or a record that drops it', () => {

@@ -36,40 +36,49 @@ export type TagVersion = string & { readonly __brand: 'TagVersion' };
 export type TagRecord = ManifestRecord & { readonly version?: TagVersion | undefined };
 /** Where a tag is now; null: it is not there, and was not deleted lately. `detail` of TAG_CHANGED. */
 export type TagChanged = { readonly version: TagVersion | null };
-/** What a write of tags answers; an index of the release before answers nothing. */
-export type TagWritten = { readonly version: TagVersion };
+/**
+ * What a write of tags answers; an index of the release before answers nothing. `kept`: nothing has changed, as a write that
+ * was made elsewhere is not newer than that version, which is here.
+ */
+export type TagWritten = { readonly version: TagVersion; readonly kept?: true | undefined };
 /**
  * The write is made only if the tag was not written since: neither set nor deleted. null: only if there is no such tag.
  * Else nothing changes: 409 TAG_CHANGED. Absent: whatever is there. (An index of the release before refuses it.)
  */
 type After = { readonly after?: TagVersion | null | undefined };
+/**
+ * The write was made in another cluster, with that version: it is made here only if it is newer than what is here, and keeps
+ * its version. Not beside `after`, and of one tag. (An index of the release before refuses it.)
+ */
+type MadeElsewhere = { readonly as?: TagVersion | undefined };
 /** A manifest's descriptor as the referrers API lists it. */
 export type ReferrerRecord = ManifestRecord & {
   readonly artifactType?: string | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
 };
 
-export type ManifestPut = After & {
-  readonly mediaType: string;
-  readonly size: number;
-  /** Tags to set in the same transaction; `after` is said of each of them. */
-  readonly tags: readonly string[];
-  /** Blobs (config, layers) that must be linked to the repository, else 404 with MissingReferences. */
-  readonly blobs: readonly Digest[];
-  /** Manifests (of an index) that must be in the repository. */
-  readonly manifests: readonly Digest[];
-  /** May be absent from the repository: OCI 1.1. */
-  readonly subject?: Digest | undefined;
-  readonly artifactType?: string | undefined;
-  readonly annotations?: Readonly<Record<string, string>> | undefined;
-  /** As of BlobLinkPut, for the manifest's own bytes. */
-  readonly proof?: number | undefined;
-};
+export type ManifestPut = After &
+  MadeElsewhere & {
+    readonly mediaType: string;
+    readonly size: number;
+    /** Tags to set in the same transaction; `after` is said of each of them. */
+    readonly tags: readonly string[];
+    /** Blobs (config, layers) that must be linked to the repository, else 404 with MissingReferences. */
+    readonly blobs: readonly Digest[];
+    /** Manifests (of an index) that must be in the repository. */
+    readonly manifests: readonly Digest[];
+    /** May be absent from the repository: OCI 1.1. */
+    readonly subject?: Digest | undefined;
+    readonly artifactType?: string | undefined;
+    readonly annotations?: Readonly<Record<string, string>> | undefined;
+    /** As of BlobLinkPut, for the manifest's own bytes. */
+    readonly proof?: number | undefined;
+  };
 /** `detail` of MANIFEST_UNKNOWN where a tag is there, and leads nowhere: the message says why. */
 export type BrokenTag = { readonly broken: true };
 export type MissingReferences = { readonly missing: readonly Digest[] };
 
-export type TagPut = After & { readonly digest: Digest };
+export type TagPut = After & MadeElsewhere & { readonly digest: Digest };
 export type TagPage = { readonly tags: readonly string[]; readonly more: boolean };
 export type CatalogPage = { readonly repositories: readonly string[]; readonly more: boolean };
 /** `more` is absent in the answers of an index that knows no pages: it lists the first thousand. */
@@ -125,7 +134,12 @@ export const versionOfTag: Parser<TagVersion> = (value) => {
 };
 const after: Parser<TagVersion | null | undefined> = (value) =>
   value === undefined || value === null ? value : versionOfTag(value);
-const written = record({ version: versionOfTag });
+const as = optional(versionOfTag);
+const yes: Parser<true> = (value) => {
+  if (value === true) return true;
+  throw new Malformed('is not true');
+};
+const written = record({ version: versionOfTag, kept: optional(yes) });
 /** The release before answers a write with nothing. */
 const tagWritten: Parser<TagWritten | undefined> = optional(written);
 
@@ -138,7 +152,19 @@ const referrerRecord = record({
   artifactType: optional(mediaType),
   annotations: optional(texts),
 });
-const manifestPut: Parser<ManifestPut> = closed({
+/** What was made elsewhere has no condition here. */
+function elsewhere<T extends After & MadeElsewhere & { readonly tags?: readonly string[] }>(
+  read: Parser<T>,
+): Parser<T> {
+  return (value) => {
+    const put = read(value);
+    if (put.as === undefined) return put;
+    if (put.after !== undefined) throw new Malformed('has both `as` and `after`');
+    if (put.tags !== undefined && put.tags.length !== 1) throw new Malformed('has `as`, and not one tag');
+    return put;
+  };
+}
+const manifestPutBody: Parser<ManifestPut> = closed({
   mediaType,
   size: whole(manifestBytesMax),
   tags: listOf(tag, pushTagsMax),
@@ -149,7 +175,10 @@ const manifestPut: Parser<ManifestPut> = closed({
   annotations: optional(texts),
   proof: optional(generation),
   after,
+  as,
 });
+const manifestPut = elsewhere(manifestPutBody);
+const tagPut: Parser<TagPut> = elsewhere(closed({ digest, after, as }));
 const blobLink = record({ digest, size: byteCount });
 export const unproved: Parser<Unproved> = record({ generation });
 
@@ -184,13 +213,22 @@ export const INDEX = {
   putTag: route('PUT', tagPath, {
     ...ofTag,
     query: namedQuery,
-    body: closed({ digest, after }) satisfies Parser<TagPut>,
+    body: tagPut,
     reply: tagWritten,
   }),
   deleteTag: route('DELETE', tagPath, { ...ofTag, query: namedQuery, reply: tagWritten }),
   /** Only if the tag is at that version; else 409 TAG_CHANGED. An older index knows no such path, and deletes nothing. */
   deleteTagAt: route('DELETE', `${tagPath}/versions/:version`, {
     params: { ...ofTag.params, version: { parser: versionOfTag, refused: 'TAG_INVALID' } },
+    query: namedQuery,
+    reply: tagWritten,
+  }),
+  /**
+   * As another cluster has deleted it, with that version: only if that is newer than what is here. It is remembered, also where
+   * there was no such tag. An older index knows no such path, and deletes nothing.
+   */
+  deleteTagAs: route('DELETE', `${tagPath}/written/:version`, {
+    params: { ...ofTag.params, version: { parser: versionOfTag, refused: 'TAG_VERSION_INVALID' } },
     query: namedQuery,
     reply: tagWritten,
   }),

@@ -32,6 +32,7 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
   ),
   deleteTag: example(INDEX.deleteTag, { name, tag: 'latest' }, { reply: { version } }),
   deleteTagAt: example(INDEX.deleteTagAt, { name, tag: 'latest', version }, { reply: { version } }),
+  deleteTagAs: example(INDEX.deleteTagAs, { name, tag: 'latest', version }, { reply: { version, kept: true } }),
   tags: example(INDEX.tags, { name, n: 3, last: 'a b&c=%/ä' }, { reply: { tags: ['1', 'latest'], more: true } }),
   manifest: example(INDEX.manifest, { name, digest: sha512 }, { reply: record }),
   putManifest: example(
@@ -41,10 +42,7 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
       body: {
         mediaType: record.mediaType,
         size: 500,
-        tags: ['1', 'latest'],
-        blobs: [one, two],
-        manifests: [sha512],
-        subject: two,
+        ...{ tags: ['1', 'latest'], blobs: [one, two], manifests: [sha512], subject: two },
         artifactType: 'application/x.sbom',
         annotations: { 'org.example': 'ä "quoted"' },
         proof: 7,

@@ -8,6 +8,7 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
+import type { TagVersion } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { Backends, TagsBacked } from '../../platform/backends/backends.ts';
 import type { OutboxKey } from '../../platform/tags/outbox.ts';
@@ -76,12 +77,18 @@ export class BackedStore implements IndexStore {
   #writes(at: (turn: number) => NamedWrites): NamedWrites {
     return {
       putManifest: (repo, digest, put, nowMs) =>
-        this.#written([manifestKey(repo, digest), ...put.tags.map((tag) => tagKey(repo, tag))], (turn) =>
-          at(turn).putManifest(repo, digest, put, nowMs),
+        this.#written(
+          [manifestKey(repo, digest), ...put.tags.map((tag) => tagKey(repo, tag))],
+          (turn) => at(turn).putManifest(repo, digest, put, nowMs),
+          put.as,
         ),
-      putTag: (repo, tag, put) => this.#written([tagKey(repo, tag)], (turn) => at(turn).putTag(repo, tag, put)),
-      deleteTag: (repo, tag, version) =>
-        this.#written([tagKey(repo, tag)], (turn) => at(turn).deleteTag(repo, tag, version)),
+      putTag: (repo, tag, put) => this.#written([tagKey(repo, tag)], (turn) => at(turn).putTag(repo, tag, put), put.as),
+      deleteTag: (repo, tag, on) =>
+        this.#written(
+          [tagKey(repo, tag)],
+          (turn) => at(turn).deleteTag(repo, tag, on),
+          typeof on === 'object' ? on.as : undefined,
+        ),
       deleteManifest: (repo, digest, nowMs) =>
         this.#written([manifestKey(repo, digest)], (turn) => at(turn).deleteManifest(repo, digest, nowMs)),
       unlinkBlob: (repo, digest, nowMs) =>
@@ -100,7 +107,7 @@ export class BackedStore implements IndexStore {
   }
 
   /** `keys`: of the rows that `write` leaves, all in one repository, if it changes anything. */
-  async #written<T>(keys: readonly OutboxRowOf[], write: (turn: number) => Promise<T>): Promise<T> {
+  async #written<T>(keys: readonly OutboxRowOf[], write: (turn: number) => Promise<T>, as?: TagVersion): Promise<T> {
     const backed = this.#of((keys[0] as OutboxRowOf).repo);
     if (backed === undefined) return write(1);
     const lane = this.#parts.lanes.get(backed.name) as OutboxLane;
@@ -108,7 +115,8 @@ export class BackedStore implements IndexStore {
       const outcome = await write(turn);
       lane.kick();
       if (backed.durability !== 'backend') return outcome;
-      if (await this.#confirmed(backed, lane, keys)) return outcome;
+      // What was made elsewhere gives way to what is later, here as there.
+      if ((await this.#confirmed(backed, lane, keys)) || as !== undefined) return outcome;
       if (turn === turnsMax) throw unconfirmed(backed, 'has later writes of other clusters again and again');
     }
   }

@@ -44,7 +44,7 @@ import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
 import { realClock } from '../net/clock.ts';
 import { Herd } from '../tags/herd.ts';
-import type { PageOf, ReferrersOf } from '../tags/store.ts';
+import type { DeleteOn, PageOf, ReferrersOf } from '../tags/store.ts';
 import type { CallContext } from './context.ts';
 import type { HttpClient } from './http.ts';
 import { impatienceMs, NoAnswer, silenceMs } from './pulse.ts';
@@ -70,8 +70,11 @@ type Limit = { readonly withinMs: number } | { readonly watched: true };
 /** What an index said: the answer, or its no. */
 type Said<T> = { readonly from: HttpClient } & ({ readonly answer: T } | { readonly refusal: unknown });
 
-/** `version` is absent where no tag was written, or the index is of the release before. */
-export type Written = { readonly version?: TagVersion | undefined };
+/**
+ * `version` is absent where no tag was written, or the index is of the release before. `kept`: nothing was, since a write of
+ * another cluster (`as`) is not newer than that version.
+ */
+export type Written = { readonly version?: TagVersion | undefined; readonly kept?: true | undefined };
 
 export class IndexClient {
   readonly #members: Members<HttpClient>;
@@ -98,11 +101,15 @@ export class IndexClient {
     return this.#written(INDEX.putTag, { at: { name: repo, tag, ...named() }, body: put, ctx });
   }
 
-  /** Only at that version, where it is given: else TAG_CHANGED. Undefined: there is no such tag. */
-  deleteTag(repo: string, tag: string, ctx: CallContext, version?: TagVersion): Promise<Written | undefined> {
+  /**
+   * Only at that version, where it is given: else TAG_CHANGED; or as another cluster has deleted it. Undefined: there is no
+   * such tag.
+   */
+  deleteTag(repo: string, tag: string, ctx: CallContext, on?: DeleteOn): Promise<Written | undefined> {
     const at = { name: repo, tag, ...named() };
-    if (version === undefined) return this.#written(INDEX.deleteTag, { at, ctx });
-    return this.#written(INDEX.deleteTagAt, { at: { ...at, version }, ctx });
+    if (on === undefined) return this.#written(INDEX.deleteTag, { at, ctx });
+    if (typeof on === 'object') return this.#written(INDEX.deleteTagAs, { at: { ...at, version: on.as }, ctx });
+    return this.#written(INDEX.deleteTagAt, { at: { ...at, version: on }, ctx });
   }
 
   /** Throws NAME_UNKNOWN where there is no such repository. */

@@ -33,6 +33,7 @@ type Outcome = {
   readonly changed?: unknown;
   readonly unproved?: unknown;
   readonly version?: unknown;
+  readonly kept?: unknown;
 };
 
 /** Does it, or has what was remembered. */
@@ -52,9 +53,9 @@ export function isRemembered({ again }: WriteName, outcome: unknown): boolean {
 /** Of any of the outcomes of store.ts. */
 function changedSomething(outcome: unknown): boolean {
   if (typeof outcome !== 'object' || outcome === null) return outcome === true;
-  const { missing, changed, unproved, version } = outcome as Outcome;
+  const { missing, changed, unproved, version, kept } = outcome as Outcome;
   if (missing === undefined) return version !== undefined;
-  return missing.length === 0 && changed === undefined && unproved === undefined;
+  return missing.length === 0 && changed === undefined && unproved === undefined && kept === undefined;
 }
 
 export function rememberedOf(outcome: unknown): string {

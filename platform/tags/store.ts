@@ -12,6 +12,7 @@
  * Rule 4: a condemned digest has lost its links for good until it is proved: origins may remove its bytes. It is linked
  *   again only by who names the generation in which an origin was last told so.
  * Rule 5: tags have versions (versions.ts): a write may be conditional on one, and a deleted tag is not forgotten at once.
+ *   One that was made elsewhere (`as`) keeps its version, and is made only where it is newer.
  * Rule 6: what a backend is to be told of is noted in the same transaction (outbox.ts). What comes from there is linked
  *   without a proof, since the bytes are there.
  * Rule 7: a write that has a name is done once (named.ts).
@@ -70,7 +71,12 @@ export type ManifestOutcome = {
   readonly changed?: (TagChanged & { readonly tag: string }) | undefined;
   /** Of the write of its tags, where there are any. */
   readonly version?: TagVersion | undefined;
+  /** It was made elsewhere (`as`), and none of its tags is older than that: nothing changes, whatever the repository lacks. */
+  readonly kept?: TagVersion | undefined;
 };
+
+/** Only at that version; or as another cluster has deleted it, which is remembered also where there is no such tag. */
+export type DeleteOn = TagVersion | { readonly as: TagVersion };
 
 /**
  * A digest without a link for `unlinkedMs` is condemned. `idle`: so is one that has only been idle for as long, in an engine
@@ -93,8 +99,8 @@ export interface TagWrites {
   putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome;
   /** Undefined: the repository does not hold that manifest, and nothing changes. */
   putTag(repo: string, tag: string, put: TagPut): TagOutcome | undefined;
-  /** Only at that version, where it is given. Undefined: there is no such tag. */
-  deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined;
+  /** Undefined: there is no such tag. */
+  deleteTag(repo: string, tag: string, on?: DeleteOn): TagOutcome | undefined;
   /** With every tag on it. What refers to it stays. */
   deleteManifest(repo: string, digest: Digest, nowMs: number): boolean;
   /** Undefined: done. A generation: it is condemned, and was not proved since; nothing changes. */

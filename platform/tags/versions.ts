@@ -11,6 +11,10 @@
  *   than the last where the clock is not beyond it: the later write is the newer one, as far as clocks agree, and in one
  *   database always. What is above `leadsMax` counts for its tag alone: one junk object of a backend would lead the
  *   numbers of all tags to where no number is one any more (index/backing/records.ts).
+ * Rule 5: a write that was made in another cluster keeps its version, and is made only where it is newer than what is here.
+ *   What is written here from then on comes after it. So clusters that tell each other of their writes have the same in the
+ *   end, in whatever order they hear of them. A deletion that was forgotten (rule 3) is the one exception: a write that was
+ *   made before it, and had waited elsewhere for as long as 100,000 deletions here, is made.
  */
 
 import type { TagVersion } from '../../core/contracts/index-api.ts';
@@ -21,14 +25,22 @@ export const tombstonesMax = 100_000;
 const leadsMax = 2 ** 51;
 /** Above all that a version may have: far beyond any clock, and all numbers that may follow are still exact. */
 export const versionNumberMax = 2 ** 52;
+/** A version of another cluster may be so far beyond our clock: more is no difference of clocks, but a mistake. */
+const aheadMsMax = 24 * 3_600_000;
 /** Writes between two looks for what is too old: each one costs a walk along all of them. */
 export const forgetEvery = 1_000;
 
 /** Where a tag stands. `version`: of its last write, or of its deletion; null: nobody knows of one. */
 export type TagState = { readonly there: boolean; readonly version: TagVersion | null };
 
-/** `changed`: the tag is not where the write was to find it, but there; nothing has happened. */
-export type TagOutcome = { readonly version: TagVersion } | { readonly changed: TagVersion | null };
+/**
+ * `changed`: the tag is not where the write was to find it, but there; nothing has happened. `kept`: nor was a write that was
+ * made elsewhere done, as it is not newer than that version.
+ */
+export type TagOutcome =
+  | { readonly version: TagVersion }
+  | { readonly changed: TagVersion | null }
+  | { readonly kept: TagVersion };
 
 export function tagVersion(no: number, database: string): TagVersion {
   return `${no}-${database}` as TagVersion;
@@ -72,4 +84,32 @@ export function newer(one: TagVersion, other: TagVersion | null): boolean {
   if (other === null) return true;
   const [no, than] = [numberOf(one), numberOf(other)];
   return no === than ? writerOf(one) > writerOf(other) : no > than;
+}
+
+/** Where a write that was made elsewhere is to be kept with its version: the one here that is as new; undefined: it is made. */
+export function keptFor(
+  write: { readonly digest: string | null; readonly as: TagVersion | undefined },
+  here: { readonly digest: string | undefined; readonly version: TagVersion | null },
+): TagVersion | undefined {
+  const { digest, as } = write;
+  if (as === undefined || here.version === null || replaces({ digest, version: as }, here)) return undefined;
+  return here.version;
+}
+
+/** Of these tags, which are `here` in their order, those that a write sets. `kept`: it was made elsewhere, and sets none. */
+export function newerAmong(
+  tags: readonly string[],
+  here: readonly Parameters<typeof keptFor>[1][],
+  write: { readonly digest: string; readonly as: TagVersion | undefined },
+): { readonly kept?: TagVersion | undefined; readonly newer: readonly string[] } {
+  const older = here.map((state) => keptFor(write, state));
+  const newer = tags.filter((_, i) => older[i] === undefined);
+  return { newer, kept: newer.length === 0 ? older[0] : undefined };
+}
+
+/** Why a write of another cluster cannot have that version; undefined: it can. `nowMs`: of the clock on the wall. */
+export function wrongAs(as: TagVersion, nowMs: number): string | undefined {
+  if (as === unversioned) return 'is that of a tag which nobody is known to have written';
+  if (numberOf(as) <= Math.min(leadsMax, nowMs + aheadMsMax)) return undefined;
+  return `lies more than ${aheadMsMax / 3_600_000} h in the future: the clock of one of the two clusters is wrong`;
 }

@@ -4,6 +4,7 @@ import { conditionalObjects } from '../../backends/conditional.ts';
 import { MemoryBackend } from '../../backends/memory.ts';
 import { realClock } from '../../net/clock.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { elsewhereConformance } from '../elsewhere.fixtures.ts';
 import { idleConformance } from '../idle.fixtures.ts';
 import { namedConformance } from '../named.fixtures.ts';
 import { neverHeldUp } from './faulty-bucket.fixtures.ts';
@@ -21,6 +22,7 @@ const open = async (backend = new MemoryBackend('bucket')) => {
 };
 
 tagStoreConformance('bucket', () => open());
+elsewhereConformance('bucket', () => open());
 namedConformance('bucket', async () => {
   const backend = new MemoryBackend('bucket');
   return { store: await open(backend), other: () => open(backend) };

@@ -10,7 +10,7 @@
 import type { Digest } from '../../../core/digest.ts';
 import type { WriteName } from '../named.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
-import { follows } from '../versions.ts';
+import { follows, newerAmong } from '../versions.ts';
 import { againMax, busy } from './again.ts';
 import { type Cell, type Cells, isDamaged, newName } from './cells/cells.ts';
 import { type RemovalSaid, recordSaid, removalSaid } from './cells/values.ts';
@@ -19,7 +19,7 @@ import type { Links } from './links.ts';
 import { isNo, knownIn, newest, toldIn } from './named.ts';
 import { type HeldManifest, heldManifestOf, linkTargetsOf, same } from './record.ts';
 import { several } from './several.ts';
-import { onOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
+import { onOfCell, placeOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Record = Cell<HeldManifest | null>;
 type Whole = {
@@ -71,7 +71,11 @@ export class BucketManifests {
       const known = all.flatMap(({ cell }) => knownIn<ManifestOutcome>(cell, of) ?? []);
       const last = known.find(isNo) ?? (known.length === all.length ? newest(known) : undefined);
       if (last !== undefined) return last.outcome;
-      const tags = all.filter(({ cell }) => knownIn(cell, of) === undefined);
+      const left = all.filter(({ cell }) => knownIn(cell, of) === undefined);
+      const names = left.map(({ tag }) => tag);
+      const { kept, newer } = newerAmong(names, left.map(placeOfCell), { digest, as: put.as });
+      if (kept !== undefined) return { missing: [], kept };
+      const tags = left.filter(({ tag }) => newer.includes(tag));
       const changed = changedAmong(tags, put.after);
       const no = missing.length > 0 ? { missing } : changed && { missing, changed };
       const outcome = no ?? (await this.#putAt(record, { ...whole, seen }, tags));
@@ -154,7 +158,8 @@ export class BucketManifests {
   async #setAll({ digest, put, of }: Whole, planned: readonly Planned[]): Promise<ManifestOutcome | undefined> {
     if (planned.length === 0) return { missing: [] };
     const { mediaType, size } = put;
-    const version = this.#tags.next(planned.map(({ tag }) => tag));
+    const changed = planned.map(({ tag }) => tag);
+    const version = this.#tags.next(changed, put.as);
     const outcome = { missing: [], version };
     const told = toldIn(of, outcome);
     const set = await several(planned, ({ tag, made }) =>

@@ -164,7 +164,7 @@ export class BucketTagStore implements TagStore {
           [ofManifest(repo, digest), ...put.tags.map((tag) => ofTag(repo, tag))],
         ),
       putTag: (repo, tag, put) => this.#call((parts) => putTag(parts, { repo, tag, ...put, of }), [ofTag(repo, tag)]),
-      deleteTag: (repo, tag, at) => this.#call((parts) => deleteTag(parts, { repo, tag, at, of }), [ofTag(repo, tag)]),
+      deleteTag: (repo, tag, on) => this.#call((parts) => deleteTag(parts, { repo, tag, on, of }), [ofTag(repo, tag)]),
       deleteManifest: (repo, digest, nowMs) =>
         this.#call(({ manifests }) => manifests.remove({ repo, digest, nowMs, of }), [ofManifest(repo, digest)]),
       unlinkBlob: (repo, digest, nowMs) =>

@@ -1,19 +1,20 @@
 /** A tag is set, or deleted, by itself: read, looked at, and written as it was read; again where somebody else was faster. */
 
-import type { TagPut, TagVersion } from '../../../core/contracts/index-api.ts';
+import type { TagPut } from '../../../core/contracts/index-api.ts';
 import type { WriteName } from '../named.ts';
-import { follows, type TagOutcome } from '../versions.ts';
+import type { DeleteOn } from '../store.ts';
+import { follows, keptFor, type TagOutcome } from '../versions.ts';
 import { againMax, busy } from './again.ts';
 import type { BucketManifests } from './manifests.ts';
 import { knownIn, toldIn } from './named.ts';
-import { stateOfCell, type Tag, type Tags } from './tags.ts';
+import { placeOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Parts = { readonly tags: Tags; readonly manifests: BucketManifests };
 type Place = { readonly repo: string; readonly tag: string; readonly of: WriteName | undefined };
 
 export async function putTag(
   { tags, manifests }: Parts,
-  { repo, tag, digest, after, of }: Place & TagPut,
+  { repo, tag, digest, after, as, of }: Place & TagPut,
 ): Promise<TagOutcome | undefined> {
   for (let again = 0; again < againMax; again++) {
     const found = await tags.read(repo, tag);
@@ -23,14 +24,15 @@ export async function putTag(
     // After the tag was read, and is marked: Rule 1 of tags.ts.
     const record = await manifests.read(repo, digest);
     const state = stateOfCell(found);
-    const goesOn = record !== undefined && follows(state, after);
+    const kept = keptFor({ digest, as }, placeOfCell(found));
+    const goesOn = record !== undefined && follows(state, after) && kept === undefined;
     if (!goesOn) {
       await tags.unmark(found, { digest, made });
-      const no = record === undefined ? undefined : { changed: state.version };
+      const no = record === undefined ? undefined : kept === undefined ? { changed: state.version } : { kept };
       if (await refused(tags, found, { of, no })) return no;
       continue;
     }
-    const version = tags.next([found]);
+    const version = tags.next([found], as);
     const { mediaType, size } = record;
     if (await tags.set(found, { digest, mediaType, size, version }, made, toldIn(of, { version }))) return { version };
   }
@@ -39,19 +41,22 @@ export async function putTag(
 
 export async function deleteTag(
   { tags }: Parts,
-  { repo, tag, at, of }: Place & { readonly at: TagVersion | undefined },
+  { repo, tag, on, of }: Place & { readonly on: DeleteOn | undefined },
 ): Promise<TagOutcome | undefined> {
   for (let again = 0; again < againMax; again++) {
     const found = await tags.read(repo, tag);
     const known = knownIn<TagOutcome | undefined>(found.cell, of);
     if (known !== undefined) return known.outcome;
     const state = stateOfCell(found);
-    if (!state.there || !follows(state, at)) {
-      const no = state.there ? { changed: state.version } : undefined;
+    const as = typeof on === 'object' ? on.as : undefined;
+    const kept = keptFor({ digest: null, as }, placeOfCell(found));
+    const wrong = as === undefined && (!state.there || (typeof on === 'string' && !follows(state, on)));
+    if (wrong || kept !== undefined) {
+      const no = kept === undefined ? (state.there ? { changed: state.version } : undefined) : { kept };
       if (await refused(tags, found, { of, no })) return no;
       continue;
     }
-    const version = tags.next([found]);
+    const version = tags.next([found], as);
     if (await tags.bury(found, version, toldIn(of, { version }))) return { version };
   }
   throw busy(`${repo} ${tag}`);

@@ -44,8 +44,12 @@ export class Tags {
     this.#highest = Math.max(this.#highest, leadOf(version) ?? 0);
   }
 
-  /** Of one write of all of these. */
-  next(tags: readonly Pick<Tag, 'cell'>[]): TagVersion {
+  /** Of one write of all of these; the one that it has, if it was made elsewhere. */
+  next(tags: readonly Pick<Tag, 'cell'>[], as?: TagVersion): TagVersion {
+    if (as !== undefined) {
+      this.seen(as);
+      return as;
+    }
     const numbers = tags.map((tag) => numberOf(stateOfCell(tag).version ?? ('0-' as TagVersion)));
     const version = tagVersion(Math.max(this.#highest, ...numbers) + 1, this.#database);
     this.seen(version);
@@ -134,4 +138,8 @@ export function stateOfCell({ cell }: Pick<Tag, 'cell'>): TagState {
 
 export function onOfCell(cell: Cell<TagSaid>): On | undefined {
   return cell.live ? cell.value?.on : undefined;
+}
+
+export function placeOfCell({ cell }: Pick<Tag, 'cell'>): { digest: Digest | undefined; version: TagVersion | null } {
+  return { digest: onOfCell(cell)?.digest, version: stateOfCell({ cell }).version };
 }

@@ -25,14 +25,32 @@ import type {
   TagPlace,
 } from '../outbox.ts';
 import { fitting } from '../pages.ts';
-import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagStore, TagTables } from '../store.ts';
+import type {
+  CondemnAt,
+  DeleteOn,
+  ManifestOutcome,
+  ManifestWrite,
+  PageOf,
+  ReferrersOf,
+  TagStore,
+  TagTables,
+} from '../store.ts';
 import { backendAmong, changedTags, type OutboxChange, type OutboxKind } from '../targets.ts';
-import { follows, leadOf, replaces, type TagOutcome, tagVersion, tombstonesMax, unversioned } from '../versions.ts';
+import {
+  follows,
+  keptFor,
+  leadOf,
+  newerAmong,
+  replaces,
+  type TagOutcome,
+  tagVersion,
+  unversioned,
+} from '../versions.ts';
 import { MemoryIdle } from './idle.ts';
 import { byTag, plain, sortedPage } from './lists.ts';
 import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
-import { type MemoryRepository, manifestOf, stateOf, tagsOn } from './repository.ts';
+import { buryTags, type MemoryRepository, manifestOf, memoryPlaceOf, setTags, stateOf, tagsOn } from './repository.ts';
 import { MemoryUnlinked, memoryId } from './unlinked.ts';
 
 /** A store that ends with the process. */
@@ -116,6 +134,10 @@ export class MemoryTables implements TagTables {
 
   putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome {
     const known = this.#repos.get(repo);
+    const { as } = put;
+    const here = put.tags.map((tag) => memoryPlaceOf(known, tag));
+    const { kept, newer: tags } = newerAmong(put.tags, here, { digest, as });
+    if (kept !== undefined) return { missing: [], kept };
     const missing = [
       ...put.blobs.filter((blob) => known?.blobs.has(blob) !== true),
       ...(put.sparse ? [] : put.manifests).filter((manifest) => known?.manifests.has(manifest) !== true),
@@ -140,9 +162,9 @@ export class MemoryTables implements TagTables {
     );
     this.#unlinked.referred(manifest.targets);
     this.#unlinked.lost(before, nowMs);
-    const version = put.tags.length === 0 ? undefined : this.#set(repository, put.tags, digest);
+    const version = tags.length === 0 ? undefined : setTags(repository, tags, digest, this.#at(as));
     const own = { kind: 'manifest', name: digest, digest, referrer: put.subject !== undefined, again } as const;
-    this.#tell(repo, [own, ...changedTags(put.tags, digest)], version);
+    this.#tell(repo, [...(as !== undefined && again ? [] : [own]), ...changedTags(tags, digest)], version);
     return version === undefined ? { missing } : { missing, version };
   }
 
@@ -150,22 +172,41 @@ export class MemoryTables implements TagTables {
     this.#outbox.tell(repo, all, { version, next: () => this.#next() });
   }
 
-  putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
+  /** The version of a write: its own, if it was made elsewhere. */
+  #at(as: TagVersion | undefined): TagVersion {
+    if (as === undefined) return this.#next();
+    this.seen(as);
+    return as;
+  }
+
+  putTag(repo: string, tag: string, { digest, after, as }: TagPut): TagOutcome | undefined {
     const known = this.#repos.get(repo);
     if (known?.manifests.has(digest) !== true) return undefined;
     const state = stateOf(known, tag);
     if (!follows(state, after)) return { changed: state.version };
-    const version = this.#set(known, [tag], digest);
+    const kept = keptFor({ digest, as }, memoryPlaceOf(known, tag));
+    if (kept !== undefined) return { kept };
+    const version = setTags(known, [tag], digest, this.#at(as));
     this.#tell(repo, changedTags([tag], digest), version);
     return { version };
   }
 
-  deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined {
+  deleteTag(repo: string, tag: string, on?: DeleteOn): TagOutcome | undefined {
+    if (typeof on === 'object') return this.#deletedElsewhere(repo, tag, on.as);
     const known = this.#repos.get(repo);
     const state = stateOf(known, tag);
     if (known === undefined || !state.there) return undefined;
-    if (!follows(state, at)) return { changed: state.version };
-    const version = this.#bury(known, [tag]);
+    if (!follows(state, on)) return { changed: state.version };
+    const version = buryTags(known, [tag], this.#next());
+    this.#tell(repo, changedTags([tag], null), version);
+    return { version };
+  }
+
+  #deletedElsewhere(repo: string, tag: string, as: TagVersion): TagOutcome {
+    const known = this.#open(repo);
+    const kept = keptFor({ digest: null, as }, memoryPlaceOf(known, tag));
+    if (kept !== undefined) return { kept };
+    const version = buryTags(known, [tag], this.#at(as));
     this.#tell(repo, changedTags([tag], null), version);
     return { version };
   }
@@ -176,7 +217,7 @@ export class MemoryTables implements TagTables {
     if (known === undefined || manifest === undefined) return false;
     known.manifests.delete(digest);
     const tags = tagsOn(known, digest);
-    const version = tags.length > 0 ? this.#bury(known, tags) : undefined;
+    const version = tags.length > 0 ? buryTags(known, tags, this.#next()) : undefined;
     this.#idle.anew(known, [digest, ...manifest.targets], nowMs);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     const gone = { kind: 'manifest', name: digest, digest: null, referrer: manifest.subject !== undefined } as const;
@@ -253,8 +294,7 @@ export class MemoryTables implements TagTables {
   }
 
   tagState(repo: string, tag: string): TagPlace {
-    const known = this.#repos.get(repo);
-    return { digest: known?.tags.get(tag)?.digest, version: stateOf(known, tag).version };
+    return memoryPlaceOf(this.#repos.get(repo), tag);
   }
 
   backfill(): Filled[] {
@@ -324,8 +364,8 @@ export class MemoryTables implements TagTables {
     if (!replaces({ digest, version }, here)) return 'kept';
     if (digest !== null && !known.manifests.has(digest)) return 'lacking';
     this.seen(version);
-    if (digest === null) this.#bury(known, [tag], version);
-    else this.#set(known, [tag], digest, version);
+    if (digest === null) buryTags(known, [tag], version);
+    else setTags(known, [tag], digest, version);
     if (waits !== undefined) this.#outbox.supersede(waits);
     return 'adopted';
   }
@@ -333,26 +373,6 @@ export class MemoryTables implements TagTables {
   #next(): TagVersion {
     this.#writes = Math.max(this.#writes + 1, this.#nowMs?.() ?? 0);
     return tagVersion(this.#writes, memoryId);
-  }
-
-  #set(repository: MemoryRepository, tags: readonly string[], digest: Digest, version = this.#next()): TagVersion {
-    for (const tag of tags) {
-      repository.tags.set(tag, { digest, version });
-      repository.deleted.delete(tag);
-    }
-    return version;
-  }
-
-  #bury({ tags: there, deleted }: MemoryRepository, tags: readonly string[], version = this.#next()): TagVersion {
-    for (const tag of tags) {
-      there.delete(tag);
-      deleted.set(tag, version);
-    }
-    for (const oldest of deleted.keys()) {
-      if (deleted.size <= tombstonesMax) break;
-      deleted.delete(oldest);
-    }
-    return version;
   }
 
   #linked(digest: Digest): boolean {

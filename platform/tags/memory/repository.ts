@@ -2,9 +2,9 @@
 
 import type { ReferrerRecord, TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
-import type { References } from '../outbox.ts';
+import type { References, TagPlace } from '../outbox.ts';
 import type { ManifestWrite } from '../store.ts';
-import type { TagState } from '../versions.ts';
+import { type TagState, tombstonesMax } from '../versions.ts';
 
 type Manifest = ReferrerRecord & {
   readonly subject: Digest | undefined;
@@ -57,4 +57,35 @@ export function tagsOn({ tags }: MemoryRepository, digest: Digest): string[] {
 export function stateOf(repository: MemoryRepository | undefined, tag: string): TagState {
   const there = repository?.tags.get(tag);
   return { there: there !== undefined, version: there?.version ?? repository?.deleted.get(tag) ?? null };
+}
+
+export function memoryPlaceOf(repository: MemoryRepository | undefined, tag: string): TagPlace {
+  return { digest: repository?.tags.get(tag)?.digest, version: stateOf(repository, tag).version };
+}
+
+export function setTags(
+  { tags: there, deleted }: MemoryRepository,
+  ...[tags, digest, version]: [readonly string[], Digest, TagVersion]
+): TagVersion {
+  for (const tag of tags) {
+    there.set(tag, { digest, version });
+    deleted.delete(tag);
+  }
+  return version;
+}
+
+export function buryTags(
+  { tags: there, deleted }: MemoryRepository,
+  tags: readonly string[],
+  version: TagVersion,
+): TagVersion {
+  for (const tag of tags) {
+    there.delete(tag);
+    deleted.set(tag, version);
+  }
+  for (const oldest of deleted.keys()) {
+    if (deleted.size <= tombstonesMax) break;
+    deleted.delete(oldest);
+  }
+  return version;
 }

@@ -27,6 +27,11 @@ type Row = {
   readonly writer: string | null;
   readonly digest: Digest | null;
 };
+type Setting = {
+  readonly tags: readonly string[];
+  readonly digest: Digest;
+  readonly as?: TagVersion | undefined;
+};
 export type TagHere = TagState & { readonly digest: Digest | undefined };
 
 const nowhere: TagHere = { there: false, version: null, digest: undefined };
@@ -56,18 +61,24 @@ export class PostgresVersions {
     return (await this.states(tx, repo, [tag]))[0] ?? nowhere;
   }
 
-  /** Sets them in one write. */
-  async put(tx: Tx, repo: number, tags: readonly string[], digest: Digest): Promise<TagVersion> {
-    const version = await this.next(tx);
+  /** Sets them in one write; with the version that it has, if it was made elsewhere. */
+  async put(tx: Tx, repo: number, { tags, digest, as }: Setting): Promise<TagVersion> {
+    const version = await this.#at(tx, as);
     await this.#put(tx, repo, { tags, digest, version });
     return version;
   }
 
-  /** Removes them, which are there, in one write. */
-  async remove(tx: Tx, repo: number, tags: readonly string[]): Promise<TagVersion> {
-    const version = await this.next(tx);
+  /** Removes them in one write, as well. */
+  async remove(tx: Tx, repo: number, tags: readonly string[], as?: TagVersion): Promise<TagVersion> {
+    const version = await this.#at(tx, as);
     await this.#bury(tx, repo, { tags, version });
     return version;
+  }
+
+  async #at(tx: Tx, as: TagVersion | undefined): Promise<TagVersion> {
+    if (as === undefined) return await this.next(tx);
+    this.seen(tx.numbers, as);
+    return as;
   }
 
   /** Another database has written so. */
@@ -79,9 +90,8 @@ export class PostgresVersions {
   /** The same as another database has written it. */
   async adopt(tx: Tx, repo: number, tag: string, to: { digest: Digest | null; version: TagVersion }): Promise<void> {
     const { digest, version } = to;
-    this.seen(tx.numbers, version);
-    if (digest === null) await this.#bury(tx, repo, { tags: [tag], version });
-    else await this.#put(tx, repo, { tags: [tag], digest, version });
+    if (digest === null) await this.remove(tx, repo, [tag], version);
+    else await this.put(tx, repo, { tags: [tag], digest, as: version });
   }
 
   /** The tags on a manifest. */

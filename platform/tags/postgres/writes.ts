@@ -4,9 +4,9 @@ import type { BlobLink, BlobLinkPut, TagPut, TagVersion } from '../../../core/co
 import type { Digest } from '../../../core/digest.ts';
 import type { Expired, IdleAt } from '../idle.ts';
 import type { Adopted } from '../outbox.ts';
-import type { ManifestOutcome, ManifestWrite } from '../store.ts';
+import type { DeleteOn, ManifestOutcome, ManifestWrite } from '../store.ts';
 import { changedTags, type OutboxChange } from '../targets.ts';
-import { follows, type TagOutcome } from '../versions.ts';
+import { follows, keptFor, newerAmong, type TagOutcome } from '../versions.ts';
 import { PostgresAdopt } from './adopt.ts';
 import { dropBlobLink, putBlob, sizeOf } from './blobs.ts';
 import { expire, idleAnew, idleReferred } from './idle.ts';
@@ -41,6 +41,9 @@ export class PostgresWrites {
   ): Promise<ManifestOutcome> {
     const { asking } = tx;
     const known = await this.#parts.repos.find(asking, repo);
+    const here = put.as === undefined ? [] : await this.#parts.versions.states(tx, known, put.tags);
+    const { kept, newer: tags } = newerAmong(put.tags, here, { digest, as: put.as });
+    if (kept !== undefined) return { missing: [], kept };
     const missing = await lackingOf(asking, known, put);
     if (missing.length > 0) return { missing };
     const changed = await this.#changed(tx, known, put);
@@ -48,7 +51,7 @@ export class PostgresWrites {
     const unproved = await link(tx, digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
     const before = await targetsOf(asking, known, digest);
-    const version = await this.#writeManifest(tx, repo, digest, put);
+    const version = await this.#writeManifest(tx, repo, digest, { ...put, tags });
     const subject = put.subject === undefined ? [] : [put.subject];
     await referred(tx, [...put.manifests, ...subject]);
     const now = new Set([...put.blobs, ...put.manifests, ...subject]);
@@ -71,13 +74,14 @@ export class PostgresWrites {
     const { repos, versions } = this.#parts;
     const id = await repos.open(tx.asking, repo);
     const referrer = put.subject !== undefined;
-    const again = referrer && (await hasManifest(tx.asking, id, digest));
+    const again = (referrer || put.as !== undefined) && (await hasManifest(tx.asking, id, digest));
     await writeManifest(tx.asking, id, digest, put);
     await idleReferred(tx, id, put.blobs);
     const tags = [...new Set(put.tags)];
-    const version = tags.length === 0 ? undefined : await versions.put(tx, id, tags, digest);
+    const version = tags.length === 0 ? undefined : await versions.put(tx, id, { tags, digest, as: put.as });
     const own = { kind: 'manifest', name: digest, digest, referrer, again } as const;
-    await this.#tell(tx, { id, repo }, [own, ...changedTags(tags, digest)], version);
+    const whole = put.as === undefined || !again;
+    await this.#tell(tx, { id, repo }, [...(whole ? [own] : []), ...changedTags(tags, digest)], version);
     return version;
   }
 
@@ -86,26 +90,34 @@ export class PostgresWrites {
     await this.#parts.outbox.tell(tx, place, all, { version, next: () => this.#parts.versions.next(tx) });
   }
 
-  async putTag(tx: Tx, ...[repo, tag, { digest, after }]: [string, string, TagPut]): Promise<TagOutcome | undefined> {
+  async putTag(
+    tx: Tx,
+    ...[repo, tag, { digest, after, as }]: [string, string, TagPut]
+  ): Promise<TagOutcome | undefined> {
     const { repos, versions } = this.#parts;
     const id = await repos.find(tx.asking, repo);
     if (!(await hasManifest(tx.asking, id, digest))) return undefined;
-    if (after !== undefined) {
+    if (after !== undefined || as !== undefined) {
       const state = await versions.state(tx, id, tag);
       if (!follows(state, after)) return { changed: state.version };
+      const kept = keptFor({ digest, as }, state);
+      if (kept !== undefined) return { kept };
     }
-    const version = await versions.put(tx, id, [tag], digest);
+    const version = await versions.put(tx, id, { tags: [tag], digest, as });
     await this.#tell(tx, { id, repo }, changedTags([tag], digest), version);
     return { version };
   }
 
-  async deleteTag(tx: Tx, ...[repo, tag, at]: [string, string, TagVersion?]): Promise<TagOutcome | undefined> {
+  async deleteTag(tx: Tx, ...[repo, tag, on]: [string, string, DeleteOn?]): Promise<TagOutcome | undefined> {
     const { repos, versions } = this.#parts;
-    const id = await repos.find(tx.asking, repo);
+    const as = typeof on === 'object' ? on.as : undefined;
+    const id = as === undefined ? await repos.find(tx.asking, repo) : await repos.open(tx.asking, repo);
     const state = await versions.state(tx, id, tag);
-    if (!state.there) return undefined;
-    if (!follows(state, at)) return { changed: state.version };
-    const version = await versions.remove(tx, id, [tag]);
+    const kept = keptFor({ digest: null, as }, state);
+    if (kept !== undefined) return { kept };
+    if (as === undefined && !state.there) return undefined;
+    if (typeof on === 'string' && !follows(state, on)) return { changed: state.version };
+    const version = await versions.remove(tx, id, [tag], as);
     await this.#tell(tx, { id, repo }, changedTags([tag], null), version);
     return { version };
   }

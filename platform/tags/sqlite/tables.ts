@@ -17,9 +17,9 @@ import type {
 import type { Digest } from '../../../core/digest.ts';
 import type { Adopted, OutboxOptions, References, TagPlace } from '../outbox.ts';
 import { fitting } from '../pages.ts';
-import type { CondemnAt, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
+import type { CondemnAt, DeleteOn, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
 import { changedTags, type OutboxChange } from '../targets.ts';
-import { follows, type TagOutcome } from '../versions.ts';
+import { follows, keptFor, newerAmong, type TagOutcome } from '../versions.ts';
 import { SqliteAdopt } from './adopt.ts';
 import { SqliteFilled } from './filled.ts';
 import { SqliteIdle } from './idle.ts';
@@ -149,6 +149,9 @@ export class SqliteTables implements TagTables {
 
   putManifest(repo: string, digest: Digest, put: ManifestWrite, nowMs: number): ManifestOutcome {
     const known = this.#repo(repo);
+    const here = put.as === undefined ? [] : put.tags.map((tag) => this.#versions.state(known, tag));
+    const { kept, newer: tags } = newerAmong(put.tags, here, { digest, as: put.as });
+    if (kept !== undefined) return { missing: [], kept };
     const missing = [
       ...put.blobs.filter((blob) => !this.#has('hasBlob', known, blob)),
       ...(put.sparse ? [] : put.manifests).filter((manifest) => !this.#has('hasManifest', known, manifest)),
@@ -159,7 +162,7 @@ export class SqliteTables implements TagTables {
     const unproved = this.#unlinked.link(digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
     const before = this.#targets(known, digest);
-    const version = this.#writeManifest(repo, digest, put);
+    const version = this.#writeManifest(repo, digest, { ...put, tags });
     const subject = put.subject === undefined ? [] : [put.subject];
     this.#unlinked.referred([...put.manifests, ...subject]);
     const now = new Set([...put.blobs, ...put.manifests, ...subject]);
@@ -182,23 +185,16 @@ export class SqliteTables implements TagTables {
     const id = this.#open(repo);
     const again = this.#has('hasManifest', id, digest);
     const annotations = put.annotations === undefined ? null : JSON.stringify(put.annotations);
-    this.#run(
-      'putManifest',
-      id,
-      digest,
-      put.mediaType,
-      put.size,
-      put.subject ?? null,
-      put.artifactType ?? null,
-      annotations,
-    );
+    const about = [put.mediaType, put.size, put.subject ?? null, put.artifactType ?? null, annotations];
+    this.#run('putManifest', id, digest, ...about);
     this.#run('dropRefs', id, digest);
     for (const blob of put.blobs) this.#run('putRef', id, digest, blob, 'blob');
     for (const manifest of put.manifests) this.#run('putRef', id, digest, manifest, 'manifest');
     this.#idle.referred(id, put.blobs);
-    const version = put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest);
+    const version = put.tags.length === 0 ? undefined : this.#versions.put(id, put.tags, digest, put.as);
     const own = { kind: 'manifest', name: digest, digest, referrer: put.subject !== undefined, again } as const;
-    this.#tell({ id, repo }, [own, ...changedTags(put.tags, digest)], version);
+    const whole = put.as === undefined || !again;
+    this.#tell({ id, repo }, [...(whole ? [own] : []), ...changedTags(put.tags, digest)], version);
     return version;
   }
 
@@ -211,22 +207,27 @@ export class SqliteTables implements TagTables {
     this.#outbox.tell(place, all, { version, next: () => this.#versions.next() });
   }
 
-  putTag(repo: string, tag: string, { digest, after }: TagPut): TagOutcome | undefined {
+  putTag(repo: string, tag: string, { digest, after, as }: TagPut): TagOutcome | undefined {
     const id = this.#repo(repo);
     if (!this.#has('hasManifest', id, digest)) return undefined;
     const state = this.#versions.state(id, tag);
     if (!follows(state, after)) return { changed: state.version };
-    const version = this.#versions.put(id, [tag], digest);
+    const kept = keptFor({ digest, as }, state);
+    if (kept !== undefined) return { kept };
+    const version = this.#versions.put(id, [tag], digest, as);
     this.#tell({ id, repo }, changedTags([tag], digest), version);
     return { version };
   }
 
-  deleteTag(repo: string, tag: string, at?: TagVersion): TagOutcome | undefined {
-    const id = this.#repo(repo);
+  deleteTag(repo: string, tag: string, on?: DeleteOn): TagOutcome | undefined {
+    const as = typeof on === 'object' ? on.as : undefined;
+    const id = as === undefined ? this.#repo(repo) : this.#open(repo);
     const state = this.#versions.state(id, tag);
-    if (!state.there) return undefined;
-    if (!follows(state, at)) return { changed: state.version };
-    const version = this.#versions.remove(id, [tag]);
+    const kept = keptFor({ digest: null, as }, state);
+    if (kept !== undefined) return { kept };
+    if (as === undefined && !state.there) return undefined;
+    if (typeof on === 'string' && !follows(state, on)) return { changed: state.version };
+    const version = this.#versions.remove(id, [tag], as);
     this.#tell({ id, repo }, changedTags([tag], null), version);
     return { version };
   }

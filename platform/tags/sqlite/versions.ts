@@ -56,14 +56,20 @@ export class SqliteVersions {
     return { there: digest !== null, version: this.version(no, writer), digest: digest ?? undefined };
   }
 
-  /** Sets them in one write. */
-  put(repo: number, tags: readonly string[], digest: Digest): TagVersion {
-    return this.#put(repo, tags, digest, this.next());
+  /** Sets them in one write; with the version that it has, if it was made elsewhere. */
+  put(repo: number, tags: readonly string[], digest: Digest, as?: TagVersion): TagVersion {
+    return this.#put(repo, tags, digest, this.#at(as));
   }
 
-  /** Removes them, which are there, in one write. */
-  remove(repo: number, tags: readonly string[]): TagVersion {
-    return this.#bury(repo, tags, this.next());
+  /** Removes them in one write, as well. */
+  remove(repo: number, tags: readonly string[], as?: TagVersion): TagVersion {
+    return this.#bury(repo, tags, this.#at(as));
+  }
+
+  #at(as: TagVersion | undefined): TagVersion {
+    if (as === undefined) return this.next();
+    this.seen(as);
+    return as;
   }
 
   /** Another database has written so. */
@@ -74,9 +80,8 @@ export class SqliteVersions {
 
   /** The same as another database has written it. */
   adopt(repo: number, tag: string, digest: Digest | null, version: TagVersion): void {
-    this.seen(version);
-    if (digest === null) this.#bury(repo, [tag], version);
-    else this.#put(repo, [tag], digest, version);
+    if (digest === null) this.remove(repo, [tag], version);
+    else this.put(repo, [tag], digest, version);
   }
 
   /** The tags on a manifest. */

@@ -11,6 +11,7 @@ import { realClock } from '../../../platform/net/clock.ts';
 import { neverHeldUp } from '../../../platform/tags/bucket/faulty-bucket.fixtures.ts';
 import { openBucketTags } from '../../../platform/tags/bucket/open.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { createLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
@@ -42,6 +43,7 @@ describe.each(ofShort(names, (name) => name === 'versitygw'))('%s', (name) => {
     });
 
   tagStoreConformance(name, () => open());
+  elsewhereConformance(name, () => open());
   namedConformance(name, async () => {
     const prefix = `${randomUUID()}/`;
     return { store: await open(prefix), other: () => open(prefix) };

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { convergence, elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { idleConformance, idleLists } from '../../../platform/tags/idle.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
@@ -39,6 +40,8 @@ namedConformance('postgres', async () => {
 });
 const openFor = async ({ nowMs, ...targets }: OutboxOptions): Promise<TagStore> =>
   (await openPostgresTags({ settings: settings(`s${++schemas}`), targets, nowMs, log })).store;
+elsewhereConformance('postgres', () => open());
+convergence('postgres', (_, outbox) => openFor(outbox));
 outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
 for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);
