@@ -2,7 +2,7 @@
  * `--store` of a load on real index processes: which engine they have.
  *
  * `sqlite`; `postgres://USER:PASSWORD@HOST:PORT/DATABASE`; or a file of YAML with the keys `store` and `backends` of an
- * index's configuration.
+ * index's configuration. A bucket of S3 at an `endpoint` of plain HTTP is reached through a relay, as PostgreSQL is.
  */
 
 import { readFileSync } from 'node:fs';
@@ -20,6 +20,15 @@ export type Engine = {
   readonly config: (port: number | undefined) => Readonly<Record<string, unknown>>;
 };
 
+/** The engine's own process, of whoever started it. */
+export type EngineServer = {
+  /** SIGSTOP or SIGCONT to it and its children. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void;
+  /** kill -9, and up again. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+};
+
 const postgresPort = 5432;
 
 export function engineOf(text: string): Engine {
@@ -29,7 +38,30 @@ export function engineOf(text: string): Engine {
   const kind = (said?.['store'] as { kind?: unknown } | undefined)?.kind;
   if (said === undefined || typeof kind !== 'string')
     throw new InvalidArgumentError('expected sqlite, postgres://… or a YAML file with `store:` of an index in it.');
-  return { name: kind, shared: kind !== 'sqlite', at: undefined, config: () => said };
+  return kind === 'bucket'
+    ? bucket(said)
+    : { name: kind, shared: kind !== 'sqlite', at: undefined, config: () => said };
+}
+
+type Said = Readonly<Record<string, unknown>>;
+
+function bucket(said: Said): Engine {
+  const store = said['store'] as Said;
+  const backends = (said['backends'] ?? []) as readonly Said[];
+  const s3 = backends.find(({ name }) => name === store['backend'])?.['s3'] as Said | undefined;
+  const endpoint = URL.parse(String(s3?.['endpoint']));
+  const at =
+    endpoint?.protocol === 'http:' ? { host: endpoint.hostname, port: Number(endpoint.port || 80) } : undefined;
+  const config = (instead: number | undefined): Said => ({
+    // A load has a prefix of its own: what was there before is not in its histories.
+    store: { prefix: `loadgen-${process.pid}/`, ...store },
+    backends: backends.map((rule) =>
+      instead === undefined || rule['s3'] !== s3
+        ? rule
+        : { ...rule, s3: { ...s3, endpoint: `http://127.0.0.1:${instead}` } },
+    ),
+  });
+  return { name: 'bucket', shared: true, at, config };
 }
 
 function postgres(text: string): Engine {
@@ -46,10 +78,10 @@ function postgres(text: string): Engine {
   return { name: 'postgres', shared: true, at: { host: url.hostname, port }, config };
 }
 
-function fileOf(path: string): Record<string, unknown> | undefined {
+function fileOf(path: string): Said | undefined {
   try {
     const said: unknown = parse(readFileSync(path, 'utf8'));
-    return typeof said === 'object' && said !== null ? (said as Record<string, unknown>) : undefined;
+    return typeof said === 'object' && said !== null ? (said as Said) : undefined;
   } catch {
     return undefined;
   }

@@ -108,6 +108,18 @@ describe('at random', () => {
       expect([seed, check(history(seed, load)).kind]).toEqual([seed, 'linearizable']);
   });
 
+  test('10,000 operations on one tag are decided, whether they are right or not', { timeout: 120_000 }, () => {
+    const all = history(5, { operations: 10_000, lanes: 12, unknown: 0.02 });
+    expect(check(all).kind).toBe('linearizable');
+    const reads = all.filter((one) => one.kind === 'read');
+    const victim = reads[Math.floor(reads.length * 0.9)] as Operation & Read;
+    const done = (one: Operation): boolean => one.kind === 'write' && one.told.kind === 'done';
+    const old = all.filter((one) => done(one) && one.endedMs < victim.beganMs - 60).at(-1) as Operation & Write;
+    const version = old.told.kind === 'done' ? old.told.version : undefined;
+    const stale: Operation = { ...victim, saw: { digest: old.digest, version } };
+    expect(check(all.map((one) => (one === victim ? stale : one))).kind).toBe('violation');
+  });
+
   test('one read that saw what had long been overwritten is found', () => {
     let planted = 0;
     for (let seed = 1; seed <= 20; seed++) {

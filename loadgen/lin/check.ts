@@ -6,7 +6,7 @@
  *   known come in the order of these. So there is a choice only where an outcome, or a version, is unknown.
  * Rule 2: an operation whose outcome is unknown comes only before one that could not have come without it: else there is an
  *   order without it as well. Of those that cannot be told apart, deletions and writes that nobody saw, one is tried.
- * Rule 3: what was tried once is not tried again; after `triesMax` the history is undecided, which is not a yes.
+ * Rule 3: what was tried once is not tried again, nor with fewer of the unknown ones left, which leads nowhere else; after `triesMax` the history is undecided, which is not a yes.
  */
 
 import { lineOf, type Operation, unknownOf, type Version } from './history.ts';
@@ -31,10 +31,14 @@ type Node = {
   readonly low: number;
   readonly beyond: ReadonlySet<number>;
   readonly used: ReadonlySet<number>;
+  /** The first whose version is known that is not placed, of those in order. */
+  readonly next: number;
   /** Before an unknown one that nothing has needed yet. */
   readonly without: State | undefined;
   readonly last: Operation | undefined;
 };
+
+const fresh = { without: undefined, last: undefined } as const;
 
 export function check(operations: readonly Operation[], from: State = nothing): Verdict {
   return new Search(operations).run(from);
@@ -46,7 +50,8 @@ class Search {
   /** Known operations that change something and whose version is known, by version. */
   readonly #inOrder: readonly Known[];
   readonly #owners: Owners;
-  readonly #tried = new Set<string>();
+  /** By what else a search depends on: the unknown ones that were used. */
+  readonly #tried = new Map<string, ReadonlySet<number>[]>();
   #best: Node | undefined;
 
   constructor(operations: readonly Operation[]) {
@@ -65,19 +70,25 @@ class Search {
   }
 
   run(state: State): Verdict {
-    const stack: Node[] = [{ state, low: 0, beyond: new Set(), used: new Set(), without: undefined, last: undefined }];
+    const stack: Node[] = [{ state, low: 0, beyond: new Set(), used: new Set(), next: 0, ...fresh }];
     for (let tries = 0; stack.length > 0; tries++) {
       if (tries === triesMax) return { kind: 'undecided', tries };
       const node = this.#settle(stack.pop() as Node);
       if (node.low === this.#known.length) return { kind: 'linearizable' };
       if (placed(node) >= (this.#best === undefined ? 0 : placed(this.#best))) this.#best = node;
-      const key = keyOf(node);
-      if (this.#tried.has(key)) continue;
-      this.#tried.add(key);
+      if (this.#wasTried(node)) continue;
       // The last one is tried first: those that are known to have happened.
       stack.push(...this.#choices(node).reverse());
     }
     return { kind: 'violation', near: this.#report() };
+  }
+
+  #wasTried(node: Node): boolean {
+    const key = keyOf(node);
+    const tried = this.#tried.get(key) ?? [];
+    if (tried.some((used) => used.isSubsetOf(node.used))) return true;
+    this.#tried.set(key, [...tried, node.used]);
+    return false;
   }
 
   /** Places what fits and changes nothing, until nothing more does. */
@@ -104,7 +115,7 @@ class Search {
 
   #choices(node: Node): Node[] {
     const untilMs = this.#untilMs(node);
-    const next = this.#inOrder.find((one) => !this.#isPlaced(node, one));
+    const next = this.#inOrder[node.next];
     const may = ({ operation, order }: Known): boolean =>
       operation.beganMs <= untilMs && (Number.isNaN(order) || order === next?.order);
     const known = this.#open(node).filter((one) => !one.mutates || may(one));
@@ -139,18 +150,15 @@ class Search {
     return Math.min(...this.#open(node).map(({ operation }) => operation.endedMs));
   }
 
-  #isPlaced(node: Node, { no, operation }: Known): boolean {
-    return unknownOf(operation) ? node.used.has(no) : no < node.low || node.beyond.has(no);
-  }
-
-  #place(node: Node, { no, operation }: Known, state: State): Node {
+  #place(node: Node, { no, operation, order }: Known, state: State): Node {
     const { low, beyond, used } = node;
+    const next = node.next + (Number.isNaN(order) ? 0 : 1);
     if (unknownOf(operation))
-      return { ...node, state, used: new Set([...used, no]), without: node.state, last: operation };
+      return { ...node, state, used: new Set([...used, no]), next, without: node.state, last: operation };
     const now = new Set([...beyond, no]);
     let lowest = low;
     while (now.delete(lowest)) lowest += 1;
-    return { state, low: lowest, beyond: now, used, without: undefined, last: operation };
+    return { state, low: lowest, beyond: now, used, next, without: undefined, last: operation };
   }
 
   #report(): string[] {
@@ -205,7 +213,7 @@ function placed({ low, beyond }: Node): number {
   return low + beyond.size;
 }
 
-function keyOf({ state, low, beyond, used, without }: Node): string {
+function keyOf({ state, low, beyond, next, without }: Node): string {
   const sorted = (set: ReadonlySet<number>): string => [...set].sort((a, b) => a - b).join();
-  return `${low} ${sorted(beyond)} ${sorted(used)} ${state.digest} ${state.version} ${state.floor} ${without?.digest} ${without?.version}`;
+  return `${low} ${sorted(beyond)} ${next} ${state.digest} ${state.version} ${state.floor} ${without?.digest} ${without?.version}`;
 }

@@ -10,6 +10,7 @@ import { IndexClient } from '../../platform/clients/index-client.ts';
 import { httpMembers } from '../../platform/members/http.ts';
 import { fixedList } from '../../platform/members/list.ts';
 import { IndexSite } from '../indexes/site.ts';
+import type { EngineServer } from '../indexes/store.ts';
 import { check } from './check.ts';
 import { breakThings, type FaultCount, possible } from './faults.ts';
 import { unknownOf } from './history.ts';
@@ -29,7 +30,8 @@ export type LinResult = {
   readonly faults: FaultCount;
 };
 
-export async function runLin(options: Omit<LinOptions, 'json'>): Promise<LinResult> {
+/** `server`: the engine's, where it may be broken, too. */
+export async function runLin(options: Omit<LinOptions, 'json'>, server?: EngineServer): Promise<LinResult> {
   await using stack = new AsyncDisposableStack();
   const dir = mkdtempSync(join(tmpdir(), 'shoal-lin-'));
   undoneAtExit(stack, () => rmSync(dir, { recursive: true, force: true }));
@@ -44,7 +46,8 @@ export async function runLin(options: Omit<LinOptions, 'json'>): Promise<LinResu
   const clients = Array.from({ length: options.callers }, (_, no) => client(no));
   const histories: Histories = new Map(Array.from({ length: options.tags }, (_, no) => [`tag-${no}`, []]));
   const ended = new AbortController();
-  const breaking = breakThings(sites, possible(options.faults, sites[0] as IndexSite), {
+  const breaking = breakThings(sites, possible(options.faults, sites[0] as IndexSite, server), {
+    server,
     random: prng(options.seed),
     signal: ended.signal,
   });

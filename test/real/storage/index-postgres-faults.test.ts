@@ -1,6 +1,5 @@
 /** The index's store in PostgreSQL where something fails: the server, the way to it, and what is in it. */
 
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
@@ -36,13 +35,6 @@ async function open(schema = `s${++schemas}`, port = server.settings().port, mor
 
 /** As kill -9 leaves its shared memory for a moment, it may be refused once or twice. */
 const startAgain = () => expect.poll(() => server.start().then(() => 'up', String), { timeout: 60_000 }).toBe('up');
-
-/** It and all of its children. */
-function signal(name: 'SIGSTOP' | 'SIGCONT'): void {
-  const { pid } = server;
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
-  for (const one of [pid, ...children]) process.kill(one, name);
-}
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const image = (tags: string[]) => ({ mediaType: 'm', size: 1, tags, blobs: [], manifests: [] });
@@ -205,9 +197,9 @@ test('killed, stopped and started under writers of three processes, it loses not
       await server.kill();
       await startAgain();
     } else {
-      signal('SIGSTOP');
+      server.signal('SIGSTOP');
       await sleep(2_500);
-      signal('SIGCONT');
+      server.signal('SIGCONT');
     }
     for (const store of stores) await some(store).toBeDefined();
   }

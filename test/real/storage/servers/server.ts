@@ -4,6 +4,7 @@
  *
  * Rule: what it returns is ready, and `rule` names a place there that exists and is empty.
  */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Child } from '../../../../platform/lifecycle/child.ts';
 import { answers, keepRunning, temporary } from '../../processes.ts';
@@ -64,6 +65,13 @@ export class Restartable implements AsyncDisposable {
     return this.#child?.pid ?? 0;
   }
 
+  /** It and all of its children. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    const { pid } = this;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+    for (const one of [pid, ...children]) if (one > 0) sent(one, name);
+  }
+
   /** As kill -9 does. */
   async kill(): Promise<void> {
     await this.#child?.end(0);
@@ -71,6 +79,15 @@ export class Restartable implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+  }
+}
+
+/** A child may have ended since it was listed. */
+function sent(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
