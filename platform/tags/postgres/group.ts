@@ -12,6 +12,7 @@
  * Rule 4: what was asked before this process was held up is not committed any more (platform/tags/hangs.ts); the server ends a transaction
  *   that is left open for as long.
  * Rule 5: a write that the server refuses fails alone: those that shared its transaction are made again without it.
+ * Rule 6: a transaction holds the lock for about `groupMs`, however far the server is: what does not fit comes next.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -29,8 +30,10 @@ import { attemptMs, doubtMs, graceMs, lookMs } from './server/limits.ts';
 import type { Primary } from './server/primary.ts';
 import { statements } from './server/statements.ts';
 
-/** Writes a transaction: bounds how long others wait for its lock. */
+/** Writes a transaction: bounds what is made again where one of them is refused. */
 const groupMax = 64;
+/** More than 64 writes take in one data centre; a dozen processes get the lock in turn before any of them gives up (`lockMs`). */
+const groupMs = 250;
 const pendingMax = 10_000;
 /** Attempts that were undone for others, with some time between. */
 const againMax = 10;
@@ -54,7 +57,8 @@ type Write = {
 };
 /** A group on its way. `results`: of the attempt whose COMMIT was sent. */
 type Group = {
-  readonly writes: readonly Write[];
+  /** Those that do not fit are taken out of it. */
+  readonly writes: Write[];
   readonly no: number;
   /** When the first of them was asked for. */
   readonly at: number;
@@ -112,11 +116,11 @@ export class WriteGroups implements AsyncDisposable {
     const group: Group = { writes, no: ++this.#no, at: first.at };
     try {
       const results = await this.#commit(group);
-      for (const [i, { resolve }] of writes.entries()) resolve(results[i]);
+      for (const [i, { resolve }] of group.writes.entries()) resolve(results[i]);
     } catch (error) {
-      if (!(error instanceof Refused)) for (const { reject } of writes) reject(error);
-      else if (writes.length > 1) for (const write of writes) await this.#settle([write]);
-      else for (const { reject } of writes) reject(refusalOf(error.cause, this.#options.primary.name));
+      if (!(error instanceof Refused)) for (const { reject } of group.writes) reject(error);
+      else if (group.writes.length > 1) for (const write of group.writes) await this.#settle([write]);
+      else for (const { reject } of group.writes) reject(refusalOf(error.cause, this.#options.primary.name));
     }
   }
 
@@ -186,7 +190,12 @@ export class WriteGroups implements AsyncDisposable {
     this.#heed(group);
     const numbers = new Numbers(row);
     const results: unknown[] = [];
-    for (const { apply, of } of group.writes) results.push(await names.once(of, () => apply({ asking, numbers })));
+    const untilMs = performance.now() + groupMs;
+    for (const { apply, of } of group.writes) {
+      if (results.length > 0 && performance.now() > untilMs) break;
+      results.push(await names.once(of, () => apply({ asking, numbers })));
+    }
+    this.#pending.unshift(...group.writes.splice(results.length));
     this.#heed(group);
     group.results = results;
     try {

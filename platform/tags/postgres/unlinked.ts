@@ -36,12 +36,19 @@ export async function noteLost({ asking }: Tx, digests: readonly Digest[], nowMs
   if (digests.length > 0) await asking.run(SQL.lost, digests, nowMs);
 }
 
-/** The generation that has to be proved before `digest` is linked; undefined: it may be, and is from now on. */
-export async function link({ asking }: Tx, digest: Digest, proof: number | undefined): Promise<number | undefined> {
+/** The generation that has to be proved before `digest` is linked; undefined: it may be. */
+export async function unprovedIn(
+  { asking }: Tx,
+  digest: Digest,
+  proof: number | undefined,
+): Promise<number | undefined> {
   const [row] = await asking.all<{ generation: number }>(SQL.find, digest);
-  if (row !== undefined && row.generation !== proof) return row.generation;
+  return row !== undefined && row.generation !== proof ? row.generation : undefined;
+}
+
+/** It is linked from now on. */
+export async function linked({ asking }: Tx, digest: Digest): Promise<void> {
   await asking.run(SQL.remove, digest);
-  return undefined;
 }
 
 /** Something refers to these, whether or not their bytes are there. */

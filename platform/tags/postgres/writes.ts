@@ -1,4 +1,8 @@
-/** What is written to the tag store in PostgreSQL, in a transaction that has the lock (group.ts): as sqlite/tables.ts. */
+/**
+ * What is written to the tag store in PostgreSQL, in a transaction that has the lock (group.ts): as sqlite/tables.ts.
+ *
+ * Rule: all others wait for the lock meanwhile, so that round trips are what bounds writes: what can be asked at once is.
+ */
 
 import type { BlobLink, BlobLinkPut, TagPut, TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
@@ -13,8 +17,8 @@ import { expire, idleAnew, idleReferred } from './idle.ts';
 import { hasManifest, hasSubject, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresOutbox } from './outbox.ts';
-import type { PostgresRepos } from './repos.ts';
-import { link, noteLost, referred } from './unlinked.ts';
+import { noRepo, type PostgresRepos } from './repos.ts';
+import { linked, noteLost, referred, unprovedIn } from './unlinked.ts';
 import type { PostgresVersions } from './versions.ts';
 
 export type WriteParts = {
@@ -44,20 +48,24 @@ export class PostgresWrites {
     const here = put.as === undefined ? [] : await this.#parts.versions.states(tx, known, put.tags);
     const { kept, newer: tags } = newerAmong(put.tags, here, { digest, as: put.as });
     if (kept !== undefined) return { missing: [], kept };
-    const missing = await lackingOf(asking, known, put);
+    const [missing, changed, unproved, before] = await Promise.all([
+      lackingOf(asking, known, put),
+      this.#changed(tx, known, put),
+      unprovedIn(tx, digest, put.proof),
+      targetsOf(asking, known, digest),
+    ]);
     if (missing.length > 0) return { missing };
-    const changed = await this.#changed(tx, known, put);
     if (changed !== undefined) return { missing, changed };
-    const unproved = await link(tx, digest, put.proof);
     if (unproved !== undefined) return { missing, unproved };
-    const before = await targetsOf(asking, known, digest);
-    const version = await this.#writeManifest(tx, repo, digest, { ...put, tags });
+    const version = await this.#writeManifest(tx, { id: known, repo }, digest, { ...put, tags });
     const subject = put.subject === undefined ? [] : [put.subject];
-    await referred(tx, [...put.manifests, ...subject]);
     const now = new Set([...put.blobs, ...put.manifests, ...subject]);
     const gone = before.filter((target) => !now.has(target));
-    await idleAnew(tx, known, gone, nowMs);
-    await noteLost(tx, gone, nowMs);
+    await Promise.all([
+      referred(tx, [...put.manifests, ...subject]),
+      idleAnew(tx, known, gone, nowMs),
+      noteLost(tx, gone, nowMs),
+    ]);
     return version === undefined ? { missing } : { missing, version };
   }
 
@@ -70,15 +78,19 @@ export class PostgresWrites {
     return tag === undefined ? undefined : { tag, version: states[at]?.version ?? null };
   }
 
-  async #writeManifest(tx: Tx, repo: string, digest: Digest, put: ManifestWrite): Promise<TagVersion | undefined> {
+  async #writeManifest(tx: Tx, at: Place, digest: Digest, put: ManifestWrite): Promise<TagVersion | undefined> {
     const { repos, versions } = this.#parts;
-    const id = await repos.open(tx.asking, repo);
+    const { repo } = at;
+    const id = at.id === noRepo ? await repos.open(tx.asking, repo) : at.id;
     const referrer = put.subject !== undefined;
     const again = (referrer || put.as !== undefined) && (await hasManifest(tx.asking, id, digest));
-    await writeManifest(tx.asking, id, digest, put);
-    await idleReferred(tx, id, put.blobs);
     const tags = [...new Set(put.tags)];
-    const version = tags.length === 0 ? undefined : await versions.put(tx, id, { tags, digest, as: put.as });
+    const [version] = await Promise.all([
+      tags.length === 0 ? undefined : versions.put(tx, id, { tags, digest, as: put.as }),
+      writeManifest(tx.asking, id, digest, put),
+      idleReferred(tx, id, put.blobs),
+      linked(tx, digest),
+    ]);
     const own = { kind: 'manifest', name: digest, digest, referrer, again } as const;
     const whole = put.as === undefined || !again;
     await this.#tell(tx, { id, repo }, [...(whole ? [own] : []), ...changedTags(tags, digest)], version);
@@ -151,8 +163,8 @@ export class PostgresWrites {
     tx: Tx,
     ...[repo, digest, { size, proof }]: [string, Digest, BlobLinkPut]
   ): Promise<number | undefined> {
-    const unproved = await link(tx, digest, proof);
-    if (unproved === undefined) await this.#link(tx, repo, digest, size);
+    const unproved = await unprovedIn(tx, digest, proof);
+    if (unproved === undefined) await Promise.all([linked(tx, digest), this.#link(tx, repo, digest, size)]);
     return unproved;
   }
 

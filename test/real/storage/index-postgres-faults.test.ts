@@ -6,10 +6,12 @@ import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { forgetNamesEvery, namesKeptMax } from '../../../platform/tags/named.ts';
+import { WriteGroups } from '../../../platform/tags/postgres/group.ts';
 import { migrate } from '../../../platform/tags/postgres/migrate.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import { postgresSteps } from '../../../platform/tags/postgres/schema.ts';
 import { EngineClock } from '../../../platform/tags/postgres/server/clock.ts';
+import { attemptMs } from '../../../platform/tags/postgres/server/limits.ts';
 import { Primary } from '../../../platform/tags/postgres/server/primary.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
@@ -124,6 +126,35 @@ test('where a COMMIT or its answer is lost the write is made once, and acknowled
     last = next;
   }
   expect(lossy.lost).toBe(4);
+});
+
+test('writes that take long, as their server is far, are made in several transactions, and none of them gives up', async () => {
+  const { host, port, database, username, password } = server.settings();
+  const said = { kind: 'postgres', host, port, database, username, password, schema: 'far' };
+  const settings = storeSchema.parse(said) as PostgresStore;
+  const clock = new EngineClock();
+  await using primary = new Primary(settings, clock);
+  const id = await migrate(await primary.connect(), { schema: 'far', name: 'it' });
+  const order: number[] = [];
+  {
+    await using groups = new WriteGroups({ primary, database: id, clock });
+    const write = (no: number) =>
+      groups.write(async ({ numbers }) => {
+        await sleep(attemptMs / 40);
+        return [no, numbers.next(0)];
+      });
+    const all = await Promise.all(
+      Array.from({ length: 50 }, (_, no) =>
+        write(no).then((done) => {
+          order.push(no);
+          return done;
+        }),
+      ),
+    );
+    // Together they take longer than a transaction may: each was made once, in their order.
+    expect(all).toEqual(all.map((_, no) => [no, no + 1]));
+  }
+  expect(order).toEqual(order.toSorted((a, b) => a - b));
 });
 
 test('a write that the server refuses fails alone, and harms none of those beside it', async () => {
