@@ -69,6 +69,12 @@ Exit code 1: a member does not answer, two have one identity, or those that are 
   ls: `
   shoal ls                   repositories
   shoal ls library/app       its tags`,
+  gc: `
+Without --now it only says what would go. What goes is what has had its grace (gc.grace of the index), which the
+cluster sees to by itself now and then. Exit code 1: one of them did not do it, and says why.
+
+  shoal gc                                                     of the cluster of shoal up
+  shoal gc --index http://10.0.0.7:15004 --origin http://10.0.0.2:15002 --now`,
   reconcile: `
 Without --apply it only says what it would do. The index must be running; it does the work, and nothing in it that is
 newer, or still to be written, is replaced. Exit code 1: something in the backend is broken, or it does not answer.

@@ -18,6 +18,7 @@ import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
+import { gc } from './commands/gc.ts';
 import { get, standardOutput } from './commands/get.ts';
 import { importFrom } from './commands/import.ts';
 import { addBackupCommands } from './commands/index-backup.ts';
@@ -42,6 +43,7 @@ const demoBytesMax = 16e9;
 /** Where `shoal up` puts them. */
 const agentDefault = 'http://127.0.0.1:16000';
 const proxyDefault = 'http://127.0.0.1:15000';
+const originDefault = 'http://127.0.0.1:15002';
 
 const exitStopped = 130;
 
@@ -234,6 +236,32 @@ addCertsCommands(
   program.command('certs').description('certificates of a cluster that has no authority of its own'),
   say,
 );
+
+program
+  .command('gc')
+  .description('what nothing refers to any more: what would go of index and origins, or, with --now, goes at once')
+  .option('-c, --config <file>', 'the configuration of the index: where it listens')
+  .addOption(
+    new Option('--index <url>', `or the index itself (default: "${indexDefault}", env: SHOAL_INDEX)`)
+      .argParser(urlOption(indexDefault))
+      .conflicts('config'),
+  )
+  .addOption(
+    new Option('--origin <url...>', `an origin, and all that it knows (default: "${originDefault}")`)
+      // No default of commander's: what is named would be added to it.
+      .argParser(urlsArgument)
+      .env('SHOAL_ORIGIN'),
+  )
+  .option('--dry-run', 'only says what would go: the default')
+  .addOption(new Option('--now', 'has it go').conflicts('dryRun'))
+  .option('--json', 'a JSON object a line')
+  .addHelpText('after', HELP.gc)
+  .action(({ origin = [originDefault], now = false, ...given }: Reconciling & { origin?: string[]; now?: boolean }) =>
+    stoppable((signal) => {
+      const { index, json, screen } = steppingOf(given, signal);
+      return gc({ index, origins: origin, now, json, signal, screen }, say);
+    }),
+  );
 
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')
   .addHelpText('after', HELP.reconcile)

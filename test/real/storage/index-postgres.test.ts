@@ -1,9 +1,10 @@
 /** The index's store in PostgreSQL: what any store does. */
 
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
 import { convergence, elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
+import { gcRace } from '../../../platform/tags/gc-race.fixtures.ts';
 import { idleConformance, idleLists } from '../../../platform/tags/idle.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
@@ -12,6 +13,7 @@ import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { targetsConformance } from '../../../platform/tags/targets.fixtures.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
+import { byLength } from '../short.ts';
 import type { DatabaseServer } from './servers/databases.ts';
 import { startPostgres } from './servers/postgres.ts';
 import { started } from './servers/server.ts';
@@ -45,3 +47,11 @@ convergence('postgres', (_, outbox) => openFor(outbox));
 outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
 for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);
+
+const seed = Date.now() % 1_000_000;
+test(`collection while all that it depends on changes, seed ${seed}`, async () => {
+  const much = { pushed: expect.any(Number), removed: expect.any(Number), deleted: expect.any(Number) };
+  expect(
+    await gcRace(openFor, { seed, operations: byLength({ short: 500, usual: 3_000, long: 10_000 }) }),
+  ).toMatchObject(much);
+});
