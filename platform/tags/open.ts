@@ -40,6 +40,7 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     return await openPostgresTags({ settings: store, targets, log });
   }
+  if (store.kind === 'bucket' && targets !== undefined) throw noTargets();
   if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now };
   const opened = openSqliteTags({
     file: await openTagsData(data),
@@ -62,6 +63,13 @@ async function inBucket(
   if (rule === undefined) throw new StartError(`store: there is no rule ${backend} of \`backends\``);
   const { openBucketTags } = await import('./bucket/open.ts');
   return await openBucketTags({ ...given, rule, prefix, clock: realClock });
+}
+
+/** Its writes would be acknowledged, and nobody told of them. */
+function noTargets(): StartError {
+  return new StartError(
+    'store: in a bucket no write leaves a row for others, so that nothing may follow it (backends, remotes, receivers of events): take PostgreSQL, or SQLite, for that',
+  );
 }
 
 /** Whoever names another engine expects its tags there, and would find none. */
