@@ -111,7 +111,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const routes = (app: FastifyInstance): void => registerRegistry(app, served, limits);
   const registry = await openDoor(
     context,
-    { at: config.listen, readiness, warnings, workOf: registryWork, routes },
+    { at: config.listen, port: 'registry', readiness, warnings, workOf: registryWork, routes },
     stack,
   );
   // First of all: no peer is sent here any more while what runs is finished.

@@ -40,18 +40,18 @@ version of a tag is used twice, and origins remove nothing by its word until DAT
   shoal index restore --config index.yaml --from ... --replace     over what is there, which is put aside`,
   certs: `
 Files in a directory for each, under the names that cert-manager's secrets have: tls.crt, tls.key, ca.crt
-(docs/security.md).
+(docs/security.md). A component reads them by \`tls:\` in its configuration, and takes new ones without a restart.
 
   shoal certs init --cluster prod
   shoal certs issue origin origin-1 --san origin-1.example.org --san 10.0.0.2
   shoal certs issue agent host-7 --san 10.0.1.7
-  shoal certs issue admin alice                    for an operator
+  shoal certs issue admin alice                    for shoal status, origin, ...: SHOAL_TLS=certs/alice
   shoal certs show                                 whose, and until when
   shoal certs rotate --within 30                   those that expire soon, anew, in their places
   shoal certs rotate --ca                          1. believe a new authority as well
   shoal certs rotate                               2. all certificates anew, by the new one
   shoal certs rotate --forget-old                  3. believe only the new one
-  shoal certs revoke certs/host-7                  ca.crl, for whoever checks it`,
+  shoal certs revoke certs/host-7                  for processes with \`tls: { crl: .../ca.crl }\``,
   move: `
 Both files are configurations of an index; --to names another store, which is empty. Each index of the old store runs with
 readOnly: true meanwhile, so that pulls go on. Everything is copied, then compared entry by entry; only then is the new

@@ -14,6 +14,7 @@ import { ConfigError } from '../platform/config/load.ts';
 import { parseSize } from '../platform/config/units.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
+import type { HttpTransport } from '../platform/net/http.ts';
 import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
@@ -59,6 +60,8 @@ type Reconciling = {
 
 const { env } = process;
 const output = heedOutput();
+/** Where components ask for certificates: with one of the operator's own. */
+const transport = await reachBy(env['SHOAL_TLS']);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -94,7 +97,8 @@ program
   .option('--dir <dir>', 'data, configuration and logs (default: ~/.local/share/shoal)')
   .option('--base-port <port>', 'proxy; the other ports follow', whole(1, 65_535), basePortDefault)
   .option('--backends <file>', 'a YAML file with `backends:`: where blobs and tags rest beyond the cluster')
-  .action((options: { agents: number; dir?: string; basePort: number; backends?: string }) =>
+  .option('--secure', 'certificates made below the directory, and asked for by every part')
+  .action((options: { agents: number; dir?: string; basePort: number; backends?: string; secure?: boolean }) =>
     up({ ...options, env }, say),
   );
 
@@ -103,9 +107,10 @@ program
   .description('a cluster, an image pushed once and pulled through every agent, a table; leaves nothing behind')
   .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 3)
   .addOption(new Option('--size <size>', 'of the image').argParser(bytesOption).default(256e6, '256MB'))
+  .option('--secure', 'with certificates, which every part asks for')
   .addOption(new Option('--seed <text>', 'of the image: the same bytes again').hideHelp())
   .addOption(new Option('--kill <part@when>', 'kill -9 of a part meanwhile').hideHelp())
-  .action((options: { agents: number; size: number; seed?: string; kill?: string }) => {
+  .action((options: { agents: number; size: number; seed?: string; kill?: string; secure?: boolean }) => {
     output.mustFinish();
     return demo({ ...options, env, screen: process.stdout });
   });
@@ -123,7 +128,7 @@ for (const role of ROLES) {
       const sets = options.set.flatMap((set) => ['--set', set]);
       becomeRole(role, ['--config', config, ...sets, ...(options.check === true ? ['--check'] : [])], env);
     });
-  const commanding = { finishing, stoppable, url: urlOption, say };
+  const commanding = { finishing, stoppable, url: urlOption, say, transport };
   if (role === 'origin') addOriginCommands(command, commanding);
   if (role === 'index') {
     addIndexCommands(command, commanding);
@@ -217,7 +222,7 @@ program
   .addHelpText('after', HELP.status)
   .action((urls: readonly string[], { proxy, json = false }: { proxy: string; json?: boolean }) => {
     const asked = urls.length === 0 ? [proxy] : urls;
-    return stoppable((signal) => membersStatus({ urls: asked, json, signal }, say));
+    return stoppable((signal) => membersStatus({ urls: asked, json, signal, transport }, say));
   });
 
 program
@@ -280,7 +285,7 @@ stepping('import', 'brings into an index what Kraken or a Docker registry left i
     }),
   );
 
-addReplicateCommands(program, { finishing, stoppable, url: urlOption, say });
+addReplicateCommands(program, { finishing, stoppable, url: urlOption, say, transport });
 
 try {
   await program.parseAsync();
@@ -312,7 +317,7 @@ function steppingOf(
   signal: AbortSignal,
 ) {
   const index = config === undefined ? (named ?? indexOfEnvironment()) : indexOfConfig(config, env);
-  return { index, apply, json, repository, after, signal, screen: process.stderr };
+  return { index, apply, json, repository, after, signal, transport, screen: process.stderr };
 }
 
 function indexOfEnvironment(): string {
@@ -340,6 +345,17 @@ function failed(error: unknown): number {
   );
   if (error instanceof Stopped) return exitStopped;
   return error instanceof StartError || error instanceof ConfigError ? 2 : 1;
+}
+
+/** A message of its own, before there is a command that could fail. */
+async function reachBy(dir: string | undefined): Promise<HttpTransport | undefined> {
+  if (dir === undefined || dir === '') return undefined;
+  const { operatorHttp } = await import('../platform/secure/operator.ts');
+  try {
+    return operatorHttp(dir);
+  } catch (error) {
+    process.exit(failed(new StartError(`SHOAL_TLS: ${(error as Error).message}`)));
+  }
 }
 
 /** Ctrl-C ends the transfer in an orderly way; what arrived stays to go on with. */

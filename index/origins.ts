@@ -14,7 +14,7 @@ type Config = { readonly members: MembersConfig; readonly origins?: readonly str
 
 /** Undefined: none are named. */
 export async function openOrigins(
-  context: Pick<RoleContext<Config>, 'config' | 'log' | 'metrics'>,
+  context: Pick<RoleContext<Config>, 'config' | 'log' | 'metrics' | 'secure'>,
   stack: AsyncDisposableStack,
 ): Promise<IndexOrigins | undefined> {
   const { origins } = context.config;

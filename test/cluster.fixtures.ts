@@ -18,6 +18,8 @@ export type PartsOptions = {
   readonly origins?: number;
   /** Added to every part's configuration. */
   readonly settings?: object;
+  /** Of a part, by its name. */
+  readonly each?: (name: string) => object;
   /** Of the proxy. */
   readonly push?: object;
   readonly proxy?: object;
@@ -37,7 +39,7 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
     cluster.start(
       entryUrl(`../${role}/main.ts`, import.meta.url),
       name,
-      { role, ...options.settings, ...more },
+      { role, ...options.settings, ...options.each?.(name), ...more },
       options.flags?.[role],
     );
   const ports = await Promise.all(Array.from({ length: options.origins ?? 1 }, () => freePort()));

@@ -31,6 +31,7 @@ import { callOf, clientOf, type Trusted } from '../platform/http/call.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Asker, Found, Lookups } from './lookups.ts';
+import { type NotOwn, ownLeave, ownWords } from './own.ts';
 import { refusalText } from './refusal.ts';
 import type { LeaseSharing } from './shared/sharing.ts';
 import type { TrackerState } from './state.ts';
@@ -57,6 +58,8 @@ export type TrackerApi = {
   readonly metrics: Metrics;
   /** Who tells other trackers of it. */
   readonly sharing?: Pick<LeaseSharing, 'told' | 'left'> | undefined;
+  /** Where certificates are shown: why somebody may not say that of itself. */
+  readonly notOwn?: NotOwn | undefined;
   /** Who may say for whom a request is. */
   readonly trusted: Trusted;
   /** A limit kept leases of a client out. */
@@ -75,8 +78,9 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
     app,
     TRACKER.announce,
     async ({ body, request }) => {
-      count(body);
-      const reply = await answerAnnounce(api, body, askerOf(request));
+      const own = ownWords(body, callOf(request), api.notOwn);
+      count(own);
+      const reply = await answerAnnounce(api, own, askerOf(request));
       if (reply.limit !== undefined) await setTimeout(api.refusedMs ?? refusedWaitMs);
       return reply;
     },
@@ -85,7 +89,8 @@ export function trackerRoutes(app: FastifyInstance, api: TrackerApi): void {
   serve(
     app,
     TRACKER.leave,
-    ({ body: { node } }) => {
+    ({ body: { node }, request }) => {
+      ownLeave(node, callOf(request), api.notOwn);
       api.state.tell({ kind: 'leave', node });
       api.sharing?.left(node);
     },

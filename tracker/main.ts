@@ -72,6 +72,7 @@ await runRole({
       waitMs: config.lookup.wait,
       metrics,
       trusted: trustedOf(config.trustedProxies),
+      notOwn: context.secure?.notOwn,
     };
     const onRefused = (client: string, limit: string): void =>
       troubles.came(`limit ${client}`, { client, limit }, 'a limit keeps leases of a client out');

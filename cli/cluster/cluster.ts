@@ -9,6 +9,8 @@ import { stringify } from 'yaml';
 import type { Role } from '../../platform/config/common.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
+import type { ClusterCertificates } from './certificates.ts';
+import { agentName, localCluster } from './names.ts';
 import type { AgentPorts, ClusterPorts } from './ports.ts';
 import type { PartSpec } from './process.ts';
 
@@ -22,10 +24,11 @@ export type ClusterOptions = {
   readonly logLevel?: string | undefined;
   /** A configuration file with `backends:`, which origin and index extend. */
   readonly backends?: string | undefined;
+  /** Every part shows a certificate, and asks for one. */
+  readonly secure?: ClusterCertificates | undefined;
 };
 
 export const url = (port: number): string => `http://127.0.0.1:${port}`;
-export const agentName = (i: number): string => `agent-${i + 1}`;
 
 /** Writes the configuration files below `dir` and returns the parts, in waves (what the next ones lean on first). */
 export function clusterParts(options: ClusterOptions): PartSpec[][] {
@@ -79,10 +82,12 @@ function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
   const file = join(options.dir, 'config', `${name}.yaml`);
   const data = config['data'] === true ? { data: join(options.dir, 'data', name) } : {};
   const log = { level: options.logLevel ?? 'info' };
+  const { secure } = options;
+  const tls = secure === undefined ? {} : { tls: secure.filesOf(name) };
   mkdirSync(join(options.dir, 'config'), { recursive: true });
   writeFileSync(
     file,
-    `# Written by shoal at each start: changes are lost.\n${stringify({ role, name, cluster: 'local', log, ...config, ...data })}`,
+    `# Written by shoal at each start: changes are lost.\n${stringify({ role, name, cluster: localCluster, log, ...config, ...data, ...tls })}`,
   );
   return {
     name,
@@ -93,5 +98,6 @@ function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
     env: { ...launchEnv(join(options.dir, 'cache')), ...options.env },
     logFile: join(options.dir, 'logs', `${name}.log`),
     probe: plan.probe,
+    transport: secure?.transport,
   };
 }

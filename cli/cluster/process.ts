@@ -10,8 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PROBES } from '../../core/contracts/probes.ts';
 import { backoffMs } from '../../core/retry/retry.ts';
 import { CallContext } from '../../platform/clients/context.ts';
-import { HttpClient } from '../../platform/clients/http.ts';
+import { type ClientOptions, HttpClient } from '../../platform/clients/http.ts';
 import { Child, isReady, nodeCommand } from '../../platform/lifecycle/child.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { logTail } from './log-tail.ts';
 
 export type PartSpec = {
@@ -23,6 +24,8 @@ export type PartSpec = {
   readonly logFile: string;
   /** Where /readiness answers; undefined: the IPC message is enough. */
   readonly probe?: string | undefined;
+  /** How it is asked there. Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
 };
 
 export type PartEvent =
@@ -126,7 +129,7 @@ export class SupervisedPart {
     });
     const late = await Promise.race([said.promise.then(() => undefined), aborted]);
     if (late !== undefined || this.spec.probe === undefined) return late;
-    return probeUntilReady(this.spec.probe, signal);
+    return probeUntilReady({ base: this.spec.probe, transport: this.spec.transport }, signal);
   }
 
   #announceReady(begun: number, again: boolean): void {
@@ -160,8 +163,8 @@ export class SupervisedPart {
   }
 }
 
-async function probeUntilReady(url: string, signal: AbortSignal): Promise<string | undefined> {
-  const client = new HttpClient({ base: url });
+async function probeUntilReady(to: ClientOptions, signal: AbortSignal): Promise<string | undefined> {
+  const client = new HttpClient(to);
   let problems = 'it does not answer';
   try {
     while (!signal.aborted) {
@@ -175,7 +178,7 @@ async function probeUntilReady(url: string, signal: AbortSignal): Promise<string
       if (reply?.status === 200) return undefined;
       const body = await reply
         ?.json()
-        .then((said) => PROBES.readiness.reply(said, url))
+        .then((said) => PROBES.readiness.reply(said, to.base))
         .catch(() => undefined);
       if (body?.problems !== undefined) problems = body.problems.join('; ');
       await sleep(probeEveryMs, undefined, { signal }).catch(() => undefined);

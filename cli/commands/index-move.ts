@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import * as z from 'zod';
+import { ApiError } from '../../core/contracts/errors.ts';
 import { backendsShape } from '../../platform/backends/config.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { IndexClient } from '../../platform/clients/index-client.ts';
@@ -31,7 +32,7 @@ const askMs = 5_000;
 type Given = { readonly from: string; readonly to: string; readonly json?: boolean };
 type Asked = Omit<Commanding, 'url'> & { readonly env: Env };
 
-export function addMoveCommand(role: Command, { finishing, say, env }: Asked): void {
+export function addMoveCommand(role: Command, { finishing, say, env, transport }: Asked): void {
   role
     .command('move')
     .description('copies what an index knows into another engine, while indexes go on reading from the first')
@@ -47,17 +48,21 @@ export function addMoveCommand(role: Command, { finishing, say, env }: Asked): v
           throw new StartError(
             `${from}: set \`readOnly: true\` in it and start each index of that store anew: what is written meanwhile would be lost`,
           );
+        if (source.secure && transport === undefined)
+          throw new StartError(
+            `${from} has \`tls\`: set SHOAL_TLS, so that the index can be asked whether it takes writes`,
+          );
         const answering = indexOfConfig(from, env);
-        await refuseWritable(answering, signal);
+        await refuseWritable(answering, { signal, transport });
         const moved = await move(source, target, signal);
-        await refuseWritable(answering, signal);
+        await refuseWritable(answering, { signal, transport });
         if (json) say(JSON.stringify(moved));
         else for (const line of movedLines(moved, to)) say(line);
       }),
     );
 }
 
-type Place = MovePlace & { readonly readOnly: boolean };
+type Place = MovePlace & { readonly readOnly: boolean; readonly secure: boolean };
 
 function placeOf(file: string, env: Env, signal: AbortSignal): Place {
   const schema = z
@@ -72,20 +77,27 @@ function placeOf(file: string, env: Env, signal: AbortSignal): Place {
       for (const { path, message } of bucketProblems(store.backend, backends))
         ctx.addIssue({ code: 'custom', path: [...path], message });
     });
-  const { store, data, backends, readOnly } = loadConfig({ file, env, schema }).config;
-  return { store, data, backends, readOnly, env, signal };
+  const { store, data, backends, readOnly, ...others } = loadConfig({ file, env, schema }).config;
+  return { store, data, backends, readOnly, env, signal, secure: others['tls'] !== undefined };
 }
 
 /** A tag that nobody has is removed: an index that is read only refuses that, and one that is not has nothing to do. */
-async function refuseWritable(url: string, signal: AbortSignal): Promise<void> {
-  await using members = httpMembers(fixedList([url]));
+async function refuseWritable(
+  url: string,
+  { signal, transport }: { readonly signal: AbortSignal; readonly transport: Commanding['transport'] },
+): Promise<void> {
+  await using members = httpMembers(fixedList([url]), { transport });
   const ctx = CallContext.begin({ signal: AbortSignal.any([signal, AbortSignal.timeout(askMs)]) });
   // It says that there is none, refuses, or does not answer.
   const took = await new IndexClient(members)
     .deleteTag(`shoal-move/${randomBytes(8).toString('hex')}`, 'none', ctx)
     .then(
       () => true,
-      () => false,
+      (error: unknown) => {
+        // It says nothing of whether it takes writes.
+        if (error instanceof ApiError && error.code === 'DENIED') throw error;
+        return false;
+      },
     );
   signal.throwIfAborted();
   if (took)

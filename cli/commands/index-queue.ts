@@ -13,7 +13,7 @@ type Given = { readonly index: string; readonly json?: boolean };
 type Listed = { readonly target?: string; readonly backend?: string; readonly dead?: boolean; readonly sums?: boolean };
 type Changed = { readonly target?: string; readonly all?: boolean };
 
-export function addIndexCommands(role: Command, { finishing, stoppable, url, say }: Commanding): void {
+export function addIndexCommands(role: Command, { finishing, stoppable, url, say, transport }: Commanding): void {
   const queue = role.command('queue').description('what waits to be told to a backend, or another target');
   const add = (name: string, description: string): Command =>
     queue
@@ -29,7 +29,7 @@ export function addIndexCommands(role: Command, { finishing, stoppable, url, say
       .addHelpText('after', HELP.index);
   // A queue is asked alike, whoever has it.
   const of = ({ index, json = false }: Given, signal: AbortSignal): OriginOptions => ({
-    origin: index,
+    origin: { base: index, transport },
     json,
     signal,
     screen: process.stderr,

@@ -21,9 +21,17 @@ import { indexDefault } from './steps.ts';
 const stepStallMs = 300_000;
 
 type Given = { readonly index: string; readonly json?: boolean };
-type Asking = { readonly index: string; readonly json: boolean; readonly signal: AbortSignal };
+type Asking = {
+  readonly index: string;
+  readonly json: boolean;
+  readonly signal: AbortSignal;
+  readonly transport?: Commanding['transport'];
+};
 
-export function addReplicateCommands(program: Command, { finishing, stoppable, url, say }: Commanding): void {
+export function addReplicateCommands(
+  program: Command,
+  { finishing, stoppable, url, say, transport }: Commanding,
+): void {
   const replicate = program.command('replicate').description('what an index sends to other clusters and registries');
   const add = (name: string, description: string): Command =>
     replicate
@@ -37,7 +45,7 @@ export function addReplicateCommands(program: Command, { finishing, stoppable, u
       )
       .option('--json', 'JSON in place of text')
       .addHelpText('after', HELP.replicate);
-  const of = ({ index, json = false }: Given, signal: AbortSignal): Asking => ({ index, json, signal });
+  const of = ({ index, json = false }: Given, signal: AbortSignal): Asking => ({ index, json, signal, transport });
 
   add('status', 'each remote: what waits for it, since when, and why').action((given: Given) =>
     stoppable((signal) => replicationStatus(of(given, signal), say)),
@@ -106,11 +114,11 @@ export async function diffRemote(what: Compared, asking: Asking, say: (line: str
 }
 
 async function ask<A, B, R>(
-  { index, signal }: Asking,
+  { index, signal, transport }: Asking,
   route: Pick<Route<A, B, R>, 'method' | 'path' | 'reply'>,
   body: B,
 ): Promise<R> {
-  await using http = new HttpClient({ base: index });
+  await using http = new HttpClient({ base: index, transport });
   const ctx = CallContext.begin({ signal });
   // None of these has anything in its path.
   const path = route.path({} as A);

@@ -6,10 +6,17 @@
 import { MEMBERS, type MemberRow, type MembersStatus } from '../../core/contracts/members.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
 import { foreignText, table } from '../ui/format.ts';
 
-export type StatusOptions = { readonly urls: readonly string[]; readonly json: boolean; readonly signal: AbortSignal };
+export type StatusOptions = {
+  readonly urls: readonly string[];
+  readonly json: boolean;
+  readonly signal: AbortSignal;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
+};
 
 type Told = { readonly from: string; readonly status?: MembersStatus; readonly why?: string };
 
@@ -19,7 +26,7 @@ const idChars = 12;
 
 /** Throws Failure where one does not answer, is nobody's member any more, or they do not agree. */
 export async function membersStatus(options: StatusOptions, say: (line: string) => void): Promise<void> {
-  const all = await Promise.all(options.urls.map((url) => ask(url, options.signal)));
+  const all = await Promise.all(options.urls.map((url) => ask(url, options)));
   const wrong = [...all.flatMap(problemsOf), ...disagreements(all)];
   if (options.json) say(JSON.stringify({ asked: all, problems: wrong }));
   else {
@@ -29,8 +36,8 @@ export async function membersStatus(options: StatusOptions, say: (line: string) 
   if (wrong.length > 0) throw new Failure(`${wrong.length} to look at`);
 }
 
-async function ask(from: string, signal: AbortSignal): Promise<Told> {
-  await using client = new HttpClient({ base: from });
+async function ask(from: string, { signal, transport }: StatusOptions): Promise<Told> {
+  await using client = new HttpClient({ base: from, transport });
   try {
     const ctx = CallContext.begin({ signal });
     const answer = await client.json('GET', MEMBERS.status.path({}), { ctx, withinMs, tries: 1 });

@@ -15,6 +15,7 @@ import { HttpClient } from '../../platform/clients/http.ts';
 import { loadConfig } from '../../platform/config/load.ts';
 import { listenAt } from '../../platform/config/units.ts';
 import type { Env } from '../../platform/config/yaml.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
 import { foreignText } from '../ui/format.ts';
 import type { Screen } from '../ui/progress.ts';
@@ -38,6 +39,8 @@ export type SteppedOptions = {
   readonly index: string;
   readonly signal: AbortSignal;
   readonly screen: Screen;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
 };
 /** What each step is asked, but for where it begins. */
 export type StepsAsked = Omit<ReconcileStep, 'from'> & { readonly after?: string | undefined };
@@ -54,7 +57,7 @@ export function indexOfConfig(file: string, env: Env): string {
 /** Replies, one after the other, until there is no next. */
 export async function* steps(options: SteppedOptions, asked: StepsAsked): AsyncGenerator<ReconcileReply> {
   const { after, ...each } = asked;
-  await using http = new HttpClient({ base: options.index });
+  await using http = new HttpClient({ base: options.index, transport: options.transport });
   for (let from = after, more = true; more; ) {
     const reply = await stepped(http, options, { ...each, from });
     from = reply.next;

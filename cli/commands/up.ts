@@ -7,7 +7,9 @@ import type { Env } from '../../platform/config/yaml.ts';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
 import { alive } from '../cluster/alive.ts';
-import { agentName, clusterParts, url } from '../cluster/cluster.ts';
+import { type ClusterCertificates, clusterCertificates } from '../cluster/certificates.ts';
+import { clusterParts, url } from '../cluster/cluster.ts';
+import { agentName, localCluster } from '../cluster/names.ts';
 import { basePortDefault, type ClusterPorts, portsOf, requireFree } from '../cluster/ports.ts';
 import type { PartEvent } from '../cluster/process.ts';
 import { onStop } from '../cluster/stop-signal.ts';
@@ -20,6 +22,7 @@ export type UpOptions = {
   readonly basePort: number;
   readonly dir?: string | undefined;
   readonly backends?: string | undefined;
+  readonly secure?: boolean | undefined;
   readonly env: Env;
 };
 
@@ -33,7 +36,8 @@ export async function up(options: UpOptions, say: Say): Promise<void> {
   const unlock = lock(dir);
   try {
     const backends = options.backends === undefined ? undefined : fileAt(options.backends);
-    const waves = clusterParts({ dir, ports, env: options.env, backends });
+    const secure = options.secure === true ? await clusterCertificates(dir, localCluster, options.agents) : undefined;
+    const waves = clusterParts({ dir, ports, env: options.env, backends, secure });
     const supervisor = new Supervisor({ waves, onEvent: (event) => say(eventLine(event)) });
     using stop = onStop(() => {
       supervisor.end();
@@ -50,7 +54,7 @@ export async function up(options: UpOptions, say: Say): Promise<void> {
     const started = supervisor.start();
     started.catch(() => undefined);
     await Promise.race([started, stopped]);
-    if (!stop.first.aborted) say(welcome(ports));
+    if (!stop.first.aborted) say(welcome(ports, secure));
     if (!stop.first.aborted && backends !== undefined) void sayBackends(dir, backends, { env: options.env, say });
     await stopped;
     await supervisor.stop();
@@ -121,7 +125,7 @@ export function eventLine(event: PartEvent): string {
   }
 }
 
-function welcome(ports: ClusterPorts): string {
+function welcome(ports: ClusterPorts, secure: ClusterCertificates | undefined): string {
   const first = ports.agents[0];
   const lines = [
     '',
@@ -142,6 +146,13 @@ function welcome(ports: ClusterPorts): string {
       ? []
       : ['', 'and for shoal put, get, ls, rm, status, origin, reconcile, import:', exports(ports)]),
     '',
+    ...(secure === undefined
+      ? []
+      : [
+          'every part asks for a certificate; for shoal status, origin, index, replicate, reconcile, import:',
+          `  export SHOAL_TLS=${secure.operator}`,
+          '',
+        ]),
     'Ctrl-C stops everything',
   ];
   return lines.join('\n');

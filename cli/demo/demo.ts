@@ -8,9 +8,11 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Env } from '../../platform/config/yaml.ts';
-import { agentName, clusterParts, url } from '../cluster/cluster.ts';
+import { clusterCertificates } from '../cluster/certificates.ts';
+import { clusterParts, url } from '../cluster/cluster.ts';
 import { logTail } from '../cluster/log-tail.ts';
-import { type ClusterPorts, freeBase, portsOf } from '../cluster/ports.ts';
+import { agentName, localCluster } from '../cluster/names.ts';
+import { freeBase, portsOf } from '../cluster/ports.ts';
 import type { PartEvent } from '../cluster/process.ts';
 import { onStop, Stopped } from '../cluster/stop-signal.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
@@ -35,6 +37,7 @@ export type DemoOptions = {
   readonly env: Env;
   readonly kill?: string | undefined;
   readonly seed?: string | undefined;
+  readonly secure?: boolean | undefined;
   readonly screen: Screen;
 };
 
@@ -52,7 +55,8 @@ export async function demo(options: DemoOptions): Promise<void> {
   const dir = demoDirectory();
   const progress = new Progress(options.screen);
   const died: string[] = [];
-  const waves = clusterParts({ dir, ports, env: options.env });
+  const secure = options.secure === true ? await clusterCertificates(dir, localCluster, options.agents) : undefined;
+  const waves = clusterParts({ dir, ports, env: options.env, secure });
   const supervisor = new Supervisor({ waves, onEvent: (event) => tell(event, progress, died) });
   const clear = () => {
     supervisor.end();
@@ -70,7 +74,16 @@ export async function demo(options: DemoOptions): Promise<void> {
       progress.say(`kill -9 of ${part}`);
       supervisor.part(part).kill();
     });
-    const result = await show({ options, ports, progress, supervisor, signal, reached, died });
+    const result = await show({
+      options,
+      ports,
+      progress,
+      supervisor,
+      signal,
+      reached,
+      died,
+      transport: secure?.transport,
+    });
     progress.say(`\n${report(result)}`);
   } catch (error) {
     progress.finish();
@@ -97,7 +110,7 @@ type Show = Omit<Stage, 'image'> & {
 };
 
 async function show(demo: Show): Promise<DemoResult> {
-  const { options, ports, progress, supervisor, signal, died } = demo;
+  const { options, progress, supervisor, signal, died } = demo;
   const begun = performance.now();
   const seed = options.seed ?? randomBytes(4).toString('hex');
   const [image] = await Promise.all([demoImage(options.size, seed), orStopped(supervisor.start(), signal)]);
@@ -110,14 +123,14 @@ async function show(demo: Show): Promise<DemoResult> {
   const push = await pushImage(stage);
   const agents = await pullEverywhere(stage);
   await Promise.all(died.map((part) => orStopped(supervisor.part(part).ready(), signal)));
-  const originBytes = died.includes('origin') ? undefined : await bytesFromOrigin(ports);
+  const originBytes = died.includes('origin') ? undefined : await bytesFromOrigin(demo);
   const direct = await readDirect(stage);
   return {
     imageBytes: image.size,
     layers: image.layers.length,
     push,
     agents: await Promise.all(
-      agents.map((agent, i) => (died.includes(agent.name) ? agent : withSources(agent, ports, i))),
+      agents.map((agent, i) => (died.includes(agent.name) ? agent : withSources(agent, demo, i))),
     ),
     originBytes,
     direct,
@@ -141,12 +154,12 @@ async function orStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-async function bytesFromOrigin(ports: ClusterPorts): Promise<number> {
-  return sample(await metricsOf(url(ports.origin)), 'shoal_peer_sent_bytes_total', ['role="agent"']);
+async function bytesFromOrigin({ ports, transport }: Show): Promise<number> {
+  return sample(await metricsOf(url(ports.origin), transport), 'shoal_peer_sent_bytes_total', ['role="agent"']);
 }
 
-async function withSources(agent: AgentResult, ports: ClusterPorts, i: number): Promise<AgentResult> {
-  const pulls = await agentPulls(url(ports.agents[i]?.admin ?? 0));
+async function withSources(agent: AgentResult, { ports, transport }: Show, i: number): Promise<AgentResult> {
+  const pulls = await agentPulls(url(ports.agents[i]?.admin ?? 0), transport);
   const sum = (of: 'bytesFromPeers' | 'bytesFromOrigins') => pulls.reduce((bytes, pull) => bytes + pull[of], 0);
   return { ...agent, fromPeers: sum('bytesFromPeers'), fromOrigins: sum('bytesFromOrigins') };
 }

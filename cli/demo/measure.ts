@@ -3,11 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { AGENT, type FinishedPull } from '../../core/contracts/agent.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
-import { HttpClient } from '../../platform/clients/http.ts';
+import { type ClientOptions, HttpClient } from '../../platform/clients/http.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 
 /** The finished pulls of an agent, from its admin interface. */
-export function agentPulls(adminUrl: string): Promise<readonly FinishedPull[]> {
-  return withClient(adminUrl, async (client) => {
+export function agentPulls(adminUrl: string, transport?: HttpTransport | undefined): Promise<readonly FinishedPull[]> {
+  return withClient({ base: adminUrl, transport }, async (client) => {
     const status = await client.json('GET', AGENT.status.pattern);
     return AGENT.status.reply(status, adminUrl).finished;
   });
@@ -24,14 +25,14 @@ export function sample(text: string, name: string, labels: readonly string[] = [
   return sum;
 }
 
-export function metricsOf(base: string): Promise<string> {
-  return withClient(base, async (client) =>
+export function metricsOf(base: string, transport?: HttpTransport | undefined): Promise<string> {
+  return withClient({ base, transport }, async (client) =>
     Buffer.from(await (await client.stream('GET', PROBES.metrics.pattern)).bytes()).toString('utf8'),
   );
 }
 
-async function withClient<T>(base: string, use: (client: HttpClient) => Promise<T>): Promise<T> {
-  const client = new HttpClient({ base });
+async function withClient<T>(to: ClientOptions, use: (client: HttpClient) => Promise<T>): Promise<T> {
+  const client = new HttpClient(to);
   try {
     return await use(client);
   } finally {

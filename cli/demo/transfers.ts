@@ -12,7 +12,9 @@ import { Persistence } from '../../platform/clients/registry/persistence.ts';
 import { pullBlob, pullManifest } from '../../platform/clients/registry/pull.ts';
 import { pushBlob } from '../../platform/clients/registry/push.ts';
 import { type BlobSource, openFrom, Registry } from '../../platform/clients/registry/registry.ts';
-import { agentName, url } from '../cluster/cluster.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
+import { url } from '../cluster/cluster.ts';
+import { agentName } from '../cluster/names.ts';
 import type { ClusterPorts } from '../cluster/ports.ts';
 import type { Bar, Progress } from '../ui/progress.ts';
 import type { DemoImage } from './image.ts';
@@ -32,6 +34,8 @@ export type Stage = {
   readonly ports: ClusterPorts;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** How parts are asked for more than images. Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
   readonly reached: (stage: Kill['stage'], share: number) => void;
 };
 
@@ -148,14 +152,14 @@ export function readDirect(stage: Stage): Promise<DirectRead> {
 
 async function direct(stage: Stage): Promise<DirectRead> {
   const origin = url(stage.ports.origin);
-  await using client = new HttpClient({ base: origin });
+  await using client = new HttpClient({ base: origin, transport: stage.transport });
   const straight: BlobSource = {
     base: origin,
     blob: (_repo, digest, from, signal) =>
       openFrom(client, ORIGIN.read.path({ digest }), from, CallContext.begin({ requestId: 'demo-direct', signal })),
   };
   const cpuBefore = process.cpuUsage();
-  const originBefore = sample(await metricsOf(origin), 'process_cpu_seconds_total');
+  const originBefore = sample(await metricsOf(origin, stage.transport), 'process_cpu_seconds_total');
   const begun = performance.now();
   let bytes = 0;
   for (const { digest, size } of stage.image.layers) {
@@ -163,6 +167,6 @@ async function direct(stage: Stage): Promise<DirectRead> {
   }
   const ms = performance.now() - begun;
   const cpu = process.cpuUsage(cpuBefore);
-  const originCpuS = sample(await metricsOf(origin), 'process_cpu_seconds_total') - originBefore;
+  const originCpuS = sample(await metricsOf(origin, stage.transport), 'process_cpu_seconds_total') - originBefore;
   return { bytes, ms, clientCpuS: (cpu.user + cpu.system) / 1e6, originCpuS };
 }

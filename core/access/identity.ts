@@ -66,3 +66,13 @@ function byUri(uri: string): CallerIdentity | undefined {
   if (role === undefined || !identityWordValid(cluster) || !identityWordValid(name)) return undefined;
   return { cluster, role, name };
 }
+
+/** Who is at the other end of a connection, as its certificate says, which an authority of ours has signed. */
+export type VerifiedCaller = CallerIdentity & {
+  /** Addresses and DNS names that the certificate is for. */
+  readonly sans: readonly string[];
+  /** Nobody any more after that, by the clock on the wall. */
+  readonly untilMs: number;
+  /** Where it called from. */
+  readonly address: string;
+};

@@ -14,6 +14,7 @@ export const ERRORS = {
   BLOB_UPLOAD_INVALID: { status: 400, means: 'the upload request is malformed' },
   BLOB_UPLOAD_UNKNOWN: { status: 404, means: 'there is no such upload: begin a new one' },
   BLOB_UPLOAD_RANGE: { status: 416, means: 'the chunk does not start where the upload stands' },
+  DENIED: { status: 403, means: 'who asks may not do that' },
   DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
   MANIFEST_BLOB_UNKNOWN: { status: 404, means: 'the manifest refers to a blob that the repository does not hold' },
   MANIFEST_INVALID: { status: 400, means: 'the manifest is malformed' },

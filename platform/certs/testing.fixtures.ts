@@ -1,7 +1,7 @@
 /** Certificates for tests, right ones and wrong ones, in directories as cert-manager lays them out. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CallerRole } from '../../core/access/identity.ts';
@@ -69,7 +69,17 @@ export class TestAuthority implements Disposable {
     return files;
   }
 
+  file(name: string, text: string): string {
+    const path = join(this.dir, name);
+    writeSecret(path, text);
+    return path;
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+export function pemOf({ certificate, key }: MaterialFiles): KeyPair {
+  return { certificate: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') };
 }

@@ -9,6 +9,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { VerifiedCaller } from '../../core/access/identity.ts';
 import {
   CALL_HEADERS,
   type Caller,
@@ -30,6 +31,8 @@ type Fields = {
   /** undefined: nothing ends it. */
   readonly signal: AbortSignal | undefined;
   readonly caller: Caller | undefined;
+  /** The process that calls, where it showed a certificate. */
+  readonly from: VerifiedCaller | undefined;
   /** By performance.now(); infinity: none. */
   readonly deadlineMs: number;
   readonly trace: Trace;
@@ -40,6 +43,7 @@ type Received = {
   readonly signal: AbortSignal;
   /** Whether the other side is believed when it says for whom it calls. */
   readonly believed: boolean;
+  readonly from?: VerifiedCaller | undefined;
 };
 
 export class CallContext {
@@ -54,16 +58,18 @@ export class CallContext {
   /** A call of this process's own. */
   static begin(of: { requestId?: string; signal?: AbortSignal; caller?: Caller } = {}): CallContext {
     const { requestId = randomUUID(), signal, caller } = of;
-    return new CallContext({ requestId, signal, caller, deadlineMs: Number.POSITIVE_INFINITY, trace: traceOf({}) });
+    const deadlineMs = Number.POSITIVE_INFINITY;
+    return new CallContext({ requestId, signal, caller, from: undefined, deadlineMs, trace: traceOf({}) });
   }
 
   /** What a request's headers say; what they leave out is made here. */
-  static received(headers: Readonly<Record<string, unknown>>, { signal, believed }: Received): CallContext {
+  static received(headers: Readonly<Record<string, unknown>>, { signal, believed, from }: Received): CallContext {
     const leftMs = deadlineIn(headers[CALL_HEADERS.deadline]);
     return new CallContext({
       requestId: requestIdIn(headers[CALL_HEADERS.requestId]) ?? randomUUID(),
       signal,
       caller: believed ? callerIn(headers[CALL_HEADERS.client]) : undefined,
+      from,
       deadlineMs: leftMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + leftMs,
       trace: traceOf(headers),
     });
@@ -101,6 +107,11 @@ export class CallContext {
 
   get caller(): Caller | undefined {
     return this.#fields.caller;
+  }
+
+  /** Which process calls, as its certificate says; undefined: it showed none, or certificates are off. */
+  get from(): VerifiedCaller | undefined {
+    return this.#fields.from;
   }
 
   /** Until the deadline; infinity where there is none. */

@@ -31,14 +31,38 @@ export const commonShape = <R extends Role>(role: R) =>
     cluster: peerText('cluster', clusterBytesMax).min(1).prefault('default'),
     zone: peerText('zone', zoneBytesMax).prefault(''),
     log: z.strictObject({ level: z.enum(LOG_LEVELS).prefault('info') }).prefault({}),
+    /**
+     * Certificates, PEM, as cert-manager and `shoal certs` write them: with it this process shows one wherever it calls or is
+     * called, and believes only who shows one of these authorities'. The same for all processes of a cluster, or for none.
+     */
+    tls: z
+      .strictObject({
+        /** Authorities that are believed, one or several. */
+        ca: z.string().min(1),
+        certificate: z.string().min(1),
+        key: z.string().min(1),
+        /** What authorities have revoked: a list of each of them. */
+        crl: z.string().min(1).optional(),
+      })
+      .optional(),
     /** The time from SIGTERM to the end of the process, as its platform grants it: transfers finish meanwhile. */
     shutdown: duration(`${shutdownMsDefault}ms`),
   }) as const;
+
+/** Where the files lie. */
+export type TlsConfig = {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly crl?: string | undefined;
+};
 
 /** The part of a configuration that `runRole` itself uses. */
 export type CommonConfig = {
   readonly role: Role;
   readonly name: string;
+  readonly cluster: string;
+  readonly tls?: TlsConfig | undefined;
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   readonly shutdown: number;
 };

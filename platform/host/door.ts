@@ -1,6 +1,8 @@
 /** A port on which a role answers HTTP: its routes beside the probes and the metrics, all of it refused while it drains. */
 
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import type { HttpPort } from '../../core/access/table.ts';
 import { createHttp, listen } from '../http/server.ts';
 import { drainable, type RequestWork } from '../lifecycle/drain.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
@@ -9,6 +11,8 @@ import type { Endpoint } from '../net/net.ts';
 export type HttpDoor = {
   readonly at: Endpoint;
   readonly routes: (app: FastifyInstance) => void;
+  /** The port's name in core/access/table.ts. Default: that of the role. */
+  readonly port?: HttpPort;
   /** What keeps the role from serving, one line each. Default: nothing ever does. */
   readonly readiness?: () => Promise<readonly string[]>;
   /** What somebody should see to, though it serves. */
@@ -19,12 +23,15 @@ export type HttpDoor = {
 
 /** The port that it listens on. It is closed with the stack. */
 export async function openDoor(
-  { role, log, metrics, drain }: Omit<RoleContext<unknown>, 'config' | 'env'>,
-  { at, routes, readiness, warnings, workOf }: HttpDoor,
+  { role, log, metrics, drain, secure }: Omit<RoleContext<unknown>, 'config' | 'env'>,
+  { at, routes, port = role, readiness, warnings, workOf }: HttpDoor,
   stack: AsyncDisposableStack,
 ): Promise<number> {
-  const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []), warnings });
+  const warned = secure === undefined ? warnings : () => [...secure.warnings(), ...(warnings?.() ?? [])];
+  const caller = secure && ((socket: Socket) => secure.caller(socket));
+  const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []), warnings: warned, caller });
+  secure?.guard(app, port);
   drainable(app, drain, { role, ...(workOf && { workOf }) });
   routes(app);
-  return stack.use(await listen(app, at)).port;
+  return stack.use(await listen(app, at, secure?.doors(port))).port;
 }

@@ -71,7 +71,7 @@ export type Host<F extends Finding> = {
 
 /** Everything of it is closed with the stack. */
 export async function startHost<F extends Finding>(
-  { config, log, metrics }: RoleContext<HostConfig>,
+  { config, log, metrics, secure }: RoleContext<HostConfig>,
   { pulls, finding, membership, ...plan }: HostPlan<F>,
   stack: AsyncDisposableStack,
 ): Promise<Host<F>> {
@@ -96,6 +96,7 @@ export async function startHost<F extends Finding>(
   const node = stack.use(
     await PeerNode.listen({
       ...(await peerOptions(config.peer, [...members.urls, ...finder.urls])),
+      ...(secure && { net: secure.net, nodeId: secure.drawNode(), foreign: secure.foreign }),
       ...pulls,
       role: promises.role,
       cluster: config.cluster,

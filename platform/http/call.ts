@@ -11,6 +11,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlockList, isIP, type Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
+import type { VerifiedCaller } from '../../core/access/identity.ts';
 import { assert } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { CallContext, tooLate } from '../clients/context.ts';
@@ -19,10 +20,13 @@ type Begun = { readonly call: CallContext; readonly gone: AbortController; left:
 
 const begun = new WeakMap<IncomingMessage, Begun>();
 
-/** `believed`: whether the other side may say for whom it calls. */
-export function receiveCall(request: IncomingMessage, believed: boolean): CallContext {
+/** `believed`: whether the other side may say for whom it calls. `from`: who that is, by its certificate. */
+export function receiveCall(
+  request: IncomingMessage,
+  { believed, from }: { readonly believed: boolean; readonly from?: VerifiedCaller | undefined },
+): CallContext {
   const gone = new AbortController();
-  const call = CallContext.received(request.headers, { signal: gone.signal, believed });
+  const call = CallContext.received(request.headers, { signal: gone.signal, believed, from });
   begun.set(request, { call, gone, left: false });
   return call;
 }

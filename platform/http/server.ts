@@ -18,6 +18,7 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import type { VerifiedCaller } from '../../core/access/identity.ts';
 import { Bug } from '../../core/assert.ts';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
 import { PROBES } from '../../core/contracts/probes.ts';
@@ -48,6 +49,8 @@ export type HttpOptions = {
   readonly metrics: Metrics;
   /** What keeps this process from serving, one line each; empty: ready. */
   readonly readiness: () => Promise<readonly string[]>;
+  /** Where callers show certificates: who is at the other end, undefined for nobody who is believed. */
+  readonly caller?: ((socket: Socket) => VerifiedCaller | undefined) | undefined;
   /** What somebody should see to, though it serves, one line each. */
   readonly warnings?: (() => readonly string[]) | undefined;
 };
@@ -57,7 +60,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const app = fastify({
     loggerInstance: options.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
-    genReqId: (request) => receiveCall(request as IncomingMessage, INSIDE.has(options.role)).requestId,
+    genReqId: (request) =>
+      receiveCall(request as IncomingMessage, callerOf(request as IncomingMessage, options)).requestId,
     childLoggerFactory: (log, bindings, how, request) =>
       log.child({ ...bindings, ...idsOf(request as IncomingMessage) }, how),
     bodyLimit: jsonBytesMax,
@@ -77,6 +81,14 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   observe(app, options);
   addProbes(app, options);
   return app;
+}
+
+/** Where certificates are shown, only who is believed itself is believed when it says for whom it calls. */
+function callerOf({ socket }: IncomingMessage, { role, caller }: HttpOptions): Parameters<typeof receiveCall>[1] {
+  const inside = INSIDE.has(role);
+  if (caller === undefined) return { believed: inside };
+  const from = caller(socket);
+  return { believed: inside && from !== undefined, from };
 }
 
 function pathOf(request: FastifyRequest): string {

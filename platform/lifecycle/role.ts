@@ -15,6 +15,7 @@ import type * as z from 'zod';
 import type { CommonConfig, Role } from '../config/common.ts';
 import { ConfigError, jsonSchema, loadConfig } from '../config/load.ts';
 import type { Env } from '../config/yaml.ts';
+import type { Secure } from '../secure/secure.ts';
 import { createLog, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { ReadyMessage } from './child.ts';
@@ -31,6 +32,8 @@ export type RoleContext<C> = {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly drain: Drain;
+  /** Where `tls` is set. */
+  readonly secure?: Secure | undefined;
 };
 /** Ports that the role listens on, by name, e.g. { api: 15002, peer: 15001 }. */
 export type Running = { readonly ports: Readonly<Record<string, number>> };
@@ -63,25 +66,43 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     if (flags.config === undefined) throw new StartError(`${options.role}: --config FILE is needed`);
     const { config, warnings } = loadConfig({ ...options, file: flags.config, sets: flags.set });
     if (flags.check) {
-      for (const warning of warnings) process.stderr.write(`${warning}\n`);
+      for (const warning of [...warnings, ...(await certificatesChecked(config))]) process.stderr.write(`${warning}\n`);
       if (flags.online) return await proved(options, flags.config, { config, json: flags.json });
       return print(`${flags.config}: right, for role ${options.role}`);
     }
     const log = createLog({ role: options.role, level: config.log.level, name: config.name });
     for (const warning of warnings) log.warn({ config: warning }, 'configuration');
-    await runUntilStopped(options, {
-      role: options.role,
-      config,
-      env: options.env,
-      log,
-      metrics: new Metrics({ processDefaults: true }),
-      drain: new Drain(),
-    });
+    const metrics = new Metrics({ processDefaults: true });
+    const secure = await securedBy(config, { log, metrics });
+    const { role, env } = options;
+    await runUntilStopped(options, { role, config, env, log, metrics, drain: new Drain(), secure });
   } catch (error) {
     if (!(error instanceof StartError || error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
     process.exit(exitStart);
   }
+}
+
+/** Nothing of certificates is loaded where there are none. Throws StartError. */
+async function securedBy(
+  { role, cluster, tls }: CommonConfig,
+  { log, metrics }: Pick<RoleContext<unknown>, 'log' | 'metrics'>,
+): Promise<Secure | undefined> {
+  if (tls === undefined) {
+    log.info('`tls` is not set: whoever reaches a port of this process is believed, and what it says is not encrypted');
+    return undefined;
+  }
+  const { Secure: Opened } = await import('../secure/secure.ts');
+  return new Opened({ files: tls, holder: { role, cluster }, log, metrics });
+}
+
+/** Of the files that `tls` names: warnings. Throws StartError. */
+async function certificatesChecked({ role, cluster, tls }: CommonConfig): Promise<readonly string[]> {
+  if (tls === undefined) return [];
+  const { readMaterial } = await import('../certs/material.ts');
+  const found = readMaterial(tls, { role, cluster }, Date.now());
+  if ('identity' in found) return found.warnings;
+  throw new StartError(found.join('\n'));
 }
 
 /** Prints what was tried beyond the configuration; exit code 1 where something of it failed. */

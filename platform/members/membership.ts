@@ -21,7 +21,7 @@ import { RememberedFile } from './remembered.ts';
 import { listedIn, sourceOf } from './source.ts';
 import type { Member } from './types.ts';
 
-type Context = Pick<RoleContext<{ readonly members: MembersConfig }>, 'config' | 'log' | 'metrics'>;
+type Context = Pick<RoleContext<{ readonly members: MembersConfig }>, 'config' | 'log' | 'metrics' | 'secure'>;
 /** What a list is of. */
 export type MemberRole = 'origins' | 'trackers' | 'index';
 type Told = Pick<Members<Member>, 'places' | 'of' | 'health' | 'urls' | 'self' | 'doubles'>;
@@ -57,14 +57,16 @@ export class Membership implements AsyncDisposable {
   }
 
   originsOf(list: MemberList, known: OriginsKnown = {}): Members<OriginClient> {
-    const how = { ...followedAs(this.#context.config.members), rarely: this.#rarely, ids: true };
+    const transport = this.#context.secure?.calls('origin');
+    const how = { ...followedAs(this.#context.config.members), rarely: this.#rarely, ids: true, transport };
     return this.#add('origins', originMembers(list, { ...how, ...known }));
   }
 
   /** Trackers, or an index: placed by their URLs. */
   async others(role: 'trackers' | 'index', entries: readonly string[]): Promise<Members<HttpClient>> {
     const { timing } = followedAs(this.#context.config.members);
-    return this.#add(role, httpMembers(await this.#list(entries), { timing, rarely: this.#rarely }));
+    const transport = this.#context.secure?.calls(role === 'index' ? 'index' : 'tracker');
+    return this.#add(role, httpMembers(await this.#list(entries), { timing, rarely: this.#rarely, transport }));
   }
 
   /** The data directory is ours now. */

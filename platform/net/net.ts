@@ -10,6 +10,8 @@
  * Rule 5: `closed` is told once, as the last thing; after our own `destroy` nothing is told at all.
  */
 
+import type { VerifiedCaller } from '../../core/access/identity.ts';
+
 export type Endpoint = { readonly host: string; readonly port: number };
 
 /** Who has a connection: what it is told. */
@@ -28,6 +30,8 @@ export type Ears = {
 export interface Connection {
   /** The other end, as dialled or as it came. */
   readonly remote: Endpoint;
+  /** Of a net with certificates: whose the other end's is; text: nobody's, and why. */
+  readonly whoIs?: (() => VerifiedCaller | string) | undefined;
   /** Not made yet: what is written waits. */
   readonly connecting: boolean;
   /** `done` is told once `bytes` are not needed any more, and nobody changes them before; never once it is closed. */

@@ -4,6 +4,7 @@
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { VerifiedCaller } from '../../core/access/identity.ts';
 import type { Connection, Door, Ears, Endpoint, Listener, Net } from './net.ts';
 import { Pour } from './pour.ts';
 
@@ -31,14 +32,15 @@ export const tcp: Net = {
 };
 
 /** A connection that came: taken, or destroyed. */
-export function welcome(socket: Socket, door: Door): void {
+export function welcome(socket: Socket, door: Door, whoIs?: () => VerifiedCaller | string): void {
   const remote = remoteOf(socket);
   let taken = false;
+  if (typeof whoIs?.() === 'string') return void socket.destroy();
   door.accept({
     remote,
     take: (ears) => {
       taken = true;
-      return new SocketConnection(socket, remote, ears);
+      return new SocketConnection(socket, remote, ears, { whoIs });
     },
     refuse: () => undefined,
   });
@@ -50,6 +52,8 @@ type How = {
   readonly ready?: 'connect' | 'secureConnect' | undefined;
   /** The socket writes to the reader's buffer itself. */
   readonly direct?: boolean;
+  /** Of the other end, where it shows a certificate; text: why it is nobody. */
+  readonly whoIs?: (() => VerifiedCaller | string) | undefined;
 };
 
 /** A connection over a socket of Node's, whichever way its bytes come in. */
@@ -58,6 +62,7 @@ export class SocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #ears: Ears;
   readonly #pour: Pour | undefined;
+  readonly whoIs: (() => VerifiedCaller | string) | undefined;
   /** Who wants to know that its bytes have gone, in the order in which a socket tells of them. */
   readonly #written: (() => void)[] = [];
   readonly #wrote = (error?: Error | null): void => {
@@ -71,6 +76,7 @@ export class SocketConnection implements Connection {
     this.#socket = socket;
     this.remote = remote;
     this.#ears = ears;
+    this.whoIs = how.whoIs;
     this.#made = how.ready === undefined;
     if (how.direct !== true) this.#pour = this.#pourInto(ears);
     socket.on('error', (error) => this.#closed(error.message));
@@ -128,7 +134,11 @@ export class SocketConnection implements Connection {
 
   #ready(): void {
     this.#made = true;
-    if (!this.#over) this.#ears.connected?.();
+    if (this.#over) return;
+    const who = this.whoIs?.();
+    if (typeof who !== 'string') return this.#ears.connected?.();
+    this.#closed(who);
+    this.destroy();
   }
 
   #closed(why: string): void {

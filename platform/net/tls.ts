@@ -1,38 +1,32 @@
 /**
- * TLS, both sides with a certificate of one authority: whoever has none does not get as far as a connection. What comes
- * in is deciphered in OpenSSL's memory and copied once to where the reader says.
+ * TLS 1.3, both sides with a certificate of an authority that the other one believes: whoever has none does not get as far
+ * as a connection. What comes in is deciphered in OpenSSL's memory and copied once to where the reader says.
+ *
+ * Rule: who somebody is, is in the certificate; under which name or address it was dialled tells nothing.
  */
 
-import { connect, createServer } from 'node:tls';
+import { connect, createServer, type TLSSocket } from 'node:tls';
+import type { Credentials } from './credentials.ts';
 import type { Door, Ears, Endpoint, Net } from './net.ts';
 import { keepAliveMs, listenOn, SocketConnection, welcome } from './tcp.ts';
 
 /** Who greets for longer holds a socket in vain; a handshake takes milliseconds. */
-const handshakeMs = 5_000;
+export const handshakeMs = 5_000;
 
-/** All of them PEM. */
-export type TlsIdentity = {
-  /** Whose certificates are believed. */
-  readonly authority: string;
-  /** Names the hosts under which this process is dialled. */
-  readonly certificate: string;
-  readonly key: string;
-};
-
-export function tls(identity: TlsIdentity): Net {
-  const { authority: ca, certificate: cert, key } = identity;
-  const trust = { ca, cert, key, minVersion: 'TLSv1.3' } as const;
+/** New connections go by what the credentials are then. */
+export function tls(credentials: Credentials): Net {
+  const whoIs = (socket: TLSSocket) => () => credentials.whoIs(socket);
   return {
     dial(to: Endpoint, ears: Ears) {
-      const socket = connect({ host: to.host, port: to.port, ...trust });
+      const socket = connect({ ...to, secureContext: credentials.context, checkServerIdentity: () => undefined });
       socket.setNoDelay(true);
       socket.setKeepAlive(true, keepAliveMs);
-      return new SocketConnection(socket, to, ears, { ready: 'secureConnect' });
+      return new SocketConnection(socket, to, ears, { ready: 'secureConnect', whoIs: whoIs(socket) });
     },
 
     async listen(at: Endpoint, door: Door) {
       const server = createServer({
-        ...trust,
+        ...credentials.options,
         requestCert: true,
         rejectUnauthorized: true,
         handshakeTimeout: handshakeMs,
@@ -40,9 +34,11 @@ export function tls(identity: TlsIdentity): Net {
         keepAlive: true,
         keepAliveInitialDelay: keepAliveMs,
       });
-      server.on('secureConnection', (socket) => welcome(socket, door));
+      server.on('secureConnection', (socket) => welcome(socket, door, whoIs(socket)));
       // A stranger: its own socket is closed, and nothing else happens.
       server.on('tlsClientError', (_, socket) => socket.destroy());
+      const following = credentials.onChange(() => server.setSecureContext(credentials.options));
+      server.once('close', () => following[Symbol.dispose]());
       return await listenOn(server, at, door);
     },
   };

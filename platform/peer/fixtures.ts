@@ -142,7 +142,18 @@ export type TestNode = AsyncDisposable & {
 type NodeOptions = Partial<
   Pick<
     PeerNodeOptions,
-    'role' | 'cluster' | 'net' | 'clock' | 'stallMs' | 'learnMs' | 'policy' | 'patience' | 'log' | 'limits'
+    | 'role'
+    | 'cluster'
+    | 'net'
+    | 'foreign'
+    | 'nodeId'
+    | 'clock'
+    | 'stallMs'
+    | 'learnMs'
+    | 'policy'
+    | 'patience'
+    | 'log'
+    | 'limits'
   >
 > & {
   readonly dir?: string;

@@ -15,6 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { PieceMemory } from '../workers/arena.ts';
 import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
+import type { ForeignPeer } from './links/foreign.ts';
 import type { LinkPatience } from './links/link.ts';
 import { Throttle } from './links/throttle.ts';
 import type { PullWatcher } from './pulls/pull.ts';
@@ -31,6 +32,10 @@ export type PeerNodeOptions = {
   readonly store: BlobStore;
   readonly arena: PieceMemory;
   readonly net: Net;
+  /** Our node, where that is not drawn freely: its certificate has a mark of its own. */
+  readonly nodeId?: string | undefined;
+  /** Why a peer is not what it says, by its certificate. Absent: it is believed. */
+  readonly foreign?: ForeignPeer | undefined;
   readonly clock: Clock;
   readonly tracking: Tracking;
   readonly log: Logger;
@@ -82,7 +87,7 @@ export function throttleOf(bytesPerS: number | undefined, clock: Clock): Throttl
 /** Who we are to peers: drawn anew at each start. */
 export function selfOf(o: PeerNodeOptions, port: number): PeerAddress {
   return {
-    node: randomBytes(16).toString('hex'),
+    node: o.nodeId ?? randomBytes(16).toString('hex'),
     host: o.advertise?.host ?? reachableHost(o.host),
     port: o.advertise?.port ?? port,
     role: o.role,

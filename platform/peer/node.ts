@@ -318,10 +318,9 @@ export class PeerNode {
   }
 
   #makeLinkHost(): LinkHost {
-    const { arena, clock, net } = this.#options;
+    const { arena, clock, net, foreign } = this.#options;
     return {
-      net,
-      clock,
+      ...{ net, clock, foreign },
       patience: this.#options.patience ?? patience,
       up: throttleOf(this.#options.limits?.upBytesPerS, clock),
       down: throttleOf(this.#options.limits?.downBytesPerS, clock),

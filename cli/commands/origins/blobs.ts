@@ -6,10 +6,10 @@ import { CallContext } from '../../../platform/clients/context.ts';
 import { Failure } from '../../failure.ts';
 import { bytesText, foreignText, percentText } from '../../ui/format.ts';
 import { Progress, type Screen } from '../../ui/progress.ts';
-import { OriginAdminClient } from './client.ts';
+import { type AskedOrigin, OriginAdminClient } from './client.ts';
 
 export type OriginOptions = {
-  readonly origin: string;
+  readonly origin: AskedOrigin;
   /** One JSON object a line, in place of what people read. */
   readonly json: boolean;
   readonly signal: AbortSignal;

@@ -20,7 +20,7 @@ import { QUEUE, type QueueChoice, type QueueLane, queuePageMax } from '../../../
 import { VOLUMES, type VolumeStatus } from '../../../core/contracts/volumes.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { CallContext } from '../../../platform/clients/context.ts';
-import { type CallOptions, HttpClient } from '../../../platform/clients/http.ts';
+import { type CallOptions, type ClientOptions, HttpClient } from '../../../platform/clients/http.ts';
 import { silenceMs } from '../../../platform/clients/pulse.ts';
 
 /** A blob of a terabyte on a slow disk. */
@@ -28,13 +28,17 @@ const workMsMax = 3_600_000;
 const quick = { withinMs: silenceMs } as const;
 const work = { stallMs: workMsMax, watched: true, tries: 1 } as const;
 
+/** Its URL, or that and how it is reached. */
+export type AskedOrigin = string | Pick<ClientOptions, 'base' | 'transport'>;
+
 export class OriginAdminClient implements AsyncDisposable {
   readonly url: string;
   readonly #http: HttpClient;
 
-  constructor(url: string) {
-    this.url = url;
-    this.#http = new HttpClient({ base: url });
+  constructor(origin: AskedOrigin) {
+    const to = typeof origin === 'string' ? { base: origin } : origin;
+    this.url = to.base;
+    this.#http = new HttpClient(to);
   }
 
   /** By digest. */

@@ -5,6 +5,7 @@ import { evictDigestsMax } from '../../../core/contracts/origin-admin.ts';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
 import { parseSize } from '../../../platform/config/units.ts';
 import { StartError } from '../../../platform/lifecycle/errors.ts';
+import type { HttpTransport } from '../../../platform/net/http.ts';
 import { HELP } from '../../help.ts';
 import { blobStatus, type EvictTarget, evictBlobs, listBlobs, type OriginOptions, verifyBlobs } from './blobs.ts';
 import { drainOrigin, repairStatus } from './healing.ts';
@@ -17,6 +18,8 @@ export type Commanding = {
   readonly stoppable: (act: (signal: AbortSignal) => Promise<void>) => Promise<void>;
   readonly url: (example: string) => (text: string) => string;
   readonly say: (line: string) => void;
+  /** How components are reached. Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
 };
 type Adding = (name: string, description: string) => Command;
 type OptionsOf = (given: Given, signal: AbortSignal) => OriginOptions;
@@ -26,7 +29,7 @@ type Given = { readonly origin: string; readonly json?: boolean };
 const originDefault = 'http://127.0.0.1:15002';
 
 export function addOriginCommands(role: Command, commanding: Commanding): void {
-  const { finishing, stoppable, url, say } = commanding;
+  const { finishing, stoppable, url, say, transport } = commanding;
   const below =
     (parent: Command): Adding =>
     (name, description) =>
@@ -41,7 +44,10 @@ export function addOriginCommands(role: Command, commanding: Commanding): void {
         )
         .option('--json', 'JSON in place of text')
         .addHelpText('after', HELP.origin);
-  const of: OptionsOf = ({ origin, json = false }, signal) => ({ origin, json, signal, screen: process.stderr });
+  const of: OptionsOf = ({ origin, json = false }, signal) => ({
+    ...{ origin: { base: origin, transport }, json, signal },
+    screen: process.stderr,
+  });
   const add = below(role);
 
   add('ls', 'the blobs that are there: digest, state, bytes').action((given: Given) =>

@@ -4,12 +4,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { whoIsIn } from '../../secure/who.ts';
 import { VirtualClock } from '../clock.fixtures.ts';
+import { Credentials, type TlsMaterial } from '../credentials.ts';
 import { evenMedium } from '../medium.ts';
 import type { Net } from '../net.ts';
 import { SimulatedNet } from '../simulated.ts';
 import { tcp } from '../tcp.ts';
-import { type TlsIdentity, tls } from '../tls.ts';
+import { tls } from '../tls.ts';
 
 export type TestWorld = {
   readonly name: string;
@@ -72,8 +74,8 @@ export function simulatedWorld(o: { latencyMs: number; bytesPerMs: number } = { 
   return { world, net, clock };
 }
 
-/** Certificates for 127.0.0.1, of one authority; made anew each time. */
-export function identities(names: readonly string[]): TlsIdentity[] {
+/** Certificates of one authority, of agents unless `unit` says otherwise; made anew each time. */
+export function identities(names: readonly string[], unit = 'agent'): TlsMaterial[] {
   const dir = mkdtempSync(join(tmpdir(), 'shoal-tls-'));
   const openssl = (...args: string[]): void => {
     execFileSync('openssl', args, { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -82,18 +84,23 @@ export function identities(names: readonly string[]): TlsIdentity[] {
   try {
     openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=authority', '-days', '2');
     return names.map((name) => {
-      const who = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
+      const who = ['-subj', `/OU=${unit}/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
       const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-days', '2'];
       openssl('req', '-x509', ...key, '-keyout', `${name}.key`, '-out', `${name}.pem`, ...who, ...signed);
       const read = (file: string): string => readFileSync(join(dir, file), 'utf8');
-      return { authority: read('ca.pem'), certificate: read(`${name}.pem`), key: read(`${name}.key`) };
+      return { ca: [read('ca.pem')], certificate: read(`${name}.pem`), key: read(`${name}.key`) };
     });
   } finally {
     rmSync(dir, { recursive: true });
   }
 }
 
+/** Shows these, in a cluster of tests. */
+export function showing(material: TlsMaterial): Net {
+  return tls(new Credentials(material, whoIsIn('test', Date.now)));
+}
+
 export function worlds(): TestWorld[] {
-  const [one, two] = identities(['one', 'two']) as [TlsIdentity, TlsIdentity];
-  return [onLoopback('TCP', tcp, tcp), onLoopback('TLS', tls(one), tls(two)), simulatedWorld().world];
+  const [one, two] = identities(['one', 'two']).map(showing) as [Net, Net];
+  return [onLoopback('TCP', tcp, tcp), onLoopback('TLS', one, two), simulatedWorld().world];
 }

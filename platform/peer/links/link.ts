@@ -18,6 +18,7 @@ import type { Connection, Ears, Incoming, Net } from '../../net/net.ts';
 import type { BlobEntry } from '../../store/pieces/entry.ts';
 import type { Slot } from '../../workers/arena.ts';
 import { closingMs, connectMs, controlBytesMax, holdMs } from '../limits.ts';
+import type { ForeignPeer } from './foreign.ts';
 import { Inflow } from './inflow.ts';
 import { Outbox, type OutPiece } from './outbox.ts';
 import type { Throttle } from './throttle.ts';
@@ -39,6 +40,7 @@ export type LinkHost = {
   /** What all links together may send of pieces, and read, where that is limited. */
   readonly up?: Throttle | undefined;
   readonly down?: Throttle | undefined;
+  readonly foreign?: ForeignPeer | undefined;
   connected(link: PeerLink): void;
   closed(link: PeerLink, why: string): void;
   /** The peer did not move for too long: told in place of `closed`. */
@@ -283,6 +285,8 @@ export class PeerLink {
     if (message.kind === 'piece') throw new PeerFault('piece: from the side that pulls');
     if (this.#state === 'greeting') {
       if (message.kind === 'hello') {
+        const foreign = this.#host.foreign?.(this.#connection.whoIs?.(), message.self);
+        if (foreign !== undefined) throw new PeerFault(`hello: ${foreign}`);
         this.peer = message.self;
         this.#become('active');
       } else if (message.kind !== 'goodbye') throw new PeerFault('hello: something came before it');
