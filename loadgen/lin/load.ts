@@ -3,7 +3,8 @@
  * proxies have it, and note what they were told.
  *
  * Rule: each write is a manifest of its own. A read that fails is nothing; a write that fails without a clear no may have
- *   been done, or be done later.
+ *   been done, or be done later. Whoever was told that no index can now waits, as a client does: where there is one index
+ *   only, each outage would else leave hundreds of writes of which nobody can tell whether they were done.
  */
 
 import { createHash } from 'node:crypto';
@@ -19,6 +20,8 @@ import type { Deletion, Operation, Read, Write } from './history.ts';
 export const repo = 'lin/tags';
 /** So that faults meet operations, and not one lane does all. */
 const thinkMsMax = 50;
+/** What a 503 asks for (`Retry-After`). */
+const awayMs = 1_000;
 
 export type Histories = ReadonlyMap<string, Operation[]>;
 
@@ -50,6 +53,8 @@ let manifests = 0;
 
 class Caller {
   readonly random: Prng;
+  /** The last write was not answered. */
+  #away = false;
   readonly #by: string;
   readonly #client: IndexClient;
   readonly #histories: Histories;
@@ -64,6 +69,8 @@ class Caller {
   }
 
   async next(): Promise<void> {
+    if (this.#away) await sleep(awayMs);
+    this.#away = false;
     const tags = [...this.#histories.keys()];
     const tag = tags[this.random.below(tags.length)] as string;
     const seen = this.#seen.get(tag);
@@ -84,6 +91,7 @@ class Caller {
       this.#note(tag, beganMs, { kind: 'read', saw });
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 'UNAVAILABLE') throw error;
+      await sleep(awayMs);
     }
   }
 
@@ -113,6 +121,7 @@ class Caller {
 
   #note(tag: string, beganMs: number, what: Read | Write | Deletion): void {
     const unknown = what.kind !== 'read' && what.told.kind === 'unknown';
+    if (unknown) this.#away = true;
     const endedMs = unknown ? Number.POSITIVE_INFINITY : performance.now();
     this.#histories.get(tag)?.push({ by: this.#by, beganMs, endedMs, ...what });
   }
