@@ -14,7 +14,6 @@ import { ConfigError } from '../platform/config/load.ts';
 import { parseSize } from '../platform/config/units.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
-import type { HttpTransport } from '../platform/net/http.ts';
 import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
@@ -38,6 +37,7 @@ import { up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
 import { HELP } from './help.ts';
+import { reachBy } from './reach.ts';
 
 const demoBytesMin = 1e6;
 const demoBytesMax = 16e9;
@@ -61,7 +61,7 @@ type Reconciling = {
 const { env } = process;
 const output = heedOutput();
 /** Where components ask for certificates: with one of the operator's own. */
-const transport = await reachBy(env['SHOAL_TLS']);
+const transport = await reachBy(env['SHOAL_TLS']).catch((error: unknown) => process.exit(failed(error)));
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -345,17 +345,6 @@ function failed(error: unknown): number {
   );
   if (error instanceof Stopped) return exitStopped;
   return error instanceof StartError || error instanceof ConfigError ? 2 : 1;
-}
-
-/** A message of its own, before there is a command that could fail. */
-async function reachBy(dir: string | undefined): Promise<HttpTransport | undefined> {
-  if (dir === undefined || dir === '') return undefined;
-  const { operatorHttp } = await import('../platform/secure/operator.ts');
-  try {
-    return operatorHttp(dir);
-  } catch (error) {
-    process.exit(failed(new StartError(`SHOAL_TLS: ${(error as Error).message}`)));
-  }
 }
 
 /** Ctrl-C ends the transfer in an orderly way; what arrived stays to go on with. */
