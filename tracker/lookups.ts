@@ -89,6 +89,7 @@ export type LookupsOptions = {
     order(digest: Digest): readonly Asked[];
     /** What may be held by origins that cannot be asked (Members). */
     readonly unheard?: readonly string[];
+    placed?(signal: AbortSignal): Promise<void>;
   };
   readonly memoryBytes: number;
   readonly clock: Time;
@@ -256,6 +257,8 @@ export class Lookups {
       await firstOf(asks, () => heard.length > 0, failures);
       if (heard.length > 0) return foundOf(heard);
     }
+    // Who has just started may not know yet who else there is.
+    if (failures.length === 0) await origins.placed?.(ctx.signal);
     failures.push(...(origins.unheard ?? []));
     if (failures.length > 0) return { found: { kind: 'unavailable', why: [...new Set(failures)].join('; ') } };
     return { found: { kind: 'unknown' } };

@@ -77,7 +77,7 @@ export class Origins {
     const { digest } = blob;
     const found = await this.#first(this.order(digest), (client, call) => client.sampled(blob, call), ctx);
     if (found.kind === 'answer') return found.answer;
-    this.#heardAll(digest, found.failures);
+    await this.#heardAll(digest, found.failures, ctx);
     return undefined;
   }
 
@@ -86,7 +86,7 @@ export class Origins {
     if ((await this.proved(blob, ctx)) !== undefined) return true;
     const found = await this.#first(this.order(blob.digest), (client, call) => client.stored(blob, call), ctx);
     if (found.kind === 'answer') return true;
-    this.#heardAll(blob.digest, found.failures);
+    await this.#heardAll(blob.digest, found.failures, ctx);
     return false;
   }
 
@@ -110,7 +110,7 @@ export class Origins {
         ctx,
       );
       if (found.kind === 'none') {
-        this.#heardAll(digest, [...failures, ...found.failures]);
+        await this.#heardAll(digest, [...failures, ...found.failures], ctx);
         throw new ApiError('BLOB_UNKNOWN', `no origin holds ${digest} whole: push it again`);
       }
       left = left.filter((client) => client !== found.from);
@@ -126,8 +126,9 @@ export class Origins {
     }
   }
 
-  /** Throws UNAVAILABLE where some origin that may hold it did not say no. */
-  #heardAll(digest: Digest, failures: readonly unknown[]): void {
+  /** Throws UNAVAILABLE where some origin that may hold it did not say no; it waits a moment for who they are. */
+  async #heardAll(digest: Digest, failures: readonly unknown[], ctx: CallContext): Promise<void> {
+    if (failures.length === 0) await this.#options.members.placed(ctx.signal);
     const unheard = this.#options.members.unheard.map((why) => new ApiError('UNAVAILABLE', `origin ${why}`));
     if (failures.length + unheard.length > 0) throw unavailable(digest, [...failures, ...unheard]);
   }

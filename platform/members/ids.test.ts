@@ -4,6 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ORIGIN } from '../../core/contracts/origin.ts';
+import { byDigest } from '../../core/digest.ts';
+import { testDigest } from '../../core/handout/fixtures.ts';
 import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { CallContext } from '../clients/context.ts';
 import { type OriginClient, originMembers } from '../clients/origin.ts';
@@ -63,6 +65,26 @@ const placed = async (members: Members<OriginClient>, count: number): Promise<vo
   await expect.poll(() => members.places.length).toBe(count);
 
 describe('members with ids', () => {
+  test('who has just started says of nothing that nobody has it before each has said, or was told, who it is', async () => {
+    const [one, slow] = [await origin(1), await Told.start({ id: idOf(2), instance: idOf(102), weight: 1 }, 300)];
+    const members = membersOf(fixedList([one.url, slow.url]));
+    const unsaid = [one, slow].map(({ url }) => expect.stringContaining(`${url}: it has not said yet who it is`));
+    expect(members.unheard).toEqual(unsaid);
+    // Both answer that they hold nothing, and it is waited a moment for who they are.
+    const origins = new Origins({ members, copies: 1, required: 1 });
+    const proved = async () => (await origins.proved(byDigest(testDigest(1)), CallContext.begin())) ?? 'on none';
+    await expect.poll(() => proved().catch(String), { timeout: 15_000 }).toBe('on none');
+    expect(members.unheard).toEqual([]);
+    expect(membersOf(new ToldList([])).unheard).toEqual(['list: nobody is in it yet']);
+  });
+
+  test('one that answers questions and never says who it is keeps it from being said that nobody has anything', async () => {
+    const mute = await Told.start({ id: 'no id at all' });
+    const origins = new Origins({ members: membersOf(fixedList([mute.url])), copies: 1, required: 1 });
+    const proved = origins.proved(byDigest(testDigest(1)), CallContext.begin());
+    await expect(proved).rejects.toThrow('it has not said yet who it is');
+  });
+
   test('who starts with a part of the list says of nothing that nobody has it while others know of more', async () => {
     const [one, two] = [await origin(1), await origin(2)];
     one.identity = { ...one.identity, members: [{ id: idOf(2), url: two.url, weight: 1 }] };

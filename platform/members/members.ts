@@ -17,7 +17,7 @@ import type { OriginIdentity, ToldPlace } from '../../core/contracts/members.ts'
 import { Rendezvous } from '../../core/rendezvous/rendezvous.ts';
 import { Latency } from '../../core/retry/latency.ts';
 import { type Checked, Checks, checksTiming, type Health, rareTiming } from './checks.ts';
-import { KnownPlaces, type MemberRing, type RingPlace, ringOfUrls } from './places.ts';
+import { KnownPlaces, type MemberRing, type RingPlace, ringOfUrls, unheardIn } from './places.ts';
 import type { Member, MembersOptions } from './types.ts';
 
 /** A question goes to the next member at the recent 99th percentile, no sooner and no later than this. */
@@ -147,14 +147,9 @@ export class Members<M extends Member> implements AsyncDisposable {
 
   /** What may be held by somebody who cannot be asked: why, one line each. Then nobody may say that nobody has it. */
   get unheard(): string[] {
-    const absent = this.#ring.places.filter(({ id, url }) => url === undefined && id !== this.#options.self?.id);
-    return [
-      ...absent.map(({ id }) => `${id}: it has left the list, and may be back under another address`),
-      ...this.#ring.replaced.map((id) => `${id}: another one answers where it was; it may be back at another address`),
-      ...this.#ring.elsewhere.map((id) => `${id}: others know it, and it is not in the list of this process`),
-      ...this.#ring.strangersLeft.map((url) => `${url}: it has left the list before it said who it is`),
-      ...this.#ring.doubles.map(({ id, urls }) => `${urls.join(' and ')}: two processes have the id ${id}`),
-    ];
+    // Who nobody asks who they are cannot be waited for.
+    const unknown = this.#checks === undefined ? [] : this.#places?.unheard;
+    return [...unheardIn(this.#ring, this.#options.self?.id), ...(unknown ?? [])];
   }
 
   /** The owners of `key`, ourselves among them, whether they answer or not, or can be reached. */

@@ -161,6 +161,12 @@ export class KnownPlaces {
     return this.#urls.filter((url) => !this.#seen.has(url) && url !== this.#self?.url);
   }
 
+  /** Nobody of these has said, or was told, who is there: others that only they know may hold anything. One line each. */
+  get unheard(): string[] {
+    if (this.#urls.length === 0 && this.#self === undefined) return ['list: nobody is in it yet'];
+    return this.unknown.map((url) => `${url}: it has not said yet who it is, and whom else it knows`);
+  }
+
   ring(nowMs: number): MemberRing {
     const at = new Map<string, string[]>();
     for (const url of this.#urls) {
@@ -285,6 +291,21 @@ export class KnownPlaces {
     if (instances.size < (self === undefined ? 2 : 1)) return undefined;
     return { id, urls: [...(self === undefined ? [] : [self.url ?? 'this process']), ...live.map(({ url }) => url)] };
   }
+}
+
+/** Who has a place and cannot be asked, one line each. */
+export function unheardIn(
+  { places, replaced, elsewhere, strangersLeft, doubles }: MemberRing,
+  self: string | undefined,
+): string[] {
+  const absent = places.filter(({ id, url }) => url === undefined && id !== self);
+  return [
+    ...absent.map(({ id }) => `${id}: it has left the list, and may be back under another address`),
+    ...replaced.map((id) => `${id}: another one answers where it was; it may be back at another address`),
+    ...elsewhere.map((id) => `${id}: others know it, and it is not in the list of this process`),
+    ...strangersLeft.map((url) => `${url}: it has left the list before it said who it is`),
+    ...doubles.map(({ id, urls }) => `${urls.join(' and ')}: two processes have the id ${id}`),
+  ];
 }
 
 function alike(one: Seen, other: Seen): boolean {
