@@ -7,7 +7,8 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
-import { addPinsRoute, pinSetOf } from '../platform/host/pins/open.ts';
+import { addPinsRoutes } from '../platform/host/pins/open.ts';
+import { PinSet } from '../platform/host/pins/pins.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { addVolumeRoutes, observeVolumes } from '../platform/host/volumes.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
@@ -47,7 +48,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     membership,
     promises: agentPromises,
     ...roomOf({ ...config.cache, ...config.storage }),
-    pinned: pinSetOf(config.cache.pins),
+    pinned: new PinSet(config.cache.pins),
     shares: config.storage.share !== undefined,
     pulls: { pulls: history, lingerMs: config.pull.linger, learnMs: config.pull.find },
     finding: () => startFinding(context, membership, stack),
@@ -72,7 +73,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     ...(sharing && { shared: (digest) => sharing.asked(digest) }),
     clock: realClock,
   });
-  const pins = pinInCache(context, { set: plan.pinned, store, index, pulls }, stack);
+  const pins = pinInCache(context, { set: plan.pinned, store, index, pulls, node }, stack);
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
   const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
@@ -94,7 +95,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
       routes: (app) => {
         addVolumeRoutes(app, { store });
         addMembersRoute(app, membership);
-        addPinsRoute(app, pins);
+        addPinsRoutes(app, pins);
         addAdminRoutes(app, {
           pulls,
           index,

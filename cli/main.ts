@@ -26,7 +26,7 @@ import { addMoveCommand } from './commands/index-move.ts';
 import { addIndexCommands } from './commands/index-queue.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
-import { listPins } from './commands/pins.ts';
+import { changePins, listPins } from './commands/pins.ts';
 import { put } from './commands/put.ts';
 import { reconcile } from './commands/reconcile.ts';
 import { addReplicateCommands } from './commands/replicate.ts';
@@ -225,9 +225,8 @@ program
     return stoppable((signal) => membersStatus({ urls: asked, json, signal, transport }, say));
   });
 
-program
-  .command('pin')
-  .description('what agents and origins keep in any case')
+const pinning = program.command('pin').description('what agents and origins keep in any case');
+pinning
   .command('ls')
   .description('their pins, and whether all of each is there (exit code 1 where it is not)')
   .argument('<urls...>', 'agents (their admin port), origins', urlsArgument)
@@ -236,6 +235,20 @@ program
   .action((urls: readonly string[], { json = false }: { json?: boolean }) =>
     stoppable((signal) => listPins({ urls, json, signal }, say)),
   );
+for (const what of ['add', 'remove'] as const)
+  pinning
+    .command(what)
+    .description(
+      what === 'add'
+        ? 'adds a pin to running processes, which keep it over restarts; agents fetch what lacks of an image'
+        : 'removes a pin that was added; those of a configuration are removed there',
+    )
+    .argument('<pin>', 'repository:tag, sha256:…, or a pattern of repositories')
+    .argument('<urls...>', 'agents (their admin port), origins', urlsArgument)
+    .option('--json', 'JSON in place of text')
+    .action((pin: string, urls: readonly string[], { json = false }: { json?: boolean }) =>
+      stoppable((signal) => changePins({ urls, json, signal, pin, what }, say)),
+    );
 
 addCertsCommands(
   program.command('certs').description('certificates of a cluster that has no authority of its own'),

@@ -9,7 +9,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
-import { pinSetOf } from '../platform/host/pins/open.ts';
+import { PinSet } from '../platform/host/pins/pins.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { observeVolumes } from '../platform/host/volumes.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
@@ -69,7 +69,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const plan = {
     promises: originPromises,
     ...roomOf(config.disk),
-    pinned: pinSetOf(config.disk.pins),
+    pinned: new PinSet(config.disk.pins),
     askUnneeded: mayGo,
     membership,
     finding: async () => {
@@ -90,7 +90,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics), leaving });
   const replicas = replicasBy({ own: config.replicas, index, store, log }, () => handover, stack);
   const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
-  const pins = pinOnDisk(context, { set: plan.pinned, store, index, ...owned }, stack);
+  const pins = pinOnDisk(context, { set: plan.pinned, store, blobs, index, ...owned }, stack);
   const handover = stack.use(
     new Handover({
       ...owned,

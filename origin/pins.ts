@@ -12,11 +12,13 @@ import { bytesOf } from '../platform/http/content.ts';
 import type { RoleContext } from '../platform/lifecycle/role.ts';
 import type { Members } from '../platform/members/members.ts';
 import type { BlobStore } from '../platform/store/store.ts';
+import type { OriginBlobs } from './blobs.ts';
 import type { OriginConfig } from './config.ts';
 
 type Parts = {
-  readonly set: PinSet | undefined;
+  readonly set: PinSet;
   readonly store: BlobStore;
+  readonly blobs: Pick<OriginBlobs, 'content'>;
   readonly index: IndexClient | undefined;
   readonly origins: Members<OriginClient>;
   readonly self: string;
@@ -26,15 +28,20 @@ type Parts = {
 
 export function pinOnDisk(
   context: RoleContext<OriginConfig>,
-  { set, store, index, origins, self, replicas }: Parts,
+  { set, store, blobs, index, origins, self, replicas }: Parts,
   stack: AsyncDisposableStack,
-): Pins | undefined {
+): Pins {
   const all = new Origins({ members: origins, copies: 1, required: 1 });
-  const read: ReadManifest = (repo, { digest, size }) =>
-    bytesOf({ size, open: (start, end) => all.read({ digest, repo }, { start, end }, CallContext.begin()) });
+  const read: ReadManifest = async (repo, { digest, size }) => {
+    const ctx = CallContext.begin();
+    // Nobody else may hold it.
+    const here = await store.whole(digest, 'size');
+    if (here !== undefined) return await bytesOf(blobs.content(here, ctx.signal));
+    return await bytesOf({ size, open: (start, end) => all.read({ digest, repo }, { start, end }, ctx) });
+  };
   const wanted = (digest: Digest): boolean => origins.owns(digest, self, replicas(digest));
-  const { budget: budgetBytes } = context.config.disk;
+  const { budget: budgetBytes, pins: configured } = context.config.disk;
   // It holds what hosts of every kind pull.
-  const parts = { set, store, index, budgetBytes, architecture: undefined, read, wanted };
+  const parts = { set, store, index, budgetBytes, configured, architecture: undefined, read, wanted };
   return beginPins(context, parts, stack);
 }

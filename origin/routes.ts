@@ -5,7 +5,7 @@ import type { Digest } from '../core/digest.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
-import { addPinsRoute } from '../platform/host/pins/open.ts';
+import { addPinsRoutes } from '../platform/host/pins/open.ts';
 import type { Pins } from '../platform/host/pins/pins.ts';
 import { addVolumeRoutes } from '../platform/host/volumes.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
@@ -40,7 +40,7 @@ export type OriginParts = {
   readonly config: OriginConfig;
   readonly origins: Pick<Members<OriginClient>, 'owners' | 'owns' | 'known'>;
   readonly membership: Membership;
-  readonly pins: Pins | undefined;
+  readonly pins: Pins;
   /** Who this one is among them. */
   readonly self: OwnIdentity;
   readonly replicas: Replicas;
@@ -83,7 +83,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addMembersRoute(app, parts.membership);
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
-  addPinsRoute(app, parts.pins);
+  addPinsRoutes(app, parts.pins);
   addRepairRoutes(app, parts.repairing);
   if (parts.collector !== undefined) addCollectRoutes(app, parts.collector);
   addDrainRoutes(app, parts.draining, parts.repairing);

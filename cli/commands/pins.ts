@@ -1,4 +1,4 @@
-/** `shoal pin ls`: what agents and origins are told to keep, and whether all of it is there. */
+/** `shoal pin ls|add|remove`: what agents and origins are told to keep, and whether all of it is there. */
 
 import { PINS, type PinStatus } from '../../core/contracts/pins.ts';
 import { CallContext } from '../../platform/clients/context.ts';
@@ -17,6 +17,41 @@ export async function listPins({ urls, json, signal }: PinsAsked, say: (line: st
   else for (const { url, pins } of all) say(linesOf(url, pins));
   const lacking = all.flatMap(({ pins }) => pins).filter(({ complete }) => !complete).length;
   if (lacking > 0) throw new Failure(`${lacking} ${lacking === 1 ? 'pin is' : 'pins are'} not complete`);
+}
+
+export type PinChange = PinsAsked & { readonly pin: string; readonly what: 'add' | 'remove' };
+
+/** Throws Failure where one of them refuses; the others have done it. */
+export async function changePins(
+  { urls, json, signal, pin, what }: PinChange,
+  say: (line: string) => void,
+): Promise<void> {
+  const all = await Promise.all(
+    urls.map(async (url) => {
+      try {
+        return { url, pins: await change(url, { pin, what, signal }) };
+      } catch (error) {
+        return { url, error: (error as Error).message };
+      }
+    }),
+  );
+  if (json) say(JSON.stringify({ asked: all }));
+  else for (const { url, pins } of all) if (pins !== undefined) say(linesOf(url, pins));
+  const failed = all.flatMap(({ url, error }) => (error === undefined ? [] : [`${url}: ${error}`]));
+  if (failed.length > 0) throw new Failure(failed.join('\n'));
+}
+
+async function change(
+  url: string,
+  { pin, what, signal }: Pick<PinChange, 'pin' | 'what' | 'signal'>,
+): Promise<readonly PinStatus[]> {
+  await using client = new HttpClient({ base: url });
+  const options = { ctx: CallContext.begin({ signal }), withinMs, tries: 1 };
+  const answer =
+    what === 'add'
+      ? await client.json('PUT', PINS.add.path({}), { ...options, body: { pin } })
+      : await client.json('DELETE', PINS.remove.path({ pin }), options);
+  return PINS.list.reply(answer, url).pins;
 }
 
 async function ask(url: string, signal: AbortSignal): Promise<readonly PinStatus[]> {

@@ -21,21 +21,18 @@ const volumes: Readonly<Record<keyof typeof VOLUMES, AnyExample>> = {
   ),
 };
 
-const pins: Readonly<Record<keyof typeof PINS, AnyExample>> = {
-  list: example(
-    PINS.list,
-    {},
+const pinned = {
+  pins: [
     {
-      reply: {
-        pins: [
-          {
-            ...{ pin: 'library/app:1', complete: false, blobs: 3, bytes: 30, lacking: 1, lackingBytes: 10 },
-            problem: 'there is no library/app:1',
-          },
-        ],
-      },
+      ...{ pin: 'library/app:1', complete: false, blobs: 3, bytes: 30, lacking: 1, lackingBytes: 10 },
+      problem: 'there is no library/app:1',
     },
-  ),
+  ],
+};
+const pins: Readonly<Record<keyof typeof PINS, AnyExample>> = {
+  list: example(PINS.list, {}, { reply: pinned }),
+  add: example(PINS.add, {}, { body: { pin: 'library/app:1' }, reply: pinned }),
+  remove: example(PINS.remove, { pin: 'library/app:1' }, { reply: pinned }),
 };
 
 export const hostExamples = { volumes, pins };

@@ -9,7 +9,7 @@ import { open, readFile, rename } from 'node:fs/promises';
 import type { LineLog } from '../telemetry/log.ts';
 
 /** More than the longest list takes; what is longer is none of ours. */
-const bytesMax = 512 * 1024;
+export const rememberedBytesMax = 512 * 1024;
 
 export type RememberedOptions<T> = {
   readonly file: string;
@@ -34,7 +34,8 @@ export class RememberedFile<T extends object> implements AsyncDisposable {
     const { file, what, usable, log } = this.#options;
     try {
       const text = await readFile(file, 'utf8');
-      const found = text.length > bytesMax ? undefined : usable((JSON.parse(text) ?? {}) as { [key: string]: unknown });
+      const found =
+        text.length > rememberedBytesMax ? undefined : usable((JSON.parse(text) ?? {}) as { [key: string]: unknown });
       if (found === undefined) throw new Error(`it is of another cluster, or no list of ${what}`);
       this.#written = text;
       return found;

@@ -7,25 +7,22 @@ import { serve } from '../../http/serve.ts';
 import type { RoleContext } from '../../lifecycle/role.ts';
 import type { BlobStore } from '../../store/store.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { PinSet, Pins, type PinsOptions } from './pins.ts';
+import { type PinSet, Pins, type PinsOptions } from './pins.ts';
 
-type Parts = Pick<PinsOptions, 'architecture' | 'budgetBytes' | 'index' | 'read' | 'wanted'> & {
-  readonly set: PinSet | undefined;
+type Parts = Pick<
+  PinsOptions,
+  'architecture' | 'budgetBytes' | 'configured' | 'fetch' | 'index' | 'read' | 'wanted'
+> & {
+  readonly set: PinSet;
   readonly store: Pick<BlobStore, 'get'>;
 };
 
-/** undefined: nothing is pinned. */
-export function pinSetOf(pins: readonly string[]): PinSet | undefined {
-  return pins.length === 0 ? undefined : new PinSet(pins);
-}
-
-/** undefined: nothing is pinned. Ends with the stack. */
+/** Ends with the stack. */
 export function beginPins(
   { config, log, metrics }: RoleContext<{ readonly data: string }>,
   { set, store, ...parts }: Parts,
   stack: AsyncDisposableStack,
-): Pins | undefined {
-  if (set === undefined) return undefined;
+): Pins {
   const here = (digest: Digest): number | undefined => {
     const entry = store.get(digest);
     return entry?.complete ? entry.meta.length : undefined;
@@ -35,8 +32,16 @@ export function beginPins(
   return pins;
 }
 
-export function addPinsRoute(app: FastifyInstance, pins: Pick<Pins, 'status'> | undefined): void {
-  serve(app, PINS.list, () => ({ pins: pins?.status() ?? [] }));
+export function addPinsRoutes(app: FastifyInstance, pins: Pick<Pins, 'add' | 'remove' | 'status'>): void {
+  serve(app, PINS.list, () => ({ pins: pins.status() }));
+  serve(app, PINS.add, async ({ body: { pin } }) => {
+    await pins.add(pin);
+    return { pins: pins.status() };
+  });
+  serve(app, PINS.remove, async ({ at: { pin } }) => {
+    await pins.remove(pin);
+    return { pins: pins.status() };
+  });
 }
 
 function observe(metrics: Metrics, pins: Pins): void {

@@ -1,8 +1,11 @@
 /** What is pinned, by the index as it is and as it was, and what no want of room takes because of it. */
 
 import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
+import { pinsMax } from '../../../core/contracts/pins.ts';
 import { type Digest, digestOf } from '../../../core/digest.ts';
 import { MEDIA } from '../../../core/oci/media.ts';
 import { unitBytes } from '../../../core/piece.ts';
@@ -10,6 +13,7 @@ import { bytesOnDisk } from '../../store/layout.ts';
 import { type Blob, blobOf, TestStores } from '../../store/store.fixtures.ts';
 import { silentLog } from '../../telemetry/log.ts';
 import { closureOf } from './closure.ts';
+import type { FetchPinned } from './fetching.ts';
 import { PinSet, Pins, type PinsIndex, pinnedMax } from './pins.ts';
 
 const stores = new TestStores();
@@ -78,12 +82,12 @@ class Images {
 function begin(
   images: Images,
   pins: readonly string[],
-  o: { dir: string; here?: readonly Blob[]; budgetBytes?: number },
+  o: { dir: string; here?: readonly Blob[]; budgetBytes?: number; fetch?: FetchPinned },
 ) {
   const set = new PinSet(pins);
   const here = (digest: Digest) => [...(o.here ?? [])].find((blob) => blob.digest === digest)?.meta.length;
   const { index, read } = images;
-  const parts = { index, read, here, architecture: 'amd64', log: silentLog(), lookMs: 10 };
+  const parts = { index, read, here, architecture: 'amd64', log: silentLog(), lookMs: 10, configured: pins };
   const one = new Pins(set, { budgetBytes: 1e9, ...o, ...parts, here });
   open.push(one);
   return { set, pins: one };
@@ -180,4 +184,72 @@ test('neither want of room nor age takes what is pinned; when nothing else can g
   for (const blob of [a, b]) await stores.pull(full, blob);
   expect((await full.create(d.digest, d.meta, d.hashes)).window).toBeDefined();
   expect([a, b].map(({ digest }) => full.get(digest)?.complete)).toEqual([true, true]);
+});
+
+test('pins are added to a running process and removed, over restarts; those of the configuration are not', async () => {
+  const images = new Images();
+  images.tags.set('library/app:1', images.image(a, b).digest);
+  const dir = await directory();
+  const { set, pins } = begin(images, [d.digest], { dir });
+  await expect(pins.add('no pin!')).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  await pins.add('library/app:1');
+  await pins.add('library/app:1');
+  await vi.waitFor(() => expect(set.has(b.digest)).toBe(true), eventually);
+  await pins.add(c.digest);
+  expect(set.has(c.digest)).toBe(true);
+  await expect(pins.remove(d.digest)).rejects.toThrow('is of the configuration: remove it there');
+  await expect(pins.remove('library/other:1')).rejects.toThrow('is no pin here');
+  await pins[Symbol.asyncDispose]();
+  const again = begin(images, [], { dir });
+  await vi.waitFor(
+    () => expect([b, c, d].map(({ digest }) => again.set.has(digest))).toEqual([true, true, false]),
+    eventually,
+  );
+  await again.pins.remove('library/app:1');
+  expect([again.set.has(b.digest), again.pins.status().map(({ pin }) => pin)]).toEqual([false, [c.digest]]);
+  await again.pins[Symbol.asyncDispose]();
+  const last = begin(images, [], { dir });
+  await vi.waitFor(() => expect(last.pins.status().map(({ pin }) => pin)).toEqual([c.digest]), eventually);
+  const many = Array.from({ length: pinsMax }, (_, no) => `library/app:${no}`);
+  const full = begin(images, many, { dir: await directory() });
+  await expect(full.pins.add('library/app:one-more')).rejects.toThrow(`there are ${pinsMax} pins already`);
+});
+
+test('a file of pins that is damaged is told and costs the pins that were added, and no start', async () => {
+  const dir = await directory();
+  writeFileSync(join(dir, 'pins-added'), '{"not": "a list"');
+  const { pins } = begin(new Images(), [d.digest], { dir });
+  await pins.add(c.digest);
+  expect(pins.status().map(({ pin }) => pin)).toEqual([d.digest, c.digest]);
+  expect(JSON.parse(readFileSync(join(dir, 'pins-added'), 'utf8'))).toEqual([c.digest]);
+});
+
+test('what lacks of an image is fetched, also of a tag that is written anew; no pattern is, and nothing that does not fit', async () => {
+  const images = new Images();
+  const first = images.image(a, b);
+  images.tags.set('library/app:1', first.digest);
+  images.tags.set('tools/x:1', images.image(d, a).digest);
+  const here: Blob[] = [a];
+  const all = [a, b, c, d];
+  const fetched: string[] = [];
+  const fetch: FetchPinned = async ({ digest, repo }) => {
+    if (fetched.length === 0) fetched.push('fails first');
+    else fetched.push(`${repo} ${digest}`);
+    if (fetched.length === 1) throw new Error('nobody answers');
+    const bytes = images.manifests.get(digest);
+    here.push(
+      all.find((blob) => blob.digest === digest) ?? { ...a, digest, meta: { ...a.meta, length: bytes?.length ?? 0 } },
+    );
+  };
+  const { pins } = begin(images, ['library/app:1', 'tools/*'], { dir: await directory(), here, fetch });
+  await vi.waitFor(() => expect(pins.status()[0]).toMatchObject({ complete: true }), eventually);
+  const second = images.image(c);
+  images.tags.set('library/app:1', second.digest);
+  await vi.waitFor(() => expect(fetched).toContain(`library/app ${c.digest}`), eventually);
+  expect(fetched).toContain(`library/app ${second.digest}`);
+  expect(fetched.some((line) => line.includes(d.digest) || line.includes(a.digest))).toBe(false);
+  const small = begin(images, ['library/app:1'], { dir: await directory(), budgetBytes: 1_000, fetch });
+  fetched.length = 0;
+  await vi.waitFor(() => expect(small.pins.problems()).toHaveLength(1), eventually);
+  expect(fetched).toEqual([]);
 });

@@ -5,27 +5,33 @@
  *   what the tag was before is pinned no more.
  * Rule 2: what was looked up last counts for as long as it cannot be looked up again, over a restart as well: nothing of a
  *   pin goes because the index does not answer.
- * Rule 3: a pin keeps what is here, and fetches nothing; what lacks is told.
- * Rule 4: who asks to remove a blob by name removes it, pinned or not.
+ * Rule 3: a pin keeps what is here; what lacks is told, and of an agent's images fetched (fetching.ts).
+ * Rule 4: pins of the configuration stay as long as it; others are added and removed while the process runs (added.ts).
+ * Rule 5: who asks to remove a blob by name removes it, pinned or not.
  */
 
 import { join } from 'node:path';
-import type { PinStatus } from '../../../core/contracts/pins.ts';
+import { ApiError } from '../../../core/contracts/errors.ts';
+import { type PinStatus, pinsMax } from '../../../core/contracts/pins.ts';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
 import { repositoryMatches } from '../../../core/oci/pattern.ts';
 import { type Pin, parsePin } from '../../../core/oci/pins.ts';
 import { CallContext } from '../../clients/context.ts';
 import type { IndexClient } from '../../clients/index-client.ts';
-import { RememberedFile } from '../../members/remembered.ts';
+import { RememberedFile, rememberedBytesMax } from '../../members/remembered.ts';
 import type { LineLog } from '../../telemetry/log.ts';
 import { wait } from '../scrub/pace.ts';
+import { AddedPins } from './added.ts';
 import { closureOf, type ReadManifest, type Sized } from './closure.ts';
+import { type FetchPinned, PinFetching, type PinnedImage } from './fetching.ts';
 
 /** How often tags are looked up. */
 const lookMsDefault = 60_000;
 /** Of one pattern of repositories. */
 const tagsMax = 1_000;
 const pageEntries = 1_000;
+/** Of the file of what was found: beside the pins. */
+const fileBytesSpare = 1_024;
 /** Of all pins together: what a start is told must fit in the file (512 KiB), and a lookup costs nothing. */
 export const pinnedMax = 4_000;
 
@@ -43,7 +49,11 @@ export type PinsOptions = {
   readonly here: (digest: Digest) => number | undefined;
   /** Of an origin: what it is to hold. The rest of a pin is others'. Default: all. */
   readonly wanted?: (digest: Digest) => boolean;
+  /** How what lacks of an image is fetched; default: it is not. */
+  readonly fetch?: FetchPinned | undefined;
   readonly log: LineLog;
+  /** What cannot be removed here. */
+  readonly configured: readonly string[];
   readonly lookMs?: number;
 };
 
@@ -52,15 +62,27 @@ type Remembered = { readonly pins: { readonly [pin: string]: readonly Sized[] } 
 
 /** Which digests are pinned, from the first moment on; `begin` looks them up. */
 export class PinSet {
-  readonly #named: ReadonlyMap<string, Pin>;
+  readonly #named = new Map<string, Pin>();
   readonly #found = new Map<string, Found>();
   #digests = new Set<Digest>();
 
   constructor(pins: readonly string[]) {
-    const named = pins.map((text) => [text, parsePin(text)] as const);
-    this.#named = new Map(named.flatMap(([text, pin]) => (pin === undefined ? [] : [[text, pin]])));
-    for (const [text, pin] of this.#named)
-      if (pin.kind === 'digest') this.set(text, { blobs: [{ digest: pin.digest, size: 0 }], problem: undefined });
+    for (const text of pins) this.name(text);
+  }
+
+  /** False: it is no pin. */
+  name(text: string): boolean {
+    const pin = parsePin(text);
+    if (pin === undefined || this.#named.has(text)) return pin !== undefined;
+    this.#named.set(text, pin);
+    if (pin.kind === 'digest') this.set(text, { blobs: [{ digest: pin.digest, size: 0 }], problem: undefined });
+    return true;
+  }
+
+  unname(text: string): void {
+    this.#named.delete(text);
+    this.#found.delete(text);
+    this.#count();
   }
 
   get named(): ReadonlyMap<string, Pin> {
@@ -75,8 +97,14 @@ export class PinSet {
     return this.#found.get(pin);
   }
 
+  /** Nothing where it was removed meanwhile. */
   set(pin: string, found: Found): void {
+    if (!this.#named.has(pin)) return;
     this.#found.set(pin, found);
+    this.#count();
+  }
+
+  #count(): void {
     const all = new Set<Digest>();
     for (const { blobs } of this.#found.values()) for (const { digest } of blobs) all.add(digest);
     this.#digests = all;
@@ -103,12 +131,23 @@ export class Pins {
   readonly #set: PinSet;
   readonly #file: RememberedFile<Remembered>;
   readonly #ending = new AbortController();
+  readonly #added: AddedPins;
+  readonly #fetching: PinFetching | undefined;
   readonly #running: Promise<void>;
+  /** Pins that were not looked up yet. */
+  #news = Promise.withResolvers<void>();
 
   /** Begins. */
   constructor(set: PinSet, o: PinsOptions) {
     this.#o = o;
     this.#set = set;
+    this.#added = new AddedPins(o.dir, o.log);
+    const fetching = {
+      here: (digest: Digest) => o.here(digest) !== undefined,
+      fits: () => this.problems().length === 0,
+      ...{ log: o.log, signal: this.#ending.signal },
+    };
+    this.#fetching = o.fetch && new PinFetching({ ...fetching, bring: o.fetch });
     const file = join(o.dir, 'pins');
     this.#file = new RememberedFile({ file, what: 'pins', usable: rememberedOf, log: o.log });
     this.#running = this.#run();
@@ -132,6 +171,28 @@ export class Pins {
     });
   }
 
+  /** ApiError REQUEST_INVALID, UNAVAILABLE. */
+  async add(pin: string): Promise<void> {
+    if (parsePin(pin) === undefined)
+      throw new ApiError('REQUEST_INVALID', `'${pin}' is no digest, no repository:tag and no pattern of repositories`);
+    if (this.#set.named.has(pin)) return;
+    if (this.#set.named.size >= pinsMax)
+      throw new ApiError('REQUEST_INVALID', `there are ${pinsMax} pins already: remove one first`);
+    await this.#added.change((pins) => [...new Set([...pins, pin])]);
+    this.#set.name(pin);
+    this.#news.resolve();
+  }
+
+  /** ApiError REQUEST_INVALID, UNAVAILABLE. */
+  async remove(pin: string): Promise<void> {
+    if (!this.#added.has(pin)) {
+      const why = this.#set.named.has(pin) ? 'is of the configuration: remove it there' : 'is no pin here';
+      throw new ApiError('REQUEST_INVALID', `'${pin}' ${why}`);
+    }
+    await this.#added.change((pins) => pins.filter((one) => one !== pin));
+    if (!this.#o.configured.includes(pin)) this.#set.unname(pin);
+  }
+
   readonly #wanted = ({ digest }: Sized): boolean => this.#o.wanted?.(digest) ?? true;
 
   #sizeOf(digest: Digest): { whole: boolean; size?: number } {
@@ -153,19 +214,26 @@ export class Pins {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     await this.#running;
+    await this.#fetching?.ended();
     await this.#file[Symbol.asyncDispose]();
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#ending;
     try {
+      for (const pin of await this.#added.read()) if (this.#set.named.size < pinsMax) this.#set.name(pin);
       const before = await this.#file.read();
       for (const [pin, blobs] of Object.entries(before?.pins ?? {}))
         if (this.#set.named.has(pin) && this.#set.get(pin) === undefined)
           this.#set.set(pin, { blobs, problem: undefined });
+      const ended = wait(2 ** 31 - 1, signal);
+      ended.catch(() => undefined);
       for (;;) {
         await this.#look();
-        await wait(this.#o.lookMs ?? lookMsDefault, signal);
+        const { promise: news } = this.#news;
+        // Where nothing is pinned nothing is to be done until something is.
+        await Promise.race([news, this.#set.named.size === 0 ? ended : wait(this.#o.lookMs ?? lookMsDefault, signal)]);
+        signal.throwIfAborted();
       }
     } catch (error) {
       if (!signal.aborted)
@@ -175,6 +243,7 @@ export class Pins {
 
   async #look(): Promise<void> {
     const { log } = this.#o;
+    this.#news = Promise.withResolvers<void>();
     for (const [text, pin] of this.#set.named) {
       const before = this.#set.get(text);
       if (pin.kind === 'digest') continue;
@@ -184,8 +253,28 @@ export class Pins {
         log.warn({ pin: text, why: found.problem }, 'a pin cannot be looked up: what was found last counts');
       this.#set.set(text, found);
     }
-    const found = [...this.#set.named.keys()].map((pin) => [pin, this.#set.get(pin)?.blobs ?? []] as const);
-    if (this.#set.named.size > 0) this.#file.write({ pins: Object.fromEntries(found) });
+    if (this.#set.named.size > 0) this.#file.write({ pins: Object.fromEntries(this.#fitting()) });
+    this.#fetching?.begin([...this.#images()]);
+  }
+
+  *#images(): Generator<PinnedImage, undefined> {
+    for (const [text, pin] of this.#set.named) {
+      const blobs = this.#set.get(text)?.blobs.filter(this.#wanted) ?? [];
+      if (pin.kind === 'image' && blobs.length > 0) yield { pin: text, repo: pin.repo, blobs };
+    }
+    return undefined;
+  }
+
+  /** Of what was found, what the next start reads: what is too long for the file is looked up anew then. */
+  #fitting(): [string, readonly Sized[]][] {
+    let bytes = fileBytesSpare;
+    return [...this.#set.named.keys()].flatMap((pin): [string, readonly Sized[]][] => {
+      const blobs = this.#set.get(pin)?.blobs ?? [];
+      const more = JSON.stringify([pin, blobs]).length;
+      if (bytes + more > rememberedBytesMax) return [];
+      bytes += more;
+      return [[pin, blobs]];
+    });
   }
 
   async #find(pin: Exclude<Pin, { kind: 'digest' }>, before: readonly Sized[]): Promise<Found> {
@@ -194,7 +283,7 @@ export class Pins {
     const others = this.#set.listed - before.length;
     const problems: string[] = [];
     try {
-      for (const { repo, tag } of await this.#images(pin, ctx)) {
+      for (const { repo, tag } of await this.#tagged(pin, ctx)) {
         for (const one of (await this.#image(repo, tag, ctx).catch(
           (error: Error) => void problems.push(error.message),
         )) ?? [])
@@ -216,7 +305,7 @@ export class Pins {
     return await closureOf({ repo, root, architecture: this.#o.architecture }, this.#o.read);
   }
 
-  async #images(pin: Exclude<Pin, { kind: 'digest' }>, ctx: CallContext): Promise<{ repo: string; tag: string }[]> {
+  async #tagged(pin: Exclude<Pin, { kind: 'digest' }>, ctx: CallContext): Promise<{ repo: string; tag: string }[]> {
     const { index } = this.#o;
     if (index === undefined) throw new Error('images are looked up at the index: name it in `index`');
     if (pin.kind === 'image') return [pin];
