@@ -57,7 +57,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   seedAll(store, node);
   const sharing = beginSharing(context, { store, node, arena }, stack);
   const warnings = (): string[] =>
-    [store.volumes, sharing, pins].flatMap((one) => one?.problems() ?? []).concat(membership.warnings());
+    [store.volumes.warnings(), sharing?.problems() ?? [], pins.problems(), membership.warnings()].flat();
 
   observe(metrics, store);
 

@@ -120,8 +120,7 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership, pins });
   const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];
-  const warnings = (): string[] =>
-    [store.volumes, pins].flatMap((one) => one?.problems() ?? []).concat(membership.warnings());
+  const warnings = (): string[] => [...store.volumes.warnings(), ...pins.problems(), ...membership.warnings()];
   const told = { readiness, warnings };
   const api = await openDoor(context, { at: config.listen, ...told, workOf: workOfRequest, routes }, stack);
   // First of all: nobody is sent here any more while what runs is finished.

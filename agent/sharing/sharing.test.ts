@@ -1,6 +1,6 @@
 /** What an agent makes of containerd's content store as blobs come and go there. */
 
-import { mkdirSync, readdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type Digest, digestHex } from '../../core/digest.ts';
@@ -23,9 +23,10 @@ afterEach(async () => {
 afterAll(() => stores.stop());
 
 const [a, b] = [1, 2].map((seed) => blobOf(3 * unitBytes + seed, seed)) as [Blob, Blob];
+const largeBytes = 32 * 1024 * 1024;
 const eventually = { timeout: 60_000, interval: 20 };
 
-async function setUp({ there = true, budgetBytes = 1e9 } = {}) {
+async function setUp({ there = true, budgetBytes = 1e9, rate = 1e12 } = {}) {
   const dir = stores.directory();
   const source = new ContainerdContent(join(dirname(dir), 'containerd'));
   if (there) mkdirSync(source.dir, { recursive: true });
@@ -36,7 +37,7 @@ async function setUp({ there = true, budgetBytes = 1e9 } = {}) {
   const begin = (): Sharing => {
     const { shared } = store;
     if (shared === undefined) throw new Error('the store shares nothing');
-    const o = { shared, source, node, rate: 1e12, busy: () => false, log: silentLog(), metrics, lookMs: 10 };
+    const o = { shared, source, node, rate, busy: () => false, log: silentLog(), metrics, lookMs: 10, largeBytes };
     sharing = new Sharing(o);
     return sharing;
   };
@@ -81,6 +82,20 @@ test('what is wrong there is refused and counted; the others are taken', async (
     eventually,
   );
   expect(store.get(a.digest)).toBeUndefined();
+});
+
+test('a huge file, all of it holes, holds up no other: it is read beside them', async () => {
+  const { store, source, metrics, begin, put } = await setUp({ rate: 100e6 });
+  // 20 s at that rate.
+  const huge = blobOf(500, 77);
+  put(huge);
+  truncateSync(source.path(huge.digest), 2e9);
+  begin();
+  await vi.waitFor(async () => expect(await metrics.text()).toContain('shoal_shared_waiting 1'), eventually);
+  for (const blob of [a, b]) put(blob);
+  await vi.waitFor(() => expect(store.shared?.count).toBe(2), eventually);
+  expect(await metrics.text()).toMatch(/shoal_shared_waiting 1\n/);
+  expect(await metrics.text()).not.toContain('shared_refused_total{why="wrong"} 1');
 });
 
 /** As large as a blob that is taken. */

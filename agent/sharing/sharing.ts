@@ -3,7 +3,8 @@
  * lies on the disk once (docs/storage.md).
  *
  * Rule 1: everything in containerd's content store is taken, at the start and as it comes: first what lies twice, then what
- *   nobody has to wait for. A client that asks for a blob waits for it to be read, if it is not large.
+ *   nobody has to wait for; large files one at a time beside the others, which wait for none of them. A client that asks for a
+ *   blob waits for it to be read, if it is not large.
  * Rule 2: nothing is written to containerd's store, and nothing is told to containerd: it writes what it pulls through the
  *   agent by itself, and from then on the agent's own copy is one too many.
  * Rule 3: what containerd has under a digest that is not the bytes' is never taken; the log and a metric say so.
@@ -35,6 +36,8 @@ const lookMs = 1_000;
 const againMs = 60_000;
 /** A client waits for a blob of up to so many bytes to be read, under a second; of a longer one the swarm has the first byte sooner. */
 const askedBytesMax = 256 * 1024 * 1024;
+/** At 200 MB/s it takes 5 s: a file of 100 GB, be it one that is all holes, takes minutes. */
+const largeBytesDefault = 1024 * 1024 * 1024;
 
 export type SharingOptions = {
   readonly shared: Pick<Shared, 'all' | 'bytes' | 'count' | 'doubled' | 'get' | 'idOf' | 'letGo' | 'take'>;
@@ -47,6 +50,7 @@ export type SharingOptions = {
   readonly metrics: Metrics;
   /** Default: as above. */
   readonly lookMs?: number;
+  readonly largeBytes?: number;
 };
 
 export class Sharing {
@@ -62,6 +66,8 @@ export class Sharing {
   /** Of why not, in the log. */
   #told: string | undefined;
   readonly #taking = new Map<Digest, Promise<BlobEntry | undefined>>();
+  /** A large one is being read. */
+  #large = false;
   /** containerd's store is not there. */
   #absent: string | undefined;
   /** Its files cannot be shared: it is tried again then. */
@@ -163,7 +169,7 @@ export class Sharing {
     const doubled = [...this.#waiting].filter((digest) => this.#o.shared.doubled(digest));
     for (const digest of new Set([...doubled, ...this.#waiting])) {
       this.#ending.signal.throwIfAborted();
-      if (this.#waiting.has(digest)) await this.#take(digest, true);
+      if (this.#waiting.has(digest)) await this.#takeInTurn(digest);
       if (this.#problem !== undefined) return;
       // Some of it may have gone meanwhile, and what came may lie twice.
       if (await this.#changed()) return;
@@ -174,6 +180,17 @@ export class Sharing {
     const before = this.#there;
     await this.#look();
     return this.#there !== before;
+  }
+
+  async #takeInTurn(digest: Digest): Promise<void> {
+    const size = (await fileSize(this.#o.source.path(digest))) ?? 0;
+    const taken = (): Promise<BlobEntry | undefined> => this.#take(digest, true);
+    if (size <= (this.#o.largeBytes ?? largeBytesDefault)) return void (await taken());
+    if (this.#large) return;
+    this.#large = true;
+    void taken().finally(() => {
+      this.#large = false;
+    });
   }
 
   #take(digest: Digest, paced: boolean): Promise<BlobEntry | undefined> {

@@ -209,7 +209,7 @@ export class BlobStore {
   }
 
   /** The file systems that it lies on, and how they are. */
-  get volumes(): Pick<Volumes, 'all' | 'problems'> {
+  get volumes(): Pick<Volumes, 'all' | 'problems' | 'warnings'> {
     return this.#ground.volumes;
   }
 

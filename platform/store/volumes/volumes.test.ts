@@ -292,4 +292,11 @@ test('volumes that are full are named, with what is kept free, and not the data 
       `the disk of ${paths.join(', ')} has 3000000 bytes free, of which 16777216 stay free`,
     ),
   });
+  const full = paths.map((path) =>
+    expect.stringContaining(`volume ${path} is full: 1000000 bytes of its disk are free`),
+  );
+  await vi.waitFor(() => expect(store.volumes.warnings()).toEqual(full), 15_000);
+  expect(store.volumes.problems()).toEqual([]);
+  disk.freeBytes = async () => 1e12;
+  await vi.waitFor(() => expect(store.volumes.warnings()).toEqual([]), 15_000);
 });

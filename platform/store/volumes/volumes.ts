@@ -136,12 +136,12 @@ export class Volumes {
     return new ApiError('UNAVAILABLE', `nothing can be stored now: ${this.problems().join('; ')}`);
   }
 
-  /** Bytes that can still be written, to all that take new blobs. Where none does, nothing is gained by removing any. */
   /** Paths of those that anything new goes to. */
   get taking(): string[] {
     return this.all.filter(({ state, plan }) => state === 'well' && plan.weight > 0).map(({ plan }) => plan.path);
   }
 
+  /** Bytes that can still be written, to all that take new blobs. Where none does, nothing is gained by removing any. */
   async freeBytes(): Promise<number> {
     if (!this.writable) return Number.POSITIVE_INFINITY;
     let bytes = 0;
@@ -158,6 +158,20 @@ export class Volumes {
     return this.all
       .filter(({ state }) => state !== 'well')
       .map(({ plan, state, why }) => `volume ${plan.path} is ${state}: ${why}`);
+  }
+
+  /** The same, and which of them are full: nothing new goes there until something else does. */
+  warnings(): string[] {
+    const full = this.all.filter(
+      ({ state, plan, freeBytes }) => state === 'well' && plan.weight > 0 && freeBytes < spareBytes,
+    );
+    return [
+      ...this.problems(),
+      ...full.map(
+        ({ plan, freeBytes }) =>
+          `volume ${plan.path} is full: ${freeBytes} bytes of its disk are free, of which ${spareBytes} stay free: free space there`,
+      ),
+    ];
   }
 
   /** The disk refused. */
