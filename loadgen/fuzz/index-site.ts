@@ -123,7 +123,7 @@ export class IndexSite {
 }
 
 /** `store`, which tells of a failure that it does not outlive, and nothing any more once its process is dead. */
-function ofProcess(process: Process, store: TagStore, broken: () => void): TagStore {
+function ofProcess<S extends object>(process: Process, store: S, broken: () => void): S {
   return new Proxy(store, {
     get(of, name) {
       const method: unknown = Reflect.get(of, name);
@@ -131,7 +131,9 @@ function ofProcess(process: Process, store: TagStore, broken: () => void): TagSt
       return (...args: unknown[]): unknown => {
         if (!process.alive) return new Promise<never>(() => undefined);
         const done: unknown = Reflect.apply(method, of, args);
-        if (!(done instanceof Promise)) return done;
+        // Writes that have a name (`named`).
+        if (!(done instanceof Promise))
+          return typeof done === 'object' && done !== null ? ofProcess(process, done, broken) : done;
         return done.catch((error: unknown) => {
           if ((error as Error).message.includes('start anew')) setImmediate(broken);
           throw error;
