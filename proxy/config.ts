@@ -31,6 +31,21 @@ const shape = z.strictObject({
       clientStall: duration('60s', { min: '1s', why: 'as a network may pause' }),
     })
     .prefault({}),
+  replication: z
+    .strictObject({
+      /** Other clusters that send writes with their versions show one of these secrets: docs/replication.md. */
+      receive: z
+        .strictObject({
+          tokens: z.array(z.string().min(16, 'at least 16 characters').max(4096)).max(64).prefault([]),
+          /** One a line; read again when it is used. */
+          tokenFile: z.string().min(1).max(2048).optional(),
+        })
+        .refine(({ tokens, tokenFile }) => tokens.length > 0 || tokenFile !== undefined, {
+          error: 'give `tokens` or `tokenFile`, or leave it out: then versions of others are taken from nobody',
+        })
+        .optional(),
+    })
+    .prefault({}),
   pull: z
     .strictObject({
       /** A client that takes no byte of its answer for so long is cut off. */

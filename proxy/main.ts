@@ -25,7 +25,8 @@ await runRole({
     const origins = new Origins({ members, copies: push.copies, required: push.required });
     const index = new IndexClient(await membership.others('index', config.index));
     const replicas = stack.use(new ToldReplicas(index));
-    const registry = new ProxyRegistry({ index, origins, replicas, log, originStallMs: push.originStall });
+    const { receive } = config.replication;
+    const registry = new ProxyRegistry({ index, origins, replicas, log, originStallMs: push.originStall, receive });
     const limits = {
       ...CLIENT_LIMITS,
       stallMs: push.clientStall,

@@ -3,11 +3,14 @@
  *
  * Rule 1: a manifest's bytes are synced on the origins before the index knows it, and the index sets
  *         tags and links in one transaction: a tag never names what cannot be read.
+ * Rule 2: whoever writes or reads a tag is told which write it is at, where the index says so. A write that another cluster
+ *         made (`as`) is kept as it was made, or not at all where a later one is here (receiving.ts).
  */
 
 import { createHash } from 'node:crypto';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { ManifestPut, ManifestRecord } from '../core/contracts/index-api.ts';
+import type { ManifestPut, ManifestRecord, TagRecord, TagVersion } from '../core/contracts/index-api.ts';
+import { REPLICATION_HEADERS } from '../core/contracts/replicate/headers.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../core/digest.ts';
 import { manifestBytesMax } from '../core/oci/limits.ts';
 import { parseManifest } from '../core/oci/manifest.ts';
@@ -51,11 +54,12 @@ export class Manifests {
     // crane asks so, also by tag, and sends no layer of what it finds.
     if (head && (await this.#lost(repo, record, ctx))) throw unknown(repo, reference);
     const { digest, mediaType, size } = record;
+    const headers = versionHeader('version' in record ? record.version : undefined);
     const open = (start: number, end: number) => this.#origins.read({ digest, repo }, { start, end }, ctx);
-    return { kind: 'content', content: { digest, mediaType, size, ranges: false, open } };
+    return { kind: 'content', content: { digest, mediaType, size, ranges: false, open }, headers };
   }
 
-  async put(request: Request<'manifestPut'>, context: OciContext): Promise<OciReply> {
+  async put(request: Request<'manifestPut'>, context: OciContext, as?: TagVersion): Promise<OciReply> {
     const { repo, reference, tags } = request;
     const ctx = context.call;
     const bytes = await context.body.whole(manifestBytesMax);
@@ -70,9 +74,11 @@ export class Manifests {
       subject: manifest.subject?.digest,
       artifactType: manifest.artifactType,
       annotations: manifest.annotations,
+      ...(as === undefined ? {} : { as }),
     };
-    await this.#link(repo, { digest, bytes, put }, ctx);
+    const stands = await this.#link(repo, { digest, bytes, put }, ctx);
     const headers = {
+      ...versionHeader(stands),
       location: OCI_PATHS.manifest(repo, digest),
       'docker-content-digest': digest,
       ...(put.subject === undefined ? {} : { 'oci-subject': put.subject }),
@@ -86,26 +92,30 @@ export class Manifests {
     repo: string,
     { digest, bytes, put }: { digest: Digest; bytes: Uint8Array; put: ManifestPut },
     ctx: CallContext,
-  ): Promise<void> {
+  ): Promise<TagVersion | undefined> {
+    let stands: TagVersion | undefined;
     for (let turn = 0; turn < storesMax; turn++) {
       await this.#origins.store({ digest, repo }, bytes, ctx);
       const linked = await linkProved(
-        (proof) => this.#index.putManifest(repo, digest, { ...put, proof }, ctx),
+        async (proof) => {
+          ({ version: stands } = await this.#index.putManifest(repo, digest, { ...put, proof }, ctx));
+        },
         () => prove(this.#origins, { digest, repo }, ctx),
       );
-      if (linked) return;
+      if (linked) return stands;
     }
     throw new ApiError('UNAVAILABLE', `the origins do not keep manifest ${digest}: try again`);
   }
 
-  async remove(request: Request<'manifestDelete'>, context: OciContext): Promise<OciReply> {
+  async remove(request: Request<'manifestDelete'>, context: OciContext, as?: TagVersion): Promise<OciReply> {
     const { repo, reference } = request;
     const ctx = context.call;
-    const found =
-      reference.kind === 'tag'
-        ? await this.#index.deleteTag(repo, reference.tag, ctx)
-        : await this.#index.deleteManifest(repo, reference.digest, ctx);
-    if (!found) throw unknown(repo, reference);
+    if (reference.kind === 'tag') {
+      const deleted = await this.#index.deleteTag(repo, reference.tag, ctx, as && { as });
+      if (deleted === undefined) throw unknown(repo, reference);
+      return { kind: 'empty', status: 202, headers: versionHeader(deleted.version) };
+    }
+    if (!(await this.#index.deleteManifest(repo, reference.digest, ctx))) throw unknown(repo, reference);
     return { kind: 'empty', status: 202 };
   }
 
@@ -127,7 +137,7 @@ export class Manifests {
     }
   }
 
-  #find(repo: string, reference: Reference, ctx: CallContext): Promise<ManifestRecord | undefined> {
+  #find(repo: string, reference: Reference, ctx: CallContext): Promise<ManifestRecord | TagRecord | undefined> {
     return reference.kind === 'tag'
       ? this.#index.tag(repo, reference.tag, ctx)
       : this.#index.manifest(repo, reference.digest, ctx);
@@ -140,6 +150,10 @@ function digestOfBytes(bytes: Uint8Array, reference: Reference): Digest {
   const digest = digestOf(algorithm, createHash(algorithm).update(bytes).digest('hex'));
   if (reference.kind === 'tag' || reference.digest === digest) return digest;
   throw new ApiError('DIGEST_INVALID', `the manifest's digest is ${digest}, not ${reference.digest}`);
+}
+
+function versionHeader(version: TagVersion | undefined): Readonly<Record<string, string>> {
+  return version === undefined ? {} : { [REPLICATION_HEADERS.version]: version };
 }
 
 function unknown(repo: string, reference: Reference): ApiError {

@@ -4,6 +4,8 @@
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
+import type { TagVersion } from '../core/contracts/index-api.ts';
+import { askedForReplication, REPLICATION_HEADERS } from '../core/contracts/replicate/headers.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
@@ -14,17 +16,20 @@ import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import { type ManifestParts, Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
+import type { ReceiveSettings } from './receiving.ts';
 import type { ToldReplicas } from './replicas.ts';
 
 /** What the proxy asks of the index; tests answer it from memory. */
 export type ProxyIndex = PushParts['index'] &
   ManifestParts['index'] &
-  Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog'>;
+  Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog' | 'identity'>;
 
 export type ProxyParts = PushParts & {
   readonly index: ProxyIndex;
   /** What the index says of how many origins are to hold what; absent: nothing. */
   readonly replicas?: Pick<ToldReplicas, 'rules'> | undefined;
+  /** Whose versions of writes are believed; absent: nobody's. */
+  readonly receive?: ReceiveSettings | undefined;
 };
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
@@ -39,7 +44,7 @@ export class ProxyRegistry implements RegistryHandler {
   async handle(request: OciRequest, context: OciContext): Promise<OciReply> {
     switch (request.kind) {
       case 'ping':
-        return { kind: 'json', value: {} };
+        return this.#ping(context);
       case 'blobRead':
         return this.#readBlob(request, context);
       case 'blobDelete':
@@ -47,9 +52,9 @@ export class ProxyRegistry implements RegistryHandler {
       case 'manifestRead':
         return new Manifests(this.#parts).read(request, context);
       case 'manifestPut':
-        return new Manifests(this.#pushing(request.repo)).put(request, context);
+        return new Manifests(this.#pushing(request.repo)).put(request, context, await this.#received(context));
       case 'manifestDelete':
-        return new Manifests(this.#parts).remove(request, context);
+        return new Manifests(this.#parts).remove(request, context, await this.#received(context));
       case 'referrers':
         return this.#referrers(request, context);
       case 'tags':
@@ -63,6 +68,19 @@ export class ProxyRegistry implements RegistryHandler {
       case 'uploadCancel':
         return new Push(this.#pushing(request.repo)).handle(request, context);
     }
+  }
+
+  async #ping(context: OciContext): Promise<OciReply> {
+    if (context.header(REPLICATION_HEADERS.taken) !== askedForReplication) return { kind: 'json', value: {} };
+    const { introduced } = await import('./receiving.ts');
+    return introduced(this.#parts.index, context, this.#parts.receive);
+  }
+
+  /** The version of a write that another cluster made. */
+  async #received(context: OciContext): Promise<TagVersion | undefined> {
+    if (context.header(REPLICATION_HEADERS.version) === undefined) return undefined;
+    const { receivedVersion } = await import('./receiving.ts');
+    return receivedVersion(context, this.#parts.receive);
   }
 
   /** The parts of a push into that repository: it lies on no more origins than the repository is to. */

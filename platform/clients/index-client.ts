@@ -192,6 +192,13 @@ export class IndexClient {
     return this.#call(INDEX_GC.useless, { at: {}, body: { digests }, ctx });
   }
 
+  /** Which database it is. Throws UNAVAILABLE of an index of a release that does not say. */
+  async identity(ctx: CallContext): Promise<string> {
+    const told = await this.#unlessBefore(this.unlinked([], ctx));
+    if (told !== undefined) return told.index;
+    throw new ApiError('UNAVAILABLE', 'the index is of a release before, and does not say which cluster it is of');
+  }
+
   /** How many origins are to hold each of these (at most replicasAskedMax); 0: the index does not say. */
   async replicas(digests: readonly Digest[], ctx: CallContext): Promise<readonly number[]> {
     const told = await this.#unlessBefore(this.#call(INDEX.replicas, { at: {}, body: { digests }, ctx }));

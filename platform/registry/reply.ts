@@ -4,6 +4,7 @@
  */
 
 import type { ApiError } from '../../core/contracts/errors.ts';
+import type { ReplicationHeader } from '../../core/contracts/replicate/headers.ts';
 import type { OciRequest } from '../../core/oci/request.ts';
 import type { CallContext } from '../clients/context.ts';
 import type { Content, Headers } from '../http/content.ts';
@@ -12,13 +13,13 @@ import type { RequestBody } from '../http/exchange.ts';
 export type OciReply =
   | { readonly kind: 'empty'; readonly status: number; readonly headers?: Headers }
   | { readonly kind: 'json'; readonly value: unknown; readonly headers?: Headers }
-  | { readonly kind: 'content'; readonly content: Content }
+  | { readonly kind: 'content'; readonly content: Content; readonly headers?: Headers }
   | { readonly kind: 'error'; readonly error: ApiError; readonly headers?: Headers };
 
 export type OciContext = {
   /** Whose caller is the client, as far as it can be told: its address (call.ts). */
   readonly call: CallContext;
-  header(name: 'content-type' | 'content-range' | 'user-agent'): string | undefined;
+  header(name: 'content-type' | 'content-range' | 'user-agent' | ReplicationHeader): string | undefined;
   readonly body: RequestBody;
 };
 

@@ -114,7 +114,7 @@ async function writeReply(reply: OciReply, exchange: Exchange): Promise<PumpResu
       return SENT;
     }
     case 'content':
-      return writeContent(reply.content, exchange);
+      return writeContent(reply.content, { ...exchange, headers: { ...exchange.headers, ...reply.headers } });
   }
 }
 
@@ -138,10 +138,15 @@ function contextOf(
 ): OciContext {
   return {
     call: callOf(request).by({ kind: 'unverified', name: client }),
-    header: (name) => request.headers[name],
+    header: (name) => once(request.headers[name]),
     // Until the request is answered: its handler has the bytes.
     body: bodyOf(request.raw, limits.stallMs, (bytes) => held.defer(bodies.hold(client, bytes))),
   };
+}
+
+/** Node joins what comes twice, but in an array where it does not know the header. */
+function once(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 /** What a request to a registry is to a process that is being stopped. */

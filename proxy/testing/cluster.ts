@@ -12,6 +12,7 @@ import { fixedList, type MemberList } from '../../platform/members/list.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { ReceiveSettings } from '../receiving.ts';
 import { ProxyRegistry } from '../registry.ts';
 import { type FakeIndex, fakeIndex } from './fake-index.ts';
 import { FakeOrigin } from './fake-origin.ts';
@@ -39,6 +40,7 @@ export class TestProxy {
     originStallMs?: number;
     trustedProxies?: string[];
     replicas?: ReplicaRules;
+    receive?: ReceiveSettings | undefined;
   }): Promise<TestProxy> {
     const log = silentLog();
     const { list = fixedList(parts.origins.urls), ids = false } = parts.origins;
@@ -52,6 +54,7 @@ export class TestProxy {
       log,
       originStallMs: parts.originStallMs ?? 5000,
       replicas: { rules: parts.replicas },
+      receive: parts.receive,
     });
     registerRegistry(app, registry, {
       stallMs: 5000,
@@ -114,6 +117,7 @@ export class TestCluster {
       originStallMs?: number;
       trustedProxies?: string[];
       replicas?: ReplicaRules;
+      receive?: ReceiveSettings;
     } = {},
   ) {
     const cluster = new TestCluster();
@@ -121,9 +125,16 @@ export class TestCluster {
     const origins = { urls: cluster.origins.map(({ url }) => url), copies: 2, required: options.required ?? 1 };
     for (let i = 0; i < (options.proxies ?? 1); i++) {
       const { index } = cluster;
-      const { originStallMs = 5000, trustedProxies = [], replicas } = options;
+      const { originStallMs = 5000, trustedProxies = [], replicas, receive } = options;
       cluster.proxies.push(
-        await TestProxy.start({ index, origins, originStallMs, trustedProxies, ...(replicas && { replicas }) }),
+        await TestProxy.start({
+          index,
+          origins,
+          originStallMs,
+          trustedProxies,
+          receive,
+          ...(replicas && { replicas }),
+        }),
       );
     }
     return cluster;

@@ -17,10 +17,12 @@ export function fakeIndex(): FakeIndex {
     down: false,
     nowMs: 0,
     tag: (repo, tag) => up(() => store.tag(repo, tag)),
-    deleteTag: async (repo, tag) => {
-      const deleted = await up(() => store.deleteTag(repo, tag));
+    deleteTag: async (repo, tag, _ctx, on) => {
+      const deleted = await up(() => store.deleteTag(repo, tag, on));
+      if (deleted !== undefined && 'kept' in deleted) return { version: deleted.kept, kept: true };
       return deleted !== undefined && 'version' in deleted ? deleted : undefined;
     },
+    identity: async () => (await up(() => store.unlinked([]))).index,
     manifest: (repo, digest) => up(() => store.manifest(repo, digest)),
     deleteManifest: (repo, digest) => up(() => store.deleteManifest(repo, digest, index.nowMs)),
     referrers: (repo, digest, of) => up(() => store.referrers(repo, digest, of)),
@@ -36,12 +38,12 @@ export function fakeIndex(): FakeIndex {
       return tags;
     },
     putManifest: async (repo, digest, put) => {
-      const { missing, unproved, version } = await up(() => store.putManifest(repo, digest, put, index.nowMs));
+      const { missing, unproved, version, kept } = await up(() => store.putManifest(repo, digest, put, index.nowMs));
       unlessCondemned(unproved);
       const detail: MissingReferences = { missing };
       if (missing.length > 0)
         throw new ApiError('MANIFEST_BLOB_UNKNOWN', `${repo} does not hold ${missing[0]}`, detail);
-      return { version };
+      return kept === undefined ? { version } : { version: kept, kept: true };
     },
   };
   async function up<T>(act: () => Promise<T>): Promise<T> {

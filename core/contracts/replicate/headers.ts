@@ -21,6 +21,8 @@ export const REPLICATION_HEADERS = {
   cluster: 'shoal-cluster',
 } as const;
 
+export type ReplicationHeader = (typeof REPLICATION_HEADERS)[keyof typeof REPLICATION_HEADERS];
+
 export const askedForReplication = 'ask';
 
 /** taken: as they were made; refused: the secret is not one of theirs; off: versions are not taken from anybody. */
