@@ -101,7 +101,8 @@ const index = of(INDEX, {
   mount: writing,
   holders: ['origin', 'admin'],
   condemn: ['origin'],
-  unlinked: ['origin'],
+  // A proxy asks so which cluster it is of.
+  unlinked: ['origin', 'proxy'],
   replicas: ['origin', 'proxy'],
   replicaRules: ['origin', 'proxy', 'admin'],
   reconcile: ADMIN,
