@@ -6,6 +6,7 @@ import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { openTags } from '../platform/tags/open.ts';
+import { proveStore } from '../platform/tags/prove.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
@@ -22,7 +23,7 @@ await runRole({
   role: 'index',
   schema: indexSchema,
   env: process.env,
-  prove: proveBackends,
+  prove: async (config, checked) => [await proveStore(config, checked), ...(await proveBackends(config, checked))],
   async run(context, stack) {
     const { config } = context;
     // A bucket that holds the tags themselves has them written back nowhere.

@@ -33,10 +33,7 @@ export function leastOf(proven: readonly Proven[]): Proven {
 }
 
 export function proofLines(proofs: readonly OnlineProof[]): string[] {
-  if (proofs.length === 0)
-    return [
-      'nothing was tried: it names no backend (what else it names, such as the `store` of an index, a start tries)',
-    ];
+  if (proofs.length === 0) return ['nothing was tried: it names no backend'];
   return proofs.map(({ what, kind, ms, proven = 'answered', lacks, problem }) => {
     const head = `${what} (${kind}): `;
     if (problem !== undefined) return `${head}${problem.cause}: ${problem.message}`;

@@ -14,7 +14,7 @@ import { pgWordsOf } from './server/faults.ts';
 import { statements } from './server/statements.ts';
 
 /** `gen_random_uuid`, and what else the tables need. */
-const releaseMin = 130_000;
+export const releaseMin = 130_000;
 /** Drawn once: of the lock of whoever makes the tables. */
 const lockSpace = 1_936_224_321;
 /** How long another one that does it is waited for. */

@@ -10,6 +10,7 @@ import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
 import type { OutboxOptions } from '../../../platform/tags/outbox.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
+import { proveStore } from '../../../platform/tags/prove.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { targetsConformance } from '../../../platform/tags/targets.fixtures.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
@@ -54,4 +55,16 @@ test(`collection while all that it depends on changes, seed ${seed}`, async () =
   expect(
     await gcRace(openFor, { seed, operations: byLength({ short: 500, usual: 3_000, long: 10_000 }) }),
   ).toMatchObject(much);
+});
+
+test('before a start it is told whether the server can be used, and why not', async () => {
+  const proof = async (more: Partial<PostgresStore> = {}, schema = 'tried') =>
+    await proveStore({ store: { ...settings(schema), ...more }, data: '', backends: [] }, {});
+  expect(await proof()).toMatchObject({ proven: 'read', lacks: [expect.stringContaining('the schema tried yet')] });
+  await (await open('tried'))[Symbol.asyncDispose]();
+  expect(await proof()).toMatchObject({ proven: 'read', lacks: [], problem: undefined });
+  const reader = { username: 'reader' };
+  expect((await proof(reader, 'others')).problem?.message).toContain('may not make one');
+  expect((await proof(reader)).problem).toBeDefined();
+  expect((await proof({ database: 'nowhere' })).problem?.message).toContain('make the database');
 });
