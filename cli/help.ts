@@ -62,6 +62,11 @@ store one that an index takes. A move that broke off is given again, and goes on
 Examples:
   shoal pin ls http://127.0.0.1:16002 http://10.0.0.2:15002       an agent and an origin
   shoal pin add library/base:2024 http://127.0.0.1:16002          the agent fetches and keeps it`,
+  quota: `
+A repository with a limit of its own is a line, and all that share one are a line.
+
+  shoal quota ls                             what is used of each quota
+  shoal quota ls --all --json                every repository, as JSON`,
   status: `
 Exit code 1: a member does not answer, two have one identity, or those that are asked do not agree about the origins.
 

@@ -6,14 +6,14 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { ApiError } from '../core/contracts/errors.ts';
 import { blobRepository } from '../platform/clients/registry/ref.ts';
 import { ROLES } from '../platform/config/common.ts';
 import { ConfigError } from '../platform/config/load.ts';
-import { parseSize } from '../platform/config/units.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
+import { bytesOption, collect, proxyDefault, urlOption, urlsArgument, whole } from './arguments.ts';
 import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
@@ -28,6 +28,7 @@ import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
 import { changePins, listPins } from './commands/pins.ts';
 import { put } from './commands/put.ts';
+import { addQuotaCommands } from './commands/quotas.ts';
 import { reconcile } from './commands/reconcile.ts';
 import { addReplicateCommands } from './commands/replicate.ts';
 import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
@@ -39,11 +40,8 @@ import { Failure } from './failure.ts';
 import { HELP } from './help.ts';
 import { reachBy } from './reach.ts';
 
-const demoBytesMin = 1e6;
-const demoBytesMax = 16e9;
 /** Where `shoal up` puts them. */
 const agentDefault = 'http://127.0.0.1:16000';
-const proxyDefault = 'http://127.0.0.1:15000';
 const originDefault = 'http://127.0.0.1:15002';
 
 const exitStopped = 130;
@@ -281,6 +279,10 @@ program
     }),
   );
 
+addQuotaCommands(program.command('quota').description('what repositories may hold, and what they do'), {
+  ...{ finishing, stoppable, url: urlOption, say },
+});
+
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')
   .addHelpText('after', HELP.reconcile)
   .action((given: Reconciling) => stoppable((signal) => reconcile(steppingOf(given, signal), say)));
@@ -370,34 +372,4 @@ async function stoppable(act: (signal: AbortSignal) => Promise<void>): Promise<v
 async function finishing(act: (signal: AbortSignal) => Promise<void>): Promise<void> {
   output.mustFinish();
   await stoppable(act);
-}
-
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${min} to ${max}.`);
-  };
-}
-
-function bytesOption(text: string): number {
-  const value = parseSize(text);
-  if (value !== undefined && value >= demoBytesMin && value <= demoBytesMax) return value;
-  throw new InvalidArgumentError('Give a size from 1MB to 16GB, such as 256MB.');
-}
-
-function urlOption(example: string): (text: string) => string {
-  return (text) => {
-    if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
-    throw new InvalidArgumentError(`Give a URL such as ${example}.`);
-  };
-}
-
-/** Of a list: commander calls it with what it has made of those before. */
-function urlsArgument(text: string, previous: readonly string[] = []): string[] {
-  return [...previous, urlOption(proxyDefault)(text)];
-}
-
-function collect(value: string, previous: string[]): string[] {
-  return [...previous, value];
 }

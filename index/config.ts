@@ -11,6 +11,7 @@ import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
 import { gcShape } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
+import { quotaProblems, quotasShape } from './quotas/config.ts';
 import { circleProblems, replicateShape } from './replication/config.ts';
 
 const pattern = z
@@ -40,6 +41,8 @@ const settings = z.strictObject({
   origins: memberEntries().min(1).optional(),
   ...membersShape(),
   ...krakenShape(),
+  /** What repositories may hold (docs/quotas.md). */
+  quotas: quotasShape(),
   /** Clients' writes are refused (405), and nothing is condemned: while its state is copied or moved. */
   readOnly: z.boolean().prefault(false),
   /**
@@ -67,12 +70,13 @@ const settings = z.strictObject({
 });
 
 /** What goes together is looked at once each part is right by itself. */
-export const indexSchema = settings.superRefine(({ store, backends, replicate, origins }, ctx) => {
+export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas }, ctx) => {
   const problems = [
     ...(store.kind === 'bucket' ? bucketProblems(store.backend, backends) : []),
     ...(replicate === undefined ? [] : circleProblems(replicate, backends)),
     ...(replicate === undefined || store.kind !== 'bucket' ? [] : [noOutbox]),
     ...(replicate === undefined || origins !== undefined ? [] : [noOrigins]),
+    ...quotaProblems(quotas, store.kind),
   ];
   for (const { path, message } of problems) ctx.addIssue({ code: 'custom', path: [...path], message });
 });

@@ -16,6 +16,8 @@ import { OriginsHeld } from './kraken/held.ts';
 import { openOrigins } from './origins.ts';
 import type { OpenedOutbox, OutboxParts } from './outbox/open.ts';
 import { allTargets, backendTargets } from './outbox/targets.ts';
+import { quotaRoutes } from './quotas/routes.ts';
+import type { QuotaWatch, QuotaWatchParts } from './quotas/watch.ts';
 import type { Replication, ReplicationParts } from './replication/open.ts';
 import { replicationTargets } from './replication/targets.ts';
 
@@ -29,7 +31,7 @@ await runRole({
     // A bucket that holds the tags themselves has them written back nowhere.
     const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
     const targets = allTargets([backends && backendTargets(backends), replicationTargets(config.replicate)]);
-    const { store, nowMs } = await openTags({ ...config, ...context, targets });
+    const { store, nowMs, used } = await openTags({ ...config, ...context, targets });
     stack.use(store);
     const outbox = await outboxOf({ ...context, store, targets });
     const lanes = outbox?.lanes ?? new Map();
@@ -42,6 +44,10 @@ await runRole({
     const answering = backed?.answering ?? store;
     const shared = config.store.kind !== 'sqlite';
     const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared });
+    const watch =
+      used && config.quotas.length > 0
+        ? stack.use(await quotaWatch({ ...context, rules: config.quotas, used }))
+        : undefined;
     const origins = await openOrigins(context, stack);
     const { replicate } = config;
     const replication = await replicating({ ...context, replicate, origins, store, lanes, nowMs }, stack);
@@ -51,6 +57,8 @@ await runRole({
       outbox?.addRoutes(app);
       gc.addRoutes(app);
       replication?.addRoutes(app);
+      quotaRoutes(app, { rules: config.quotas, used });
+      watch?.observe(app);
       indexRoutes(app, answering, {
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
@@ -72,6 +80,12 @@ async function outboxOf(parts: OutboxParts): Promise<OpenedOutbox | undefined> {
   if (parts.targets === undefined && (await parts.store.outbox()).length === 0) return undefined;
   const { openOutbox } = await import('./outbox/open.ts');
   return await openOutbox(parts);
+}
+
+/** Loaded only where there are quotas. */
+async function quotaWatch(parts: QuotaWatchParts): Promise<QuotaWatch> {
+  const { QuotaWatch } = await import('./quotas/watch.ts');
+  return new QuotaWatch(parts);
 }
 
 /** Loaded only where there are backends. */

@@ -10,6 +10,7 @@ const messageMax = 65_536;
 
 export const ERRORS = {
   BLOB_CONDEMNED: { status: 409, means: 'origins may be removing the bytes: have them proved before they are linked' },
+  DENIED: { status: 403, means: 'the write goes beyond what the repository may hold' },
   BLOB_UNKNOWN: { status: 404, means: 'the blob is not known here' },
   BLOB_UPLOAD_INVALID: { status: 400, means: 'the upload request is malformed' },
   BLOB_UPLOAD_UNKNOWN: { status: 404, means: 'there is no such upload: begin a new one' },

@@ -58,9 +58,14 @@ function takes(star: string, token: string): boolean {
 }
 
 function expressionOf(pattern: string): RegExp {
+  return new RegExp(repositoryExpression(pattern));
+}
+
+/** As a regular expression's source, which PostgreSQL takes as well. */
+export function repositoryExpression(pattern: string): string {
   const parts = pattern.split(/(\*\*?)/).map((part) => {
     if (part === '**') return '.*';
     return part === '*' ? '[^/+]*' : part.replaceAll('.', '\\.');
   });
-  return new RegExp(`^${parts.join('')}$`);
+  return `^${parts.join('')}$`;
 }

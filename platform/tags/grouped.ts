@@ -8,7 +8,11 @@
  */
 
 import { ApiError } from '../../core/contracts/errors.ts';
+import type { QuotaRule } from '../../core/quota.ts';
 import { once } from './named.ts';
+import { QuotaExceeded, settleWrite } from './quotas/exceeded.ts';
+import { type GuardedWrites, heedingQuotas, QuotaGuard } from './quotas/guard.ts';
+import type { CountingTagStore, UsedNow } from './quotas/used.ts';
 import type { TagStore, TagTables } from './store.ts';
 
 /** Where the writes of a group reach the disk: runs `apply`, then syncs its effects, or undoes them and throws. */
@@ -18,6 +22,8 @@ export type GroupedOptions = {
   readonly tables: TagTables;
   readonly transaction: Transaction;
   readonly close: () => void;
+  /** What counts what is held, and the rules for it. */
+  readonly counted: { readonly used: UsedNow; readonly quotas?: readonly QuotaRule[] | undefined };
 };
 
 /** Writes a transaction: bounds the time that the event loop stands still. */
@@ -30,14 +36,17 @@ type Write = {
   readonly reject: (error: unknown) => void;
 };
 
-export class GroupedTagStore implements TagStore {
+export class GroupedTagStore implements CountingTagStore {
   readonly #options: GroupedOptions;
   readonly #pending: Write[] = [];
+  readonly #guarded: GuardedWrites;
   #scheduled = false;
   #closed = false;
 
   constructor(options: GroupedOptions) {
     this.#options = options;
+    const { used, quotas = [] } = options.counted;
+    this.#guarded = heedingQuotas(options.tables, quotas.length === 0 ? undefined : new QuotaGuard(quotas, used));
   }
 
   // `async` also turns what the tables throw into a rejection.
@@ -48,6 +57,7 @@ export class GroupedTagStore implements TagStore {
   blob: TagStore['blob'] = async (...args) => this.#read().blob(...args);
   holders: TagStore['holders'] = async (...args) => this.#read().holders(...args);
   unlinked: TagStore['unlinked'] = async (...args) => this.#read().unlinked(...args);
+  used: CountingTagStore['used'] = async (page) => this.#counted().page(page);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
   idleSince: TagStore['idleSince'] = async (...args) => this.#read().idleSince(...args);
   uselessSince: TagStore['uselessSince'] = async (...args) => this.#read().uselessSince(...args);
@@ -65,13 +75,13 @@ export class GroupedTagStore implements TagStore {
   listed: TagStore['listed'] = async (...args) => this.#read().listed(...args);
   tagState: TagStore['tagState'] = async (...args) => this.#read().tagState(...args);
 
-  putManifest: TagStore['putManifest'] = (...args) => this.#write((tables) => tables.putManifest(...args));
-  putTag: TagStore['putTag'] = (...args) => this.#write((tables) => tables.putTag(...args));
+  putManifest: TagStore['putManifest'] = (...args) => this.#write(() => this.#guarded.putManifest(...args));
+  putTag: TagStore['putTag'] = (...args) => this.#write(() => this.#guarded.putTag(...args));
   deleteTag: TagStore['deleteTag'] = (...args) => this.#write((tables) => tables.deleteTag(...args));
   deleteManifest: TagStore['deleteManifest'] = (...args) => this.#write((tables) => tables.deleteManifest(...args));
-  linkBlob: TagStore['linkBlob'] = (...args) => this.#write((tables) => tables.linkBlob(...args));
+  linkBlob: TagStore['linkBlob'] = (...args) => this.#write(() => this.#guarded.linkBlob(...args));
   unlinkBlob: TagStore['unlinkBlob'] = (...args) => this.#write((tables) => tables.unlinkBlob(...args));
-  mount: TagStore['mount'] = (...args) => this.#write((tables) => tables.mount(...args));
+  mount: TagStore['mount'] = (...args) => this.#write(() => this.#guarded.mount(...args));
   condemn: TagStore['condemn'] = (...args) => this.#write((tables) => tables.condemn(...args));
   use: TagStore['use'] = (...args) => this.#write((tables) => tables.use(...args));
   expire: TagStore['expire'] = (...args) => this.#write((tables) => tables.expire(...args));
@@ -93,8 +103,8 @@ export class GroupedTagStore implements TagStore {
     const write = <T>(apply: (tables: TagTables) => T) =>
       this.#write((tables) => once(tables, of, () => apply(tables)));
     return {
-      putManifest: (...args) => write((tables) => tables.putManifest(...args)),
-      putTag: (...args) => write((tables) => tables.putTag(...args)),
+      putManifest: (...args) => write(() => this.#guarded.putManifest(...args)),
+      putTag: (...args) => write(() => this.#guarded.putTag(...args)),
       deleteTag: (...args) => write((tables) => tables.deleteTag(...args)),
       deleteManifest: (...args) => write((tables) => tables.deleteManifest(...args)),
       unlinkBlob: (...args) => write((tables) => tables.unlinkBlob(...args)),
@@ -107,6 +117,11 @@ export class GroupedTagStore implements TagStore {
     this.#closed = true;
     while (this.#pending.length > 0) this.#commit();
     this.#options.close();
+  }
+
+  #counted(): UsedNow {
+    if (this.#closed) throw closedError();
+    return this.#options.counted.used;
   }
 
   #read(): TagTables {
@@ -148,13 +163,23 @@ export class GroupedTagStore implements TagStore {
     const results: unknown[] = [];
     try {
       this.#options.transaction(() => {
-        for (const write of group) results.push(write.apply());
+        for (const write of group) results.push(applied(write));
       });
     } catch (error) {
       for (const write of group) write.reject(error);
       return;
     }
-    for (const [i, write] of group.entries()) write.resolve(results[i]);
+    for (const [i, write] of group.entries()) settleWrite(write, results[i]);
+  }
+}
+
+/** One that goes beyond a quota has changed nothing: the others of its transaction go on. */
+function applied({ apply }: Write): unknown {
+  try {
+    return apply();
+  } catch (error) {
+    if (error instanceof QuotaExceeded) return error;
+    throw error;
   }
 }
 

@@ -10,7 +10,16 @@ import { openTags } from './open.ts';
 test('another engine beside a database of SQLite is refused: its tags would seem lost', async () => {
   const data = await mkdtemp(join(tmpdir(), 'shoal-tags-'));
   const open = (store: StoreSettings) =>
-    openTags({ store, data, targets: undefined, backends: [], log: silentLog(), metrics: new Metrics(), env: {} });
+    openTags({
+      store,
+      data,
+      targets: undefined,
+      backends: [],
+      quotas: [],
+      log: silentLog(),
+      metrics: new Metrics(),
+      env: {},
+    });
   try {
     const { store } = await open(storeSchema.parse({ kind: 'sqlite' }));
     await store[Symbol.asyncDispose]();
@@ -24,7 +33,7 @@ test('another engine beside a database of SQLite is refused: its tags would seem
     await expect(open(storeSchema.parse({ kind: 'bucket', backend: 'main' }))).rejects.toThrow('no rule main');
     const bucket = storeSchema.parse({ kind: 'bucket', backend: 'main' });
     const targets = { targetsOf: () => [] };
-    const given = { data, targets, backends: [], log: silentLog(), metrics: new Metrics(), env: {} };
+    const given = { data, targets, backends: [], quotas: [], log: silentLog(), metrics: new Metrics(), env: {} };
     await expect(openTags({ ...given, store: bucket })).rejects.toThrow('no write leaves a row for others');
   } finally {
     await rm(data, { recursive: true });

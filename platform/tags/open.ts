@@ -1,6 +1,7 @@
 /** The engine that an index's configuration names, opened; its library is loaded, and no other. */
 
 import { existsSync } from 'node:fs';
+import type { QuotaRule } from '../../core/quota.ts';
 import type { BackendRule } from '../backends/config.ts';
 import { library } from '../backends/library.ts';
 import type { Env } from '../config/yaml.ts';
@@ -10,6 +11,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { StoreSettings } from './config.ts';
 import type { OutboxOptions } from './outbox.ts';
+import type { CountingTagStore } from './quotas/used.ts';
 import { openTagsData, tagsFile } from './sqlite/data.ts';
 import { openSqliteTags } from './sqlite/sqlite.ts';
 import type { TagStore } from './store.ts';
@@ -21,6 +23,7 @@ export type OpenTagsOptions = {
   /** Whose writes leave rows; undefined: no repository has a target. */
   readonly targets: Omit<OutboxOptions, 'nowMs'> | undefined;
   readonly backends: readonly BackendRule[];
+  readonly quotas: readonly QuotaRule[];
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly env: Env;
@@ -28,22 +31,26 @@ export type OpenTagsOptions = {
 
 export type OpenedTags = {
   readonly store: TagStore;
+  /** What each repository holds; undefined: the engine does not count it. */
+  readonly used: CountingTagStore['used'] | undefined;
   /** What the engine's processes go by: one clock for all of them, milliseconds since 1970. */
   readonly nowMs: () => number;
 };
 
 /** Throws StartError where it cannot be used. */
 export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
-  const { store, data, targets, log } = options;
+  const { store, data, targets, log, quotas } = options;
   if (store.kind !== 'sqlite') refuseBeside(tagsFile(data), store.kind);
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
-    return await openPostgresTags({ settings: store, targets, log });
+    const postgres = await openPostgresTags({ settings: store, targets, log, quotas });
+    return { ...postgres, used: postgres.store.used };
   }
   if (store.kind === 'bucket' && targets !== undefined) throw noTargets();
-  if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now };
+  if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now, used: undefined };
   const opened = openSqliteTags({
     file: await openTagsData(data),
+    quotas,
     outbox: targets && { ...targets, nowMs: Date.now },
     onBroken(error) {
       log.fatal({ err: error }, 'the index database failed: the process ends, the next one recovers from its log');
@@ -52,7 +59,7 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
       });
     },
   });
-  return { store: opened, nowMs: Date.now };
+  return { store: opened, nowMs: Date.now, used: opened.used };
 }
 
 async function inBucket(

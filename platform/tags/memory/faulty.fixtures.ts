@@ -81,6 +81,7 @@ export class FaultyDisk {
       this.#synced.push(written);
     };
     return new GroupedTagStore({
+      counted: { used: tables.used },
       tables: recorded(tables, (call) => written.push({ ...call, nowMs: nowMs() })),
       transaction,
       close: () => undefined,

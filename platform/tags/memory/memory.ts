@@ -13,6 +13,7 @@ import type {
   TagVersion,
 } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import type { QuotaRule } from '../../../core/quota.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type {
   Adopted,
@@ -25,16 +26,8 @@ import type {
   TagPlace,
 } from '../outbox.ts';
 import { fitting } from '../pages.ts';
-import type {
-  CondemnAt,
-  DeleteOn,
-  ManifestOutcome,
-  ManifestWrite,
-  PageOf,
-  ReferrersOf,
-  TagStore,
-  TagTables,
-} from '../store.ts';
+import type { CountingTagStore } from '../quotas/used.ts';
+import type { CondemnAt, DeleteOn, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
 import { backendAmong, changedTags, type OutboxChange, type OutboxKind } from '../targets.ts';
 import {
   follows,
@@ -52,11 +45,14 @@ import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
 import { buryTags, type MemoryRepository, manifestOf, memoryPlaceOf, setTags, stateOf, tagsOn } from './repository.ts';
 import { MemoryUnlinked, memoryId } from './unlinked.ts';
+import { MemoryUsed } from './used.ts';
 
 /** A store that ends with the process. */
-export function openMemoryTags(outbox?: OutboxOptions): TagStore {
+export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRule[]): CountingTagStore {
+  const tables = new MemoryTables(outbox);
   return new GroupedTagStore({
-    tables: new MemoryTables(outbox),
+    tables,
+    counted: { used: tables.used, quotas },
     transaction: (apply) => apply(),
     close: () => undefined,
   });
@@ -64,6 +60,7 @@ export function openMemoryTags(outbox?: OutboxOptions): TagStore {
 
 export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, MemoryRepository>();
+  readonly used = new MemoryUsed(this.#repos);
   readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
   readonly #named = new MemoryNamed();
   readonly #idle: MemoryIdle;

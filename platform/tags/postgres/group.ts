@@ -21,6 +21,7 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import { storeAway, storeUnsure } from '../away.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
 import type { WriteName } from '../named.ts';
+import { orExceeded, settleWrite } from '../quotas/exceeded.ts';
 import { type NamesOfGroup, PostgresNamed } from './named.ts';
 import { type IdentityRow, Numbers, type Tx } from './numbers.ts';
 import type { EngineClock } from './server/clock.ts';
@@ -116,7 +117,7 @@ export class WriteGroups implements AsyncDisposable {
     const group: Group = { writes, no: ++this.#no, at: first.at };
     try {
       const results = await this.#commit(group);
-      for (const [i, { resolve }] of group.writes.entries()) resolve(results[i]);
+      for (const [i, write] of group.writes.entries()) settleWrite(write, results[i]);
     } catch (error) {
       if (!(error instanceof Refused)) for (const { reject } of group.writes) reject(error);
       else if (group.writes.length > 1) for (const write of group.writes) await this.#settle([write]);
@@ -193,7 +194,7 @@ export class WriteGroups implements AsyncDisposable {
     const untilMs = performance.now() + groupMs;
     for (const { apply, of } of group.writes) {
       if (results.length > 0 && performance.now() > untilMs) break;
-      results.push(await names.once(of, () => apply({ asking, numbers })));
+      results.push(await orExceeded(() => names.once(of, () => apply({ asking, numbers }))));
     }
     this.#pending.unshift(...group.writes.splice(results.length));
     this.#heed(group);

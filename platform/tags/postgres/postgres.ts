@@ -9,11 +9,13 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../../core/contracts/errors.ts';
+import type { QuotaRule } from '../../../core/quota.ts';
 import { StartError } from '../../lifecycle/errors.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { PostgresStore } from '../config.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
+import type { CountingTagStore } from '../quotas/used.ts';
 import type { TagStore } from '../store.ts';
 import { PostgresFilled } from './filled.ts';
 import { WriteGroups } from './group.ts';
@@ -21,6 +23,7 @@ import { idleCounts, idleSince, use, uselessSince } from './idle.ts';
 import { migrate } from './migrate.ts';
 import type { Tx } from './numbers.ts';
 import { PostgresOutbox } from './outbox.ts';
+import { PostgresQuotas } from './quotas.ts';
 import { PostgresReads } from './reads.ts';
 import { PostgresRepos } from './repos.ts';
 import { EngineClock } from './server/clock.ts';
@@ -29,6 +32,7 @@ import { lookMs, operatorReadMs, readMs, startMs } from './server/limits.ts';
 import { Primary } from './server/primary.ts';
 import type { Querying } from './server/statements.ts';
 import { condemn, unlinkedAmong } from './unlinked.ts';
+import { usedPage } from './used.ts';
 import { PostgresVersions } from './versions.ts';
 import { PostgresWrites } from './writes.ts';
 
@@ -38,20 +42,22 @@ export type PostgresTagsOptions = {
   readonly targets?: Omit<OutboxOptions, 'nowMs'> | undefined;
   /** Default: the database's clock. */
   readonly nowMs?: (() => number) | undefined;
+  /** Default: none. */
+  readonly quotas?: readonly QuotaRule[] | undefined;
   readonly log: Pick<Logger, 'warn'>;
 };
 
 /** Throws StartError where it cannot be used. */
 export async function openPostgresTags(
   options: PostgresTagsOptions,
-): Promise<{ readonly store: TagStore; readonly nowMs: () => number }> {
+): Promise<{ readonly store: CountingTagStore; readonly nowMs: () => number }> {
   const { settings, targets, log } = options;
   const clock = new EngineClock();
   const primary = new Primary(settings, clock);
   const nowMs = options.nowMs ?? clock.nowMs;
   const database = await migrate(await connected(primary, log), { schema: settings.schema, name: primary.name });
   const outbox = targets && { ...targets, nowMs };
-  return { store: new PostgresTags({ primary, clock, database, outbox, nowMs }), nowMs };
+  return { store: new PostgresTags({ primary, clock, database, outbox, nowMs, quotas: options.quotas ?? [] }), nowMs };
 }
 
 /** A server that is started together with its index is waited for. */
@@ -76,9 +82,10 @@ type Parts = {
   readonly database: string;
   readonly outbox: OutboxOptions | undefined;
   readonly nowMs: () => number;
+  readonly quotas: readonly QuotaRule[];
 };
 
-class PostgresTags implements TagStore {
+class PostgresTags implements CountingTagStore {
   readonly #primary: Primary;
   readonly #groups: WriteGroups;
   readonly #database: string;
@@ -87,9 +94,10 @@ class PostgresTags implements TagStore {
   readonly #outbox: PostgresOutbox;
   readonly #filled: PostgresFilled;
   readonly #versions: PostgresVersions;
+  readonly #quotas: PostgresQuotas;
   #closed = false;
 
-  constructor({ primary, clock, database, outbox, nowMs }: Parts) {
+  constructor({ primary, clock, database, outbox, nowMs, quotas }: Parts) {
     this.#primary = primary;
     this.#database = database;
     this.#groups = new WriteGroups({ primary, database, clock });
@@ -99,6 +107,7 @@ class PostgresTags implements TagStore {
     this.#versions = new PostgresVersions(outbox?.nowMs);
     this.#outbox = new PostgresOutbox(database, outbox);
     this.#writes = new PostgresWrites({ repos, outbox: this.#outbox, versions: this.#versions, nowMs });
+    this.#quotas = new PostgresQuotas(quotas, this.#writes);
   }
 
   tag: TagStore['tag'] = (...of) => this.#read((asking) => this.#reads.tag(asking, ...of));
@@ -107,6 +116,7 @@ class PostgresTags implements TagStore {
   referrers: TagStore['referrers'] = (...of) => this.#read((asking) => this.#reads.referrers(asking, ...of));
   blob: TagStore['blob'] = (...of) => this.#read((asking) => this.#reads.blob(asking, ...of));
   holders: TagStore['holders'] = (...of) => this.#read((asking) => this.#reads.holders(asking, ...of));
+  used: CountingTagStore['used'] = (page) => this.#read((asking) => usedPage(asking, page));
   catalog: TagStore['catalog'] = (...of) => this.#read((asking) => this.#reads.catalog(asking, ...of));
   unlinked: TagStore['unlinked'] = async (digests) => ({
     index: this.#database,
@@ -125,20 +135,20 @@ class PostgresTags implements TagStore {
   listed: TagStore['listed'] = (...of) => this.#read((asking) => this.#reads.listed(asking, ...of));
   tagState: TagStore['tagState'] = (...of) => this.#read((asking) => this.#reads.tagState(asking, ...of));
 
-  putManifest: TagStore['putManifest'] = (...of) => this.#write((tx) => this.#writes.putManifest(tx, ...of));
-  putTag: TagStore['putTag'] = (...of) => this.#write((tx) => this.#writes.putTag(tx, ...of));
+  putManifest: TagStore['putManifest'] = (...of) => this.#write((tx) => this.#quotas.putManifest(tx, ...of));
+  putTag: TagStore['putTag'] = (...of) => this.#write((tx) => this.#quotas.putTag(tx, ...of));
   deleteTag: TagStore['deleteTag'] = (...of) => this.#write((tx) => this.#writes.deleteTag(tx, ...of));
   deleteManifest: TagStore['deleteManifest'] = (...of) => this.#write((tx) => this.#writes.deleteManifest(tx, ...of));
-  linkBlob: TagStore['linkBlob'] = (...of) => this.#write((tx) => this.#writes.linkBlob(tx, ...of));
+  linkBlob: TagStore['linkBlob'] = (...of) => this.#write((tx) => this.#quotas.linkBlob(tx, ...of));
   unlinkBlob: TagStore['unlinkBlob'] = (...of) => this.#write((tx) => this.#writes.unlinkBlob(tx, ...of));
-  mount: TagStore['mount'] = (...of) => this.#write((tx) => this.#writes.mount(tx, ...of));
+  mount: TagStore['mount'] = (...of) => this.#write((tx) => this.#quotas.mount(tx, ...of));
   condemn: TagStore['condemn'] = (...of) => this.#write((tx) => condemn(tx, ...of));
   use: TagStore['use'] = (...of) => this.#write((tx) => use(tx, ...of));
   expire: TagStore['expire'] = (...of) => this.#write((tx) => this.#writes.expire(tx, ...of));
 
   named: TagStore['named'] = (of) => ({
-    putManifest: (...args) => this.#write((tx) => this.#writes.putManifest(tx, ...args), of),
-    putTag: (...args) => this.#write((tx) => this.#writes.putTag(tx, ...args), of),
+    putManifest: (...args) => this.#write((tx) => this.#quotas.putManifest(tx, ...args), of),
+    putTag: (...args) => this.#write((tx) => this.#quotas.putTag(tx, ...args), of),
     deleteTag: (...args) => this.#write((tx) => this.#writes.deleteTag(tx, ...args), of),
     deleteManifest: (...args) => this.#write((tx) => this.#writes.deleteManifest(tx, ...args), of),
     unlinkBlob: (...args) => this.#write((tx) => this.#writes.unlinkBlob(tx, ...args), of),

@@ -7,6 +7,7 @@
 
 import type { SqliteSchema } from '../../sqlite/database.ts';
 import { SQLITE_TARGETS } from './targets.ts';
+import { SQLITE_USED } from './used.ts';
 
 const VERSION_1 = `
 CREATE TABLE repos (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -105,6 +106,7 @@ UPDATE blobs SET idle = unixepoch() * 1000
   WHERE NOT EXISTS (SELECT 1 FROM refs WHERE refs.target = blobs.digest AND refs.repo = blobs.repo);
 CREATE INDEX blobs_by_idle ON blobs (idle) WHERE idle IS NOT NULL;
 `,
+  SQLITE_USED,
 ];
 
 export const tagsSchema: SqliteSchema = {

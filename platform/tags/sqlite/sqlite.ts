@@ -1,11 +1,13 @@
 /** The tag store in SQLite, for an index that is one process: the tags' tables in a database of their own. */
 
+import type { QuotaRule } from '../../../core/quota.ts';
 import { SqliteDatabase } from '../../sqlite/database.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type { OutboxOptions } from '../outbox.ts';
-import type { TagStore } from '../store.ts';
+import type { CountingTagStore } from '../quotas/used.ts';
 import { tagsSchema } from './schema.ts';
 import { SqliteTables } from './tables.ts';
+import { SqliteUsed } from './used.ts';
 
 export type SqliteTagsOptions = {
   readonly file: string;
@@ -13,13 +15,16 @@ export type SqliteTagsOptions = {
   readonly onBroken: (error: Error) => void;
   /** Default: no repository has a backend. */
   readonly outbox?: OutboxOptions | undefined;
+  /** Default: none. */
+  readonly quotas?: readonly QuotaRule[] | undefined;
 };
 
 /** Opens or creates the database `file`. Throws StartError where it cannot be used. */
-export function openSqliteTags(options: SqliteTagsOptions): TagStore {
+export function openSqliteTags(options: SqliteTagsOptions): CountingTagStore {
   const database = new SqliteDatabase({ ...options, schema: tagsSchema });
   return new GroupedTagStore({
     tables: new SqliteTables(database.connection, options.outbox),
+    counted: { used: new SqliteUsed(database.connection), quotas: options.quotas },
     transaction: (apply) => database.transaction(apply),
     close: () => database[Symbol.dispose](),
   });

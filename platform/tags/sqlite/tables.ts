@@ -51,8 +51,9 @@ const SQL = {
     SELECT repo FROM blobs WHERE digest = ?1 UNION SELECT repo FROM manifests WHERE digest = ?1) ORDER BY name LIMIT ?3`,
   hasBlob: 'SELECT 1 FROM blobs WHERE repo = ? AND digest = ?',
   hasManifest: 'SELECT 1 FROM manifests WHERE repo = ? AND digest = ?',
-  putManifest: `INSERT OR REPLACE INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  putManifest: `INSERT INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET media_type = excluded.media_type, size = excluded.size,
+      subject = excluded.subject, artifact_type = excluded.artifact_type, annotations = excluded.annotations`,
   putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
   references: 'SELECT target, kind FROM refs WHERE repo = ? AND manifest = ?',
   listed: "SELECT 1 FROM refs WHERE target = ?2 AND repo = ?1 AND kind = 'manifest' LIMIT 1",
@@ -61,7 +62,7 @@ const SQL = {
   subject: 'SELECT subject FROM manifests WHERE repo = ? AND digest = ?',
   dropRefs: 'DELETE FROM refs WHERE repo = ? AND manifest = ?',
   deleteManifest: 'DELETE FROM manifests WHERE repo = ? AND digest = ?',
-  putBlob: 'INSERT OR REPLACE INTO blobs (repo, digest, size) VALUES (?, ?, ?)',
+  putBlob: 'INSERT INTO blobs (repo, digest, size) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET size = excluded.size',
   deleteBlob: 'DELETE FROM blobs WHERE repo = ? AND digest = ?',
 } as const;
 

@@ -14,7 +14,8 @@ const SQL = {
   at: `SELECT version AS no, writer, digest FROM tags WHERE repo = ?1 AND tag = ?2
     UNION ALL SELECT version, writer, NULL FROM tombstones WHERE repo = ?1 AND tag = ?2`,
   on: 'SELECT tag FROM tags WHERE repo = ? AND digest = ?',
-  put: 'INSERT OR REPLACE INTO tags (repo, tag, digest, version, writer) VALUES (?, ?, ?, ?, ?)',
+  put: `INSERT INTO tags (repo, tag, digest, version, writer) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET digest = excluded.digest, version = excluded.version, writer = excluded.writer`,
   revive: 'DELETE FROM tombstones WHERE repo = ? AND tag = ?',
   remove: 'DELETE FROM tags WHERE repo = ? AND tag = ?',
   bury: 'INSERT OR REPLACE INTO tombstones (repo, tag, version, writer) VALUES (?, ?, ?, ?)',

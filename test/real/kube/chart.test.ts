@@ -71,7 +71,10 @@ test('alerts are there where they are asked for, and nowhere else', async () => 
   expect(rule).toMatchObject({
     metadata: { labels: { release: 'prometheus' } },
     spec: {
-      groups: [{ rules: [{ expr: expect.stringMatching(/oldest_seconds.*> 60$/) }, { alert: 'ShoalWriteBackDead' }] }],
+      groups: [
+        { rules: [{ expr: expect.stringMatching(/oldest_seconds.*> 60$/) }, { alert: 'ShoalWriteBackDead' }] },
+        { rules: [{ alert: 'ShoalQuotaNearlyUsed' }] },
+      ],
     },
   });
 });

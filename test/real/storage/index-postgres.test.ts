@@ -11,6 +11,7 @@ import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
 import type { OutboxOptions } from '../../../platform/tags/outbox.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import { proveStore } from '../../../platform/tags/prove.ts';
+import { quotaConformance } from '../../../platform/tags/quotas/quotas.fixtures.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { targetsConformance } from '../../../platform/tags/targets.fixtures.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
@@ -67,4 +68,8 @@ test('before a start it is told whether the server can be used, and why not', as
   expect((await proof(reader, 'others')).problem?.message).toContain('may not make one');
   expect((await proof(reader)).problem).toBeDefined();
   expect((await proof({ database: 'nowhere' })).problem?.message).toContain('make the database');
+});
+
+quotaConformance('postgres', async (quotas) => {
+  return (await openPostgresTags({ settings: settings(`s${++schemas}`), quotas, log })).store;
 });
