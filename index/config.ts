@@ -9,6 +9,7 @@ import { duration, listenAt } from '../platform/config/units.ts';
 import { memberEntries, membersShape } from '../platform/members/config.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
+import { eventsProblem, eventsShape } from './events/config.ts';
 import { gcShape } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
 import { quotaProblems, quotasShape } from './quotas/config.ts';
@@ -43,6 +44,8 @@ const settings = z.strictObject({
   ...krakenShape(),
   /** What repositories may hold (docs/quotas.md). */
   quotas: quotasShape(),
+  /** Who is told of pushes and deletions (docs/events.md). */
+  events: eventsShape(),
   /** Clients' writes are refused (405), and nothing is condemned: while its state is copied or moved. */
   readOnly: z.boolean().prefault(false),
   /**
@@ -70,13 +73,14 @@ const settings = z.strictObject({
 });
 
 /** What goes together is looked at once each part is right by itself. */
-export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas }, ctx) => {
+export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas, events }, ctx) => {
   const problems = [
     ...(store.kind === 'bucket' ? bucketProblems(store.backend, backends) : []),
     ...(replicate === undefined ? [] : circleProblems(replicate, backends)),
     ...(replicate === undefined || store.kind !== 'bucket' ? [] : [noOutbox]),
     ...(replicate === undefined || origins !== undefined ? [] : [noOrigins]),
     ...quotaProblems(quotas, store.kind),
+    ...eventsProblem(events, store.kind),
   ];
   for (const { path, message } of problems) ctx.addIssue({ code: 'custom', path: [...path], message });
 });

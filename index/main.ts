@@ -10,6 +10,9 @@ import { proveStore } from '../platform/tags/prove.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
+import { eventsMetrics } from './events/metrics.ts';
+import type { EventsParts } from './events/open.ts';
+import { endpointOf, eventTargets } from './events/targets.ts';
 import { openGc } from './gc/open.ts';
 import { readTogether } from './herd.ts';
 import { OriginsHeld } from './kraken/held.ts';
@@ -30,12 +33,29 @@ await runRole({
     const { config } = context;
     // A bucket that holds the tags themselves has them written back nowhere.
     const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
-    const targets = allTargets([backends && backendTargets(backends), replicationTargets(config.replicate)]);
-    const { store, nowMs, used } = await openTags({ ...config, ...context, targets });
+    const told = eventsMetrics(context.metrics);
+    const onLost = (target: string, rows: number): void => {
+      const endpoint = endpointOf(target);
+      if (endpoint !== undefined) told.lost(endpoint, rows);
+    };
+    const targets = allTargets([
+      backends && backendTargets(backends),
+      replicationTargets(config.replicate),
+      eventTargets(config.events),
+    ]);
+    const { store, nowMs, used } = await openTags({
+      ...config,
+      ...context,
+      targets: targets && { ...targets, onLost },
+    });
     stack.use(store);
     const outbox = await outboxOf({ ...context, store, targets });
     const lanes = outbox?.lanes ?? new Map();
     const backed = backends && (await backing({ ...context, store, backends, lanes, nowMs }, stack));
+    await eventsOf(
+      { ...context, events: config.events, port: config.listen.port, store, lanes, metrics: told, nowMs },
+      stack,
+    );
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         async () => (await backends?.problems()) ?? [],
@@ -80,6 +100,13 @@ async function outboxOf(parts: OutboxParts): Promise<OpenedOutbox | undefined> {
   if (parts.targets === undefined && (await parts.store.outbox()).length === 0) return undefined;
   const { openOutbox } = await import('./outbox/open.ts');
   return await openOutbox(parts);
+}
+
+/** Loaded only where there are receivers. */
+async function eventsOf(parts: EventsParts, stack: AsyncDisposableStack): Promise<void> {
+  if (parts.events.endpoints.length === 0) return;
+  const { openEvents } = await import('./events/open.ts');
+  await openEvents(parts, stack);
 }
 
 /** Loaded only where there are quotas. */

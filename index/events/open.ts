@@ -1,0 +1,45 @@
+/** Receivers of an index's events at work; loaded only where the configuration names any. */
+
+import { randomInt } from 'node:crypto';
+import { hostname } from 'node:os';
+import { prng } from '../../core/prng.ts';
+import { WebRequester } from '../../platform/backends/web/requester.ts';
+import type { Env } from '../../platform/config/yaml.ts';
+import { realClock } from '../../platform/net/clock.ts';
+import type { TagStore } from '../../platform/tags/store.ts';
+import type { Logger } from '../../platform/telemetry/log.ts';
+import type { TargetLane } from '../outbox/queue.ts';
+import type { EventsConfig } from './config.ts';
+import { EventLane } from './lane.ts';
+import type { EventsMetrics } from './metrics.ts';
+import { eventTarget } from './targets.ts';
+
+export type EventsParts = {
+  readonly events: EventsConfig;
+  /** Where the index listens. */
+  readonly port: number;
+  readonly store: TagStore;
+  /** By the name of the target, of all that are there: those of the receivers are added. */
+  readonly lanes: Map<string, TargetLane>;
+  readonly metrics: EventsMetrics;
+  readonly log: Logger;
+  readonly env: Env;
+  readonly nowMs: () => number;
+};
+
+const seedMax = 2 ** 32;
+
+/** Lanes end with the stack. */
+export async function openEvents(parts: EventsParts, stack: AsyncDisposableStack): Promise<void> {
+  const { events, store, lanes, env, port } = parts;
+  const { index: database } = await store.unlinked([]);
+  const origin = { database, address: `${hostname()}:${port}`, registry: events.registry };
+  const random = prng(randomInt(seedMax));
+  for (const endpoint of events.endpoints) {
+    const { name, timeout: stallMs } = endpoint;
+    const target = eventTarget(name);
+    const web = stack.use(new WebRequester({ name, stallMs, env, clock: realClock }));
+    const lane = stack.use(new EventLane({ ...parts, endpoint, target, web, origin, random }));
+    lanes.set(target, lane);
+  }
+}
