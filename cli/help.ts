@@ -34,7 +34,8 @@ not replaced.
   restore: `
 On the host of the index, which must not run. What was written after the backup is not in it: where the index has backends,
 shoal reconcile finds what they have of it, and brings it. The restored index has an identity of its own, so that no
-version of a tag is used twice, and origins remove nothing by its word until DATA/index is removed at each.
+version of a tag is used twice, and origins remove nothing by its word until it is told that nothing is missing in it:
+shoal reconcile --apply does that once all is brought, shoal index trust where there is no backend.
 
   shoal index restore --config index.yaml --from /backups/index-2026-01-31.db
   shoal index restore --config index.yaml --from ... --replace     over what is there, which is put aside`,
@@ -52,6 +53,12 @@ Files in a directory for each, under the names that cert-manager's secrets have:
   shoal certs rotate                               2. all certificates anew, by the new one
   shoal certs rotate --forget-old                  3. believe only the new one
   shoal certs revoke certs/host-7                  for processes with \`tls: { crl: .../ca.crl }\``,
+  trust: `
+An index that was restored from a backup has forgotten what came after it. Origins remove nothing by its word until it knows
+what is needed: shoal reconcile --apply brings that from its backends, and says so by itself. Where there is no backend, or
+what is broken there is settled:
+
+  shoal index trust --index http://10.0.0.7:15004`,
   move: `
 Both files are configurations of an index; --to names another store, which is empty. Each index of the old store runs with
 readOnly: true meanwhile, so that pulls go on. Everything is copied, then compared entry by entry; only then is the new

@@ -24,6 +24,7 @@ import { importFrom } from './commands/import.ts';
 import { addBackupCommands } from './commands/index-backup.ts';
 import { addMoveCommand } from './commands/index-move.ts';
 import { addIndexCommands } from './commands/index-queue.ts';
+import { addTrustCommand } from './commands/index-trust.ts';
 import { listCommand, removeCommand } from './commands/list.ts';
 import { addOriginCommands } from './commands/origins/commands.ts';
 import { changePins, listPins } from './commands/pins.ts';
@@ -132,6 +133,7 @@ for (const role of ROLES) {
     addIndexCommands(command, commanding);
     addBackupCommands(command, { ...commanding, env });
     addMoveCommand(command, { ...commanding, env });
+    addTrustCommand(command, commanding);
   }
 }
 

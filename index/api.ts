@@ -33,6 +33,8 @@ import { krakenIndexRoutes } from './kraken/routes.ts';
 import { byName } from './named.ts';
 import { readOnlyError, readOnlyStore } from './read-only.ts';
 import { replicaRoutes } from './replicas.ts';
+import type { Succeeded } from './succession.ts';
+import { unlinkedRoutes } from './unlinked.ts';
 
 /** Missing references that an answer lists: error bodies are kept under 64 KiB. */
 const missingToldMax = 100;
@@ -53,6 +55,8 @@ export type IndexSettings = {
   readonly replicas?: ReplicaRules | undefined;
   /** Undefined: no repository has a backend. */
   readonly reconcile?: ((step: ReconcileStep, signal: AbortSignal) => Promise<ReconcileReply>) | undefined;
+  /** Whether it was restored from a backup; undefined: it never was. */
+  readonly succeeded?: Pick<Succeeded, 'succession' | 'trust'> | undefined;
   /** Clients' writes are refused. Default: false. */
   readonly readOnly?: boolean | undefined;
   /** What a tag is on that is put by Kraken's paths. Default: what the index knows as a manifest. */
@@ -68,10 +72,7 @@ export function indexRoutes(app: FastifyInstance, writable: IndexStore, settings
   tagRoutes(app, store, settings);
   manifestRoutes(app, store, settings);
   blobRoutes(app, store, settings);
-  serve(app, INDEX.condemn, ({ body }) =>
-    store.condemn(body.digests, { nowMs: settings.nowMs(), unlinkedMs: settings.keepUnlinkedMs }),
-  );
-  serve(app, INDEX.unlinked, ({ body }) => store.unlinked(body.digests));
+  unlinkedRoutes(app, store, settings);
   replicaRoutes(app, store, settings.replicas);
   krakenIndexRoutes(app, store, settings);
   serve(app, INDEX.holders, ({ at }) => store.holders(at.digest, at));

@@ -23,6 +23,7 @@ import { quotaRoutes } from './quotas/routes.ts';
 import type { QuotaWatch, QuotaWatchParts } from './quotas/watch.ts';
 import type { Replication, ReplicationParts } from './replication/open.ts';
 import { replicationTargets } from './replication/targets.ts';
+import { Succeeded } from './succession.ts';
 
 await runRole({
   role: 'index',
@@ -72,7 +73,8 @@ await runRole({
     const { replicate } = config;
     const replication = await replicating({ ...context, replicate, origins, store, lanes, nowMs }, stack);
     const { required, tagTypes } = config.kraken;
-    const gc = openGc({ ...context, store, nowMs }, stack);
+    const succeeded = stack.use(new Succeeded(store));
+    const gc = openGc({ ...context, store, succeeded, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
       outbox?.addRoutes(app);
       gc.addRoutes(app);
@@ -85,6 +87,7 @@ await runRole({
         nowMs,
         reads,
         replicas: config.replicas,
+        succeeded,
         reconcile: backed?.reconcile,
         readOnly: config.readOnly,
         kraken: { tagTypes, held: origins && new OriginsHeld(origins, required) },

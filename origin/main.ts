@@ -161,7 +161,7 @@ function replicasBy(o: Omit<ReplicasOptions, 'more'>, handover: () => Handover, 
 /** Whatever is fetched here of the origin's own accord goes by the same word, at one pace. */
 function fetchingBy({ repair }: OriginConfig, index: IndexClient | undefined, known: KnownIndex): FetchingBy {
   const pace = new RepairPace(repair.rate, realClock);
-  return { pace, linked: linkedBy(index, (id) => known.same(id)), clock: realClock };
+  return { pace, linked: linkedBy(index, (said) => known.standing(said)), clock: realClock };
 }
 
 type Healing = { readonly repairing: Repairing; readonly draining: Draining };

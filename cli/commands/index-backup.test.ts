@@ -88,8 +88,8 @@ test(
     expect(restored.out.split('\n')).toEqual([
       `${join(dir, 'data', 'tags.db')}: 1 repositories, 1 manifests, 1 tags`,
       expect.stringContaining('tags.db.before-'),
-      expect.stringContaining('it has no backend to be found in: push it again'),
-      expect.stringContaining('remove the file `index` in the data directory of each origin'),
+      expect.stringContaining('it has no backend to be found in: start the index, push it again'),
+      expect.stringContaining('until that is said origins remove nothing by its word'),
       '',
     ]);
 

@@ -90,10 +90,15 @@ function restoredLines({ file, aside, ...held }: Restored, config: string, backe
   return [
     `${file}: ${inWords(held)}`,
     ...(aside === undefined ? [] : [`what was there is ${aside} now`]),
-    backed
-      ? `what was written since the backup is not in it. Start the index, then: shoal reconcile --config ${config} says what its backends have of that, and --apply brings it`
-      : 'what was written since the backup is not in it, and it has no backend to be found in: push it again',
-    'then remove the file `index` in the data directory of each origin: until that is done they remove nothing, since this index forgot what is needed',
+    ...(backed
+      ? [
+          `what was written since the backup is not in it. Start the index, then: shoal reconcile --config ${config} says what its backends have of that, and --apply brings it`,
+          'until that is done origins remove nothing by its word',
+        ]
+      : [
+          'what was written since the backup is not in it, and it has no backend to be found in: start the index, push it again, then: shoal index trust',
+          'until that is said origins remove nothing by its word',
+        ]),
   ];
 }
 

@@ -1,10 +1,13 @@
 /**
  * `shoal reconcile`: what the backends hold of tags and manifests is compared with an index, and with --apply brought into
  * it. The index does the work (steps.ts); this says what came of it.
+ *
+ * Rule: one that brought all there was, of every repository, tells an index that was restored that it knows what is needed.
  */
 
 import { reconcileKeysMax } from '../../core/contracts/reconcile.ts';
 import { Failure } from '../failure.ts';
+import { trustedLine, trustIndex } from './index-trust.ts';
 import { linesOf, type SteppedOptions, StepsLine, steps } from './steps.ts';
 
 export type ReconcileOptions = SteppedOptions & {
@@ -32,6 +35,11 @@ export async function reconcile(options: ReconcileOptions, say: (line: string) =
       shown.draw(`${looked} keys, ${added + moved + removed} to be changed, ${broken} broken`);
   }
   say(json ? JSON.stringify({ applied: apply, ...sums }) : summary(sums, apply));
+  // All that could be found is here now.
+  if (apply && repository === undefined && sums.broken === 0) {
+    const line = trustedLine(await trustIndex(options.index, options.signal));
+    if (line !== undefined && !json) say(line);
+  }
   if (sums.broken > 0)
     throw new Failure(
       `${sums.broken} of what the backend names cannot be used: push it again, or write back its blobs`,

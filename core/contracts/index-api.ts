@@ -21,6 +21,7 @@ import {
 } from './parse.ts';
 import { reconcileReply, reconcileStep } from './reconcile.ts';
 import { route } from './route.ts';
+import { indexSaid, type Succession, succession } from './gc/succession.ts';
 
 export type ManifestRecord = {
   readonly digest: Digest;
@@ -100,9 +101,14 @@ export type MountRequest = { readonly from: string };
 /** Digests in one question: a short transaction for the index. */
 export const condemnMax = 500;
 export type CondemnRequest = { readonly digests: readonly Digest[] };
-export type CondemnReply = {
+/** By whose word something may go. */
+export type IndexSaid = {
   /** Which database this is: an origin removes nothing by the word of another one than it knows. */
   readonly index: string;
+  /** It was restored. (An index of the release before does not say; an origin of that one does not read it, and waits.) */
+  readonly succeeds?: Succession | undefined;
+};
+export type CondemnReply = IndexSaid & {
   /** Nothing has linked to these for long: their bytes may go, if they go now. */
   readonly condemned: readonly Digest[];
   /** Of the digests, so many have no link either, but not for long enough yet. */
@@ -111,9 +117,7 @@ export type CondemnReply = {
 
 /** Digests in one question about links: as short a read. */
 export const unlinkedMax = 500;
-export type UnlinkedReply = {
-  /** As in CondemnReply. */
-  readonly index: string;
+export type UnlinkedReply = IndexSaid & {
   /** Of the digests, those that nothing links to now; be it that nothing ever did. */
   readonly unlinked: readonly Digest[];
 };
@@ -125,7 +129,6 @@ export const replicasAskedMax = 500;
 export const referencesMax = 50_000;
 const pageEntriesDefault = 1000;
 const generation = whole(Number.MAX_SAFE_INTEGER);
-const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
 
 /** Of a tag's write. */
 export const versionOfTag: Parser<TagVersion> = (value) => {
@@ -281,7 +284,7 @@ export const INDEX = {
   /** An origin that needs room asks what it may remove. */
   condemn: route('POST', '/v1/condemned', {
     body: closed({ digests: listOf(digest, condemnMax) }) satisfies Parser<CondemnRequest>,
-    reply: record({ index: databaseId, condemned: listOf(digest, condemnMax), waiting: whole(condemnMax) }),
+    reply: record({ ...indexSaid, condemned: listOf(digest, condemnMax), waiting: whole(condemnMax) }),
   }),
   /**
    * An origin that is to fetch what it should hold, or is drained, asks what nobody needs. Nothing changes by it. An index of
@@ -289,7 +292,7 @@ export const INDEX = {
    */
   unlinked: route('POST', '/v1/unlinked', {
     body: closed({ digests: listOf(digest, unlinkedMax) }),
-    reply: record({ index: databaseId, unlinked: listOf(digest, unlinkedMax) }) satisfies Parser<UnlinkedReply>,
+    reply: record({ ...indexSaid, unlinked: listOf(digest, unlinkedMax) }) satisfies Parser<UnlinkedReply>,
   }),
   /**
    * How many origins are to hold each of these, in their order: the most that a repository that has it asks for. 0: the
@@ -301,6 +304,11 @@ export const INDEX = {
   }),
   /** The rules themselves, for whoever pushes; `default` 0: none are configured. */
   replicaRules: route('GET', '/v1/replicas', { reply: replicaRules }),
+  /**
+   * A person says that an index which was restored knows what is needed: origins go by it from now on. What it was before.
+   * An index of the release before knows no such path.
+   */
+  trust: route('POST', '/v1/trust', { body: closed({}), reply: succession }),
   /** What the backends hold is brought here, step by step. An index of the release before knows no such path. */
   reconcile: route('POST', '/v1/reconcile', { body: reconcileStep, reply: reconcileReply }),
 } as const;

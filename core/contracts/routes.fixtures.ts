@@ -22,6 +22,7 @@ const sha512 = `sha512:${'0f'.repeat(64)}` as typeof one;
 const name = 'library/a--b/c.d_e__f';
 const version = `12-${'0f'.repeat(16)}` as TagVersion;
 const record = { digest: one, mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 500 };
+const said = { index: '0f'.repeat(16), succeeds: { of: ['1f'.repeat(16)], trusted: false } };
 
 const index: Readonly<Record<keyof typeof INDEX, Any>> = {
   tag: example(INDEX.tag, { name, tag: 'V1.0-x_y' }, { reply: { ...record, version } }),
@@ -70,13 +71,10 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
   condemn: example(
     INDEX.condemn,
     {},
-    { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), condemned: [one], waiting: 1 } },
+    { body: { digests: [one, sha512] }, reply: { ...said, condemned: [one], waiting: 1 } },
   ),
-  unlinked: example(
-    INDEX.unlinked,
-    {},
-    { body: { digests: [one, sha512] }, reply: { index: '0f'.repeat(16), unlinked: [sha512] } },
-  ),
+  unlinked: example(INDEX.unlinked, {}, { body: { digests: [one, sha512] }, reply: { ...said, unlinked: [sha512] } }),
+  trust: example(INDEX.trust, {}, { body: {}, reply: { of: ['1f'.repeat(16)], trusted: false } }),
   replicas: example(INDEX.replicas, {}, { body: { digests: [one, sha512] }, reply: { replicas: [3, 0] } }),
   replicaRules: example(
     INDEX.replicaRules,

@@ -8,6 +8,7 @@ import { serve } from '../../platform/http/serve.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { LineLog } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { Succeeded } from '../succession.ts';
 import type { GcSettings } from './config.ts';
 import { Sweep } from './sweep.ts';
 
@@ -18,6 +19,7 @@ const quiet = { logLevel: 'warn' } as const;
 
 export type GcParts = {
   readonly store: TagStore;
+  readonly succeeded: Pick<Succeeded, 'doubted' | 'succession'>;
   readonly nowMs: () => number;
   readonly config: {
     readonly gc: GcSettings;
@@ -42,7 +44,10 @@ export function openGc(parts: GcParts, stack: AsyncDisposableStack): Gc {
   const graceMs = Math.max(grace, config.keepUnlinked);
   const off = (): string | undefined => {
     if (!enabled) return '`gc.enabled` of the index is false';
-    return config.readOnly ? 'the index is read only' : undefined;
+    if (config.readOnly) return 'the index is read only';
+    return parts.succeeded.doubted
+      ? 'the index was restored from a backup, and nobody has said yet that nothing is missing: `shoal reconcile --apply`, or `shoal index trust`'
+      : undefined;
   };
   const keeps = (repo: string): boolean => repositoryMatches(keep, repo);
   const links = metrics.counter('gc_links_total', 'Links of blobs that nothing referred to for the grace, and went');
@@ -73,7 +78,10 @@ type RouteParts = GcParts & {
   readonly sweep: Sweep;
 };
 
-function addRoutes(app: FastifyInstance, { store, nowMs, config, graceMs, keeps, rules, sweep }: RouteParts): void {
+function addRoutes(
+  app: FastifyInstance,
+  { store, succeeded, nowMs, config, graceMs, keeps, rules, sweep }: RouteParts,
+): void {
   // A bucket has no list of idle links: each digest is judged when it is asked about.
   const listed = config.store.kind !== 'bucket';
   serve(app, INDEX_GC.rules, rules, quiet);
@@ -81,13 +89,14 @@ function addRoutes(app: FastifyInstance, { store, nowMs, config, graceMs, keeps,
     app,
     INDEX_GC.condemn,
     async ({ body }) => {
-      const off = rules().off !== undefined;
+      const succeeds = await succeeded.succession();
+      const off = rules().off !== undefined || succeeds?.trusted === false;
       const at = { nowMs: nowMs(), unlinkedMs: graceMs, idle: { keeps } };
-      if (!listed && !off) return await store.condemn(body.digests, at);
+      if (!listed && !off) return { ...(await store.condemn(body.digests, at)), succeeds };
       // A read, which costs no writer anything, says of nearly all that they have links.
       const { index, unlinked } = await store.unlinked(body.digests);
-      if (off || unlinked.length === 0) return { index, condemned: [], waiting: unlinked.length };
-      return await store.condemn(unlinked, at);
+      if (off || unlinked.length === 0) return { index, succeeds, condemned: [], waiting: unlinked.length };
+      return { ...(await store.condemn(unlinked, at)), succeeds };
     },
     quiet,
   );
@@ -99,7 +108,7 @@ function addRoutes(app: FastifyInstance, { store, nowMs, config, graceMs, keeps,
         store.unlinked([]),
         store.uselessSince(digests, nowMs() - graceMs),
       ]);
-      return { index, useless };
+      return { index, succeeds: await succeeded.succession(), useless };
     },
     quiet,
   );

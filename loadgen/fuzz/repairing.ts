@@ -39,7 +39,7 @@ export type RepairingParts = {
 export function fetchingBy(world: World, calls: Calls, nowMs: () => number): FetchingBy {
   const clock = clockOf(world, nowMs, calls.process);
   // Which database answers is not noted here: one that was lost links to nothing until it is reconciled.
-  const linked = linkedBy(new IndexClient(calls.index()), async () => undefined);
+  const linked = linkedBy(new IndexClient(calls.index()), async () => 'known');
   return { linked, pace: new RepairPace(bytesPerS, clock), clock };
 }
 

@@ -54,8 +54,9 @@ beforeEach(() => {
       useless: async (digests) => ({ index: database, useless: digests.filter((of) => useless.has(of)) }),
     },
     known: {
-      same: async (index) => {
+      standing: async ({ index }) => {
         if (index !== 'one') throw new ApiError('UNAVAILABLE', `the index says that it is ${index}`);
+        return 'known';
       },
     },
     owed: () => ({ held: async () => owed }),

@@ -17,7 +17,7 @@ import type { Queue } from '../../platform/queue/queue.ts';
 import { batchMax } from '../../platform/store/room/let-go.ts';
 import type { BlobStore } from '../../platform/store/store.ts';
 import type { LineLog } from '../../platform/telemetry/log.ts';
-import type { KnownIndex } from '../known-index.ts';
+import { doubtedError, type KnownIndex } from '../known-index.ts';
 
 /** Until the rules are asked for again, where the index did not say when to begin. */
 const againMs = 60_000;
@@ -34,7 +34,7 @@ export type CollectorOptions = {
     readonly room: Pick<BlobStore['room'], 'letGoBy'>;
   };
   readonly index: Pick<IndexClient, 'gcRules' | 'gcCondemn' | 'useless'>;
-  readonly known: Pick<KnownIndex, 'same'>;
+  readonly known: Pick<KnownIndex, 'standing'>;
   /** Undefined: no backend is configured. */
   readonly owed: () => Pick<Queue, 'held'> | undefined;
   /** 0 to 1. */
@@ -145,7 +145,7 @@ export class Collector implements AsyncDisposable {
     const outcome = await store.room.letGoBy(all, async (digests, signal) => {
       const ctx = CallContext.begin({ signal: AbortSignal.any([signal, this.#stop.signal]) });
       const reply = await index.gcCondemn(digests, ctx);
-      await known.same(reply.index);
+      if ((await known.standing(reply)) === 'doubted') throw doubtedError();
       const unneeded = reply.condemned.filter((digest) => !held.has(digest));
       state.owed += reply.condemned.length - unneeded.length;
       return { unneeded, waiting: reply.waiting };
@@ -170,7 +170,7 @@ export class Collector implements AsyncDisposable {
         batch.map(({ digest }) => digest),
         ctx,
       );
-      await known.same(reply.index);
+      if ((await known.standing(reply)) === 'doubted') throw doubtedError();
       const useless = new Set(reply.useless);
       for (const { digest, bytes } of batch) {
         if (!useless.has(digest)) continue;

@@ -63,6 +63,9 @@ export class GroupedTagStore implements CountingTagStore {
   uselessSince: TagStore['uselessSince'] = async (...args) => this.#read().uselessSince(...args);
   idleCounts: TagStore['idleCounts'] = async (...args) => this.#read().idleCounts(...args);
 
+  succession: TagStore['succession'] = async () => this.#read().succession();
+  trust: TagStore['trust'] = () => this.#write((tables) => tables.trust());
+
   // Who holds what is in memory.
   claim: TagStore['claim'] = async (...args) => this.#read().claim(...args);
   hold: TagStore['hold'] = async (...args) => this.#read().hold(...args);

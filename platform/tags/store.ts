@@ -33,6 +33,7 @@ import type {
   TagVersion,
   UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
+import type { Succession } from '../../core/contracts/gc/succession.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { IdleAt, IdleReads, IdleWrites } from './idle.ts';
 import type { NamedTables, WriteName } from './named.ts';
@@ -112,7 +113,25 @@ export interface TagWrites {
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply;
 }
 
-export interface TagTables extends TagReads, TagWrites, IdleReads, IdleWrites, OutboxReads, OutboxWrites, NamedTables {}
+/** A database that was restored from a backup (sqlite/restore.ts), or moved from such a one. */
+export interface Succeeds {
+  succession(): Succession;
+  /** From now on what it says is missing is missing. */
+  trust(): void;
+}
+
+/** Of a database that is still what it was. */
+export const noSuccession: Succession = { of: [], trusted: true };
+
+export interface TagTables
+  extends TagReads,
+    TagWrites,
+    IdleReads,
+    IdleWrites,
+    OutboxReads,
+    OutboxWrites,
+    NamedTables,
+    Succeeds {}
 
 type Promised<T> = {
   [M in keyof T]: T[M] extends (...args: infer A) => infer R ? (...args: A) => Promise<R> : never;

@@ -2,9 +2,10 @@
 
 import type { Digest } from '../../digest.ts';
 import { byteCount, digest } from '../fields.ts';
-import { type CondemnReply, condemnMax, unlinkedMax } from '../index-api.ts';
-import { closed, flag, listOf, optional, type Parser, record, text, textThat, whole } from '../parse.ts';
+import { type CondemnReply, condemnMax, type IndexSaid, unlinkedMax } from '../index-api.ts';
+import { closed, flag, listOf, optional, type Parser, record, text, whole } from '../parse.ts';
 import { route } from '../route.ts';
+import { indexSaid } from './succession.ts';
 
 /** How origins go about it. */
 export type GcRules = {
@@ -19,7 +20,7 @@ export type GcRules = {
 };
 
 /** Of `digests`, those that would go now. Nothing changes by the question. */
-export type UselessReply = { readonly index: string; readonly useless: readonly Digest[] };
+export type UselessReply = IndexSaid & { readonly useless: readonly Digest[] };
 
 /** What an index has to do itself: a part of it each time. `apply`: it is done; else only counted. */
 export type GcStepRequest = { readonly apply: boolean };
@@ -56,7 +57,6 @@ export type GcRound = {
 
 const whyMax = 4096;
 const count = whole(Number.MAX_SAFE_INTEGER);
-const databaseId = textThat((value) => /^[0-9a-f]{32}$/.test(value), 'is not 32 hex digits');
 const off = optional(text(whyMax));
 
 export const INDEX_GC = {
@@ -67,14 +67,14 @@ export const INDEX_GC = {
   condemn: route('POST', '/v1/gc/condemned', {
     body: closed({ digests: listOf(digest, condemnMax) }),
     reply: record({
-      index: databaseId,
+      ...indexSaid,
       condemned: listOf(digest, condemnMax),
       waiting: whole(condemnMax),
     }) satisfies Parser<CondemnReply>,
   }),
   useless: route('POST', '/v1/gc/useless', {
     body: closed({ digests: listOf(digest, unlinkedMax) }),
-    reply: record({ index: databaseId, useless: listOf(digest, unlinkedMax) }) satisfies Parser<UselessReply>,
+    reply: record({ ...indexSaid, useless: listOf(digest, unlinkedMax) }) satisfies Parser<UselessReply>,
   }),
   step: route('POST', '/v1/gc/steps', {
     body: closed({ apply: flag }) satisfies Parser<GcStepRequest>,

@@ -29,6 +29,7 @@ import { BucketLists } from './lists.ts';
 import { BucketManifests } from './manifests.ts';
 import { noOutbox } from './outbox.ts';
 import { several } from './several.ts';
+import { BucketSuccession } from './succession.ts';
 import { deleteTag, putTag } from './tag-writes.ts';
 import { onOfCell, stateOfCell, Tags } from './tags.ts';
 
@@ -56,6 +57,7 @@ type Parts = {
   readonly manifests: BucketManifests;
   readonly lists: BucketLists;
   readonly condemned: BucketCondemned;
+  readonly succession: BucketSuccession;
 };
 
 function partsOf(cells: Cells, { database, numbers }: StoreAbout): Parts {
@@ -71,6 +73,7 @@ function partsOf(cells: Cells, { database, numbers }: StoreAbout): Parts {
     manifests,
     lists,
     condemned: new BucketCondemned({ cells, gates, links, database, generation: numbers.generation }),
+    succession: new BucketSuccession(cells),
   };
 }
 
@@ -124,6 +127,8 @@ export class BucketTagStore implements TagStore {
   holders: TagStore['holders'] = (...args) => this.#call(({ lists }) => lists.holders(...args));
   listed: TagStore['listed'] = (...args) => this.#call(({ lists }) => lists.listed(...args));
   blob: TagStore['blob'] = (...args) => this.#call(({ links }) => links.blob(...args));
+  succession: TagStore['succession'] = () => this.#call(({ succession }) => succession.of());
+  trust: TagStore['trust'] = () => this.#call(({ succession }) => succession.trust(), ['about']);
   unlinked: TagStore['unlinked'] = (digests) => this.#call(({ condemned }) => condemned.among(digests));
   condemn: TagStore['condemn'] = (...args) => this.#call(({ condemned }) => condemned.condemn(...args));
   uselessSince: TagStore['uselessSince'] = (...args) => this.#call(({ condemned }) => condemned.useless(...args));

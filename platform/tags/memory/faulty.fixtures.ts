@@ -20,6 +20,7 @@ const WRITE_METHODS = [
   'mount',
   'remember',
   'condemn',
+  'trust',
   'written',
   'failed',
   'retry',

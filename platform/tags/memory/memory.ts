@@ -66,8 +66,7 @@ export class MemoryTables implements TagTables {
   readonly #idle: MemoryIdle;
   readonly #outbox: MemoryOutbox;
   readonly #nowMs: (() => number) | undefined;
-  /** The number of the last write of tags. */
-  #writes = 0;
+  #writes = 0; // The number of the last write of tags.
 
   constructor(options?: OutboxOptions) {
     this.#outbox = new MemoryOutbox(options);
@@ -254,6 +253,8 @@ export class MemoryTables implements TagTables {
 
   remembered: TagTables['remembered'] = (name) => this.#named.remembered(name);
   remember: TagTables['remember'] = (...args) => this.#named.remember(...args);
+  succession: TagTables['succession'] = () => ({ of: [], trusted: true });
+  trust: TagTables['trust'] = () => undefined;
   unlinked: TagTables['unlinked'] = (digests) => this.#unlinked.among(digests);
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {

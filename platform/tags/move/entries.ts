@@ -15,7 +15,18 @@ import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { OutboxRow } from '../outbox.ts';
 
-export const KINDS = ['unlinked', 'repo', 'brought', 'blob', 'manifest', 'idle', 'tag', 'outbox', 'numbers'] as const;
+export const KINDS = [
+  'unlinked',
+  'repo',
+  'brought',
+  'blob',
+  'manifest',
+  'idle',
+  'tag',
+  'outbox',
+  'numbers',
+  'succession',
+] as const;
 export type EntryKind = (typeof KINDS)[number];
 
 /** What `on` says of itself is that of its manifest. `on` null: it was deleted at that version. */
@@ -64,6 +75,8 @@ export type Entries = {
   readonly outbox: OutboxEntry;
   /** The last generation, the last number of a write, and the last one whose tombstone was forgotten. One entry. */
   readonly numbers: { readonly generation: number; readonly version: number; readonly forgotten: number };
+  /** A database that this one comes after, as it was restored from a copy of it. */
+  readonly succession: { readonly id: string; readonly trusted: boolean };
 };
 
 /** `replace`: there is one of that key, which says something else. */
@@ -86,6 +99,7 @@ const ORDER: { readonly [K in EntryKind]: (entry: Entries[K]) => readonly string
   tag: ({ repo, tag }) => [repo, tag.toLowerCase(), tag],
   outbox: ({ target, repo, slot, kind, name }) => [target, repo, String(slot).padStart(slotDigits, '0'), kind, name],
   numbers: () => [],
+  succession: ({ id }) => [id],
 };
 
 export function compareEntries<K extends EntryKind>(kind: K, one: Entries[K], two: Entries[K]): number {

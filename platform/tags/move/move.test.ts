@@ -11,7 +11,7 @@ import { BucketTagStore } from '../bucket/store.ts';
 import { openTagsData } from '../sqlite/data.ts';
 import { sqliteMoveSource, sqliteMoveTarget } from '../sqlite/moving/moving.ts';
 import { openSqliteTags } from '../sqlite/sqlite.ts';
-import { type MovingEngine, movingConformance } from './moving.fixtures.ts';
+import { type MovingEngine, movingConformance, restoredConformance } from './moving.fixtures.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'shoal-move-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -54,3 +54,4 @@ const bucket: MovingEngine = {
 };
 
 for (const from of [sqlite, bucket]) for (const to of [sqlite, bucket]) movingConformance(from, to);
+for (const engine of [sqlite, bucket]) restoredConformance(engine);

@@ -183,6 +183,28 @@ async function seenOf(store: TagStore) {
   };
 }
 
+/** Of one that was restored. */
+export function restoredConformance(engine: MovingEngine): void {
+  test(`an index in ${engine.name} that was moved from one that was restored says so, until it is trusted`, async () => {
+    const place = await engine.place();
+    const former = ['a'.repeat(32), 'b'.repeat(32)];
+    {
+      await using target = await place.target('c'.repeat(32));
+      await target.write(former.map((id) => ({ kind: 'succession', how: 'add', entry: { id, trusted: false } })));
+      await target.finish();
+    }
+    await using store = await place.open();
+    expect(await store.succession()).toEqual({ of: former, trusted: false });
+    await store.trust();
+    expect(await store.succession()).toEqual({ of: former, trusted: true });
+    await using source = await place.source();
+    expect((await entriesOf(source)).succession).toEqual(former.map((id) => ({ id, trusted: true })));
+    await using other = await (await engine.place()).open();
+    expect(await other.succession()).toEqual({ of: [], trusted: true });
+    await other.trust();
+  });
+}
+
 function broken(places: Places): void {
   test('one that breaks off after any change goes on, and is no store before its end', async () => {
     const [old, fresh] = places();

@@ -31,6 +31,7 @@ import { pgWordsOf } from './server/faults.ts';
 import { lookMs, operatorReadMs, readMs, startMs } from './server/limits.ts';
 import { Primary } from './server/primary.ts';
 import type { Querying } from './server/statements.ts';
+import { successionOf, trustSuccession } from './succession.ts';
 import { condemn, unlinkedAmong } from './unlinked.ts';
 import { usedPage } from './used.ts';
 import { PostgresVersions } from './versions.ts';
@@ -125,6 +126,9 @@ class PostgresTags implements CountingTagStore {
   idleSince: TagStore['idleSince'] = (...of) => this.#read((asking) => idleSince(asking, ...of));
   uselessSince: TagStore['uselessSince'] = (...of) => this.#read((asking) => uselessSince(asking, ...of));
   idleCounts: TagStore['idleCounts'] = (...of) => this.#read((asking) => idleCounts(asking, ...of), operatorReadMs);
+
+  succession: TagStore['succession'] = () => this.#read((asking) => successionOf(asking));
+  trust: TagStore['trust'] = () => this.#write(({ asking }) => trustSuccession(asking));
 
   due: TagStore['due'] = (...of) => this.#read((asking) => this.#outbox.due(asking, ...of));
   nextDueMs: TagStore['nextDueMs'] = (...of) => this.#read((asking) => this.#outbox.nextDueMs(asking, ...of));

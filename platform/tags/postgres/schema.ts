@@ -3,6 +3,7 @@
  * `postgresSteps`. Text is compared by its bytes, in whatever order the database sorts words.
  */
 
+import { POSTGRES_SUCCESSION } from './succession.ts';
 import { POSTGRES_TARGETS } from './targets.ts';
 import { POSTGRES_USED } from './used.ts';
 
@@ -94,7 +95,14 @@ CREATE INDEX refs_by_target ON refs (target, repo);
 `;
 
 /** What makes the tables of each version those of the next; the first entry makes version 1 from nothing. */
-export const postgresSteps: readonly string[] = [VERSION_1, VERSION_2, POSTGRES_TARGETS, IDLE, POSTGRES_USED];
+export const postgresSteps: readonly string[] = [
+  VERSION_1,
+  VERSION_2,
+  POSTGRES_TARGETS,
+  IDLE,
+  POSTGRES_USED,
+  POSTGRES_SUCCESSION,
+];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';
 /** Tables that a move fills have a version above this: no release takes them for its own (moving/moving.ts). */

@@ -6,7 +6,8 @@
  * Rule 2: what was there is kept under another name, in one step with the change: at no moment is there none.
  * Rule 3: the restored one knows nothing of what came after the backup. So it is another database than before: it has a new
  *   identity, and its numbers go on beyond the clock. No version of a tag is used twice, nor any generation; and origins,
- *   which know the index by its identity, remove nothing by its word until a person agrees (origin/known-index.ts).
+ *   which know the index by its identity, remove nothing by its word until a person agrees (origin/known-index.ts): it says
+ *   whom it comes after, those that were put aside for it included.
  *   What was written before keeps its versions, but for what waits to be written back.
  */
 
@@ -28,6 +29,9 @@ const WAIT = "SELECT o.repo, o.name FROM outbox o WHERE o.kind = 'tag'";
 const RENEWED = [
   `UPDATE tags SET writer = (SELECT id FROM identity) WHERE writer IS NULL AND (repo, tag) NOT IN (${WAIT})`,
   `UPDATE tombstones SET writer = (SELECT id FROM identity) WHERE writer IS NULL AND (repo, tag) NOT IN (${WAIT})`,
+  // Whom origins may have gone by: nobody has said yet that this one knows what is needed.
+  `INSERT OR IGNORE INTO succession (id, trusted) SELECT id, 0 FROM identity`,
+  'UPDATE succession SET trusted = 0',
   `UPDATE identity SET id = lower(hex(randomblob(16))),
     tag_version = max(tag_version + 1, ?1), generation = max(generation + 1, ?1)`,
   // Manifests that came after the backup may have referred to these: whoever brings them back has a grace for it.
@@ -55,11 +59,12 @@ export async function restoreTags({ from, data, replace, nowMs, copying }: Resto
   const there = await isThere(file);
   if (there && !replace) throw new StartError(`${file} is there already: --replace puts it aside`);
   if (!there) await refuseRemains(file);
-  using _alone = there ? held(file) : undefined;
+  using alone = there ? held(file) : undefined;
+  const former = alone === undefined ? [] : identitiesIn(alone);
   const part = `${file}.part-${process.pid}`;
   await copyDatabase(from, part, { ...copying, schema: tagsSchema });
   try {
-    const said = renewed(part, nowMs);
+    const said = renewed(part, nowMs, former);
     await ownedAs(dirname(file), part);
     await synced(part);
     if (!there) await settleAt(part, file);
@@ -97,11 +102,24 @@ function held(file: string): DatabaseSync {
   }
 }
 
+/** Who it is, and was. Of one of an old release, or of whatever is there: what it says. */
+function identitiesIn(db: DatabaseSync): string[] {
+  return ['SELECT id FROM identity', 'SELECT id FROM succession'].flatMap((sql) => {
+    try {
+      return (db.prepare(sql).all() as { id: string }[]).map(({ id }) => id);
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** Makes it a database of its own, of this version's schema. */
-function renewed(file: string, nowMs: number): HeldTags {
+function renewed(file: string, nowMs: number, former: readonly string[]): HeldTags {
   using database = new SqliteDatabase({ file, schema: tagsSchema, onBroken: () => undefined });
   const { connection } = database;
   database.transaction(() => {
+    const comesAfter = connection.prepare('INSERT OR IGNORE INTO succession (id, trusted) VALUES (?, 0)');
+    for (const id of former) comesAfter.run(id);
     for (const sql of RENEWED) connection.prepare(sql).run(...(sql.includes('?1') ? [nowMs] : []));
   });
   const said = heldIn(connection);

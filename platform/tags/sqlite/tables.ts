@@ -25,6 +25,7 @@ import { SqliteFilled } from './filled.ts';
 import { SqliteIdle } from './idle.ts';
 import { SqliteNamed } from './named.ts';
 import { SqliteOutbox } from './outbox.ts';
+import { SqliteSuccession } from './succession.ts';
 import { SqliteUnlinked } from './unlinked.ts';
 import { SqliteVersions } from './versions.ts';
 
@@ -74,11 +75,11 @@ export class SqliteTables implements TagTables {
   readonly #unlinked: SqliteUnlinked;
   readonly #idle: SqliteIdle;
   readonly #versions: SqliteVersions;
-
   readonly #named: SqliteNamed;
   readonly #outbox: SqliteOutbox;
   readonly #filled: SqliteFilled;
   readonly #adopt: SqliteAdopt;
+  readonly #succession: SqliteSuccession;
 
   constructor(db: DatabaseSync, options?: OutboxOptions) {
     this.#unlinked = new SqliteUnlinked(db);
@@ -96,6 +97,7 @@ export class SqliteTables implements TagTables {
       gone: (id, repo, digest) => this.#tell({ id, repo }, [{ kind: 'blob', name: digest, digest: null }]),
     });
     this.#adopt = new SqliteAdopt(db, { outbox: this.#outbox, filled, versions, unlinked, idle: this.#idle });
+    this.#succession = new SqliteSuccession(db);
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
@@ -284,6 +286,8 @@ export class SqliteTables implements TagTables {
 
   remembered: TagTables['remembered'] = (name) => this.#named.remembered(name);
   remember: TagTables['remember'] = (...args) => this.#named.remember(...args);
+  succession: TagTables['succession'] = () => this.#succession.of();
+  trust: TagTables['trust'] = () => this.#succession.trust();
   unlinked: TagTables['unlinked'] = (digests) => this.#unlinked.among(digests);
 
   condemn(digests: readonly Digest[], at: CondemnAt): CondemnReply {
@@ -382,8 +386,7 @@ type ReferrerRow = {
   readonly mediaType: string;
   readonly size: number;
   readonly artifactType: string | null;
-  /** Of its annotations. */
-  readonly bytes: number | null;
+  readonly bytes: number | null; // Of its annotations.
 };
 
 function referrerOf(row: ReferrerRow, annotations: string | undefined): ReferrerRecord {

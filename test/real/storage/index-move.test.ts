@@ -10,7 +10,11 @@ import { realClock } from '../../../platform/net/clock.ts';
 import { neverHeldUp } from '../../../platform/tags/bucket/faulty-bucket.fixtures.ts';
 import { openBucketTags } from '../../../platform/tags/bucket/open.ts';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
-import { type MovingEngine, movingConformance } from '../../../platform/tags/move/moving.fixtures.ts';
+import {
+  type MovingEngine,
+  movingConformance,
+  restoredConformance,
+} from '../../../platform/tags/move/moving.fixtures.ts';
 import { openMoveSource, openMoveTarget } from '../../../platform/tags/move/open.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import { openTagsData } from '../../../platform/tags/sqlite/data.ts';
@@ -98,3 +102,4 @@ movingConformance(postgres, sqlite);
 movingConformance(postgres, postgres);
 movingConformance(postgres, bucket);
 movingConformance(bucket, postgres);
+for (const engine of [postgres, bucket]) restoredConformance(engine);

@@ -104,7 +104,12 @@ export type StoreSaid = {
   readonly database?: string | undefined;
   /** The last ones of the engine that it was moved from: what is counted here goes on beyond them. */
   readonly numbers?: NumbersSaid | undefined;
+  /** Databases that this one comes after, as it was moved from one that was restored. */
+  readonly succession?: readonly FormerSaid[] | undefined;
 };
+export type FormerSaid = { readonly id: string; readonly trusted: boolean };
+/** As many as core/contracts/gc/succession.ts takes. */
+const formerMax = 64;
 export type NumbersSaid = { readonly generation: number; readonly version: number; readonly forgotten: number };
 const numbersSaid: Parser<NumbersSaid> = record({
   generation: whole(numberMax),
@@ -117,5 +122,6 @@ export const storeSaid: Parser<StoreSaid> = (value) => {
     format: field(of, 'format', whole(numberMax)),
     database: field(of, 'database', optional(text(64, 1))),
     numbers: field(of, 'numbers', optional(numbersSaid)),
+    succession: field(of, 'succession', optional(listOf(record({ id: text(64, 1), trusted: flag }), formerMax))),
   };
 };

@@ -132,13 +132,19 @@ class BucketTarget implements MoveTarget {
   async write(changes: readonly Change[]): Promise<void> {
     try {
       await several(changes, async (change) => {
-        if (change.kind !== 'numbers') await this.#writes.apply(change);
+        if (change.kind !== 'numbers' && change.kind !== 'succession') await this.#writes.apply(change);
       });
     } catch (error) {
       throw error instanceof BackendError ? new StartError(`${this.name}: ${error.message}`) : error;
     }
-    for (const { kind, how, entry } of changes)
+    // What `about` says.
+    for (const { kind, how, entry } of changes) {
       if (kind === 'numbers' && how !== 'remove') await this.#say({ numbers: entry });
+      if (kind !== 'succession') continue;
+      const others = (this.#about.value?.succession ?? []).filter(({ id }) => id !== entry.id);
+      const all = how === 'remove' ? others : [...others, entry].sort((a, b) => (a.id < b.id ? -1 : 1));
+      await this.#say({ succession: all });
+    }
   }
 
   async finish(): Promise<void> {

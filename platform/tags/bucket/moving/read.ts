@@ -67,6 +67,8 @@ export class BucketReading implements MoveReading {
         return this.#tags();
       case 'numbers':
         return this.#numbers();
+      case 'succession':
+        return this.#succession();
       case 'idle':
       case 'brought':
       case 'outbox':
@@ -163,6 +165,11 @@ export class BucketReading implements MoveReading {
     const { value } = await this.#cells.read(ABOUT, storeSaid);
     this.#see(value?.numbers ?? {});
     yield this.#seen;
+  }
+
+  async *#succession(): AsyncGenerator<Entries['succession']> {
+    const { value } = await this.#cells.read(ABOUT, storeSaid);
+    for (const { id, trusted } of value?.succession ?? []) yield { id, trusted };
   }
 
   /** Cells of that kind in all repositories. */

@@ -30,7 +30,7 @@ export class BucketMoveWrites {
     this.#links = new Links(cells, this.#gates);
   }
 
-  /** All but numbers. */
+  /** All but what `about` says. */
   async apply(change: Change): Promise<void> {
     const { how } = change;
     switch (change.kind) {

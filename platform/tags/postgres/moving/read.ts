@@ -28,6 +28,7 @@ const SQL: { readonly [K in EntryKind]: string } = {
     o.since AS "sinceMs", o.due AS "dueMs", o.attempts, o.cause FROM outbox o JOIN repos r ON r.id = o.repo
     ORDER BY o.target, r.name, o.slot, o.kind, o.name`,
   numbers: 'SELECT generation, tag_version AS version, forgotten_version AS forgotten FROM identity',
+  succession: 'SELECT id, trusted FROM succession ORDER BY id',
 };
 
 /** Of one page: the first may have to wait for all of a kind to be sorted. */

@@ -38,6 +38,9 @@ const SQL = statements('moving', {
       attempts = excluded.attempts, cause = excluded.cause`,
   noOutbox: `DELETE FROM outbox WHERE repo = ${REPO} AND target = $2 AND slot = $3 AND kind = $4 AND name = $5`,
   numbers: 'UPDATE identity SET generation = $1, tag_version = $2, forgotten_version = $3',
+  succession: `INSERT INTO succession (id, trusted) VALUES ($1, $2) ON CONFLICT (id)
+    DO UPDATE SET trusted = excluded.trusted`,
+  noSuccession: 'DELETE FROM succession WHERE id = $1',
 });
 
 /** Statements of one change, in their order; the caller sends them in a transaction. */
@@ -83,6 +86,10 @@ export class PostgresMoveWrites {
       case 'numbers': {
         const { generation, version, forgotten } = change.entry;
         return [['numbers', generation, version, forgotten]];
+      }
+      case 'succession': {
+        const { id, trusted } = change.entry;
+        return [gone ? ['noSuccession', id] : ['succession', id, trusted]];
       }
     }
   }

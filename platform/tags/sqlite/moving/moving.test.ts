@@ -25,6 +25,7 @@ const CARRIED: Readonly<Record<string, string>> = {
   repos: 'id name',
   // The database's own version.
   schema: 'version',
+  succession: 'id trusted',
   tags: 'repo tag digest version writer',
   tombstones: 'repo tag version writer',
   unlinked: 'digest since told generation',
@@ -45,5 +46,5 @@ test('every column is carried: whoever adds one adds it to move/entries.ts and t
   ]);
   expect(Object.fromEntries(all)).toEqual(CARRIED);
   // Of PostgreSQL: what each step adds is carried by postgres/moving/.
-  expect(postgresSteps).toHaveLength(4);
+  expect(postgresSteps).toHaveLength(5);
 });

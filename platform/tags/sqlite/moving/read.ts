@@ -24,6 +24,7 @@ const SQL: { readonly [K in EntryKind]: string } = {
     o.since AS sinceMs, o.due AS dueMs, o.attempts, o.cause FROM outbox o JOIN repos r ON r.id = o.repo
     ORDER BY o.target, r.name, o.slot, o.kind, o.name`,
   numbers: 'SELECT generation, tag_version AS version, forgotten_version AS forgotten FROM identity',
+  succession: 'SELECT id, trusted FROM succession ORDER BY id',
 };
 const REFS = 'SELECT target, kind FROM refs WHERE repo = ? AND manifest = ?';
 
@@ -77,6 +78,8 @@ function entryOf(kind: EntryKind, row: Row, { database, references }: Of): objec
       const { no, writer, ...rest } = row;
       return { ...rest, version: tagVersion(no as number, (writer as string | null) ?? database) };
     }
+    case 'succession':
+      return { id: row['id'], trusted: row['trusted'] === 1 };
     default:
       return { ...row };
   }

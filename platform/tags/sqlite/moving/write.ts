@@ -29,6 +29,8 @@ const SQL = {
     VALUES (${REPO}, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`,
   noOutbox: `DELETE FROM outbox WHERE repo = ${REPO} AND target = ?2 AND slot = ?3 AND kind = ?4 AND name = ?5`,
   numbers: 'UPDATE identity SET generation = ?, tag_version = ?, forgotten_version = ?',
+  succession: 'INSERT OR REPLACE INTO succession (id, trusted) VALUES (?, ?)',
+  noSuccession: 'DELETE FROM succession WHERE id = ?',
 } as const;
 
 export class SqliteMoveWrites {
@@ -69,6 +71,10 @@ export class SqliteMoveWrites {
       case 'numbers': {
         const { generation, version, forgotten } = change.entry;
         return this.#run('numbers', generation, version, forgotten);
+      }
+      case 'succession': {
+        const { id, trusted } = change.entry;
+        return gone ? this.#run('noSuccession', id) : this.#run('succession', id, trusted ? 1 : 0);
       }
     }
   }
