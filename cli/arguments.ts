@@ -8,7 +8,7 @@ const demoBytesMax = 16e9;
 /** Where `shoal up` puts it. */
 export const proxyDefault = 'http://127.0.0.1:15000';
 
-export function whole(min: number, max: number): (text: string) => number {
+export function wholeOption(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;

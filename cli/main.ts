@@ -13,7 +13,7 @@ import { ROLES } from '../platform/config/common.ts';
 import { ConfigError } from '../platform/config/load.ts';
 import { StartError } from '../platform/lifecycle/errors.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
-import { bytesOption, collect, proxyDefault, urlOption, urlsArgument, whole } from './arguments.ts';
+import { bytesOption, collect, proxyDefault, urlOption, urlsArgument, wholeOption } from './arguments.ts';
 import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
@@ -92,9 +92,9 @@ const sets = () =>
 program
   .command('up')
   .description('the whole cluster on this machine, until Ctrl-C')
-  .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 2)
+  .option('--agents <n>', `agents, 1 to ${agentsMax}`, wholeOption(1, agentsMax), 2)
   .option('--dir <dir>', 'data, configuration and logs (default: ~/.local/share/shoal)')
-  .option('--base-port <port>', 'proxy; the other ports follow', whole(1, 65_535), basePortDefault)
+  .option('--base-port <port>', 'proxy; the other ports follow', wholeOption(1, 65_535), basePortDefault)
   .option('--backends <file>', 'a YAML file with `backends:`: where blobs and tags rest beyond the cluster')
   .option('--secure', 'certificates made below the directory, and asked for by every part')
   .action((options: { agents: number; dir?: string; basePort: number; backends?: string; secure?: boolean }) =>
@@ -104,7 +104,7 @@ program
 program
   .command('demo')
   .description('a cluster, an image pushed once and pulled through every agent, a table; leaves nothing behind')
-  .option('--agents <n>', `agents, 1 to ${agentsMax}`, whole(1, agentsMax), 3)
+  .option('--agents <n>', `agents, 1 to ${agentsMax}`, wholeOption(1, agentsMax), 3)
   .addOption(new Option('--size <size>', 'of the image').argParser(bytesOption).default(256e6, '256MB'))
   .option('--secure', 'with certificates, which every part asks for')
   .addOption(new Option('--seed <text>', 'of the image: the same bytes again').hideHelp())

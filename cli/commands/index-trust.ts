@@ -2,8 +2,8 @@
 
 import { type Command, Option } from 'commander';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { INDEX } from '../../core/contracts/index-api.ts';
 import type { Succession } from '../../core/contracts/gc/succession.ts';
+import { INDEX } from '../../core/contracts/index-api.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 import { Failure } from '../failure.ts';

@@ -19,6 +19,7 @@ import { REPAIR } from '../contracts/origin-repair.ts';
 import { PINS } from '../contracts/pins.ts';
 import { PROBES } from '../contracts/probes.ts';
 import { QUEUE } from '../contracts/queue.ts';
+import { QUOTAS } from '../contracts/quota/routes.ts';
 import { REPLICATE } from '../contracts/replicate/api.ts';
 import type { Method } from '../contracts/route.ts';
 import { TRACKER } from '../contracts/tracker.ts';
@@ -106,6 +107,7 @@ const index = of(INDEX, {
   replicas: ['origin', 'proxy'],
   replicaRules: ['origin', 'proxy', 'admin'],
   reconcile: ADMIN,
+  trust: ADMIN,
 });
 
 const indexGc = of(INDEX_GC, { rules: ['origin', 'admin'], condemn: ['origin'], useless: ['origin'], step: ADMIN });
@@ -145,6 +147,7 @@ export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
     ...indexGc,
     ...all(KRAKEN_INDEX, ADMIN),
     ...all(REPLICATE, ADMIN),
+    ...all(QUOTAS, ADMIN),
     ...all(MEMBERS, ADMIN),
     ...queue,
   ],

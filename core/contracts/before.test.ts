@@ -105,7 +105,7 @@ const NEW = new Set([
   ...['members', 'krakenIndex', 'krakenOrigin', 'originAdmin', 'repair', 'drain', 'queue', 'indexGc', 'originGc'],
 ]);
 /** Of a query it reads what it knows. */
-const ADDED = ['repo', 'growing', 'cold', 'hops', 'told', 'write', 'again'];
+const ADDED = ['repo', 'growing', 'cold', 'hops', 'told', 'write', 'again', 'pin'];
 
 describe('what we ask', () => {
   const all = Object.entries(EXAMPLES).flatMap(([api, examples]) =>

@@ -10,12 +10,11 @@ const messageMax = 65_536;
 
 export const ERRORS = {
   BLOB_CONDEMNED: { status: 409, means: 'origins may be removing the bytes: have them proved before they are linked' },
-  DENIED: { status: 403, means: 'the write goes beyond what the repository may hold' },
   BLOB_UNKNOWN: { status: 404, means: 'the blob is not known here' },
   BLOB_UPLOAD_INVALID: { status: 400, means: 'the upload request is malformed' },
   BLOB_UPLOAD_UNKNOWN: { status: 404, means: 'there is no such upload: begin a new one' },
   BLOB_UPLOAD_RANGE: { status: 416, means: 'the chunk does not start where the upload stands' },
-  DENIED: { status: 403, means: 'who asks may not do that' },
+  DENIED: { status: 403, means: 'who asks may not do that, or the write goes beyond what the repository may hold' },
   DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
   MANIFEST_BLOB_UNKNOWN: { status: 404, means: 'the manifest refers to a blob that the repository does not hold' },
   MANIFEST_INVALID: { status: 400, means: 'the manifest is malformed' },

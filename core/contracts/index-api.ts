@@ -5,6 +5,7 @@ import { manifestBytesMax, pageEntriesMax, pushTagsMax, referrersPageMax } from 
 import { repositoryPatternValid } from '../oci/pattern.ts';
 import { type ReplicaRules, replicaRulesMax, replicasMax } from '../rendezvous/replicas.ts';
 import { byteCount, digest, inDigest, inRepository, inTag, mediaType, repository, tag } from './fields.ts';
+import { indexSaid, type Succession, succession } from './gc/succession.ts';
 import { namedQuery } from './named.ts';
 import {
   closed,
@@ -21,7 +22,6 @@ import {
 } from './parse.ts';
 import { reconcileReply, reconcileStep } from './reconcile.ts';
 import { route } from './route.ts';
-import { indexSaid, type Succession, succession } from './gc/succession.ts';
 
 export type ManifestRecord = {
   readonly digest: Digest;

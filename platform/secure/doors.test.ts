@@ -67,6 +67,8 @@ const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
     ...READS_TAGS,
     ...WRITES_TAGS,
     LOCATES,
+    // Which cluster the index is of.
+    'index POST /v1/unlinked',
     'index POST /v1/replicas',
     'index GET /v1/replicas',
   ],

@@ -18,6 +18,7 @@
  * Rule 7: a write that has a name is done once (named.ts).
  */
 
+import type { Succession } from '../../core/contracts/gc/succession.ts';
 import type {
   BlobLink,
   BlobLinkPut,
@@ -33,7 +34,6 @@ import type {
   TagVersion,
   UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
-import type { Succession } from '../../core/contracts/gc/succession.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { IdleAt, IdleReads, IdleWrites } from './idle.ts';
 import type { NamedTables, WriteName } from './named.ts';

@@ -8,10 +8,10 @@ import { randomBytes } from 'node:crypto';
 import { BackendError } from '../../backends/backend.ts';
 import type { ConditionalObjects } from '../../backends/conditional.ts';
 import { proveConditions } from '../../backends/conditional.ts';
-import { againMax, busy } from './again.ts';
 import { type Cell, Cells } from './cells/cells.ts';
 import { type NumbersSaid, type StoreSaid, storeSaid } from './cells/values.ts';
 import { ABOUT } from './layout.ts';
+import { againMax, busy } from './requests/again.ts';
 
 /** Of what lies there: layout.ts, cells/body.ts. */
 export const format = 1;

@@ -3,12 +3,12 @@
 import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
-import { againMax } from './again.ts';
 import { type Cells, isDamaged } from './cells/cells.ts';
 import type { DigestGate, Gates } from './gates.ts';
 import { digestInKey, TOLD, toldAt } from './layout.ts';
 import type { Links } from './links.ts';
-import { several } from './several.ts';
+import { againMax } from './requests/again.ts';
+import { several } from './requests/several.ts';
 
 /** Those that one question forgets because nobody was told of them for long. */
 const forgottenMax = 100;

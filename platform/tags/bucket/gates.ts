@@ -17,10 +17,10 @@
  */
 
 import type { Digest } from '../../../core/digest.ts';
-import { againMax, busy } from './again.ts';
 import type { Cell, Cells } from './cells/cells.ts';
 import { type GateSaid, gateSaid } from './cells/values.ts';
 import { gateAt } from './layout.ts';
+import { againMax, busy } from './requests/again.ts';
 
 export type DigestGate = GateSaid & { readonly digest: Digest; readonly cell: Cell<GateSaid> };
 

@@ -11,13 +11,13 @@ import type { BlobLink } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { IdleAt } from '../idle.ts';
 import type { WriteName } from '../named.ts';
-import { againMax, busy } from './again.ts';
 import { type Cell, type Cells, isDamaged } from './cells/cells.ts';
 import { type BlobSaid, blobSaid, recordSaid } from './cells/values.ts';
 import type { DigestGate, Gates, LinkProof } from './gates.ts';
 import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt, repoOf } from './layout.ts';
 import { knownIn, toldIn } from './named.ts';
 import type { HeldManifest } from './record.ts';
+import { againMax, busy } from './requests/again.ts';
 
 /** Marks of writes that failed that one question removes; the rest counts as links until the next one. */
 const strayMax = 16;

@@ -22,7 +22,7 @@ import {
 } from './layout.ts';
 import type { BucketManifests } from './manifests.ts';
 import { referrerOf } from './record.ts';
-import { several } from './several.ts';
+import { several } from './requests/several.ts';
 
 /** Records, or repositories, that are looked at at once for a page. */
 const lookedAtMax = 16;

@@ -11,14 +11,14 @@ import type { Digest } from '../../../core/digest.ts';
 import type { WriteName } from '../named.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
 import { follows, newerAmong } from '../versions.ts';
-import { againMax, busy } from './again.ts';
 import { type Cell, type Cells, isDamaged, newName } from './cells/cells.ts';
 import { type RemovalSaid, recordSaid, removalSaid } from './cells/values.ts';
 import { DOING, doingAt, type LinkTarget, nameAt, recordAt } from './layout.ts';
 import type { Links } from './links.ts';
 import { isNo, knownIn, newest, toldIn } from './named.ts';
 import { type HeldManifest, heldManifestOf, linkTargetsOf, same } from './record.ts';
-import { several } from './several.ts';
+import { againMax, busy } from './requests/again.ts';
+import { several } from './requests/several.ts';
 import { onOfCell, placeOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Record = Cell<HeldManifest | null>;

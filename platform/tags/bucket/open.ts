@@ -18,7 +18,7 @@ import { StartError } from '../../lifecycle/errors.ts';
 import type { Clock } from '../../net/clock.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { guarded } from './guard.ts';
+import { guarded } from './requests/guard.ts';
 import { type BucketStoreOptions, BucketTagStore } from './store.ts';
 
 /** An object of the index is small: one that does not come in so long hangs, whatever the rule says of large ones. */

@@ -28,7 +28,7 @@ import { Links } from './links.ts';
 import { BucketLists } from './lists.ts';
 import { BucketManifests } from './manifests.ts';
 import { noOutbox } from './outbox.ts';
-import { several } from './several.ts';
+import { several } from './requests/several.ts';
 import { BucketSuccession } from './succession.ts';
 import { deleteTag, putTag } from './tag-writes.ts';
 import { onOfCell, stateOfCell, Tags } from './tags.ts';

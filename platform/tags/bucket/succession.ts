@@ -2,10 +2,10 @@
 
 import type { Succession } from '../../../core/contracts/gc/succession.ts';
 import { noSuccession } from '../store.ts';
-import { againMax, busy } from './again.ts';
 import type { Cells } from './cells/cells.ts';
 import { storeSaid } from './cells/values.ts';
 import { ABOUT } from './layout.ts';
+import { againMax, busy } from './requests/again.ts';
 
 export class BucketSuccession {
   readonly #cells: Cells;

@@ -4,9 +4,9 @@ import type { TagPut } from '../../../core/contracts/index-api.ts';
 import type { WriteName } from '../named.ts';
 import type { DeleteOn } from '../store.ts';
 import { follows, keptFor, type TagOutcome } from '../versions.ts';
-import { againMax, busy } from './again.ts';
 import type { BucketManifests } from './manifests.ts';
 import { knownIn, toldIn } from './named.ts';
+import { againMax, busy } from './requests/again.ts';
 import { placeOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Parts = { readonly tags: Tags; readonly manifests: BucketManifests };

@@ -12,11 +12,11 @@
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { leadOf, numberOf, type TagState, tagVersion } from '../versions.ts';
-import { againMax, busy } from './again.ts';
 import type { ToldOf } from './cells/body.ts';
 import { type Cell, type Cells, newName } from './cells/cells.ts';
 import { type On, type TagSaid, tagSaid } from './cells/values.ts';
 import { onAt, onOf, tagCellAt, tagOf } from './layout.ts';
+import { againMax, busy } from './requests/again.ts';
 
 export type Tag = { readonly repo: string; readonly tag: string; readonly cell: Cell<TagSaid> };
 export type TagSet = Omit<On, 'made'> & { readonly version: TagVersion };

@@ -3,8 +3,8 @@
 import { StartError } from '../../lifecycle/errors.ts';
 import type { PostgresStore } from '../config.ts';
 import type { StoreProof } from '../proof.ts';
-import { releaseMin } from './migrate.ts';
-import { movingAbove, postgresSteps, versionTable } from './schema.ts';
+import { releaseMin } from './schema/migrate.ts';
+import { movingAbove, postgresSteps, versionTable } from './schema/schema.ts';
 import { EngineClock } from './server/clock.ts';
 import { pgWordsOf } from './server/faults.ts';
 import { Primary } from './server/primary.ts';

@@ -120,11 +120,10 @@ export class SqliteTables implements TagTables {
   tags(repo: string, page: PageOf): TagPage | undefined {
     const id = this.#repo(repo);
     if (id === noRepo) return undefined;
-    const rows =
-      page.last === undefined
-        ? this.#all<{ tag: string }>('tags', id, page.n + 1)
-        : this.#all<{ tag: string }>('tagsAfter', id, page.last, page.n + 1);
-    return { tags: rows.slice(0, page.n).map(({ tag }) => tag), more: rows.length > page.n };
+    const { n, last } = page;
+    const all = last === undefined ? this.#all('tags', id, n + 1) : this.#all('tagsAfter', id, last, n + 1);
+    const rows = all as { tag: string }[];
+    return { tags: rows.slice(0, n).map(({ tag }) => tag), more: rows.length > n };
   }
 
   catalog(page: PageOf): CatalogPage {

@@ -3,9 +3,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
-import { migrate } from '../../../platform/tags/postgres/migrate.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
-import { postgresSteps } from '../../../platform/tags/postgres/schema.ts';
+import { migrate } from '../../../platform/tags/postgres/schema/migrate.ts';
+import { postgresSteps } from '../../../platform/tags/postgres/schema/schema.ts';
 import { EngineClock } from '../../../platform/tags/postgres/server/clock.ts';
 import { Primary } from '../../../platform/tags/postgres/server/primary.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';

@@ -19,7 +19,7 @@ import { Gates } from '../gates.ts';
 import { ABOUT } from '../layout.ts';
 import { Links } from '../links.ts';
 import { BucketManifests } from '../manifests.ts';
-import { several } from '../several.ts';
+import { several } from '../requests/several.ts';
 import { Tags } from '../tags.ts';
 import { BucketReading } from './read.ts';
 import { BucketMoveWrites } from './write.ts';

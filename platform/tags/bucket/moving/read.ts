@@ -22,7 +22,7 @@ import {
 } from '../cells/values.ts';
 import { ABOUT, digestInKey, gateAt, NAMES, repoIn, tagIn } from '../layout.ts';
 import type { HeldManifest } from '../record.ts';
-import { several } from '../several.ts';
+import { several } from '../requests/several.ts';
 
 const GATES = 'gates/';
 const LINKS = 'links/';

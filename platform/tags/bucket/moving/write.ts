@@ -8,14 +8,14 @@
 
 import { StartError } from '../../../lifecycle/errors.ts';
 import type { Change, Entries, ManifestEntry } from '../../move/entries.ts';
-import { busy } from '../again.ts';
 import { type Cell, type Cells, newName } from '../cells/cells.ts';
 import { blobSaid, recordSaid, tagSaid } from '../cells/values.ts';
 import { Gates } from '../gates.ts';
 import { blobAt, gateAt, markAt, nameAt, onAt, recordAt, tagCellAt, toldAt } from '../layout.ts';
 import { Links } from '../links.ts';
 import { type HeldManifest, linkTargetsOf } from '../record.ts';
-import { several } from '../several.ts';
+import { busy } from '../requests/again.ts';
+import { several } from '../requests/several.ts';
 
 type How = Change['how'];
 

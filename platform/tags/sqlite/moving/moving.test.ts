@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
-import { postgresSteps } from '../../postgres/schema.ts';
+import { postgresSteps } from '../../postgres/schema/schema.ts';
 import { openSqliteTags } from '../sqlite.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'shoal-moving-'));

@@ -5,10 +5,10 @@
  *   answers again. Whoever waits for an index is told to come again rather than kept.
  */
 
-import { Places } from '../../backends/around/places.ts';
-import { BackendError } from '../../backends/backend.ts';
-import type { ConditionalObjects } from '../../backends/conditional.ts';
-import type { Time } from '../../net/clock.ts';
+import { Places } from '../../../backends/around/places.ts';
+import { BackendError } from '../../../backends/backend.ts';
+import type { ConditionalObjects } from '../../../backends/conditional.ts';
+import type { Time } from '../../../net/clock.ts';
 
 /** A push is some thirty requests, half of them together; more at once make each of them slower, on what a bucket is. */
 const atOnceMax = 64;

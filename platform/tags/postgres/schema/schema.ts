@@ -3,9 +3,9 @@
  * `postgresSteps`. Text is compared by its bytes, in whatever order the database sorts words.
  */
 
-import { POSTGRES_SUCCESSION } from './succession.ts';
+import { POSTGRES_SUCCESSION } from '../succession.ts';
+import { POSTGRES_USED } from '../used.ts';
 import { POSTGRES_TARGETS } from './targets.ts';
-import { POSTGRES_USED } from './used.ts';
 
 const VERSION_1 = `
 CREATE TABLE repos (

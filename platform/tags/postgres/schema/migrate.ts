@@ -7,11 +7,11 @@
  *   else's, are left untouched and refused with a StartError that says what to do.
  */
 
-import { StartError } from '../../lifecycle/errors.ts';
+import { StartError } from '../../../lifecycle/errors.ts';
+import type { PgConnection } from '../server/connection.ts';
+import { pgWordsOf } from '../server/faults.ts';
+import { statements } from '../server/statements.ts';
 import { movingAbove, postgresSteps, versionTable } from './schema.ts';
-import type { PgConnection } from './server/connection.ts';
-import { pgWordsOf } from './server/faults.ts';
-import { statements } from './server/statements.ts';
 
 /** `gen_random_uuid`, and what else the tables need. */
 export const releaseMin = 130_000;

@@ -1,6 +1,6 @@
 /** How often what others keep writing meanwhile is tried again. */
 
-import { ApiError } from '../../../core/contracts/errors.ts';
+import { ApiError } from '../../../../core/contracts/errors.ts';
 
 /** Each turn that is lost is somebody else's that was won: of so many in a row one is ours, unless the bucket lies. */
 export const againMax = 100;
