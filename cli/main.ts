@@ -233,7 +233,7 @@ pinning
   .option('--json', 'JSON in place of text')
   .addHelpText('after', HELP.pin)
   .action((urls: readonly string[], { json = false }: { json?: boolean }) =>
-    stoppable((signal) => listPins({ urls, json, signal }, say)),
+    stoppable((signal) => listPins({ urls, json, signal, transport }, say)),
   );
 for (const what of ['add', 'remove'] as const)
   pinning
@@ -247,7 +247,7 @@ for (const what of ['add', 'remove'] as const)
     .argument('<urls...>', 'agents (their admin port), origins', urlsArgument)
     .option('--json', 'JSON in place of text')
     .action((pin: string, urls: readonly string[], { json = false }: { json?: boolean }) =>
-      stoppable((signal) => changePins({ urls, json, signal, pin, what }, say)),
+      stoppable((signal) => changePins({ urls, json, signal, pin, what, transport }, say)),
     );
 
 addCertsCommands(
@@ -276,13 +276,12 @@ program
   .addHelpText('after', HELP.gc)
   .action(({ origin = [originDefault], now = false, ...given }: Reconciling & { origin?: string[]; now?: boolean }) =>
     stoppable((signal) => {
-      const { index, json, screen } = steppingOf(given, signal);
-      return gc({ index, origins: origin, now, json, signal, screen }, say);
+      return gc({ ...steppingOf(given, signal), origins: origin, now }, say);
     }),
   );
 
 addQuotaCommands(program.command('quota').description('what repositories may hold, and what they do'), {
-  ...{ finishing, stoppable, url: urlOption, say },
+  ...{ finishing, stoppable, url: urlOption, say, transport },
 });
 
 stepping('reconcile', 'compares an index with its backends, and brings back what it lacks')

@@ -11,6 +11,7 @@ import { MEMBERS } from '../../core/contracts/members.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
 import { bytesText, foreignText } from '../ui/format.ts';
 import type { Screen } from '../ui/progress.ts';
@@ -29,7 +30,10 @@ export type GcOptions = {
   readonly json: boolean;
   readonly signal: AbortSignal;
   readonly screen: Screen;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
 };
+type How = Pick<GcOptions, 'signal' | 'transport'>;
 
 /** Throws Failure where one of them did not do it. */
 export async function gc(options: GcOptions, say: (line: string) => void): Promise<void> {
@@ -54,33 +58,33 @@ export async function gc(options: GcOptions, say: (line: string) => void): Promi
   if (failures.length > 0) throw new Failure(failures.join('; '));
 }
 
-async function ofIndex({ index, now, signal }: GcOptions): Promise<GcStep> {
+async function ofIndex({ index, now, ...how }: GcOptions): Promise<GcStep> {
   let [links, bytes] = [0, 0];
   for (;;) {
-    const step = await asked(index, INDEX_GC.step, { apply: now }, signal);
+    const step = await asked(index, INDEX_GC.step, { apply: now }, how);
     links += step.links;
     bytes += step.bytes;
     if (!step.more) return { ...step, links, bytes };
   }
 }
 
-async function ofOrigin(origin: string, { now, signal, screen }: GcOptions): Promise<GcRound> {
+async function ofOrigin(origin: string, { now, screen, ...how }: GcOptions): Promise<GcRound> {
   const line = new StepsLine(screen);
-  let round = await asked(origin, ORIGIN_GC.begin, { apply: now }, signal);
+  let round = await asked(origin, ORIGIN_GC.begin, { apply: now }, how);
   while (round.running) {
     line.draw(`${origin}: ${round.looked} of ${round.of} blobs`);
-    await sleep(askMs, undefined, { signal });
-    round = await asked(origin, ORIGIN_GC.state, undefined, signal);
+    await sleep(askMs, undefined, { signal: how.signal });
+    round = await asked(origin, ORIGIN_GC.state, undefined, how);
   }
   line.clear();
   return round;
 }
 
 /** All that the named ones know of. */
-async function originsOf({ origins, signal }: GcOptions): Promise<string[]> {
+async function originsOf({ origins, ...how }: GcOptions): Promise<string[]> {
   const all = new Set<string>();
   for (const origin of origins) {
-    const { lists } = await asked(origin, MEMBERS.status, undefined, signal);
+    const { lists } = await asked(origin, MEMBERS.status, undefined, how);
     const members = lists.find(({ role }) => role === 'origins')?.members ?? [];
     all.add(origin);
     for (const { url, self } of members) if (url !== undefined && self !== true) all.add(url);
@@ -92,9 +96,9 @@ async function asked<B, R>(
   base: string,
   route: Route<Record<never, never>, B, R>,
   body: B,
-  signal: AbortSignal,
+  { signal, transport }: How,
 ): Promise<R> {
-  await using http = new HttpClient({ base });
+  await using http = new HttpClient({ base, transport });
   const ctx = CallContext.begin({ signal });
   const how = { ctx, watched: true, stallMs: stepStallMs } as const;
   return route.reply(await http.json<unknown>(route.method, route.path({}), { body, ...how }), base);

@@ -6,14 +6,21 @@ import type { Succession } from '../../core/contracts/gc/succession.ts';
 import { INDEX } from '../../core/contracts/index-api.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
 import { HELP } from '../help.ts';
 import type { Commanding } from './origins/commands.ts';
 import { indexDefault } from './steps.ts';
 
 type Given = { readonly index: string; readonly json?: boolean };
+type Trusting = {
+  readonly index: string;
+  readonly signal: AbortSignal;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
+};
 
-export function addTrustCommand(role: Command, { finishing, url, say }: Commanding): void {
+export function addTrustCommand(role: Command, { finishing, url, say, transport }: Commanding): void {
   role
     .command('trust')
     .description('says of an index that was restored that it knows what is needed: origins go by it')
@@ -27,7 +34,7 @@ export function addTrustCommand(role: Command, { finishing, url, say }: Commandi
     .addHelpText('after', HELP.trust)
     .action(({ index, json = false }: Given) =>
       finishing(async (signal) => {
-        const before = await trustIndex(index, signal);
+        const before = await trustIndex({ index, signal, transport });
         if (before === undefined) throw new Failure(`${index} is of a release that knows nothing of that`);
         if (json) say(JSON.stringify(before));
         else say(trustedLine(before) ?? 'nothing was to be done: it was not restored, or is trusted already');
@@ -36,8 +43,8 @@ export function addTrustCommand(role: Command, { finishing, url, say }: Commandi
 }
 
 /** What it was before. Undefined: it is of a release that does not know of that. */
-export async function trustIndex(index: string, signal: AbortSignal): Promise<Succession | undefined> {
-  await using http = new HttpClient({ base: index });
+export async function trustIndex({ index, signal, transport }: Trusting): Promise<Succession | undefined> {
+  await using http = new HttpClient({ base: index, transport });
   const { method } = INDEX.trust;
   try {
     const ctx = CallContext.begin({ signal });

@@ -3,16 +3,24 @@
 import { PINS, type PinStatus } from '../../core/contracts/pins.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
 import { foreignText, table } from '../ui/format.ts';
 
-export type PinsAsked = { readonly urls: readonly string[]; readonly json: boolean; readonly signal: AbortSignal };
+export type PinsAsked = {
+  readonly urls: readonly string[];
+  readonly json: boolean;
+  readonly signal: AbortSignal;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
+};
+type How = Pick<PinsAsked, 'signal' | 'transport'>;
 
 const withinMs = 5_000;
 
 /** Throws Failure where a pin is not complete. */
-export async function listPins({ urls, json, signal }: PinsAsked, say: (line: string) => void): Promise<void> {
-  const all = await Promise.all(urls.map(async (url) => ({ url, pins: await ask(url, signal) })));
+export async function listPins({ urls, json, ...how }: PinsAsked, say: (line: string) => void): Promise<void> {
+  const all = await Promise.all(urls.map(async (url) => ({ url, pins: await ask(url, how) })));
   if (json) say(JSON.stringify({ asked: all }));
   else for (const { url, pins } of all) say(linesOf(url, pins));
   const lacking = all.flatMap(({ pins }) => pins).filter(({ complete }) => !complete).length;
@@ -23,13 +31,13 @@ export type PinChange = PinsAsked & { readonly pin: string; readonly what: 'add'
 
 /** Throws Failure where one of them refuses; the others have done it. */
 export async function changePins(
-  { urls, json, signal, pin, what }: PinChange,
+  { urls, json, pin, what, ...how }: PinChange,
   say: (line: string) => void,
 ): Promise<void> {
   const all = await Promise.all(
     urls.map(async (url) => {
       try {
-        return { url, pins: await change(url, { pin, what, signal }) };
+        return { url, pins: await change(url, { pin, what, ...how }) };
       } catch (error) {
         return { url, error: (error as Error).message };
       }
@@ -43,9 +51,9 @@ export async function changePins(
 
 async function change(
   url: string,
-  { pin, what, signal }: Pick<PinChange, 'pin' | 'what' | 'signal'>,
+  { pin, what, signal, transport }: Pick<PinChange, 'pin' | 'what'> & How,
 ): Promise<readonly PinStatus[]> {
-  await using client = new HttpClient({ base: url });
+  await using client = new HttpClient({ base: url, transport });
   const options = { ctx: CallContext.begin({ signal }), withinMs, tries: 1 };
   const answer =
     what === 'add'
@@ -54,8 +62,8 @@ async function change(
   return PINS.list.reply(answer, url).pins;
 }
 
-async function ask(url: string, signal: AbortSignal): Promise<readonly PinStatus[]> {
-  await using client = new HttpClient({ base: url });
+async function ask(url: string, { signal, transport }: How): Promise<readonly PinStatus[]> {
+  await using client = new HttpClient({ base: url, transport });
   const ctx = CallContext.begin({ signal });
   return PINS.list.reply(await client.json('GET', PINS.list.path({}), { ctx, withinMs, tries: 1 }), url).pins;
 }

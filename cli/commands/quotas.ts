@@ -15,6 +15,7 @@ import {
 } from '../../core/quota.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import type { HttpTransport } from '../../platform/net/http.ts';
 import { HELP } from '../help.ts';
 import { bytesText, percentText, table } from '../ui/format.ts';
 import type { Commanding } from './origins/commands.ts';
@@ -26,6 +27,8 @@ type QuotasAsked = {
   readonly all: boolean;
   readonly json: boolean;
   readonly signal: AbortSignal;
+  /** Default: TCP. */
+  readonly transport?: HttpTransport | undefined;
 };
 
 /** `repository`: of a limit that each has; null: of all that the rule matches. `quota` null: there is none for it. */
@@ -34,7 +37,7 @@ type Line = { readonly repository: string | null; readonly quota: QuotaRule | nu
 const withinMs = 10_000;
 
 /** The sub-commands of `quota`. */
-export function addQuotaCommands(quota: Command, { stoppable, url, say }: Commanding): void {
+export function addQuotaCommands(quota: Command, { stoppable, url, say, transport }: Commanding): void {
   quota
     .command('ls')
     .description('each quota of an index, and how much of it is used; without quotas what each repository holds')
@@ -48,13 +51,13 @@ export function addQuotaCommands(quota: Command, { stoppable, url, say }: Comman
     .option('--json', 'JSON in place of text')
     .addHelpText('after', HELP.quota)
     .action(({ index, all = false, json = false }: { index: string; all?: boolean; json?: boolean }) =>
-      stoppable((signal) => listQuotas({ index, all, json, signal }, say)),
+      stoppable((signal) => listQuotas({ index, all, json, signal, transport }, say)),
     );
 }
 
 async function listQuotas(asked: QuotasAsked, say: (line: string) => void): Promise<void> {
-  const { index, all, json, signal } = asked;
-  await using http = new HttpClient({ base: index });
+  const { index, all, json, signal, transport } = asked;
+  await using http = new HttpClient({ base: index, transport });
   const ctx = CallContext.begin({ signal });
   const told = await http.json('GET', QUOTAS.rules.path({}), { ctx, withinMs, tries: 1 });
   const { quotas } = QUOTAS.rules.reply(told, index);

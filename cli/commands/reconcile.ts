@@ -37,7 +37,7 @@ export async function reconcile(options: ReconcileOptions, say: (line: string) =
   say(json ? JSON.stringify({ applied: apply, ...sums }) : summary(sums, apply));
   // All that could be found is here now.
   if (apply && repository === undefined && sums.broken === 0) {
-    const line = trustedLine(await trustIndex(options.index, options.signal));
+    const line = trustedLine(await trustIndex(options));
     if (line !== undefined && !json) say(line);
   }
   if (sums.broken > 0)
