@@ -116,14 +116,16 @@ async function recorder(): Promise<{ url: string; heard: { path: string; headers
     more: false,
     condemned: [],
     unlinked: [],
+    useless: [],
     waiting: 0,
     replicas: [0],
     default: 0,
     rules: [],
   };
   const version = `1-${'0'.repeat(32)}`;
+  const gc = { graceMs: 1, everyMs: 1, rate: 1 };
   const record = { mediaType: 'text/plain', size: 4, index: '0'.repeat(32), state: 'held', status: 'ok', version };
-  const everything = { ...info, ...lists, ...record, id: 'u'.repeat(16), offset: 0, role: 'origin' };
+  const everything = { ...info, ...lists, ...record, ...gc, id: 'u'.repeat(16), offset: 0, role: 'origin' };
   const server = createServer(async (request, response: ServerResponse) => {
     const path = request.url ?? '';
     if (path !== '/health' || request.headers['x-request-id'] !== undefined)
@@ -189,6 +191,10 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         catalog: (ctx) => index.catalog(page, ctx),
         condemn: (ctx) => index.condemn([digest], ctx),
         unlinked: (ctx) => index.unlinked([digest], ctx),
+        gcRules: (ctx) => index.gcRules(ctx),
+        gcCondemn: (ctx) => index.gcCondemn([digest], ctx),
+        useless: (ctx) => index.useless([digest], ctx),
+        identity: (ctx) => index.identity(ctx),
         replicas: (ctx) => index.replicas([digest], ctx),
         replicaRules: (ctx) => index.replicaRules(ctx),
       },
