@@ -1,7 +1,8 @@
 /** What comes with a client's request goes with every call that the proxy makes for it. */
 
 import { afterEach, expect, test } from 'vitest';
-import type { CallContext } from '../platform/clients/context.ts';
+import { REPLICATION_HEADERS } from '../core/contracts/replicate/headers.ts';
+import { CallContext } from '../platform/clients/context.ts';
 import { type Answer, digestOfBytes, TestCluster } from './testing/cluster.ts';
 
 let cluster: TestCluster;
@@ -24,7 +25,7 @@ function listenIn(index: TestCluster['index']): [method: string, ctx: CallContex
     const act = method as (...args: unknown[]) => unknown;
     Object.assign(index, {
       [name]: (...args: unknown[]) => {
-        heard.push([name, args.at(-1) as CallContext]);
+        heard.push([name, args.find((arg) => arg instanceof CallContext) as CallContext]);
         return act(...args);
       },
     });
@@ -37,7 +38,8 @@ test('request id, client, deadline and trace reach index and origins, whatever i
   const heard = listenIn(cluster.index);
   const type = 'application/vnd.oci.image.manifest.v1+json';
   const ask = async (method: string, path: string, status: number, body?: Buffer): Promise<Answer> => {
-    const headers = { ...edge, 'content-type': type };
+    // Another cluster asks who we are in this way; of all but GET /v2/ nothing comes of it.
+    const headers = { ...edge, 'content-type': type, [REPLICATION_HEADERS.taken]: 'ask' };
     const answer = await cluster.proxy.send(method, path, body === undefined ? { headers } : { headers, body });
     expect([method, path, answer.status]).toEqual([method, path, status]);
     expect(answer.headers['x-request-id']).toBe('from-outside');
@@ -67,6 +69,7 @@ test('request id, client, deadline and trace reach index and origins, whatever i
   }
   await ask('GET', '/v2/a/tags/list', 200);
   await ask('GET', '/v2/_catalog', 200);
+  await ask('GET', '/v2/', 200);
   await ask('GET', `/v2/a/referrers/${digest}`, 200);
   for (const reference of ['1', digest]) await ask('DELETE', `/v2/a/manifests/${reference}`, 202);
   await ask('DELETE', `/v2/a/blobs/${blob}`, 202);
