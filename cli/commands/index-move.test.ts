@@ -133,7 +133,12 @@ test(
       await end;
       kills += 1;
     }
-    if (!whole) expect(await ended(move(from, to)), `seed ${seed}`).toMatchObject({ code: 0, err: '' });
+    if (!whole) {
+      const last = await ended(move(from, to));
+      // The one that was killed had done it, and could not say so.
+      if (!last.err.includes('was that done already?'))
+        expect(last, `seed ${seed}`).toMatchObject({ code: 0, err: '' });
+    }
     expect(kills, `seed ${seed}`).toBeGreaterThan(0);
     const [source, copy] = [await sqliteMoveSource(join(dir, 'full')), await sqliteMoveSource(join(dir, 'moved'))];
     expect(await entriesOf(copy), `seed ${seed}`).toEqual(await entriesOf(source));

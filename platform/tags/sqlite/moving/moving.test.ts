@@ -5,8 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
+import type { TagVersion } from '../../../../core/contracts/index-api.ts';
+import type { Digest } from '../../../../core/digest.ts';
 import { postgresSteps } from '../../postgres/schema/schema.ts';
 import { openSqliteTags } from '../sqlite.ts';
+import { SqliteUsed } from '../used.ts';
+import { SqliteMoveWrites } from './write.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'shoal-moving-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -29,6 +33,8 @@ const CARRIED: Readonly<Record<string, string>> = {
   tags: 'repo tag digest version writer',
   tombstones: 'repo tag version writer',
   unlinked: 'digest since told generation',
+  // Counted anew by the triggers, as the rest comes.
+  used: 'repo bytes tags manifests',
 };
 
 test('every column is carried: whoever adds one adds it to move/entries.ts and to moving/ of each engine, then here', async () => {
@@ -46,5 +52,24 @@ test('every column is carried: whoever adds one adds it to move/entries.ts and t
   ]);
   expect(Object.fromEntries(all)).toEqual(CARRIED);
   // Of PostgreSQL: what each step adds is carried by postgres/moving/.
-  expect(postgresSteps).toHaveLength(5);
+  expect(postgresSteps).toHaveLength(6);
+});
+
+test('what a later round brings in place of what is there counts once', () => {
+  using db = new DatabaseSync(join(dir, 'tags.db'));
+  const writes = new SqliteMoveWrites(db, '0'.repeat(32));
+  const digest = `sha256:${'1'.repeat(64)}` as Digest;
+  const record = { mediaType: 'm/x', subject: null, artifactType: null, annotations: null, blobs: [], manifests: [] };
+  const version = `1-${'0'.repeat(32)}` as TagVersion;
+  writes.apply({ kind: 'repo', how: 'replace', entry: { repo: 'a' } });
+  for (const size of [5, 7]) {
+    writes.apply({ kind: 'blob', how: 'replace', entry: { repo: 'a', digest, size } });
+    writes.apply({ kind: 'manifest', how: 'replace', entry: { repo: 'a', digest, size, ...record } });
+    writes.apply({
+      kind: 'tag',
+      how: 'replace',
+      entry: { repo: 'a', tag: 't', version, on: { digest, mediaType: 'm/x', size } },
+    });
+  }
+  expect(new SqliteUsed(db).of('a')).toEqual({ bytes: 14, tags: 1, manifests: 1 });
 });

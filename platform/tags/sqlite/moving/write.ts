@@ -15,12 +15,16 @@ const SQL = {
   blob: `INSERT INTO blobs (repo, digest, size) VALUES (${REPO}, ?2, ?3) ON CONFLICT DO UPDATE SET size = excluded.size`,
   idle: `UPDATE blobs SET idle = ?3 WHERE repo = ${REPO} AND digest = ?2`,
   noBlob: `DELETE FROM blobs WHERE repo = ${REPO} AND digest = ?2`,
-  manifest: `INSERT OR REPLACE INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
-    VALUES (${REPO}, ?2, ?3, ?4, ?5, ?6, ?7)`,
+  // An update, not OR REPLACE, which would have the triggers of used.ts count it once more; so below.
+  manifest: `INSERT INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
+    VALUES (${REPO}, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET media_type = excluded.media_type,
+      size = excluded.size, subject = excluded.subject, artifact_type = excluded.artifact_type,
+      annotations = excluded.annotations`,
   noManifest: `DELETE FROM manifests WHERE repo = ${REPO} AND digest = ?2`,
   ref: `INSERT INTO refs (repo, manifest, target, kind) VALUES (${REPO}, ?2, ?3, ?4)`,
   noRefs: `DELETE FROM refs WHERE repo = ${REPO} AND manifest = ?2`,
-  tag: `INSERT OR REPLACE INTO tags (repo, tag, digest, version, writer) VALUES (${REPO}, ?2, ?3, ?4, ?5)`,
+  tag: `INSERT INTO tags (repo, tag, digest, version, writer) VALUES (${REPO}, ?2, ?3, ?4, ?5)
+    ON CONFLICT DO UPDATE SET digest = excluded.digest, version = excluded.version, writer = excluded.writer`,
   noTag: `DELETE FROM tags WHERE repo = ${REPO} AND tag = ?2`,
   tombstone: `INSERT OR REPLACE INTO tombstones (repo, tag, version, writer) VALUES (${REPO}, ?2, ?3, ?4)`,
   noTombstone: `DELETE FROM tombstones WHERE repo = ${REPO} AND tag = ?2`,
