@@ -53,7 +53,9 @@ test('a pull that is cut goes on by Range, and counts every byte once', async ()
   };
   await pullBlob(registry, { repo: 'r', digest, size: bytes.length, onBytes: (n) => add(n) }, persistence());
   expect(counted).toBe(200_000);
-  expect(server.seen).toHaveLength(4);
+  // One for each part; one more for each cut that comes before the answer's first byte is read, which is tried at once.
+  expect(server.seen.length).toBeGreaterThanOrEqual(4);
+  expect(server.seen.length).toBeLessThanOrEqual(7);
 });
 
 test('get -o takes a file, a directory that is there, and one that shall be', async () => {
