@@ -89,7 +89,7 @@ export type LookupsOptions = {
     order(digest: Digest): readonly Asked[];
     /** What may be held by origins that cannot be asked (Members). */
     readonly unheard?: readonly string[];
-    placed?(signal: AbortSignal): Promise<void>;
+    introduced?(signal: AbortSignal): Promise<void>;
   };
   readonly memoryBytes: number;
   readonly clock: Time;
@@ -258,7 +258,7 @@ export class Lookups {
       if (heard.length > 0) return foundOf(heard);
     }
     // Who has just started may not know yet who else there is.
-    if (failures.length === 0) await origins.placed?.(ctx.signal);
+    if (failures.length === 0) await origins.introduced?.(ctx.signal);
     failures.push(...(origins.unheard ?? []));
     if (failures.length > 0) return { found: { kind: 'unavailable', why: [...new Set(failures)].join('; ') } };
     return { found: { kind: 'unknown' } };

@@ -128,7 +128,7 @@ export class Origins {
 
   /** Throws UNAVAILABLE where some origin that may hold it did not say no; it waits a moment for who they are. */
   async #heardAll(digest: Digest, failures: readonly unknown[], ctx: CallContext): Promise<void> {
-    if (failures.length === 0) await this.#options.members.placed(ctx.signal);
+    if (failures.length === 0) await this.#options.members.introduced(ctx.signal);
     const unheard = this.#options.members.unheard.map((why) => new ApiError('UNAVAILABLE', `origin ${why}`));
     if (failures.length + unheard.length > 0) throw unavailable(digest, [...failures, ...unheard]);
   }

@@ -57,6 +57,7 @@ type State = {
   latencyMs: number | undefined;
   timer: NodeJS.Timeout | undefined;
   stop: AbortController | undefined;
+  running: Promise<void> | undefined;
 };
 
 export class Checks {
@@ -80,7 +81,7 @@ export class Checks {
     for (const [url, member] of members) {
       if (this.#states.has(url)) continue;
       const fresh = { up: true, against: 0, misses: 0, first: true };
-      const none = { latencyMs: undefined, timer: undefined, stop: undefined };
+      const none = { latencyMs: undefined, timer: undefined, stop: undefined, running: undefined };
       this.#states.set(url, { ...fresh, ...none, of: member, member: checked(member) });
       if (this.#due) this.#next(url, this.#soonMs());
     }
@@ -101,6 +102,18 @@ export class Checks {
     this.#usedMs = performance.now();
     if (!idle) return;
     for (const [url, state] of this.#states) if (state.timer === undefined) this.#next(url, this.#soonMs());
+  }
+
+  /** Asks these at once, however long they were left alone, and resolves when each has answered, or not in time. */
+  async now(urls: readonly string[]): Promise<void> {
+    const all = urls.map((url) => {
+      const state = this.#states.get(url);
+      if (state === undefined || this.#closed) return undefined;
+      clearTimeout(state.timer);
+      state.timer = undefined;
+      return state.running ?? this.#begin(url, state);
+    });
+    await Promise.all(all);
   }
 
   /** Whether each has answered, or failed once. */
@@ -136,9 +149,16 @@ export class Checks {
     if (state === undefined || this.#closed) return;
     state.timer = setTimeout(() => {
       state.timer = undefined;
-      if (this.#due) void this.#check(url, state);
+      if (this.#due) void this.#begin(url, state);
     }, afterMs);
     state.timer.unref();
+  }
+
+  #begin(url: string, state: State): Promise<void> {
+    state.running = this.#check(url, state).finally(() => {
+      state.running = undefined;
+    });
+    return state.running;
   }
 
   async #check(url: string, state: State): Promise<void> {

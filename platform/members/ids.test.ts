@@ -85,6 +85,15 @@ describe('members with ids', () => {
     await expect(proved).rejects.toThrow('it has not said yet who it is');
   });
 
+  test('one that could not say who it is is asked again as soon as it answers a question, however long it is left alone', async () => {
+    const late = await Told.start({ id: 'no id at all' });
+    const origins = new Origins({ members: membersOf(fixedList([late.url])), copies: 1, required: 1 });
+    const proved = () => origins.proved(byDigest(testDigest(1)), CallContext.begin());
+    await expect(proved()).rejects.toThrow('it has not said yet who it is');
+    late.identity = { id: idOf(1), instance: idOf(101), weight: 1 };
+    expect(await proved()).toBeUndefined();
+  });
+
   test('who starts with a part of the list says of nothing that nobody has it while others know of more', async () => {
     const [one, two] = [await origin(1), await origin(2)];
     one.identity = { ...one.identity, members: [{ id: idOf(2), url: two.url, weight: 1 }] };

@@ -167,8 +167,8 @@ export class Members<M extends Member> implements AsyncDisposable {
    */
   order(key: string): M[] {
     if (this.#options.rarely === true) this.#checks?.used();
-    const ranked = this.#owners.pick(key).flatMap((id) => this.#byId.get(id)?.member ?? []);
-    const all = this.#ranked([...ranked, ...this.#strangers, ...this.#emptied]);
+    const owners = this.#owners.pick(key).flatMap((id) => this.#byId.get(id)?.member ?? []);
+    const all = this.#ranked([...owners, ...this.#strangers, ...this.#emptied]);
     return [...all.filter((member) => this.#well(member)), ...all.filter((member) => !this.#well(member))];
   }
 
@@ -195,6 +195,12 @@ export class Members<M extends Member> implements AsyncDisposable {
     this.#waited = true;
   }
 
+  /** For whoever is to say that nobody has a thing: who has not said yet who it is, and just answered, is asked that now. */
+  async introduced(signal: AbortSignal): Promise<void> {
+    await this.placed(signal);
+    await this.#checks?.now(this.#places?.unknown ?? []);
+  }
+
   /** Another process knows these; of those in the list it is believed until they speak for themselves. */
   told(places: readonly ToldPlace[]): void {
     if (this.#places?.told(places, performance.now()) === true) this.#rebuild();
@@ -207,9 +213,8 @@ export class Members<M extends Member> implements AsyncDisposable {
 
   /** We are being emptied, or not any more. */
   drain(draining: boolean): void {
-    const { self } = this.#options;
-    if (self === undefined) return;
-    self.draining = draining;
+    if (this.#options.self === undefined) return;
+    this.#options.self.draining = draining;
     this.#rebuild();
   }
 

@@ -42,9 +42,8 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
 
 /** The first seed that is tried, for those that need a rarer accident. */
 const froms: Readonly<Partial<Record<Plant, number>>> = {
-  'push-says-yes': 15,
+  'push-says-yes': 37,
   'copies-unconfirmed': 41,
-  'reconciles-a-page': 61,
   'ring-by-url': 7,
   'origin-believes': 5,
   'inflow-keeps-slot': 24,
