@@ -72,6 +72,7 @@ test('alerts are there where they are asked for, and nowhere else', async () => 
     metadata: { labels: { release: 'prometheus' } },
     spec: {
       groups: [
+        { rules: [{ alert: 'ShoalCertificateExpires' }] },
         { rules: [{ expr: expect.stringMatching(/oldest_seconds.*> 60$/) }, { alert: 'ShoalWriteBackDead' }] },
         { rules: [{ alert: 'ShoalQuotaNearlyUsed' }] },
       ],
