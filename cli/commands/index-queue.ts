@@ -3,10 +3,10 @@
 import { type Command, Option } from 'commander';
 import { StartError } from '../../platform/lifecycle/errors.ts';
 import { HELP } from '../help.ts';
+import { indexOption } from './index-option.ts';
 import type { OriginOptions } from './origins/blobs.ts';
 import type { Commanding } from './origins/commands.ts';
 import { changeQueue, listQueue } from './origins/queue.ts';
-import { indexDefault } from './steps.ts';
 
 type Given = { readonly index: string; readonly json?: boolean };
 
@@ -19,12 +19,7 @@ export function addIndexCommands(role: Command, { finishing, stoppable, url, say
     queue
       .command(name)
       .description(description)
-      .addOption(
-        new Option('--index <url>', 'the index to ask')
-          .argParser(url(indexDefault))
-          .default(indexDefault)
-          .env('SHOAL_INDEX'),
-      )
+      .addOption(indexOption('the index to ask', url))
       .option('--json', 'JSON in place of text')
       .addHelpText('after', HELP.index);
   // A queue is asked alike, whoever has it.

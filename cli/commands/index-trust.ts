@@ -1,6 +1,6 @@
 /** `shoal index trust`: an index that was restored from a backup knows what is needed, and origins go by it from now on. */
 
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { Succession } from '../../core/contracts/gc/succession.ts';
 import { INDEX } from '../../core/contracts/index-api.ts';
@@ -9,8 +9,8 @@ import { HttpClient } from '../../platform/clients/http.ts';
 import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
 import { HELP } from '../help.ts';
+import { indexOption } from './index-option.ts';
 import type { Commanding } from './origins/commands.ts';
-import { indexDefault } from './steps.ts';
 
 type Given = { readonly index: string; readonly json?: boolean };
 type Trusting = {
@@ -24,12 +24,7 @@ export function addTrustCommand(role: Command, { finishing, url, say, transport 
   role
     .command('trust')
     .description('says of an index that was restored that it knows what is needed: origins go by it')
-    .addOption(
-      new Option('--index <url>', 'the index to tell')
-        .argParser(url(indexDefault))
-        .default(indexDefault)
-        .env('SHOAL_INDEX'),
-    )
+    .addOption(indexOption('the index to tell', url))
     .option('--json', 'JSON in place of text')
     .addHelpText('after', HELP.trust)
     .action(({ index, json = false }: Given) =>

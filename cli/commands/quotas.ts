@@ -1,6 +1,6 @@
 /** `shoal quota ls`: what repositories may hold, and what they do. */
 
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { QUOTAS } from '../../core/contracts/quota/routes.ts';
 import { pageEntriesMax } from '../../core/oci/limits.ts';
 import {
@@ -18,8 +18,8 @@ import { HttpClient } from '../../platform/clients/http.ts';
 import type { HttpTransport } from '../../platform/net/http.ts';
 import { HELP } from '../help.ts';
 import { bytesText, percentText, table } from '../ui/format.ts';
+import { indexOption } from './index-option.ts';
 import type { Commanding } from './origins/commands.ts';
-import { indexDefault } from './steps.ts';
 
 type QuotasAsked = {
   readonly index: string;
@@ -41,12 +41,7 @@ export function addQuotaCommands(quota: Command, { stoppable, url, say, transpor
   quota
     .command('ls')
     .description('each quota of an index, and how much of it is used; without quotas what each repository holds')
-    .addOption(
-      new Option('--index <url>', 'the index to ask')
-        .argParser(url(indexDefault))
-        .default(indexDefault)
-        .env('SHOAL_INDEX'),
-    )
+    .addOption(indexOption('the index to ask', url))
     .option('--all', 'also repositories that no quota is for')
     .option('--json', 'JSON in place of text')
     .addHelpText('after', HELP.quota)

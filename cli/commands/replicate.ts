@@ -1,6 +1,6 @@
 /** `shoal replicate status|retry|backfill|diff`: what an index sends to other clusters, what lacks there, and once more. */
 
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { QUEUE } from '../../core/contracts/queue.ts';
 import {
   type DiffReply,
@@ -14,8 +14,8 @@ import { HttpClient } from '../../platform/clients/http.ts';
 import { Failure } from '../failure.ts';
 import { HELP } from '../help.ts';
 import { ageText, foreignText } from '../ui/format.ts';
+import { indexOption } from './index-option.ts';
 import type { Commanding } from './origins/commands.ts';
-import { indexDefault } from './steps.ts';
 
 /** A step of a comparison asks the remote for each tag of some repositories. The index is pinged meanwhile. */
 const stepStallMs = 300_000;
@@ -37,12 +37,7 @@ export function addReplicateCommands(
     replicate
       .command(name)
       .description(description)
-      .addOption(
-        new Option('--index <url>', 'the index to ask')
-          .argParser(url(indexDefault))
-          .default(indexDefault)
-          .env('SHOAL_INDEX'),
-      )
+      .addOption(indexOption('the index to ask', url))
       .option('--json', 'JSON in place of text')
       .addHelpText('after', HELP.replicate);
   const of = ({ index, json = false }: Given, signal: AbortSignal): Asking => ({ index, json, signal, transport });
