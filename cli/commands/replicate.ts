@@ -1,6 +1,7 @@
 /** `shoal replicate status|retry|backfill|diff`: what an index sends to other clusters, what lacks there, and once more. */
 
 import type { Command } from 'commander';
+import { ApiError } from '../../core/contracts/errors.ts';
 import { QUEUE } from '../../core/contracts/queue.ts';
 import {
   type DiffReply,
@@ -117,8 +118,13 @@ async function ask<A, B, R>(
   const ctx = CallContext.begin({ signal });
   // None of these has anything in its path.
   const path = route.path({} as A);
-  const answer = await http.json<unknown>(route.method, path, { ctx, body, watched: true, stallMs: stepStallMs });
-  return route.reply(answer, index);
+  try {
+    const answer = await http.json<unknown>(route.method, path, { ctx, body, watched: true, stallMs: stepStallMs });
+    return route.reply(answer, index);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === 'NOT_FOUND')) throw error;
+    throw new Failure(`${index} sends nothing to others: \`replicate\` of its configuration names no remote`);
+  }
 }
 
 function linesOf(
