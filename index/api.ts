@@ -23,6 +23,7 @@ import { repositoryMatches } from '../core/oci/pattern.ts';
 import type { ReplicaRules } from '../core/rendezvous/replicas.ts';
 import { dropAbandoned } from '../platform/http/abandoned.ts';
 import { callOf } from '../platform/http/call.ts';
+import { serveOften } from '../platform/http/often.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { DeleteOn, TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
@@ -95,7 +96,7 @@ function tagRoutes(app: FastifyInstance, store: IndexStore, { nowMs, ...settings
     if (page === undefined) throw new ApiError('NAME_UNKNOWN', `there is no repository ${at.name}`);
     return page;
   });
-  serve(app, INDEX.tag, async ({ at }) => (await reads.tag(at.name, at.tag)) ?? absentTag(at));
+  serveOften(app, INDEX.tag, { find: ({ name, tag }) => reads.tag(name, tag), absent: absentTag });
   serve(app, INDEX.putTag, ({ at, body }) => {
     refuseWrongAs(body.as, nowMs());
     return byName(store, at, {
@@ -118,8 +119,9 @@ function tagRoutes(app: FastifyInstance, store: IndexStore, { nowMs, ...settings
 
 function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: IndexSettings): void {
   const reads = settings.reads ?? store;
-  serve(app, INDEX.manifest, async ({ at: { name, digest } }) => {
-    return (await reads.manifest(name, digest)) ?? absentManifest(name, digest);
+  serveOften(app, INDEX.manifest, {
+    find: ({ name, digest }) => reads.manifest(name, digest),
+    absent: ({ name, digest }) => absentManifest(name, digest),
   });
   serve(app, INDEX.putManifest, ({ at, body }) => {
     const { name, digest } = at;

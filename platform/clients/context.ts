@@ -165,6 +165,16 @@ export class CallContext {
   }
 }
 
+/** What the answer to a request says that is given no context: as `answered`, name and value. */
+export function answeredOf(headers: Readonly<Record<string, unknown>>): readonly [name: string, id: string] {
+  return [CALL_HEADERS.requestId, requestIdIn(headers[CALL_HEADERS.requestId]) ?? randomUUID()];
+}
+
+/** Whether a request comes when nobody waits for its answer any more. */
+export function deadlineIsOver(headers: Readonly<Record<string, unknown>>): boolean {
+  return deadlineIn(headers[CALL_HEADERS.deadline]) === 0;
+}
+
 /** What a call ends with whose time is over. */
 export function tooLate(ms: number): ApiError {
   return new ApiError('UNAVAILABLE', `there was no answer within ${Math.round(ms)} ms`);

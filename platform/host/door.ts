@@ -3,7 +3,8 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { HttpPort } from '../../core/access/table.ts';
-import { createHttp, listen } from '../http/server.ts';
+import { createHttp, listen, requestSeconds } from '../http/server.ts';
+import { ShortWay } from '../http/short.ts';
 import { drainable, type RequestWork } from '../lifecycle/drain.ts';
 import type { RoleContext } from '../lifecycle/role.ts';
 import type { Endpoint } from '../net/net.ts';
@@ -30,8 +31,17 @@ export async function openDoor(
   const warned = secure === undefined ? warnings : () => [...secure.warnings(), ...(warnings?.() ?? [])];
   const caller = secure && ((socket: Socket) => secure.caller(socket));
   const app = createHttp({ role, log, metrics, readiness: readiness ?? (async () => []), warnings: warned, caller });
-  secure?.guard(app, port);
+  const lets = secure?.guard(app, port);
   drainable(app, drain, { role, ...(workOf && { workOf }) });
   routes(app);
+  ShortWay.ifAny(app)?.open({
+    log,
+    seconds: requestSeconds(metrics),
+    enter(request, route, cut) {
+      const taken = !drain.draining && (lets === undefined || lets(request.socket, route));
+      return taken ? drain.begin('requests', cut) : undefined;
+    },
+    closing: () => drain.draining,
+  });
   return stack.use(await listen(app, at, secure?.doors(port))).port;
 }

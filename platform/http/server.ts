@@ -18,6 +18,7 @@ import {
   fastify,
   LogController,
 } from 'fastify';
+import type { Histogram } from 'prom-client';
 import type { VerifiedCaller } from '../../core/access/identity.ts';
 import { Bug } from '../../core/assert.ts';
 import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/contracts/errors.ts';
@@ -95,12 +96,14 @@ function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] as string;
 }
 
+/** How long each request takes. */
+export function requestSeconds(metrics: Metrics): Histogram<'method' | 'route' | 'status'> {
+  const help = 'Duration of HTTP requests, seconds';
+  return metrics.histogram('http_request_duration_seconds', help, ['method', 'route', 'status']);
+}
+
 function observe(app: FastifyInstance, options: HttpOptions): void {
-  const seconds = options.metrics.histogram('http_request_duration_seconds', 'Duration of HTTP requests, seconds', [
-    'method',
-    'route',
-    'status',
-  ]);
+  const seconds = requestSeconds(options.metrics);
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(callOf(request).answered());
     done(watchCall(request.raw, reply.raw));

@@ -7,11 +7,13 @@
  *         whose caller's certificate ends soon: it has another one by now, and shows it when it calls again.
  */
 
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { identityText, type VerifiedCaller } from '../../core/access/identity.ts';
 import { type HttpPort, mayCall } from '../../core/access/table.ts';
 import { Bug } from '../../core/assert.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
+import type { Method } from '../../core/contracts/route.ts';
 import { type Credentials, noCertificate } from '../net/credentials.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -20,8 +22,11 @@ const soonMs = 300_000;
 
 type GuardOptions = { readonly port: HttpPort; readonly credentials: Credentials; readonly metrics: Metrics };
 
+/** Whether a caller may plainly ask for that: nothing is to be told of it, and its connection may stay. */
+export type Lets = (socket: Socket, route: { readonly method: Method; readonly pattern: string }) => boolean;
+
 /** Before the routes are added. */
-export function guard(app: FastifyInstance, { port, credentials, metrics }: GuardOptions): void {
+export function guard(app: FastifyInstance, { port, credentials, metrics }: GuardOptions): Lets {
   const refused = metrics.counter('access_refused_total', 'Requests of callers who may not make them', [
     'port',
     'caller',
@@ -47,6 +52,13 @@ export function guard(app: FastifyInstance, { port, credentials, metrics }: Guar
     request.log.warn({ caller: typeof who === 'string' ? who : identityText(who) }, 'refused: it may not ask for that');
     done(new ApiError('DENIED', why));
   });
+  return (socket, { method, pattern }) => {
+    if (made.get(socket) !== credentials.generation) return false;
+    const may = mayCall(port, method, pattern);
+    if (may === 'anyone') return true;
+    const who = credentials.whoIs(socket);
+    return typeof who !== 'string' && !endsSoon(who) && may?.includes(who.role) === true;
+  };
 }
 
 /** Or has ended. */

@@ -16,7 +16,7 @@ import type { Net } from '../net/net.ts';
 import { secureDoors, secureHttp } from '../net/secure-http.ts';
 import { tls } from '../net/tls.ts';
 import { CertificateFiles, type FilesOptions } from './files.ts';
-import { guard } from './guard.ts';
+import { guard, type Lets } from './guard.ts';
 
 const nodeDigits = 32;
 
@@ -50,8 +50,8 @@ export class Secure implements Disposable {
   }
 
   /** Before the routes of a door are added. */
-  guard(app: FastifyInstance, port: HttpPort): void {
-    guard(app, { port, credentials: this.#files.credentials, metrics: this.#metrics });
+  guard(app: FastifyInstance, port: HttpPort): Lets {
+    return guard(app, { port, credentials: this.#files.credentials, metrics: this.#metrics });
   }
 
   /** Who is at the other end of a request's connection. */
