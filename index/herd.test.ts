@@ -93,3 +93,35 @@ test('of many callers in one process that ask for a tag or a record, a few go to
     expect([tag?.digest, record?.digest]).toEqual([digest(1), digest(1)]);
   expect([asked.tags, asked.manifests - before]).toEqual([2, 2]);
 });
+
+test('of an engine in this process a herd costs one read, until something is written, and a failure is not kept', async () => {
+  const store = stack.use(openMemoryTags());
+  let [asked, broken] = [0, false];
+  const counted = {
+    manifest: store.manifest,
+    async tag(repo: string, tag: string) {
+      asked += 1;
+      if (broken) throw new Error('the disk does not answer');
+      return await store.tag(repo, tag);
+    },
+  };
+  const metrics = new Metrics();
+  const reads = readTogether(counted, { clock: realClock, metrics, shared: false, commits: () => store.commits });
+  const all = (): Promise<unknown[]> =>
+    Promise.all(Array.from({ length: 2_600 }, async () => (await reads.tag('a', 'x'))?.digest));
+  expect(new Set(await all())).toEqual(new Set([undefined]));
+  expect(asked).toBe(1);
+  for (let turn = 1; turn <= 20; turn++) {
+    const early = reads.tag('a', 'x');
+    await store.putManifest('a', digest(turn), image(['x']), 0);
+    expect(new Set(await all())).toEqual(new Set([digest(turn)]));
+    expect(asked).toBe(1 + turn);
+    await early;
+  }
+  await store.deleteTag('a', 'x');
+  broken = true;
+  await expect(reads.tag('a', 'x')).rejects.toThrow('the disk');
+  broken = false;
+  expect(await reads.tag('a', 'x')).toBeUndefined();
+  expect(await metrics.registry.getSingleMetricAsString('shoal_index_reads_total')).toContain(`{by="engine"} ${asked}`);
+});

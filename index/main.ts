@@ -44,7 +44,7 @@ await runRole({
       replicationTargets(config.replicate),
       eventTargets(config.events),
     ]);
-    const { store, nowMs, used } = await openTags({
+    const { store, nowMs, used, commits } = await openTags({
       ...config,
       ...context,
       targets: targets && { ...targets, onLost },
@@ -64,7 +64,9 @@ await runRole({
       );
     const answering = backed?.answering ?? store;
     const shared = config.store.kind !== 'sqlite';
-    const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared });
+    // What a backend has changes without a write here.
+    const alone = backed === undefined ? commits : undefined;
+    const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared, commits: alone });
     const watch =
       used && config.quotas.length > 0
         ? stack.use(await quotaWatch({ ...context, rules: config.quotas, used }))

@@ -22,6 +22,8 @@ export type GroupedOptions = {
   readonly tables: TagTables;
   readonly transaction: Transaction;
   readonly close: () => void;
+  /** Whether somebody else has written to the tables since it was asked last. Default: nobody can. */
+  readonly othersWrote?: (() => boolean) | undefined;
   /** What counts what is held, and the rules for it. */
   readonly counted: { readonly used: UsedNow; readonly quotas?: readonly QuotaRule[] | undefined };
 };
@@ -42,11 +44,18 @@ export class GroupedTagStore implements CountingTagStore {
   readonly #guarded: GuardedWrites;
   #scheduled = false;
   #closed = false;
+  #commits = 0;
 
   constructor(options: GroupedOptions) {
     this.#options = options;
     const { used, quotas = [] } = options.counted;
     this.#guarded = heedingQuotas(options.tables, quotas.length === 0 ? undefined : new QuotaGuard(quotas, used));
+  }
+
+  /** While it stays as it is, a read finds what it found before. */
+  get commits(): number {
+    if (this.#closed || this.#options.othersWrote?.() === true) this.#commits += 1;
+    return this.#commits;
   }
 
   // `async` also turns what the tables throw into a rejection.
@@ -163,6 +172,7 @@ export class GroupedTagStore implements CountingTagStore {
   #commit(): void {
     const group = this.#pending.splice(0, groupMax);
     if (group.length === 0) return;
+    this.#commits += 1;
     const results: unknown[] = [];
     try {
       this.#options.transaction(() => {

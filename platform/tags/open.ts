@@ -35,6 +35,8 @@ export type OpenedTags = {
   readonly used: CountingTagStore['used'] | undefined;
   /** What the engine's processes go by: one clock for all of them, milliseconds since 1970. */
   readonly nowMs: () => number;
+  /** How often it was written to, of an engine to which nobody else writes; undefined: others do. */
+  readonly commits?: () => number;
 };
 
 /** Throws StartError where it cannot be used. */
@@ -59,7 +61,7 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
       });
     },
   });
-  return { store: opened, nowMs: Date.now, used: opened.used };
+  return { store: opened, nowMs: Date.now, used: opened.used, commits: () => opened.commits };
 }
 
 async function inBucket(

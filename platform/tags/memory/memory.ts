@@ -26,7 +26,6 @@ import type {
   TagPlace,
 } from '../outbox.ts';
 import { fitting } from '../pages.ts';
-import type { CountingTagStore } from '../quotas/used.ts';
 import type { CondemnAt, DeleteOn, ManifestOutcome, ManifestWrite, PageOf, ReferrersOf, TagTables } from '../store.ts';
 import { backendAmong, changedTags, type OutboxChange, type OutboxKind } from '../targets.ts';
 import {
@@ -48,7 +47,7 @@ import { MemoryUnlinked, memoryId } from './unlinked.ts';
 import { MemoryUsed } from './used.ts';
 
 /** A store that ends with the process. */
-export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRule[]): CountingTagStore {
+export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRule[]): GroupedTagStore {
   const tables = new MemoryTables(outbox);
   return new GroupedTagStore({
     tables,

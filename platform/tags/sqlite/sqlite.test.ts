@@ -239,3 +239,24 @@ describe('a disk that fails', () => {
     }
   });
 });
+
+test('what was read holds until something was written, by whomever, and not once the store is closed', async () => {
+  const [store, other] = [openSqliteTags({ file: file(), onBroken }), open()];
+  const seen = [store.commits];
+  const changed = (): boolean => {
+    seen.push(store.commits);
+    return seen.at(-1) !== seen.at(-2);
+  };
+  await store.tag('a', 'x');
+  await other.tag('a', 'x');
+  expect(changed()).toBe(false);
+  await store.putManifest('a', digest(1), image('x'), 0);
+  expect([changed(), changed()]).toEqual([true, false]);
+  // Nobody should start two processes on one file; where it happens, nothing old is told.
+  await other.deleteTag('a', 'x');
+  expect([changed(), changed()]).toEqual([true, false]);
+  expect(await store.tag('a', 'x')).toBeUndefined();
+  await other[Symbol.asyncDispose]();
+  await store[Symbol.asyncDispose]();
+  expect([changed(), changed()]).toEqual([true, true]);
+});

@@ -4,7 +4,6 @@ import type { QuotaRule } from '../../../core/quota.ts';
 import { SqliteDatabase } from '../../sqlite/database.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type { OutboxOptions } from '../outbox.ts';
-import type { CountingTagStore } from '../quotas/used.ts';
 import { tagsSchema } from './schema.ts';
 import { SqliteTables } from './tables.ts';
 import { SqliteUsed } from './used.ts';
@@ -20,12 +19,21 @@ export type SqliteTagsOptions = {
 };
 
 /** Opens or creates the database `file`. Throws StartError where it cannot be used. */
-export function openSqliteTags(options: SqliteTagsOptions): CountingTagStore {
+export function openSqliteTags(options: SqliteTagsOptions): GroupedTagStore {
   const database = new SqliteDatabase({ ...options, schema: tagsSchema });
+  const others = database.connection.prepare('PRAGMA data_version');
+  let seen: number | undefined;
   return new GroupedTagStore({
     tables: new SqliteTables(database.connection, options.outbox),
     counted: { used: new SqliteUsed(database.connection), quotas: options.quotas },
     transaction: (apply) => database.transaction(apply),
+    // By mistake only: but then what is read is still what is there.
+    othersWrote() {
+      const { data_version: now } = others.get() as { data_version: number };
+      const wrote = now !== seen;
+      seen = now;
+      return wrote;
+    },
     close: () => database[Symbol.dispose](),
   });
 }
