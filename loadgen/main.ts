@@ -12,10 +12,11 @@ import { pullCommand } from './pull/options.ts';
 import { restartCommand } from './restart/options.ts';
 import { runSimCommand } from './sim/command.ts';
 import { simCommand } from './sim/options.ts';
+import { tagsCommand } from './tags/options.ts';
 
 const program = new Command('loadgen')
   .description(
-    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), on real index processes (lin), against real links (calibrate)',
+    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), on real index processes (lin, tags), against real links (calibrate)',
   )
   .addCommand(simCommand(runSimCommand))
   .addCommand(fuzzCommand(async (options) => (await import('./fuzz/command.ts')).runFuzzCommand(options)))
@@ -23,6 +24,7 @@ const program = new Command('loadgen')
   .addCommand(linCommand(async (options) => (await import('./lin/command.ts')).runLinCommand(options)))
   .addCommand(liveCommand(async (options) => (await import('./live/command.ts')).runLiveCommand(options)))
   .addCommand(restartCommand(async (options) => (await import('./restart/command.ts')).runRestartCommand(options)))
+  .addCommand(tagsCommand(async (options) => (await import('./tags/command.ts')).runTagsCommand(options)))
   .addCommand(pullCommand(async (options) => (await import('./pull/command.ts')).runPullCommand(options)))
   .addCommand(
     calibrateCommand(async (options) => (await import('./calibrate/command.ts')).runCalibrateCommand(options)),

@@ -1,4 +1,4 @@
-/** Options of live, announce, pull and calibrate: what is wrong is named before anything starts. */
+/** Options of live, announce, pull, tags and calibrate: what is wrong is named before anything starts. */
 
 import { type Command, CommanderError } from 'commander';
 import { expect, test } from 'vitest';
@@ -6,6 +6,7 @@ import { announceCommand } from './announce/options.ts';
 import { calibrateCommand } from './calibrate/options.ts';
 import { type LiveOptions, liveCommand, processesFor } from './live/options.ts';
 import { pullCommand } from './pull/options.ts';
+import { tagsCommand } from './tags/options.ts';
 
 async function parsed<T>(make: (run: (options: T) => Promise<void>) => Command, args: readonly string[]): Promise<T> {
   let options: T | undefined;
@@ -35,6 +36,8 @@ test.each([
   [announceCommand.name, ['--duration', '1'], 'expected a duration', refused(announceCommand)],
   [pullCommand.name, ['--kind', 'tag'], 'Allowed choices are', refused(pullCommand)],
   [pullCommand.name, ['--readers', '0'], 'from 1 to 1000', refused(pullCommand)],
+  [tagsCommand.name, ['--readers', '0'], 'from 1 to 15000', refused(tagsCommand)],
+  [tagsCommand.name, ['--store', 'nothing'], 'expected sqlite, postgres://', refused(tagsCommand)],
   [calibrateCommand.name, ['--rate', '10'], 'expected a rate', refused(calibrateCommand)],
   [calibrateCommand.name, ['--hosts', '100'], 'from 2 to 60', refused(calibrateCommand)],
 ])('%s %j is refused: %s', async (_, args, why, read) => {
@@ -46,6 +49,7 @@ test.each([
 test('defaults are those of the goals', async () => {
   expect(await parsed(liveCommand, [])).toMatchObject({ agents: 2_600, size: 2 ** 24, arriveMs: 0 });
   expect(await parsed(announceCommand, [])).toMatchObject({ leases: [1_000, 10_000, 100_000, 1_000_000] });
+  expect(await parsed(tagsCommand, [])).toMatchObject({ readers: 2_600, tags: 20, durationMs: 3_000 });
   expect(await parsed(calibrateCommand, [])).toMatchObject({ hosts: 12, size: 2 ** 27 });
   expect(await parsed(pullCommand, ['--kind', 'head'])).toMatchObject({ kinds: ['head'], targets: ['agent', 'proxy'] });
 });

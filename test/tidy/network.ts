@@ -26,7 +26,14 @@ const OWNERS: readonly {
 ];
 
 /** Who measures the product from outside has clients and servers of its own, which nobody simulates. */
-const OUTSIDE: readonly string[] = ['harness/', 'bench/', 'loadgen/announce/', 'loadgen/pull/', 'test/'];
+const OUTSIDE: readonly string[] = [
+  'harness/',
+  'bench/',
+  'loadgen/announce/',
+  'loadgen/pull/',
+  'loadgen/tags/',
+  'test/',
+];
 
 /** Node's own connections: `fetch` has an agent that all share and nobody can replace. */
 const GLOBALS =
