@@ -178,6 +178,7 @@ test('a write says one name with each of its tries, and that it was tried where 
     () => client.deleteTag('a', '1', ctx),
     () => client.deleteTag('a', '1', ctx, `1-${'a'.repeat(32)}` as TagVersion),
     () => client.putManifest('a', digest, put, ctx),
+    () => client.putManifest('a', digest, { ...put, tags: [] }, ctx),
     () => client.deleteManifest('a', digest, ctx),
     () => client.unlinkBlob('a', digest, ctx),
   ];
@@ -194,11 +195,10 @@ test('a write says one name with each of its tries, and that it was tried where 
   }
   expect(names.size).toBe(writes.length);
   for (const name of names) expect(name).toMatch(/^[0-9a-f]{32}$/);
-  // What nobody could undo has none.
+  // What says the same however often has none.
   asked.length = 0;
-  await client.putManifest('a', digest, { ...put, tags: [] }, ctx);
   await client.linkBlob('a', digest, { size: 1 }, ctx);
-  expect(asked.map(({ search }) => search)).toEqual(['', '']);
+  expect(asked.map(({ search }) => search)).toEqual(['']);
 });
 
 test('a no that the index remembers by the name of the write is told as it is', async () => {

@@ -127,7 +127,7 @@ export class IndexClient {
    * nothing has changed.
    */
   async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<Written> {
-    const at = { name: repo, digest, ...(put.tags.length > 0 ? named() : {}) };
+    const at = { name: repo, digest, ...named() };
     return (await this.#call(INDEX.putManifest, { at, body: put, ctx })) ?? {};
   }
 
@@ -144,7 +144,7 @@ export class IndexClient {
     return this.#find(INDEX.blob, { at: { name: repo, digest }, ctx });
   }
 
-  /** Throws BLOB_CONDEMNED, with Unproved in `detail`; then nothing has changed. */
+  /** Throws BLOB_CONDEMNED, with Unproved in `detail`; then nothing has changed. Without a name: docs/index.md says why. */
   async linkBlob(repo: string, digest: Digest, put: BlobLinkPut, ctx: CallContext): Promise<void> {
     await this.#call(INDEX.linkBlob, { at: { name: repo, digest }, body: put, ctx });
   }

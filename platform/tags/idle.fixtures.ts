@@ -69,6 +69,24 @@ function goes(): void {
     expect(await isLinked('a', layer)).toBe(true);
   });
 
+  test('a link, and a mount, that a late try makes once more are ones that nobody needs, and go as any', async () => {
+    const tries = async (): Promise<void> => {
+      expect(await store.linkBlob('a', layer, { size: 9 })).toBeUndefined();
+      expect(await store.mount('b', layer, 'a')).toEqual({ digest: layer, size: 9 });
+    };
+    await tries();
+    // However often: it is one link each.
+    await tries();
+    for (const repo of ['a', 'b']) expect(await store.unlinkBlob(repo, layer, nowMs)).toBe(true);
+    for (const repo of ['a', 'b']) expect(await isLinked(repo, layer)).toBe(false);
+    await tries();
+    for (const repo of ['a', 'b']) expect(await isLinked(repo, layer)).toBe(true);
+    await looked(layer);
+    nowMs += graceMs;
+    expect(await collected(layer)).toEqual([layer]);
+    for (const repo of ['a', 'b']) expect(await isLinked(repo, layer)).toBe(false);
+  });
+
   test('what a manifest referred to leaves once the manifest is gone for a grace, and the manifest with it', async () => {
     for (const blob of [layer, other]) await store.linkBlob('a', blob, { size: 9 });
     await store.putManifest('a', one, image({ tags: ['1'], blobs: [layer, other] }), nowMs);

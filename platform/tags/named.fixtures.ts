@@ -233,6 +233,41 @@ function manifestWrites(store: () => TagStore): void {
     expect([await on(store()), await store().manifest('a', three)]).toEqual([undefined, undefined]);
   });
 
+  test.each(['new', 'there'])(
+    'a manifest without tags (%s) that was deleted since is not brought back by a late try',
+    async (before) => {
+      if (before === 'there') await store().putManifest('a', three, image({ blobs: [layer] }), 0);
+      const of = newName();
+      const push = (tried: WriteName) =>
+        store()
+          .named(tried)
+          .putManifest('a', three, image({ blobs: [layer] }), 0);
+      expect(await push(of)).toEqual({ missing: [] });
+      expect(await store().manifest('a', three)).toMatchObject({ digest: three });
+      expect(await store().deleteManifest('a', three, 0)).toBe(true);
+      for (const tried of [again(of), of]) expect(await push(tried)).toEqual({ missing: [] });
+      expect(await store().manifest('a', three)).toBeUndefined();
+      expect(await push(newName())).toEqual({ missing: [] });
+      expect(await store().manifest('a', three)).toMatchObject({ digest: three });
+    },
+  );
+
+  test('a no to a manifest without tags is the last word, be it there or not', async () => {
+    const lacking = (of: WriteName, manifest: Digest) =>
+      store()
+        .named(of)
+        .putManifest('a', manifest, image({ blobs: [digest(101)] }), 0);
+    const [fresh, known] = [newName(), newName()];
+    for (const [of, manifest] of [[fresh, three] as const, [known, one] as const])
+      expect(await lacking(again(of), manifest)).toEqual({ missing: [digest(101)] });
+    expect([await store().manifest('a', three), (await store().manifest('a', one))?.digest]).toEqual([undefined, one]);
+    await store().linkBlob('a', digest(101), { size: 1 });
+    expect(await lacking(fresh, three)).toEqual({ missing: [digest(101)] });
+    expect(await lacking(known, one)).toEqual({ missing: [digest(101)] });
+    expect(await store().manifest('a', three)).toBeUndefined();
+    expect(await lacking(newName(), three)).toEqual({ missing: [] });
+  });
+
   test('a push with a condemned manifest is done once it is proved, by another name', async () => {
     const of = newName();
     await store().putManifest('b', three, image(), 0);

@@ -69,7 +69,9 @@ export class BucketManifests {
         several(put.tags, (tag) => this.#tags.read(repo, tag)),
       ]);
       const known = all.flatMap(({ cell }) => knownIn<ManifestOutcome>(cell, of) ?? []);
-      const last = known.find(isNo) ?? (known.length === all.length ? newest(known) : undefined);
+      // Without tags it is the record that knows.
+      const own = put.tags.length === 0 ? knownIn<ManifestOutcome>(record, of) : undefined;
+      const last = own ?? known.find(isNo) ?? (known.length === all.length ? newest(known) : undefined);
       if (last !== undefined) return last.outcome;
       const left = all.filter(({ cell }) => knownIn(cell, of) === undefined);
       const names = left.map(({ tag }) => tag);
@@ -79,16 +81,25 @@ export class BucketManifests {
       const changed = changedAmong(tags, put.after);
       const no = missing.length > 0 ? { missing } : changed && { missing, changed };
       const outcome = no ?? (await this.#putAt(record, { ...whole, seen }, tags));
-      if (outcome !== undefined && (await this.#refused(tags, of, outcome))) return outcome;
+      if (outcome !== undefined && (await this.#refused(record, whole, tags, outcome))) return outcome;
     }
     throw busy(`${repo} ${digest}`);
   }
 
-  /** A no is remembered by all tags, where it has to be. False: one of them was written since it was read. */
-  async #refused(tags: readonly Tag[], of: WriteName | undefined, outcome: ManifestOutcome): Promise<boolean> {
+  /** A no is remembered by all tags, or the record, where it has to be. False: one of them was written since it was read. */
+  async #refused(
+    record: Record,
+    { put, of }: Omit<Whole, 'seen'>,
+    tags: readonly Tag[],
+    outcome: ManifestOutcome,
+  ): Promise<boolean> {
     const told = isNo({ outcome }) ? toldIn(of, outcome) : undefined;
     if (told === undefined) return true;
-    return (await several(tags, (tag) => this.#tags.leave(tag, told))).every((left) => left);
+    if (put.tags.length > 0) return (await several(tags, (tag) => this.#tags.leave(tag, told))).every((left) => left);
+    // What was done is remembered as it was done.
+    if (outcome.missing.length === 0 && outcome.unproved === undefined) return true;
+    const { live, value = null } = record;
+    return (await this.#cells.write<HeldManifest | null>(record, { live, value, told })) !== undefined;
   }
 
   /** Of what the repository has to hold; and under which epoch each blob was seen. */
@@ -111,7 +122,12 @@ export class BucketManifests {
   async #putAt(record: Record, whole: Whole, tags: readonly Tag[]): Promise<ManifestOutcome | undefined> {
     const { repo, digest, put } = whole;
     const manifest = heldManifestOf(put, newName());
-    if (record.live && record.value && same(record.value, manifest)) return await this.#tagged(whole, tags);
+    const told = put.tags.length === 0 ? toldIn(whole.of, { missing: [] }) : undefined;
+    if (record.live && record.value && same(record.value, manifest)) {
+      if (told === undefined) return await this.#tagged(whole, tags);
+      const { live, value } = record;
+      return (await this.#cells.write<HeldManifest | null>(record, { live, value, told })) && { missing: [] };
+    }
     const mark = { repo, manifest: digest, by: manifest.made };
     const unproved = await this.#links.mark({ digest, kind: 'm' }, mark, put.proof);
     if (unproved !== undefined) return { missing: [], unproved };
@@ -127,7 +143,8 @@ export class BucketManifests {
     const noted = await this.#noteReplaced(record, whole);
     const value = manifest;
     if (
-      (await this.#cells.write<HeldManifest | null>(record, { live: true, value, by: manifest.made })) === undefined
+      (await this.#cells.write<HeldManifest | null>(record, { live: true, value, by: manifest.made, told })) ===
+      undefined
     ) {
       await this.#forget(noted);
       return await this.#takeBack(whole, manifest, planned);
