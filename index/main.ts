@@ -10,13 +10,13 @@ import { proveStore } from '../platform/tags/prove.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
-import { eventsMetrics } from './events/metrics.ts';
 import type { EventsParts } from './events/open.ts';
-import { endpointOf, eventTargets } from './events/targets.ts';
+import { eventTargets } from './events/targets.ts';
 import { openGc } from './gc/open.ts';
 import { readTogether } from './herd.ts';
 import { OriginsHeld } from './kraken/held.ts';
 import { openOrigins } from './origins.ts';
+import { OutboxHeard } from './outbox/heard.ts';
 import type { OpenedOutbox, OutboxParts } from './outbox/open.ts';
 import { allTargets, backendTargets } from './outbox/targets.ts';
 import { quotaRoutes } from './quotas/routes.ts';
@@ -34,11 +34,8 @@ await runRole({
     const { config } = context;
     // A bucket that holds the tags themselves has them written back nowhere.
     const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
-    const told = eventsMetrics(context.metrics);
-    const onLost = (target: string, rows: number): void => {
-      const endpoint = endpointOf(target);
-      if (endpoint !== undefined) told.lost(endpoint, rows);
-    };
+    const heard = new OutboxHeard(context);
+    const { lanes } = heard;
     const targets = allTargets([
       backends && backendTargets(backends),
       replicationTargets(config.replicate),
@@ -47,16 +44,12 @@ await runRole({
     const { store, nowMs, used, commits } = await openTags({
       ...config,
       ...context,
-      targets: targets && { ...targets, onLost },
+      targets: targets && { ...targets, ...heard.options },
     });
     stack.use(store);
-    const outbox = await outboxOf({ ...context, store, targets });
-    const lanes = outbox?.lanes ?? new Map();
+    const outbox = await outboxOf({ ...context, store, targets, heard });
     const backed = backends && (await backing({ ...context, store, backends, lanes, nowMs }, stack));
-    await eventsOf(
-      { ...context, events: config.events, port: config.listen.port, store, lanes, metrics: told, nowMs },
-      stack,
-    );
+    await eventsOf({ ...context, events: config.events, port: config.listen.port, store, lanes, nowMs }, stack);
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
         async () => (await backends?.problems()) ?? [],

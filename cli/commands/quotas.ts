@@ -18,7 +18,7 @@ import { HttpClient } from '../../platform/clients/http.ts';
 import type { HttpTransport } from '../../platform/net/http.ts';
 import { HELP } from '../help.ts';
 import { bytesText, percentText, table } from '../ui/format.ts';
-import { indexOption } from './index-option.ts';
+import { type AskedOfIndex, indexCommands } from './index-option.ts';
 import type { Commanding } from './origins/commands.ts';
 
 type QuotasAsked = {
@@ -37,15 +37,12 @@ type Line = { readonly repository: string | null; readonly quota: QuotaRule | nu
 const withinMs = 10_000;
 
 /** The sub-commands of `quota`. */
-export function addQuotaCommands(quota: Command, { stoppable, url, say, transport }: Commanding): void {
-  quota
-    .command('ls')
-    .description('each quota of an index, and how much of it is used; without quotas what each repository holds')
-    .addOption(indexOption('the index to ask', url))
+export function addQuotaCommands(quota: Command, commanding: Commanding): void {
+  const { stoppable, say, transport } = commanding;
+  const add = indexCommands(quota, HELP.quota, commanding);
+  add('ls', 'each quota of an index, and how much of it is used; without quotas what each repository holds')
     .option('--all', 'also repositories that no quota is for')
-    .option('--json', 'JSON in place of text')
-    .addHelpText('after', HELP.quota)
-    .action(({ index, all = false, json = false }: { index: string; all?: boolean; json?: boolean }) =>
+    .action(({ index, all = false, json = false }: AskedOfIndex & { readonly all?: boolean }) =>
       stoppable((signal) => listQuotas({ index, all, json, signal, transport }, say)),
     );
 }

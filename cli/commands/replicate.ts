@@ -15,13 +15,12 @@ import { HttpClient } from '../../platform/clients/http.ts';
 import { Failure } from '../failure.ts';
 import { HELP } from '../help.ts';
 import { ageText, foreignText } from '../ui/format.ts';
-import { indexOption } from './index-option.ts';
+import { type AskedOfIndex, indexCommands } from './index-option.ts';
 import type { Commanding } from './origins/commands.ts';
 
 /** A step of a comparison asks the remote for each tag of some repositories. The index is pinged meanwhile. */
 const stepStallMs = 300_000;
 
-type Given = { readonly index: string; readonly json?: boolean };
 type Asking = {
   readonly index: string;
   readonly json: boolean;
@@ -29,37 +28,34 @@ type Asking = {
   readonly transport?: Commanding['transport'];
 };
 
-export function addReplicateCommands(
-  program: Command,
-  { finishing, stoppable, url, say, transport }: Commanding,
-): void {
+export function addReplicateCommands(program: Command, commanding: Commanding): void {
+  const { finishing, stoppable, say, transport } = commanding;
   const replicate = program.command('replicate').description('what an index sends to other clusters and registries');
-  const add = (name: string, description: string): Command =>
-    replicate
-      .command(name)
-      .description(description)
-      .addOption(indexOption('the index to ask', url))
-      .option('--json', 'JSON in place of text')
-      .addHelpText('after', HELP.replicate);
-  const of = ({ index, json = false }: Given, signal: AbortSignal): Asking => ({ index, json, signal, transport });
+  const add = indexCommands(replicate, HELP.replicate, commanding);
+  const of = ({ index, json = false }: AskedOfIndex, signal: AbortSignal): Asking => ({
+    index,
+    json,
+    signal,
+    transport,
+  });
 
-  add('status', 'each remote: what waits for it, since when, and why').action((given: Given) =>
+  add('status', 'each remote: what waits for it, since when, and why').action((given: AskedOfIndex) =>
     stoppable((signal) => replicationStatus(of(given, signal), say)),
   );
   add('retry', 'tries again at once what failed, dead or not: what is not dead is tried again by itself')
     .argument('[remote]', 'only what waits for this one')
-    .action((remote: string | undefined, given: Given) =>
+    .action((remote: string | undefined, given: AskedOfIndex) =>
       finishing(async (signal) => say(await retryRemote(remote, of(given, signal)))),
     );
   add('backfill', 'sends a remote all that its rules say once more: what is there already costs a question each')
     .argument('<remote>')
-    .action((remote: string, given: Given) =>
+    .action((remote: string, given: AskedOfIndex) =>
       finishing(async (signal) => say(await backfillRemote(remote, of(given, signal)))),
     );
   add('diff', 'compares every tag here with a remote, both ways (exit code 1 where they are not the same)')
     .argument('<remote>')
     .option('--repository <pattern>', "only these: library/app, 'team-a/**'")
-    .action((remote: string, { repository, ...given }: Given & { readonly repository?: string }) =>
+    .action((remote: string, { repository, ...given }: AskedOfIndex & { readonly repository?: string }) =>
       stoppable((signal) => diffRemote({ remote, repositories: repository }, of(given, signal), say)),
     );
 }

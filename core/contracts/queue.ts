@@ -37,6 +37,8 @@ export type QueueLane = {
   readonly waiting: number;
   readonly bytes: number;
   readonly dead: number;
+  /** Of what was written since this process began, what left no row, as too much waited. */
+  readonly lost?: number | undefined;
   /** When the oldest row that is not dead was added. */
   readonly oldestMs?: number | undefined;
   /** Rows by the cause of their last failure. */
@@ -63,6 +65,7 @@ const lane: Parser<QueueLane> = record({
   waiting: byteCount,
   bytes: byteCount,
   dead: byteCount,
+  lost: optional(byteCount),
   oldestMs: optional(byteCount),
   causes,
 });

@@ -268,7 +268,9 @@ const queue: Readonly<Record<keyof typeof QUEUE, Any>> = {
     {},
     {
       reply: {
-        lanes: [{ lane: 'main', waiting: 1, bytes: 5, dead: 1, oldestMs: 3, causes: [{ cause: 'denied', rows: 1 }] }],
+        lanes: [
+          { lane: 'main', waiting: 1, bytes: 5, dead: 1, lost: 2, oldestMs: 3, causes: [{ cause: 'denied', rows: 1 }] },
+        ],
       },
     },
   ),

@@ -16,6 +16,7 @@ import type { TagStore } from '../../platform/tags/store.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { IndexStore } from '../api.ts';
+import { OutboxHeard } from '../outbox/heard.ts';
 import { type OpenedOutbox, openOutbox } from '../outbox/open.ts';
 import { backendTargets } from '../outbox/targets.ts';
 import { type Backing, openBacking } from './open.ts';
@@ -64,10 +65,13 @@ export async function site(stack: AsyncDisposableStack, backend: Backend, option
   const onBroken = (error: Error): never => {
     throw error;
   };
-  const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox: { ...targets, nowMs } }));
   const metrics = new Metrics();
   const log = silentLog();
-  const { lanes, addRoutes } = await openOutbox({ store, targets, log });
+  const heard = new OutboxHeard({ log, metrics });
+  const outbox = { ...targets, ...heard.options, nowMs };
+  const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox }));
+  const { lanes } = heard;
+  const { addRoutes } = await openOutbox({ store, targets, heard, log });
   const { answering, reconcile } = await openBacking({ store, backends, lanes, log, metrics, nowMs }, own);
   return {
     store,

@@ -7,6 +7,7 @@ import { prng } from '../../core/prng.ts';
 import { httpServer, requester } from '../../platform/backends/web/web.fixtures.ts';
 import { openMemoryTags } from '../../platform/tags/memory/memory.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
+import { tagVersion } from '../../platform/tags/versions.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { type EventEndpoint, eventsShape } from './config.ts';
@@ -76,11 +77,11 @@ test("pushes and deletions are told in Docker's form, those of a repository in t
   await store.deleteTag('a/b', 'x');
   await store.deleteManifest('a/b', digest(1), 0);
   await expect.poll(() => waits(store), until).toBe(0);
-  expect(heard.map(short).slice(0, 4)).toEqual(['push a/b 1', 'push a/b x', 'push a/b y', 'delete a/b x']);
+  expect(heard.map(short).slice(0, 4)).toEqual(['push a/b x', 'push a/b y', 'delete a/b x', 'delete a/b 1']);
   expect(new Set(heard.map(({ id }) => id)).size).toBe(heard.length);
   expect(requests[0]?.headers).toMatchObject({ 'content-type': eventsMediaType, 'x-token': 's' });
   expect(requests[0]?.method).toBe('POST');
-  expect(heard[1]).toMatchObject({
+  expect(heard[0]).toMatchObject({
     timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     target: { digest: digest(1), url: `${registry}/v2/a/b/manifests/${digest(1)}` },
     source: { addr: 'here:1', instanceID: expect.stringMatching(/^[0-9a-f]{32}$/) },
@@ -127,4 +128,23 @@ test('an event that its receiver refuses again and again is dead in the end, and
   await expect.poll(rows, until).toEqual([[true, 1]]);
   expect(heard.map(short).at(-1)).toBe('push a 2');
   expect(heard.filter(({ target }) => target.digest === digest(1))).toHaveLength(10);
+});
+
+test('what another cluster wrote is told as replicate, a push of here after it as push', async () => {
+  const { store } = await told();
+  const theirs = tagVersion(Date.now(), 'ab'.repeat(16));
+  await store.putManifest('a', digest(1), { ...image, tags: ['x'], as: theirs }, 0);
+  await store.putTag('a', 'y', { digest: digest(1), as: theirs });
+  await store.putTag('a', 'x', { digest: digest(1) });
+  await store.deleteTag('a', 'y', { as: tagVersion(Date.now() + 1, 'ab'.repeat(16)) });
+  await expect.poll(() => waits(store), until).toBe(0);
+  expect(heard.map(short)).toEqual(['replicate a x', 'replicate a y', 'push a x', 'delete a y']);
+});
+
+test('an endpoint that wants what comes from elsewhere hears of nothing else', async () => {
+  const { store } = await told({ actions: ['replicate'] });
+  await store.putManifest('a', digest(1), { ...image, tags: ['x'] }, 0);
+  await store.putTag('a', 'y', { digest: digest(1), as: tagVersion(Date.now(), 'ab'.repeat(16)) });
+  await expect.poll(() => waits(store), until).toBe(0);
+  expect(heard.map(short)).toEqual(['replicate a y']);
 });

@@ -8,10 +8,11 @@ import type { Env } from '../../platform/config/yaml.ts';
 import { realClock } from '../../platform/net/clock.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
+import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { TargetLane } from '../outbox/queue.ts';
 import type { EventsConfig } from './config.ts';
 import { EventLane } from './lane.ts';
-import type { EventsMetrics } from './metrics.ts';
+import { eventsMetrics } from './metrics.ts';
 import { eventTarget } from './targets.ts';
 
 export type EventsParts = {
@@ -21,7 +22,7 @@ export type EventsParts = {
   readonly store: TagStore;
   /** By the name of the target, of all that are there: those of the receivers are added. */
   readonly lanes: Map<string, TargetLane>;
-  readonly metrics: EventsMetrics;
+  readonly metrics: Metrics;
   readonly log: Logger;
   readonly env: Env;
   readonly nowMs: () => number;
@@ -34,12 +35,13 @@ export async function openEvents(parts: EventsParts, stack: AsyncDisposableStack
   const { events, store, lanes, env, port } = parts;
   const { index: database } = await store.unlinked([]);
   const origin = { database, address: `${hostname()}:${port}`, registry: events.registry };
+  const metrics = eventsMetrics(parts.metrics);
   const random = prng(randomInt(seedMax));
   for (const endpoint of events.endpoints) {
     const { name, timeout: stallMs } = endpoint;
     const target = eventTarget(name);
     const web = stack.use(new WebRequester({ name, stallMs, env, clock: realClock }));
-    const lane = stack.use(new EventLane({ ...parts, endpoint, target, web, origin, random }));
+    const lane = stack.use(new EventLane({ ...parts, endpoint, target, web, origin, metrics, random }));
     lanes.set(target, lane);
   }
 }

@@ -5,15 +5,8 @@ import type { OutboxTarget } from '../../platform/tags/targets.ts';
 import type { Targeting } from '../outbox/targets.ts';
 import type { EventsConfig } from './config.ts';
 
-const word = 'event:';
-
 export function eventTarget(endpoint: string): string {
-  return `${word}${endpoint}`;
-}
-
-/** The endpoint of such a target; undefined: it is another kind's. */
-export function endpointOf(target: string): string | undefined {
-  return target.startsWith(word) ? target.slice(word.length) : undefined;
+  return `event:${endpoint}`;
 }
 
 /** Undefined: nobody is told. */

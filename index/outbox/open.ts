@@ -6,25 +6,24 @@
 import type { FastifyInstance } from 'fastify';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
-import { addOutboxRoutes, type TargetLane } from './queue.ts';
+import type { OutboxHeard } from './heard.ts';
+import { addOutboxRoutes } from './queue.ts';
 import type { Targeting } from './targets.ts';
 
 export type OutboxParts = {
   readonly store: TagStore;
   /** Undefined: none is configured. */
   readonly targets: Targeting | undefined;
+  readonly heard: OutboxHeard;
   readonly log: Logger;
 };
 
 export type OpenedOutbox = {
-  /** By the name of the target; whoever tries its rows adds itself. */
-  readonly lanes: Map<string, TargetLane>;
   readonly addRoutes: (app: FastifyInstance) => void;
 };
 
 /** Before any lane is begun. */
-export async function openOutbox({ store, targets, log }: OutboxParts): Promise<OpenedOutbox> {
-  const lanes = new Map<string, TargetLane>();
+export async function openOutbox({ store, targets, heard, log }: OutboxParts): Promise<OpenedOutbox> {
   const names = new Set(targets?.names);
   await store.reroute();
   for (let filled = await store.backfill(); filled.length > 0; filled = await store.backfill())
@@ -36,5 +35,6 @@ export async function openOutbox({ store, targets, log }: OutboxParts): Promise<
         { target, rows },
         `writes wait for ${target}, which the configuration does not name any more: name it again, or they stay here until \`shoal index queue drop --target ${target}\``,
       );
-  return { lanes, addRoutes: (app) => addOutboxRoutes(app, { store, lanes, configured: (name) => names.has(name) }) };
+  const configured = (name: string): boolean => names.has(name);
+  return { addRoutes: (app) => addOutboxRoutes(app, { store, heard, configured }) };
 }

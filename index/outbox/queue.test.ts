@@ -29,8 +29,9 @@ test('pages, sums, and what is tried again at once; a key that is none is named'
   stack.defer(() => app.close());
   let woken = 0;
   const why = (row: OutboxKey) => (row.kind === 'tag' ? { cause: 'denied', message: 'main: no' } : undefined);
-  const tried = new Map([['main', { wake: () => void woken++, why }]]);
-  addOutboxRoutes(app, { store: a.store, lanes: tried, configured: (name) => name === 'main' });
+  const tried = new Map([['main', { kick: () => undefined, wake: () => void woken++, why }]]);
+  const heard = { lanes: tried, lost: () => new Map<string, number>() };
+  addOutboxRoutes(app, { store: a.store, heard, configured: (name) => name === 'main' });
   const list = async (query: object) => (await app.inject({ url: QUEUE.list.path({ n: 1000, ...query }) })).json();
 
   const rows = [];
@@ -93,7 +94,8 @@ test('what is dead is told, and dropped; so is what waits for a target that is c
   await store.putManifest('a/b', image('one').digest, { ...bare, tags: ['x', 'y'] }, 0);
   const app = createHttp({ role: 'index', log: silentLog(), metrics: new Metrics(), readiness: async () => [] });
   stack.defer(() => app.close());
-  addOutboxRoutes(app, { store, lanes: new Map(), configured: (name) => name === 'remote:east' });
+  const heard = { lanes: new Map<string, never>(), lost: () => new Map([['event:ci', 3]]) };
+  addOutboxRoutes(app, { store, heard, configured: (name) => name === 'remote:east' });
   const ask = async (url: string, payload?: object) =>
     (await app.inject(payload === undefined ? { url } : { method: 'POST', url, payload })).json();
   const x = await store.pending({ target: 'remote:east', repo: 'a/b', kind: 'tag', name: 'x' });
@@ -106,6 +108,7 @@ test('what is dead is told, and dropped; so is what waits for a target that is c
   expect(lanes).toMatchObject([
     { lane: 'remote:east', waiting: 1, dead: 1, oldestMs: 5, causes: [{ cause: 'denied', rows: 1 }] },
     { lane: 'remote:west', waiting: 2, dead: 0 },
+    { lane: 'event:ci', waiting: 0, dead: 0, lost: 3 },
   ]);
   expect(await ask(QUEUE.drop.path({}), { key: '@remote:east' })).toEqual({ rows: 1 });
   expect(await ask(QUEUE.drop.path({}), {})).toEqual({ rows: 0 });

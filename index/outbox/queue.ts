@@ -19,6 +19,8 @@ export type Why = { readonly cause: string; readonly message: string };
 
 /** Who tries the rows of a target. */
 export type TargetLane = {
+  /** A write of this process may have left it rows. */
+  kick(): void;
   /** Rows are due now, whatever was before. */
   wake(): void;
   /** Why a row failed the last time, as far as that is remembered. */
@@ -27,19 +29,24 @@ export type TargetLane = {
 
 type OutboxApi = {
   readonly store: Pick<TagStore, 'waiting' | 'outbox' | 'retry' | 'drop'>;
-  /** By the name of the target. */
-  readonly lanes: ReadonlyMap<string, TargetLane>;
+  readonly heard: {
+    /** By the name of the target. */
+    readonly lanes: ReadonlyMap<string, TargetLane>;
+    /** Rows that were left out, by target. */
+    lost(): ReadonlyMap<string, number>;
+  };
   /** Whether the configuration names that target. */
   readonly configured: (target: string) => boolean;
 };
 
-export function addOutboxRoutes(app: FastifyInstance, { store, lanes, configured }: OutboxApi): void {
+export function addOutboxRoutes(app: FastifyInstance, { store, heard, configured }: OutboxApi): void {
+  const { lanes } = heard;
   serve(app, QUEUE.list, async ({ at: { n, after = 0, lane, dead } }) => {
     const rows = await store.waiting(after, n, { target: lane, dead });
     const told = rows.map((row) => toldOf(row, lanes.get(row.target)?.why(row)));
     return { rows: told, next: rows.length < n ? undefined : after + n };
   });
-  serve(app, QUEUE.lanes, async () => ({ lanes: lanesOf(await store.outbox()) }));
+  serve(app, QUEUE.lanes, async () => ({ lanes: lanesOf(await store.outbox(), heard.lost()) }));
   serve(app, QUEUE.retry, async ({ body: { key } }) => {
     const rows = await store.retry(key === undefined ? {} : choiceIn(key));
     for (const lane of lanes.values()) lane.wake();
@@ -61,12 +68,15 @@ function toldOf(
   return { ...about, addedMs: sinceMs, dueMs, attempts, ...last, dead };
 }
 
-function lanesOf(states: readonly OutboxState[]): QueueLane[] {
-  return [...Map.groupBy(states, ({ target }) => target)].map(([lane, of]) => {
+function lanesOf(states: readonly OutboxState[], lost: ReadonlyMap<string, number>): QueueLane[] {
+  const byTarget = Map.groupBy(states, ({ target }) => target);
+  return [...new Set([...byTarget.keys(), ...lost.keys()])].map((lane) => {
+    const of = byTarget.get(lane) ?? [];
     const [dead, alive] = [of.filter((state) => state.dead), of.filter((state) => !state.dead)];
     const count = (some: readonly OutboxState[]): number => some.reduce((sum, { rows }) => sum + rows, 0);
     return {
       ...{ lane, bytes: 0, waiting: count(alive), dead: count(dead) },
+      ...(lost.has(lane) ? { lost: lost.get(lane) } : {}),
       ...(alive.length === 0 ? {} : { oldestMs: Math.min(...alive.map(({ sinceMs }) => sinceMs)) }),
       causes: of.flatMap(({ cause, rows }) => (cause === null ? [] : [{ cause, rows }])),
     };

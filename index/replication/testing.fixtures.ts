@@ -10,7 +10,8 @@ import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { digestOfBytes, type Image, push } from '../backing/testing.fixtures.ts';
 import { indexSchema } from '../config.ts';
-import { type OpenedOutbox, openOutbox } from '../outbox/open.ts';
+import { OutboxHeard } from '../outbox/heard.ts';
+import { openOutbox } from '../outbox/open.ts';
 import { follow, type Replication } from './open.ts';
 import { replicationTargets } from './targets.ts';
 
@@ -18,7 +19,7 @@ export type TestFollower = {
   readonly store: TagStore;
   readonly origins: FakeBytes;
   readonly metrics: Metrics;
-  readonly lanes: OpenedOutbox['lanes'];
+  readonly lanes: OutboxHeard['lanes'];
   readonly addRoutes: (app: Parameters<Replication['addRoutes']>[0]) => void;
   push(repo: string, image: Image, tags?: readonly string[]): Promise<void>;
   /** Rows that wait, dead ones included. */
@@ -60,11 +61,13 @@ export async function follower(
   const targets = replicationTargets(config);
   if (config === undefined || targets === undefined) throw new Error('a test without remotes');
   const own = stack.use(new AsyncDisposableStack());
-  const outbox = { ...targets, nowMs: Date.now };
+  const [log, metrics] = [silentLog(), new Metrics()];
+  const heard = new OutboxHeard({ log, metrics });
+  const outbox = { ...targets, ...heard.options, nowMs: Date.now };
   const store = file === undefined ? openMemoryTags(outbox) : openSqliteTags({ file, outbox, onBroken: fatal });
   own.use(store);
-  const [log, metrics] = [silentLog(), new Metrics()];
-  const { lanes, addRoutes } = await openOutbox({ store, targets, log });
+  const { lanes } = heard;
+  const { addRoutes } = await openOutbox({ store, targets, heard, log });
   const parts = { store, replicate: config, log, metrics, env: {}, nowMs: Date.now, lanes, origins };
   const replication = await follow(parts, own);
   return {

@@ -6,6 +6,7 @@
 import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import type { IndexStore } from '../../index/api.ts';
 import { openBacking } from '../../index/backing/open.ts';
+import { OutboxHeard } from '../../index/outbox/heard.ts';
 import { openOutbox } from '../../index/outbox/open.ts';
 import { backendTargets } from '../../index/outbox/targets.ts';
 import { FaultyDisk } from '../../platform/tags/memory/faulty.fixtures.ts';
@@ -94,8 +95,10 @@ export class IndexSite {
     const { backend } = this.#o;
     if (backend === undefined) return { store };
     const backends = backend.open(process, this.#world.seed + this.host);
-    const { lanes } = await openOutbox({ store, targets: backendTargets(backends), log });
-    const parts = { store, backends, lanes, log, metrics: new Metrics(), nowMs: this.#nowMs };
+    const metrics = new Metrics();
+    const heard = new OutboxHeard({ log, metrics });
+    await openOutbox({ store, targets: backendTargets(backends), heard, log });
+    const parts = { store, backends, lanes: heard.lanes, log, metrics, nowMs: this.#nowMs };
     // Ends with the process, which then hears of nothing any more.
     const { answering, reconcile } = await openBacking(parts, new AsyncDisposableStack());
     return { store: answering, reconcile };

@@ -75,6 +75,8 @@ export type OutboxOptions = {
   readonly targetsOf: (repo: string) => readonly OutboxTarget[];
   /** Of the clock on the wall. */
   readonly nowMs: () => number;
+  /** A write has left rows for these targets. It is committed once whoever is called here has returned to the event loop. */
+  readonly onTold?: ((targets: readonly string[]) => void) | undefined;
   /** A write left no rows for this target, since it is full. */
   readonly onLost?: ((target: string, rows: number) => void) | undefined;
 };

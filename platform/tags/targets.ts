@@ -50,15 +50,26 @@ export function changedTags(tags: readonly string[], digest: Digest | null): Out
   return tags.map((name) => ({ kind: 'tag', name, digest }));
 }
 
-/** Of these targets those that want any of it, with what they want. */
+/**
+ * Of these targets those that want any of it, with what they want. Where each write is told, one that sets a tag on a manifest
+ * is one: as registries tell of a push by tag, not of the manifest beside it.
+ */
 export function wantedBy(targets: readonly OutboxTarget[], all: readonly OutboxChange[]): ToldTo[] {
   return targets
-    .map((target) => ({ target, told: all.filter((one) => wants(target, one)) }))
+    .map((target) => ({
+      target,
+      told: all.filter((one) => wants(target, one) && !(target.every && isTagged(one, all))),
+    }))
     .filter(({ told }) => told.length > 0);
 }
 
 function wants({ kinds }: OutboxTarget, { kind, referrer = false, again = false }: OutboxChange): boolean {
   return kinds.includes(kind) || (kind === 'manifest' && referrer && !again && kinds.includes('referrer'));
+}
+
+/** A manifest that the same write sets a tag on. */
+function isTagged({ kind, name }: OutboxChange, all: readonly OutboxChange[]): boolean {
+  return kind === 'manifest' && all.some((other) => other.kind === 'tag' && other.digest === name);
 }
 
 /** Whether a target of that name is a backend. */

@@ -37,7 +37,8 @@ export async function listQueue(
       const oldest = oldestMs === undefined ? '' : `, the oldest for ${ageText(Date.now() - oldestMs)}`;
       const why = causes.map(({ cause, rows }) => `${rows} ${cause}`);
       const failed = why.length === 0 ? '' : `; failed: ${why.join(', ')}`;
-      say(`${lane.lane}: ${waiting} waiting (${bytesText(bytes)}${oldest}), ${lane.dead} dead${failed}`);
+      const lost = lane.lost === undefined ? '' : `, ${lane.lost} never told of, as it was full`;
+      say(`${lane.lane}: ${waiting} waiting (${bytesText(bytes)}${oldest}), ${lane.dead} dead${lost}${failed}`);
     }
   }
 }

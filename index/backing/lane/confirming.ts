@@ -3,9 +3,10 @@
  * brought it there, found out by looking whether its row is gone.
  */
 
-import type { OutboxKey, OutboxRow } from '../../../platform/tags/outbox.ts';
+import type { OutboxRow } from '../../../platform/tags/outbox.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { newer, writerOf } from '../../../platform/tags/versions.ts';
+import { rowNameOf } from '../../outbox/loop.ts';
 
 /** newer: a later write of somebody else counts. */
 export type Confirmation = 'written' | 'newer';
@@ -26,7 +27,7 @@ export class Confirming {
 
   /** Once the backend has this row, or what replaced it. Rejects with the signal's reason. */
   of(row: OutboxRow, signal: AbortSignal): Promise<Confirmation> {
-    const name = nameOf(row);
+    const name = rowNameOf(row);
     const waiters = this.#waiters.get(name) ?? new Set();
     this.#waiters.set(name, waiters);
     const { promise, resolve, reject } = Promise.withResolvers<Confirmation>();
@@ -44,7 +45,7 @@ export class Confirming {
 
   /** This row has ended so. */
   heard(ended: OutboxRow, how: Confirmation): void {
-    for (const { row, resolve } of this.#waiters.get(nameOf(ended)) ?? [])
+    for (const { row, resolve } of this.#waiters.get(rowNameOf(ended)) ?? [])
       if (how === 'newer' || !newer(row.version, ended.version)) resolve(how);
   }
 
@@ -63,9 +64,4 @@ export class Confirming {
     const now = (await this.#store.tagState(repo, name)).version;
     return now !== null && writerOf(now) !== writerOf(version) && newer(now, version) ? 'newer' : 'written';
   }
-}
-
-/** None of the three has a space. */
-export function nameOf({ repo, kind, name }: OutboxKey): string {
-  return `${repo} ${kind} ${name}`;
 }

@@ -3,10 +3,7 @@
  *
  * Rule 1: one row of a key at a time, and always its newest version. What failed is tried again after a back-off with full
  *   jitter, for as long as it takes; what waits for a blob is looked at sooner.
- * Rule 2: where a backend fails as a whole its lane pauses, however many rows are due.
- * Rule 3: of several indexes on one engine one works on a row: it holds it while it does, and who dies holds it for
- *   `holdMs` more. What others write is looked for every second.
- * Rule 4: a row goes when the backend has it, or something newer; then that is brought here.
+ * Rule 2: a row goes when the backend has it, or something newer; then that is brought here.
  */
 
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
@@ -17,11 +14,13 @@ import type { TagsBacked } from '../../../platform/backends/backends.ts';
 import type { OutboxKey, OutboxRow } from '../../../platform/tags/outbox.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import type { Logger } from '../../../platform/telemetry/log.ts';
+import { OutboxLoop } from '../../outbox/loop.ts';
 import type { TargetLane, Why } from '../../outbox/queue.ts';
+import { Whys } from '../../outbox/whys.ts';
 import { Bringer } from '../adopt.ts';
 import type { BackingMetrics } from '../metrics.ts';
 import { DOWN } from '../through.ts';
-import { type Confirmation, Confirming, nameOf } from './confirming.ts';
+import { type Confirmation, Confirming } from './confirming.ts';
 import { Recent, RowWriter } from './write.ts';
 
 /** Rows of a backend under way at once; its own limits hold as well. */
@@ -29,26 +28,12 @@ const rowsMax = 16;
 /** A tag waits for the blobs of its push, which origins write back meanwhile: it is late by half of what that took, or so. */
 const waitAgain = { delayMs: 500, delayMsMax: 300_000 };
 const rowAgain = { delayMs: 1_000, delayMsMax: 300_000 };
-/** Of a lane whose backend is down: so soon is it found that it is back. */
-const laneAgain = { delayMs: 1_000, delayMsMax: 15_000 };
 /** What no attempt may exceed: one that hangs in its backend has failed long before. */
 const attemptMsMax = 120_000;
-/** How often the ages are told, and due rows are looked for while others are under way. */
-const lookMs = 1_000;
-/** Rows of a process that died, or lost its engine, are taken up by another one so much later. */
-const holdMs = 15_000;
-/** So often is said that they are still worked on. */
-const holdAgainMs = 5_000;
 /** How soon a write that waits for its backend hears that another index has brought it there. */
 const confirmLookMs = 200;
-/** Between two counts of what waits: so long, and so many times longer than a count takes, as a million rows may wait. */
-const tellMs = 2_000;
-const tellShare = 50;
 /** Digests and manifests that the backend was seen to hold. */
 const seenMax = 50_000;
-/** Rows of which the last failure is remembered in words, for operators: 3 MB or so. */
-const whysMax = 5_000;
-const whyCharsMax = 500;
 /** Failures of a row between two lines in the log. */
 const toldEvery = 10;
 
@@ -65,43 +50,40 @@ export type WriteBackParts = {
 export class OutboxLane implements AsyncDisposable, TargetLane {
   readonly #parts: WriteBackParts;
   readonly #there = new Recent(seenMax);
-  readonly #underWay = new Map<string, { readonly key: OutboxKey; readonly ended: Promise<void> }>();
   readonly #confirming: Confirming;
-  /** When what is under way was held last, by the engine's clock. */
-  #heldAtMs = 0;
-  readonly #whys = new Map<string, Why>();
+  readonly #whys = new Whys();
+  readonly #loop: OutboxLoop;
   /** Of the backend as a whole, while its rows are left alone for it. */
   #down: Why | undefined;
-  readonly #stop = new AbortController();
-  readonly #ended: Promise<void>;
-  #wake = Promise.withResolvers<void>();
-  /** Failures of the backend as a whole in a row, and until when it is left alone. */
-  #failures = 0;
-  #pausedUntilMs = 0;
-  /** When what waits is counted next, by the monotonic clock. */
-  #tellAtMs = 0;
-  #toldEmpty = true;
 
   constructor(parts: WriteBackParts) {
     this.#parts = parts;
     this.#confirming = new Confirming(parts.store);
-    this.#ended = this.#run();
+    this.#loop = new OutboxLoop({
+      ...parts,
+      target: parts.backed.name,
+      rowsMax,
+      one: (row, signal) => this.#one(row, signal),
+      tell: parts.metrics.waiting,
+      beside: async () => {
+        await this.#confirming.look();
+        return this.#confirming.some ? confirmLookMs : undefined;
+      },
+    });
+    this.#loop.start();
   }
 
-  /** There may be something to do. */
   kick(): void {
-    this.#wake.resolve();
+    this.#loop.kick();
   }
 
-  /** The same, whatever was before. */
   wake(): void {
-    this.#pausedUntilMs = 0;
-    this.kick();
+    this.#loop.wake();
   }
 
   /** Why a row was not written the last time, as far as this process has tried it; or why its backend's rows are not tried. */
   why(key: OutboxKey): Why | undefined {
-    return this.#whys.get(nameOf(key)) ?? this.#down;
+    return this.#whys.of(key) ?? this.#down;
   }
 
   /** Once the backend has this row, or what replaced it. Rejects with the signal's reason. */
@@ -113,101 +95,16 @@ export class OutboxLane implements AsyncDisposable, TargetLane {
   }
 
   /** What is under way ends; its rows stay where they are not written. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error('the index is stopping'));
-    this.kick();
-    await this.#ended;
-    const all = [...this.#underWay.values()];
-    await Promise.allSettled(all.map(({ ended }) => ended));
-    // Others may go on at once.
-    const keys = all.map(({ key }) => key);
-    if (keys.length > 0) await this.#parts.store.hold(keys, 0).catch(() => undefined);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#loop[Symbol.asyncDispose]();
   }
 
-  async #run(): Promise<void> {
-    const { backed, log } = this.#parts;
-    while (!this.#stop.signal.aborted) {
-      this.#wake = Promise.withResolvers();
-      try {
-        await this.#hold();
-        const nextMs = await this.#begin();
-        await this.#confirming.look();
-        await this.#tell(nextMs === undefined);
-        await this.#pause(nextMs);
-      } catch (error) {
-        if (this.#stop.signal.aborted) return;
-        log.error({ err: error, backend: backed.name }, 'the outbox cannot be read');
-        await this.#sleep(lookMs);
-      }
-    }
-  }
-
-  /** When the next row is due, of those that are not begun. */
-  async #begin(): Promise<number | undefined> {
-    const { store, backed, nowMs } = this.#parts;
-    const nextMs = await store.nextDueMs(backed.name);
-    const now = nowMs();
-    if (nextMs === undefined || now < Math.max(nextMs, this.#pausedUntilMs)) return nextMs;
-    const free = rowsMax - this.#underWay.size;
-    // While it is down one row at a time finds out that it is back.
-    const n = this.#failures > 0 ? 1 - Math.min(1, this.#underWay.size) : free;
-    if (n <= 0) return nextMs;
-    if (this.#underWay.size === 0) this.#heldAtMs = now;
-    for (const row of await store.claim(backed.name, { nowMs: now, n, untilMs: now + holdMs })) {
-      const name = nameOf(row);
-      // Of a hold that was over it may be ours already.
-      if (this.#underWay.has(name)) continue;
-      const ended = this.#one(row).finally(() => {
-        if (!this.#stop.signal.aborted) this.#underWay.delete(name);
-        this.kick();
-      });
-      this.#underWay.set(name, { key: row, ended });
-    }
-    return await store.nextDueMs(backed.name);
-  }
-
-  async #hold(): Promise<void> {
-    const now = this.#parts.nowMs();
-    // A clock that was put back would hold nothing for as long.
-    if (this.#underWay.size === 0 || Math.abs(now - this.#heldAtMs) < holdAgainMs) return;
-    this.#heldAtMs = now;
-    const keys = [...this.#underWay.values()].map(({ key }) => key);
-    await this.#parts.store.hold(keys, now + holdMs);
-  }
-
-  async #tell(empty: boolean): Promise<void> {
-    const { store, metrics, nowMs } = this.#parts;
-    const begun = performance.now();
-    // That nothing waits, or something does now, is told at once.
-    if (!empty && !this.#toldEmpty && begun < this.#tellAtMs) return;
-    this.#toldEmpty = empty;
-    metrics.waiting(await store.outbox(), nowMs());
-    const ended = performance.now();
-    this.#tellAtMs = ended + Math.max(tellMs, tellShare * (ended - begun));
-  }
-
-  async #pause(nextMs: number | undefined): Promise<void> {
-    const mostMs = this.#confirming.some ? confirmLookMs : lookMs;
-    if (nextMs === undefined) return await this.#sleep(mostMs);
-    const untilMs = Math.max(nextMs, this.#pausedUntilMs) - this.#parts.nowMs();
-    // What is held, here or elsewhere, still counts as due: it is looked again for others, not at once.
-    const leastMs = untilMs <= 0 ? mostMs : 1;
-    await this.#sleep(Math.min(mostMs, Math.max(leastMs, untilMs)));
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    await Promise.race([promise, this.#wake.promise]);
-    clearTimeout(timer);
-  }
-
-  async #one(row: OutboxRow): Promise<void> {
+  async #one(row: OutboxRow, stop: AbortSignal): Promise<void> {
     const { store, backed, metrics } = this.#parts;
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(attemptMsMax)]);
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(attemptMsMax)]);
     try {
       const outcome = await new RowWriter({ backed, store, signal, there: this.#there }).write(row);
-      this.#failures = 0;
+      this.#loop.back();
       this.#down = undefined;
       if (outcome.kind === 'waits') {
         const message = `${backed.name} has no ${backed.blobKey(outcome.for, row.repo)} yet`;
@@ -216,10 +113,10 @@ export class OutboxLane implements AsyncDisposable, TargetLane {
       if (outcome.kind === 'newer') await this.#giveWay(row, outcome.record.version, signal);
       else metrics.written(backed.name, row.kind);
       await store.written(row);
-      this.#whys.delete(nameOf(row));
+      this.#whys.forget(row);
       this.#confirming.heard(row, outcome.kind === 'newer' ? 'newer' : 'written');
     } catch (error) {
-      if (!this.#stop.signal.aborted) await this.#failed(row, error);
+      if (!stop.aborted) await this.#failed(row, error);
     }
   }
 
@@ -238,15 +135,13 @@ export class OutboxLane implements AsyncDisposable, TargetLane {
   }
 
   async #failed(row: OutboxRow, error: unknown): Promise<void> {
-    const { backed, log, metrics, nowMs, random } = this.#parts;
+    const { backed, log, metrics } = this.#parts;
     const cause = error instanceof BackendError ? error.why : timedOut(error) ? 'stalled' : 'error';
     const why = { cause, message: (error as Error).message };
     metrics.failed(backed.name, cause);
     if (DOWN.has(cause)) {
-      this.#failures += 1;
       this.#down = why;
-      const askedMs = error instanceof BackendError ? (error.afterMs ?? 0) : 0;
-      this.#pausedUntilMs = nowMs() + Math.max(askedMs, backoffMs(laneAgain, this.#failures) * random.unit());
+      this.#loop.away(error instanceof BackendError ? error.afterMs : undefined);
     }
     if (row.attempts % toldEvery === 0) {
       const { repo, kind, name, attempts } = row;
@@ -254,24 +149,13 @@ export class OutboxLane implements AsyncDisposable, TargetLane {
       const what = error instanceof BackendError ? { cause, why: error.message } : { err: error };
       log.warn({ ...what, backend: backed.name, repo, kind, name, attempts }, 'not written back yet');
     }
-    await this.#again(row, why, rowAgain).catch((failure: unknown) =>
-      log.error({ err: failure }, 'the outbox cannot be written'),
-    );
-  }
-
-  #tellWhy(name: string, { cause, message }: Why): void {
-    this.#whys.delete(name);
-    this.#whys.set(name, { cause, message: message.slice(0, whyCharsMax) });
-    for (const oldest of this.#whys.keys()) {
-      if (this.#whys.size <= whysMax) break;
-      this.#whys.delete(oldest);
-    }
+    await this.#again(row, why, rowAgain);
   }
 
   async #again(row: OutboxRow, why: Why, policy: { delayMs: number; delayMsMax: number }): Promise<void> {
     const { store, nowMs, random } = this.#parts;
     const { cause } = why;
-    this.#tellWhy(nameOf(row), why);
+    this.#whys.remember(row, why);
     const bound = backoffMs(policy, row.attempts + 1);
     await store.failed(row, { cause, dueMs: Math.ceil(nowMs() + bound * (0.5 + random.unit() / 2)) });
   }

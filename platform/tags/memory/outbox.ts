@@ -69,6 +69,7 @@ export class MemoryOutbox implements Part {
       }
       if (target.every === true) this.#promote();
     }
+    this.#options?.onTold?.(wanted.map(({ target }) => target.name));
   }
 
   #lost({ name, rowsMax = everyRowsMax }: OutboxTarget, rows: number): boolean {

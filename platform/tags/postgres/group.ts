@@ -64,9 +64,17 @@ type Group = {
   /** When the first of them was asked for. */
   readonly at: number;
   results?: unknown[] | undefined;
+  /** Targets of the outbox that the same attempt leaves rows for. */
+  told?: ReadonlySet<string> | undefined;
 };
 
-export type GroupsOptions = { readonly primary: Primary; readonly database: string; readonly clock: EngineClock };
+export type GroupsOptions = {
+  readonly primary: Primary;
+  readonly database: string;
+  readonly clock: EngineClock;
+  /** Committed, with rows for these targets of the outbox. */
+  readonly onTold?: ((targets: readonly string[]) => void) | undefined;
+};
 
 export class WriteGroups implements AsyncDisposable {
   readonly #options: GroupsOptions;
@@ -118,6 +126,7 @@ export class WriteGroups implements AsyncDisposable {
     try {
       const results = await this.#commit(group);
       for (const [i, write] of group.writes.entries()) settleWrite(write, results[i]);
+      if (group.told !== undefined && group.told.size > 0) this.#options.onTold?.([...group.told]);
     } catch (error) {
       if (!(error instanceof Refused)) for (const { reject } of group.writes) reject(error);
       else if (group.writes.length > 1) for (const write of group.writes) await this.#settle([write]);
@@ -191,14 +200,16 @@ export class WriteGroups implements AsyncDisposable {
     this.#heed(group);
     const numbers = new Numbers(row);
     const results: unknown[] = [];
+    const told = new Set<string>();
     const untilMs = performance.now() + groupMs;
     for (const { apply, of } of group.writes) {
       if (results.length > 0 && performance.now() > untilMs) break;
-      results.push(await orExceeded(() => names.once(of, () => apply({ asking, numbers }))));
+      results.push(await orExceeded(() => names.once(of, () => apply({ asking, numbers, told }))));
     }
     this.#pending.unshift(...group.writes.splice(results.length));
     this.#heed(group);
     group.results = results;
+    group.told = told;
     try {
       await this.#end(asking, group, { numbers, names });
     } catch (error) {

@@ -57,4 +57,9 @@ export class Numbers {
 }
 
 /** A transaction that has the lock: nobody else writes until it has ended. */
-export type Tx = { readonly asking: Querying; readonly numbers: Numbers };
+export type Tx = {
+  readonly asking: Querying;
+  readonly numbers: Numbers;
+  /** Targets of the outbox that it leaves rows for. */
+  readonly told: Set<string>;
+};

@@ -104,7 +104,7 @@ export class PostgresOutbox {
 
   /** Nothing, where no target of the repository wants it. */
   async tell(
-    { asking }: Tx,
+    { asking, told: heard }: Tx,
     { id, repo }: Place,
     all: readonly OutboxChange[],
     { version, next }: ToldAt,
@@ -125,6 +125,7 @@ export class PostgresOutbox {
       const keys = [told.map(({ kind }) => kind), told.map(({ name }) => name), told.map(({ digest }) => digest)];
       await asking.run(SQL.add, ...write, ...keys);
       if (each) await asking.run(SQL.promote, target.name, id);
+      heard.add(target.name);
     }
   }
 

@@ -101,7 +101,7 @@ class PostgresTags implements CountingTagStore {
   constructor({ primary, clock, database, outbox, nowMs, quotas }: Parts) {
     this.#primary = primary;
     this.#database = database;
-    this.#groups = new WriteGroups({ primary, database, clock });
+    this.#groups = new WriteGroups({ primary, database, clock, onTold: outbox?.onTold });
     this.#reads = new PostgresReads(database);
     this.#filled = new PostgresFilled(outbox);
     const repos = new PostgresRepos(this.#filled);

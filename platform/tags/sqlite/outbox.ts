@@ -114,6 +114,7 @@ export class SqliteOutbox {
         add.run(target.name, id, slot, kind, name, state, numberOf(at), writer, digest, nowMs);
       if (each) promote.run(target.name, id);
     }
+    this.#options?.onTold?.(wanted.map(({ target }) => target.name));
   }
 
   #lost({ name, rowsMax = everyRowsMax }: OutboxTarget, rows: number): boolean {

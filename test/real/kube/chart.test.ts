@@ -215,7 +215,8 @@ test('what goes to other clusters is in the configuration of the index, with the
     expect(pod?.containers[0]?.volumeMounts?.map(({ mountPath }) => mountPath)).toContain('/etc/shoal-replication');
     expect(pod?.volumes).toContainEqual({ name: 'replication', secret: { secretName: 'keys' } });
   }
-  expect(JSON.stringify(of('PrometheusRule', 'write-back'))).toMatch(/shoal_replication_lag_seconds.*> 900/);
+  const alerts = JSON.stringify(of('PrometheusRule', 'write-back'));
+  expect(alerts).toMatch(/shoal_replication_lag_seconds.*> 900.*shoal_outbox_lost_total.*\[15m\]/);
 });
 
 test('backends go to origins and index alike, and the keys of their Secret into the environment', async () => {
