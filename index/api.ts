@@ -27,7 +27,7 @@ import { serveOften } from '../platform/http/often.ts';
 import { serve } from '../platform/http/serve.ts';
 import type { DeleteOn, TagReads, TagStore, TagWrites } from '../platform/tags/store.ts';
 import type { TagOutcome } from '../platform/tags/versions.ts';
-import { refuseWrongAs, tagsWritten } from './elsewhere.ts';
+import { madeHere, refuseNeeded, refuseWrongAs, tagsWritten } from './elsewhere.ts';
 import type { SingleReads } from './herd.ts';
 import type { KrakenSettings } from './kraken/config.ts';
 import { krakenIndexRoutes } from './kraken/routes.ts';
@@ -143,6 +143,18 @@ function manifestRoutes(app: FastifyInstance, store: IndexStore, settings: Index
       answer: (done) => (done ? undefined : absentManifest(at.name, at.digest)),
     }),
   );
+  serve(app, INDEX.deleteManifestAs, async ({ at }) => {
+    const { name, digest, version } = at;
+    refuseWrongAs(version, settings.nowMs());
+    if (await madeHere(store, version)) absentManifest(name, digest);
+    return byName(store, at, {
+      write: (writes) => writes.deleteManifest(name, digest, settings.nowMs(), version),
+      answer(done) {
+        if (done === false) absentManifest(name, digest);
+        if (done !== true) refuseNeeded(name, digest, done);
+      },
+    });
+  });
   serve(app, INDEX.referrers, ({ at }) => store.referrers(at.name, at.digest, at));
 }
 

@@ -85,7 +85,7 @@ await runRole({
         succeeded,
         reconcile: backed?.reconcile,
         readOnly: config.readOnly,
-        kraken: { tagTypes, held: origins && new OriginsHeld(origins, required) },
+        kraken: { tagTypes, held: origins && new OriginsHeld(origins, required), again: replication?.again },
         inUse: gc.inUse,
       });
     };

@@ -115,7 +115,7 @@ export class Manifests {
       if (deleted === undefined) throw unknown(repo, reference);
       return { kind: 'empty', status: 202, headers: versionHeader(deleted.version) };
     }
-    if (!(await this.#index.deleteManifest(repo, reference.digest, ctx))) throw unknown(repo, reference);
+    if (!(await this.#index.deleteManifest(repo, reference.digest, ctx, as))) throw unknown(repo, reference);
     return { kind: 'empty', status: 202 };
   }
 

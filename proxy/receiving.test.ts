@@ -118,7 +118,11 @@ test('who asks is told which cluster this is, and whether its secret is one of o
     return introducedIn((await of.proxy.send('GET', OCI_PATHS.base, { headers })).headers);
   };
   const said = await ask(secret);
-  expect(said).toMatchObject({ taken: 'taken', cluster: await of.index.identity(CallContext.begin()) });
+  expect(said).toMatchObject({
+    taken: 'taken',
+    deletions: true,
+    cluster: await of.index.identity(CallContext.begin()),
+  });
   expect(await ask('short')).toMatchObject({ taken: 'refused' });
   expect(await ask()).toMatchObject({ taken: 'refused' });
   await writeFile(tokenFile, 'a new secret of both of them\n');
@@ -135,4 +139,22 @@ test('who asks is told which cluster this is, and whether its secret is one of o
       (await (await started()).proxy.send('GET', OCI_PATHS.base, { headers: { [H.taken]: 'ask' } })).headers,
     ),
   ).toMatchObject({ taken: 'off' });
+});
+
+test('a manifest that was deleted elsewhere goes unless a tag is on it; whoever shows no secret deletes it as any client', async () => {
+  const of = await started({ tokens: [secret] });
+  const [one, two] = [await manifest(of, 'one'), await manifest(of, 'two')];
+  await put(of, 'x', one);
+  await put(of, digestOfBytes(two), two);
+  const needed = await remove(of, digestOfBytes(one), shown(at(5), secret));
+  expect([needed.status, JSON.parse(String(needed.body)).errors[0]]).toMatchObject([
+    409,
+    { code: 'MANIFEST_NEEDED', detail: { tags: ['x'] } },
+  ]);
+  expect(await digestAt(of, 'x')).toBe(digestOfBytes(one));
+  expect((await remove(of, digestOfBytes(two), shown(at(5), 'not the secret'))).status).toBe(403);
+  expect((await remove(of, digestOfBytes(two), shown(at(5), secret))).status).toBe(202);
+  expect((await remove(of, digestOfBytes(two), shown(at(5), secret))).status).toBe(404);
+  expect((await remove(of, digestOfBytes(one), shown(at(6)))).status).toBe(202);
+  expect(await digestAt(of, 'x')).toBeUndefined();
 });

@@ -53,7 +53,11 @@ export async function introduced(
 ): Promise<OciReply> {
   const cluster = await index.identity(context.call);
   const taken = await takenOf(context.header(REPLICATION_HEADERS.token), settings);
-  const headers = { [REPLICATION_HEADERS.cluster]: cluster, [REPLICATION_HEADERS.taken]: taken };
+  const headers = {
+    [REPLICATION_HEADERS.cluster]: cluster,
+    [REPLICATION_HEADERS.taken]: taken,
+    [REPLICATION_HEADERS.deletions]: 'taken',
+  };
   return { kind: 'json', value: {}, headers };
 }
 

@@ -97,6 +97,7 @@ const index = of(INDEX, {
   deleteTagAs: writing,
   putManifest: writing,
   deleteManifest: writing,
+  deleteManifestAs: writing,
   linkBlob: writing,
   unlinkBlob: writing,
   mount: writing,

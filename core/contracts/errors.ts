@@ -18,6 +18,7 @@ export const ERRORS = {
   DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
   MANIFEST_BLOB_UNKNOWN: { status: 404, means: 'the manifest refers to a blob that the repository does not hold' },
   MANIFEST_INVALID: { status: 400, means: 'the manifest is malformed' },
+  MANIFEST_NEEDED: { status: 409, means: 'a tag or an index has the manifest, so that it was not deleted' },
   MANIFEST_UNKNOWN: { status: 404, means: 'the manifest is not known to the repository' },
   NAME_INVALID: { status: 400, means: 'the repository name is malformed' },
   NAME_UNKNOWN: { status: 404, means: 'the repository is not known' },

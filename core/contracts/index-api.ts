@@ -252,6 +252,14 @@ export const INDEX = {
   }),
   /** With every tag on it. */
   deleteManifest: route('DELETE', manifestPath, { ...ofDigest, query: namedQuery }),
+  /**
+   * As another cluster has deleted it, with that write's version: only where no tag is on it and no index has it; else 409
+   * MANIFEST_NEEDED. What this cluster has itself deleted so is deleted already. An older index knows no such path.
+   */
+  deleteManifestAs: route('DELETE', `${manifestPath}/written/:version`, {
+    params: { ...ofDigest.params, version: { parser: versionOfTag, refused: 'TAG_VERSION_INVALID' } },
+    query: namedQuery,
+  }),
   /** By digest. */
   referrers: route('GET', '/v1/repos/:name/referrers/:digest', {
     ...ofDigest,

@@ -53,6 +53,7 @@ const index: Readonly<Record<keyof typeof INDEX, Any>> = {
     },
   ),
   deleteManifest: example(INDEX.deleteManifest, { name, digest: one }),
+  deleteManifestAs: example(INDEX.deleteManifestAs, { name, digest: one, version }),
   referrers: example(
     INDEX.referrers,
     { name, digest: one, n: 1, artifactType: 'a/b+json' },

@@ -89,8 +89,8 @@ export class BackedStore implements IndexStore {
           (turn) => at(turn).deleteTag(repo, tag, on),
           typeof on === 'object' ? on.as : undefined,
         ),
-      deleteManifest: (repo, digest, nowMs) =>
-        this.#written([manifestKey(repo, digest)], (turn) => at(turn).deleteManifest(repo, digest, nowMs)),
+      deleteManifest: (repo, digest, nowMs, as) =>
+        this.#written([manifestKey(repo, digest)], (turn) => at(turn).deleteManifest(repo, digest, nowMs, as), as),
       unlinkBlob: (repo, digest, nowMs) =>
         this.#written([blobKey(repo, digest)], (turn) => at(turn).unlinkBlob(repo, digest, nowMs)),
     };

@@ -39,4 +39,6 @@ export type KrakenSettings = {
   readonly tagTypes: readonly TagTypeRule[];
   /** Undefined: this index knows no origins. */
   readonly held: OriginsHeld | undefined;
+  /** Has a tag sent where the rules say. Undefined: nothing goes to other clusters. */
+  readonly again?: ((repo: string, tag: string) => Promise<void>) | undefined;
 };

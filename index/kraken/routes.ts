@@ -2,7 +2,7 @@
  * Kraken's paths of a build-index (core/contracts/kraken/index.ts), over the same store as everything else of the index.
  *
  * Rule 1: a tag that is put here is what one that a proxy puts is: set in one transaction, seen by the next read, written
- *   back and replicated by the same rules. A tag that is there is moved, where Kraken says 200 and leaves it.
+ *   back and replicated by the same rules, with `replicate=true` and without. A tag that is there is moved, where Kraken says 200 and leaves it.
  * Rule 2: where the store cannot be asked it is 503; Kraken says 404 then, and a push goes on as if there were no such tag.
  */
 
@@ -34,7 +34,7 @@ type InPut = { readonly tag: string; readonly digest: Digest };
 
 export function krakenIndexRoutes(app: FastifyInstance, store: Store, settings: KrakenIndexSettings): void {
   const { reads = store, kraken = { tagTypes: [], held: undefined } } = settings;
-  const { held } = kraken;
+  const { held, again } = kraken;
   const at = async (tag: string): Promise<Digest> => {
     const { repo, tag: name } = krakenTag(tag);
     const record = await reads.tag(repo, name);
@@ -48,11 +48,16 @@ export function krakenIndexRoutes(app: FastifyInstance, store: Store, settings: 
     await at(asked.at.tag);
     return asked.reply.code(200).send();
   });
-  // Where rules send it is decided as it is written: whoever asks again asks for nothing new.
+  const replicate = async (tag: string): Promise<void> => {
+    await at(tag);
+    const { repo, tag: name } = krakenTag(tag);
+    await again?.(repo, name);
+  };
   serve(app, KRAKEN_INDEX.replicate, async (asked) => {
-    await at(asked.at.tag);
+    await replicate(asked.at.tag);
     return asked.reply.code(200).send();
   });
+  // The neighbour whose task it was has queued it for all: here they have one queue.
   serve(app, KRAKEN_INDEX.duplicateReplicate, async (asked) => {
     await at(asked.at.tag);
     return asked.reply.code(200).send();

@@ -3,11 +3,15 @@
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type BackendCause, BackendError } from '../../platform/backends/backend.ts';
 
+/** Something else is to go there first. */
+export class NotYet extends Error {}
+
 /**
- * remote: it does not answer, or not to us; row: it refuses this one; origins: ours do not answer; error: of ours, a bug.
+ * remote: it does not answer, or not to us; row: it refuses this one; origins: ours do not answer; later: another row comes
+ * first; error: of ours, a bug.
  */
 export type SendFailure = {
-  readonly of: 'remote' | 'row' | 'origins' | 'error';
+  readonly of: 'remote' | 'row' | 'origins' | 'later' | 'error';
   readonly cause: string;
   readonly message: string;
   readonly afterMs?: number | undefined;
@@ -21,6 +25,7 @@ export function sendFailureOf(error: unknown): SendFailure {
   const { message } = error as Error;
   if (error instanceof BackendError)
     return { of: REMOTE.has(error.why) ? 'remote' : 'row', cause: error.why, message, afterMs: error.afterMs };
+  if (error instanceof NotYet) return { of: 'later', cause: 'waiting', message };
   // What no origin has any more nothing brings back but a push.
   if (error instanceof ApiError)
     return error.code === 'BLOB_UNKNOWN'

@@ -116,7 +116,8 @@ export class RemoteLane implements AsyncDisposable, TargetLane {
     else if (of === 'row') remote.doubt();
     const attempts = row.attempts + 1;
     const dead = of === 'row' && attempts >= refusalsMax;
-    if (dead || row.attempts % toldEvery === 0) {
+    // What waits for another row is no failure yet at its first attempt.
+    if (dead || row.attempts % toldEvery === (of === 'later' ? 1 : 0)) {
       const { repo, kind, name } = row;
       const what = of === 'error' ? { err: error } : { cause, why: message };
       const words = dead

@@ -13,6 +13,7 @@ import type { TagStore } from '../../platform/tags/store.ts';
 import { Recent } from '../backing/lane/write.ts';
 import type { IndexOrigins } from '../origins.ts';
 import type { TargetLane } from '../outbox/queue.ts';
+import { sendAgain } from './again.ts';
 import { addReplicationRoutes, type Following } from './api.ts';
 import type { ReplicateConfig } from './config.ts';
 import { RowSender } from './copy/row.ts';
@@ -42,7 +43,11 @@ export type ReplicationParts = Omit<FollowParts, 'replicate' | 'origins'> & {
   readonly replicate: ReplicateConfig | undefined;
   readonly origins: IndexOrigins | undefined;
 };
-export type Replication = { readonly addRoutes: (app: FastifyInstance) => void };
+export type Replication = {
+  readonly addRoutes: (app: FastifyInstance) => void;
+  /** Has a tag sent where the rules say, whatever was sent. */
+  readonly again: (repo: string, tag: string) => Promise<void>;
+};
 
 /** Throws StartError where a remote is this very cluster. Lanes end with the stack. */
 export async function openReplication(
@@ -74,7 +79,10 @@ export async function follow(parts: FollowParts, stack: AsyncDisposableStack): P
     remotes.set(remote.name, { remote, target, lane });
     lanes.set(target, lane);
   }
-  return { addRoutes: (app) => addReplicationRoutes(app, { cluster, rules, remotes, store }) };
+  return {
+    addRoutes: (app) => addReplicationRoutes(app, { cluster, rules, remotes, store }),
+    again: (repo, tag) => sendAgain({ rules, remotes, store }, repo, tag),
+  };
 }
 
 async function introduced(

@@ -1,8 +1,14 @@
-/** Remotes as targets of the outbox: of what is written here they want tags, and what refers to something. */
+/**
+ * Remotes as targets of the outbox: of what is written here they want tags, and what refers to something; with `deletes`, each
+ * manifest that is deleted.
+ */
 
-import { remotesOf } from '../../core/replicate/rules.ts';
+import { remotesOf, ruleFor } from '../../core/replicate/rules.ts';
 import type { Targeting } from '../outbox/targets.ts';
 import type { ReplicateConfig } from './config.ts';
+
+const written = ['tag', 'referrer'] as const;
+const withDeletions = [...written, 'deletion'] as const;
 
 export function remoteTarget(name: string): string {
   return `remote:${name}`;
@@ -14,6 +20,9 @@ export function replicationTargets(config: ReplicateConfig | undefined): Targeti
   return {
     names: Object.keys(config.remotes).map(remoteTarget),
     targetsOf: (repo) =>
-      remotesOf(config.rules, repo).map((name) => ({ name: remoteTarget(name), kinds: ['tag', 'referrer'] })),
+      remotesOf(config.rules, repo).map((name) => {
+        const kinds = ruleFor(config.rules, repo, name)?.deletes === true ? withDeletions : written;
+        return { name: remoteTarget(name), kinds };
+      }),
   };
 }

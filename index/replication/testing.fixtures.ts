@@ -21,6 +21,7 @@ export type TestFollower = {
   readonly metrics: Metrics;
   readonly lanes: OutboxHeard['lanes'];
   readonly addRoutes: (app: Parameters<Replication['addRoutes']>[0]) => void;
+  readonly again: Replication['again'];
   push(repo: string, image: Image, tags?: readonly string[]): Promise<void>;
   /** Rows that wait, dead ones included. */
   depth(): Promise<number>;
@@ -71,7 +72,7 @@ export async function follower(
   const parts = { store, replicate: config, log, metrics, env: {}, nowMs: Date.now, lanes, origins };
   const replication = await follow(parts, own);
   return {
-    ...{ store, origins, metrics, lanes },
+    ...{ store, origins, metrics, lanes, again: replication.again },
     addRoutes: (app) => {
       addRoutes(app);
       replication.addRoutes(app);

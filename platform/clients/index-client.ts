@@ -132,8 +132,10 @@ export class IndexClient {
   }
 
   /** With every tag on it. */
-  deleteManifest(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done(INDEX.deleteManifest, { at: { name: repo, digest, ...named() }, ctx });
+  deleteManifest(repo: string, digest: Digest, ctx: CallContext, as?: TagVersion): Promise<boolean> {
+    const at = { name: repo, digest, ...named() };
+    if (as === undefined) return this.#done(INDEX.deleteManifest, { at, ctx });
+    return this.#done(INDEX.deleteManifestAs, { at: { ...at, version: as }, ctx });
   }
 
   referrers(repo: string, digest: Digest, of: ReferrersOf, ctx: CallContext): Promise<ReferrerList> {

@@ -118,6 +118,40 @@ function manifests(): void {
 type OpenApart = (name: string, outbox: OutboxOptions) => Promise<TagStore>;
 
 /** Clusters that tell each other of their writes, each with a database of its own. */
+/** Of manifests that another cluster has deleted. In a bucket no step looks and deletes. */
+export function deletedElsewhere(name: string, openFor: (outbox: OutboxOptions) => Promise<TagStore>): void {
+  test(`${name}: a manifest that was deleted elsewhere goes where nothing here needs it, and is told with that write`, async () => {
+    const east = { name: 'remote:east', kinds: ['tag', 'referrer', 'deletion'] } as const;
+    await using own = await openFor({ targetsOf: () => [east], nowMs: () => 1_000 });
+    await own.putManifest('a', one, image({ tags: ['x', 'y'] }), 0);
+    await own.putManifest('a', two, image(), 0);
+    await own.putManifest('a', three, image({ manifests: [two] }), 0);
+    const as = theirs(2_000_000);
+    expect(await own.deleteManifest('a', one, 0, as)).toEqual({ tags: ['x', 'y'] });
+    expect(await own.deleteManifest('a', two, 0, as)).toEqual({ tags: [] });
+    expect(await own.deleteManifest('a', digest(9), 0, as)).toBe(false);
+    expect(await own.deleteManifest('nowhere', one, 0, as)).toBe(false);
+    expect((await own.tag('a', 'x'))?.digest).toBe(one);
+    const rows = async () => (await own.waiting(0, 99)).map((row) => [row.kind, row.name, row.digest, row.version]);
+    expect((await rows()).filter(([kind]) => kind === 'manifest')).toEqual([]);
+    expect(await own.deleteManifest('a', three, 0, as)).toBe(true);
+    expect(await own.deleteManifest('a', two, 0, as)).toBe(true);
+    expect(await own.deleteManifest('a', two, 0, as)).toBe(false);
+    expect((await rows()).filter(([kind]) => kind === 'manifest')).toEqual([
+      ['manifest', two, null, as],
+      ['manifest', three, null, as],
+    ]);
+    // Of one that is deleted here as ever its tags go as well.
+    expect(await own.deleteManifest('a', one, 0)).toBe(true);
+    const gone = (await rows()).filter(([, name]) => name === one || name === 'x' || name === 'y');
+    expect(gone.map(([kind, , on]) => [kind, on])).toEqual([
+      ['manifest', null],
+      ['tag', null],
+      ['tag', null],
+    ]);
+  });
+}
+
 export function convergence(name: string, open: OpenApart): void {
   describe(`clusters: ${name}`, () => {
     test('what changed something is told to every target, and what did not to none', async () => {

@@ -92,6 +92,9 @@ export type CondemnAt = {
 /** `sparse`: the repository takes an index whose manifests are not all there; blobs must be, all the same. */
 export type ManifestWrite = ManifestPut & { readonly sparse?: boolean | undefined };
 
+/** Tags that are on a manifest; none: an index has it. It was not deleted. */
+export type StillNeeded = { readonly tags: readonly string[] };
+
 export interface TagWrites {
   /**
    * Adds the manifest and sets its tags, unless a reference is not in the repository, a tag was written since, or the
@@ -102,8 +105,11 @@ export interface TagWrites {
   putTag(repo: string, tag: string, put: TagPut): TagOutcome | undefined;
   /** Undefined: there is no such tag. */
   deleteTag(repo: string, tag: string, on?: DeleteOn): TagOutcome | undefined;
-  /** With every tag on it. What refers to it stays. */
-  deleteManifest(repo: string, digest: Digest, nowMs: number): boolean;
+  /**
+   * With every tag on it. What refers to it stays. `as`: as another cluster has deleted it, with that write's version: only
+   * where no tag here is on it, and no index has it.
+   */
+  deleteManifest(repo: string, digest: Digest, nowMs: number, as?: TagVersion): boolean | StillNeeded;
   /** Undefined: done. A generation: it is condemned, and was not proved since; nothing changes. */
   linkBlob(repo: string, digest: Digest, put: BlobLinkPut): number | undefined;
   unlinkBlob(repo: string, digest: Digest, nowMs: number): boolean;

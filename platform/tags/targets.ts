@@ -9,8 +9,8 @@
 import type { Digest } from '../../core/digest.ts';
 
 export type OutboxKind = 'blob' | 'manifest' | 'tag';
-/** referrer: of manifests those with a subject, once, when they come and when they go. */
-type Wanted = OutboxKind | 'referrer';
+/** referrer: of manifests those with a subject, once, when they come and when they go. deletion: manifests that go. */
+type Wanted = OutboxKind | 'referrer' | 'deletion';
 
 export type OutboxTarget = {
   readonly name: string;
@@ -63,8 +63,10 @@ export function wantedBy(targets: readonly OutboxTarget[], all: readonly OutboxC
     .filter(({ told }) => told.length > 0);
 }
 
-function wants({ kinds }: OutboxTarget, { kind, referrer = false, again = false }: OutboxChange): boolean {
-  return kinds.includes(kind) || (kind === 'manifest' && referrer && !again && kinds.includes('referrer'));
+function wants({ kinds }: OutboxTarget, { kind, digest, referrer = false, again = false }: OutboxChange): boolean {
+  if (kinds.includes(kind)) return true;
+  if (kind !== 'manifest') return false;
+  return (referrer && !again && kinds.includes('referrer')) || (digest === null && kinds.includes('deletion'));
 }
 
 /** A manifest that the same write sets a tag on. */

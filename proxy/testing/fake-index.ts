@@ -24,7 +24,11 @@ export function fakeIndex(): FakeIndex {
     },
     identity: async () => (await up(() => store.unlinked([]))).index,
     manifest: (repo, digest) => up(() => store.manifest(repo, digest)),
-    deleteManifest: (repo, digest) => up(() => store.deleteManifest(repo, digest, index.nowMs)),
+    deleteManifest: async (repo, digest, _ctx, as) => {
+      const deleted = await up(() => store.deleteManifest(repo, digest, index.nowMs, as));
+      if (typeof deleted === 'boolean') return deleted;
+      throw new ApiError('MANIFEST_NEEDED', `manifest ${digest} stays`, deleted);
+    },
     referrers: (repo, digest, of) => up(() => store.referrers(repo, digest, of)),
     blob: (repo, digest) => up(() => store.blob(repo, digest)),
     linkBlob: async (repo, digest, put) => unlessCondemned(await up(() => store.linkBlob(repo, digest, put))),

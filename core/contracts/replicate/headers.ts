@@ -17,6 +17,8 @@ export const REPLICATION_HEADERS = {
   token: 'shoal-replication-token',
   /** Of GET /v2/: whoever sends it, as `ask`, is told of the next two. Of the answer: what becomes of a version. */
   taken: 'shoal-replication',
+  /** Of that answer, as `taken`: deletions by digest, with a version, delete what nothing there needs, and nothing else. */
+  deletions: 'shoal-replication-deletions',
   /** Of that answer: which cluster this is, as its index knows itself. */
   cluster: 'shoal-cluster',
 } as const;
@@ -29,7 +31,8 @@ export const askedForReplication = 'ask';
 export type ReplicationTaken = 'taken' | 'refused' | 'off';
 const takings: readonly string[] = ['taken', 'refused', 'off'] satisfies ReplicationTaken[];
 
-export type Introduced = { readonly cluster: string; readonly taken: ReplicationTaken };
+/** `deletions`: it takes those of manifests. */
+export type Introduced = { readonly cluster: string; readonly taken: ReplicationTaken; readonly deletions: boolean };
 
 type Headers = Readonly<Record<string, unknown>>;
 
@@ -38,7 +41,7 @@ export function introducedIn(headers: Headers): Introduced | undefined {
   const [cluster, taken] = [headers[REPLICATION_HEADERS.cluster], headers[REPLICATION_HEADERS.taken]];
   if (typeof cluster !== 'string' || !/^[0-9a-f]{32}$/.test(cluster)) return undefined;
   if (typeof taken !== 'string' || !takings.includes(taken)) return undefined;
-  return { cluster, taken: taken as ReplicationTaken };
+  return { cluster, taken: taken as ReplicationTaken, deletions: headers[REPLICATION_HEADERS.deletions] === 'taken' };
 }
 
 /** The version that a header says: a tag's, by whoever made the write. */

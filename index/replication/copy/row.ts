@@ -1,6 +1,6 @@
 /**
- * One row of the outbox, done at its remote: a tag with all that it needs, a tag's deletion, or a manifest that refers to
- * another one and has no tag.
+ * One row of the outbox, done at its remote: a tag with all that it needs, a tag's deletion, a manifest that refers to
+ * another one and has no tag, or the deletion of a manifest.
  *
  * Rule 1: a tag comes last, with the version of its write. What stands there and is newer stays: it comes here by the other
  *   cluster's own rules, if at all.
@@ -18,11 +18,15 @@ import type { TagStore } from '../../../platform/tags/store.ts';
 import { newer } from '../../../platform/tags/versions.ts';
 import type { Recent } from '../../backing/lane/write.ts';
 import type { RemoteRegistry } from '../remote/remote.ts';
+import { type DeletionDone, deleteThere } from './deletion.ts';
 import { ImageCopy, type ImageParts } from './image.ts';
 import { SeenThere } from './seen.ts';
 
-/** passed: no rule wants it there; there: it was; overtaken: a later write of here comes; newer: what stands there is. */
-export type RowDone = 'sent' | 'deleted' | 'there' | 'passed' | 'overtaken' | 'newer';
+/**
+ * passed: no rule wants it there; there: it was; overtaken: a later write of here comes; newer: what stands there is; needed,
+ * unable: of a deletion, as deletion.ts has it.
+ */
+export type RowDone = 'sent' | 'passed' | 'overtaken' | 'newer' | DeletionDone;
 
 export type RowParts = Omit<ImageParts, 'goesThere'> & {
   readonly remote: RemoteRegistry;
@@ -51,6 +55,10 @@ export class RowSender {
     if (rule === undefined) return 'passed';
     if (row.kind === 'tag' && row.digest === null) return rule.deletes ? await this.#delete(row, during) : 'passed';
     const seen = new SeenThere(there, row.repo);
+    if (row.kind === 'manifest' && row.digest === null) {
+      seen.gone('manifest', row.name as Digest);
+      return rule.deletes ? await this.#gone(row, during) : 'passed';
+    }
     const image = new ImageCopy(this.#parts, { repo: row.repo, seen, signal: during.signal });
     try {
       if (row.kind === 'manifest' && row.digest !== null) return await this.#referrer(image, row.digest);
@@ -85,6 +93,15 @@ export class RowSender {
     const { repo, name: tag, version } = row;
     if (!held() || (await store.pending(row))?.version !== version) return 'overtaken';
     return stood(await remote.tags.deleteTag({ repo, tag, version }, signal), version) ? 'deleted' : 'newer';
+  }
+
+  async #gone(row: OutboxRow, { signal, held }: While): Promise<RowDone> {
+    const { store } = this.#parts;
+    const { target, repo, version, attempts } = row;
+    const digest = row.name as Digest;
+    // Whoever pushed it again since may have done so without a row of its own.
+    if (!held() || (await store.manifest(repo, digest)) !== undefined) return 'overtaken';
+    return await deleteThere({ ...this.#parts, target }, { repo, digest, version, attempts }, signal);
   }
 
   async #referrer(image: ImageCopy, digest: Digest): Promise<RowDone> {

@@ -29,6 +29,11 @@ export class SeenThere {
     this.#all.add(this.#nameOf(kind, digest));
   }
 
+  /** It is to be asked for again. */
+  gone(kind: 'blob' | 'manifest', digest: Digest): void {
+    this.#all.delete(this.#nameOf(kind, digest));
+  }
+
   /** Whether anything was. */
   forget(): boolean {
     for (const name of this.#relied) this.#all.delete(name);

@@ -44,6 +44,8 @@ export class RemoteRegistry implements Disposable {
   readonly uploads: RemoteUploads;
   /** Which cluster it said to be. */
   cluster: string | undefined;
+  /** Whether it takes deletions of manifests; undefined: it has not been asked. */
+  deletions: boolean | undefined;
   readonly #opening: RemoteOpening;
   readonly #api: RegistryApi;
   readonly #blobs: RegistryBlobs;
@@ -123,6 +125,7 @@ export class RemoteRegistry implements Disposable {
     await answer.discard();
     const said = introducedIn(answer.headers);
     this.cluster = said?.cluster;
+    this.deletions = said?.deletions;
     if (said === undefined)
       throw answer.wrong(
         'unsupported',

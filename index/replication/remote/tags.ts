@@ -5,12 +5,14 @@
  *   own, which would come back: nothing more goes there until it has been asked again who it is.
  */
 
+import { errorIn } from '../../../core/contracts/errors.ts';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import { REPLICATION_HEADERS, tagVersionIn } from '../../../core/contracts/replicate/headers.ts';
 import { type Digest, parseDigest } from '../../../core/digest.ts';
 import { MANIFEST_TYPES } from '../../../core/oci/media.ts';
 import { OCI_PATHS } from '../../../core/oci/paths.ts';
 import {
+  deleteScopes,
   pullScopes,
   pushScopes,
   type RegistryApi,
@@ -21,8 +23,14 @@ import type { RemoteSettings } from '../config.ts';
 
 const ACCEPT = [...MANIFEST_TYPES.keys()].join(', ');
 
-/** `version`: of a Shoal. */
-export type RemoteTag = { readonly digest: Digest; readonly version?: TagVersion | undefined };
+/** `version`: of a Shoal. `index`: its manifest has others. */
+export type RemoteTag = { readonly digest: Digest; readonly version?: TagVersion | undefined; readonly index: boolean };
+/** As it stands there. */
+export type RemoteManifest = { readonly mediaType: string | undefined; readonly bytes: Uint8Array };
+/** needed: by these tags, or by an index where there are none. unable: it deletes nothing on behalf of others. */
+export type Unneeded =
+  | { readonly kind: 'deleted' | 'there' | 'unable' }
+  | { readonly kind: 'needed'; readonly tags: readonly string[] };
 export type SentManifest = { readonly digest: Digest; readonly mediaType: string; readonly bytes: Uint8Array };
 /** `linked`: the registry itself lists it under its subject. */
 export type ManifestTaken = { readonly linked: boolean };
@@ -57,7 +65,8 @@ export class RemoteTags {
         'does not say which manifest the tag is on',
         'it is to answer a HEAD as OCI 1.1 has it',
       );
-    return { digest, version: this.#versionIn(answer) };
+    const type = answer.headers['content-type']?.split(';', 1)[0]?.trim() ?? '';
+    return { digest, version: this.#versionIn(answer), index: MANIFEST_TYPES.get(type) === 'index' };
   }
 
   /** By its digest. */
@@ -93,11 +102,42 @@ export class RemoteTags {
     return this.#stands(answer);
   }
 
-  /** A manifest under a tag of a registry, which knows no versions; its bytes. undefined: there is none. */
-  async read(repo: string, tag: string, signal: AbortSignal): Promise<string | undefined> {
-    const call = this.#call('GET', { repo, reference: tag }, { doing: 'read', signal });
+  /** A manifest of a Shoal, deleted there unless something needs it. */
+  async deleteUnneeded(
+    { repo, digest, version }: { readonly repo: string; readonly digest: Digest; readonly version: TagVersion },
+    signal: AbortSignal,
+  ): Promise<Unneeded> {
+    const call = this.#call('DELETE', { repo, reference: digest }, { doing: 'delete', signal });
+    const headers = this.#as(version);
+    // Without these it would be a deletion as any client's.
+    if (Object.keys(headers).length === 0) return { kind: 'unable' };
+    const answer = await this.#api.call({ ...call, headers, expect: [404, 405, 409] });
+    if (answer.status === 409) {
+      const said = errorIn(await answer.json());
+      const { tags } = (said?.detail ?? {}) as { readonly tags?: unknown };
+      if (said?.code !== 'MANIFEST_NEEDED' || !Array.isArray(tags)) throw answer.wrong('refused', 'HTTP 409');
+      return { kind: 'needed', tags: tags.map(String) };
+    }
+    if (answer.status === 404) await this.#api.absent(answer, call);
+    else await answer.discard();
+    return { kind: answer.status === 404 ? 'there' : answer.status === 405 ? 'unable' : 'deleted' };
+  }
+
+  /** A manifest of a registry, with every tag on it. False: there was none. */
+  async deleteManifest(repo: string, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const call = this.#call('DELETE', { repo, reference: digest }, { doing: 'delete', signal });
     const answer = await this.#api.call({ ...call, expect: [404] });
-    if (answer.status !== 404) return answer.text();
+    if (answer.status === 404) await this.#api.absent(answer, call);
+    else await answer.discard();
+    return answer.status !== 404;
+  }
+
+  /** A manifest that stands there, by its digest or by a tag; undefined: there is none. */
+  async read(repo: string, reference: string, signal: AbortSignal): Promise<RemoteManifest | undefined> {
+    const call = this.#call('GET', { repo, reference }, { doing: 'read', signal });
+    const answer = await this.#api.call({ ...call, expect: [404] });
+    if (answer.status !== 404)
+      return { mediaType: answer.headers['content-type'], bytes: Buffer.from(await answer.text()) };
     await this.#api.absent(answer, call);
     return undefined;
   }
@@ -133,7 +173,8 @@ export class RemoteTags {
     const theirs = this.#api.nameOf(repo, repo);
     const object = `${repo}${reference.includes(':') ? '@' : ':'}${reference}`;
     const path = OCI_PATHS.manifest(theirs, reference);
-    return { method, path, scopes: pushScopes(theirs), headers: { accept: ACCEPT }, object, ...more };
+    const scopes = method === 'DELETE' ? deleteScopes(theirs) : pushScopes(theirs);
+    return { method, path, scopes, headers: { accept: ACCEPT }, object, ...more };
   }
 
   #as(version: TagVersion): Record<string, string> {

@@ -144,6 +144,11 @@ export function pullScopes(repo: string): readonly string[] {
   return [`repository:${repo}:pull`];
 }
 
+/** A registry that grants no `delete` grants the others. */
+export function deleteScopes(repo: string): readonly string[] {
+  return [`repository:${repo}:pull,push,delete`];
+}
+
 export function pushScopes(repo: string): readonly string[] {
   return [`repository:${repo}:pull,push`];
 }

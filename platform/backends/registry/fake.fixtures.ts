@@ -45,6 +45,8 @@ export class FakeRegistry implements AsyncDisposable {
   wants: ((call: FakeCall) => string | undefined) | undefined;
   misdeed: (call: FakeCall) => Misdeed = () => undefined;
   ranges = true;
+  /** Distribution 2.8 deletes none. */
+  deletesTags = true;
   /** Manifests whose links are being rewritten: who reads one meanwhile gets a 500, as distribution 2.8 answers. */
   rewriteMs = 1;
   readonly #rewritten = new Set<string>();
@@ -161,8 +163,13 @@ export class FakeRegistry implements AsyncDisposable {
     const digest = reference.includes(':') ? reference : (tags.get(reference) ?? '');
     const bytes = manifests.get(digest);
     if (bytes === undefined) return failed(404, 'MANIFEST_UNKNOWN');
-    if (method === 'DELETE')
-      return { status: (reference.includes(':') ? manifests : tags).delete(reference) ? 202 : 404 };
+    if (method === 'DELETE' && !reference.includes(':'))
+      return { status: !this.deletesTags ? 405 : tags.delete(reference) ? 202 : 404 };
+    if (method === 'DELETE') {
+      // With every tag on it, as distribution does.
+      for (const [tag, of] of tags) if (of === reference) tags.delete(tag);
+      return { status: manifests.delete(reference) ? 202 : 404 };
+    }
     const { mediaType = 'application/vnd.oci.image.manifest.v1+json' } = JSON.parse(bytes.toString());
     return { status: 200, headers: { 'content-type': mediaType, 'docker-content-digest': digest }, body: bytes };
   }

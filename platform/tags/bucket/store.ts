@@ -170,8 +170,10 @@ export class BucketTagStore implements TagStore {
         ),
       putTag: (repo, tag, put) => this.#call((parts) => putTag(parts, { repo, tag, ...put, of }), [ofTag(repo, tag)]),
       deleteTag: (repo, tag, on) => this.#call((parts) => deleteTag(parts, { repo, tag, on, of }), [ofTag(repo, tag)]),
-      deleteManifest: (repo, digest, nowMs) =>
-        this.#call(({ manifests }) => manifests.remove({ repo, digest, nowMs, of }), [ofManifest(repo, digest)]),
+      deleteManifest: async (repo, digest, nowMs, as) => {
+        if (as !== undefined) throw notAs();
+        return this.#call(({ manifests }) => manifests.remove({ repo, digest, nowMs, of }), [ofManifest(repo, digest)]);
+      },
       unlinkBlob: (repo, digest, nowMs) =>
         this.#call(
           async ({ links }) => {
@@ -300,3 +302,11 @@ export class BucketTagStore implements TagStore {
 /** No name has a space. */
 const ofTag = (repo: string, tag: string): string => `${repo} t ${tag}`;
 const ofManifest = (repo: string, digest: Digest): string => `${repo} m ${digest}`;
+
+/** A tag may be set between the look and the deletion: nothing there holds both. */
+function notAs(): ApiError {
+  return new ApiError(
+    'UNSUPPORTED',
+    'an index whose store is a bucket deletes no manifest on behalf of another cluster',
+  );
+}

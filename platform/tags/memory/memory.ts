@@ -206,19 +206,20 @@ export class MemoryTables implements TagTables {
     return { version };
   }
 
-  deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
+  deleteManifest: TagTables['deleteManifest'] = (repo, digest, nowMs, as) => {
     const known = this.#repos.get(repo);
     const manifest = known?.manifests.get(digest);
     if (known === undefined || manifest === undefined) return false;
-    known.manifests.delete(digest);
     const tags = tagsOn(known, digest);
-    const version = tags.length > 0 ? buryTags(known, tags, this.#next()) : undefined;
+    if (as !== undefined && (tags.length > 0 || this.listed(repo, digest))) return { tags };
+    known.manifests.delete(digest);
+    const version = tags.length > 0 ? buryTags(known, tags, this.#next()) : as;
     this.#idle.anew(known, [digest, ...manifest.targets], nowMs);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);
     const gone = { kind: 'manifest', name: digest, digest: null, referrer: manifest.subject !== undefined } as const;
     this.#tell(repo, [gone, ...changedTags(tags, null)], version);
     return true;
-  }
+  };
 
   linkBlob(repo: string, digest: Digest, { size, proof }: BlobLinkPut): number | undefined {
     const unproved = this.#unlinked.link(digest, proof);

@@ -108,8 +108,8 @@ export class PostgresReads {
     return { blobs: of('blob'), manifests: of('manifest') };
   }
 
-  async listed(asking: Querying, repo: string, digest: Digest): Promise<boolean> {
-    return (await asking.all(SQL.listed, repo, digest)).length > 0;
+  listed(asking: Querying, repo: string, digest: Digest): Promise<boolean> {
+    return isListed(asking, repo, digest);
   }
 
   async tagState(asking: Querying, repo: string, tag: string): Promise<TagPlace> {
@@ -129,4 +129,9 @@ function referrerOf({ digest, mediaType, size, artifactType, annotations }: Refe
     ...(artifactType === null ? {} : { artifactType }),
     ...(annotations === null ? {} : { annotations: JSON.parse(annotations) as Record<string, string> }),
   };
+}
+
+/** Whether an index of the repository has that manifest as one of its own. */
+export async function isListed(asking: Querying, repo: string, digest: Digest): Promise<boolean> {
+  return (await asking.all(SQL.listed, repo, digest)).length > 0;
 }

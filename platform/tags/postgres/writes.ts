@@ -8,7 +8,7 @@ import type { BlobLink, BlobLinkPut, TagPut, TagVersion } from '../../../core/co
 import type { Digest } from '../../../core/digest.ts';
 import type { Expired, IdleAt } from '../idle.ts';
 import type { Adopted } from '../outbox.ts';
-import type { DeleteOn, ManifestOutcome, ManifestWrite } from '../store.ts';
+import type { DeleteOn, ManifestOutcome, ManifestWrite, StillNeeded, TagWrites } from '../store.ts';
 import { changedTags, type OutboxChange } from '../targets.ts';
 import { follows, keptFor, newerAmong, type TagOutcome } from '../versions.ts';
 import { PostgresAdopt } from './adopt.ts';
@@ -17,6 +17,7 @@ import { expire, idleAnew, idleReferred } from './idle.ts';
 import { hasManifest, hasSubject, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresOutbox } from './outbox.ts';
+import { isListed } from './reads.ts';
 import { noRepo, type PostgresRepos } from './repos.ts';
 import { linked, noteLost, referred, unprovedIn } from './unlinked.ts';
 import type { PostgresVersions } from './versions.ts';
@@ -134,13 +135,17 @@ export class PostgresWrites {
     return { version };
   }
 
-  async deleteManifest(tx: Tx, ...[repo, digest, nowMs]: [string, Digest, number]): Promise<boolean> {
+  async deleteManifest(
+    tx: Tx,
+    ...[repo, digest, nowMs, as]: Parameters<TagWrites['deleteManifest']>
+  ): Promise<boolean | StillNeeded> {
     const { repos, versions } = this.#parts;
     const id = await repos.find(tx.asking, repo);
     const tags = await versions.on(tx, id, digest);
+    if (as !== undefined && (tags.length > 0 || (await isListed(tx.asking, repo, digest)))) return { tags };
     const referrer = await hasSubject(tx.asking, id, digest);
     if (!(await this.#drop(tx, id, digest, nowMs))) return false;
-    const version = tags.length > 0 ? await versions.remove(tx, id, tags) : undefined;
+    const version = tags.length > 0 ? await versions.remove(tx, id, tags) : as;
     const gone = { kind: 'manifest', name: digest, digest: null, referrer } as const;
     await this.#tell(tx, { id, repo }, [gone, ...changedTags(tags, null)], version);
     return true;

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { prng } from '../../../core/prng.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
-import { convergence, elsewhereConformance } from '../elsewhere.fixtures.ts';
+import { convergence, deletedElsewhere, elsewhereConformance } from '../elsewhere.fixtures.ts';
 import { idleConformance, idleLists } from '../idle.fixtures.ts';
 import { FaultyDisk } from '../memory/faulty.fixtures.ts';
 import { openMemoryTags } from '../memory/memory.ts';
@@ -61,6 +61,8 @@ elsewhereConformance('memory', async () => openMemoryTags());
 elsewhereConformance('sqlite', async () => open());
 elsewhereConformance('a disk that loses what was not synced', async () => new FaultyDisk(prng(1)).open());
 convergence('sqlite', async (name, outbox) => openSqliteTags({ file: join(dir, name), onBroken, outbox }));
+deletedElsewhere('memory', async (outbox) => openMemoryTags(outbox));
+deletedElsewhere('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 targetsConformance('memory', async (outbox) => openMemoryTags(outbox));
 targetsConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 targetsConformance('a disk that loses what was not synced', async (outbox) =>

@@ -234,16 +234,17 @@ export class SqliteTables implements TagTables {
     return { version };
   }
 
-  deleteManifest(repo: string, digest: Digest, nowMs: number): boolean {
+  deleteManifest: TagTables['deleteManifest'] = (repo, digest, nowMs, as) => {
     const id = this.#repo(repo);
     const tags = this.#versions.on(id, digest);
+    if (as !== undefined && (tags.length > 0 || this.listed(repo, digest))) return { tags };
     const { subject = null } = this.#one<{ subject: Digest | null }>('subject', id, digest) ?? {};
     if (!this.#dropManifest(id, digest, nowMs)) return false;
-    const version = tags.length > 0 ? this.#versions.remove(id, tags) : undefined;
+    const version = tags.length > 0 ? this.#versions.remove(id, tags) : as;
     const gone = { kind: 'manifest', name: digest, digest: null, referrer: subject !== null } as const;
     this.#tell({ id, repo }, [gone, ...changedTags(tags, null)], version);
     return true;
-  }
+  };
 
   #dropManifest(id: number, digest: Digest, nowMs: number): boolean {
     const targets = this.#targets(id, digest);
@@ -335,9 +336,7 @@ export class SqliteTables implements TagTables {
     return { blobs: of('blob'), manifests: of('manifest').filter((child) => this.#has('hasManifest', id, child)) };
   }
 
-  listed(repo: string, digest: Digest): boolean {
-    return this.#one('listed', this.#repo(repo), digest) !== undefined;
-  }
+  listed: TagTables['listed'] = (repo, digest) => this.#one('listed', this.#repo(repo), digest) !== undefined;
 
   tagState(repo: string, tag: string): TagPlace {
     const { digest, version } = this.#versions.state(this.#repo(repo), tag);

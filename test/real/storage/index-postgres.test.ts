@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
-import { convergence, elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
+import { convergence, deletedElsewhere, elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { gcRace } from '../../../platform/tags/gc-race.fixtures.ts';
 import { idleConformance, idleLists } from '../../../platform/tags/idle.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
@@ -46,6 +46,7 @@ const openFor = async ({ nowMs, ...targets }: OutboxOptions): Promise<TagStore> 
   (await openPostgresTags({ settings: settings(`s${++schemas}`), targets, nowMs, log })).store;
 elsewhereConformance('postgres', () => open());
 convergence('postgres', (_, outbox) => openFor(outbox));
+deletedElsewhere('postgres', openFor);
 outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
 for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);
