@@ -22,7 +22,8 @@ export type Dialect = {
 
 const { repository, tag, imageId } = tagColumns;
 const index = 'CREATE INDEX IF NOT EXISTS repository ON tags (repository)';
-const unique = 'CREATE UNIQUE INDEX IF NOT EXISTS repository_tag ON tags (repository, tag)';
+/** Made with its table: between a table and an index that is made after it, others write a tag twice, and then no index can be. */
+const unique = 'CONSTRAINT repository_tag UNIQUE (repository, tag)';
 const concat = (...expressions: readonly string[]): string => `(${expressions.join(' || ')})`;
 const onConflict =
   'ON CONFLICT (record) DO UPDATE SET bytes = excluded.bytes, version = excluded.version, updated_at = excluded.updated_at';
@@ -41,9 +42,8 @@ const mysql: Dialect = {
 
 const postgres: Dialect = {
   create: [
-    `CREATE TABLE IF NOT EXISTS tags (id bigserial PRIMARY KEY, repository varchar(${repository}) NOT NULL, tag varchar(${tag}) NOT NULL, image_id varchar(${imageId}) NOT NULL, created_at timestamptz, updated_at timestamptz)`,
+    `CREATE TABLE IF NOT EXISTS tags (id bigserial PRIMARY KEY, repository varchar(${repository}) NOT NULL, tag varchar(${tag}) NOT NULL, image_id varchar(${imageId}) NOT NULL, created_at timestamptz, updated_at timestamptz, ${unique})`,
     index,
-    unique,
     `CREATE TABLE IF NOT EXISTS shoal_records (record varchar(${recordKeyMax}) COLLATE "C" PRIMARY KEY, bytes bytea NOT NULL, version varchar(64) NOT NULL, updated_at timestamptz)`,
   ],
   bytes: (expression) => `(${expression})::text COLLATE "C"`,
@@ -55,9 +55,8 @@ const postgres: Dialect = {
 
 const sqlite: Dialect = {
   create: [
-    `CREATE TABLE IF NOT EXISTS tags (id integer PRIMARY KEY AUTOINCREMENT, repository varchar(${repository}) NOT NULL, tag varchar(${tag}) NOT NULL, image_id varchar(${imageId}) NOT NULL, created_at datetime, updated_at datetime)`,
+    `CREATE TABLE IF NOT EXISTS tags (id integer PRIMARY KEY AUTOINCREMENT, repository varchar(${repository}) NOT NULL, tag varchar(${tag}) NOT NULL, image_id varchar(${imageId}) NOT NULL, created_at datetime, updated_at datetime, ${unique})`,
     index,
-    unique,
     `CREATE TABLE IF NOT EXISTS shoal_records (record varchar(${recordKeyMax}) NOT NULL PRIMARY KEY, bytes blob NOT NULL, version varchar(64) NOT NULL, updated_at datetime)`,
   ],
   bytes: (expression) => `(${expression}) COLLATE BINARY`,

@@ -69,6 +69,21 @@ function tagRows({ make, opened }: Made): void {
     expect((await backend.stat(key, never))?.version).toBe(after.version);
   });
 
+  test('nor do two write it while the tables are being made', async () => {
+    for (let turn = 0; turn < 5; turn++) {
+      const empty = await make();
+      await using one = await empty.open();
+      await using other = await empty.open();
+      const made = await Promise.allSettled(
+        ['a', 'b', 'c', 'd', 'e', 'f'].flatMap((letter) =>
+          [one, other].map((backend) => put(backend, 'library/app:v1', digest(letter), null)),
+        ),
+      );
+      expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      expect((await one.list('', { max: 9 }, never)).objects).toHaveLength(1);
+    }
+  });
+
   test("Kraken's table is used as it stands, and Kraken finds there what it expects", async () => {
     const empty = await krakens(make);
     await using backend = await empty.open();
