@@ -10,3 +10,5 @@ export const partPauseMs = 200;
 export const partPauseMsMax = 5_000;
 /** The last parts of a read become as small as this: smaller ones would cost more in round trips than they bring. */
 export const lastPartBytesMin = 2 * 1024 * 1024;
+/** Of a part's size: with each so many bytes that were given one more part is read beside the first. 2 MiB of 8: some pieces. */
+export const rampShare = 1 / 4;

@@ -2,8 +2,8 @@
  * A range of an object, in order: large ones by several requests at once, since one connection to a store far away is
  * slow.
  *
- * Rule 1: the first byte waits for nothing: the first request's bytes are given as they come, and only then do others
- *         begin.
+ * Rule 1: the first bytes wait for nothing: the first request's are given as they come, and only then do others begin, one
+ *         with each `rampShare` of a part that was given: they take the same processors and links, and a reader waits for these.
  * Rule 2: at most `parallel` parts are held, and all but the first only while there is room.
  * Rule 3: all parts are of one version, and exactly what was asked for comes, or it throws.
  * Rule 4: a part whose connection breaks, that ends early, or that the server has no time for, is gone on with by itself, a
@@ -14,7 +14,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackendError, type BackendRead } from '../backend.ts';
-import { lastPartBytesMin, partAttemptsMax, partPauseMs, partPauseMsMax } from './limits.ts';
+import { lastPartBytesMin, partAttemptsMax, partPauseMs, partPauseMsMax, rampShare } from './limits.ts';
 import type { PartRoom } from './room.ts';
 
 export type ReadPlan = {
@@ -40,6 +40,7 @@ export async function* readParts(
   const held: Part[] = [];
   let pinned = version;
   let at = start;
+  let given = 0;
   const begin = (taken: boolean): void => {
     const bytes = partBytesAt(end - at, parts);
     const part = new Part(plan, { start: at, end: at + bytes, version: pinned, taken });
@@ -52,7 +53,9 @@ export async function* readParts(
     for (let head = held[0]; head !== undefined; head = held[0]) {
       for await (const chunk of head.bytes()) {
         pinned ??= head.version;
-        while (at < end && held.length < parts.parallel && room.tryTake(parts.size)) begin(true);
+        given += chunk.length;
+        const most = Math.min(parts.parallel, 1 + Math.floor(given / (parts.size * rampShare)));
+        while (at < end && held.length < most && room.tryTake(parts.size)) begin(true);
         yield chunk;
       }
       held.shift();
