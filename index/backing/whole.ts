@@ -18,8 +18,10 @@ import { BackedReader } from './read.ts';
  * request each.
  */
 const lacksMax = 100;
-/** Blobs and manifests that were looked at, of the last ones: images share their layers. 20 MB or so. */
-const seenMax = 50_000;
+/** Blobs that were looked at and not listed before, of the last ones: images share their layers. 5 MB or so. */
+const sizesMax = 20_000;
+/** Manifests that were looked at: an image is in few indexes, which lie near it. 3 MB or so. */
+const manifestsMax = 10_000;
 /** An index of indexes of indexes: more has nobody. */
 const depthMax = 4;
 
@@ -32,8 +34,8 @@ export class WholeCheck {
   readonly #backed: TagsBacked;
   readonly #reader: BackedReader;
   readonly #listed: ListedSizes;
-  readonly #sizes = new Newest<number | undefined>(seenMax);
-  readonly #manifests = new Newest<Wholeness>(seenMax);
+  readonly #sizes = new Newest<number | undefined>(sizesMax);
+  readonly #manifests = new Newest<Wholeness>(manifestsMax);
 
   /** `sizes`: what was listed before; a blob of which it says another size is asked for. */
   constructor(backed: TagsBacked, sizes: ListedSizes) {
