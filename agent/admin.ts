@@ -15,6 +15,7 @@ import { type Asked, serve } from '../platform/http/serve.ts';
 import type { RequestWork } from '../platform/lifecycle/drain.ts';
 import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry } from '../platform/store/store.ts';
+import type { PreloadSettings } from './preload/preload.ts';
 import type { Pulls } from './pull.ts';
 import type { IndexReads } from './registry.ts';
 
@@ -24,11 +25,12 @@ export type AdminParts = {
   readonly blobs: () => Iterable<StoredBlob>;
   readonly get: (digest: Digest) => Pick<BlobEntry, 'heldCount'> | undefined;
   readonly status: () => AgentStatus;
+  readonly preload: () => PreloadSettings;
 };
 
 /** What a request is to an agent that is being stopped. */
 export function adminWork(method: string, path: string): RequestWork | undefined {
-  const reads = AGENT.read.matches(method, path) || KRAKEN.read.matches(method, path);
+  const reads = [AGENT.read, KRAKEN.read, KRAKEN.preload].some((route) => route.matches(method, path));
   return reads ? { kind: 'downloads', continues: false } : undefined;
 }
 
@@ -53,6 +55,11 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
     const record = await parts.index.tag(repo, tag, callOf(request));
     if (record === undefined) throw new ApiError('MANIFEST_UNKNOWN', `repository ${repo} has no tag ${tag}`);
     return reply.type('text/plain; charset=utf-8').send(record.digest);
+  });
+  serve(app, KRAKEN.preload, async ({ at, request, reply }) => {
+    const { preload } = await import('./preload/preload.ts');
+    await preload(at, parts.preload(), callOf(request).signal);
+    return reply.code(200).send();
   });
 }
 

@@ -13,6 +13,7 @@ import { scrubShape } from '../platform/host/scrub/config.ts';
 import { rareTiming } from '../platform/members/checks.ts';
 import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
+import { preloadShape } from './preload/config.ts';
 import { sharingShape } from './sharing/config.ts';
 
 const shape = z.strictObject({
@@ -34,6 +35,8 @@ const shape = z.strictObject({
   // There are thousands of them.
   ...membersShape({ check: `${rareTiming.everyMs}ms`, refresh: '60s' }),
   index: someMembers('http://127.0.0.1:15004'),
+  /** Of Kraken's `/preload`: docs/kraken.md. */
+  preload: preloadShape(),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),
   /** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */

@@ -47,7 +47,15 @@ test('request id, client, deadline and trace reach the index and the trackers, w
   const pulls = new Pulls({ store, arena, node, tracking: { locate }, log, history, clock: realClock });
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
   registerRegistry(app, new AgentRegistry({ pulls, index, proxy: 'http://proxy:15000' }));
-  addAdminRoutes(app, { pulls, index, blobs: () => [], get: () => undefined, status: () => ({}) as AgentStatus });
+  const preload = () => ({ docker: '/none', containerd: '/none', registry: 'none:1' });
+  addAdminRoutes(app, {
+    pulls,
+    index,
+    blobs: () => [],
+    get: () => undefined,
+    status: () => ({}) as AgentStatus,
+    preload,
+  });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   const ask = async (method: string, path: string, status: number): Promise<void> => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers });

@@ -7,6 +7,7 @@ import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
+import { addKrakenHostRoutes } from '../platform/host/kraken.ts';
 import { addPinsRoutes } from '../platform/host/pins/open.ts';
 import { PinSet } from '../platform/host/pins/pins.ts';
 import { beginScrub } from '../platform/host/scrub/scrub.ts';
@@ -93,15 +94,14 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
       warnings,
       workOf: adminWork,
       routes: (app) => {
-        addVolumeRoutes(app, { store });
-        addMembersRoute(app, membership);
-        addPinsRoutes(app, pins);
+        addHostRoutes(app, context, { store, membership, pins, node });
         addAdminRoutes(app, {
           pulls,
           index,
           blobs: () => store.blobs(),
           get: (digest) => store.get(digest),
           status: () => statusOf({ config, store, node, pulls, history }),
+          preload: () => ({ ...config.preload, registry: config.preload.registry ?? `127.0.0.1:${registry}` }),
         });
       },
     },
@@ -118,6 +118,21 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };
+}
+
+type HostParts = {
+  readonly store: BlobStore;
+  readonly membership: Membership;
+  readonly pins: Parameters<typeof addPinsRoutes>[1];
+  readonly node: PeerNode;
+};
+
+/** What an origin answers as well. */
+function addHostRoutes(app: FastifyInstance, { config, log }: RoleContext<AgentConfig>, parts: HostParts): void {
+  addVolumeRoutes(app, parts);
+  addMembersRoute(app, parts.membership);
+  addPinsRoutes(app, parts.pins);
+  addKrakenHostRoutes(app, parts.node, { limits: config.peer.limits, log });
 }
 
 /** What the cache holds is offered again, but what every tracker has inline; what it holds in part waits until somebody asks for it. */

@@ -44,7 +44,15 @@ beforeEach(async () => {
   const pulls = new Pulls({ store, arena, node, tracking, log, history, clock: realClock });
   const app = createHttp({ role: 'agent', log, metrics, readiness: () => Promise.resolve([]) });
   registerRegistry(app, new AgentRegistry({ pulls, index, proxy: 'http://proxy:15000' }));
-  addAdminRoutes(app, { pulls, index, blobs: () => store.blobs(), get: store.get, status: () => ({}) as AgentStatus });
+  const preload = () => ({ docker: '/none', containerd: '/none', registry: 'none:1' });
+  addAdminRoutes(app, {
+    pulls,
+    index,
+    blobs: () => store.blobs(),
+    get: store.get,
+    status: () => ({}) as AgentStatus,
+    preload,
+  });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));
   base = `http://127.0.0.1:${port}`;
 });

@@ -5,6 +5,7 @@ import type { Digest } from '../core/digest.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { OriginClient } from '../platform/clients/origin.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
+import { addKrakenHostRoutes } from '../platform/host/kraken.ts';
 import { addPinsRoutes } from '../platform/host/pins/open.ts';
 import type { Pins } from '../platform/host/pins/pins.ts';
 import { addVolumeRoutes } from '../platform/host/volumes.ts';
@@ -84,6 +85,7 @@ export function addOriginRoutes(app: FastifyInstance, parts: OriginParts): void 
   addIdentityRoute(app, { self, known: () => origins.known });
   addVolumeRoutes(app, { store });
   addPinsRoutes(app, parts.pins);
+  addKrakenHostRoutes(app, node, { limits: config.peer.limits, log });
   addRepairRoutes(app, parts.repairing);
   if (parts.collector !== undefined) addCollectRoutes(app, parts.collector);
   addDrainRoutes(app, parts.draining, parts.repairing);

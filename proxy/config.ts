@@ -5,6 +5,7 @@ import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
 import { duration, listenAt, network } from '../platform/config/units.ts';
 import { membersShape, someMembers } from '../platform/members/config.ts';
+import { prefetchShape } from './prefetch/config.ts';
 
 const shape = z.strictObject({
   ...commonShape('proxy'),
@@ -46,6 +47,8 @@ const shape = z.strictObject({
         .optional(),
     })
     .prefault({}),
+  /** Of what Kraken's prefetch and registries' notifications name, what the origins are asked to have: docs/kraken.md. */
+  prefetch: prefetchShape(),
   pull: z
     .strictObject({
       /** A client that takes no byte of its answer for so long is cut off. */

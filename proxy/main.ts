@@ -10,6 +10,7 @@ import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
+import { addPrefetchRoutes } from './prefetch/routes.ts';
 import { ProxyRegistry } from './registry.ts';
 import { ToldReplicas } from './replicas.ts';
 
@@ -18,7 +19,7 @@ await runRole({
   schema: proxySchema,
   env: process.env,
   async run(context, stack) {
-    const { config, log } = context;
+    const { config, log, metrics } = context;
     const { push, pull } = config;
     const membership = stack.use(new Membership(context));
     const members = await membership.origins(config.origins);
@@ -41,6 +42,7 @@ await runRole({
       routes: (app: FastifyInstance) => {
         registerRegistry(app, registry, limits);
         addMembersRoute(app, membership);
+        addPrefetchRoutes(app, { index, origins, log, metrics, ...config.prefetch });
       },
     };
     return { ports: { registry: await openDoor(context, door, stack) } };

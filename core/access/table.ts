@@ -11,6 +11,8 @@ import { DRAIN } from '../contracts/drain.ts';
 import { INDEX_GC, ORIGIN_GC } from '../contracts/gc/routes.ts';
 import { INDEX } from '../contracts/index-api.ts';
 import { KRAKEN_INDEX } from '../contracts/kraken/index.ts';
+import { KRAKEN_PROXY } from '../contracts/kraken/proxy.ts';
+import { KRAKEN_HOST } from '../contracts/kraken/scheduler.ts';
 import { KRAKEN_ORIGIN } from '../contracts/kraken-origin.ts';
 import { MEMBERS } from '../contracts/members.ts';
 import { ORIGIN } from '../contracts/origin.ts';
@@ -120,6 +122,10 @@ const tracker = of(TRACKER, {
   locate: ['agent', 'origin', 'proxy', 'index', 'admin'],
 });
 
+/** A proxy is told by its users what to prefetch. */
+const { prefetch, ...KRAKEN_OF_ORIGIN } = KRAKEN_ORIGIN;
+const PREFETCH = { prefetch };
+
 /** Their own callers, users, are another matter. */
 const registry: Entry[] = (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).flatMap((method) =>
   [OCI_PATHS.base.slice(0, -1), OCI_PATHS.base, `${OCI_PATHS.base}*`].map(
@@ -128,7 +134,7 @@ const registry: Entry[] = (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as 
 );
 
 export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
-  agent: [...probes, ...all(AGENT, ADMIN), ...all(KRAKEN, ADMIN), ...operating],
+  agent: [...probes, ...all(AGENT, ADMIN), ...all(KRAKEN, ADMIN), ...all(KRAKEN_HOST, ADMIN), ...operating],
   registry: [...probes, ...registry],
   origin: [
     ...probes,
@@ -137,7 +143,9 @@ export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
     ...all(ORIGIN_ADMIN, ADMIN),
     ...all(DRAIN, ADMIN),
     ...all(ORIGIN_GC, ADMIN),
-    ...all(KRAKEN_ORIGIN, ADMIN),
+    ...all(PREFETCH, [...ADMIN, 'proxy']),
+    ...all(KRAKEN_OF_ORIGIN, ADMIN),
+    ...all(KRAKEN_HOST, ADMIN),
     ...operating,
     ...queue,
   ],
@@ -152,7 +160,8 @@ export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
     ...all(MEMBERS, ADMIN),
     ...queue,
   ],
-  proxy: [...probes, ...registry, ...all(MEMBERS, ADMIN)],
+  // Registries that tell of pushes have no certificate of ours; what they ask for is looked up before it costs anything.
+  proxy: [...probes, ...registry, ...all(KRAKEN_PROXY, 'anyone'), ...all(MEMBERS, ADMIN)],
 };
 
 const known = new Map<string, May>();

@@ -4,7 +4,7 @@ import type { Digest } from '../digest.ts';
 import type { PeerAddress } from '../wire/messages.ts';
 import { anyPeer, byteCount, digest, inPlainDigest, peer } from './fields.ts';
 import { inKrakenTag } from './kraken/fields.ts';
-import { finite, flag, listOf, oneOf, type Parser, record, text } from './parse.ts';
+import { finite, flag, listOf, oneOf, optional, type Parser, record, text, textThat } from './parse.ts';
 import { type Param, route } from './route.ts';
 
 /** The agent at a glance, for people and for the demo's table. */
@@ -102,6 +102,11 @@ const any = (refused: Param<string>['refused']): Param<string> => ({ parser: tex
 const dataPath = '/v1/blobs/:digest/data';
 /** Kraken's: the namespace chose its backend, and names nothing here. */
 const namespacePath = '/namespace/:ns/blobs/:digest';
+/** As containerd's own rule. */
+const runtimeNamespace = textThat(
+  (name) => name.length <= 76 && /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/.test(name),
+  'is no namespace of containerd',
+);
 const ofBlob = { params: { digest: inPlainDigest } };
 const ofNamespace = { params: { ns: any('NAME_INVALID'), digest: inPlainDigest } };
 
@@ -130,4 +135,9 @@ export const KRAKEN = {
   remove: route('DELETE', '/blobs/:digest', ofBlob),
   /** `repo:tag`, URL-encoded; answers the digest as text. */
   tag: route('GET', '/tags/:tag', { params: { tag: inKrakenTag } }),
+  /** 200 once a container runtime of this host has it, by this agent; 500. `namespace`: containerd's. */
+  preload: route('GET', '/preload/tags/:tag', {
+    params: { tag: inKrakenTag },
+    query: { runtime: optional(oneOf('docker', 'containerd')), namespace: optional(runtimeNamespace) },
+  }),
 } as const;

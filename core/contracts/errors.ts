@@ -34,6 +34,7 @@ export const ERRORS = {
   SWARM_STALLED: { status: 504, means: 'no peer sent a piece in time' },
   STORAGE_FULL: { status: 507, means: 'the disk or the byte budget is full' },
   TOOMANYREQUESTS: { status: 429, means: 'a limit of this process is reached: try again' },
+  RUNTIME_FAILED: { status: 500, means: 'the container runtime of this host did not pull the image' },
   UNKNOWN: { status: 500, means: 'an error of ours; the log has it under the request id' },
 } as const satisfies Record<string, { status: number; means: string }>;
 

@@ -6,7 +6,11 @@ import { type AnyExample as Any, example } from './example.fixtures.ts';
 import { gcExamples as gc } from './gc/routes.fixtures.ts';
 import { hostExamples as host } from './host.fixtures.ts';
 import { INDEX, type TagVersion } from './index-api.ts';
-import { krakenIndexExamples as krakenIndex } from './kraken/routes.fixtures.ts';
+import {
+  krakenHostExamples as krakenHost,
+  krakenIndexExamples as krakenIndex,
+  krakenProxyExamples as krakenProxy,
+} from './kraken/routes.fixtures.ts';
 import { KRAKEN_ORIGIN } from './kraken-origin.ts';
 import { MEMBERS } from './members.ts';
 import { ORIGIN } from './origin.ts';
@@ -313,6 +317,7 @@ const kraken: Readonly<Record<keyof typeof KRAKEN, Any>> = {
   head: example(KRAKEN.head, { ns: '.*', digest: one }),
   remove: example(KRAKEN.remove, { digest: one }),
   tag: example(KRAKEN.tag, { tag: 'library/x:1' }),
+  preload: example(KRAKEN.preload, { tag: 'library/x:1', runtime: 'containerd', namespace: 'k8s.io' }),
 };
 
 const ns = 'library/x';
@@ -351,7 +356,9 @@ export const EXAMPLES = {
   replicate,
   agent: ofAgent,
   kraken,
+  krakenHost,
   krakenIndex,
   krakenOrigin,
+  krakenProxy,
   probes,
 } as const;

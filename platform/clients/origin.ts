@@ -34,6 +34,7 @@ import type { HttpTransport } from '../net/http.ts';
 import { CallContext } from './context.ts';
 import { HttpClient } from './http.ts';
 import { InfoBatch, type InfoCalls } from './info-batch.ts';
+import { type Prefetched, prefetchAt } from './origin-prefetch.ts';
 import { RepairClient } from './origin-repair.ts';
 import { impatienceMs, type Pulse, silenceMs } from './pulse.ts';
 
@@ -309,6 +310,11 @@ export class OriginClient {
       if (error.code === 'UNSUPPORTED' || error.code === 'NOT_FOUND') return 'not there';
       throw error;
     }
+  }
+
+  /** It has the blob from now on, or fetches it. */
+  prefetch(blob: BlobIn & { readonly repo: string }, ctx: CallContext): Promise<Prefetched> {
+    return prefetchAt(this.#http, blob, ctx);
   }
 
   /** Who it is; undefined: it is of a release before, which has no id. */

@@ -155,6 +155,11 @@ const connect = buildConnector({ allowH2: false, timeout: 0 }) as Dial;
 /** Over TCP. */
 export const tcpHttp: HttpTransport = new DialledHttp(connect);
 
+/** Over a socket of this host; who is called has any name. */
+export function unixHttp(socketPath: string): HttpTransport {
+  return new DialledHttp(buildConnector({ allowH2: false, timeout: 0, socketPath }) as Dial);
+}
+
 export const tcpDoors: HttpDoors = {
   async listen(server, at) {
     const taking = server.listening ? beside(server) : server;

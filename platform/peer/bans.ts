@@ -35,6 +35,11 @@ export class Guard {
     return this.#bans.banned(key, this.#parts.clock.nowMs());
   }
 
+  /** Whom, by those keys, and for how much longer. */
+  list(): ReturnType<Bans['list']> {
+    return this.#bans.list(this.#parts.clock.nowMs());
+  }
+
   /** Why a connection from `address` is not taken, beside those that there are. */
   refusal(address: string, links: Iterable<GuardedLink>): 'banned' | 'full' | 'address' | undefined {
     const accepted = [...links].filter((link) => !link.dialled);

@@ -17,7 +17,7 @@ import { reachableHost } from './advertise.ts';
 import { downWindowBytesMin, downWindowMs, uplinkBytesPerSDefault } from './limits.ts';
 import type { ForeignPeer } from './links/foreign.ts';
 import type { LinkPatience } from './links/link.ts';
-import { Throttle } from './links/throttle.ts';
+import { Rates } from './links/rates.ts';
 import type { PullWatcher } from './pulls/pull.ts';
 
 export type PeerNodeOptions = {
@@ -80,8 +80,8 @@ export function windowOf({ limits, arena }: PeerNodeOptions): number {
   return down === undefined ? share : Math.min(share, Math.max(downWindowBytesMin, (down * downWindowMs) / 1000));
 }
 
-export function throttleOf(bytesPerS: number | undefined, clock: Clock): Throttle | undefined {
-  return bytesPerS === undefined ? undefined : new Throttle(bytesPerS, clock);
+export function ratesOf({ limits, clock }: Pick<PeerNodeOptions, 'limits' | 'clock'>): Rates {
+  return new Rates(clock, { up: limits?.upBytesPerS, down: limits?.downBytesPerS });
 }
 
 /** Who we are to peers: drawn anew at each start. */

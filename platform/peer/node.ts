@@ -26,12 +26,13 @@ import { Guard } from './bans.ts';
 import { Feeds } from './feeds.ts';
 import { feedingMs, goodbyeMs, learnMsDefault, patience, stallMsDefault, sweepMs } from './limits.ts';
 import { type Heard, type LinkHost, PeerLink } from './links/link.ts';
+import type { Rates } from './links/rates.ts';
 import {
   listenForPeers,
   type PeerNodeOptions,
   type PeerNodeStats,
+  ratesOf,
   selfOf,
-  throttleOf,
   uplinkOf,
   windowOf,
 } from './listen.ts';
@@ -46,6 +47,8 @@ export type { Pull, PullFrom } from './pulls/pull.ts';
 
 export class PeerNode {
   readonly self: PeerAddress;
+  readonly guard: Guard;
+  readonly rates: Rates;
   readonly #options: PeerNodeOptions;
   readonly #listener: Listener;
   readonly #clock: Clock;
@@ -54,7 +57,6 @@ export class PeerNode {
   readonly #blobs: Blobs;
   readonly #feeds: Feeds<PeerLink>;
   readonly #metrics: PeerMetrics;
-  readonly #guard: Guard;
   readonly #links = new Map<LinkNo, PeerLink>();
   readonly #linkHost: LinkHost;
   #sweeping: Disposable | undefined;
@@ -70,7 +72,8 @@ export class PeerNode {
     this.#options = o;
     this.#metrics = peerMetrics(o.metrics);
     const { arena, clock, log } = o;
-    this.#guard = new Guard({ clock, log, metrics: this.#metrics });
+    this.guard = new Guard({ clock, log, metrics: this.#metrics });
+    this.rates = ratesOf(o);
     const nowMs = (): number => clock.nowMs();
     const policy = o.policy ?? defaultPolicy;
     this.#swarm = new Swarm({
@@ -263,7 +266,7 @@ export class PeerNode {
   }
 
   #dial(no: LinkNo, peer: PeerAddress): void {
-    if (this.#guard.bans(peer.node) || this.#guard.bans(`${peer.host}:${peer.port}`)) {
+    if (this.guard.bans(peer.node) || this.guard.bans(`${peer.host}:${peer.port}`)) {
       return this.#driver.input({ kind: 'closed', link: no, why: 'banned' });
     }
     this.#add(PeerLink.dial(no, peer, this.#linkHost));
@@ -272,8 +275,8 @@ export class PeerNode {
   #close({ link: no, why, whose }: Extract<Output, { kind: 'close' }>): void {
     const link = this.#links.get(no);
     if (link === undefined) return;
-    if (whose === 'fault') this.#guard.blame(link, why);
-    else if (whose === 'slow') this.#guard.giveUp(link, why);
+    if (whose === 'fault') this.guard.blame(link, why);
+    else if (whose === 'slow') this.guard.giveUp(link, why);
     this.#feeds.drop(link);
     link.close();
   }
@@ -281,7 +284,7 @@ export class PeerNode {
   // ---- links -----------------------------------------------------------------------------------
 
   #accept(incoming: Incoming): void {
-    const refusal = this.#guard.refusal(incoming.remote.host, this.#links.values());
+    const refusal = this.guard.refusal(incoming.remote.host, this.#links.values());
     if (refusal !== undefined) {
       this.#metrics.refused(refusal);
       return incoming.refuse();
@@ -298,7 +301,7 @@ export class PeerNode {
   }
 
   #heard(link: PeerLink, message: Heard): void {
-    if (message.kind === 'hello' && this.#guard.bans(message.self.node)) {
+    if (message.kind === 'hello' && this.guard.bans(message.self.node)) {
       link.send({ kind: 'goodbye', reason: 'banned' });
       link.close();
       this.#metrics.refused('banned');
@@ -320,21 +323,19 @@ export class PeerNode {
   #makeLinkHost(): LinkHost {
     const { arena, clock, net, foreign } = this.#options;
     return {
-      ...{ net, clock, foreign },
+      ...{ net, clock, foreign, limits: this.rates },
       patience: this.#options.patience ?? patience,
-      up: throttleOf(this.#options.limits?.upBytesPerS, clock),
-      down: throttleOf(this.#options.limits?.downBytesPerS, clock),
       connected: (link) => this.#driver.input({ kind: 'connected', link: link.no, dialled: true }),
       closed: (link, why) => {
         this.#options.log.debug({ remote: link.remote, node: link.peer?.node, why }, 'link closed');
         this.#driver.input({ kind: 'closed', link: link.no, why });
       },
       slow: (link, why) => {
-        this.#guard.giveUp(link, why);
+        this.guard.giveUp(link, why);
         this.#driver.input({ kind: 'closed', link: link.no, why });
       },
       fault: (link, reason) => {
-        this.#guard.blame(link, reason);
+        this.guard.blame(link, reason);
         this.#driver.input({ kind: 'closed', link: link.no, why: reason });
       },
       gone: (link) => {

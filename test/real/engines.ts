@@ -7,9 +7,12 @@ import { need } from './programs.ts';
 
 const readyMsMax = 60_000;
 
-/** A dockerd without network set-up; the result runs `docker` against it. */
-export async function startDocker(stack: AsyncDisposableStack): Promise<(...args: string[]) => Promise<string>> {
-  const dir = await temporary(stack, 'docker');
+/** A dockerd without network set-up; the result runs `docker` against it. Its socket is `at`/sock. */
+export async function startDocker(
+  stack: AsyncDisposableStack,
+  at?: string,
+): Promise<(...args: string[]) => Promise<string>> {
+  const dir = at ?? (await temporary(stack, 'docker'));
   const socket = `unix://${join(dir, 'sock')}`;
   stack.defer(() => unmountUnder(dir));
   const daemon = keepRunning(
@@ -27,10 +30,11 @@ export async function startDocker(stack: AsyncDisposableStack): Promise<(...args
   return docker;
 }
 
-/** A containerd without its Kubernetes plug-in; the result runs `ctr` against it. Its root is `dir`/root. */
+/** A containerd, without its Kubernetes plug-in unless that is asked for; the result runs `ctr` against it. Its root is `at`/root, its socket `at`/sock. */
 export async function startContainerd(
   stack: AsyncDisposableStack,
   at?: string,
+  { kubernetes = false }: { readonly kubernetes?: boolean } = {},
 ): Promise<(...args: string[]) => Promise<string>> {
   const dir = at ?? (await temporary(stack, 'containerd'));
   const socket = join(dir, 'sock');
@@ -38,7 +42,7 @@ export async function startContainerd(
     'version = 2',
     `root = "${join(dir, 'root')}"`,
     `state = "${join(dir, 'state')}"`,
-    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+    ...(kubernetes ? [] : ['disabled_plugins = ["io.containerd.grpc.v1.cri"]']),
     '[grpc]',
     `  address = "${socket}"`,
   ];

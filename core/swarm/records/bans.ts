@@ -23,6 +23,13 @@ export class Bans {
     return ban !== undefined && nowMs < ban.untilMs;
   }
 
+  /** Those that hold, and for how much longer. */
+  list(nowMs: number): { readonly node: string; readonly leftMs: number }[] {
+    return [...this.#bans].flatMap(([node, { untilMs }]) =>
+      untilMs > nowMs ? [{ node, leftMs: untilMs - nowMs }] : [],
+    );
+  }
+
   get size(): number {
     return this.#bans.size;
   }

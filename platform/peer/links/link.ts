@@ -21,6 +21,7 @@ import { closingMs, connectMs, controlBytesMax, holdMs } from '../limits.ts';
 import type { ForeignPeer } from './foreign.ts';
 import { Inflow } from './inflow.ts';
 import { Outbox, type OutPiece } from './outbox.ts';
+import type { Rates } from './rates.ts';
 import type { Throttle } from './throttle.ts';
 
 export type Heard = Exclude<Message, { kind: 'piece' }>;
@@ -38,8 +39,7 @@ export type LinkHost = {
   readonly clock: Clock;
   readonly patience: LinkPatience;
   /** What all links together may send of pieces, and read, where that is limited. */
-  readonly up?: Throttle | undefined;
-  readonly down?: Throttle | undefined;
+  readonly limits?: Pick<Rates, 'up' | 'down'> | undefined;
   readonly foreign?: ForeignPeer | undefined;
   connected(link: PeerLink): void;
   closed(link: PeerLink, why: string): void;
@@ -113,7 +113,7 @@ export class PeerLink {
     this.#state = o.inflow === undefined ? 'greeting' : 'connecting';
     this.#sinceMs = o.host.clock.nowMs();
     this.#connection = o.connect(this);
-    this.#outbox = new Outbox(this.#connection, o.host.clock, o.host.up);
+    this.#outbox = new Outbox(this.#connection, o.host.clock, o.host.limits);
   }
 
   /** A connection that is being made; `connected` or `closed` follows. */
@@ -132,7 +132,7 @@ export class PeerLink {
     const connect = (made: PeerLink): Connection =>
       host.net.dial(peer, {
         connected: () => made.#connected(),
-        buffer: () => portionOf(inflow.buffer(), host.down),
+        buffer: () => portionOf(inflow.buffer(), host.limits?.down),
         received: (bytes, buffer) => made.#received(bytes, () => inflow.received(bytes, buffer)),
         finished: () => made.#finished(),
         closed: (why) => made.#ended(why),
@@ -227,7 +227,7 @@ export class PeerLink {
     this.#become('gone');
     this.#connection.destroy();
     this.#held = undefined;
-    this.#host.down?.leave(this.#turn);
+    this.#host.limits?.down?.leave(this.#turn);
     this.#outbox.close();
     this.#inflow?.close();
     this.#gone.abort();
@@ -344,13 +344,13 @@ export class PeerLink {
 
   /** As the reader of the connection answers: false, read no more for now. */
   #received(bytes: number, read: () => boolean): boolean {
-    this.#host.down?.pay(bytes - (this.#paid ?? 0));
+    this.#host.limits?.down?.pay(bytes - (this.#paid ?? 0));
     this.#paid = undefined;
     return this.#guard(read) && this.#mayRead();
   }
 
   #mayRead(): boolean {
-    this.#paid = this.#host.down?.enter(this.#turn);
+    this.#paid = this.#host.limits?.down?.enter(this.#turn);
     return this.#paid !== 0;
   }
 

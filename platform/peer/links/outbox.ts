@@ -23,12 +23,15 @@ export type PieceEnd = 'sent' | 'unfed' | 'gone';
 /** `done` is called once; from then on the slot is the caller's again. */
 export type OutPiece = { readonly header: Piece; readonly slot: Slot; readonly done: (end: PieceEnd) => void };
 
+/** The limit as it is now, if there is one. */
+type UpLimits = { readonly up?: Throttle | undefined };
+
 type Writing = { readonly piece: OutPiece; readonly parts: readonly SharedBytes[]; next: number };
 
 export class Outbox {
   readonly #connection: Connection;
   readonly #clock: Clock;
-  readonly #limit: Throttle | undefined;
+  readonly #limits: UpLimits;
   readonly #turn = (): void => this.flush();
   readonly #encoder = new Encoder();
   readonly #waiting: OutPiece[] = [];
@@ -39,10 +42,10 @@ export class Outbox {
   #progressMs: number;
   #state: 'open' | 'scheduled' | 'ending' | 'closed' = 'open';
 
-  constructor(connection: Connection, clock: Clock, limit?: Throttle) {
+  constructor(connection: Connection, clock: Clock, limits: UpLimits = {}) {
     this.#connection = connection;
     this.#clock = clock;
-    this.#limit = limit;
+    this.#limits = limits;
     this.#progressMs = clock.nowMs();
   }
 
@@ -89,7 +92,7 @@ export class Outbox {
   close(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#limit?.leave(this.#turn);
+    this.#limits.up?.leave(this.#turn);
     this.#dropWaiting();
     this.#writing = undefined;
     for (const piece of this.#begun) piece.done('gone');
@@ -124,11 +127,12 @@ export class Outbox {
       return true;
     }
     if (this.#writing === undefined && this.#waiting.length === 0) return false;
-    const paid = this.#limit?.enter(this.#turn);
+    const { up: limit } = this.#limits;
+    const paid = limit?.enter(this.#turn);
     if (paid === 0) return false;
     const writing = this.#writing ?? this.#begin(this.#waiting.shift() as OutPiece);
     const bytes = this.#writePart(writing);
-    if (paid !== undefined) this.#limit?.pay(bytes - paid);
+    if (paid !== undefined) limit?.pay(bytes - paid);
     return true;
   }
 
@@ -136,7 +140,8 @@ export class Outbox {
     this.#encoder.push(piece.header);
     this.#write(this.#encoder.take(), undefined);
     this.#begun.add(piece);
-    const parts = this.#limit === undefined ? piece.slot.parts() : portions(piece.slot.parts(), this.#limit.portion);
+    const { up: limit } = this.#limits;
+    const parts = limit === undefined ? piece.slot.parts() : portions(piece.slot.parts(), limit.portion);
     this.#writing = { piece, parts, next: 0 };
     return this.#writing;
   }

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { VirtualClock } from '../../net/clock.fixtures.ts';
+import { Rates } from './rates.ts';
 import { burstMs, Throttle } from './throttle.ts';
 
 /** Moves as much as it may, in portions of at most `bytes`; notes when. */
@@ -85,4 +86,35 @@ test('one that left is not called, and holds up nobody', () => {
   clock.until(second);
   expect(gone.total()).toBe(before);
   expect(stays.total()).toBeGreaterThan(mebibyte / 2);
+});
+
+test('another rate holds from then on, also for who waits', () => {
+  const clock = new VirtualClock();
+  const throttle = new Throttle(mebibyte, clock);
+  const mover = new Mover(throttle, clock, 16 * 1024);
+  mover.go();
+  clock.until(second);
+  expect(mover.total()).toBeLessThanOrEqual(mebibyte + 2 * throttle.portion);
+  throttle.limit(4 * mebibyte);
+  clock.until(2 * second);
+  expect(mover.total(second)).toBeGreaterThan(3 * mebibyte);
+  expect(mover.total(second)).toBeLessThanOrEqual(4 * mebibyte + 2 * throttle.portion);
+});
+
+test('rates: a limit is set, changed and taken away; who waited for one that is gone is woken, and goes on without', () => {
+  const clock = new VirtualClock();
+  const rates = new Rates(clock, {});
+  expect(rates.up ?? rates.down).toBeUndefined();
+  rates.set({ up: mebibyte });
+  const { up } = rates;
+  rates.set({ up: 2 * mebibyte, down: mebibyte });
+  expect(rates.up).toBe(up);
+  let woken = 0;
+  const waiting = (): void => {
+    if (rates.up === undefined) woken++;
+  };
+  while ((rates.up?.enter(waiting) ?? 0) > 0);
+  rates.set({});
+  clock.until(second);
+  expect([woken, rates.up, rates.down]).toEqual([1, undefined, undefined]);
 });

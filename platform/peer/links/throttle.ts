@@ -22,9 +22,8 @@ const portionBytesMax = 256 * 1024;
 export type Waiting = () => void;
 
 export class Throttle {
-  /** Bytes to move at most before asking again. */
-  readonly portion: number;
-  readonly #perMs: number;
+  #portion = 0;
+  #perMs = 0;
   readonly #clock: Clock;
   readonly #waiting = new Set<Waiting>();
   /** When all that was paid for has had its time. */
@@ -33,9 +32,19 @@ export class Throttle {
   #asleep = false;
 
   constructor(bytesPerS: number, clock: Clock) {
-    this.#perMs = bytesPerS / 1000;
     this.#clock = clock;
-    this.portion = Math.max(portionBytesMin, Math.min(portionBytesMax, Math.floor(this.#perMs * portionMs)));
+    this.limit(bytesPerS);
+  }
+
+  /** Another rate from now on. Who waits is woken when the old one would have. */
+  limit(bytesPerS: number): void {
+    this.#perMs = bytesPerS / 1000;
+    this.#portion = Math.max(portionBytesMin, Math.min(portionBytesMax, Math.floor(this.#perMs * portionMs)));
+  }
+
+  /** Bytes to move at most before asking again. */
+  get portion(): number {
+    return this.#portion;
   }
 
   /** Bytes that `who` may move now, and has paid for; 0: it is called once it may. */
