@@ -9,7 +9,7 @@ import { duration, listenAt } from '../platform/config/units.ts';
 import { memberEntries, membersShape } from '../platform/members/config.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
-import { eventsProblem, eventsShape } from './events/config.ts';
+import { eventsShape } from './events/config.ts';
 import { gcShape } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
 import { quotaProblems, quotasShape } from './quotas/config.ts';
@@ -73,23 +73,15 @@ const settings = z.strictObject({
 });
 
 /** What goes together is looked at once each part is right by itself. */
-export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas, events }, ctx) => {
+export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas }, ctx) => {
   const problems = [
     ...(store.kind === 'bucket' ? bucketProblems(store.backend, backends) : []),
     ...(replicate === undefined ? [] : circleProblems(replicate, backends)),
-    ...(replicate === undefined || store.kind !== 'bucket' ? [] : [noOutbox]),
     ...(replicate === undefined || origins !== undefined ? [] : [noOrigins]),
     ...quotaProblems(quotas, store.kind),
-    ...eventsProblem(events, store.kind),
   ];
   for (const { path, message } of problems) ctx.addIssue({ code: 'custom', path: [...path], message });
 });
-
-const noOutbox = {
-  path: ['replicate'],
-  message:
-    'nothing goes to other clusters from a store that is a bucket, in this release: take another kind of `store`',
-};
 
 const noOrigins = {
   path: ['replicate'],

@@ -5,6 +5,7 @@ import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { realClock } from '../platform/net/clock.ts';
+import { besideStore } from '../platform/tags/bucket/rule.ts';
 import { openTags } from '../platform/tags/open.ts';
 import { proveStore } from '../platform/tags/prove.ts';
 import { indexRoutes } from './api.ts';
@@ -32,8 +33,8 @@ await runRole({
   prove: async (config, checked) => [await proveStore(config, checked), ...(await proveBackends(config, checked))],
   async run(context, stack) {
     const { config } = context;
-    // A bucket that holds the tags themselves has them written back nowhere.
-    const backends = config.store.kind === 'bucket' ? undefined : await openBackends(context, () => 1, stack);
+    const rules = besideStore(config.backends, config.store);
+    const backends = await openBackends({ ...context, config: { backends: rules } }, () => 1, stack);
     const heard = new OutboxHeard(context);
     const { lanes } = heard;
     const targets = allTargets([

@@ -128,18 +128,13 @@ async function move(source: MovePlace, target: MovePlace, signal: AbortSignal): 
   }
 }
 
-function movedLines({ entries, kept, late, left }: Moved, to: string): string[] {
+function movedLines({ entries, kept, late }: Moved, to: string): string[] {
   const { repo, manifest, tag, blob } = entries;
   const all = Object.values(entries).reduce((sum, one) => sum + one, 0);
   return [
     `${repo} repositories, ${manifest} manifests, ${tag} tags (deleted ones that are remembered included), ${blob} links of blobs`,
     `${all} entries compared, all alike${kept > 0 ? `; ${kept} were there from a move before` : ''}`,
     ...(late > 0 ? [`${late} of them were written while it ran: is each index of that store read only?`] : []),
-    ...(left.brought === undefined
-      ? []
-      : [
-          `that ${left.brought} repositories were brought to a backend is not known there: without \`backends\` it is not needed`,
-        ]),
     `stop the indexes of the old store, start them with ${to}, and never again with the old one: both are the same database now`,
   ];
 }

@@ -66,14 +66,3 @@ export const eventsShape = () =>
 
 export type EventsConfig = z.output<ReturnType<typeof eventsShape>>;
 export type EventEndpoint = EventsConfig['endpoints'][number];
-
-/** There is no transaction in which a row could be left. */
-export function eventsProblem({ endpoints }: EventsConfig, store: string) {
-  if (store !== 'bucket' || endpoints.length === 0) return [];
-  return [
-    {
-      path: ['events'],
-      message: 'an index whose store is a bucket tells nobody of its writes: take PostgreSQL, or SQLite, for that',
-    },
-  ];
-}

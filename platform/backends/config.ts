@@ -65,7 +65,8 @@ const rule = z
   .strictObject({
     repositories: z
       .union(
-        [pattern, z.array(pattern).min(1).max(patternsMax)],
+        // None: it is for something else, as a bucket that an index keeps its tags in.
+        [pattern, z.array(pattern).max(patternsMax)],
         'expected a pattern of repositories, or a list of them',
       )
       .prefault('**'),

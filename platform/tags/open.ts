@@ -48,7 +48,6 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
     const postgres = await openPostgresTags({ settings: store, targets, log, quotas });
     return { ...postgres, used: postgres.store.used };
   }
-  if (store.kind === 'bucket' && targets !== undefined) throw noTargets();
   if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now, used: undefined };
   const opened = openSqliteTags({
     file: await openTagsData(data),
@@ -66,19 +65,13 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
 
 async function inBucket(
   { backend, prefix }: Extract<StoreSettings, { kind: 'bucket' }>,
-  { backends, ...given }: OpenTagsOptions,
+  { backends, targets, ...given }: OpenTagsOptions,
 ): Promise<TagStore> {
   const rule = backends.find(({ name }) => name === backend);
   if (rule === undefined) throw new StartError(`store: there is no rule ${backend} of \`backends\``);
   const { openBucketTags } = await import('./bucket/open.ts');
-  return await openBucketTags({ ...given, rule, prefix, clock: realClock });
-}
-
-/** Its writes would be acknowledged, and nobody told of them. */
-function noTargets(): StartError {
-  return new StartError(
-    'store: in a bucket no write leaves a row for others, so that nothing may follow it (backends, remotes, receivers of events): take PostgreSQL, or SQLite, for that',
-  );
+  const outbox = targets && { ...targets, nowMs: Date.now };
+  return await openBucketTags({ ...given, rule, prefix, outbox, clock: realClock });
 }
 
 /** Whoever names another engine expects its tags there, and would find none. */

@@ -21,7 +21,7 @@ export const formatMoving = 1_000_000;
 /** Which store it is: 32 hex digits. `numbers`: what is counted goes on beyond these. */
 export type StoreAbout = { readonly database: string; readonly numbers: NumbersSaid };
 
-const none: NumbersSaid = { generation: 0, version: 0, forgotten: 0 };
+export const noNumbers: NumbersSaid = { generation: 0, version: 0, forgotten: 0 };
 
 /** `unsupported`: it cannot be used, by this release or at all. */
 export async function storeAt(objects: ConditionalObjects, prefix: string, signal: AbortSignal): Promise<StoreAbout> {
@@ -33,7 +33,7 @@ export async function storeAt(objects: ConditionalObjects, prefix: string, signa
       await cells.write<StoreSaid>(cell, { live: true, value: { format, database: randomBytes(16).toString('hex') } });
       continue;
     }
-    const { database, numbers = none } = cell.value;
+    const { database, numbers = noNumbers } = cell.value;
     if (cell.value.format === format && database !== undefined) return { database, numbers };
     if (cell.value.format > formatMoving)
       throw new BackendError(

@@ -3,9 +3,11 @@
 import { expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { Cells } from './cells/cells.ts';
+import { WriteNumbers } from './cells/numbers.ts';
 import { SharedBucket } from './faulty-bucket.fixtures.ts';
 import { Gates, type LinkProof } from './gates.ts';
 import { Links } from './links.ts';
+import { MarkTelling } from './outbox/telling.ts';
 
 const digest = `sha256:${'1'.padStart(64, '0')}` as Digest;
 const never = new AbortController().signal;
@@ -51,11 +53,14 @@ test('condemned meanwhile, where it is only referred to: so is the reference, an
   expect(await link('none', condemn)).toEqual({ made: [0, 1], left: [0], unproved: undefined, gate });
 });
 
+const linksOf = (cells: Cells, gates: Gates): Links =>
+  new Links({ cells, gates, telling: new MarkTelling(cells, new WriteNumbers('a'.repeat(32)), undefined) });
+
 test('an unlink that looked where links count no more unlinks what others have linked since', async () => {
   const { objects } = new SharedBucket();
   const cells = new Cells(objects, '', never);
   const gates = new Gates(cells);
-  const others = new Links(cells, gates);
+  const others = linksOf(cells, gates);
   let once = true;
   const load: typeof objects.load = async (...args) => {
     const found = await objects.load(...args);
@@ -66,6 +71,6 @@ test('an unlink that looked where links count no more unlinks what others have l
     return found;
   };
   const slow = new Cells({ ...objects, load }, '', never);
-  expect(await new Links(slow, new Gates(slow)).unlinkBlob('a', digest)).toBe(true);
+  expect(await linksOf(slow, new Gates(slow)).unlinkBlob('a', digest)).toBe(true);
   expect(await others.blob('a', digest)).toBeUndefined();
 });

@@ -15,6 +15,8 @@
  * | `told/MS/DIGEST`                                      | mark: it was condemned then                            |
  * | `doing/BY`                                            | mark: the removal of a manifest is under way           |
  *
+ * What others are told has its keys in outbox/keys.ts.
+ *
  * Rule 1: a list of keys is in the order that its reader wants: of repositories by code unit, of tags without regard to
  *   case first, of digests by their text.
  * Rule 2: no key is a folder of another: gateways on file systems have both as one.

@@ -16,6 +16,7 @@ import { type BlobSaid, blobSaid, recordSaid } from './cells/values.ts';
 import type { DigestGate, Gates, LinkProof } from './gates.ts';
 import { blobAt, type LinkTarget, linksOf, markAt, markOf, type RecordMark, recordAt, repoOf } from './layout.ts';
 import { knownIn, toldIn } from './named.ts';
+import { type Begun, type MarkTelling, nothingBegun } from './outbox/telling.ts';
 import type { HeldManifest } from './record.ts';
 import { againMax, busy } from './requests/again.ts';
 
@@ -24,13 +25,17 @@ const strayMax = 16;
 /** Keys that are looked at first: most digests have a link among these. */
 const pageKeys = 50;
 
+type Parts = { readonly cells: Cells; readonly gates: Gates; readonly telling: MarkTelling };
+
 export class Links {
   readonly #cells: Cells;
   readonly #gates: Gates;
+  readonly #telling: MarkTelling;
 
-  constructor(cells: Cells, gates: Gates) {
+  constructor({ cells, gates, telling }: Parts) {
     this.#cells = cells;
     this.#gates = gates;
+    this.#telling = telling;
   }
 
   /** What was read under an epoch counts if it is the gate's after that. */
@@ -41,18 +46,25 @@ export class Links {
 
   /** The same, and under which epoch. */
   async blobIn(repo: string, digest: Digest): Promise<{ readonly size: number; readonly epoch: number } | undefined> {
+    const { cell, epoch } = await this.cell(repo, digest);
+    return cell.live && cell.value !== undefined ? { size: cell.value.size, epoch } : undefined;
+  }
+
+  /** Of a link, under the epoch that counts. */
+  async cell(repo: string, digest: Digest): Promise<{ readonly cell: Cell<BlobSaid>; readonly epoch: number }> {
     for (let [again, epoch] = [0, 0]; again < againMax; again++) {
-      const { live, value } = await this.#cells.read(blobAt(digest, epoch, repo), blobSaid);
+      const cell = await this.#cells.read(blobAt(digest, epoch, repo), blobSaid);
       const now = (await this.#gates.read(digest)).epoch;
-      if (now === epoch) return live && value !== undefined ? { size: value.size, epoch } : undefined;
+      if (now === epoch) return { cell, epoch };
       epoch = now;
     }
     throw busy(digest);
   }
 
   /** The generation that has to be proved first; undefined: done. */
-  async linkBlob(repo: string, { digest, size }: BlobLink, proof: LinkProof): Promise<number | undefined> {
-    const make = (epoch: number) => this.#setBlob(blobAt(digest, epoch, repo), { size });
+  async linkBlob(repo: string, link: BlobLink, proof: LinkProof, quiet = false): Promise<number | undefined> {
+    const { digest } = link;
+    const make = (epoch: number) => this.#setBlob(repo, link, epoch, quiet);
     // Under an epoch that is over it counts no more.
     return await this.#gates.link(digest, proof, { make, leave: async () => undefined });
   }
@@ -67,7 +79,13 @@ export class Links {
       if (!there && (await this.#gates.read(digest)).epoch !== epoch) continue;
       const told = toldIn(of, there);
       if (!there && told === undefined) return false;
-      if (await this.#cells.write(cell, { live: false, value: cell.value ?? { size: 0 }, told })) return there;
+      const { by, begun } = await this.#begin(repo, { digest, to: null, cell, quiet: !there });
+      const value = cell.value ?? { size: 0 };
+      if (await this.#cells.write(cell, { live: false, value, by, told })) {
+        this.#telling.done(begun);
+        return there;
+      }
+      await this.#telling.undo(begun);
     }
     throw busy(digest);
   }
@@ -164,12 +182,26 @@ export class Links {
     }
   }
 
-  async #setBlob(key: string, value: BlobSaid): Promise<void> {
+  async #setBlob(repo: string, { digest, size }: BlobLink, epoch: number, quiet: boolean): Promise<void> {
+    const key = blobAt(digest, epoch, repo);
     for (let again = 0; again < againMax; again++) {
       const cell = await this.#cells.read(key, blobSaid);
-      if (cell.live && cell.value?.size === value.size) return;
-      if (await this.#cells.write(cell, { live: true, value })) return;
+      if (cell.live && cell.value?.size === size) return;
+      const { by, begun } = await this.#begin(repo, { digest, to: digest, cell, quiet });
+      if (await this.#cells.write<BlobSaid>(cell, { live: true, value: { size }, by }))
+        return this.#telling.done(begun);
+      await this.#telling.undo(begun);
     }
     throw busy(key);
+  }
+
+  /** Before a link is written. */
+  async #begin(
+    repo: string,
+    { digest, to, cell, quiet }: { digest: Digest; to: Digest | null; cell: Cell<BlobSaid>; quiet: boolean },
+  ): Promise<{ readonly by: string; readonly begun: Begun }> {
+    const change = { kind: 'blob', name: digest, digest: to } as const;
+    const by = this.#telling.name(repo, quiet ? [] : [change]);
+    return { by, begun: quiet ? nothingBegun : await this.#telling.begin(repo, [{ ...change, cell, by }]) };
   }
 }

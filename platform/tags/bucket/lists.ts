@@ -13,7 +13,6 @@ import {
   digestInKey,
   linksOf,
   NAMES,
-  nameAt,
   recordsOf,
   repoIn,
   repoKey,
@@ -21,13 +20,19 @@ import {
   tagsOf,
 } from './layout.ts';
 import type { BucketManifests } from './manifests.ts';
+import type { RepoNames } from './names.ts';
 import { referrerOf } from './record.ts';
 import { several } from './requests/several.ts';
 
 /** Records, or repositories, that are looked at at once for a page. */
 const lookedAtMax = 16;
 
-type Parts = { readonly cells: Cells; readonly gates: Gates; readonly manifests: BucketManifests };
+type Parts = {
+  readonly cells: Cells;
+  readonly gates: Gates;
+  readonly manifests: BucketManifests;
+  readonly names: RepoNames;
+};
 
 export class BucketLists {
   readonly #parts: Parts;
@@ -44,7 +49,7 @@ export class BucketLists {
       if (tag !== undefined) found.push(tag);
       if (found.length > n) break;
     }
-    if (found.length === 0 && !(await this.#named(repo))) return undefined;
+    if (found.length === 0 && !(await this.#parts.names.has(repo))) return undefined;
     return { tags: found.slice(0, n), more: found.length > n };
   }
 
@@ -136,11 +141,6 @@ export class BucketLists {
 
   async #hasManifest(repo: string): Promise<boolean> {
     for await (const { live } of this.#parts.cells.keys(recordsOf(repo), '', 100)) if (live) return true;
-    return false;
-  }
-
-  async #named(repo: string): Promise<boolean> {
-    for await (const { key } of this.#parts.cells.keys(nameAt(repo), '', 1)) return key === '';
     return false;
   }
 }

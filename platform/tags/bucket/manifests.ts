@@ -7,19 +7,24 @@
  *   whoever starts next, or asks for the removal again.
  */
 
+import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { WriteName } from '../named.ts';
 import type { ManifestOutcome, ManifestWrite } from '../store.ts';
+import { changedTags, type OutboxChange } from '../targets.ts';
 import { follows, newerAmong } from '../versions.ts';
+import type { ToldOf } from './cells/body.ts';
 import { type Cell, type Cells, isDamaged, newName } from './cells/cells.ts';
 import { type RemovalSaid, recordSaid, removalSaid } from './cells/values.ts';
-import { DOING, doingAt, type LinkTarget, nameAt, recordAt } from './layout.ts';
+import { DOING, doingAt, type LinkTarget, recordAt } from './layout.ts';
 import type { Links } from './links.ts';
 import { isNo, knownIn, newest, toldIn } from './named.ts';
+import type { RepoNames } from './names.ts';
+import { type Begun, type MarkTelling, nothingBegun, type ToldChange } from './outbox/telling.ts';
 import { type HeldManifest, heldManifestOf, linkTargetsOf, same } from './record.ts';
 import { againMax, busy } from './requests/again.ts';
 import { several } from './requests/several.ts';
-import { onOfCell, placeOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
+import { onOfCell, type Plan, placeOfCell, stateOfCell, type Tag, type Tags } from './tags.ts';
 
 type Record = Cell<HeldManifest | null>;
 type Whole = {
@@ -30,34 +35,39 @@ type Whole = {
   readonly of?: WriteName | undefined;
   /** Under which epoch each of its blobs was seen. */
   readonly seen: ReadonlyMap<Digest, number>;
+  /** It comes from a backend: it needs no proof, and nobody is told. */
+  readonly adopted?: boolean;
 };
 type Lacking = { readonly missing: readonly Digest[] };
-type Planned = { readonly tag: Tag; readonly made: string };
+type Planned = { readonly tag: Tag; readonly version: TagVersion; readonly plan: Plan };
+/** What a put has begun: its tags, at one version, and what is told of the manifest itself. */
+type Begins = { readonly planned: readonly Planned[]; readonly begun: Begun };
+type Parts = {
+  readonly cells: Cells;
+  readonly links: Links;
+  readonly tags: Tags;
+  readonly names: RepoNames;
+  readonly telling: MarkTelling;
+};
 
 export class BucketManifests {
   readonly #cells: Cells;
   readonly #links: Links;
   readonly #tags: Tags;
-  /** Repositories that have a name there, which is never removed. */
-  readonly #named = new Set<string>();
+  readonly #names: RepoNames;
+  readonly #telling: MarkTelling;
 
-  constructor(cells: Cells, links: Links, tags: Tags) {
+  constructor({ cells, links, tags, names, telling }: Parts) {
     this.#cells = cells;
     this.#links = links;
     this.#tags = tags;
+    this.#names = names;
+    this.#telling = telling;
   }
 
   async read(repo: string, digest: Digest): Promise<HeldManifest | undefined> {
     const { live, value } = await this.#cells.read(recordAt(repo, digest), recordSaid);
     return live && value !== null ? value : undefined;
-  }
-
-  /** There is such a repository from now on. */
-  async name(repo: string): Promise<void> {
-    if (this.#named.has(repo)) return;
-    await this.#cells.mark(nameAt(repo));
-    if (this.#named.size >= namedMax) this.#named.clear();
-    this.#named.add(repo);
   }
 
   async put(whole: Omit<Whole, 'seen'>): Promise<ManifestOutcome> {
@@ -118,70 +128,93 @@ export class BucketManifests {
     return { missing: [...new Set(lacking.flat(2))], seen };
   }
 
+  /** As a backend has it. `seen`: of those of its blobs that are linked here. False: there is one; undefined: once more. */
+  async adopt(whole: Omit<Whole, 'of' | 'adopted'>): Promise<boolean | undefined> {
+    const record = await this.#cells.read(recordAt(whole.repo, whole.digest), recordSaid);
+    if (record.live && record.value) return false;
+    return (await this.#putAt(record, { ...whole, adopted: true }, [])) === undefined ? undefined : true;
+  }
+
   /** undefined: the record, or a tag, was written by somebody else meanwhile. */
   async #putAt(record: Record, whole: Whole, tags: readonly Tag[]): Promise<ManifestOutcome | undefined> {
-    const { repo, digest, put } = whole;
-    const manifest = heldManifestOf(put, newName());
-    const told = put.tags.length === 0 ? toldIn(whole.of, { missing: [] }) : undefined;
-    if (record.live && record.value && same(record.value, manifest)) {
-      if (told === undefined) return await this.#tagged(whole, tags);
-      const { live, value } = record;
-      return (await this.#cells.write<HeldManifest | null>(record, { live, value, told })) && { missing: [] };
-    }
-    const mark = { repo, manifest: digest, by: manifest.made };
-    const unproved = await this.#links.mark({ digest, kind: 'm' }, mark, put.proof);
+    const { repo, digest, put, adopted = false } = whole;
+    const own = this.#ownChange(record, whole);
+    const manifest = heldManifestOf(put, this.#telling.name(repo, own, tagsOn(tags, digest)));
+    if (record.live && record.value && same(record.value, manifest)) return await this.#tagged(record, whole, tags);
+    const by = manifest.made;
+    const mark = { repo, manifest: digest, by };
+    const unproved = await this.#links.mark({ digest, kind: 'm' }, mark, adopted ? 'none' : put.proof);
     if (unproved !== undefined) return { missing: [], unproved };
     const targets = linkTargetsOf(manifest);
-    const [planned, under] = await Promise.all([
-      this.#plan(tags, digest),
+    const [begins, under] = await Promise.all([
+      this.#begin(whole, tags, toldBy(own, record, by)),
       several(targets, (target) => this.#links.refer(target, mark)),
-      this.name(repo),
+      this.#names.add(repo),
     ]);
     // From here on none of them is condemned, as long as the record says so: those that were before are looked for again.
-    const gone = targets.some((one, i) => one.kind === 'l' && whole.seen.get(one.digest) !== under[i]);
-    if (gone) return await this.#takeBack(whole, manifest, planned);
+    const moved = (one: LinkTarget, i: number): boolean =>
+      one.kind === 'l' && (!adopted || whole.seen.has(one.digest)) && whole.seen.get(one.digest) !== under[i];
+    if (targets.some(moved)) return await this.#takeBack(whole, manifest, begins);
     const noted = await this.#noteReplaced(record, whole);
-    const value = manifest;
-    if (
-      (await this.#cells.write<HeldManifest | null>(record, { live: true, value, by: manifest.made, told })) ===
-      undefined
-    ) {
+    const written = { live: true, value: manifest, by, told: toldAlone(whole) };
+    if ((await this.#cells.write<HeldManifest | null>(record, written)) === undefined) {
       await this.#forget(noted);
-      return await this.#takeBack(whole, manifest, planned);
+      return await this.#takeBack(whole, manifest, begins);
     }
     if (record.live && record.value) await this.#replaced(whole, record.value, manifest);
     await this.#forget(noted);
-    return await this.#setAll(whole, planned);
+    return await this.#setAll(whole, begins);
   }
 
-  /** Of a record that is there already, as it is to be. */
-  async #tagged(whole: Whole, tags: readonly Tag[]): Promise<ManifestOutcome | undefined> {
+  /** What others are told of the manifest itself. What was made elsewhere, and is here, is not told again. */
+  #ownChange({ live }: Record, { digest, put, adopted }: Whole): OutboxChange[] {
+    if (adopted === true || (put.as !== undefined && live)) return [];
+    return [{ kind: 'manifest', name: digest, digest, referrer: put.subject !== undefined, again: live }];
+  }
+
+  /** Of a record that is there already, as it is to be: it is written only where somebody is told each time, or its name is kept. */
+  async #tagged(record: Record, whole: Whole, tags: readonly Tag[]): Promise<ManifestOutcome | undefined> {
     const { repo, digest } = whole;
-    const planned = await this.#plan(tags, digest);
-    if (planned.length === 0 || (await this.read(repo, digest)) !== undefined)
-      return await this.#setAll(whole, planned);
-    await this.#unplan(planned, digest);
+    const on = tagsOn(tags, digest);
+    const own = this.#ownChange(record, whole).filter((change) => this.#telling.eachIs(repo, [change], on));
+    const by = this.#telling.name(repo, own, on);
+    const begins = await this.#begin(whole, tags, toldBy(own, record, by));
+    const { planned } = begins;
+    const { live, value = null } = record;
+    const told = toldAlone(whole);
+    const there =
+      own.length > 0 || told !== undefined
+        ? (await this.#cells.write<HeldManifest | null>(record, { live, value, by, told })) !== undefined
+        : planned.length === 0 || (await this.read(repo, digest)) !== undefined;
+    if (there) return await this.#setAll(whole, begins);
+    await this.#unbegin(begins);
     return undefined;
   }
 
-  async #plan(tags: readonly Tag[], digest: Digest): Promise<Planned[]> {
-    return await several(tags, async (tag) => ({ tag, made: await this.#tags.mark(tag, digest) }));
+  async #begin({ repo, digest, put }: Whole, tags: readonly Tag[], own: readonly ToldChange[]): Promise<Begins> {
+    const version = tags.length === 0 ? undefined : this.#tags.next(tags, put.as);
+    const [planned, begun] = await Promise.all([
+      version === undefined
+        ? []
+        : several(tags, async (tag) => ({ tag, version, plan: await this.#tags.plan(tag, { digest, version }) })),
+      own.length === 0 ? nothingBegun : this.#telling.begin(repo, own, { version, beside: tagsOn(tags, digest) }),
+    ]);
+    return { planned, begun };
   }
 
-  async #unplan(planned: readonly Planned[], digest: Digest): Promise<void> {
-    await several(planned, ({ tag, made }) => this.#tags.unmark(tag, { digest, made }));
+  async #unbegin({ planned, begun }: Begins): Promise<void> {
+    await Promise.all([this.#telling.undo(begun), several(planned, ({ tag, plan }) => this.#tags.unplan(tag, plan))]);
   }
 
-  async #setAll({ digest, put, of }: Whole, planned: readonly Planned[]): Promise<ManifestOutcome | undefined> {
-    if (planned.length === 0) return { missing: [] };
+  async #setAll({ digest, put, of }: Whole, { planned, begun }: Begins): Promise<ManifestOutcome | undefined> {
     const { mediaType, size } = put;
-    const changed = planned.map(({ tag }) => tag);
-    const version = this.#tags.next(changed, put.as);
-    const outcome = { missing: [], version };
+    const version = planned[0]?.version;
+    const outcome: ManifestOutcome = version === undefined ? { missing: [] } : { missing: [], version };
     const told = toldIn(of, outcome);
-    const set = await several(planned, ({ tag, made }) =>
-      this.#tags.set(tag, { digest, mediaType, size, version }, made, told),
+    const set = await several(planned, ({ tag, plan, version }) =>
+      this.#tags.set(tag, { digest, mediaType, size, version }, plan, told),
     );
+    this.#telling.done(begun, ...planned.filter((_, i) => set[i]).map(({ plan }) => plan.begun));
     // Once more from the beginning: the manifest may have been removed, and a condition may not be met any more.
     return set.every((done) => done) ? outcome : undefined;
   }
@@ -209,10 +242,11 @@ export class BucketManifests {
   async #retold(tag: Tag, digest: Digest, { mediaType, size }: HeldManifest): Promise<boolean> {
     const [on, { version }] = [onOfCell(tag.cell), stateOfCell(tag)];
     if (on === undefined || version === null || (on.mediaType === mediaType && on.size === size)) return true;
-    return await this.#tags.set(tag, { digest, mediaType, size, version }, await this.#tags.mark(tag, digest));
+    const plan = await this.#tags.plan(tag, { digest, version, quiet: true });
+    return await this.#tags.set(tag, { digest, mediaType, size, version }, plan);
   }
 
-  async remove({ repo, digest, nowMs, of }: Omit<Whole, 'put' | 'seen'>): Promise<boolean> {
+  async remove({ repo, digest, nowMs, of, adopted }: Omit<Whole, 'put' | 'seen'>): Promise<boolean> {
     for (let again = 0; again < againMax; again++) {
       const record = await this.#cells.read(recordAt(repo, digest), recordSaid);
       const known = knownIn<boolean>(record, of);
@@ -225,20 +259,20 @@ export class BucketManifests {
         if (await this.#cells.write<HeldManifest | null>(record, { live: false, value, told })) return ended;
         continue;
       }
-      const doing: RemovalSaid = { repo, digest, was: record.value, nowMs };
-      const at = await this.#note(doing);
-      if (
-        await this.#cells.write<HeldManifest | null>(record, {
-          live: false,
-          value: record.value,
-          told: toldIn(of, true),
-        })
-      ) {
+      const { value } = record;
+      const doing: RemovalSaid = { repo, digest, was: value, nowMs };
+      const gone = { kind: 'manifest', name: digest, digest: null, referrer: value.subject !== undefined } as const;
+      const own = adopted === true ? [] : [gone];
+      const by = this.#telling.name(repo, own);
+      const [at, begun] = await Promise.all([this.#note(doing), this.#telling.begin(repo, toldBy(own, record, by))]);
+      const told = toldIn(of, true);
+      if (await this.#cells.write<HeldManifest | null>(record, { live: false, value, by, told })) {
+        this.#telling.done(begun);
         await this.#finish(doing);
         await this.#forget(at);
         return true;
       }
-      await this.#forget(at);
+      await Promise.all([this.#forget(at), this.#telling.undo(begun)]);
     }
     throw busy(`${repo} ${digest}`);
   }
@@ -307,9 +341,9 @@ export class BucketManifests {
 
   /** The marks of a record that is there no more as that write made it. */
   /** The record is not written. */
-  async #takeBack(whole: Whole, manifest: HeldManifest, planned: readonly Planned[]): Promise<undefined> {
+  async #takeBack(whole: Whole, manifest: HeldManifest, begins: Begins): Promise<undefined> {
     await this.#unmark(whole, manifest);
-    await this.#unplan(planned, whole.digest);
+    await this.#unbegin(begins);
   }
 
   async #unmark({ repo, digest }: Pick<Whole, 'repo' | 'digest'>, manifest: HeldManifest): Promise<void> {
@@ -319,8 +353,21 @@ export class BucketManifests {
   }
 }
 
-/** Names of repositories that are remembered; then all are forgotten, and each is marked once more. */
-const namedMax = 100_000;
+function tagsOn(tags: readonly Tag[], digest: Digest): OutboxChange[] {
+  return changedTags(
+    tags.map(({ tag }) => tag),
+    digest,
+  );
+}
+
+/** Of a put without tags, what its record remembers. */
+function toldAlone({ put, of }: Whole): ToldOf | undefined {
+  return put.tags.length === 0 ? toldIn(of, { missing: [] }) : undefined;
+}
+
+function toldBy(changes: readonly OutboxChange[], cell: Record, by: string): ToldChange[] {
+  return changes.map((change) => ({ ...change, cell, by }));
+}
 
 /** The first that is not where the put was to find it. */
 function changedAmong(tags: readonly Tag[], after: ManifestWrite['after']): ManifestOutcome['changed'] {

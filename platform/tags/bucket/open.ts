@@ -30,6 +30,7 @@ export type BucketOpening = {
   readonly rule: BackendRule;
   readonly prefix: string;
   readonly hangs?: BucketStoreOptions['hangs'];
+  readonly outbox?: BucketStoreOptions['outbox'];
   readonly env: Env;
   readonly clock: Clock;
   readonly log: Logger;
@@ -37,13 +38,20 @@ export type BucketOpening = {
 };
 
 /** Throws StartError where it can never be used so. */
-export async function openBucketTags({ rule, prefix, hangs, ...given }: BucketOpening): Promise<BucketTagStore> {
+export async function openBucketTags({
+  rule,
+  prefix,
+  hangs,
+  outbox,
+  ...given
+}: BucketOpening): Promise<BucketTagStore> {
   const { clock, log } = given;
   const { objects, close } = await bucketObjects(rule, given);
   const store = new BucketTagStore({
     ...(hangs && { hangs }),
     objects,
     prefix,
+    outbox,
     time: clock,
     close,
   });

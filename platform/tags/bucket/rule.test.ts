@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bucketProblems } from './rule.ts';
+import { besideStore, bucketProblems } from './rule.ts';
 
 const rule = { name: 'main', kind: 's3', readOnly: false, shared: undefined };
 const said = (backend: string, ...rules: Parameters<typeof bucketProblems>[1]) =>
@@ -15,11 +15,14 @@ test.each([
   [said('main', { ...rule, kind: 'file' }), ['store.backend: the rule main is of kind file, where']],
   [said('main', { ...rule, readOnly: true }), ['store.backend: the rule main is `readOnly`']],
   [said('main', { ...rule, shared: true }), ['store.backend: the rule main is `shared`']],
-  [
-    said('main', rule, { ...rule, name: 'b' }),
-    ['backends.1: tags are not written to b beside a store that is a bucket'],
-  ],
 ])('%j', (problems, begin) => {
   expect(problems.length).toBe(begin.length);
   for (const [i, start] of begin.entries()) expect(problems[i]?.startsWith(start)).toBe(true);
+});
+
+test('others beside it are backends of repositories, and it is none', () => {
+  const rules = [rule, { ...rule, name: 'b' }];
+  expect(said('main', ...rules)).toEqual([]);
+  expect(besideStore(rules, { kind: 'bucket', backend: 'main' })).toEqual([rules[1]]);
+  expect(besideStore(rules, { kind: 'sqlite' })).toEqual(rules);
 });

@@ -1,8 +1,8 @@
 /**
  * Which rule of `backends` a store in a bucket is in, and why it cannot be: asked of a configuration, before anything opens.
  *
- * Rule: the bucket holds the tags themselves, and nothing is written back beside them yet (outbox.ts): an index whose store
- *   is a bucket has that one rule, and no other.
+ * Rule: the rule that the store is in is no backend of any repository, whatever patterns it has: the tags themselves are
+ *   there. Others are, as with any store.
  */
 
 import type { BackendRule } from '../../backends/config.ts';
@@ -22,16 +22,6 @@ export function bucketProblems(
     const names = rules.length === 0 ? '`backends` has none' : `there are ${rules.map(({ name }) => name).join(', ')}`;
     return [{ path: ['store', 'backend'], message: `${backend} is not the name of a rule of \`backends\`: ${names}` }];
   }
-  const others = rules.flatMap(({ name }, i) =>
-    name === backend
-      ? []
-      : [
-          {
-            path: ['backends', i],
-            message: `tags are not written to ${name} beside a store that is a bucket, in this release: leave the rule out here (origins keep it), or take another kind of \`store\``,
-          },
-        ],
-  );
   const why = !fit.includes(found.kind)
     ? `is of kind ${found.kind}, where writes have no conditions that an index could rest on: it is to be one of ${fit.join(', ')}`
     : found.readOnly
@@ -39,7 +29,13 @@ export function bucketProblems(
       : found.shared === true
         ? 'is `shared`, and the index removes what it has made there: give it a bucket, or a prefix and a rule, of its own'
         : undefined;
-  return why === undefined
-    ? others
-    : [{ path: ['store', 'backend'], message: `the rule ${backend} ${why}` }, ...others];
+  return why === undefined ? [] : [{ path: ['store', 'backend'], message: `the rule ${backend} ${why}` }];
+}
+
+/** Those that repositories have as backends. */
+export function besideStore<R extends Pick<BackendRule, 'name'>>(
+  rules: readonly R[],
+  store: { readonly kind: string; readonly backend?: string },
+): readonly R[] {
+  return store.kind === 'bucket' ? rules.filter(({ name }) => name !== store.backend) : rules;
 }

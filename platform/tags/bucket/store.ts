@@ -18,20 +18,15 @@ import type { Time } from '../../net/clock.ts';
 import { storeAway, storeUnsure } from '../away.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
 import type { WriteName } from '../named.ts';
+import type { OutboxKey, OutboxOptions } from '../outbox.ts';
 import type { NamedWrites, TagStore } from '../store.ts';
-import { type StoreAbout, storeAt } from './about.ts';
+import { storeAt } from './about.ts';
 import { Cells } from './cells/cells.ts';
-import { BucketCondemned } from './condemned.ts';
-import { Gates } from './gates.ts';
-import { Lanes } from './lanes.ts';
-import { Links } from './links.ts';
-import { BucketLists } from './lists.ts';
-import { BucketManifests } from './manifests.ts';
-import { noOutbox } from './outbox.ts';
+import { type BucketParts, bucketParts } from './parts.ts';
+import { Lanes } from './requests/lanes.ts';
 import { several } from './requests/several.ts';
-import { BucketSuccession } from './succession.ts';
 import { deleteTag, putTag } from './tag-writes.ts';
-import { onOfCell, stateOfCell, Tags } from './tags.ts';
+import { onOfCell, stateOfCell } from './tags.ts';
 
 /** Calls that are under way or wait; each is a request of somebody. */
 const callsMax = 10_000;
@@ -46,36 +41,11 @@ export type BucketStoreOptions = {
   readonly objects: ConditionalObjects;
   /** Of all keys; ends with a slash. */
   readonly prefix: string;
+  /** Whose writes are told; undefined: no repository has a target. */
+  readonly outbox?: OutboxOptions | undefined;
   /** Of the bucket, once nothing is asked of it any more. */
   readonly close: () => Promise<void>;
 };
-
-type Parts = {
-  readonly gates: Gates;
-  readonly links: Links;
-  readonly tags: Tags;
-  readonly manifests: BucketManifests;
-  readonly lists: BucketLists;
-  readonly condemned: BucketCondemned;
-  readonly succession: BucketSuccession;
-};
-
-function partsOf(cells: Cells, { database, numbers }: StoreAbout): Parts {
-  const gates = new Gates(cells);
-  const links = new Links(cells, gates);
-  const tags = new Tags(cells, database, numbers.version);
-  const manifests = new BucketManifests(cells, links, tags);
-  const lists = new BucketLists({ cells, gates, manifests });
-  return {
-    gates,
-    links,
-    tags,
-    manifests,
-    lists,
-    condemned: new BucketCondemned({ cells, gates, links, database, generation: numbers.generation }),
-    succession: new BucketSuccession(cells),
-  };
-}
 
 export class BucketTagStore implements TagStore {
   readonly #options: BucketStoreOptions;
@@ -86,7 +56,7 @@ export class BucketTagStore implements TagStore {
   readonly #asked = new AsyncLocalStorage<number>();
   readonly #calls = new Set<Promise<unknown>>();
   readonly #atEnd: (() => void)[] = [];
-  #parts: Promise<Parts> | undefined;
+  #parts: Promise<BucketParts> | undefined;
   /** It could not be opened, and is not asked before. */
   #away: { readonly error: unknown; readonly untilMs: number } | undefined;
   closed = false;
@@ -188,9 +158,9 @@ export class BucketTagStore implements TagStore {
 
   linkBlob: TagStore['linkBlob'] = (repo, digest, { size, proof }) =>
     this.#call(
-      async ({ links, manifests }) => {
+      async ({ links, names }) => {
         const unproved = await links.linkBlob(repo, { digest, size }, proof);
-        if (unproved === undefined) await manifests.name(repo);
+        if (unproved === undefined) await names.add(repo);
         return unproved;
       },
       [digest],
@@ -198,11 +168,11 @@ export class BucketTagStore implements TagStore {
 
   mount: TagStore['mount'] = (repo, digest, from) =>
     this.#call(
-      async ({ links, manifests }): Promise<BlobLink | undefined> => {
+      async ({ links, names }): Promise<BlobLink | undefined> => {
         const link = await links.blob(from, digest);
         // It may be condemned since: then `from` has it no more.
         if (link === undefined || (await links.linkBlob(repo, link, undefined)) !== undefined) return undefined;
-        await manifests.name(repo);
+        await names.add(repo);
         return link;
       },
       [digest],
@@ -223,24 +193,29 @@ export class BucketTagStore implements TagStore {
 
   seen: TagStore['seen'] = (version) => this.#call(async ({ tags }) => tags.seen(version));
 
-  due = noOutbox.due;
-  claim = noOutbox.claim;
-  hold = noOutbox.hold;
-  nextDueMs = noOutbox.nextDueMs;
-  pending = noOutbox.pending;
-  waiting = noOutbox.waiting;
-  outbox = noOutbox.outbox;
-  written = noOutbox.written;
-  failed = noOutbox.failed;
-  retry = noOutbox.retry;
-  drop = noOutbox.drop;
-  refill = noOutbox.refill;
-  backfill = noOutbox.backfill;
-  reroute = noOutbox.reroute;
-  adoptManifest = noOutbox.adoptManifest;
-  adoptDeletion = noOutbox.adoptDeletion;
-  adoptBlob = noOutbox.adoptBlob;
-  adoptTag = noOutbox.adoptTag;
+  due: TagStore['due'] = (...args) => this.#call(({ outbox }) => outbox.due(...args));
+  nextDueMs: TagStore['nextDueMs'] = (target) => this.#call(({ outbox }) => outbox.nextDueMs(target));
+  pending: TagStore['pending'] = (key) => this.#call(({ outbox }) => outbox.pending(key));
+  waiting: TagStore['waiting'] = (...args) => this.#call(({ outbox }) => outbox.waiting(...args));
+  outbox: TagStore['outbox'] = () => this.#call(({ outbox }) => outbox.outbox());
+  claim: TagStore['claim'] = (target, at) =>
+    this.#call(({ outbox }) => outbox.claim(target, at), [`claims of ${target}`]);
+  hold: TagStore['hold'] = (...args) => this.#call(({ outbox }) => outbox.hold(...args), ['holds']);
+  written: TagStore['written'] = (row) => this.#call(({ outbox }) => outbox.written(row), [ofRow(row)]);
+  failed: TagStore['failed'] = (row, why) => this.#call(({ outbox }) => outbox.failed(row, why), [ofRow(row)]);
+  retry: TagStore['retry'] = (of) => this.#call(({ outbox }) => outbox.retry(of), ['retries']);
+  drop: TagStore['drop'] = (of) => this.#call(({ outbox }) => outbox.drop(of), ['drops']);
+  reroute: TagStore['reroute'] = () => this.#call(({ outbox }) => outbox.reroute(), ['fills']);
+  refill: TagStore['refill'] = (target) => this.#call(({ filled }) => filled.forget(target), ['fills']);
+  backfill: TagStore['backfill'] = () => this.#call(({ filled, tags }) => filled.step(tags), ['fills']);
+  adoptManifest: TagStore['adoptManifest'] = (repo, digest, manifest) =>
+    this.#call(({ adopt }) => adopt.manifest(repo, digest, manifest), [ofManifest(repo, digest)]);
+  adoptDeletion: TagStore['adoptDeletion'] = (repo, digest, nowMs) =>
+    this.#call(({ adopt }) => adopt.deletion(repo, digest, nowMs), [ofManifest(repo, digest)]);
+  adoptBlob: TagStore['adoptBlob'] = (repo, digest, size) =>
+    this.#call(({ adopt }) => adopt.blob(repo, digest, size), [digest]);
+  adoptTag: TagStore['adoptTag'] = (repo, tag, state) =>
+    this.#call(({ adopt }) => adopt.tag(repo, tag, state), [ofTag(repo, tag)]);
 
   /** Ends what other processes began and did not end. */
   async mend(): Promise<void> {
@@ -258,7 +233,7 @@ export class BucketTagStore implements TagStore {
     await this.#options.close();
   }
 
-  async #call<T>(act: (parts: Parts) => Promise<T>, lanes: readonly string[] = []): Promise<T> {
+  async #call<T>(act: (parts: BucketParts) => Promise<T>, lanes: readonly string[] = []): Promise<T> {
     if (this.closed) throw new ApiError('UNAVAILABLE', 'the index is closing: try again');
     if (this.#calls.size >= callsMax)
       throw new ApiError('TOOMANYREQUESTS', `${callsMax} requests are waiting at the index: try again`);
@@ -283,12 +258,12 @@ export class BucketTagStore implements TagStore {
   }
 
   /** One attempt for all who wait. */
-  #open(): Promise<Parts> {
+  #open(): Promise<BucketParts> {
     const { time, objects, prefix } = this.#options;
     if (this.#parts !== undefined) return this.#parts;
     if (this.#away !== undefined && time.nowMs() < this.#away.untilMs) return Promise.reject(this.#away.error);
     this.#parts = storeAt(objects, prefix, this.#ending.signal).then(
-      (about) => partsOf(new Cells(objects, prefix, this.#ending.signal, () => this.#heed()), about),
+      (about) => bucketParts(new Cells(objects, prefix, this.#ending.signal, () => this.#heed()), about, this.#options),
       (error: unknown) => {
         this.#parts = undefined;
         this.#away = { error, untilMs: time.nowMs() + openAgainMs };
@@ -301,6 +276,7 @@ export class BucketTagStore implements TagStore {
 
 /** No name has a space. */
 const ofTag = (repo: string, tag: string): string => `${repo} t ${tag}`;
+const ofRow = ({ target, repo }: Pick<OutboxKey, 'target' | 'repo'>): string => `${target} ${repo}`;
 const ofManifest = (repo: string, digest: Digest): string => `${repo} m ${digest}`;
 
 /** A tag may be set between the look and the deletion: nothing there holds both. */

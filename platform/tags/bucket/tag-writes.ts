@@ -20,21 +20,27 @@ export async function putTag(
     const found = await tags.read(repo, tag);
     const known = knownIn<TagOutcome | undefined>(found.cell, of);
     if (known !== undefined) return known.outcome;
-    const made = await tags.mark(found, digest);
-    // After the tag was read, and is marked: Rule 1 of tags.ts.
-    const record = await manifests.read(repo, digest);
     const state = stateOfCell(found);
     const kept = keptFor({ digest, as }, placeOfCell(found));
-    const goesOn = record !== undefined && follows(state, after) && kept === undefined;
-    if (!goesOn) {
-      await tags.unmark(found, { digest, made });
+    if (kept !== undefined || !follows(state, after)) {
+      const record = await manifests.read(repo, digest);
       const no = record === undefined ? undefined : kept === undefined ? { changed: state.version } : { kept };
       if (await refused(tags, found, { of, no })) return no;
       continue;
     }
     const version = tags.next([found], as);
+    const plan = await tags.plan(found, { digest, version });
+    // After the tag was read, and is marked: Rule 1 of tags.ts.
+    const record = await manifests.read(repo, digest);
+    if (record === undefined) {
+      await tags.unplan(found, plan);
+      if (await refused(tags, found, { of, no: undefined })) return undefined;
+      continue;
+    }
     const { mediaType, size } = record;
-    if (await tags.set(found, { digest, mediaType, size, version }, made, toldIn(of, { version }))) return { version };
+    if (!(await tags.set(found, { digest, mediaType, size, version }, plan, toldIn(of, { version })))) continue;
+    tags.told(plan);
+    return { version };
   }
   throw busy(`${repo} ${tag}`);
 }
@@ -57,7 +63,10 @@ export async function deleteTag(
       continue;
     }
     const version = tags.next([found], as);
-    if (await tags.bury(found, version, toldIn(of, { version }))) return { version };
+    const plan = await tags.plan(found, { digest: null, version });
+    if (!(await tags.bury(found, version, plan, toldIn(of, { version })))) continue;
+    tags.told(plan);
+    return { version };
   }
   throw busy(`${repo} ${tag}`);
 }

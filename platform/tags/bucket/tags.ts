@@ -4,33 +4,38 @@
  * Rule 1: a tag is set in this order: its cell is read, a mark under its manifest is made, the manifest's record is seen to be
  *   there, the cell is written. Whoever removes the manifest ends its record, lists the marks, and writes each of those
  *   cells anew, as a tombstone or as it was: so a tag that was on its way is not written any more.
- * Rule 2: versions are numbered one above the highest that this process has seen, and above the tag's own: of one tag no
- *   number is used twice, as tombstones stay; of two tags that two processes write, two may be alike. What no
- *   clock says (versions.ts) counts for its tag alone.
+ * Rule 2: what others are told of a write is marked before it, beside the mark of rule 1 (outbox/telling.ts).
  */
 
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
-import { leadOf, numberOf, type TagState, tagVersion } from '../versions.ts';
+import type { TagState } from '../versions.ts';
 import type { ToldOf } from './cells/body.ts';
-import { type Cell, type Cells, newName } from './cells/cells.ts';
+import type { Cell, Cells } from './cells/cells.ts';
+import type { WriteNumbers } from './cells/numbers.ts';
 import { type On, type TagSaid, tagSaid } from './cells/values.ts';
 import { onAt, onOf, tagCellAt, tagOf } from './layout.ts';
+import { type Begun, type MarkTelling, nothingBegun } from './outbox/telling.ts';
 import { againMax, busy } from './requests/again.ts';
 
 export type Tag = { readonly repo: string; readonly tag: string; readonly cell: Cell<TagSaid> };
 export type TagSet = Omit<On, 'made'> & { readonly version: TagVersion };
+/** Where a tag is to go, before it goes there. `digest` null: it is deleted. `quiet`: nobody is told. */
+export type TagAim = { readonly digest: Digest | null; readonly version: TagVersion; readonly quiet?: boolean };
+/** What was done for it. */
+export type Plan = { readonly made: string; readonly digest: Digest | null; readonly begun: Begun };
+
+type Parts = { readonly cells: Cells; readonly numbers: WriteNumbers; readonly telling: MarkTelling };
 
 export class Tags {
   readonly #cells: Cells;
-  readonly #database: string;
-  #highest: number;
+  readonly #numbers: WriteNumbers;
+  readonly #telling: MarkTelling;
 
-  /** `highest`: a number that is used already. */
-  constructor(cells: Cells, database: string, highest = 0) {
+  constructor({ cells, numbers, telling }: Parts) {
     this.#cells = cells;
-    this.#database = database;
-    this.#highest = highest;
+    this.#numbers = numbers;
+    this.#telling = telling;
   }
 
   async read(repo: string, tag: string): Promise<Tag> {
@@ -41,47 +46,61 @@ export class Tags {
   }
 
   seen(version: TagVersion): void {
-    this.#highest = Math.max(this.#highest, leadOf(version) ?? 0);
+    this.#numbers.seen(version);
   }
 
   /** Of one write of all of these; the one that it has, if it was made elsewhere. */
   next(tags: readonly Pick<Tag, 'cell'>[], as?: TagVersion): TagVersion {
-    if (as !== undefined) {
-      this.seen(as);
-      return as;
-    }
-    const numbers = tags.map((tag) => numberOf(stateOfCell(tag).version ?? ('0-' as TagVersion)));
-    const version = tagVersion(Math.max(this.#highest, ...numbers) + 1, this.#database);
-    this.seen(version);
-    return version;
+    return this.#numbers.next(
+      tags.map((tag) => stateOfCell(tag).version),
+      as,
+    );
   }
 
-  /** Before the record is seen to be there. The name under which `set` sets it. */
-  async mark({ repo, tag }: Tag, digest: Digest): Promise<string> {
-    const made = newName();
-    await this.#cells.mark(onAt(repo, digest, { tag, by: made }));
-    return made;
+  /** Before the record is seen to be there: the marks of a write, and its name. */
+  async plan({ repo, tag, cell }: Tag, { digest, version, quiet = false }: TagAim): Promise<Plan> {
+    const change = { kind: 'tag', name: tag, digest } as const;
+    const made = this.#telling.name(repo, quiet ? [] : [change]);
+    const [begun] = await Promise.all([
+      quiet ? nothingBegun : this.#telling.begin(repo, [{ ...change, cell, by: made }], { version }),
+      digest === null ? undefined : this.#cells.mark(onAt(repo, digest, { tag, by: made })),
+    ]);
+    return { made, digest, begun };
   }
 
-  /** It is not set by that name after all. */
-  async unmark({ repo, tag }: Pick<Tag, 'repo' | 'tag'>, { digest, made }: Pick<On, 'digest' | 'made'>): Promise<void> {
-    await this.#cells.unmark(onAt(repo, digest, { tag, by: made }));
+  /** It is not written so after all. */
+  async unplan({ repo, tag }: Pick<Tag, 'repo' | 'tag'>, { made, digest, begun }: Plan): Promise<void> {
+    await Promise.all([
+      this.#telling.undo(begun),
+      digest === null ? undefined : this.#cells.unmark(onAt(repo, digest, { tag, by: made })),
+    ]);
   }
 
-  /** False: it was written since it was read; then its mark is gone. */
-  async set(tag: Tag, { version, ...on }: TagSet, made: string, told?: ToldOf): Promise<boolean> {
-    const value = { version, on: { ...on, made } };
-    if ((await this.#cells.write(tag.cell, { live: true, value, by: made, told })) === undefined) {
-      await this.unmark(tag, { digest: on.digest, made });
+  /** False: it was written since it was read; then its marks are gone. */
+  async set(tag: Tag, { version, ...on }: TagSet, plan: Plan, told?: ToldOf): Promise<boolean> {
+    return await this.#write(tag, { live: true, value: { version, on: { ...on, made: plan.made } } }, plan, told);
+  }
+
+  /** These were written, in one call: whoever is told of it may look. */
+  told(...plans: readonly Plan[]): void {
+    this.#telling.done(...plans.map(({ begun }) => begun));
+  }
+
+  /** False: it was written since it was read; then its marks are gone. */
+  async bury(tag: Tag, version: TagVersion, plan: Plan, told?: ToldOf): Promise<boolean> {
+    return await this.#write(tag, { live: false, value: { version } }, plan, told);
+  }
+
+  async #write(
+    tag: Tag,
+    said: { readonly live: boolean; readonly value: TagSaid },
+    plan: Plan,
+    told: ToldOf | undefined,
+  ): Promise<boolean> {
+    if ((await this.#cells.write(tag.cell, { ...said, by: plan.made, told })) === undefined) {
+      await this.unplan(tag, plan);
       return false;
     }
-    await this.#left(tag);
-    return true;
-  }
-
-  /** False: it was written since it was read. */
-  async bury(tag: Tag, version: TagVersion, told?: ToldOf): Promise<boolean> {
-    if ((await this.#cells.write(tag.cell, { live: false, value: { version }, told })) === undefined) return false;
     await this.#left(tag);
     return true;
   }
@@ -107,8 +126,11 @@ export class Tags {
   }
 
   async #endOn(tag: Tag, digest: Digest, version: TagVersion): Promise<boolean> {
-    if (onOfCell(tag.cell)?.digest === digest) return await this.bury(tag, version);
-    return await this.leave(tag);
+    if (onOfCell(tag.cell)?.digest !== digest) return await this.leave(tag);
+    const plan = await this.plan(tag, { digest: null, version });
+    const buried = await this.bury(tag, version, plan);
+    if (buried) this.told(plan);
+    return buried;
   }
 
   /** As it is, but written: what was on its way fails. False: it was written since it was read. */
@@ -126,9 +148,10 @@ export class Tags {
   }
 
   /** The mark of what it was on; where it stays, whoever removes that manifest removes it. */
-  async #left(tag: Tag): Promise<void> {
-    const was = onOfCell(tag.cell);
-    if (was !== undefined) await this.unmark(tag, was).catch(() => undefined);
+  async #left({ repo, tag, cell }: Tag): Promise<void> {
+    const was = onOfCell(cell);
+    if (was === undefined) return;
+    await this.#cells.unmark(onAt(repo, was.digest, { tag, by: was.made })).catch(() => undefined);
   }
 }
 

@@ -19,7 +19,7 @@ let places = 0;
 
 const sqlite: MovingEngine = {
   name: 'sqlite',
-  outbox: true,
+  idle: true,
   async place() {
     const data = join(dir, String(++places));
     return {
@@ -35,15 +35,15 @@ const sqlite: MovingEngine = {
 
 const bucket: MovingEngine = {
   name: 'bucket',
-  outbox: false,
+  idle: false,
   async place() {
     const { objects } = new SharedBucket();
     const { signal } = new AbortController();
     const close = async () => undefined;
     const prefix = 'x/';
     return {
-      async open() {
-        const store = new BucketTagStore({ objects, prefix, time: realClock, hangs: neverHeldUp, close });
+      async open(outbox) {
+        const store = new BucketTagStore({ objects, prefix, outbox, time: realClock, hangs: neverHeldUp, close });
         await store.start();
         return store;
       },

@@ -5,14 +5,14 @@
  *   The first brings all that lacks, also after a move that broke off; the last finds nothing to do, and is the proof.
  * Rule 2: only then is the target a store. What is written to the source meanwhile is found by a round; where it does not
  *   end, the move fails, and may be gone on with.
- * Rule 3: what the target has no place for is found before anything is written, and refused.
+ * Rule 3: what the target has no place for it finds out by itself (since when links are idle).
  * Rule 4: rows of the outbox come and go while a source is read only, since backends are still written to: a round that finds
  *   nothing else is the last. One that is brought though it was written since is written once more, as it is.
  */
 
 import { StartError } from '../../lifecycle/errors.ts';
 import { changesOf } from './compare.ts';
-import { type MoveReading, type MoveSource, type MoveTarget, movePage } from './engine.ts';
+import { type MoveSource, type MoveTarget, movePage } from './engine.ts';
 import { type Change, type EntryKind, KINDS } from './entries.ts';
 
 /** A source that is read only takes two or three. */
@@ -29,8 +29,6 @@ export type Moved = {
   /** Brought after the first round: they came into being, or changed, meanwhile. */
   readonly late: number;
   readonly rounds: number;
-  /** Entries that the target has no place for and that may go: which kind, how many. */
-  readonly left: Partial<Sums>;
 };
 
 export type MoveOptions = {
@@ -42,10 +40,9 @@ export type MoveOptions = {
 
 type Round = { readonly entries: Record<EntryKind, number>; readonly changed: Record<EntryKind, number> };
 
-/** Throws StartError where the target cannot hold what is there, or the source does not keep still. */
+/** Throws StartError where the source does not keep still. */
 export async function moveTags(options: MoveOptions): Promise<Moved> {
   const { source, target } = options;
-  const left = await refuseUnheld(source, target);
   let kept = 0;
   let late = 0;
   for (let round = 1; round <= roundsMax; round++) {
@@ -55,7 +52,7 @@ export async function moveTags(options: MoveOptions): Promise<Moved> {
     else late += sumOf(lasting);
     if (sumOf(lasting) > 0) continue;
     await target.finish();
-    return { database: source.database, entries, kept, late, rounds: round, left };
+    return { database: source.database, entries, kept, late, rounds: round };
   }
   throw new StartError(
     `${source.name} is written to all the time: see to it that each of its indexes is read only (\`readOnly: true\`), then give the command again: it goes on`,
@@ -85,30 +82,6 @@ async function bring({ source, target, signal, progress }: MoveOptions, round: n
     signal.throwIfAborted();
   }
   return { entries, changed };
-}
-
-/** That a repository was brought to a target is all that may stay behind: it is brought there once more. */
-async function refuseUnheld(source: MoveSource, target: MoveTarget): Promise<Partial<Sums>> {
-  const lacking = KINDS.filter((kind) => !target.holds.has(kind));
-  if (lacking.length === 0) return {};
-  await using from = await source.read();
-  const left: Partial<Record<EntryKind, number>> = {};
-  for (const kind of lacking) {
-    const count = await countOf(from, kind);
-    if (count === 0) continue;
-    if (kind === 'outbox')
-      throw new StartError(
-        `${source.name} has ${count} rows that wait for a backend or another target, and ${target.name} has no place for any: let them be written first (\`shoal index queue ls\`)`,
-      );
-    left[kind] = count;
-  }
-  return left;
-}
-
-async function countOf(reading: MoveReading, kind: EntryKind): Promise<number> {
-  let count = 0;
-  for await (const page of reading.pages(kind)) count += page.length;
-  return count;
 }
 
 function noSums(): Record<EntryKind, number> {

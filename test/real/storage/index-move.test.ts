@@ -51,7 +51,7 @@ let places = 0;
 
 const postgres: MovingEngine = {
   name: 'postgres',
-  outbox: true,
+  idle: true,
   async place() {
     const settings = schemaSettings(`s${++places}`);
     const place = { ...nowhere, store: settings };
@@ -65,7 +65,7 @@ const postgres: MovingEngine = {
 
 const sqlite: MovingEngine = {
   name: 'sqlite',
-  outbox: true,
+  idle: true,
   async place() {
     const data = join(dir, String(++places));
     const place = { ...nowhere, data, store: { kind: 'sqlite' } as const };
@@ -81,7 +81,7 @@ const sqlite: MovingEngine = {
 
 const bucket: MovingEngine = {
   name: 'versitygw',
-  outbox: false,
+  idle: false,
   async place() {
     const rule = backendsShape().parse([gateway.rule])[0] as BackendRule;
     const { env } = gateway;
@@ -89,8 +89,17 @@ const bucket: MovingEngine = {
     const store = { kind: 'bucket', backend: rule.name, prefix } as const;
     const place = { ...nowhere, store, backends: [rule], env };
     return {
-      open: () =>
-        openBucketTags({ rule, prefix, env, hangs: neverHeldUp, clock: realClock, log, metrics: new Metrics() }),
+      open: (outbox) =>
+        openBucketTags({
+          rule,
+          prefix,
+          env,
+          outbox,
+          hangs: neverHeldUp,
+          clock: realClock,
+          log,
+          metrics: new Metrics(),
+        }),
       source: () => openMoveSource(place),
       target: (database) => openMoveTarget(place, database),
     };

@@ -8,12 +8,14 @@
  * Rule 3: who got no answer looks: the write was made (`by` is there, or among those before), or was not and cannot be any
  *   more, as another came in its place; else it is made again with the same bytes. Only where that cannot be found out
  *   either, `unavailable` is thrown: it may have been made, or may be yet.
+ * Rule 4: a write that somebody asks for by its name (`toldEach`) is remembered beside the cell, before the cell forgets it.
  */
 
 import { randomBytes } from 'node:crypto';
 import { type Parser, parse } from '../../../../core/contracts/parse.ts';
 import { type BackendCause, BackendError } from '../../../backends/backend.ts';
 import type { ConditionalObjects } from '../../../backends/conditional.ts';
+import { cameAt } from '../outbox/keys.ts';
 import { bodyBytes, cellBodyOf, isLive, pastMax, type ToldOf, type WrittenBy, withTold } from './body.ts';
 
 export type Cell<T> = Partial<WrittenBy> & {
@@ -39,6 +41,9 @@ const problemMax = 300;
 /** Answers after which a write may have been made. */
 const unsure: ReadonlySet<BackendCause> = new Set(['unavailable', 'stalled', 'throttled', 'damaged']);
 const markBytes = Buffer.from('1');
+
+/** At the end of a write's name: no name that is drawn has it. */
+export const toldEach = 'x';
 
 /** A name for a write: never drawn twice. */
 export function newName(): string {
@@ -80,7 +85,9 @@ export class Cells {
   async write<T>(cell: Cell<T>, { live, value, by = newName(), told }: Written<T>): Promise<Cell<T> | undefined> {
     this.#heed();
     const { key, version } = cell;
-    const past = cell.by === undefined ? [] : [cell.by, ...(cell.past ?? [])].slice(0, pastMax);
+    const all = cell.by === undefined ? [] : [cell.by, ...(cell.past ?? [])];
+    const past = all.slice(0, pastMax);
+    for (const forgotten of all.slice(pastMax)) if (forgotten.endsWith(toldEach)) await this.mark(cameAt(forgotten));
     const named = withTold(cell.named, told);
     const bytes = bodyBytes({ live, value, by, past, named });
     let answered = true;
@@ -119,6 +126,10 @@ export class Cells {
         if (!unsure.has(error.why) || attempts === attemptsMax) throw error;
       }
     }
+  }
+
+  async marked(key: string): Promise<boolean> {
+    return (await this.#objects.load(this.#prefix + key, this.#signal)) !== undefined;
   }
 
   async unmark(key: string): Promise<void> {

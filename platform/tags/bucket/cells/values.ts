@@ -29,7 +29,7 @@ const numberMax = 2 ** 52;
 /** newName() makes 16. */
 const name = text(64, 1);
 
-const orNull =
+export const orNull =
   <T>(of: Parser<T>): Parser<T | null> =>
   (value) =>
     value === null ? null : of(value);
@@ -97,6 +97,37 @@ export type RemovalSaid = {
   readonly nowMs: number;
 };
 export const removalSaid: Parser<RemovalSaid> = record({ repo: repository, digest, was: heldManifest, nowMs: finite });
+
+export const flagSaid: Parser<boolean> = flag;
+
+/** Who works on what waits of a repository for a target, and for how long, by whatever clock, since it was written. */
+export type ClaimSaid = { readonly holder: string; readonly forMs: number };
+export const claimSaid: Parser<ClaimSaid> = record({ holder: name, forMs: finite });
+
+/** Of a row: it failed so often at that version. */
+export type FailureSaid = {
+  readonly row: string;
+  readonly version: TagVersion;
+  readonly attempts: number;
+  readonly dueMs: number;
+  readonly cause: string;
+  readonly dead: boolean;
+};
+/** Of a target and a repository; what is older is forgotten, and tried at once. */
+export const failuresMax = 1_000;
+const rowCharsMax = 300;
+const causeCharsMax = 100;
+export const failuresSaid: Parser<readonly FailureSaid[]> = listOf(
+  record({
+    row: text(rowCharsMax, 1),
+    version,
+    attempts: whole(numberMax),
+    dueMs: finite,
+    cause: text(causeCharsMax),
+    dead: flag,
+  }),
+  failuresMax,
+);
 
 /** Of a store of another format only that is known. */
 export type StoreSaid = {

@@ -4,29 +4,27 @@
  * Rule 1: while it is being filled its format is far above any (`formatMoving`): each index of any release refuses it.
  * Rule 2: whoever fills it has written its object `about` last: it is made a store at that version only, so that of two moves
  *   at once the later one ends.
- * Rule 3: nothing can be left in a tag's own transaction here: it has no place for an outbox, nor for what was brought where.
+ * Rule 3: what waits for others is read as rows (outbox/rows.ts), and written as marks of what is there already.
  */
 
 import { BackendError } from '../../../backends/backend.ts';
 import { type ConditionalObjects, PROOF, proveConditions } from '../../../backends/conditional.ts';
 import { StartError } from '../../../lifecycle/errors.ts';
+import { realClock } from '../../../net/clock.ts';
 import type { MoveReading, MoveSource, MoveTarget } from '../../move/engine.ts';
 import { type Change, type EntryKind, KINDS } from '../../move/entries.ts';
-import { format, formatMoving } from '../about.ts';
+import { format, formatMoving, noNumbers } from '../about.ts';
 import { type Cell, Cells } from '../cells/cells.ts';
 import { type StoreSaid, storeSaid } from '../cells/values.ts';
-import { Gates } from '../gates.ts';
 import { ABOUT } from '../layout.ts';
-import { Links } from '../links.ts';
-import { BucketManifests } from '../manifests.ts';
+import { type BucketParts, bucketParts } from '../parts.ts';
 import { several } from '../requests/several.ts';
-import { Tags } from '../tags.ts';
 import { BucketReading } from './read.ts';
 import { BucketMoveWrites } from './write.ts';
 
 const filling = formatMoving + format;
 /** Since when a link is idle is said of a digest here, and found out by whoever asks. */
-const NO_PLACE: readonly EntryKind[] = ['outbox', 'brought', 'idle'];
+const NO_PLACE: readonly EntryKind[] = ['idle'];
 
 export type MovingBucket = {
   readonly objects: ConditionalObjects;
@@ -47,9 +45,9 @@ export async function bucketMoveSource({ objects, prefix, close, signal }: Movin
     if (value.format !== format)
       throw new StartError(`${name} has format ${value.format}, this command needs ${format}`);
     const { database } = value;
-    const links = new Links(cells, new Gates(cells));
-    await new BucketManifests(cells, links, new Tags(cells, database)).finishAll();
-    return { name, database, read: async () => new BucketReading(cells), [Symbol.asyncDispose]: close };
+    const parts = partsOf(cells, database);
+    await parts.manifests.finishAll();
+    return { name, database, read: async () => new BucketReading(cells, parts), [Symbol.asyncDispose]: close };
   });
 }
 
@@ -74,8 +72,13 @@ export async function bucketMoveTarget(
     if (!begun) await refuseHeld(objects, prefix, signal);
     const taken = await cells.write(about, { live: true, value: { ...value, format: filling, database } });
     if (taken === undefined) throw new StartError(`${name}: another move is under way there`);
-    return new BucketTarget({ name, cells, about: taken, begun, close });
+    return new BucketTarget({ name, cells, about: taken, begun, close, of: partsOf(cells, database) });
   });
+}
+
+/** Nobody is told of what is moved. */
+function partsOf(cells: Cells, database: string): BucketParts {
+  return bucketParts(cells, { database, numbers: noNumbers }, { time: realClock });
 }
 
 function nameOf(objects: ConditionalObjects, prefix: string): string {
@@ -107,6 +110,7 @@ type Parts = {
   readonly about: Cell<StoreSaid>;
   readonly begun: boolean;
   readonly close: () => Promise<void>;
+  readonly of: BucketParts;
 };
 
 class BucketTarget implements MoveTarget {
@@ -122,11 +126,11 @@ class BucketTarget implements MoveTarget {
     this.begun = parts.begun;
     this.#parts = parts;
     this.#about = parts.about;
-    this.#writes = new BucketMoveWrites(parts.cells);
+    this.#writes = new BucketMoveWrites(parts.cells, parts.of);
   }
 
   async read(): Promise<MoveReading> {
-    return new BucketReading(this.#parts.cells);
+    return new BucketReading(this.#parts.cells, this.#parts.of);
   }
 
   async write(changes: readonly Change[]): Promise<void> {

@@ -21,8 +21,10 @@ import {
   tagSaid,
 } from '../cells/values.ts';
 import { ABOUT, digestInKey, gateAt, NAMES, repoIn, tagIn } from '../layout.ts';
+import type { BucketParts } from '../parts.ts';
 import type { HeldManifest } from '../record.ts';
 import { several } from '../requests/several.ts';
+import { broughtEntries, outboxEntries } from './outbox.ts';
 
 const GATES = 'gates/';
 const LINKS = 'links/';
@@ -33,10 +35,12 @@ const groupMax = 256;
 
 export class BucketReading implements MoveReading {
   readonly #cells: Cells;
+  readonly #parts: BucketParts;
   #seen: NumbersSaid = { generation: 0, version: 0, forgotten: 0 };
 
-  constructor(cells: Cells) {
+  constructor(cells: Cells, parts: BucketParts) {
     this.#cells = cells;
+    this.#parts = parts;
   }
 
   async *pages<K extends EntryKind>(kind: K): AsyncGenerator<readonly Entries[K][]> {
@@ -69,9 +73,11 @@ export class BucketReading implements MoveReading {
         return this.#numbers();
       case 'succession':
         return this.#succession();
-      case 'idle':
       case 'brought':
+        return broughtEntries(this.#cells);
       case 'outbox':
+        return outboxEntries(this.#parts);
+      case 'idle':
         return none();
     }
   }

@@ -10,12 +10,14 @@ import { StartError } from '../../../lifecycle/errors.ts';
 import type { Change, Entries, ManifestEntry } from '../../move/entries.ts';
 import { type Cell, type Cells, newName } from '../cells/cells.ts';
 import { blobSaid, recordSaid, tagSaid } from '../cells/values.ts';
-import { Gates } from '../gates.ts';
+import type { Gates } from '../gates.ts';
 import { blobAt, gateAt, markAt, nameAt, onAt, recordAt, tagCellAt, toldAt } from '../layout.ts';
-import { Links } from '../links.ts';
+import type { Links } from '../links.ts';
+import type { BucketParts } from '../parts.ts';
 import { type HeldManifest, linkTargetsOf } from '../record.ts';
 import { busy } from '../requests/again.ts';
 import { several } from '../requests/several.ts';
+import { writeBrought, writeOutbox } from './outbox.ts';
 
 type How = Change['how'];
 
@@ -23,11 +25,13 @@ export class BucketMoveWrites {
   readonly #cells: Cells;
   readonly #gates: Gates;
   readonly #links: Links;
+  readonly #parts: BucketParts;
 
-  constructor(cells: Cells) {
+  constructor(cells: Cells, parts: BucketParts) {
     this.#cells = cells;
-    this.#gates = new Gates(cells);
-    this.#links = new Links(cells, this.#gates);
+    this.#gates = parts.gates;
+    this.#links = parts.links;
+    this.#parts = parts;
   }
 
   /** All but what `about` says. */
@@ -45,6 +49,10 @@ export class BucketMoveWrites {
         return await this.#manifest(change.entry, how);
       case 'tag':
         return await this.#tag(change.entry, how);
+      case 'brought':
+        return await writeBrought(this.#parts, change.entry, how);
+      case 'outbox':
+        return await writeOutbox(this.#parts, change.entry, how);
       default:
         throw new Error(`a bucket has no place for entries of kind ${change.kind}`);
     }
