@@ -3,6 +3,10 @@
 export const HELP = {
   shoal: `
 Exit codes: 0 done, 1 failed, 2 asked wrongly or cannot start, 130 stopped by Ctrl-C.`,
+  up: `
+  shoal up --backends backends.yaml                            blobs and tags rest in a bucket, a directory, ...
+  shoal up --indexes 3 --store postgres://shoal@127.0.0.1/shoal
+  shoal up --indexes 3 --store bucket.yaml                     docs/index.md`,
   get: `
 A host in front of a reference is dropped: --agent says where. What broke off goes on from FILE.part; what is there
 and right is not fetched again. With -o - wait for exit code 0: the bytes come before the digest is known.

@@ -85,6 +85,12 @@ test('--version and --help', async () => {
 test.each([
   [['nope'], "unknown command 'nope'"],
   [['up', '--agents', '0'], 'Give a whole number from 1 to 64.'],
+  [['up', '--indexes', '10'], 'Give a whole number from 1 to 9.'],
+  [
+    ['up', '--indexes', '3'],
+    '--indexes 3: SQLite, which holds what an index knows in a file of its own, is for one process',
+  ],
+  [['up', '--store', '/no/such.yaml'], '--store /no/such.yaml: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE'],
   [['up', '--base-port', 'x'], 'Give a whole number from 1 to 65535.'],
   [['up', '--base-port', '65000'], 'choose a lower --base-port'],
   [['demo', '--size', 'big'], 'Give a size from 1MB to 16GB'],

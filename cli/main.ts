@@ -15,7 +15,7 @@ import { StartError } from '../platform/lifecycle/errors.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
 import { bytesOption, collect, proxyDefault, urlOption, urlsArgument, wholeOption } from './arguments.ts';
 import { addCertsCommands } from './certs/commands.ts';
-import { agentsMax, basePortDefault } from './cluster/ports.ts';
+import { agentsMax, basePortDefault, indexesMax } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
 import { gc } from './commands/gc.ts';
@@ -35,7 +35,7 @@ import { addReplicateCommands } from './commands/replicate.ts';
 import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
 import { membersStatus } from './commands/status.ts';
 import { indexDefault, indexOfConfig } from './commands/steps.ts';
-import { up } from './commands/up.ts';
+import { type UpOptions, up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
 import { HELP } from './help.ts';
@@ -96,10 +96,11 @@ program
   .option('--dir <dir>', 'data, configuration and logs (default: ~/.local/share/shoal)')
   .option('--base-port <port>', 'proxy; the other ports follow', wholeOption(1, 65_535), basePortDefault)
   .option('--backends <file>', 'a YAML file with `backends:`: where blobs and tags rest beyond the cluster')
+  .option('--indexes <n>', `indexes on one --store, 1 to ${indexesMax}`, wholeOption(1, indexesMax), 1)
+  .option('--store <url|file>', 'what the indexes share: postgres://…, or a YAML file with `store:` (default: SQLite)')
   .option('--secure', 'certificates made below the directory, and asked for by every part')
-  .action((options: { agents: number; dir?: string; basePort: number; backends?: string; secure?: boolean }) =>
-    up({ ...options, env }, say),
-  );
+  .addHelpText('after', HELP.up)
+  .action((options: Omit<UpOptions, 'env'>) => up({ ...options, env }, say));
 
 program
   .command('demo')

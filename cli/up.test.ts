@@ -65,7 +65,7 @@ test('prints every URL and what to paste; every part answers on both loopback ad
     ports.proxy,
     ports.origin,
     ports.tracker,
-    ports.index,
+    ...ports.indexes,
     ...ports.agents.flatMap((a) => [a.registry, a.admin]),
   ];
   for (const port of serving) {

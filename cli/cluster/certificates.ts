@@ -11,7 +11,7 @@ import type { MaterialFiles } from '../../platform/certs/material.ts';
 import type { HttpTransport } from '../../platform/net/http.ts';
 import { initAuthority, openAuthority, validityFrom } from '../certs/authority.ts';
 import { issue, issuedUntilMs, reissue } from '../certs/issued.ts';
-import { agentName } from './names.ts';
+import { agentName, indexName } from './names.ts';
 
 export type ClusterCertificates = {
   /** Where an operator's lie: for SHOAL_TLS. */
@@ -28,7 +28,14 @@ const renewMs = 45 * 86_400_000;
 const operator = 'admin';
 const sans = ['localhost', '127.0.0.1', '::1'];
 
-export async function clusterCertificates(dir: string, cluster: string, agents: number): Promise<ClusterCertificates> {
+/** How many there are of the parts that may be several. */
+type Counts = { readonly agents: number; readonly indexes: number };
+
+export async function clusterCertificates(
+  dir: string,
+  cluster: string,
+  { agents, indexes }: Counts,
+): Promise<ClusterCertificates> {
   const at = join(dir, 'certs');
   const nowMs = Date.now();
   const authority = existsSync(join(at, 'ca.key'))
@@ -36,7 +43,8 @@ export async function clusterCertificates(dir: string, cluster: string, agents: 
     : await initAuthority(at, cluster, validityFrom(nowMs, authorityDays));
   const validity = validityFrom(nowMs, partDays);
   const roles: [name: string, role: CallerRole][] = [
-    ...(['proxy', 'origin', 'tracker', 'index', operator] as const).map((role): [string, CallerRole] => [role, role]),
+    ...(['proxy', 'origin', 'tracker', operator] as const).map((role): [string, CallerRole] => [role, role]),
+    ...Array.from({ length: indexes }, (_, i): [string, CallerRole] => [indexName(i), 'index']),
     ...Array.from({ length: agents }, (_, i): [string, CallerRole] => [agentName(i), 'agent']),
   ];
   for (const [name, role] of roles) {

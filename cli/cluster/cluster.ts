@@ -1,5 +1,5 @@
 /**
- * A whole cluster on this machine, as parts for the supervisor: one origin, tracker, index and proxy, and agents,
+ * A whole cluster on this machine, as parts for the supervisor: one origin, tracker and proxy, indexes, and agents,
  * each with its own data directory and a configuration file that anyone can read, change and run by hand.
  */
 
@@ -10,9 +10,10 @@ import type { Role } from '../../platform/config/common.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { launchEnv, launchFlags } from '../../platform/lifecycle/launch.ts';
 import type { ClusterCertificates } from './certificates.ts';
-import { agentName, localCluster } from './names.ts';
+import { agentName, indexName, localCluster } from './names.ts';
 import type { AgentPorts, ClusterPorts } from './ports.ts';
 import type { PartSpec } from './process.ts';
+import { indexStore, type StoreOfUp } from './store.ts';
 
 /** The arena of an agent or origin on a shared machine; a role elsewhere has more by default. */
 const arena = '32MiB';
@@ -22,8 +23,10 @@ export type ClusterOptions = {
   readonly ports: ClusterPorts;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logLevel?: string | undefined;
-  /** A configuration file with `backends:`, which origin and index extend. */
+  /** A configuration file with `backends:`, which origin and indexes extend. */
   readonly backends?: string | undefined;
+  /** Default: SQLite, for one index. */
+  readonly store?: StoreOfUp | undefined;
   /** Every part shows a certificate, and asks for one. */
   readonly secure?: ClusterCertificates | undefined;
 };
@@ -32,20 +35,22 @@ export const url = (port: number): string => `http://127.0.0.1:${port}`;
 
 /** Writes the configuration files below `dir` and returns the parts, in waves (what the next ones lean on first). */
 export function clusterParts(options: ClusterOptions): PartSpec[][] {
-  const { ports, backends } = options;
+  const { ports, backends, store = indexStore(undefined, backends) } = options;
   const part = (role: Role, name: string, config: Record<string, unknown>, probe: number) =>
     partSpec(options, { role, name, config, probe: url(probe) });
   const both = (port: number) => ({ host: 'localhost', port });
   const peer = (port: number) => ({ host: '127.0.0.1', port, advertise: '127.0.0.1' });
   const trackers = [url(ports.tracker)];
-  const index = [url(ports.index)];
+  const index = ports.indexes.map(url);
   const origins = [url(ports.origin)];
   const memory = { arena };
   const backed = backends === undefined ? {} : { extends: backends };
   return [
     [
       part('tracker', 'tracker', { listen: both(ports.tracker), origins }, ports.tracker),
-      part('index', 'index', { listen: both(ports.index), data: true, origins, ...backed }, ports.index),
+      ...ports.indexes.map((port, i) =>
+        part('index', indexName(i), { listen: both(port), data: true, origins, ...store.config }, port),
+      ),
     ],
     [
       part(

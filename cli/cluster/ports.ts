@@ -7,6 +7,9 @@ import { tcp } from '../../platform/net/tcp.ts';
 
 export const basePortDefault = 15_000;
 export const agentsMax = 64;
+/** More than any cluster needs, and they stay below the block of the next one. */
+export const indexesMax = 9;
+const indexStride = 10;
 const agentOffset = 1_000;
 const agentStride = 10;
 const portMax = 65_535;
@@ -21,12 +24,12 @@ export type ClusterPorts = {
   readonly originPeer: number;
   readonly origin: number;
   readonly tracker: number;
-  readonly index: number;
+  readonly indexes: readonly number[];
   readonly agents: readonly AgentPorts[];
 };
 
-/** The ports of a cluster with `agents` agents. Throws a StartError where they do not fit below 65536. */
-export function portsOf(base: number, agents: number): ClusterPorts {
+/** The ports of a cluster with so many agents and indexes. Throws a StartError where they do not fit below 65536. */
+export function portsOf(base: number, agents: number, indexes = 1): ClusterPorts {
   const last = base + agentOffset + agentStride * (agents - 1) + 2;
   if (base < 1 || last > portMax) {
     throw new StartError(
@@ -42,14 +45,14 @@ export function portsOf(base: number, agents: number): ClusterPorts {
     originPeer: base + 1,
     origin: base + 2,
     tracker: base + 3,
-    index: base + 4,
+    indexes: Array.from({ length: indexes }, (_, i) => base + 4 + indexStride * i),
     agents: agentPorts,
   };
 }
 
 function allPorts(ports: ClusterPorts): number[] {
-  const { proxy, originPeer, origin, tracker, index, agents } = ports;
-  return [proxy, originPeer, origin, tracker, index, ...agents.flatMap((a) => [a.registry, a.peer, a.admin])];
+  const { proxy, originPeer, origin, tracker, indexes, agents } = ports;
+  return [proxy, originPeer, origin, tracker, ...indexes, ...agents.flatMap((a) => [a.registry, a.peer, a.admin])];
 }
 
 /** The first of the cluster's ports that something listens on already, on either loopback address. */

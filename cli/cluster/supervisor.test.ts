@@ -131,12 +131,13 @@ test('the ports are those of the contract; one in use is named before anything s
     originPeer: 15_001,
     origin: 15_002,
     tracker: 15_003,
-    index: 15_004,
+    indexes: [15_004],
     agents: [
       { registry: 16_000, peer: 16_001, admin: 16_002 },
       { registry: 16_010, peer: 16_011, admin: 16_012 },
     ],
   });
+  expect(portsOf(15_000, 2, 3).indexes).toEqual([15_004, 15_014, 15_024]);
   expect(() => portsOf(65_000, 2)).toThrow('choose a lower --base-port');
   const base = await freeBase(2, () => 0.5);
   const ports = portsOf(base, 2);

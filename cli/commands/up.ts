@@ -9,16 +9,20 @@ import { makeDirs } from '../../platform/lifecycle/make-dirs.ts';
 import { alive } from '../cluster/alive.ts';
 import { type ClusterCertificates, clusterCertificates } from '../cluster/certificates.ts';
 import { clusterParts, url } from '../cluster/cluster.ts';
-import { agentName, localCluster } from '../cluster/names.ts';
+import { agentName, indexName, localCluster } from '../cluster/names.ts';
 import { basePortDefault, type ClusterPorts, portsOf, requireFree } from '../cluster/ports.ts';
 import type { PartEvent } from '../cluster/process.ts';
 import { onStop } from '../cluster/stop-signal.ts';
+import { indexStore, type StoreOfUp } from '../cluster/store.ts';
 import { Supervisor } from '../cluster/supervisor.ts';
 import { secondsText } from '../ui/format.ts';
 import { triedOnline } from './role.ts';
 
 export type UpOptions = {
   readonly agents: number;
+  readonly indexes: number;
+  /** What they share (cluster/store.ts). */
+  readonly store?: string | undefined;
   readonly basePort: number;
   readonly dir?: string | undefined;
   readonly backends?: string | undefined;
@@ -30,14 +34,15 @@ type Say = (line: string) => void;
 
 /** Runs until it is told to stop; resolves when every part has ended. */
 export async function up(options: UpOptions, say: Say): Promise<void> {
-  const ports = portsOf(options.basePort, options.agents);
+  const backends = options.backends === undefined ? undefined : fileAt(options.backends);
+  const store = storeOf(options, backends);
+  const ports = portsOf(options.basePort, options.agents, options.indexes);
   await requireFree(ports);
   const dir = resolve(options.dir ?? defaultDir(options.env));
   const unlock = lock(dir);
   try {
-    const backends = options.backends === undefined ? undefined : fileAt(options.backends);
-    const secure = options.secure === true ? await clusterCertificates(dir, localCluster, options.agents) : undefined;
-    const waves = clusterParts({ dir, ports, env: options.env, backends, secure });
+    const secure = options.secure === true ? await clusterCertificates(dir, localCluster, options) : undefined;
+    const waves = clusterParts({ dir, ports, env: options.env, backends, store, secure });
     const supervisor = new Supervisor({ waves, onEvent: (event) => say(eventLine(event)) });
     using stop = onStop(() => {
       supervisor.end();
@@ -72,6 +77,15 @@ async function sayBackends(
   const { right, said } = await triedOnline('origin', join(dir, 'config', 'origin.yaml'), env);
   if (right) say(`backends of ${file}:\n${said}`);
   else say(`backends of ${file}: not right; pushes are kept here until they are:\n${said}`);
+}
+
+/** Throws a StartError where so many indexes cannot have it. */
+function storeOf({ indexes, store: named }: UpOptions, backends: string | undefined): StoreOfUp {
+  const store = indexStore(named, backends);
+  if (indexes === 1 || store.shared) return store;
+  throw new StartError(
+    `--indexes ${indexes}: SQLite, which holds what an index knows in a file of its own, is for one process: name with --store what several share, PostgreSQL or a bucket (docs/index.md)`,
+  );
 }
 
 /** Its absolute path: the parts are started elsewhere. */
@@ -132,7 +146,7 @@ function welcome(ports: ClusterPorts, secure: ClusterCertificates | undefined): 
     `proxy     ${url(ports.proxy)}   push, pull, list, delete`,
     `origin    ${url(ports.origin)}   (peers: ${ports.originPeer})`,
     `tracker   ${url(ports.tracker)}`,
-    `index     ${url(ports.index)}`,
+    ...ports.indexes.map((port, i) => `${indexName(i).padEnd(9)} ${url(port)}`),
     ...ports.agents.map(
       (agent, i) =>
         `${agentName(i).padEnd(9)} ${url(agent.registry)}   (peers: ${agent.peer}, admin: ${url(agent.admin)})`,
@@ -159,7 +173,7 @@ function welcome(ports: ClusterPorts, secure: ClusterCertificates | undefined): 
 }
 
 /** Where the commands find a cluster that is not on the default ports. */
-function exports({ proxy, origin, index, agents: [agent] }: ClusterPorts): string {
+function exports({ proxy, origin, indexes: [index = 0], agents: [agent] }: ClusterPorts): string {
   const at = { PROXY: proxy, ORIGIN: origin, INDEX: index, ...(agent === undefined ? {} : { AGENT: agent.registry }) };
   return `  export ${Object.entries(at)
     .map(([name, port]) => `SHOAL_${name}=${url(port)}`)

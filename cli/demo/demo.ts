@@ -55,7 +55,10 @@ export async function demo(options: DemoOptions): Promise<void> {
   const dir = demoDirectory();
   const progress = new Progress(options.screen);
   const died: string[] = [];
-  const secure = options.secure === true ? await clusterCertificates(dir, localCluster, options.agents) : undefined;
+  const secure =
+    options.secure === true
+      ? await clusterCertificates(dir, localCluster, { agents: options.agents, indexes: 1 })
+      : undefined;
   const waves = clusterParts({ dir, ports, env: options.env, secure });
   const supervisor = new Supervisor({ waves, onEvent: (event) => tell(event, progress, died) });
   const clear = () => {

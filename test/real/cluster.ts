@@ -24,11 +24,19 @@ export type Place = {
   readonly agents: number;
   /** A file with `backends:`. */
   readonly backends?: string;
+  /** How many there are on `--store`. */
+  readonly indexes?: number;
+  readonly store?: string;
   /** What the environment says beside that of the test. */
   readonly env?: Readonly<Record<string, string>>;
   /** Of another tree than this. */
   readonly shoal?: readonly string[];
 };
+
+/** Where its indexes listen. */
+export function indexPorts(base: number, indexes: number): number[] {
+  return Array.from({ length: indexes }, (_, n) => base + 4 + 10 * n);
+}
 
 /** Brings a cluster up and waits until its proxy and every agent say that they are ready. */
 export async function startCluster(stack: AsyncDisposableStack, agents: number): Promise<Cluster> {
@@ -37,12 +45,16 @@ export async function startCluster(stack: AsyncDisposableStack, agents: number):
 
 /** The same, there. */
 export async function startAt(stack: AsyncDisposableStack, place: Place): Promise<Cluster> {
-  const { dir, base, agents, backends, env } = place;
+  const { dir, base, agents, indexes = 1, env } = place;
   const given = ['--agents', `${agents}`, '--base-port', `${base}`, '--dir', join(dir, 'data')];
-  const args = ['up', ...given, ...(backends === undefined ? [] : ['--backends', backends])];
+  const files = (['backends', 'store'] as const).flatMap((it) => {
+    const said = place[it];
+    return said === undefined ? [] : [`--${it}`, said];
+  });
+  const args = ['up', ...given, '--indexes', `${indexes}`, ...files];
   const up = stack.use(keepRunning([...(place.shoal ?? shoal), ...args], join(dir, 'up.log'), env));
   const registries = Array.from({ length: agents }, (_, n) => base + 1_000 + 10 * n);
-  const readiness = [base, base + 2, base + 3, base + 4, ...registries.map((port) => port + 2)];
+  const readiness = [base, base + 2, base + 3, ...indexPorts(base, indexes), ...registries.map((port) => port + 2)];
   await up.until(async () => {
     const ready = await Promise.all(readiness.map((port) => answers(`http://127.0.0.1:${port}/readiness`)));
     return ready.every(Boolean);

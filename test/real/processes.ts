@@ -50,7 +50,7 @@ export async function answers(url: string): Promise<boolean> {
 /** A base port for `shoal up`, below the ephemeral ports, whose ports were free a moment ago. */
 export async function freeBasePort(agents: number): Promise<number> {
   for (let base = 20_000 + 10 * Math.floor(Math.random() * 900); base < 31_000; base += 10) {
-    const ports = [0, 1, 2, 3, 4, 5].map((n) => base + n);
+    const ports = [0, 1, 2, 3, 4, 5, 14, 24].map((n) => base + n);
     for (let agent = 0; agent < agents; agent++) ports.push(...[0, 1, 2].map((n) => base + 1_000 + 10 * agent + n));
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
