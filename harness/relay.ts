@@ -1,7 +1,7 @@
 /**
  * A relay of TCP that stands for a network which fails: it lets bytes through, holds them, or cuts all connections.
  *
- * Rule: what is held comes late, in order, and not at all where its connection has been reset meanwhile.
+ * Rule: what is held comes late, in order, and not at all where its connection has been cut meanwhile.
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -38,14 +38,14 @@ export class Relay implements AsyncDisposable {
   set(mode: RelayMode): void {
     this.#mode = mode;
     for (const socket of this.#open) {
-      if (mode === 'cut') socket.resetAndDestroy();
+      if (mode === 'cut') cut(socket);
       else if (mode === 'held') socket.pause();
       else socket.resume();
     }
   }
 
   #relay(client: Socket): void {
-    if (this.#mode === 'cut' || this.#to === undefined) return void client.resetAndDestroy();
+    if (this.#mode === 'cut' || this.#to === undefined) return void cut(client);
     const server = connect(this.#to);
     this.#join(client, server);
     this.#join(server, client);
@@ -61,10 +61,10 @@ export class Relay implements AsyncDisposable {
       other.once('drain', () => this.#mode === 'through' && one.resume());
     });
     one.once('end', () => other.end());
-    one.once('error', () => other.resetAndDestroy());
+    one.once('error', () => cut(other));
     one.once('close', (failed) => {
       this.#open.delete(one);
-      if (failed) other.resetAndDestroy();
+      if (failed) cut(other);
       else other.end();
     });
   }
@@ -73,4 +73,13 @@ export class Relay implements AsyncDisposable {
     for (const socket of this.#open) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }
+}
+
+/**
+ * Resets it. Not one whose `end` is under way: libuv refuses that (EINVAL), and Node takes the socket for closed all the same,
+ * waits for it when the process is to exit, and turns in circles for ever.
+ */
+export function cut(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
