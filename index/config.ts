@@ -10,7 +10,7 @@ import { memberEntries, membersShape } from '../platform/members/config.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
 import { eventsShape } from './events/config.ts';
-import { gcShape } from './gc/config.ts';
+import { deleteProblems, gcShape } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
 import { quotaProblems, quotasShape } from './quotas/config.ts';
 import { circleProblems, replicateShape } from './replication/config.ts';
@@ -78,6 +78,7 @@ export const indexSchema = settings.superRefine(({ store, backends, replicate, o
     ...(store.kind === 'bucket' ? bucketProblems(store.backend, backends) : []),
     ...(replicate === undefined ? [] : circleProblems(replicate, backends)),
     ...(replicate === undefined || origins !== undefined ? [] : [noOrigins]),
+    ...deleteProblems({ store, backends, origins }),
     ...quotaProblems(quotas, store.kind),
   ];
   for (const { path, message } of problems) ctx.addIssue({ code: 'custom', path: [...path], message });

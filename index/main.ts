@@ -42,14 +42,14 @@ await runRole({
       replicationTargets(config.replicate),
       eventTargets(config.events),
     ]);
-    const { store, nowMs, used, commits } = await openTags({
+    const { store, nowMs, used, commits, doomed } = await openTags({
       ...config,
       ...context,
       targets: targets && { ...targets, ...heard.options },
     });
     stack.use(store);
     const outbox = await outboxOf({ ...context, store, targets, heard });
-    const backed = backends && (await backing({ ...context, store, backends, lanes, nowMs }, stack));
+    const backed = backends && (await backing({ ...context, store, doomed, backends, lanes, nowMs }, stack));
     await eventsOf({ ...context, events: config.events, port: config.listen.port, store, lanes, nowMs }, stack);
     const readiness = (): Promise<string[]> =>
       store.catalog({ n: 1 }).then(
@@ -70,7 +70,7 @@ await runRole({
     const replication = await replicating({ ...context, replicate, origins, store, lanes, nowMs }, stack);
     const { required, tagTypes } = config.kraken;
     const succeeded = stack.use(new Succeeded(store));
-    const gc = openGc({ ...context, store, succeeded, nowMs }, stack);
+    const gc = await openGc({ ...context, store, doomed, backends, origins, succeeded, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
       outbox?.addRoutes(app);
       gc.addRoutes(app);

@@ -52,6 +52,20 @@ test('a list may name DNS, and says what is no entry of one', () => {
   ]);
 });
 
+test('an index: what it deletes from backends it must know, and be able to ask for', () => {
+  const backends = 'backends: [{ name: main, delete: true, s3: { bucket: images, endpoint: "http://h:1" } }]\n';
+  const origins = 'origins: [ "http://o:1" ]\n';
+  expect(problems('index', backends + origins)).toEqual([]);
+  expect(problems('index', backends)).toEqual([expect.stringContaining('2: backends.0.delete: origins are asked')]);
+  const bucket = 'store: { kind: bucket, backend: main }\n';
+  expect(problems('index', backends + origins + bucket)).toEqual([
+    expect.stringContaining('2: backends.0.delete: a store that is a bucket does not know'),
+  ]);
+  const shared = backends.replace('delete: true', 'delete: true, shared: true');
+  expect(problems('index', shared + origins)).toEqual([expect.stringContaining('2: backends.0.delete: others write')]);
+  expect(problems('origin', shared)).toEqual([expect.stringContaining('2: backends.0.delete: others write')]);
+});
+
 test('an origin: which one of several it is, and everything else', () => {
   const several = 'origins: [ "http://a:1", "http://b:1" ]\n';
   expect(problems('origin', several)).toEqual([]);

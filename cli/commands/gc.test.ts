@@ -95,6 +95,17 @@ test('--now goes on until nothing is left, and waits for the origins; one that d
   expect((error as Failure).message).toBe(`${origin}: no index answers`);
 });
 
+test('of backends it is told what would go, what went, and why not', async () => {
+  const backends = { gone: 2, failed: 1, waiting: 4, due: 3, off: 'main: it is denied' };
+  const index = await answering(() => ({ ...step, backends }));
+  const dry = await ran(index, []);
+  expect(dry.lines[0]).toContain('; from backends 3 would go, 4 more wait for their grace (main: it is denied)');
+  expect(dry.error).toBeUndefined();
+  const { lines, error } = await ran(index, [], { now: true });
+  expect(lines[0]).toContain('; from backends 2 went, 3 could not, 4 more wait for their grace (main: it is denied)');
+  expect((error as Failure).message).toBe(`${index}: main: it is denied`);
+});
+
 test('an index that collects nothing now says why', async () => {
   const index = await answering(() => ({ ...step, off: 'the index is read only' }));
   const { error } = await ran(index, ['http://127.0.0.1:1'], { now: true });

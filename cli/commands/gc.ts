@@ -6,7 +6,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type GcRound, type GcStep, INDEX_GC, ORIGIN_GC } from '../../core/contracts/gc/routes.ts';
+import { type GcBackends, type GcRound, type GcStep, INDEX_GC, ORIGIN_GC } from '../../core/contracts/gc/routes.ts';
 import { MEMBERS } from '../../core/contracts/members.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import { CallContext } from '../../platform/clients/context.ts';
@@ -43,6 +43,8 @@ export async function gc(options: GcOptions, say: (line: string) => void): Promi
     say(json ? JSON.stringify({ [who]: url, ...said }) : `${who.padEnd(7)}${url}  ${text}`);
   const step = await ofIndex(options);
   told('index', index, step, indexText(step, now));
+  const stuck = now ? step.backends?.off : undefined;
+  if (stuck !== undefined && step.off === undefined) failures.push(`${index}: ${foreignText(stuck)}`);
   if (step.off !== undefined) failures.push(`${index}: ${foreignText(step.off)}`);
   for (const origin of step.off === undefined || !now ? await originsOf(options) : []) {
     try {
@@ -59,12 +61,14 @@ export async function gc(options: GcOptions, say: (line: string) => void): Promi
 }
 
 async function ofIndex({ index, now, ...how }: GcOptions): Promise<GcStep> {
-  let [links, bytes] = [0, 0];
+  let [links, bytes, gone] = [0, 0, 0];
   for (;;) {
     const step = await asked(index, INDEX_GC.step, { apply: now }, how);
     links += step.links;
     bytes += step.bytes;
-    if (!step.more) return { ...step, links, bytes };
+    gone += step.backends?.gone ?? 0;
+    if (step.more) continue;
+    return { ...step, links, bytes, ...(step.backends && { backends: { ...step.backends, gone } }) };
   }
 }
 
@@ -104,11 +108,19 @@ async function asked<B, R>(
   return route.reply(await http.json<unknown>(route.method, route.path({}), { body, ...how }), base);
 }
 
-function indexText({ links, bytes, idle, due, dueBytes }: GcStep, now: boolean): string {
+function indexText({ links, bytes, idle, due, dueBytes, backends }: GcStep, now: boolean): string {
   const [count, size] = now ? [links, bytes] : [due, dueBytes];
   const younger = idle - due;
   const rest = younger > 0 ? `; ${younger} more that nothing refers to are younger than the grace` : '';
-  return `${count} links of blobs ${now ? 'went' : 'would go'} (${bytesText(size)})${rest}`;
+  const elsewhere = backends === undefined ? '' : `; ${backendsText(backends, now)}`;
+  return `${count} links of blobs ${now ? 'went' : 'would go'} (${bytesText(size)})${rest}${elsewhere}`;
+}
+
+function backendsText({ gone, due, waiting, off }: GcBackends, now: boolean): string {
+  const younger = waiting > 0 ? `, ${waiting} more wait for their grace` : '';
+  const left = now && due > 0 ? `, ${due} could not` : '';
+  const why = off === undefined ? '' : ` (${foreignText(off)})`;
+  return `from backends ${now ? gone : due} ${now ? 'went' : 'would go'}${left}${younger}${why}`;
 }
 
 function originText({ apply, looked, blobs, bytes, owed, waiting, why }: GcRound): string {

@@ -122,6 +122,10 @@ export class Importer {
       throw refuse(
         `say in the rule ${backend} whether others write there as well, so that nothing of theirs is ever removed: \`shared: true\`, or \`shared: false\` if only Shoal does from now on; start the index and the origins anew, and import then`,
       );
+    if (apply && backed.deletes)
+      throw refuse(
+        `the rule ${backend} says \`delete\`, and what others have put there is never deleted: leave it out, start the index and the origins anew, and import then`,
+      );
     return backed;
   }
 

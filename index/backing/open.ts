@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto';
 import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconcile.ts';
 import { prng } from '../../core/prng.ts';
 import type { Backends } from '../../platform/backends/backends.ts';
+import type { DoomedStore } from '../../platform/tags/doomed.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
@@ -18,6 +19,8 @@ import { ReadThrough } from './through.ts';
 export type BackingParts = {
   readonly store: TagStore;
   readonly backends: Backends;
+  /** Undefined: the engine does not know what was linked. */
+  readonly doomed: DoomedStore | undefined;
   /** By the name of the target, of all that are there: those of the backends are added. */
   readonly lanes: Map<string, TargetLane>;
   readonly log: Logger;
@@ -49,11 +52,12 @@ export async function openBacking(parts: BackingParts, stack: AsyncDisposableSta
   const importer = new Importer({ store, backends, nowMs });
   return {
     answering: new BackedStore({ store, backends, through, lanes }),
-    reconcile: (step, signal) => {
+    reconcile: async (step, signal) => {
       const { import: imported } = step;
-      return imported === undefined
-        ? reconciler.step(step, signal)
-        : importer.step({ ...step, import: imported }, signal);
+      if (imported === undefined) return await reconciler.step(step, signal);
+      // What others have put there is theirs, whatever its rule comes to say.
+      if (step.apply) await parts.doomed?.broughtFrom(imported.backend);
+      return await importer.step({ ...step, import: imported }, signal);
     },
   };
 }

@@ -72,7 +72,10 @@ export async function site(stack: AsyncDisposableStack, backend: Backend, option
   const store = own.use(openSqliteTags({ file: join(dir, 'tags.db'), onBroken, outbox }));
   const { lanes } = heard;
   const { addRoutes } = await openOutbox({ store, targets, heard, log });
-  const { answering, reconcile } = await openBacking({ store, backends, lanes, log, metrics, nowMs }, own);
+  const { answering, reconcile } = await openBacking(
+    { store, doomed: store.doomed, backends, lanes, log, metrics, nowMs },
+    own,
+  );
   return {
     store,
     answering,

@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { repositoryPatternValid } from '../../core/oci/pattern.ts';
+import type { BackendRule } from '../../platform/backends/config.ts';
 import { blobRepository } from '../../platform/clients/registry/ref.ts';
 import { duration } from '../../platform/config/units.ts';
 
@@ -32,3 +33,21 @@ export const gcShape = () =>
     .prefault({});
 
 export type GcSettings = z.output<ReturnType<typeof gcShape>>;
+
+type Beside = {
+  readonly store: { readonly kind: string };
+  readonly backends: readonly Pick<BackendRule, 'deletes' | 'name'>[];
+  readonly origins?: readonly unknown[] | undefined;
+};
+
+/** Why a backend may not have deleted what nobody needs, though its rule alone is right. */
+export function deleteProblems({ store, backends, origins }: Beside) {
+  const why =
+    store.kind === 'bucket'
+      ? 'a store that is a bucket does not know what was linked once, so nothing is deleted from backends: take PostgreSQL, or SQLite, for that'
+      : origins === undefined
+        ? 'origins are asked what they hold of it: name them in `origins`, as the proxies do'
+        : undefined;
+  if (why === undefined) return [];
+  return backends.flatMap(({ deletes }, i) => (deletes ? [{ path: ['backends', i, 'delete'], message: why }] : []));
+}

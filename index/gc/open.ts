@@ -4,12 +4,16 @@ import type { FastifyInstance } from 'fastify';
 import { type GcRules, INDEX_GC } from '../../core/contracts/gc/routes.ts';
 import type { Digest } from '../../core/digest.ts';
 import { repositoryMatches } from '../../core/oci/pattern.ts';
+import type { Backends } from '../../platform/backends/backends.ts';
 import { serve } from '../../platform/http/serve.ts';
+import type { DoomedStore } from '../../platform/tags/doomed.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { LineLog } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { IndexOrigins } from '../origins.ts';
 import type { Succeeded } from '../succession.ts';
 import type { GcSettings } from './config.ts';
+import type { BackendDeletion } from './deletion.ts';
 import { Sweep } from './sweep.ts';
 
 /** To be asked for again within this changes nothing: it is far below any grace. */
@@ -27,6 +31,10 @@ export type GcParts = {
     readonly readOnly: boolean;
     readonly store: { readonly kind: string };
   };
+  readonly backends: Pick<Backends, 'all'> | undefined;
+  /** Undefined: the engine does not know what was linked. */
+  readonly doomed: DoomedStore | undefined;
+  readonly origins: IndexOrigins | undefined;
   readonly metrics: Metrics;
   readonly log: LineLog;
 };
@@ -38,7 +46,7 @@ export type Gc = {
 };
 
 /** It has begun; ends with the stack. */
-export function openGc(parts: GcParts, stack: AsyncDisposableStack): Gc {
+export async function openGc(parts: GcParts, stack: AsyncDisposableStack): Promise<Gc> {
   const { store, nowMs, config, metrics, log } = parts;
   const { enabled, grace, every, rate, keep } = config.gc;
   const graceMs = Math.max(grace, config.keepUnlinked);
@@ -57,9 +65,10 @@ export function openGc(parts: GcParts, stack: AsyncDisposableStack): Gc {
   });
   stack.use(sweep);
   sweep.begin();
+  const deletion = await deleting({ ...parts, graceMs, off }, stack);
   const rules = (): GcRules => ({ graceMs, everyMs: every, rate, off: off() });
   return {
-    addRoutes: (app) => addRoutes(app, { ...parts, graceMs, keeps, rules, sweep }),
+    addRoutes: (app) => addRoutes(app, { ...parts, graceMs, keeps, rules, sweep, deletion }),
     // What is about to go anyway is told of while it is there.
     inUse: async (repo, digest) => {
       if (off() !== undefined) return true;
@@ -71,16 +80,45 @@ export function openGc(parts: GcParts, stack: AsyncDisposableStack): Gc {
   };
 }
 
+/** Where a backend says `delete`: it has begun. Elsewhere what was noted for it is of no use any more. */
+async function deleting(
+  parts: GcParts & { readonly graceMs: number; readonly off: () => string | undefined },
+  stack: AsyncDisposableStack,
+): Promise<BackendDeletion | undefined> {
+  const { doomed, origins, metrics, store } = parts;
+  const { every: everyMs, rate } = parts.config.gc;
+  const backends = parts.backends?.all.filter(({ deletes }) => deletes) ?? [];
+  await doomed?.deletesFrom(backends.map(({ name }) => name));
+  if (doomed === undefined || origins === undefined || backends.length === 0) return undefined;
+  const { BackendDeletion } = await import('./deletion.ts');
+  const { deletionMetrics } = await import('./metrics.ts');
+  const { mending } = await import('./mend.ts');
+  const mend = mending(store, origins);
+  const deletion = new BackendDeletion({
+    ...parts,
+    doomed,
+    backends,
+    mend,
+    everyMs,
+    rate,
+    metrics: deletionMetrics(metrics),
+  });
+  stack.use(deletion);
+  deletion.begin();
+  return deletion;
+}
+
 type RouteParts = GcParts & {
   readonly graceMs: number;
   readonly keeps: (repo: string) => boolean;
   readonly rules: () => GcRules;
   readonly sweep: Sweep;
+  readonly deletion: BackendDeletion | undefined;
 };
 
 function addRoutes(
   app: FastifyInstance,
-  { store, succeeded, nowMs, config, graceMs, keeps, rules, sweep }: RouteParts,
+  { store, succeeded, nowMs, config, graceMs, keeps, rules, sweep, deletion }: RouteParts,
 ): void {
   // A bucket has no list of idle links: each digest is judged when it is asked about.
   const listed = config.store.kind !== 'bucket';
@@ -112,5 +150,10 @@ function addRoutes(
     },
     quiet,
   );
-  serve(app, INDEX_GC.step, ({ body }) => sweep.step(body.apply));
+  serve(app, INDEX_GC.step, async ({ body }) => {
+    const step = await sweep.step(body.apply);
+    if (deletion === undefined) return step;
+    const { more, ...backends } = await deletion.step(body.apply);
+    return { ...step, backends, more: step.more || more };
+  });
 }

@@ -98,7 +98,7 @@ export class IndexSite {
     const metrics = new Metrics();
     const heard = new OutboxHeard({ log, metrics });
     await openOutbox({ store, targets: backendTargets(backends), heard, log });
-    const parts = { store, backends, lanes: heard.lanes, log, metrics, nowMs: this.#nowMs };
+    const parts = { store, doomed: undefined, backends, lanes: heard.lanes, log, metrics, nowMs: this.#nowMs };
     // Ends with the process, which then hears of nothing any more.
     const { answering, reconcile } = await openBacking(parts, new AsyncDisposableStack());
     return { store: answering, reconcile };

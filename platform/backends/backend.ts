@@ -125,7 +125,10 @@ export interface Backend extends AsyncDisposable {
   put(key: string, bytes: Uint8Array, signal: AbortSignal, condition?: WriteCondition): Promise<BackendObject>;
   /** Objects whose key begins with `prefix`, after the key `after`. */
   list(prefix: string, page: { after?: string | undefined; max: number }, signal: AbortSignal): Promise<BackendPage>;
-  /** One that is not there is fine. Only what a probe or a test wrote is ever removed: blobs and tags stay. */
+  /**
+   * One that is not there is fine. Of what is not a probe's or a test's only blobs are ever removed that nobody needs, and only
+   * where the rule says so (index/gc/deletion.ts): tags, links and records stay.
+   */
   remove(key: string, signal: AbortSignal): Promise<void>;
   /**
    * A URL by which whoever has it may read the object for a while, without credentials, in whatever range it asks for.

@@ -70,3 +70,20 @@ test.each([
     [path, expect.stringContaining(message)],
   ]);
 });
+
+test('what nobody needs is deleted only where the rule says so, and where it may be', async () => {
+  await using backends = await open([
+    { repositories: 'a', name: 'deletes', memory: {}, delete: true, shared: false },
+    { name: 'keeps', memory: {} },
+  ]);
+  expect(backends.all.map(({ deletes }) => deletes)).toEqual([true, false]);
+  const problem = (more: object): unknown => {
+    const { error } = backendsShape().safeParse([{ name: 'a', delete: true, ...more }]);
+    return error?.issues.map(({ path, message }) => [path.join('.'), message]);
+  };
+  const [file, registry] = [{ directory: '/x' }, { address: 'a.b' }];
+  expect(problem({ file })).toBeUndefined();
+  expect(problem({ file, shared: true })).toEqual([['0.delete', expect.stringContaining('`shared`')]]);
+  expect(problem({ file, readOnly: true })).toEqual([['0.delete', expect.stringContaining('`readOnly`')]]);
+  expect(problem({ registry })).toEqual([['0.delete', expect.stringContaining('of kind registry')]]);
+});

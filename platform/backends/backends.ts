@@ -29,6 +29,8 @@ export type Backed = {
   readonly required: boolean;
   /** Others write there as well: nothing is ever removed from it, not even what a probe wrote. Undefined: nobody said. */
   readonly shared: boolean | undefined;
+  /** What this cluster's index has lost for good is deleted there. */
+  readonly deletes: boolean;
   /** Whether what is pushed is owed to it; else it is read, and pushes rest on the origins' disks. */
   readonly writes: boolean;
   /** Where blobs, and manifests' bytes, rest. */
@@ -51,6 +53,7 @@ export type TagsBacked = Backed & { readonly tags: Backend };
 /** What a rule says of a backend beside where it is. */
 type Said = Pick<Backed, 'durability' | 'required'> & {
   readonly shared?: boolean | undefined;
+  readonly deletes?: boolean;
   readonly readOnly?: boolean;
 };
 
@@ -159,7 +162,7 @@ function layoutOf({ kind, settings, tags, keys }: BackendRule): KeyLayout {
 /** `backend` with the keys that we give it. */
 export function backedBy(
   backend: Backend,
-  { durability, required, shared, readOnly = false }: Said,
+  { durability, required, shared, deletes = false, readOnly = false }: Said,
   layout: KeyLayout = registryLayout,
 ): Backed {
   return {
@@ -167,6 +170,7 @@ export function backedBy(
     durability,
     required,
     shared,
+    deletes,
     writes: !readOnly && backend.can.writes,
     backend,
     tags: backend,

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { repositoryPatternCovers, repositoryPatternValid } from '../../core/oci/pattern.ts';
 import { duration, rate } from '../config/units.ts';
+import { deletesProblems } from './deletes.ts';
 import { keysInVain, keysSchema } from './keys.ts';
 import type { BackendKind } from './kind.ts';
 import { kindNamed, kinds } from './kinds.ts';
@@ -84,6 +85,8 @@ const rule = z
     readOnly: z.boolean().prefault(false),
     /** Others write to it as well: nothing is ever removed from it, not even what a probe wrote. Unset: not so, for all but an import. */
     shared: z.boolean().optional(),
+    /** What no repository of this cluster has any more is deleted there as well (docs/gc.md): it is this cluster's alone. */
+    delete: z.boolean().prefault(false),
     /** Where links, tags and records rest, if not beside the blobs. */
     tags: tagsAt.optional(),
     /** How what lies there is called. Unset: as a Docker registry has it. */
@@ -93,7 +96,8 @@ const rule = z
     ...settings,
   })
   .transform((given, ctx) => {
-    const { repositories, name, required, durability, limits, stall, readOnly, shared, tags, keys, ...rest } = given;
+    const { repositories, name, required, durability, limits, stall, readOnly, shared, tags, keys, ...others } = given;
+    const { delete: deletes, ...rest } = others;
     const said: Readonly<Record<string, unknown>> = rest;
     const named = kindNames.filter((kind) => said[kind] !== undefined);
     const [kind] = named;
@@ -110,6 +114,8 @@ const rule = z
       ctx.addIssue({ code: 'custom', path: ['durability'], message });
     }
     const blobs = kindNamed(kind).paths(said[kind]);
+    for (const message of deletes ? deletesProblems({ kind, shared, readOnly }) : [])
+      ctx.addIssue({ code: 'custom', path: ['delete'], message });
     const has = { blobs, tags: tags === undefined ? blobs : kindNamed(tags.kind).paths(tags.settings) };
     for (const { path, message } of keys === undefined ? [] : keysInVain(keys, has))
       ctx.addIssue({ code: 'custom', path, message });
@@ -118,7 +124,7 @@ const rule = z
       for (const message of kindNamed(part.kind).problems(part.settings, patterns))
         ctx.addIssue({ code: 'custom', path: ['repositories'], message });
     const at = { kind, settings: said[kind], tags, keys };
-    return { patterns, name, required, durability, readOnly, shared, limits, stallMs: stall, ...at };
+    return { patterns, name, required, durability, readOnly, shared, deletes, limits, stallMs: stall, ...at };
   });
 
 export type BackendRule = z.output<typeof rule>;

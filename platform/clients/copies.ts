@@ -9,11 +9,13 @@
  *         are required made, silent ones are not waited for at all.
  * Rule 4: before what the index has condemned is linked, as many origins as a push needs must say that they hold it
  *         whole, each keeping it from then on; only then is the index asked again, with the generation that it named. It
- *         refuses where another origin was told meanwhile.
+ *         refuses where another origin was told meanwhile. Where it names the same one again, backends are just
+ *         deleting it: that takes a moment, and what was proved before it has to be proved again after it.
  * Rule 5: where too few hold it, nothing is linked: whoever wants it pushes it again. Where one that may hold it was not
  *         heard, that is UNAVAILABLE.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { unproved } from '../../core/contracts/index-api.ts';
 import { parse } from '../../core/contracts/parse.ts';
@@ -114,20 +116,32 @@ class Copying<C extends Asked> {
 /** Questions and answers that cross; each time another origin needed room within the time of two calls. */
 const turnsMax = 5;
 
+/** A deletion takes as long as a backend takes to answer; whoever waits for longer comes again (index/gc/deletion.ts). */
+const deletionMs = 8_000;
+const deletionLookMs = 25;
+
 /** Links by `link`; false: the bytes could not be proved, and nothing has changed. */
 export async function linkProved(
   link: (proof: number | undefined) => Promise<unknown>,
   prove: () => Promise<boolean>,
 ): Promise<boolean> {
   let proof: number | undefined;
-  for (let turn = 0; turn < turnsMax; turn++) {
+  const untilMs = performance.now() + deletionMs;
+  for (let turn = 0; turn < turnsMax; ) {
     try {
       await link(proof);
       return true;
     } catch (error) {
-      proof = generationOf(error);
+      const generation = generationOf(error);
+      const deleting = generation === proof;
+      proof = generation;
+      if (deleting && performance.now() < untilMs) {
+        await sleep(deletionLookMs);
+        continue;
+      }
     }
     if (!(await prove())) return false;
+    turn += 1;
   }
   throw new ApiError('UNAVAILABLE', 'origins are removing what nothing links to, this too: try again');
 }

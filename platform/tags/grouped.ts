@@ -9,6 +9,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { QuotaRule } from '../../core/quota.ts';
+import type { DoomedStore, DoomedTables, DoomingTagStore } from './doomed.ts';
 import { once } from './named.ts';
 import { QuotaExceeded, settleWrite } from './quotas/exceeded.ts';
 import { type GuardedWrites, heedingQuotas, QuotaGuard } from './quotas/guard.ts';
@@ -24,6 +25,7 @@ export type GroupedOptions = {
   readonly close: () => void;
   /** Whether somebody else has written to the tables since it was asked last. Default: nobody can. */
   readonly othersWrote?: (() => boolean) | undefined;
+  readonly doomed: DoomedTables;
   /** What counts what is held, and the rules for it. */
   readonly counted: { readonly used: UsedNow; readonly quotas?: readonly QuotaRule[] | undefined };
 };
@@ -38,7 +40,7 @@ type Write = {
   readonly reject: (error: unknown) => void;
 };
 
-export class GroupedTagStore implements CountingTagStore {
+export class GroupedTagStore implements DoomingTagStore {
   readonly #options: GroupedOptions;
   readonly #pending: Write[] = [];
   readonly #guarded: GuardedWrites;
@@ -57,6 +59,16 @@ export class GroupedTagStore implements CountingTagStore {
     if (this.#closed || this.#options.othersWrote?.() === true) this.#commits += 1;
     return this.#commits;
   }
+
+  readonly doomed: DoomedStore = {
+    deletesFrom: (...args) => this.#doom((doomed) => doomed.deletesFrom(...args)),
+    broughtFrom: (...args) => this.#doom((doomed) => doomed.broughtFrom(...args)),
+    broughtBackends: () => this.#doom((doomed) => doomed.broughtBackends()),
+    claimDoomed: (...args) => this.#doom((doomed) => doomed.claimDoomed(...args)),
+    settleDoomed: (...args) => this.#doom((doomed) => doomed.settleDoomed(...args)),
+    savedDoomed: (...args) => this.#doom((doomed) => doomed.savedDoomed(...args)),
+    doomedCounts: (...args) => this.#doom((doomed) => doomed.doomedCounts(...args)),
+  };
 
   // `async` also turns what the tables throw into a rejection.
   tag: TagStore['tag'] = async (...args) => this.#read().tag(...args);
@@ -129,6 +141,10 @@ export class GroupedTagStore implements CountingTagStore {
     this.#closed = true;
     while (this.#pending.length > 0) this.#commit();
     this.#options.close();
+  }
+
+  #doom<T>(apply: (doomed: DoomedTables) => T): Promise<T> {
+    return this.#write(() => apply(this.#options.doomed));
   }
 
   #counted(): UsedNow {

@@ -10,6 +10,7 @@ import { realClock } from '../net/clock.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { StoreSettings } from './config.ts';
+import type { DoomedStore } from './doomed.ts';
 import type { OutboxOptions } from './outbox.ts';
 import type { CountingTagStore } from './quotas/used.ts';
 import { openTagsData, tagsFile } from './sqlite/data.ts';
@@ -33,6 +34,8 @@ export type OpenedTags = {
   readonly store: TagStore;
   /** What each repository holds; undefined: the engine does not count it. */
   readonly used: CountingTagStore['used'] | undefined;
+  /** What was linked and is not any more; undefined: the engine does not know. */
+  readonly doomed: DoomedStore | undefined;
   /** What the engine's processes go by: one clock for all of them, milliseconds since 1970. */
   readonly nowMs: () => number;
   /** How often it was written to, of an engine to which nobody else writes; undefined: others do. */
@@ -46,9 +49,10 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     const postgres = await openPostgresTags({ settings: store, targets, log, quotas });
-    return { ...postgres, used: postgres.store.used };
+    return { ...postgres, used: postgres.store.used, doomed: postgres.store.doomed };
   }
-  if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now, used: undefined };
+  if (store.kind === 'bucket')
+    return { store: await inBucket(store, options), nowMs: Date.now, used: undefined, doomed: undefined };
   const opened = openSqliteTags({
     file: await openTagsData(data),
     quotas,
@@ -60,7 +64,7 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
       });
     },
   });
-  return { store: opened, nowMs: Date.now, used: opened.used, commits: () => opened.commits };
+  return { store: opened, nowMs: Date.now, used: opened.used, commits: () => opened.commits, doomed: opened.doomed };
 }
 
 async function inBucket(

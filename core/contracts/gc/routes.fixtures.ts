@@ -24,7 +24,10 @@ const indexGc: Readonly<Record<keyof typeof INDEX_GC, AnyExample>> = {
     {},
     {
       body: { apply: true },
-      reply: { links: 3, bytes: 9, more: true, idle: 5, due: 2, dueBytes: 6, off: 'the index is read only' },
+      reply: {
+        ...{ links: 3, bytes: 9, more: true, idle: 5, due: 2, dueBytes: 6, off: 'the index is read only' },
+        backends: { gone: 1, failed: 1, waiting: 4, due: 2, off: 'main: no answer' },
+      },
     },
   ),
 };

@@ -22,6 +22,18 @@ export type GcRules = {
 /** Of `digests`, those that would go now. Nothing changes by the question. */
 export type UselessReply = IndexSaid & { readonly useless: readonly Digest[] };
 
+/** Of what an index lost, and backends that say so (`delete: true`) are not to keep. */
+export type GcBackends = {
+  /** Blobs that went from them in this step, and those that could not. */
+  readonly gone: number;
+  readonly failed: number;
+  /** Those whose grace is not over, and those whose is. */
+  readonly waiting: number;
+  readonly due: number;
+  /** Why none goes, or the last one did not. */
+  readonly off?: string | undefined;
+};
+
 /** What an index has to do itself: a part of it each time. `apply`: it is done; else only counted. */
 export type GcStepRequest = { readonly apply: boolean };
 export type GcStep = {
@@ -34,6 +46,8 @@ export type GcStep = {
   readonly idle: number;
   readonly due: number;
   readonly dueBytes: number;
+  /** Absent: no backend says so. */
+  readonly backends?: GcBackends | undefined;
   readonly off?: string | undefined;
 };
 
@@ -58,6 +72,9 @@ export type GcRound = {
 const whyMax = 4096;
 const count = whole(Number.MAX_SAFE_INTEGER);
 const off = optional(text(whyMax));
+const backends = record({
+  ...{ gone: count, failed: count, waiting: count, due: count, off },
+}) satisfies Parser<GcBackends>;
 
 export const INDEX_GC = {
   rules: route('GET', '/v1/gc', {
@@ -85,6 +102,7 @@ export const INDEX_GC = {
       idle: count,
       due: count,
       dueBytes: byteCount,
+      backends: optional(backends),
       off,
     }) satisfies Parser<GcStep>,
   }),

@@ -82,6 +82,7 @@ export class FaultyDisk {
       this.#synced.push(written);
     };
     return new GroupedTagStore({
+      doomed: tables.doomed,
       counted: { used: tables.used },
       tables: recorded(tables, (call) => written.push({ ...call, nowMs: nowMs() })),
       transaction,

@@ -39,6 +39,7 @@ import {
   unversioned,
 } from '../versions.ts';
 import { MemoryIdle } from './idle.ts';
+import { isLinked } from './linked.ts';
 import { byTag, plain, sortedPage } from './lists.ts';
 import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
@@ -51,6 +52,7 @@ export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRu
   const tables = new MemoryTables(outbox);
   return new GroupedTagStore({
     tables,
+    doomed: tables.doomed,
     counted: { used: tables.used, quotas },
     transaction: (apply) => apply(),
     close: () => undefined,
@@ -60,7 +62,8 @@ export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRu
 export class MemoryTables implements TagTables {
   readonly #repos = new Map<string, MemoryRepository>();
   readonly used = new MemoryUsed(this.#repos);
-  readonly #unlinked = new MemoryUnlinked((digest) => this.#linked(digest));
+  readonly #unlinked = new MemoryUnlinked((digest) => isLinked(this.#repos.values(), digest));
+  readonly doomed = this.#unlinked.doomed;
   readonly #named = new MemoryNamed();
   readonly #idle: MemoryIdle;
   readonly #outbox: MemoryOutbox;
@@ -70,6 +73,7 @@ export class MemoryTables implements TagTables {
   constructor(options?: OutboxOptions) {
     this.#outbox = new MemoryOutbox(options);
     this.#nowMs = options?.nowMs;
+    this.doomed.nowMs = options?.nowMs ?? Date.now;
     this.#idle = new MemoryIdle({
       repos: this.#repos,
       unlinked: this.#unlinked,
@@ -326,6 +330,7 @@ export class MemoryTables implements TagTables {
     if (this.#waits(repo, 'manifest', digest) !== undefined || manifests.has(digest)) return 'kept';
     const put = { ...manifest, blobs: manifest.blobs.map((blob) => blob.digest) };
     const adopted = manifestOf(digest, put);
+    if (this.doomed.going([digest, ...adopted.targets])) return 'kept';
     manifests.set(digest, adopted);
     for (const blob of manifest.blobs)
       if (this.#waits(repo, 'blob', blob.digest) === undefined && !blobs.has(blob.digest))
@@ -348,7 +353,8 @@ export class MemoryTables implements TagTables {
 
   adoptBlob(repo: string, digest: Digest, size: number): Adopted {
     const { blobs } = this.#open(repo);
-    if (this.#waits(repo, 'blob', digest) !== undefined || blobs.has(digest)) return 'kept';
+    const kept = this.#waits(repo, 'blob', digest) !== undefined || blobs.has(digest);
+    if (kept || this.doomed.going([digest])) return 'kept';
     blobs.set(digest, size);
     this.#idle.linked(this.#open(repo), digest);
     this.#unlinked.referred([digest]);
@@ -371,15 +377,6 @@ export class MemoryTables implements TagTables {
   #next(): TagVersion {
     this.#writes = Math.max(this.#writes + 1, this.#nowMs?.() ?? 0);
     return tagVersion(this.#writes, memoryId);
-  }
-
-  #linked(digest: Digest): boolean {
-    return [...this.#repos.values()].some(
-      ({ blobs, manifests }) =>
-        blobs.has(digest) ||
-        manifests.has(digest) ||
-        [...manifests.values()].some(({ targets }) => targets.includes(digest)),
-    );
   }
 
   #open(repo: string): MemoryRepository {

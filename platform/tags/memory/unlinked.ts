@@ -3,6 +3,7 @@
 import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
+import { MemoryDoomed } from './doomed.ts';
 
 type Unlinked = { sinceMs: number; told: { readonly generation: number; readonly atMs: number } | undefined };
 
@@ -12,26 +13,46 @@ export const memoryId = '0'.repeat(32);
 export class MemoryUnlinked {
   readonly #unlinked = new Map<Digest, Unlinked>();
   readonly #linked: (digest: Digest) => boolean;
+  readonly doomed: MemoryDoomed;
   #generation = 0;
 
   constructor(linked: (digest: Digest) => boolean) {
     this.#linked = linked;
+    this.doomed = new MemoryDoomed({
+      linked,
+      next: () => ++this.#generation,
+      tell: (digest, generation, atMs) => {
+        this.#of(digest, atMs).told = { generation, atMs };
+      },
+      renew: (digest, generation) => {
+        const known = this.#unlinked.get(digest);
+        if (known?.told !== undefined) known.told = { ...known.told, generation };
+      },
+    });
   }
 
   lost(digests: Iterable<Digest>, nowMs: number): void {
-    for (const digest of digests) if (!this.#linked(digest)) this.#of(digest, nowMs);
+    for (const digest of digests) {
+      if (this.#linked(digest)) continue;
+      this.#of(digest, nowMs);
+      this.doomed.lost(digest, nowMs);
+    }
   }
 
   link(digest: Digest, proof: number | undefined): number | undefined {
+    const refused = this.doomed.refuses(digest, proof);
+    if (refused !== undefined) return refused;
     const generation = this.#unlinked.get(digest)?.told?.generation;
     if (generation !== undefined && generation !== proof) return generation;
     this.#unlinked.delete(digest);
+    this.doomed.saved(digest);
     return undefined;
   }
 
   referred(digests: Iterable<Digest>): void {
     for (const digest of digests) {
       if (this.#unlinked.get(digest)?.told === undefined) this.#unlinked.delete(digest);
+      this.doomed.saved(digest);
     }
   }
 

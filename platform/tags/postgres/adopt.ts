@@ -5,6 +5,7 @@ import type { Adopted, AdoptedManifest, AdoptedTag } from '../outbox.ts';
 import { backendAmong } from '../targets.ts';
 import { replaces } from '../versions.ts';
 import { adoptBlobs } from './blobs.ts';
+import { goingAmong } from './doomed.ts';
 import { idleLinked, idleReferred } from './idle.ts';
 import { hasManifest, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
@@ -33,16 +34,19 @@ export class PostgresAdopt {
     if ((await this.#waits(tx, { id, repo }, digest)) || (await hasManifest(asking, id, digest))) return 'kept';
     const { blobs, manifests, subject } = manifest;
     const digests = blobs.map((blob) => blob.digest);
+    const all = [digest, ...digests, ...manifests, ...(subject === undefined ? [] : [subject])];
+    if (await goingAmong(tx, all)) return 'kept';
     await writeManifest(asking, id, digest, { ...manifest, blobs: digests });
     await adoptBlobs(asking, this.#of(id, repo), blobs);
     await idleReferred(tx, id, digests);
     // Their bytes are in the backend, whatever origins were told of those that they had.
-    await referred(tx, [digest, ...digests, ...manifests, ...(subject === undefined ? [] : [subject])]);
+    await referred(tx, all);
     return 'adopted';
   }
 
   async blob(tx: Tx, repo: string, digest: Digest, size: number): Promise<Adopted> {
     const id = await this.#parts.repos.open(tx.asking, repo);
+    if (await goingAmong(tx, [digest])) return 'kept';
     if ((await adoptBlobs(tx.asking, this.#of(id, repo), [{ digest, size }])) === 0) return 'kept';
     await idleLinked(tx, id, [digest], this.#parts.nowMs());
     await referred(tx, [digest]);

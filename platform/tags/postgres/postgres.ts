@@ -13,10 +13,12 @@ import type { QuotaRule } from '../../../core/quota.ts';
 import { StartError } from '../../lifecycle/errors.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { PostgresStore } from '../config.ts';
+import type { DoomingTagStore } from '../doomed.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import type { CountingTagStore } from '../quotas/used.ts';
 import type { TagStore } from '../store.ts';
+import { postgresDoomed } from './doomed.ts';
 import { PostgresFilled } from './filled.ts';
 import { WriteGroups } from './group.ts';
 import { idleCounts, idleSince, use, uselessSince } from './idle.ts';
@@ -51,7 +53,7 @@ export type PostgresTagsOptions = {
 /** Throws StartError where it cannot be used. */
 export async function openPostgresTags(
   options: PostgresTagsOptions,
-): Promise<{ readonly store: CountingTagStore; readonly nowMs: () => number }> {
+): Promise<{ readonly store: DoomingTagStore; readonly nowMs: () => number }> {
   const { settings, targets, log } = options;
   const clock = new EngineClock();
   const primary = new Primary(settings, clock);
@@ -86,7 +88,7 @@ type Parts = {
   readonly quotas: readonly QuotaRule[];
 };
 
-class PostgresTags implements CountingTagStore {
+class PostgresTags implements DoomingTagStore {
   readonly #primary: Primary;
   readonly #groups: WriteGroups;
   readonly #database: string;
@@ -97,6 +99,7 @@ class PostgresTags implements CountingTagStore {
   readonly #versions: PostgresVersions;
   readonly #quotas: PostgresQuotas;
   #closed = false;
+  readonly doomed = postgresDoomed({ read: (act) => this.#read(act), write: (act) => this.#write(act) });
 
   constructor({ primary, clock, database, outbox, nowMs, quotas }: Parts) {
     this.#primary = primary;

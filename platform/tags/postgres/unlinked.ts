@@ -3,6 +3,7 @@
 import type { CondemnReply } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
+import { renewed } from './doomed.ts';
 import type { Tx } from './numbers.ts';
 import { linkedSql, statements } from './server/statements.ts';
 
@@ -11,11 +12,18 @@ const forgottenMax = 100;
 
 const SQL = statements('unlinked', {
   among: `SELECT d AS digest FROM unnest($1::text[]) AS d WHERE NOT ${linkedSql('d')}`,
-  lost: `INSERT INTO unlinked (digest, since) SELECT DISTINCT d, $2::bigint FROM unnest($1::text[]) AS d
-    WHERE NOT ${linkedSql('d')} ON CONFLICT DO NOTHING`,
-  find: 'SELECT generation FROM unlinked WHERE digest = $1 AND generation IS NOT NULL',
-  remove: 'DELETE FROM unlinked WHERE digest = $1',
-  removeUntold: 'DELETE FROM unlinked WHERE digest = ANY ($1::text[]) AND generation IS NULL',
+  // And doomed (doomed.ts), where a backend has such deleted.
+  lost: `WITH gone AS (SELECT DISTINCT d FROM unnest($1::text[]) AS d WHERE NOT ${linkedSql('d')}),
+    doom AS (INSERT INTO doomed (digest, since) SELECT d, $2::bigint FROM gone
+      WHERE EXISTS (SELECT 1 FROM backends_of_gc WHERE deletes)
+      ON CONFLICT (digest) DO UPDATE SET since = excluded.since, passes = 0)
+    INSERT INTO unlinked (digest, since) SELECT d, $2::bigint FROM gone ON CONFLICT DO NOTHING`,
+  find: `SELECT u.generation, d.generation AS claimed, d.until FROM (SELECT $1::text AS digest) k
+    LEFT JOIN unlinked u ON u.digest = k.digest LEFT JOIN doomed d ON d.digest = k.digest`,
+  remove: `WITH saved AS (DELETE FROM doomed WHERE digest = $1 AND generation IS NULL)
+    DELETE FROM unlinked WHERE digest = $1`,
+  removeUntold: `WITH saved AS (DELETE FROM doomed WHERE digest = ANY ($1::text[]) AND generation IS NULL)
+    DELETE FROM unlinked WHERE digest = ANY ($1::text[]) AND generation IS NULL`,
   forget: `DELETE FROM unlinked WHERE digest IN (SELECT digest FROM unlinked WHERE told < $1 LIMIT ${forgottenMax})`,
   // A clock that was put back would keep it for ever.
   add: `INSERT INTO unlinked (digest, since) SELECT d, $2 FROM unnest($1::text[]) AS d
@@ -38,13 +46,20 @@ export async function noteLost({ asking }: Tx, digests: readonly Digest[], nowMs
 
 /** The generation that has to be proved before `digest` is linked; undefined: it may be. */
 export async function unprovedIn(
-  { asking }: Tx,
+  tx: Tx,
   digest: Digest,
   proof: number | undefined,
+  nowMs: number,
 ): Promise<number | undefined> {
-  const [row] = await asking.all<{ generation: number }>(SQL.find, digest);
-  return row !== undefined && row.generation !== proof ? row.generation : undefined;
+  const [row] = await tx.asking.all<Unproved>(SQL.find, digest);
+  const { generation = null, claimed = null, until = null } = row ?? {};
+  // A deletion that is not settled (doomed.ts).
+  if (claimed !== null && (until ?? 0) > nowMs) return claimed;
+  if (claimed !== null && claimed === proof) return await renewed(tx, digest);
+  return generation !== null && generation !== proof ? generation : undefined;
 }
+
+type Unproved = { readonly generation: number | null; readonly claimed: number | null; readonly until: number | null };
 
 /** It is linked from now on. */
 export async function linked({ asking }: Tx, digest: Digest): Promise<void> {

@@ -52,7 +52,7 @@ export class PostgresWrites {
     const [missing, changed, unproved, before] = await Promise.all([
       lackingOf(asking, known, put),
       this.#changed(tx, known, put),
-      unprovedIn(tx, digest, put.proof),
+      unprovedIn(tx, digest, put.proof, this.#parts.nowMs()),
       targetsOf(asking, known, digest),
     ]);
     if (missing.length > 0) return { missing };
@@ -168,7 +168,7 @@ export class PostgresWrites {
     tx: Tx,
     ...[repo, digest, { size, proof }]: [string, Digest, BlobLinkPut]
   ): Promise<number | undefined> {
-    const unproved = await unprovedIn(tx, digest, proof);
+    const unproved = await unprovedIn(tx, digest, proof, this.#parts.nowMs());
     if (unproved === undefined) await Promise.all([linked(tx, digest), this.#link(tx, repo, digest, size)]);
     return unproved;
   }

@@ -44,6 +44,8 @@ export class SqliteAdopt {
     const { outbox } = this.#parts;
     if (outbox.waits({ id, repo }, 'manifest', digest) !== undefined || this.#has(id, digest)) return 'kept';
     const { mediaType, size, subject, artifactType, annotations, blobs, manifests } = manifest;
+    const targets = [...blobs.map((blob) => blob.digest), ...manifests, ...(subject === undefined ? [] : [subject])];
+    if (this.#parts.unlinked.going([digest, ...targets])) return 'kept';
     const told = annotations === undefined ? null : JSON.stringify(annotations);
     this.#statements.putManifest.run(id, digest, mediaType, size, subject ?? null, artifactType ?? null, told);
     for (const blob of blobs) {
@@ -56,7 +58,6 @@ export class SqliteAdopt {
       id,
       blobs.map((blob) => blob.digest),
     );
-    const targets = [...blobs.map((blob) => blob.digest), ...manifests, ...(subject === undefined ? [] : [subject])];
     // Their bytes are in the backend, whatever origins were told of those that they had.
     this.#parts.unlinked.referred([digest, ...targets]);
     return 'adopted';
@@ -64,10 +65,11 @@ export class SqliteAdopt {
 
   blob(repo: string, digest: Digest, size: number): Adopted {
     const id = this.#open(repo);
-    if (this.#parts.outbox.waits({ id, repo }, 'blob', digest) !== undefined) return 'kept';
+    const { outbox, unlinked } = this.#parts;
+    if (outbox.waits({ id, repo }, 'blob', digest) !== undefined || unlinked.going([digest])) return 'kept';
     if (Number(this.#statements.putBlob.run(id, digest, size).changes) === 0) return 'kept';
     this.#parts.idle.linked(id, digest);
-    this.#parts.unlinked.referred([digest]);
+    unlinked.referred([digest]);
     return 'adopted';
   }
 

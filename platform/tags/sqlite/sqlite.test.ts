@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { prng } from '../../../core/prng.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { doomedConformance } from '../doomed.fixtures.ts';
 import { convergence, deletedElsewhere, elsewhereConformance } from '../elsewhere.fixtures.ts';
 import { idleConformance, idleLists } from '../idle.fixtures.ts';
 import { FaultyDisk } from '../memory/faulty.fixtures.ts';
@@ -54,6 +55,8 @@ for (const suite of [idleConformance, idleLists]) {
   suite('memory', async (outbox) => openMemoryTags(outbox));
   suite('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 }
+doomedConformance('memory', async (outbox) => openMemoryTags(outbox));
+doomedConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 outboxConformance('memory', async (outbox) => openMemoryTags(outbox));
 outboxConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 outboxConformance('a disk that loses what was not synced', async (outbox) => new FaultyDisk(prng(1), 0, outbox).open());

@@ -4,6 +4,7 @@ import type { QuotaRule } from '../../../core/quota.ts';
 import { SqliteDatabase } from '../../sqlite/database.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type { OutboxOptions } from '../outbox.ts';
+import { SqliteDoomed } from './doomed.ts';
 import { tagsSchema } from './schema.ts';
 import { SqliteTables } from './tables.ts';
 import { SqliteUsed } from './used.ts';
@@ -25,6 +26,7 @@ export function openSqliteTags(options: SqliteTagsOptions): GroupedTagStore {
   let seen: number | undefined;
   return new GroupedTagStore({
     tables: new SqliteTables(database.connection, options.outbox),
+    doomed: new SqliteDoomed(database.connection),
     counted: { used: new SqliteUsed(database.connection), quotas: options.quotas },
     transaction: (apply) => database.transaction(apply),
     // By mistake only: but then what is read is still what is there.

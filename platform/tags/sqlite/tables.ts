@@ -82,7 +82,7 @@ export class SqliteTables implements TagTables {
   readonly #succession: SqliteSuccession;
 
   constructor(db: DatabaseSync, options?: OutboxOptions) {
-    this.#unlinked = new SqliteUnlinked(db);
+    this.#unlinked = new SqliteUnlinked(db, options?.nowMs);
     this.#versions = new SqliteVersions(db, options?.nowMs);
     this.#named = new SqliteNamed(db);
     this.#filled = new SqliteFilled(db, options);

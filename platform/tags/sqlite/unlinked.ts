@@ -9,6 +9,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { CondemnReply, UnlinkedReply } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
+import { SqliteDoomed } from './doomed.ts';
 
 /** Rows that one question removes because nobody was told of them for long. */
 const forgottenMax = 100;
@@ -30,28 +31,47 @@ const SQL = {
 
 export class SqliteUnlinked {
   readonly #statements: Readonly<Record<keyof typeof SQL, StatementSync>>;
+  readonly #doomed: SqliteDoomed;
+  readonly #nowMs: () => number;
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, nowMs: () => number = Date.now) {
+    this.#doomed = new SqliteDoomed(db);
+    this.#nowMs = nowMs;
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]);
     this.#statements = Object.fromEntries(prepared) as Record<keyof typeof SQL, StatementSync>;
   }
 
   /** A link of these went: those that have none now are unlinked from now on. */
   lost(digests: Iterable<Digest>, nowMs: number): void {
-    for (const digest of digests) if (!this.#linked(digest)) this.#statements.add.run(digest, nowMs);
+    for (const digest of digests) {
+      if (this.#linked(digest)) continue;
+      this.#statements.add.run(digest, nowMs);
+      this.#doomed.lost(digest, nowMs);
+    }
   }
 
   /** The generation that has to be proved before `digest` is linked; undefined: it may be, and is from now on. */
   link(digest: Digest, proof: number | undefined): number | undefined {
+    const refused = this.#doomed.refuses(digest, proof, this.#nowMs());
+    if (refused !== undefined) return refused;
     const generation = this.#find(digest)?.generation ?? undefined;
     if (generation !== undefined && generation !== proof) return generation;
     this.#statements.remove.run(digest);
+    this.#doomed.saved(digest);
     return undefined;
   }
 
   /** Something refers to these, whether or not their bytes are there. */
   referred(digests: Iterable<Digest>): void {
-    for (const digest of digests) this.#statements.removeUntold.run(digest);
+    for (const digest of digests) {
+      this.#statements.removeUntold.run(digest);
+      this.#doomed.saved(digest);
+    }
+  }
+
+  /** Whether any of these may be about to go from backends, or just went: what was seen there is not there any more. */
+  going(digests: Iterable<Digest>): boolean {
+    return this.#doomed.going(digests);
   }
 
   among(digests: readonly Digest[]): UnlinkedReply {

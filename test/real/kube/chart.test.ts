@@ -74,6 +74,8 @@ test('alerts are there where they are asked for, and nowhere else', async () => 
       groups: [
         { rules: [{ alert: 'ShoalCertificateExpires' }] },
         { rules: [{ expr: expect.stringMatching(/oldest_seconds.*> 60$/) }, { alert: 'ShoalWriteBackDead' }] },
+        { rules: [{ alert: 'ShoalOutboxLost' }] },
+        { rules: [{ alert: 'ShoalBackendKeepsGarbage' }, { alert: 'ShoalBackendLacksBlob' }] },
         { rules: [{ alert: 'ShoalQuotaNearlyUsed' }] },
       ],
     },

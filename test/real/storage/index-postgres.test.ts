@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { doomedConformance } from '../../../platform/tags/doomed.fixtures.ts';
 import { convergence, deletedElsewhere, elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { gcRace } from '../../../platform/tags/gc-race.fixtures.ts';
 import { idleConformance, idleLists } from '../../../platform/tags/idle.fixtures.ts';
@@ -42,7 +43,7 @@ namedConformance('postgres', async () => {
   const schema = `s${++schemas}`;
   return { store: await open(schema), other: () => open(schema) };
 });
-const openFor = async ({ nowMs, ...targets }: OutboxOptions): Promise<TagStore> =>
+const openFor = async ({ nowMs, ...targets }: OutboxOptions) =>
   (await openPostgresTags({ settings: settings(`s${++schemas}`), targets, nowMs, log })).store;
 elsewhereConformance('postgres', () => open());
 convergence('postgres', (_, outbox) => openFor(outbox));
@@ -50,6 +51,7 @@ deletedElsewhere('postgres', openFor);
 outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
 for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);
+doomedConformance('postgres', openFor);
 
 const seed = Date.now() % 1_000_000;
 test(`collection while all that it depends on changes, seed ${seed}`, async () => {

@@ -3,6 +3,7 @@
  * `postgresSteps`. Text is compared by its bytes, in whatever order the database sorts words.
  */
 
+import { POSTGRES_DOOMED } from '../doomed.ts';
 import { POSTGRES_SUCCESSION } from '../succession.ts';
 import { POSTGRES_USED } from '../used.ts';
 import { POSTGRES_TARGETS } from './targets.ts';
@@ -102,6 +103,7 @@ export const postgresSteps: readonly string[] = [
   IDLE,
   POSTGRES_USED,
   POSTGRES_SUCCESSION,
+  POSTGRES_DOOMED,
 ];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';
