@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { KILLS } from './demo/kills.fixtures.ts';
 
 const executable = fileURLToPath(new URL('../bin/shoal.js', import.meta.url));
 const limitMs = 120_000;
@@ -63,17 +64,13 @@ test('pushes, pulls through every agent, verifies, tells, and leaves nothing beh
   expectNothingLeft();
 });
 
-test.each(['origin@0.3', 'tracker@0.1', 'index@0', 'agent-1@0.5', 'proxy@push', 'origin@push', 'index@push'])(
-  'kill -9: %s',
-  { timeout: limitMs },
-  async (kill) => {
-    const { code, out } = await start('--size', '48MB', '--kill', kill).ended;
-    expect(out).toContain(`kill -9 of ${kill.split('@')[0]}`);
-    expect(out).toContain('every byte verified: 2 agents x 48.0 MB');
-    expect(code).toBe(0);
-    expectNothingLeft();
-  },
-);
+test.each(KILLS)('kill -9: %s', { timeout: limitMs }, async (kill) => {
+  const { code, out } = await start('--size', '48MB', '--kill', kill).ended;
+  expect(out).toContain(`kill -9 of ${kill.split('@')[0]}`);
+  expect(out).toContain('every byte verified: 2 agents x 48.0 MB');
+  expect(code).toBe(0);
+  expectNothingLeft();
+});
 
 test('Ctrl-C in the middle: exit code 130, nothing left behind', { timeout: limitMs }, async () => {
   const { child, ended, text } = start('--size', '500MB');

@@ -3,11 +3,11 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Child } from '../../platform/lifecycle/child.ts';
+import { isFree, laneOfTests, portMax } from '../../platform/testing/ports.ts';
 import { need } from './programs.ts';
 
 const exec = promisify(execFile);
@@ -47,20 +47,24 @@ export async function answers(url: string): Promise<boolean> {
   return response.ok;
 }
 
+/** `shoal up` has its agents this far above the base, each in ten ports; its parts take thirty, where there are more indexes. */
+const agentsAbove = 1_000;
+const slot = 10;
+/** Bases of files that run at once lie in other slots, and so do their agents: four of them, with five agents each. */
+const slotsPerLane = 5;
+const lanes = 4;
+const period = 2 * lanes * slotsPerLane;
+const basePortMax = 31_000;
+
 /** A base port for `shoal up`, below the ephemeral ports, whose ports were free a moment ago. */
 export async function freeBasePort(agents: number): Promise<number> {
-  for (let base = 20_000 + 10 * Math.floor(Math.random() * 900); base < 31_000; base += 10) {
-    const ports = [0, 1, 2, 3, 4, 5, 14, 24].map((n) => base + n);
-    for (let agent = 0; agent < agents; agent++) ports.push(...[0, 1, 2].map((n) => base + 1_000 + 10 * agent + n));
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+  const lane = laneOfTests() % lanes;
+  const first = Math.floor(Math.random() * ((basePortMax - portMax) / (slot * period)));
+  for (let at = portMax + slot * (period * first + lane * slotsPerLane); at < basePortMax; at += slot * period) {
+    const ports = [0, 1, 2, 3, 4, 5, 14, 24].map((n) => at + n);
+    for (let agent = 0; agent < agents; agent++)
+      ports.push(...[0, 1, 2].map((n) => at + agentsAbove + slot * agent + n));
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return at;
   }
-  throw new Error('no free ports between 20000 and 32000');
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
+  throw new Error(`no free ports between ${portMax} and ${basePortMax + agentsAbove}`);
 }

@@ -10,11 +10,12 @@ import { connectionsTo } from '../../../platform/backends/sql/open.ts';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { openPostgresTags } from '../../../platform/tags/postgres/postgres.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
+import { freePort } from '../../../platform/testing/ports.ts';
 import { need } from '../programs.ts';
 import { type DatabaseServer, databaseNever } from './servers/databases.ts';
 import { asNobody, givenToNobody } from './servers/nobody.ts';
 import { startPostgres } from './servers/postgres.ts';
-import { freePort, Restartable, started } from './servers/server.ts';
+import { Restartable, started } from './servers/server.ts';
 
 const stack = new AsyncDisposableStack();
 const soon = { timeout: 60_000, interval: 100 };

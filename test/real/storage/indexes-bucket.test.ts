@@ -10,9 +10,10 @@ import { entryUrl } from '../../../platform/lifecycle/entry.ts';
 import { httpMembers } from '../../../platform/members/http.ts';
 import { fixedList } from '../../../platform/members/list.ts';
 import { Cluster, type Process } from '../../../platform/testing/cluster.ts';
+import { freePort } from '../../../platform/testing/ports.ts';
 import { byLength } from '../short.ts';
 import type { S3Server } from './servers/s3.ts';
-import { freePort, started } from './servers/server.ts';
+import { started } from './servers/server.ts';
 import { startVersitygw } from './servers/versitygw.ts';
 
 const seed = Number(process.env['SHOAL_SEED'] ?? 1);

@@ -18,10 +18,11 @@ import { realClock } from '../../../platform/net/clock.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
 import { Cluster, type Process } from '../../../platform/testing/cluster.ts';
+import { freePort } from '../../../platform/testing/ports.ts';
 import { byLength } from '../short.ts';
 import type { DatabaseServer } from './servers/databases.ts';
 import { startPostgres } from './servers/postgres.ts';
-import { freePort, started } from './servers/server.ts';
+import { started } from './servers/server.ts';
 
 const seed = Number(process.env['SHOAL_SEED'] ?? 1);
 const random = prng(seed);

@@ -1,6 +1,6 @@
 /** A way to PostgreSQL on which a COMMIT, or its answer, can be lost: what a network does at the worst moment. */
 import { connect, createServer, type Socket } from 'node:net';
-import { freePort } from './servers/server.ts';
+import { freePort } from '../../../platform/testing/ports.ts';
 
 /** before: the server never hears of it. after: it is done, and nobody hears of that. */
 export type Losing = 'before' | 'after' | undefined;

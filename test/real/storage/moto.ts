@@ -1,7 +1,8 @@
 /** AWS as moto has it: an emulator whose ECR gives passwords that say of which account they are. */
 import { join } from 'node:path';
+import { freePort } from '../../../platform/testing/ports.ts';
 import { need } from '../programs.ts';
-import { answering, freePort, Restartable } from './servers/server.ts';
+import { answering, Restartable } from './servers/server.ts';
 
 export type Moto = AsyncDisposable & { readonly endpoint: string };
 

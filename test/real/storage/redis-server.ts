@@ -1,7 +1,8 @@
 /** Redis, which keeps nothing on the disk. */
 import { connect } from 'node:net';
+import { freePort } from '../../../platform/testing/ports.ts';
 import { need } from '../programs.ts';
-import { freePort, Restartable } from './servers/server.ts';
+import { Restartable } from './servers/server.ts';
 
 export type RedisServer = {
   readonly server: Restartable;

@@ -2,8 +2,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobServiceClient, type ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
-import { freePort, Restartable, type StorageServer } from './server.ts';
+import { Restartable, type StorageServer } from './server.ts';
 
 /** Azurite's own, which its documentation has. */
 export const azuriteAccount = {

@@ -3,9 +3,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { certificate } from '../../../../platform/backends/web/web.fixtures.ts';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
 import { startAuthority } from './authority.ts';
-import { freePort, Restartable, type StorageServer } from './server.ts';
+import { Restartable, type StorageServer } from './server.ts';
 
 export const registryLogin = { username: 'shoal', password: 'secret' };
 /** `secret`, as bcrypt. */

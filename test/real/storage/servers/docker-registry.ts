@@ -1,9 +1,10 @@
 /** A real Docker registry (distribution 2.8, Debian's), which keeps what is pushed to it in a bucket of another server here. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
 import { keys, type S3Server } from './s3.ts';
-import { answering, freePort, Restartable } from './server.ts';
+import { answering, Restartable } from './server.ts';
 
 export type BucketRegistry = { readonly address: string; readonly program: Restartable };
 

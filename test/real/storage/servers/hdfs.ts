@@ -6,14 +6,18 @@ import { hdfsSchema } from '../../../../platform/backends/hdfs/config.ts';
 import { HdfsBackend } from '../../../../platform/backends/hdfs/hdfs.ts';
 import { realClock } from '../../../../platform/net/clock.ts';
 import { createLog } from '../../../../platform/telemetry/log.ts';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
-import { answering, freePort, Restartable, type StorageServer } from './server.ts';
+import { answering, Restartable, type StorageServer } from './server.ts';
 
 const program = fileURLToPath(new URL('MiniHdfs.java', import.meta.url));
 const directory = '/shoal';
 export const hdfsUser = 'shoal';
 /** A Java machine that compiles, and two NameNodes, on a busy machine of two cores. */
 const readyMsMax = 180_000;
+
+/** It runs for a minute: code that is compiled well takes more than it gives, and garbage is little. */
+const briefly = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
 
 type Plan = { readonly nameNodes?: number; readonly conf?: Readonly<Record<string, string>> };
 
@@ -26,7 +30,7 @@ export class HdfsServer extends Restartable implements StorageServer {
     const settings = Object.entries(conf).map(([key, value]) => `${key}=${value}`);
     super({
       command: [
-        ...[need('hadoop-java'), '-Xmx512m', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', program],
+        ...[need('hadoop-java'), ...briefly, '-Xmx512m', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', program],
         ...[join(dir, 'data'), `${control}`, ports.join(','), '1', ...settings],
       ],
       env: { HADOOP_USER_NAME: hdfsUser },

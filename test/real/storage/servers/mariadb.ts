@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
 import { DatabaseServer, sqlUser } from './databases.ts';
 import { asNobody, givenToNobody } from './nobody.ts';
-import { freePort } from './server.ts';
 
 export async function startMariadb(dir: string, more: readonly string[] = []): Promise<DatabaseServer> {
   const data = join(dir, 'data');

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
-import { answering, freePort, Restartable, type StorageServer } from './server.ts';
+import { answering, Restartable, type StorageServer } from './server.ts';
 
 export const nginxUser = { username: 'shoal', password: 'of-a-test' };
 

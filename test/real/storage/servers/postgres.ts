@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '../../../../platform/testing/ports.ts';
 import { need } from '../../programs.ts';
 import { DatabaseServer, sqlUser } from './databases.ts';
 import { asNobody, givenToNobody } from './nobody.ts';
-import { freePort } from './server.ts';
 
 type Setup = {
   readonly more?: readonly string[] /** How users other than the administrator are known. */;

@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { answering, freePort, Restartable, type StorageServer } from './server.ts';
+import { freePort } from '../../../../platform/testing/ports.ts';
+import { answering, Restartable, type StorageServer } from './server.ts';
 
 export const keys = { accessKeyId: 'shoal-test', secretAccessKey: 'shoal-test-secret' };
 const firstBucket = 'images';

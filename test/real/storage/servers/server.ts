@@ -5,7 +5,6 @@
  * Rule: what it returns is ready, and `rule` names a place there that exists and is empty.
  */
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import type { Child } from '../../../../platform/lifecycle/child.ts';
 import { answers, keepRunning, temporary } from '../../processes.ts';
 
@@ -94,15 +93,4 @@ function sent(pid: number, name: NodeJS.Signals): void {
 /** Whether a GET is answered with a 2xx. */
 export function answering(url: string): () => Promise<boolean> {
   return () => answers(url);
-}
-
-/** One that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.listen(0, '127.0.0.1', () => {
-    const { port } = server.address() as { port: number };
-    server.close(() => resolve(port));
-  });
-  return await promise;
 }
