@@ -20,6 +20,7 @@ import { openOrigins } from './origins.ts';
 import { OutboxHeard } from './outbox/heard.ts';
 import type { OpenedOutbox, OutboxParts } from './outbox/open.ts';
 import { allTargets, backendTargets } from './outbox/targets.ts';
+import { atStart } from './patience.ts';
 import { quotaRoutes } from './quotas/routes.ts';
 import type { QuotaWatch, QuotaWatchParts } from './quotas/watch.ts';
 import type { Replication, ReplicationParts } from './replication/open.ts';
@@ -96,9 +97,9 @@ await runRole({
 
 /** Loaded only where somebody is told of writes, or was. */
 async function outboxOf(parts: OutboxParts): Promise<OpenedOutbox | undefined> {
-  if (parts.targets === undefined && (await parts.store.outbox()).length === 0) return undefined;
+  if (parts.targets === undefined && (await atStart(() => parts.store.outbox())).length === 0) return undefined;
   const { openOutbox } = await import('./outbox/open.ts');
-  return await openOutbox(parts);
+  return await atStart(() => openOutbox(parts));
 }
 
 /** Loaded only where there are receivers. */

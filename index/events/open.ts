@@ -10,6 +10,7 @@ import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { TargetLane } from '../outbox/queue.ts';
+import { atStart } from '../patience.ts';
 import type { EventsConfig } from './config.ts';
 import { EventLane } from './lane.ts';
 import { eventsMetrics } from './metrics.ts';
@@ -33,7 +34,7 @@ const seedMax = 2 ** 32;
 /** Lanes end with the stack. */
 export async function openEvents(parts: EventsParts, stack: AsyncDisposableStack): Promise<void> {
   const { events, store, lanes, env, port } = parts;
-  const { index: database } = await store.unlinked([]);
+  const { index: database } = await atStart(() => store.unlinked([]));
   const origin = { database, address: `${hostname()}:${port}`, registry: events.registry };
   const metrics = eventsMetrics(parts.metrics);
   const random = prng(randomInt(seedMax));

@@ -13,6 +13,7 @@ import type { TagStore } from '../../platform/tags/store.ts';
 import { Recent } from '../backing/lane/write.ts';
 import type { IndexOrigins } from '../origins.ts';
 import type { TargetLane } from '../outbox/queue.ts';
+import { atStart } from '../patience.ts';
 import { sendAgain } from './again.ts';
 import { addReplicationRoutes, type Following } from './api.ts';
 import type { ReplicateConfig } from './config.ts';
@@ -63,7 +64,7 @@ export async function openReplication(
 export async function follow(parts: FollowParts, stack: AsyncDisposableStack): Promise<Replication> {
   const { store, replicate, log, env, nowMs, lanes, origins } = parts;
   const { remotes: named, rules } = replicate;
-  const cluster = (await store.unlinked([])).index;
+  const { index: cluster } = await atStart(() => store.unlinked([]));
   const opened = Object.entries(named).map(([name, settings]) =>
     stack.use(new RemoteRegistry({ name, settings, cluster, env, clock: realClock })),
   );
