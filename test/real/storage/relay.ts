@@ -1,4 +1,4 @@
-/** A relay of TCP in front of a server: counts bytes both ways, and cuts a connection where it is told to. */
+/** A relay of TCP in front of a server: counts bytes both ways, cuts a connection where it is told to, and may be slow. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export class Relay implements AsyncDisposable {
@@ -6,6 +6,8 @@ export class Relay implements AsyncDisposable {
   down = 0;
   /** The next connection that has brought so many bytes to the client is cut; then none is. */
   cutAfter: number | undefined;
+  /** Bytes a second of what each connection brings to the server; undefined: as they come. */
+  upRate: number | undefined;
   readonly #server: Server;
   readonly #open = new Set<Socket>();
 
@@ -38,8 +40,16 @@ export class Relay implements AsyncDisposable {
     }
     client.on('data', (chunk) => {
       this.up += chunk.length;
+      const full = !server.write(chunk);
+      if (this.upRate !== undefined) {
+        client.pause();
+        setTimeout(() => client.resume(), (1_000 * chunk.length) / this.upRate).unref();
+      } else if (full) {
+        client.pause();
+        server.once('drain', () => client.resume());
+      }
     });
-    client.pipe(server);
+    client.once('end', () => server.end());
     let came = 0;
     server.on('data', (chunk) => {
       came += chunk.length;
