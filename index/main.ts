@@ -43,7 +43,7 @@ await runRole({
       replicationTargets(config.replicate),
       eventTargets(config.events),
     ]);
-    const { store, nowMs, used, commits, doomed } = await openTags({
+    const { store, nowMs, counted, commits, doomed } = await openTags({
       ...config,
       ...context,
       targets: targets && { ...targets, ...heard.options },
@@ -63,8 +63,8 @@ await runRole({
     const alone = backed === undefined ? commits : undefined;
     const reads = readTogether(answering, { clock: realClock, metrics: context.metrics, shared, commits: alone });
     const watch =
-      used && config.quotas.length > 0
-        ? stack.use(await quotaWatch({ ...context, rules: config.quotas, used }))
+      counted && config.quotas.length > 0
+        ? stack.use(await quotaWatch({ ...context, rules: config.quotas, used: counted.used }))
         : undefined;
     const origins = await openOrigins(context, stack);
     const { replicate } = config;
@@ -76,7 +76,7 @@ await runRole({
       outbox?.addRoutes(app);
       gc.addRoutes(app);
       replication?.addRoutes(app);
-      quotaRoutes(app, { rules: config.quotas, used });
+      quotaRoutes(app, { rules: config.quotas, counted });
       watch?.observe(app);
       indexRoutes(app, answering, {
         ...config.manifests,

@@ -10,9 +10,9 @@ import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { proxySchema } from './config.ts';
+import { IndexRules } from './index-rules.ts';
 import { addPrefetchRoutes } from './prefetch/routes.ts';
 import { ProxyRegistry } from './registry.ts';
-import { ToldReplicas } from './replicas.ts';
 
 await runRole({
   role: 'proxy',
@@ -25,9 +25,18 @@ await runRole({
     const members = await membership.origins(config.origins);
     const origins = new Origins({ members, copies: push.copies, required: push.required });
     const index = new IndexClient(await membership.others('index', config.index));
-    const replicas = stack.use(new ToldReplicas(index));
+    const replicas = stack.use(new IndexRules((ctx) => index.replicaRules(ctx)));
+    const quotas = stack.use(new IndexRules((ctx) => index.quotas(ctx)));
     const { receive } = config.replication;
-    const registry = new ProxyRegistry({ index, origins, replicas, log, originStallMs: push.originStall, receive });
+    const registry = new ProxyRegistry({
+      index,
+      origins,
+      replicas,
+      quotas,
+      log,
+      originStallMs: push.originStall,
+      receive,
+    });
     const limits = {
       ...CLIENT_LIMITS,
       stallMs: push.clientStall,

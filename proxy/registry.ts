@@ -10,24 +10,28 @@ import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
-import { replicasIn } from '../core/rendezvous/replicas.ts';
+import type { QuotaRule } from '../core/quota.ts';
+import { type ReplicaRules, replicasIn } from '../core/rendezvous/replicas.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
+import type { IndexRules } from './index-rules.ts';
 import { type ManifestParts, Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
 import type { ReceiveSettings } from './receiving.ts';
-import type { ToldReplicas } from './replicas.ts';
+import type { PushedBody } from './room.ts';
 
 /** What the proxy asks of the index; tests answer it from memory. */
 export type ProxyIndex = PushParts['index'] &
   ManifestParts['index'] &
-  Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog' | 'identity'>;
+  Pick<IndexClient, 'tags' | 'referrers' | 'blob' | 'unlinkBlob' | 'catalog' | 'identity' | 'room'>;
 
 export type ProxyParts = PushParts & {
   readonly index: ProxyIndex;
   /** What the index says of how many origins are to hold what; absent: nothing. */
-  readonly replicas?: Pick<ToldReplicas, 'rules'> | undefined;
+  readonly replicas?: Pick<IndexRules<ReplicaRules>, 'rules'> | undefined;
+  /** What the index says of what repositories may hold; absent: nothing. */
+  readonly quotas?: Pick<IndexRules<readonly QuotaRule[]>, 'rules'> | undefined;
   /** Whose versions of writes are believed; absent: nobody's. */
   readonly receive?: ReceiveSettings | undefined;
 };
@@ -62,9 +66,11 @@ export class ProxyRegistry implements RegistryHandler {
       case 'catalog':
         return this.#catalog(request, context);
       case 'uploadBegin':
-      case 'uploadStatus':
       case 'uploadAppend':
       case 'uploadCommit':
+        await this.#heedQuotas(request, context);
+        return new Push(this.#pushing(request.repo)).handle(request, context);
+      case 'uploadStatus':
       case 'uploadCancel':
         return new Push(this.#pushing(request.repo)).handle(request, context);
     }
@@ -81,6 +87,15 @@ export class ProxyRegistry implements RegistryHandler {
     if (context.header(REPLICATION_HEADERS.version) === undefined) return undefined;
     const { receivedVersion } = await import('./receiving.ts');
     return receivedVersion(context, this.#parts.receive);
+  }
+
+  /** Before its bytes are taken. Throws DENIED. */
+  async #heedQuotas(request: PushedBody, context: OciContext): Promise<void> {
+    const { index, quotas } = this.#parts;
+    const rules = quotas?.rules ?? [];
+    if (rules.length === 0) return;
+    const { heedRoom } = await import('./room.ts');
+    await heedRoom(index, rules, request, context);
   }
 
   /** The parts of a push into that repository: it lies on no more origins than the repository is to. */

@@ -2,16 +2,18 @@
 
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PROBES } from '../core/contracts/probes.ts';
+import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import { indexSchema } from '../index/config.ts';
 import { entryUrl } from '../platform/lifecycle/entry.ts';
 import { Cluster } from '../platform/testing/cluster.ts';
-import { type Parts, startParts } from './cluster.fixtures.ts';
+import { answerOf, open, type Parts, startParts } from './cluster.fixtures.ts';
 
 const run = promisify(execFile);
 const quotas = [
@@ -42,6 +44,12 @@ async function tagged(repo: string, tag: string, config: Buffer): Promise<Respon
   const headers = { 'content-type': MEDIA.ociManifest };
   const to = proxy() + OCI_PATHS.manifest(repo, tag);
   return fetch(to, { method: 'PUT', body: JSON.stringify(manifest), headers });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
 }
 
 const shoal = async (...args: string[]) => {
@@ -82,6 +90,50 @@ test('shoal quota ls tells each quota and what is used of it', async () => {
   expect(text).toMatch(/^team\/app .* 2 of 2 \(100 ?%\)/m);
   expect(text).toMatch(/^else\/where /m);
 }, 60_000);
+
+test.each([
+  ['POST', 'the blob in one request', (at: string) => `${at}?digest=${digestOfBytes(Buffer.from('x'))}`],
+  ['PATCH', 'a chunk', (at: string) => at],
+  [
+    'PUT',
+    'the end of an upload',
+    (at: string) => `${at}${at.includes('?') ? '&' : '?'}digest=${digestOfBytes(Buffer.from('x'))}`,
+  ],
+] as const)(
+  '%s, %s: refused before a byte is sent where its length is known, and where there is no room for one',
+  async (method, _what, pathOf) => {
+    const sending = async (repo: string, headers: Record<string, string>) => {
+      const begun = await fetch(proxy() + OCI_PATHS.uploads(repo), { method: 'POST' });
+      const at = method === 'POST' ? OCI_PATHS.uploads(repo) : (begun.headers.get('location') as string);
+      const request = open(method, new URL(pathOf(at), proxy()).href, headers);
+      const answer = answerOf(request);
+      request.flushHeaders();
+      try {
+        const response = await answer;
+        return { status: response.statusCode, body: await textOf(response) };
+      } finally {
+        request.destroy();
+      }
+    };
+    const refused = await sending('team/early', { 'content-length': '5000000000' });
+    expect(refused).toMatchObject({
+      status: 403,
+      body: expect.stringMatching(
+        /DENIED.*quota exceeded: repository team\/early has 0 of 10000 bytes.*adds 5000000000/,
+      ),
+    });
+    if ((await pushed('team/early', Buffer.alloc(10_000, 1))).status !== 201) throw new Error('it was not filled');
+    const full = await sending('team/early', { 'transfer-encoding': 'chunked' });
+    expect(full).toMatchObject({ status: 403, body: expect.stringContaining('10000 of 10000 bytes') });
+    // What is there adds nothing.
+    expect((await pushed('team/early', Buffer.alloc(10_000, 1))).status).toBe(201);
+    const removed = await fetch(
+      proxy() + OCI_PATHS.blob('team/early', digestOfBytes(Buffer.alloc(10_000, 1)) as Digest),
+      { method: 'DELETE' },
+    );
+    expect(removed.status).toBe(202);
+  },
+);
 
 test.each([
   [{ store: { kind: 'bucket', backend: 'b' }, quotas }, 'does not count'],

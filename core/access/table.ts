@@ -156,7 +156,7 @@ export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
     ...indexGc,
     ...all(KRAKEN_INDEX, ADMIN),
     ...all(REPLICATE, ADMIN),
-    ...all(QUOTAS, ADMIN),
+    ...of(QUOTAS, { rules: ['proxy', 'admin'], used: ADMIN, room: ['proxy', 'admin'] }),
     ...all(MEMBERS, ADMIN),
     ...queue,
   ],

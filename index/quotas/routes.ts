@@ -10,13 +10,14 @@ import type { CountingTagStore } from '../../platform/tags/quotas/used.ts';
 export type QuotaParts = {
   readonly rules: readonly QuotaRule[];
   /** Undefined: the engine does not count. */
-  readonly used: CountingTagStore['used'] | undefined;
+  readonly counted: Pick<CountingTagStore, 'used' | 'room'> | undefined;
 };
 
-export function quotaRoutes(app: FastifyInstance, { rules, used }: QuotaParts): void {
+export function quotaRoutes(app: FastifyInstance, { rules, counted }: QuotaParts): void {
   serve(app, QUOTAS.rules, () => ({ quotas: rules }));
   serve(app, QUOTAS.used, ({ at }) => {
-    if (used !== undefined) return used(at);
+    if (counted !== undefined) return counted.used(at);
     throw new ApiError('UNSUPPORTED', 'the store of this index is a bucket, which does not count what is held');
   });
+  serve(app, QUOTAS.room, ({ at }) => counted?.room(at));
 }

@@ -38,8 +38,10 @@ import {
   type UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
 import { lastWordOf, type NamedAt } from '../../core/contracts/named.ts';
+import { QUOTAS, type RoomAsked } from '../../core/contracts/quota/routes.ts';
 import type { Method, Route } from '../../core/contracts/route.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { QuotaRule } from '../../core/quota.ts';
 import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { hedgeMs, type Members } from '../members/members.ts';
 import { realClock } from '../net/clock.ts';
@@ -149,6 +151,16 @@ export class IndexClient {
   /** Throws BLOB_CONDEMNED, with Unproved in `detail`; then nothing has changed. Without a name: docs/index.md says why. */
   async linkBlob(repo: string, digest: Digest, put: BlobLinkPut, ctx: CallContext): Promise<void> {
     await this.#call(INDEX.linkBlob, { at: { name: repo, digest }, body: put, ctx });
+  }
+
+  /** What repositories may hold; undefined: the index knows nothing of that. */
+  async quotas(ctx: CallContext): Promise<readonly QuotaRule[] | undefined> {
+    return (await this.#unlessBefore(this.#call(QUOTAS.rules, { at: {}, ctx })))?.quotas;
+  }
+
+  /** Throws DENIED, as a link would, where a quota has no room for such a blob. */
+  async room(of: RoomAsked, ctx: CallContext): Promise<void> {
+    await this.#unlessBefore(this.#call(QUOTAS.room, { at: of, ctx }));
   }
 
   unlinkBlob(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {

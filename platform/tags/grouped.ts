@@ -43,6 +43,7 @@ type Write = {
 export class GroupedTagStore implements DoomingTagStore {
   readonly #options: GroupedOptions;
   readonly #pending: Write[] = [];
+  readonly #guard: QuotaGuard | undefined;
   readonly #guarded: GuardedWrites;
   #scheduled = false;
   #closed = false;
@@ -51,7 +52,8 @@ export class GroupedTagStore implements DoomingTagStore {
   constructor(options: GroupedOptions) {
     this.#options = options;
     const { used, quotas = [] } = options.counted;
-    this.#guarded = heedingQuotas(options.tables, quotas.length === 0 ? undefined : new QuotaGuard(quotas, used));
+    this.#guard = quotas.length === 0 ? undefined : new QuotaGuard(quotas, used);
+    this.#guarded = heedingQuotas(options.tables, this.#guard);
   }
 
   /** While it stays as it is, a read finds what it found before. */
@@ -79,6 +81,7 @@ export class GroupedTagStore implements DoomingTagStore {
   holders: TagStore['holders'] = async (...args) => this.#read().holders(...args);
   unlinked: TagStore['unlinked'] = async (...args) => this.#read().unlinked(...args);
   used: CountingTagStore['used'] = async (page) => this.#counted().page(page);
+  room: CountingTagStore['room'] = async (of) => this.#guard?.room(this.#read(), of);
   catalog: TagStore['catalog'] = async (...args) => this.#read().catalog(...args);
   idleSince: TagStore['idleSince'] = async (...args) => this.#read().idleSince(...args);
   uselessSince: TagStore['uselessSince'] = async (...args) => this.#read().uselessSince(...args);

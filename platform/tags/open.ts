@@ -32,8 +32,8 @@ export type OpenTagsOptions = {
 
 export type OpenedTags = {
   readonly store: TagStore;
-  /** What each repository holds; undefined: the engine does not count it. */
-  readonly used: CountingTagStore['used'] | undefined;
+  /** What tells what each repository holds; undefined: the engine does not count it. */
+  readonly counted: Pick<CountingTagStore, 'used' | 'room'> | undefined;
   /** What was linked and is not any more; undefined: the engine does not know. */
   readonly doomed: DoomedStore | undefined;
   /** What the engine's processes go by: one clock for all of them, milliseconds since 1970. */
@@ -49,10 +49,10 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     const postgres = await openPostgresTags({ settings: store, targets, log, quotas });
-    return { ...postgres, used: postgres.store.used, doomed: postgres.store.doomed };
+    return { ...postgres, counted: postgres.store, doomed: postgres.store.doomed };
   }
   if (store.kind === 'bucket')
-    return { store: await inBucket(store, options), nowMs: Date.now, used: undefined, doomed: undefined };
+    return { store: await inBucket(store, options), nowMs: Date.now, counted: undefined, doomed: undefined };
   const opened = openSqliteTags({
     file: await openTagsData(data),
     quotas,
@@ -64,7 +64,7 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
       });
     },
   });
-  return { store: opened, nowMs: Date.now, used: opened.used, commits: () => opened.commits, doomed: opened.doomed };
+  return { store: opened, nowMs: Date.now, counted: opened, commits: () => opened.commits, doomed: opened.doomed };
 }
 
 async function inBucket(

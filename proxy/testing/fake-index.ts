@@ -15,6 +15,7 @@ export function fakeIndex(): FakeIndex {
   const store = openMemoryTags();
   const index: FakeIndex = {
     down: false,
+    room: async () => undefined,
     nowMs: 0,
     tag: (repo, tag) => up(() => store.tag(repo, tag)),
     deleteTag: async (repo, tag, _ctx, on) => {

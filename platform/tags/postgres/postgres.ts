@@ -121,6 +121,7 @@ class PostgresTags implements DoomingTagStore {
   blob: TagStore['blob'] = (...of) => this.#read((asking) => this.#reads.blob(asking, ...of));
   holders: TagStore['holders'] = (...of) => this.#read((asking) => this.#reads.holders(asking, ...of));
   used: CountingTagStore['used'] = (page) => this.#read((asking) => usedPage(asking, page));
+  room: CountingTagStore['room'] = (of) => this.#read((asking) => this.#quotas.room(asking, of));
   catalog: TagStore['catalog'] = (...of) => this.#read((asking) => this.#reads.catalog(asking, ...of));
   unlinked: TagStore['unlinked'] = async (digests) => ({
     index: this.#database,

@@ -4,6 +4,7 @@
  */
 
 import type { BlobLink, BlobLinkPut, TagPut } from '../../../core/contracts/index-api.ts';
+import type { RoomAsked } from '../../../core/contracts/quota/routes.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { repositoryExpression } from '../../../core/oci/pattern.ts';
 import { noUse, type QuotaRule, quotasFor, type Use } from '../../../core/quota.ts';
@@ -60,6 +61,13 @@ export class PostgresQuotas {
       return { ...noUse, bytes: put.size - (await sizeIn(asking, repo, digest)) };
     });
     return await this.#writes.linkBlob(tx, repo, digest, put);
+  }
+
+  /** Between two writes: nothing is locked. */
+  async room(asking: Querying, { repo, digest, size }: RoomAsked): Promise<void> {
+    await this.#heed(asking, repo, async () => {
+      return { ...noUse, bytes: size - (digest === undefined ? 0 : await sizeIn(asking, repo, digest)) };
+    });
   }
 
   async mount(tx: Tx, ...[repo, digest, from]: [string, Digest, string]): Promise<BlobLink | undefined> {

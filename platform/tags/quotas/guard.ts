@@ -4,6 +4,7 @@
  */
 
 import type { BlobLinkPut } from '../../../core/contracts/index-api.ts';
+import type { RoomAsked } from '../../../core/contracts/quota/routes.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { noUse, type QuotaRule, quotasFor, type Use } from '../../../core/quota.ts';
 import type { ManifestWrite, TagTables } from '../store.ts';
@@ -24,6 +25,11 @@ export class QuotaGuard {
 
   blob(tables: GuardedReads, repo: string, digest: Digest, { size }: Pick<BlobLinkPut, 'size'>): void {
     this.#heed(repo, () => ({ ...noUse, bytes: size - (tables.blob(repo, digest)?.size ?? 0) }));
+  }
+
+  room(tables: GuardedReads, { repo, digest, size }: RoomAsked): void {
+    if (digest !== undefined) return this.blob(tables, repo, digest, { size });
+    this.#heed(repo, () => ({ ...noUse, bytes: size }));
   }
 
   mount(tables: GuardedReads, repo: string, digest: Digest, from: string): void {

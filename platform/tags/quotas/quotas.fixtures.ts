@@ -6,6 +6,7 @@ import { prng } from '../../../core/prng.ts';
 import type { QuotaRule } from '../../../core/quota.ts';
 import { openMemoryTags } from '../memory/memory.ts';
 import type { ManifestWrite } from '../store.ts';
+import { tagVersion } from '../versions.ts';
 import type { CountingTagStore } from './used.ts';
 
 export type OpenCounting = (rules: readonly QuotaRule[]) => Promise<CountingTagStore>;
@@ -74,6 +75,10 @@ function bytes(opened: Opened): void {
     expect(await store.linkBlob('a/x', digest(2), { size: 30 })).toBeUndefined();
     await expect(store.linkBlob('a/x', digest(3), { size: 11 })).rejects.toMatchObject(denied('bytes', 90, 100, 11));
     expect(await store.blob('a/x', digest(3))).toBeUndefined();
+    await store.room({ repo: 'a/x', size: 10 });
+    await expect(store.room({ repo: 'a/x', size: 11 })).rejects.toMatchObject(denied('bytes', 90, 100, 11));
+    await store.room({ repo: 'a/x', digest: digest(1), size: 60 });
+    await store.room({ repo: 'b', size: 1_000_000 });
     await store.putManifest('a/x', digest(9), image(), 0);
     expect(await store.linkBlob('a/x', digest(1), { size: 60 })).toBeUndefined();
     await expect(store.putManifest('a/x', digest(8), image({ size: 1 }), 0)).rejects.toMatchObject({
@@ -104,6 +109,9 @@ function records(opened: Opened): void {
     expect(await store.tags('a', { n: 9 })).toEqual({ tags: ['1'], more: false });
     expect(await store.putTag('a', '2', { digest: digest(1) })).toMatchObject({ version: expect.any(String) });
     await expect(store.putTag('a', '3', { digest: digest(1) })).rejects.toMatchObject(denied('tags', 2, 2, 1));
+    const as = tagVersion(5, 'ab'.repeat(16));
+    const elsewhere = store.putManifest('a', digest(1), image({ tags: ['3'], as }), 0);
+    await expect(elsewhere).rejects.toMatchObject(denied('tags', 2, 2, 1));
     expect(await store.putTag('a', '2', { digest: digest(2) })).toMatchObject({ version: expect.any(String) });
     await store.deleteManifest('a', digest(2), 0);
     await store.putManifest('a', digest(3), image({ tags: ['2', '3'] }), 0);

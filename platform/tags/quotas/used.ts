@@ -4,6 +4,7 @@
  * Rule: the counts change with what is counted, in its own transaction, whoever writes it: they are never made up for later.
  */
 
+import type { RoomAsked } from '../../../core/contracts/quota/routes.ts';
 import type { RepositoryUse, Use } from '../../../core/quota.ts';
 import type { PageOf, TagStore } from '../store.ts';
 
@@ -19,4 +20,8 @@ export interface UsedNow {
 }
 
 /** A store that counts what its repositories hold. */
-export type CountingTagStore = TagStore & { used(page: PageOf): Promise<UsedPage> };
+export type CountingTagStore = TagStore & {
+  used(page: PageOf): Promise<UsedPage>;
+  /** Throws QuotaExceeded where linking it would, now. Changes nothing, and promises nothing. */
+  room(of: RoomAsked): Promise<void>;
+};

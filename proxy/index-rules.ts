@@ -1,25 +1,26 @@
 /**
- * How many origins are to hold what is pushed into a repository: the rules that the index has, asked for now and then.
+ * Rules that the index has and a proxy goes by, asked for now and then: how many origins hold what is pushed into a repository,
+ * and what repositories may hold.
  *
  * Rule: while the index does not answer, what it said last holds; before it said anything, what this proxy is configured to.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ReplicaRules } from '../core/rendezvous/replicas.ts';
 import { CallContext } from '../platform/clients/context.ts';
-import type { IndexClient } from '../platform/clients/index-client.ts';
 
 /** Rules change with a restart of the index. */
 const askMs = 30_000;
 const askAgainMs = 1_000;
 
-export class ToldReplicas implements AsyncDisposable {
-  rules: ReplicaRules | undefined;
+type Ask<R> = (ctx: CallContext) => Promise<R | undefined>;
+
+export class IndexRules<R> implements AsyncDisposable {
+  rules: R | undefined;
   readonly #ending = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(index: Pick<IndexClient, 'replicaRules'>) {
-    this.#running = this.#run(index);
+  constructor(ask: Ask<R>) {
+    this.#running = this.#run(ask);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -27,12 +28,12 @@ export class ToldReplicas implements AsyncDisposable {
     await this.#running;
   }
 
-  async #run(index: Pick<IndexClient, 'replicaRules'>): Promise<void> {
+  async #run(ask: Ask<R>): Promise<void> {
     const { signal } = this.#ending;
     while (!signal.aborted) {
       let waitMs = askMs;
       try {
-        this.rules = await index.replicaRules(CallContext.begin({ signal }));
+        this.rules = await ask(CallContext.begin({ signal }));
       } catch {
         waitMs = askAgainMs;
       }

@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from 'vitest';
 import type { ReplicaRules } from '../core/rendezvous/replicas.ts';
-import { ToldReplicas } from './replicas.ts';
+import { IndexRules } from './index-rules.ts';
 import { type Answer, digestOfBytes, TestCluster } from './testing/cluster.ts';
 import type { FakeOrigin } from './testing/fake-origin.ts';
 
@@ -34,7 +34,7 @@ test('what the index said last holds while it does not answer', async () => {
     if (++asked > 1) throw new Error('down');
     return says[asked];
   };
-  await using told = new ToldReplicas({ replicaRules });
+  await using told = new IndexRules(replicaRules);
   await expect.poll(() => told.rules).toEqual(rules);
   expect(asked).toBe(1);
 });
