@@ -5,7 +5,8 @@
  * Rule 1: it gives 200 or nothing. Whatever else may come of a request (a refusal, an absence, a failure, a drain, a path
  *   or a header that takes thought) goes the usual way, with what was found out so far (`begunOf`), and is told there.
  * Rule 2: it is open only at a door that has said who may ask (`open`), and a request goes it only where the door lets it.
- * Rule 3: what the usual way tells of a request is told of these, too, in the same words: request id, access log, metrics.
+ * Rule 3: thousands at once hold up nothing else: so many are answered, then whatever else has come has its turn.
+ * Rule 4: what the usual way tells of a request is told of these, too, in the same words: request id, access log, metrics.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -16,9 +17,13 @@ import { ApiError } from '../../core/contracts/errors.ts';
 import type { Method, Route } from '../../core/contracts/route.ts';
 import { answeredOf, CallContext, deadlineIsOver } from '../clients/context.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { Portions } from './portions.ts';
 
 /** Addresses that are kept as they were read, about 1 KB each; beyond that all are forgotten, and read again. */
 const knownMax = 10_000;
+
+/** Of a turn of the event loop: some milliseconds, after which whatever else has come has its turn. */
+const servedMax = 100;
 
 /** What the short way needs to know of the door that it is open at. */
 export type ShortDoor = {
@@ -49,6 +54,7 @@ export class ShortWay {
   readonly #known = new Map<string, Known>();
   readonly #routes: ((url: string) => Known | undefined)[] = [];
   readonly #begun = new WeakMap<IncomingMessage, Promise<object | undefined>>();
+  readonly #portions = new Portions(servedMax);
 
   private constructor(app: FastifyInstance) {
     this.#app = app;
@@ -105,7 +111,7 @@ export class ShortWay {
     const end = door.enter(request, known.route, () => response.destroy());
     if (end === undefined) return false;
     const beganMs = performance.now();
-    const finding = known.find();
+    let finding: Promise<object | undefined>;
     const otherwise = (): void => {
       end();
       this.#begun.set(request, finding);
@@ -119,7 +125,10 @@ export class ShortWay {
       end();
       tell(door, request, { route: known.route, ms: performance.now() - beganMs });
     };
-    finding.then(answer, () => (request.socket.destroyed ? answer(undefined) : otherwise()));
+    this.#portions.add(() => {
+      finding = known.find();
+      finding.then(answer, () => (request.socket.destroyed ? answer(undefined) : otherwise()));
+    });
     return true;
   }
 

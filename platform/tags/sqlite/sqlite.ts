@@ -24,13 +24,19 @@ export function openSqliteTags(options: SqliteTagsOptions): GroupedTagStore {
   const database = new SqliteDatabase({ ...options, schema: tagsSchema });
   const others = database.connection.prepare('PRAGMA data_version');
   let seen: number | undefined;
+  let looked = false;
   return new GroupedTagStore({
     tables: new SqliteTables(database.connection, options.outbox),
     doomed: new SqliteDoomed(database.connection),
     counted: { used: new SqliteUsed(database.connection), quotas: options.quotas },
     transaction: (apply) => database.transaction(apply),
-    // By mistake only: but then what is read is still what is there.
+    // By mistake only: then what is read is what was there in this turn of the event loop. (A look takes longer than an answer.)
     othersWrote() {
+      if (looked) return false;
+      looked = true;
+      setImmediate(() => {
+        looked = false;
+      });
       const { data_version: now } = others.get() as { data_version: number };
       const wrote = now !== seen;
       seen = now;
