@@ -1,6 +1,6 @@
 /** The engines that can be tried on this machine: SQLite always, others where their servers are installed. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { find } from '../../test/real/programs.ts';
@@ -8,6 +8,8 @@ import { type Engine, engineOf } from '../indexes/store.ts';
 
 /** Their servers end with the stack. */
 export async function enginesHere(stack: AsyncDisposableStack, dir: string): Promise<Engine[]> {
+  // PostgreSQL runs as somebody else, who has to get to its own part of it.
+  chmodSync(dir, 0o711);
   const engines = [engineOf('sqlite')];
   if (find('postgres') !== undefined) engines.push(await postgres(stack, madeIn(dir, 'postgres')));
   if (find('versitygw') !== undefined) engines.push(await bucket(stack, madeIn(dir, 'bucket')));
