@@ -11,14 +11,23 @@ import type { Role } from '../config/common.ts';
 /**
  * Options of node. With a small nursery V8 frees dead socket buffers, of whose bytes it knows little, every 4 MiB and
  * not every 16. A tracker keeps its default: at a million leases it takes 111,000 announces a second with it, 50,000
- * without.
+ * without. An index has a large one: while 2,600 readers wait, what is kept of each request is copied seldom, and a core
+ * answers 13,100 a second, not 10,400.
  */
-export function launchFlags(nursery: 'small' | 'default'): string[] {
-  return ['--disable-warning=ExperimentalWarning', ...(nursery === 'small' ? ['--max-semi-space-size=4'] : [])];
+export function launchFlags(nursery: Nursery): string[] {
+  return ['--disable-warning=ExperimentalWarning', ...NURSERIES[nursery]];
 }
 
+type Nursery = 'small' | 'default' | 'large';
+const NURSERIES: Readonly<Record<Nursery, readonly string[]>> = {
+  small: ['--max-semi-space-size=4'],
+  default: [],
+  large: ['--min-semi-space-size=32', '--max-semi-space-size=32'],
+};
+
 /** What a role has where it is not told otherwise. */
-export function nurseryOf(role: Role): 'small' | 'default' {
+export function nurseryOf(role: Role): Nursery {
+  if (role === 'index') return 'large';
   return role === 'agent' || role === 'origin' ? 'small' : 'default';
 }
 
