@@ -62,10 +62,17 @@ async function ended(child: ReturnType<typeof move>) {
 }
 
 /** An index that runs, and its client. */
-async function running(config: string): Promise<{ index: IndexClient; port: number; kill: () => Promise<void> }> {
-  const child = spawn(process.execPath, [executable, 'index', '--config', config], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+async function running(
+  config: string,
+  ...sets: string[]
+): Promise<{ index: IndexClient; port: number; kill: () => Promise<void> }> {
+  const child = spawn(
+    process.execPath,
+    [executable, 'index', '--config', config, ...sets.flatMap((set) => ['--set', set])],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const kill = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
@@ -101,6 +108,13 @@ test(
     expect(out).toContain('all alike');
     expect((await second.index.tag('a', 'kept', ctx))?.digest).toBe(digest(1));
     expect(await ended(move(said, configOf('two')))).toMatchObject({ code: 2, err: /the very database/ });
+    // Read only by the command line alone: the index itself says so.
+    await second.kill();
+    const silent = configOf('one', { listen: { host: '127.0.0.1', port: first.port } });
+    expect(await ended(move(silent, configOf('three')))).toMatchObject({ code: 2, err: /--set readOnly=true/ });
+    const third = await running(silent, 'readOnly=true');
+    expect(await ended(move(silent, configOf('three')))).toMatchObject({ code: 0, err: '' });
+    await third.kill();
     const { index } = await running(configOf('two'));
     expect((await index.tag('a', 'kept', ctx))?.version).toBe(written?.version);
     await index.putManifest('a', digest(2), image('kept'), ctx);

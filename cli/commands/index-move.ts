@@ -36,7 +36,10 @@ export function addMoveCommand(role: Command, { finishing, say, env, transport }
   role
     .command('move')
     .description('copies what an index knows into another engine, while indexes go on reading from the first')
-    .requiredOption('--from <file>', 'the configuration of the index as it is: it says `readOnly: true`')
+    .requiredOption(
+      '--from <file>',
+      'the configuration of the index as it is: it says `readOnly: true`, or the index was started with that',
+    )
     .requiredOption('--to <file>', 'the configuration of the index as it is to be')
     .option('--json', 'JSON in place of text')
     .addHelpText('after', HELP.move)
@@ -44,18 +47,19 @@ export function addMoveCommand(role: Command, { finishing, say, env, transport }
       finishing(async (signal) => {
         const source = placeOf(from, env, signal);
         const target = placeOf(to, env, signal);
-        if (!source.readOnly)
-          throw new StartError(
-            `${from}: set \`readOnly: true\` in it and start each index of that store anew: what is written meanwhile would be lost`,
-          );
         if (source.secure && transport === undefined)
           throw new StartError(
             `${from} has \`tls\`: set SHOAL_TLS, so that the index can be asked whether it takes writes`,
           );
         const answering = indexOfConfig(from, env);
-        await refuseWritable(answering, { signal, transport });
+        const refuses = await refusesWrites(answering, { signal, transport });
+        // Where the file does not say so, the index may have been started with `--set readOnly=true`.
+        if (!source.readOnly && !refuses)
+          throw new StartError(
+            `${from}: set \`readOnly: true\` in it, or start it with \`--set readOnly=true\`, and start each index of that store anew: what is written meanwhile would be lost`,
+          );
         const moved = await move(source, target, signal);
-        await refuseWritable(answering, { signal, transport });
+        await refusesWrites(answering, { signal, transport });
         if (json) say(JSON.stringify(moved));
         else for (const line of movedLines(moved, to)) say(line);
       }),
@@ -81,29 +85,33 @@ function placeOf(file: string, env: Env, signal: AbortSignal): Place {
   return { store, data, backends, readOnly, env, signal, secure: others['tls'] !== undefined };
 }
 
-/** A tag that nobody has is removed: an index that is read only refuses that, and one that is not has nothing to do. */
-async function refuseWritable(
+/**
+ * A tag that nobody has is removed: an index that is read only refuses that, and one that is not has nothing to do. Throws of one
+ * that takes writes; false: it does not answer.
+ */
+async function refusesWrites(
   url: string,
   { signal, transport }: { readonly signal: AbortSignal; readonly transport: Commanding['transport'] },
-): Promise<void> {
+): Promise<boolean> {
   await using members = httpMembers(fixedList([url]), { transport });
   const ctx = CallContext.begin({ signal: AbortSignal.any([signal, AbortSignal.timeout(askMs)]) });
   // It says that there is none, refuses, or does not answer.
-  const took = await new IndexClient(members)
+  const said = await new IndexClient(members)
     .deleteTag(`shoal-move/${randomBytes(8).toString('hex')}`, 'none', ctx)
     .then(
-      () => true,
+      () => 'taken' as const,
       (error: unknown) => {
         // It says nothing of whether it takes writes.
         if (error instanceof ApiError && error.code === 'DENIED') throw error;
-        return false;
+        return error instanceof ApiError && error.code === 'UNSUPPORTED' ? ('refused' as const) : undefined;
       },
     );
   signal.throwIfAborted();
-  if (took)
+  if (said === 'taken')
     throw new StartError(
       `the index at ${url} takes writes: start each index of that store with \`readOnly: true\`, then give the command again: it goes on`,
     );
+  return said === 'refused';
 }
 
 async function move(source: MovePlace, target: MovePlace, signal: AbortSignal): Promise<Moved> {
