@@ -33,6 +33,8 @@ export class ReplicatedSite {
   replicate: object | undefined;
   /** `events` of its index. */
   events: object | undefined;
+  /** `backends` of each part. */
+  backends: Partial<Readonly<Record<SiteRole, readonly object[]>>> = {};
   /** `replication` of its proxy. */
   replication: object = { receive: { tokens: [secret] } };
 
@@ -101,7 +103,8 @@ export class ReplicatedSite {
   #settings(role: SiteRole, no: number): object {
     const [origins, index] = [this.#urls('origin'), this.#urls('index')];
     const tls = this.shape.tls && { cluster: 'test', tls: this.shape.tls(role) };
-    const common = { listen: { host, port: this.#ports[role][no] }, ...tls };
+    const backends = this.backends[role];
+    const common = { listen: { host, port: this.#ports[role][no] }, ...tls, ...(backends && { backends }) };
     const data = this.#cluster.dataOf(this.#nameOf(role, no));
     switch (role) {
       case 'origin':

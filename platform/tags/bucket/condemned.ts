@@ -5,8 +5,9 @@ import type { Digest } from '../../../core/digest.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
 import { type Cells, isDamaged } from './cells/cells.ts';
 import type { DigestGate, Gates } from './gates.ts';
-import { digestInKey, TOLD, toldAt } from './layout.ts';
+import { digestInKey, linksOf, repoIn, TOLD, toldAt } from './layout.ts';
 import type { Links } from './links.ts';
+import type { MarkTelling } from './outbox/telling.ts';
 import { againMax } from './requests/again.ts';
 import { several } from './requests/several.ts';
 
@@ -18,6 +19,7 @@ type Parts = {
   readonly cells: Cells;
   readonly gates: Gates;
   readonly links: Links;
+  readonly telling: MarkTelling;
   readonly database: string;
   /** The last one of the engine that this store was moved from: who was told in that one proves nothing here. */
   readonly generation: number;
@@ -100,10 +102,21 @@ export class BucketCondemned {
       }
       if (nowMs - sinceMs < unlinkedMs) return 'waiting';
     }
+    if (linked === 'blobs') await this.#tellIdle(gate);
     await cells.mark(toldAt(nowMs, digest));
     return (await gates.write(gate, { epoch: Math.max(epoch, generation) + 1, toldMs: nowMs }))
       ? 'condemned'
       : undefined;
+  }
+
+  /** Links that end with their epoch are told as they are then. */
+  async #tellIdle({ digest, epoch }: DigestGate): Promise<void> {
+    const { cells, telling } = this.#parts;
+    const blobs = `${linksOf(digest, epoch)}b/`;
+    for await (const { key, live } of cells.keys(blobs)) {
+      const repo = live ? repoIn(key) : undefined;
+      if (repo !== undefined) await telling.anew(repo, { kind: 'blob', name: digest, digest: null });
+    }
   }
 
   async #forget(beforeMs: number): Promise<void> {

@@ -40,7 +40,7 @@ export function bucketParts(cells: Cells, about: StoreAbout, { time, outbox: tol
   return {
     ...{ gates, links, tags, manifests, names, filled, outbox, telling, rows, failures },
     lists: new BucketLists({ cells, gates, manifests, names }),
-    condemned: new BucketCondemned({ cells, gates, links, database, generation: last.generation }),
+    condemned: new BucketCondemned({ cells, gates, links, telling, database, generation: last.generation }),
     succession: new BucketSuccession(cells),
     adopt: new BucketAdopt({ links, manifests, tags, names, outbox, rows }),
   };

@@ -13,6 +13,9 @@ import { openBucketTags } from '../../../platform/tags/bucket/open.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
 import { elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
+import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
+import type { OutboxOptions } from '../../../platform/tags/outbox.ts';
+import { targetsConformance } from '../../../platform/tags/targets.fixtures.ts';
 import { createLog } from '../../../platform/telemetry/log.ts';
 import { Metrics } from '../../../platform/telemetry/metrics.ts';
 import { ofShort } from '../short.ts';
@@ -31,8 +34,9 @@ describe.each(ofShort(names, (name) => name === 'versitygw'))('%s', (name) => {
   });
   afterAll(() => stack.disposeAsync());
 
-  const open = (prefix = `${randomUUID()}/`) =>
+  const open = (prefix = `${randomUUID()}/`, outbox?: OutboxOptions) =>
     openBucketTags({
+      outbox,
       rule: ruleOf(server.rule),
       prefix,
       env: server.env,
@@ -44,6 +48,8 @@ describe.each(ofShort(names, (name) => name === 'versitygw'))('%s', (name) => {
 
   tagStoreConformance(name, () => open());
   elsewhereConformance(name, () => open());
+  outboxConformance(name, (outbox) => open(undefined, outbox));
+  targetsConformance(name, (outbox) => open(undefined, outbox));
   namedConformance(name, async () => {
     const prefix = `${randomUUID()}/`;
     return { store: await open(prefix), other: () => open(prefix) };

@@ -122,3 +122,17 @@ test('one process that ends lets others go on at once; while nothing waits nobod
   await other.putTag('a', 'x', { digest: one });
   expect(await other.nextDueMs('main')).toBe(clock.nowMs);
 });
+
+test('a link that ends because nobody used it is told as gone', async () => {
+  const [shared, clock, told] = [new SharedBucket(), new TestClock(), new Told()];
+  const store = process(shared, clock);
+  for (const repo of ['a', 'b']) await store.linkBlob(repo, layer, { size: 9 });
+  await told.drain(store, clock);
+  expect(await differing(store, told, names)).toEqual([]);
+  const at = (nowMs: number) => ({ nowMs, unlinkedMs: 10, idle: {} });
+  await store.condemn([layer], at(clock.nowMs));
+  expect((await store.condemn([layer], at(clock.nowMs + 10))).condemned).toEqual([layer]);
+  await told.drain(store, clock);
+  expect([await store.blob('a', layer), told.on('main', 'blob', layer)]).toEqual([undefined, null]);
+  expect(await store.outbox()).toEqual([]);
+});

@@ -111,6 +111,14 @@ export class MarkTelling {
     await this.#make(outAt(of, { no, atMs, by: newName(), base: filledBase }), said);
   }
 
+  /** Of what is about to change by a write of something else: what there is then is queued. */
+  async anew(repo: string, change: OutboxChange): Promise<void> {
+    const at = { no: numberOf(this.#numbers.next()), atMs: this.nowMs() };
+    const { kind, name } = change;
+    const wanted = this.#wanted(repo, [change], []).filter(({ target }) => target.every !== true);
+    await several(wanted, ({ target }) => this.queue({ target: target.name, repo, kind, name }, at));
+  }
+
   /** The write was not made, and is not. */
   async undo({ keys }: Begun): Promise<void> {
     await several(keys, (key) => this.#cells.unmark(key));
