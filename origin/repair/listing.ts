@@ -15,7 +15,7 @@ import type { RepairRing } from './ring.ts';
 /** Looked at in one go: below a millisecond. */
 const sliceBlobs = 500;
 /** Sums serve whoever asks within this: all others ask at about the same time, after the same change. */
-const freshMs = 2_000;
+export const sumsFreshMs = 2_000;
 
 export type HeldHere = { readonly digest: Digest; readonly meta: Metainfo };
 export type HeldHerePage = { readonly blobs: readonly HeldHere[]; readonly more: boolean };
@@ -53,7 +53,7 @@ export class BlobListing {
   /** By place: of what is whole here of the blobs that it and this origin own. */
   sums(): Promise<ReadonlyMap<string, Sums>> {
     const nowMs = this.#o.clock.nowMs();
-    if (this.#walk === undefined || nowMs - this.#walk.begunMs > freshMs)
+    if (this.#walk === undefined || nowMs - this.#walk.begunMs > sumsFreshMs)
       this.#walk = { begunMs: nowMs, sums: this.#sum() };
     return this.#walk.sums;
   }

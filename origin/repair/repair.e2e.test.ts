@@ -2,16 +2,19 @@
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { INDEX } from '../../core/contracts/index-api.ts';
 import { ORIGIN } from '../../core/contracts/origin.ts';
 import { ORIGIN_ADMIN } from '../../core/contracts/origin-admin.ts';
 import { REPAIR, type RepairState } from '../../core/contracts/origin-repair.ts';
+import { PROBES } from '../../core/contracts/probes.ts';
 import { type Digest, digestOf } from '../../core/digest.ts';
 import { entryUrl } from '../../platform/lifecycle/entry.ts';
 import { Cluster, type Process } from '../../platform/testing/cluster.ts';
 import { freePort } from '../../platform/testing/ports.ts';
 import { ownersAmong } from '../../platform/testing/ring.ts';
+import { sumsFreshMs } from './listing.ts';
 
 const host = '127.0.0.1';
 const ephemeral = { host, port: 0 };
@@ -103,7 +106,23 @@ async function pushed(among: readonly number[], count = 12): Promise<Map<Digest,
     blobs.set(await upload(among[n % among.length] as number, bytes), bytes);
   }
   await everywhere(blobs, among);
+  await handedOver(among);
+  // Who is asked for sums within it may answer with those of before the last blob, and is not asked again while nothing goes on.
+  await sleep(sumsFreshMs);
   return blobs;
+}
+
+/**
+ * None of these offers anything any more. Who does, for a minute, asks an owner again although that has the blob by now, and
+ * one that has lost it meanwhile takes it over: neither repair nor the index has any part in that.
+ */
+async function handedOver(among: readonly number[]): Promise<void> {
+  await vi.waitFor(async () => {
+    for (const no of among) {
+      const text = await (await fetch(urls[no] + PROBES.metrics.path({}))).text();
+      expect(/^shoal_handovers_waiting\S* (\d+)$/m.exec(text)?.[1]).toBe('0');
+    }
+  }, patient);
 }
 
 /** Each of its owners among these holds each of the blobs. */
