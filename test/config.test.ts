@@ -262,6 +262,10 @@ test('a tracker shares leases by the address of a Redis', () => {
     expect(problems('tracker', `leases: { redis: "${url}" }\n`)).toEqual([
       '2: leases.redis: expected redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS',
     ]);
+  const more = 'passwordFile: /run/redis, sentinels: ["s:26379", "[::1]:26379"]';
+  expect(problems('tracker', `leases: { redis: "redis://user@name/0", ${more} }\n`)).toEqual([]);
+  expect(problems('tracker', `leases: { redis: "redis://:p@name", ${more} }\n`)[0]).toContain('leave out one');
+  expect(problems('tracker', 'leases: { redis: "redis://r", sentinels: ["s"] }\n')[0]).toContain('expected HOST:PORT');
   expect(problems('tracker', 'leases: { redis: "redis://r", prefix: "*" }\n')[0]).toContain(
     'leases.prefix: expected letters',
   );

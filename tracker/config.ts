@@ -16,18 +16,37 @@ function isRedisUrl(text: string): boolean {
   return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '' && /^(\/\d{0,5})?$/.test(pathname);
 }
 
+/** Three or five are usual. */
+const sentinelsMax = 16;
+
 const leasesSchema = z
   .strictObject({
-    /** Redis or Valkey, one server; the password in the address. */
+    /** Redis or Valkey. With `sentinels` its host is the name that they know the servers by. */
     redis: z
       .string()
       .max(2048)
       .refine(isRedisUrl, 'expected redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS'),
+    /** In place of one in the address; read again for each connection. */
+    passwordFile: z.string().min(1).max(4096).optional(),
+    /** Those that tell which of several servers is the one to write to. */
+    sentinels: z
+      .array(
+        z
+          .string()
+          .max(300)
+          .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/@[\]]+):\d{1,5}$/, 'expected HOST:PORT'),
+      )
+      .max(sentinelsMax)
+      .prefault([]),
     /** Of all keys, and of the channel: clusters that use one server differ in it. */
     prefix: z
       .string()
       .regex(/^[A-Za-z0-9:_-]{1,64}$/, 'expected letters, digits, :, _ and -, 64 characters at most')
       .prefault('shoal'),
+  })
+  .refine(({ redis, passwordFile }) => passwordFile === undefined || URL.parse(redis)?.password === '', {
+    path: ['passwordFile'],
+    message: 'there is a password in `redis` as well: leave out one',
   })
   .optional();
 

@@ -5,13 +5,15 @@
  * Rule 2: what it keeps is bounded before it is read: a hash that is no node's, or is too large to be, is not.
  */
 
-import type { ChainableCommander, Redis } from 'ioredis';
+import type { ChainableCommander, Redis, SentinelConnectionOptions } from 'ioredis';
+import { secretIn } from '../../platform/backends/secret.ts';
 import { type NodeNews, selfField, selfText } from './records.ts';
 
 /** A batch is answered by then, or never: Redis takes microseconds for each of its commands. */
 const answerMsMax = 1_000;
 const connectMsMax = 2_000;
 const again = { delayMs: 200, delayMsMax: 5_000 };
+const delayOf = (times: number): number => Math.min(again.delayMsMax, again.delayMs * 2 ** Math.min(times, 10));
 /**
  * Of a node's hash, and of all that are asked for in one go: an answer that takes longer than `answerMsMax` breaks the
  * connection, again and again. A host of 65,536 blobs has 8 MB, or 13 with digests of 512 bits.
@@ -26,7 +28,14 @@ const otherKind = 'WRONGTYPE';
 /** Keys that one step of a scan looks at. */
 const scanKeys = 512;
 
-export type RedisSettings = { readonly url: string; readonly prefix: string; readonly leaseMs: number };
+export type RedisSettings = {
+  readonly url: string;
+  readonly passwordFile?: string | undefined;
+  /** HOST:PORT of each; empty: the URL's host is the server, and not a name that these know. */
+  readonly sentinels?: readonly string[] | undefined;
+  readonly prefix: string;
+  readonly leaseMs: number;
+};
 
 export type RedisEvents = {
   /** What another tracker, or this one, published; undefined: it is longer than any of theirs. */
@@ -59,7 +68,11 @@ export class RedisLink implements Disposable {
     this.#listens.on('messageBuffer', (_, bytes: Buffer) =>
       events.onMessage(bytes.length > messageBytesMax ? undefined : String(bytes)),
     );
-    for (const one of [this.#asks, this.#listens]) void one.connect().catch(() => undefined);
+    for (const one of [this.#asks, this.#listens]) {
+      // The next attempt comes after `again.delayMs`: what the file says by then it goes by.
+      one.on('close', () => void this.#knowPassword(one, events));
+      void this.#knowPassword(one, events).then(() => one.connect().catch(() => undefined));
+    }
   }
 
   /** The library is loaded by this. */
@@ -76,9 +89,22 @@ export class RedisLink implements Disposable {
       enableReadyCheck: false,
       autoResubscribe: false,
       disableClientInfo: true,
-      retryStrategy: (times: number) => Math.min(again.delayMsMax, again.delayMs * 2 ** Math.min(times, 10)),
+      retryStrategy: delayOf,
+      // The one that is to be written to is another one now.
+      reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+      ...sentinelsOf(settings),
     };
     return new RedisLink(new Client(settings.url, options), settings, events);
+  }
+
+  async #knowPassword({ options }: Redis, { onTrouble }: RedisEvents): Promise<void> {
+    const { passwordFile } = this.#settings;
+    if (passwordFile === undefined) return;
+    try {
+      options.password = await secretIn(passwordFile, 'leases');
+    } catch (error) {
+      onTrouble((error as Error).message);
+    }
   }
 
   /** Connected, as far as is known. */
@@ -193,4 +219,26 @@ export class RedisLink implements Disposable {
       clearTimeout(timer);
     }
   }
+}
+
+type OfSentinels = Pick<
+  SentinelConnectionOptions,
+  'sentinels' | 'name' | 'enableTLSForSentinelMode' | 'sentinelCommandTimeout' | 'sentinelRetryStrategy'
+>;
+
+/** Who tells which server it is, by the name that stands for its host. */
+function sentinelsOf({ url, sentinels = [] }: RedisSettings): OfSentinels {
+  if (sentinels.length === 0) return {};
+  const { hostname, protocol } = new URL(url);
+  const at = (text: string) => {
+    const colon = text.lastIndexOf(':');
+    return { host: text.slice(0, colon).replaceAll(/[[\]]/g, ''), port: Number(text.slice(colon + 1)) };
+  };
+  return {
+    sentinels: sentinels.map(at),
+    name: hostname,
+    enableTLSForSentinelMode: protocol === 'rediss:',
+    sentinelCommandTimeout: answerMsMax,
+    sentinelRetryStrategy: delayOf,
+  };
 }

@@ -27,8 +27,8 @@ export async function shareLeases(
   settings: LeasesSettings,
   { state, leaseMs, metrics, onTrouble }: On,
 ): Promise<LeaseSharing> {
-  const { redis: url, prefix } = settings;
-  const sharing = await LeaseSharing.open({ url, prefix, leaseMs }, state, onTrouble);
+  const { redis: url, ...more } = settings;
+  const sharing = await LeaseSharing.open({ url, ...more, leaseMs }, state, onTrouble);
   metrics.observed('tracker_shared_up', '1: Redis answers, and leases are shared', () => (sharing.up ? 1 : 0));
   for (const [name, help] of Object.entries(helps))
     metrics.observed(

@@ -1,5 +1,7 @@
 /** Redis, which keeps nothing on the disk. */
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { freePort } from '../../../platform/testing/ports.ts';
 import { need } from '../programs.ts';
 import { Restartable } from './servers/server.ts';
@@ -10,14 +12,37 @@ export type RedisServer = {
   say(...words: string[]): Promise<string>;
 };
 
-export async function startRedis(dir: string): Promise<RedisServer> {
+/** `more`: of its command line. */
+export async function startRedis(dir: string, more: readonly string[] = []): Promise<RedisServer> {
   const port = await freePort();
   const say = (...words: string[]): Promise<string> => said(port, words);
-  const command = [need('redis-server'), '--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
+  const own = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
+  const command = [need('redis-server'), ...own, ...more];
   const ready = async (): Promise<boolean> => (await say('PING').catch(() => '')) === '+PONG';
   const server = new Restartable({ command, log: `${dir}/log`, ready });
   await server.start();
   return { server, say, url: `redis://127.0.0.1:${port}` };
+}
+
+/** Tells who of those that follow `master` is to be written to; that one takes its place soon after it has gone. HOST:PORT. */
+export async function startSentinel(dir: string, name: string, master: string): Promise<RedisServer & { at: string }> {
+  const config = join(dir, 'sentinel.conf');
+  const { hostname, port } = new URL(master);
+  await writeFile(
+    config,
+    [
+      `sentinel monitor ${name} ${hostname} ${port} 1`,
+      `sentinel down-after-milliseconds ${name} 1000`,
+      `sentinel failover-timeout ${name} 5000`,
+    ].join('\n'),
+  );
+  const own = await freePort();
+  const say = (...words: string[]): Promise<string> => said(own, words);
+  const command = [need('redis-server'), config, '--sentinel', '--port', `${own}`, '--bind', '127.0.0.1'];
+  const ready = async (): Promise<boolean> => (await say('PING').catch(() => '')) === '+PONG';
+  const server = new Restartable({ command, log: `${dir}/sentinel.log`, ready });
+  await server.start();
+  return { server, say, url: `redis://127.0.0.1:${own}`, at: `127.0.0.1:${own}` };
 }
 
 /** One command; the first line of its answer. */

@@ -2,21 +2,24 @@
  * Trackers that share their leases through a real Redis: a second one and one that was restarted know the swarm at once,
  * and a Redis that is away, hangs, has lost everything or holds junk costs no announce anything.
  */
+import { writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { type AnnounceEntry, type AnnounceReply, TRACKER } from '../../../core/contracts/tracker.ts';
 import { testDigest, testPeer } from '../../../core/handout/fixtures.ts';
 import { RoleProcess } from '../../../harness/roles.ts';
 import { temporary } from '../processes.ts';
-import { type RedisServer, startRedis } from './redis-server.ts';
+import { type RedisServer, startRedis, startSentinel } from './redis-server.ts';
 
 const blobs = 60;
 /** Above what a lookup at an origin that is not there takes, and far below any wait for Redis that would be a mistake. */
 const waitMsMax = 20_000;
 
-async function setUp(stack: AsyncDisposableStack) {
+type Leases = { readonly dir: string; readonly redis: RedisServer };
+async function setUp(stack: AsyncDisposableStack, leases: (on: Leases) => Promise<object> = async () => ({})) {
   const dir = await temporary(stack, 'leases');
   const redis = await startRedis(dir);
   stack.use(redis.server);
+  const more = await leases({ dir, redis });
   let no = 0;
   const tracker = async (): Promise<Tracker> => {
     const name = `tracker-${no++}`;
@@ -24,11 +27,11 @@ async function setUp(stack: AsyncDisposableStack) {
       listen: { host: '127.0.0.1', port: 0 },
       origins: ['http://127.0.0.1:9'],
       lease: '5m',
-      leases: { redis: redis.url, prefix: 'test' },
+      leases: { redis: redis.url, prefix: 'test', ...more },
     };
     return new Tracker(stack.use(await RoleProcess.start({ role: 'tracker', name, dir, config })));
   };
-  return { redis, tracker };
+  return { dir, redis, tracker };
 }
 
 class Tracker {
@@ -154,4 +157,57 @@ test('junk in Redis is passed over, and written right where it is a node that is
   for (const no of [1, 2, 3, 5]) await first.announce(no, all('have'), blobs);
   await expect.poll(() => redis.say('HLEN', key(1)), { timeout: waitMsMax }).toBe(`:${blobs + 1}`);
   await (await tracker()).has(4 * blobs);
+});
+
+test('a password that lies in a file is read again for each connection; with a wrong one announces go on', {
+  timeout: 120_000,
+}, async () => {
+  await using stack = new AsyncDisposableStack();
+  let passwordFile = '';
+  const { redis, tracker } = await setUp(stack, async ({ dir, redis: { say, url } }) => {
+    passwordFile = `${dir}/password`;
+    await writeFile(passwordFile, 'one\n');
+    expect(await say('ACL', 'SETUSER', 'tracker', 'on', '>one', '~test:*', '&test:*', '+@all')).toBe('+OK');
+    return { redis: url.replace('redis://', 'redis://tracker@'), passwordFile };
+  });
+  const [first, second] = [await tracker(), await tracker()];
+  await first.announce(1, all('have'));
+  await second.has(blobs);
+  // The server's is another one before the file's is.
+  await redis.say('ACL', 'SETUSER', 'tracker', 'resetpass', '>two');
+  await redis.say('CLIENT', 'KILL', 'USER', 'tracker');
+  await expect.poll(() => first.count('shared_up'), { timeout: waitMsMax }).toBe(0);
+  await first.announce(2, all('have'));
+  await writeFile(passwordFile, 'two\n');
+  const renewed = async (): Promise<number> => {
+    await first.announce(2, [], blobs);
+    return second.count('leases');
+  };
+  await expect.poll(renewed, { timeout: 2 * waitMsMax, interval: 200 }).toBe(2 * blobs);
+});
+
+test('sentinels tell which server is to be written to, also once it is another one', { timeout: 180_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  let standby: RedisServer | undefined;
+  const { redis, tracker } = await setUp(stack, async ({ dir, redis: { url } }) => {
+    standby = await startRedis(dir, ['--replicaof', '127.0.0.1', new URL(url).port]);
+    stack.use(standby.server);
+    const sentinel = await startSentinel(dir, 'leases', url);
+    stack.use(sentinel.server);
+    const follows = (): Promise<string> => sentinel.say('SENTINEL', 'REPLICAS', 'leases');
+    await expect.poll(follows, { timeout: 3 * waitMsMax }).toBe('*1');
+    return { redis: 'redis://leases/0', sentinels: [sentinel.at] };
+  });
+  const [first, second] = [await tracker(), await tracker()];
+  await first.announce(1, all('have'));
+  await second.has(blobs);
+  await redis.server.kill();
+  const renewed = async (): Promise<string> => {
+    await first.announce(1, [], blobs);
+    await first.announce(2, all('have'), 0);
+    return (await standby?.say('HLEN', `test:node:${testPeer(2).node}`)) ?? '';
+  };
+  await expect.poll(renewed, { timeout: 3 * waitMsMax, interval: 500 }).toBe(`:${blobs + 1}`);
+  await second.has(2 * blobs);
+  await (await tracker()).has(2 * blobs);
 });
