@@ -10,12 +10,14 @@ const nothing = new Uint8Array(0);
 
 if ('port' in start) {
   const { port } = start;
-  port.on('message', (job: Job) => port.postMessage({ id: job.id, outcome: 'ok', errno: 0, digest: nothing }));
+  port.on('message', (job: Job) =>
+    port.postMessage({ id: job.id, outcome: 'ok', errno: 0, digest: nothing, stamp: Number.NaN }),
+  );
 } else {
   const jobs = Ring.attach(start.jobs);
   const verdicts = Ring.attach(start.verdicts);
   const job = new JobRecord();
   const verdict = new VerdictRecord();
   while (jobs.take(job.bytes))
-    verdicts.tryPut(verdict.write({ id: job.read().id, outcome: 'ok', errno: 0, digest: nothing }));
+    verdicts.tryPut(verdict.write({ id: job.read().id, outcome: 'ok', errno: 0, digest: nothing, stamp: Number.NaN }));
 }

@@ -26,6 +26,7 @@ const job: Job = {
   position: 4e9,
   folded: false,
   believed: false,
+  stamped: false,
   algorithm: 'sha256',
   expected: new Uint8Array(32).fill(7),
 };

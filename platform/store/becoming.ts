@@ -68,6 +68,7 @@ export class Becoming {
     room.claim(digest);
     await disk.write(fd, blob.hashes, meta.length);
     if (synced) await disk.sync(fd);
+    const soon = stampSoon(disk, fd);
     const file = layout.file(digest, meta, { volume, partial: false });
     await names.ensureShard(file);
     await disk.rename(path, file.whole);
@@ -75,6 +76,7 @@ export class Becoming {
       await disk.syncDirectory(layout.shard(digest, volume));
       await disk.syncDirectory(layout.volume(volume).uploads);
     }
+    const stamp = soon && (await soon);
     const existing = room.get(digest);
     const grows = existing instanceof GrowingEntry && existing.agrees(meta, blob.hashes);
     if (existing !== undefined && (grows || existing.meta.root === meta.root))
@@ -88,7 +90,7 @@ export class Becoming {
     const entry = same ?? new BlobEntry({ host, digest, meta, file, bits: undefined, hashes: blob.hashes });
     if (entry instanceof GrowingEntry) entry.becomeOrdinary(meta, blob.hashes);
     entry.takeHashes(blob.hashes);
-    entry.becomeReceived(fd, file);
+    entry.becomeReceived(stamp ?? disk.stampNow?.(fd), file);
     if (this.#o.damage.any) this.#o.damage.mended(entry, 'push');
     if (same === undefined) room.add(entry);
     else room.keep(same, before);
@@ -125,10 +127,12 @@ export class Becoming {
       if (!entry.file.partial) await this.#o.disk.write(fd, await entry.listed(), entry.meta.length);
     }
     if (this.#o.synced) await this.#o.disk.sync(fd);
+    const soon = stampSoon(this.#o.disk, fd);
     await this.#o.names.makeWhole(entry.digest, entry.file);
+    const stamp = soon && (await soon);
     // A reader may have found a wrong piece meanwhile: then it comes again.
     if (entry.heldCount === entry.pieces) {
-      entry.becomeComplete(fd);
+      entry.becomeComplete(stamp ?? this.#o.disk.stampNow?.(fd));
       if (this.#o.damage.any) this.#o.damage.mended(entry, 'pieces');
     }
     this.#o.room.changed(entry);
@@ -296,4 +300,12 @@ export class Maker {
     if (existing !== undefined) await this.#o.detach(existing);
     return undefined;
   }
+}
+
+/** The file's stamp, by `stamp`, where the disk has that; undefined in the end where it does not tell now. */
+export function stampSoon(disk: Pick<Disk, 'stamp'>, fd: number): Promise<number | undefined> | undefined {
+  return disk.stamp?.(fd).catch((error: unknown) => {
+    if (diskCode(error) === undefined) throw error;
+    return undefined;
+  });
 }

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { diskError } from './disk/disk.ts';
+import type { Digest } from '../../core/digest.ts';
 import { RealDisk } from './disk/real-disk.ts';
 import { TestStores } from './store.fixtures.ts';
 
@@ -75,7 +75,7 @@ test('one process at a time uses a directory, and kill -9 leaves no lock behind'
   await stores.close(await stores.open(dir));
 });
 
-test('many files are found where the disk counts as slow as well', async () => {
+test('of many files the lengths are asked for some at a time, and one that is too short is found', async () => {
   const dir = stores.directory();
   await stores.close(await stores.open(dir));
   const shard = join(dir, 'blobs', 'sha256', 'ab');
@@ -86,12 +86,17 @@ test('many files are found where the disk counts as slow as well', async () => {
     const hex = `ab${no.toString(16).padStart(62, '0')}`;
     writeFileSync(join(shard, `${hex}.0.18.${'0'.repeat(64)}`), '');
   }
-  let refused = 0;
+  const short = 'ab'.padEnd(64, 'c');
+  writeFileSync(join(shard, `${short}.7.18.${'0'.repeat(64)}`), '');
+  const asked: number[] = [];
   const disk = new RealDisk();
-  disk.sizeNow = (path) => {
-    refused++;
-    throw diskError('EAGAIN', 'the disk is slow now, read', path);
+  disk.sizes = async (at, names) => {
+    asked.push(names.length);
+    return await RealDisk.prototype.sizes.call(disk, at, names);
   };
   const store = await stores.open(dir, { disk });
-  expect([store.count, refused]).toEqual([count, count]);
+  expect(store.count).toBe(count);
+  expect(store.get(`sha256:${short}` as Digest)).toBeUndefined();
+  expect(asked.reduce((sum, one) => sum + one, 0)).toBe(count + 1);
+  expect(Math.max(...asked)).toBeLessThan(count);
 });

@@ -68,7 +68,7 @@ export type RecoverOptions = {
 };
 type ScanDisk = Pick<
   Disk,
-  'open' | 'close' | 'read' | 'size' | 'sizeNow' | 'stat' | 'list' | 'unlink' | 'rename' | 'syncDirectory'
+  'open' | 'close' | 'read' | 'size' | 'sizes' | 'stat' | 'list' | 'unlink' | 'rename' | 'syncDirectory'
 >;
 type ScanOptions = Omit<RecoverOptions, 'disk'> & { readonly disk: ScanDisk };
 /** As volumes/volumes.ts has them. */
@@ -84,6 +84,8 @@ export type VolumesThere = {
 const scanConcurrency = 32;
 /** Names of a shard from which on they are many: of some 100,000 blobs. */
 const manyNames = 400;
+/** Lengths that are asked for at once there: a disk that takes 100 ms for each is slow, and does not hang yet. */
+const sizesTogether = 64;
 /** Lines for what is damaged or missing; after that, one with the rest's number. */
 const namedMax = 20;
 /** A volume that is mounted as a data directory comes with it. */
@@ -232,6 +234,7 @@ async function take(o: RecoverOptions, blob: FoundBlob, finding: ScanInto): Prom
 /** A disk that takes it as done what a read-only volume refuses: nothing that is removed at a start matters there. */
 function whereReadOnly({ disk, volumes }: RecoverOptions, volume: number): ScanDisk {
   if (volumes.all[volume]?.state !== 'read-only') return disk;
+  const { sizes } = disk;
   const forgiving = async (work: Promise<void>): Promise<void> => {
     try {
       await work;
@@ -244,7 +247,7 @@ function whereReadOnly({ disk, volumes }: RecoverOptions, volume: number): ScanD
     close: (fd) => disk.close(fd),
     read: (fd, into, position) => disk.read(fd, into, position),
     size: (fd) => disk.size(fd),
-    sizeNow: (path) => disk.sizeNow(path),
+    ...(sizes !== undefined && { sizes: (dir: string, names: readonly string[]) => sizes.call(disk, dir, names) }),
     stat: (path) => disk.stat(path),
     list: (path) => disk.list(path),
     unlink: (path) => forgiving(disk.unlink(path)),
@@ -302,6 +305,7 @@ async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
   const dir = `${layout.volume(volume).blobs}/${algorithm}/${shard}`;
   const names = new Set(await disk.list(dir));
   if (o.synced) await disk.syncDirectory(dir);
+  const sizes = names.size < manyNames ? undefined : await sizesOf(o, at, { dir, names });
   const found = new Map<Digest, FoundBlob>();
   for (const name of names) {
     const whole = name.endsWith(partSuffix) || name.endsWith(haveSuffix) ? name.slice(0, -partSuffix.length) : name;
@@ -318,8 +322,8 @@ async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
     const bits = isPart ? await readBits(disk, `${dir}/${whole}${haveSuffix}`, pieceCount(parsed.meta)) : undefined;
     const other = found.get(parsed.digest);
     if (other?.bits === undefined && other !== undefined) continue;
-    const bytes =
-      isPart || trusts(parsed.digest) ? Number.POSITIVE_INFINITY : await sizeOf(disk, `${dir}/${name}`, names.size);
+    const known = isPart || trusts(parsed.digest) ? Number.POSITIVE_INFINITY : sizes?.get(name);
+    const bytes = known ?? (await disk.stat(`${dir}/${name}`)).size;
     const wanted = bytesOnDisk(parsed.meta);
     if (bytes >= wanted) found.set(parsed.digest, { ...parsed, volume, bits });
     else if (o.keeps) found.set(parsed.digest, { ...parsed, volume, bits, shortBytes: bytes });
@@ -333,15 +337,23 @@ async function scanShard(o: ScanOptions, at: Shard): Promise<FoundBlob[]> {
   return [...found.values()];
 }
 
-/** Where there are many, a look that waits for nothing else costs a fifth; not of a disk that is slow. */
-async function sizeOf(disk: ScanDisk, path: string, among: number): Promise<number> {
-  if (among < manyNames) return (await disk.stat(path)).size;
-  try {
-    return disk.sizeNow(path);
-  } catch (error) {
-    if (diskCode(error) !== 'EAGAIN') throw error;
-    return (await disk.stat(path)).size;
+/** Where there are many, so many at a time cost a fifth. Of those that nobody vouches for, as far as the disk can do that. */
+async function sizesOf(
+  { disk }: ScanOptions,
+  { algorithm, trusts }: Shard,
+  { dir, names }: { readonly dir: string; readonly names: ReadonlySet<string> },
+): Promise<ReadonlyMap<string, number>> {
+  const sizes = new Map<string, number>();
+  if (disk.sizes === undefined) return sizes;
+  const unsure = [...names].filter((name) => {
+    const digest = parseBlobName(algorithm, name)?.digest;
+    return digest !== undefined && !trusts(digest);
+  });
+  for (let at = 0; at < unsure.length; at += sizesTogether) {
+    const some = unsure.slice(at, at + sizesTogether);
+    for (const [i, size] of (await disk.sizes(dir, some)).entries()) sizes.set(some[i] as string, size);
   }
+  return sizes;
 }
 
 async function readBits(disk: ScanDisk, path: string, pieces: number): Promise<PieceBits> {

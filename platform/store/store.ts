@@ -338,7 +338,6 @@ export class BlobStore {
       ...{ hot, io: this.#ground.io },
       files: this.#files,
       nowMs: () => performance.now(),
-      stampOf: (fd) => this.#ground.disk.stampNow?.(fd),
       loadHashes: (entry) => this.#lists.load(entry),
       complete: (entry) => this.#becoming.complete(entry),
       degraded: (entry, piece, why) => this.#degraded(entry, piece, why),

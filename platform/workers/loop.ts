@@ -7,7 +7,7 @@
  */
 
 import { createHash, type Hash } from 'node:crypto';
-import { readvSync, writevSync } from 'node:fs';
+import { fstatSync, readvSync, writevSync } from 'node:fs';
 import { assert } from '../../core/assert.ts';
 import { blake3, pieceHash, sameBytes } from './hash.ts';
 import { Ring } from './ring.ts';
@@ -29,11 +29,12 @@ export type LoopStart = {
 };
 
 type State = { readonly memory: ArenaMemory; readonly streams: Map<number, Hash> };
-type Answer = Pick<JobVerdict, 'outcome' | 'errno' | 'digest'>;
+type Answer = Omit<JobVerdict, 'id'>;
 
 const nothing = new Uint8Array(0);
-const ok: Answer = { outcome: 'ok', errno: 0, digest: nothing };
-const corrupt: Answer = { outcome: 'corrupt', errno: 0, digest: nothing };
+const unasked = { digest: nothing, stamp: Number.NaN };
+const ok: Answer = { outcome: 'ok', errno: 0, ...unasked };
+const corrupt: Answer = { outcome: 'corrupt', errno: 0, ...unasked };
 
 /** Returns once the ring of jobs is closed and empty. */
 export function runLoop(start: LoopStart): void {
@@ -55,7 +56,7 @@ function answer(state: State, job: Job): Answer {
   } catch (error) {
     const errno = systemErrno(error);
     if (errno === undefined) throw error;
-    return { outcome: 'failed', errno, digest: nothing };
+    return { outcome: 'failed', errno, ...unasked };
   }
 }
 
@@ -68,10 +69,8 @@ function perform(state: State, job: Job): Answer {
       return ok;
     }
     case 'readVerify': {
-      const parts = state.memory.parts(job.slot, job.length);
-      if (!readFully(job, parts)) return { outcome: 'failed', errno: shortErrno, digest: nothing };
-      if (job.believed) return ok;
-      return sameBytes(pieceHash(parts, job.folded), job.expected) ? ok : corrupt;
+      const stamp = job.stamped ? fstatSync(job.fd).mtimeMs : Number.NaN;
+      return { ...readVerify(state, job), stamp };
     }
     case 'streamOpen':
       state.streams.set(job.stream, createHash(job.algorithm));
@@ -80,19 +79,26 @@ function perform(state: State, job: Job): Answer {
       return append(state, job);
     case 'streamStored': {
       const parts = state.memory.parts(job.slot, job.length);
-      if (!readFully(job, parts)) return { outcome: 'failed', errno: shortErrno, digest: nothing };
+      if (!readFully(job, parts)) return { outcome: 'failed', errno: shortErrno, ...unasked };
       for (const part of parts) stream(state, job).update(part);
       return ok;
     }
     case 'streamFinish': {
       const digest = stream(state, job).digest();
       state.streams.delete(job.stream);
-      return { outcome: 'ok', errno: 0, digest };
+      return { ...ok, digest };
     }
     case 'streamAbort':
       state.streams.delete(job.stream);
       return ok;
   }
+}
+
+function readVerify(state: State, job: Job): Answer {
+  const parts = state.memory.parts(job.slot, job.length);
+  if (!readFully(job, parts)) return { outcome: 'failed', errno: shortErrno, ...unasked };
+  if (job.believed) return ok;
+  return sameBytes(pieceHash(parts, job.folded), job.expected) ? ok : corrupt;
 }
 
 function append(state: State, job: Job): Answer {

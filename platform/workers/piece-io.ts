@@ -36,6 +36,11 @@ export type PieceJob = FileRange & {
   readonly folded?: boolean;
   /** Not hashed by `readVerify`: for receivers that check it themselves (store/pieces/remembered.ts). Default: it is. */
   readonly believed?: boolean;
+  /**
+   * Told by `readVerify`, before it ends, the stamp that the file had before it was read (store/disk/disk.ts), if it can be told.
+   * False: it need not be read any more, 'corrupt' will do.
+   */
+  readonly stamped?: (stamp: number) => boolean;
 };
 
 export interface PieceIo {

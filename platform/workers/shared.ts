@@ -8,8 +8,8 @@
  * A slot is a chain of units; its number is that of its first unit. The main thread alone writes
  * `next`; a worker reads it after a job that names the slot came through its ring.
  *
- *   job:      kind, id, fd, slot, length, stream, folded, algorithm, believed (Int32 each), pad, position (float64), expected (32 bytes)
- *   verdict:  id, outcome, errno, digest length (Int32 each), digest (64 bytes)
+ *   job:      kind, id, fd, slot, length, stream, folded, algorithm, believed, stamped (Int32 each), position (float64), expected (32 bytes)
+ *   verdict:  id, outcome, errno, digest length (Int32 each), digest (64 bytes), stamp (float64)
  *
  * Rule 1: units begin at page boundaries. The kernel copies every piece in and out, and on some processors a
  *   copy to 16 bytes past a page takes 3.6 times as long (`npm run bench -- micro`: copy…).
@@ -112,6 +112,8 @@ export type Job = {
   readonly position: number;
   readonly folded: boolean;
   readonly believed: boolean;
+  /** The verdict tells the file's stamp. */
+  readonly stamped: boolean;
   readonly algorithm: DigestAlgorithm;
   readonly expected: Uint8Array;
 };
@@ -122,6 +124,8 @@ export type JobVerdict = {
   readonly outcome: Outcome;
   readonly errno: number;
   readonly digest: Uint8Array;
+  /** NaN: nobody asked. */
+  readonly stamp: number;
 };
 
 /** Not the system's: the file ended before the bytes did. */
@@ -137,13 +141,15 @@ const at = {
   folded: 24,
   algorithm: 28,
   believed: 32,
+  stamped: 36,
   position: 40,
   expected: 48,
 } as const;
 export const jobRecordBytes = at.expected + hashBytes;
 const answer = { id: 0, outcome: 4, errno: 8, length: 12, digest: 16 } as const;
 const digestBytesMax = 64;
-export const verdictRecordBytes = answer.digest + digestBytesMax;
+const stampAt = answer.digest + digestBytesMax;
+export const verdictRecordBytes = stampAt + Float64Array.BYTES_PER_ELEMENT;
 
 /** One reusable record and its view. */
 export class JobRecord {
@@ -161,6 +167,7 @@ export class JobRecord {
     view.setInt32(at.folded, job.folded ? 1 : 0, true);
     view.setInt32(at.algorithm, ALGORITHMS.indexOf(job.algorithm), true);
     view.setInt32(at.believed, job.believed ? 1 : 0, true);
+    view.setInt32(at.stamped, job.stamped ? 1 : 0, true);
     view.setFloat64(at.position, job.position, true);
     this.bytes.set(job.expected, at.expected);
     return this.bytes;
@@ -179,6 +186,7 @@ export class JobRecord {
       folded: view.getInt32(at.folded, true) === 1,
       algorithm: ALGORITHMS[view.getInt32(at.algorithm, true)] as DigestAlgorithm,
       believed: view.getInt32(at.believed, true) === 1,
+      stamped: view.getInt32(at.stamped, true) === 1,
       position: view.getFloat64(at.position, true),
       expected: this.bytes.subarray(at.expected, at.expected + hashBytes),
     };
@@ -195,6 +203,7 @@ export class VerdictRecord {
     this.#view.setInt32(answer.errno, verdict.errno, true);
     this.#view.setInt32(answer.length, verdict.digest.length, true);
     this.bytes.set(verdict.digest, answer.digest);
+    this.#view.setFloat64(stampAt, verdict.stamp, true);
     return this.bytes;
   }
 
@@ -206,6 +215,7 @@ export class VerdictRecord {
       outcome: OUTCOMES[this.#view.getInt32(answer.outcome, true)] as Outcome,
       errno: this.#view.getInt32(answer.errno, true),
       digest: this.bytes.slice(answer.digest, answer.digest + length),
+      stamp: this.#view.getFloat64(stampAt, true),
     };
   }
 }

@@ -1,7 +1,7 @@
 /** The threads as they run in production: right and wrong bytes, refusals, order, death. */
 
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -81,6 +81,24 @@ test('the short last piece of a blob of larger pieces is hashed folded', async (
   const expected = blake3(blake3(bytes));
   expect(await workers.verifyWrite({ fd, position: 0, slot, expected })).toBe('corrupt');
   expect(await workers.verifyWrite({ fd, position: 0, slot, expected, folded: true })).toBe('held');
+  slot.release();
+});
+
+test('a read tells the stamp that the file had, which is another one once somebody wrote to it, and of a refusal none', async () => {
+  const bytes = randomBytes(100);
+  const { path, fd } = file();
+  writeFileSync(path, bytes);
+  utimesSync(path, 1, 1_000);
+  const slot = workers.arena.tryAcquire('reader', bytes.length)!;
+  const stamps: number[] = [];
+  const job = { fd, position: 0, slot, expected: blake3(bytes), stamped: (stamp: number) => stamps.push(stamp) > 0 };
+  for (const believed of [false, true]) expect(await workers.readVerify({ ...job, believed })).toBe('ok');
+  expect(stamps).toEqual([1_000_000, 1_000_000]);
+  writeFileSync(path, bytes);
+  expect(await workers.readVerify(job)).toBe('ok');
+  expect(stamps[2]).toBeGreaterThan(1_000_000);
+  expect(await workers.readVerify({ ...job, fd: 99_999 })).toEqual(new IoFailure('EBADF'));
+  expect(stamps.length).toBe(3);
   slot.release();
 });
 

@@ -127,6 +127,7 @@ export class Workers implements PieceIo {
 
   async readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure> {
     const verdict = await this.#run(this.#leastBusy(job.lane), pieceFields('readVerify', job), job.slot);
+    if (!Number.isNaN(verdict.stamp)) job.stamped?.(verdict.stamp);
     return verdict.outcome === 'failed' ? failure(verdict) : verdict.outcome;
   }
 
@@ -266,6 +267,7 @@ const emptyJob: Job = {
   position: 0,
   folded: false,
   believed: false,
+  stamped: false,
   algorithm: 'sha256',
   expected: new Uint8Array(0),
 };
@@ -276,7 +278,8 @@ function rangeFields(range: FileRange): Pick<Job, 'fd' | 'position' | 'slot' | '
 
 function pieceFields(kind: 'verifyWrite' | 'readVerify', job: PieceJob): JobFields {
   const folded = job.folded ?? job.slot.length > unitBytes;
-  return { ...rangeFields(job), kind, folded, believed: job.believed === true, expected: job.expected };
+  const { believed = false, expected, stamped } = job;
+  return { ...rangeFields(job), kind, folded, believed, expected, stamped: stamped !== undefined };
 }
 
 function failure(verdict: JobVerdict): IoFailure {

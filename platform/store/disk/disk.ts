@@ -26,10 +26,12 @@ export interface Disk {
   size(fd: number): Promise<number>;
   /** Of what bears the name now, whatever is open. ENOENT where nothing does. */
   stat(path: string): Promise<FileState>;
-  /** A number that differs once somebody wrote to the file since. A disk that cannot tell has no such function. */
+  /** A number that differs once somebody wrote to the file since. A disk that cannot tell has neither of these functions. */
+  stamp?(fd: number): Promise<number>;
+  /** Of a disk in memory, for which nobody ever waits. */
   stampNow?(fd: number): number;
-  /** Its length, on the calling thread: a start asks for a million. ENOENT. */
-  sizeNow(path: string): number;
+  /** Lengths of files of the directory, in the order of their names: a start asks for a million. Absent: by `stat`, each. */
+  sizes?(dir: string, names: readonly string[]): Promise<readonly number[]>;
   /** Replaces what bears the new name. */
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;

@@ -4,7 +4,6 @@ import {
   close,
   fdatasync,
   fstat,
-  fstatSync,
   fsync,
   mkdir,
   open,
@@ -13,7 +12,6 @@ import {
   rename,
   stat,
   statfs,
-  statSync,
   unlink,
   write,
 } from 'node:fs';
@@ -83,12 +81,13 @@ export class RealDisk implements Disk {
     return { size, id: `${dev}.${ino}.${mtimeMs}.${size}` };
   }
 
-  stampNow(fd: number): number {
-    return fstatSync(fd).mtimeMs;
+  async stamp(fd: number): Promise<number> {
+    return (await statOf(fd)).mtimeMs;
   }
 
-  sizeNow(path: string): number {
-    return statSync(path).size;
+  async sizes(dir: string, names: readonly string[]): Promise<readonly number[]> {
+    const { sizesIn } = await import('./sizes.ts');
+    return await sizesIn(dir, names);
   }
 
   async rename(from: string, to: string): Promise<void> {

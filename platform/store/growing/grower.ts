@@ -12,6 +12,7 @@ import { ApiError } from '../../../core/contracts/errors.ts';
 import type { Digest } from '../../../core/digest.ts';
 import { type Growth, growthValid, hashBytes, type Metainfo, pieceLengthFor } from '../../../core/piece.ts';
 import { blake3Hex } from '../../workers/hash.ts';
+import { stampSoon } from '../becoming.ts';
 import type { Disk } from '../disk/disk.ts';
 import { asApiError, removed } from '../disk/errors.ts';
 import type { OpenFiles } from '../disk/open-files.ts';
@@ -169,6 +170,7 @@ export class Grower {
     await files.use(file, async (fd) => {
       await disk.write(fd, hashes, meta.length);
       if (synced) await disk.sync(fd);
+      const soon = stampSoon(disk, fd);
       await names.ensureShard(layout.file(entry.digest, meta, { volume, partial: false }));
       await disk.rename(file.path, layout.blob(entry.digest, meta, volume));
       file.named(meta, false);
@@ -176,10 +178,11 @@ export class Grower {
         await disk.syncDirectory(layout.shard(entry.digest, volume));
         await disk.syncDirectory(layout.volume(volume).uploads);
       }
+      const stamp = soon && (await soon);
       // A removal waits its turn; an eviction does not.
       if (entry.gone) throw removed(entry.digest);
       this.#ordinary(entry, meta, hashes);
-      entry.becomeReceived(fd, file);
+      entry.becomeReceived(stamp ?? disk.stampNow?.(fd), file);
       room.changed(entry);
     });
   }

@@ -285,17 +285,17 @@ export class BlobEntry {
 
   // ---- for the store only ----------------------------------------------------------------------
 
-  /** `fd`: of its file, to which nobody writes any more. */
-  becomeComplete(fd: number, file: BlobFile = this.file): void {
+  /** `stamp`: of its file, to which nobody writes any more; undefined: what was seen of it so far is not trusted. */
+  becomeComplete(stamp: number | undefined, file: BlobFile = this.file): void {
     this.#state = 'complete';
     this.#bits = undefined;
     this.file = file;
-    this.#trust.seal(this.#host.stampOf(fd));
+    this.#trust.seal(stamp);
   }
 
   /** It came as an upload: each of its pieces was hashed on the way in. */
-  becomeReceived(fd: number, file: BlobFile): void {
-    this.becomeComplete(fd, file);
+  becomeReceived(stamp: number | undefined, file: BlobFile): void {
+    this.becomeComplete(stamp, file);
     this.#trust.sawAll(this.#host.nowMs());
   }
 

@@ -29,6 +29,8 @@ export class InlinePieceIo implements PieceIo {
   }
 
   async readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure> {
+    const stamp = job.stamped && this.#disk.stampNow?.(job.fd);
+    if (stamp !== undefined && job.stamped?.(stamp) === false) return 'corrupt';
     return await this.#held(job, async () => {
       const failure = await this.#read(job);
       if (failure !== undefined) return failure;

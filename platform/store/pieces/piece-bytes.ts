@@ -45,8 +45,6 @@ export interface PieceFiles {
   readonly io: PieceIo;
   readonly files: OpenFiles;
   nowMs(): number;
-  /** As Disk.stampNow; undefined: the disk cannot tell, and nothing is trusted. */
-  stampOf(fd: number): number | undefined;
 }
 
 export class PieceBytes {
@@ -79,10 +77,10 @@ export class PieceBytes {
   async read(piece: number, slot: Slot): Promise<'ok' | 'corrupt' | IoFailure> {
     const { memory } = this.#entry;
     if (memory !== undefined) return memory.read(piece, slot, this.#check(piece));
-    const verdict = await this.#withFile(piece, (fd) => {
-      this.#checkStamp(fd);
-      return this.#host.io.readVerify(this.#job(piece, slot, fd));
-    });
+    const stamped = (stamp: number): boolean => this.#checkStamp(stamp);
+    const verdict = await this.#withFile(piece, (fd) =>
+      this.#host.io.readVerify({ ...this.#job(piece, slot, fd), stamped }),
+    );
     if (verdict === 'ok') this.#trust.saw(piece, this.#host.nowMs());
     return verdict;
   }
@@ -91,12 +89,16 @@ export class PieceBytes {
   async readTrusted(piece: number, slot: Slot): Promise<boolean> {
     assert(slot.length === this.length(piece), `store: piece ${piece} does not have ${slot.length} bytes`);
     if (this.#entry.memory !== undefined || !this.#trust.has(piece, this.#host.nowMs())) return false;
+    let told = false;
+    const stamped = (stamp: number): boolean => {
+      told = this.#checkStamp(stamp);
+      return this.#trust.has(piece, this.#host.nowMs());
+    };
     const verdict = await this.#withFile(piece, async (fd) => {
-      if (!this.#checkStamp(fd) || !this.#trust.has(piece, this.#host.nowMs())) return 'corrupt';
       const position = this.#position(piece);
-      return await this.#host.io.readVerify({ fd, slot, position, expected: nothing, believed: true });
+      return await this.#host.io.readVerify({ fd, slot, position, expected: nothing, believed: true, stamped });
     });
-    return verdict === 'ok';
+    return verdict === 'ok' && told && this.#trust.has(piece, this.#host.nowMs());
   }
 
   #job(piece: number, slot: Slot, fd: number): PieceJob {
@@ -114,11 +116,10 @@ export class PieceBytes {
     return (window?.placeOf(piece) ?? piece) * meta.pieceLength;
   }
 
-  /** Whether the file can be told to be as it was; where it is not, nothing of it is trusted any more. */
-  #checkStamp(fd: number): boolean {
-    const stamp = this.#host.stampOf(fd);
-    if (stamp !== undefined && this.#entry.complete) this.#trust.check(stamp);
-    return stamp !== undefined;
+  /** Where the file is not as it was, nothing of it is trusted any more. */
+  #checkStamp(stamp: number): true {
+    if (this.#entry.complete) this.#trust.check(stamp);
+    return true;
   }
 
   async #withFile<T>(piece: number, work: (fd: number) => Promise<T>): Promise<T | IoFailure> {

@@ -190,7 +190,7 @@ export class Shared {
     const entry = had ?? this.#entry({ digest, meta, file });
     entry.takeHashes(taken.hashes);
     const old = had?.file;
-    entry.becomeComplete(fd, file);
+    entry.becomeComplete(undefined, file);
     this.#add(entry, id);
     hashes.add(entry);
     if (old !== undefined) await names.supersede(old, file);
@@ -223,7 +223,7 @@ export class Shared {
       const fd = await this.#makeOwn(entry, own);
       files.adopt(own, fd);
       this.remove(entry);
-      entry.becomeComplete(fd, own);
+      entry.becomeComplete(undefined, own);
       room.add(entry);
       reserved = false;
       await unlinkIfThere(disk, file.list.path);

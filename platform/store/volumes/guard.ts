@@ -5,7 +5,7 @@
  * Rule 2: a descriptor is closed only once nothing uses it any more, whoever gave up waiting: its number would be another
  *   file's.
  * Rule 3: what the disk refuses is told to `suspect`, with its code; who that is decides what it means.
- * Rule 4: the calling thread never waits for a volume on which something takes long: EAGAIN.
+ * Rule 4: the calling thread never waits for a volume: nothing here asks the system by itself.
  */
 
 import type { DigestAlgorithm } from '../../../core/digest.ts';
@@ -138,7 +138,7 @@ export class VolumeGuard {
       <A extends unknown[], T>(kind: OpKind, action: string, call: (path: string, ...rest: A) => Promise<T>) =>
       (path: string, ...rest: A): Promise<T> =>
         this.#named(path, { kind, action }, () => call(path, ...rest));
-    const { stampNow } = disk;
+    const { stamp, sizes } = disk;
     return {
       open: (path, mode) => this.#openFile(path, mode),
       close: (fd) => this.#close(fd),
@@ -147,8 +147,12 @@ export class VolumeGuard {
       sync: (fd) => this.#using(fd, 'write', () => disk.sync(fd)),
       size: (fd) => this.#using(fd, 'read', () => disk.size(fd)),
       stat: named<[], FileState>('read', 'stat', (path) => disk.stat(path)),
-      ...(stampNow !== undefined && { stampNow: (fd: number) => this.#stampNow(fd) }),
-      sizeNow: (path) => this.#now(path, () => disk.sizeNow(path)),
+      ...(stamp !== undefined && { stamp: (fd: number) => this.#using(fd, 'read', () => stamp.call(disk, fd)) }),
+      ...(sizes !== undefined && {
+        sizes: named<[readonly string[]], readonly number[]>('read', 'stat', (dir, names) =>
+          sizes.call(disk, dir, names),
+        ),
+      }),
       rename: (from, to) => this.#named(to, { kind: 'write', action: 'rename' }, () => disk.rename(from, to)),
       unlink: named<[], void>('write', 'unlink', (path) => disk.unlink(path)),
       mkdir: named<[], void>('write', 'mkdir', (path) => disk.mkdir(path)),
@@ -221,23 +225,6 @@ export class VolumeGuard {
   #closeLate(fd: number, of: Descriptor): void {
     if (this.#open.get(fd) === of) this.#open.delete(fd);
     this.#o.disk.close(fd).catch(() => undefined);
-  }
-
-  #stampNow(fd: number): number {
-    throwIfLost((this.#volumes[this.#of(fd).volume] as Guarded).ops);
-    return this.#o.disk.stampNow?.(fd) ?? Number.NaN;
-  }
-
-  #now<T>(path: string, read: () => T): T {
-    const no = this.volumeOf(path);
-    const { ops } = this.#volumes[no] as Guarded;
-    throwIfLost(ops);
-    if (isSlow(ops)) throw diskError('EAGAIN', 'the disk is slow now, read', path);
-    try {
-      return read();
-    } catch (error) {
-      throw this.#told(no, error, { action: 'read', path });
-    }
   }
 
   #told(volume: number, error: unknown, what: { action: string; path: string }): unknown {

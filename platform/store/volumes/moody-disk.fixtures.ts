@@ -85,13 +85,12 @@ export class MoodyDisk implements Disk {
     return this.#met(path, false, () => this.#real.stat(path));
   }
 
-  stampNow(fd: number): number {
-    return this.#real.stampNow(fd);
+  stamp(fd: number): Promise<number> {
+    return this.#met(this.#paths.get(fd), false, () => this.#real.stamp(fd));
   }
 
-  sizeNow(path: string): number {
-    if (this.#moodOf(path) === 'EIO') throw diskError('EIO', 'stat', path);
-    return this.#real.sizeNow(path);
+  sizes(dir: string, names: readonly string[]): Promise<readonly number[]> {
+    return this.#met(dir, false, () => this.#real.sizes(dir, names));
   }
 
   rename(from: string, to: string): Promise<void> {

@@ -197,6 +197,29 @@ test('an empty directory in the place of a volume is not that volume: nothing is
   await allRight(store);
 });
 
+test('a volume whose files cannot be looked up as a start finds them costs its blobs, and not the start', async () => {
+  await fill(await start());
+  await stop();
+  const [sick] = paths as [string];
+  const there = lie(sick);
+  const shard = join(sick, 'blobs', 'sha256', 'ab');
+  mkdirSync(shard, { recursive: true });
+  // So many that they are asked for together, in other threads.
+  for (let no = 0; no < 450; no++)
+    writeFileSync(join(shard, `ab${no.toString(16).padStart(62, '0')}.0.18.${'0'.repeat(64)}`), '');
+  const { sizes } = disk;
+  disk.sizes = (at, names) => {
+    disk.mood(sick, 'hangs');
+    return sizes.call(disk, at, names);
+  };
+  const store = await start();
+  expect(stateOf(store, sick)).toBe('lost');
+  await allRight(
+    store,
+    blobs.filter(({ digest }) => !there.includes(digest)),
+  );
+});
+
 test('a new disk is taken once somebody says that it is one; another volume in its place is a mistake', async () => {
   await fill(await start());
   await stop();
