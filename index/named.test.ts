@@ -64,6 +64,22 @@ test('what others wrote after it is not overwritten, and its own version is told
   expect(await store.tag('a', 'x')).toMatchObject({ digest: two, version: expect.stringMatching(/^2-/) });
 });
 
+test('whoever could be told nothing asks again later, by the same name, and hears what came of it', async () => {
+  const store = stack.use(openMemoryTags());
+  await store.putManifest('a', one, { mediaType: 'm', size: 1, tags: [], blobs: [], manifests: [] }, 0);
+  await store.putManifest('a', two, { mediaType: 'm', size: 1, tags: [], blobs: [], manifests: [] }, 0);
+  const through = (port: number) => stack.use(httpMembers(fixedList([`http://127.0.0.1:${port}`])));
+  const good = await index(store);
+  const write = '0f'.repeat(16);
+  const first = new IndexClient(through(await losing(good, () => others(store))), { write });
+  await expect(first.putTag('a', 'x', { digest: one, after: null }, ctx)).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+  });
+  const again = new IndexClient(through(good), { write, again: true });
+  expect((await again.putTag('a', 'x', { digest: one, after: null }, ctx))?.version).toMatch(/^1-/);
+  expect(await on(store)).toBe(two);
+});
+
 test('a deletion does not delete what came after it', async () => {
   const { store, client } = await made(others);
   await others(store);

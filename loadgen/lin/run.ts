@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { prng } from '../../core/prng.ts';
 import { undoneAtExit } from '../../harness/at-exit.ts';
-import { IndexClient } from '../../platform/clients/index-client.ts';
+import type { HttpClient } from '../../platform/clients/http.ts';
 import { httpMembers } from '../../platform/members/http.ts';
 import { fixedList } from '../../platform/members/list.ts';
+import type { Members } from '../../platform/members/members.ts';
 import { IndexSite } from '../indexes/site.ts';
 import type { EngineServer } from '../indexes/store.ts';
 import { check } from './check.ts';
@@ -39,11 +40,11 @@ export async function runLin(options: Omit<LinOptions, 'json'>, server?: EngineS
   for (let no = 0; no < options.indexes; no++)
     sites.push(await IndexSite.start(`index-${no}`, { engine: options.store, dir }, stack));
   // Each begins with another one.
-  const client = (no: number): IndexClient => {
+  const caller = (no: number): Members<HttpClient> => {
     const urls = sites.map((_, i) => (sites[(i + no) % sites.length] as IndexSite).url);
-    return new IndexClient(stack.use(httpMembers(fixedList(urls))));
+    return stack.use(httpMembers(fixedList(urls)));
   };
-  const clients = Array.from({ length: options.callers }, (_, no) => client(no));
+  const callers = Array.from({ length: options.callers }, (_, no) => caller(no));
   const histories: Histories = new Map(Array.from({ length: options.tags }, (_, no) => [`tag-${no}`, []]));
   const ended = new AbortController();
   const breaking = breakThings(sites, possible(options.faults, sites[0] as IndexSite, server), {
@@ -53,11 +54,11 @@ export async function runLin(options: Omit<LinOptions, 'json'>, server?: EngineS
   });
   // A fault that cannot be made ends the run, when it does.
   breaking.catch(() => undefined);
-  await load(clients, histories, options);
+  await load(callers, histories, options);
   ended.abort();
   const faults = await breaking;
   for (let turn = 0; turn < 2; turn++) {
-    await lastReads(client(turn), histories);
+    await lastReads(caller(turn), histories);
     if (turn === 0) await sleep(settleMs);
   }
   return { ...judged(histories), faults };

@@ -82,12 +82,17 @@ export class IndexClient {
   readonly #members: Members<HttpClient>;
   readonly #tags = new Herd<TagRecord | undefined>(realClock);
   readonly #manifests = new Herd<ManifestRecord | undefined>(realClock);
+  readonly #only: NamedAt | undefined;
   /** The one that answered last. */
   #first: HttpClient | undefined;
 
-  /** The indexes, which share their state. */
-  constructor(members: Members<HttpClient>) {
+  /**
+   * The indexes, which share their state. `write`: the client is for that one write, whose name its caller has drawn, and says
+   * again (with `again`) where nobody could tell what came of it: so it comes to know.
+   */
+  constructor(members: Members<HttpClient>, write?: NamedAt) {
     this.#members = members;
+    this.#only = write;
   }
 
   tag(repo: string, tag: string, ctx: CallContext): Promise<TagRecord | undefined> {
@@ -100,7 +105,7 @@ export class IndexClient {
    * since, with TagChanged in `detail`.
    */
   putTag(repo: string, tag: string, put: TagPut, ctx: CallContext): Promise<Written | undefined> {
-    return this.#written(INDEX.putTag, { at: { name: repo, tag, ...named() }, body: put, ctx });
+    return this.#written(INDEX.putTag, { at: { name: repo, tag, ...this.#named() }, body: put, ctx });
   }
 
   /**
@@ -108,7 +113,7 @@ export class IndexClient {
    * such tag.
    */
   deleteTag(repo: string, tag: string, ctx: CallContext, on?: DeleteOn): Promise<Written | undefined> {
-    const at = { name: repo, tag, ...named() };
+    const at = { name: repo, tag, ...this.#named() };
     if (on === undefined) return this.#written(INDEX.deleteTag, { at, ctx });
     if (typeof on === 'object') return this.#written(INDEX.deleteTagAs, { at: { ...at, version: on.as }, ctx });
     return this.#written(INDEX.deleteTagAt, { at: { ...at, version: on }, ctx });
@@ -129,13 +134,13 @@ export class IndexClient {
    * nothing has changed.
    */
   async putManifest(repo: string, digest: Digest, put: ManifestPut, ctx: CallContext): Promise<Written> {
-    const at = { name: repo, digest, ...named() };
+    const at = { name: repo, digest, ...this.#named() };
     return (await this.#call(INDEX.putManifest, { at, body: put, ctx })) ?? {};
   }
 
   /** With every tag on it. */
   deleteManifest(repo: string, digest: Digest, ctx: CallContext, as?: TagVersion): Promise<boolean> {
-    const at = { name: repo, digest, ...named() };
+    const at = { name: repo, digest, ...this.#named() };
     if (as === undefined) return this.#done(INDEX.deleteManifest, { at, ctx });
     return this.#done(INDEX.deleteManifestAs, { at: { ...at, version: as }, ctx });
   }
@@ -164,7 +169,7 @@ export class IndexClient {
   }
 
   unlinkBlob(repo: string, digest: Digest, ctx: CallContext): Promise<boolean> {
-    return this.#done(INDEX.unlinkBlob, { at: { name: repo, digest, ...named() }, ctx });
+    return this.#done(INDEX.unlinkBlob, { at: { name: repo, digest, ...this.#named() }, ctx });
   }
 
   /** Links what `from` holds; undefined where it does not. */
@@ -235,6 +240,11 @@ export class IndexClient {
     }
   }
 
+  /** Of one call. */
+  #named(): NamedAt {
+    return this.#only ?? { write: randomBytes(16).toString('hex') };
+  }
+
   async #find<A, B, R>(route: Route<A, B, R>, call: Call<A, B>): Promise<R | undefined> {
     try {
       return await this.#call(route, call);
@@ -267,6 +277,7 @@ export class IndexClient {
     // Who is silent since long is given a chance, not the time that others have.
     const limitMs = this.#members.silent ? impatienceMs : silenceMs;
     const round: Round = { untilMs: performance.now() + limitMs, failures: new Set() };
+    if (this.#only?.again === true) round.maybe = true;
     for (let i = 0; i < rounds; i++) {
       if (i > 0) await pause(given.signal);
       const ask = (client: HttpClient, signal: AbortSignal | undefined, limit: Limit): Promise<Said<R>> =>
@@ -351,11 +362,6 @@ async function said<T>(from: HttpClient, ask: () => Promise<T>): Promise<Said<T>
     if (!(error instanceof ApiError) || error.code === 'UNAVAILABLE') throw error;
     return { from, refusal: error };
   }
-}
-
-/** Of one call. */
-function named(): NamedAt {
-  return { write: randomBytes(16).toString('hex') };
 }
 
 function doubt(clients: readonly HttpClient[]): void {
