@@ -6,14 +6,16 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type EngineServer, engineOf } from '../../../loadgen/indexes/store.ts';
 import { faultKinds } from '../../../loadgen/lin/faults.ts';
 import { runLin } from '../../../loadgen/lin/run.ts';
 import { temporary } from '../processes.ts';
-import { byLength } from '../short.ts';
+import { byLength, ofShort } from '../short.ts';
+import { startMinio } from './servers/minio.ts';
 import { startPostgres } from './servers/postgres.ts';
+import type { S3Server } from './servers/s3.ts';
 import { type Restartable, started } from './servers/server.ts';
 import { startVersitygw } from './servers/versitygw.ts';
 
@@ -30,6 +32,8 @@ type Tried = { readonly indexes: number; readonly operations: number; readonly s
 async function holds(store: string, { indexes, operations, server }: Tried): Promise<void> {
   const asked = { ...load, operations, store: engineOf(store), indexes, faults: faultKinds };
   const { violations, undecided, ...result } = await runLin(asked, server && restarting(server));
+  const faults = Object.entries(result.faults).map(([kind, count]) => `${count} ${kind}`);
+  console.log(`${result.operations} operations, ${result.unknown} of unknown outcome; faults: ${faults.join(', ')}`);
   expect(violations).toEqual([]);
   expect(undecided).toBe(0);
   // Something was tried, and something went wrong meanwhile.
@@ -57,10 +61,19 @@ test('three index processes on PostgreSQL', { timeout: limitMs }, async () => {
   await holds(store, { indexes: 3, operations: thousands ?? 600, server });
 });
 
-test('three index processes on a bucket', { timeout: limitMs }, async () => {
-  const server = await started(stack, startVersitygw);
-  const file = join(await temporary(stack, 'lin'), 'store.yaml');
-  const store = { kind: 'bucket', backend: server.rule.name };
-  writeFileSync(file, stringify({ store, backends: [server.rule] }));
-  await holds(file, { indexes: 3, operations: thousands ?? 200, server });
-});
+const buckets: Readonly<Record<string, (dir: string) => Promise<S3Server>>> = {
+  versitygw: startVersitygw,
+  minio: startMinio,
+};
+describe.each(ofShort(Object.keys(buckets), (name) => name === 'versitygw'))(
+  'three index processes on a bucket of %s',
+  (name) => {
+    test('are linearizable', { timeout: limitMs }, async () => {
+      const server = await started(stack, buckets[name] as (typeof buckets)[string]);
+      const file = join(await temporary(stack, 'lin'), 'store.yaml');
+      const store = { kind: 'bucket', backend: server.rule.name };
+      writeFileSync(file, stringify({ store, backends: [server.rule] }));
+      await holds(file, { indexes: 3, operations: thousands ?? 200, server });
+    });
+  },
+);

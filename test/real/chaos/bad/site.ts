@@ -13,11 +13,14 @@ import { copiesOf } from '../load/proof.ts';
 import { push } from '../load/push.ts';
 import type { Image, PushRecord } from '../load/records.ts';
 import { Registry } from '../load/registry.ts';
-import { type Counts, type Node, nodesOf } from '../plan/topology.ts';
+import { type Counts, type Node, nodesOf, type Role } from '../plan/topology.ts';
 
 /** Of every image here. */
 export const repo = 'library/app';
-const readyMsMax = 60_000;
+/** All at once, on a machine that others use. */
+const readyMsMax = 180_000;
+/** A process that was just started may take its time. */
+const readyAskMs = 5_000;
 const lookEveryMs = 100;
 
 /** What the configuration of a role or a node says beside the usual, from its next start on. */
@@ -68,11 +71,44 @@ export class Site {
   }
 
   async ready(name: string): Promise<void> {
-    await this.#child(name).until(async () => (await this.readiness(name)).status === 200, readyMsMax);
+    let said = 'nothing';
+    const isReady = async (): Promise<boolean> => {
+      const { status, body } = await this.readiness(name);
+      said = `${status} ${body}`;
+      return status === 200;
+    };
+    await this.#child(name)
+      .until(isReady, readyMsMax)
+      .catch((error: Error) => {
+        throw new Error(`${name} says ${said}: ${error.message}`);
+      });
   }
 
   async stop(name: string): Promise<void> {
     await this.#child(name).end();
+  }
+
+  /** kill -9. */
+  async kill(name: string): Promise<void> {
+    await this.#child(name).end(0);
+  }
+
+  signal(name: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child(name).signal(signal);
+  }
+
+  /** Its disk is lost: the next one is empty. */
+  async lose(name: string): Promise<void> {
+    await rm(this.dataOf(name), { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** Those that ended, though nobody ended them. */
+  get died(): string[] {
+    return [...this.#children].flatMap(([name, child]) => (child.running || child.asked ? [] : [name]));
+  }
+
+  names(role?: Role): string[] {
+    return this.#nodes.filter((node) => role === undefined || node.role === role).map(({ name }) => name);
   }
 
   dataOf(name: string): string {
@@ -90,7 +126,7 @@ export class Site {
   }
 
   readiness(name: string): Promise<Answer> {
-    return ask(`${this.admin(name)}/readiness`);
+    return ask(`${this.admin(name)}/readiness`, { silentMs: readyAskMs });
   }
 
   async metric(name: string, metric: string): Promise<number> {
