@@ -5,6 +5,7 @@ import type { ManifestPut } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
 import { type DoomingTagStore, doomedPasses, lateMs } from './doomed.ts';
 import type { AdoptedManifest, OutboxOptions } from './outbox.ts';
+import { condemnedMs } from './store.ts';
 
 const digest = (no: number): Digest => `sha256:${no.toString(16).padStart(64, '0')}` as Digest;
 const image = (more: Partial<ManifestPut> = {}): ManifestPut => ({
@@ -124,7 +125,25 @@ function claimed(): void {
     nowMs += graceMs;
     expect(await deleted()).toEqual([]);
     expect(await store.doomed.doomedCounts(nowMs)).toEqual({ doomed: 0, due: 0, claimed: 0 });
+    expect(await store.adoptBlob('a', layer, 9)).toBe('kept');
+    nowMs += condemnedMs + graceMs;
+    expect(await deleted()).toEqual([]);
     expect(await store.adoptBlob('a', layer, 9)).toBe('adopted');
+  });
+
+  test('it goes once more after an origin that still held it was told to remove it', async () => {
+    await linkedOnce(layer);
+    for (let pass = 0; pass < doomedPasses; pass++) {
+      nowMs += graceMs;
+      expect(await deleted()).toEqual([layer]);
+    }
+    nowMs += graceMs;
+    expect((await store.condemn([layer], { nowMs, unlinkedMs: graceMs })).condemned).toEqual([layer]);
+    expect(await deleted()).toEqual([]);
+    nowMs += graceMs;
+    expect(await deleted()).toEqual([layer]);
+    nowMs += graceMs;
+    expect(await deleted()).toEqual([]);
   });
 
   test('what could not be deleted is due again at once', async () => {

@@ -10,8 +10,9 @@
  * Rule 3: a claim that was never settled is one of who hangs, or died. Once it is over links are taken with a new proof; the
  *   digest is then told as `again` for `lateMs`, so that origins look whether the backend still has it. Unlinked it
  *   is claimed by others.
- * Rule 4: a digest goes twice, a grace apart, since what an origin owed at the first time was written after it; and is
- *   remembered for one more, since what was read before it went may be adopted after it.
+ * Rule 4: a digest goes twice, a grace apart, since what an origin owed at the first time was written after it; and once more
+ *   whenever an origin that still holds it is told to remove it, which it does once it owes it no more. So it is remembered
+ *   for `condemnedMs`; what was read before it went is not adopted in that time.
  */
 
 import type { Digest } from '../../core/digest.ts';

@@ -10,6 +10,7 @@ import {
   doomedPasses,
   lateMs,
 } from '../doomed.ts';
+import { condemnedMs } from '../store.ts';
 
 type Row = {
   sinceMs: number;
@@ -47,6 +48,13 @@ export class MemoryDoomed implements DoomedTables {
     if (this.#rows.get(digest)?.claim === undefined) this.#rows.delete(digest);
   }
 
+  told(digest: Digest, nowMs: number): void {
+    const row = this.#rows.get(digest);
+    if (row === undefined || row.claim !== undefined || row.passes < doomedPasses) return;
+    row.passes = doomedPasses - 1;
+    row.sinceMs = nowMs;
+  }
+
   refuses(digest: Digest, proof: number | undefined): number | undefined {
     const claim = this.#rows.get(digest)?.claim;
     if (claim === undefined) return undefined;
@@ -80,7 +88,8 @@ export class MemoryDoomed implements DoomedTables {
     const all = [...this.#rows];
     const over = all.filter((one) => (one[1].claim?.untilMs ?? Infinity) <= nowMs && (old(one) || linked(one)));
     const free = all.filter((one) => one[1].claim === undefined && old(one));
-    for (const [digest, { passes }] of free) if (passes >= doomedPasses) this.#rows.delete(digest);
+    for (const [digest, { passes, sinceMs }] of free)
+      if (passes >= doomedPasses && sinceMs <= beforeMs - condemnedMs) this.#rows.delete(digest);
     const due = free.filter(([, { passes }]) => passes < doomedPasses).slice(0, n);
     for (const [digest] of due.filter(linked)) this.saved(digest);
     const generation = this.#host.next();

@@ -81,6 +81,7 @@ export class MemoryUnlinked {
         continue;
       }
       unlinked.told = { generation, atMs: nowMs };
+      this.doomed.told(digest, nowMs);
       condemned.push(digest);
     }
     return { index: memoryId, condemned, waiting };

@@ -10,6 +10,7 @@ import {
   doomedPasses,
   lateMs,
 } from '../doomed.ts';
+import { condemnedMs } from '../store.ts';
 import type { Tx } from './numbers.ts';
 import { linkedSql, type Querying, statements } from './server/statements.ts';
 
@@ -101,7 +102,7 @@ export function postgresDoomed({ read, write }: DoomedParts): DoomedStore {
 async function claim(tx: Tx, { nowMs, beforeMs, untilMs, n }: DoomedAt): Promise<DoomedClaims> {
   const { asking, numbers } = tx;
   const [, over, due] = await Promise.all([
-    asking.run(SQL.forget, beforeMs, n),
+    asking.run(SQL.forget, beforeMs - condemnedMs, n),
     asking.all<Found>(SQL.over, nowMs, beforeMs, n),
     asking.all<Found>(SQL.due, beforeMs, n),
   ]);

@@ -2,6 +2,7 @@
 
 import type { CondemnReply } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import { doomedPasses } from '../doomed.ts';
 import { type CondemnAt, condemnedMs } from '../store.ts';
 import { renewed } from './doomed.ts';
 import type { Tx } from './numbers.ts';
@@ -28,8 +29,12 @@ const SQL = statements('unlinked', {
   // A clock that was put back would keep it for ever.
   add: `INSERT INTO unlinked (digest, since) SELECT d, $2 FROM unnest($1::text[]) AS d
     ON CONFLICT (digest) DO UPDATE SET since = least(unlinked.since, excluded.since)`,
-  tell: `UPDATE unlinked SET generation = $2, told = $3 WHERE digest = ANY ($1::text[])
-    AND (generation IS NOT NULL OR $3 - since >= $4) RETURNING digest`,
+  // What an origin still holds it may have written to a backend since: that goes once more.
+  tell: `WITH told AS (UPDATE unlinked SET generation = $2, told = $3 WHERE digest = ANY ($1::text[])
+      AND (generation IS NOT NULL OR $3 - since >= $4) RETURNING digest),
+    again AS (UPDATE doomed d SET passes = ${doomedPasses - 1}, since = $3 FROM told
+      WHERE d.digest = told.digest AND d.passes >= ${doomedPasses} AND d.generation IS NULL)
+    SELECT digest FROM told`,
 });
 
 /** Those of `digests` that have no link now. */

@@ -11,6 +11,7 @@ import {
   doomedPasses,
   lateMs,
 } from '../doomed.ts';
+import { condemnedMs } from '../store.ts';
 
 /** The step of the schema that makes its tables. */
 export const SQLITE_DOOMED = `
@@ -38,6 +39,8 @@ const SQL = {
   lost: `INSERT INTO doomed (digest, since) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM backends_of_gc WHERE deletes)
     ON CONFLICT DO UPDATE SET since = excluded.since, passes = 0`,
   saved: 'DELETE FROM doomed WHERE digest = ? AND generation IS NULL',
+  told: `UPDATE doomed SET passes = ${doomedPasses - 1}, since = ?2
+    WHERE digest = ?1 AND passes >= ${doomedPasses} AND generation IS NULL`,
   find: 'SELECT passes, generation, until FROM doomed WHERE digest = ?',
   over: `SELECT digest, ${linked('doomed.digest')} AS linked FROM doomed
     WHERE until <= ?1 AND (since <= ?2 OR ${linked('doomed.digest')}) ORDER BY until LIMIT ?3`,
@@ -80,6 +83,11 @@ export class SqliteDoomed implements DoomedTables {
     this.#statements.saved.run(digest);
   }
 
+  /** An origin that holds it, and may have written it since, is told to remove it. */
+  told(digest: Digest, nowMs: number): void {
+    this.#statements.told.run(digest, nowMs);
+  }
+
   /**
    * The generation in which nothing may link it: of a claim that is not over, or, of one that is, of which it was proved, another
    * one, since what was proved before may have gone after it.
@@ -116,7 +124,7 @@ export class SqliteDoomed implements DoomedTables {
   }
 
   claimDoomed({ nowMs, beforeMs, untilMs, n }: DoomedAt): DoomedClaims {
-    this.#statements.forget.run(beforeMs, n);
+    this.#statements.forget.run(beforeMs - condemnedMs, n);
     const over = this.#statements.over.all(nowMs, beforeMs, n) as Found[];
     const due = this.#statements.due.all(beforeMs, n) as Found[];
     for (const { digest } of due.filter(isLinked)) this.saved(digest);

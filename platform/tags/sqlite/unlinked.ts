@@ -88,6 +88,7 @@ export class SqliteUnlinked {
       if (this.#linked(digest)) continue;
       if (this.#due(digest, nowMs, unlinkedMs)) {
         this.#statements.tell.run(digest, generation, nowMs);
+        this.#doomed.told(digest, nowMs);
         condemned.push(digest);
       } else waiting += 1;
     }
