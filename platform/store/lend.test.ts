@@ -3,6 +3,7 @@
 import { utimesSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { unitBytes } from '../../core/piece.ts';
+import type { PieceIo } from '../workers/piece-io.ts';
 import type { BlobEntry } from './pieces/entry.ts';
 import { type Blob, blobFiles, blobOf, damage, fill, readAll, TestStores, upload } from './store.fixtures.ts';
 
@@ -43,6 +44,28 @@ for (const how of ['pulled', 'uploaded'] as const) {
     expect(await forPeer(entry, 2)).toBe('ok');
   });
 }
+
+test('a piece that somebody wrote to while a slow disk gave it is hashed again for peers', async () => {
+  const dir = stores.directory();
+  const { workers } = stores;
+  let meanwhile = (): void => undefined;
+  const slow: PieceIo = {
+    arena: workers.arena,
+    verifyWrite: (job) => workers.verifyWrite(job),
+    hashStream: (algorithm) => workers.hashStream(algorithm),
+    readVerify: (job) => {
+      meanwhile();
+      return workers.readVerify(job);
+    },
+  };
+  const store = await stores.open(dir, { workers: slow });
+  const blob = blobOf(4 * unitBytes, 43);
+  await upload(store, 'one', blob);
+  const entry = store.get(blob.digest) as BlobEntry;
+  expect(await forPeer(entry, 1)).toBe('ok');
+  meanwhile = () => damage(blobFiles(dir)[0] as string, unitBytes + 1);
+  expect(await forPeer(entry, 1)).toBe('corrupt');
+});
 
 test('peers get on trust what was seen, readers never do, and doubt ends it', async () => {
   const { entry, file } = await stored('uploaded', 41);

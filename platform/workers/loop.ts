@@ -69,7 +69,9 @@ function perform(state: State, job: Job): Answer {
       return ok;
     }
     case 'readVerify': {
-      const stamp = job.stamped ? fstatSync(job.fd).mtimeMs : Number.NaN;
+      // What is hashed is right whatever is written next; what is believed was not written to until it was read.
+      if (job.believed) return { ...readVerify(state, job), stamp: stampOf(job) };
+      const stamp = stampOf(job);
       return { ...readVerify(state, job), stamp };
     }
     case 'streamOpen':
@@ -92,6 +94,10 @@ function perform(state: State, job: Job): Answer {
       state.streams.delete(job.stream);
       return ok;
   }
+}
+
+function stampOf({ stamped, fd }: Job): number {
+  return stamped ? fstatSync(fd).mtimeMs : Number.NaN;
 }
 
 function readVerify(state: State, job: Job): Answer {

@@ -37,8 +37,9 @@ export type PieceJob = FileRange & {
   /** Not hashed by `readVerify`: for receivers that check it themselves (store/pieces/remembered.ts). Default: it is. */
   readonly believed?: boolean;
   /**
-   * Told by `readVerify`, before it ends, the stamp that the file had before it was read (store/disk/disk.ts), if it can be told.
-   * False: it need not be read any more, 'corrupt' will do.
+   * Told by `readVerify`, before it ends, the stamp of the file (store/disk/disk.ts), if it can be told: the one that it had
+   * before it was read, or, where it is `believed`, after that: somebody may write to it while a slow disk gives it.
+   * False: 'corrupt' will do, it need not be read.
    */
   readonly stamped?: (stamp: number) => boolean;
 };

@@ -29,14 +29,19 @@ export class InlinePieceIo implements PieceIo {
   }
 
   async readVerify(job: PieceJob): Promise<'ok' | 'corrupt' | IoFailure> {
-    const stamp = job.stamped && this.#disk.stampNow?.(job.fd);
-    if (stamp !== undefined && job.stamped?.(stamp) === false) return 'corrupt';
+    const believed = job.believed === true;
+    if (!believed && !this.#asItWas(job)) return 'corrupt';
     return await this.#held(job, async () => {
       const failure = await this.#read(job);
       if (failure !== undefined) return failure;
-      if (job.believed === true) return 'ok';
+      if (believed) return this.#asItWas(job) ? 'ok' : 'corrupt';
       return sameBytes(pieceHash(partsOf(job), foldedOf(job)), job.expected) ? 'ok' : 'corrupt';
     });
+  }
+
+  #asItWas({ fd, stamped }: PieceJob): boolean {
+    const stamp = stamped && this.#disk.stampNow?.(fd);
+    return stamp === undefined || stamped?.(stamp) !== false;
   }
 
   hashStream(algorithm: DigestAlgorithm): HashStream {
