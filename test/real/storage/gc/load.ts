@@ -24,6 +24,8 @@ export type Place = { readonly repo: string; readonly image: MadeImage };
 export class Load {
   readonly states = new Map<string, Place & { state: State; unsureUntilMs: number }>();
   readonly done: Record<string, number> = {};
+  /** The index has surely linked them at some time: it answered so. What it never heard of may stay in a backend. */
+  readonly linked = new Set<Digest>();
   readonly #proxy: string;
   readonly #random: Prng;
   readonly #images: readonly MadeImage[];
@@ -83,13 +85,19 @@ export class Load {
   async #push({ repo, image }: Place): Promise<State | undefined> {
     for (let attempt = 0; attempt < 4; attempt++) {
       let blobs = 0;
-      for (const blob of image.blobs) if (await this.#blob(repo, blob)) blobs += 1;
+      for (const blob of image.blobs) {
+        if (!(await this.#blob(repo, blob))) continue;
+        this.linked.add(blob.digest);
+        blobs += 1;
+      }
       // Some take their time.
       if (this.#random.below(8) === 0) await pause(this.#random.below(1_500));
       if (blobs < image.blobs.length) continue;
       const path = OCI_PATHS.manifest(repo, image.digest);
       const answer = await this.#call('PUT', path, { body: image.bytes, type: MEDIA.ociManifest });
-      if (answer?.status === 201) return 'there';
+      if (answer?.status !== 201) continue;
+      this.linked.add(image.digest);
+      return 'there';
     }
     return undefined;
   }
