@@ -21,6 +21,7 @@ import { sourceOf } from '../../../platform/backends/objects.fixtures.ts';
 import type { Content } from '../content.ts';
 import { flipped } from './lies.ts';
 import type { Nature } from './nature.ts';
+import { sender } from './way.ts';
 
 type Held = { readonly content: Pick<Content, 'digest' | 'bytes'>; readonly sinceMs: number };
 
@@ -133,6 +134,8 @@ export class Bucket extends MemoryBackend {
     if (!this.can.writes) throw new Bug(`${key} is put into a backend that cannot be written to`);
     if (!this.can.records && key.includes('/_shoal/')) throw new Bug(`a backend without records is given ${key}`);
     if (!this.can.conditions && at !== undefined) throw new Bug(`${key} is put on a condition that nobody heeds`);
+    // It hung here, and whoever sent it died meanwhile: its connection ended, and it is not to come after those of the next.
+    if (!this.can.conditions && sender.getStore()?.alive === false) return await new Promise<never>(() => undefined);
     const done = await super.put(key, bytes, signal, at);
     this.onPut(key, bytes, this.#small.get(key));
     this.#small.set(key, Uint8Array.from(bytes));

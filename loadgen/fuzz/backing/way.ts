@@ -6,11 +6,15 @@
  * Rule 2: whoever gives up hears of it at once.
  */
 
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Prng, prng } from '../../../core/prng.ts';
 import { Around, type BackendCall, type Sending } from '../../../platform/backends/around/around.ts';
 import type { Backend, BackendObject, BackendRead, WriteCondition } from '../../../platform/backends/backend.ts';
 import type { Process, World } from '../world.ts';
 import type { Nature } from './nature.ts';
+
+/** Whose request it is that reaches the backend, which may let it hang for a while first. */
+export const sender = new AsyncLocalStorage<Pick<Process, 'alive'>>();
 
 /** How often whoever waits for a partition's end looks. */
 const lookMs = 100;
@@ -47,12 +51,14 @@ export class Way extends Around {
 
   override async put(key: string, bytes: Uint8Array, signal: AbortSignal, at?: WriteCondition): Promise<BackendObject> {
     const { process, nature } = this.#o;
+    // What the dead begin is not sent.
+    await this.#begun();
     // Where nothing depends on a condition, one of a dead process is not to come after those of the next.
     if (nature.can.conditions) await this.#latency(signal);
     // It was sent, whoever is there to hear the answer.
     if (!process.alive) await this.inner.put(key, bytes, new AbortController().signal, at).catch(() => undefined);
     await this.#open(signal);
-    const done = await this.inner.put(key, bytes, signal, at);
+    const done = await sender.run(process, () => this.inner.put(key, bytes, signal, at));
     await this.#trip(signal);
     return done;
   }
@@ -75,6 +81,10 @@ export class Way extends Around {
     }));
     if (operation !== 'write') await this.#trip(signal);
     return answer;
+  }
+
+  async #begun(): Promise<void> {
+    if (!this.#o.process.alive) await new Promise<never>(() => undefined);
   }
 
   async #trip(signal: AbortSignal): Promise<void> {
