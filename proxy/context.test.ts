@@ -34,7 +34,8 @@ function listenIn(index: TestCluster['index']): [method: string, ctx: CallContex
 }
 
 test('request id, client, deadline and trace reach index and origins, whatever is asked', async () => {
-  cluster = await TestCluster.start({ trustedProxies: ['127.0.0.1'], required: 2 });
+  const quotas = [{ repositories: ['**'], each: 'repository', bytes: 1e12 }] as const;
+  cluster = await TestCluster.start({ trustedProxies: ['127.0.0.1'], required: 2, quotas });
   const heard = listenIn(cluster.index);
   const type = 'application/vnd.oci.image.manifest.v1+json';
   const ask = async (method: string, path: string, status: number, body?: Buffer): Promise<Answer> => {

@@ -121,6 +121,7 @@ async function recorder(): Promise<{ url: string; heard: { path: string; headers
     replicas: [0],
     default: 0,
     rules: [],
+    quotas: [],
   };
   const version = `1-${'0'.repeat(32)}`;
   const gc = { graceMs: 1, everyMs: 1, rate: 1 };
@@ -185,6 +186,8 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         referrers: (ctx) => index.referrers('a', digest, page, ctx),
         blob: (ctx) => index.blob('a', digest, ctx),
         linkBlob: (ctx) => index.linkBlob('a', digest, { size: 1 }, ctx),
+        quotas: (ctx) => index.quotas(ctx),
+        room: (ctx) => index.room({ repo: 'a', digest, size: 1 }, ctx),
         unlinkBlob: (ctx) => index.unlinkBlob('a', digest, ctx),
         mount: (ctx) => index.mount('a', digest, 'b', ctx),
         holders: (ctx) => index.holders(digest, page, ctx),
@@ -220,6 +223,7 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         },
         remove: (ctx) => origin.remove(digest, ctx),
         writeBack: (ctx) => origin.writeBack(byDigest(digest), ctx),
+        prefetch: (ctx) => origin.prefetch({ digest, repo: 'a' }, ctx),
         fetch: (ctx) => origin.fetch(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),
         takeOver: (ctx) => origin.takeOver(digest, { from: testPeer(1), meta: testMeta(4) }, ctx),
         identity: (ctx) => origin.identity(true, ctx),

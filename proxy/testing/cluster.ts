@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { Digest } from '../../core/digest.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
+import type { QuotaRule } from '../../core/quota.ts';
 import type { ReplicaRules } from '../../core/rendezvous/replicas.ts';
 import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
@@ -41,6 +42,7 @@ export class TestProxy {
     trustedProxies?: string[];
     replicas?: ReplicaRules;
     receive?: ReceiveSettings | undefined;
+    quotas?: readonly QuotaRule[] | undefined;
   }): Promise<TestProxy> {
     const log = silentLog();
     const { list = fixedList(parts.origins.urls), ids = false } = parts.origins;
@@ -55,6 +57,7 @@ export class TestProxy {
       originStallMs: parts.originStallMs ?? 5000,
       replicas: { rules: parts.replicas },
       receive: parts.receive,
+      quotas: parts.quotas && { rules: parts.quotas },
     });
     registerRegistry(app, registry, {
       stallMs: 5000,
@@ -118,6 +121,7 @@ export class TestCluster {
       trustedProxies?: string[];
       replicas?: ReplicaRules;
       receive?: ReceiveSettings;
+      quotas?: readonly QuotaRule[];
     } = {},
   ) {
     const cluster = new TestCluster();
@@ -125,7 +129,7 @@ export class TestCluster {
     const origins = { urls: cluster.origins.map(({ url }) => url), copies: 2, required: options.required ?? 1 };
     for (let i = 0; i < (options.proxies ?? 1); i++) {
       const { index } = cluster;
-      const { originStallMs = 5000, trustedProxies = [], replicas, receive } = options;
+      const { originStallMs = 5000, trustedProxies = [], replicas, receive, quotas } = options;
       cluster.proxies.push(
         await TestProxy.start({
           index,
@@ -133,6 +137,7 @@ export class TestCluster {
           originStallMs,
           trustedProxies,
           receive,
+          quotas,
           ...(replicas && { replicas }),
         }),
       );
