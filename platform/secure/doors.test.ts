@@ -27,6 +27,9 @@ const ANYBODY = [
   ...['registry', 'proxy'].flatMap((port) =>
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].map((m) => `${port} ${m} /v2*`),
   ),
+  ...['/registry/notifications', '/proxy/v1/registry/prefetch', '/proxy/v2/registry/prefetch'].map(
+    (path) => `proxy POST ${path}`,
+  ),
 ];
 const METRICS = HTTP_PORTS.map((port) => `${port} GET /metrics`);
 const READS_TAGS = ['tags/:tag', 'tags', 'manifests/:digest', 'referrers/:digest', 'blobs/:digest']
@@ -39,6 +42,7 @@ const WRITES_TAGS = [
   'DELETE /v1/repos/:name/tags/:tag/written/:version',
   'PUT /v1/repos/:name/manifests/:digest',
   'DELETE /v1/repos/:name/manifests/:digest',
+  'DELETE /v1/repos/:name/manifests/:digest/written/:version',
   'PUT /v1/repos/:name/blobs/:digest',
   'DELETE /v1/repos/:name/blobs/:digest',
   'POST /v1/repos/:name/blobs/:digest/mount',
@@ -71,6 +75,9 @@ const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
     'index POST /v1/unlinked',
     'index POST /v1/replicas',
     'index GET /v1/replicas',
+    'index GET /v1/quotas',
+    'index GET /v1/room/:repo',
+    'origin POST /namespace/:ns/blobs/:digest/prefetch',
   ],
   index: [...FINDS, ...READS_BLOBS, ...PUSHES, ...READS_TAGS, ...WRITES_TAGS, LOCATES],
   origin: [
