@@ -31,12 +31,17 @@ async function index(store: TagStore): Promise<number> {
   return stack.use(await listen(app, { host: '127.0.0.1', port: 0 })).port;
 }
 
-/** Hands on what it is asked, and never what is answered; `then` happens in between. */
+/** Hands on what it is asked, however often, and never what is answered; `then` happens in between, once. */
 async function losing(to: number, then: () => Promise<unknown>): Promise<number> {
+  let done: Promise<unknown> | undefined;
+  const once = (): Promise<unknown> => {
+    done ??= then();
+    return done;
+  };
   const server = createServer((asked, response) => {
     const { method, url, headers } = asked;
     const on = httpRequest({ host: '127.0.0.1', port: to, method, path: url, headers }, (answer) => {
-      answer.resume().on('end', () => void then().finally(() => response.destroy()));
+      answer.resume().on('end', () => void once().finally(() => response.destroy()));
     });
     asked.pipe(on);
   });
