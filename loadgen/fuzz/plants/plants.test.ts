@@ -42,11 +42,11 @@ const kinds: Readonly<Partial<Record<Plant, readonly string[]>>> = {
 
 /** The first seed that is tried, for those that need a rarer accident. */
 const froms: Readonly<Partial<Record<Plant, number>>> = {
-  'push-says-yes': 37,
+  'push-says-yes': 57,
   'copies-unconfirmed': 41,
   'ring-by-url': 7,
   'origin-believes': 5,
-  'inflow-keeps-slot': 30,
+  'inflow-keeps-slot': 50,
   'trust-never-ends': 22,
   'lookup-gives-up': 2,
 };
