@@ -29,6 +29,7 @@ async function serve() {
     return { name: callOf(request).caller?.name, left: callOf(request).leftMs };
   });
   app.get('/waits', async (request) => {
+    called.push('waits');
     const { signal } = callOf(request);
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     ended.push(signal.reason);
@@ -52,13 +53,15 @@ test('a deadline that is over is answered at once, and nothing is done', async (
 });
 
 test('work ends with the deadline, and is answered; and with a client that leaves', async () => {
-  const { get, ended } = await serve();
+  const { get, called, ended } = await serve();
   const late = await get('/waits', { 'x-shoal-deadline': '50' });
   expect([late.status, await late.json()]).toMatchObject([503, { errors: [{ code: 'UNAVAILABLE' }] }]);
   const leaving = new AbortController();
   const left = get('/waits', {}, leaving.signal);
-  setTimeout(() => leaving.abort(), 50);
-  await expect(left).rejects.toThrow();
+  const refused = expect(left).rejects.toThrow();
+  await expect.poll(() => called).toHaveLength(2);
+  leaving.abort();
+  await refused;
   await expect.poll(() => ended).toMatchObject([{ code: 'UNAVAILABLE' }, { code: 'REQUEST_INVALID' }]);
 });
 
