@@ -11,7 +11,9 @@ test('hosts that resolve one tag in the same second cost the store a handful of 
 }, async () => {
   const asked = { readers: 520, writers: 8, tags: 20, durationMs: 200, rounds: 1, log: 'warn', json: false };
   const [found] = await measureTags({ ...asked, store: [engineOf('sqlite')] });
-  expect(found?.herd).toMatchObject({ asked: 520, ofEngine: 1 });
+  expect(found?.herd.asked).toBe(520);
+  // None, where nothing was written since one of them asked before.
+  expect(found?.herd.ofEngine).toBeLessThanOrEqual(1);
   expect(found?.reads.ofEngine).toBeLessThanOrEqual(20);
   for (const figures of [found?.reads, found?.writes, found?.both.reads, found?.both.writes])
     expect(figures?.perS).toBeGreaterThan(0);
