@@ -92,7 +92,7 @@ export class VolumeGuard {
       ops.running.add(op);
       const end = (unwanted: T | undefined): void => {
         gate.endedMs = performance.now();
-        ops.running.delete(op);
+        ops.end(op);
         next(gate);
         settled(unwanted);
       };

@@ -17,8 +17,13 @@ export class MoodyDisk implements Disk {
     this.#moods.set(dir, mood);
   }
 
-  calm(): void {
+  /** What comes from now on is answered; what hangs does so still. */
+  forget(): void {
     this.#moods.clear();
+  }
+
+  calm(): void {
+    this.forget();
     this.#calmed.resolve();
     this.#calmed = Promise.withResolvers<void>();
   }

@@ -6,6 +6,8 @@
  * Rule 2: a gate bounds how many threads one volume can hold up; the rest waits here, in order, where it can be given up.
  * Rule 3: a volume hangs where an operation takes `hungMs` and no other of its gate ends meanwhile, or it is a plain
  *   read; or where any takes three times as long: a burst that is synced to a slow disk takes its time.
+ * Rule 4: what was given up may never end. Where it has taken all places of a gate nothing else could ever begin there: the
+ *   volume stays lost, whatever a look at it says, until one of them ends.
  */
 
 import { diskError } from '../disk/disk.ts';
@@ -44,6 +46,8 @@ export class VolumeOps {
   readonly running = new Set<Op>();
   /** Those that have no place in their gate yet. */
   readonly waiting = new Set<(error: Error) => void>();
+  /** Their callers have been told that the volume is lost; the system is still at them. */
+  readonly #givenUp = new Set<Op>();
   /** Set while nothing can be had of the volume. */
   lost: Error | undefined;
   readonly #path: string;
@@ -58,7 +62,10 @@ export class VolumeOps {
   /** Everything ends, and nothing begins, until `find`. */
   lose(): void {
     this.lost = diskError('ENODEV', 'volume lost', this.#path);
-    for (const op of this.running) op.lose(this.lost);
+    for (const op of this.running) {
+      op.lose(this.lost);
+      this.#givenUp.add(op);
+    }
     this.running.clear();
     for (const give of [...this.waiting]) give(this.lost);
     this.waiting.clear();
@@ -66,6 +73,19 @@ export class VolumeOps {
 
   find(): void {
     this.lost = undefined;
+  }
+
+  /** The system is done with it. */
+  end(op: Op): void {
+    this.running.delete(op);
+    this.#givenUp.delete(op);
+  }
+
+  /** How many have taken all places of a gate, and were given up; 0: each gate has a place. */
+  get stuck(): number {
+    for (const [gate, all] of Map.groupBy(this.#givenUp, (op) => op.gate))
+      if (all.length >= gate.max) return all.length;
+    return 0;
   }
 
   /** Something has taken `hungMs`: whether that is to hang. */

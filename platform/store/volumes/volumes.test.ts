@@ -177,6 +177,35 @@ test('a volume that turns read-only goes on serving, and takes nothing new until
   expect(lie(sick).length).toBeGreaterThan(before);
 });
 
+test('a volume that answers again while what it hung at never ends keeps nobody waiting, and is back once that ends', async () => {
+  const store = await start();
+  await fill(store);
+  const [sick] = paths as [string];
+  const there = lie(sick);
+  const [asked] = there as [Digest];
+  // Looks at it are answered all the time.
+  disk.mood(join(sick, 'blobs', 'sha256', digestHex(asked).slice(0, 2)), 'hangs');
+  await store.remove(asked).catch(() => undefined);
+  await vi.waitFor(() => expect(store.volumes.problems()).toEqual([expect.stringContaining('have not ended')]), 30_000);
+  expect(stateOf(store, sick)).toBe('lost');
+  disk.forget();
+  // Further looks change nothing, and everything else goes on.
+  for (let i = 0; i < 12; i += 1) await upload(store, `upload-meanwhile-${i}`, blobOf(700 + i, 600 + i));
+  await allRight(
+    store,
+    blobs.filter(({ digest }) => !there.includes(digest)),
+  );
+  expect(stateOf(store, sick)).toBe('lost');
+  expect(lost.returned).toEqual([]);
+  disk.calm();
+  await vi.waitFor(() => expect(stateOf(store, sick)).toBe('well'), 60_000);
+  await vi.waitFor(() => expect(lost.returned.length).toBeGreaterThanOrEqual(there.length - 1), 60_000);
+  await allRight(
+    store,
+    blobs.filter(({ digest }) => digest !== asked),
+  );
+});
+
 test('an empty directory in the place of a volume is not that volume: nothing is written there, and its blobs count as lost', async () => {
   await fill(await start());
   await stop();

@@ -299,7 +299,7 @@ export class Volumes {
       return look;
     };
     try {
-      const health = await this.#within(work);
+      const health = this.#usable(volume, await this.#within(work));
       if (this.#closed) return;
       if (volume.state === 'lost' && health.state !== 'lost') await this.#return(volume, health);
       else this.#become(volume.no, health);
@@ -310,6 +310,14 @@ export class Volumes {
     }
     // No second look beside one that hangs.
     await looked;
+  }
+
+  /** What answers a look may still have no thread left for anything else: ops.ts, Rule 4. */
+  #usable({ no, state }: Volume, health: VolumeHealth): VolumeHealth {
+    const stuck = state === 'lost' && health.state !== 'lost' ? this.opsOf(no).stuck : 0;
+    if (stuck === 0) return health;
+    const why = `it answers, but ${stuck} operations from before have not ended, and hold all threads that it may: where they never do, start the process anew`;
+    return { state: 'lost', why };
   }
 
   /** It was lost, and answers. */
