@@ -130,3 +130,12 @@ test('writes go on where a target is full: what it is not told of is counted, lo
   await put('y', 150);
   expect((await store.outbox()).reduce((sum, { rows }) => sum + rows, 0)).toBeGreaterThan(0);
 });
+
+test('an object of somebody else that rows wait for is logged once, with its name, and counted once', async () => {
+  const logged: object[] = [];
+  const { heard, metrics } = opened([], logged);
+  for (const why of ['x/one is none', 'x/one is none', 'x/two is none']) heard.options.onDamaged?.('main', why);
+  const told = ['x/one is none', 'x/two is none'].map((why) => ({ target: 'main', why }));
+  expect(logged).toEqual(told);
+  expect(await metrics.text()).toContain('shoal_outbox_damaged_total{target="main"} 2');
+});

@@ -1,6 +1,6 @@
 /**
- * What an index's store says of its outbox as it writes: lanes look at once for what a write has left them, and what a full
- * target is not told of is counted, and logged.
+ * What an index's store says of its outbox: lanes look at once for what a write has left them; what a full target is not told
+ * of, and what is left out for it as the store holds something foreign there, is counted, and logged.
  *
  * Rule: the count is this process's, since it began. What other processes on one engine left out they tell of themselves.
  */
@@ -11,9 +11,11 @@ import type { TargetLane } from './queue.ts';
 
 /** Between two lines in the log of one target: each write would be one. */
 const loggedMs = 60_000;
+/** Objects of others that are told of once each; beyond that again. */
+const damagedMax = 10_000;
 
 type Parts = { readonly log: Said; readonly metrics: Metrics };
-type Said = { error(about: { readonly target: string; readonly rows: number }, words: string): void };
+type Said = { error(about: { readonly target: string; readonly rows?: number; why?: string }, words: string): void };
 type Lost = { rows: number; loggedAtMs: number };
 
 export class OutboxHeard {
@@ -22,26 +24,45 @@ export class OutboxHeard {
   readonly #lost = new Map<string, Lost>();
   readonly #parts: Parts;
   readonly #count: (target: string, rows: number) => void;
+  readonly #damaged = new Set<string>();
+  readonly #countDamaged: (target: string) => void;
 
   constructor({ log, metrics }: Parts) {
     const counter = metrics.counter('outbox_lost_total', 'Writes that a full target is not told of', ['target']);
     this.#parts = { log, metrics };
+    const damaged = metrics.counter('outbox_damaged_total', 'Objects of others in the store that rows wait for', [
+      'target',
+    ]);
+    this.#countDamaged = (target) => damaged.inc({ target });
     this.#count = (target, rows) => counter.inc({ target }, rows);
   }
 
   /** Of the store. */
-  get options(): Pick<OutboxOptions, 'onTold' | 'onLost'> {
+  get options(): Pick<OutboxOptions, 'onTold' | 'onLost' | 'onDamaged'> {
     return {
       onTold: (targets) => {
         for (const target of targets) this.lanes.get(target)?.kick();
       },
       onLost: (target, rows) => this.#add(target, rows),
+      onDamaged: (target, why) => this.#addDamaged(target, why),
     };
   }
 
   /** Rows that were left out, by target. */
   lost(): ReadonlyMap<string, number> {
     return new Map([...this.#lost].map(([target, { rows }]) => [target, rows]));
+  }
+
+  #addDamaged(target: string, why: string): void {
+    const of = `${target} ${why}`;
+    if (this.#damaged.has(of)) return;
+    if (this.#damaged.size >= damagedMax) this.#damaged.clear();
+    this.#damaged.add(of);
+    this.#countDamaged(target);
+    this.#parts.log.error(
+      { target, why },
+      'what waits for a target is left out where the store is damaged; all else goes on',
+    );
   }
 
   #add(target: string, rows: number): void {

@@ -79,6 +79,8 @@ export type OutboxOptions = {
   readonly onTold?: ((targets: readonly string[]) => void) | undefined;
   /** A write left no rows for this target, since it is full. */
   readonly onLost?: ((target: string, rows: number) => void) | undefined;
+  /** What waits for this target waits for more: the engine holds something in its place that is none of ours. Told repeatedly. */
+  readonly onDamaged?: ((target: string, why: string) => void) | undefined;
 };
 
 /** What was queued of a repository for a target that it has come to. */

@@ -12,6 +12,7 @@ import { Links } from './links.ts';
 import { BucketLists } from './lists.ts';
 import { BucketManifests } from './manifests.ts';
 import { RepoNames } from './names.ts';
+import { CellDamage } from './outbox/damage.ts';
 import { Failures } from './outbox/failures.ts';
 import { FilledRepos } from './outbox/filled.ts';
 import { BucketOutbox } from './outbox/outbox.ts';
@@ -35,8 +36,9 @@ export function bucketParts(cells: Cells, about: StoreAbout, { time, outbox: tol
   const manifests = new BucketManifests({ cells, links, tags, names, telling });
   const rows = new OutRows({ cells, tags, links, database });
   const tickMs = (): number => time.nowMs();
-  const failures = new Failures(cells, tickMs);
-  const outbox = new BucketOutbox({ cells, rows, telling, failures, tickMs });
+  const damage = new CellDamage(tickMs, told);
+  const failures = new Failures(cells, tickMs, damage);
+  const outbox = new BucketOutbox({ cells, rows, telling, failures, damage, tickMs });
   return {
     ...{ gates, links, tags, manifests, names, filled, outbox, telling, rows, failures },
     lists: new BucketLists({ cells, gates, manifests, names }),

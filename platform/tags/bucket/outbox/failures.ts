@@ -9,6 +9,7 @@ import type { Cells } from '../cells/cells.ts';
 import { type FailureSaid, failuresMax, failuresSaid } from '../cells/values.ts';
 import { againMax, busy } from '../requests/again.ts';
 import { several } from '../requests/several.ts';
+import type { CellDamage } from './damage.ts';
 import { type OutMark, type OutPlace, outPlaceAt, outPlaceIn, outPlacesOf } from './keys.ts';
 
 /** What other processes have noted is heard of so much later at most, and then again as many times later as it took. */
@@ -20,13 +21,15 @@ type Known = { readonly all: Map<string, readonly FailureSaid[]>; untilMs: numbe
 export class Failures {
   readonly #cells: Cells;
   readonly #tickMs: () => number;
+  readonly #damage: CellDamage;
   #known: Known | undefined;
   #asking: Promise<Known> | undefined;
 
   /** `tickMs`: monotonic. */
-  constructor(cells: Cells, tickMs: () => number) {
+  constructor(cells: Cells, tickMs: () => number, damage: CellDamage) {
     this.#cells = cells;
     this.#tickMs = tickMs;
+    this.#damage = damage;
   }
 
   /** As they are now. */
@@ -73,7 +76,7 @@ export class Failures {
     const all = new Map<string, readonly FailureSaid[]>();
     const known: Known = { all, untilMs: begun };
     this.#known = known;
-    await several(places, (place) => this.read(place));
+    await several(places, (place) => this.#damage.past(place, () => this.read(place)));
     const ended = this.#tickMs();
     known.untilMs = ended + Math.max(heardMs, heardShare * (ended - begun));
     return known;

@@ -5,7 +5,9 @@
  *   were listed before the cell was read that says so. So who was held up meanwhile removes nothing of what came since.
  * Rule 2: a question costs so many requests, however long the queue is: of a queue longer than a window one part after the
  *   other is looked at, round and round. What counts or lists all of it is asked for now and then.
- * Rule 3: while nothing waits, and this process writes nothing, the bucket is asked every `idleMs` only.
+ * Rule 3: a row whose cell is none of an index is left out, as are those of a repository whose failures or claim are none:
+ *   all others go on (damage.ts).
+ * Rule 4: while nothing waits, and this process writes nothing, the bucket is asked every `idleMs` only.
  */
 
 import type {
@@ -23,6 +25,7 @@ import type { Cells } from '../cells/cells.ts';
 import type { FailureSaid } from '../cells/values.ts';
 import { several } from '../requests/several.ts';
 import { Claims } from './claims.ts';
+import type { CellDamage } from './damage.ts';
 import { type Failures, failedOnce, failureFor, failureOfRow, without } from './failures.ts';
 import { afterTarget, cameAt, OUT, type OutPlace, targetAt } from './keys.ts';
 import type { Bare, OutGroup, OutLooked, OutRows, OutWindow } from './rows.ts';
@@ -38,6 +41,7 @@ type Parts = {
   readonly rows: OutRows;
   readonly telling: MarkTelling;
   readonly failures: Failures;
+  readonly damage: CellDamage;
   /** Monotonic. */
   readonly tickMs: () => number;
 };
@@ -69,17 +73,19 @@ export class BucketOutbox {
     for await (const group of this.#parts.rows.groups(target)) groups.push(group);
     const found: Found[] = [];
     for (const [repo, some] of Map.groupBy(groups, ({ of }) => of.repo)) {
-      const known = await this.#failures.read({ target, repo });
-      found.push(...(await this.#dueOf(some, known, { nowMs, n: some.length, held: () => false })));
+      const known = await this.#parts.damage.past({ target, repo }, () => this.#failures.read({ target, repo }));
+      if (known !== undefined)
+        found.push(...(await this.#dueOf(some, known, { nowMs, n: some.length, held: () => false })));
     }
     return inTime(found).slice(0, n);
   }
 
   async claim(target: string, { nowMs, n, untilMs }: ClaimAt): Promise<OutboxRow[]> {
+    const { damage } = this.#parts;
     const { groups } = await this.#next(target);
     this.#claims.expire(nowMs);
     const heard = await this.#failures.heard();
-    const all = [...Map.groupBy(groups, ({ of }) => of.repo)].flatMap(([repo, some]) => {
+    const all = [...Map.groupBy(this.#tried(groups), ({ of }) => of.repo)].flatMap(([repo, some]) => {
       const due = dueIn(some, heard({ target, repo }));
       return due === undefined || due > nowMs ? [] : [{ place: { target, repo }, some, due }];
     });
@@ -87,8 +93,10 @@ export class BucketOutbox {
     for (const { place, some } of all.sort((one, other) => one.due - other.due)) {
       if (found.length >= n) break;
       if (!some.some(({ of }) => !this.#claims.has(of))) continue;
-      if (!(await this.#claims.take(place, untilMs - nowMs))) continue;
-      const known = await this.#failures.read(place);
+      const known = await damage.past(place, async () =>
+        (await this.#claims.take(place, untilMs - nowMs)) ? await this.#failures.read(place) : undefined,
+      );
+      if (known === undefined) continue;
       const held = (key: OutboxKey): boolean => this.#claims.has(key);
       found.push(...(await this.#dueOf(some, known, { nowMs, n: n - found.length, held })));
     }
@@ -105,8 +113,11 @@ export class BucketOutbox {
     const places = Map.groupBy(keys, ({ target, repo }) => `${target} ${repo}`);
     await several([...places.values()], async ([first]) => {
       if (first === undefined) return;
-      if (untilMs !== 0) await this.#claims.take(first, untilMs - this.#parts.telling.nowMs());
-      else if (!this.#claims.works(first)) await this.#claims.release(first);
+      const { target, repo } = first;
+      await this.#parts.damage.past({ target, repo }, async () => {
+        if (untilMs !== 0) await this.#claims.take(first, untilMs - this.#parts.telling.nowMs());
+        else if (!this.#claims.works(first)) await this.#claims.release(first);
+      });
     });
   }
 
@@ -114,7 +125,7 @@ export class BucketOutbox {
     if (await this.#nothing()) return undefined;
     const { groups, next } = await this.#next(target);
     const heard = await this.#failures.heard();
-    const dues = [...Map.groupBy(groups, ({ of }) => of.repo)].flatMap(
+    const dues = [...Map.groupBy(this.#tried(groups), ({ of }) => of.repo)].flatMap(
       ([repo, some]) => dueIn(some, heard({ target, repo })) ?? [],
     );
     const due = dues.length === 0 ? undefined : Math.min(...dues);
@@ -139,7 +150,7 @@ export class BucketOutbox {
     let page: OutGroup[] = [];
     let left = skip;
     const look = async (): Promise<void> => {
-      for (const { row } of await several(page, (group) => this.#parts.rows.look(group))) {
+      for (const { row } of (await several(page, (group) => this.#look(group))).filter((one) => one !== undefined)) {
         if (row === undefined) continue;
         const { failure, ...one } = rowOf(row, heard(row));
         found.push({ ...one.row, dueMs: one.dueMs, cause: failure?.cause ?? null, dead: failure?.dead === true });
@@ -202,10 +213,15 @@ export class BucketOutbox {
   async drop(of: OutboxChoice): Promise<number> {
     let count = 0;
     for (const { groups } of await this.#chosen(of)) {
-      const looks = await several(groups, (group) => this.#parts.rows.look(group));
-      for (const looked of looks) await this.#parts.rows.tidy(looked, this.#parts.telling.nowMs());
-      const all = looks.flatMap((looked) => (looked.row === undefined ? [] : [{ row: looked.row, looked }]));
-      count += all.length;
+      const looks = await several(groups, async (group) => {
+        const looked = await this.#look(group);
+        // Nobody can tell what it says, and no write that its marks are of can come.
+        if (looked === undefined) await this.#parts.rows.remove(group.marks);
+        else await this.#parts.rows.tidy(looked, this.#parts.telling.nowMs());
+        return looked;
+      });
+      const all = looks.flatMap((looked) => (looked?.row === undefined ? [] : [{ row: looked.row, looked }]));
+      count += all.length + looks.filter((looked) => looked === undefined).length;
       for (const { row } of all) this.#claims.end(row);
       await this.#remove(all);
     }
@@ -259,9 +275,9 @@ export class BucketOutbox {
     const { rows } = this.#parts;
     const found: Found[] = [];
     const look = async (group: OutGroup): Promise<Found | undefined> => {
-      const looked = await rows.look(group);
-      await rows.tidy(looked, nowMs);
-      return looked.row && { ...rowOf(looked.row, known), looked };
+      const looked = await this.#look(group);
+      if (looked !== undefined) await rows.tidy(looked, nowMs);
+      return looked?.row && { ...rowOf(looked.row, known), looked };
     };
     const each = groups.filter(({ of }) => of.slot !== undefined);
     for (const group of each) {
@@ -296,10 +312,20 @@ export class BucketOutbox {
     const places = [...Map.groupBy(groups, ({ of }) => `${of.target} ${of.repo}`).values()];
     return await several(places, async (some) => {
       const { target, repo } = (some[0] as OutGroup).of;
-      const known = await this.#failures.read({ target, repo });
+      const place = { target, repo };
+      const known = (await this.#parts.damage.past(place, () => this.#failures.read(place))) ?? [];
       const is = (group: OutGroup): boolean => dead === undefined || dead === (failureFor(known, group)?.dead === true);
-      return { place: { target, repo }, groups: some.filter(is), known };
+      return { place, groups: some.filter(is), known };
     });
+  }
+
+  /** undefined: it is none of an index. */
+  #look(group: OutGroup): Promise<OutLooked | undefined> {
+    return this.#parts.damage.past(group.of, () => this.#parts.rows.look(group));
+  }
+
+  #tried(groups: readonly OutGroup[]): readonly OutGroup[] {
+    return groups.filter(({ of }) => !this.#parts.damage.leaves(of));
   }
 
   /** A part of what waits for a target: the next one, once this has nothing to do. */
