@@ -44,6 +44,7 @@ test.each([
   [['pull', '--rounds', '0'], 'expected a whole number from 1 to 100'],
   [['pull', '--workers', 'two'], 'expected a whole number from 1 to 64'],
   [['pull', '--rate', '5'], 'expected a rate'],
+  [['pull', '--gc-rate', '0'], 'expected a whole number from 1 to 100000'],
   [['pull', '--only', 'everything'], 'Allowed choices are'],
   [['pull', '--congestion', 'vegas'], 'Allowed choices are'],
 ])('%j is refused: %s', async (args, why) => {

@@ -10,6 +10,8 @@ import { rate, size, whole } from '../harness/option-values.ts';
 import { loadAverage } from '../harness/proc.ts';
 import { profileText, readProfiles } from '../harness/profile.ts';
 import { type Figures, tableOf } from '../harness/report.ts';
+import { benchGc } from './gc/bench.ts';
+import { fullGc, smallGc } from './gc/sizes.ts';
 import { benchHostile } from './hostile/bench.ts';
 import { benchLinks } from './links/bench.ts';
 import type { Congestion } from './links/network.ts';
@@ -35,6 +37,7 @@ export type Given = {
   readonly agents?: number;
   readonly blobs?: number;
   readonly rate?: number;
+  readonly gcRate?: number;
   readonly congestion?: Congestion | 'both';
 };
 
@@ -60,6 +63,11 @@ export const BENCHMARKS: Benchmarks = {
       rounds: given.rounds ?? (given.small ? 1 : 5),
       nodeFlags: profileFlags(given.profile),
     }),
+  gc: (given) => {
+    const base = given.small ? smallGc : fullGc;
+    const { blobs = base.blobs, rounds = base.rounds, gcRate = base.rate } = given;
+    return benchGc({ ...base, blobs, rounds, rate: gcRate });
+  },
   repair: (given) =>
     benchRepair({ bytes: given.size ?? (given.small ? 96 : 2048) * 2 ** 20, seconds: given.small ? 6 : 30 }),
   store: (given) => {
@@ -112,7 +120,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
         'pull, links, hostile, storage: bytes of the blob, of every measure but small; repair: of all blobs',
       ).argParser(bytes),
     )
-    .addOption(new Option('--rounds <n>', 'pull, links, hostile, storage: rounds').argParser(whole(1, 100)))
+    .addOption(new Option('--rounds <n>', 'pull, links, hostile, gc, storage: rounds').argParser(whole(1, 100)))
     .addOption(
       new Option('--only <measure...>', 'pull, storage: these measures only').choices([
         ...measures,
@@ -122,7 +130,12 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
     .addOption(new Option('--agents <n>', 'links: agents').argParser(whole(1, 60)))
-    .addOption(new Option('--blobs <n>', 'store: blobs of the store that is started').argParser(whole(1, 5_000_000)))
+    .addOption(
+      new Option('--blobs <n>', 'store: blobs of the store that is started; gc: of the origin').argParser(
+        whole(1, 5_000_000),
+      ),
+    )
+    .addOption(new Option('--gc-rate <n>', 'gc: gc.rate, blobs in a second').argParser(whole(1, 100_000)))
     .addOption(
       new Option('--rate <rate>', 'links: of every link, both ways').argParser(
         rate(100_000, 'a rate from 1Mbit/s on, such as 200Mbit/s'),

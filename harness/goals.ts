@@ -14,6 +14,7 @@ const atMost = (goal: number, beyond?: number): Goal => ({
 });
 
 export const GOALS: Readonly<Record<string, Goal>> = {
+  gcPushP99Ratio: atMost(1.5),
   repairRateRatio: atLeast(0.9),
   repairPullP99Ratio: atMost(1.3),
   ratioToCurl: atLeast(0.8, 1),
