@@ -9,12 +9,13 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { QuotaRule } from '../../core/quota.ts';
-import type { DoomedStore, DoomedTables, DoomingTagStore } from './doomed.ts';
+import type { DoomedStore, DoomedTables } from './doomed.ts';
 import { once } from './named.ts';
 import { QuotaExceeded, settleWrite } from './quotas/exceeded.ts';
 import { type GuardedWrites, heedingQuotas, QuotaGuard } from './quotas/guard.ts';
 import type { CountingTagStore, UsedNow } from './quotas/used.ts';
 import type { TagStore, TagTables } from './store.ts';
+import type { RetiringTagStore, UntaggedStore, UntaggedTables } from './untagged.ts';
 
 /** Where the writes of a group reach the disk: runs `apply`, then syncs its effects, or undoes them and throws. */
 export type Transaction = (apply: () => void) => void;
@@ -26,6 +27,7 @@ export type GroupedOptions = {
   /** Whether somebody else has written to the tables since it was asked last. Default: nobody can. */
   readonly othersWrote?: (() => boolean) | undefined;
   readonly doomed: DoomedTables;
+  readonly untagged: UntaggedTables;
   /** What counts what is held, and the rules for it. */
   readonly counted: { readonly used: UsedNow; readonly quotas?: readonly QuotaRule[] | undefined };
 };
@@ -40,7 +42,7 @@ type Write = {
   readonly reject: (error: unknown) => void;
 };
 
-export class GroupedTagStore implements DoomingTagStore {
+export class GroupedTagStore implements RetiringTagStore {
   readonly #options: GroupedOptions;
   readonly #pending: Write[] = [];
   readonly #guard: QuotaGuard | undefined;
@@ -70,6 +72,17 @@ export class GroupedTagStore implements DoomingTagStore {
     settleDoomed: (...args) => this.#doom((doomed) => doomed.settleDoomed(...args)),
     savedDoomed: (...args) => this.#doom((doomed) => doomed.savedDoomed(...args)),
     doomedCounts: (...args) => this.#doom((doomed) => doomed.doomedCounts(...args)),
+  };
+
+  readonly untagged: UntaggedStore = {
+    lookUntagged: async (...args) => {
+      this.#read();
+      return this.#options.untagged.lookUntagged(...args);
+    },
+    noteUntagged: (...args) => this.#write(() => this.#options.untagged.noteUntagged(...args)),
+    askedFor: (...args) => this.#write(() => this.#options.untagged.askedFor(...args)),
+    retire: (...args) => this.#write(() => this.#options.untagged.retire(...args)),
+    forgetUntagged: (...args) => this.#write(() => this.#options.untagged.forgetUntagged(...args)),
   };
 
   // `async` also turns what the tables throw into a rejection.

@@ -16,6 +16,7 @@ import type { CountingTagStore } from './quotas/used.ts';
 import { openTagsData, tagsFile } from './sqlite/data.ts';
 import { openSqliteTags } from './sqlite/sqlite.ts';
 import type { TagStore } from './store.ts';
+import type { UntaggedStore } from './untagged.ts';
 
 export type OpenTagsOptions = {
   readonly store: StoreSettings;
@@ -36,6 +37,8 @@ export type OpenedTags = {
   readonly counted: Pick<CountingTagStore, 'used' | 'room'> | undefined;
   /** What was linked and is not any more; undefined: the engine does not know. */
   readonly doomed: DoomedStore | undefined;
+  /** Since when manifests have no tag; undefined: as above. */
+  readonly untagged: UntaggedStore | undefined;
   /** What the engine's processes go by: one clock for all of them, milliseconds since 1970. */
   readonly nowMs: () => number;
   /** How often it was written to, of an engine to which nobody else writes; undefined: others do. */
@@ -49,10 +52,10 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
   if (store.kind === 'postgres') {
     const { openPostgresTags } = await library('pg', () => import('./postgres/postgres.ts'), 'store');
     const postgres = await openPostgresTags({ settings: store, targets, log, quotas });
-    return { ...postgres, counted: postgres.store, doomed: postgres.store.doomed };
+    const { doomed, untagged } = postgres.store;
+    return { ...postgres, counted: postgres.store, doomed, untagged };
   }
-  if (store.kind === 'bucket')
-    return { store: await inBucket(store, options), nowMs: Date.now, counted: undefined, doomed: undefined };
+  if (store.kind === 'bucket') return { store: await inBucket(store, options), nowMs: Date.now, ...none };
   const opened = openSqliteTags({
     file: await openTagsData(data),
     quotas,
@@ -64,8 +67,12 @@ export async function openTags(options: OpenTagsOptions): Promise<OpenedTags> {
       });
     },
   });
-  return { store: opened, nowMs: Date.now, counted: opened, commits: () => opened.commits, doomed: opened.doomed };
+  const { doomed, untagged } = opened;
+  return { store: opened, nowMs: Date.now, counted: opened, commits: () => opened.commits, doomed, untagged };
 }
+
+/** Of an engine that only a transaction could tell it. */
+const none = { counted: undefined, doomed: undefined, untagged: undefined };
 
 async function inBucket(
   { backend, prefix }: Extract<StoreSettings, { kind: 'bucket' }>,

@@ -82,7 +82,7 @@ export class FaultyDisk {
       this.#synced.push(written);
     };
     return new GroupedTagStore({
-      doomed: tables.doomed,
+      ...{ doomed: tables.doomed, untagged: tables.untagged },
       counted: { used: tables.used },
       tables: recorded(tables, (call) => written.push({ ...call, nowMs: nowMs() })),
       transaction,

@@ -45,6 +45,7 @@ import { MemoryNamed } from './named.ts';
 import { MemoryOutbox } from './outbox.ts';
 import { buryTags, type MemoryRepository, manifestOf, memoryPlaceOf, setTags, stateOf, tagsOn } from './repository.ts';
 import { MemoryUnlinked, memoryId } from './unlinked.ts';
+import { MemoryUntagged } from './untagged.ts';
 import { MemoryUsed } from './used.ts';
 
 /** A store that ends with the process. */
@@ -52,7 +53,7 @@ export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRu
   const tables = new MemoryTables(outbox);
   return new GroupedTagStore({
     tables,
-    doomed: tables.doomed,
+    ...{ doomed: tables.doomed, untagged: tables.untagged },
     counted: { used: tables.used, quotas },
     transaction: (apply) => apply(),
     close: () => undefined,
@@ -64,6 +65,7 @@ export class MemoryTables implements TagTables {
   readonly used = new MemoryUsed(this.#repos);
   readonly #unlinked = new MemoryUnlinked((digest) => isLinked(this.#repos.values(), digest));
   readonly doomed = this.#unlinked.doomed;
+  readonly untagged = new MemoryUntagged(this.#repos, (...of) => this.deleteManifest(...of));
   readonly #named = new MemoryNamed();
   readonly #idle: MemoryIdle;
   readonly #outbox: MemoryOutbox;
@@ -106,7 +108,7 @@ export class MemoryTables implements TagTables {
       .filter((one) => one.subject === digest && (artifactType === undefined || one.artifactType === artifactType))
       .filter((one) => last === undefined || one.digest > last)
       .sort((one, two) => plain(one.digest, two.digest))
-      .map(({ subject: _, targets: __, references: ___, ...record }) => record);
+      .map(({ subject: _, targets: __, references: ___, untaggedMs: ____, ...record }) => record);
     const manifests = fitting(left.slice(0, n), ({ annotations }) =>
       annotations === undefined ? 0 : Buffer.byteLength(JSON.stringify(annotations)),
     );
@@ -216,6 +218,7 @@ export class MemoryTables implements TagTables {
     if (known === undefined || manifest === undefined) return false;
     const tags = tagsOn(known, digest);
     if (as !== undefined && (tags.length > 0 || this.listed(repo, digest))) return { tags };
+    this.untagged.orphaned(known, digest, nowMs);
     known.manifests.delete(digest);
     const version = tags.length > 0 ? buryTags(known, tags, this.#next()) : as;
     this.#idle.anew(known, [digest, ...manifest.targets], nowMs);
@@ -345,6 +348,7 @@ export class MemoryTables implements TagTables {
     const manifest = known.manifests.get(digest);
     if (manifest === undefined || tagsOn(known, digest).length > 0) return 'kept';
     if (this.#waits(repo, 'manifest', digest) !== undefined) return 'kept';
+    this.untagged.orphaned(known, digest, nowMs);
     known.manifests.delete(digest);
     this.#idle.anew(known, [digest, ...manifest.targets], nowMs);
     this.#unlinked.lost([digest, ...manifest.targets], nowMs);

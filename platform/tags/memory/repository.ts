@@ -11,6 +11,8 @@ type Manifest = ReferrerRecord & {
   readonly references: References;
   /** What it refers to, the subject included. */
   readonly targets: readonly Digest[];
+  /** Since when it is known to have no tag. */
+  untaggedMs?: number | undefined;
 };
 
 /** What a repository holds. */
@@ -64,13 +66,15 @@ export function memoryPlaceOf(repository: MemoryRepository | undefined, tag: str
 }
 
 export function setTags(
-  { tags: there, deleted }: MemoryRepository,
+  { tags: there, deleted, manifests }: MemoryRepository,
   ...[tags, digest, version]: [readonly string[], Digest, TagVersion]
 ): TagVersion {
   for (const tag of tags) {
     there.set(tag, { digest, version });
     deleted.delete(tag);
   }
+  const manifest = manifests.get(digest);
+  if (manifest !== undefined) manifest.untaggedMs = undefined;
   return version;
 }
 

@@ -15,13 +15,18 @@ const SQL = statements('manifests', {
   put: `INSERT INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (repo, digest) DO UPDATE SET media_type = excluded.media_type,
       size = excluded.size, subject = excluded.subject, artifact_type = excluded.artifact_type,
-      annotations = excluded.annotations`,
+      annotations = excluded.annotations, untagged = NULL`,
   dropRefs: 'DELETE FROM refs WHERE repo = $1 AND manifest = $2',
   // One that is named as both counts as what it is named as last, as everywhere.
   putRefs: `INSERT INTO refs (repo, manifest, target, kind)
     SELECT $1::bigint, $2, d, 'blob' FROM unnest($3::text[]) AS d WHERE d <> ALL ($4::text[])
     UNION SELECT $1::bigint, $2, d, 'manifest' FROM unnest($4::text[]) AS d`,
   subject: 'SELECT 1 AS one FROM manifests WHERE repo = $1 AND digest = $2 AND subject IS NOT NULL',
+  orphaned: `UPDATE manifests
+    SET untagged = greatest(untagged, coalesce((SELECT untagged FROM manifests WHERE repo = $1 AND digest = $2), $3))
+    WHERE repo = $1 AND untagged IS NOT NULL AND digest IN (
+      SELECT target FROM refs WHERE repo = $1 AND manifest = $2 AND kind = 'manifest'
+      UNION SELECT digest FROM manifests WHERE subject = $2 AND repo = $1)`,
   remove: 'DELETE FROM manifests WHERE repo = $1 AND digest = $2',
 });
 
@@ -64,6 +69,11 @@ export async function writeManifest(asking: Querying, repo: number, digest: Dige
     asking.run(SQL.dropRefs, repo, digest),
     asking.run(SQL.putRefs, repo, digest, blobs, manifests),
   ]);
+}
+
+/** It is about to go: since when what it had kept has no tag (untagged.ts). */
+export async function orphaned(asking: Querying, repo: number, digest: Digest, nowMs: number): Promise<void> {
+  await asking.run(SQL.orphaned, repo, digest, nowMs);
 }
 
 /** Whether it was there. */

@@ -13,11 +13,11 @@ import type { QuotaRule } from '../../../core/quota.ts';
 import { StartError } from '../../lifecycle/errors.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { PostgresStore } from '../config.ts';
-import type { DoomingTagStore } from '../doomed.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import type { CountingTagStore } from '../quotas/used.ts';
 import type { TagStore } from '../store.ts';
+import type { RetiringTagStore } from '../untagged.ts';
 import { postgresDoomed } from './doomed.ts';
 import { PostgresFilled } from './filled.ts';
 import { WriteGroups } from './group.ts';
@@ -27,6 +27,7 @@ import { PostgresOutbox } from './outbox.ts';
 import { PostgresQuotas } from './quotas.ts';
 import { PostgresReads } from './reads.ts';
 import { PostgresRepos } from './repos.ts';
+import { postgresUntagged } from './retention/untagged.ts';
 import { migrate } from './schema/migrate.ts';
 import { EngineClock } from './server/clock.ts';
 import { pgWordsOf } from './server/faults.ts';
@@ -53,7 +54,7 @@ export type PostgresTagsOptions = {
 /** Throws StartError where it cannot be used. */
 export async function openPostgresTags(
   options: PostgresTagsOptions,
-): Promise<{ readonly store: DoomingTagStore; readonly nowMs: () => number }> {
+): Promise<{ readonly store: RetiringTagStore; readonly nowMs: () => number }> {
   const { settings, targets, log } = options;
   const clock = new EngineClock();
   const primary = new Primary(settings, clock);
@@ -88,7 +89,7 @@ type Parts = {
   readonly quotas: readonly QuotaRule[];
 };
 
-class PostgresTags implements DoomingTagStore {
+class PostgresTags implements RetiringTagStore {
   readonly #primary: Primary;
   readonly #groups: WriteGroups;
   readonly #database: string;
@@ -100,6 +101,11 @@ class PostgresTags implements DoomingTagStore {
   readonly #quotas: PostgresQuotas;
   #closed = false;
   readonly doomed = postgresDoomed({ read: (act) => this.#read(act), write: (act) => this.#write(act) });
+  readonly untagged = postgresUntagged({
+    read: (act) => this.#read(act),
+    write: (act) => this.#write(act),
+    deleteManifest: (...of) => this.#writes.deleteManifest(...of),
+  });
 
   constructor({ primary, clock, database, outbox, nowMs, quotas }: Parts) {
     this.#primary = primary;

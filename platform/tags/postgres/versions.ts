@@ -14,6 +14,7 @@ const SQL = statements('versions', {
   put: `INSERT INTO tags (repo, tag, digest, version, writer) SELECT $1, tag, $3, $4, $5 FROM unnest($2::text[]) AS tag
     ON CONFLICT (repo, tag) DO UPDATE SET digest = excluded.digest, version = excluded.version, writer = excluded.writer`,
   revive: 'DELETE FROM tombstones WHERE repo = $1 AND tag = ANY ($2::text[])',
+  tagged: 'UPDATE manifests SET untagged = NULL WHERE repo = $1 AND digest = $2 AND untagged IS NOT NULL',
   remove: 'DELETE FROM tags WHERE repo = $1 AND tag = ANY ($2::text[])',
   bury: `INSERT INTO tombstones (repo, tag, version, writer) SELECT $1, tag, $3, $4 FROM unnest($2::text[]) AS tag
     ON CONFLICT (repo, tag) DO UPDATE SET version = excluded.version, writer = excluded.writer`,
@@ -114,6 +115,8 @@ export class PostgresVersions {
     await Promise.all([
       asking.run(SQL.put, repo, tags, digest, numberOf(version), foreign(numbers, version)),
       asking.run(SQL.revive, repo, tags),
+      // It is not known to have none any more (untagged.ts).
+      asking.run(SQL.tagged, repo, digest),
     ]);
   }
 

@@ -14,7 +14,7 @@ import { follows, keptFor, newerAmong, type TagOutcome } from '../versions.ts';
 import { PostgresAdopt } from './adopt.ts';
 import { dropBlobLink, putBlob, sizeOf } from './blobs.ts';
 import { expire, idleAnew, idleReferred } from './idle.ts';
-import { hasManifest, hasSubject, lackingOf, removeManifest, targetsOf, writeManifest } from './manifests.ts';
+import { hasManifest, hasSubject, lackingOf, orphaned, removeManifest, targetsOf, writeManifest } from './manifests.ts';
 import type { Tx } from './numbers.ts';
 import type { PostgresOutbox } from './outbox.ts';
 import { isListed } from './reads.ts';
@@ -152,7 +152,7 @@ export class PostgresWrites {
   }
 
   async #drop(tx: Tx, id: number, digest: Digest, nowMs: number): Promise<boolean> {
-    const targets = await targetsOf(tx.asking, id, digest);
+    const [targets] = await Promise.all([targetsOf(tx.asking, id, digest), orphaned(tx.asking, id, digest, nowMs)]);
     if (!(await removeManifest(tx.asking, id, digest))) return false;
     await idleAnew(tx, id, [digest, ...targets], nowMs);
     await noteLost(tx, [digest, ...targets], nowMs);

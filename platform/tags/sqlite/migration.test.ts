@@ -138,6 +138,28 @@ test('a database of version 5 keeps what waits for its backend, and which reposi
   await store[Symbol.asyncDispose]();
 });
 
+test('a database of before retention rules keeps its manifests; those without a tag count from the first look', async () => {
+  before();
+  const store = openSqliteTags({ file: file(), onBroken });
+  const at = { repo: 'a', n: 9, beforeMs: 1_000_000 };
+  // Whatever its age: nobody knew of it.
+  const found = await store.untagged.lookUntagged(at);
+  expect(found).toEqual({ last: undefined, fresh: [digest(2)], tagged: [], due: [], waiting: 1 });
+  expect(await store.untagged.retire('a', [digest(2)], { ...at, nowMs: at.beforeMs })).toEqual([]);
+  await store.untagged.noteUntagged('a', found, 1_000_001);
+  expect(await store.untagged.lookUntagged(at)).toMatchObject({ fresh: [], due: [] });
+  expect(await store.untagged.lookUntagged({ ...at, beforeMs: 1_000_001 })).toMatchObject({ due: [digest(2)] });
+  await store[Symbol.asyncDispose]();
+});
+
+test('what is noted of manifests without a tag is found by an index', async () => {
+  await open()[Symbol.asyncDispose]();
+  const query = 'SELECT repo, digest FROM manifests WHERE untagged IS NOT NULL LIMIT 9';
+  expect(sql<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`).map(({ detail }) => detail)).toEqual([
+    expect.stringMatching(/USING (COVERING )?INDEX manifests_by_untagged/),
+  ]);
+});
+
 test('a migrated database is the same as a new one', async () => {
   before();
   await open()[Symbol.asyncDispose]();

@@ -51,6 +51,19 @@ async function backedUp(): Promise<{ kept: string; lost: TagVersion; index: stri
   return { kept: String(kept), lost: lost as TagVersion, index, generation };
 }
 
+test('what the backup knows to have no tag may have got one since: it counts anew', async () => {
+  await using store = openSqliteTags({ file, onBroken });
+  await store.putManifest('a', digest(1), { ...image('x'), tags: [] }, 0);
+  const at = { repo: 'a', n: 9, beforeMs: 5 };
+  await store.untagged.noteUntagged('a', { fresh: [digest(1)], tagged: [] }, 5);
+  expect(await store.untagged.lookUntagged(at)).toMatchObject({ due: [digest(1)] });
+  await backUpTags(file, backup(), {});
+  const other = join(dir, 'other');
+  await restore({ data: other });
+  await using restored = openSqliteTags({ file: join(other, 'tags.db'), onBroken });
+  expect(await restored.untagged.lookUntagged(at)).toMatchObject({ fresh: [digest(1)], due: [] });
+});
+
 const node = { execPath: join(import.meta.dirname, '../../../node_modules/.bin/node') };
 const numberIn = (version: unknown): number => Number(String(version).split('-')[0]);
 

@@ -36,6 +36,8 @@ const RENEWED = [
     tag_version = max(tag_version + 1, ?1), generation = max(generation + 1, ?1)`,
   // Links that came after the backup may be forgotten: nothing goes from backends by what was noted before.
   'DELETE FROM doomed',
+  // Tags that came after the backup may have been on these.
+  'UPDATE manifests SET untagged = NULL WHERE untagged IS NOT NULL',
   // Manifests that came after the backup may have referred to these: whoever brings them back has a grace for it.
   'UPDATE blobs SET idle = ?1 WHERE idle IS NOT NULL',
 ] as const;

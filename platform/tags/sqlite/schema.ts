@@ -2,11 +2,13 @@
  * The tables of the SQLite tag store. A change of anything here is a new version, that is one more step at the end of
  * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags; version 3 no backend; version 4
  * not which of them a repository was brought to; version 5 no names of writes; version 6 one target of a repository only; version 7
- * not since when a link is idle; version 8 not that it was restored; version 10 not what may go from backends.
+ * not since when a link is idle; version 8 not that it was restored; version 10 not what may go from backends; version 11
+ * not since when a manifest has no tag.
  */
 
 import type { SqliteSchema } from '../../sqlite/database.ts';
 import { SQLITE_DOOMED } from './doomed.ts';
+import { SQLITE_UNTAGGED } from './retention/untagged.ts';
 import { SQLITE_SUCCESSION } from './succession.ts';
 import { SQLITE_TARGETS } from './targets.ts';
 import { SQLITE_USED } from './used.ts';
@@ -111,6 +113,7 @@ CREATE INDEX blobs_by_idle ON blobs (idle) WHERE idle IS NOT NULL;
   SQLITE_USED,
   SQLITE_SUCCESSION,
   SQLITE_DOOMED,
+  SQLITE_UNTAGGED,
 ];
 
 export const tagsSchema: SqliteSchema = {

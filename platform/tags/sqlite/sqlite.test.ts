@@ -17,6 +17,7 @@ import { namedConformance } from '../named.fixtures.ts';
 import { outboxConformance } from '../outbox.fixtures.ts';
 import type { TagStore } from '../store.ts';
 import { targetsConformance } from '../targets.fixtures.ts';
+import { untaggedConformance } from '../untagged.fixtures.ts';
 import { VERSION_1 } from './before.fixtures.ts';
 import { tagsSchema } from './schema.ts';
 import { openSqliteTags } from './sqlite.ts';
@@ -57,6 +58,8 @@ for (const suite of [idleConformance, idleLists]) {
 }
 doomedConformance('memory', async (outbox) => openMemoryTags(outbox));
 doomedConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
+untaggedConformance('memory', async (outbox) => openMemoryTags(outbox));
+untaggedConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 outboxConformance('memory', async (outbox) => openMemoryTags(outbox));
 outboxConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 outboxConformance('a disk that loses what was not synced', async (outbox) => new FaultyDisk(prng(1), 0, outbox).open());

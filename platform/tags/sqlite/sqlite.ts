@@ -5,6 +5,7 @@ import { SqliteDatabase } from '../../sqlite/database.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import { SqliteDoomed } from './doomed.ts';
+import { SqliteUntagged } from './retention/untagged.ts';
 import { tagsSchema } from './schema.ts';
 import { SqliteTables } from './tables.ts';
 import { SqliteUsed } from './used.ts';
@@ -25,9 +26,11 @@ export function openSqliteTags(options: SqliteTagsOptions): GroupedTagStore {
   const others = database.connection.prepare('PRAGMA data_version');
   let seen: number | undefined;
   let looked = false;
+  const tables = new SqliteTables(database.connection, options.outbox);
   return new GroupedTagStore({
-    tables: new SqliteTables(database.connection, options.outbox),
+    tables,
     doomed: new SqliteDoomed(database.connection),
+    untagged: new SqliteUntagged(database.connection, tables),
     counted: { used: new SqliteUsed(database.connection), quotas: options.quotas },
     transaction: (apply) => database.transaction(apply),
     // By mistake only: then what is read is what was there in this turn of the event loop. (A look takes longer than an answer.)

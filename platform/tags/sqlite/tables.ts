@@ -54,7 +54,7 @@ const SQL = {
   hasManifest: 'SELECT 1 FROM manifests WHERE repo = ? AND digest = ?',
   putManifest: `INSERT INTO manifests (repo, digest, media_type, size, subject, artifact_type, annotations)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET media_type = excluded.media_type, size = excluded.size,
-      subject = excluded.subject, artifact_type = excluded.artifact_type, annotations = excluded.annotations`,
+      subject = excluded.subject, artifact_type = excluded.artifact_type, annotations = excluded.annotations, untagged = NULL`,
   putRef: 'INSERT OR REPLACE INTO refs (repo, manifest, target, kind) VALUES (?, ?, ?, ?)',
   references: 'SELECT target, kind FROM refs WHERE repo = ? AND manifest = ?',
   listed: "SELECT 1 FROM refs WHERE target = ?2 AND repo = ?1 AND kind = 'manifest' LIMIT 1",
@@ -248,6 +248,7 @@ export class SqliteTables implements TagTables {
 
   #dropManifest(id: number, digest: Digest, nowMs: number): boolean {
     const targets = this.#targets(id, digest);
+    this.#versions.orphaned(id, digest, nowMs);
     if (this.#run('deleteManifest', id, digest) === 0) return false;
     this.#run('dropRefs', id, digest);
     this.#idle.anew(id, [digest, ...targets], nowMs);

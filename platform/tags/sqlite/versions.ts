@@ -17,6 +17,12 @@ const SQL = {
   put: `INSERT INTO tags (repo, tag, digest, version, writer) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET digest = excluded.digest, version = excluded.version, writer = excluded.writer`,
   revive: 'DELETE FROM tombstones WHERE repo = ? AND tag = ?',
+  tagged: 'UPDATE manifests SET untagged = NULL WHERE repo = ? AND digest = ? AND untagged IS NOT NULL',
+  orphaned: `UPDATE manifests
+    SET untagged = max(untagged, coalesce((SELECT untagged FROM manifests WHERE repo = ?1 AND digest = ?2), ?3))
+    WHERE repo = ?1 AND untagged IS NOT NULL AND digest IN (
+      SELECT target FROM refs WHERE repo = ?1 AND manifest = ?2 AND kind = 'manifest'
+      UNION SELECT digest FROM manifests WHERE subject = ?2 AND repo = ?1)`,
   remove: 'DELETE FROM tags WHERE repo = ? AND tag = ?',
   bury: 'INSERT OR REPLACE INTO tombstones (repo, tag, version, writer) VALUES (?, ?, ?, ?)',
   oldest: `SELECT version AS no FROM tombstones ORDER BY version DESC LIMIT 1 OFFSET ${tombstonesMax}`,
@@ -90,6 +96,11 @@ export class SqliteVersions {
     return (this.#statements.on.all(repo, digest) as { tag: string }[]).map(({ tag }) => tag);
   }
 
+  /** A manifest is about to go: since when what it had kept has no tag (untagged.ts). */
+  orphaned(repo: number, digest: Digest, nowMs: number): void {
+    this.#statements.orphaned.run(repo, digest, nowMs);
+  }
+
   /** That of the next write. */
   next(): TagVersion {
     const { no } = this.#statements.next.get(this.#nowMs?.() ?? 0) as { no: number };
@@ -102,6 +113,7 @@ export class SqliteVersions {
       this.#statements.put.run(repo, tag, digest, numberOf(version), this.foreign(version));
       this.#statements.revive.run(repo, tag);
     }
+    this.#statements.tagged.run(repo, digest);
     return version;
   }
 

@@ -33,6 +33,25 @@ async function made(schema: string, version: number): Promise<void> {
   await migrate(await primary.connect(), { schema, name: 'x', steps: postgresSteps.slice(0, version) });
 }
 
+test('manifests of before retention rules stay; those without a tag count from the first look', async () => {
+  await made('bare', 7);
+  const { database } = server.settings();
+  await server.asAdmin(
+    `SET search_path TO bare; INSERT INTO repos (name) VALUES ('a');
+    INSERT INTO manifests VALUES (1, '${digest(1)}', 'm', 5, NULL, NULL, NULL), (1, '${digest(2)}', 'm', 6, NULL, NULL, NULL);
+    INSERT INTO tags VALUES (1, 'v1', '${digest(1)}', 41, NULL)`,
+    database,
+  );
+  await using store = (await openPostgresTags({ settings: settingsOf('bare'), log: silentLog() })).store;
+  const at = { repo: 'a', n: 9, beforeMs: 1_000_000 };
+  const found = await store.untagged.lookUntagged(at);
+  expect(found).toEqual({ last: undefined, fresh: [digest(2)], tagged: [], due: [], waiting: 1 });
+  expect(await store.untagged.retire('a', [digest(2)], { ...at, nowMs: at.beforeMs })).toEqual([]);
+  await store.untagged.noteUntagged('a', found, 1_000_001);
+  expect(await store.untagged.lookUntagged(at)).toMatchObject({ fresh: [], due: [] });
+  expect(await store.untagged.lookUntagged({ ...at, beforeMs: 1_000_001 })).toMatchObject({ due: [digest(2)] });
+});
+
 test('what waited for a backend waits for it still, and each repository is known to have been brought to it', async () => {
   await made('one', 1);
   const { database } = server.settings();

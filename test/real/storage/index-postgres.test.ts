@@ -15,6 +15,8 @@ import { proveStore } from '../../../platform/tags/prove.ts';
 import { quotaConformance } from '../../../platform/tags/quotas/quotas.fixtures.ts';
 import type { TagStore } from '../../../platform/tags/store.ts';
 import { targetsConformance } from '../../../platform/tags/targets.fixtures.ts';
+import { untaggedConformance } from '../../../platform/tags/untagged.fixtures.ts';
+import { untaggedRace } from '../../../platform/tags/untagged-race.fixtures.ts';
 import { silentLog } from '../../../platform/telemetry/log.ts';
 import { byLength } from '../short.ts';
 import type { DatabaseServer } from './servers/databases.ts';
@@ -52,6 +54,7 @@ outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
 for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);
 doomedConformance('postgres', openFor);
+untaggedConformance('postgres', openFor);
 
 const seed = Date.now() % 1_000_000;
 test(`collection while all that it depends on changes, seed ${seed}`, async () => {
@@ -59,6 +62,13 @@ test(`collection while all that it depends on changes, seed ${seed}`, async () =
   expect(
     await gcRace(openFor, { seed, operations: byLength({ short: 500, usual: 3_000, long: 10_000 }) }),
   ).toMatchObject(much);
+});
+
+test(`manifests without a tag go while all that they depend on changes, seed ${seed}`, async () => {
+  const much = { pushed: expect.any(Number), moved: expect.any(Number), retired: expect.any(Number) };
+  expect(await untaggedRace(openFor, { seed, bursts: byLength({ short: 20, usual: 60, long: 500 }) })).toMatchObject(
+    much,
+  );
 });
 
 test('before a start it is told whether the server can be used, and why not', async () => {

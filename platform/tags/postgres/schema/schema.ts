@@ -4,6 +4,7 @@
  */
 
 import { POSTGRES_DOOMED } from '../doomed.ts';
+import { POSTGRES_UNTAGGED } from '../retention/untagged.ts';
 import { POSTGRES_SUCCESSION } from '../succession.ts';
 import { POSTGRES_USED } from '../used.ts';
 import { POSTGRES_TARGETS } from './targets.ts';
@@ -104,6 +105,7 @@ export const postgresSteps: readonly string[] = [
   POSTGRES_USED,
   POSTGRES_SUCCESSION,
   POSTGRES_DOOMED,
+  POSTGRES_UNTAGGED,
 ];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';
