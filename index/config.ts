@@ -10,7 +10,7 @@ import { memberEntries, membersShape } from '../platform/members/config.ts';
 import { bucketProblems } from '../platform/tags/bucket/rule.ts';
 import { storeShape } from '../platform/tags/config.ts';
 import { eventsShape } from './events/config.ts';
-import { deleteProblems, gcShape } from './gc/config.ts';
+import { deleteProblems, gcShape, retentionProblems } from './gc/config.ts';
 import { krakenShape } from './kraken/config.ts';
 import { quotaProblems, quotasShape } from './quotas/config.ts';
 import { circleProblems, replicateShape } from './replication/config.ts';
@@ -73,12 +73,13 @@ const settings = z.strictObject({
 });
 
 /** What goes together is looked at once each part is right by itself. */
-export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas }, ctx) => {
+export const indexSchema = settings.superRefine(({ store, backends, replicate, origins, quotas, gc }, ctx) => {
   const problems = [
     ...(store.kind === 'bucket' ? bucketProblems(store.backend, backends) : []),
     ...(replicate === undefined ? [] : circleProblems(replicate, backends)),
     ...(replicate === undefined || origins !== undefined ? [] : [noOrigins]),
     ...deleteProblems({ store, backends, origins }),
+    ...retentionProblems({ store, gc }),
     ...quotaProblems(quotas, store.kind),
   ];
   for (const { path, message } of problems) ctx.addIssue({ code: 'custom', path: [...path], message });

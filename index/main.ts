@@ -43,7 +43,7 @@ await runRole({
       replicationTargets(config.replicate),
       eventTargets(config.events),
     ]);
-    const { store, nowMs, counted, commits, doomed } = await openTags({
+    const { store, nowMs, counted, commits, doomed, untagged } = await openTags({
       ...config,
       ...context,
       targets: targets && { ...targets, ...heard.options },
@@ -71,7 +71,7 @@ await runRole({
     const replication = await replicating({ ...context, replicate, origins, store, lanes, nowMs }, stack);
     const { required, tagTypes } = config.kraken;
     const succeeded = stack.use(new Succeeded(store));
-    const gc = await openGc({ ...context, store, doomed, backends, origins, succeeded, nowMs }, stack);
+    const gc = await openGc({ ...context, store, doomed, untagged, backends, origins, succeeded, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
       outbox?.addRoutes(app);
       gc.addRoutes(app);
@@ -82,7 +82,7 @@ await runRole({
         ...config.manifests,
         keepUnlinkedMs: config.keepUnlinked,
         nowMs,
-        reads,
+        reads: gc.noting(reads),
         replicas: config.replicas,
         succeeded,
         reconcile: backed?.reconcile,

@@ -52,6 +52,30 @@ test('a list may name DNS, and says what is no entry of one', () => {
   ]);
 });
 
+test('an index: what retention rules ask for it must be able to do, and each must be able to hold', () => {
+  const rules = (text: string): string => `gc: { grace: 24h, retention: [ ${text} ] }\n`;
+  const both = '{ repositories: "team/keep", untagged: 1000d }, { repositories: [ "team/*", other ], untagged: 7d }';
+  expect(problems('index', rules(both))).toEqual([]);
+  expect(problems('index', rules('{ repositories: "team/*", untagged: 1h }'))).toEqual([
+    '2: gc.retention.0.untagged: is less than `gc.grace`, for which what was pushed or asked for stays',
+  ]);
+  const never = '{ repositories: "team/**", untagged: 7d }, { repositories: "team/keep", untagged: 30d }';
+  expect(problems('index', rules(never))).toEqual([
+    expect.stringContaining('2: gc.retention.1.repositories: never holds: rules before it have all of team/keep'),
+  ]);
+  expect(problems('index', rules('{ repositories: "Team//x", untagged: soon }, { repositories: [] }'))).toEqual([
+    expect.stringContaining('2: gc.retention.0.repositories'),
+    expect.stringContaining('2: gc.retention.0.untagged: expected a duration'),
+    expect.stringContaining('2: gc.retention.1.repositories'),
+    expect.stringContaining('2: gc.retention.1.untagged'),
+  ]);
+  const bucket =
+    'backends: [{ name: main, s3: { bucket: images, endpoint: "http://h:1" } }]\nstore: { kind: bucket, backend: main }\n';
+  expect(problems('index', rules(both) + bucket)).toEqual([
+    expect.stringContaining('2: gc.retention: a store that is a bucket cannot delete a manifest in one step'),
+  ]);
+});
+
 test('an index: what it deletes from backends it must know, and be able to ask for', () => {
   const backends = 'backends: [{ name: main, delete: true, s3: { bucket: images, endpoint: "http://h:1" } }]\n';
   const origins = 'origins: [ "http://o:1" ]\n';

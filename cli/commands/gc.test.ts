@@ -106,6 +106,27 @@ test('of backends it is told what would go, what went, and why not', async () =>
   expect((error as Failure).message).toBe(`${index}: main: it is denied`);
 });
 
+test('of manifests without a tag it is told what would go by which rule, and what went', async () => {
+  let steps = 0;
+  const rule = (gone: number, due: number) => ({
+    ...{ repositories: ['team/**', 'a\u001b'], untaggedMs: 604_800_000, gone, due, waiting: 4 },
+  });
+  const hours = { repositories: ['b'], untaggedMs: 129_600_000, gone: 0, due: 0, waiting: 0 };
+  const index = await answering((_, __, body) =>
+    (body as { apply: boolean }).apply
+      ? { ...step, retention: [rule(++steps, 1), hours], more: steps < 3 }
+      : { ...step, retention: [rule(0, 3), hours] },
+  );
+  expect((await ran(index, [])).lines.slice(1)).toEqual([
+    '       3 manifests untagged for 7 d in team/**, a\\u{1b} would go, 4 more are younger',
+    '       0 manifests untagged for 36 h in b would go',
+    'nothing was changed: --now has it go',
+  ]);
+  const { lines, error } = await ran(index, [], { now: true });
+  expect(error).toBeUndefined();
+  expect(lines[1]).toBe('       3 manifests untagged for 7 d in team/**, a\\u{1b} went, 1 did not, 4 more are younger');
+});
+
 test('an index that collects nothing now says why', async () => {
   const index = await answering(() => ({ ...step, off: 'the index is read only' }));
   const { error } = await ran(index, ['http://127.0.0.1:1'], { now: true });

@@ -6,14 +6,21 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { type GcBackends, type GcRound, type GcStep, INDEX_GC, ORIGIN_GC } from '../../core/contracts/gc/routes.ts';
+import {
+  type GcBackends,
+  type GcRetention,
+  type GcRound,
+  type GcStep,
+  INDEX_GC,
+  ORIGIN_GC,
+} from '../../core/contracts/gc/routes.ts';
 import { MEMBERS } from '../../core/contracts/members.ts';
 import type { Route } from '../../core/contracts/route.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
 import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';
-import { bytesText, foreignText } from '../ui/format.ts';
+import { ageText, bytesText, foreignText } from '../ui/format.ts';
 import type { Screen } from '../ui/progress.ts';
 import { StepsLine } from './steps.ts';
 
@@ -43,6 +50,7 @@ export async function gc(options: GcOptions, say: (line: string) => void): Promi
     say(json ? JSON.stringify({ [who]: url, ...said }) : `${who.padEnd(7)}${url}  ${text}`);
   const step = await ofIndex(options);
   told('index', index, step, indexText(step, now));
+  if (!json) for (const rule of step.retention ?? []) say(`${''.padEnd(7)}${ruleText(rule, now)}`);
   const stuck = now ? step.backends?.off : undefined;
   if (stuck !== undefined && step.off === undefined) failures.push(`${index}: ${foreignText(stuck)}`);
   if (step.off !== undefined) failures.push(`${index}: ${foreignText(step.off)}`);
@@ -121,6 +129,20 @@ function backendsText({ gone, due, waiting, off }: GcBackends, now: boolean): st
   const left = now && due > 0 ? `, ${due} could not` : '';
   const why = off === undefined ? '' : ` (${foreignText(off)})`;
   return `from backends ${now ? gone : due} ${now ? 'went' : 'would go'}${left}${younger}${why}`;
+}
+
+const dayMs = 86_400_000;
+
+/** `7 d`, where it is days. */
+function longText(ms: number): string {
+  return ms >= dayMs && ms % dayMs === 0 ? `${ms / dayMs} d` : ageText(ms);
+}
+
+function ruleText({ repositories, untaggedMs, gone, due, waiting }: GcRetention, now: boolean): string {
+  const younger = waiting > 0 ? `, ${waiting} more are younger` : '';
+  const left = now && due > 0 ? `, ${due} did not` : '';
+  const what = `untagged for ${longText(untaggedMs)} in ${repositories.map(foreignText).join(', ')}`;
+  return `${now ? gone : due} manifests ${what} ${now ? 'went' : 'would go'}${left}${younger}`;
 }
 
 function originText({ apply, looked, blobs, bytes, owed, waiting, why }: GcRound): string {

@@ -1,5 +1,6 @@
-/** What can be seen of deletions from backends. */
+/** What can be seen of deletions from backends, and by retention rules. */
 
+import type { GcRetention } from '../../core/contracts/gc/routes.ts';
 import type { DoomedCounts } from '../../platform/tags/doomed.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 
@@ -25,5 +26,20 @@ export function deletionMetrics(metrics: Metrics) {
       due.set(counts.due);
     },
     lost: (): void => lost.inc(),
+  };
+}
+
+/** Rules by the first of their patterns. */
+export function retentionMetrics(metrics: Metrics) {
+  const went = metrics.counter('gc_retention_manifests_total', 'Manifests without a tag that went by a rule', ['rule']);
+  const help = 'Manifests without a tag that nothing needs, and that are not old enough, or could not go';
+  const waiting = metrics.gauge('gc_retention_waiting', help, ['rule']);
+  const nameOf = ({ repositories }: { readonly repositories: readonly string[] }): string => repositories[0] ?? '';
+  return {
+    went: (rule: { readonly repositories: readonly string[] }, manifests: number): void =>
+      went.inc({ rule: nameOf(rule) }, manifests),
+    counted: (walk: readonly GcRetention[]): void => {
+      for (const rule of walk) waiting.set({ rule: nameOf(rule) }, rule.waiting + rule.due);
+    },
   };
 }

@@ -8,16 +8,21 @@ import type { Backends } from '../../platform/backends/backends.ts';
 import { serve } from '../../platform/http/serve.ts';
 import type { DoomedStore } from '../../platform/tags/doomed.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
+import type { UntaggedStore } from '../../platform/tags/untagged.ts';
 import type { LineLog } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import type { SingleReads } from '../herd.ts';
 import type { IndexOrigins } from '../origins.ts';
 import type { Succeeded } from '../succession.ts';
 import type { GcSettings } from './config.ts';
 import type { BackendDeletion } from './deletion.ts';
+import type { Retention } from './retention.ts';
 import { Sweep } from './sweep.ts';
 
 /** To be asked for again within this changes nothing: it is far below any grace. */
 const useMs = 60_000;
+/** Of one transaction. */
+const forgottenMax = 1_000;
 /** Origins ask about all that they hold: at level info their questions would be all of the log. */
 const quiet = { logLevel: 'warn' } as const;
 
@@ -34,6 +39,8 @@ export type GcParts = {
   readonly backends: Pick<Backends, 'all'> | undefined;
   /** Undefined: the engine does not know what was linked. */
   readonly doomed: DoomedStore | undefined;
+  /** Undefined: it does not know since when manifests have no tag. */
+  readonly untagged: UntaggedStore | undefined;
   readonly origins: IndexOrigins | undefined;
   readonly metrics: Metrics;
   readonly log: LineLog;
@@ -43,6 +50,8 @@ export type Gc = {
   readonly addRoutes: (app: FastifyInstance) => void;
   /** Somebody asks for the repository's blob, which it has: whether it is there for a grace from now on. */
   readonly inUse: (repo: string, digest: Digest) => Promise<boolean>;
+  /** The same reads, with who asks for a manifest noted. */
+  readonly noting: (reads: SingleReads) => SingleReads;
 };
 
 /** It has begun; ends with the stack. */
@@ -66,9 +75,11 @@ export async function openGc(parts: GcParts, stack: AsyncDisposableStack): Promi
   stack.use(sweep);
   sweep.begin();
   const deletion = await deleting({ ...parts, graceMs, off }, stack);
+  const { retention, noting } = await retaining({ ...parts, graceMs, off }, stack);
   const rules = (): GcRules => ({ graceMs, everyMs: every, rate, off: off() });
   return {
-    addRoutes: (app) => addRoutes(app, { ...parts, graceMs, keeps, rules, sweep, deletion }),
+    addRoutes: (app) => addRoutes(app, { ...parts, graceMs, keeps, rules, sweep, deletion, retention }),
+    noting,
     // What is about to go anyway is told of while it is there.
     inUse: async (repo, digest) => {
       if (off() !== undefined) return true;
@@ -108,17 +119,42 @@ async function deleting(
   return deletion;
 }
 
+/** Where there are rules: it has begun. Elsewhere nobody notes who asks: what was noted is forgotten. */
+async function retaining(
+  parts: GcParts & { readonly graceMs: number; readonly off: () => string | undefined },
+  stack: AsyncDisposableStack,
+): Promise<{ readonly retention: Retention | undefined; readonly noting: Gc['noting'] }> {
+  const { untagged, metrics, nowMs, off } = parts;
+  const { retention: rules, every: everyMs, rate } = parts.config.gc;
+  if (untagged === undefined || rules.length === 0) {
+    while (!parts.config.readOnly && (await untagged?.forgetUntagged(forgottenMax)) === true);
+    return { retention: undefined, noting: (reads) => reads };
+  }
+  const [{ Retention }, { retentionMetrics }, { notingAsked }] = await Promise.all([
+    import('./retention.ts'),
+    import('./metrics.ts'),
+    import('./asked.ts'),
+  ]);
+  const retention = stack.use(
+    new Retention({ ...parts, ...retentionMetrics(metrics), untagged, rules, everyMs, rate }),
+  );
+  retention.begin();
+  const leastMs = Math.max(parts.graceMs, Math.min(...rules.map((rule) => rule.untagged)));
+  return { retention, noting: (reads) => notingAsked(reads, { untagged, nowMs, leastMs, off }) };
+}
+
 type RouteParts = GcParts & {
   readonly graceMs: number;
   readonly keeps: (repo: string) => boolean;
   readonly rules: () => GcRules;
   readonly sweep: Sweep;
   readonly deletion: BackendDeletion | undefined;
+  readonly retention: Retention | undefined;
 };
 
 function addRoutes(
   app: FastifyInstance,
-  { store, succeeded, nowMs, config, graceMs, keeps, rules, sweep, deletion }: RouteParts,
+  { store, succeeded, nowMs, config, graceMs, keeps, rules, sweep, deletion, retention }: RouteParts,
 ): void {
   // A bucket has no list of idle links: each digest is judged when it is asked about.
   const listed = config.store.kind !== 'bucket';
@@ -151,7 +187,9 @@ function addRoutes(
     quiet,
   );
   serve(app, INDEX_GC.step, async ({ body }) => {
-    const step = await sweep.step(body.apply);
+    const retired = await retention?.step(body.apply);
+    const swept = await sweep.step(body.apply);
+    const step = { ...swept, retention: retired?.retention, more: swept.more || retired?.more === true };
     if (deletion === undefined) return step;
     const { more, ...backends } = await deletion.step(body.apply);
     return { ...step, backends, more: step.more || more };

@@ -26,6 +26,7 @@ const indexGc: Readonly<Record<keyof typeof INDEX_GC, AnyExample>> = {
       body: { apply: true },
       reply: {
         ...{ links: 3, bytes: 9, more: true, idle: 5, due: 2, dueBytes: 6, off: 'the index is read only' },
+        retention: [{ repositories: ['team/*'], untaggedMs: 604_800_000, gone: 1, due: 2, waiting: 3 }],
         backends: { gone: 1, failed: 1, waiting: 4, due: 2, off: 'main: no answer' },
       },
     },

@@ -34,6 +34,15 @@ export type GcBackends = {
   readonly off?: string | undefined;
 };
 
+/** Of a rule by which manifests without a tag go. `due`: they would, or could not; `waiting`: they are not old enough. */
+export type GcRetention = {
+  readonly repositories: readonly string[];
+  readonly untaggedMs: number;
+  readonly gone: number;
+  readonly due: number;
+  readonly waiting: number;
+};
+
 /** What an index has to do itself: a part of it each time. `apply`: it is done; else only counted. */
 export type GcStepRequest = { readonly apply: boolean };
 export type GcStep = {
@@ -48,6 +57,8 @@ export type GcStep = {
   readonly dueBytes: number;
   /** Absent: no backend says so. */
   readonly backends?: GcBackends | undefined;
+  /** So far, where it is asked until there is no more. Absent: there is no rule. */
+  readonly retention?: readonly GcRetention[] | undefined;
   readonly off?: string | undefined;
 };
 
@@ -70,11 +81,18 @@ export type GcRound = {
 };
 
 const whyMax = 4096;
+/** More than an index takes (index/gc/config.ts). */
+const rulesMax = 1_000;
+const patternMax = 1_024;
 const count = whole(Number.MAX_SAFE_INTEGER);
 const off = optional(text(whyMax));
 const backends = record({
   ...{ gone: count, failed: count, waiting: count, due: count, off },
 }) satisfies Parser<GcBackends>;
+
+const retention = record({
+  ...{ repositories: listOf(text(patternMax), rulesMax), untaggedMs: count, gone: count, due: count, waiting: count },
+}) satisfies Parser<GcRetention>;
 
 export const INDEX_GC = {
   rules: route('GET', '/v1/gc', {
@@ -103,6 +121,7 @@ export const INDEX_GC = {
       due: count,
       dueBytes: byteCount,
       backends: optional(backends),
+      retention: optional(listOf(retention, rulesMax)),
       off,
     }) satisfies Parser<GcStep>,
   }),
