@@ -15,6 +15,7 @@ import type { Logger } from '../../telemetry/log.ts';
 import type { PostgresStore } from '../config.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
+import { orExceeded, QuotaExceeded } from '../quotas/exceeded.ts';
 import type { CountingTagStore } from '../quotas/used.ts';
 import type { TagStore } from '../store.ts';
 import type { RetiringTagStore } from '../untagged.ts';
@@ -127,7 +128,11 @@ class PostgresTags implements RetiringTagStore {
   blob: TagStore['blob'] = (...of) => this.#read((asking) => this.#reads.blob(asking, ...of));
   holders: TagStore['holders'] = (...of) => this.#read((asking) => this.#reads.holders(asking, ...of));
   used: CountingTagStore['used'] = (page) => this.#read((asking) => usedPage(asking, page));
-  room: CountingTagStore['room'] = (of) => this.#read((asking) => this.#quotas.room(asking, of));
+  room: CountingTagStore['room'] = async (of) => {
+    // Thrown within a read it would be taken for a fault of the server.
+    const outcome = await this.#read((asking) => orExceeded(() => this.#quotas.room(asking, of)));
+    if (outcome instanceof QuotaExceeded) throw outcome;
+  };
   catalog: TagStore['catalog'] = (...of) => this.#read((asking) => this.#reads.catalog(asking, ...of));
   unlinked: TagStore['unlinked'] = async (digests) => ({
     index: this.#database,
