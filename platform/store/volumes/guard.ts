@@ -92,7 +92,8 @@ export class VolumeGuard {
       ops.running.add(op);
       const end = (unwanted: T | undefined): void => {
         gate.endedMs = performance.now();
-        ops.end(op);
+        ops.running.delete(op);
+        ops.givenUp.delete(op);
         next(gate);
         settled(unwanted);
       };

@@ -47,7 +47,7 @@ export class VolumeOps {
   /** Those that have no place in their gate yet. */
   readonly waiting = new Set<(error: Error) => void>();
   /** Their callers have been told that the volume is lost; the system is still at them. */
-  readonly #givenUp = new Set<Op>();
+  readonly givenUp = new Set<Op>();
   /** Set while nothing can be had of the volume. */
   lost: Error | undefined;
   readonly #path: string;
@@ -64,7 +64,7 @@ export class VolumeOps {
     this.lost = diskError('ENODEV', 'volume lost', this.#path);
     for (const op of this.running) {
       op.lose(this.lost);
-      this.#givenUp.add(op);
+      this.givenUp.add(op);
     }
     this.running.clear();
     for (const give of [...this.waiting]) give(this.lost);
@@ -75,16 +75,9 @@ export class VolumeOps {
     this.lost = undefined;
   }
 
-  /** The system is done with it. */
-  end(op: Op): void {
-    this.running.delete(op);
-    this.#givenUp.delete(op);
-  }
-
   /** How many have taken all places of a gate, and were given up; 0: each gate has a place. */
   get stuck(): number {
-    for (const [gate, all] of Map.groupBy(this.#givenUp, (op) => op.gate))
-      if (all.length >= gate.max) return all.length;
+    for (const [gate, all] of Map.groupBy(this.givenUp, (op) => op.gate)) if (all.length >= gate.max) return all.length;
     return 0;
   }
 
