@@ -43,7 +43,7 @@ beforeAll(async () => {
     startOrigin(),
   ]);
   agents = await Promise.all([startAgent('agent-1'), startAgent('agent-2')]);
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 function start(role: string, name: string, settings: object): Promise<Process> {
@@ -227,7 +227,7 @@ test('a pull goes on where it stood when its only origin is killed and comes bac
   await vi.waitFor(() => expect(origin.running).toBe(false), { timeout: 10_000 });
   origin = await startOrigin();
   for (const pulled of await Promise.all(pulls)) expect(pulled.equals(bytes)).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('a restarted agent serves its cache with nothing else running', async () => {
   const bytes = randomBytes(2 * MiB + 5);

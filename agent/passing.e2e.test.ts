@@ -39,7 +39,7 @@ beforeAll(async () => {
     }),
   ]);
   agents = [await startAgent('small', budget), await startAgent('large', 1000 * MB)];
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 function start(role: string, name: string, settings: object): Promise<Process> {

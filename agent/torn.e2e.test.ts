@@ -29,7 +29,7 @@ beforeAll(async () => {
     start('index', 'index', { listen: ephemeral, data: cluster.dataOf('index') }),
     start('origin', 'origin', { listen, peer: ephemeral, data: cluster.dataOf('origin'), trackers, origins }),
   ]);
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 function start(role: string, name: string, settings: object): Promise<Process> {

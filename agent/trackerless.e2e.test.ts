@@ -37,7 +37,7 @@ beforeAll(async () => {
   await vi.waitFor(() => Promise.all(['agent-1', 'agent-2'].map((name) => readFile(fileOf(name)))), {
     timeout: 15_000,
   });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 function start(role: string, name: string, settings: object): Promise<Process> {
@@ -106,7 +106,7 @@ test('the tracker hangs: whatever is cold is pulled, and what nobody holds is 40
   tracker.hang();
   await expectAll();
   tracker.wake();
-}, 60_000);
+}, 180_000);
 
 test('the tracker is killed: the same, also through an agent that is started after it', async () => {
   await tracker.stop('SIGKILL');
@@ -115,7 +115,7 @@ test('the tracker is killed: the same, also through an agent that is started aft
   agents[1] = await startAgent('agent-2');
   expect((await fetch(`${agents[1]?.url('admin')}/readiness`)).status).toBe(200);
   await expectAll();
-}, 60_000);
+}, 180_000);
 
 test('a blob that its owner has not got yet is found where it is; 404 needs a no of every origin', async () => {
   const bytes = randomBytes(2 * MiB);
@@ -128,7 +128,7 @@ test('a blob that its owner has not got yet is found where it is; 404 needs a no
   expect((await fetch(blobUrl(agents[0], nobodys))).status).toBe(503);
   expect((await fetch(blobUrl(agents[0], nobodys), { method: 'HEAD' })).status).toBe(503);
   origins[owner] = await startOrigin(owner);
-}, 60_000);
+}, 180_000);
 
 test('when the tracker is back it hears of what was pulled without it', async () => {
   const bytes = randomBytes(3 * MiB);
@@ -143,7 +143,7 @@ test('when the tracker is back it hears of what was pulled without it', async ()
     },
     { timeout: 15_000 },
   );
-}, 60_000);
+}, 180_000);
 
 test('an agent whose file of origins is damaged begins without it, and learns them again', async () => {
   await agents[1]?.stop();
@@ -157,7 +157,7 @@ test('an agent whose file of origins is damaged begins without it, and learns th
   );
   await tracker.stop('SIGKILL');
   await expectAll();
-}, 60_000);
+}, 180_000);
 
 test('an agent that never heard of a tracker pulls where its configuration names the origins, else it is not ready', async () => {
   const bytes = randomBytes(700_000);
@@ -172,4 +172,4 @@ test('an agent that never heard of a tracker pulls where its configuration names
     },
     { timeout: 15_000 },
   );
-}, 60_000);
+}, 180_000);

@@ -42,7 +42,7 @@ beforeAll(async () => {
   origin = started.url('api');
   const settings = { role: 'proxy', listen: ephemeral, index: indexes, origins };
   proxy = (await cluster.start(entryUrl('../proxy/main.ts', import.meta.url), 'proxy', settings)).url('registry');
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 function startIndex(name: string): Promise<Process> {

@@ -40,7 +40,7 @@ beforeAll(async () => {
       }),
     ),
   );
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 async function upload(url: string, bytes: Uint8Array): Promise<Digest> {
@@ -73,7 +73,7 @@ test('every owner holds every blob, wherever it was uploaded', async () => {
       );
     }
   }
-}, 60_000);
+}, 180_000);
 
 test('an owner that was down gets it when it is back', async () => {
   const owners = await ownersAmong(urls);
@@ -108,4 +108,4 @@ test('an owner that was down gets it when it is back', async () => {
     { timeout: 15_000, interval: 100 },
   );
   expect(await third.stop()).toBe(0);
-}, 60_000);
+}, 180_000);

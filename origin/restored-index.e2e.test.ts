@@ -38,7 +38,7 @@ beforeAll(async () => {
   });
   const settings = { role: 'proxy', listen: ephemeral, index: indexes, origins };
   proxy = (await cluster.start(entryUrl('../proxy/main.ts', import.meta.url), 'proxy', settings)).url('registry');
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 function startIndex(): Promise<Process> {

@@ -41,7 +41,7 @@ beforeAll(async () => {
       }),
     ),
   );
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const filesOf = (no: number): string[] => blobFiles(cluster.dataOf(`origin-${no}`));

@@ -25,7 +25,7 @@ beforeAll(async () => {
   port = await freePort();
   events = { endpoints: [{ name: 'ci', url: `http://127.0.0.1:${port}/hook` }] };
   parts = await startParts(cluster, { index: { events } });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 async function pushed(repo: string, tag: string): Promise<string> {
@@ -62,7 +62,7 @@ test('what was pushed while nobody listened, and the index was killed since, is 
   });
   await expect.poll(() => said, { timeout: 40_000 }).toContain(`push team/app v1 ${digest}`);
   expect(said).toMatch(new RegExp(`listening on ${port}\\npush team/app v1 ${digest}\\n`));
-}, 60_000);
+}, 180_000);
 
 test("the page's configuration is one that an index takes", () => {
   const page = readFileSync(new URL('../docs/events.md', import.meta.url), 'utf8');

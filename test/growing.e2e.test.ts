@@ -77,7 +77,7 @@ beforeAll(async () => {
   tracker = await cluster.start(of('tracker'), 'tracker', { role: 'tracker', listen, origins: urls });
   origins = await Promise.all(urls.map((_, no) => startOrigin(no)));
   agents = await Promise.all([startAgent(0), startAgent(1), startAgent(2, { strict: true })]);
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 async function stored(

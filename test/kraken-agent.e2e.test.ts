@@ -36,7 +36,7 @@ beforeAll(async () => {
   const nowhere = cluster.dataOf('no.sock');
   const agent = { preload: { docker: nowhere, containerd: nowhere } };
   parts = await startParts(cluster, { origins: 2, backends: [bucket.backend], index: {}, proxy, agent });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const proxy = () => parts.proxy.url('registry');
@@ -69,7 +69,7 @@ test.runIf(hasCurl)(
     expect(stdout).toContain('400 notifications without JSON');
     expect(stdout).toContain('"prefetched":true');
   },
-  60_000,
+  180_000,
 );
 
 test.each(['v1', 'v2'] as const)(

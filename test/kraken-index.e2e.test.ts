@@ -26,7 +26,7 @@ beforeAll(async () => {
   cluster = await Cluster.make();
   const tagTypes = [{ repositories: 'files/**', type: 'default' }];
   parts = await startParts(cluster, { origins: 2, index: { kraken: { tagTypes } } });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 const index = () => parts.index.url('api');

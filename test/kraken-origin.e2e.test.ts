@@ -27,7 +27,7 @@ let parts: Parts;
 beforeAll(async () => {
   cluster = await Cluster.make();
   parts = await startParts(cluster, { origins: 2 });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 type Sent = { readonly body?: Uint8Array; readonly range?: string };

@@ -27,7 +27,7 @@ async function started(): Promise<Parts> {
 }
 beforeAll(async () => {
   parts = await started();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   for (const cluster of clusters) await cluster[Symbol.asyncDispose]();
 });
@@ -76,7 +76,7 @@ test('a tag of Kraken that is pushed to here is here, there, and at whoever star
   const digests = await Promise.all(['1', '2', '3'].map((tag) => digestOf('team/both', tag, other)));
   expect(digests).toEqual([ours.digest, later.digest, later.digest]);
   expect((await manifestOf('team/both', '1', other)).equals(ours.bytes)).toBe(true);
-}, 120_000);
+}, 240_000);
 
 test('a tag that is removed here stays in Kraken, as nothing is removed from the bucket, and stays removed here', async () => {
   const image = madeImage([5_000]);
@@ -85,4 +85,4 @@ test('a tag that is removed here stays in Kraken, as nothing is removed from the
   await removeTag(parts.proxy, 'team/gone', '1');
   expect(await statusOf(parts.agent, OCI_PATHS.manifest('team/gone', '1'))).toBe(404);
   expect(await bucket.tag('team/gone', '1')).toBe(image.digest);
-}, 60_000);
+}, 180_000);

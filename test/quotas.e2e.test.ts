@@ -25,7 +25,7 @@ let parts: Parts;
 beforeAll(async () => {
   cluster = await Cluster.make();
   parts = await startParts(cluster, { index: { quotas } });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 const proxy = () => parts.proxy.url('registry');
@@ -89,7 +89,7 @@ test('shoal quota ls tells each quota and what is used of it', async () => {
   expect(text).toMatch(/^all of \*\* +65\.\d kB of 1(\.0)? GB/m);
   expect(text).toMatch(/^team\/app .* 2 of 2 \(100 ?%\)/m);
   expect(text).toMatch(/^else\/where /m);
-}, 60_000);
+}, 180_000);
 
 test.each([
   ['POST', 'the blob in one request', (at: string) => `${at}?digest=${digestOfBytes(Buffer.from('x'))}`],

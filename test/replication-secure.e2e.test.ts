@@ -67,4 +67,4 @@ test('a tag and its deletion come there; a proxy that our CA does not vouch for 
   const of = (name: string) => remotes.find((remote) => remote.name === name);
   expect(of('west')?.down).toBeUndefined();
   expect(of('stranger')?.down).toMatchObject({ cause: 'unavailable', message: expect.stringMatching(/certificate/i) });
-}, 120_000);
+}, 240_000);

@@ -47,7 +47,7 @@ beforeAll(async () => {
   const told = await client('admin', parts.agent.url('admin'));
   const { lists } = MEMBERS.status.reply(await told.json('GET', MEMBERS.status.path({})), 'the agent');
   trackerUrl = lists.find(({ role }) => role === 'trackers')?.members[0]?.url ?? '';
-}, 60_000);
+}, 180_000);
 afterAll(() => stack.disposeAsync());
 
 async function client(role: CallerRole, base: string): Promise<HttpClient> {

@@ -37,7 +37,7 @@ beforeAll(async () => {
       { name: 'main', file: { directory: main } },
     ],
   });
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 async function written(dir: string, bytes: Uint8Array): Promise<boolean> {
@@ -68,7 +68,7 @@ test('what is pushed comes to the backend once, a manifest as well, and no row i
     await vi.waitFor(async () => expect(await written(main, bytes)).toBe(true), patience);
   await noneWaits();
   expect(await backed.metric('write_backs_total', 'how="uploaded"')).toBe(blobs.length + 1);
-}, 60_000);
+}, 180_000);
 
 test('a mount into a repository with another backend brings it there as well', async () => {
   const bytes = randomBytes(400_000);
@@ -77,7 +77,7 @@ test('a mount into a repository with another backend brings it there as well', a
   expect((await backed.ask('POST', mount)).status).toBe(201);
   await vi.waitFor(async () => expect(await written(other, bytes)).toBe(true), patience);
   await noneWaits();
-}, 60_000);
+}, 180_000);
 
 test('`durability: backend`: it is there when the push is acknowledged', async () => {
   for (const size of [10, 2_000_000]) {
@@ -85,12 +85,12 @@ test('`durability: backend`: it is there when the push is acknowledged', async (
     expect(await backed.push('sure/app', bytes)).toBe(201);
     expect(await written(main, bytes)).toBe(true);
   }
-}, 60_000);
+}, 180_000);
 
 test('a backend that keeps nothing is asked for nothing', async () => {
   expect(await backed.push('none/app', randomBytes(100_000))).toBe(201);
   await noneWaits();
-}, 60_000);
+}, 180_000);
 
 describe('a backend that is away', () => {
   const left: Buffer[] = [];

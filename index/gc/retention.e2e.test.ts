@@ -31,7 +31,7 @@ beforeAll(async () => {
   });
   const settings = { role: 'proxy', listen: ephemeral, index: [index], origins };
   proxy = (await cluster.start(entryUrl('../../proxy/main.ts', import.meta.url), 'proxy', settings)).url('registry');
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

@@ -85,4 +85,4 @@ test('what one cluster was pushed another one reads through the directory that t
   expect((await fetch(url + ORIGIN.commit.path({ id, digest, repo }), { method: 'PUT' })).status).toBe(200);
   await expect.poll(async () => (await read(two, digest)).status, { timeout: 15_000 }).toBe(200);
   expect(Buffer.from(await (await read(two, digest)).arrayBuffer()).equals(bytes)).toBe(true);
-}, 60_000);
+}, 180_000);

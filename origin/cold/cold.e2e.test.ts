@@ -60,7 +60,7 @@ beforeAll(async () => {
   agents = await Promise.all(
     Array.from({ length: agentsCount }, (_, no) => cluster.start(of('agent'), `agent-${no}`, agentOf(no))),
   );
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 async function stored(bytes: Uint8Array): Promise<Digest> {
@@ -99,7 +99,7 @@ test('five agents at once pull what only the directory has: right bytes, one dow
     expect((await metric('cold_read_bytes_total')) - before).toBe(size);
   }
   expect(await metric('cold_read_failures_total')).toBe(0);
-}, 60_000);
+}, 180_000);
 
 test('an origin is read while it fetches, whichever is asked; a HEAD fetches nothing', async () => {
   const bytes = randomBytes(5_000_000);
@@ -119,7 +119,7 @@ test('an origin is read while it fetches, whichever is asked; a HEAD fetches not
   expect(response.status).toBe(206);
   expect(Buffer.from(await response.arrayBuffer()).equals(bytes.subarray(1000))).toBe(true);
   expect(await metric('cold_reads_total{backend="main",state="begun"}')).toBe(before + 1);
-}, 30_000);
+}, 180_000);
 
 test('one that hangs is followed by the next owner; an agent that asks meanwhile waits', async () => {
   const bytes = randomBytes(3_000_000);
@@ -138,7 +138,7 @@ test('one that hangs is followed by the next owner; an agent that asks meanwhile
   } finally {
     hung.wake();
   }
-}, 60_000);
+}, 180_000);
 
 test('what is nowhere is unknown to all; another repository is told nothing of what this one has', async () => {
   const digest = digestOf('sha256', 'a'.repeat(64));
@@ -154,4 +154,4 @@ test('what is nowhere is unknown to all; another repository is told nothing of w
   const others = agent.url('registry') + OCI_PATHS.blob('else/where', both);
   const statuses = await Promise.all([others, blobAt(agent, both)].map(async (url) => (await fetch(url)).status));
   expect(statuses[1]).toBe(200);
-}, 30_000);
+}, 180_000);

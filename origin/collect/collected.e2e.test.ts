@@ -33,7 +33,7 @@ beforeAll(async () => {
   origin = held.url('api');
   const settings = { role: 'proxy', listen: ephemeral, index: [index], origins };
   proxy = (await cluster.start(entryUrl('../../proxy/main.ts', import.meta.url), 'proxy', settings)).url('registry');
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -92,7 +92,7 @@ test('what a pusher was told of stays for a grace, so that its manifest finds it
   expect((await putManifest('v3', [bytes])).status).toBe(201);
   await sleep(2 * graceMs);
   expect(await onOrigin(digest)).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('who comes too late is told what to push again', async () => {
   const bytes = randomBytes(30_000);
@@ -102,7 +102,7 @@ test('who comes too late is told what to push again', async () => {
   expect([late.status, await late.text()]).toEqual([404, expect.stringContaining(`does not hold ${digest}: push it`)]);
   await pushBlob(bytes);
   expect((await putManifest('v4', [bytes])).status).toBe(201);
-}, 60_000);
+}, 180_000);
 
 test('an operator is told what would go, and has it go', async () => {
   const answer = await asked('POST', `${origin}/v1/gc`, false);

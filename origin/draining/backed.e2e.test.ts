@@ -48,7 +48,7 @@ beforeAll(async () => {
     }),
   );
   [drained] = (await Promise.all(started)) as [Process];
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 async function push(no: number, repo: string, bytes: Uint8Array): Promise<Digest> {

@@ -37,7 +37,7 @@ beforeAll(async () => {
   const ports = await Promise.all([0, 0, 0].map(() => freePort()));
   urls = ports.map((port) => `http://${host}:${port}`);
   await Promise.all([0, 1, 2].map(start));
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const begin = (no: number, id: string): Promise<Response> =>
@@ -102,4 +102,4 @@ test('called off, it takes uploads again', async () => {
   expect((await begin(1, randomUUID())).status).toBe(503);
   expect(await drain(1, 'cancel')).toMatchObject({ draining: false, mayStop: false });
   expect((await begin(1, randomUUID())).status).toBe(201);
-}, 60_000);
+}, 180_000);

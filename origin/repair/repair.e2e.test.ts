@@ -41,7 +41,7 @@ beforeEach(async () => {
   await cluster.start(entryUrl('../../tracker/main.ts', import.meta.url), 'tracker', {
     ...{ role: 'tracker', listen: { host, port: trackerPort }, origins: urls.slice(0, 3) },
   });
-}, 60_000);
+}, 180_000);
 afterEach(() => {
   running.clear();
   return cluster?.[Symbol.asyncDispose]();

@@ -31,7 +31,7 @@ beforeAll(async () => {
   urls = origins;
   await mkdir(cluster.dataOf('bucket'));
   backends = [{ name: 'main', file: { directory: cluster.dataOf('bucket') } }];
-}, 60_000);
+}, 180_000);
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const listen = (url: string) => ({ host, port: Number(new URL(url).port) });
