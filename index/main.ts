@@ -3,14 +3,17 @@
 import type { FastifyInstance } from 'fastify';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
-import { runRole } from '../platform/lifecycle/role.ts';
+import { type RoleContext, runRole } from '../platform/lifecycle/role.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { besideStore } from '../platform/tags/bucket/rule.ts';
 import { openTags } from '../platform/tags/open.ts';
 import { proveStore } from '../platform/tags/prove.ts';
+import type { TagStore } from '../platform/tags/store.ts';
 import { indexRoutes } from './api.ts';
 import type { Backing, BackingParts } from './backing/open.ts';
 import { indexSchema } from './config.ts';
+import { documentRoutes } from './documents/routes.ts';
+import { DocumentWatch } from './documents/watch.ts';
 import type { EventsParts } from './events/open.ts';
 import { eventTargets } from './events/targets.ts';
 import { openGc } from './gc/open.ts';
@@ -71,11 +74,13 @@ await runRole({
     const replication = await replicating({ ...context, replicate, origins, store, lanes, nowMs }, stack);
     const { required, tagTypes } = config.kraken;
     const succeeded = stack.use(new Succeeded(store));
+    const watched = documentsOf(context, store, stack);
     const gc = await openGc({ ...context, store, doomed, untagged, backends, origins, succeeded, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
       outbox?.addRoutes(app);
       gc.addRoutes(app);
       replication?.addRoutes(app);
+      documentRoutes(app, { watch: watched, nowMs, readOnly: config.readOnly });
       quotaRoutes(app, { rules: config.quotas, counted });
       watch?.observe(app);
       indexRoutes(app, answering, {
@@ -94,6 +99,17 @@ await runRole({
     return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
   },
 });
+
+function documentsOf({ drain, metrics }: RoleContext<unknown>, store: TagStore, stack: AsyncDisposableStack) {
+  const watch = stack.use(new DocumentWatch({ store: store.documents, clock: realClock }));
+  drain.onStart(() => watch[Symbol.dispose]());
+  metrics.observed(
+    'documents_waiting',
+    'Questions for the next version of a document that are kept open',
+    () => watch.waiting,
+  );
+  return watch;
+}
 
 /** Loaded only where somebody is told of writes, or was. */
 async function outboxOf(parts: OutboxParts): Promise<OpenedOutbox | undefined> {

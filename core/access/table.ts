@@ -7,6 +7,7 @@
  */
 
 import { AGENT, KRAKEN } from '../contracts/agent.ts';
+import { DOCUMENTS } from '../contracts/documents/documents.ts';
 import { DRAIN } from '../contracts/drain.ts';
 import { INDEX_GC, ORIGIN_GC } from '../contracts/gc/routes.ts';
 import { INDEX } from '../contracts/index-api.ts';
@@ -113,6 +114,14 @@ const index = of(INDEX, {
   trust: ADMIN,
 });
 
+/** What all go by is read by all; who may do what, and how that is proved, by those who ask. */
+const documents = [
+  ...of(DOCUMENTS.access, { read: ['agent', 'proxy', 'admin'], put: ADMIN }),
+  // A private key.
+  ...of(DOCUMENTS['access-key'], { read: ['proxy'], put: ['proxy'] }),
+  ...of(DOCUMENTS.blocks, { read: COMPONENTS, put: ADMIN }),
+];
+
 const indexGc = of(INDEX_GC, { rules: ['origin', 'admin'], condemn: ['origin'], useless: ['origin'], step: ADMIN });
 
 const tracker = of(TRACKER, {
@@ -154,6 +163,7 @@ export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
     ...probes,
     ...index,
     ...indexGc,
+    ...documents,
     ...all(KRAKEN_INDEX, ADMIN),
     ...all(REPLICATE, ADMIN),
     ...of(QUOTAS, { rules: ['proxy', 'admin'], used: ADMIN, room: ['proxy', 'admin'] }),

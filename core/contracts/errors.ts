@@ -16,6 +16,7 @@ export const ERRORS = {
   BLOB_UPLOAD_RANGE: { status: 416, means: 'the chunk does not start where the upload stands' },
   DENIED: { status: 403, means: 'who asks may not do that, or the write goes beyond what the repository may hold' },
   DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
+  DOCUMENT_CHANGED: { status: 409, means: 'the document was changed since the version that the request names' },
   MANIFEST_BLOB_UNKNOWN: { status: 404, means: 'the manifest refers to a blob that the repository does not hold' },
   MANIFEST_INVALID: { status: 400, means: 'the manifest is malformed' },
   MANIFEST_NEEDED: { status: 409, means: 'a tag or an index has the manifest, so that it was not deleted' },

@@ -2,6 +2,7 @@
 
 import { testDigest, testGrowth, testMeta, testPeer } from '../handout/fixtures.ts';
 import { AGENT, KRAKEN } from './agent.ts';
+import { documentExamples as documents } from './documents/documents.fixtures.ts';
 import { type AnyExample as Any, example } from './example.fixtures.ts';
 import { gcExamples as gc } from './gc/routes.fixtures.ts';
 import { hostExamples as host } from './host.fixtures.ts';
@@ -344,6 +345,7 @@ const krakenOrigin: Readonly<Record<keyof typeof KRAKEN_ORIGIN, Any>> = {
 /** By the name of the interface and that of the route. */
 export const EXAMPLES = {
   index,
+  ...documents,
   tracker,
   origin: ofOrigin,
   members,

@@ -13,6 +13,7 @@ import { fixedList } from '../members/list.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { CallContext } from './context.ts';
 import { prove } from './copies.ts';
+import { DocumentClient } from './documents.ts';
 import { OriginFinder } from './finder.ts';
 import { IndexClient } from './index-client.ts';
 import { OriginClient, originMembers } from './origin.ts';
@@ -137,7 +138,8 @@ async function recorder(): Promise<{ url: string; heard: { path: string; headers
     else if (path.startsWith('/v1/infos')) {
       const asked = (JSON.parse(text) as { digests: string[] }).digests;
       response.end(JSON.stringify({ infos: asked.map((one) => ({ ...info, digest: one })) }));
-    } else if (path.startsWith('/v1/identity'))
+    } else if (path.startsWith('/v1/documents/')) response.end(JSON.stringify({ version: 2, body: {} }));
+    else if (path.startsWith('/v1/identity'))
       response.end(JSON.stringify({ id: '1'.repeat(32), instance: '2'.repeat(32), weight: 1 }));
     else if (path.endsWith('/write-back')) response.end(JSON.stringify({ state: 'queued' }));
     else response.end(JSON.stringify(everything));
@@ -165,6 +167,7 @@ type Row = { readonly of: { readonly prototype: object }; readonly calls: Calls;
 function rows(url: string, end: AsyncDisposableStack): Row[] {
   const list = fixedList([url]);
   const index = new IndexClient(end.use(httpMembers(list)));
+  const documents = new DocumentClient(end.use(httpMembers(list)));
   const members = end.use(originMembers(list));
   const origin = members.of(url) as OriginClient;
   const origins = new Origins({ members, copies: 1, required: 1 });
@@ -200,6 +203,15 @@ function rows(url: string, end: AsyncDisposableStack): Row[] {
         identity: (ctx) => index.identity(ctx),
         replicas: (ctx) => index.replicas([digest], ctx),
         replicaRules: (ctx) => index.replicaRules(ctx),
+      },
+    },
+    {
+      of: DocumentClient,
+      calls: {
+        read: (ctx) => documents.read('blocks', ctx),
+        after: (ctx) => documents.after('blocks', 1, ctx),
+        put: (ctx) => documents.put('blocks', {}, 1, ctx),
+        change: (ctx) => documents.change('blocks', () => ({}), ctx),
       },
     },
     {

@@ -73,8 +73,8 @@ export class RememberedFile<T extends object> implements AsyncDisposable {
 }
 
 /** After a crash there is the one before or this one, whole. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const file = await open(`${path}.new`, 'w');
+export async function replaceFile(path: string, text: string, mode = 0o666): Promise<void> {
+  const file = await open(`${path}.new`, 'w', mode);
   try {
     await file.writeFile(text);
     // Else a crash might leave the name and not the bytes.

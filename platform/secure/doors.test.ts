@@ -47,6 +47,8 @@ const WRITES_TAGS = [
   'DELETE /v1/repos/:name/blobs/:digest',
   'POST /v1/repos/:name/blobs/:digest/mount',
 ].map((what) => `index ${what}`);
+const [KEY, BLOCKS] = ['index GET /v1/documents/access-key', 'index GET /v1/documents/blocks'];
+const RIGHTS = 'index GET /v1/documents/access';
 const FINDS = ['origin GET /v1/blobs/:digest/info', 'origin POST /v1/infos', 'origin GET /v1/identity'];
 const PUSHES = [
   'origin POST /v1/uploads/:id',
@@ -62,8 +64,8 @@ const ANNOUNCES = ['tracker POST /v1/announce', 'tracker POST /v1/leave'];
 const LOCATES = 'tracker GET /v1/blobs/:digest';
 
 const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
-  agent: [...FINDS, ...READS_TAGS, ...ANNOUNCES, LOCATES],
-  tracker: FINDS,
+  agent: [...FINDS, ...READS_TAGS, ...ANNOUNCES, LOCATES, RIGHTS, BLOCKS],
+  tracker: [...FINDS, BLOCKS],
   proxy: [
     ...FINDS,
     ...READS_BLOBS,
@@ -71,6 +73,7 @@ const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
     ...READS_TAGS,
     ...WRITES_TAGS,
     LOCATES,
+    ...[RIGHTS, KEY, BLOCKS, 'index PUT /v1/documents/access-key'],
     // Which cluster the index is of.
     'index POST /v1/unlinked',
     'index POST /v1/replicas',
@@ -79,8 +82,9 @@ const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
     'index GET /v1/room/:repo',
     'origin POST /namespace/:ns/blobs/:digest/prefetch',
   ],
-  index: [...FINDS, ...READS_BLOBS, ...PUSHES, ...READS_TAGS, ...WRITES_TAGS, LOCATES],
+  index: [...FINDS, ...READS_BLOBS, ...PUSHES, ...READS_TAGS, ...WRITES_TAGS, LOCATES, BLOCKS],
   origin: [
+    BLOCKS,
     ...FINDS,
     ...READS_BLOBS,
     'origin POST /v1/blobs/:digest/write-back',
@@ -116,6 +120,8 @@ const NOT_ADMIN = [
   'index POST /v1/gc/useless',
   'index POST /v1/unlinked',
   'index POST /v1/replicas',
+  KEY,
+  'index PUT /v1/documents/access-key',
 ];
 
 const among = (list: readonly string[], what: string): boolean =>

@@ -9,6 +9,7 @@
 
 import { ApiError } from '../../core/contracts/errors.ts';
 import type { QuotaRule } from '../../core/quota.ts';
+import type { DocumentStore, DocumentTables } from './documents.ts';
 import type { DoomedStore, DoomedTables } from './doomed.ts';
 import { once } from './named.ts';
 import { QuotaExceeded, settleWrite } from './quotas/exceeded.ts';
@@ -28,6 +29,7 @@ export type GroupedOptions = {
   readonly othersWrote?: (() => boolean) | undefined;
   readonly doomed: DoomedTables;
   readonly untagged: UntaggedTables;
+  readonly documents: DocumentTables;
   /** What counts what is held, and the rules for it. */
   readonly counted: { readonly used: UsedNow; readonly quotas?: readonly QuotaRule[] | undefined };
 };
@@ -83,6 +85,14 @@ export class GroupedTagStore implements RetiringTagStore {
     askedFor: (...args) => this.#write(() => this.#options.untagged.askedFor(...args)),
     retire: (...args) => this.#write(() => this.#options.untagged.retire(...args)),
     forgetUntagged: (...args) => this.#write(() => this.#options.untagged.forgetUntagged(...args)),
+  };
+
+  readonly documents: DocumentStore = {
+    document: async (name) => {
+      this.#read();
+      return this.#options.documents.document(name);
+    },
+    putDocument: (...args) => this.#write(() => this.#options.documents.putDocument(...args)),
   };
 
   // `async` also turns what the tables throw into a rejection.

@@ -35,6 +35,7 @@ import type {
   UnlinkedReply,
 } from '../../core/contracts/index-api.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { DocumentStore } from './documents.ts';
 import type { IdleAt, IdleReads, IdleWrites } from './idle.ts';
 import type { NamedTables, WriteName } from './named.ts';
 import type { OutboxReads, OutboxWrites } from './outbox.ts';
@@ -151,6 +152,7 @@ export type NamedWrites = Promised<
 export interface TagStore extends Promised<Omit<TagTables, keyof NamedTables>>, AsyncDisposable {
   /** The same writes by that name: done once, however often they are asked for. */
   named(of: WriteName): NamedWrites;
+  readonly documents: DocumentStore;
 }
 
 /** A digest that no origin was told of for so long is condemned no longer: nobody acts on so old an answer. */

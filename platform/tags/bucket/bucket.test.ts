@@ -4,6 +4,7 @@ import { conditionalObjects } from '../../backends/conditional.ts';
 import { MemoryBackend } from '../../backends/memory.ts';
 import { realClock } from '../../net/clock.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { documentsConformance } from '../documents.fixtures.ts';
 import { convergence, elsewhereConformance } from '../elsewhere.fixtures.ts';
 import { idleConformance } from '../idle.fixtures.ts';
 import { namedConformance } from '../named.fixtures.ts';
@@ -26,6 +27,7 @@ const open = async (backend = new MemoryBackend('bucket'), outbox?: OutboxOption
 };
 
 tagStoreConformance('bucket', () => open());
+documentsConformance('bucket', () => open());
 elsewhereConformance('bucket', () => open());
 namedConformance('bucket', async () => {
   const backend = new MemoryBackend('bucket');

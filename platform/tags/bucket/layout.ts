@@ -14,6 +14,7 @@
  * | `links/DIGEST/EPOCH/{l,c,s}/REPO!/DIGEST/BY`          | mark: that record has it as layer, child, subject      |
  * | `told/MS/DIGEST`                                      | mark: it was condemned then                            |
  * | `doing/BY`                                            | mark: the removal of a manifest is under way           |
+ * | `documents/NAME`                                      | cell: a document                                       |
  *
  * What others are told has its keys in outbox/keys.ts.
  *
@@ -43,6 +44,7 @@ export const ABOUT = 'about';
 export const NAMES = 'names/';
 export const TOLD = 'told/';
 export const DOING = 'doing/';
+export const DOCUMENTS_AT = 'documents/';
 
 /** In the order of the names: a slash and a dot each become two characters, and neither is a folder. */
 export function repoKey(repo: string): string {
@@ -129,6 +131,7 @@ export function markOf(key: string, digest: Digest): (RecordMark & { readonly ki
 export const toldAt = (atMs: number, digest: Digest): string =>
   `${TOLD}${String(Math.max(0, Math.floor(atMs))).padStart(16, '0')}/${digestKey(digest)}`;
 export const doingAt = (by: string): string => DOING + by;
+export const documentAt = (name: string): string => DOCUMENTS_AT + name;
 
 /** Comes after all keys of the repository, before those of the next; `name` is what a caller said. */
 export function afterRepo(name: string): string {

@@ -7,6 +7,7 @@ import { BucketAdopt } from './adopt.ts';
 import type { Cells } from './cells/cells.ts';
 import { WriteNumbers } from './cells/numbers.ts';
 import { BucketCondemned } from './condemned.ts';
+import { BucketDocuments } from './documents.ts';
 import { Gates } from './gates.ts';
 import { Links } from './links.ts';
 import { BucketLists } from './lists.ts';
@@ -44,6 +45,7 @@ export function bucketParts(cells: Cells, about: StoreAbout, { time, outbox: tol
     lists: new BucketLists({ cells, gates, manifests, names }),
     condemned: new BucketCondemned({ cells, gates, links, telling, database, generation: last.generation }),
     succession: new BucketSuccession(cells),
+    documents: new BucketDocuments(cells),
     adopt: new BucketAdopt({ links, manifests, tags, names, outbox, rows }),
   };
 }

@@ -16,6 +16,7 @@ import { BackendError } from '../../backends/backend.ts';
 import type { ConditionalObjects } from '../../backends/conditional.ts';
 import type { Time } from '../../net/clock.ts';
 import { storeAway, storeUnsure } from '../away.ts';
+import type { DocumentStore } from '../documents.ts';
 import { Hangs, heldUpError } from '../hangs.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxKey, OutboxOptions } from '../outbox.ts';
@@ -75,6 +76,11 @@ export class BucketTagStore implements TagStore {
   async start(): Promise<void> {
     await this.#open();
   }
+
+  readonly documents: DocumentStore = {
+    document: (name) => this.#call(({ documents }) => documents.document(name)),
+    putDocument: (...args) => this.#call(({ documents }) => documents.putDocument(...args), ['documents']),
+  };
 
   tag: TagStore['tag'] = (repo, tag) =>
     this.#call(async ({ tags }): Promise<TagRecord | undefined> => {

@@ -8,6 +8,7 @@ import type { Prng } from '../../../core/prng.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import type { TagStore, TagTables } from '../store.ts';
+import { MemoryDocuments } from './documents.ts';
 import { MemoryTables } from './memory.ts';
 
 const WRITE_METHODS = [
@@ -82,7 +83,7 @@ export class FaultyDisk {
       this.#synced.push(written);
     };
     return new GroupedTagStore({
-      ...{ doomed: tables.doomed, untagged: tables.untagged },
+      ...{ doomed: tables.doomed, untagged: tables.untagged, documents: new MemoryDocuments() },
       counted: { used: tables.used },
       tables: recorded(tables, (call) => written.push({ ...call, nowMs: nowMs() })),
       transaction,

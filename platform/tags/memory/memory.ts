@@ -38,6 +38,7 @@ import {
   tagVersion,
   unversioned,
 } from '../versions.ts';
+import { MemoryDocuments } from './documents.ts';
 import { MemoryIdle } from './idle.ts';
 import { isLinked } from './linked.ts';
 import { byTag, plain, sortedPage } from './lists.ts';
@@ -53,7 +54,7 @@ export function openMemoryTags(outbox?: OutboxOptions, quotas?: readonly QuotaRu
   const tables = new MemoryTables(outbox);
   return new GroupedTagStore({
     tables,
-    ...{ doomed: tables.doomed, untagged: tables.untagged },
+    ...{ doomed: tables.doomed, untagged: tables.untagged, documents: new MemoryDocuments() },
     counted: { used: tables.used, quotas },
     transaction: (apply) => apply(),
     close: () => undefined,

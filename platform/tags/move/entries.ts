@@ -13,6 +13,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { TagVersion } from '../../../core/contracts/index-api.ts';
 import type { Digest } from '../../../core/digest.ts';
+import type { StoredDocument } from '../documents.ts';
 import type { OutboxRow } from '../outbox.ts';
 
 export const KINDS = [
@@ -26,6 +27,7 @@ export const KINDS = [
   'outbox',
   'numbers',
   'succession',
+  'document',
 ] as const;
 export type EntryKind = (typeof KINDS)[number];
 
@@ -77,6 +79,7 @@ export type Entries = {
   readonly numbers: { readonly generation: number; readonly version: number; readonly forgotten: number };
   /** A database that this one comes after, as it was restored from a copy of it. */
   readonly succession: { readonly id: string; readonly trusted: boolean };
+  readonly document: { readonly name: string } & StoredDocument;
 };
 
 /** `replace`: there is one of that key, which says something else. */
@@ -100,6 +103,7 @@ const ORDER: { readonly [K in EntryKind]: (entry: Entries[K]) => readonly string
   outbox: ({ target, repo, slot, kind, name }) => [target, repo, String(slot).padStart(slotDigits, '0'), kind, name],
   numbers: () => [],
   succession: ({ id }) => [id],
+  document: ({ name }) => [name],
 };
 
 export function compareEntries<K extends EntryKind>(kind: K, one: Entries[K], two: Entries[K]): number {

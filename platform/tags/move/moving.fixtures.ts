@@ -58,6 +58,8 @@ export async function populate(store: TagStore): Promise<void> {
   expect(await store.linkBlob('a', proved, { size: 1, proof: generation })).toBeUndefined();
   // Referred to, and told all the same.
   await store.putManifest('team/x_y', digest(6), image({ subject: told, tags: ['s'] }), 0);
+  await store.documents.putDocument('access', { version: 7, text: '{"users":[]}' }, 0);
+  await store.documents.putDocument('blocks', { version: 1_764_444_000_000, text: '["é"]' }, 0);
 }
 
 export async function entriesOf(from: { read(): Promise<MoveReading> }): Promise<{ [K in EntryKind]: Entries[K][] }> {
@@ -127,6 +129,10 @@ function entries(places: Places): void {
       'team/x_y s on',
     ]);
     expect(all.unlinked.map((one) => one.digest)).toEqual(expect.arrayContaining([gone, told, waits]));
+    expect(all.document).toEqual([
+      { name: 'access', version: 7, text: '{"users":[]}' },
+      { name: 'blocks', version: 1_764_444_000_000, text: '["é"]' },
+    ]);
     expect(said).toMatchObject({ kept: 0, late: 0, rounds: 2, entries: { tag: 9, repo: 4 } });
   });
 }

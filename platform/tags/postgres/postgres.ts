@@ -13,12 +13,14 @@ import type { QuotaRule } from '../../../core/quota.ts';
 import { StartError } from '../../lifecycle/errors.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { PostgresStore } from '../config.ts';
+import type { DocumentStore } from '../documents.ts';
 import type { WriteName } from '../named.ts';
 import type { OutboxOptions } from '../outbox.ts';
 import { orExceeded, QuotaExceeded } from '../quotas/exceeded.ts';
 import type { CountingTagStore } from '../quotas/used.ts';
 import type { TagStore } from '../store.ts';
 import type { RetiringTagStore } from '../untagged.ts';
+import { documentOf, putDocument } from './documents/documents.ts';
 import { postgresDoomed } from './doomed.ts';
 import { PostgresFilled } from './filled.ts';
 import { WriteGroups } from './group.ts';
@@ -107,6 +109,11 @@ class PostgresTags implements RetiringTagStore {
     write: (act) => this.#write(act),
     deleteManifest: (...of) => this.#writes.deleteManifest(...of),
   });
+
+  readonly documents: DocumentStore = {
+    document: (name) => this.#read((asking) => documentOf(asking, name)),
+    putDocument: (...args) => this.#write(({ asking }) => putDocument(asking, ...args)),
+  };
 
   constructor({ primary, clock, database, outbox, nowMs, quotas }: Parts) {
     this.#primary = primary;

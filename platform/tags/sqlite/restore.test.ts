@@ -64,6 +64,19 @@ test('what the backup knows to have no tag may have got one since: it counts ane
   expect(await restored.untagged.lookUntagged(at)).toMatchObject({ fresh: [digest(1)], due: [] });
 });
 
+test('documents are there as the backup had them, at a version that the next change goes beyond', async () => {
+  await using store = open();
+  const first = { version: nowMs - 9, text: '{"digests":[]}' };
+  await store.documents.putDocument('blocks', first, 0);
+  await backUpTags(file, backup(), {});
+  await store.documents.putDocument('blocks', { version: nowMs - 5, text: '{}' }, first.version);
+  const other = join(dir, 'other');
+  await restore({ data: other });
+  await using restored = open(join(other, 'tags.db'));
+  expect(await restored.documents.document('blocks')).toEqual(first);
+  expect(await restored.documents.document('access')).toBeUndefined();
+});
+
 const node = { execPath: join(import.meta.dirname, '../../../node_modules/.bin/node') };
 const numberIn = (version: unknown): number => Number(String(version).split('-')[0]);
 

@@ -3,10 +3,11 @@
  * STEPS: version 1 knew no digests without a link, nor who the database is; version 2 no versions of tags; version 3 no backend; version 4
  * not which of them a repository was brought to; version 5 no names of writes; version 6 one target of a repository only; version 7
  * not since when a link is idle; version 8 not that it was restored; version 10 not what may go from backends; version 11
- * not since when a manifest has no tag.
+ * not since when a manifest has no tag; version 12 no documents.
  */
 
 import type { SqliteSchema } from '../../sqlite/database.ts';
+import { SQLITE_DOCUMENTS } from './documents.ts';
 import { SQLITE_DOOMED } from './doomed.ts';
 import { SQLITE_UNTAGGED } from './retention/untagged.ts';
 import { SQLITE_SUCCESSION } from './succession.ts';
@@ -114,6 +115,7 @@ CREATE INDEX blobs_by_idle ON blobs (idle) WHERE idle IS NOT NULL;
   SQLITE_SUCCESSION,
   SQLITE_DOOMED,
   SQLITE_UNTAGGED,
+  SQLITE_DOCUMENTS,
 ];
 
 export const tagsSchema: SqliteSchema = {

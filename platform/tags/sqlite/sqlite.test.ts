@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../../core/digest.ts';
 import { prng } from '../../../core/prng.ts';
 import { tagStoreConformance } from '../conformance.fixtures.ts';
+import { documentsConformance } from '../documents.fixtures.ts';
 import { doomedConformance } from '../doomed.fixtures.ts';
 import { convergence, deletedElsewhere, elsewhereConformance } from '../elsewhere.fixtures.ts';
 import { idleConformance, idleLists } from '../idle.fixtures.ts';
@@ -56,6 +57,8 @@ for (const suite of [idleConformance, idleLists]) {
   suite('memory', async (outbox) => openMemoryTags(outbox));
   suite('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 }
+documentsConformance('memory', async () => openMemoryTags());
+documentsConformance('sqlite', async () => open());
 doomedConformance('memory', async (outbox) => openMemoryTags(outbox));
 doomedConformance('sqlite', async (outbox) => openSqliteTags({ file: file(), onBroken, outbox }));
 untaggedConformance('memory', async (outbox) => openMemoryTags(outbox));

@@ -4,6 +4,7 @@ import type { QuotaRule } from '../../../core/quota.ts';
 import { SqliteDatabase } from '../../sqlite/database.ts';
 import { GroupedTagStore } from '../grouped.ts';
 import type { OutboxOptions } from '../outbox.ts';
+import { SqliteDocuments } from './documents.ts';
 import { SqliteDoomed } from './doomed.ts';
 import { SqliteUntagged } from './retention/untagged.ts';
 import { tagsSchema } from './schema.ts';
@@ -31,6 +32,7 @@ export function openSqliteTags(options: SqliteTagsOptions): GroupedTagStore {
     tables,
     doomed: new SqliteDoomed(database.connection),
     untagged: new SqliteUntagged(database.connection, tables),
+    documents: new SqliteDocuments(database.connection),
     counted: { used: new SqliteUsed(database.connection), quotas: options.quotas },
     transaction: (apply) => database.transaction(apply),
     // By mistake only: then what is read is what was there in this turn of the event loop. (A look takes longer than an answer.)

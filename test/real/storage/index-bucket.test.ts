@@ -11,6 +11,7 @@ import { realClock } from '../../../platform/net/clock.ts';
 import { neverHeldUp } from '../../../platform/tags/bucket/faulty-bucket.fixtures.ts';
 import { openBucketTags } from '../../../platform/tags/bucket/open.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { documentsConformance } from '../../../platform/tags/documents.fixtures.ts';
 import { elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { namedConformance } from '../../../platform/tags/named.fixtures.ts';
 import { outboxConformance } from '../../../platform/tags/outbox.fixtures.ts';
@@ -47,6 +48,7 @@ describe.each(ofShort(names, (name) => name === 'versitygw'))('%s', (name) => {
     });
 
   tagStoreConformance(name, () => open());
+  documentsConformance(name, () => open());
   elsewhereConformance(name, () => open());
   outboxConformance(name, (outbox) => open(undefined, outbox));
   targetsConformance(name, (outbox) => open(undefined, outbox));

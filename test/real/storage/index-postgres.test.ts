@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresStore, storeSchema } from '../../../platform/tags/config.ts';
 import { tagStoreConformance } from '../../../platform/tags/conformance.fixtures.ts';
+import { documentsConformance } from '../../../platform/tags/documents.fixtures.ts';
 import { doomedConformance } from '../../../platform/tags/doomed.fixtures.ts';
 import { convergence, deletedElsewhere, elsewhereConformance } from '../../../platform/tags/elsewhere.fixtures.ts';
 import { gcRace } from '../../../platform/tags/gc-race.fixtures.ts';
@@ -53,6 +54,7 @@ deletedElsewhere('postgres', openFor);
 outboxConformance('postgres', openFor);
 targetsConformance('postgres', openFor);
 for (const suite of [idleConformance, idleLists]) suite('postgres', openFor);
+documentsConformance('postgres', () => open());
 doomedConformance('postgres', openFor);
 untaggedConformance('postgres', openFor);
 

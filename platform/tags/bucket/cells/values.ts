@@ -4,6 +4,7 @@
  * Rule: what is none of that is believed in nothing. A number that is taken from it would be written on, into every tag.
  */
 
+import { documentBytesMax } from '../../../../core/contracts/documents/documents.ts';
 import { byteCount, digest, mediaType, repository } from '../../../../core/contracts/fields.ts';
 import { referencesMax, type TagVersion, versionOfTag } from '../../../../core/contracts/index-api.ts';
 import {
@@ -21,6 +22,7 @@ import {
   whole,
 } from '../../../../core/contracts/parse.ts';
 import type { Digest } from '../../../../core/digest.ts';
+import type { StoredDocument } from '../../documents.ts';
 import { numberOf, versionNumberMax } from '../../versions.ts';
 import type { HeldManifest } from '../record.ts';
 
@@ -128,6 +130,12 @@ export const failuresSaid: Parser<readonly FailureSaid[]> = listOf(
   }),
   failuresMax,
 );
+
+/** `text` is JSON. */
+export const documentSaid: Parser<StoredDocument> = record({
+  version: whole(Number.MAX_SAFE_INTEGER),
+  text: text(documentBytesMax),
+});
 
 /** Of a store of another format only that is known. */
 export type StoreSaid = {

@@ -13,6 +13,7 @@ import { leadOf } from '../../versions.ts';
 import type { Cells } from '../cells/cells.ts';
 import {
   blobSaid,
+  documentSaid,
   type GateSaid,
   gateSaid,
   type NumbersSaid,
@@ -20,7 +21,7 @@ import {
   storeSaid,
   tagSaid,
 } from '../cells/values.ts';
-import { ABOUT, digestInKey, gateAt, NAMES, repoIn, tagIn } from '../layout.ts';
+import { ABOUT, DOCUMENTS_AT, digestInKey, documentAt, gateAt, NAMES, repoIn, tagIn } from '../layout.ts';
 import type { BucketParts } from '../parts.ts';
 import type { HeldManifest } from '../record.ts';
 import { several } from '../requests/several.ts';
@@ -73,6 +74,8 @@ export class BucketReading implements MoveReading {
         return this.#numbers();
       case 'succession':
         return this.#succession();
+      case 'document':
+        return this.#documents();
       case 'brought':
         return broughtEntries(this.#cells);
       case 'outbox':
@@ -101,6 +104,13 @@ export class BucketReading implements MoveReading {
 
   async #gate(digest: Digest): Promise<GateSaid> {
     return (await this.#cells.read(gateAt(digest), gateSaid)).value ?? { epoch: 0 };
+  }
+
+  async *#documents(): AsyncGenerator<Entries['document']> {
+    for await (const { key, live } of this.#cells.keys(DOCUMENTS_AT)) {
+      const { value } = await this.#cells.read(documentAt(key), documentSaid);
+      if (live && value !== undefined) yield { name: key, ...value };
+    }
   }
 
   async *#repos(): AsyncGenerator<Entries['repo']> {

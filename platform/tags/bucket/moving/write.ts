@@ -9,9 +9,9 @@
 import { StartError } from '../../../lifecycle/errors.ts';
 import type { Change, Entries, ManifestEntry } from '../../move/entries.ts';
 import { type Cell, type Cells, newName } from '../cells/cells.ts';
-import { blobSaid, recordSaid, tagSaid } from '../cells/values.ts';
+import { blobSaid, documentSaid, recordSaid, tagSaid } from '../cells/values.ts';
 import type { Gates } from '../gates.ts';
-import { blobAt, gateAt, markAt, nameAt, onAt, recordAt, tagCellAt, toldAt } from '../layout.ts';
+import { blobAt, documentAt, gateAt, markAt, nameAt, onAt, recordAt, tagCellAt, toldAt } from '../layout.ts';
 import type { Links } from '../links.ts';
 import type { BucketParts } from '../parts.ts';
 import { type HeldManifest, linkTargetsOf } from '../record.ts';
@@ -51,6 +51,8 @@ export class BucketMoveWrites {
         return await this.#tag(change.entry, how);
       case 'brought':
         return await writeBrought(this.#parts, change.entry, how);
+      case 'document':
+        return await this.#document(change.entry, how);
       case 'outbox':
         return await writeOutbox(this.#parts, change.entry, how);
       default:
@@ -109,6 +111,11 @@ export class BucketMoveWrites {
     if (on === null) return await this.#write(cell, { live: false, value: { version }, again });
     await this.#cells.mark(onAt(repo, on.digest, { tag, by: made }));
     await this.#write(cell, { live: true, value: { version, on: { ...on, made } }, by: made, again });
+  }
+
+  async #document({ name, version, text }: Entries['document'], how: How): Promise<void> {
+    const again = () => this.#cells.read(documentAt(name), documentSaid);
+    await this.#write(await again(), { live: how !== 'remove', value: { version, text }, again });
   }
 
   /** At the version of `cell`; where that is another one, at what is there, once more. */

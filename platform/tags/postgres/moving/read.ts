@@ -29,6 +29,7 @@ const SQL: { readonly [K in EntryKind]: string } = {
     ORDER BY o.target, r.name, o.slot, o.kind, o.name`,
   numbers: 'SELECT generation, tag_version AS version, forgotten_version AS forgotten FROM identity',
   succession: 'SELECT id, trusted FROM succession ORDER BY id',
+  document: 'SELECT name, version, body AS text FROM documents ORDER BY name',
 };
 
 /** Of one page: the first may have to wait for all of a kind to be sorted. */

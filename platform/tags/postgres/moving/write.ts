@@ -41,6 +41,9 @@ const SQL = statements('moving', {
   succession: `INSERT INTO succession (id, trusted) VALUES ($1, $2) ON CONFLICT (id)
     DO UPDATE SET trusted = excluded.trusted`,
   noSuccession: 'DELETE FROM succession WHERE id = $1',
+  document: `INSERT INTO documents (name, version, body) VALUES ($1, $2, $3) ON CONFLICT (name)
+    DO UPDATE SET version = excluded.version, body = excluded.body`,
+  noDocument: 'DELETE FROM documents WHERE name = $1',
 });
 
 /** Statements of one change, in their order; the caller sends them in a transaction. */
@@ -90,6 +93,10 @@ export class PostgresMoveWrites {
       case 'succession': {
         const { id, trusted } = change.entry;
         return [gone ? ['noSuccession', id] : ['succession', id, trusted]];
+      }
+      case 'document': {
+        const { name, version, text } = change.entry;
+        return [gone ? ['noDocument', name] : ['document', name, version, text]];
       }
     }
   }

@@ -3,6 +3,7 @@
  * `postgresSteps`. Text is compared by its bytes, in whatever order the database sorts words.
  */
 
+import { POSTGRES_DOCUMENTS } from '../documents/documents.ts';
 import { POSTGRES_DOOMED } from '../doomed.ts';
 import { POSTGRES_UNTAGGED } from '../retention/untagged.ts';
 import { POSTGRES_SUCCESSION } from '../succession.ts';
@@ -106,6 +107,7 @@ export const postgresSteps: readonly string[] = [
   POSTGRES_SUCCESSION,
   POSTGRES_DOOMED,
   POSTGRES_UNTAGGED,
+  POSTGRES_DOCUMENTS,
 ];
 /** The table of one row that holds the version, and by which the tables are known as ours. */
 export const versionTable = 'shoal_index';

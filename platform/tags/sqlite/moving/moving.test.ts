@@ -20,6 +20,7 @@ const CARRIED: Readonly<Record<string, string>> = {
   // Not carried: what a move has forgotten may only stay in a backend (doomed.ts); the configuration says from which it goes.
   backends_of_gc: 'name deletes brought',
   blobs: 'repo digest size idle',
+  documents: 'name version body',
   doomed: 'digest since passes generation until',
   filled: 'repo target',
   identity: 'id generation tag_version forgotten_version',
@@ -56,7 +57,7 @@ test('every column is carried: whoever adds one adds it to move/entries.ts and t
   ]);
   expect(Object.fromEntries(all)).toEqual(CARRIED);
   // Of PostgreSQL: what each step adds is carried by postgres/moving/.
-  expect(postgresSteps).toHaveLength(8);
+  expect(postgresSteps).toHaveLength(9);
 });
 
 test('what a later round brings in place of what is there counts once', () => {

@@ -25,6 +25,7 @@ const SQL: { readonly [K in EntryKind]: string } = {
     ORDER BY o.target, r.name, o.slot, o.kind, o.name`,
   numbers: 'SELECT generation, tag_version AS version, forgotten_version AS forgotten FROM identity',
   succession: 'SELECT id, trusted FROM succession ORDER BY id',
+  document: 'SELECT name, version, body AS text FROM documents ORDER BY name',
 };
 const REFS = 'SELECT target, kind FROM refs WHERE repo = ? AND manifest = ?';
 

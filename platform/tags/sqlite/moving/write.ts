@@ -35,6 +35,8 @@ const SQL = {
   numbers: 'UPDATE identity SET generation = ?, tag_version = ?, forgotten_version = ?',
   succession: 'INSERT OR REPLACE INTO succession (id, trusted) VALUES (?, ?)',
   noSuccession: 'DELETE FROM succession WHERE id = ?',
+  document: 'INSERT OR REPLACE INTO documents (name, version, body) VALUES (?, ?, ?)',
+  noDocument: 'DELETE FROM documents WHERE name = ?',
 } as const;
 
 export class SqliteMoveWrites {
@@ -79,6 +81,10 @@ export class SqliteMoveWrites {
       case 'succession': {
         const { id, trusted } = change.entry;
         return gone ? this.#run('noSuccession', id) : this.#run('succession', id, trusted ? 1 : 0);
+      }
+      case 'document': {
+        const { name, version, text } = change.entry;
+        return gone ? this.#run('noDocument', name) : this.#run('document', name, version, text);
       }
     }
   }
