@@ -13,8 +13,12 @@ import { scrubShape } from '../platform/host/scrub/config.ts';
 import { rareTiming } from '../platform/members/checks.ts';
 import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
+import { cosignShape } from '../platform/signatures/config.ts';
 import { preloadShape } from './preload/config.ts';
 import { sharingShape } from './sharing/config.ts';
+
+/** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */
+const content = z.enum(['pieces', 'full']);
 
 const shape = z.strictObject({
   ...commonShape('agent'),
@@ -39,8 +43,11 @@ const shape = z.strictObject({
   preload: preloadShape(),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),
-  /** pieces: each by the list of the origin, which verified the blob. full: the whole by its digest as well, once it is here. */
-  verify: z.enum(['pieces', 'full']).prefault('pieces'),
+  /** `verify: full` says its `content`. */
+  verify: z
+    .union([content, z.strictObject({ content: content.prefault('pieces'), cosign: cosignShape() })])
+    .transform((said) => (typeof said === 'string' ? { content: said, cosign: [] } : said))
+    .prefault('pieces'),
   /** How what is in the cache is read back. */
   scrub: scrubShape(),
   pull: z

@@ -18,7 +18,9 @@ import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
+import type { RegistryHandler } from '../platform/registry/reply.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
+import { keysChecked, policiesAt } from '../platform/signatures/config.ts';
 import { agentPromises } from '../platform/store/options.ts';
 import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
@@ -33,7 +35,7 @@ import { AgentRegistry } from './registry.ts';
 import { beginSharing } from './sharing/sharing.ts';
 import { statusOf } from './status.ts';
 
-await runRole({ role: 'agent', schema: agentSchema, env: process.env, run });
+await runRole({ role: 'agent', schema: agentSchema, env: process.env, checked: keysChecked, run });
 
 async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics } = context;
@@ -42,7 +44,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     metrics,
     clock: realClock,
     cacheBytes: () => store.usedBytes,
-    ...(config.verify === 'full' && { onComplete: (digest: Digest) => audit?.add(digest) }),
+    ...(config.verify.content === 'full' && { onComplete: (digest: Digest) => audit?.add(digest) }),
   });
   const membership = stack.use(new Membership(context, { rarely: true, dir: config.data }));
   const plan = {
@@ -77,7 +79,8 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   const pins = pinInCache(context, { set: plan.pinned, store, index, pulls, node }, stack);
   const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
   const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
-  const audit = config.verify === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
+  const audit =
+    config.verify.content === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
   const decayed = (entry: BlobEntry): void => void mend(entry).catch(() => undefined);
   beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
   // With the origins it can do without trackers.
@@ -107,7 +110,7 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     },
     stack,
   );
-  const served = new AgentRegistry({ pulls, index, proxy: config.proxy });
+  const served = await registryOf(context, { pulls, index });
   const limits = { ...CLIENT_LIMITS, pauseMs: config.pull.pause };
   const routes = (app: FastifyInstance): void => registerRegistry(app, served, limits);
   const registry = await openDoor(
@@ -118,6 +121,18 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };
+}
+
+/** What runtimes pull from: of repositories that have a policy only what is signed. */
+async function registryOf(
+  { config, log, metrics }: RoleContext<AgentConfig>,
+  { pulls, index }: { readonly pulls: Pulls; readonly index: IndexClient },
+): Promise<RegistryHandler> {
+  const served = new AgentRegistry({ pulls, index, proxy: config.proxy });
+  const policies = policiesAt(config.verify.cosign, 'pull');
+  if (policies.length === 0) return served;
+  const { SignedRegistry } = await import('./signed.ts');
+  return new SignedRegistry({ served, policies, pulls, index, log, metrics, clock: realClock });
 }
 
 type HostParts = {

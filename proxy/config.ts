@@ -5,6 +5,7 @@ import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
 import { duration, listenAt, network } from '../platform/config/units.ts';
 import { membersShape, someMembers } from '../platform/members/config.ts';
+import { cosignShape } from '../platform/signatures/config.ts';
 import { prefetchShape } from './prefetch/config.ts';
 
 const shape = z.strictObject({
@@ -49,6 +50,8 @@ const shape = z.strictObject({
     .prefault({}),
   /** Of what Kraken's prefetch and registries' notifications name, what the origins are asked to have: docs/kraken.md. */
   prefetch: prefetchShape(),
+  /** What a tag may be set to: docs/signatures.md. */
+  verify: z.strictObject({ cosign: cosignShape() }).prefault({}),
   pull: z
     .strictObject({
       /** A client that takes no byte of its answer for so long is cut off. */

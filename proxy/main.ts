@@ -8,7 +8,9 @@ import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
+import { realClock } from '../platform/net/clock.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
+import { keysChecked, policiesAt } from '../platform/signatures/config.ts';
 import { proxySchema } from './config.ts';
 import { IndexRules } from './index-rules.ts';
 import { addPrefetchRoutes } from './prefetch/routes.ts';
@@ -18,6 +20,7 @@ await runRole({
   role: 'proxy',
   schema: proxySchema,
   env: process.env,
+  checked: keysChecked,
   async run(context, stack) {
     const { config, log, metrics } = context;
     const { push, pull } = config;
@@ -28,6 +31,11 @@ await runRole({
     const replicas = stack.use(new IndexRules((ctx) => index.replicaRules(ctx)));
     const quotas = stack.use(new IndexRules((ctx) => index.quotas(ctx)));
     const { receive } = config.replication;
+    const policies = policiesAt(config.verify.cosign, 'push');
+    const signed =
+      policies.length === 0
+        ? undefined
+        : (await import('./signed.ts')).signedTags({ policies, index, origins, log, metrics, clock: realClock });
     const registry = new ProxyRegistry({
       index,
       origins,
@@ -36,6 +44,7 @@ await runRole({
       log,
       originStallMs: push.originStall,
       receive,
+      signed,
     });
     const limits = {
       ...CLIENT_LIMITS,

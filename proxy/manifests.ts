@@ -5,6 +5,7 @@
  *         tags and links in one transaction: a tag never names what cannot be read.
  * Rule 2: whoever writes or reads a tag is told which write it is at, where the index says so. A write that another cluster
  *         made (`as`) is kept as it was made, or not at all where a later one is here (receiving.ts).
+ * Rule 3: where a policy asks for signatures, a tag is set to nothing that has none (signed.ts), and nothing is stored.
  */
 
 import { createHash } from 'node:crypto';
@@ -22,10 +23,13 @@ import { linkProved, prove } from '../platform/clients/copies.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import type { Origins } from '../platform/clients/origins.ts';
 import type { OciContext, OciReply } from '../platform/registry/reply.ts';
+import type { SignatureGate } from '../platform/signatures/gate.ts';
 
 export type ManifestParts = {
   readonly index: Pick<IndexClient, 'tag' | 'deleteTag' | 'manifest' | 'putManifest' | 'deleteManifest'>;
   readonly origins: Origins;
+  /** What a tag may be set to; absent: to whatever is pushed. */
+  readonly signed?: Pick<SignatureGate, 'heed'> | undefined;
 };
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
@@ -36,10 +40,12 @@ const storesMax = 3;
 export class Manifests {
   readonly #index: ManifestParts['index'];
   readonly #origins: Origins;
+  readonly #signed: ManifestParts['signed'];
 
-  constructor({ index, origins }: ManifestParts) {
+  constructor({ index, origins, signed }: ManifestParts) {
     this.#index = index;
     this.#origins = origins;
+    this.#signed = signed;
   }
 
   async read(request: Request<'manifestRead'>, context: OciContext): Promise<OciReply> {
@@ -65,6 +71,7 @@ export class Manifests {
     const bytes = await context.body.whole(manifestBytesMax);
     const manifest = parseManifest(bytes, context.header('content-type'));
     const digest = digestOfBytes(bytes, reference);
+    if (tags.length > 0) await this.#signed?.heed({ repo, digest, tags, bytes }, ctx);
     const put = {
       mediaType: manifest.mediaType,
       size: bytes.length,

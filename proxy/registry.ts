@@ -28,6 +28,7 @@ export type ProxyIndex = PushParts['index'] &
 
 export type ProxyParts = PushParts & {
   readonly index: ProxyIndex;
+  readonly signed?: ManifestParts['signed'];
   /** What the index says of how many origins are to hold what; absent: nothing. */
   readonly replicas?: Pick<IndexRules<ReplicaRules>, 'rules'> | undefined;
   /** What the index says of what repositories may hold; absent: nothing. */

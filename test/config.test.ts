@@ -295,6 +295,32 @@ test('a tracker shares leases by the address of a Redis', () => {
   );
 });
 
+test('verify: what an agent compares, and who must have signed', () => {
+  const key = 'keys: [/etc/cosign.pub]';
+  const rules = (text: string): string => `verify: { cosign: [ ${text} ] }\n`;
+  expect(problems('agent', 'verify: full\n')).toEqual([]);
+  expect(problems('agent', 'verify: { content: full }\n')).toEqual([]);
+  for (const role of ['agent', 'proxy']) {
+    const signed = `{ repositories: 'team/**', ${key} }, { repositories: [a, 'b/*'], ${key}, at: [pull], mode: warn, identity: any }`;
+    expect(problems(role, rules(signed))).toEqual([]);
+    expect(
+      problems(
+        role,
+        rules(`{ repositories: 'UP', keys: [], at: [never], mode: off, identity: ['*', 'UP'], other: 1 }`),
+      ),
+    ).toEqual([
+      '2: verify.cosign.0.repositories: is no pattern of a repository: a name, `*` within a part of it, `**` for any',
+      '2: verify.cosign.0.keys: must not be empty',
+      '2: verify.cosign.0.at.0: expected "push" or "pull", got "never"',
+      '2: verify.cosign.0.mode: expected "enforce" or "warn", got "off"',
+      '2: verify.cosign.0.identity.1: is no pattern of a repository: a name, `*` within a part of it, `**` for any',
+      '2: verify.cosign.0.other: unknown key',
+    ]);
+    expect(problems(role, rules(key))).toHaveLength(1);
+  }
+  expect(problems('agent', 'verify: half\n')).toEqual(['2: verify: expected "pieces" or "full" or a map, got "half"']);
+});
+
 test('a value that may have several forms: what is wrong with the one that it has, or which there are', () => {
   const rule = (repositories: string): readonly string[] =>
     problems('index', `replicas: { rules: [ { repositories: ${repositories}, replicas: 3 } ] }\n`);

@@ -14,7 +14,10 @@ export const ERRORS = {
   BLOB_UPLOAD_INVALID: { status: 400, means: 'the upload request is malformed' },
   BLOB_UPLOAD_UNKNOWN: { status: 404, means: 'there is no such upload: begin a new one' },
   BLOB_UPLOAD_RANGE: { status: 416, means: 'the chunk does not start where the upload stands' },
-  DENIED: { status: 403, means: 'who asks may not do that, or the write goes beyond what the repository may hold' },
+  DENIED: {
+    status: 403,
+    means: 'who asks may not do that, the write goes beyond what the repository may hold, or an image is not signed',
+  },
   DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
   DOCUMENT_CHANGED: { status: 409, means: 'the document was changed since the version that the request names' },
   MANIFEST_BLOB_UNKNOWN: { status: 404, means: 'the manifest refers to a blob that the repository does not hold' },

@@ -42,6 +42,8 @@ export type RoleOptions<C extends CommonConfig> = {
   readonly schema: z.ZodType<C>;
   readonly env: Env;
   readonly run: (context: RoleContext<C>, stack: AsyncDisposableStack) => Promise<Running>;
+  /** What of it lies in files of its own and cannot be used: throws StartError. A start finds it out by itself. */
+  readonly checked?: (config: C) => Promise<void>;
   /** What of a configuration cannot be known without reaching others. Default: nothing. */
   readonly prove?: (config: C, env: Env) => Promise<readonly OnlineProof[]>;
   /** Default: those of the process. */
@@ -67,6 +69,7 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     const { config, warnings } = loadConfig({ ...options, file: flags.config, sets: flags.set });
     if (flags.check) {
       for (const warning of [...warnings, ...(await certificatesChecked(config))]) process.stderr.write(`${warning}\n`);
+      await options.checked?.(config);
       if (flags.online) return await proved(options, flags.config, { config, json: flags.json });
       return print(`${flags.config}: right, for role ${options.role}`);
     }

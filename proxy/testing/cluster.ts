@@ -10,11 +10,14 @@ import { originMembers } from '../../platform/clients/origin.ts';
 import { Origins, type OriginsOptions } from '../../platform/clients/origins.ts';
 import { createHttp, listen } from '../../platform/http/server.ts';
 import { fixedList, type MemberList } from '../../platform/members/list.ts';
+import { realClock } from '../../platform/net/clock.ts';
 import { registerRegistry } from '../../platform/registry/routes.ts';
+import type { KeyedPolicy } from '../../platform/signatures/config.ts';
 import { silentLog } from '../../platform/telemetry/log.ts';
 import { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { ReceiveSettings } from '../receiving.ts';
 import { ProxyRegistry } from '../registry.ts';
+import { signedTags } from '../signed.ts';
 import { type FakeIndex, fakeIndex } from './fake-index.ts';
 import { FakeOrigin } from './fake-origin.ts';
 
@@ -43,21 +46,24 @@ export class TestProxy {
     replicas?: ReplicaRules;
     receive?: ReceiveSettings | undefined;
     quotas?: readonly QuotaRule[] | undefined;
+    policies?: readonly KeyedPolicy[] | undefined;
   }): Promise<TestProxy> {
-    const log = silentLog();
+    const [log, metrics] = [silentLog(), new Metrics()];
+    const { index, policies } = parts;
     const { list = fixedList(parts.origins.urls), ids = false } = parts.origins;
     const timing = { everyMs: 50, withinMs: 400, fails: 2, passes: 2 };
     const members = originMembers(list, ids ? { ids, timing } : {});
     const origins = new Origins({ ...parts.origins, members });
-    const app = createHttp({ role: 'proxy', log, metrics: new Metrics(), readiness: async () => [] });
+    const app = createHttp({ role: 'proxy', log, metrics, readiness: async () => [] });
     const registry = new ProxyRegistry({
-      index: parts.index,
+      index,
       origins,
       log,
       originStallMs: parts.originStallMs ?? 5000,
       replicas: { rules: parts.replicas },
       receive: parts.receive,
       quotas: parts.quotas && { rules: parts.quotas },
+      signed: policies && signedTags({ policies, index, origins, log, metrics, clock: realClock }),
     });
     registerRegistry(app, registry, {
       stallMs: 5000,
@@ -122,6 +128,7 @@ export class TestCluster {
       replicas?: ReplicaRules;
       receive?: ReceiveSettings;
       quotas?: readonly QuotaRule[];
+      policies?: readonly KeyedPolicy[];
     } = {},
   ) {
     const cluster = new TestCluster();
@@ -129,7 +136,7 @@ export class TestCluster {
     const origins = { urls: cluster.origins.map(({ url }) => url), copies: 2, required: options.required ?? 1 };
     for (let i = 0; i < (options.proxies ?? 1); i++) {
       const { index } = cluster;
-      const { originStallMs = 5000, trustedProxies = [], replicas, receive, quotas } = options;
+      const { originStallMs = 5000, trustedProxies = [], replicas, receive, quotas, policies } = options;
       cluster.proxies.push(
         await TestProxy.start({
           index,
@@ -138,6 +145,7 @@ export class TestCluster {
           trustedProxies,
           receive,
           quotas,
+          policies,
           ...(replicas && { replicas }),
         }),
       );
