@@ -33,6 +33,7 @@ export const ERRORS = {
   TAG_CHANGED: { status: 409, means: 'the tag was written since the version that the request names' },
   TAG_INVALID: { status: 400, means: 'the tag is malformed' },
   TAG_VERSION_INVALID: { status: 400, means: 'the version with which a tag was written elsewhere cannot be right' },
+  UNAUTHORIZED: { status: 401, means: 'who asks is to prove who he is: the answer says where to get a token' },
   UNSUPPORTED: { status: 405, means: 'this component does not do that' },
   UNAVAILABLE: { status: 503, means: 'a component that is needed does not answer: try again' },
   SWARM_STALLED: { status: 504, means: 'no peer sent a piece in time' },
