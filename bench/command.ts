@@ -6,6 +6,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BenchError } from '../harness/error.ts';
+import { machineOf } from '../harness/machine.ts';
 import { rate, size, whole } from '../harness/option-values.ts';
 import { loadAverage } from '../harness/proc.ts';
 import { profileText, readProfiles } from '../harness/profile.ts';
@@ -34,6 +35,7 @@ export type Given = {
   readonly arena?: string;
   readonly workers?: number;
   readonly profile?: string;
+  readonly dir?: string;
   readonly agents?: number;
   readonly blobs?: number;
   readonly rate?: number;
@@ -103,7 +105,7 @@ function pullSetup(given: Given): PullSetup {
   const bytes = given.size;
   const asked = bytes === undefined ? {} : { blob: bytes, read: bytes, ten: bytes };
   const sizes = { ...base, ...asked, rounds: given.rounds ?? base.rounds };
-  return new PullSetup(sizes, { arena: given.arena, workers: given.workers, profile: given.profile });
+  return new PullSetup(sizes, { arena: given.arena, workers: given.workers, profile: given.profile, dir: given.dir });
 }
 
 /** `print` takes what goes to standard output. */
@@ -128,6 +130,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
       ]),
     )
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
+    .option('--dir <dir>', 'pull: files lie there, on a file system of any kind, and not in memory')
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))
     .addOption(new Option('--agents <n>', 'links: agents').argParser(whole(1, 60)))
     .addOption(
@@ -173,8 +176,10 @@ async function runAll(names: readonly string[], { benchmarks, print }: Runner, g
     process.stderr.write(`bench: ${error.message}\n`);
     return 2;
   }
-  const machine = { small: given.small, loadBefore };
-  print(`${given.small ? 'small size' : 'full size'}, load average before ${loadBefore}\n`);
+  const machine = { small: given.small, loadBefore, ...machineOf() };
+  const { cpu, cores, blake3GBps } = machine;
+  const size = given.small ? 'small size' : 'full size';
+  print(`${size}, load average before ${loadBefore}; ${cores} x ${cpu}, BLAKE3 ${blake3GBps} GB/s a core\n`);
   const only = names.length === 1 ? results[names[0] as string] : results;
   if (given.json) print(`${JSON.stringify({ ...only, ...machine })}\n`);
   return 0;

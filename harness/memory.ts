@@ -23,37 +23,50 @@ const shrinkEveryMs = 3;
 
 /** A directory in memory that goes with the stack. Throws BenchError where `bytes` do not fit. */
 export function memoryDirectory(stack: AsyncDisposableStack, bytes: number): string {
-  requireRoom(bytes);
-  const dir = mkdtempSync(join(tmpfs, 'shoal-bench-'));
+  return roomyDirectory(stack, tmpfs, bytes);
+}
+
+/** The same in a directory that is there, of any file system. */
+export function roomyDirectory(stack: AsyncDisposableStack, parent: string, bytes: number): string {
+  requireRoom(parent, bytes);
+  const dir = mkdtempSync(join(parent, 'shoal-bench-'));
   undoneAtExit(stack, () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }));
   return dir;
 }
 
-function requireRoom(bytes: number): void {
-  const room = freeBytes() - spareBytes;
+function requireRoom(parent: string, bytes: number): void {
+  const room = freeBytes(parent) - spareBytes;
   if (bytes <= room) return;
   const gib = (n: number): string => (n / 2 ** 30).toFixed(1);
   throw new BenchError(
-    `needs ${gib(bytes)} GiB in ${tmpfs}, which has room for ${gib(room)}: lower --size, or free memory`,
+    `needs ${gib(bytes)} GiB in ${parent}, which has room for ${gib(room)}: lower --size, or free ${parent === tmpfs ? 'memory' : 'space'}`,
   );
 }
 
-function freeBytes(): number {
-  const { bavail, bsize } = statfsSync(tmpfs);
-  return bavail * bsize;
+function freeBytes(parent: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(parent);
+    return bavail * bsize;
+  } catch (error) {
+    throw new BenchError(`${parent}: ${(error as Error).message}`);
+  }
 }
 
-/** Runs `work`, which makes up to `bytes` of memory resident, on memory that was touched before. */
+/**
+ * Runs `work`, which makes up to `bytes` of memory resident, on memory that was touched before. Where files do not lie in
+ * memory there is no ballast: it would take the room of the kernel's own cache.
+ */
 export async function onWarmMemory<T>(dir: string, bytes: number, work: () => Promise<T>): Promise<T> {
+  if (!dir.startsWith(`${tmpfs}/`)) return await work();
   const file = join(dir, 'ballast');
   const fd = openSync(file, 'w');
   let timer: NodeJS.Timeout | undefined;
   try {
     let held = 0;
     for (; held < bytes; held += zeros.length) writeSync(fd, zeros);
-    const freeAtStart = freeBytes();
+    const freeAtStart = freeBytes(tmpfs);
     const shrink = (): void => {
-      const taken = freeAtStart + (Math.ceil(bytes / zeros.length) * zeros.length - held) - freeBytes();
+      const taken = freeAtStart + (Math.ceil(bytes / zeros.length) * zeros.length - held) - freeBytes(tmpfs);
       const left = Math.max(0, Math.floor((bytes - Math.max(0, taken) - aheadBytes) / zeros.length) * zeros.length);
       if (left >= held) return;
       ftruncateSync(fd, left);

@@ -2,7 +2,7 @@
 
 import { uploadRandom } from '../../harness/blob.ts';
 import { blobUrl, forget } from '../../harness/cluster.ts';
-import { memoryDirectory, onWarmMemory } from '../../harness/memory.ts';
+import { onWarmMemory } from '../../harness/memory.ts';
 import { percentile, rounded } from '../../harness/numbers.ts';
 import { readBody } from '../../harness/read.ts';
 import type { Figures } from '../../harness/report.ts';
@@ -14,7 +14,7 @@ const touchedBytes = 64 * 2 ** 20;
 export async function firstByteMeasures(setup: PullSetup): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
   const { sizes } = setup;
-  const dir = memoryDirectory(stack, sizes.read * 2.1);
+  const dir = setup.directory(stack, sizes.read * 2.1);
   const cluster = stack.use(await setup.cluster(dir, 'info'));
   const agent = await cluster.agent();
   const blob = await uploadRandom(cluster.originUrl, sizes.read);

@@ -6,7 +6,6 @@ import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { uploadRandom } from '../../harness/blob.ts';
 import type { AgentProcess } from '../../harness/cluster.ts';
 import { together } from '../../harness/lanes.ts';
-import { memoryDirectory } from '../../harness/memory.ts';
 import { rounded } from '../../harness/numbers.ts';
 import { cpuSeconds } from '../../harness/proc.ts';
 import type { Figures } from '../../harness/report.ts';
@@ -19,7 +18,7 @@ const sizes = { '4K': { bytes: 4 * 1024, reads: 4_000 }, '256K': { bytes: 256 * 
 
 export async function hotMeasures(setup: PullSetup): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
-  const dir = memoryDirectory(stack, 256 * 1024 * 1024);
+  const dir = setup.directory(stack, 256 * 1024 * 1024);
   const cluster = stack.use(await setup.cluster(dir, 'warn'));
   const agents = { disk: await cluster.agent(), memory: await cluster.agent([], { storage: { memory: '64MiB' } }) };
   const pools = { disk: poolOf(agents.disk, stack), memory: poolOf(agents.memory, stack) };

@@ -1,6 +1,7 @@
 /** What every measure of `bench pull` is given: sizes, and how to start a cluster. */
 
 import { Cluster } from '../../harness/cluster.ts';
+import { memoryDirectory, roomyDirectory } from '../../harness/memory.ts';
 import type { PullSizes } from './sizes.ts';
 
 export type PullTuning = {
@@ -8,6 +9,8 @@ export type PullTuning = {
   readonly workers: number | undefined;
   /** Where `--cpu-prof` of the agent goes. */
   readonly profile: string | undefined;
+  /** In which files lie; absent: in memory. */
+  readonly dir?: string | undefined;
 };
 
 export class PullSetup {
@@ -17,6 +20,12 @@ export class PullSetup {
   constructor(sizes: PullSizes, tuning: PullTuning) {
     this.sizes = sizes;
     this.#tuning = tuning;
+  }
+
+  /** With room for so much, until the stack ends. */
+  directory(stack: AsyncDisposableStack, bytes: number): string {
+    const { dir } = this.#tuning;
+    return dir === undefined ? memoryDirectory(stack, bytes) : roomyDirectory(stack, dir, bytes);
   }
 
   cluster(dir: string, logLevel: 'info' | 'warn'): Promise<Cluster> {

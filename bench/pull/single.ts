@@ -1,6 +1,6 @@
 /**
  * One origin, one agent, one large blob: verified and stored, with and without a reader, in turns with curl from
- * nginx with sendfile. Also the CPU and the memory that it takes.
+ * nginx with sendfile, and with the floor (bench/floor). Also the CPU and the memory that it takes.
  */
 
 import { rmSync } from 'node:fs';
@@ -8,15 +8,15 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileOf, uploadRandom } from '../../harness/blob.ts';
 import { type AgentProcess, blobUrl, type Cluster, forget, pullWhole } from '../../harness/cluster.ts';
-import { memoryDirectory } from '../../harness/memory.ts';
 import { rounded } from '../../harness/numbers.ts';
 import { cpuSeconds, ResidentPeak, residentMiB } from '../../harness/proc.ts';
 import { hasProgram, Nginx, run, timed } from '../../harness/programs.ts';
 import type { Figures } from '../../harness/report.ts';
+import { type FloorName, floorContestants, floorFigures } from '../floor/floor.ts';
 import { type Contestant, contest, type Sample } from './contest.ts';
 import type { PullSetup } from './setup.ts';
 
-type Name = 'curl' | 'curlSha256' | 'pull' | 'curlNull' | 'pullReader';
+type Name = 'curl' | 'curlSha256' | 'pull' | 'curlNull' | 'pullReader' | FloorName;
 const idleMs = 2_000;
 /** Before the first run: two small runs warm up caches and compilers of whoever has them. */
 const warmUpRounds = 1;
@@ -25,7 +25,7 @@ export async function singleMeasures(setup: PullSetup): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
   const { sizes } = setup;
   // The origin's copy, one of the agent's or curl's, and the ballast.
-  const dir = memoryDirectory(stack, sizes.blob * 3.1);
+  const dir = setup.directory(stack, sizes.blob * 3.1);
   const cluster = stack.use(await setup.cluster(dir, 'info'));
   const agent = await cluster.agent(setup.agentFlags);
   await sleep(idleMs);
@@ -37,6 +37,7 @@ export async function singleMeasures(setup: PullSetup): Promise<Figures> {
   const contestants: Contestant<Name>[] = [
     ...(nginx === undefined ? [] : yardsticks(`${nginx.url}/${basename(file)}`, out, blob.bytes)),
     ...pulls(cluster, agent, blob),
+    ...(await floorContestants(stack, { file, out: join(dir, 'floor'), bytes: blob.bytes })),
   ];
   await contest(dir, contestants, warmUpRounds);
   const peak = new ResidentPeak(agent.process.pid);
@@ -57,6 +58,7 @@ export async function singleMeasures(setup: PullSetup): Promise<Figures> {
     seederCpuSPerGB: perGb('pull', 'origin'),
     agentRssMiB: rounded(peak.stop()),
     agentIdleRssMiB: rounded(idleMiB),
+    ...floorFigures(results, blob.bytes),
     pullMBps: rate('pull'),
     pullReaderMBps: rate('pullReader'),
     ...(nginx === undefined

@@ -5,7 +5,6 @@ import type { Digest } from '../../core/digest.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
 import { uploadRandom } from '../../harness/blob.ts';
 import { together } from '../../harness/lanes.ts';
-import { memoryDirectory } from '../../harness/memory.ts';
 import { rounded } from '../../harness/numbers.ts';
 import { cpuSeconds } from '../../harness/proc.ts';
 import type { Figures } from '../../harness/report.ts';
@@ -18,7 +17,7 @@ const uploaders = 16;
 export async function smallMeasures(setup: PullSetup): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
   const count = setup.sizes.smallBlobs;
-  const dir = memoryDirectory(stack, count * 64 * 1024);
+  const dir = setup.directory(stack, count * 64 * 1024);
   const cluster = stack.use(await setup.cluster(dir, 'warn'));
   const agent = await cluster.agent(setup.agentFlags);
   const digests: Digest[] = [];

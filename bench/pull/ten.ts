@@ -2,7 +2,7 @@
 
 import { uploadRandom } from '../../harness/blob.ts';
 import { type AgentProcess, pullWhole } from '../../harness/cluster.ts';
-import { memoryDirectory, onWarmMemory } from '../../harness/memory.ts';
+import { onWarmMemory } from '../../harness/memory.ts';
 import { rounded, sum } from '../../harness/numbers.ts';
 import { cpuSeconds, machineBusySeconds } from '../../harness/proc.ts';
 import type { Figures } from '../../harness/report.ts';
@@ -13,7 +13,7 @@ const agentCount = 10;
 export async function tenMeasures(setup: PullSetup): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
   const { sizes } = setup;
-  const dir = memoryDirectory(stack, sizes.ten * (2 * agentCount + 1) * 1.05);
+  const dir = setup.directory(stack, sizes.ten * (2 * agentCount + 1) * 1.05);
   const cluster = stack.use(await setup.cluster(dir, 'info'));
   const agents: AgentProcess[] = [];
   for (let i = 0; i < agentCount; i++) agents.push(await cluster.agent(i === 0 ? setup.agentFlags : undefined));

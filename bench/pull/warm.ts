@@ -3,7 +3,6 @@
 import { basename, dirname, join } from 'node:path';
 import { fileOf, uploadRandom } from '../../harness/blob.ts';
 import { blobUrl, pullWhole } from '../../harness/cluster.ts';
-import { memoryDirectory } from '../../harness/memory.ts';
 import { rounded } from '../../harness/numbers.ts';
 import { cpuSeconds } from '../../harness/proc.ts';
 import { Nginx, timed } from '../../harness/programs.ts';
@@ -14,7 +13,7 @@ import type { PullSetup } from './setup.ts';
 export async function warmMeasures(setup: PullSetup): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
   const { sizes } = setup;
-  const dir = memoryDirectory(stack, sizes.read * 2.1);
+  const dir = setup.directory(stack, sizes.read * 2.1);
   const cluster = stack.use(await setup.cluster(dir, 'info'));
   const agent = await cluster.agent(setup.agentFlags);
   const blob = await uploadRandom(cluster.originUrl, sizes.read);
