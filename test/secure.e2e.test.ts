@@ -18,7 +18,9 @@ import { PROBES } from '../core/contracts/probes.ts';
 import { TRACKER } from '../core/contracts/tracker.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
+import { certificatesIn, factsOf } from '../platform/certs/facts.ts';
 import { writeSecret } from '../platform/certs/files.ts';
+import { revocationLists } from '../platform/certs/make.ts';
 import type { MaterialFiles } from '../platform/certs/material.ts';
 import { pemOf, TestAuthority } from '../platform/certs/testing.fixtures.ts';
 import { type CallOptions, HttpClient } from '../platform/clients/http.ts';
@@ -152,6 +154,40 @@ test('certificates of all are renewed, with another authority in the end, and no
   await work;
   authority = next;
 });
+
+test('who is revoked is cut off within seconds, and is told why; all others go on', { timeout: 120_000 }, async () => {
+  const gone = await authority.issue('admin', { name: 'gone' });
+  const files = {
+    ...(await authority.issue('tracker', { name: 'watched' })),
+    crl: authority.file('e2e.crl', await listOf()),
+  };
+  const at = await cluster.start(entryUrl('../tracker/main.ts', import.meta.url), 'watched', {
+    ...{ role: 'tracker', cluster: 'test', listen: { host: '127.0.0.1', port: 0 }, tls: files },
+  });
+  const to = stack.use(new HttpClient({ base: at.url('api'), transport: operatorHttp(join(gone.certificate, '..')) }));
+  const ask = async (): Promise<string> =>
+    await to.json('GET', MEMBERS.status.path({}), { tries: 1 }).then(
+      () => '',
+      ({ message }: Error) => message,
+    );
+  expect(await ask()).toBe('');
+  writeSecret(files.crl, await listOf(gone));
+  await expect.poll(ask, { timeout: 60_000 }).toContain('it is revoked');
+  const log = await cluster.log('watched');
+  expect(log).toContain('the certificate of admin/gone is revoked');
+  const metrics = await client('admin', at.url('api'));
+  const reply = await metrics.stream('GET', PROBES.metrics.path({}));
+  let text = '';
+  for await (const bytes of reply.body) text += Buffer.from(bytes).toString();
+  expect(text).toMatch(/shoal_tls_connections_ended_total\{kind="revoked"\} 1/);
+  expect(text).toMatch(/shoal_tls_handshakes_total\{side="in",kind="full"\} [1-9]/);
+});
+
+/** What the authority has revoked: these. */
+async function listOf(...revoked: MaterialFiles[]): Promise<string> {
+  const serials = revoked.flatMap((one) => certificatesIn(pemOf(one).certificate).map((of) => factsOf(of).serial));
+  return await revocationLists(authority.pair, serials, { fromMs: authority.nowMs, untilMs: authority.nowMs + 1e8 });
+}
 
 test.each([
   ['of another role', async () => files.agent, 'tls.crt: is of agent/agent, and this is a tracker'],

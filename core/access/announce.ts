@@ -35,6 +35,37 @@ export function notItsAddress({ sans, address }: VerifiedCaller, host: string): 
   return `${host} is neither where it called from (${address}) nor in its certificate (${named.join(', ').slice(0, 200)})`;
 }
 
+/**
+ * Why it is none of those that were called by one of these names: its certificate names some of their kind, and none of them.
+ * One that names none of that kind, which processes may share, leaves it open.
+ */
+export function notCalledBy({ sans, ...who }: VerifiedCaller, names: readonly string[]): string | undefined {
+  const called = names.map((name) => name.toLowerCase().replace(/^\[|\]$/g, ''));
+  const named = sans.filter((san) => called.some((name) => isAddress(name) === isAddress(san)));
+  if (named.length === 0 || called.some((name) => named.some((san) => covers(san.toLowerCase(), name))))
+    return undefined;
+  return `it is ${identityText(who)}, whose certificate is for ${sans.join(', ').slice(0, 200)}, and not for ${called.join(' or ')}`;
+}
+
+/** `*` stands for the first part of a name, as in RFC 9525 (6.3). */
+function covers(san: string, name: string): boolean {
+  return san === name || (san.startsWith('*.') && name.includes('.') && san.slice(1) === name.slice(name.indexOf('.')));
+}
+
+/**
+ * The host, where the certificate is one host's own: it names an address. One without, or with names of DNS alone, hosts may
+ * share, and that of their loopback tells them apart only for who is on the same machine.
+ */
+export function hostOf({ sans, address, role, name }: VerifiedCaller): string | undefined {
+  const own = sans.some((san) => isAddress(san) && (san === address || !isLoopback(san)));
+  return own ? identityText({ role, name }) : undefined;
+}
+
+/** The addresses of this machine for itself. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+}
+
 /** Rather than a name of DNS. */
 function isAddress(host: string): boolean {
   return host.includes(':') || /^[\d.]+$/.test(host);

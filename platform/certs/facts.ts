@@ -16,6 +16,7 @@ export type CertificateFacts = {
   readonly weak: string | undefined;
   readonly authority: boolean;
   readonly issuer: string;
+  readonly subject: string;
   readonly serial: string;
 };
 
@@ -43,6 +44,7 @@ export function factsOf(certificate: X509Certificate): CertificateFacts {
     ...strengthOf(certificate),
     authority: certificate.ca,
     issuer: oneLine(certificate.issuer),
+    subject: oneLine(certificate.subject),
     serial: certificate.serialNumber,
   };
 }

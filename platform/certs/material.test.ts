@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { issueCertificate, makeAuthority } from './make.ts';
+import { issueCertificate, makeAuthority, revocationLists } from './make.ts';
 import { type Holder, type Material, type MaterialFiles, readMaterial } from './material.ts';
 import { TestAuthority } from './testing.fixtures.ts';
 
@@ -35,7 +35,7 @@ describe('right', () => {
     const found = rightly(await authority.issue('origin', { name: 'origin-1' }));
     expect(found.identity).toEqual({ cluster: 'test', role: 'origin', name: 'origin-1' });
     expect(found.facts).toMatchObject({ sans: ['localhost', '127.0.0.1', '::1'], key: 'ECDSA P-256' });
-    expect(found.warnings).toEqual([]);
+    expect(found.warningsAt(nowMs())).toEqual([]);
   });
 
   test.each([
@@ -150,15 +150,81 @@ describe('wrong', () => {
 });
 
 describe('warned of', () => {
-  test('what expires soon', async () => {
-    const files = await authority.issue('origin', { untilMs: authority.nowMs + 5 * dayMs });
-    expect(rightly(files).warnings).toEqual([expect.stringContaining('tls.crt: it expires on')]);
+  const warnings = (files: MaterialFiles, holder = origin, atMs = nowMs()): readonly string[] =>
+    rightly(files, holder).warningsAt(atMs);
+
+  test('what expires soon, for how long it was', async () => {
+    const { nowMs: now } = authority;
+    const months = await authority.issue('origin', { fromMs: now - 85 * dayMs, untilMs: now + 5 * dayMs });
+    expect(warnings(months)).toEqual([expect.stringContaining('tls.crt: it expires on')]);
+    const days = await authority.issue('origin', { fromMs: now - dayMs, untilMs: now + 2 * dayMs });
+    expect(warnings(days)).toEqual([]);
+    expect(warnings(days, origin, now + 1.5 * dayMs)).toHaveLength(1);
   });
 
   test("an agent's certificate that names no address: it may be shared", async () => {
     const agent: Holder = { role: 'agent', cluster: 'test' };
     const files = await authority.issue('agent', { sans: [] });
-    expect(rightly(files, agent).warnings).toEqual([expect.stringContaining('vouches for their role only')]);
-    expect(rightly(await authority.issue('agent'), agent).warnings).toEqual([]);
+    expect(warnings(files, agent)).toEqual([expect.stringContaining('vouches for their role only')]);
+    expect(warnings(await authority.issue('agent'), agent)).toEqual([]);
+  });
+
+  test("an origin's that names none: others may answer in its place", async () => {
+    const files = await authority.issue('origin', { sans: [] });
+    expect(warnings(files)).toEqual([expect.stringContaining('of role origin may answer in its place')]);
+  });
+});
+
+describe('lists of what is revoked', () => {
+  const hourMs = dayMs / 24;
+  const listed = async (fromMs: number, untilMs: number, of = authority): Promise<string> =>
+    await revocationLists(of.pair, [], { fromMs, untilMs });
+  let files: MaterialFiles;
+  beforeAll(async () => {
+    const { nowMs: now } = authority;
+    const crl = authority.file('a.crl', await listed(now - hourMs, now + 23 * hourMs));
+    files = { ...(await authority.issue('origin')), crl };
+  });
+
+  test('are no matter while they last', () => {
+    expect(rightly(files).warningsAt(nowMs())).toEqual([]);
+    expect(rightly(files).crlUntilMs).toBe(Math.floor((authority.nowMs + 23 * hourMs) / 1000) * 1000);
+  });
+
+  test.each([
+    ['refuse', 'then whoever it issued a certificate for is refused', 'has expired at'],
+    ['keep', 'then what it names stays revoked, and nothing else is', 'has expired at'],
+  ] as const)('are told of before they end, and once they have: %s', (crlExpired, then, after) => {
+    const material = rightly({ ...files, crlExpired });
+    expect(material.warningsAt(authority.nowMs + 20 * hourMs)).toEqual([expect.stringContaining(then)]);
+    expect(material.warningsAt(authority.nowMs + 24 * hourMs)).toEqual([expect.stringContaining(after)]);
+  });
+
+  test('that have ended are kept where that is set, and looked at again where they have not', () => {
+    const later = authority.nowMs + 24 * hourMs;
+    const at = (crlExpired: 'refuse' | 'keep', ms: number): Material =>
+      readMaterial({ ...files, crlExpired }, origin, ms) as Material;
+    expect(at('keep', later)).toMatchObject({ crl: undefined, staleCrl: [expect.stringContaining('CRL')] });
+    expect(at('refuse', later)).toMatchObject({ crl: [expect.stringContaining('CRL')], staleCrl: undefined });
+    expect(at('keep', nowMs())).toMatchObject({ crl: [expect.anything()], staleCrl: undefined });
+    expect(at('keep', nowMs()).againMs).toBe(at('keep', nowMs()).crlUntilMs);
+    expect(at('keep', later).againMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('that are of another authority, or of tomorrow, are named', async () => {
+    const { nowMs: now } = authority;
+    const foreign = authority.file('b.crl', await listed(now - hourMs, now + dayMs, other));
+    expect(rightly({ ...files, crl: foreign }).warningsAt(nowMs())).toEqual([
+      expect.stringMatching(/b.crl: holds no list of what O=test, CN=shoal test .* has revoked: whoever/),
+    ]);
+    const early = authority.file('c.crl', await listed(now + dayMs, now + 2 * dayMs));
+    expect(rightly({ ...files, crl: early }).warningsAt(nowMs())).toEqual([
+      expect.stringContaining("is this host's clock right?"),
+    ]);
+  });
+
+  test('that cannot be read are a reason not to start', () => {
+    const torn = '-----BEGIN X509 CRL-----\nMIIBAjA\n-----END X509 CRL-----\n';
+    expect(problemsOf({ ...files, crl: authority.file('d.crl', torn) })).toMatch(/d.crl: it is no DER/);
   });
 });

@@ -7,6 +7,7 @@ import { createPrivateKey, type X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type CallerIdentity, type CallerRole, identityText } from '../../core/access/identity.ts';
 import { type CertificateFacts, certificatesIn, factsOf, revocationListsIn, useLacking } from './facts.ts';
+import { certificateIdsOf, type RevocationList, revocationListOf } from './lists.ts';
 
 /** Where they lie; all PEM. */
 export type MaterialFiles = {
@@ -14,6 +15,8 @@ export type MaterialFiles = {
   readonly certificate: string;
   readonly key: string;
   readonly crl?: string | undefined;
+  /** Once a list of `crl` has: whoever is of its authority is refused, or all but those that it names are believed still. */
+  readonly crlExpired?: 'refuse' | 'keep' | undefined;
 };
 
 export type Material = {
@@ -22,12 +25,17 @@ export type Material = {
   readonly certificate: string;
   readonly key: string;
   readonly crl: readonly string[] | undefined;
+  readonly staleCrl: readonly string[] | undefined;
   readonly identity: CallerIdentity;
   readonly facts: CertificateFacts;
   /** Of the authorities, the first one to expire. */
   readonly caUntilMs: number;
-  /** What somebody should see to, a line each. */
-  readonly warnings: readonly string[];
+  /** Of the lists of what is revoked, the first one to end. */
+  readonly crlUntilMs: number | undefined;
+  /** When to look at it again, though no file changes: a list ends. */
+  readonly againMs: number;
+  /** What somebody should see to then, a line each. */
+  warningsAt(nowMs: number): readonly string[];
 };
 
 /** Who is to use it. */
@@ -35,8 +43,10 @@ export type Holder = { readonly role: CallerRole | undefined; readonly cluster: 
 
 /** Files that are larger are none of these. */
 const fileBytesMax = 1024 * 1024;
-/** So long before the end it is time to see why nobody has renewed it. */
+/** So long before the end it is time to see why nobody has renewed it; */
 export const soonMs = 14 * 86_400_000;
+/** of what lasts for hours, from this part of its time on: who renews does so at half or two thirds of it. */
+const lateShare = 0.25;
 
 /** Lines of what is wrong; or what was read. */
 export function readMaterial(files: MaterialFiles, holder: Holder, nowMs: number): Material | readonly string[] {
@@ -56,7 +66,11 @@ export function readMaterial(files: MaterialFiles, holder: Holder, nowMs: number
   const key = read(files.key, (text) => ({ pem: text, key: createPrivateKey(text) }));
   const { crl: crlFile } = files;
   const crl =
-    crlFile === undefined ? undefined : read(crlFile, (text) => some(revocationListsIn(text), 'list (X509 CRL)'));
+    crlFile === undefined
+      ? undefined
+      : read(crlFile, (text) =>
+          some(revocationListsIn(text), 'list (X509 CRL)').map((pem) => ({ pem, list: revocationListOf(pem) })),
+        );
   if (authorities === undefined || chain === undefined || key === undefined) return problems;
   const [own] = chain;
   const facts = factsOf(own);
@@ -67,15 +81,26 @@ export function readMaterial(files: MaterialFiles, holder: Holder, nowMs: number
   const caUntil = authorities.map((one) => factsOf(one).untilMs);
   if (Math.max(...caUntil) <= nowMs) problems.push(`${files.ca}: every authority in it has expired`);
   if (problems.length > 0 || typeof facts.identity === 'string') return problems;
+  const lists = crl?.map(({ list }) => list) ?? [];
+  const ends = lists.flatMap(({ untilMs }) => untilMs ?? []);
+  const crlUntilMs = ends.length === 0 ? undefined : Math.min(...ends);
+  const stale = files.crlExpired === 'keep' && crlUntilMs !== undefined && crlUntilMs <= nowMs;
+  const pems = crl?.map(({ pem }) => pem);
   return {
     ca: authorities.map(String),
     certificate: chain.map(String).join(''),
     key: key.pem,
-    crl,
+    crl: stale ? undefined : pems,
+    staleCrl: stale ? pems : undefined,
     identity: facts.identity,
     facts,
     caUntilMs: Math.min(...caUntil),
-    warnings: warningsOf(facts, Math.min(...caUntil), { files, nowMs }),
+    crlUntilMs,
+    againMs: Math.min(...ends.filter((ms) => ms > nowMs)),
+    warningsAt: (at) => [
+      ...warningsOf(facts, Math.min(...caUntil), { files, nowMs: at }),
+      ...(crl === undefined ? [] : listWarnings(lists, authorities, { files, nowMs: at })),
+    ],
   };
 }
 
@@ -101,19 +126,61 @@ function problemsOf(own: X509Certificate, facts: CertificateFacts, { files, hold
 }
 
 function warningsOf(
-  { untilMs, sans, identity }: CertificateFacts,
+  { fromMs, untilMs, sans, identity }: CertificateFacts,
   caUntilMs: number,
   { files, nowMs }: Omit<Looking, 'holder'>,
 ): string[] {
-  const soon = (file: string, what: string, ms: number): string[] =>
-    ms - nowMs < soonMs ? [`${file}: ${what} ${ms < nowMs ? 'has expired' : 'expires'} on ${day(ms)}`] : [];
+  const soon = (file: string, what: string, [from, ms]: readonly [number, number]): string[] =>
+    isLate(from, ms, nowMs) ? [`${file}: ${what} ${ms < nowMs ? 'has expired' : 'expires'} on ${day(ms)}`] : [];
   const shared =
-    typeof identity !== 'string' && identity.role === 'agent' && sans.length === 0
-      ? [
-          `${files.certificate}: names no address: agents that share it are told apart by nobody, and it vouches for their role only`,
-        ]
+    typeof identity !== 'string' && sans.length === 0 && !UNCALLED.includes(identity.role)
+      ? [`${files.certificate}: ${sharedBy(identity.role)}`]
       : [];
-  return [...soon(files.certificate, 'it', untilMs), ...soon(files.ca, 'an authority', caUntilMs), ...shared];
+  const always = Number.NEGATIVE_INFINITY;
+  return [
+    ...soon(files.certificate, 'it', [fromMs, untilMs]),
+    ...soon(files.ca, 'an authority', [always, caUntilMs]),
+    ...shared,
+  ];
+}
+
+/** Who has no port. */
+const UNCALLED: readonly CallerRole[] = ['admin', 'monitor'];
+
+/** Of a certificate that names no address. */
+function sharedBy(role: CallerRole): string {
+  if (role === 'agent')
+    return 'names no address: agents that share it are told apart by nobody, and it vouches for their role only';
+  return `names no address: whoever has a certificate of role ${role} may answer in its place, as it vouches for the role only`;
+}
+
+function listWarnings(
+  lists: readonly RevocationList[],
+  authorities: readonly X509Certificate[],
+  { files, nowMs }: Omit<Looking, 'holder'>,
+): string[] {
+  const of = (issuer: string): string => {
+    const authority = authorities.find((one) => certificateIdsOf(one).subject === issuer);
+    return authority === undefined ? 'an authority that is not believed' : factsOf(authority).subject;
+  };
+  const nobody = 'whoever it issued a certificate for is refused';
+  const after = files.crlExpired === 'keep' ? 'what it names stays revoked, and nothing else is' : nobody;
+  const ended = lists.flatMap(({ issuer, fromMs, untilMs }) => {
+    const what = `the list of what ${of(issuer)} has revoked`;
+    if (fromMs > nowMs)
+      return [`${what} is valid only from ${new Date(fromMs).toISOString()}: is this host's clock right?`];
+    if (untilMs === undefined || !isLate(fromMs, untilMs, nowMs)) return [];
+    const at = new Date(untilMs).toISOString();
+    return [untilMs <= nowMs ? `${what} has expired at ${at}: ${after}` : `${what} expires at ${at}; then ${after}`];
+  });
+  const lacking = authorities
+    .filter((one) => !lists.some(({ issuer }) => issuer === certificateIdsOf(one).subject))
+    .map((one) => `holds no list of what ${factsOf(one).subject} has revoked: ${nobody}`);
+  return [...ended, ...lacking].map((line) => `${files.crl}: ${line}`);
+}
+
+function isLate(fromMs: number, untilMs: number, nowMs: number): boolean {
+  return untilMs - nowMs < Math.min(soonMs, (untilMs - fromMs) * lateShare);
 }
 
 /** Why the chain leads to none of the authorities. */

@@ -113,8 +113,9 @@ export class HttpClient {
     this.#origin = new URL(this.base).origin;
     this.#named = options.host === undefined ? {} : { host: options.host };
     const transport = options.transport ?? tcpHttp;
-    this.#calls = transport.to(this.#origin, { connections: options.connections ?? connectionsMax });
-    this.#pings = transport.to(this.#origin, { connections: 1 });
+    const name = options.host;
+    this.#calls = transport.to(this.#origin, { connections: options.connections ?? connectionsMax, name });
+    this.#pings = transport.to(this.#origin, { connections: 1, name });
     this.#watched = options.watched === true;
     this.pulse = new Pulse({ url: this.base, ping: (signal) => this.#ping(signal), silenceMs: options.silenceMs });
   }

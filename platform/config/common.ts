@@ -43,6 +43,11 @@ export const commonShape = <R extends Role>(role: R) =>
         key: z.string().min(1),
         /** What authorities have revoked: a list of each of them. */
         crl: z.string().min(1).optional(),
+        /**
+         * Once a list has expired: `refuse` whoever is of its authority, or `keep` what it names revoked and believe all
+         * others, until there is another one.
+         */
+        crlExpired: z.enum(['refuse', 'keep']).optional(),
       })
       .optional(),
     /** The time from SIGTERM to the end of the process, as its platform grants it: transfers finish meanwhile. */
@@ -55,6 +60,7 @@ export type TlsConfig = {
   readonly certificate: string;
   readonly key: string;
   readonly crl?: string | undefined;
+  readonly crlExpired?: 'refuse' | 'keep' | undefined;
 };
 
 /** The part of a configuration that `runRole` itself uses. */

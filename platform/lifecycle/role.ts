@@ -104,7 +104,7 @@ async function certificatesChecked({ role, cluster, tls }: CommonConfig): Promis
   if (tls === undefined) return [];
   const { readMaterial } = await import('../certs/material.ts');
   const found = readMaterial(tls, { role, cluster }, Date.now());
-  if ('identity' in found) return found.warnings;
+  if ('identity' in found) return found.warningsAt(Date.now());
   throw new StartError(found.join('\n'));
 }
 

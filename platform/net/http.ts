@@ -41,8 +41,8 @@ export interface HttpConnections {
 }
 
 export interface HttpTransport {
-  /** `origin`: `http://host:port`. Calls beyond `connections` wait for a free one. */
-  to(origin: string, o: { readonly connections: number }): HttpConnections;
+  /** `origin`: `http://host:port`; `name`: whose address that is. Calls beyond `connections` wait for a free one. */
+  to(origin: string, o: { readonly connections: number; readonly name?: string | undefined }): HttpConnections;
 }
 
 /** Where servers are reached; the other half of a transport. */

@@ -48,7 +48,13 @@ export interface Connection {
 }
 
 /** Somebody dialled us. Taken or refused within the call that tells of it; else it is refused. */
-export type Incoming = { readonly remote: Endpoint; take(ears: Ears): Connection; refuse(): void };
+export type Incoming = {
+  readonly remote: Endpoint;
+  /** As of the connection that it becomes. */
+  readonly whoIs?: Connection['whoIs'];
+  take(ears: Ears): Connection;
+  refuse(): void;
+};
 
 export type Door = {
   accept(incoming: Incoming): void;

@@ -3,6 +3,7 @@
 import { createServer as createPlain } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readMaterial } from '../certs/material.ts';
 import { TestAuthority } from '../certs/testing.fixtures.ts';
 import { HttpClient } from '../clients/http.ts';
 import { type TestCallers, testCallers, testCluster } from '../secure/callers.fixtures.ts';
@@ -11,9 +12,11 @@ import { Credentials } from './credentials.ts';
 import { secureDoors, secureHttp } from './secure-http.ts';
 
 let callers: TestCallers;
+let authority: TestAuthority;
 const stack = new AsyncDisposableStack();
 beforeAll(async () => {
-  const [authority, other] = await Promise.all([TestAuthority.make(), TestAuthority.make()]);
+  const [own, other] = await Promise.all([TestAuthority.make(), TestAuthority.make()]);
+  authority = own;
   stack.use(authority);
   stack.use(other);
   callers = await testCallers(authority, other);
@@ -23,7 +26,21 @@ afterAll(() => stack.disposeAsync());
 const credentialsOf = (who: Parameters<TestCallers['material']>[0]): Credentials =>
   new Credentials(callers.material(who), whoIsIn(testCluster, Date.now));
 
-async function answering(who: Parameters<TestCallers['material']>[0], plainToo = false) {
+const answering = (who: Parameters<TestCallers['material']>[0], plainToo = false) =>
+  answeringWith(credentialsOf(who), plainToo);
+
+/** Of an origin. */
+async function materialFor(sans: readonly string[]): Promise<Credentials> {
+  const found = readMaterial(
+    await authority.issue('origin', { name: 'origin-9', sans }),
+    { role: undefined, cluster: undefined },
+    Date.now(),
+  );
+  if (!('identity' in found)) throw new Error(found.join());
+  return new Credentials(found, whoIsIn(testCluster, Date.now));
+}
+
+async function answeringWith(credentials: Credentials, plainToo = false) {
   const server = createPlain((request, response) => {
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
@@ -31,7 +48,7 @@ async function answering(who: Parameters<TestCallers['material']>[0], plainToo =
     });
     request.on('end', () => response.end(JSON.stringify({ url: request.url, bytes })));
   });
-  const listener = await secureDoors(credentialsOf(who), { plainToo }).listen(server, { host: '127.0.0.1', port: 0 });
+  const listener = await secureDoors(credentials, { plainToo }).listen(server, { host: '127.0.0.1', port: 0 });
   stack.defer(() => listener.close());
   return { port: listener.port, server };
 }
@@ -59,6 +76,28 @@ test.each([
   const call = clientTo(port).json('GET', '/secret', { tries: 1 });
   await expect(call).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(why) });
   expect(asked).toBe(0);
+});
+
+test('who answers with a certificate for other addresses is not spoken to', async () => {
+  const names = ['10.0.0.9', 'origin-9'];
+  const { port, server } = await answeringWith(await materialFor(names));
+  let asked = 0;
+  server.on('request', () => asked++);
+  const why = /origin\/origin-9, whose certificate is for .*10.0.0.9, and not for 127.0.0.1/;
+  const call = clientTo(port).json('GET', '/secret', { tries: 1 });
+  await expect(call).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(why) });
+  const transport = secureHttp(credentialsOf('proxy'), ['origin']);
+  const of = (host: string): HttpClient =>
+    stack.use(new HttpClient({ base: `http://127.0.0.1:${port}`, host, transport }));
+  await expect(of('origin-8').json('GET', '/secret', { tries: 1 })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect(asked).toBe(0);
+  // It was found by its name, whatever its address.
+  expect(await of('origin-9').json('GET', '/x')).toEqual({ url: '/x', bytes: 0 });
+});
+
+test('a certificate that names no address vouches for the role', async () => {
+  const { port } = await answeringWith(await materialFor([]));
+  expect(await clientTo(port).json('GET', '/x')).toEqual({ url: '/x', bytes: 0 });
 });
 
 test('a process without TLS is told apart from one that is away', async () => {

@@ -2,12 +2,13 @@
  * HTTP's connections between processes that show certificates (credentials.ts): TLS 1.3 at every one that is dialled, be the
  * URL `https:` or `http:`, so that nothing is said in clear by mistake.
  *
- * Rule 1: who is called must be of the role that is called, by its certificate. Its name in the URL tells nothing.
+ * Rule 1: who is called must be of the role that is called, by its certificate, and where that names addresses, or names of
+ *         DNS, one of those that it was called by must be among them: else one that was taken over answers for another.
  * Rule 2: who calls may show none, as those do who ask whether a process lives; what it may ask is the door's to say.
  */
 
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { connect, createServer, type Server as TlsServer } from 'node:tls';
+import { createServer, type Server as TlsServer } from 'node:tls';
 import type { CallerRole } from '../../core/access/identity.ts';
 import type { Credentials } from './credentials.ts';
 import { type Dial, DialledHttp, type HttpDoors, type HttpTransport } from './http.ts';
@@ -23,32 +24,35 @@ const standardPorts: Readonly<Record<string, number>> = { 'https:': 443, 'http:'
 /** `code` of a connection to somebody who is not whom we called. */
 export const notWhomWeCalled = 'NOT_WHOM_WE_CALLED';
 
-/** Calls processes of these roles. */
-export function secureHttp(credentials: Credentials, roles: readonly CallerRole[]): HttpTransport {
-  const dial: Dial = (to, made) => {
-    const socket = connect({
-      host: to.hostname,
-      port: Number(to.port) || standardPorts[to.protocol],
-      secureContext: credentials.context,
-      checkServerIdentity: () => undefined,
-    });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, keepAliveMs);
-    const failed = (error: Error): void => made(inWords(error), null);
-    socket.once('error', failed);
-    socket.once('secureConnect', () => {
-      socket.off('error', failed);
-      const why = credentials.refusal(socket, roles);
-      if (why === undefined) return made(null, socket);
-      socket.destroy();
-      made(
-        Object.assign(new Error(`who answers there is not whom we called: ${why}`), { code: notWhomWeCalled }),
-        null,
-      );
-    });
-    return socket;
-  };
-  return new DialledHttp(dial);
+/** Calls processes of these roles. `anyName`: for an operator, who may call through a tunnel. */
+export function secureHttp(
+  credentials: Credentials,
+  roles: readonly CallerRole[],
+  o: { readonly anyName?: boolean } = {},
+): HttpTransport {
+  const dialling =
+    (name: string | undefined): Dial =>
+    (to, made) => {
+      const host = to.hostname;
+      const socket = credentials.dial({ host, port: Number(to.port) || (standardPorts[to.protocol] ?? 443) }, 'http');
+      const names = o.anyName === true ? [] : [host, ...(name === undefined ? [] : [name])];
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, keepAliveMs);
+      const failed = (error: Error): void => made(inWords(error), null);
+      socket.once('error', failed);
+      socket.once('secureConnect', () => {
+        socket.off('error', failed);
+        const why = credentials.refusal(socket, roles, names);
+        if (why === undefined) return made(null, socket);
+        socket.destroy();
+        made(
+          Object.assign(new Error(`who answers there is not whom we called: ${why}`), { code: notWhomWeCalled }),
+          null,
+        );
+      });
+      return socket;
+    };
+  return { to: (origin, how) => new DialledHttp(dialling(how.name)).to(origin, how) };
 }
 
 /** `plainToo`: for clients that know no certificates, who may speak plain HTTP. */
@@ -82,7 +86,10 @@ function secureServer(credentials: Credentials, server: Server): TlsServer {
     handshakeTimeout: handshakeMs,
     noDelay: true,
   });
-  secure.on('secureConnection', (socket) => server.emit('connection', socket));
+  secure.on('secureConnection', (socket) => {
+    credentials.came(socket, 'http');
+    server.emit('connection', socket);
+  });
   secure.on('tlsClientError', (_, socket) => socket.destroy());
   const following = credentials.onChange(() => secure.setSecureContext(credentials.options));
   secure.once('gone', () => following[Symbol.dispose]());

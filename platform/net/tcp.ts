@@ -38,6 +38,7 @@ export function welcome(socket: Socket, door: Door, whoIs?: () => VerifiedCaller
   if (typeof whoIs?.() === 'string') return void socket.destroy();
   door.accept({
     remote,
+    whoIs,
     take: (ears) => {
       taken = true;
       return new SocketConnection(socket, remote, ears, { whoIs });

@@ -5,7 +5,7 @@
  * Rule: who somebody is, is in the certificate; under which name or address it was dialled tells nothing.
  */
 
-import { connect, createServer, type TLSSocket } from 'node:tls';
+import { createServer, type TLSSocket } from 'node:tls';
 import type { Credentials } from './credentials.ts';
 import type { Door, Ears, Endpoint, Net } from './net.ts';
 import { keepAliveMs, listenOn, SocketConnection, welcome } from './tcp.ts';
@@ -18,7 +18,7 @@ export function tls(credentials: Credentials): Net {
   const whoIs = (socket: TLSSocket) => () => credentials.whoIs(socket);
   return {
     dial(to: Endpoint, ears: Ears) {
-      const socket = connect({ ...to, secureContext: credentials.context, checkServerIdentity: () => undefined });
+      const socket = credentials.dial(to, 'link');
       socket.setNoDelay(true);
       socket.setKeepAlive(true, keepAliveMs);
       return new SocketConnection(socket, to, ears, { ready: 'secureConnect', whoIs: whoIs(socket) });
@@ -34,7 +34,10 @@ export function tls(credentials: Credentials): Net {
         keepAlive: true,
         keepAliveInitialDelay: keepAliveMs,
       });
-      server.on('secureConnection', (socket) => welcome(socket, door, whoIs(socket)));
+      server.on('secureConnection', (socket) => {
+        credentials.came(socket, 'link');
+        welcome(socket, door, whoIs(socket));
+      });
       // A stranger: its own socket is closed, and nothing else happens.
       server.on('tlsClientError', (_, socket) => socket.destroy());
       const following = credentials.onChange(() => server.setSecureContext(credentials.options));

@@ -1,13 +1,17 @@
 /**
  * Whom we want nothing of, and why a connection is not taken.
  *
- * Rule: who broke the protocol is banned, for twice as long each time; who is only slow is not, as it may be a host in
+ * Rule 1: who broke the protocol is banned, for twice as long each time; who is only slow is not, as it may be a host in
  *   trouble.
+ * Rule 2: where a host has a certificate of its own, what it did and what it holds is its certificate's, whatever node and
+ *   address it comes with next; others behind its address have nothing to do with it. One that hosts share tells nobody apart.
  */
 
+import { hostOf, isLoopback } from '../../core/access/announce.ts';
 import { Bans } from '../../core/swarm/records/bans.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Clock } from '../net/clock.ts';
+import type { Connection, Incoming } from '../net/net.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { acceptedMax, acceptedPerAddressMax } from './limits.ts';
 import type { PeerMetrics } from './metrics.ts';
@@ -20,6 +24,7 @@ type GuardedLink = {
   readonly remote: string;
   readonly address: string;
   readonly peer: PeerAddress | undefined;
+  readonly whoIs?: Connection['whoIs'];
 };
 
 export class Guard {
@@ -30,9 +35,15 @@ export class Guard {
     this.#parts = parts;
   }
 
-  /** `key`: a node's identity, `host:port`, or the address of one who dialled us. */
+  /** `key`: a node's identity, `host:port`, the address of one who dialled us, or whose the certificate is. */
   bans(key: string): boolean {
     return this.#bans.banned(key, this.#parts.clock.nowMs());
+  }
+
+  /** One that has greeted. */
+  bansPeer(node: string, { whoIs }: Pick<GuardedLink, 'whoIs'>): boolean {
+    const host = ownOf(whoIs);
+    return this.bans(node) || (host !== undefined && this.bans(host));
   }
 
   /** Whom, by those keys, and for how much longer. */
@@ -40,20 +51,29 @@ export class Guard {
     return this.#bans.list(this.#parts.clock.nowMs());
   }
 
-  /** Why a connection from `address` is not taken, beside those that there are. */
-  refusal(address: string, links: Iterable<GuardedLink>): 'banned' | 'full' | 'address' | undefined {
+  /** Why a connection that came is not taken, beside those that there are. */
+  refusal(
+    { remote: { host: address }, whoIs }: Pick<Incoming, 'remote' | 'whoIs'>,
+    links: Iterable<GuardedLink>,
+  ): 'banned' | 'full' | 'address' | undefined {
     const accepted = [...links].filter((link) => !link.dialled);
-    if (!isLoopback(address) && this.bans(address)) return 'banned';
+    const host = ownOf(whoIs);
+    if (host === undefined ? !isLoopback(address) && this.bans(address) : this.bans(host)) return 'banned';
     if (accepted.length >= acceptedMax) return 'full';
-    return accepted.filter((link) => link.address === address).length >= acceptedPerAddressMax ? 'address' : undefined;
+    const same = (link: GuardedLink): boolean =>
+      host === undefined ? link.address === address : ownOf(link.whoIs) === host;
+    return accepted.filter(same).length >= acceptedPerAddressMax ? 'address' : undefined;
   }
 
   /** It broke the protocol. */
-  blame({ remote, peer, dialled, address }: GuardedLink, reason: string): void {
+  blame({ remote, peer, dialled, address, whoIs }: GuardedLink, reason: string): void {
     const { clock, log, metrics } = this.#parts;
     metrics.fault(reason);
-    const banMs = this.#bans.strike(peer?.node ?? (dialled ? remote : address), clock.nowMs());
-    log.warn({ remote, node: peer?.node, reason, banMs }, 'a peer broke the protocol: its link is closed');
+    const host = ownOf(whoIs);
+    const node = peer?.node ?? (dialled ? remote : host === undefined ? address : undefined);
+    const struck = [host, node].flatMap((key) => (key === undefined ? [] : [this.#bans.strike(key, clock.nowMs())]));
+    const banMs = Math.max(...struck);
+    log.warn({ remote, node: peer?.node, host, reason, banMs }, 'a peer broke the protocol: its link is closed');
   }
 
   giveUp({ remote, peer }: GuardedLink, reason: string): void {
@@ -62,6 +82,8 @@ export class Guard {
   }
 }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+/** Whose a certificate is, where it is one host's. */
+function ownOf(whoIs: Connection['whoIs']): string | undefined {
+  const who = whoIs?.();
+  return typeof who === 'object' ? hostOf(who) : undefined;
 }

@@ -284,7 +284,7 @@ export class PeerNode {
   // ---- links -----------------------------------------------------------------------------------
 
   #accept(incoming: Incoming): void {
-    const refusal = this.guard.refusal(incoming.remote.host, this.#links.values());
+    const refusal = this.guard.refusal(incoming, this.#links.values());
     if (refusal !== undefined) {
       this.#metrics.refused(refusal);
       return incoming.refuse();
@@ -301,7 +301,7 @@ export class PeerNode {
   }
 
   #heard(link: PeerLink, message: Heard): void {
-    if (message.kind === 'hello' && this.guard.bans(message.self.node)) {
+    if (message.kind === 'hello' && this.guard.bansPeer(message.self.node, link)) {
       link.send({ kind: 'goodbye', reason: 'banned' });
       link.close();
       this.#metrics.refused('banned');

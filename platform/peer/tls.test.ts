@@ -1,10 +1,16 @@
 /** Whole nodes over TLS: the same pull as over TCP, and nobody without a certificate of the authority takes part. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { notOwn } from '../../core/access/announce.ts';
-import type { TlsMaterial } from '../net/credentials.ts';
+import { certificatesIn, factsOf } from '../certs/facts.ts';
+import { revocationLists } from '../certs/make.ts';
+import { TestAuthority } from '../certs/testing.fixtures.ts';
+import { Credentials, type TlsMaterial } from '../net/credentials.ts';
 import { tcp } from '../net/tcp.ts';
 import { identities, showing } from '../net/testing/worlds.ts';
+import { tls } from '../net/tls.ts';
+import { NOBODIES, type TestCallers, testCallers, testCluster } from '../secure/callers.fixtures.ts';
+import { whoIsIn } from '../secure/who.ts';
 import { MemoryTracker, readBlob, seedBlob, slotsLeft, startNode, type TestNode, totalOf } from './fixtures.ts';
 import type { ForeignPeer } from './links/foreign.ts';
 
@@ -74,5 +80,63 @@ describe('who a peer says to be', () => {
     }
     await pull.complete;
     expect(Buffer.compare(await readBlob(peer, blob.digest), blob.bytes)).toBe(0);
+  });
+});
+
+describe('certificates of a cluster', () => {
+  const kept = new AsyncDisposableStack();
+  let authority: TestAuthority;
+  let callers: TestCallers;
+  beforeAll(async () => {
+    authority = kept.use(await TestAuthority.make());
+    callers = await testCallers(authority, kept.use(await TestAuthority.make()));
+  });
+  afterAll(() => kept.disposeAsync());
+
+  const crlOf = async (...who: TlsMaterial[]): Promise<string> => {
+    const serials = who.flatMap(({ certificate }) => certificatesIn(certificate).map((one) => factsOf(one).serial));
+    const { nowMs } = authority;
+    return await revocationLists(authority.pair, serials, { fromMs: nowMs - 1e6, untilMs: nowMs + 1e8 });
+  };
+  const credentialsOf = (material: TlsMaterial): Credentials =>
+    new Credentials(material, whoIsIn(testCluster, Date.now));
+
+  test.each(NOBODIES)(
+    '%s: the peer port gives it nothing, and it is fed by nobody',
+    { timeout: 60_000 },
+    async (who) => {
+      const tracker = new MemoryTracker();
+      const crl = [await crlOf(callers.material('revoked'))];
+      const origin = await start(tracker, {
+        role: 'origin',
+        net: tls(credentialsOf({ ...callers.material('origin'), crl })),
+      });
+      const agent = await start(tracker, { net: tls(credentialsOf(callers.material(who))), learnMs: 1_500 });
+      const blob = await seedBlob(origin, blobBytes);
+      await expect(agent.node.pull(blob.digest).learned()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      expect(origin.node.stats().peers).toEqual([]);
+    },
+  );
+
+  test('who is revoked in the middle of a pull is fed no more, and the others go on', {
+    timeout: 120_000,
+  }, async () => {
+    const tracker = new MemoryTracker();
+    const credentials = credentialsOf({ ...callers.material('origin'), crl: [await crlOf()] });
+    const origin = await start(tracker, { role: 'origin', net: tls(credentials), limits: { upBytesPerS: 4_000_000 } });
+    const [bad, good] = [callers.material('agent'), callers.material('index')];
+    const agents = await Promise.all(
+      [bad, good].map((material) => start(tracker, { net: tls(credentialsOf(material)), stallMs: 2_000 })),
+    );
+    const blob = await seedBlob(origin, blobBytes);
+    const [theirs, ours] = agents.map(({ node }) => node.pull(blob.digest));
+    theirs?.complete.catch(() => undefined);
+    await vi.waitFor(() => expect(origin.node.stats().links.accepted).toBe(2), 60_000);
+    credentials.replace({ ...callers.material('origin'), crl: [await crlOf(bad)] });
+    credentials.sweep(Date.now());
+    await vi.waitFor(() => expect(origin.node.stats().links.accepted).toBe(1), 60_000);
+    await ours?.complete;
+    expect(Buffer.compare(await readBlob(agents[1] as TestNode, blob.digest), blob.bytes)).toBe(0);
+    expect(origin.node.stats().links.accepted).toBeLessThanOrEqual(1);
   });
 });

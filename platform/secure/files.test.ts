@@ -1,8 +1,8 @@
 /** Certificates that are renewed under a process: taken where they are right, told and not taken where they are not. */
 
 import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { MEMBERS } from '../../core/contracts/members.ts';
 import { certificatesIn, factsOf } from '../certs/facts.ts';
 import { filesIn, writeSecret } from '../certs/files.ts';
@@ -17,6 +17,7 @@ import { secureHttp } from '../net/secure-http.ts';
 import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { CertificateFiles } from './files.ts';
+import { operatorHttp } from './operator.ts';
 import { Secure } from './secure.ts';
 import { whoIsIn } from './who.ts';
 
@@ -135,4 +136,42 @@ test('calls go on while both sides are renewed, and who is revoked gets in no mo
   );
   await expect.poll(call).toBe(403);
   expect([...statuses.keys()].sort()).toEqual([200, 403]);
+});
+
+test.each([
+  ['refuse', [403, 403]],
+  ['keep', [200, 403]],
+] as const)('a list that expires under the process: %s', { timeout: 60_000 }, async (crlExpired, after) => {
+  await using stack = new AsyncDisposableStack();
+  const [server, right, gone] = await Promise.all([
+    authority.issue('origin'),
+    authority.issue('admin', { name: 'right' }),
+    authority.issue('admin', { name: 'gone' }),
+  ]);
+  const serials = certificatesIn(pemOf(gone).certificate).map((one) => factsOf(one).serial);
+  const untilMs = Date.now() + 4_000;
+  const list = await revocationLists(authority.pair, serials, { fromMs: authority.nowMs - 1e6, untilMs });
+  const files = { ...server, crl: authority.file(`${crlExpired}.crl`, list), crlExpired };
+  const metrics = new Metrics();
+  const secure = stack.use(new Secure({ files, holder, log: silentLog(), metrics, everyMs }));
+  const app = createHttp({ role: 'origin', log: silentLog(), metrics, readiness: async () => [] });
+  secure.guard(app, 'origin');
+  serve(app, MEMBERS.status, () => ({ lists: [] }));
+  const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }, secure.doors('origin')));
+  const statuses = async (): Promise<number[]> =>
+    await Promise.all(
+      [right, gone].map(async ({ certificate }) => {
+        const to = operatorHttp(dirname(certificate)).to(`http://127.0.0.1:${port}`, { connections: 1 });
+        const signal = AbortSignal.timeout(10_000);
+        const { status, discard } = await to.request({ method: 'GET', path: MEMBERS.status.path({}), signal });
+        await discard();
+        await to.destroy();
+        return status;
+      }),
+    );
+  expect(await lineOf(metrics, 'shoal_certificate_expires_timestamp_seconds{what="revocations"}')).toContain(
+    `${Math.floor(untilMs / 1_000)}`,
+  );
+  await vi.waitFor(() => expect(secure.warnings().join()).toContain('has expired at'), 60_000);
+  await vi.waitFor(async () => expect(await statuses()).toEqual(after), 60_000);
 });

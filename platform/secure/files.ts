@@ -13,6 +13,7 @@ import { StartError } from '../lifecycle/errors.ts';
 import { Credentials } from '../net/credentials.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { tlsWatcher } from './watch.ts';
 import { whoIsIn } from './who.ts';
 
 /** Renewals come days before the end: a few seconds more are nothing, and four `stat`s cost nothing. */
@@ -42,10 +43,14 @@ export class CertificateFiles implements Disposable {
     this.#seen = stateOf(files);
     this.#material = materialFrom(files, holder);
     const whoIs = whoIsIn(holder.cluster, Date.now);
-    this.credentials = started(() => new Credentials(this.#material, whoIs), files);
-    for (const warning of this.#material.warnings) log.warn({ tls: warning }, 'certificates');
+    const watcher = tlsWatcher(log, metrics);
+    this.credentials = started(() => new Credentials(this.#material, whoIs, watcher), files);
+    for (const warning of this.warnings()) log.warn({ tls: warning }, 'certificates');
     this.#observe(metrics);
-    this.#looking = setInterval(() => this.look(), options.everyMs ?? lookMs);
+    this.#looking = setInterval(() => {
+      this.look();
+      this.credentials.sweep(Date.now());
+    }, options.everyMs ?? lookMs);
     this.#looking.unref();
   }
 
@@ -53,16 +58,16 @@ export class CertificateFiles implements Disposable {
     return this.#material.identity;
   }
 
-  /** What somebody should see to, a line each. */
+  /** What somebody should see to, a line each: as of now, since time goes by. */
   warnings(): string[] {
-    return [...this.#problems, ...this.#material.warnings];
+    return [...this.#problems, ...this.#material.warningsAt(Date.now())];
   }
 
   /** Takes what was renewed. */
   look(): void {
     const { files, holder, log, metrics } = this.#options;
     const now = stateOf(files);
-    if (now === this.#seen && this.#problems.length === 0) return;
+    if (now === this.#seen && this.#problems.length === 0 && Date.now() < this.#material.againMs) return;
     const before = this.#problems.join('\n');
     const found = readMaterial(files, holder, Date.now());
     const problems = 'identity' in found ? this.#replace(found) : found;
@@ -102,6 +107,9 @@ export class CertificateFiles implements Disposable {
         read: () => [
           { labels: { what: 'certificate' }, value: this.#material.facts.untilMs / 1_000 },
           { labels: { what: 'authority' }, value: this.#material.caUntilMs / 1_000 },
+          ...(this.#material.crlUntilMs === undefined
+            ? []
+            : [{ labels: { what: 'revocations' }, value: this.#material.crlUntilMs / 1_000 }]),
         ],
       },
     );
@@ -125,7 +133,7 @@ function started<T>(make: () => T, { certificate }: MaterialFiles): T {
 
 /** What tells that a file is another one: symbolic links are followed. */
 function stateOf(files: MaterialFiles): string {
-  return Object.values(files)
+  return [files.ca, files.certificate, files.key, files.crl]
     .map((path) => {
       const found = typeof path === 'string' ? statSync(path, { throwIfNoEntry: false, bigint: true }) : undefined;
       return found === undefined ? '-' : `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;

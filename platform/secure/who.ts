@@ -1,10 +1,10 @@
 /** Who is at the other end of a TLS connection: read off its certificate once, and looked at each time. */
 
-import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { identityText, type VerifiedCaller } from '../../core/access/identity.ts';
 import { factsOf } from '../certs/facts.ts';
 import { noCertificate, type WhoIs } from '../net/credentials.ts';
+import { otherEndOf } from '../net/other-end.ts';
 
 /** In `cluster`; a certificate that names no cluster is in that of its authority. */
 export function whoIsIn(cluster: string, nowMs: () => number): WhoIs {
@@ -21,7 +21,7 @@ export function whoIsIn(cluster: string, nowMs: () => number): WhoIs {
 }
 
 function read(socket: TLSSocket, cluster: string): VerifiedCaller | string {
-  const certificate: X509Certificate | undefined = socket.getPeerX509Certificate();
+  const certificate = otherEndOf(socket)?.certificate;
   if (certificate === undefined) return noCertificate;
   if (!socket.authorized)
     return `its certificate is not believed: ${REASONS[String(socket.authorizationError)] ?? socket.authorizationError}`;
@@ -44,6 +44,7 @@ const REASONS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its authority is not one of ours',
   UNABLE_TO_GET_CRL: 'there is no list of what its authority has revoked',
   CRL_HAS_EXPIRED: 'the list of what its authority has revoked has expired',
+  CRL_NOT_YET_VALID: 'the list of what its authority has revoked is not valid yet',
 };
 
 /** IPv4 as it is written. */

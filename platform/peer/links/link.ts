@@ -20,9 +20,8 @@ import type { Slot } from '../../workers/arena.ts';
 import { closingMs, connectMs, controlBytesMax, holdMs } from '../limits.ts';
 import type { ForeignPeer } from './foreign.ts';
 import { Inflow } from './inflow.ts';
-import { Outbox, type OutPiece } from './outbox.ts';
+import { Outbox, type OutPiece, portionOf } from './outbox.ts';
 import type { Rates } from './rates.ts';
-import type { Throttle } from './throttle.ts';
 
 export type Heard = Exclude<Message, { kind: 'piece' }>;
 
@@ -161,6 +160,10 @@ export class PeerLink {
 
   get dialled(): boolean {
     return this.#inflow !== undefined;
+  }
+
+  get whoIs(): Connection['whoIs'] {
+    return this.#connection.whoIs;
   }
 
   get state(): LinkState {
@@ -393,8 +396,4 @@ export class PeerLink {
     if (this.#state === 'ending') return this.destroy();
     this.#lost(why);
   }
-}
-
-function portionOf(buffer: Uint8Array, limit: Throttle | undefined): Uint8Array {
-  return limit === undefined || buffer.length <= limit.portion ? buffer : buffer.subarray(0, limit.portion);
 }

@@ -173,6 +173,11 @@ export class Outbox {
   }
 }
 
+/** What of it may be read into at once. */
+export function portionOf(buffer: Uint8Array, limit: Throttle | undefined): Uint8Array {
+  return limit === undefined || buffer.length <= limit.portion ? buffer : buffer.subarray(0, limit.portion);
+}
+
 /** The same bytes in views of at most `bytes`. */
 function portions(parts: readonly SharedBytes[], bytes: number): SharedBytes[] {
   const views: SharedBytes[] = [];
