@@ -3,7 +3,32 @@
 {{- end }}
 
 {{- define "shoal.cluster" -}}
+{{- if .Values.tls.enabled -}}
+{{- $name := .Values.cluster | default (printf "%s-%s" .Release.Namespace .Release.Name | trunc 64 | trimSuffix "-") -}}
+{{- if not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$" $name) }}{{ fail (printf "cluster: %s cannot stand in a certificate: letters, digits, '.', '_' and '-'" $name) }}{{ end -}}
+{{ $name }}
+{{- else -}}
 {{ .Values.cluster | default (printf "%s/%s" .Release.Namespace .Release.Name) | trunc 64 }}
+{{- end -}}
+{{- end }}
+
+{{- /* The Secret with a role's certificate. Call with (list $ "role"). */ -}}
+{{- define "shoal.tlsSecret" -}}
+{{- $ := index . 0 -}}{{- $role := index . 1 -}}
+{{ get $.Values.tls.secrets $role | default (printf "%s-%s-tls" (include "shoal.name" $) $role) }}
+{{- end }}
+
+{{- define "shoal.tlsMount" -}}
+{{- if .Values.tls.enabled }}
+- { name: tls, mountPath: /etc/shoal-tls, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "shoal.tlsVolume" -}}
+{{- if (index . 0).Values.tls.enabled }}
+- name: tls
+  secret: { secretName: {{ include "shoal.tlsSecret" . }} }
+{{- end }}
 {{- end }}
 
 {{- /* Labels that a pod of a role is found by. Call with (list $ "role"). */ -}}
@@ -67,6 +92,11 @@ dns+http://{{ include "shoal.name" . }}-origin:15002
 {{- define "shoal.config" -}}
 {{- $ := index . 0 -}}{{- $role := index . 1 -}}
 {{- $base := dict "role" $role "cluster" (include "shoal.cluster" $) "log" (dict "level" $.Values.logLevel) "shutdown" (printf "%ds" (int $.Values.shutdownSeconds)) -}}
+{{- if $.Values.tls.enabled -}}
+{{- $tls := dict "ca" "/etc/shoal-tls/ca.crt" "certificate" "/etc/shoal-tls/tls.crt" "key" "/etc/shoal-tls/tls.key" -}}
+{{- if $.Values.tls.crl }}{{ $_ := set $tls "crl" "/etc/shoal-tls/ca.crl" }}{{ $_ := set $tls "crlExpired" $.Values.tls.crlExpired }}{{ end -}}
+{{- $_ := set $base "tls" $tls -}}
+{{- end -}}
 {{- $own := index . 2 -}}
 {{ mustMergeOverwrite $base $own (deepCopy (index $.Values $role).config) | toYaml }}
 {{- end }}
@@ -93,7 +123,7 @@ enableServiceLinks: false
 
 {{- /* The container's fixed part. Call with (list $ "role" "name of the port that answers probes"). */ -}}
 {{- define "shoal.container" -}}
-{{- $ := index . 0 -}}{{- $role := index . 1 -}}
+{{- $ := index . 0 -}}{{- $role := index . 1 -}}{{- $scheme := ternary "HTTPS" "HTTP" $.Values.tls.enabled -}}
 image: {{ include "shoal.image" $ }}
 imagePullPolicy: {{ $.Values.image.pullPolicy }}
 securityContext:
@@ -101,16 +131,16 @@ securityContext:
   capabilities: { drop: [ALL] }
 args: [shoal, {{ $role }}, --config, /etc/shoal/{{ $role }}.yaml]
 livenessProbe:
-  httpGet: { path: /health, port: {{ index . 2 }} }
+  httpGet: { path: /health, port: {{ index . 2 }}, scheme: {{ $scheme }} }
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: { path: /readiness, port: {{ index . 2 }} }
+  httpGet: { path: /readiness, port: {{ index . 2 }}, scheme: {{ $scheme }} }
   periodSeconds: 5
   timeoutSeconds: 5
 startupProbe:
-  httpGet: { path: /health, port: {{ index . 2 }} }
+  httpGet: { path: /health, port: {{ index . 2 }}, scheme: {{ $scheme }} }
   periodSeconds: 2
   failureThreshold: 60
 {{- with (index $.Values $role).resources }}
@@ -139,10 +169,14 @@ resources: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- /* Call with (list $ port). */ -}}
 {{- define "shoal.metrics" -}}
 prometheus.io/scrape: 'true'
 prometheus.io/path: /metrics
-prometheus.io/port: {{ . | quote }}
+prometheus.io/port: {{ index . 1 | quote }}
+{{- if (index . 0).Values.tls.enabled }}
+prometheus.io/scheme: https
+{{- end }}
 {{- end }}
 
 {{- /* Secrets that clusters have with one another, and with registries that they send to. */ -}}

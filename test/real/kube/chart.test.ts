@@ -1,7 +1,8 @@
 /** The chart under real Helm: it renders, its schema refuses what is wrong, the roles accept the configurations. */
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -72,7 +73,7 @@ test('alerts are there where they are asked for, and nowhere else', async () => 
     metadata: { labels: { release: 'prometheus' } },
     spec: {
       groups: [
-        { rules: [{ alert: 'ShoalCertificateExpires' }] },
+        { rules: [{ alert: 'ShoalCertificateExpires' }, { alert: 'ShoalRevocationListExpires' }] },
         { rules: [{ expr: expect.stringMatching(/oldest_seconds.*> 60$/) }, { alert: 'ShoalWriteBackDead' }] },
         { rules: [{ alert: 'ShoalOutboxLost' }] },
         { rules: [{ alert: 'ShoalBackendKeepsGarbage' }, { alert: 'ShoalBackendLacksBlob' }] },
@@ -262,6 +263,72 @@ test('what backends need beside their rules: files, a directory, a service accou
   }
 });
 
+describe('with certificates', () => {
+  const certManager = 'tls.certManager.enabled=true,tls.certManager.issuerRef.name=ca,tls.certManager.operator=true';
+  const tls = async (...args: string[]): Promise<Resource[]> =>
+    await render('--set', ['tls.enabled=true', ...args].join());
+
+  test('every role has its own from its Secret, probes ask over TLS, and config check takes what is written', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'shoal-chart-'));
+    try {
+      await shoalSays('certs', 'init', '--dir', dir, '--cluster', 'ns-here');
+      const resources = await tls('tls.secrets.tracker=mine,tls.crl=true,tls.crlExpired=keep');
+      for (const [role, kind] of Object.entries(WORKLOADS)) {
+        const of = (wanted: string) =>
+          resources.find((one) => one.kind === wanted && one.metadata.name === `here-shoal-${role}`) as Resource;
+        const { spec, metadata } = of(kind).spec.template;
+        const secretName = role === 'tracker' ? 'mine' : `here-shoal-${role}-tls`;
+        expect(spec.volumes).toContainEqual({ name: 'tls', secret: { secretName } });
+        const [container] = spec.containers;
+        expect(container?.volumeMounts).toContainEqual({ name: 'tls', mountPath: '/etc/shoal-tls', readOnly: true });
+        for (const probe of ['livenessProbe', 'readinessProbe', 'startupProbe'])
+          expect(container?.[probe]).toMatchObject({ httpGet: { scheme: 'HTTPS' } });
+        expect(metadata).toMatchObject({ annotations: { 'prometheus.io/scheme': 'https' } });
+        const text = of('ConfigMap').data?.[`${role}.yaml`] ?? '';
+        expect(text).toContain('crlExpired: keep');
+        const own = join(dir, role);
+        await shoalSays('certs', 'issue', role, role, '--dir', dir, '--san', '10.1.2.3');
+        await writeFile(join(own, 'ca.crl'), await firstList(dir));
+        await checkConfig(role, text.replaceAll('/etc/shoal-tls', own));
+      }
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+
+  test('cert-manager is asked for the Secrets that pods mount, with the names that parts are called by', async () => {
+    const resources = await tls(certManager);
+    const certificates = resources.filter(({ kind }) => kind === 'Certificate');
+    const named = Object.fromEntries(certificates.map(({ metadata, spec }) => [metadata.name, spec as unknown]));
+    expect(Object.keys(named).sort()).toEqual(['admin', ...ROLES].map((role) => `here-shoal-${role}-tls`).sort());
+    for (const [role, kind] of Object.entries(WORKLOADS)) {
+      const pod = resources.find((one) => one.kind === kind && one.metadata.name === `here-shoal-${role}`);
+      const secretName = `here-shoal-${role}-tls`;
+      expect(named[secretName]).toMatchObject({
+        ...{
+          secretName,
+          uris: [`spiffe://ns-here/${role}/here-shoal-${role}`],
+          issuerRef: { name: 'ca', kind: 'Issuer' },
+        },
+        usages: expect.arrayContaining(['server auth', 'client auth']),
+      });
+      expect(pod?.spec.template.spec.volumes).toContainEqual({ name: 'tls', secret: { secretName } });
+      // Whatever a configuration calls is among the names of who answers there.
+      const config = resources.find((one) => one.kind === 'ConfigMap' && one.metadata.name === `here-shoal-${role}`);
+      const names = Object.values(named).flatMap((one) => (one as { dnsNames?: string[] }).dnsNames ?? []);
+      for (const [, host = ''] of (config?.data?.[`${role}.yaml`] ?? '').matchAll(/http:\/\/([^:]+):/g))
+        expect(names).toContain(host);
+    }
+    expect(named['here-shoal-agent-tls']).not.toHaveProperty('dnsNames');
+  });
+
+  test('what cannot be is refused: a cluster that no certificate can say, an issuer that is not named', async () => {
+    await expect(tls('cluster=a/b')).rejects.toThrow(/cannot stand in a certificate/);
+    await expect(tls('tls.certManager.enabled=true')).rejects.toThrow(/issuerRef.name/);
+    await expect(tls('tls.crlExpired=maybe')).rejects.toThrow(/schema/);
+  });
+});
+
 test('the grace period of every pod is what its process reckons with', async () => {
   for (const seconds of [30, 600]) {
     const resources = await render('--set', `shutdownSeconds=${seconds}`);
@@ -275,6 +342,21 @@ test('the grace period of every pod is what its process reckons with', async () 
     }
   }
 });
+
+async function shoalSays(...said: string[]): Promise<string> {
+  const [node = '', ...args] = shoal;
+  return (await promisify(execFile)(node, [...args, ...said])).stdout;
+}
+
+/** Of an authority that has revoked one certificate. */
+async function firstList(dir: string): Promise<string> {
+  const gone = join(dir, 'gone');
+  if (!existsSync(gone)) {
+    await shoalSays('certs', 'issue', 'agent', 'gone', '--dir', dir);
+    await shoalSays('certs', 'revoke', gone, '--dir', dir);
+  }
+  return await readFile(join(dir, 'ca.crl'), 'utf8');
+}
 
 /** Has the role itself read the file, as its pod would. */
 async function checkConfig(role: string, text: string): Promise<void> {
