@@ -31,7 +31,7 @@ const headBytes = 256;
 export type SignedParts = {
   readonly served: RegistryHandler;
   readonly policies: readonly KeyedPolicy[];
-  readonly pulls: Pick<Pulls, 'open'>;
+  readonly pulls: Pick<Pulls, 'open' | 'sizeOf'>;
   readonly index: Pick<IndexReads, 'tag' | 'referrers'>;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -48,7 +48,12 @@ export class SignedRegistry implements RegistryHandler {
     const source = {
       tag: index.tag.bind(index),
       referrers: index.referrers.bind(index),
-      bytes: (blob: BlobIn, max: number, ctx: CallContext) => wholeOf(blob.digest, max, () => pulls.open(blob, ctx)),
+      bytes: (blob: BlobIn, max: number, ctx: CallContext) =>
+        wholeOf(blob.digest, max, async () => {
+          // What is too large is not pulled: its length costs a question.
+          const size = await pulls.sizeOf(blob, ctx);
+          return size === undefined || size > max ? undefined : await pulls.open(blob, ctx);
+        }),
     };
     this.#gate = new SignatureGate({ ...rest, source, remedy });
   }

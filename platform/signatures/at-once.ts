@@ -25,8 +25,9 @@ export class AtOnce {
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const leave = (): void => reject(signal.reason);
-    if (signal.aborted) return leave();
+    if (signal.aborted) leave();
     signal.addEventListener('abort', leave, { once: true });
+    // Whoever has left, its failure is heard.
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
   });
 }

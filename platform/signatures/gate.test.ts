@@ -1,5 +1,8 @@
 /** Which images pass a policy, and what an attacker who may push, but has no key, comes to. */
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Digest } from '../../core/digest.ts';
 import { MEDIA } from '../../core/oci/media.ts';
@@ -157,6 +160,13 @@ describe('a signature that does not count:', () => {
     await heed(at, digest);
     await expect(heed(at, digest, { tag: 'latest' })).rejects.toEqual(refused('DENIED', 'for the tag 1.0 only'));
     await heed(gate([ours], { identity: 'any' }), digest, { tag: 'latest' });
+    // Another signature is for another tag.
+    const layers = ['1.0', 'latest'].map((tag) =>
+      images.signature(repo, ours, payload(digest, `localhost:5000/${repo}:${tag}`)),
+    );
+    await images.attach(repo, digest, await Promise.all(layers));
+    nowMs += 1_001;
+    await heed(at, digest, { tag: 'latest' });
   });
 
   test('that is none at all', async () => {
@@ -209,6 +219,24 @@ test('a signature that is taken away counts for ten minutes; one that comes coun
   await expect(heed(at, digest)).rejects.toEqual(refused('DENIED'));
 });
 
+test('what was found by a key that is replaced counts no more', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'shoal-gate-'));
+  try {
+    const file = join(dir, 'cosign.pub');
+    writeFileSync(file, ours.pem);
+    const digest = await images.image(repo, 'one');
+    await images.sign(repo, digest, ours);
+    const at = gate([], { keys: [file] });
+    await heed(at, digest);
+    writeFileSync(file, `${theirs.pem}\n`);
+    await heed(at, digest);
+    nowMs += 5_001;
+    await expect(heed(at, digest)).rejects.toEqual(refused('DENIED', 'cosign.pub', 'by another key'));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
+
 test('where nobody answers, what is remembered holds, and the rest is 503', async () => {
   const [known, unknown] = [await images.image(repo, 'one'), await images.image(repo, 'two')];
   await images.sign(repo, known, ours);
@@ -244,6 +272,7 @@ test('many who ask at once have it found out once, and who leaves ends nothing f
   const all = Array.from({ length: 100 }, () => heed(at, digest));
   leaving.abort(new Error('left'));
   await expect(left).rejects.toThrow('left');
+  await expect(at.heed({ repo, digest }, CallContext.begin({ signal: leaving.signal }))).rejects.toThrow('left');
   await Promise.all(all);
   expect(images.read).toHaveLength(2);
 });
@@ -272,6 +301,10 @@ describe('what clients need to look for themselves', () => {
     tar.write(`${sum(tar).toString(8).padStart(7, '0')} `, 148, 'latin1');
     const both = await images.signature(repo, theirs, tar);
     await expect(heed(at, await images.attach(repo, image, [both]), { tag })).rejects.toEqual(refused('DENIED'));
+    // One that says that it is too large is not even read.
+    const large = { ...(await images.signature(repo, theirs, payload(image, repo))), size: 2 ** 30 };
+    await expect(heed(at, await images.attach(repo, image, [large]), { tag })).rejects.toEqual(refused('DENIED'));
+    expect(images.read).not.toContain(large.digest);
     // Fields that other readers of JSON take for layers.
     const good = await images.signature(repo, theirs, payload(image, repo));
     const config = { mediaType: MEDIA.ociConfig, digest: good.digest, size: good.size };
