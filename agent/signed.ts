@@ -12,7 +12,7 @@ import { parseManifest } from '../core/oci/manifest.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import { mayBeManifest } from '../core/signatures/manifest.ts';
 import type { CallContext } from '../platform/clients/context.ts';
-import { bytesOf, type Content, contentOf } from '../platform/http/content.ts';
+import { bytesOf, type Content } from '../platform/http/content.ts';
 import type { Time } from '../platform/net/clock.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
 import type { KeyedPolicy } from '../platform/signatures/config.ts';
@@ -68,20 +68,21 @@ export class SignedRegistry implements RegistryHandler {
       const tags = reference.kind === 'tag' ? [reference.tag] : [];
       await this.#gate.heed({ repo, digest: content.digest, tags, mediaType: content.mediaType }, call);
     }
-    if (request.kind !== 'blobRead' || request.head || !this.#gate.concerns(request.repo)) return reply;
-    return { ...reply, content: await this.#heedBlob(request.repo, content, call) };
+    if (request.kind === 'blobRead' && !request.head && this.#gate.concerns(request.repo))
+      await this.#heedBlob(request.repo, content, call);
+    return reply;
   }
 
-  async #heedBlob(repo: string, content: Content, call: CallContext): Promise<Content> {
-    if (content.size > manifestBytesMax || !(await mayBeJson(content))) return content;
-    const { digest, mediaType, ranges } = content;
+  /** It is given from where it lies, so that a slow client holds nothing in memory. */
+  async #heedBlob(repo: string, content: Content, call: CallContext): Promise<void> {
+    if (content.size > manifestBytesMax || !(await mayBeJson(content))) return;
     const bytes = await bytesOf(content);
-    if (mayBeManifest(bytes)) await this.#gate.heed({ repo, digest, bytes, mediaType: typeOf(bytes) }, call);
-    return contentOf(bytes, { digest, mediaType, ranges });
+    if (!mayBeManifest(bytes)) return;
+    await this.#gate.heed({ repo, digest: content.digest, bytes, mediaType: typeOf(bytes) }, call);
   }
 }
 
-/** Layers are not, and are not held in memory. */
+/** Layers are not. */
 async function mayBeJson(content: Content): Promise<boolean> {
   const head: Uint8Array[] = [];
   for await (const chunk of content.open(0, Math.min(content.size, headBytes))) {
