@@ -16,6 +16,7 @@ import { evidenceLayers } from '../../core/signatures/manifest.ts';
 import { foreign, onlyTagOf, type SignaturePolicy } from '../../core/signatures/policy.ts';
 import type { CallContext } from '../clients/context.ts';
 import { type MadeSignature, type SignatureSource, signaturesOf } from './candidates.ts';
+import { verifiesPrehashed } from './ed25519ph.ts';
 import type { TrustedKey } from './keys.ts';
 
 const verified = promisify(verify);
@@ -59,15 +60,20 @@ async function wrongWith(
   trust: PolicyTrust,
   { repo, digest }: Judged,
 ): Promise<string | undefined> {
-  const { claim, message, signature } = found;
+  const { claim } = found;
   if (!claim.digests.includes(digest)) return 'a signature is of another manifest';
-  for (const { key, hashes } of trust.keys)
-    for (const hash of hashes)
-      if (await verified(hash, message, key, signature).catch(() => false)) {
-        const named = foreign(trust.policy, claim, repo);
-        return named && `a signature by one of the keys is for the repository ${named.slice(0, 255)} (\`identity\`)`;
-      }
+  for (const key of trust.keys)
+    if (await made(found, key)) {
+      const named = foreign(trust.policy, claim, repo);
+      return named && `a signature by one of the keys is for the repository ${named.slice(0, 255)} (\`identity\`)`;
+    }
   return 'a signature is by another key, or was altered';
+}
+
+/** Whether it was made with the key. */
+async function made({ message, signature }: MadeSignature, { key, hashes }: TrustedKey): Promise<boolean> {
+  for (const hash of hashes) if (await verified(hash, message, key, signature).catch(() => false)) return true;
+  return key.asymmetricKeyType === 'ed25519' && verifiesPrehashed(message, key, signature);
 }
 
 async function isEvidence(

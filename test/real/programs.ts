@@ -57,6 +57,7 @@ const PROGRAMS: Readonly<Record<string, Source>> = {
   npm: { apt: 'npm' },
   sh: { apt: 'dash' },
   crane: { go: 'github.com/google/go-containerregistry/cmd/crane@v0.22.1' },
+  cosign: { go: 'github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5' },
   helm: { go: 'helm.sh/helm/v3/cmd/helm@v3.22.0' },
   versitygw: { go: 'github.com/versity/versitygw/cmd/versitygw@v1.8.0' },
   minio: { go: 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c' },
@@ -95,7 +96,19 @@ function postgresFolders(): string[] {
 }
 
 export const GROUPS = {
-  clients: ['dockerd', 'docker', 'containerd', 'ctr', 'skopeo', 'podman', 'buildah', 'busybox', 'crane', 'curl'],
+  clients: [
+    'dockerd',
+    'docker',
+    'containerd',
+    'ctr',
+    'skopeo',
+    'podman',
+    'buildah',
+    'busybox',
+    'crane',
+    'curl',
+    'cosign',
+  ],
   hosts: ['ip', 'skopeo', 'busybox'],
   package: ['npm', 'sh'],
   storage: [
