@@ -3,6 +3,7 @@
 import type { FastifyInstance } from 'fastify';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { Digest } from '../core/digest.ts';
+import { Blocks } from '../platform/blocks/blocks.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
 import { openDoor } from '../platform/host/door.ts';
@@ -25,6 +26,7 @@ import { agentPromises } from '../platform/store/options.ts';
 import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
+import type { Arena } from '../platform/workers/arena.ts';
 import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
@@ -47,8 +49,10 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     ...(config.verify.content === 'full' && { onComplete: (digest: Digest) => audit?.add(digest) }),
   });
   const membership = stack.use(new Membership(context, { rarely: true, dir: config.data }));
+  const indexes = await membership.others('index', config.index);
+  const blocked = new Blocks(context, indexes);
   const plan = {
-    membership,
+    ...{ membership, blocked },
     promises: agentPromises,
     ...roomOf({ ...config.cache, ...config.storage }),
     pinned: new PinSet(config.cache.pins),
@@ -60,11 +64,13 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   seedAll(store, node);
   const sharing = beginSharing(context, { store, node, arena }, stack);
   const warnings = (): string[] =>
-    [store.volumes.warnings(), sharing?.problems() ?? [], pins.problems(), membership.warnings()].flat();
+    [store.volumes.warnings(), sharing, pins, blocked, membership.warnings()].flatMap((one) =>
+      one === undefined || Array.isArray(one) ? (one ?? []) : one.problems(),
+    );
 
   observe(metrics, store);
 
-  const index = new IndexClient(await membership.others('index', config.index));
+  const index = new IndexClient(indexes);
   const pulls = new Pulls({
     store,
     arena,
@@ -73,16 +79,12 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     log,
     history,
     strict: config.pull.strict,
+    blocked,
     ...(sharing && { shared: (digest) => sharing.asked(digest) }),
     clock: realClock,
   });
   const pins = pinInCache(context, { set: plan.pinned, store, index, pulls, node }, stack);
-  const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
-  const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
-  const audit =
-    config.verify.content === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
-  const decayed = (entry: BlobEntry): void => void mend(entry).catch(() => undefined);
-  beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
+  const audit = lookingAfter(context, { store, arena, pulls, node }, stack);
   // With the origins it can do without trackers.
   const readiness = async (): Promise<readonly string[]> =>
     tracking.stats.down < trackers.urls.length || found.finder.urls.length > 0
@@ -133,6 +135,22 @@ async function registryOf(
   if (policies.length === 0) return served;
   const { SignedRegistry } = await import('./signed.ts');
   return new SignedRegistry({ served, policies, pulls, index, log, metrics, clock: realClock });
+}
+
+/** What is in the cache is read back, by its digest as well where that is wanted. */
+function lookingAfter(
+  context: RoleContext<AgentConfig>,
+  { store, arena, pulls, node }: { store: BlobStore; arena: Arena; pulls: Pulls; node: PeerNode },
+  stack: AsyncDisposableStack,
+): Audit | undefined {
+  const { config, log, metrics } = context;
+  const condemn = (entry: BlobEntry): Promise<void> => pulls.condemn(entry);
+  const mend = (entry: BlobEntry): Promise<void> => node.mend(entry);
+  const audit =
+    config.verify.content === 'full' ? stack.use(new Audit({ store, condemn, mend, log, metrics })) : undefined;
+  const decayed = (entry: BlobEntry): void => void mend(entry).catch(() => undefined);
+  beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
+  return audit;
 }
 
 type HostParts = {

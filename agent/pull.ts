@@ -6,7 +6,8 @@
  * Rule 2: what the disk gives is verified as it is read; a corrupt piece comes again through the swarm.
  * Rule 3: asking for a blob's size joins no swarm.
  * Rule 4: a blob that was condemned is cut off from its readers at the next piece.
- * Rule 5: a blob that the cache has no room for is read as any other; it is gone when its pull stops, and said to be.
+ * Rule 5: what is blocked (platform/blocks) is given to nobody, not even the rest of what somebody reads.
+ * Rule 6: a blob that the cache has no room for is read as any other; it is gone when its pull stops, and said to be.
  */
 
 import { type FinishedPull, finishedPullsMax, type RunningPull } from '../core/contracts/agent.ts';
@@ -14,6 +15,7 @@ import { ApiError } from '../core/contracts/errors.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
+import type { Blocked } from '../platform/blocks/blocks.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { Tracking } from '../platform/clients/tracking.ts';
 import type { Content } from '../platform/http/content.ts';
@@ -42,6 +44,8 @@ export type PullsOptions = {
   readonly strict?: boolean;
   /** Whether a container runtime on this host has it: then it is the cache's, too, from now on. */
   readonly shared?: (digest: Digest) => Promise<BlobEntry | undefined>;
+  /** What is given to nobody; default: nothing. */
+  readonly blocked?: Blocked | undefined;
   readonly clock: Time;
 };
 
@@ -60,6 +64,7 @@ export class Pulls {
    * knows it, UNAVAILABLE where nobody could be asked.
    */
   async open(blob: BlobIn, asking: CallContext, mediaType: string = MEDIA.octets): Promise<Content> {
+    this.heed(blob.digest);
     const entry = await this.#entry(blob, asking);
     return {
       digest: blob.digest,
@@ -72,11 +77,19 @@ export class Pulls {
 
   /** The blob's length in bytes, or undefined where no origin knows it. Downloads nothing. */
   async sizeOf(blob: BlobIn, asking: CallContext): Promise<number | undefined> {
+    this.heed(blob.digest);
     const { store, tracking } = this.#options;
     const here = store.get(blob.digest);
     if (here !== undefined) return here.meta.length;
     const found = await tracking.locate(blob, asking);
     return found === undefined ? undefined : ('growth' in found ? found.growth : found.meta).length;
+  }
+
+  /** Throws DENIED of what is blocked. */
+  heed(digest: Digest): void {
+    const { blocked } = this.#options;
+    const block = blocked?.list.get(digest);
+    if (block !== undefined) throw blocked?.refused(block);
   }
 
   /** Removes the blob from cache and swarm; readers that have it open finish. False: it is not here. */
@@ -167,6 +180,10 @@ export class Pulls {
         if (this.#condemned.has(entry)) {
           chunk.release();
           throw new ApiError('UNAVAILABLE', `blob ${digest} is not what it claims to be, and was removed: ask again`);
+        }
+        if (this.#options.blocked?.list.has(digest) === true) {
+          chunk.release();
+          this.heed(digest);
         }
         for (const use of used.values()) use.gave();
         if (used.size > 0 && entry.window !== undefined) this.#options.history.passed(chunk.length);

@@ -93,6 +93,7 @@ export class AgentRegistry implements RegistryHandler {
 
   async #recorded(repo: string, record: ManifestRecord, call: CallContext, head: boolean): Promise<Content> {
     const { digest, mediaType, size } = record;
+    this.#pulls.heed(digest);
     if (head) return { digest, mediaType, size, ranges: false, open: () => noBytes() };
     return { ...(await this.#open({ digest, repo }, call, mediaType)), ranges: false };
   }

@@ -78,6 +78,14 @@ A repository with a limit of its own is a line, and all that share one are a lin
 
   shoal quota ls                             what is used of each quota
   shoal quota ls --all --json                every repository, as JSON`,
+  block: `
+The digest is what is blocked: of a layer, a manifest, or an index of several platforms. Images that need it cannot be pulled
+any more, nor pushed; its bytes stay where they are, as evidence, and unblock has them given again. A host that is cut off
+from the index goes on with the list that it knew last, and says so in /readiness.
+
+  shoal block sha256:... --reason 'CVE-2026-1234'
+  shoal block ls
+  shoal unblock sha256:...`,
   status: `
 Exit code 1: a member does not answer, two have one identity, or those that are asked do not agree about the origins.
 

@@ -18,6 +18,7 @@ import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault, indexesMax } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
+import { addBlockCommands } from './commands/blocking/block.ts';
 import { gc } from './commands/gc.ts';
 import { get, standardOutput } from './commands/get.ts';
 import { importFrom } from './commands/import.ts';
@@ -280,6 +281,8 @@ program
       return gc({ ...steppingOf(given, signal), origins: origin, now }, say);
     }),
   );
+
+addBlockCommands(program, { finishing, stoppable, url: urlOption, say, transport });
 
 addQuotaCommands(program.command('quota').description('what repositories may hold, and what they do'), {
   ...{ finishing, stoppable, url: urlOption, say, transport },

@@ -7,7 +7,8 @@
  *         damaged is answered as if it were not here, so that others are asked and clients push it, and is fetched again.
  * Rule 3: what is not here whole is asked of the repository's backend (cold/), where it has one, but for who asks with a proof:
  *         that asks what this origin holds itself.
- * Rule 4: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
+ * Rule 4: what is blocked (platform/blocks) is neither described nor given, not even the rest of what somebody reads.
+ * Rule 5: an origin holds no swarm state for a blob that nobody asks for: the peer takes the entry
  *         from `forPeer` on the first Open.
  */
 
@@ -20,6 +21,8 @@ import { MEDIA } from '../core/oci/media.ts';
 import type { ByteRange } from '../core/oci/range.ts';
 import type { Metainfo } from '../core/piece.ts';
 import type { PeerAddress } from '../core/wire/messages.ts';
+import type { Blocked } from '../platform/blocks/blocks.ts';
+import { heedBlocked, untilBlocked } from '../platform/blocks/giving.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import type { Content } from '../platform/http/content.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
@@ -43,6 +46,8 @@ export type BlobsOptions = {
   readonly log: Logger;
   /** This origin is being emptied: it takes nothing over, and counts as nobody's copy. */
   readonly leaving?: (() => boolean) | undefined;
+  /** What is given to nobody; default: nothing. */
+  readonly blocked?: Blocked | undefined;
   /** Ranges of blobs that still come from a backend; default: given at once, and not counted. */
   readonly early?: { readonly strict: boolean; readonly unproved: () => void } | undefined;
 };
@@ -81,8 +86,14 @@ export class OriginBlobs {
     this.#elsewhere = elsewhere;
   }
 
+  /** Throws DENIED of what is blocked. */
+  heed(digest: Digest): void {
+    heedBlocked(this.#options.blocked, digest);
+  }
+
   /** As `ORIGIN.info`. */
   async answer(blob: BlobIn, { proof, growing, cold, hops = 0 }: InfoAsked): Promise<BlobInfo | GrowingInfo> {
+    this.heed(blob.digest);
     // It will not be pushed because of the answer.
     if (proof !== undefined) this.#elsewhere?.relied(blob.digest);
     try {
@@ -97,6 +108,7 @@ export class OriginBlobs {
 
   /** For a HEAD, which fetches nothing. */
   async sized(blob: BlobIn): Promise<Content> {
+    this.heed(blob.digest);
     const open = (): never => {
       throw new Bug('a HEAD has no body');
     };
@@ -112,12 +124,14 @@ export class OriginBlobs {
 
   /** Where else whoever knows that the blob has `size` bytes, and takes a redirect, gets them. */
   async redirect(blob: BlobIn, size: number, { signal }: CallContext): Promise<string | undefined> {
+    this.heed(blob.digest);
     return await this.#elsewhere?.redirect(blob, size, signal);
   }
 
   /** The blob's bytes, which may still come. */
   async read(blob: BlobIn, call: CallContext): Promise<Content> {
     const { signal } = call;
+    this.heed(blob.digest);
     try {
       return this.content(await this.readable(blob.digest), signal);
     } catch (error) {
@@ -172,7 +186,7 @@ export class OriginBlobs {
     range: ByteRange,
     signal: AbortSignal,
   ): AsyncGenerator<Chunk> {
-    const { node, arena, early } = this.#options;
+    const { node, arena, early, blocked } = this.#options;
     const source = {
       entry,
       strict: early?.strict === true,
@@ -180,7 +194,8 @@ export class OriginBlobs {
       pull: () => coming ?? node.pull(entry.digest),
       lost: (piece: number) => coming === undefined && node.lost(entry.digest, piece),
     };
-    return readRange(source, arena, range, signal);
+    const bytes = readRange(source, arena, range, signal);
+    return blocked === undefined ? bytes : untilBlocked(blocked, entry.digest, bytes);
   }
 
   async info(entry: BlobEntry): Promise<BlobInfo> {

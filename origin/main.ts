@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Digest } from '../core/digest.ts';
 import type { Backends } from '../platform/backends/backends.ts';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
+import { Blocks } from '../platform/blocks/blocks.ts';
 import { OriginFinder } from '../platform/clients/finder.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
@@ -56,22 +57,20 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const live = (): number => 1 + found.origins.all.filter(({ pulse }) => pulse.well).length;
   const backends = await openBackends(context, live, stack);
   const membership = stack.use(new Membership(context, { dir: config.data }));
-  const index = await indexOf(membership, config);
+  const { index, blocked } = await indexOf(context, membership);
   const known = new KnownIndex(config.data);
   let queue: Queue | undefined;
   let cold: OpenedCold | undefined;
   let healing: Healing | undefined;
   const asked = { owed: () => queue, copies: () => cold?.copies, spares: () => healing?.repairing };
   const mayGo =
-    index === undefined && backends === undefined
-      ? undefined
-      : askUnneeded({ index: index && askIndex({ index, known, log }), ...asked });
+    index || backends ? askUnneeded({ index: index && askIndex({ index, known, log }), ...asked }) : undefined;
   const plan = {
     promises: originPromises,
     ...roomOf(config.disk),
     pinned: new PinSet(config.disk.pins),
     askUnneeded: mayGo,
-    membership,
+    ...{ membership, blocked },
     finding: async () => {
       if (backends !== undefined) queue = await openQueue(context, stack);
       else noteQueue(context);
@@ -87,7 +86,8 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
 
   const fetching = fetchingBy(config, index, known);
   const mending = stack.use(new Mending({ store, node, log, ...fetching }));
-  const blobs = new OriginBlobs({ store, arena, node, mending, log, early: earlyRanges(config, metrics), leaving });
+  const early = earlyRanges(config, metrics);
+  const blobs = new OriginBlobs({ store, arena, node, mending, log, early, leaving, blocked });
   const replicas = replicasBy({ own: config.replicas, index, store, log }, () => handover, stack);
   const owned = { ...among, replicas: (digest: Digest): number => replicas.of(digest) };
   const pins = pinOnDisk(context, { set: plan.pinned, store, blobs, index, ...owned }, stack);
@@ -120,9 +120,10 @@ async function run(context: RoleContext<OriginConfig>, stack: AsyncDisposableSta
   const parts = { config, origins, self, store, node, tracking, log, ...work };
   const routes = (app: FastifyInstance): void => addOriginRoutes(app, { ...parts, membership, pins });
   const readiness = async (): Promise<string[]> => [...membership.problems(), ...((await backends?.problems()) ?? [])];
-  const warnings = (): string[] => [...store.volumes.warnings(), ...pins.problems(), ...membership.warnings()];
-  const told = { readiness, warnings };
-  const api = await openDoor(context, { at: config.listen, ...told, workOf: workOfRequest, routes }, stack);
+  const warnings = (): string[] =>
+    [store.volumes, membership].flatMap((one) => one.warnings()).concat(pins.problems(), blocked.problems());
+  const door = { at: config.listen, readiness, warnings, workOf: workOfRequest, routes };
+  const api = await openDoor(context, door, stack);
   // First of all: nobody is sent here any more while what runs is finished.
   drain.onStart(() => void tracking.leave());
   if (writeBack !== undefined) restAtEnd(writeBack, drain);
@@ -210,9 +211,14 @@ function observe(metrics: Metrics, { store, uploads, handover, mending }: Observ
   );
 }
 
-/** undefined: none is configured. */
-async function indexOf(membership: Membership, { index }: OriginConfig): Promise<IndexClient | undefined> {
-  return index.length === 0 ? undefined : new IndexClient(await membership.others('index', index));
+/** `index` undefined: none is configured, and nothing is blocked. */
+async function indexOf(
+  context: RoleContext<OriginConfig>,
+  membership: Membership,
+): Promise<{ readonly index: IndexClient | undefined; readonly blocked: Blocks }> {
+  const { index } = context.config;
+  const members = index.length === 0 ? undefined : await membership.others('index', index);
+  return { index: members && new IndexClient(members), blocked: new Blocks(context, members) };
 }
 
 /** The index knows what may go when room is needed, since nothing links to it. */

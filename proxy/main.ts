@@ -1,6 +1,7 @@
 /** A proxy: the cluster's read-write registry. It keeps nothing that a crash could lose. */
 
 import type { FastifyInstance } from 'fastify';
+import { Blocks } from '../platform/blocks/blocks.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { Origins } from '../platform/clients/origins.ts';
 import { openDoor } from '../platform/host/door.ts';
@@ -27,7 +28,11 @@ await runRole({
     const membership = stack.use(new Membership(context));
     const members = await membership.origins(config.origins);
     const origins = new Origins({ members, copies: push.copies, required: push.required });
-    const index = new IndexClient(await membership.others('index', config.index));
+    const indexes = await membership.others('index', config.index);
+    const index = new IndexClient(indexes);
+    const blocked = new Blocks(context, indexes);
+    // A proxy keeps nothing: without an index it has nothing to give either.
+    await blocked.follow(undefined, stack);
     const replicas = stack.use(new IndexRules((ctx) => index.replicaRules(ctx)));
     const quotas = stack.use(new IndexRules((ctx) => index.quotas(ctx)));
     const { receive } = config.replication;
@@ -45,6 +50,7 @@ await runRole({
       originStallMs: push.originStall,
       receive,
       signed,
+      blocked,
     });
     const limits = {
       ...CLIENT_LIMITS,
@@ -55,12 +61,12 @@ await runRole({
     const door = {
       at: config.listen,
       readiness: () => origins.problems(),
-      warnings: () => membership.warnings(),
+      warnings: () => [...membership.warnings(), ...blocked.problems()],
       workOf: registryWork,
       routes: (app: FastifyInstance) => {
         registerRegistry(app, registry, limits);
         addMembersRoute(app, membership);
-        addPrefetchRoutes(app, { index, origins, log, metrics, ...config.prefetch });
+        addPrefetchRoutes(app, { index, origins, blocked, log, metrics, ...config.prefetch });
       },
     };
     return { ports: { registry: await openDoor(context, door, stack) } };

@@ -18,6 +18,7 @@ import { parseManifest } from '../core/oci/manifest.ts';
 import { type Reference, referenceText } from '../core/oci/name.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
+import type { Blocked } from '../platform/blocks/blocks.ts';
 import type { CallContext } from '../platform/clients/context.ts';
 import { linkProved, prove } from '../platform/clients/copies.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
@@ -30,6 +31,8 @@ export type ManifestParts = {
   readonly origins: Origins;
   /** What a tag may be set to; absent: to whatever is pushed. */
   readonly signed?: Pick<SignatureGate, 'heed'> | undefined;
+  /** What is neither given nor taken; absent: nothing. */
+  readonly blocked?: Blocked | undefined;
 };
 
 type Request<K extends OciRequest['kind']> = Extract<OciRequest, { kind: K }>;
@@ -41,11 +44,13 @@ export class Manifests {
   readonly #index: ManifestParts['index'];
   readonly #origins: Origins;
   readonly #signed: ManifestParts['signed'];
+  readonly #blocked: Blocked | undefined;
 
-  constructor({ index, origins, signed }: ManifestParts) {
+  constructor({ index, origins, signed, blocked }: ManifestParts) {
     this.#index = index;
     this.#origins = origins;
     this.#signed = signed;
+    this.#blocked = blocked;
   }
 
   async read(request: Request<'manifestRead'>, context: OciContext): Promise<OciReply> {
@@ -53,6 +58,7 @@ export class Manifests {
     const ctx = context.call;
     const record = await this.#find(repo, reference, ctx);
     if (record === undefined) throw unknown(repo, reference);
+    await this.#heed([record.digest]);
     // Clients ask by digest whether a push can be skipped: the bytes must be there, not only the record.
     if (head && reference.kind === 'digest' && !(await this.#origins.there({ digest: record.digest, repo }, ctx))) {
       throw unknown(repo, reference);
@@ -83,6 +89,7 @@ export class Manifests {
       annotations: manifest.annotations,
       ...(as === undefined ? {} : { as }),
     };
+    await this.#heed([digest, ...put.blobs, ...put.manifests]);
     const stands = await this.#link(repo, { digest, bytes, put }, ctx);
     const headers = {
       ...versionHeader(stands),
@@ -92,6 +99,13 @@ export class Manifests {
       ...(reference.kind === 'digest' && tags.length > 0 ? { 'oci-tag': tags.join(', ') } : {}),
     };
     return { kind: 'empty', status: 201, headers };
+  }
+
+  /** Throws DENIED where one of them is blocked. */
+  async #heed(digests: readonly Digest[]): Promise<void> {
+    if (this.#blocked === undefined || this.#blocked.list.size === 0) return;
+    const { heedBlocked } = await import('../platform/blocks/giving.ts');
+    heedBlocked(this.#blocked, ...digests);
   }
 
   /** The bytes are at hand: where the origins lost them on the way they get them again. */

@@ -12,6 +12,8 @@ import { OCI_PATHS } from '../core/oci/paths.ts';
 import type { OciRequest } from '../core/oci/request.ts';
 import type { QuotaRule } from '../core/quota.ts';
 import { type ReplicaRules, replicasIn } from '../core/rendezvous/replicas.ts';
+import type { Blocked } from '../platform/blocks/blocks.ts';
+import { untilBlocked } from '../platform/blocks/giving.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
@@ -33,6 +35,8 @@ export type ProxyParts = PushParts & {
   readonly replicas?: Pick<IndexRules<ReplicaRules>, 'rules'> | undefined;
   /** What the index says of what repositories may hold; absent: nothing. */
   readonly quotas?: Pick<IndexRules<readonly QuotaRule[]>, 'rules'> | undefined;
+  /** What is neither given nor taken; absent: nothing. */
+  readonly blocked?: Blocked | undefined;
   /** Whose versions of writes are believed; absent: nobody's. */
   readonly receive?: ReceiveSettings | undefined;
 };
@@ -47,6 +51,8 @@ export class ProxyRegistry implements RegistryHandler {
   }
 
   async handle(request: OciRequest, context: OciContext): Promise<OciReply> {
+    const { blocked } = this.#parts;
+    if (blocked !== undefined && blocked.list.size > 0) (await import('./blocked.ts')).heedRequest(blocked, request);
     switch (request.kind) {
       case 'ping':
         return this.#ping(context);
@@ -107,7 +113,7 @@ export class ProxyRegistry implements RegistryHandler {
   }
 
   async #readBlob(request: Request<'blobRead'>, context: OciContext): Promise<OciReply> {
-    const { index, origins } = this.#parts;
+    const { index, origins, blocked } = this.#parts;
     const { repo, digest, head } = request;
     const ctx = context.call;
     const link = await index.blob(repo, digest, ctx);
@@ -119,7 +125,8 @@ export class ProxyRegistry implements RegistryHandler {
     const open = (start: number, end: number) => {
       const part = { start, end, redirect };
       redirect = undefined;
-      return origins.read({ digest, repo }, part, ctx);
+      const bytes = origins.read({ digest, repo }, part, ctx);
+      return blocked === undefined ? bytes : untilBlocked(blocked, digest, bytes);
     };
     return { kind: 'content', content: { digest, mediaType: MEDIA.octets, size: link.size, ranges: true, open } };
   }

@@ -12,6 +12,7 @@ export type Parts = {
   readonly proxy: Process;
   readonly index: Process;
   readonly origins: readonly Process[];
+  readonly trackers: readonly string[];
 };
 
 export type PartsOptions = {
@@ -69,7 +70,7 @@ export async function startParts(cluster: Cluster, options: PartsOptions = {}): 
       ...{ data: cluster.dataOf('agent'), trackers, index: indexes, ...options.agent },
     }),
   ]);
-  return { agent, proxy, index, origins };
+  return { agent, proxy, index, origins, trackers };
 }
 
 export function open(method: string, url: string, headers: Record<string, string> = {}): ClientRequest {

@@ -16,7 +16,8 @@ export const ERRORS = {
   BLOB_UPLOAD_RANGE: { status: 416, means: 'the chunk does not start where the upload stands' },
   DENIED: {
     status: 403,
-    means: 'who asks may not do that, the write goes beyond what the repository may hold, or an image is not signed',
+    means:
+      'who asks may not do that, the digest is blocked, the write goes beyond what the repository may hold, or an image is not signed',
   },
   DIGEST_INVALID: { status: 400, means: 'the digest is malformed or does not match the content' },
   DOCUMENT_CHANGED: { status: 409, means: 'the document was changed since the version that the request names' },

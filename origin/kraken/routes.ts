@@ -33,7 +33,7 @@ const bodyStallMs = 900_000;
 const conflict = 409;
 
 export type KrakenParts = {
-  readonly blobs: Pick<OriginBlobs, 'held' | 'content' | 'remove'>;
+  readonly blobs: Pick<OriginBlobs, 'held' | 'content' | 'heed' | 'remove'>;
   readonly uploads: Pick<Uploads, 'begin' | 'append' | 'status'>;
   /** As for a proxy: what is promised holds when it resolves. */
   readonly commit: (id: string, blob: BlobIn, call: CallContext) => Promise<unknown>;
@@ -187,6 +187,7 @@ function blobOf({ ns, digest }: InNamespace): BlobIn {
 }
 
 async function here(blobs: KrakenParts['blobs'], digest: Digest): Promise<BlobEntry | undefined> {
+  blobs.heed(digest);
   try {
     return await blobs.held(digest);
   } catch (error) {

@@ -5,6 +5,8 @@
 
 import type { ToldPlace } from '../../core/contracts/members.ts';
 import type { Digest } from '../../core/digest.ts';
+import type { Blocks } from '../blocks/blocks.ts';
+import { withoutBlocked } from '../blocks/peers.ts';
 import type { OriginFinder } from '../clients/finder.ts';
 import type { HttpClient } from '../clients/http.ts';
 import { TrackerSession } from '../clients/tracker.ts';
@@ -49,6 +51,8 @@ export type HostPlan<F extends Finding> = {
   readonly pinned?: { has(digest: Digest): boolean } | undefined;
   /** Who is told of pulls that are read, and when those end that are not any more. */
   readonly pulls?: Pick<PeerNodeOptions, 'pulls' | 'lingerMs' | 'learnMs'>;
+  /** Neither pulled nor given to peers; it stays on the disk. */
+  readonly blocked?: Blocks | undefined;
   /** Called once the data directory is ours. */
   readonly finding: () => Promise<F>;
 };
@@ -82,12 +86,14 @@ export async function startHost<F extends Finding>(
   // Peers that wait for more of a blob have it from here: it stays.
   const fed = (digest: Digest): boolean => (feeding?.statsOf(digest)?.sinks ?? 0) > 0;
   let feeding: PeerNode | undefined;
-  const { promises, budgetBytes, askUnneeded, eviction, shares, pinned } = plan;
-  const stays = (digest: Digest): boolean => pinned?.has(digest) === true || fed(digest);
+  const { promises, budgetBytes, askUnneeded, eviction, shares, pinned, blocked } = plan;
+  const stays = (digest: Digest): boolean =>
+    pinned?.has(digest) === true || blocked?.list.has(digest) === true || fed(digest);
   const hot = await hotOf(plan.hotBytes, metrics);
   const policy = { budgetBytes, askUnneeded, eviction, shares, stays, hot };
   const store = stack.use(await BlobStore.open({ dir: config.data, ...promises, ...policy, workers, volumes, log }));
   if (hot !== undefined) store.watch({ evicted: (digest) => hot.forget(digest) });
+  await blocked?.follow(config.data, stack);
   const found = await finding();
   const { finder, onOrigins } = found;
   const members = await membership.others('trackers', trackers);
@@ -98,6 +104,7 @@ export async function startHost<F extends Finding>(
       ...(await peerOptions(config.peer, [...members.urls, ...finder.urls])),
       ...(secure && { net: secure.net, nodeId: secure.drawNode(), foreign: secure.foreign }),
       ...pulls,
+      blocked: blocked?.list,
       role: promises.role,
       cluster: config.cluster,
       zone: hostPlaceIn(config),
@@ -109,6 +116,7 @@ export async function startHost<F extends Finding>(
     }),
   );
   feeding = node;
+  if (blocked !== undefined) withoutBlocked(blocked, { node, store, role: promises.role });
   return { arena, store, found, trackers: members, tracking, node };
 }
 

@@ -147,6 +147,7 @@ type NodeOptions = Partial<
     | 'net'
     | 'foreign'
     | 'nodeId'
+    | 'blocked'
     | 'clock'
     | 'stallMs'
     | 'learnMs'

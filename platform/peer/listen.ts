@@ -1,6 +1,7 @@
 /** What a node is made of, and how it begins to listen. */
 
 import { randomBytes } from 'node:crypto';
+import type { Block } from '../../core/contracts/documents/blocks.ts';
 import type { Digest } from '../../core/digest.ts';
 import type { PolicyConfig } from '../../core/swarm/types.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
@@ -42,6 +43,8 @@ export type PeerNodeOptions = {
   readonly metrics: Metrics;
   /** A whole blob that peers may have of us; by default every one in the store. */
   readonly serves?: ((digest: Digest) => BlobEntry | undefined) | undefined;
+  /** What is neither pulled nor given to peers. */
+  readonly blocked?: ReadonlyMap<Digest, Block> | undefined;
   /** What the uplink is known to carry: sizes what is under way. */
   readonly uplinkBytesPerS?: number | undefined;
   /** What all links of this process together may send and receive of pieces; absent: no limit. */

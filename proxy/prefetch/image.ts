@@ -12,6 +12,8 @@ import type { NamedImage, PushedImage } from '../../core/contracts/kraken/prefet
 import type { Digest } from '../../core/digest.ts';
 import { manifestBytesMax } from '../../core/oci/limits.ts';
 import { type Descriptor, parseManifest, tooLarge } from '../../core/oci/manifest.ts';
+import type { Blocked } from '../../platform/blocks/blocks.ts';
+import { heedBlocked } from '../../platform/blocks/giving.ts';
 import type { CallContext } from '../../platform/clients/context.ts';
 import type { IndexClient } from '../../platform/clients/index-client.ts';
 import type { Origins } from '../../platform/clients/origins.ts';
@@ -24,6 +26,8 @@ const againMs: readonly number[] = [100, 200, 400];
 export type PrefetchParts = {
   readonly index: Pick<IndexClient, 'tag' | 'manifest'>;
   readonly origins: Pick<Origins, 'order' | 'read'>;
+  /** An image that needs any of it is not brought; default: nothing. */
+  readonly blocked?: Blocked | undefined;
   /** Blobs outside of these sizes, bytes, are left where they are. */
   readonly smallest: number;
   readonly largest: number;
@@ -58,7 +62,8 @@ export async function wantedByPush(image: PushedImage, parts: PrefetchParts, ctx
 
 /** An origin has, or fetches, each blob. Throws the first failure once all were asked for. */
 export async function bring({ repo, blobs }: Wanted, parts: PrefetchParts, ctx: CallContext): Promise<Brought> {
-  const { smallest, largest } = parts;
+  const { smallest, largest, blocked } = parts;
+  heedBlocked(blocked, ...blobs.map(({ digest }) => digest));
   const fitting = blobs.filter(({ size }) => size >= smallest && size <= largest);
   const count = { here: 0, coming: 0 };
   const failures: unknown[] = [];

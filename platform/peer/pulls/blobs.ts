@@ -8,6 +8,7 @@
  *   blob's number means no other blob.
  */
 
+import { blockedError } from '../../../core/contracts/documents/blocks.ts';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import type { AnnounceAnswer } from '../../../core/contracts/tracker.ts';
 import type { Digest } from '../../../core/digest.ts';
@@ -21,7 +22,7 @@ import { Arrivals, type Sender } from './arrivals.ts';
 import { GrowingParts } from './growing.ts';
 import { enterInline, type InlineHost } from './inline.ts';
 import type { PartEnd } from './life.ts';
-import { Part, type PartHost, type PartKind, partHost } from './part.ts';
+import { Part, type PartHost, partHost } from './part.ts';
 import { scopingOf } from './passage.ts';
 import type { BlobsHost, Pull, PullFrom } from './pull.ts';
 import { howFound, Repair, usable } from './repair.ts';
@@ -87,7 +88,12 @@ export class Blobs {
     }
     const entry = this.#host.store.get(digest);
     const given = (from.peers?.length ?? 0) > 0;
-    const part = this.#make(digest, { ...from, pulls: true, given });
+    const part = new Part(digest, { ...from, pulls: true, given }, this.#partHost);
+    const blocked = this.#host.blocked?.get(digest);
+    if (blocked !== undefined) {
+      part.fail('stopped', blockedError(blocked));
+      return part;
+    }
     if (entry !== undefined && (entry.complete || usable(entry))) part.enter(entry, howFound(entry));
     if (part.state === 'whole') return part;
     // Before the swarm seeks: trackers are asked only for what is wanted.
@@ -99,14 +105,15 @@ export class Blobs {
 
   /** A whole blob: trackers are told; peers get it when they ask. */
   seed({ digest, meta }: Pick<BlobEntry, 'digest' | 'meta'>): void {
-    if (this.#parts.get(digest)?.pulls !== true) this.#host.tracking.set(digest, 'have', meta);
+    if (this.#parts.get(digest)?.pulls === true || this.#host.blocked?.has(digest)) return;
+    this.#host.tracking.set(digest, 'have', meta);
   }
 
   /** This process receives it: peers get what comes of it at once. Nothing where a push was faster. */
   receive(entry: GrowingEntry): void {
     if (entry.growth === undefined) return;
     const known = this.#parts.get(entry.digest);
-    const part = known ?? this.#make(entry.digest, { pulls: false, given: false });
+    const part = known ?? new Part(entry.digest, { pulls: false, given: false }, this.#partHost);
     const enters = part.entry === undefined;
     if (enters) part.enter(entry, 'grows');
     if (known === undefined) this.#join(part);
@@ -165,7 +172,7 @@ export class Blobs {
     const entry = this.#parts.has(digest) ? undefined : this.#host.serves(digest);
     if (entry?.complete !== true) return undefined;
     if (!entry.hashesLoaded) return haveList(entry).then(() => void (entry.hashesLoaded && this.wanted(digest)));
-    const part = this.#make(digest, { pulls: false, given: false });
+    const part = new Part(digest, { pulls: false, given: false }, this.#partHost);
     part.enter(entry, 'opened');
     this.#join(part);
     return undefined;
@@ -282,7 +289,8 @@ export class Blobs {
     const known = { meta: whole?.meta, hashes: whole?.hashes, have };
     this.#host.input({ kind: 'blob', blob: no, digest, ...known, pull });
     if (grows) this.#growth.joins(part, entry);
-    if (entry !== undefined && slow(part, entry)) part.passage = scopingOf(part, entry, this.#host);
+    if (entry !== undefined && (part.paced || entry.window !== undefined))
+      part.passage = scopingOf(part, entry, this.#host);
   }
 
   /** Out of the swarm; the part may live on. `end`: and whole. */
@@ -332,7 +340,7 @@ export class Blobs {
       }
       // What began to be received here meanwhile has given way to this entry, and the swarm goes by what that one had.
       if (part.entry !== undefined) throw new ApiError('UNAVAILABLE', `${digest} came in two ways at once: ask again`);
-      if (slow(part, entry)) part.passage = scopingOf(part, entry, this.#host);
+      if (part.paced || entry.window !== undefined) part.passage = scopingOf(part, entry, this.#host);
       const grows = entry.growth !== undefined;
       part.enter(entry, grows ? 'grows' : 'learned');
       if (!grows) this.#host.tracking.set(digest, 'want', entry.meta);
@@ -388,13 +396,4 @@ export class Blobs {
     this.#busy.add(work);
     void work.finally(() => this.#busy.delete(work));
   }
-
-  #make(digest: Digest, kind: PartKind): Part {
-    return new Part(digest, kind, this.#partHost);
-  }
-}
-
-/** Not all of it is fetched at once. */
-function slow({ paced }: Part, { window }: BlobEntry): boolean {
-  return paced || window !== undefined;
 }

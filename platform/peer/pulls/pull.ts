@@ -1,5 +1,6 @@
 /** What a pull is to the rest of the process, and what pulls need of their node. Types only; part.ts is the pull. */
 
+import type { Block } from '../../../core/contracts/documents/blocks.ts';
 import type { Digest } from '../../../core/digest.ts';
 import type { Growth, Metainfo } from '../../../core/piece.ts';
 import type { BlobNo, BlobStats, Input } from '../../../core/swarm/types.ts';
@@ -85,6 +86,8 @@ export type BlobsHost = {
   readonly metrics: PeerMetrics;
   /** A whole blob that peers may have of us, or undefined. */
   readonly serves: (digest: Digest) => BlobEntry | undefined;
+  /** What is neither pulled nor given. */
+  readonly blocked?: ReadonlyMap<Digest, Block> | undefined;
   /** Neighbours to ask a tracker for. */
   readonly neighbours: number;
   readonly stallMs: number;
