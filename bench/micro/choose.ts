@@ -7,6 +7,7 @@ import { defaultPolicy } from '../../core/swarm/policy.ts';
 import { choosePiece } from '../../core/swarm/pulling/choose.ts';
 import { beginPieces } from '../../core/swarm/pulling/wants.ts';
 import { add, bits, has } from '../../core/swarm/records/bits.ts';
+import type { Holdings } from '../../core/swarm/records/holdings.ts';
 import type { Ours } from '../../core/swarm/records/ours.ts';
 import { Blob, Edge, OutLink, type Peer, Source } from '../../core/swarm/records/records.ts';
 import type { MicroCase } from './runner.ts';
@@ -55,12 +56,16 @@ function sourceOf(blob: Blob, i: number, random: Prng): Source {
   const pulling = blob.pulling as Ours<Blob['pulling']>;
   const theirs = bits(pieces);
   source.state = 'open';
-  source.bits = theirs;
+  source.place = pulling.sources.push(source) - 1;
+  let count = 0;
   for (let piece = 0; piece < pieces; piece++) {
     if (random.unit() >= heldShare) continue;
     add(theirs, piece);
     pulling.holders[piece] = (pulling.holders[piece] as number) + 1;
-    if (has(pulling.open, piece)) source.count++;
+    if (has(pulling.open, piece)) count++;
   }
+  const holdings = pulling.holdings as Holdings;
+  holdings.set(source.place, theirs);
+  holdings.counts[source.place] = count;
   return source;
 }

@@ -9,7 +9,6 @@ import { learnMeta, makeReady, rootBlob, stopLearning } from './pulling/learning
 import { giveBack } from './pulling/wants.ts';
 import { narrow } from './pulling/window.ts';
 import { bits, fromBytes, full } from './records/bits.ts';
-import { holdsPiece } from './records/questions.ts';
 import { Blob } from './records/records.ts';
 import type { State } from './records/state.ts';
 import type { Input } from './types.ts';
@@ -26,14 +25,14 @@ export function addBlob(state: State, input: Extract<Input, { kind: 'blob' }>): 
   if (meta !== undefined && hashes !== undefined) {
     rootBlob(state, blob, meta, have === 'all' ? full : have === undefined ? bits : (count) => fromBytes(have, count));
     makeReady(state, blob, meta, hashes);
-    if (blob.pull && blob.complete && have !== 'all') state.due.finished.add(blob);
+    if (blob.pull && blob.complete && have !== 'all') state.due.mark('finished', blob);
   } else {
     assert(have === undefined, 'pieces of a blob without its hash list');
     if (meta !== undefined) assert(learnMeta(state, blob, meta), 'metainfo cannot be a blob');
   }
   if (!blob.unfinished) return;
   ours.unfinished.add(blob);
-  state.due.connect.add(blob);
+  state.due.mark('connect', blob);
   // Whoever we have a link with may well want or have it too, as with the layers of one image.
   for (const peer of state.graph.peers.values())
     if (!peer.far && (peer.in !== undefined || peer.out !== undefined)) addCandidates(state, blob, [peer.address]);
@@ -43,7 +42,7 @@ export function candidates(state: State, blob: Blob, input: Extract<Input, { kin
   addCandidates(state, blob, input.peers);
   const { meta } = input;
   if (meta !== undefined && (blob.stage === 'bare' || blob.stage === 'growing')) learnMeta(state, blob, meta);
-  state.due.connect.add(blob);
+  state.due.mark('connect', blob);
 }
 
 /** The piece cannot be read any more: it is lacking again, and fetched again where we pull. */
@@ -52,12 +51,12 @@ export function lost(state: State, blob: Blob, piece: number): void {
   loses(blob, piece);
   if (!blob.pull) return;
   (state as OurState).unfinished.add(blob);
-  state.due.connect.add(blob);
+  state.due.mark('connect', blob);
   giveBack(state, blob, piece);
   // Neighbours that know we had it do not tell us of it again: asked anew they say all that they hold.
   for (const edge of [...blob.graph.edges]) {
     const { source } = edge;
-    if (source === undefined || source.state !== 'open' || holdsPiece(source, piece)) continue;
+    if (source === undefined || source.state !== 'open' || source.holds(piece)) continue;
     closeSource(state, source, true);
     if (edge.sink !== undefined) openSource(state, edge);
   }

@@ -27,7 +27,7 @@ export function grown(state: State, blob: Blob, input: Extract<Input, { kind: 'g
     if (growth.known > blob.known) makeKnown(state, blob, growth, hashes);
     for (const piece of gained) gain(state, blob, piece);
   }
-  if (blob.unfinished) state.due.connect.add(blob);
+  if (blob.unfinished) state.due.mark('connect', blob);
 }
 
 export function settled(state: State, blob: Blob, input: Extract<Input, { kind: 'settled' }>): void {
@@ -36,7 +36,7 @@ export function settled(state: State, blob: Blob, input: Extract<Input, { kind: 
   makeReady(state, blob, input.meta, input.hashes);
   for (let piece = 0; piece < blob.pieces; piece += 1) gain(state, blob, piece);
   answerPending(state, blob);
-  if (blob.pull && blob.complete) state.due.finished.add(blob);
+  if (blob.pull && blob.complete) state.due.mark('finished', blob);
 }
 
 /** The piece is here, and did not come by the swarm. */

@@ -95,10 +95,14 @@ function writesNothing({ down, up, graph, blobs }: State): void {
   blob.pulling.openCount += 1;
   // @ts-expect-error and keeps what is, by piece.
   blob.pulling.open[0] = 1;
+  // @ts-expect-error and who has what of it.
+  blob.pulling.holdings.counts[0] = 1;
   // @ts-expect-error feeding/ knows who would take something.
   blob.feeding.takers = 0;
   // @ts-expect-error and its sinks.
   blob.feeding.sinks.length = 0;
+  // @ts-expect-error and what each of them wants.
+  blob.feeding.sinks[0]!.count = 1;
   // @ts-expect-error graph/ keeps the edges.
   blob.graph.edges.pop();
   // @ts-expect-error A blob's stage changes by its methods.

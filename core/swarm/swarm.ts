@@ -10,7 +10,7 @@
 
 import { assert, Bug, PeerFault } from '../assert.ts';
 import type { Machine } from '../machine.ts';
-import { addBlob, candidates, disown, finish, giveUpOdds, lost, removeBlob } from './blobs.ts';
+import { addBlob, candidates, lost, removeBlob } from './blobs.ts';
 import {
   heard,
   onCancel,
@@ -24,25 +24,18 @@ import {
   onWishes,
   sinkOf,
 } from './feeding/feeder.ts';
-import { flushHaves } from './feeding/haves.ts';
-import { pump, scanGrants } from './feeding/uplink.ts';
 import { edgeTaken, reserveEdge } from './graph/edge-offers.ts';
 import { closeIfParted, hearOf } from './graph/edges.ts';
-import { closeDue, connected, fault, forgetLink, onGoodbye, onHello } from './graph/links.ts';
-import { connectMore, degree, tend } from './graph/neighbours.ts';
+import { connected, fault, forgetLink, onGoodbye, onHello } from './graph/links.ts';
+import { degree } from './graph/neighbours.ts';
 import { onClose, onEdgeOffer, onOpen, onOpened, onRefuse } from './graph/opening.ts';
 import { grown, settled } from './growing.ts';
-import { gossipMs, graphMs, scanMs } from './limits.ts';
 import type { OurState } from './ours.ts';
 import { checkPolicy } from './policy.ts';
-import { scanFlights } from './pulling/flights.ts';
 import { onGrown, onHashes } from './pulling/learning.ts';
 import { arrived, onGone, onGrant, onHaves, onMissing, verified } from './pulling/puller.ts';
 import { rescope } from './pulling/scope.ts';
-
-import { sendWants } from './pulling/wants.ts';
-import { tellOrigins, tellRoom } from './pulling/window.ts';
-import { moveReader, removeReader, sendWishes } from './pulling/wishes.ts';
+import { moveReader, removeReader } from './pulling/wishes.ts';
 import { findFlight, findSource } from './records/questions.ts';
 import {
   type Edge,
@@ -54,6 +47,7 @@ import {
   type Source,
 } from './records/records.ts';
 import { State } from './records/state.ts';
+import { finishStep } from './step.ts';
 import type { BlobNo, BlobStats, Input, LinkNo, Output, SwarmConfig, SwarmDue, SwarmTotals } from './types.ts';
 
 type LinkMessage = Extract<Input, { kind: 'message' }>['message'];
@@ -73,9 +67,7 @@ export class Swarm implements Machine<Input, Output, SwarmDue> {
     assert(nowMs >= state.nowMs, 'time ran backwards');
     (state as OurState).nowMs = nowMs;
     apply(state, input);
-    if (state.due.closings.length > 0) closeDue(state);
-    finishStep(state);
-    const why = broken(state);
+    const why = finishStep(state);
     if (why !== undefined) throw new Bug(why);
   }
 
@@ -296,7 +288,7 @@ function fromFeeder(state: State, link: OutLink, received: LinkMessage): void {
       return onGrown(state, source, received);
     case 'revoke':
       if (link.peer.address.role !== 'origin') throw new PeerFault('revoke from an agent');
-      state.due.disowned.add(source.blob);
+      state.due.mark('disowned', source.blob);
       return;
     case 'edgeReserve':
     case 'edgeTaken':
@@ -321,67 +313,5 @@ function eitherWay(state: State, link: Link, received: EitherWay, edge: Edge | u
   if (received.kind === 'edgeTaken') return edgeTaken(state, edge, received.token);
   if (!edge.blob.unfinished) return;
   hearOf(state, edge.blob, edge.peer, received.peers);
-  state.due.connect.add(edge.blob);
-}
-
-/** Does what has become due, by the input or by the time. */
-function finishStep(state: State): void {
-  const { nowMs, due } = state;
-  if (due.disowned.size > 0) disown(state);
-  if (due.odds.size > 0) giveUpOdds(state);
-  if (due.finished.size > 0) finishBlobs(state);
-  if (nowMs >= due.graphAtMs) tend(state);
-  if (nowMs >= due.scanAtMs) scan(state);
-  if (due.connect.size > 0) {
-    // Connecting may close what is no longer needed, so that others have to be looked after: the next step's concern.
-    const blobs = [...due.connect];
-    due.connect.clear();
-    for (const blob of blobs) connectMore(state, blob);
-  }
-  if (due.loss) tellOrigins(state);
-  if (due.room) tellRoom(state);
-  if (nowMs >= due.batchAtMs) {
-    due.batchAtMs = Infinity;
-    flushHaves(state);
-    sendWants(state, true);
-    if (due.wishes.size > 0) sendWishes(state, true);
-  } else {
-    if (due.wants) sendWants(state, false);
-    if (due.wishesNow) sendWishes(state, false);
-  }
-  if (due.pump || nowMs >= due.pumpAtMs) pump(state);
-  if (due.graphAtMs === Infinity && (state.graph.links.size > 0 || state.unfinished.size > 0)) {
-    due.graphAtMs = nowMs + state.jitter(graphMs);
-    due.gossipAtMs = nowMs + state.jitter(gossipMs);
-  }
-}
-
-/** Grants and pieces that are owed for too long. */
-function scan(state: State): void {
-  state.due.scanAtMs = Infinity;
-  scanGrants(state);
-  closeDue(state);
-  scanFlights(state);
-  closeDue(state);
-  const { down, up } = state;
-  if (down.inPieces > 0 || up.outPieces > 0 || up.takers > 0) state.due.scanAtMs = state.nowMs + scanMs;
-}
-
-function finishBlobs(state: State): void {
-  for (const blob of state.due.finished) if (blob.complete) finish(state, blob);
-  state.due.finished.clear();
-}
-
-/** What breaks a rule that holds after every step; undefined where nothing does. */
-function broken({ down, up, graph, byDigest, unfinished }: State): string | undefined {
-  if (down.inPieces < 0 || down.inBytes < 0) return 'more pieces came than were on their way';
-  if (down.inPieces === 0 && down.inBytes !== 0) return 'bytes on their way without a piece';
-  if (down.standingPieces > down.inPieces) return 'more pieces stand still than are on their way';
-  if (down.uncheckedBytes < 0 || (down.checks.length === 0 && down.uncheckedBytes !== 0))
-    return 'unverified bytes without a piece';
-  if (up.outPieces < 0 || up.outBytes < 0) return 'more grants ended than were given';
-  if (up.outPieces === 0 && (up.outBytes !== 0 || up.load !== 0)) return 'uplink is loaded without a grant';
-  if (up.takers < 0 || up.takers > graph.links.size) return 'more neighbours want something than there are links';
-  if (up.blobs.length > byDigest.size) return 'feeding a blob that is gone';
-  return unfinished.size > byDigest.size ? 'pulling a blob that is gone' : undefined;
+  state.due.mark('connect', edge.blob);
 }

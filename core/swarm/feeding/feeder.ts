@@ -22,7 +22,8 @@ import { toBytes } from '../records/bits.ts';
 import { next, sinkLife } from '../records/lives.ts';
 import { type Allowance, takeOut } from '../records/parts.ts';
 import { findSink, knowsGrowing, knowsWishes } from '../records/questions.ts';
-import { type Blob, type Edge, type InLink, Sink } from '../records/records.ts';
+import { type Blob, type Edge, type InLink, type Sink, SinkRecord } from '../records/records.ts';
+import type { SinkWish } from '../records/sink.ts';
 import type { State } from '../records/state.ts';
 import { mayAnswer } from './growing.ts';
 import { tellOf } from './haves.ts';
@@ -46,10 +47,12 @@ import {
 const noBytes = new Uint8Array(0);
 
 /** The peer on `link` opens the blob of `edge`. */
-export function beginSink(edge: Edge, link: InLink, asked: Open): Sink {
-  const sink = new Sink(edge, link, asked);
+export function beginSink(state: State, edge: Edge, link: InLink, asked: Open): Sink {
+  const sink: Sink = new SinkRecord(state.up.sinks, edge, link, asked);
+  const blob = edge.blob.feeding as OurFeedingBlob;
   (link as OurFeedingLink).sinks.push(sink);
-  (edge.blob.feeding as OurFeedingBlob).sinks.push(sink);
+  blob.sinks.push(sink);
+  blob.sinkRows.push(sink.at);
   return sink;
 }
 
@@ -111,12 +114,20 @@ export function endSink(state: State, sink: Sink): void {
     if (was === 'sending') state.out.push({ kind: 'unfeed', link: link.no, grant: no, swarm, piece });
   }
   (sink as OurSink).state = next(sinkLife, sink.state, 'closed');
-  takeOut((blob.feeding as OurFeedingBlob).sinks, sink);
+  const feeding = blob.feeding as OurFeedingBlob;
+  takeOut(feeding.sinks, sink);
+  takeOut(feeding.sinkRows, sink.at);
   takeOut((link as OurFeedingLink).sinks, sink);
+  sink.end();
   if (blob.wishing) state.wishesMayChange(blob, false);
 }
 
 // ---- what a puller says -----------------------------------------------------------------------------
+
+/** The link is gone, and has no sinks any more. */
+export function endPuller({ puller }: InLink): void {
+  puller.end();
+}
 
 /** Anything at all came on `link`. */
 export function heard(state: State, link: InLink): void {
@@ -231,13 +242,14 @@ export function onWishes(state: State, link: InLink, { swarm, wishes }: Wishes):
   const { blob } = sink;
   const ours = sink as OurSink;
   const before = ours.wishes;
-  ours.wishes = [];
+  const now: SinkWish[] = [];
   for (const { piece, hops } of wishes) {
     if (piece >= blob.pieces) throw new PeerFault('wish for a piece beyond the blob');
     const sinceMs = before.find((wish) => wish.piece === piece)?.sinceMs ?? state.nowMs;
-    ours.wishes.push({ piece, hops, sinceMs });
+    now.push({ piece, hops, sinceMs });
     if (blob.holds(piece)) tellOf(state, sink, piece);
   }
+  ours.wishes = now;
   if (sink.count > 0 && sink.wishes.length > 0) state.due.pump = true;
   if (!blob.unfinished) return;
   blob.wishing = true;

@@ -5,8 +5,6 @@
  */
 
 import { FEATURES } from '../../wire/frames.ts';
-import { has } from '../records/bits.ts';
-import { holdsPiece } from '../records/questions.ts';
 import type { Blob, Sink } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import { sayKnown } from './growing.ts';
@@ -35,7 +33,7 @@ export function announce(state: State, blob: Blob, piece: number): void {
 /** Nothing is on its way to the neighbour, and nothing shows that it has the piece. */
 function idles({ link: { puller }, edge: { source } }: Sink, piece: number): boolean {
   if (puller.inBytes > 0 || puller.outstanding > 0) return false;
-  return source === undefined || !holdsPiece(source, piece);
+  return source === undefined || !source.holds(piece);
 }
 
 /** `piece` was given up. */
@@ -95,9 +93,7 @@ function stillHeld(blob: Blob, pieces: number[]): number[] {
 /** Whether the neighbour is known to hold all of this itself: then it gains nothing by hearing of it. */
 function isOldNews({ edge: { source } }: Sink, pieces: readonly number[]): boolean {
   if (source === undefined || source.state !== 'open') return false;
-  const { bits } = source;
-  if (bits === 'all') return true;
-  for (let i = 0; i < pieces.length; i += 1) if (!has(bits, pieces[i]!)) return false;
+  for (let i = 0; i < pieces.length; i += 1) if (!source.holds(pieces[i]!)) return false;
   return true;
 }
 

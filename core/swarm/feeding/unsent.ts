@@ -133,7 +133,7 @@ export function nameFor(state: State, sink: Sink): number {
   const lowest: number[] = [];
   for (let i = first; i >= 0 && i < sink.knows && (i < until || lowest.length === 0); i = firstFrom(from, i + 1)) {
     if (blob.pulling.holders[i]! > 0) markSent(blob, i);
-    else if (theirs?.bits !== 'all') lowest.push(i);
+    else if (theirs?.all !== true) lowest.push(i);
   }
   if (lowest.length === 0) return -1;
   const piece = lowest[state.config.prng.below(lowest.length)]!;

@@ -22,8 +22,10 @@ import {
   stallBytesPerMs,
 } from '../limits.ts';
 import { allowanceLife, next } from '../records/lives.ts';
-import { Allowance, type Puller, takeOut, withoutWish } from '../records/parts.ts';
+import { Allowance, takeOut, withoutWish } from '../records/parts.ts';
+import { pullerAt } from '../records/puller.ts';
 import type { Blob, InLink, Sink } from '../records/records.ts';
+import { sinkAt } from '../records/sink.ts';
 import type { State } from '../records/state.ts';
 import { sayKnown } from './growing.ts';
 import type { OurAllowance, OurFeedingBlob, OurPuller, OurSink, OurUplink } from './ours.ts';
@@ -65,10 +67,11 @@ export function hasRoomAgain(link: InLink, { inBytes }: Inbound): void {
   puller.fullBytes = Math.max(puller.fullBytes, inBytes + 1);
 }
 
-/** When `link` may have a grant of `bytes` again, as far as its downlink is concerned. */
-function roomAtMs({ puller }: InLink, bytes: number): number {
-  const offered = (puller.outstanding - puller.sending) * bytes;
-  return puller.inBytes + offered < puller.fullBytes ? 0 : puller.fullUntilMs;
+/** When the puller of that row may have a grant of `bytes` again, as far as its downlink is concerned. */
+function roomAtMs(pullers: Float64Array, puller: number, bytes: number): number {
+  const waiting = pullers[puller + pullerAt.outstanding]! - pullers[puller + pullerAt.sending]!;
+  const fits = pullers[puller + pullerAt.inBytes]! + waiting * bytes < pullers[puller + pullerAt.fullBytes]!;
+  return fits ? 0 : pullers[puller + pullerAt.fullUntilMs]!;
 }
 
 /** How many pieces `sink` would take from us now. */
@@ -263,56 +266,70 @@ function nextSink(state: State): Sink | undefined {
   return undefined;
 }
 
-function pick(state: State, { feeding: { sinks } }: Blob): Sink | undefined {
-  const { up, due } = state;
+/** Looks at rows alone as far as it can: of a hundred sinks one is granted something. */
+function pick(state: State, blob: Blob): Sink | undefined {
+  const { sinks, sinkRows } = blob.feeding;
+  const { up, due, nowMs } = state;
   const { policy, prng } = state.config;
+  const rows = up.sinks.numbers;
+  const pullers = up.pullers.numbers;
+  const ends = wireLoad(state) >= policy.uplinkTargetEnd;
   // Two at least: one alone would leave the uplink idle for its round trip (simulated: 1.31 x the bound, not 1.10).
   const share = Math.min(grantsPerLinkMax, Math.max(2, Math.ceil((2 * (up.outPieces + 1)) / up.takers)));
-  let best: Sink | undefined;
+  let best = -1;
+  let bestPuller = 0;
   let bestWished = false;
   let ties = 0;
-  for (let i = 0; i < sinks.length; i += 1) {
-    const sink = sinks[i]!;
-    if (sink.count <= sink.offered || sink.state !== 'open') continue;
-    const { puller } = sink.link;
-    if (puller.outstanding >= share) continue;
-    const wished = isWished(state, sink);
-    const restsUntilMs = wished ? puller.restsUntilMs : restOf(state, sink);
-    if (restsUntilMs > state.nowMs) {
+  for (let i = 0; i < sinkRows.length; i += 1) {
+    const row = sinkRows[i]!;
+    if (rows[row + sinkAt.count]! <= rows[row + sinkAt.offered]! || rows[row + sinkAt.open] === 0) continue;
+    const puller = rows[row + sinkAt.puller]!;
+    if (pullers[puller + pullerAt.outstanding]! >= share) continue;
+    const wished = rows[row + sinkAt.wishes]! > 0 && isWished(state, sinks[i]!);
+    const restsUntilMs = wished ? pullers[puller + pullerAt.restsUntilMs]! : restOf(state, blob, i, puller);
+    if (restsUntilMs > nowMs) {
       if (restsUntilMs < due.pumpAtMs) due.pumpAtMs = restsUntilMs;
       continue;
     }
-    if (wireLoad(state) >= policy.uplinkTargetEnd && nearEnd(state, sink)) continue;
-    const order = best === undefined ? -1 : compare(puller, best.link.puller, Number(bestWished) - Number(wished));
+    if (ends && nearEnd(state, sinks[i]!)) continue;
+    const order = best < 0 ? -1 : compare(pullers, puller, bestPuller, Number(bestWished) - Number(wished));
     if (order < 0) {
-      best = sink;
+      best = i;
+      bestPuller = puller;
       bestWished = wished;
       ties = 1;
     } else if (order === 0) {
       ties += 1;
-      if (prng.below(ties) === 0) best = sink;
+      if (prng.below(ties) === 0) {
+        best = i;
+        bestPuller = puller;
+      }
     }
   }
-  return best;
+  return best < 0 ? undefined : sinks[best];
 }
 
-/** When it may have a grant again; one that wishes for something waits for neither others nor room of its downlink. */
-function restOf(state: State, sink: Sink): number {
-  const { blob, link } = sink;
-  return Math.max(
-    spared(state, sink) ? Math.min(link.puller.heardMs + spareMs, wishDueMs(state, sink)) : link.puller.restsUntilMs,
-    hasUnsent(sink) ? 0 : roomAtMs(link, blob.meta.pieceLength),
-  );
+/**
+ * When the blob's sink `i`, whose other end's row is `puller`, may have a grant again; one that wishes for something waits
+ * for neither others nor room of its downlink.
+ */
+function restOf(state: State, { feeding: { sinks, unsentCount }, meta }: Blob, i: number, puller: number): number {
+  const pullers = state.up.pullers.numbers;
+  const restsUntilMs = pullers[puller + pullerAt.restsUntilMs]!;
+  if (unsentCount > 0 && hasUnsent(sinks[i]!)) return restsUntilMs;
+  const roomMs = roomAtMs(pullers, puller, meta.pieceLength);
+  if (!spared(state, sinks, i)) return Math.max(restsUntilMs, roomMs);
+  const sparedUntilMs = pullers[puller + pullerAt.heardMs]! + spareMs;
+  return Math.max(Math.min(sparedUntilMs, wishDueMs(state, sinks[i]!)), roomMs);
 }
 
 /**
  * An origin that has given every piece once leaves the rest to peers: storage sends one copy, and a
  * second one only to whom hardly anybody else sends, or of whom nothing was heard for a while.
  */
-function spared(state: State, sink: Sink): boolean {
-  const { self, policy } = state.config;
-  if (self.role !== 'origin' || crosses(sink)) return false;
-  return !hasUnsent(sink) && sink.link.puller.others >= policy.originSparePieces;
+function spared({ config: { self, policy } }: State, sinks: readonly Sink[], i: number): boolean {
+  if (self.role !== 'origin' || crosses(sinks[i]!)) return false;
+  return sinks[i]!.link.puller.others >= policy.originSparePieces;
 }
 
 /** The end is near where little is missing here as well as there: fewer pieces at once finish sooner. */
@@ -322,8 +339,8 @@ function nearEnd(state: State, sink: Sink): boolean {
   return sink.count * blob.meta.pieceLength <= endBytes && blob.lackingBytes <= endBytes;
 }
 
-function compare(a: Puller, b: Puller, wished: number): number {
-  if (a.outstanding !== b.outstanding) return a.outstanding - b.outstanding;
-  if (wished !== 0) return wished;
-  return a.inBytes - b.inBytes;
+function compare(pullers: Float64Array, a: number, b: number, wished: number): number {
+  const fewer = pullers[a + pullerAt.outstanding]! - pullers[b + pullerAt.outstanding]!;
+  if (fewer !== 0) return fewer;
+  return wished !== 0 ? wished : pullers[a + pullerAt.inBytes]! - pullers[b + pullerAt.inBytes]!;
 }

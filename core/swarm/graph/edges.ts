@@ -81,7 +81,7 @@ export function closeSource(state: State, source: Source, tell: boolean): void {
   (edge as OurEdge).source = undefined;
   settleEdge(state, edge);
   if (tell && opened) state.send(link, { kind: 'close', swarm: source.swarm });
-  if (blob.unfinished) state.due.connect.add(blob);
+  if (blob.unfinished) state.due.mark('connect', blob);
 }
 
 /** Takes no more pieces from `source`; closes it now or after its last piece. */
@@ -97,7 +97,7 @@ export function closeIfParted(state: State, source: Source): void {
 
 /** The peer on `link` opens the blob of `edge`. */
 export function openSink(state: State, edge: Edge, link: InLink, asked: Open): Sink {
-  const sink = beginSink(edge, link, asked);
+  const sink = beginSink(state, edge, link, asked);
   (link as OurInLink).sinceMs = state.nowMs;
   (edge as OurEdge).sink = sink;
   settleEdge(state, edge);
@@ -112,7 +112,7 @@ export function closeSink(state: State, sink: Sink, reason: RefuseReason | undef
   (edge as OurEdge).sink = undefined;
   settleEdge(state, edge);
   if (reason !== undefined) state.send(link, { kind: 'refuse', swarm: sink.swarm, reason, peers: [] });
-  if (blob.unfinished) state.due.connect.add(blob);
+  if (blob.unfinished) state.due.mark('connect', blob);
 }
 
 /** No new pieces either way; whoever pulls closes after its last piece in flight. */

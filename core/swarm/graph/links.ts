@@ -7,7 +7,7 @@ import { PeerFault } from '../../assert.ts';
 import { FEATURES } from '../../wire/frames.ts';
 import { protocolVersion } from '../../wire/limits.ts';
 import type { GoodbyeReason, Hello } from '../../wire/messages.ts';
-import { heard } from '../feeding/feeder.ts';
+import { endPuller, heard } from '../feeding/feeder.ts';
 import { greetingMs, idleMs, idleMsMany, offerMs, openingMs, silentMs, zombieMs } from '../limits.ts';
 import { loseSource, sendOpen } from '../pulling/sources.ts';
 import { losePlace } from '../pulling/window.ts';
@@ -88,7 +88,7 @@ function greetedOut(state: State, link: OutLink, hello: Hello): void {
 }
 
 function accepted(state: State, no: LinkNo): InLink {
-  const link = new InLink(no, state.nowMs);
+  const link = new InLink(no, state.up.pullers, state.nowMs);
   (state.graph as OurGraph).links.set(no, link);
   return link;
 }
@@ -194,6 +194,7 @@ export function forgetLink(state: State, link: Link): void {
   } else {
     while (link.sinks.length > 0) closeSink(state, link.sinks[link.sinks.length - 1]!, undefined);
     if (peer?.in === link) (peer as OurPeer).in = undefined;
+    endPuller(link);
   }
   if (peer !== undefined) forgetPeer(state, peer);
 }

@@ -60,7 +60,7 @@ export function onOpen(state: State, link: Greeted, message: Open): void {
   const peers = neighboursFor(state, blob, peer.node);
   if (peers.length > 0) state.send(link, { kind: 'neighbours', swarm, peers });
   dialBack(state, sink);
-  if (blob.unfinished) state.due.connect.add(blob);
+  if (blob.unfinished) state.due.mark('connect', blob);
 }
 
 export function onClose(state: State, link: InLink, swarm: number): void {
@@ -120,7 +120,7 @@ export function onOpened(state: State, source: Source, message: Opened): void {
   mayLead(state, source);
   const via = takeVia(source);
   if (via?.state === 'offered') sendOpen(state, via);
-  state.due.connect.add(blob);
+  state.due.mark('connect', blob);
 }
 
 /** Throws where the feeder does not have the blob that the tracker told of, or cannot have what it says to have of it. */
@@ -150,7 +150,7 @@ export function onRefuse(state: State, source: Source, message: Refuse): void {
   closeSource(state, source, false);
   if (message.reason === 'unknown' || message.reason === 'leaving') dropCandidate(blob, edge.peer.node);
   if (via?.state === 'offered') closeSource(state, via, true);
-  if (message.reason === 'revoked' && edge.peer.address.role === 'origin') state.due.disowned.add(blob);
+  if (message.reason === 'revoked' && edge.peer.address.role === 'origin') state.due.mark('disowned', blob);
 }
 
 /** The feeder is full; `peer` would take us in its place, and then the feeder takes us as well. */

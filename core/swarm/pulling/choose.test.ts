@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Digest } from '../../digest.ts';
 import { prng } from '../../prng.ts';
 import { defaultPolicy } from '../policy.ts';
-import { bits, full, has, remove } from '../records/bits.ts';
+import { add, bits, full, has, ones, remove } from '../records/bits.ts';
 import { Blob, Edge, OutLink, type Peer, Source } from '../records/records.ts';
 import { testBlob } from '../testing/cluster.ts';
 import { address } from '../testing/solo.ts';
@@ -16,7 +16,11 @@ const unit = 256 * 1024;
 
 type TestBlob = Omit<Blob, 'pulling'> & { readonly pulling: OurPullingBlob };
 
+/** Of the blob's holdings, those that are taken. */
+let places = 0;
+
 function blobOf(pieces: number): TestBlob {
+  places = 0;
   const blob = new Blob(0, 'sha256:00' as Digest, true) as TestBlob;
   const { meta, hashes } = testBlob(0, pieces);
   blob.root(meta);
@@ -32,17 +36,16 @@ function sourceOf(blob: TestBlob, have: Iterable<number> | 'all'): OurSource {
   const at = { token: 0, via: undefined, nowMs: 0 };
   const source = new Source(new Edge(peer, blob), new OutLink(0, peer, 0), 0, at) as OurSource;
   source.state = 'open';
-  if (have === 'all') {
-    source.bits = 'all';
-    return source;
-  }
+  source.all = have === 'all';
+  source.place = places;
+  places += 1;
   const theirs = bits(blob.pieces);
-  source.bits = theirs;
-  for (const piece of have) {
-    theirs[piece >> 5]! |= 1 << (piece & 31);
+  for (const piece of have === 'all' ? [] : have) {
+    add(theirs, piece);
     blob.pulling.holders[piece]! += 1;
-    source.count += 1;
   }
+  blob.pulling.holdings.set(source.place, theirs);
+  blob.pulling.holdings.counts[source.place] = theirs.reduce((sum, word) => sum + ones(word), 0);
   return source;
 }
 
@@ -67,7 +70,7 @@ test('never a piece that is not open, and none once nothing is', () => {
     expect(has(blob.pulling.open, piece)).toBe(true);
     remove(blob.pulling.open, piece);
     blob.pulling.openCount -= 1;
-    source.count -= 1;
+    blob.pulling.holdings.counts[source.place]! -= 1;
     chosen.add(piece);
   }
   expect(chosen.size).toBe(70);

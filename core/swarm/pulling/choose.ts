@@ -16,14 +16,14 @@
 import type { Prng } from '../../prng.ts';
 import { errandsMax, rarestSample } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
-import { holdsPiece, openCountTo, openTo } from '../records/questions.ts';
+import { openCountTo, openTo } from '../records/questions.ts';
 import type { Blob, Source } from '../records/records.ts';
 import type { PolicyConfig } from '../types.ts';
 
 /** The piece to ask `source` for, or -1 where it has nothing that we lack and do not fetch. */
 export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): number {
   const { blob } = source;
-  if ((source.bits === 'all' ? openCountTo(source) : source.count) === 0) return -1;
+  if ((source.all ? openCountTo(source) : source.count) === 0) return -1;
   const { readers } = blob.pulling;
   const open = openTo(source);
   const errand = blob.wishing ? errandFor(source) : -1;
@@ -31,7 +31,7 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
     const first = readers.length === 1 ? 0 : prng.below(readers.length);
     for (let i = 0; i < readers.length; i += 1) {
       const { at, end } = readers[(first + i) % readers.length]!;
-      if (at < Math.min(end, blob.pieces) && has(open, at) && holdsPiece(source, at)) return at;
+      if (at < Math.min(end, blob.pieces) && has(open, at) && source.holds(at)) return at;
     }
     if (errand >= 0) return errand;
     const window = windowPieces(blob, policy);
@@ -39,7 +39,7 @@ export function choosePiece(source: Source, policy: PolicyConfig, prng: Prng): n
       const { at, end } = readers[(first + i) % readers.length]!;
       const until = Math.min(end, at + window, blob.known);
       if (at >= until) continue;
-      const piece = source.bits === 'all' && alone(blob) ? lowest(source, at, until) : rarest(source, at, until, prng);
+      const piece = source.all && alone(blob) ? lowest(source, at, until) : rarest(source, at, until, prng);
       if (piece >= 0) return piece;
     }
   }
@@ -55,7 +55,7 @@ function errandFor(source: Source): number {
     for (const { piece } of wishes) {
       // What is not in scope is on its way from nobody, and none of ours to fetch.
       if (!has(blob.pulling.open, piece)) underway += !has(blob.held, piece) && blob.inScope(piece) ? 1 : 0;
-      else if (found < 0 && has(openTo(source), piece) && holdsPiece(source, piece)) found = piece;
+      else if (found < 0 && has(openTo(source), piece) && source.holds(piece)) found = piece;
     }
   }
   return underway < errandsMax ? found : -1;
@@ -63,7 +63,7 @@ function errandFor(source: Source): number {
 
 function alone({ feeding: { sinks }, pulling: { sources } }: Blob): boolean {
   if (sinks.length > 0 || sources.length === 0) return false;
-  for (let i = 0; i < sources.length; i += 1) if (sources[i]!.bits !== 'all') return false;
+  for (let i = 0; i < sources.length; i += 1) if (!sources[i]!.all) return false;
   return true;
 }
 
@@ -81,11 +81,12 @@ export function windowPieces(blob: Blob, policy: PolicyConfig): number {
 
 /** The rarest open piece of `source` in [from, to), looking at no more than a sample of them. */
 function rarest(source: Source, from: number, to: number, prng: Prng): number {
-  const { holders } = source.blob.pulling;
+  const { holders, holdings } = source.blob.pulling;
+  const { bits: theirs, places } = holdings;
+  const { all, place } = source;
   const open = openTo(source);
-  const theirs = source.bits === 'all' ? undefined : source.bits;
   // A piece that only this source holds cannot be beaten.
-  const floor = theirs === undefined ? 0 : 1;
+  const floor = all ? 0 : 1;
   const start = from + prng.below(to - from);
   let best = -1;
   let bestHolders = 256;
@@ -96,7 +97,7 @@ function rarest(source: Source, from: number, to: number, prng: Prng): number {
     const last = (high - 1) >> 5;
     for (let w = low >> 5; w <= last; w += 1) {
       let word = open[w]!;
-      if (theirs !== undefined) word &= theirs[w]!;
+      if (word !== 0 && !all) word &= theirs[w * places + place]!;
       if (word === 0) continue;
       if (w === low >> 5) word &= -1 << (low & 31);
       if (w === last && (high & 31) !== 0) word &= (1 << (high & 31)) - 1;

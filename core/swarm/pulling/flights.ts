@@ -16,7 +16,6 @@
 import { duplicatesFree, hedgesPerBlobMax, scanMs } from '../limits.ts';
 import { flightLife, next } from '../records/lives.ts';
 import { takeOut } from '../records/parts.ts';
-import { holdsPiece } from '../records/questions.ts';
 import { type Blob, Flight, type Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { OurDownlink, OurFlight, OurPullingBlob, OurSource } from './ours.ts';
@@ -168,7 +167,7 @@ export function lateFor(source: Source, standing: boolean): Flight | undefined {
   const { late: lates, readers } = blob.pulling;
   if (lates.length === 0 || !hedgeAllowed(blob)) return undefined;
   for (const flight of lates) {
-    if (flight.source === source || !holdsPiece(source, flight.piece)) continue;
+    if (flight.source === source || !source.holds(flight.piece)) continue;
     if (!standing || readers.some(({ at }) => at === flight.piece)) return flight;
   }
   return undefined;

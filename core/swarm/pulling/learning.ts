@@ -33,7 +33,7 @@ export function learnMeta(state: State, blob: Blob, meta: Metainfo): boolean {
   if (!metainfoValid(meta)) return false;
   if (blob.stage === 'growing') {
     if (sameSize(blob, meta)) aim(state, blob, meta);
-    else state.due.odds.add(blob);
+    else state.due.mark('odds', blob);
     return true;
   }
   rootBlob(state, blob, meta);
@@ -50,7 +50,7 @@ export function learnGrowth(state: State, blob: Blob, growth: Growth): void {
     openAll(state, blob);
   }
   const differs = growth.known === blob.known && growth.root !== blob.meta.root;
-  if (differs || !sameSize(blob, growth)) return void state.due.odds.add(blob);
+  if (differs || !sameSize(blob, growth)) return void state.due.mark('odds', blob);
   if (growth.known > goalOf(blob)) aim(state, blob, growth);
 }
 
@@ -155,7 +155,7 @@ function learnList(state: State, blob: Blob, meta: Metainfo, hashes: Uint8Array)
   state.out.push({ kind: 'learned', blob: blob.no, meta, hashes });
   makeReady(state, blob, meta, hashes);
   answerPending(state, blob);
-  if (blob.complete) state.due.finished.add(blob);
+  if (blob.complete) state.due.mark('finished', blob);
 }
 
 // ---- the list, from neighbours -----------------------------------------------------------------------------
@@ -185,7 +185,7 @@ export function onHashes(state: State, source: Source, message: Hashes): void {
     return reached(state, blob, learning.goal, learning.hashes);
   begin(state, blob, learning.goal);
   // What we know agreed with a root before: an origin that knows otherwise has received something else since.
-  if (blob.known > 0 && source.link.peer.address.role === 'origin') return void state.due.odds.add(blob);
+  if (blob.known > 0 && source.link.peer.address.role === 'origin') return void state.due.mark('odds', blob);
   throw new PeerFault('hash list does not match its root');
 }
 

@@ -1,11 +1,12 @@
 /** What this room writes, and nobody else (records/ours.ts). */
 
+import type { Holdings } from '../records/holdings.ts';
 import type { Ours } from '../records/ours.ts';
 import type { Blob, Flight, Learning, OutLink, Reader, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 
 export type OurDownlink = Ours<State['down']>;
-export type OurPullingBlob = Ours<Blob['pulling']>;
+export type OurPullingBlob = Omit<Ours<Blob['pulling']>, 'holdings'> & { holdings: Holdings };
 export type OurPullingLink = OutLink & Ours<Pick<OutLink, 'sources'>>;
 export type OurFeeder = Ours<OutLink['feeder']>;
 export type OurSource = Ours<Source>;

@@ -12,7 +12,7 @@ import { announce } from '../feeding/haves.ts';
 import { markUnsent } from '../feeding/unsent.ts';
 import { diskRestMs, diskRestMsMax, elsewhereSpan } from '../limits.ts';
 import { has } from '../records/bits.ts';
-import { findFlight, holdsPiece, openTo } from '../records/questions.ts';
+import { findFlight, openTo } from '../records/questions.ts';
 import type { Blob, Flight, Source } from '../records/records.ts';
 import type { Check, State } from '../records/state.ts';
 import type { Input, SlotNo } from '../types.ts';
@@ -37,7 +37,7 @@ export function onGrant(state: State, source: Source, { grant, piece: named }: G
   if (named >= blob.pieces) throw new PeerFault('grant names a piece beyond the blob');
   if (source.gift && blob.pieces === 1 && named === 0) return takeGift(state, source);
   if (named >= source.knows) throw new PeerFault('grant names a piece whose hash its feeder does not know');
-  if (named >= 0 && !holdsPiece(source, named)) addHaves(state, source, [named]);
+  if (named >= 0 && !source.holds(named)) addHaves(state, source, [named]);
   const ready = blob.usable && blob.pulling.restsUntilMs === 0 && flights.length < trust(source);
   if (source.state === 'parting' || !ready) return pass(state, source, grant, 'nothing');
   if (!admits(state, source, named >= 0 || isWaitedFor(source))) return pass(state, source, grant, 'busy');
@@ -84,7 +84,7 @@ function isWaitedFor(source: Source): boolean {
   const { pieces, pulling } = source.blob;
   const open = openTo(source);
   for (const { far, at, end } of pulling.readers)
-    if (far && at < Math.min(end, pieces) && has(open, at) && holdsPiece(source, at)) return true;
+    if (far && at < Math.min(end, pieces) && has(open, at) && source.holds(at)) return true;
   return false;
 }
 
@@ -237,7 +237,7 @@ function hold(state: State, { blob, piece, peer, bytes }: Check): void {
   else ours.bytesFromPeers += bytes;
   if (ours.holders[piece] === 0) markUnsent(blob, piece);
   announce(state, blob, piece);
-  if (blob.heldCount === blob.pieces) state.due.finished.add(blob);
+  if (blob.heldCount === blob.pieces) state.due.mark('finished', blob);
 }
 
 /** The disk would not take a piece: the blob rests, longer each time. */

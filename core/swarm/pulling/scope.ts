@@ -61,7 +61,7 @@ function end(state: State, blob: Blob): void {
   for (let piece = 0; piece < blob.known; piece += 1) {
     if (!blob.holds(piece) && !underWay(state, blob, piece)) giveBack(state, blob, piece);
   }
-  if (blob.complete) state.due.finished.add(blob);
+  if (blob.complete) state.due.mark('finished', blob);
 }
 
 function want(state: State, blob: Blob, piece: number): void {

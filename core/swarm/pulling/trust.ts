@@ -10,7 +10,7 @@
 import type { Inbound } from '../../wire/messages.ts';
 import { grantsPerLinkMax, stallBytesPerMs, unprovenBytesMax, unprovenMax, unprovenMs } from '../limits.ts';
 import type { Opinion } from '../records/parts.ts';
-import { holdsPiece, openCountTo } from '../records/questions.ts';
+import { openCountTo } from '../records/questions.ts';
 import type { Blob, Flight, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { PolicyConfig } from '../types.ts';
@@ -89,9 +89,9 @@ export function wanted(source: Source): number {
   if (source.state !== 'open' || !blob.usable) return 0;
   const { late, restsUntilMs } = blob.pulling;
   if (restsUntilMs > 0) return 0;
-  let count = source.bits === 'all' ? openCountTo(source) : source.count;
+  let count = source.all ? openCountTo(source) : source.count;
   for (let i = 0; i < late.length; i += 1) {
-    if (late[i]!.source !== source && holdsPiece(source, late[i]!.piece)) count += 1;
+    if (late[i]!.source !== source && source.holds(late[i]!.piece)) count += 1;
   }
   return Math.min(trust(source) - source.flights.length, count);
 }

@@ -11,6 +11,7 @@
 import { assert } from '../../assert.ts';
 import type { Inbound } from '../../wire/messages.ts';
 import { add, type Bits, bits, full, has, ones, remove } from '../records/bits.ts';
+import { Holdings } from '../records/holdings.ts';
 import { isBound, isNearAgent, openCountTo, openTo } from '../records/questions.ts';
 import type { Blob, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
@@ -30,6 +31,7 @@ export function beginPieces(blob: Blob, zoned: boolean): void {
   }
   ours.open = bits(blob.pieces);
   ours.holders = new Uint8Array(blob.pieces);
+  ours.holdings = new Holdings(blob.pieces);
 }
 
 /** Opens every piece that we lack: the blob is ready to be fetched. */
@@ -40,7 +42,7 @@ export function openLacking(blob: Blob): void {
   for (let w = 0; w < all.length; w += 1) ours.open[w] = all[w]! & ~blob.held[w]!;
   ours.openCount = blob.pieces - blob.heldCount;
   reopenAbroad(blob);
-  for (const source of ours.sources) (source as OurSource).count = overlap(source);
+  for (const source of ours.sources) recount(source);
 }
 
 /** Of a blob that grows: the hashes are known from `from` on, so that these pieces may be fetched. */
@@ -53,14 +55,15 @@ export function openMore(state: State, blob: Blob, from: number): void {
     ours.openCount += 1;
   }
   reopenAbroad(blob);
-  for (const source of ours.sources) (source as OurSource).count = overlap(source);
+  for (const source of ours.sources) recount(source);
   if (blob.wishing) state.wishesMayChange(blob, false);
 }
 
 /** A piece that was open is on its way now. */
 export function take(state: State, blob: Blob, piece: number): void {
   const ours = blob.pulling as OurPullingBlob;
-  const { open, sources } = ours;
+  const { open, sources, holdings } = ours;
+  const { counts, bits: theirs, places } = holdings;
   const w = piece >>> 5;
   const mask = 1 << (piece & 31);
   assert((open[w]! & mask) !== 0, 'took a piece that is not open');
@@ -68,13 +71,11 @@ export function take(state: State, blob: Blob, piece: number): void {
   ours.openCount -= 1;
   if (blob.wishing) state.wishesMayChange(blob, ours.awaited.includes(piece));
   for (let i = 0; i < sources.length; i += 1) {
-    const source = sources[i] as OurSource;
-    if (source.bits === 'all') {
-      if (ours.openCount === 0) review(state, source);
-    } else if ((source.bits[w]! & mask) !== 0 && !isBound(source)) {
-      source.count -= 1;
-      if (source.count === 0) review(state, source);
-    }
+    if ((theirs[w * places + i]! & mask) !== 0) {
+      if (ours.abroad.kept && isBound(sources[i]!)) continue;
+      counts[i]! -= 1;
+      if (counts[i] === 0) review(state, sources[i]!);
+    } else if (ours.openCount === 0 && sources[i]!.all) review(state, sources[i]!);
   }
   if (ours.abroad.kept) reopen(state, blob, piece);
 }
@@ -87,11 +88,13 @@ export function giveBack(state: State, blob: Blob, piece: number): void {
   add(ours.open, piece);
   ours.openCount += 1;
   if (blob.wishing) state.wishesMayChange(blob, false);
-  for (const source of ours.sources) {
-    if (source.bits === 'all') {
+  const { sources, holdings } = ours;
+  for (let i = 0; i < sources.length; i += 1) {
+    const source = sources[i]!;
+    if (source.all) {
       review(state, source);
-    } else if (has(source.bits, piece) && !isBound(source)) {
-      (source as OurSource).count += 1;
+    } else if (holdings.has(i, piece) && !isBound(source)) {
+      holdings.counts[i]! += 1;
       review(state, source);
     }
   }
@@ -100,24 +103,25 @@ export function giveBack(state: State, blob: Blob, piece: number): void {
 
 /** The source holds these as well. Its pieces are within the blob: the caller checked. */
 export function addHaves(state: State, source: Source, pieces: ArrayLike<number>): void {
-  if (source.bits === 'all') return;
-  const { holders, abroad } = source.blob.pulling as OurPullingBlob;
+  const { all, place } = source;
+  if (all) return;
+  const { holders, abroad, holdings } = source.blob.pulling as OurPullingBlob;
+  const { bits: theirs, places } = holdings;
   const open = openTo(source);
-  const theirs = source.bits as Bits;
   const near = isNearAgent(source);
   let count = source.count;
   for (let i = 0; i < pieces.length; i += 1) {
     const piece = pieces[i]!;
     const w = piece >>> 5;
     const mask = 1 << (piece & 31);
-    if ((theirs[w]! & mask) !== 0) continue;
-    theirs[w]! |= mask;
+    if ((theirs[w * places + place]! & mask) !== 0) continue;
+    theirs[w * places + place]! |= mask;
     if (source.counted) holders[piece]! += 1;
     if (near) (abroad as OurAbroad).near[piece]! += 1;
     if (near) reopen(state, source.blob, piece);
     if ((open[w]! & mask) !== 0) count += 1;
   }
-  (source as OurSource).count = count;
+  holdings.counts[place] = count;
   if (source.blob.wishing) state.wishesMayChange(source.blob, false);
   if (source.told === 0 && count > 0) review(state, source);
 }
@@ -126,34 +130,41 @@ export function addHaves(state: State, source: Source, pieces: ArrayLike<number>
 export function join(state: State, source: Source, theirs: Bits | 'all'): void {
   const ours = source as OurSource;
   const { blob } = source;
-  (blob.pulling as OurPullingBlob).sources.push(source);
-  ours.bits = theirs;
+  const { sources, holdings } = blob.pulling as OurPullingBlob;
+  ours.place = sources.push(source) - 1;
+  ours.all = theirs === 'all';
+  holdings.set(ours.place, theirs === 'all' ? undefined : theirs);
   if (theirs !== 'all') shift(source, theirs, 1);
   nearChanges(state, source, theirs === 'all' ? 1 : 0);
-  ours.count = overlap(source);
+  recount(source);
   if (blob.wishing) state.wishesMayChange(blob, blob.pulling.astray);
   review(state, source);
 }
 
 /** The source no longer counts. */
 export function leave(state: State, source: Source): void {
-  const { sources } = source.blob.pulling as OurPullingBlob;
-  const at = sources.indexOf(source);
-  if (at < 0) return;
-  sources[at] = sources[sources.length - 1]!;
+  const { sources, holdings } = source.blob.pulling as OurPullingBlob;
+  const { place, all } = source;
+  if (place < 0) return;
+  const theirs = holdings.of(place);
+  const last = sources.length - 1;
+  const moved = sources[last] as OurSource;
+  sources[place] = moved;
   sources.pop();
-  if (source.bits !== 'all') shift(source, source.bits as Bits, -1);
-  nearChanges(state, source, source.bits === 'all' ? -1 : 0);
-  (source as OurSource).count = 0;
+  holdings.move(last, place);
+  moved.place = place;
+  (source as OurSource).place = -1;
+  if (!all) shift(source, theirs, -1);
+  nearChanges(state, source, all ? -1 : 0);
 }
 
 /** The source holds everything now. */
 export function holdsAll(state: State, source: Source): void {
-  const ours = source as OurSource;
-  if (ours.bits === 'all') return;
-  shift(source, ours.bits, -1);
-  ours.bits = 'all';
-  ours.count = 0;
+  if (source.all) return;
+  const { holdings } = source.blob.pulling as OurPullingBlob;
+  shift(source, holdings.of(source.place), -1);
+  (source as OurSource).all = true;
+  holdings.set(source.place, undefined);
   nearChanges(state, source, 1);
   if (source.blob.wishing) state.wishesMayChange(source.blob, false);
   review(state, source);
@@ -161,18 +172,20 @@ export function holdsAll(state: State, source: Source): void {
 
 /** The source does not hold this piece after all. */
 export function lacks(state: State, source: Source, piece: number): void {
-  const { blob } = source;
-  const ours = source as OurSource;
-  if (ours.bits === 'all') {
-    ours.bits = full(blob.pieces);
-    shift(source, ours.bits, 1);
+  const { blob, place } = source;
+  const { holdings, holders } = blob.pulling as OurPullingBlob;
+  if (source.all) {
+    const theirs = full(blob.pieces);
+    (source as OurSource).all = false;
+    holdings.set(place, theirs);
+    shift(source, theirs, 1);
     nearChanges(state, source, -1);
-    ours.count = openCountTo(source);
+    holdings.counts[place] = openCountTo(source);
   }
-  if (!has(ours.bits, piece)) return;
-  remove(ours.bits, piece);
-  if (source.counted) (blob.pulling as OurPullingBlob).holders[piece]! -= 1;
-  if (has(openTo(source), piece)) ours.count -= 1;
+  if (!source.holds(piece)) return;
+  holdings.bits[(piece >>> 5) * holdings.places + place]! &= ~(1 << (piece & 31));
+  if (source.counted) holders[piece]! -= 1;
+  if (has(openTo(source), piece)) holdings.counts[place]! -= 1;
   if (isNearAgent(source)) {
     (blob.pulling.abroad as OurAbroad).near[piece]! -= 1;
     reopen(state, blob, piece);
@@ -198,20 +211,20 @@ function shift(source: Source, theirs: Bits, by: 1 | -1): void {
   }
 }
 
-function overlap(source: Source): number {
-  const { bits: theirs } = source;
-  if (theirs === 'all') return 0;
+function recount(source: Source): void {
+  const { bits: theirs, counts, places } = (source.blob.pulling as OurPullingBlob).holdings;
+  const { all, place } = source;
   const open = openTo(source);
   let count = 0;
-  for (let w = 0; w < theirs.length; w += 1) count += ones(theirs[w]! & open[w]!);
-  return count;
+  if (!all) for (let w = 0; w < open.length; w += 1) count += ones(theirs[w * places + place]! & open[w]!);
+  counts[place] = count;
 }
 
 // ---- what may come from other zones --------------------------------------------------------------
 
 /** The piece opened or closed, or an agent of our zone has it, or has it no longer. */
 function reopen(state: State, blob: Blob, piece: number): void {
-  const { open, sources } = blob.pulling;
+  const { open, sources, holdings } = blob.pulling as OurPullingBlob;
   const abroad = blob.pulling.abroad as OurAbroad;
   const opens = abroad.nearAll === 0 && abroad.near[piece] === 0 && has(open, piece);
   if (opens === has(abroad.open, piece)) return;
@@ -220,7 +233,7 @@ function reopen(state: State, blob: Blob, piece: number): void {
   abroad.count += opens ? 1 : -1;
   for (const source of sources) {
     if (!isBound(source)) continue;
-    if (source.bits !== 'all' && has(source.bits, piece)) (source as OurSource).count += opens ? 1 : -1;
+    if (!source.all && source.holds(piece)) holdings.counts[source.place]! += opens ? 1 : -1;
     review(state, source);
   }
 }
@@ -237,7 +250,7 @@ export function abroadChanges(state: State, blob: Blob): void {
   reopenAbroad(blob);
   for (const source of blob.pulling.sources) {
     if (!source.link.peer.far) continue;
-    (source as OurSource).count = overlap(source);
+    recount(source);
     review(state, source);
   }
 }

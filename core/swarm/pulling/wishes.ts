@@ -17,7 +17,7 @@ import type { Wish } from '../../wire/messages.ts';
 import { passedOnToMax, readersPerBlobMax, wishAheadMax } from '../limits.ts';
 import { firstFrom, has } from '../records/bits.ts';
 import { withoutWish } from '../records/parts.ts';
-import { holdsPiece, knowsWishes } from '../records/questions.ts';
+import { knowsWishes } from '../records/questions.ts';
 import type { Blob, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';
 import type { Input } from '../types.ts';
@@ -135,7 +135,7 @@ function tells(source: Source, { piece, own }: Due, byOrigin: boolean): boolean 
   const { blob } = source;
   const around = blob.pulling.holders[piece]! > 0;
   const origin = source.link.peer.address.role === 'origin';
-  if (holdsPiece(source, piece)) return !origin || !around;
+  if (source.holds(piece)) return !origin || !around;
   if (around || source.edge.sink?.wishes.some((wish) => wish.piece === piece) === true) return false;
   return own || (!byOrigin && isChosen(blob, source, piece));
 }

@@ -5,7 +5,7 @@
  */
 
 import type { PeerAddress, Wish } from '../../wire/messages.ts';
-import { hashListsMax, hashListsPerMs, openersMax, wishesAtOnceMax, wishesPerMs } from '../limits.ts';
+import { openersMax } from '../limits.ts';
 import type { SeenBits, SeenBytes } from './bits.ts';
 import type { AllowanceState } from './lives.ts';
 
@@ -79,38 +79,6 @@ export class Feeder {
   }
 }
 
-/** The other end of a link that we feed on. */
-export class Puller {
-  readonly nextGrant: number = 1;
-  /** Grants out, those of them accepted, sinks that would take something. */
-  readonly outstanding: number = 0;
-  readonly sending: number = 0;
-  readonly takers: number = 0;
-  /** Its part of the node's uplink load. */
-  readonly weight: number = 0;
-  /** As last heard: pieces that others send it, bytes on their way to it. */
-  readonly others: number = 0;
-  readonly inBytes: number = 0;
-  readonly restsUntilMs: number = 0;
-  /** It passed for want of room with this many bytes on their way to it: no more until there are fewer, or until then. */
-  readonly fullBytes: number = 0;
-  readonly fullUntilMs: number = 0;
-  /** Times in a row that grants expired, after each of which it spoke. */
-  readonly ignored: number = 0;
-  /** When anything last came, and when a receipt did. */
-  readonly heardMs: number;
-  readonly receiptMs: number;
-  /** Bytes of hash lists that it may still be sent; changes of wishes that it may still say. */
-  readonly hashLists: Budget;
-  readonly wishes: Budget;
-  constructor(nowMs: number) {
-    this.heardMs = nowMs;
-    this.receiptMs = nowMs;
-    this.hashLists = new Budget(hashListsMax, hashListsPerMs, nowMs);
-    this.wishes = new Budget(wishesAtOnceMax, wishesPerMs, nowMs);
-  }
-}
-
 /** What of a blob may come from other zones; pulling/ writes it. */
 export class Abroad {
   /** Whether we know our zone; where we do not, nothing is far. */
@@ -143,8 +111,6 @@ export class Allowance {
     this.sinceMs = sinceMs;
   }
 }
-
-export type SinkWish = Wish & { readonly sinceMs: number };
 
 /** The wishes but that for `piece`. */
 export function withoutWish<W extends Wish>(wishes: readonly W[], piece: number): W[] {

@@ -17,6 +17,7 @@ import type { Open, PeerAddress, Wish } from '../../wire/messages.ts';
 import { refusedMax, refusedPerMs } from '../limits.ts';
 import type { BlobNo, LinkNo } from '../types.ts';
 import { add, type Bits, bits, countBits, has, remove, type SeenBits, type SeenBytes } from './bits.ts';
+import { Holdings, type SeenHoldings } from './holdings.ts';
 import {
   type BlobStage,
   blobLife,
@@ -24,11 +25,13 @@ import {
   type FlightState,
   type LinkState,
   next,
-  type SinkState,
   type SourceState,
 } from './lives.ts';
 import type { Ours } from './ours.ts';
-import { Abroad, type Allowance, Budget, Feeder, Neighbourhood, Puller, type SinkWish } from './parts.ts';
+import { Abroad, type Allowance, Budget, Feeder, Neighbourhood } from './parts.ts';
+import { newPuller, type Puller } from './puller.ts';
+import type { Rows } from './rows.ts';
+import { SinkRow } from './sink.ts';
 
 const none: SeenBits = new Int32Array(0);
 const noBytes = new Uint8Array(0);
@@ -93,11 +96,11 @@ export class InLink {
   readonly refusals: Budget;
   readonly puller: Puller;
   readonly sinks: readonly Sink[] = [];
-  constructor(no: LinkNo, nowMs: number) {
+  constructor(no: LinkNo, pullers: Rows, nowMs: number) {
     this.no = no;
     this.sinceMs = nowMs;
     this.refusals = new Budget(refusedMax, refusedPerMs, nowMs);
-    this.puller = new Puller(nowMs);
+    this.puller = newPuller(pullers, nowMs);
   }
 }
 
@@ -131,13 +134,13 @@ export class Source {
   readonly swarm: number;
   readonly blob: Blob;
   readonly edge: Edge;
-  /** The pieces that it holds, as it said; none before it has opened. */
-  readonly bits: SeenBits | 'all' = none;
+  /** It holds every piece, as it said. */
+  readonly all: boolean = false;
+  /** Where the pieces lie that it holds (holdings.ts); -1 before it has opened, and once it is closed. */
+  readonly place: number = -1;
   /** Whether its pieces count among `holders`: not those of an origin that receives the blob, from which others get theirs. */
   readonly counted: boolean = true;
-  /** Of them, those that we lack and do not fetch. For 'all' the blob's own count holds. */
-  readonly count: number = 0;
-  /** `count` as the feeder last heard it. */
+  /** How many we would take as the feeder last heard it. */
   readonly told: number = 0;
   readonly queued: boolean = false;
   /** What its feeder last heard that we wish for (wishes.ts). */
@@ -161,6 +164,15 @@ export class Source {
     this.token = by.token;
     this.via = by.via;
     this.sinceMs = by.nowMs;
+  }
+
+  /** Of the pieces that it holds, those that we lack and do not fetch; 0 where it holds all: the blob's own count holds. */
+  get count(): number {
+    return this.place < 0 ? 0 : this.blob.pulling.holdings.counts[this.place]!;
+  }
+
+  holds(piece: number): boolean {
+    return this.all || (this.place >= 0 && this.blob.pulling.holdings.has(this.place, piece));
   }
 }
 type Beginning = { readonly token: number; readonly via: Source | undefined; readonly nowMs: number };
@@ -192,6 +204,7 @@ class Pulling {
   readonly holders: SeenBytes = noBytes;
   /** Open or parting ones only. */
   readonly sources: readonly Source[] = [];
+  readonly holdings: SeenHoldings = new Holdings(0);
   readonly unchecked: number = 0;
   /** While it is rooted; of a blob that grows, while more of its list is to be known than is. */
   readonly learning: Learning | undefined = undefined;
@@ -220,8 +233,7 @@ class Pulling {
 
 // ---- feeding/ writes these --------------------------------------------------------------------
 
-export class Sink {
-  readonly state: SinkState = 'pending';
+export class SinkRecord extends SinkRow {
   readonly link: InLink;
   readonly swarm: number;
   readonly blob: Blob;
@@ -229,23 +241,13 @@ export class Sink {
   /** Asked for with Open: the piece of a one-piece blob, the hash list. */
   readonly empty: boolean;
   readonly needHashes: boolean;
-  /** Pieces that it would take from us, as last heard. */
-  readonly count: number = 0;
-  /** Of our grants to it, those not answered yet. */
-  readonly offered: number = 0;
   /** Pieces that it was the first to be given; at most as many as the blob has. */
   readonly given: readonly number[] = [];
   readonly allowances: readonly Allowance[] = [];
-  /** What it wishes for, as last heard, and since when. */
-  readonly wishes: readonly SinkWish[] = [];
-  /** How far in the blob's log of new pieces it has been told. */
-  readonly told: number = 0;
-  /** Hashes that its puller knows, where it said so: nothing beyond is named to it. And how many it has been told that we know. */
-  readonly knows: number = Infinity;
-  readonly toldKnown: number = 0;
   /** It wants others than were named to it: it chooses the next one. */
   readonly choosy: boolean = false;
-  constructor(edge: Edge, link: InLink, asked: Open) {
+  constructor(rows: Rows, edge: Edge, link: InLink, asked: Open) {
+    super(rows, link.puller);
     this.link = link;
     this.swarm = asked.swarm;
     this.blob = edge.blob;
@@ -254,9 +256,13 @@ export class Sink {
     this.needHashes = asked.needHashes;
   }
 }
+export type Sink = Readonly<SinkRecord>;
+
 /** Of one blob. */
 class Feeding {
   readonly sinks: readonly Sink[] = [];
+  /** Where the row of each begins (sink.ts). */
+  readonly sinkRows: readonly number[] = [];
   /** Sinks that would take something of us. */
   readonly takers: number = 0;
   /** Pieces to give by name, since nobody else may hold them; those that one neighbour alone said to be elsewhere apart. */

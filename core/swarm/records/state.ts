@@ -11,7 +11,10 @@ import { wishTwiceBytesMax } from '../limits.ts';
 import type { LinkNo, Output, SwarmConfig } from '../types.ts';
 import { Bans } from './bans.ts';
 import { Meter } from './meter.ts';
+import { pullerWidth } from './puller.ts';
 import type { Blob, Edge, Link, OutLink, Peer, Source } from './records.ts';
+import { Rows } from './rows.ts';
+import { sinkWidth } from './sink.ts';
 
 /** A piece with the verifier. */
 export type Check = { readonly blob: Blob; readonly piece: number; readonly peer: Peer; readonly bytes: number };
@@ -63,6 +66,10 @@ class Uplink {
   /** Time from a grant to its answer, about; 0: none was answered yet. */
   readonly answerMs: number = 0;
   readonly meter: Meter;
+  /** Of each link that we feed on what is known of its other end. */
+  readonly pullers = new Rows(pullerWidth);
+  /** And of each blob on such a link. */
+  readonly sinks = new Rows(sinkWidth);
   /** Links that would take something, the blobs of it, whose turn it is. */
   readonly takers: number = 0;
   readonly blobs: readonly Blob[] = [];
@@ -99,6 +106,8 @@ class Due {
   readonly disowned = new Set<Blob>();
   /** Blobs of which contradictory things were told. */
   readonly odds = new Set<Blob>();
+  /** There is something in one of these four: in most steps there is not, and a set is slow to ask. */
+  marked = false;
   /** Links that are to be closed, which graph/links.ts does. */
   readonly closings: Closing[] = [];
   /** There may be somebody to grant something to. */
@@ -117,6 +126,11 @@ class Due {
   scanAtMs = Infinity;
   graphAtMs = Infinity;
   gossipAtMs = Infinity;
+
+  mark(as: 'connect' | 'finished' | 'disowned' | 'odds', blob: Blob): void {
+    this[as].add(blob);
+    this.marked = true;
+  }
 }
 
 export class State {
