@@ -8,7 +8,8 @@ import type { SimOptions } from './options.ts';
 import { pieceLengthOf } from './options.ts';
 import { plotOf } from './plot.ts';
 import type { SimResult } from './result.ts';
-import { runSim } from './run.ts';
+import { type RunProgress, runSim } from './run.ts';
+import { verdictOf } from './scales.ts';
 
 /** Bytes that a host costs, and a host's piece: measured: 2,600 hosts and 2,862 pieces took 2.2 GiB. */
 const bytesPerHost = 500_000;
@@ -30,6 +31,8 @@ export async function runSimCommand(options: SimOptions): Promise<void> {
   if (trace !== undefined) await finished(trace.end());
   if (options.plot !== undefined) await plot(options, result, options.plot);
   process.stdout.write(`${table(result)}\n`);
+  if (options.scale !== undefined)
+    process.stdout.write(`${`scale ${options.scale}`.padEnd(34)}${verdictOf(options.scale, result)}\n`);
   if (options.json) {
     const { timesS: _, ...figures } = result;
     process.stdout.write(`${JSON.stringify(figures)}\n`);
@@ -73,17 +76,27 @@ function memoryProblem(options: SimOptions): string | undefined {
   return `${options.hosts} hosts x ${pieces} pieces need about ${gib(bytes)} GiB, this machine allows ${gib(room)}: lower --hosts or --image, or raise --piece`;
 }
 
-function progressLine(): ((nowMs: number, share: number) => void) | undefined {
+/** On a terminal: how far it is, how fast, and how long it will take yet if it goes on so. */
+function progressLine(): ((at: RunProgress) => void) | undefined {
   if (!process.stderr.isTTY) return undefined;
-  let shownMs = 0;
-  return (nowMs, share) => {
+  const startedMs = performance.now();
+  let shownMs = startedMs;
+  let shownEvents = 0;
+  return (at) => {
     const wallMs = performance.now();
-    if (wallMs - shownMs < 200) return;
+    if (wallMs - shownMs < 500) return;
+    const perS = (1000 * (at.events - shownEvents)) / (wallMs - shownMs);
     shownMs = wallMs;
-    process.stderr.write(
-      `\r${(nowMs / 1000).toFixed(2)} s of virtual time, ${(100 * share).toFixed(1)} % of the pieces \x1b[K`,
-    );
+    shownEvents = at.events;
+    process.stderr.write(`\r${progressText(at, perS, (wallMs - startedMs) / 1000)}\x1b[K`);
   };
+}
+
+/** `perS`: events a second lately. What is left is told by pieces, once there are enough of them to tell it by. */
+export function progressText({ nowMs, share, done, downloads }: RunProgress, perS: number, wallS: number): string {
+  const left = share < 0.02 ? '' : `, ${Math.ceil((wallS * (1 - share)) / share)} s left`;
+  const hosts = `${done} of ${downloads} downloads done, ${(100 * share).toFixed(1)} % of the pieces`;
+  return `${(nowMs / 1000).toFixed(2)} s of virtual time: ${hosts}, ${Math.round(perS / 1000)},000 events/s${left}`;
 }
 
 function clearLine(): void {

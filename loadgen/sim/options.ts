@@ -12,6 +12,7 @@ import {
   whole,
 } from '../../harness/option-values.ts';
 import { parseRate } from '../../platform/config/units.ts';
+import { scales } from './scales.ts';
 
 export const hostsMax = 100_000;
 /** Above this many hosts the cheaper network runs unless told otherwise. */
@@ -69,6 +70,8 @@ export type SimOptions = {
   readonly targetEnd: number;
   readonly window: number;
   readonly limitMs: number;
+  /** Of scales.ts; undefined: none is asked for. */
+  readonly scale: string | undefined;
   readonly seed: number;
   readonly plot: string | undefined;
   readonly trace: string | undefined;
@@ -110,10 +113,18 @@ function crash(text: string): number {
 
 /** The sub-command with its options; `run` gets them checked. */
 export function simCommand(run: (options: SimOptions) => Promise<void>): Command {
-  const command = new Command('sim').description('an image to many hosts in virtual time, by the core that agents run');
+  const command = new Command('sim')
+    .addHelpText('after', scalesHelp())
+    .description('an image to many hosts in virtual time, by the core that agents run');
   const add = (flags: string, text: string, parse: (text: string) => unknown, fallback: unknown): void => {
     command.addOption(new Option(flags, text).argParser(parse).default(fallback));
   };
+  command.addOption(
+    new Option(
+      '--scale <name>',
+      'one that Shoal promises: its options, where no others are given, and its goal',
+    ).choices(Object.keys(scales)),
+  );
   add('--hosts <n>', 'agents', whole(1, hostsMax), 2600);
   add('--origins <n>', 'origins', whole(1, 100), 5);
   add('--trackers <n>', 'trackers (0: none ever answers, and agents ask the origins)', whole(0, 100), 3);
@@ -162,7 +173,29 @@ export function simCommand(run: (options: SimOptions) => Promise<void>): Command
   command.option('--plot <file>', 'completion curve against the bound and Kraken’s policy, SVG');
   command.option('--trace <file>', 'one JSON line per completion, crash and return');
   command.option('--json', 'print one JSON object as the last line', false);
-  return command.action(async (given: Record<string, never>) => run(resolve(given)));
+  return command.action(async () => {
+    applyScale(command);
+    await run(resolve(command.opts()));
+  });
+}
+
+/** What the scale has otherwise than by default, and nobody gave. */
+function applyScale(command: Command): void {
+  const name = command.getOptionValue('scale') as string | undefined;
+  for (const [flag, text] of Object.entries(name === undefined ? {} : (scales[name]?.options ?? {}))) {
+    const option = command.options.find((one) => one.long === `--${flag}`) as Option;
+    const key = option.attributeName();
+    if (command.getOptionValueSource(key) !== 'default') continue;
+    command.setOptionValueWithSource(key, option.parseArg?.(text, undefined) ?? text, 'config');
+  }
+}
+
+function scalesHelp(): string {
+  const lines = Object.entries(scales).map(([name, { text, options, goal }]) => {
+    const flags = Object.entries(options).map(([flag, value]) => `--${flag} ${value}`);
+    return `  ${name.padEnd(8)}${text}: ${goal.text} at most ${goal.most}\n          ${flags.join(' ')}`;
+  });
+  return `\nScales:\n${lines.join('\n')}`;
 }
 
 type Given = Omit<

@@ -33,6 +33,11 @@ export class Progress {
     this.left = this.watches.length;
   }
 
+  get soFar(): { share: number; done: number; downloads: number } {
+    const downloads = this.watches.length;
+    return { share: this.pieces / Math.max(1, this.piecesTotal), done: downloads - this.left, downloads };
+  }
+
   /** Notes a verified piece; the new prefix where it grew, else -1. */
   piece(agent: number, blob: number, piece: number, nowMs: number): number {
     const holding = this.#find(agent, blob);

@@ -16,9 +16,18 @@ import { resultOf, type SimResult } from './result.ts';
 import { crashedForMs, type Scenario, scenarioOf } from './scenario.ts';
 import { ShoalFleet } from './shoal.ts';
 
+/** How far a run is: virtual milliseconds, the share of all pieces that have arrived, downloads that are complete, events. */
+export type RunProgress = {
+  readonly nowMs: number;
+  readonly share: number;
+  readonly done: number;
+  readonly downloads: number;
+  readonly events: number;
+};
+
 export type RunHooks = {
-  /** Now and then: virtual milliseconds, share of all pieces that have arrived. */
-  readonly progress?: ((nowMs: number, share: number) => void) | undefined;
+  /** Now and then. */
+  readonly progress?: ((at: RunProgress) => void) | undefined;
   /** A line of the trace. */
   readonly trace?: ((line: Record<string, unknown>) => void) | undefined;
 };
@@ -65,7 +74,7 @@ export function runSim(options: SimOptions, hooks: RunHooks = {}): SimResult {
   plan(options, scenario, fleet, { events, progress, readers, hooks });
   for (let untilMs = chunkMs; ; untilMs += chunkMs) {
     const goesOn = events.run(Math.min(untilMs, options.limitMs));
-    hooks.progress?.(events.nowMs, progress.pieces / Math.max(1, progress.piecesTotal));
+    hooks.progress?.({ ...progress.soFar, nowMs: events.nowMs, events: events.count });
     const stalled = untilMs - Math.max(lastPieceMs, options.arriveMs) > stalledMs;
     if (!goesOn || stalled || untilMs >= options.limitMs) break;
   }

@@ -122,10 +122,14 @@ export abstract class TickNetwork extends Network {
     const { flows, links } = this;
     const share = flows.share[f] as number;
     const left = (flows.remaining[f] as number) - share;
-    let sent = share;
-    if (left > 0) flows.remaining[f] = left;
-    else sent = this.#finish(f, share);
-    charge(links.used, flows, f, sent);
+    if (left > 0) {
+      // Most flows of most ticks: nothing of the pipe itself is looked at.
+      flows.remaining[f] = left;
+      charge(links.used, flows, f, share);
+      flows.weight[f] = 1;
+      return;
+    }
+    charge(links.used, flows, f, this.#finish(f, share));
     flows.weight[f] = 1;
     if (!(flows.pipes[f] as Pipe).active) flows.remove(f);
   }
