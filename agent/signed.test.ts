@@ -3,11 +3,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
-import { signatureTag } from '../core/signatures/manifest.ts';
 import { createHttp, listen } from '../platform/http/server.ts';
 import { realClock } from '../platform/net/clock.ts';
 import { registerRegistry } from '../platform/registry/routes.ts';
-import { payload, SignedImages, signer } from '../platform/signatures/signing.fixtures.ts';
+import { payload, SignedImages, signer, tagOf } from '../platform/signatures/signing.fixtures.ts';
 import { silentLog } from '../platform/telemetry/log.ts';
 import { Metrics } from '../platform/telemetry/metrics.ts';
 import { PullLog, Pulls } from './pull.ts';
@@ -111,7 +110,7 @@ test('an index that is signed brings its children; signatures can be read', asyn
   expect((await ask(`${repo}/manifests/${child}`))[0]).toBe(403);
   expect(await ask(`${repo}/manifests/multi`, 'HEAD')).toEqual([200, '']);
   expect(await ask(`${repo}/manifests/${child}`)).toEqual([200, text(child)]);
-  expect(await ask(`${repo}/manifests/${signatureTag(index)}`)).toEqual([200, text(attached)]);
+  expect(await ask(`${repo}/manifests/${tagOf(index)}`)).toEqual([200, text(attached)]);
   expect(JSON.parse((await ask(`${repo}/referrers/${index}`))[1]).mediaType).toBe(MEDIA.ociIndex);
 });
 

@@ -2,8 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MEDIA } from '../core/oci/media.ts';
-import { signatureTag } from '../core/signatures/manifest.ts';
-import { payload, SignedImages, sha256, signer } from '../platform/signatures/signing.fixtures.ts';
+import { payload, SignedImages, sha256, signer, tagOf } from '../platform/signatures/signing.fixtures.ts';
 import { type Answer, TestCluster } from './testing/cluster.ts';
 
 const ours = signer();
@@ -44,7 +43,7 @@ async function signed(image: Buffer): Promise<Answer> {
   const made = new SignedImages();
   const message = payload(sha256(image), `localhost:5000/${repo}`);
   const { mediaType, annotations = {} } = await made.signature(repo, ours, message);
-  return await put(signatureTag(sha256(image)), await manifestOf(message, mediaType, annotations));
+  return await put(tagOf(sha256(image)), await manifestOf(message, mediaType, annotations));
 }
 
 test('a tag is set once the manifest is signed; it is pushed by its digest, or stands elsewhere, until then', async () => {
@@ -81,7 +80,7 @@ test('a signature may come first; repositories without a policy need none', asyn
 
 test('an image in the place of a signature is refused; without an index it is 503', async () => {
   const image = await manifestOf(Buffer.from('layer'));
-  expect((await put(signatureTag(sha256(image)), image)).status).toBe(403);
+  expect((await put(tagOf(sha256(image)), image)).status).toBe(403);
   const other = await manifestOf(Buffer.from('another'));
   cluster.index.down = true;
   expect((await put('1', other)).status).toBe(503);

@@ -8,8 +8,7 @@ import { PROBES } from '../core/contracts/probes.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
-import { signatureTag } from '../core/signatures/manifest.ts';
-import { payload, SignedImages, sha256, signer } from '../platform/signatures/signing.fixtures.ts';
+import { payload, SignedImages, sha256, signer, tagOf } from '../platform/signatures/signing.fixtures.ts';
 import { Cluster } from '../platform/testing/cluster.ts';
 import { type Parts, startParts } from './cluster.fixtures.ts';
 
@@ -71,7 +70,7 @@ async function image(text: string): Promise<{ readonly digest: Digest; readonly 
 async function sign(digest: Digest): Promise<void> {
   const message = payload(digest, `${new URL(proxy()).host}/${repo}`);
   const { mediaType, annotations } = await new SignedImages().signature(repo, ours, message);
-  expect(await put(signatureTag(digest), await manifest(await blob(message, annotations, mediaType)))).toBe(201);
+  expect(await put(tagOf(digest), await manifest(await blob(message, annotations, mediaType)))).toBe(201);
 }
 
 async function pulled(name: string): Promise<readonly [status: number, body: string]> {

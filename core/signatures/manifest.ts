@@ -6,6 +6,7 @@
  */
 
 import { type Digest, parseDigest } from '../digest.ts';
+import { tagValid } from '../oci/name.ts';
 import { fieldsIn, jsonOf } from './claim.ts';
 
 export const SIGNATURE_TYPES = {
@@ -29,9 +30,10 @@ export type SignatureLayer = {
   readonly signature: string | undefined;
 };
 
-/** The tag under which cosign keeps what is signed of a manifest. */
-export function signatureTag(digest: Digest): string {
-  return `${digest.replace(':', '-')}.sig`;
+/** The tag under which cosign keeps what is signed of a manifest; undefined: it would be longer than a tag may be. */
+export function signatureTag(digest: Digest): string | undefined {
+  const tag = `${digest.replace(':', '-')}.sig`;
+  return tagValid(tag) ? tag : undefined;
 }
 
 /** The layers; none of what is no manifest. */

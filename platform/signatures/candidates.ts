@@ -54,7 +54,7 @@ export async function* signaturesOf(
   ctx: CallContext,
 ): AsyncGenerator<FoundSignature, void, undefined> {
   const tag = signatureTag(digest);
-  const record = await source.tag(repo, tag, ctx);
+  const record = tag === undefined ? undefined : await source.tag(repo, tag, ctx);
   if (record !== undefined) yield* inManifest(source, { repo, digest: record.digest }, ctx);
   for (const artifactType of REFERRER_TYPES) {
     const { manifests, more } = await source.referrers(repo, digest, { artifactType, n: signaturesMax }, ctx);

@@ -88,6 +88,13 @@ test.each(['P-256', 'P-384', 'rsa', 'ed25519'] as const)('a key of the kind %s, 
   await expect(heed(gate([theirs, signer(kind)]), digest)).rejects.toEqual(refused('DENIED', 'by another key'));
 });
 
+test('a digest for which cosign has no tag is looked for among the referrers', async () => {
+  const digest = `sha512:${'a'.repeat(128)}` as Digest;
+  await expect(heed(gate(), digest)).rejects.toEqual(refused('DENIED'));
+  await images.refer(repo, digest, ours, 'bundle');
+  await heed(gate(), digest);
+});
+
 test.each(['legacy', 'bundle'] as const)('a signature among the referrers, of the form %s', async (form) => {
   const digest = await images.image(repo, 'one');
   await images.refer(repo, digest, theirs, form);

@@ -82,12 +82,14 @@ export class SignatureGate {
     if (this.#ring.renewed()) this.#remembered.forget();
     const trust = this.#ring.trust(policy);
     let refusal: ApiError;
+    let told = false;
     try {
       const { verdict, result } = await this.#said(passing, trust, call);
       const wrong = wrongWith(verdict, passing);
       this.#count.inc({ result: wrong?.result ?? result, mode: policy.mode });
       if (wrong === undefined) return;
       refusal = this.#refusal(passing, trust, wrong);
+      told = result === 'remembered';
     } catch (error) {
       call.signal.throwIfAborted();
       if (!unanswered(error)) throw error;
@@ -98,7 +100,8 @@ export class SignatureGate {
       );
     }
     if (policy.mode === 'enforce') throw refusal;
-    this.#options.log.warn({ ...call.ids, why: refusal.message }, 'let through, since the policy only warns');
+    if (!told)
+      this.#options.log.warn({ ...call.ids, why: refusal.message }, 'let through, since the policy only warns');
   }
 
   /** Its own, or that of an index which has it. */

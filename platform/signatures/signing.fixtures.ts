@@ -28,6 +28,13 @@ export function sha256(bytes: Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
 }
 
+/** Where cosign has signatures of an image. */
+export function tagOf(digest: Digest): string {
+  const tag = signatureTag(digest);
+  if (tag === undefined) throw new Error(`cosign has no tag for ${digest}`);
+  return tag;
+}
+
 /** What cosign has signed. */
 export function payload(digest: string, reference: string): Buffer {
   const critical = {
@@ -119,7 +126,7 @@ export class SignedImages implements SignatureSource {
   /** Under the tag where cosign has them. */
   async attach(repo: string, digest: Digest, layers: readonly Layer[]): Promise<Digest> {
     const config = await this.#layer(repo, Buffer.from('{}'), MEDIA.ociConfig);
-    return await this.manifest(repo, { mediaType: MEDIA.ociManifest, config, layers }, [signatureTag(digest)]);
+    return await this.manifest(repo, { mediaType: MEDIA.ociManifest, config, layers }, [tagOf(digest)]);
   }
 
   /** As `cosign sign` does by default. */
@@ -128,7 +135,7 @@ export class SignedImages implements SignatureSource {
   }
 
   async unsign(repo: string, digest: Digest): Promise<void> {
-    await this.store.deleteTag(repo, signatureTag(digest));
+    await this.store.deleteTag(repo, tagOf(digest));
   }
 
   /** Among the referrers, in the form `legacy` or as a bundle; an attestation is one of something else. */
