@@ -3,7 +3,7 @@
  * connections are made here, or told of here: so sessions are taken up again, and who is not believed any more is cut off.
  */
 
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { notCalledBy } from '../../core/access/announce.ts';
 import { type CallerRole, identityText, type VerifiedCaller } from '../../core/access/identity.ts';
@@ -105,14 +105,15 @@ export class Credentials {
     return { [Symbol.dispose]: () => void this.#changed.delete(changed) };
   }
 
-  /** A connection to whoever shows a certificate there; who that is, is to be asked once it is made. */
-  dial({ host, port }: Endpoint, kind: ConnectionKind): TLSSocket {
+  /** A connection to whoever shows a certificate there; who that is, is to be asked once it is made. `onread`: Node's. */
+  dial({ host, port }: Endpoint, kind: ConnectionKind, onread?: OnReadOpts): TLSSocket {
     const at = `${host} ${port}`;
     const generation = this.#generation;
     const before = this.#sessions.of(at);
     const socket = connect({
       ...{ host, port, secureContext: this.#context, checkServerIdentity: () => undefined },
       ...(before !== undefined && { session: before.ticket }),
+      ...(onread !== undefined && { onread }),
     });
     socket.once('secureConnect', () => {
       if (before !== undefined && socket.isSessionReused()) resumedWith(socket, before.end);

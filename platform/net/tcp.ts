@@ -48,11 +48,16 @@ export function welcome(socket: Socket, door: Door, whoIs?: () => VerifiedCaller
   if (!taken) socket.destroy();
 }
 
+/** Where a socket puts what it read, in memory that is its own again once that has returned. False: no more for now. */
+export type Inlet = { take(bytes: Uint8Array): boolean };
+
 type How = {
   /** The event that says that it is made; none: it is already. */
   readonly ready?: 'connect' | 'secureConnect' | undefined;
   /** The socket writes to the reader's buffer itself. */
   readonly direct?: boolean;
+  /** Set to take what the socket reads, where it reads not as a stream. */
+  readonly inlet?: Inlet;
   /** Of the other end, where it shows a certificate; text: why it is nobody. */
   readonly whoIs?: (() => VerifiedCaller | string) | undefined;
 };
@@ -79,7 +84,7 @@ export class SocketConnection implements Connection {
     this.#ears = ears;
     this.whoIs = how.whoIs;
     this.#made = how.ready === undefined;
-    if (how.direct !== true) this.#pour = this.#pourInto(ears);
+    if (how.direct !== true) this.#pour = this.#pourInto(ears, how.inlet);
     socket.on('error', (error) => this.#closed(error.message));
     socket.on('close', () => this.#closed('closed by the peer'));
     socket.once('finish', () => {
@@ -125,8 +130,16 @@ export class SocketConnection implements Connection {
     this.#socket.destroy();
   }
 
-  #pourInto(ears: Ears): Pour {
+  #pourInto(ears: Ears, inlet: Inlet | undefined): Pour {
     const pour = new Pour(ears, { later: setImmediate, empty: () => this.#socket.resume() });
+    if (inlet !== undefined) {
+      inlet.take = (bytes) => {
+        const goesOn = pour.push(bytes);
+        pour.keep(pour.waiting.length - 1);
+        return goesOn;
+      };
+      return pour;
+    }
     this.#socket.on('data', (bytes: Buffer) => {
       if (!pour.push(bytes)) this.#socket.pause();
     });

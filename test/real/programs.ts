@@ -109,7 +109,7 @@ export const GROUPS = {
     'curl',
     'cosign',
   ],
-  hosts: ['ip', 'skopeo', 'busybox'],
+  hosts: ['ip', 'skopeo', 'busybox', 'faketime'],
   package: ['npm', 'sh'],
   storage: [
     ...['mvn', 'javac', 'hadoop-java', 'python3', 'moto_server'],
