@@ -17,7 +17,7 @@ import { benchHostile } from './hostile/bench.ts';
 import { benchLinks } from './links/bench.ts';
 import type { Congestion } from './links/network.ts';
 import { benchMicro } from './micro/bench.ts';
-import { benchPull, type Measure, measures } from './pull/bench.ts';
+import { benchPull, benchPullTls, type Measure, measures } from './pull/bench.ts';
 import { PullSetup, profileFlags } from './pull/setup.ts';
 import { fullSizes, smallSizes } from './pull/sizes.ts';
 import { benchRepair } from './repair/bench.ts';
@@ -32,6 +32,7 @@ export type Given = {
   readonly size?: number;
   readonly rounds?: number;
   readonly only?: (Measure | StorageMeasure)[];
+  readonly tls?: boolean;
   readonly arena?: string;
   readonly workers?: number;
   readonly profile?: string;
@@ -47,7 +48,13 @@ export type Benchmarks = Readonly<Record<string, (given: Given) => Promise<Figur
 
 export const BENCHMARKS: Benchmarks = {
   micro: (given) => benchMicro(given.small),
-  pull: (given) => benchPull(pullSetup(given), chosen(measures, given)),
+  pull: (given) =>
+    given.tls === true
+      ? benchPullTls(
+          pullSetup(given),
+          measures.filter((one) => given.only?.includes(one)),
+        )
+      : benchPull(pullSetup(given), chosen(measures, given)),
   links: (given) =>
     benchLinks({
       agents: given.agents ?? (given.small ? 6 : 12),
@@ -129,6 +136,7 @@ export function benchCommand(benchmarks: Benchmarks, print: (text: string) => vo
         ...storageMeasures,
       ]),
     )
+    .option('--tls', 'pull: what certificates cost, against plain connections in turns; --only single or firstByte')
     .addOption(new Option('--arena <size>', 'pull: memory.arena of agents and origin').argParser(sizeText))
     .option('--dir <dir>', 'pull: files lie there, on a file system of any kind, and not in memory')
     .addOption(new Option('--workers <n>', 'pull: worker threads of agents and origin').argParser(whole(1, 64)))

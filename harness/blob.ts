@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomFillSync } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { ORIGIN } from '../core/contracts/origin.ts';
 import { type Digest, digestHex, digestOf } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
@@ -13,12 +13,13 @@ const chunkBytes = 1024 * 1024;
 
 export type Blob = { readonly digest: Digest; readonly bytes: number };
 
-/** Sends `bytes` random bytes to the origin at `base` while it hashes them; resolves once they are synced. */
-export async function uploadRandom(base: string, bytes: number): Promise<Blob> {
+/** Sends `bytes` random bytes to the origin at `base` while it hashes them; resolves once they are synced. `calls`: how, where not plainly. */
+export async function uploadRandom(base: string, bytes: number, calls?: Dispatcher): Promise<Blob> {
   const id = randomBytes(12).toString('hex');
   await expect(base, 'POST', ORIGIN.upload.path({ id }), {
     body: '{}',
     headers: { 'content-type': 'application/json' },
+    calls,
   });
   const hash = createHash('sha256');
   const body = Readable.from(
@@ -26,9 +27,9 @@ export async function uploadRandom(base: string, bytes: number): Promise<Blob> {
     { objectMode: false },
   );
   const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes) };
-  await expect(base, 'PATCH', ORIGIN.append.path({ id, offset: 0 }), { body, headers });
+  await expect(base, 'PATCH', ORIGIN.append.path({ id, offset: 0 }), { body, headers, calls });
   const digest = digestOf('sha256', hash.digest('hex'));
-  await expect(base, 'PUT', ORIGIN.commit.path({ id, digest }), {});
+  await expect(base, 'PUT', ORIGIN.commit.path({ id, digest }), { calls });
   return { digest, bytes };
 }
 
@@ -43,10 +44,20 @@ function* randomChunks(bytes: number, see: (chunk: Buffer) => void): Generator<B
   }
 }
 
-type Body = { readonly body?: string | Buffer | Readable; readonly headers?: Record<string, string> };
+type Body = {
+  readonly body?: string | Buffer | Readable;
+  readonly headers?: Record<string, string>;
+  readonly calls?: Dispatcher | undefined;
+};
 
-async function expect(base: string, method: 'POST' | 'PATCH' | 'PUT', path: string, body: Body): Promise<void> {
-  const reply = await request(`${base}${path}`, { method, ...body, bodyTimeout: 0, headersTimeout: 0 });
+async function expect(
+  base: string,
+  method: 'POST' | 'PATCH' | 'PUT',
+  path: string,
+  { calls, ...body }: Body,
+): Promise<void> {
+  const dispatcher = calls && { dispatcher: calls };
+  const reply = await request(`${base}${path}`, { method, ...body, ...dispatcher, bodyTimeout: 0, headersTimeout: 0 });
   const text = await reply.body.text();
   if (reply.statusCode >= 300) throw new Error(`${method} ${base}${path}: ${reply.statusCode} ${text}`);
 }

@@ -1,10 +1,11 @@
 /** A tracker, an origin and agents on loopback, as `bench pull` and `loadgen pull` use them. */
 
-import { request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { AGENT } from '../core/contracts/agent.ts';
 import type { Digest } from '../core/digest.ts';
 import { OCI_PATHS } from '../core/oci/paths.ts';
 import { freePort } from '../platform/testing/ports.ts';
+import type { Certificates } from './certificates.ts';
 import { RoleProcess } from './roles.ts';
 
 export type ClusterOptions = {
@@ -16,15 +17,19 @@ export type ClusterOptions = {
   readonly nodeFlags?: readonly string[] | undefined;
   /** Of the origin's configuration: where blobs rest beyond it. */
   readonly backends?: readonly Readonly<Record<string, unknown>>[] | undefined;
+  /** With them all parts show certificates. */
+  readonly certificates?: Certificates | undefined;
 };
 
 export type AgentProcess = {
   readonly process: RoleProcess;
   readonly registry: string;
   readonly admin: string;
+  /** How its admin port is called, where that asks for certificates. */
+  readonly operating?: Dispatcher | undefined;
 };
 
-const url = (port: number | undefined): string => `http://127.0.0.1:${port}`;
+const url = (port: number | undefined, scheme = 'http'): string => `${scheme}://127.0.0.1:${port}`;
 const loopback = (port: number) => ({ host: '127.0.0.1', port });
 /** A pull that nobody reads goes on for so long: benchmarks start one with a request for its first byte. */
 const lingerLong = '10m';
@@ -36,19 +41,25 @@ export class Cluster implements AsyncDisposable {
   readonly origin: RoleProcess;
   readonly originUrl: string;
   readonly trackerUrl: string;
+  /** How the origin is called by who pushes, and agents by who operates, where they ask for certificates. */
+  readonly pushing: Dispatcher | undefined;
+  readonly #operating: Dispatcher | undefined;
   readonly #stack: AsyncDisposableStack;
   #agents = 0;
 
   private constructor(
     options: ClusterOptions,
-    parts: { tracker: RoleProcess; origin: RoleProcess },
+    parts: { tracker: RoleProcess; origin: RoleProcess; pushing?: Dispatcher; operating?: Dispatcher },
     stack: AsyncDisposableStack,
   ) {
+    const scheme = options.certificates === undefined ? 'http' : 'https';
+    this.pushing = parts.pushing;
+    this.#operating = parts.operating;
     this.options = options;
     this.tracker = parts.tracker;
     this.origin = parts.origin;
-    this.trackerUrl = url(parts.tracker.ports['api']);
-    this.originUrl = url(parts.origin.ports['api']);
+    this.trackerUrl = url(parts.tracker.ports['api'], scheme);
+    this.originUrl = url(parts.origin.ports['api'], scheme);
     this.#stack = stack;
   }
 
@@ -56,13 +67,16 @@ export class Cluster implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const originPort = await freePort();
     const log = { level: options.logLevel };
-    const { dir } = options;
+    const { dir, certificates } = options;
     const tracker = stack.use(
       await RoleProcess.start({
         role: 'tracker',
         name: 'tracker',
         dir,
-        config: { log, listen: loopback(0), origins: [url(originPort)] },
+        config: {
+          ...(await certificates?.settings('tracker', 'tracker')),
+          ...{ log, listen: loopback(0), origins: [url(originPort)] },
+        },
       }),
     );
     const origin = stack.use(
@@ -72,6 +86,7 @@ export class Cluster implements AsyncDisposable {
         dir,
         nodeFlags: options.nodeFlags ?? [],
         config: {
+          ...(await certificates?.settings('origin', 'origin')),
           log,
           listen: loopback(originPort),
           peer: loopback(0),
@@ -82,18 +97,23 @@ export class Cluster implements AsyncDisposable {
         },
       }),
     );
-    return new Cluster(options, { tracker, origin }, stack.move());
+    const pushing = await certificates?.calls('proxy', stack);
+    const operating = await certificates?.calls('admin', stack);
+    const calls = { ...(pushing && { pushing }), ...(operating && { operating }) };
+    return new Cluster(options, { tracker, origin, ...calls }, stack.move());
   }
 
   /** One agent more; it ends with the cluster, or before. */
   async agent(nodeFlags: readonly string[] = [], more: Readonly<Record<string, unknown>> = {}): Promise<AgentProcess> {
-    this.#agents++;
+    const name = `agent-${++this.#agents}`;
+    const { certificates } = this.options;
     const started = await RoleProcess.start({
       role: 'agent',
-      name: `agent-${this.#agents}`,
+      name,
       dir: this.options.dir,
       nodeFlags: [...(this.options.nodeFlags ?? []), ...nodeFlags],
       config: {
+        ...(await certificates?.settings('agent', name)),
         log: { level: this.options.logLevel },
         listen: loopback(0),
         admin: loopback(0),
@@ -105,7 +125,8 @@ export class Cluster implements AsyncDisposable {
       },
     });
     const process = this.#stack.use(started);
-    return { process, registry: url(process.ports['registry']), admin: url(process.ports['admin']) };
+    const admin = url(process.ports['admin'], certificates === undefined ? 'http' : 'https');
+    return { process, registry: url(process.ports['registry']), admin, operating: this.#operating };
   }
 
   /** A proxy, which finds the origins there, and an index; base URL of its registry and its pid. They end with the cluster. */
@@ -147,7 +168,8 @@ export async function firstByte(url: string): Promise<void> {
 
 /** Removes the blob from the agent's cache. */
 export async function forget(agent: AgentProcess, digest: Digest): Promise<void> {
-  const reply = await request(agent.admin + AGENT.remove.path({ digest }), { method: 'DELETE' });
+  const calls = agent.operating && { dispatcher: agent.operating };
+  const reply = await request(agent.admin + AGENT.remove.path({ digest }), { method: 'DELETE', ...calls });
   await reply.body.dump();
   if (reply.statusCode !== 204) throw new Error(`DELETE ${digest} at ${agent.admin}: status ${reply.statusCode}`);
 }

@@ -23,6 +23,11 @@ const MEASURES = {
 export type Measure = keyof typeof MEASURES;
 export const measures = Object.keys(MEASURES) as Measure[];
 
+/** Against plain ones, alone: two clusters at once. */
+export async function benchPullTls(setup: PullSetup, only: readonly Measure[]): Promise<Figures> {
+  return await (await import('./tls.ts')).tlsMeasures(setup, only);
+}
+
 export async function benchPull(setup: PullSetup, only: readonly Measure[]): Promise<Figures> {
   let figures: Figures = {};
   for (const name of only) {

@@ -1,5 +1,6 @@
 /** What every measure of `bench pull` is given: sizes, and how to start a cluster. */
 
+import { Certificates } from '../../harness/certificates.ts';
 import { Cluster } from '../../harness/cluster.ts';
 import { memoryDirectory, roomyDirectory } from '../../harness/memory.ts';
 import type { PullSizes } from './sizes.ts';
@@ -28,9 +29,10 @@ export class PullSetup {
     return dir === undefined ? memoryDirectory(stack, bytes) : roomyDirectory(stack, dir, bytes);
   }
 
-  cluster(dir: string, logLevel: 'info' | 'warn'): Promise<Cluster> {
+  async cluster(dir: string, logLevel: 'info' | 'warn', o: { readonly tls?: boolean } = {}): Promise<Cluster> {
     const { arena, workers } = this.#tuning;
-    return Cluster.start({ dir, logLevel, arena, workers });
+    const certificates = o.tls === true ? await Certificates.make(dir) : undefined;
+    return Cluster.start({ dir, logLevel, arena, workers, certificates });
   }
 
   /** Options of node for the agent that is measured. */

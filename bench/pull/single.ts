@@ -106,7 +106,8 @@ function pulls(
   ];
 }
 
-async function measured(cluster: Cluster, agent: AgentProcess, work: () => Promise<void>): Promise<Sample> {
+/** With the CPU of both ends. */
+export async function measured(cluster: Cluster, agent: AgentProcess, work: () => Promise<void>): Promise<Sample> {
   const cpu = (): { agent: number; origin: number } => ({
     agent: cpuSeconds(agent.process.pid),
     origin: cpuSeconds(cluster.origin.pid),

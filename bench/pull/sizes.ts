@@ -11,6 +11,8 @@ export type PullSizes = {
   readonly rounds: number;
   readonly firstBytes: number;
   readonly smallBlobs: number;
+  /** Of each kind. */
+  readonly handshakes: number;
 };
 
 export const fullSizes: PullSizes = {
@@ -20,6 +22,7 @@ export const fullSizes: PullSizes = {
   rounds: 5,
   firstBytes: 100,
   smallBlobs: 10_000,
+  handshakes: 2_000,
 };
 
 export const smallSizes: PullSizes = {
@@ -29,4 +32,5 @@ export const smallSizes: PullSizes = {
   rounds: 2,
   firstBytes: 10,
   smallBlobs: 1_000,
+  handshakes: 300,
 };
