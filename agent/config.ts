@@ -13,6 +13,7 @@ import { scrubShape } from '../platform/host/scrub/config.ts';
 import { rareTiming } from '../platform/members/checks.ts';
 import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
+import { swarmShape } from '../platform/peer/swarm-config.ts';
 import { cosignShape } from '../platform/signatures/config.ts';
 import { preloadShape } from './preload/config.ts';
 import { sharingShape } from './sharing/config.ts';
@@ -28,6 +29,7 @@ const shape = z.strictObject({
   /** Health, metrics, status, Kraken's agent paths. */
   admin: listenAt(16_002),
   peer: peerShape(16_001),
+  swarm: swarmShape(),
   /** What does not fit is streamed through, and not kept. */
   cache: z.strictObject({ budget: size('100GiB', budgetMin), ...evictionShape }).prefault({}),
   ...volumesShape,

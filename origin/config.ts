@@ -13,6 +13,7 @@ import { volumesApart, volumesShape } from '../platform/config/volumes.ts';
 import { scrubShape } from '../platform/host/scrub/config.ts';
 import { memberEntries, membersShape, someMembers } from '../platform/members/config.ts';
 import { peerShape } from '../platform/peer/config.ts';
+import { swarmShape } from '../platform/peer/swarm-config.ts';
 import { repairShape } from './repair/config.ts';
 
 const shape = z.strictObject({
@@ -21,6 +22,7 @@ const shape = z.strictObject({
   /** The API: uploads, reads, metainfo. */
   listen: listenAt(15_002),
   peer: peerShape(15_001),
+  swarm: swarmShape(),
   /**
    * Bytes of blobs that the disk may hold. Beyond it goes what the index has condemned, since nothing has linked to it
    * for long; then uploads are refused.

@@ -24,8 +24,6 @@ export const candidateFailuresMax = 5;
 export const readersPerBlobMax = 1_024;
 /** Banned nodes remembered; the oldest is forgotten first. */
 export const bansMax = 4_096;
-export const banMs = 10_000;
-export const banMsMax = 3_600_000;
 /** Revoked digests remembered, so that late openers hear why. */
 export const revokedMax = 1_024;
 /** Edge offers and reservations open at once. */

@@ -30,6 +30,8 @@ export const defaultPolicy: PolicyConfig = {
   wishes: true,
   hedgeFloorMs: 400,
   hedgeFactor: 2,
+  banMs: 10_000,
+  banMsMax: 3_600_000,
 };
 
 /** Throws a Bug where a policy cannot work at all. */
@@ -43,4 +45,5 @@ export function checkPolicy(policy: PolicyConfig): void {
     policy.havesEveryMs > 0 && policy.grantExpiryMs > 0 && policy.stallMs > 0,
     'policy: batches, expiries and stalls take time',
   );
+  assert(policy.banMs > 0 && policy.banMsMax >= policy.banMs, 'policy: a ban takes time, and no more than the longest');
 }

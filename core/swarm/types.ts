@@ -216,6 +216,9 @@ export type PolicyConfig = {
   /** A piece in flight is late beyond this, and beyond `hedgeFactor` times its neighbour's own high percentile. */
   readonly hedgeFloorMs: number;
   readonly hedgeFactor: number;
+  /** Who misbehaved is banned for so long at first, for twice as long each time, up to. */
+  readonly banMs: number;
+  readonly banMsMax: number;
 };
 
 /** What a blob's part in the swarm has come to; pieces unless said otherwise. */

@@ -16,6 +16,7 @@ import type { Members } from '../members/members.ts';
 import type { Membership } from '../members/membership.ts';
 import { type PeerConfig, peerOptions } from '../peer/config.ts';
 import { PeerNode, type PeerNodeOptions } from '../peer/node.ts';
+import { type TunedSwarm, tunedPolicy } from '../peer/swarm-config.ts';
 import type { agentPromises, originPromises } from '../store/options.ts';
 import type { HotPieces } from '../store/pieces/hot.ts';
 import type { AskUnneeded } from '../store/room/let-go.ts';
@@ -32,6 +33,7 @@ export type HostConfig = {
   readonly cluster: string;
   readonly zone: string;
   readonly peer: PeerConfig;
+  readonly swarm: TunedSwarm;
   readonly trackers: readonly string[];
   readonly workers: number;
   readonly volumes: readonly VolumePlan[];
@@ -105,6 +107,7 @@ export async function startHost<F extends Finding>(
       ...(secure && { net: secure.net, nodeId: secure.drawNode(), foreign: secure.foreign }),
       ...pulls,
       blocked: blocked?.list,
+      policy: tunedPolicy(config.swarm),
       role: promises.role,
       cluster: config.cluster,
       zone: hostPlaceIn(config),

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { VerifiedCaller } from '../../core/access/identity.ts';
+import { defaultPolicy } from '../../core/swarm/policy.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import { VirtualClock } from '../net/clock.fixtures.ts';
 import { silentLog } from '../telemetry/log.ts';
@@ -11,7 +12,7 @@ import { acceptedPerAddressMax } from './limits.ts';
 import { peerMetrics } from './metrics.ts';
 
 const guard = (): Guard =>
-  new Guard({ clock: new VirtualClock(), log: silentLog(), metrics: peerMetrics(new Metrics()) });
+  new Guard({ clock: new VirtualClock(), log: silentLog(), metrics: peerMetrics(new Metrics()), times: defaultPolicy });
 
 const caller = (name: string, address: string, sans: readonly string[]): VerifiedCaller => ({
   ...{ cluster: 'c', role: 'agent', name, sans, address },

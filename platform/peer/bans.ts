@@ -8,7 +8,7 @@
  */
 
 import { hostOf, isLoopback } from '../../core/access/announce.ts';
-import { Bans } from '../../core/swarm/records/bans.ts';
+import { Bans, type BanTimes } from '../../core/swarm/records/bans.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Clock } from '../net/clock.ts';
 import type { Connection, Incoming } from '../net/net.ts';
@@ -16,7 +16,12 @@ import type { Logger } from '../telemetry/log.ts';
 import { acceptedMax, acceptedPerAddressMax } from './limits.ts';
 import type { PeerMetrics } from './metrics.ts';
 
-export type GuardParts = { readonly clock: Clock; readonly log: Logger; readonly metrics: PeerMetrics };
+export type GuardParts = {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: PeerMetrics;
+  readonly times: BanTimes;
+};
 
 /** What this file needs of a Link. */
 type GuardedLink = {
@@ -29,10 +34,11 @@ type GuardedLink = {
 
 export class Guard {
   readonly #parts: GuardParts;
-  readonly #bans = new Bans();
+  readonly #bans: Bans;
 
   constructor(parts: GuardParts) {
     this.#parts = parts;
+    this.#bans = new Bans(parts.times);
   }
 
   /** `key`: a node's identity, `host:port`, the address of one who dialled us, or whose the certificate is. */

@@ -72,10 +72,10 @@ export class PeerNode {
     this.#options = o;
     this.#metrics = peerMetrics(o.metrics);
     const { arena, clock, log } = o;
-    this.guard = new Guard({ clock, log, metrics: this.#metrics });
+    const policy = o.policy ?? defaultPolicy;
+    this.guard = new Guard({ clock, log, metrics: this.#metrics, times: policy });
     this.rates = ratesOf(o);
     const nowMs = (): number => clock.nowMs();
-    const policy = o.policy ?? defaultPolicy;
     this.#swarm = new Swarm({
       self: this.self,
       cluster: o.cluster,

@@ -3,15 +3,25 @@
  * doubles the time.
  */
 
-import { banMs, banMsMax, bansMax } from '../limits.ts';
+import { bansMax } from '../limits.ts';
+import type { PolicyConfig } from '../types.ts';
+
+/** How long a ban lasts at first, and at most. */
+export type BanTimes = Pick<PolicyConfig, 'banMs' | 'banMsMax'>;
 
 export class Bans {
+  readonly #times: BanTimes;
   readonly #bans = new Map<string, { untilMs: number; strikes: number }>();
+
+  constructor({ banMs, banMsMax }: BanTimes) {
+    this.#times = { banMs, banMsMax };
+  }
 
   /** Bans `node`, longer each time; for how long, ms. */
   strike(node: string, nowMs: number): number {
     const strikes = (this.#bans.get(node)?.strikes ?? 0) + 1;
     this.#bans.delete(node);
+    const { banMs, banMsMax } = this.#times;
     const lengthMs = Math.min(banMsMax, banMs * 2 ** (strikes - 1));
     this.#bans.set(node, { untilMs: nowMs + lengthMs, strikes });
     if (this.#bans.size > bansMax) this.#bans.delete(this.#bans.keys().next().value!);

@@ -93,9 +93,13 @@ class Graph {
   readonly peers: ReadonlyMap<string, Peer> = new Map();
   /** Peers that are neighbours in some blob's graph; others have an idle link. */
   readonly neighbours: number = 0;
-  readonly bans = new Bans();
+  readonly bans: Bans;
   readonly nextLink: LinkNo = 0;
   readonly offers: readonly Offer[] = [];
+
+  constructor({ policy }: SwarmConfig) {
+    this.bans = new Bans(policy);
+  }
 }
 
 /** What a step, or the time, has made due. */
@@ -148,7 +152,7 @@ export class State {
 
   readonly down = new Downlink();
   readonly up: Uplink;
-  readonly graph = new Graph();
+  readonly graph: Graph;
   readonly due = new Due();
 
   /** Whether anything can be far. */
@@ -158,6 +162,7 @@ export class State {
     this.config = config;
     this.zoned = zoneOf(config.self.zone) !== '';
     this.up = new Uplink(config);
+    this.graph = new Graph(config);
   }
 
   send(link: Link, message: Message): void {

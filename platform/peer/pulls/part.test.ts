@@ -4,7 +4,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { ApiError } from '../../../core/contracts/errors.ts';
 import { hashBytes, unitBytes } from '../../../core/piece.ts';
 import { prng } from '../../../core/prng.ts';
-import { banMs, banMsMax, bansMax } from '../../../core/swarm/limits.ts';
+import { bansMax } from '../../../core/swarm/limits.ts';
+import { defaultPolicy } from '../../../core/swarm/policy.ts';
 import { Bans } from '../../../core/swarm/records/bans.ts';
 import { FaultyDisk, faultyRoot } from '../../store/disk/faulty-disk.ts';
 import { GrowingEntry } from '../../store/growing/entry.ts';
@@ -201,7 +202,8 @@ test('that a blob passes through is said once, whether its reader was there befo
 });
 
 test('bans double, end, and are bounded in number and length', () => {
-  const bans = new Bans();
+  const { banMs, banMsMax } = defaultPolicy;
+  const bans = new Bans(defaultPolicy);
   expect([bans.strike('a', 0), bans.strike('a', 0)]).toEqual([banMs, 2 * banMs]);
   expect(bans.banned('a', 2 * banMs - 1)).toBe(true);
   expect(bans.banned('a', 2 * banMs)).toBe(false);
