@@ -3,6 +3,7 @@
 import * as z from 'zod';
 import { repositoryPatternValid } from '../core/oci/pattern.ts';
 import { replicaRulesMax, replicasMax } from '../core/rendezvous/replicas.ts';
+import { auditShape } from '../platform/audit/config.ts';
 import { backendsShape } from '../platform/backends/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { duration, listenAt } from '../platform/config/units.ts';
@@ -46,6 +47,8 @@ const settings = z.strictObject({
   quotas: quotasShape(),
   /** Who is told of pushes and deletions (docs/events.md). */
   events: eventsShape(),
+  /** What operators change here is written down: docs/audit.md. */
+  audit: auditShape(),
   /** Clients' writes are refused (405), and nothing is condemned: while its state is copied or moved. */
   readOnly: z.boolean().prefault(false),
   /**

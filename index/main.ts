@@ -1,6 +1,7 @@
 /** An index: tag to digest, and what each repository holds. State: that of its engine (platform/tags/open.ts). */
 
 import type { FastifyInstance } from 'fastify';
+import { openAudit } from '../platform/audit/open.ts';
 import { openBackends, proveBackends } from '../platform/backends/open.ts';
 import { openDoor } from '../platform/host/door.ts';
 import { type RoleContext, runRole } from '../platform/lifecycle/role.ts';
@@ -75,12 +76,15 @@ await runRole({
     const { required, tagTypes } = config.kraken;
     const succeeded = stack.use(new Succeeded(store));
     const watched = documentsOf(context, store, stack);
+    const audit = await openAudit(config.audit, context, stack);
+    const operators = audit && (await import('./audit/operated.ts')).auditOperators;
     const gc = await openGc({ ...context, store, doomed, untagged, backends, origins, succeeded, nowMs }, stack);
     const routes = (app: FastifyInstance): void => {
+      if (audit !== undefined) operators?.(app, audit);
       outbox?.addRoutes(app);
       gc.addRoutes(app);
       replication?.addRoutes(app);
-      documentRoutes(app, { watch: watched, nowMs, readOnly: config.readOnly });
+      documentRoutes(app, { watch: watched, nowMs, readOnly: config.readOnly, audit });
       quotaRoutes(app, { rules: config.quotas, counted });
       watch?.observe(app);
       indexRoutes(app, answering, {
@@ -96,7 +100,8 @@ await runRole({
         inUse: gc.inUse,
       });
     };
-    return { ports: { api: await openDoor(context, { at: config.listen, readiness, routes }, stack) } };
+    const warnings = (): string[] => audit?.problems() ?? [];
+    return { ports: { api: await openDoor(context, { at: config.listen, readiness, warnings, routes }, stack) } };
   },
 });
 

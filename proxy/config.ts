@@ -1,6 +1,7 @@
 /** What a proxy's configuration may say, and its defaults. */
 
 import * as z from 'zod';
+import { auditShape } from '../platform/audit/config.ts';
 import { commonShape } from '../platform/config/common.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
 import { duration, listenAt, network } from '../platform/config/units.ts';
@@ -50,6 +51,8 @@ const shape = z.strictObject({
     .prefault({}),
   /** Of what Kraken's prefetch and registries' notifications name, what the origins are asked to have: docs/kraken.md. */
   prefetch: prefetchShape(),
+  /** Who pushes and deletes what is written down: docs/audit.md. */
+  audit: auditShape(),
   /** What a tag may be set to: docs/signatures.md. */
   verify: z.strictObject({ cosign: cosignShape() }).prefault({}),
   pull: z

@@ -1,6 +1,8 @@
 /** A proxy: the cluster's read-write registry. It keeps nothing that a crash could lose. */
 
 import type { FastifyInstance } from 'fastify';
+import type { AuditLog } from '../platform/audit/log.ts';
+import { openAudit } from '../platform/audit/open.ts';
 import { Blocks } from '../platform/blocks/blocks.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { Origins } from '../platform/clients/origins.ts';
@@ -10,6 +12,7 @@ import { runRole } from '../platform/lifecycle/role.ts';
 import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
+import type { RegistryHandler } from '../platform/registry/reply.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { keysChecked, policiesAt } from '../platform/signatures/config.ts';
 import { proxySchema } from './config.ts';
@@ -52,6 +55,8 @@ await runRole({
       signed,
       blocked,
     });
+    const audit = await openAudit(config.audit, context, stack);
+    const served = audit === undefined ? registry : await audited(registry, audit);
     const limits = {
       ...CLIENT_LIMITS,
       stallMs: push.clientStall,
@@ -61,10 +66,10 @@ await runRole({
     const door = {
       at: config.listen,
       readiness: () => origins.problems(),
-      warnings: () => [...membership.warnings(), ...blocked.problems()],
+      warnings: () => [...membership.warnings(), ...blocked.problems(), ...(audit?.problems() ?? [])],
       workOf: registryWork,
       routes: (app: FastifyInstance) => {
-        registerRegistry(app, registry, limits);
+        registerRegistry(app, served, limits);
         addMembersRoute(app, membership);
         addPrefetchRoutes(app, { index, origins, blocked, log, metrics, ...config.prefetch });
       },
@@ -72,3 +77,9 @@ await runRole({
     return { ports: { registry: await openDoor(context, door, stack) } };
   },
 });
+
+/** Loaded only where it is wanted. */
+async function audited(registry: RegistryHandler, audit: AuditLog): Promise<RegistryHandler> {
+  const { AuditedRegistry } = await import('./audited.ts');
+  return new AuditedRegistry(registry, audit, Date.now);
+}

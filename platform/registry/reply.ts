@@ -3,6 +3,7 @@
  * `routes.ts` parses, calls the handler and writes the reply.
  */
 
+import type { Subject } from '../../core/access/rights.ts';
 import type { ApiError } from '../../core/contracts/errors.ts';
 import type { ReplicationHeader } from '../../core/contracts/replicate/headers.ts';
 import type { OciRequest } from '../../core/oci/request.ts';
@@ -19,6 +20,8 @@ export type OciReply =
 export type OciContext = {
   /** Whose caller is the client, as far as it can be told: its address (call.ts). */
   readonly call: CallContext;
+  /** Who asks, where `access` finds that out. */
+  readonly subject?: Subject | undefined;
   header(name: 'content-type' | 'content-range' | 'user-agent' | ReplicationHeader): string | undefined;
   readonly body: RequestBody;
 };
