@@ -37,6 +37,8 @@ export class ReplicatedSite {
   backends: Partial<Readonly<Record<SiteRole, readonly object[]>>> = {};
   /** `replication` of its proxy. */
   replication: object = { receive: { tokens: [secret] } };
+  /** More of its proxy. */
+  proxy: object = {};
 
   private constructor(
     cluster: Cluster,
@@ -121,7 +123,7 @@ export class ReplicatedSite {
         };
       }
       case 'proxy':
-        return { ...common, index, origins, replication: this.replication };
+        return { ...common, index, origins, replication: this.replication, ...this.proxy };
     }
   }
 }
