@@ -82,8 +82,7 @@ export class Swarm implements Machine<Input, Output, SwarmDue> {
 
   /** When a `tick` is due, in the clock of `handle`; Infinity: never. */
   get deadlineMs(): number {
-    const { batchAtMs, pumpAtMs, scanAtMs, graphAtMs } = this.#state.due;
-    return Math.min(batchAtMs, pumpAtMs, scanAtMs, graphAtMs);
+    return this.#state.due.firstAtMs;
   }
 
   get due(): SwarmDue | undefined {

@@ -14,6 +14,8 @@ export abstract class SimEvent {
   order = 0;
   dead = false;
   next: SimEvent | undefined = undefined;
+  /** On a pipe: of the piece that it stands for; 0: of a message, which takes none of its own. */
+  bytes = 0;
   /** The host that it happens at; -1: none. */
   host = -1;
   abstract run(): void;

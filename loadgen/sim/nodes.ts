@@ -4,7 +4,6 @@ import type { Announcer } from '../../core/announce/announcer.ts';
 import type { Swarm } from '../../core/swarm/swarm.ts';
 import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Driver } from '../../platform/drive/driver.ts';
-import type { SimEvent } from './events.ts';
 import { Pipe, type Way } from './network/network.ts';
 
 /**
@@ -19,8 +18,8 @@ export class End implements Way {
   lastArrivalMs = 0;
   /** Its number at its node; -1 before it is accepted. */
   no = -1;
-  /** The last message that was sent from here, and the step of its node that sent it. */
-  said: SimEvent | undefined = undefined;
+  /** The last message that was sent from here: its place among those of the step of its node that sent it; -1: none. */
+  said = -1;
   saidStep = -1;
   /** Something that arrives here is still heard. */
   open = false;

@@ -30,7 +30,6 @@ class PieceEvent extends SimEvent {
   readonly to: End;
   readonly swarm: number;
   readonly piece: number;
-  readonly bytes: number;
   constructor(fleet: ShoalFleet, to: End, feed: { swarm: number; piece: number; length: number }) {
     super();
     this.host = to.node.host;
@@ -220,7 +219,7 @@ export class ShoalFleet implements Fleet {
     const end = node.ends[feed.link];
     if (end?.pieces === undefined) return;
     // What is said from here on comes after the piece.
-    end.said = undefined;
+    end.said = -1;
     if (node.host >= this.#context.options.hosts) this.#originBytes += feed.length;
     const pipe = end.pieces;
     const event = new PieceEvent(this, end.other, feed);

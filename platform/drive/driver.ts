@@ -42,6 +42,7 @@ export class Driver<M extends Any> {
   /** Inputs handled so far, ticks among them. */
   steps = 0;
   readonly #parts: DriverParts<M>;
+  /** What is told while it runs. */
   readonly #inputs: (InputOf<M> | Tick)[] = [];
   readonly #ring = (): void => this.#wake();
   #state: 'idle' | 'running' | 'ended' = 'idle';
@@ -55,9 +56,8 @@ export class Driver<M extends Any> {
   }
 
   input(input: InputOf<M> | Tick): void {
-    if (this.#state === 'ended') return;
-    this.#inputs.push(input);
-    if (this.#state === 'idle') this.#run();
+    if (this.#state === 'idle') this.#run(input);
+    else if (this.#state === 'running') this.#inputs.push(input);
   }
 
   /** Nothing is handled any more. */
@@ -67,22 +67,26 @@ export class Driver<M extends Any> {
     this.#timer = undefined;
   }
 
-  #run(): void {
-    const { machine } = this;
-    const { alarm, perform } = this.#parts;
+  #run(first: InputOf<M> | Tick): void {
     this.#state = 'running';
     try {
+      this.#step(first);
       // By index, for a performed output may add inputs.
-      for (let i = 0; i < this.#inputs.length && this.#state === 'running'; i++) {
-        this.steps++;
-        machine.handle(this.#inputs[i] as never, alarm.nowMs());
-        for (const output of machine.drain()) perform(output as OutputOf<M>);
-      }
+      for (let i = 0; i < this.#inputs.length && this.#state === 'running'; i++)
+        this.#step(this.#inputs[i] as InputOf<M> | Tick);
     } finally {
-      this.#inputs.length = 0;
+      if (this.#inputs.length > 0) this.#inputs.length = 0;
       if (this.#state === 'running') this.#state = 'idle';
     }
     if (this.#state === 'idle') this.#sleep();
+  }
+
+  #step(input: InputOf<M> | Tick): void {
+    const { machine } = this;
+    const { alarm, perform } = this.#parts;
+    this.steps++;
+    machine.handle(input as never, alarm.nowMs());
+    for (const output of machine.drain()) perform(output as OutputOf<M>);
   }
 
   /** A timer that rings too early is kept: to move it for every input would cost more. */

@@ -6,6 +6,7 @@
 
 import { FEATURES } from '../../wire/frames.ts';
 import type { Blob, Sink } from '../records/records.ts';
+import { sinkAt } from '../records/sink.ts';
 import type { State } from '../records/state.ts';
 import { sayKnown } from './growing.ts';
 import type { OurFeedingBlob, OurSink, OurUplink } from './ours.ts';
@@ -24,8 +25,12 @@ export function announce(state: State, blob: Blob, piece: number): void {
     state.batch();
   }
   ours.fresh.push(piece);
-  for (const sink of ours.sinks) {
-    if (sink.wishes.length > 0 && sink.wishes.some((wish) => wish.piece === piece)) tell(state, sink);
+  const rows = state.up.sinks.numbers;
+  for (let i = 0; i < ours.sinkRows.length; i += 1) {
+    const row = ours.sinkRows[i]!;
+    if (rows[row + sinkAt.wishes] === 0 && rows[row + sinkAt.count]! > 0) continue;
+    const sink = ours.sinks[i]!;
+    if (sink.wishes.some((wish) => wish.piece === piece)) tell(state, sink);
     else if (sink.count === 0 && sink.state === 'open' && piece < sink.knows && idles(sink, piece)) tell(state, sink);
   }
 }

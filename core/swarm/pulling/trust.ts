@@ -108,17 +108,18 @@ export function mayTry(state: State, link: OutLink, blob: Blob, windowBytes: num
 /** Bytes on their way from those who have not sent a piece yet, and do not stand; 0 where nobody else serves `blob`. */
 function owedByUntried({ graph: { links } }: State, blob: Blob): number {
   let owed = 0;
-  let served = false;
   for (const link of links.values()) {
-    if (link.kind !== 'out') continue;
-    if (isProven(link)) {
-      served ||= link.sources.some((source) => source.blob === blob && serves(source));
-    } else {
-      for (const { flights } of link.sources) for (const { bytes } of flights) owed += bytes;
-      owed -= link.feeder.standingBytes;
-    }
+    if (link.kind !== 'out' || isProven(link)) continue;
+    for (const { flights } of link.sources) for (const { bytes } of flights) owed += bytes;
+    owed -= link.feeder.standingBytes;
   }
-  return served ? owed : 0;
+  if (owed === 0) return 0;
+  return isServed(blob) ? owed : 0;
+}
+
+/** Somebody who has sent something serves it. */
+function isServed({ pulling: { sources } }: Blob): boolean {
+  return sources.some((source) => isProven(source.link) && serves(source));
 }
 
 function serves(source: Source): boolean {

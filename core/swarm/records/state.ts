@@ -124,12 +124,44 @@ class Due {
   /** Room has come in our downlink; pieces that were on their way will not come, or not soon. */
   room = false;
   loss = false;
-  /** When each kind of work is due. */
-  batchAtMs = Infinity;
-  pumpAtMs = Infinity;
-  scanAtMs = Infinity;
-  graphAtMs = Infinity;
-  gossipAtMs = Infinity;
+  /** When each kind of work is due: side by side (rows.ts), for every step looks at all of them. */
+  readonly #atMs = new Float64Array(5).fill(Infinity);
+
+  get batchAtMs(): number {
+    return this.#atMs[0]!;
+  }
+  set batchAtMs(ms: number) {
+    this.#atMs[0] = ms;
+  }
+  get pumpAtMs(): number {
+    return this.#atMs[1]!;
+  }
+  set pumpAtMs(ms: number) {
+    this.#atMs[1] = ms;
+  }
+  get scanAtMs(): number {
+    return this.#atMs[2]!;
+  }
+  set scanAtMs(ms: number) {
+    this.#atMs[2] = ms;
+  }
+  get graphAtMs(): number {
+    return this.#atMs[3]!;
+  }
+  set graphAtMs(ms: number) {
+    this.#atMs[3] = ms;
+  }
+  get gossipAtMs(): number {
+    return this.#atMs[4]!;
+  }
+  set gossipAtMs(ms: number) {
+    this.#atMs[4] = ms;
+  }
+
+  /** When the first of them is due; Infinity: never. */
+  get firstAtMs(): number {
+    return Math.min(this.batchAtMs, this.pumpAtMs, this.scanAtMs, this.graphAtMs);
+  }
 
   mark(as: 'connect' | 'finished' | 'disowned' | 'odds', blob: Blob): void {
     this[as].add(blob);

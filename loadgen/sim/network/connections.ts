@@ -42,6 +42,10 @@ export class Connections {
   readonly #inputs: Inputs;
   readonly #network: Network;
   readonly #events: Events;
+  /** What the node whose step it is has sent in it. */
+  readonly #said: MessageEvent[] = [];
+  #saying: Node | undefined = undefined;
+  #sayingStep = -1;
 
   constructor(inputs: Inputs, network: Network) {
     this.#inputs = inputs;
@@ -77,16 +81,27 @@ export class Connections {
     const end = node.ends[no];
     if (end === undefined || message.kind === 'piece') return;
     const bytes = messageBytes(message);
-    const { said } = end;
-    if (said instanceof MessageEvent && end.saidStep === node.swarm.steps) {
+    if (end.said >= 0 && end.saidStep === node.swarm.steps) {
+      const said = this.#said[end.said] as MessageEvent;
       said.more ??= [];
       said.more.push(message);
       return this.#network.charge(end, bytes);
     }
     const event = new MessageEvent(this.#inputs, end.other, message);
-    end.said = event;
-    end.saidStep = node.swarm.steps;
+    this.#note(end, node, event);
     this.#send(end, bytes, event);
+  }
+
+  /** More may go along with it. */
+  #note(end: End, node: Node, event: MessageEvent): void {
+    const { steps } = node.swarm;
+    if (this.#saying !== node || this.#sayingStep !== steps) {
+      this.#saying = node;
+      this.#sayingStep = steps;
+      this.#said.length = 0;
+    }
+    end.said = this.#said.push(event) - 1;
+    end.saidStep = steps;
   }
 
   /** What was sent before still arrives; then the other side hears of it. */

@@ -41,8 +41,6 @@ export type NetworkConfig = {
   readonly zones: number;
 };
 
-type Item = { readonly bytes: number; readonly event: SimEvent };
-
 /** From one host to another; what is sent on the same way arrives in order. */
 export type Way = { readonly src: number; readonly dst: number; lastArrivalMs: number };
 
@@ -51,8 +49,8 @@ export class Pipe implements Way {
   readonly src: number;
   readonly dst: number;
   closed = false;
-  /** The item on the wire is `queue[head]`. */
-  readonly queue: Item[] = [];
+  /** What arrives with its last byte: `queue[head]` is on the wire. */
+  readonly queue: SimEvent[] = [];
   head = 0;
   /** Something is on the wire; then `slot` is its place among the active ones. */
   active = false;
@@ -67,7 +65,7 @@ export class Pipe implements Way {
   /** Takes back what has not begun to leave; false where nothing matches. */
   withdraw(matches: (event: SimEvent) => boolean): boolean {
     for (let i = this.head + 1; i < this.queue.length; i++) {
-      if (!matches((this.queue[i] as Item).event)) continue;
+      if (!matches(this.queue[i] as SimEvent)) continue;
       this.queue.splice(i, 1);
       return true;
     }
@@ -131,7 +129,8 @@ export abstract class Network {
     if (pipe.closed) return;
     assert(bytes > 0, 'an empty piece');
     this.pieceBytes += bytes;
-    pipe.queue.push({ bytes, event });
+    event.bytes = bytes;
+    pipe.queue.push(event);
     if (!pipe.active) this.#begin(pipe, this.events.nowMs);
   }
 
@@ -141,7 +140,8 @@ export abstract class Network {
     if (pipe.active) {
       this.messages++;
       this.chargeControl(pipe.src, pipe.dst, bytes);
-      pipe.queue.push({ bytes: 0, event });
+      event.bytes = 0;
+      pipe.queue.push(event);
       return;
     }
     this.sendInOrder(pipe, bytes, event);
@@ -172,7 +172,7 @@ export abstract class Network {
   close(pipe: Pipe): void {
     if (pipe.closed) return;
     pipe.closed = true;
-    for (let i = pipe.head; i < pipe.queue.length; i++) (pipe.queue[i] as Item).event.dead = true;
+    for (let i = pipe.head; i < pipe.queue.length; i++) (pipe.queue[i] as SimEvent).dead = true;
     pipe.queue.length = 0;
     pipe.head = 0;
     if (pipe.active) {
@@ -189,13 +189,13 @@ export abstract class Network {
 
   /** The engine says: the item on the wire has left `src`, and its last byte arrives at `doneMs` (before latency). */
   protected finished(pipe: Pipe, doneMs: number): void {
-    const item = pipe.queue[pipe.head] as Item;
+    const first = pipe.queue[pipe.head] as SimEvent;
     const to = this.zone[pipe.dst] as number;
-    if (to !== this.zone[pipe.src]) this.crossZoneBytes[to] = (this.crossZoneBytes[to] as number) + item.bytes;
+    if (to !== this.zone[pipe.src]) this.crossZoneBytes[to] = (this.crossZoneBytes[to] as number) + first.bytes;
     pipe.head++;
-    this.#deliver(pipe, doneMs, item.event);
-    while (pipe.head < pipe.queue.length && (pipe.queue[pipe.head] as Item).bytes === 0) {
-      this.#deliver(pipe, doneMs, (pipe.queue[pipe.head] as Item).event);
+    this.#deliver(pipe, doneMs, first);
+    while (pipe.head < pipe.queue.length && (pipe.queue[pipe.head] as SimEvent).bytes === 0) {
+      this.#deliver(pipe, doneMs, pipe.queue[pipe.head] as SimEvent);
       pipe.head++;
     }
     if (pipe.head === pipe.queue.length) {
@@ -210,7 +210,7 @@ export abstract class Network {
   }
 
   protected wireBytes(pipe: Pipe): number {
-    return (pipe.queue[pipe.head] as Item).bytes;
+    return (pipe.queue[pipe.head] as SimEvent).bytes;
   }
 
   #begin(pipe: Pipe, nowMs: number): void {

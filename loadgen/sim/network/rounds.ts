@@ -15,6 +15,13 @@ import type { Events, SimEvent } from '../events.ts';
 const roundCount = 1 << 13;
 const roundMask = roundCount - 1;
 
+/** None. */
+const none = -1;
+
+/**
+ * Which events wait for a round, and which of them are a host's, is told by numbers alone: the events themselves, of six
+ * classes and long out of every cache, are looked at only as they run.
+ */
 export class RoundQueue implements Events {
   nowMs = 0;
   count = 0;
@@ -22,11 +29,16 @@ export class RoundQueue implements Events {
   #round = 0;
   #pending = 0;
   #halted = false;
-  /** Newest first. */
-  readonly #wheel: (SimEvent | undefined)[] = new Array<SimEvent | undefined>(roundCount).fill(undefined);
+  /** By place: what waits, its host, and the place that comes after it in its list. Free places are a list, too. */
+  readonly #events: (SimEvent | undefined)[] = [];
+  #hostOf = new Int32Array(1024);
+  #nextOf = new Int32Array(1024);
+  #free = none;
+  /** By round: its list, newest first. */
+  readonly #wheel = new Int32Array(roundCount).fill(none);
   #far: { readonly event: SimEvent; readonly round: number }[] = [];
-  /** By host: its events of this round, oldest first. */
-  readonly #heads: (SimEvent | undefined)[] = [];
+  /** By host: its list of this round, oldest first. */
+  #heads = new Int32Array(64).fill(none);
   readonly #hosts: number[] = [];
 
   constructor(roundMs: number) {
@@ -35,7 +47,6 @@ export class RoundQueue implements Events {
 
   schedule(event: SimEvent, atMs: number): void {
     assert(!Number.isNaN(atMs), 'an event without a time');
-    event.atMs = atMs;
     event.dead = false;
     this.#pending++;
     const round = Math.max(this.#round + 1, Math.round(atMs / this.roundMs));
@@ -62,24 +73,44 @@ export class RoundQueue implements Events {
   }
 
   #link(event: SimEvent, round: number): void {
+    const place = this.#place(event);
     const at = round & roundMask;
-    event.next = this.#wheel[at];
-    this.#wheel[at] = event;
+    this.#nextOf[place] = this.#wheel[at] as number;
+    this.#wheel[at] = place;
+  }
+
+  /** A free place, which is the event's from now on. */
+  #place(event: SimEvent): number {
+    const place = this.#free === none ? this.#events.length : this.#free;
+    if (place === this.#events.length) {
+      if (place === this.#nextOf.length) {
+        this.#hostOf = longer(this.#hostOf, 2 * place);
+        this.#nextOf = longer(this.#nextOf, 2 * place);
+      }
+      this.#events.push(event);
+    } else {
+      this.#free = this.#nextOf[place] as number;
+      this.#events[place] = event;
+    }
+    const host = event.host + 1;
+    this.#hostOf[place] = host;
+    if (host >= this.#heads.length) this.#heads = longer(this.#heads, 2 * host).fill(none, this.#heads.length);
+    return place;
   }
 
   #runRound(): void {
     const at = this.#round & roundMask;
-    let event = this.#wheel[at];
-    this.#wheel[at] = undefined;
+    let place = this.#wheel[at] as number;
+    this.#wheel[at] = none;
     const heads = this.#heads;
     const hosts = this.#hosts;
-    while (event !== undefined) {
-      const { next } = event;
-      const host = event.host + 1;
-      if (heads[host] === undefined) hosts.push(host);
-      event.next = heads[host];
-      heads[host] = event;
-      event = next;
+    while (place !== none) {
+      const next = this.#nextOf[place] as number;
+      const host = this.#hostOf[place] as number;
+      if (heads[host] === none) hosts.push(host);
+      this.#nextOf[place] = heads[host] as number;
+      heads[host] = place;
+      place = next;
     }
     // Pushed newest first: the last one had the oldest event; those of no host go before all.
     this.#runHost(0);
@@ -88,17 +119,20 @@ export class RoundQueue implements Events {
   }
 
   #runHost(host: number): void {
-    let event = this.#heads[host];
-    this.#heads[host] = undefined;
-    while (event !== undefined) {
-      const { next } = event;
-      event.next = undefined;
+    let place = this.#heads[host] as number;
+    this.#heads[host] = none;
+    while (place !== none) {
+      const next = this.#nextOf[place] as number;
+      const event = this.#events[place] as SimEvent;
+      this.#events[place] = undefined;
+      this.#nextOf[place] = this.#free;
+      this.#free = place;
       this.#pending--;
       if (!event.dead) {
         this.count++;
         event.run();
       }
-      event = next;
+      place = next;
     }
   }
 
@@ -111,4 +145,10 @@ export class RoundQueue implements Events {
       else this.#far.push(waiting);
     }
   }
+}
+
+function longer(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(length);
+  grown.set(array);
+  return grown;
 }
