@@ -1,6 +1,8 @@
 /** Documents from the index's door to those who follow them, over real connections. */
 
 import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -152,6 +154,24 @@ test('a host that is cut off goes on with what it knew, from its file, and says 
   await again.put('blocks', 'new', 0, ctx);
   await vi.waitFor(() => expect(after.value()).toBe('new'), soon);
   expect(after.problems()).toEqual([]);
+});
+
+test('an index that hangs keeps nobody from what the others know', async () => {
+  let asked = 0;
+  const hung = createServer(({ url }) => {
+    if (url?.startsWith('/v1/documents/')) asked += 1;
+  });
+  await new Promise<void>((resolve) => hung.listen(0, '127.0.0.1', resolve));
+  stack.defer(() => {
+    hung.closeAllConnections();
+    hung.close();
+  });
+  const well = await site();
+  const followed = await follower(clientOf({ base: `http://127.0.0.1:${(hung.address() as AddressInfo).port}` }, well));
+  // Both are asked, and neither has answered.
+  await vi.waitFor(() => expect([asked, well.watch.waiting]).toEqual([1, 1]), soon);
+  await clientOf(well).put('blocks', 'known', 0, ctx);
+  await vi.waitFor(() => expect(followed.value()).toBe('known'), soon);
 });
 
 test('a version that cannot be understood changes nothing, is told, and the next one that can be is taken', async () => {

@@ -1,7 +1,8 @@
 /**
  * Documents of the index (core/contracts/documents), as methods.
  *
- * Rule 1: one index is asked after the other: a question for the next version is kept open for long, which is no silence.
+ * Rule 1: a question for the next version is kept open for long, which is no silence: where there are several indexes two
+ *   of them are asked at once, so that one that hangs keeps nobody from what the others know. Else one after the other.
  * Rule 2: a change reads, changes, and writes at the version that was read, again until nobody came between.
  */
 
@@ -43,11 +44,13 @@ export class DocumentClient {
   /** Once there is another version than `after`, or nothing has changed for documentWaitMs. */
   after(name: DocumentName, after: number, ctx: CallContext): Promise<DocumentSaid> {
     const { method, path, reply } = DOCUMENTS[name].read;
-    return this.#first(async (client) =>
-      reply(
-        await client.json(method, path({ after }), { ctx, tries: 1, stallMs: documentWaitMs + lateMs }),
-        client.base,
-      ),
+    return this.#anyOfTwo(
+      async (client, call) =>
+        reply(
+          await client.json(method, path({ after }), { ctx: call, tries: 1, stallMs: documentWaitMs + lateMs }),
+          client.base,
+        ),
+      ctx,
     );
   }
 
@@ -89,17 +92,25 @@ export class DocumentClient {
     throw new ApiError('UNAVAILABLE', `document ${name} is changed by others all the time: try again`);
   }
 
-  /** Those that do not answer last. */
+  /** Those that do not answer last; the others in any order, so that none has all the questions. */
   #order(): HttpClient[] {
-    const rank = ({ pulse }: HttpClient): number => (pulse.well ? 0 : 1);
-    return this.#members.all.toSorted((a, b) => rank(a) - rank(b));
+    const rank = ({ pulse }: HttpClient): number => (pulse.well ? 0 : 1) + Math.random();
+    const ranked = this.#members.all.map((client) => ({ client, at: rank(client) }));
+    return ranked.sort((one, two) => one.at - two.at).map(({ client }) => client);
   }
 
-  /** Of the first that is well: who follows asks again, another one then. */
-  async #first<T>(ask: Ask<T>): Promise<T> {
-    const [client] = this.#order();
-    if (client === undefined) throw new ApiError('UNAVAILABLE', 'there is no index');
-    return await ask(client);
+  /** The first answer. */
+  async #anyOfTwo<T>(ask: (client: HttpClient, ctx: CallContext) => Promise<T>, ctx: CallContext): Promise<T> {
+    const two = this.#order().slice(0, 2);
+    if (two.length === 0) throw new ApiError('UNAVAILABLE', 'there is no index');
+    const done = new AbortController();
+    try {
+      return await Promise.any(two.map((client) => ask(client, ctx.withSignal(done.signal))));
+    } catch (error) {
+      throw error instanceof AggregateError ? error.errors[0] : error;
+    } finally {
+      done.abort(new Error('the other index has answered'));
+    }
   }
 
   async #each<T>(ask: Ask<T>): Promise<T> {
