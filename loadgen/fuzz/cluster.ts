@@ -10,6 +10,8 @@ import { Lies } from './backing/lies.ts';
 import { IndexLoss } from './backing/loss.ts';
 import { Named } from './backing/named.ts';
 import { backedIn } from './backing/nature.ts';
+import { certified } from './components/certificates.ts';
+import { MixedCompany } from './components/mixed.ts';
 import { type Content, layerOf, layersMax, manifestOf } from './content.ts';
 import { Damage } from './disks/damage.ts';
 import type { Rotten } from './disks/stored.ts';
@@ -53,6 +55,7 @@ export type Fuzzed = {
   readonly backend: SharedBackend | undefined;
   readonly cold: ColdImages | undefined;
   readonly named: Named | undefined;
+  readonly mixed: MixedCompany | undefined;
   /** Of an index that writes to a backend. */
   readonly indexLoss: IndexLoss | undefined;
 };
@@ -80,6 +83,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   const backend = backedIn(world.seed) ? new SharedBackend(world, lies) : undefined;
   const cold = backend && new ColdImages(world, backend);
   for (const content of cold?.contents ?? []) byDigest.set(content.digest, content);
+  const mixed = certified(world.seed) ? new MixedCompany(world, cluster) : undefined;
   const litter = littered(world.seed) ? roomFor(images, contents, cold) : undefined;
   const site = (): OriginOptions => {
     const bytesPerS = world.pick([5e6, 20e6, 100e6, 300e6]);
@@ -88,7 +92,8 @@ export function build(world: World, o: BuildOptions): Fuzzed {
       host,
       bytesPerS,
       clock: skewedClock(world),
-      address: addressOf(world, host),
+      address: mixed?.addressOf(host) ?? addressOf(world, host),
+      certificates: mixed?.certificates,
       trackers,
       roster,
       plant: o.plant,
@@ -102,7 +107,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   };
   const roster = new Roster(world, originsOf(world));
   addOrigins(origins, roster, (base) => new OriginSite(cluster, base, site()));
-  addTrackers(world, trackers, roster);
+  addTrackers(world, trackers, { roster, mixed });
   const index = new IndexSite(world, world.addHost(100e6), { failPercent: indexFailPercent, backend });
   const history = new TagHistory();
   cold?.seed(history);
@@ -122,6 +127,12 @@ export function build(world: World, o: BuildOptions): Fuzzed {
   for (const content of litterer?.contents ?? []) byDigest.set(content.digest, content);
   const agents = Array.from({ length: agentsWanted(world) }, () => new AgentSite(cluster, site()));
   const hostiles = Array.from({ length: hostilesWanted(world) }, () => new Hostile(cluster, contents, site()));
+  mixed?.begin({
+    origins: [...origins.values()],
+    agents: [...agents, ...hostiles],
+    trackers: [...trackers.keys()],
+    contents,
+  });
   return {
     ...{ cluster, origins, roster, trackers, index, agents, proxies, hostiles, history, acked, damage },
     clients: agents.map((agent) => new Clients(agent, read)),
@@ -132,6 +143,7 @@ export function build(world: World, o: BuildOptions): Fuzzed {
     litter: litterer,
     backend,
     cold,
+    mixed,
     ...judging(world, { backend, index, history, images: imageOf }),
   };
 }
@@ -181,12 +193,16 @@ function otherOf(image: Image, name: string): Image {
   return { ...image, manifest: manifestOf(name, image.manifest.bytes.length, image.layers) };
 }
 
-function addTrackers(world: World, trackers: Map<string, TrackerSite>, roster: Roster): void {
+function addTrackers(
+  world: World,
+  trackers: Map<string, TrackerSite>,
+  { roster, mixed }: { readonly roster: Roster; readonly mixed: MixedCompany | undefined },
+): void {
   const trackersWanted = 1 + world.prng.below(3);
   for (let i = 0; i < trackersWanted; i++) {
     trackers.set(
       `http://t${i}`,
-      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), roster, clock: skewedClock(world) }),
+      new TrackerSite(world, `http://t${i}`, { host: world.addHost(100e6), roster, clock: skewedClock(world), mixed }),
     );
   }
 }

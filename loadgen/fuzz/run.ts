@@ -129,6 +129,7 @@ async function live(
     return world.violate('liveness', `${withinMs / 1000} s after the last fault: ${work.lacking().join('; ')}`);
   work.stop();
   for (const hostile of fuzzed.hostiles) hostile.end();
+  fuzzed.mixed?.end();
   chaos.trackersReturn();
   await world.run(world.nowMs + restMs, () => false);
   if (world.violation === undefined) judgeRest(world, fuzzed);

@@ -1,6 +1,7 @@
 /** What a host is given when the cluster is made, and what its processes share. */
 
 import type { PeerAddress } from '../../core/wire/messages.ts';
+import type { Certificates } from './components/certificates.ts';
 import type { Damage } from './disks/damage.ts';
 import type { Truth } from './peers/judge.ts';
 import type { Plant } from './plants/plants.ts';
@@ -19,6 +20,8 @@ export type SiteOptions = {
   /** Which origins there are. */
   readonly roster: Roster;
   readonly plant: Plant | undefined;
+  /** Where hosts have any: trackers know them by these. */
+  readonly certificates?: Certificates | undefined;
   readonly truth: Truth;
   /** Of an agent: nothing is given before its digest is known. */
   readonly strict?: boolean;

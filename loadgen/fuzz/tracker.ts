@@ -12,6 +12,7 @@ import { Metrics } from '../../platform/telemetry/metrics.ts';
 import { LookupAllowance, lookupsAtOnce } from '../../tracker/allowance.ts';
 import { Lookups } from '../../tracker/lookups.ts';
 import { TrackerState } from '../../tracker/state.ts';
+import type { MixedCompany } from './components/mixed.ts';
 import { Calls } from './http/calls.ts';
 import { serveTracker } from './http/servers.ts';
 import { wiresOf } from './http/wires.ts';
@@ -27,16 +28,22 @@ export class TrackerSite {
   readonly #world: World;
   readonly #roster: Roster;
   readonly #clock: () => number;
+  readonly #mixed: MixedCompany | undefined;
   #calls: Calls | undefined;
   /** While it hangs: what waits for it to go on. */
   #hung: PromiseWithResolvers<void> | undefined;
 
-  constructor(world: World, name: string, o: { host: number; roster: Roster; clock: () => number }) {
+  constructor(
+    world: World,
+    name: string,
+    o: { host: number; roster: Roster; clock: () => number; mixed?: MixedCompany | undefined },
+  ) {
     this.#world = world;
     this.name = name;
     this.host = o.host;
     this.#roster = o.roster;
     this.#clock = o.clock;
+    this.#mixed = o.mixed;
   }
 
   get up(): boolean {
@@ -75,6 +82,11 @@ export class TrackerSite {
         waitMs,
         metrics: new Metrics(),
         trusted: trustedOf([]),
+        notOwn: this.#mixed?.certificates.notOwn,
+      },
+      this.#mixed && {
+        around: (app) => this.#mixed?.around(app, this.name),
+        caller: (address) => this.#mixed?.certificates.of(address),
       },
     );
   }

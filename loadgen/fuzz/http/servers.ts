@@ -1,6 +1,8 @@
 /** The processes of a run as servers: each role's own routes, as its main.ts puts them together, over the run's wires. */
 
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import type { VerifiedCaller } from '../../../core/access/identity.ts';
 import { type IndexSettings, type IndexStore, indexRoutes } from '../../../index/api.ts';
 import { type ApiParts, addRoutes } from '../../../origin/api.ts';
 import { addIdentityRoute } from '../../../origin/identity.ts';
@@ -29,8 +31,13 @@ const log: Logger = silentLog();
 Object.assign(log, { child: () => log });
 
 /** Answers from now on, or a moment later, until the process ends. */
-async function serve(site: Served, role: string, routes: (app: FastifyInstance) => void): Promise<void> {
-  const app = createHttp({ role, log, metrics: new Metrics(), readiness: () => Promise.resolve([]) });
+async function serve(
+  site: Served,
+  role: string,
+  routes: (app: FastifyInstance) => void,
+  caller?: (socket: Socket) => VerifiedCaller | undefined,
+): Promise<void> {
+  const app = createHttp({ role, log, metrics: new Metrics(), readiness: () => Promise.resolve([]), caller });
   routes(app);
   const { hostname: host } = new URL(site.base);
   await listen(app, { host, port: httpPort }, wiresOf(site.world).doors(site.process));
@@ -48,8 +55,21 @@ export function serveOrigin(
   });
 }
 
-export function serveTracker(site: Served, api: TrackerApi): Promise<void> {
-  return serve(site, 'tracker', (app) => trackerRoutes(app, api));
+/** `around`: before the routes are added. `caller`: who it is, where that is known. */
+export function serveTracker(
+  site: Served,
+  api: TrackerApi,
+  o: {
+    readonly around?: (app: FastifyInstance) => void;
+    readonly caller?: ((address: string | undefined) => VerifiedCaller | undefined) | undefined;
+  } = {},
+): Promise<void> {
+  const { caller } = o;
+  const routes = (app: FastifyInstance): void => {
+    o.around?.(app);
+    trackerRoutes(app, api);
+  };
+  return serve(site, 'tracker', routes, caller && ((socket) => caller(socket.remoteAddress)));
 }
 
 export function serveIndex(site: Served, store: IndexStore, settings: IndexSettings): Promise<void> {

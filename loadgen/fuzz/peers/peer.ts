@@ -52,6 +52,7 @@ export async function startPeer(
   const node = await PeerNode.listen({
     ...o.pulls,
     role: o.role,
+    nodeId: site.certificates?.nodeOf(process.host),
     host,
     port,
     cluster: 'fuzz',
