@@ -90,13 +90,13 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     tracking.stats.down < trackers.urls.length || found.finder.urls.length > 0
       ? []
       : [`no tracker answers, and none has told of the origins: ${config.trackers.join(', ')}`];
-
+  const told = { readiness, warnings };
   const admin = await openDoor(
     context,
     {
       at: config.admin,
-      readiness,
-      warnings,
+      listener: 'admin',
+      ...told,
       workOf: adminWork,
       routes: (app) => {
         addHostRoutes(app, context, { store, membership, pins, node });
@@ -113,13 +113,10 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
     stack,
   );
   const served = await registryOf(context, { pulls, index });
-  const limits = { ...CLIENT_LIMITS, pauseMs: config.pull.pause };
-  const routes = (app: FastifyInstance): void => registerRegistry(app, served, limits);
-  const registry = await openDoor(
-    context,
-    { at: config.listen, port: 'registry', readiness, warnings, workOf: registryWork, routes },
-    stack,
-  );
+  const routes = (app: FastifyInstance): void =>
+    registerRegistry(app, served, { ...CLIENT_LIMITS, pauseMs: config.pull.pause });
+  const users = { at: config.listen, port: 'registry', inside: false, ...told, workOf: registryWork, routes } as const;
+  const registry = await openDoor(context, users, stack);
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };

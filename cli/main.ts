@@ -33,7 +33,7 @@ import { put } from './commands/put.ts';
 import { addQuotaCommands } from './commands/quotas.ts';
 import { reconcile } from './commands/reconcile.ts';
 import { addReplicateCommands } from './commands/replicate.ts';
-import { becomeRole, type CheckOptions, checkConfig, isRole } from './commands/role.ts';
+import { becomeRole, type CheckOptions, checkConfig, isRole, layers, type RoleStart } from './commands/role.ts';
 import { membersStatus } from './commands/status.ts';
 import { indexDefault, indexOfConfig } from './commands/steps.ts';
 import { type UpOptions, up } from './commands/up.ts';
@@ -85,6 +85,10 @@ const proxyUrl = () =>
     .argParser(urlOption(proxyDefault))
     .default(proxyDefault)
     .env('SHOAL_PROXY');
+const secretFiles = () =>
+  new Option('--secrets <file>', 'YAML merged over the configuration, whose values no message says; may be repeated')
+    .argParser(collect)
+    .default([], '');
 const sets = () =>
   new Option('--set <key=value>', 'overrides one value, such as cache.budget=20GiB; may be repeated')
     .argParser(collect)
@@ -123,11 +127,11 @@ for (const role of ROLES) {
     // Not a required option: it would be one of the commands below a role as well.
     .option('-c, --config <file>', 'its configuration (YAML)')
     .addOption(sets())
+    .addOption(secretFiles())
     .option('--check', 'only checks the configuration')
-    .action((options: { config?: string; set: string[]; check?: boolean }) => {
+    .action((options: RoleStart) => {
       const { config = command.error("error: required option '-c, --config <file>' not specified") } = options;
-      const sets = options.set.flatMap((set) => ['--set', set]);
-      becomeRole(role, ['--config', config, ...sets, ...(options.check === true ? ['--check'] : [])], env);
+      becomeRole(role, ['--config', config, ...layers(options), ...(options.check === true ? ['--check'] : [])], env);
     });
   const commanding = { finishing, stoppable, url: urlOption, say, transport };
   if (role === 'origin') addOriginCommands(command, commanding);
@@ -145,6 +149,7 @@ config
   .description('names every bad value and every unknown key at once, with line numbers')
   .argument('<file>')
   .addOption(sets())
+  .addOption(secretFiles())
   .option(
     '--online',
     'also tries what it names: credentials, reachability, the right to write; exit code 1 where one fails',

@@ -3,8 +3,9 @@
 import * as z from 'zod';
 import { auditShape } from '../platform/audit/config.ts';
 import { commonShape } from '../platform/config/common.ts';
-import { elsewhere, withRules } from '../platform/config/rules.ts';
-import { duration, listenAt, network } from '../platform/config/units.ts';
+import { listenAt, listenWhere } from '../platform/config/listen.ts';
+import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
+import { duration, network } from '../platform/config/units.ts';
 import { membersShape, someMembers } from '../platform/members/config.ts';
 import { cosignShape } from '../platform/signatures/config.ts';
 import { prefetchShape } from './prefetch/config.ts';
@@ -13,6 +14,11 @@ const shape = z.strictObject({
   ...commonShape('proxy'),
   /** The registry API, health and metrics. `localhost`: 127.0.0.1 and ::1. */
   listen: listenAt(15_000),
+  /**
+   * Metrics and members, for who operates the cluster. Left out, `listen` answers them where only this host reaches it, or
+   * where callers show certificates (`tls`), and nobody does otherwise.
+   */
+  admin: listenWhere(15_005).optional(),
   /**
    * Load balancers in front of the proxies, whose X-Forwarded-For says who the client is. Without them all that
    * comes through one counts as one client, where room is short and clients are told apart.
@@ -64,7 +70,8 @@ const shape = z.strictObject({
 });
 
 export const proxySchema = withRules(shape, [
-  ...['index', 'origins'].map((urls) => elsewhere<z.output<typeof shape>>(urls, 'listen')),
+  ...portsApart<z.output<typeof shape>>('listen', 'admin'),
+  ...['index', 'origins'].map((urls) => elsewhere<z.output<typeof shape>>(urls, 'listen', 'admin')),
   {
     at: 'push.required',
     of: ['push.copies'],
@@ -74,3 +81,5 @@ export const proxySchema = withRules(shape, [
         : undefined,
   },
 ]);
+
+export type ProxyConfig = z.infer<typeof proxySchema>;

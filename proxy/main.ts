@@ -6,7 +6,6 @@ import { openAudit } from '../platform/audit/open.ts';
 import { Blocks } from '../platform/blocks/blocks.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { Origins } from '../platform/clients/origins.ts';
-import { openDoor } from '../platform/host/door.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { runRole } from '../platform/lifecycle/role.ts';
 import { Membership } from '../platform/members/membership.ts';
@@ -16,6 +15,7 @@ import type { RegistryHandler } from '../platform/registry/reply.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { keysChecked, policiesAt } from '../platform/signatures/config.ts';
 import { proxySchema } from './config.ts';
+import { openDoors } from './doors.ts';
 import { IndexRules } from './index-rules.ts';
 import { addPrefetchRoutes } from './prefetch/routes.ts';
 import { ProxyRegistry } from './registry.ts';
@@ -64,17 +64,16 @@ await runRole({
       trustedProxies: config.trustedProxies,
     };
     const door = {
-      at: config.listen,
+      operated: (app: FastifyInstance) => addMembersRoute(app, membership),
       readiness: () => origins.problems(),
       warnings: () => [...membership.warnings(), ...blocked.problems(), ...(audit?.problems() ?? [])],
       workOf: registryWork,
       routes: (app: FastifyInstance) => {
         registerRegistry(app, served, limits);
-        addMembersRoute(app, membership);
         addPrefetchRoutes(app, { index, origins, blocked, log, metrics, ...config.prefetch });
       },
     };
-    return { ports: { registry: await openDoor(context, door, stack) } };
+    return { ports: await openDoors(context, door, stack) };
   },
 });
 

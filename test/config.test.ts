@@ -127,7 +127,7 @@ test('an origin: which one of several it is, and everything else', () => {
     '9: origins.2: http://a:1 is listed twice',
     '10: uploads.limit: expected at least 1, got 0',
     expect.stringMatching(/^10: uploads\.idle: expected at least 1s .*, got "0s"$/),
-    expect.stringMatching(/^11: trackers\.0: expected a URL .*secret@h:1"$/),
+    expect.stringMatching(/^11: trackers\.0: expected a URL .*user:\(secret\)@h:1"$/),
     expect.stringMatching(/^11: trackers\.1: expected a URL .*, got "http:\/\/h:0"$/),
     '12: nope: unknown key',
   ]);

@@ -4,8 +4,9 @@ import * as z from 'zod';
 import { nodesMax } from '../core/handout/leases.ts';
 import { handoutLimits } from '../core/handout/limits.ts';
 import { commonShape } from '../platform/config/common.ts';
+import { listenAt } from '../platform/config/listen.ts';
 import { elsewhere, withRules } from '../platform/config/rules.ts';
-import { duration, listenAt, network, size } from '../platform/config/units.ts';
+import { duration, network, size } from '../platform/config/units.ts';
 import { membersShape, someMembers } from '../platform/members/config.ts';
 import { lookupsAtOnce } from './allowance.ts';
 

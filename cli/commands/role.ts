@@ -47,8 +47,17 @@ function definedOnly(env: Env): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
-export type CheckOptions = {
-  readonly set: readonly string[];
+/** What is merged over a configuration file. */
+type Layers = { readonly set: readonly string[]; readonly secrets: readonly string[] };
+
+/** As arguments of a role's process. */
+export function layers({ set, secrets }: Layers): string[] {
+  return [...secrets.flatMap((file) => ['--secrets', file]), ...set.flatMap((one) => ['--set', one])];
+}
+
+export type RoleStart = Layers & { readonly config?: string; readonly check?: boolean };
+
+export type CheckOptions = Layers & {
   readonly online?: boolean;
   readonly json?: boolean;
   /** Of a file that names none, as one that others extend. */
@@ -56,7 +65,7 @@ export type CheckOptions = {
 };
 
 /** `shoal config check FILE`: the role is the file's own, or the one that is given. */
-export function checkConfig(file: string, { set, online, json, role: given }: CheckOptions, env: Env): void {
+export function checkConfig(file: string, { set, secrets, online, json, role: given }: CheckOptions, env: Env): void {
   if (json === true && online !== true) throw new StartError('--json goes with --online: say both');
   const own = readRole(file, env);
   const role = own ?? given;
@@ -66,7 +75,7 @@ export function checkConfig(file: string, { set, online, json, role: given }: Ch
   }
   const sets = own === undefined ? [`role=${role}`, ...set] : set;
   const how = [...(online === true ? ['--online'] : []), ...(json === true ? ['--json'] : [])];
-  becomeRole(role, ['--check', ...how, '--config', file, ...sets.flatMap((one) => ['--set', one])], env);
+  becomeRole(role, ['--check', ...how, '--config', file, ...layers({ set: sets, secrets })], env);
 }
 
 export function isRole(text: string | undefined): text is Role {

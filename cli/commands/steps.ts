@@ -12,8 +12,8 @@ import type { ReconcileReply, ReconcileStep } from '../../core/contracts/reconci
 import { backoffMs } from '../../core/retry/retry.ts';
 import { CallContext } from '../../platform/clients/context.ts';
 import { HttpClient } from '../../platform/clients/http.ts';
+import { listenAt } from '../../platform/config/listen.ts';
 import { loadConfig } from '../../platform/config/load.ts';
-import { listenAt } from '../../platform/config/units.ts';
 import type { Env } from '../../platform/config/yaml.ts';
 import type { HttpTransport } from '../../platform/net/http.ts';
 import { Failure } from '../failure.ts';

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { degreeSlack } from '../../core/swarm/limits.ts';
 import { duration, rate, size, whole } from '../../harness/option-values.ts';
+import { openFilesMax } from '../../platform/lifecycle/open-files.ts';
 import { limitBytesPerSMin } from '../../platform/peer/limits.ts';
 
 export const agentsMax = 20_000;
@@ -85,9 +86,4 @@ export function processesFor(options: LiveOptions): number | string {
   if (options.processes < needed)
     return `${agents} agents with ${degree} neighbours need ${needed} processes at ${files} open files each: raise --processes or 'ulimit -n', or lower --degree`;
   return options.processes;
-}
-
-function openFilesMax(): number {
-  const match = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-  return Number(match?.[1] ?? 1_024);
 }

@@ -6,8 +6,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as z from 'zod';
 import { peerShape } from '../peer/config.ts';
 import { commonShape } from './common.ts';
+import { listenAt } from './listen.ts';
 import { ConfigError, jsonSchema, loadConfig, readRole } from './load.ts';
-import { baseUrl, listenAt, size } from './units.ts';
+import { baseUrl, size } from './units.ts';
 
 const schema = z.strictObject({
   ...commonShape('agent'),

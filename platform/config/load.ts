@@ -2,7 +2,8 @@
  * Loads a configuration file: YAML, `extends`, environment, `--set`, then the role's schema.
  *
  * Rule 1: every bad value and every unknown key is reported at once, each with `file:line`.
- * Rule 2: later wins: the extended file, the file, then `--set` in order. Maps merge, everything else replaces.
+ * Rule 2: later wins: the extended file, the file, files of secrets, then `--set` in order. Maps merge, everything else
+ *         replaces.
  * Rule 3: an empty value (`key:`) is as if the key were absent, and is warned of.
  */
 
@@ -10,7 +11,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
 import { placesOf } from './rules.ts';
-import { type Env, type Problems, readTree, setTree, type Tree, unsetText } from './yaml.ts';
+import { hidden, isSecret, SecretFiles, secretsIn, secretTree } from './secrets.ts';
+import { type Env, type Problems, readTree, type Sources, setTree, type Tree, unsetText } from './yaml.ts';
 
 const fileBytesMax = 1024 * 1024;
 const extendsMax = 16;
@@ -30,12 +32,21 @@ export type LoadOptions<T> = {
   /** `key.path=value`, the value in YAML. */
   readonly sets?: readonly string[] | undefined;
   readonly env?: Env | undefined;
+  /** Files that are merged over it, whose values no message says. */
+  readonly secrets?: readonly string[] | undefined;
   readonly schema: z.ZodType<T>;
+};
+export type Loaded<T> = {
+  readonly config: T;
+  readonly warnings: readonly string[];
+  /** All that it was read from. */
+  readonly files: readonly string[];
 };
 
 /** The configuration, or a ConfigError that names everything that is wrong with it. */
-export function loadConfig<T>(options: LoadOptions<T>): { config: T; warnings: readonly string[] } {
-  const { tree, problems } = gather(options);
+export function loadConfig<T>(options: LoadOptions<T>): Loaded<T> {
+  const { tree, problems, files } = gather(options);
+  const secrets = secretsIn(tree);
   // What is no YAML has no keys: to name those that are missing would hide the reason.
   if (tree.value instanceof Map && tree.value.size === 0 && problems.errors.length > 0)
     throw new ConfigError(byLine(problems.errors));
@@ -47,8 +58,9 @@ export function loadConfig<T>(options: LoadOptions<T>): { config: T; warnings: r
     const lines = parsed.error.issues.flatMap((issue) => issueLines(issue, tree));
     problems.errors.push(...lines.filter((line) => !unset.has(placeOfLine(line))));
   }
-  if (problems.errors.length > 0 || !parsed.success) throw new ConfigError(byLine(problems.errors));
-  return { config: parsed.data, warnings: problems.warnings };
+  if (problems.errors.length > 0 || !parsed.success)
+    throw new ConfigError(byLine(problems.errors).map((line) => hidden(line, secrets)));
+  return { config: parsed.data, warnings: problems.warnings.map((line) => hidden(line, secrets)), files };
 }
 
 /** `file:line` of a problem. */
@@ -86,17 +98,45 @@ export function jsonSchema(schema: z.ZodType): unknown {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
 }
 
-function gather(options: { file: string; sets?: readonly string[] | undefined; env?: Env | undefined }): {
+type Gathering = Pick<LoadOptions<unknown>, 'file' | 'sets' | 'env' | 'secrets'>;
+type Reading = {
+  readonly env: Env;
+  readonly problems: Problems;
+  readonly secretFiles: SecretFiles;
+  readonly files: string[];
+};
+
+function gather({ file, env = {}, secrets = [], sets = [] }: Gathering): {
   tree: Tree;
   problems: Problems;
+  files: readonly string[];
 } {
   const problems: Problems = { errors: [], warnings: [] };
-  let tree = readChain(options.file, options.env ?? {}, problems);
-  for (const set of options.sets ?? []) tree = applySet(tree, set, problems);
-  return { tree, problems };
+  const reading: Reading = { env, problems, secretFiles: new SecretFiles(problems), files: [] };
+  let tree = readChain(file, reading);
+  for (const secret of secrets) tree = merge(tree, secretLayer(secret, reading));
+  for (const set of sets) tree = applySet(tree, set, { sources: sourcesIn('.', reading), problems });
+  return { tree, problems, files: [...reading.files, ...reading.secretFiles.files] };
 }
 
-function readChain(file: string, env: Env, problems: Problems): Tree {
+/** Of a file in `dir`. */
+function sourcesIn(dir: string, { env, secretFiles }: Reading): Sources {
+  return { env, secret: (path, place) => secretFiles.read(dir, path, place) };
+}
+
+/** A list of the configuration's takes values of a map, by number: `backends: { 0: { secretAccessKey: ... } }`. */
+function secretLayer(file: string, reading: Reading): Tree {
+  const { problems } = reading;
+  const layer = readTree(file, readText(file, ''), sourcesIn(dirname(file), reading), problems);
+  reading.files.push(resolve(file));
+  if (layer?.value instanceof Map) return secretTree(layer);
+  if (layer !== undefined && layer.value !== null)
+    problems.errors.push(`${layer.place}: secrets are a map of key: value`);
+  return { place: `${file}:1`, value: new Map() };
+}
+
+function readChain(file: string, reading: Reading): Tree {
+  const { problems } = reading;
   const seen = new Map<string, string>();
   const layers: Tree[] = [];
   for (let next: { file: string; from: string } | undefined = { file, from: '' }; next !== undefined; ) {
@@ -107,7 +147,8 @@ function readChain(file: string, env: Env, problems: Problems): Tree {
     if (seen.size >= extendsMax)
       throw new ConfigError([`${next.from}: more than ${extendsMax} files extend one another`]);
     seen.set(path, shown);
-    const layer = readTree(shown, readText(shown, next.from), env, problems);
+    const layer = readTree(shown, readText(shown, next.from), sourcesIn(dirname(path), reading), problems);
+    reading.files.push(path);
     next = undefined;
     if (layer === undefined) continue;
     if (!(layer.value instanceof Map)) {
@@ -148,6 +189,12 @@ function takeExtends(layer: Tree, problems: Problems): { extended?: { file: stri
 }
 
 function merge(base: Tree, over: Tree): Tree {
+  if (Array.isArray(base.value) && over.value instanceof Map && isByNumber(over.value, base.value.length)) {
+    const items = [...(base.value as readonly Tree[])];
+    for (const [key, child] of over.value as ReadonlyMap<string, Tree>)
+      items[Number(key)] = merge(items[Number(key)] as Tree, child);
+    return { place: base.place, value: items };
+  }
   if (!(base.value instanceof Map) || !(over.value instanceof Map)) return over;
   const entries = new Map<string, Tree>(base.value);
   for (const [key, child] of over.value as ReadonlyMap<string, Tree>) {
@@ -157,7 +204,16 @@ function merge(base: Tree, over: Tree): Tree {
   return { place: over.place, value: entries };
 }
 
-function applySet(tree: Tree, set: string, problems: Problems): Tree {
+/** Whether each key is the number of an item of a list that long. */
+function isByNumber(map: ReadonlyMap<string, unknown>, length: number): boolean {
+  return map.size > 0 && [...map.keys()].every((key) => /^\d{1,6}$/.test(key) && Number(key) < length);
+}
+
+function applySet(
+  tree: Tree,
+  set: string,
+  { sources, problems }: { readonly sources: Sources; readonly problems: Problems },
+): Tree {
   const equals = set.indexOf('=');
   const path = set.slice(0, Math.max(equals, 0));
   if (equals < 1 || path.split('.').some((part) => part === '')) {
@@ -165,7 +221,7 @@ function applySet(tree: Tree, set: string, problems: Problems): Tree {
     return tree;
   }
   const place = `--set ${path}`;
-  const value = setTree(place, set.slice(equals + 1), problems);
+  const value = setTree(place, set.slice(equals + 1), { ...sources, env: {} }, problems);
   return value === undefined ? tree : setAt(tree, path.split('.'), { ...value, place });
 }
 
@@ -215,7 +271,8 @@ function issueLines(issue: Issue, tree: Tree): string[] {
   const places = placesOf(issue);
   if (places !== undefined) return [`${placeOfRule(tree, places)}: ${shown}${issue.message}`];
   if (found === undefined) return [`${placeOf(tree, issue.path)}: ${shown}is needed, and is not there`];
-  return [`${placeOf(tree, issue.path)}: ${shown}${issueText(issue, found)}`];
+  const text = issueText(issue, isSecret(issue.path, found) ? 'a secret' : gotOf(found));
+  return [`${placeOf(tree, issue.path)}: ${shown}${text}`];
 }
 
 /** zod's names of types, as a user calls them. */
@@ -253,9 +310,11 @@ function kindsOf(issue: Extract<Issue, { code: 'invalid_union' }>): string {
   return (options?.map((value) => JSON.stringify(value)) ?? [...new Set(kinds)]).join(' or ');
 }
 
-function issueText(issue: Issue, found: Tree): string {
-  const { value } = found;
-  const got = value instanceof Map ? 'a map' : Array.isArray(value) ? 'a list' : JSON.stringify(value);
+function gotOf({ value }: Tree): string {
+  return value instanceof Map ? 'a map' : Array.isArray(value) ? 'a list' : JSON.stringify(value);
+}
+
+function issueText(issue: Issue, got: string): string {
   if (issue.code === 'custom') return issue.message;
   if (issue.code === 'invalid_type') return `expected ${KINDS[issue.expected] ?? issue.expected}, got ${got}`;
   if (issue.code === 'too_small' && issue.minimum === 1 && issue.origin !== 'number') return 'must not be empty';

@@ -8,7 +8,8 @@
  */
 
 import type * as z from 'zod';
-import type { Endpoint } from '../net/net.ts';
+import type { DoorPlace, Endpoint } from '../net/net.ts';
+import { type Listens, placesListened } from './listen.ts';
 
 export type Rule<C> = {
   /** The value that is named where the rule is broken: `push.required`. */
@@ -67,9 +68,28 @@ export function portsApart<C>(...listens: readonly string[]): Rule<C>[] {
 }
 
 function sharedPort(config: unknown, earlier: string, later: string): string | undefined {
-  const [first, second] = [at(config, earlier) as Endpoint, at(config, later) as Endpoint];
-  if (first.port !== second.port || first.port === 0 || !overlap(first.host, second.host)) return undefined;
-  return `${second.port} is also the port of \`${earlier}\`: give each its own`;
+  const [first, second] = [placesAt(config, earlier), placesAt(config, later)];
+  for (const one of first)
+    for (const other of second) {
+      const shared = sharedPlace(one, other);
+      if (shared !== undefined) return `${shared} of \`${earlier}\`: give each its own`;
+    }
+  return undefined;
+}
+
+function sharedPlace(one: DoorPlace, other: DoorPlace): string | undefined {
+  if ('socket' in one || 'socket' in other)
+    return 'socket' in one && 'socket' in other && one.socket === other.socket
+      ? `unix:${one.socket} is also a socket`
+      : undefined;
+  if (one.port !== other.port || one.port === 0 || !overlap(one.host, other.host)) return undefined;
+  return `${one.port} is also the port`;
+}
+
+/** All that the listener at `path` listens on. One that is not there listens on nothing. */
+function placesAt(config: unknown, path: string): readonly DoorPlace[] {
+  const found = at(config, path) as Listens | undefined;
+  return found === undefined ? [] : placesListened(found);
 }
 
 const everyAddress = ['0.0.0.0', '::'];
@@ -87,7 +107,9 @@ export function elsewhere<C>(urls: string, ...listens: readonly string[]): Rule<
   const of = listens.flatMap((listen) => [`${listen}.port`, `${listen}.host`]);
   const problem = (config: C): string | undefined => {
     const named = [at(config, urls)].flat() as string[];
-    const own = listens.map((listen) => ({ listen, where: at(config, listen) as Endpoint }));
+    const own = listens.flatMap((listen) =>
+      placesAt(config, listen).flatMap((where) => ('port' in where ? [{ listen, where }] : [])),
+    );
     for (const url of named) {
       const found = own.find(({ where }) => isHere(url, where));
       if (found !== undefined) return `${url} is where this process listens itself (\`${found.listen}\`)`;

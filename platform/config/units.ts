@@ -177,7 +177,3 @@ function parseNetwork(text: string): string | undefined {
 
 /** An address, or a network of them. */
 export const network = () => withDefault(parsed(parseNetwork, 'an address or a network such as 10.0.0.0/8', false));
-
-/** `{ host, port }` to listen on. `localhost` means 127.0.0.1 and ::1. */
-export const listenAt = (fallbackPort: number, fallbackHost = '127.0.0.1') =>
-  z.strictObject({ host: hostName().prefault(fallbackHost), port: port(fallbackPort) }).prefault({});

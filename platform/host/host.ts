@@ -26,6 +26,7 @@ import type { VolumePlan } from '../store/volumes/volume.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Arena } from '../workers/arena.ts';
 import { Workers } from '../workers/workers.ts';
+import { letsInBy } from './door.ts';
 
 /** Of the role's configuration. */
 export type HostConfig = {
@@ -77,10 +78,11 @@ export type Host<F extends Finding> = {
 
 /** Everything of it is closed with the stack. */
 export async function startHost<F extends Finding>(
-  { config, log, metrics, secure }: RoleContext<HostConfig>,
+  context: RoleContext<HostConfig>,
   { pulls, finding, membership, ...plan }: HostPlan<F>,
   stack: AsyncDisposableStack,
 ): Promise<Host<F>> {
+  const { config, log, metrics, secure } = context;
   const { trackers, volumes } = config;
   const lanes = 1 + config.volumes.length;
   const workers = stack.use(await Workers.start({ count: config.workers, lanes, arenaBytes: config.memory.arena }));
@@ -101,8 +103,10 @@ export async function startHost<F extends Finding>(
   const members = await membership.others('trackers', trackers);
   const tracking = new TrackerSession({ trackers: members, log, finder, ...(onOrigins && { onOrigins }) });
   stack.defer(() => tracking.leave());
+  const letsIn = await letsInBy(context, { listener: 'peer', allow: config.peer.allow }, stack);
   const node = stack.use(
     await PeerNode.listen({
+      letsIn,
       ...(await peerOptions(config.peer, [...members.urls, ...finder.urls])),
       ...(secure && { net: secure.net, nodeId: secure.drawNode(), foreign: secure.foreign }),
       ...pulls,

@@ -63,6 +63,68 @@ export function hasLeft(request: FastifyRequest): boolean {
   return beginning(request.raw).left;
 }
 
+/** Nobody of ours sends a second request before the first is answered; some clients of others send a few. */
+const pipelinedMax = 32;
+
+export type InFlightLimits = {
+  /** Requests of one client that are not answered yet. */
+  readonly perClientMax: number;
+  /** Who may say for whom it asks. */
+  readonly trusted: Trusted;
+};
+
+/** Requests that are not answered yet, by client and by connection. */
+export class InFlight {
+  readonly #limits: InFlightLimits;
+  readonly #clients = new Map<string, number>();
+  readonly #held = new WeakMap<Socket, Map<string, number>>();
+
+  constructor(limits: InFlightLimits = { perClientMax: Number.POSITIVE_INFINITY, trusted: trustedOf([]) }) {
+    this.#limits = limits;
+  }
+
+  /** Counts it until its answer is over, or its connection. The error: there are too many. */
+  take(request: IncomingMessage, response: ServerResponse): ApiError | undefined {
+    const { perClientMax, trusted } = this.#limits;
+    const { socket } = request;
+    const held = this.#heldBy(socket);
+    const client = clientOf(request, trusted);
+    if ([...held.values()].reduce((sum, count) => sum + count, 0) >= pipelinedMax) {
+      socket.destroy();
+      return new ApiError('TOOMANYREQUESTS', `more than ${pipelinedMax} requests wait on one connection`);
+    }
+    if ((this.#clients.get(client) ?? 0) >= perClientMax)
+      return new ApiError('TOOMANYREQUESTS', `${perClientMax} requests of ${client} are not answered yet`);
+    count(held, client, 1);
+    count(this.#clients, client, 1);
+    response.once('close', () => {
+      if (!held.has(client)) return;
+      count(held, client, -1);
+      count(this.#clients, client, -1);
+    });
+    return undefined;
+  }
+
+  /** Answers that wait behind others are told nothing where their connection ends. */
+  #heldBy(socket: Socket): Map<string, number> {
+    const known = this.#held.get(socket);
+    if (known !== undefined) return known;
+    const held = new Map<string, number>();
+    this.#held.set(socket, held);
+    socket.once('close', () => {
+      for (const [client, number] of held) count(this.#clients, client, -number);
+      held.clear();
+    });
+    return held;
+  }
+}
+
+function count(map: Map<string, number>, key: string, by: number): void {
+  const now = (map.get(key) ?? 0) + by;
+  if (now === 0) map.delete(key);
+  else map.set(key, now);
+}
+
 function beginning(request: IncomingMessage): Begun {
   const found = begun.get(request);
   assert(found !== undefined, 'http: a request that was not received');

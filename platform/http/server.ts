@@ -9,7 +9,7 @@
  */
 
 import { type IncomingMessage, maxHeaderSize } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -25,10 +25,10 @@ import { ApiError, ERRORS, type ErrorBody, type ErrorCode } from '../../core/con
 import { PROBES } from '../../core/contracts/probes.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import { type HttpDoors, tcpDoors } from '../net/http.ts';
-import type { Endpoint, Listener } from '../net/net.ts';
+import type { DoorPlace, LetsIn, Listener } from '../net/net.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { callOf, idsOf, receiveCall, watchCall } from './call.ts';
+import { callOf, InFlight, type InFlightLimits, idsOf, receiveCall, watchCall } from './call.ts';
 import { serve } from './serve.ts';
 
 /** Bodies that are parsed as JSON; blobs and manifests are streamed (exchange.ts). */
@@ -39,6 +39,8 @@ const keepAliveMs = 72_000;
 const headersMs = 30_000;
 /** How long a client that was refused before its request could be read has to hang up. */
 const refusedMs = 1_000;
+/** Of a flood of connections one line says as much as a thousand. */
+const tellMs = 60_000;
 const QUIET_PATHS: ReadonlySet<string> = new Set(Object.values(PROBES).map(({ pattern }) => pattern));
 
 /** Only processes of the cluster call these: what they say of whom they call for is believed. Others anybody calls. */
@@ -54,6 +56,12 @@ export type HttpOptions = {
   readonly caller?: ((socket: Socket) => VerifiedCaller | undefined) | undefined;
   /** What somebody should see to, though it serves, one line each. */
   readonly warnings?: (() => readonly string[]) | undefined;
+  /** Whether it answers metrics. Default: yes. */
+  readonly inside?: boolean;
+  /** Connections at a time. Default: no limit. */
+  readonly connectionsMax?: number | undefined;
+  /** What one client may ask for at a time. Default: no limit but that of one connection. */
+  readonly inFlight?: InFlightLimits | undefined;
 };
 
 /** A server without routes of its own but /health, /readiness and /metrics. It does not listen yet. */
@@ -81,6 +89,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   );
   observe(app, options);
   addProbes(app, options);
+  boundConnections(app.server, options);
   return app;
 }
 
@@ -91,6 +100,37 @@ function callerOf({ socket }: IncomingMessage, { role, caller }: HttpOptions): P
   const from = caller(socket);
   return { believed: inside && from !== undefined, from };
 }
+
+/** Beyond `connectionsMax` those go of whom nobody misses them (crowd.ts). */
+function boundConnections(
+  server: Server,
+  { log, metrics, connectionsMax = Number.POSITIVE_INFINITY }: HttpOptions,
+): void {
+  const open = new Set<Socket>();
+  let clearing = false;
+  let toldMs = Number.NEGATIVE_INFINITY;
+  const clear = async (): Promise<void> => {
+    const { whoGoes } = await import('./crowd.ts');
+    const gone = whoGoes(open, connectionsMax, isAnswering);
+    for (const socket of gone) socket.destroy();
+    cut.inc(gone.length);
+    clearing = false;
+    if (performance.now() - toldMs < tellMs) return;
+    toldMs = performance.now();
+    log.warn({ most: connectionsMax }, 'too many connections: idle ones are cut, first of who has most of them');
+  };
+  const cut = metrics.counter('connections_cut_total', 'Connections that had to give way, since there were too many');
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    if (open.size <= connectionsMax || clearing) return;
+    clearing = true;
+    void clear();
+  });
+}
+
+/** Node says so nowhere else: the answer that is under way on it. */
+const isAnswering = (socket: Socket): boolean => (socket as { _httpMessage?: unknown })._httpMessage != null;
 
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] as string;
@@ -104,9 +144,10 @@ export function requestSeconds(metrics: Metrics): Histogram<'method' | 'route' |
 
 function observe(app: FastifyInstance, options: HttpOptions): void {
   const seconds = requestSeconds(options.metrics);
+  const inFlight = new InFlight(options.inFlight);
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(callOf(request).answered());
-    done(watchCall(request.raw, reply.raw));
+    done(watchCall(request.raw, reply.raw) ?? inFlight.take(request.raw, reply.raw));
   });
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none';
@@ -134,6 +175,7 @@ function addProbes(app: FastifyInstance, options: HttpOptions): void {
     reply.code(503).header('retry-after', '1');
     return { status: 'not ready' as const, role, problems, ...warnings };
   });
+  if (options.inside === false) return;
   serve(app, PROBES.metrics, async ({ reply }) =>
     reply.header('content-type', options.metrics.contentType).send(await options.metrics.text()),
   );
@@ -196,26 +238,39 @@ export type Listening = { readonly port: number; [Symbol.asyncDispose](): Promis
 const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 const WITHOUT_IPV6: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
-/** Listens; `localhost` means 127.0.0.1 and, where this host has it, ::1 on the same port. Closing waits for open requests. */
-export async function listen(app: FastifyInstance, at: Endpoint, net: HttpDoors = tcpDoors): Promise<Listening> {
+/** Listens there, or at each of these. Closing waits for open requests. */
+export async function listen(
+  app: FastifyInstance,
+  at: DoorPlace | readonly DoorPlace[],
+  net: HttpDoors = tcpDoors,
+  letsIn?: LetsIn,
+): Promise<Listening> {
   await app.ready();
   const doors: Listener[] = [];
-  for (const host of at.host === 'localhost' ? LOOPBACKS : [at.host]) {
-    const port = doors[0]?.port ?? at.port;
-    try {
-      doors.push(await net.listen(app.server, { host, port }));
-    } catch (error) {
-      if (doors.length > 0 && WITHOUT_IPV6.has((error as NodeJS.ErrnoException).code ?? '')) break;
-      await app.close();
-      throw startError(error, host, port);
-    }
-  }
-  return {
-    port: (doors[0] as Listener).port,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([app.close(), ...doors.map((door) => door.close())]);
-    },
+  const closed = async (): Promise<void> =>
+    void (await Promise.all([app.close(), ...doors.map((door) => door.close())]));
+  const open = async (place: DoorPlace): Promise<Listener> => {
+    const door = await net.listen(app.server, place, letsIn);
+    doors.push(door);
+    return door;
   };
+  for (const place of [at].flat() as DoorPlace[])
+    await opened(place, open).catch(async (error: unknown) => {
+      await closed();
+      throw 'port' in place ? startError(error, place.host, place.port) : socketError(error, place.socket);
+    });
+  const port = doors.find((door) => door.port !== 0)?.port ?? 0;
+  return { port, [Symbol.asyncDispose]: closed };
+}
+
+/** `localhost` means 127.0.0.1 and, where this host has it, ::1 on the same port. */
+async function opened(place: DoorPlace, open: (place: DoorPlace) => Promise<Listener>): Promise<void> {
+  if (!('port' in place) || place.host !== 'localhost') return void (await open(place));
+  const [v4, v6] = LOOPBACKS;
+  const { port } = await open({ host: v4, port: place.port });
+  await open({ host: v6, port }).catch((error: NodeJS.ErrnoException) => {
+    if (!WITHOUT_IPV6.has(error.code ?? '')) throw error;
+  });
 }
 
 /** The failure to listen as one line with its remedy; other errors unchanged. Also for peer sockets. */
@@ -230,3 +285,17 @@ export function startError(error: unknown, host: string, port: number): Error {
   }
   return error as Error;
 }
+
+/** The same of a unix socket. */
+function socketError(error: unknown, socket: string): Error {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const why = SOCKET_ERRORS[code];
+  return why === undefined ? (error as Error) : new StartError(`cannot listen on unix:${socket}: ${why}`);
+}
+
+const SOCKET_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there: stop it, or choose another path',
+  ENOTSOCK: 'there is a file that is no socket: remove it, or choose another path',
+  ENOENT: 'there is no such directory: make it first',
+  EACCES: 'this user may not make it there: change the mode of its directory, or choose another path',
+};

@@ -21,6 +21,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import type { ReadyMessage } from './child.ts';
 import { Drain } from './drain.ts';
 import { StartError } from './errors.ts';
+import type { ConfigFollowed, ConfigFollowedOptions } from './followed.ts';
 import { heedOutput } from './output.ts';
 import { type OnlineProof, proofJson, proofLines } from './proof.ts';
 
@@ -34,6 +35,8 @@ export type RoleContext<C> = {
   readonly drain: Drain;
   /** Where `tls` is set. */
   readonly secure?: Secure | undefined;
+  /** Gets every later configuration of the same files, for what may change under a process that runs. */
+  readonly followed?: ((apply: (config: unknown) => void) => Promise<void>) | undefined;
 };
 /** Ports that the role listens on, by name, e.g. { api: 15002, peer: 15001 }. */
 export type Running = { readonly ports: Readonly<Record<string, number>> };
@@ -66,7 +69,10 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     const flags = readFlags(options.argv ?? process.argv.slice(2));
     if (flags.schema) return print(JSON.stringify(jsonSchema(options.schema), null, 2));
     if (flags.config === undefined) throw new StartError(`${options.role}: --config FILE is needed`);
-    const { config, warnings } = loadConfig({ ...options, file: flags.config, sets: flags.set });
+    const { config: file, set: sets, secrets } = flags;
+    const load = () => loadConfig({ ...options, file, sets, secrets });
+    const loaded = load();
+    const { config, warnings } = loaded;
     if (flags.check) {
       for (const warning of [...warnings, ...(await certificatesChecked(config))]) process.stderr.write(`${warning}\n`);
       await options.checked?.(config);
@@ -78,13 +84,28 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     const metrics = new Metrics({ processDefaults: true });
     const secure = await securedBy(config, { log, metrics });
     const { role, env } = options;
-    await runUntilStopped(options, { role, config, env, log, metrics, drain: new Drain(), secure });
+    const followed = following({ loaded, load, rest: unfollowed, log });
+    await runUntilStopped(options, { role, config, env, log, metrics, drain: new Drain(), secure, followed });
   } catch (error) {
     if (!(error instanceof StartError || error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
     process.exit(exitStart);
   }
 }
+
+/** Nothing of it is loaded, and no file looked at, where nothing is followed. */
+function following(options: ConfigFollowedOptions): NonNullable<RoleContext<unknown>['followed']> {
+  let followed: ConfigFollowed | undefined;
+  return async (apply) => {
+    const { ConfigFollowed } = await import('./followed.ts');
+    followed ??= new ConfigFollowed(options);
+    followed.follow(apply);
+  };
+}
+
+/** A configuration without what doors follow (host/door.ts). */
+const unfollowed = (config: unknown): string =>
+  JSON.stringify(config, (key, value) => (key === 'allow' ? undefined : value));
 
 /** Nothing of certificates is loaded where there are none. Throws StartError. */
 async function securedBy(
@@ -121,6 +142,8 @@ async function proved<C extends CommonConfig>(
 
 type Flags = {
   config?: string | undefined;
+  /** Files of values that are secrets. */
+  secrets: string[];
   set: string[];
   check: boolean;
   schema: boolean;
@@ -136,6 +159,7 @@ function readFlags(argv: readonly string[]): Flags {
       args: [...argv],
       options: {
         config: { type: 'string', short: 'c' },
+        secrets: { type: 'string', multiple: true },
         set: { type: 'string', multiple: true },
         check: { type: 'boolean' },
         schema: { type: 'boolean' },
@@ -145,6 +169,7 @@ function readFlags(argv: readonly string[]): Flags {
     });
     return {
       config: values.config,
+      secrets: values.secrets ?? [],
       set: values.set ?? [],
       check: values.check === true,
       schema: values.schema === true,

@@ -11,7 +11,7 @@
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
-import type { Endpoint, Listener } from './net.ts';
+import type { DoorPlace, LetsIn, Listener } from './net.ts';
 
 export type HttpCall = {
   readonly path: string;
@@ -47,8 +47,11 @@ export interface HttpTransport {
 
 /** Where servers are reached; the other half of a transport. */
 export interface HttpDoors {
-  /** Who dials `at` from now on is connected to `server`, which may be dialled at several. Rejects as a Net's `listen`. */
-  listen(server: Server, at: Endpoint): Promise<Listener>;
+  /**
+   * Who dials `at` from now on is connected to `server`, which may be dialled at several. `letsIn` is not asked of who comes by
+   * a file. Rejects as a Net's `listen`.
+   */
+  listen(server: Server, at: DoorPlace, letsIn?: LetsIn): Promise<Listener>;
 }
 
 type Made = (error: Error | null, socket: Duplex | null) => void;
@@ -161,23 +164,37 @@ export function unixHttp(socketPath: string): HttpTransport {
 }
 
 export const tcpDoors: HttpDoors = {
-  async listen(server, at) {
-    const taking = server.listening ? beside(server) : server;
-    await new Promise<void>((resolve, reject) => {
-      taking.once('error', reject);
-      taking.listen({ host: at.host, port: at.port }, () => {
-        taking.off('error', reject);
-        resolve();
-      });
-    });
-    return {
-      port: (taking.address() as AddressInfo).port,
-      close: () => new Promise((resolve) => taking.close(() => resolve())),
-    };
+  async listen(server, at, letsIn) {
+    const asks = 'socket' in at ? undefined : letsIn;
+    const own = !server.listening && asks === undefined;
+    const taking = own ? server : letting(server, asks);
+    const port = await bind(taking, at);
+    // Node's server looks after slow clients once it listens, as it does in effect.
+    if (!own && !server.listening) server.emit('listening');
+    return { port, close: () => new Promise((resolve) => taking.close(() => resolve())) };
   },
 };
 
-/** Takes connections as an HTTP server of Node does, for one that listens elsewhere. */
-function beside(server: Server): Server {
-  return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => server.emit('connection', socket));
+/** Resolves with the port; of a file 0. */
+export async function bind(taking: Server, at: DoorPlace): Promise<number> {
+  if ('socket' in at) {
+    await (await import('./socket-file.ts')).listenOnFile(taking, at);
+    return 0;
+  }
+  await new Promise<void>((resolve, reject) => {
+    taking.once('error', reject);
+    taking.listen({ host: at.host, port: at.port }, () => {
+      taking.off('error', reject);
+      resolve();
+    });
+  });
+  return (taking.address() as AddressInfo).port;
+}
+
+/** Takes connections as an HTTP server of Node does, and hands on to `inner` who may connect; who may not gets no further. */
+export function letting(inner: Server, letsIn: LetsIn | undefined): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    if (letsIn?.(socket.remoteAddress ?? '') === false) socket.destroy();
+    else inner.emit('connection', socket);
+  });
 }

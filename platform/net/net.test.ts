@@ -58,7 +58,8 @@ const noise = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes 
 describe.each(worlds())('$name', (world: TestWorld) => {
   async function listen(door: Partial<Door>): Promise<Listener> {
     const accept = (incoming: Incoming): void => door.accept?.(incoming);
-    const listener = await world.server.listen({ host: world.host, port: 0 }, { ...nothing, accept });
+    const { letsIn } = door;
+    const listener = await world.server.listen({ host: world.host, port: 0 }, { ...nothing, accept, letsIn });
     undo.push(() => void listener.close());
     return listener;
   }
@@ -226,6 +227,25 @@ describe.each(worlds())('$name', (world: TestWorld) => {
     world.client.dial({ host: world.host, port }, ears);
     await world.until(() => ears.isClosed);
     expect(remote).toBe(world.host === '127.0.0.1' ? '127.0.0.1' : 'h2');
+  });
+
+  test('who may not connect is cut off, and nobody hears of him; the next one may', async () => {
+    const asked: string[] = [];
+    const accepted: Incoming[] = [];
+    const letsIn = (address: string): boolean => asked.push(address) > 1;
+    const accept = (incoming: Incoming): void => {
+      accepted.push(incoming);
+      incoming.take(new Noter());
+    };
+    const { port } = await listen({ accept, letsIn });
+    const ears = new Noter();
+    world.client.dial({ host: world.host, port }, ears);
+    await world.until(() => ears.isClosed);
+    expect(accepted).toEqual([]);
+    const dialler = world.client.dial({ host: world.host, port }, new Noter());
+    await world.until(() => accepted.length === 1);
+    expect(new Set(asked)).toEqual(new Set([world.host === '127.0.0.1' ? '127.0.0.1' : 'h2']));
+    dialler.destroy();
   });
 
   test('a port that is taken is refused, by its code', async () => {

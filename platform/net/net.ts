@@ -13,6 +13,9 @@
 import type { VerifiedCaller } from '../../core/access/identity.ts';
 
 export type Endpoint = { readonly host: string; readonly port: number };
+/** A unix socket, and the mode of its file. */
+export type SocketFile = { readonly socket: string; readonly mode: number };
+export type DoorPlace = Endpoint | SocketFile;
 
 /** Who has a connection: what it is told. */
 export type Ears = {
@@ -56,8 +59,13 @@ export type Incoming = {
   refuse(): void;
 };
 
+/** Whether who has this address may connect: asked before a byte of his is read; who may not is cut off. */
+export type LetsIn = (address: string) => boolean;
+
 export type Door = {
   accept(incoming: Incoming): void;
+  /** Default: everybody. */
+  readonly letsIn?: LetsIn | undefined;
   /** Connections cannot be accepted, this once or any more. */
   failed(error: Error): void;
 };

@@ -11,7 +11,7 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import { createServer, type Server as TlsServer } from 'node:tls';
 import type { CallerRole } from '../../core/access/identity.ts';
 import type { Credentials } from './credentials.ts';
-import { type Dial, DialledHttp, type HttpDoors, type HttpTransport } from './http.ts';
+import { bind, type Dial, DialledHttp, type HttpDoors, type HttpTransport, letting } from './http.ts';
 import { handshakeMs } from './tls.ts';
 
 const keepAliveMs = 60_000;
@@ -58,19 +58,13 @@ export function secureHttp(
 /** `plainToo`: for clients that know no certificates, who may speak plain HTTP. */
 export function secureDoors(credentials: Credentials, { plainToo }: { readonly plainToo: boolean }): HttpDoors {
   return {
-    async listen(server, at) {
+    async listen(server, at, letsIn) {
       const secure = secureServer(credentials, server);
-      const taking = plainToo ? either(secure, server) : secure;
-      await new Promise<void>((resolve, reject) => {
-        taking.once('error', reject);
-        taking.listen({ host: at.host, port: at.port }, () => {
-          taking.off('error', reject);
-          resolve();
-        });
-      });
+      const inner = plainToo ? either(secure, server) : secure;
+      const taking = letsIn === undefined || 'socket' in at ? inner : letting(inner, letsIn);
+      const port = await bind(taking, at);
       // Node's server looks after slow clients once it listens, as it does in effect.
       if (!server.listening) server.emit('listening');
-      const { port } = taking.address() as { port: number };
       const closed = (): Promise<void> => new Promise((resolve) => taking.close(() => resolve()));
       taking.once('close', () => secure.emit('gone'));
       return { port, close: closed };

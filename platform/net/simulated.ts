@@ -64,6 +64,7 @@ export class SimulatedNet {
   }
 
   #knock({ place, door }: Open, dialler: End, o: { from: string; remote: Endpoint }): boolean {
+    if (door.letsIn?.(o.remote.host) === false) return false;
     let taken = false;
     const incoming: Incoming = {
       remote: o.remote,

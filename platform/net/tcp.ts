@@ -26,10 +26,19 @@ export const tcp: Net = {
 
   async listen(at: Endpoint, door: Door) {
     const server = createServer(options);
-    server.on('connection', (socket) => welcome(socket, door));
+    server.on('connection', (socket) => {
+      if (mayConnect(socket, door)) welcome(socket, door);
+    });
     return await listenOn(server, at, door);
   },
 };
+
+/** One that may not is cut off. */
+export function mayConnect(socket: Socket, { letsIn }: Door): boolean {
+  if (letsIn?.(socket.remoteAddress ?? '') !== false) return true;
+  socket.destroy();
+  return false;
+}
 
 /** A connection that came: taken, or destroyed. */
 export function welcome(socket: Socket, door: Door, whoIs?: () => VerifiedCaller | string): void {

@@ -7,10 +7,11 @@
  * Rule: who somebody is, is in the certificate; under which name or address it was dialled tells nothing.
  */
 
+import { createServer as createTcpServer, type Server } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { Credentials } from './credentials.ts';
 import type { Door, Ears, Endpoint, Net } from './net.ts';
-import { type Inlet, keepAliveMs, listenOn, SocketConnection, welcome } from './tcp.ts';
+import { type Inlet, keepAliveMs, listenOn, mayConnect, SocketConnection, welcome } from './tcp.ts';
 
 /** Who greets for longer holds a socket in vain; a handshake takes milliseconds. */
 export const handshakeMs = 5_000;
@@ -49,7 +50,15 @@ export function tls(credentials: Credentials): Net {
       server.on('tlsClientError', (_, socket) => socket.destroy());
       const following = credentials.onChange(() => server.setSecureContext(credentials.options));
       server.once('close', () => following[Symbol.dispose]());
-      return await listenOn(server, at, door);
+      return await listenOn(door.letsIn === undefined ? server : letting(server, door), at, door);
     },
   };
+}
+
+/** Who may not connect does not get as far as a handshake. */
+function letting(secure: Server, door: Door): Server {
+  const taking = createTcpServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, (socket) => {
+    if (mayConnect(socket, door)) secure.emit('connection', socket);
+  });
+  return taking.once('close', () => secure.emit('close'));
 }

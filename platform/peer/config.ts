@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { hostBytesMax, hostPattern } from '../../core/wire/limits.ts';
+import { allowShape } from '../config/listen.ts';
 import { placeShape } from '../config/place.ts';
 import { hostName, parseHostPort, port, rate } from '../config/units.ts';
 import { realClock } from '../net/clock.ts';
@@ -31,6 +32,7 @@ export const peerShape = (fallbackPort: number) =>
     .strictObject({
       host: hostName().prefault('0.0.0.0'),
       port: port(fallbackPort),
+      ...allowShape,
       ...placeShape,
       /** What other peers dial; empty: the local address of the route to the tracker. */
       advertise: advertised.prefault(''),

@@ -8,7 +8,7 @@ import type { PeerAddress } from '../../core/wire/messages.ts';
 import type { Tracking } from '../clients/tracking.ts';
 import { StartError } from '../lifecycle/errors.ts';
 import type { Clock } from '../net/clock.ts';
-import type { Door, Listener, Net } from '../net/net.ts';
+import type { Door, LetsIn, Listener, Net } from '../net/net.ts';
 import type { BlobEntry } from '../store/pieces/entry.ts';
 import type { BlobStore } from '../store/store.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -33,6 +33,8 @@ export type PeerNodeOptions = {
   readonly store: BlobStore;
   readonly arena: PieceMemory;
   readonly net: Net;
+  /** Who may connect, by address. Absent: everybody. */
+  readonly letsIn?: LetsIn | undefined;
   /** Our node, where that is not drawn freely: its certificate has a mark of its own. */
   readonly nodeId?: string | undefined;
   /** Why a peer is not what it says, by its certificate. Absent: it is believed. */
@@ -99,9 +101,9 @@ export function selfOf(o: PeerNodeOptions, port: number): PeerAddress {
 }
 
 /** Opens the door. Throws StartError, naming what to do. */
-export async function listenForPeers({ net, host, port }: PeerNodeOptions, door: Door): Promise<Listener> {
+export async function listenForPeers({ net, host, port, letsIn }: PeerNodeOptions, door: Door): Promise<Listener> {
   try {
-    return await net.listen({ host, port }, door);
+    return await net.listen({ host, port }, { ...door, letsIn });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const taken = `port ${port} on ${host} is in use: stop what listens there, or set peer.port`;

@@ -5,6 +5,7 @@
  */
 
 import type { Duplex } from 'node:stream';
+import { assert } from '../../../core/assert.ts';
 import { type Dial, DialledHttp, type HttpDoors, type HttpTransport } from '../../../platform/net/http.ts';
 import type { Process, World } from '../world.ts';
 import { type Spoil, Wire } from './wire.ts';
@@ -44,7 +45,9 @@ export class Wires {
   /** Where `process` is called, until it ends. */
   doors(process: Process): HttpDoors {
     return {
-      listen: async (server, { host, port }) => {
+      listen: async (server, at) => {
+        assert('port' in at, 'wires: there are no files to listen on');
+        const { host, port } = at;
         const name = new URL(`http://${host}:${port}`).host;
         if (process.alive) this.#listeners.set(name, { process, server });
         return { port, close: async () => void this.#listeners.delete(name) };
