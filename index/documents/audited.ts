@@ -7,7 +7,7 @@ import type { AuditEntry } from '../../platform/audit/entry.ts';
 type Said = Pick<AuditEntry, 'what' | 'digest' | 'detail'>;
 
 /** `before`, `after`: bodies; undefined: there was none. */
-export function changesOf(name: DocumentName, before: unknown, after: unknown): readonly Said[] {
+export function saidOfChanges(name: DocumentName, before: unknown, after: unknown): readonly Said[] {
   if (name === 'access') return [{ what: 'change access' }];
   if (name === 'access-key') return [{ what: 'make key' }];
   const [was, is] = [byDigest(before), byDigest(after)];

@@ -67,9 +67,9 @@ async function writeDown(
   { name, version, before, body }: Change,
   request: FastifyRequest,
 ): Promise<void> {
-  const { changesOf } = await import('./audited.ts');
+  const { saidOfChanges } = await import('./audited.ts');
   const who = whoCalls(callOf(request), undefined, request.ip);
-  const said = changesOf(name, before === undefined ? undefined : JSON.parse(before), body);
+  const said = saidOfChanges(name, before === undefined ? undefined : JSON.parse(before), body);
   await Promise.all(said.map((one) => audit.write({ ...one, result: 'done', who, version: String(version) })));
 }
 

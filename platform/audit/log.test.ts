@@ -10,7 +10,7 @@ import { silentLog } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { AuditEntry } from './entry.ts';
 import { auditLine } from './entry.ts';
-import { AuditLog, type AuditOptions } from './log.ts';
+import { AuditLog, type AuditLogOptions } from './log.ts';
 
 let dir: string;
 let metrics: Metrics;
@@ -21,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }));
 
 const file = (): string => join(dir, 'audit.log');
-const open = (more: Partial<AuditOptions> = {}): Promise<AuditLog> =>
+const open = (more: Partial<AuditLogOptions> = {}): Promise<AuditLog> =>
   AuditLog.open({ file: file(), maxBytes: 1e6, keep: 3, required: true, ...more }, { log: silentLog(), metrics });
 const entry = (no: number): AuditEntry => ({
   what: 'push',

@@ -14,7 +14,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { type AuditEntry, auditLine } from './entry.ts';
 import { AuditFile, type AuditFileOptions } from './file.ts';
 
-export type AuditOptions = AuditFileOptions & {
+export type AuditLogOptions = AuditFileOptions & {
   /** Nothing is done of which it cannot be written down. */
   readonly required: boolean;
 };
@@ -29,7 +29,7 @@ const noRoom: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 type Waiting = { readonly line: string; readonly resolve: () => void; readonly reject: (error: ApiError) => void };
 
 export class AuditLog implements AsyncDisposable {
-  readonly #options: AuditOptions;
+  readonly #options: AuditLogOptions;
   readonly #parts: AuditParts;
   readonly #entries;
   readonly #lost;
@@ -44,7 +44,7 @@ export class AuditLog implements AsyncDisposable {
   #resuming: Promise<void> | undefined;
   #closed = false;
 
-  private constructor(options: AuditOptions, parts: AuditParts) {
+  private constructor(options: AuditLogOptions, parts: AuditParts) {
     this.#options = options;
     this.#parts = parts;
     const { metrics } = parts;
@@ -54,7 +54,7 @@ export class AuditLog implements AsyncDisposable {
   }
 
   /** One that cannot be opened yet is tried with the first entry. */
-  static async open(options: AuditOptions, parts: AuditParts): Promise<AuditLog> {
+  static async open(options: AuditLogOptions, parts: AuditParts): Promise<AuditLog> {
     const audit = new AuditLog(options, parts);
     await audit.#opened().catch((error: unknown) => audit.#fails(error));
     return audit;
