@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { exitOnSignals } from '../harness/at-exit.ts';
 import { heedOutput } from '../platform/lifecycle/output.ts';
 import { announceCommand } from './announce/options.ts';
+import { attackCommand } from './attack/options.ts';
 import { calibrateCommand } from './calibrate/options.ts';
 import { fuzzCommand } from './fuzz/options.ts';
 import { linCommand } from './lin/options.ts';
@@ -16,11 +17,12 @@ import { tagsCommand } from './tags/options.ts';
 
 const program = new Command('loadgen')
   .description(
-    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), on real index processes (lin, tags), against real links (calibrate)',
+    'load on Shoal: in virtual time (sim, restart), with faults (fuzz), on real sockets (live, announce, pull), against every port (attack), on real index processes (lin, tags), against real links (calibrate)',
   )
   .addCommand(simCommand(runSimCommand))
   .addCommand(fuzzCommand(async (options) => (await import('./fuzz/command.ts')).runFuzzCommand(options)))
   .addCommand(announceCommand(async (options) => (await import('./announce/command.ts')).runAnnounceCommand(options)))
+  .addCommand(attackCommand(async (options) => (await import('./attack/command.ts')).runAttackCommand(options)))
   .addCommand(linCommand(async (options) => (await import('./lin/command.ts')).runLinCommand(options)))
   .addCommand(liveCommand(async (options) => (await import('./live/command.ts')).runLiveCommand(options)))
   .addCommand(restartCommand(async (options) => (await import('./restart/command.ts')).runRestartCommand(options)))

@@ -30,6 +30,7 @@ const OUTSIDE: readonly string[] = [
   'harness/',
   'bench/',
   'loadgen/announce/',
+  'loadgen/attack/',
   'loadgen/pull/',
   'loadgen/tags/',
   'test/',

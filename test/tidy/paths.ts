@@ -1,12 +1,12 @@
 /**
  * Paths of HTTP interfaces are written in one place each, and built and taken apart from there by both sides of a call.
- * Tests may write them out: they say what is on the wire.
+ * Tests and attacks may write them out: they say what is on the wire.
  */
 import type { Source } from './tree.ts';
 import { withoutComments } from './tree.ts';
 
 const OWNERS = ['core/contracts/', 'core/oci/'];
-const TESTS = /\.test\.ts$|^test\//;
+const TESTS = /\.test\.ts$|^test\/|^loadgen\/attack\/kinds\//;
 /** The beginnings of every interface's paths: in a string or a template, after a base URL, or in an expression. */
 const PREFIX = /(?:['"`}]|\\)\/(?:v[12]\b|(?:health|readiness|metrics)['"`]|namespace\/|tags\/:)|['"`]v[12]\//;
 
