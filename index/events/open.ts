@@ -9,6 +9,7 @@ import { realClock } from '../../platform/net/clock.ts';
 import type { TagStore } from '../../platform/tags/store.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
+import { neverSay } from '../../platform/telemetry/unsaid.ts';
 import type { TargetLane } from '../outbox/queue.ts';
 import { atStart } from '../patience.ts';
 import type { EventsConfig } from './config.ts';
@@ -39,10 +40,17 @@ export async function openEvents(parts: EventsParts, stack: AsyncDisposableStack
   const metrics = eventsMetrics(parts.metrics);
   const random = prng(randomInt(seedMax));
   for (const endpoint of events.endpoints) {
-    const { name, timeout: stallMs } = endpoint;
+    const { name, url, timeout: stallMs } = endpoint;
+    neverSay(...pathOf(url));
     const target = eventTarget(name);
     const web = stack.use(new WebRequester({ name, stallMs, env, clock: realClock }));
     const lane = stack.use(new EventLane({ ...parts, endpoint, target, web, origin, metrics, random }));
     lanes.set(target, lane);
   }
+}
+
+/** Whoever knows the path of such a URL may call it, as often as not: nothing else proves who calls. */
+function pathOf(url: string): string[] {
+  const { pathname, search, searchParams } = new URL(url);
+  return [pathname + search, pathname, search.slice(1), ...searchParams.values()];
 }

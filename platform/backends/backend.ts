@@ -11,6 +11,7 @@
 
 import type { Digest } from '../../core/digest.ts';
 import type { Proven } from '../lifecycle/proof.ts';
+import { unsaid } from '../telemetry/unsaid.ts';
 
 /**
  * missing: there is no such object, or no such bucket (`scope` tells); denied: it may not be done with these credentials;
@@ -48,7 +49,7 @@ export class BackendError extends Error {
     message: string,
     more: { afterMs?: number | undefined; error?: unknown; scope?: 'object' | 'bucket' } = {},
   ) {
-    super(message, { cause: more.error });
+    super(unsaid(message), { cause: more.error });
     this.why = cause;
     this.afterMs = more.afterMs === undefined ? undefined : Math.min(more.afterMs, retryAfterMsMax);
     this.scope = more.scope ?? 'object';

@@ -1,6 +1,7 @@
 /** A secret in a file: a password, a token. Whoever needs one reads it each time, so that a new one needs no restart. */
 
 import { open } from 'node:fs/promises';
+import { neverSay } from '../telemetry/unsaid.ts';
 import { BackendError } from './backend.ts';
 
 /** Of a token; the largest of a cloud has a few thousand. */
@@ -22,5 +23,6 @@ export async function secretIn(path: string, name: string): Promise<string> {
   }
   if (secret === '') throw wrong('is empty');
   if (/[\r\n\0]/.test(secret)) throw wrong('has more than one line');
+  neverSay(secret);
   return secret;
 }

@@ -10,6 +10,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import * as z from 'zod';
+import { neverSay } from '../telemetry/unsaid.ts';
 import { placesOf } from './rules.ts';
 import { hidden, isSecret, SecretFiles, secretsIn, secretTree } from './secrets.ts';
 import { type Env, type Problems, readTree, type Sources, setTree, type Tree, unsetText } from './yaml.ts';
@@ -47,6 +48,7 @@ export type Loaded<T> = {
 export function loadConfig<T>(options: LoadOptions<T>): Loaded<T> {
   const { tree, problems, files } = gather(options);
   const secrets = secretsIn(tree);
+  neverSay(...secrets);
   // What is no YAML has no keys: to name those that are missing would hide the reason.
   if (tree.value instanceof Map && tree.value.size === 0 && problems.errors.length > 0)
     throw new ConfigError(byLine(problems.errors));

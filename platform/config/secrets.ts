@@ -18,7 +18,7 @@ const shown = '(secret)';
 
 /** Keys whose values are secrets, wherever they stand. */
 const secretKey =
-  /(password|passphrase|secret|token|accesskey|accountkey|privatekey|sas|authorization|connectionstring|auth)s?$/i;
+  /(password|passphrase|secret|token|accesskey|accountkey|sharedkey|privatekey|sas|authorization|connectionstring|auth)s?$/i;
 /** The form that a message shows, USER:PASSWORD, is no secret. */
 const userOfUrl = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):(?!PASSWORD@)[^\s/@"]+@/gi;
 
@@ -72,7 +72,28 @@ export function secretTree(tree: Tree): Tree {
 export function isSecret(path: readonly PropertyKey[], tree: Tree | undefined): boolean {
   if (tree?.secret === true) return true;
   const name = path.findLast((key) => !/^\d+$/.test(String(key)));
-  return name !== undefined && secretKey.test(String(name));
+  return (name !== undefined && secretKey.test(String(name))) || path.includes('headers');
+}
+
+/** That of a URL, as it is written and as it is meant. */
+function passwordOf(text: string, into: Set<string>): void {
+  const password = URL.parse(text)?.password ?? '';
+  if (password === '') return;
+  into.add(password);
+  into.add(decoded(password));
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Of a signature's query, of a connection's text: what is worth keeping, which may be sent in another order. */
+function partsOf(secret: string): string[] {
+  return [...secret.matchAll(/=([^&;\s]{16,})/g)].map(([, part]) => part as string);
 }
 
 /** `line` without any secret of the tree. */
@@ -96,6 +117,7 @@ function gather(tree: Tree, path: readonly string[], into: Set<string>): void {
     for (const [i, child] of (value as readonly Tree[]).entries()) gather(child, [...path, `${i}`], into);
   else if (value !== null && typeof value !== 'boolean' && isSecret(path, tree)) {
     into.add(String(value));
+    for (const part of partsOf(String(value))) into.add(part).add(decoded(part));
     into.add(JSON.stringify(String(value)).slice(1, -1));
-  }
+  } else if (typeof value === 'string') passwordOf(value, into);
 }

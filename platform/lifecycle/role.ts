@@ -18,6 +18,7 @@ import type { Env } from '../config/yaml.ts';
 import type { Secure } from '../secure/secure.ts';
 import { createLog, type Logger } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
+import { unsaid } from '../telemetry/unsaid.ts';
 import type { ReadyMessage } from './child.ts';
 import { Drain } from './drain.ts';
 import { StartError } from './errors.ts';
@@ -88,7 +89,7 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     await runUntilStopped(options, { role, config, env, log, metrics, drain: new Drain(), secure, followed });
   } catch (error) {
     if (!(error instanceof StartError || error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${unsaid(error.message)}\n`);
     process.exit(exitStart);
   }
 }
@@ -183,7 +184,7 @@ function readFlags(argv: readonly string[]): Flags {
 
 function print(line: string): void {
   heedOutput();
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${unsaid(line)}\n`);
 }
 
 async function runUntilStopped<C extends CommonConfig>(

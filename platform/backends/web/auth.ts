@@ -5,6 +5,7 @@
  */
 
 import * as z from 'zod';
+import { neverSay } from '../../telemetry/unsaid.ts';
 import { secretBytesMax, secretIn } from '../secret.ts';
 
 const text = z.string().min(1).max(secretBytesMax);
@@ -27,5 +28,7 @@ export async function authorization(auth: WebAuth, name: string): Promise<string
   if ('token' in auth) return `Bearer ${auth.token}`;
   if ('tokenFile' in auth) return `Bearer ${await secretIn(auth.tokenFile, name)}`;
   const password = 'password' in auth ? auth.password : await secretIn(auth.passwordFile, name);
-  return `Basic ${Buffer.from(`${auth.username}:${password}`).toString('base64')}`;
+  const pair = `${auth.username}:${password}`;
+  neverSay(pair);
+  return `Basic ${Buffer.from(pair).toString('base64')}`;
 }

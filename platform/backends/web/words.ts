@@ -4,6 +4,7 @@
  * Rule: a page of HTML says only its title: it is of a proxy, a login or a web server, and no answer of a store.
  */
 
+import { unsaid } from '../../telemetry/unsaid.ts';
 import { wordsMax } from './limits.ts';
 
 export function isHtml(contentType: string | undefined, text: string): boolean {
@@ -22,7 +23,7 @@ export function wordsOf(contentType: string | undefined, text: string): string {
 
 /** One line, without control characters. */
 function plain(text: string): string {
-  return text
+  return unsaid(text)
     .replace(/[\s\p{C}]+/gu, ' ')
     .trim()
     .slice(0, wordsMax);

@@ -5,6 +5,7 @@
  */
 
 import { ApiError } from '../../../../core/contracts/errors.ts';
+import { unsaid } from '../../../telemetry/unsaid.ts';
 
 /**
  * away: the connection is of no use, and perhaps the server; another attempt has a new one. again: this transaction was
@@ -40,7 +41,7 @@ export function pgFaultOf(error: unknown): PgFault {
 
 /** In the words of whoever failed, on one line, with what to do. */
 export function pgWordsOf(error: unknown): string {
-  const words = String((error as Said)?.message || (error as Said)?.code || error)
+  const words = unsaid(String((error as Said)?.message || (error as Said)?.code || error))
     .replaceAll(/[\s\p{C}]+/gu, ' ')
     .slice(0, 300);
   const code = codeOf(error);
