@@ -1,10 +1,12 @@
 /**
  * Everybody else: who pushes, pulls, and asks, one after the other, from an address of his own, all the while.
  *
- * Rule: each request has to be answered, and rightly; one that is not is a failure, whoever is attacked.
+ * Rule: each request has to be answered, and rightly; one that is not is a failure, whoever is attacked. Who is told to come
+ *   again (429, 503) does so, as clients do, until it is late.
  */
 
 import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { AGENT } from '../../core/contracts/agent.ts';
 import { INDEX } from '../../core/contracts/index-api.ts';
@@ -20,6 +22,7 @@ const lateMs = 30_000;
 /** Above what a tracker tells with its answer: the pieces come from peers. */
 const blobBytes = 100_000;
 const failuresMax = 20;
+const againMs = 500;
 
 export type HonestCounts = {
   readonly asked: number;
@@ -30,6 +33,7 @@ export type HonestCounts = {
   readonly worstMs: number;
 };
 
+type Asked = { readonly method: 'GET' | 'POST'; readonly body?: Buffer };
 type Caller = { readonly name: string; readonly ask: () => Promise<void> };
 
 export class Honest {
@@ -82,22 +86,28 @@ export class Honest {
   }
 
   async #get(url: string): Promise<Buffer> {
-    const signal = AbortSignal.timeout(lateMs);
-    const { statusCode, body } = await request(url, { dispatcher: this.#agent, signal });
-    const bytes = Buffer.from(await body.arrayBuffer());
-    if (statusCode !== 200) throw new Error(`${url}: ${statusCode} ${String(bytes).slice(0, 200)}`);
+    const { status, bytes } = await this.#answered(url, { method: 'GET' });
+    if (status !== 200) throw new Error(`${url}: ${status} ${String(bytes).slice(0, 200)}`);
     return bytes;
+  }
+
+  async #answered(url: string, asked: Asked): Promise<{ readonly status: number; readonly bytes: Buffer }> {
+    const signal = AbortSignal.timeout(lateMs);
+    for (;;) {
+      const { statusCode: status, body } = await request(url, { ...asked, dispatcher: this.#agent, signal });
+      const bytes = Buffer.from(await body.arrayBuffer());
+      if ((status !== 429 && status !== 503) || signal.aborted) return { status, bytes };
+      await sleep(againMs, undefined, { signal });
+    }
   }
 
   async #pushAndPull(at: Site['at']): Promise<void> {
     const bytes = randomBytes(blobBytes);
     const digest = digestOf('sha256', createHash('sha256').update(bytes).digest('hex'));
-    const signal = AbortSignal.timeout(lateMs);
-    const pushed = await request(OCI_PATHS.commit(at.proxy + OCI_PATHS.uploads('honest'), digest), {
-      ...{ method: 'POST' as const, body: bytes, dispatcher: this.#agent, signal },
-    });
-    const said = await pushed.body.text();
-    if (pushed.statusCode !== 201) throw new Error(`the push was answered ${pushed.statusCode} ${said.slice(0, 200)}`);
+    const to = OCI_PATHS.commit(at.proxy + OCI_PATHS.uploads('honest'), digest);
+    const pushed = await this.#answered(to, { method: 'POST', body: bytes });
+    if (pushed.status !== 201)
+      throw new Error(`the push was answered ${pushed.status} ${String(pushed.bytes).slice(0, 200)}`);
     const pulled = await this.#get(at.agent + OCI_PATHS.blob('honest', digest));
     if (!pulled.equals(bytes)) throw new Error(`${digest}: other bytes than were pushed`);
   }
