@@ -25,6 +25,8 @@ export type AdminParts = {
   readonly blobs: () => Iterable<StoredBlob>;
   readonly get: (digest: Digest) => Pick<BlobEntry, 'heldCount'> | undefined;
   readonly status: () => AgentStatus;
+  /** Whether blobs are given by their digests alone: not where users are told apart, and whoever calls here is not. */
+  readonly open: boolean;
   readonly preload: () => PreloadSettings;
 };
 
@@ -43,8 +45,8 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
       throw new ApiError('BLOB_UNKNOWN', `blob ${digest} is not in this agent's cache`);
   });
   for (const { read, head } of [AGENT, KRAKEN]) {
-    serve(app, read, (asked) => sendBlob(asked, pulls));
-    serve(app, head, (asked) => sendSize(asked, pulls));
+    serve(app, read, (asked) => sendBlob(asked, parts));
+    serve(app, head, (asked) => sendSize(asked, parts));
   }
   serve(app, KRAKEN.remove, async ({ at, reply }) => {
     await pulls.remove(at.digest);
@@ -65,14 +67,24 @@ export function addAdminRoutes(app: FastifyInstance, parts: AdminParts): void {
 
 type AskedBlob = Asked<{ readonly digest: Digest }, undefined>;
 
-async function sendBlob({ at, request, reply }: AskedBlob, pulls: Pulls): Promise<FastifyReply> {
+async function sendBlob({ at, request, reply }: AskedBlob, { pulls, open }: AdminParts): Promise<FastifyReply> {
+  if (!open) throw closed();
   return sendContent(request, reply, await pulls.open(byDigest(at.digest), callOf(request)));
 }
 
-async function sendSize({ at: { digest }, request, reply }: AskedBlob, pulls: Pulls): Promise<FastifyReply> {
+async function sendSize(
+  { at: { digest }, request, reply }: AskedBlob,
+  { pulls, open }: AdminParts,
+): Promise<FastifyReply> {
+  if (!open) throw closed();
   const size = await pulls.sizeOf(byDigest(digest), callOf(request));
   if (size === undefined) throw new ApiError('BLOB_UNKNOWN', `no origin knows blob ${digest}`);
   return reply.header('content-length', size).header('accept-ranges', 'bytes').send();
+}
+
+function closed(): ApiError {
+  const why = 'where `access` is set blobs are given by their digests to operators with a certificate alone';
+  return new ApiError('DENIED', `${why}: set \`tls\`, or ask the registry`);
 }
 
 function cachedBlob({ digest, meta, complete }: StoredBlob, { get }: Pick<AdminParts, 'get'>): CachedBlob {

@@ -13,7 +13,7 @@ import type { BlobEntry } from '../platform/store/pieces/entry.ts';
 import type { Logger } from '../platform/telemetry/log.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 
-export type AuditOptions = {
+type AuditOptions = {
   readonly store: {
     get(digest: Digest): BlobEntry | undefined;
     problemOf(entry: BlobEntry, signal: AbortSignal): Promise<ApiError | undefined>;

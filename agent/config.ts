@@ -16,6 +16,7 @@ import { memberEntries, membersShape, someMembers } from '../platform/members/co
 import { peerShape } from '../platform/peer/config.ts';
 import { swarmShape } from '../platform/peer/swarm-config.ts';
 import { cosignShape } from '../platform/signatures/config.ts';
+import { agentAccessShape } from './access/config.ts';
 import { preloadShape } from './preload/config.ts';
 import { sharingShape } from './sharing/config.ts';
 
@@ -46,6 +47,8 @@ const shape = z.strictObject({
   preload: preloadShape(),
   /** Named in the answer to whoever tries to push to the agent. */
   proxy: baseUrl('http://127.0.0.1:15000'),
+  /** Who may pull: docs/access.md. Left out: whoever reaches the port may. */
+  access: agentAccessShape(),
   /** `verify: full` says its `content`. */
   verify: z
     .union([content, z.strictObject({ content: content.prefault('pieces'), cosign: cosignShape() })])

@@ -54,6 +54,7 @@ test('request id, client, deadline and trace reach the index and the trackers, w
     blobs: () => [],
     get: () => undefined,
     status: () => ({}) as AgentStatus,
+    open: true,
     preload,
   });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));

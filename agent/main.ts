@@ -3,10 +3,12 @@
 import type { FastifyInstance } from 'fastify';
 import { inlineBytesMax } from '../core/contracts/fields.ts';
 import type { Digest } from '../core/digest.ts';
+import { accessOdd } from '../platform/access/config.ts';
 import { Blocks } from '../platform/blocks/blocks.ts';
+import type { HttpClient } from '../platform/clients/http.ts';
 import { IndexClient } from '../platform/clients/index-client.ts';
 import { roomOf } from '../platform/config/eviction.ts';
-import { openDoor } from '../platform/host/door.ts';
+import { type HttpDoor, openDoor } from '../platform/host/door.ts';
 import { startHost } from '../platform/host/host.ts';
 import { addKrakenHostRoutes } from '../platform/host/kraken.ts';
 import { addPinsRoutes } from '../platform/host/pins/open.ts';
@@ -15,10 +17,12 @@ import { beginScrub } from '../platform/host/scrub/scrub.ts';
 import { addVolumeRoutes, observeVolumes } from '../platform/host/volumes.ts';
 import { CLIENT_LIMITS } from '../platform/http/exchange.ts';
 import { type RoleContext, type Running, runRole } from '../platform/lifecycle/role.ts';
+import type { Members } from '../platform/members/members.ts';
 import { Membership } from '../platform/members/membership.ts';
 import { addMembersRoute } from '../platform/members/route.ts';
 import { realClock } from '../platform/net/clock.ts';
 import type { PeerNode } from '../platform/peer/node.ts';
+import { nobodyIsAsked } from '../platform/registry/gate.ts';
 import type { RegistryHandler } from '../platform/registry/reply.ts';
 import { registerRegistry, registryWork } from '../platform/registry/routes.ts';
 import { keysChecked, policiesAt } from '../platform/signatures/config.ts';
@@ -27,17 +31,18 @@ import type { StoredBlob } from '../platform/store/room/stored-blob.ts';
 import type { BlobEntry, BlobStore } from '../platform/store/store.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import type { Arena } from '../platform/workers/arena.ts';
+import type { AgentAccess } from './access/open.ts';
 import { addAdminRoutes, adminWork } from './admin.ts';
 import { Audit } from './audit.ts';
 import { type AgentConfig, agentSchema } from './config.ts';
 import { startFinding } from './known-origins.ts';
 import { pinInCache } from './pins.ts';
 import { PullLog, Pulls } from './pull.ts';
-import { AgentRegistry } from './registry.ts';
+import { AgentRegistry, type RegistryOptions } from './registry.ts';
 import { beginSharing } from './sharing/sharing.ts';
 import { statusOf } from './status.ts';
 
-await runRole({ role: 'agent', schema: agentSchema, env: process.env, checked: keysChecked, run });
+await runRole({ role: 'agent', schema: agentSchema, env: process.env, checked: keysChecked, odd: accessOdd, run });
 
 async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStack): Promise<Running> {
   const { config, log, metrics } = context;
@@ -64,13 +69,14 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
   seedAll(store, node);
   const sharing = beginSharing(context, { store, node, arena }, stack);
   const warnings = (): string[] =>
-    [store.volumes.warnings(), sharing, pins, blocked, membership.warnings()].flatMap((one) =>
+    [store.volumes.warnings(), sharing, pins, blocked, access, membership.warnings()].flatMap((one) =>
       one === undefined || Array.isArray(one) ? (one ?? []) : one.problems(),
     );
 
   observe(metrics, store);
 
   const index = new IndexClient(indexes);
+  const access = await accessOf(context, { indexes, index }, stack);
   const pulls = new Pulls({
     store,
     arena,
@@ -106,28 +112,42 @@ async function run(context: RoleContext<AgentConfig>, stack: AsyncDisposableStac
           blobs: () => store.blobs(),
           get: (digest) => store.get(digest),
           status: () => statusOf({ config, store, node, pulls, history }),
+          open: access === undefined || context.secure !== undefined,
           preload: () => ({ ...config.preload, registry: config.preload.registry ?? `127.0.0.1:${registry}` }),
         });
       },
     },
     stack,
   );
-  const served = await registryOf(context, { pulls, index });
-  const routes = (app: FastifyInstance): void =>
-    registerRegistry(app, served, { ...CLIENT_LIMITS, pauseMs: config.pull.pause });
-  const users = { at: config.listen, port: 'registry', inside: false, ...told, workOf: registryWork, routes } as const;
-  const registry = await openDoor(context, users, stack);
+  const registry = await openRegistry(context, { pulls, index, access, ...told }, stack);
   // First of all: no peer is sent here any more while what runs is finished.
   stack.defer(() => tracking.leave());
   return { ports: { registry, peer: node.port, admin } };
 }
 
+type RegistryParts = Pick<HttpDoor, 'readiness' | 'warnings'> &
+  Pick<RegistryOptions, 'pulls'> & { readonly index: IndexClient; readonly access: AgentAccess | undefined };
+
+/** The port that runtimes pull from. */
+async function openRegistry(
+  context: RoleContext<AgentConfig>,
+  { pulls, index, access, ...door }: RegistryParts,
+  stack: AsyncDisposableStack,
+): Promise<number> {
+  const { config } = context;
+  const served = await registryOf(context, { pulls, index, links: access?.links });
+  const limits = { ...CLIENT_LIMITS, pauseMs: config.pull.pause };
+  const routes = (app: FastifyInstance): void => registerRegistry(app, served, limits, access?.gate);
+  const users = { at: config.listen, port: 'registry', inside: false, ...door, workOf: registryWork, routes } as const;
+  return openDoor(context, users, stack);
+}
+
 /** What runtimes pull from: of repositories that have a policy only what is signed. */
 async function registryOf(
   { config, log, metrics }: RoleContext<AgentConfig>,
-  { pulls, index }: { readonly pulls: Pulls; readonly index: IndexClient },
+  { pulls, index, links }: Pick<RegistryOptions, 'pulls' | 'links'> & { readonly index: IndexClient },
 ): Promise<RegistryHandler> {
-  const served = new AgentRegistry({ pulls, index, proxy: config.proxy });
+  const served = new AgentRegistry({ pulls, index, links, proxy: config.proxy });
   const policies = policiesAt(config.verify.cosign, 'pull');
   if (policies.length === 0) return served;
   const { SignedRegistry } = await import('./signed.ts');
@@ -148,6 +168,24 @@ function lookingAfter(
   const decayed = (entry: BlobEntry): void => void mend(entry).catch(() => undefined);
   beginScrub(context, { store, arena, wrong: condemn, decayed }, stack);
   return audit;
+}
+
+/** Nothing of it is loaded where nobody is asked who he is. */
+async function accessOf(
+  context: RoleContext<AgentConfig>,
+  { indexes, index }: { readonly indexes: Members<HttpClient>; readonly index: IndexClient },
+  stack: AsyncDisposableStack,
+): Promise<AgentAccess | undefined> {
+  const { access } = context.config;
+  if (access === undefined) {
+    context.log.info(nobodyIsAsked);
+    return undefined;
+  }
+  const [{ openAgentAccess }, { DocumentClient }] = await Promise.all([
+    import('./access/open.ts'),
+    import('../platform/clients/documents.ts'),
+  ]);
+  return await openAgentAccess(context, access, { documents: new DocumentClient(indexes), index, stack });
 }
 
 type HostParts = {

@@ -51,6 +51,7 @@ beforeEach(async () => {
     blobs: () => store.blobs(),
     get: store.get,
     status: () => ({}) as AgentStatus,
+    open: true,
     preload,
   });
   const { port } = stack.use(await listen(app, { host: '127.0.0.1', port: 0 }));

@@ -5,11 +5,12 @@
  *         index a tag answers 503; digests keep working.
  * Rule 2: HEAD downloads nothing.
  * Rule 3: read only. Whoever pushes is told where the proxy is, before anything claims that it is there already.
+ * Rule 4: where somebody is asked who he is, a digest is given, or told of, only in a repository that has it.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '../core/contracts/errors.ts';
-import type { ManifestRecord } from '../core/contracts/index-api.ts';
+import type { CatalogPage, ManifestRecord } from '../core/contracts/index-api.ts';
 import type { BlobIn, Digest } from '../core/digest.ts';
 import { parseManifest } from '../core/oci/manifest.ts';
 import { MEDIA } from '../core/oci/media.ts';
@@ -21,6 +22,8 @@ import type { IndexClient } from '../platform/clients/index-client.ts';
 import { bytesOf, type Content, contentOf } from '../platform/http/content.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
+import type { PageOf } from '../platform/tags/store.ts';
+import type { RepositoryLinks } from './access/links.ts';
 import type { Pulls } from './pull.ts';
 import { pushes } from './pushers.ts';
 
@@ -37,6 +40,8 @@ export type RegistryOptions = {
   readonly index: IndexReads;
   /** Named in refusals of writes. */
   readonly proxy: string;
+  /** Where `access` is set. */
+  readonly links?: RepositoryLinks | undefined;
 };
 
 type ManifestRead = Extract<OciRequest, { kind: 'manifestRead' }>;
@@ -46,11 +51,13 @@ export class AgentRegistry implements RegistryHandler {
   readonly #pulls: Pulls;
   readonly #index: IndexReads;
   readonly #proxy: string;
+  readonly #links: RepositoryLinks | undefined;
 
   constructor(options: RegistryOptions) {
     this.#pulls = options.pulls;
     this.#index = options.index;
     this.#proxy = options.proxy;
+    this.#links = options.links;
   }
 
   handle(request: OciRequest, context: OciContext): Promise<OciReply> {
@@ -65,7 +72,7 @@ export class AgentRegistry implements RegistryHandler {
       case 'tags':
         return this.#tags(request.repo, request.page, call);
       case 'catalog':
-        return this.#catalog(request.page, call);
+        return this.#catalog(request.page, context);
       case 'referrers':
         return this.#referrers(request, call);
       default:
@@ -81,8 +88,9 @@ export class AgentRegistry implements RegistryHandler {
     const { repo, reference, head } = request;
     if (reference.kind === 'digest' && !head) return this.#manifestByDigest(repo, reference.digest, call);
     const record = await this.#record(repo, reference, call);
-    if (record !== undefined) return { kind: 'content', content: await this.#recorded(repo, record, call, head) };
-    throw manifestUnknown(repo, reference);
+    if (record === undefined) throw manifestUnknown(repo, reference);
+    const content = await this.#recorded(repo, record, call, head);
+    return { kind: 'content', content: head ? content : await this.#learned(repo, content) };
   }
 
   #record(repo: string, reference: Reference, call: CallContext): Promise<ManifestRecord | undefined> {
@@ -96,6 +104,15 @@ export class AgentRegistry implements RegistryHandler {
     this.#pulls.heed(digest);
     if (head) return { digest, mediaType, size, ranges: false, open: () => noBytes() };
     return { ...(await this.#open({ digest, repo }, call, mediaType)), ranges: false };
+  }
+
+  /** A manifest that the repository has: what it refers to need not be asked for. */
+  async #learned(repo: string, content: Content): Promise<Content> {
+    if (this.#links === undefined) return content;
+    const { digest, mediaType } = content;
+    const bytes = await bytesOf(content);
+    this.#links.learn(repo, digest, bytes, mediaType);
+    return contentOf(bytes, { digest, mediaType, ranges: false });
   }
 
   /** The manifest's bytes, which the index knows of. */
@@ -123,6 +140,7 @@ export class AgentRegistry implements RegistryHandler {
   async #manifestByDigest(repo: string, digest: Digest, call: CallContext): Promise<OciReply> {
     const blob = { digest, repo };
     const asked = this.#recordSoon(repo, digest, call);
+    if (this.#links !== undefined) heed(await asked, this.#links.remembers(repo, digest), { repo, digest });
     // Both are asked at once; the index's no counts more than a failure of the pull.
     const opened = this.#pulls.open(blob, call).catch((error: unknown) => ({ error }));
     const record = await asked;
@@ -131,6 +149,7 @@ export class AgentRegistry implements RegistryHandler {
     if ('error' in content && !blobUnknown(content.error)) throw content.error;
     const bytes = await bytesOf('error' in content ? await this.#openAgain(blob, call) : content);
     const mediaType = record === 'unavailable' ? parseManifest(bytes, undefined).mediaType : record.mediaType;
+    if (record !== 'unavailable') this.#links?.learn(repo, digest, bytes, mediaType);
     return { kind: 'content', content: contentOf(bytes, { digest, mediaType, ranges: false }) };
   }
 
@@ -150,6 +169,7 @@ export class AgentRegistry implements RegistryHandler {
   }
 
   async #blob({ repo, digest, head }: BlobRead, { call, header }: OciContext): Promise<OciReply> {
+    await this.#links?.check(repo, digest, call);
     if (!head) return { kind: 'content', content: await this.#blobContent(repo, digest, call) };
     if (pushes(header('user-agent'))) throw new ApiError('BLOB_UNKNOWN', this.#readOnly());
     const size = await this.#sizeOf(repo, digest, call);
@@ -192,8 +212,11 @@ export class AgentRegistry implements RegistryHandler {
     return pageReply({ name: repo, tags }, { path: OCI_PATHS.tags(repo), page, more, last: tags.at(-1) });
   }
 
-  async #catalog(page: PageRequest, call: CallContext): Promise<OciReply> {
-    const { repositories, more } = await this.#index.catalog({ n: page.limit, last: page.last }, call);
+  async #catalog(page: PageRequest, { call, sees }: OciContext): Promise<OciReply> {
+    const ask = (of: PageOf): Promise<CatalogPage> => this.#index.catalog(of, call);
+    const { repositories, more } = await (sees === undefined
+      ? ask({ n: page.limit, last: page.last })
+      : (await import('../platform/registry/visible.ts')).visiblePage(ask, page, sees));
     return pageReply({ repositories }, { path: OCI_PATHS.catalog, page, more, last: repositories.at(-1) });
   }
 
@@ -201,6 +224,17 @@ export class AgentRegistry implements RegistryHandler {
     const { repo, digest } = request;
     return referrersReply(request, (of) => this.#index.referrers(repo, digest, of, call));
   }
+}
+
+/** Nothing is fetched for who may not have it. `before`: the repository had it a while ago. */
+function heed(
+  record: ManifestRecord | undefined | 'unavailable',
+  before: boolean,
+  { repo, digest }: { repo: string; digest: Digest },
+): void {
+  if (record === undefined) throw manifestUnknown(repo, { kind: 'digest', digest });
+  if (record === 'unavailable' && !before)
+    throw new ApiError('UNAVAILABLE', `no index answers whether repository ${repo} has manifest ${digest}: try again`);
 }
 
 async function aMoment({ signal }: CallContext): Promise<void> {

@@ -57,6 +57,12 @@ Files in a directory for each, under the names that cert-manager's secrets have:
   shoal certs rotate                               2. all certificates anew, by the new one
   shoal certs rotate --forget-old                  3. believe only the new one
   shoal certs revoke certs/host-7                  for processes with \`tls: { crl: .../ca.crl }\``,
+  access: `
+Users and rules lie in the index; proxies and agents with \`access:\` go by them within seconds (docs/access.md).
+
+  shoal access user add alice --group dev < password.txt
+  shoal access rules set rules.yaml
+  docker login localhost:15000`,
   trust: `
 An index that was restored from a backup has forgotten what came after it. Origins remove nothing by its word until it knows
 what is needed: shoal reconcile --apply brings that from its backends, and says so by itself. Where there is no backend, or

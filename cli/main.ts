@@ -18,6 +18,7 @@ import { addCertsCommands } from './certs/commands.ts';
 import { agentsMax, basePortDefault, indexesMax } from './cluster/ports.ts';
 import { PartFailed } from './cluster/process.ts';
 import { onStop, Stopped } from './cluster/stop-signal.ts';
+import { addAccessCommands } from './commands/access/commands.ts';
 import { addBlockCommands } from './commands/blocking/block.ts';
 import { gc } from './commands/gc.ts';
 import { get, standardOutput } from './commands/get.ts';
@@ -40,6 +41,7 @@ import { type UpOptions, up } from './commands/up.ts';
 import { demo } from './demo/demo.ts';
 import { Failure } from './failure.ts';
 import { HELP } from './help.ts';
+import { loginsOf } from './login.ts';
 import { reachBy } from './reach.ts';
 
 /** Where `shoal up` puts them. */
@@ -62,6 +64,8 @@ const { env } = process;
 const output = heedOutput();
 /** Where components ask for certificates: with one of the operator's own. */
 const transport = await reachBy(env['SHOAL_TLS']).catch((error: unknown) => process.exit(failed(error)));
+/** Who its user is to a registry that asks. */
+const login = loginsOf(env);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -179,7 +183,7 @@ program
   .action((target: string, options: { output?: string; agent: string }) =>
     finishing(async (signal) => {
       const { stderr, stdout } = process;
-      const line = await get({ ...options, target, signal, stdout, screen: stderr });
+      const line = await get({ ...options, target, signal, stdout, screen: stderr, login });
       if (options.output === standardOutput) stderr.write(`${line}\n`);
       else say(line);
     }),
@@ -194,7 +198,7 @@ program
   .addOption(proxyUrl())
   .addHelpText('after', HELP.put)
   .action((file: string, options: { repo: string; tag?: string; proxy: string }) =>
-    finishing(async (signal) => say(await put({ ...options, file, signal, screen: process.stderr }))),
+    finishing(async (signal) => say(await put({ ...options, file, signal, screen: process.stderr, login }))),
   );
 
 program
@@ -205,7 +209,7 @@ program
   .addHelpText('after', HELP.ls)
   .action((repo: string | undefined, { proxy }: { proxy: string }) =>
     stoppable(async (signal) => {
-      for await (const line of listCommand(repo, { proxy, signal })) say(line);
+      for await (const line of listCommand(repo, { proxy, signal, login })) say(line);
     }),
   );
 
@@ -217,7 +221,7 @@ program
   .addOption(proxyUrl())
   .addHelpText('after', HELP.rm)
   .action((what: string, { repo, proxy }: { repo?: string; proxy: string }) =>
-    finishing(async (signal) => say(await removeCommand(what, repo, { proxy, signal }))),
+    finishing(async (signal) => say(await removeCommand(what, repo, { proxy, signal, login }))),
   );
 
 program
@@ -309,6 +313,10 @@ stepping('import', 'brings into an index what Kraken or a Docker registry left i
       return importFrom({ ...options, backend, overwrite }, say);
     }),
   );
+
+addAccessCommands(program.command('access').description('who may pull, push and delete'), {
+  ...{ finishing, stoppable, url: urlOption, say, transport },
+});
 
 addReplicateCommands(program, { finishing, stoppable, url: urlOption, say, transport });
 

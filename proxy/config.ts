@@ -8,6 +8,7 @@ import { elsewhere, portsApart, withRules } from '../platform/config/rules.ts';
 import { duration, network } from '../platform/config/units.ts';
 import { membersShape, someMembers } from '../platform/members/config.ts';
 import { cosignShape } from '../platform/signatures/config.ts';
+import { proxyAccessShape } from './access/config.ts';
 import { prefetchShape } from './prefetch/config.ts';
 
 const shape = z.strictObject({
@@ -55,6 +56,8 @@ const shape = z.strictObject({
         .optional(),
     })
     .prefault({}),
+  /** Who may pull, push and delete: docs/access.md. Left out: whoever reaches the port may. */
+  access: proxyAccessShape(),
   /** Of what Kraken's prefetch and registries' notifications name, what the origins are asked to have: docs/kraken.md. */
   prefetch: prefetchShape(),
   /** Who pushes and deletes what is written down: docs/audit.md. */

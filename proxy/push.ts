@@ -81,9 +81,9 @@ export class Push {
   async begin(request: Request<'uploadBegin'>, context: OciContext): Promise<OciReply> {
     const { repo, mount, digest } = request;
     if (mount !== undefined && (await this.#mount(repo, mount, context))) return created(repo, mount.digest);
-    if (digest === undefined) return accepted(repo, await this.#open(repo, request, context.call));
+    if (digest === undefined) return accepted(repo, await this.#open(repo, request, context));
     // The digest is known: its owners get it at once, and nothing has to be handed over later.
-    const session = await this.#open(repo, { algorithm: digestAlgorithm(digest), key: digest }, context.call);
+    const session = await this.#open(repo, { algorithm: digestAlgorithm(digest), key: digest }, context);
     const streamed = await this.#stream(session, undefined, context);
     if (streamed.kind === 'misfit') return misfit(repo, session, streamed.at);
     return this.#commit(repo, { session: streamed.session, digest }, context);
@@ -164,16 +164,16 @@ export class Push {
     const seen = await this.#seen(session, context);
     if (seen.some((offset) => offset !== 0)) return session;
     await this.#giveUp(session, context.call);
-    return this.#open(request.repo, { algorithm, key: request.digest }, context.call);
+    return this.#open(request.repo, { algorithm, key: request.digest }, context);
   }
 
   /** Begins an upload on the origins of `key`, or of its own id. */
   async #open(
     repo: string,
     about: { algorithm: Session['algorithm']; key?: string },
-    ctx: CallContext,
+    { call: ctx, subject }: OciContext,
   ): Promise<Session> {
-    const id = drawUploadId(repo);
+    const id = drawUploadId(repo, subject?.name);
     const { algorithm } = about;
     const asked: OriginClient[] = [];
     const begin = async (origin: OriginClient, call: CallContext): Promise<void> => {

@@ -4,7 +4,7 @@
  */
 
 import { ApiError } from '../core/contracts/errors.ts';
-import type { TagVersion } from '../core/contracts/index-api.ts';
+import type { CatalogPage, TagVersion } from '../core/contracts/index-api.ts';
 import { askedForReplication, REPLICATION_HEADERS } from '../core/contracts/replicate/headers.ts';
 import type { Digest } from '../core/digest.ts';
 import { MEDIA } from '../core/oci/media.ts';
@@ -17,6 +17,7 @@ import { untilBlocked } from '../platform/blocks/giving.ts';
 import type { IndexClient } from '../platform/clients/index-client.ts';
 import { pageReply, referrersReply } from '../platform/registry/pages.ts';
 import type { OciContext, OciReply, RegistryHandler } from '../platform/registry/reply.ts';
+import type { PageOf } from '../platform/tags/store.ts';
 import type { IndexRules } from './index-rules.ts';
 import { type ManifestParts, Manifests } from './manifests.ts';
 import { Push, type PushParts } from './push.ts';
@@ -142,8 +143,11 @@ export class ProxyRegistry implements RegistryHandler {
     return pageReply({ name: repo, tags }, { path: OCI_PATHS.tags(repo), page, more, last: tags.at(-1) });
   }
 
-  async #catalog({ page }: Request<'catalog'>, context: OciContext): Promise<OciReply> {
-    const { repositories, more } = await this.#parts.index.catalog({ n: page.limit, last: page.last }, context.call);
+  async #catalog({ page }: Request<'catalog'>, { call, sees }: OciContext): Promise<OciReply> {
+    const ask = (of: PageOf): Promise<CatalogPage> => this.#parts.index.catalog(of, call);
+    const { repositories, more } = await (sees === undefined
+      ? ask({ n: page.limit, last: page.last })
+      : (await import('../platform/registry/visible.ts')).visiblePage(ask, page, sees));
     return pageReply({ repositories }, { path: OCI_PATHS.catalog, page, more, last: repositories.at(-1) });
   }
 

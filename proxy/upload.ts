@@ -36,11 +36,27 @@ export type Session = {
 
 const idHexDigits = 32;
 const keyHexDigits = 12;
+/** Enough that another's is not taken for one's own by chance. */
+const markHexDigits = 8;
 const sessionPattern = /^([0-9a-f]{12}-[0-9a-f]{32})\.([a-z0-9]+)\.(\d{1,15})((?:\.[0-9a-f]{12}){1,8})$/;
 
-/** A new upload id of `repo`; 128 random bits, so that nobody guesses another's. */
-export function drawUploadId(repo: string): string {
-  return `${short(repo)}-${randomBytes(idHexDigits / 2).toString('hex')}`;
+/** A new upload id of `repo`; 128 random bits, 96 where it tells who began it, so that nobody guesses another's. */
+export function drawUploadId(repo: string, by?: string): string {
+  const drawn = randomBytes(idHexDigits / 2).toString('hex');
+  return `${short(repo)}-${by === undefined ? drawn : markedBy(drawn, by)}`;
+}
+
+/** Whether that upload was begun by that user, as its id tells. */
+export function uploadBegunBy(text: string, name: string): boolean {
+  const id = sessionPattern.exec(text)?.[1]?.slice(keyHexDigits + 1);
+  return id !== undefined && markedBy(id, name) === id;
+}
+
+/** The same digits, the last ones as they are of an upload of that user. */
+function markedBy(digits: string, name: string): string {
+  const rest = digits.slice(0, -markHexDigits);
+  const mark = createHash('sha256').update(`${rest} ${name}`).digest('hex').slice(0, markHexDigits);
+  return rest + mark;
 }
 
 /** All origins that this proxy knows, and what each is called: its id, be it that only its URL is known. */

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { type Digest, digestHex, parseDigest } from '../../core/digest.ts';
+import type { FindLogin } from '../../platform/clients/registry/login.ts';
 import { type BlobPull, type BlobSink, pullBlob, pullManifest } from '../../platform/clients/registry/pull.ts';
 import { blobRepository, parseTarget } from '../../platform/clients/registry/ref.ts';
 import { type ManifestJson, Registry } from '../../platform/clients/registry/registry.ts';
@@ -27,6 +28,8 @@ export type GetOptions = {
   readonly target: string;
   readonly output?: string | undefined;
   readonly agent: string;
+  /** Where the registry asks who somebody is. Default: nobody. */
+  readonly login?: FindLogin | undefined;
   readonly screen: Screen;
   /** Where `-o -` goes. */
   readonly stdout?: Writable | undefined;
@@ -36,7 +39,7 @@ export type GetOptions = {
 /** The line that tells what was written where. */
 export async function get(options: GetOptions): Promise<string> {
   const target = parseTarget(options.target);
-  await using registry = new Registry(options.agent);
+  await using registry = new Registry(options.agent, options.login);
   const progress = new Progress(options.screen);
   const persistence = () => shellPersistence(progress, options.signal);
   const repo = target.kind === 'blob' ? blobRepository : target.repo;

@@ -10,6 +10,7 @@ import { type Digest, digestOf } from '../../core/digest.ts';
 import { MEDIA } from '../../core/oci/media.ts';
 import { tagValid } from '../../core/oci/name.ts';
 import type { StreamBody } from '../../platform/clients/http.ts';
+import type { FindLogin } from '../../platform/clients/registry/login.ts';
 import { pushBlob } from '../../platform/clients/registry/push.ts';
 import { parseRepository } from '../../platform/clients/registry/ref.ts';
 import { type DescriptorJson, type ManifestJson, Registry } from '../../platform/clients/registry/registry.ts';
@@ -31,6 +32,8 @@ export type PutOptions = {
   readonly repo: string;
   readonly tag?: string | undefined;
   readonly proxy: string;
+  /** Where the registry asks who somebody is. Default: nobody. */
+  readonly login?: FindLogin | undefined;
   readonly screen: Screen;
   readonly signal: AbortSignal;
 };
@@ -47,7 +50,7 @@ export async function put(options: PutOptions): Promise<string> {
   const [reading] = progress.begin([{ label: `reading ${basename(file)}`, total: size }]);
   const onRead = (bytes: number) => reading !== undefined && progress.advance(reading, bytes);
   const digest = await digestOfFile(file, signal, onRead);
-  await using registry = new Registry(options.proxy);
+  await using registry = new Registry(options.proxy, options.login);
   const persistence = () => shellPersistence(progress, signal);
   const [bar] = progress.begin([{ label: basename(file), total: size }]);
   const onBytes = (bytes: number) => bar !== undefined && progress.advance(bar, bytes);

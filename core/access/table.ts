@@ -114,11 +114,13 @@ const index = of(INDEX, {
   trust: ADMIN,
 });
 
-/** What all go by is read by all; who may do what, and how that is proved, by those who ask. */
+/** What all go by is read by all; what passwords are compared with, by who compares them. */
 const documents = [
-  ...of(DOCUMENTS.access, { read: ['agent', 'proxy', 'admin'], put: ADMIN }),
+  ...of(DOCUMENTS.access, { read: ['proxy', 'admin'], put: ADMIN }),
   // A private key.
   ...of(DOCUMENTS['access-key'], { read: ['proxy'], put: ['proxy'] }),
+  // Made of both, without secrets.
+  ...of(DOCUMENTS['access-public'], { read: ['agent', 'proxy', 'admin'], put: ['proxy'] }),
   ...of(DOCUMENTS.blocks, { read: COMPONENTS, put: ADMIN }),
 ];
 
@@ -135,12 +137,14 @@ const tracker = of(TRACKER, {
 const { prefetch, ...KRAKEN_OF_ORIGIN } = KRAKEN_ORIGIN;
 const PREFETCH = { prefetch };
 
-/** Their own callers, users, are another matter. */
+/** Their own callers, users, are another matter: platform/access. */
 const registry: Entry[] = (['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).flatMap((method) =>
   [OCI_PATHS.base.slice(0, -1), OCI_PATHS.base, `${OCI_PATHS.base}*`].map(
     (pattern): Entry => [{ method, pattern }, 'anyone'],
   ),
 );
+
+const tokens: Entry[] = (['GET', 'POST'] as const).map((method) => [{ method, pattern: OCI_PATHS.token }, 'anyone']);
 
 export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
   agent: [...probes, ...all(AGENT, ADMIN), ...all(KRAKEN, ADMIN), ...all(KRAKEN_HOST, ADMIN), ...operating],
@@ -171,7 +175,7 @@ export const ACCESS: Readonly<Record<HttpPort, readonly Entry[]>> = {
     ...queue,
   ],
   // Registries that tell of pushes have no certificate of ours; what they ask for is looked up before it costs anything.
-  proxy: [...probes, ...registry, ...all(KRAKEN_PROXY, 'anyone'), ...all(MEMBERS, ADMIN)],
+  proxy: [...probes, ...registry, ...tokens, ...all(KRAKEN_PROXY, 'anyone'), ...all(MEMBERS, ADMIN)],
 };
 
 const known = new Map<string, May>();

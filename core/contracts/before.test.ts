@@ -103,7 +103,7 @@ const CONDITION = 'after';
 /** Nobody of ours asks by Kraken's paths; of the others it has none, and says so. */
 const NEW = new Set([
   ...['kraken', 'krakenHost', 'krakenProxy'],
-  ...['documentAccess', 'documentAccessKey', 'documentBlocks'],
+  ...['documentAccess', 'documentAccessKey', 'documentAccessPublic', 'documentBlocks'],
   ...['members', 'krakenIndex', 'krakenOrigin', 'originAdmin', 'repair', 'drain', 'queue', 'indexGc', 'originGc'],
 ]);
 /** Of a query it reads what it knows. */

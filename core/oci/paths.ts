@@ -26,6 +26,8 @@ export const OCI_PATHS = {
   /** A page of `catalog` or `tags`. */
   page: (list: string, { limit, last }: PageRequest): string =>
     `${list}?n=${limit}${last === undefined ? '' : `&last=${encodeURIComponent(last)}`}`,
+  /** Where a proxy gives tokens: below the registry's own path, so that whatever passes that on passes this on. No repository is called so. */
+  token: '/v2/token',
   /** Of Azure's registries alone: POST gives a refresh token for one of the directory. */
   azureExchange: '/oauth2/exchange',
 } as const;

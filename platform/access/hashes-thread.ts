@@ -1,14 +1,9 @@
-/** A thread's entry file: compares passwords with bcrypt hashes, and makes them. */
+/** A thread's entry file: compares passwords with bcrypt hashes. */
 
-import { compareSync, hashSync } from 'bcryptjs';
+import { compareSync } from 'bcryptjs';
 
-export type HashAsked =
-  | { readonly kind: 'compare'; readonly password: string; readonly hash: string }
-  | { readonly kind: 'hash'; readonly password: string };
+export type HashAsked = { readonly password: string; readonly hash: string };
 
-/** Some 50 ms of a core, as of 2026. */
-const costDefault = 10;
-
-export function answer(asked: HashAsked): boolean | string {
-  return asked.kind === 'compare' ? compareSync(asked.password, asked.hash) : hashSync(asked.password, costDefault);
+export function matches({ password, hash }: HashAsked): boolean {
+  return compareSync(password, hash);
 }

@@ -18,27 +18,18 @@ const idleMs = 60_000;
 export const comparisonsMax = 64;
 const threadLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 };
 
-let pool: Piscina<HashAsked, boolean | string> | undefined;
+let pool: Piscina<HashAsked, boolean> | undefined;
 let waiting = 0;
 
 /** Throws UNAVAILABLE where too many wait. */
 export async function passwordMatches(password: string, hash: string): Promise<boolean> {
-  return (await asked({ kind: 'compare', password, hash })) === true;
-}
-
-/** bcrypt, at the cost that new passwords have. */
-export async function hashOf(password: string): Promise<string> {
-  return String(await asked({ kind: 'hash', password }));
-}
-
-async function asked(question: HashAsked): Promise<boolean | string> {
   if (waiting >= comparisonsMax)
     throw new ApiError('UNAVAILABLE', `${comparisonsMax} passwords are being compared: try again in a moment`);
   waiting++;
   try {
     pool ??= new Piscina({
       filename: entryUrl('./hashes-thread.ts', import.meta.url).href,
-      name: 'answer',
+      name: 'matches',
       minThreads: 0,
       maxThreads: threadsMax,
       idleTimeout: idleMs,
@@ -46,7 +37,7 @@ async function asked(question: HashAsked): Promise<boolean | string> {
       trackUnmanagedFds: false,
       resourceLimits: threadLimits,
     });
-    return await pool.run(question);
+    return await pool.run({ password, hash });
   } finally {
     waiting--;
   }

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import type { AccessUser } from '../../core/access/documents.ts';
 import { Guesses } from './guesses.ts';
-import { comparisonsMax, hashOf, passwordMatches } from './hashes.ts';
+import { comparisonsMax, passwordMatches } from './hashes.ts';
+import { hashOf } from './hashing.ts';
 import { htpasswdIn } from './htpasswd.ts';
 import { Passwords } from './passwords.ts';
 

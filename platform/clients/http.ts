@@ -297,6 +297,8 @@ function jsonOf(text: string): unknown {
 
 /** For answers without an ErrorBody: a HEAD, or a server that is not ours. */
 function codeFor(status: number): ErrorCode {
+  if (status === 401) return 'UNAUTHORIZED';
+  if (status === 403) return 'DENIED';
   if (status === 404) return 'NOT_FOUND';
   if (status === 416) return 'RANGE_INVALID';
   if (status === 429) return 'TOOMANYREQUESTS';

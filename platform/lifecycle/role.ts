@@ -48,6 +48,8 @@ export type RoleOptions<C extends CommonConfig> = {
   readonly run: (context: RoleContext<C>, stack: AsyncDisposableStack) => Promise<Running>;
   /** What of it lies in files of its own and cannot be used: throws StartError. A start finds it out by itself. */
   readonly checked?: (config: C) => Promise<void>;
+  /** What of a configuration is allowed, and probably not meant: a line each. Default: nothing. */
+  readonly odd?: (config: C) => readonly string[];
   /** What of a configuration cannot be known without reaching others. Default: nothing. */
   readonly prove?: (config: C, env: Env) => Promise<readonly OnlineProof[]>;
   /** Default: those of the process. */
@@ -73,7 +75,8 @@ export async function runRole<C extends CommonConfig>(options: RoleOptions<C>): 
     const { config: file, set: sets, secrets } = flags;
     const load = () => loadConfig({ ...options, file, sets, secrets });
     const loaded = load();
-    const { config, warnings } = loaded;
+    const { config } = loaded;
+    const warnings = [...loaded.warnings, ...(options.odd?.(config) ?? [])];
     if (flags.check) {
       for (const warning of [...warnings, ...(await certificatesChecked(config))]) process.stderr.write(`${warning}\n`);
       await options.checked?.(config);

@@ -24,6 +24,8 @@ export type OciContext = {
   readonly subject?: Subject | undefined;
   header(name: 'content-type' | 'content-range' | 'user-agent' | ReplicationHeader): string | undefined;
   readonly body: RequestBody;
+  /** Whether a repository may be named to whoever asks. Default: each may. */
+  readonly sees?: ((repo: string) => boolean) | undefined;
 };
 
 export interface RegistryHandler {

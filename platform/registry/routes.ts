@@ -27,12 +27,19 @@ import {
 import type { PumpResult } from '../http/pump.ts';
 import { SlowReaders, slowReadersMax } from '../http/slow.ts';
 import type { RequestWork } from '../lifecycle/drain.ts';
+import type { RegistryGate } from './gate.ts';
 import type { OciContext, OciReply, RegistryHandler } from './reply.ts';
 
 const VERSION: Headers = { 'docker-distribution-api-version': 'registry/2.0' };
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-export function registerRegistry(app: FastifyInstance, handler: RegistryHandler, limits = CLIENT_LIMITS): void {
+/** `gate`: who asks who somebody is. Default: nobody. */
+export function registerRegistry(
+  app: FastifyInstance,
+  handler: RegistryHandler,
+  limits = CLIENT_LIMITS,
+  gate?: RegistryGate,
+): void {
   const bodies = new WholeBodies(wholeBodiesBytesMax);
   const trusted = trustedOf(limits.trustedProxies ?? []);
   const slow = new SlowReaders({ pauseMs: limits.pauseMs, readersMax: slowReadersMax });
@@ -43,7 +50,7 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
         method: METHODS,
         url,
         exposeHeadRoute: false,
-        handler: (request, reply) => serve(request, reply, { handler, limits, slow, trusted, bodies }),
+        handler: (request, reply) => serve(request, reply, { handler, limits, gate, slow, trusted, bodies }),
       });
     }
     done();
@@ -53,20 +60,27 @@ export function registerRegistry(app: FastifyInstance, handler: RegistryHandler,
 type Serving = {
   readonly handler: RegistryHandler;
   readonly limits: ClientLimits;
+  readonly gate: RegistryGate | undefined;
   readonly slow: SlowReaders;
   readonly trusted: Trusted;
   readonly bodies: WholeBodies;
 };
 
 async function serve(request: FastifyRequest, reply: FastifyReply, serving: Serving): Promise<void> {
-  const { handler } = serving;
+  const { handler, gate } = serving;
   using held = new DisposableStack();
   const client = clientOf(request.raw, serving.trusted);
   const context = contextOf(request, client, { ...serving, held });
   try {
-    const answer = await answerOf(() =>
-      handler.handle(parseOciRequest(request.method, request.raw.url ?? ''), context),
-    );
+    const answer = await answerOf(async () => {
+      const asked = parseOciRequest(request.method, request.raw.url ?? '');
+      if (gate === undefined) return await handler.handle(asked, context);
+      const { headers, socket } = request.raw;
+      const admission = await gate.admit(asked, { headers, socket, address: client });
+      if (admission.kind === 'error') return admission;
+      const { subject, sees } = admission;
+      return await handler.handle(admission.request, { ...context, subject, sees });
+    });
     if (hasLeft(request)) return void reply.hijack();
     await write(answer, request, { reply, client, ...serving });
   } catch (error) {

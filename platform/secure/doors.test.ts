@@ -48,7 +48,7 @@ const WRITES_TAGS = [
   'POST /v1/repos/:name/blobs/:digest/mount',
 ].map((what) => `index ${what}`);
 const [KEY, BLOCKS] = ['index GET /v1/documents/access-key', 'index GET /v1/documents/blocks'];
-const RIGHTS = 'index GET /v1/documents/access';
+const [RIGHTS, TOLD] = ['index GET /v1/documents/access', 'index GET /v1/documents/access-public'];
 const FINDS = ['origin GET /v1/blobs/:digest/info', 'origin POST /v1/infos', 'origin GET /v1/identity'];
 const PUSHES = [
   'origin POST /v1/uploads/:id',
@@ -64,7 +64,7 @@ const ANNOUNCES = ['tracker POST /v1/announce', 'tracker POST /v1/leave'];
 const LOCATES = 'tracker GET /v1/blobs/:digest';
 
 const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
-  agent: [...FINDS, ...READS_TAGS, ...ANNOUNCES, LOCATES, RIGHTS, BLOCKS],
+  agent: [...FINDS, ...READS_TAGS, ...ANNOUNCES, LOCATES, TOLD, BLOCKS],
   tracker: [...FINDS, BLOCKS],
   proxy: [
     ...FINDS,
@@ -73,7 +73,8 @@ const MAY: Readonly<Record<Exclude<CallerRole, 'admin'>, readonly string[]>> = {
     ...READS_TAGS,
     ...WRITES_TAGS,
     LOCATES,
-    ...[RIGHTS, KEY, BLOCKS, 'index PUT /v1/documents/access-key'],
+    ...[RIGHTS, KEY, TOLD, BLOCKS],
+    ...['index PUT /v1/documents/access-key', 'index PUT /v1/documents/access-public'],
     // Which cluster the index is of.
     'index POST /v1/unlinked',
     'index POST /v1/replicas',
@@ -122,6 +123,7 @@ const NOT_ADMIN = [
   'index POST /v1/replicas',
   KEY,
   'index PUT /v1/documents/access-key',
+  'index PUT /v1/documents/access-public',
 ];
 
 const among = (list: readonly string[], what: string): boolean =>

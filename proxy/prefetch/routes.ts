@@ -3,18 +3,20 @@
  *
  * Rule 1: what was answered 200 before it is done goes on in the background, `runningMax` images at a time: beyond that 429,
  *         and whoever notifies tells again.
- * Rule 2: a prefetch that fails answers as Kraken's does: 400 for what was asked, else 500, both in its form, beside ours.
+ * Rule 2: where somebody is asked who he is, he is to have the right to pull what he names.
+ * Rule 3: a prefetch that fails answers as Kraken's does: 400 for what was asked, else 500, both in its form, beside ours.
  */
 
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { ApiError } from '../../core/contracts/errors.ts';
-import { imageNamed, imagePushed, type PushedImage } from '../../core/contracts/kraken/prefetch.ts';
+import { imageNamed, imagePushed, type NamedImage, type PushedImage } from '../../core/contracts/kraken/prefetch.ts';
 import { KRAKEN_PROXY, type PrefetchAnswer, type PrefetchAsked } from '../../core/contracts/kraken/proxy.ts';
 import type { CallContext } from '../../platform/clients/context.ts';
 import { jsonOfAnyType } from '../../platform/http/any-json.ts';
-import { callOf } from '../../platform/http/call.ts';
+import { callOf, clientOf, type Trusted, trustedOf } from '../../platform/http/call.ts';
 import { type Asked, serve } from '../../platform/http/serve.ts';
 import { errorBody } from '../../platform/http/server.ts';
+import type { RegistryGate } from '../../platform/registry/gate.ts';
 import type { Logger } from '../../platform/telemetry/log.ts';
 import type { Metrics } from '../../platform/telemetry/metrics.ts';
 import type { PrefetchParts } from './image.ts';
@@ -23,36 +25,71 @@ import type { PrefetchParts } from './image.ts';
 const runningMax = 64;
 /** What was asked for, and not what came of it. */
 const ASKED: ReadonlySet<string> = new Set(['REQUEST_INVALID', 'TAG_INVALID', 'NAME_INVALID']);
+/** Said as everywhere. */
+const OURS: ReadonlySet<string> = new Set(['DENIED', 'TOOMANYREQUESTS', 'UNAUTHORIZED']);
 /** HTTP's statuses. */
 const [badRequest, failed] = [400, 500];
 const NAMES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
 };
 
-type Parts = PrefetchParts & { readonly log: Logger; readonly metrics: Metrics };
+type Parts = PrefetchParts & {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Default: nobody is asked who he is. */
+  readonly gate?: RegistryGate | undefined;
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
+};
 type Walk = typeof import('./image.ts');
 type Wanted = Awaited<ReturnType<Walk['wantedByTag']>>;
 
 export function addPrefetchRoutes(app: FastifyInstance, parts: Parts): void {
   const running = new Running(parts);
+  const trusted = trustedOf(parts.trustedProxies);
   jsonOfAnyType(app, (scope) => {
-    serve(scope, KRAKEN_PROXY.notify, ({ body, request, reply }) => {
+    serve(scope, KRAKEN_PROXY.notify, async ({ body, request, reply }) => {
       const images = body.events.flatMap((event) => imagePushed(event) ?? []);
+      for (const { repo } of images) await heed(repo, { request, reply }, { gate: parts.gate, trusted });
       running.pushed(images, callOf(request).detached());
       return reply.code(200).send();
     });
   });
   jsonOfAnyType(app, (scope) => {
     scope.setErrorHandler<FastifyError>((error, _request, reply) => refused(error, '', { reply }));
-    serve(scope, KRAKEN_PROXY.prefetchV1, (asked) => answered(asked, (it) => running.named(it, asked, 'later')));
-    serve(scope, KRAKEN_PROXY.prefetchV2, (asked) => answered(asked, (it) => running.named(it, asked, 'now')));
+    for (const [route, when] of [
+      [KRAKEN_PROXY.prefetchV1, 'later'],
+      [KRAKEN_PROXY.prefetchV2, 'now'],
+    ] as const)
+      serve(scope, route, (asked) =>
+        answered(asked, async ({ tag }) => {
+          const image = imageNamed(tag);
+          await heed(image.repo, asked, { gate: parts.gate, trusted });
+          return await running.named(image, { tag, asked, when });
+        }),
+      );
   });
 }
 
 type PrefetchRequest = Asked<unknown, PrefetchAsked>;
+
+/** Throws DENIED, or UNAUTHORIZED with where to log in. */
+async function heed(
+  repo: string,
+  { request, reply }: Pick<PrefetchRequest, 'request' | 'reply'>,
+  { gate, trusted }: { readonly gate: RegistryGate | undefined; readonly trusted: Trusted },
+): Promise<void> {
+  const { headers, socket } = request.raw;
+  const asked = { headers, socket, address: clientOf(request.raw, trusted) };
+  const refused = await gate?.refusal({ repo, action: 'pull' }, asked);
+  if (refused === undefined) return;
+  reply.headers(refused.headers ?? {});
+  throw refused.error;
+}
 
 async function answered(
   asked: PrefetchRequest,
@@ -69,7 +106,7 @@ async function answered(
 
 function refused(error: unknown, trace_id: string, { reply }: { readonly reply: FastifyReply }): FastifyReply {
   const told = error instanceof ApiError ? error : new ApiError('UNKNOWN', (error as Error).message);
-  const ours = told.code === 'DENIED' || told.code === 'TOOMANYREQUESTS' ? told.status : failed;
+  const ours = OURS.has(told.code) ? told.status : failed;
   const status = ASKED.has(told.code) || isRead(error) ? badRequest : ours;
   const krakens = { error: NAMES[status], prefetched: false, status: 'failure', message: told.message, trace_id };
   return reply.code(status).send({ ...krakens, ...errorBody(told) });
@@ -100,8 +137,11 @@ class Running {
   }
 
   /** What Kraken's answer calls it. Throws where it is not there; and, `now`, where not each blob is or comes. */
-  async named({ tag }: PrefetchAsked, { request }: PrefetchRequest, when: 'now' | 'later'): Promise<string> {
-    const image = imageNamed(tag);
+  async named(
+    image: NamedImage,
+    { tag, asked, when }: { readonly tag: string; readonly asked: PrefetchRequest; readonly when: 'now' | 'later' },
+  ): Promise<string> {
+    const { request } = asked;
     const ctx = when === 'now' ? callOf(request) : callOf(request).detached();
     const place = this.#take();
     const { found, done } = this.#bring(tag, (walk) => walk.wantedByTag(image, this.#parts, ctx), ctx);

@@ -19,5 +19,6 @@ const of = (name: DocumentName): Readonly<Record<'read' | 'put', AnyExample>> =>
 export const documentExamples = {
   documentAccess: of('access'),
   documentAccessKey: of('access-key'),
+  documentAccessPublic: of('access-public'),
   documentBlocks: of('blocks'),
 } as const;

@@ -16,6 +16,8 @@ export const DOCUMENT_NAMES = [
   'access',
   // What tokens are signed with.
   'access-key',
+  // What of both is for everybody to know.
+  'access-public',
   // Digests that nobody is given (blocks.ts).
   'blocks',
 ] as const;
@@ -64,5 +66,6 @@ function routesOf(name: DocumentName) {
 export const DOCUMENTS = {
   access: routesOf('access'),
   'access-key': routesOf('access-key'),
+  'access-public': routesOf('access-public'),
   blocks: routesOf('blocks'),
 } as const satisfies Readonly<Record<DocumentName, unknown>>;

@@ -97,6 +97,11 @@ dns+http://{{ include "shoal.name" . }}-origin:15002
 {{- if $.Values.tls.crl }}{{ $_ := set $tls "crl" "/etc/shoal-tls/ca.crl" }}{{ $_ := set $tls "crlExpired" $.Values.tls.crlExpired }}{{ end -}}
 {{- $_ := set $base "tls" $tls -}}
 {{- end -}}
+{{- if and $.Values.access.enabled (has $role (list "proxy" "agent")) -}}
+{{- $access := dict "cutOff" $.Values.access.cutOff "cutOffAfter" $.Values.access.cutOffAfter -}}
+{{- if $.Values.access.realm }}{{ $_ := set $access "realm" $.Values.access.realm }}{{ end -}}
+{{- $_ := set $base "access" $access -}}
+{{- end -}}
 {{- $own := index . 2 -}}
 {{ mustMergeOverwrite $base $own (deepCopy (index $.Values $role).config) | toYaml }}
 {{- end }}

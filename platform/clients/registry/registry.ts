@@ -12,6 +12,7 @@ import { MEDIA } from '../../../core/oci/media.ts';
 import { OCI_PATHS } from '../../../core/oci/paths.ts';
 import { CallContext } from '../context.ts';
 import { type CallOptions, HttpClient, type Reply, type StreamBody } from '../http.ts';
+import type { ClientLogin, FindLogin } from './login.ts';
 
 const ACCEPT = [MEDIA.ociManifest, MEDIA.ociIndex, MEDIA.dockerManifest, MEDIA.dockerList].join(', ');
 
@@ -59,28 +60,49 @@ async function call(client: HttpClient, method: Method, path: string, options: C
 }
 
 /** GET with a Range; checks that the answer begins at `from`. */
-export async function openFrom(client: HttpClient, path: string, from: number, ctx: CallContext): Promise<Reply> {
+export function openFrom(client: HttpClient, path: string, from: number, ctx: CallContext): Promise<Reply> {
+  return openBy((options) => call(client, 'GET', path, options), client.base, from, ctx);
+}
+
+async function openBy(
+  get: (options: CallOptions) => Promise<Reply>,
+  base: string,
+  from: number,
+  ctx: CallContext,
+): Promise<Reply> {
   const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
-  const reply = await call(client, 'GET', path, { ctx, headers, tries: 1, stallMs: transferStallMs });
+  const reply = await get({ ctx, headers, tries: 1, stallMs: transferStallMs });
   if (from === 0) return reply;
   const range = reply.headers['content-range'] ?? '';
   if (reply.status === 206 && range.startsWith(`bytes ${from}-`)) return reply;
   await reply.discard();
-  throw new ApiError('UNSUPPORTED', `${client.base} did not answer from byte ${from} on, but ${reply.status} ${range}`);
+  throw new ApiError('UNSUPPORTED', `${base} did not answer from byte ${from} on, but ${reply.status} ${range}`);
 }
 
 export class Registry implements BlobSource {
   readonly base: string;
   readonly #client: HttpClient;
   readonly #requestId = randomUUID();
+  readonly #find: FindLogin | undefined;
+  #login: ClientLogin | undefined;
 
-  constructor(base: string) {
+  /** `find`: who to be where the registry asks. Default: nobody. */
+  constructor(base: string, find?: FindLogin) {
     this.base = base;
     this.#client = new HttpClient({ base, watched: true });
+    this.#find = find;
   }
 
-  #call(method: Method, path: string, options: CallOptions): Promise<Reply> {
-    return call(this.#client, method, path, options);
+  /** What was refused for want of a login, or of a token that lasts, is asked for once more with one. */
+  async #call(method: Method, path: string, options: CallOptions & { readonly ctx: CallContext }): Promise<Reply> {
+    if (this.#find === undefined) return await call(this.#client, method, path, options);
+    const shown = (): CallOptions => ({ ...options, headers: { ...options.headers, ...this.#login?.headers } });
+    const first = await call(this.#client, method, path, { ...shown(), expect: [...(options.expect ?? []), 401] });
+    if (first.status !== 401) return first;
+    this.#login ??= new (await import('./login.ts')).ClientLogin(this.base, this.#find);
+    const login = this.#login;
+    await login.instead(first, options.ctx);
+    return await call(this.#client, method, path, shown()).catch((error: unknown) => login.refused(error));
   }
 
   /** Every call of one command has the same request id, so that the logs of all components tell its story. */
@@ -103,7 +125,9 @@ export class Registry implements BlobSource {
 
   /** The blob from byte `from` on. */
   blob(repo: string, digest: Digest, from: number, signal: AbortSignal): Promise<Reply> {
-    return openFrom(this.#client, OCI_PATHS.blob(repo, digest), from, this.#ctx(signal));
+    const path = OCI_PATHS.blob(repo, digest);
+    const ctx = this.#ctx(signal);
+    return openBy((options) => this.#call('GET', path, { ...options, ctx }), this.base, from, ctx);
   }
 
   async blobSize(repo: string, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
