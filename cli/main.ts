@@ -315,7 +315,7 @@ stepping('import', 'brings into an index what Kraken or a Docker registry left i
   );
 
 addAccessCommands(program.command('access').description('who may pull, push and delete'), {
-  ...{ finishing, stoppable, url: urlOption, say, transport },
+  ...{ finishing, stoppable, url: urlOption, say, transport, env },
 });
 
 addReplicateCommands(program, { finishing, stoppable, url: urlOption, say, transport });

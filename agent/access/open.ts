@@ -5,6 +5,7 @@
 
 import { accessPublic } from '../../core/access/documents.ts';
 import { cutOffOf } from '../../platform/access/config.ts';
+import { ElsewhereProofs } from '../../platform/access/elsewhere.ts';
 import { AccessGate } from '../../platform/access/gate.ts';
 import { Policy } from '../../platform/access/policy.ts';
 import { reading } from '../../platform/access/reading.ts';
@@ -33,7 +34,7 @@ export type AgentAccess = {
 
 /** All of it is closed with the stack. */
 export async function openAgentAccess(
-  { config, log, metrics }: Pick<RoleContext<Config>, 'config' | 'log' | 'metrics'>,
+  { config, env, secure, log, metrics }: Pick<RoleContext<Config>, 'config' | 'env' | 'secure' | 'log' | 'metrics'>,
   access: AgentAccessConfig,
   { documents, index, stack }: Parts,
 ): Promise<AgentAccess> {
@@ -49,6 +50,10 @@ export async function openAgentAccess(
       metrics,
     }),
   );
+  const nowMs = (): number => Date.now();
+  const known = { env, components: secure?.components, clock: realClock, nowMs, log, metrics };
+  const elsewhere = stack.use(new ElsewhereProofs(known));
+  told.onChange((now) => elsewhere.use(now));
   await told.start();
   const policy = new Policy(told, cutOffOf(access));
   const tokens = new AccessTokens({
@@ -59,13 +64,16 @@ export async function openAgentAccess(
   const gate = new AccessGate({
     policy,
     tokens,
-    realm: access.realm ?? proxy,
+    prove: elsewhere.prover,
+    writesNeedCertificate: () => elsewhere.writesNeedCertificate,
+    realm: access.realm,
+    proxy,
     service: cluster,
     leewayMs: access.leeway,
-    nowMs: () => Date.now(),
+    nowMs,
     log,
     metrics,
   });
   const links = new RepositoryLinks({ index, rememberMs: access.remember, nowMs: () => performance.now() });
-  return { gate, links, problems: () => [...told.problems(), ...policy.warnings()] };
+  return { gate, links, problems: () => [...told.problems(), ...policy.warnings(), ...elsewhere.warnings()] };
 }

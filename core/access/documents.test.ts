@@ -19,7 +19,7 @@ describe('the document of users and rules', () => {
   test('what is left out is empty', () => {
     expect(parse(accessDocument, {}, 'it')).toEqual({
       ok: true,
-      value: { users: [], rules: [], keyGeneration: 0, forgetKeys: false },
+      value: { users: [], rules: [], issuers: [], keyGeneration: 0, forgetKeys: false },
     });
   });
 

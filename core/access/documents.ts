@@ -19,6 +19,8 @@ import {
   whole,
 } from '../contracts/parse.ts';
 import { repositoryPatternValid } from '../oci/pattern.ts';
+import { type CertificateUsers, certificateUsersParser } from './certificate-users.ts';
+import { issuersParser, type OutsideIssuer } from './issuers.ts';
 import { ACTIONS, type AccessRule } from './rights.ts';
 
 /** A document has at most 1 MiB, and a user some 150 bytes. */
@@ -33,8 +35,8 @@ export const bcryptCostMax = 14;
 const bcryptCostMin = 4;
 
 const namePattern = /^[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9])?$/;
-/** Names of others' users may have colons and slashes. */
-const whoPattern = /^(?:anonymous|users|(?:user|group):[\x21-\x7e]{1,256})$/;
+/** Names of others' users may have colons, slashes and spaces. */
+const whoPattern = /^(?:anonymous|users|(?:user|group):[\x20-\x7e]{1,256})$/;
 const bcryptPattern = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 
 export function userNameValid(name: string): boolean {
@@ -54,6 +56,10 @@ export type AccessUser = { readonly name: string; readonly password: string; rea
 export type AccessDocument = {
   readonly users: readonly AccessUser[];
   readonly rules: readonly AccessRule[];
+  /** Whose tokens are believed as well. */
+  readonly issuers: readonly OutsideIssuer[];
+  /** Absent: no certificate is a user. */
+  readonly certificates?: CertificateUsers | undefined;
   /** How often another key was asked for. Proxies see to it. */
   readonly keyGeneration: number;
   /** With the last of those: nothing that older keys signed counts any more. */
@@ -75,6 +81,8 @@ export type AccessKeys = { readonly generation: number; readonly keys: readonly 
 export type AccessPublic = {
   readonly users: readonly { readonly name: string; readonly groups: readonly string[] }[];
   readonly rules: readonly AccessRule[];
+  readonly issuers: readonly OutsideIssuer[];
+  readonly certificates?: CertificateUsers | undefined;
   readonly keys: readonly PublicKeyJwk[];
 };
 
@@ -128,14 +136,17 @@ function unique<T extends { readonly name: string }>(of: Parser<readonly T[]>): 
 const documentParts = record({
   users: optional(users),
   rules: optional(accessRules),
+  issuers: optional(issuersParser),
+  certificates: optional(certificateUsersParser),
   keyGeneration: optional(whole(Number.MAX_SAFE_INTEGER)),
   forgetKeys: optional((value: unknown) => value === true),
 });
 
 /** What is left out is empty. */
 export const accessDocument: Parser<AccessDocument> = (value) => {
-  const { users: known = [], rules = [], keyGeneration = 0, forgetKeys = false } = documentParts(value);
-  return { users: known, rules, keyGeneration, forgetKeys };
+  const { users: known = [], rules = [], issuers = [], certificates, ...keys } = documentParts(value);
+  const { keyGeneration = 0, forgetKeys = false } = keys;
+  return { users: known, rules, issuers, ...(certificates && { certificates }), keyGeneration, forgetKeys };
 };
 
 const coordinate = text(64, 40);
@@ -146,8 +157,15 @@ export const accessKeys: Parser<AccessKeys> = record({
   keys: listOf(record({ ...jwk, d: optional(coordinate), fromMs: whole(Number.MAX_SAFE_INTEGER) }), keysMax),
 });
 
-export const accessPublic: Parser<AccessPublic> = record({
+const publicParts = record({
   users: listOf(record({ name: userName, groups }), usersMax),
   rules: accessRules,
+  issuers: optional(issuersParser),
+  certificates: optional(certificateUsersParser),
   keys: listOf(record(jwk), keysMax),
 });
+
+export const accessPublic: Parser<AccessPublic> = (value) => {
+  const { issuers = [], ...of } = publicParts(value);
+  return { ...of, issuers };
+};

@@ -11,13 +11,13 @@
  */
 
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import { ANONYMOUS, may, mayAnything, type Need, needs, type Subject, withoutMount } from '../../core/access/rights.ts';
 import { covers, type ScopeAccess, scopeText } from '../../core/access/scope.ts';
 import type { TokenClaims } from '../../core/access/token-claims.ts';
 import { ApiError } from '../../core/contracts/errors.ts';
 import { OCI_PATHS } from '../../core/oci/paths.ts';
 import type { OciRequest } from '../../core/oci/request.ts';
+import { isTls, shownAt } from '../net/other-end.ts';
 import type { GateAdmission, GateAsked, GateRefusal, RegistryGate } from '../registry/gate.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -37,8 +37,12 @@ export type GateParts = {
   readonly slowMs?: (address: string, name: string) => number;
   /** `http://host:port` of where tokens are had. Default: as the client called us. */
   readonly realm: string | undefined;
+  /** Default: where tokens are had is here, as the client called us. */
+  readonly proxy?: string;
   readonly service: string;
   readonly leewayMs: number;
+  /** Whether who pushes or deletes has to show a certificate of a user, whoever he is. Default: no. */
+  readonly writesNeedCertificate?: () => boolean;
   /** Whether that upload was begun by that user. Default: nobody knows. */
   readonly began?: (session: string, name: string) => boolean;
   readonly nowMs: () => number;
@@ -75,7 +79,8 @@ export class AccessGate implements RegistryGate {
     const admitted: GateAdmission = { kind: 'admitted', request, subject, sees };
     const wanted = needs(request);
     const [first, ...mounted] = wanted;
-    const refused = first && this.#refusal(first, { known, asked, wanted });
+    const refused =
+      first && (this.#refusal(first, { known, asked, wanted }) ?? (await this.#uncertified(first, asked)));
     if (refused !== undefined) return refused;
     this.#count.inc({ outcome: 'admitted' });
     const whole = mounted.every((need) => this.#granted(need, known) && covered(need, known));
@@ -104,9 +109,8 @@ export class AccessGate implements RegistryGate {
 
   async #byCertificate({ socket, address }: GateAsked): Promise<Known | undefined> {
     const { prove } = this.#parts;
-    if (prove === undefined || !isTls(socket)) return undefined;
-    const certificate = socket.getPeerX509Certificate();
-    const subject = certificate && (await prove({ kind: 'certificate', certificate }, { address }));
+    const certificate = shownAt(socket);
+    const subject = certificate && (await prove?.({ kind: 'certificate', certificate }, { address }));
     return subject === undefined || subject === 'slow-down' ? undefined : { subject };
   }
 
@@ -161,9 +165,19 @@ export class AccessGate implements RegistryGate {
     return { kind: 'error', error: new ApiError('DENIED', `${what}: user ${name} may not`) };
   }
 
+  /** Where only those write who have shown a certificate. */
+  async #uncertified({ repo, action }: Need, asked: GateAsked): Promise<GateRefusal | undefined> {
+    if (action === 'pull' || this.#parts.writesNeedCertificate?.() !== true) return undefined;
+    if ((await this.#byCertificate(asked)) !== undefined) return undefined;
+    this.#count.inc({ outcome: 'denied' });
+    const message = `${action} of ${repo} is for who shows a client certificate (docker: certs.d), and there is none`;
+    return { kind: 'error', error: new ApiError('DENIED', message) };
+  }
+
   #unauthorized(wanted: readonly Need[], asked: GateAsked, { error, message }: Why): GateRefusal {
     this.#count.inc({ outcome: 'unauthorized' });
-    const { service, realm = calledAs(asked) } = this.#parts;
+    const { service, proxy } = this.#parts;
+    const { realm = proxy === undefined ? calledAs(asked) : asCalled(proxy, asked) } = this.#parts;
     const params = {
       realm: `${realm}${OCI_PATHS.token}`,
       service,
@@ -197,8 +211,9 @@ export function slowedDown(waitMs: number): GateRefusal {
   return { kind: 'error', error, headers: { 'retry-after': String(seconds) } };
 }
 
-function isTls(socket: Socket): socket is TLSSocket {
-  return 'encrypted' in socket && socket.encrypted === true;
+/** Over TLS as we are: a client that began so goes nowhere in clear. A cluster's proxies take both, or neither does. */
+function asCalled(url: string, { socket }: GateAsked): string {
+  return isTls(socket) ? url.replace(/^http:/, 'https:') : url;
 }
 
 const hostPattern = /^[A-Za-z0-9.:[\]_-]{1,255}$/;

@@ -20,8 +20,8 @@ export type ProofFrom = { readonly address: string };
 /** undefined: not of this kind, or wrong. `slow-down`: not looked at, since too many were wrong before it. */
 export type Prover = (proof: AccessProof, from: ProofFrom) => Promise<Subject | undefined | 'slow-down'>;
 
-/** Longer ones are nobody's: no hash is compared with them. */
-const passwordBytesMax = 4_096;
+/** Tokens of others may be shown as passwords. What is longer is nobody's. */
+const passwordBytesMax = 12 * 1_024;
 const headerCharactersMax = 16_384;
 
 /** What a request's `Authorization` shows; `malformed`: nothing that can be read. */

@@ -9,7 +9,7 @@
 
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CompactVerifyGetKey, compactVerify, decodeProtectedHeader, errors, importJWK } from 'jose';
+import { type CompactVerifyGetKey, compactVerify, decodeJwt, decodeProtectedHeader, errors, importJWK } from 'jose';
 import type { PublicKeyJwk } from '../../core/access/documents.ts';
 import { type TokenClaims, type TokenParties, tokenClaims } from '../../core/access/token-claims.ts';
 
@@ -44,7 +44,7 @@ export class AccessTokens {
     const known = this.#right.get(mark);
     if (known !== undefined && this.#keyOf(known.kid) !== undefined) return known.claims;
     this.#right.delete(mark);
-    const kid = kidIn(token);
+    const kid = kidIn(token, this.#parts.issuer);
     if (kid === undefined) return undefined;
     const jwk = this.#keyOf(kid) ?? (await this.#keySoon(kid));
     if (jwk === undefined) return undefined;
@@ -99,11 +99,11 @@ export class AccessTokens {
   }
 }
 
-/** Of a token that may be one of ours. */
-function kidIn(token: string): string | undefined {
+/** Of a token that may be one of ours: for another issuer's nobody waits here. */
+function kidIn(token: string, issuer: string): string | undefined {
   try {
     const { alg, kid } = decodeProtectedHeader(token);
-    return alg === 'ES256' ? kid : undefined;
+    return alg === 'ES256' && decodeJwt(token).iss === issuer ? kid : undefined;
   } catch {
     return undefined;
   }

@@ -1,11 +1,14 @@
 /** What a certificate says, read by Node: whose it is, for which addresses, until when, how strong its key is. */
 
 import { X509Certificate } from 'node:crypto';
+import type { CertificateNames } from '../../core/access/certificate-users.ts';
 import { type CallerIdentity, identityIn } from '../../core/access/identity.ts';
 
 export type CertificateFacts = {
   /** Or why it names nobody. */
   readonly identity: CallerIdentity | string;
+  /** All that it may call somebody. */
+  readonly names: CertificateNames;
   /** Addresses and names of DNS. */
   readonly sans: readonly string[];
   readonly fromMs: number;
@@ -35,9 +38,10 @@ export function factsOf(certificate: X509Certificate): CertificateFacts {
   const names = alternativeNames(certificate.subjectAltName);
   const subject = subjectOf(certificate.subject);
   const ofKind = (kind: string): string[] => names.filter(([key]) => key === kind).map(([, value]) => value);
-  const uris = ofKind('URI');
+  const [uris, units, commonNames] = [ofKind('URI'), subject('OU'), subject('CN')];
   return {
-    identity: identityIn({ uris, units: subject('OU'), commonName: subject('CN').at(-1) }),
+    identity: identityIn({ uris, units, commonName: commonNames.at(-1) }),
+    names: { commonNames, units, uris, emails: ofKind('email') },
     sans: [...ofKind('DNS'), ...ofKind('IP Address').map(plainAddress)],
     fromMs: Date.parse(certificate.validFrom),
     untilMs: Date.parse(certificate.validTo),
@@ -58,6 +62,12 @@ export function useLacking(certificate: X509Certificate): string | undefined {
     ...(stated.includes(uses.client) ? [] : ['client auth']),
   ];
   return lacking.length === 0 ? undefined : lacking.join(' and ');
+}
+
+/** Whether it may be shown to a server. */
+export function isForClients(certificate: X509Certificate): boolean {
+  const stated: readonly string[] = certificate.keyUsage ?? [];
+  return stated.length === 0 || stated.includes(uses.any) || stated.includes(uses.client);
 }
 
 /** Every certificate of a PEM file, in its order. Throws where one cannot be read. */

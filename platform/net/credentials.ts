@@ -3,12 +3,14 @@
  * connections are made here, or told of here: so sessions are taken up again, and who is not believed any more is cut off.
  */
 
+import type { X509Certificate } from 'node:crypto';
 import type { OnReadOpts, Socket } from 'node:net';
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { notCalledBy } from '../../core/access/announce.ts';
 import { type CallerRole, identityText, type VerifiedCaller } from '../../core/access/identity.ts';
 import { certificatesIn } from '../certs/facts.ts';
 import { certificateIdsOf, revocationListOf } from '../certs/lists.ts';
+import { AmongUsers } from './among-users.ts';
 import type { Endpoint } from './net.ts';
 import { otherEndOf, resumedWith } from './other-end.ts';
 import { Sessions } from './sessions.ts';
@@ -61,6 +63,7 @@ export class Credentials {
   readonly #changed = new Set<() => void>();
   readonly #sessions = new Sessions();
   readonly #standing = new Standings();
+  readonly #among: AmongUsers;
   #options: SecureOptions;
   #context: SecureContext;
   #believed: Believed;
@@ -73,11 +76,29 @@ export class Credentials {
     this.#options = optionsOf(material);
     this.#context = createSecureContext(this.#options);
     this.#believed = believedOf(material);
+    this.#among = new AmongUsers(material.ca);
   }
 
   /** For servers. */
   get options(): SecureOptions {
     return this.#options;
+  }
+
+  /** For servers that users call as well. */
+  get optionsForUsers(): SecureOptions {
+    return { ...this.#options, ca: [...this.#options.ca, ...this.#among.users] };
+  }
+
+  /** Clients are asked for certificates of these authorities as well, each PEM. What they sign is no component's. */
+  askUsers(authorities: readonly string[]): void {
+    if (!this.#among.ask(authorities)) return;
+    this.#generation += 1;
+    for (const changed of this.#changed) changed();
+  }
+
+  /** Whether an authority of ours stands behind it. */
+  isOurs(certificate: X509Certificate): boolean {
+    return this.#among.isOurs(certificate);
   }
 
   /** How often it was replaced. */
@@ -95,6 +116,7 @@ export class Credentials {
     this.#context = createSecureContext(options);
     this.#options = options;
     this.#believed = believed;
+    this.#among.believe(material.ca);
     this.#generation += 1;
     this.#sessions.forget();
     for (const changed of this.#changed) changed();
@@ -127,8 +149,9 @@ export class Credentials {
     return socket;
   }
 
-  /** One that came, and has shown what it shows. */
-  came(socket: TLSSocket, kind: ConnectionKind): void {
+  /** One that came, and has shown what it shows. `users`: where users call as well. */
+  came(socket: TLSSocket, kind: ConnectionKind, users = false): void {
+    if (users) this.#among.came(socket);
     this.#made(socket, 'in', kind);
   }
 
@@ -141,7 +164,8 @@ export class Credentials {
   whoIs(socket: Socket): VerifiedCaller | string {
     if (!(socket instanceof TLSSocket)) return noCertificate;
     const who = this.#whoIs(socket);
-    return typeof who !== 'string' && this.#revoked(socket) ? revoked(who) : who;
+    if (typeof who === 'string') return who;
+    return this.#among.refusal(socket) ?? (this.#revoked(socket) ? revoked(who) : who);
   }
 
   /** Why it is not whom we called; undefined: it is one of these roles, and of one of these names where it has any. */

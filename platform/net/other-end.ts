@@ -4,6 +4,7 @@
  */
 
 import type { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { type CertificateIds, certificateIdsOf } from '../certs/lists.ts';
 
@@ -27,6 +28,15 @@ export function otherEndOf(socket: TLSSocket): OtherEnd | undefined {
   const found = { certificate, chain: readable(certificate) };
   known.set(socket, found);
   return found;
+}
+
+/** What whoever called has shown; of a connection without TLS nothing. */
+export function shownAt(socket: Socket): X509Certificate | undefined {
+  return isTls(socket) ? otherEndOf(socket)?.certificate : undefined;
+}
+
+export function isTls(socket: Socket): socket is TLSSocket {
+  return 'encrypted' in socket && socket.encrypted === true;
 }
 
 /** It took up a session that began with this one. */

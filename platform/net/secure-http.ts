@@ -10,7 +10,7 @@
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer, type Server as TlsServer } from 'node:tls';
 import type { CallerRole } from '../../core/access/identity.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials, SecureOptions } from './credentials.ts';
 import { bind, type Dial, DialledHttp, type HttpDoors, type HttpTransport, letting } from './http.ts';
 import { handshakeMs } from './tls.ts';
 
@@ -59,7 +59,7 @@ export function secureHttp(
 export function secureDoors(credentials: Credentials, { plainToo }: { readonly plainToo: boolean }): HttpDoors {
   return {
     async listen(server, at, letsIn) {
-      const secure = secureServer(credentials, server);
+      const secure = secureServer(credentials, server, plainToo);
       const inner = plainToo ? either(secure, server) : secure;
       const taking = letsIn === undefined || 'socket' in at ? inner : letting(inner, letsIn);
       const port = await bind(taking, at);
@@ -72,20 +72,22 @@ export function secureDoors(credentials: Credentials, { plainToo }: { readonly p
   };
 }
 
-function secureServer(credentials: Credentials, server: Server): TlsServer {
+/** `users`: whose clients may show certificates of theirs. */
+function secureServer(credentials: Credentials, server: Server, users: boolean): TlsServer {
+  const options = (): SecureOptions => (users ? credentials.optionsForUsers : credentials.options);
   const secure = createServer({
-    ...credentials.options,
+    ...options(),
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: handshakeMs,
     noDelay: true,
   });
   secure.on('secureConnection', (socket) => {
-    credentials.came(socket, 'http');
+    credentials.came(socket, 'http', users);
     server.emit('connection', socket);
   });
   secure.on('tlsClientError', (_, socket) => socket.destroy());
-  const following = credentials.onChange(() => secure.setSecureContext(credentials.options));
+  const following = credentials.onChange(() => secure.setSecureContext(options()));
   secure.once('gone', () => following[Symbol.dispose]());
   return secure;
 }

@@ -15,6 +15,7 @@ import type { HttpDoors, HttpTransport } from '../net/http.ts';
 import type { Net } from '../net/net.ts';
 import { secureDoors, secureHttp } from '../net/secure-http.ts';
 import { tls } from '../net/tls.ts';
+import type { Components } from './components.ts';
 import { CertificateFiles, type FilesOptions } from './files.ts';
 import { guard, type Lets } from './guard.ts';
 
@@ -58,6 +59,16 @@ export class Secure implements Disposable {
   caller(socket: Socket): VerifiedCaller | undefined {
     const who = this.#files.credentials.whoIs(socket);
     return typeof who === 'string' ? undefined : who;
+  }
+
+  /** For whoever takes users' certificates at doors where these call. */
+  get components(): Components {
+    const { credentials } = this.#files;
+    return {
+      authorities: () => credentials.options.ca,
+      isOurs: (certificate) => credentials.isOurs(certificate),
+      askUsers: (authorities) => credentials.askUsers(authorities),
+    };
   }
 
   get net(): Net {

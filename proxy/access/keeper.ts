@@ -105,10 +105,12 @@ export class Keeper implements AsyncDisposable {
       this.#parts.log.info({ kid: added.kid, generation: keyGeneration }, 'access: another key signs tokens');
       return false;
     }
-    const { users = [], rules = [] } = access.value ?? {};
+    const { users = [], rules = [], issuers = [], certificates } = access.value ?? {};
     const body: AccessPublic = {
       users: users.map(({ name, groups }) => ({ name, groups })),
       rules,
+      issuers,
+      ...(certificates && { certificates }),
       keys: keys.value === undefined ? [] : publicKeys(keys.value, nowMs()),
     };
     if (isDeepStrictEqual(told.value, body)) return true;

@@ -6,6 +6,7 @@
 import type { FastifyInstance } from 'fastify';
 import { type AccessDocument, type AccessUser, accessDocument, accessKeys } from '../../core/access/documents.ts';
 import { cutOffOf } from '../../platform/access/config.ts';
+import { ElsewhereProofs } from '../../platform/access/elsewhere.ts';
 import { AccessGate } from '../../platform/access/gate.ts';
 import { Guesses } from '../../platform/access/guesses.ts';
 import { passwordMatches } from '../../platform/access/hashes.ts';
@@ -45,7 +46,7 @@ export type ProxyAccess = {
 
 /** All of it is closed with the stack. Throws StartError. */
 export async function openProxyAccess(
-  { config, log, metrics }: Pick<RoleContext<Config>, 'config' | 'log' | 'metrics'>,
+  { config, env, secure, log, metrics }: Pick<RoleContext<Config>, 'config' | 'env' | 'secure' | 'log' | 'metrics'>,
   access: ProxyAccessConfig,
   { documents, audit, stack }: Parts,
 ): Promise<ProxyAccess> {
@@ -58,6 +59,9 @@ export async function openProxyAccess(
   stack.use(
     new Keeper({ documents: writing(documents), access: users, keys, own: own?.jwk, draw: drawKey, nowMs, log }),
   );
+  const known = { env, components: secure?.components, clock: realClock, nowMs, log, metrics };
+  const elsewhere = stack.use(new ElsewhereProofs(known));
+  users.onChange((now) => elsewhere.use(now));
   await Promise.all([users.start(), keys.start()]);
   const policy = new Policy<AccessUser>(
     {
@@ -88,7 +92,9 @@ export async function openProxyAccess(
   const gate = new AccessGate({
     policy,
     tokens,
-    prove: firstOf([passwords]),
+    // What other issuers' tokens are is no guess at a password.
+    prove: firstOf([elsewhere.prover, passwords]),
+    writesNeedCertificate: () => elsewhere.writesNeedCertificate,
     slowMs,
     realm: access.realm,
     service: parties.audience,
@@ -103,8 +109,9 @@ export async function openProxyAccess(
   const trusted = trustedOf(config.trustedProxies);
   return {
     gate,
-    addRoutes: (app) => addTokenRoutes(app, { policy, passwords, slowMs, tokens, issuer, trusted, nowMs }),
-    problems: () => [...users.problems(), ...keys.problems(), ...policy.warnings()],
+    addRoutes: (app) =>
+      addTokenRoutes(app, { policy, passwords, elsewhere: elsewhere.prover, slowMs, tokens, issuer, trusted, nowMs }),
+    problems: () => [...users.problems(), ...keys.problems(), ...policy.warnings(), ...elsewhere.warnings()],
   };
 }
 
@@ -112,7 +119,7 @@ export async function openProxyAccess(
 const shownMax = 64;
 
 /** As long as nobody was added. */
-const nobody: AccessDocument = { users: [], rules: [], keyGeneration: 0, forgetKeys: false };
+const nobody: AccessDocument = { users: [], rules: [], issuers: [], keyGeneration: 0, forgetKeys: false };
 
 function writing(documents: DocumentClient): ConstructorParameters<typeof Keeper>[0]['documents'] {
   return {

@@ -2,7 +2,7 @@
  * Where clients get tokens: GET with a name and password, as `docker login` and everybody does, and POST as OAuth has it,
  * with a password or with what an earlier answer gave in its place.
  *
- * Rule 1: who shows nothing gets a token of nobody's, if there is anything that anybody may.
+ * Rule 1: who shows nothing, and no certificate either, gets a token of nobody's, if there is anything that anybody may.
  * Rule 2: what a token is for is what was asked for and is granted: less than was asked is no error here.
  * Rule 3: answers are kept by nobody between.
  */
@@ -20,6 +20,7 @@ import { type AccessProof, type Prover, proofIn } from '../../platform/access/pr
 import type { AccessTokens } from '../../platform/access/tokens.ts';
 import { clientOf, type Trusted } from '../../platform/http/call.ts';
 import { errorBody } from '../../platform/http/server.ts';
+import { shownAt } from '../../platform/net/other-end.ts';
 import { type Issuer, passwordMark } from './issuer.ts';
 
 /** A form has a token of ours in it, or of others, and the scopes of an image that is copied. */
@@ -96,11 +97,21 @@ async function byQuery(request: FastifyRequest, parts: TokenParts): Promise<Aske
   const proof = proofIn(request.headers.authorization);
   if (proof === 'malformed') throw new ApiError('UNAUTHORIZED', 'the header Authorization cannot be read');
   if (proof === undefined) {
+    const shown = await certified(request, parts);
+    if (shown !== undefined) return { subject: shown, owner: 'elsewhere', scopes };
     if (!mayAnything(parts.policy.rules, ANONYMOUS))
       throw new ApiError('UNAUTHORIZED', 'log in: there is nothing here for who does not say who he is');
     return { subject: ANONYMOUS, owner: 'anybody', scopes };
   }
   return await proved(proof, request, { scopes, lasts: query.get('offline_token') === 'true' }, parts);
+}
+
+/** Whoever has shown a certificate, and nothing else. */
+async function certified({ raw }: FastifyRequest, { elsewhere, trusted }: TokenParts): Promise<Subject | undefined> {
+  const certificate = shownAt(raw.socket);
+  const found =
+    certificate && (await elsewhere?.({ kind: 'certificate', certificate }, { address: clientOf(raw, trusted) }));
+  return typeof found === 'object' ? found : undefined;
 }
 
 async function byForm(request: FastifyRequest, parts: TokenParts): Promise<Asked | Slow> {

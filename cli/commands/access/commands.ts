@@ -1,6 +1,7 @@
 /** `shoal access`: users, groups, rules and the key of tokens (docs/access.md). */
 
 import { type Command, Option } from 'commander';
+import type { FetchEnv } from '../../../platform/access/issuers/fetch.ts';
 import { collect } from '../../arguments.ts';
 import { Failure } from '../../failure.ts';
 import { HELP } from '../../help.ts';
@@ -8,15 +9,17 @@ import { readSecret } from '../../ui/secret.ts';
 import { type AskedOfIndex, indexCommands } from '../index-option.ts';
 import type { Commanding } from '../origins/commands.ts';
 import type { AskingIndex } from './document.ts';
+import { addElsewhereCommands } from './elsewhere-commands.ts';
 
 type Grouped = AskedOfIndex & { readonly group: readonly string[] };
 
 const groupOption = (): Option =>
   new Option('--group <name>', 'that they are in; may be repeated').argParser(collect).default([], 'none');
 
-export function addAccessCommands(access: Command, commanding: Commanding): void {
+export function addAccessCommands(access: Command, commanding: Commanding & { readonly env: FetchEnv }): void {
   addUserCommands(access, commanding);
   addRuleCommands(access, commanding);
+  addElsewhereCommands(access, commanding);
   const { finishing, say, transport } = commanding;
   const add = indexCommands(access, HELP.access, commanding);
   add(

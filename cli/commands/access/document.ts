@@ -6,7 +6,9 @@
  * Rule 2: what would be no document is refused before it is written.
  */
 
+import type { CertificateUsers } from '../../../core/access/certificate-users.ts';
 import { type AccessDocument, type AccessUser, accessDocument } from '../../../core/access/documents.ts';
+import type { OutsideIssuer } from '../../../core/access/issuers.ts';
 import type { AccessRule } from '../../../core/access/rights.ts';
 import { parse } from '../../../core/contracts/parse.ts';
 import { CallContext } from '../../../platform/clients/context.ts';
@@ -26,6 +28,8 @@ export type AskingIndex = {
 type Change = {
   readonly users?: readonly AccessUser[];
   readonly rules?: readonly AccessRule[];
+  readonly issuers?: readonly OutsideIssuer[];
+  readonly certificates?: CertificateUsers | undefined;
   readonly keyGeneration?: number;
   readonly forgetKeys?: boolean;
 };
