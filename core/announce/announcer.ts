@@ -19,10 +19,9 @@ import type { Digest } from '../digest.ts';
 import type { Machine } from '../machine.ts';
 import { sameMetainfo } from '../piece.ts';
 import { backoffMs } from '../retry/retry.ts';
-import { type AnnouncedBlob, entryOf } from './entry.ts';
 import { Patience } from './patience.ts';
 import { Refreshes } from './refreshes.ts';
-import type { AnnounceFlight, Target } from './target.ts';
+import { type AnnouncedBlob, type AnnounceFlight, entryOf, type Target } from './target.ts';
 import { Targets } from './targets.ts';
 import type { AnnouncerConfig, AnnouncerDue, AnnouncerInput, AnnouncerOutput } from './types.ts';
 

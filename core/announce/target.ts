@@ -8,8 +8,10 @@
  *   answered, and where it has forgotten, when it says (`rest`): thousands of hosts find out at once that it is back.
  */
 
-import { type AnnounceReply, announceEntriesMax } from '../contracts/tracker.ts';
+import { type AnnounceEntry, type AnnounceReply, announceEntriesMax } from '../contracts/tracker.ts';
 import type { Digest } from '../digest.ts';
+import type { Metainfo } from '../piece.ts';
+import type { PeerAddress } from '../wire/messages.ts';
 
 /** A request on its way. `put`: the entry makes or keeps a lease, otherwise ends it. */
 export type AnnounceFlight = {
@@ -151,4 +153,28 @@ export class Target {
     this.#resyncedMs = nowMs;
     return true;
   }
+}
+
+/** What is announced of one blob. `at`: the target that it is announced to. `seek`: neighbours to ask for in the next batch. */
+export type AnnouncedBlob = {
+  readonly digest: Digest;
+  order: readonly Target[];
+  state: 'want' | 'have';
+  meta: Metainfo | undefined;
+  at: Target;
+  /** The repository that it was sought in last. */
+  repo: string | undefined;
+  /** Hashes that we know, where we take the blob while it grows. */
+  known: number | undefined;
+  seek: number;
+  unavailable: number;
+};
+
+/** As it is told. Only an origin's metainfo is believed, so only an origin sends it. */
+export function entryOf(blob: AnnouncedBlob, role: PeerAddress['role']): AnnounceEntry {
+  const { digest, state, seek, meta, repo, known } = blob;
+  const asks =
+    (seek > 0 || known !== undefined) && repo !== undefined ? { digest, state, seek, repo } : { digest, state, seek };
+  const entry = known !== undefined && state === 'want' && meta === undefined ? { ...asks, known } : asks;
+  return meta === undefined || role !== 'origin' ? entry : { ...entry, meta };
 }

@@ -28,7 +28,7 @@ import { type HttpDoors, tcpDoors } from '../net/http.ts';
 import type { DoorPlace, LetsIn, Listener } from '../net/net.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { unsaid } from '../telemetry/unsaid.ts';
+import { lineHooks } from '../telemetry/unsaid.ts';
 import { callOf, InFlight, type InFlightLimits, idsOf, receiveCall, watchCall } from './call.ts';
 import { serve } from './serve.ts';
 
@@ -217,7 +217,7 @@ const UNREAD: Readonly<Record<string, readonly [status: string, why: string]>> =
 /** `error` in OCI's form. */
 export function errorBody(error: ApiError): ErrorBody {
   const { code, detail } = error;
-  const message = unsaid(error.message);
+  const message = lineHooks.streamWrite?.(error.message) ?? error.message;
   return { errors: [detail === undefined ? { code, message } : { code, message, detail }] };
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { type Logger as PinoLogger, pino } from 'pino';
-import { unsaid, unsaidTexts } from './unsaid.ts';
+import { lineHooks } from './unsaid.ts';
 
 export type Logger = PinoLogger;
 /** Of it, what most of the product uses: a line, with fields. */
@@ -23,7 +23,7 @@ export function createLog(options: LogOptions): Logger {
     base,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: levelName },
-    hooks: { streamWrite: (line) => (unsaidTexts.length === 0 ? line : unsaid(line)) },
+    hooks: lineHooks,
   });
 }
 

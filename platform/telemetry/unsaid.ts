@@ -12,8 +12,11 @@ const charactersMin = 8;
 const textsMax = 10_000;
 const shown = '(secret)';
 
-/** As they may stand in a text, the longest first. Read by whoever calls often, to see that there are none. */
-export const unsaidTexts: string[] = [];
+/** As they may stand in a text, the longest first. */
+const unsaidTexts: string[] = [];
+
+/** What pino calls for each line (`hooks`), and doors for what they answer: nothing, until there is a secret. */
+export const lineHooks: { streamWrite?: (line: string) => string } = {};
 
 export function neverSay(...secrets: readonly string[]): void {
   for (const secret of secrets) {
@@ -23,6 +26,7 @@ export function neverSay(...secrets: readonly string[]): void {
     for (const form of forms) if (!unsaidTexts.includes(form) && unsaidTexts.length < textsMax) unsaidTexts.push(form);
   }
   unsaidTexts.sort((a, b) => b.length - a.length);
+  if (unsaidTexts.length > 0) lineHooks.streamWrite = unsaid;
 }
 
 export function unsaid(text: string): string {

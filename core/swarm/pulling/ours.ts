@@ -1,6 +1,6 @@
 /** What this room writes, and nobody else (records/ours.ts). */
 
-import type { Holdings } from '../records/holdings.ts';
+import type { Holdings } from '../records/bits.ts';
 import type { Ours } from '../records/ours.ts';
 import type { Blob, Flight, Learning, OutLink, Reader, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';

@@ -10,8 +10,7 @@
 
 import { assert } from '../../assert.ts';
 import type { Inbound } from '../../wire/messages.ts';
-import { add, type Bits, bits, full, has, ones, remove } from '../records/bits.ts';
-import { Holdings } from '../records/holdings.ts';
+import { add, type Bits, bits, full, Holdings, has, ones, remove } from '../records/bits.ts';
 import { isBound, isNearAgent, openCountTo, openTo } from '../records/questions.ts';
 import type { Blob, OutLink, Source } from '../records/records.ts';
 import type { State } from '../records/state.ts';

@@ -16,8 +16,7 @@ import { type Growth, hashBytes, type Metainfo, pieceBytes, pieceCount } from '.
 import type { Open, PeerAddress, Wish } from '../../wire/messages.ts';
 import { refusedMax, refusedPerMs } from '../limits.ts';
 import type { BlobNo, LinkNo } from '../types.ts';
-import { add, type Bits, bits, countBits, has, remove, type SeenBits, type SeenBytes } from './bits.ts';
-import { Holdings, type SeenHoldings } from './holdings.ts';
+import { add, type Bits, bits, countBits, has, noHoldings, remove, type SeenBits, type SeenBytes } from './bits.ts';
 import {
   type BlobStage,
   blobLife,
@@ -136,7 +135,7 @@ export class Source {
   readonly edge: Edge;
   /** It holds every piece, as it said. */
   readonly all: boolean = false;
-  /** Where the pieces lie that it holds (holdings.ts); -1 before it has opened, and once it is closed. */
+  /** Where the pieces lie that it holds (bits.ts); -1 before it has opened, and once it is closed. */
   readonly place: number = -1;
   /** Whether its pieces count among `holders`: not those of an origin that receives the blob, from which others get theirs. */
   readonly counted: boolean = true;
@@ -204,7 +203,7 @@ class Pulling {
   readonly holders: SeenBytes = noBytes;
   /** Open or parting ones only. */
   readonly sources: readonly Source[] = [];
-  readonly holdings: SeenHoldings = new Holdings(0);
+  readonly holdings = noHoldings();
   readonly unchecked: number = 0;
   /** While it is rooted; of a blob that grows, while more of its list is to be known than is. */
   readonly learning: Learning | undefined = undefined;
