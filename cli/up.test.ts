@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -74,6 +74,13 @@ test('prints every URL and what to paste; every part answers on both loopback ad
     expect((await fetch(`http://[::1]:${port}/readiness`)).status, `${port}`).toBe(200);
     expect(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).toContain('process_resident_memory_bytes');
   }
+});
+
+test('what it configures its parts with may have passwords, and is its owner’s alone', () => {
+  const configs = join(dir, 'cluster', 'config');
+  const modes = readdirSync(configs).map((name) => statSync(join(configs, name)).mode & 0o777);
+  expect(modes.length).toBeGreaterThan(5);
+  expect(new Set(modes)).toEqual(new Set([0o600]));
 });
 
 test('put, ls, get through both agents, rm', { timeout: limitMs }, async () => {

@@ -3,7 +3,7 @@
  * each with its own data directory and a configuration file that anyone can read, change and run by hand.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Role } from '../../platform/config/common.ts';
@@ -80,6 +80,9 @@ export function clusterParts(options: ClusterOptions): PartSpec[][] {
   ];
 }
 
+/** A store's URL may have a password in it. */
+const ownerOnly = { mode: 0o600 };
+
 type PartPlan = { role: Role; name: string; config: Record<string, unknown>; probe: string };
 
 function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
@@ -93,7 +96,10 @@ function partSpec(options: ClusterOptions, plan: PartPlan): PartSpec {
   writeFileSync(
     file,
     `# Written by shoal at each start: changes are lost.\n${stringify({ role, name, cluster: localCluster, log, ...config, ...data, ...tls })}`,
+    ownerOnly,
   );
+  // One of a release before was everybody's to read.
+  chmodSync(file, ownerOnly.mode);
   return {
     name,
     entry: entryUrl(`../../${role}/main.ts`, import.meta.url),
